@@ -1,0 +1,1 @@
+"""The ROS-free heart of edgecam: settings, pictures, pipelines, RTP, inference."""

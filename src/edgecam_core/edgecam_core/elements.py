@@ -1,0 +1,50 @@
+"""Which package or platform has which GStreamer element, for errors that say what to install."""
+
+from __future__ import annotations
+
+_PACKAGES: dict[str, tuple[str, ...]] = {
+    "gstreamer1.0-plugins-base": (
+        "appsink", "appsrc", "audiotestsrc", "decodebin", "decodebin3", "playbin", "theoradec", "uridecodebin",
+        "uridecodebin3", "videoconvert", "videoconvertscale", "videorate", "videoscale", "videotestsrc",
+    ),
+    "gstreamer1.0-plugins-good": (
+        "agingtv", "imagefreeze", "jpegdec", "jpegenc", "matroskademux", "matroskamux", "mp4mux", "multifilesink",
+        "multifilesrc", "multipartdemux", "multipartmux", "pngdec", "pngenc", "qtdemux", "qtmux", "rtph264depay",
+        "rtph264pay", "rtph265depay", "rtph265pay", "rtpbin", "rtphdrextntp64", "rtpjitterbuffer", "rtpjpegdepay",
+        "rtpjpegpay", "rtpsession", "rtspsrc", "souphttpsrc", "splitmuxsink", "udpsink", "udpsrc", "v4l2h264enc",
+        "v4l2h265enc", "v4l2sink", "v4l2src", "videobox", "videocrop", "videoflip",
+    ),
+    "gstreamer1.0-plugins-bad": (
+        "bayer2rgb", "h264parse", "h265parse", "hlsdemux", "jpegparse", "libde265dec", "netsim", "srtpdec",
+        "srtpenc", "watchdog", "webrtcbin", "x265enc",
+    ),
+    "gstreamer1.0-plugins-ugly": ("x264enc",),
+    "gstreamer1.0-libav": ("avdec_h264", "avdec_h265", "avdec_mjpeg"),
+    "gstreamer1.0-x": ("ximagesink", "xvimagesink"),
+    "gstreamer1.0-gl": ("glimagesink",),
+    "gstreamer1.0-nice": ("nicesink", "nicesrc"),
+    "gstreamer1.0-rtsp": ("rtspclientsink",),
+    "gstreamer1.0-vaapi": ("vaapih264enc", "vaapih265enc", "vaapih265dec", "vaapipostproc"),
+}  # fmt: skip
+_PLATFORMS: tuple[tuple[str, str], ...] = (
+    ("nvv4l2", "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"),
+    ("nvvid", "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"),
+    ("nvarg", "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"),
+    ("nvegl", "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"),
+    ("nv3d", "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"),
+    ("omx", "was part of JetPack 4 on a Jetson; use nvv4l2h265enc there, x265enc elsewhere"),
+    ("nv", "is in gstreamer1.0-plugins-bad and shows itself only with an NVIDIA driver"),
+    ("cuda", "is in gstreamer1.0-plugins-bad and shows itself only with an NVIDIA driver"),
+    ("va", "is in gstreamer1.0-plugins-bad and shows itself only with a VA-API driver (vainfo tells)"),
+)
+_BY_ELEMENT = {element: package for package, elements in _PACKAGES.items() for element in elements}
+
+
+def remedy(element: str) -> str:
+    """What makes this element available: an apt command, or the platform that has it."""
+    if package := _BY_ELEMENT.get(element):
+        return f"sudo apt-get install {package}"
+    for prefix, where in _PLATFORMS:
+        if element.startswith(prefix):
+            return where
+    return f"`apt-cache search gstreamer1.0` may find it; `gst-inspect-1.0 {element}` checks it"

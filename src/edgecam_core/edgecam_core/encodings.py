@@ -1,0 +1,90 @@
+"""Picture encodings by their sensor_msgs/image_encodings.hpp names, and the way from each to BGR, RGB or grey.
+
+Everything a camera of ours can publish or a detector can be given is one row of ``ENCODINGS``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edgecam_core.errors import ImageError
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How pixels lie in memory.
+
+    ``channels`` are the interleaved samples of a pixel (the last axis; 1 means none), ``rows`` the height of
+    the stored plane stack over the picture height as a fraction (NV12: 3/2), ``even`` the sizes that must be even
+    (``"w"``, ``"wh"`` or ``""``). ``gstreamer`` is the caps format, None where GStreamer has none.
+    ``to_bgr`` is the OpenCV conversion code, None for a plain copy.
+    """
+
+    name: str
+    dtype: type[np.generic]
+    channels: int
+    gstreamer: str | None
+    to_bgr: int | None
+    rows: tuple[int, int] = (1, 1)
+    even: str = ""
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """Bytes of one pixel in one row of the (first) plane."""
+        return int(np.dtype(self.dtype).itemsize) * self.channels
+
+    def stored_rows(self, height: int) -> int:
+        """Rows in memory of a picture of this height (NV12: height * 3 / 2)."""
+        return height * self.rows[0] // self.rows[1]
+
+
+def _table(*rows: Encoding) -> dict[str, Encoding]:
+    return {row.name: row for row in rows}
+
+
+_U8, _U16 = np.uint8, np.uint16
+# OpenCV names Bayer patterns by the second row's second and third pixel, ROS and GStreamer by the first two
+# pixels: rggb is OpenCV's "BayerBG".
+ENCODINGS: dict[str, Encoding] = _table(
+    Encoding("bgr8", _U8, 3, "BGR", None),
+    Encoding("rgb8", _U8, 3, "RGB", cv2.COLOR_RGB2BGR),
+    Encoding("bgra8", _U8, 4, "BGRA", cv2.COLOR_BGRA2BGR),
+    Encoding("rgba8", _U8, 4, "RGBA", cv2.COLOR_RGBA2BGR),
+    Encoding("mono8", _U8, 1, "GRAY8", cv2.COLOR_GRAY2BGR),
+    Encoding("mono16", _U16, 1, "GRAY16_LE", cv2.COLOR_GRAY2BGR),
+    Encoding("nv12", _U8, 1, "NV12", cv2.COLOR_YUV2BGR_NV12, rows=(3, 2), even="wh"),
+    Encoding("nv21", _U8, 1, "NV21", cv2.COLOR_YUV2BGR_NV21, rows=(3, 2), even="wh"),
+    Encoding("yuv422_yuy2", _U8, 2, "YUY2", cv2.COLOR_YUV2BGR_YUY2, even="w"),
+    Encoding("yuv422", _U8, 2, "UYVY", cv2.COLOR_YUV2BGR_UYVY, even="w"),
+    Encoding("bayer_rggb8", _U8, 1, "rggb", cv2.COLOR_BayerBG2BGR),
+    Encoding("bayer_bggr8", _U8, 1, "bggr", cv2.COLOR_BayerRG2BGR),
+    Encoding("bayer_gbrg8", _U8, 1, "gbrg", cv2.COLOR_BayerGR2BGR),
+    Encoding("bayer_grbg8", _U8, 1, "grbg", cv2.COLOR_BayerGB2BGR),
+)
+
+
+def encoding(name: str) -> Encoding:
+    """The row of that name.
+
+    Raises:
+        ImageError: no such encoding here.
+    """
+    try:
+        return ENCODINGS[name]
+    except KeyError:
+        raise ImageError(f"image encoding {name!r} is not supported; use {', '.join(ENCODINGS)}") from None
+
+
+def to_bgr(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Any encoding of the table to bgr8, shape (H, W, 3) uint8.
+
+    ``pixels`` is shaped as :meth:`edgecam_core.types.Frame.array` gives it. bgr8 comes back as it is, without a
+    copy; 16-bit samples keep their upper byte. YUV is read as BT.601 limited range, as OpenCV does.
+    """
+    row = encoding(name)
+    if row.dtype is np.uint16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    return pixels if row.to_bgr is None else cv2.cvtColor(pixels, row.to_bgr)

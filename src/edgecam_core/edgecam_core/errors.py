@@ -1,0 +1,73 @@
+"""What can go wrong, as one tree. Every message names the thing, its value and what would work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class EdgecamError(Exception):
+    """Base of all errors edgecam raises on purpose; the text is one line meant for the user."""
+
+
+class SettingError(EdgecamError, ValueError):
+    """A setting has a value that cannot work.
+
+    Args:
+        name: the parameter as the user types it.
+        value: what was given.
+        remedy: what is wrong and what would work, e.g. ``"must be 1 to 240 Hz"``.
+    """
+
+    def __init__(self, name: str, value: object, remedy: str) -> None:
+        super().__init__(f"parameter '{name}' is {value!r}: {remedy}")
+        self.name = name
+        self.value = value
+        self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[SettingError], tuple[str, object, str]]:
+        return SettingError, (self.name, self.value, self.remedy)
+
+
+class UnknownSetting(EdgecamError, KeyError):
+    """A setting nobody declared; the message offers the nearest names."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        from difflib import get_close_matches
+
+        names = sorted(known)
+        near = get_close_matches(name, names, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(names)}"
+        self.text = f"parameter '{name}' does not exist: {hint}"
+        super().__init__(self.text)
+
+    def __str__(self) -> str:  # KeyError would print the repr
+        return self.text
+
+
+class MissingDependency(EdgecamError):
+    """Something that has to be installed is not there; the message contains the command."""
+
+    def __init__(self, what: str, install: str) -> None:
+        super().__init__(f"{what} is not installed: {install}")
+        self.what = what
+        self.install = install
+
+
+class SourceError(EdgecamError):
+    """A picture source failed or ended; it may come back, so the owner may try again."""
+
+
+class PipelineError(EdgecamError):
+    """A GStreamer pipeline cannot be built or has failed."""
+
+
+class ImageError(EdgecamError, ValueError):
+    """A picture that cannot be used: unknown encoding, impossible size, too few bytes."""
+
+
+class ModelError(EdgecamError):
+    """A model file that is missing, damaged or not what its family needs."""
+
+
+class InferenceError(EdgecamError):
+    """A loaded model failed on one input; the next input may work."""

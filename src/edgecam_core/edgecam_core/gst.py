@@ -1,0 +1,305 @@
+"""The one file that talks to GStreamer's Python binding (``gi``).
+
+Everything else builds pipeline text with pure functions and hands it to :class:`Pipeline`. Frames are pulled
+by the caller's own thread (``appsink`` callbacks would defeat ``drop=true``) and pushed by mapping a fresh buffer
+(handing ``gi`` an array or memoryview costs tens of milliseconds).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from edgecam_core import elements
+from edgecam_core.errors import MissingDependency, PipelineError
+
+_APT = "sudo apt-get install python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base"
+
+
+@functools.cache
+def load(*extra: str) -> Any:
+    """The initialised ``Gst`` module. ``extra`` typelibs (``"GstRtp"``) are loaded as well.
+
+    Raises:
+        MissingDependency: no binding; the message has the apt command.
+    """
+    try:
+        import gi
+
+        for name in ("Gst", "GstVideo", *extra):
+            gi.require_version(name, "1.0")
+        from gi.repository import Gst
+    except (ImportError, ValueError) as error:
+        raise MissingDependency(f"GStreamer's Python binding ({error})", _APT) from error
+    Gst.init(None)
+    return Gst
+
+
+def library(name: str) -> Any:
+    """Another GStreamer typelib by name, e.g. ``library("GstRtp")``."""
+    load(name)
+    import importlib
+
+    return importlib.import_module(f"gi.repository.{name}")
+
+
+def version() -> tuple[int, int, int]:
+    major, minor, micro, _nano = load().version()
+    return major, minor, micro
+
+
+def has_element(name: str) -> bool:
+    """Whether an element can be made here (its plugin is installed and its hardware was found)."""
+    return load().ElementFactory.find(name) is not None
+
+
+def first_element(candidates: tuple[str, ...]) -> str:
+    """The first of the candidates that is there.
+
+    Raises:
+        MissingDependency: none is; the message tells how to get the last (the one for any machine).
+    """
+    for name in candidates:
+        if has_element(name):
+            return name
+    raise MissingDependency(f"GStreamer element {' or '.join(candidates)}", elements.remedy(candidates[-1]))
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Where a plane begins in the buffer and how long its rows are, in bytes."""
+
+    offset: int
+    stride: int
+
+
+@dataclass(frozen=True)
+class Message:
+    """One bus message, plain: ``kind`` is error, warning, eos, element or state; ``code`` the GError code."""
+
+    kind: str
+    source: str
+    text: str
+    domain: str = ""
+    code: int = 0
+    name: str = ""
+
+
+class Sample:
+    """One buffer from an appsink. A context manager: ``data`` is valid until it is closed.
+
+    ``data`` is flat uint8, a view of GStreamer's memory. ``pts_ns`` is the buffer's running time in nanoseconds
+    (-1: none). ``width``, ``height``, ``format`` are those of this buffer's own caps; ``planes`` respects row padding.
+    """
+
+    def __init__(self, sample: Any) -> None:
+        gst = load()
+        self.raw = sample
+        self.buffer = sample.get_buffer()
+        caps = sample.get_caps()
+        self.media_type, self.width, self.height, self.format = _video_caps(caps.to_string() if caps else "")
+        segment = sample.get_segment()
+        running = segment.to_running_time(gst.Format.TIME, self.buffer.pts) if segment else self.buffer.pts
+        self.pts_ns = -1 if running == gst.CLOCK_TIME_NONE else int(running)
+        ok, self._map = self.buffer.map(gst.MapFlags.READ)
+        if not ok:
+            raise PipelineError("GStreamer could not map a buffer for reading")
+        self.data = np.frombuffer(self._map.data, np.uint8)
+        self.planes = _planes(self.buffer)
+
+    def close(self) -> None:
+        if self._map is not None:
+            self.data = np.empty(0, np.uint8)
+            self.buffer.unmap(self._map)
+            self._map = None
+
+    def __enter__(self) -> Sample:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+@functools.lru_cache(maxsize=64)
+def _video_caps(text: str) -> tuple[str, int, int, str]:
+    def number(field: str) -> int:
+        match = re.search(rf"\b{field}=\(int\)(\d+)", text)
+        return int(match[1]) if match else 0
+
+    form = re.search(r"\bformat=\(string\)([\w-]+)", text)
+    return text.split(",")[0], number("width"), number("height"), form[1] if form else ""
+
+
+def _planes(buffer: Any) -> tuple[Plane, ...]:
+    meta = library("GstVideo").buffer_get_video_meta(buffer)
+    if meta is None:
+        return ()
+    return tuple(Plane(meta.offset[i], meta.stride[i]) for i in range(meta.n_planes))
+
+
+class Pipeline:
+    """A running ``gst-launch`` text. Not thread safe, except that ``pull``, ``push`` and ``messages`` may each be
+    called from a thread of its own.
+
+    Raises:
+        MissingDependency: an element is not installed; the message names the apt package.
+        PipelineError: the text does not parse.
+    """
+
+    def __init__(self, text: str) -> None:
+        gst = load()
+        self.text = text
+        self._sinks: dict[str, Any] = {}
+        self._missing = [name for name in element_names(text) if not has_element(name)]
+        if self._missing:
+            what = self._missing[0]
+            raise MissingDependency(f"GStreamer element '{what}'", elements.remedy(what))
+        try:
+            pipeline = gst.parse_launch(text)
+        except Exception as error:  # GLib.GError; its class is only there once gi is loaded
+            raise PipelineError(f"GStreamer refuses the pipeline: {_gerror_text(error)}; it was: {text}") from error
+        if not isinstance(pipeline, gst.Pipeline):
+            wrapper = gst.Pipeline.new(None)
+            wrapper.add(pipeline)
+            pipeline = wrapper
+        self.gst_pipeline = pipeline
+        self._bus = pipeline.get_bus()
+
+    def element(self, name: str) -> Any:
+        """The element with that ``name=``. Raises PipelineError when there is none."""
+        found = self.gst_pipeline.get_by_name(name)
+        if found is None:
+            raise PipelineError(f"the pipeline has no element named {name!r}: {self.text}")
+        return found
+
+    def start(self, timeout: float = 10.0) -> None:
+        """Go to PLAYING. Blocks up to ``timeout`` seconds for the state change to fail or to be under way.
+
+        Raises:
+            PipelineError: a device is missing, a port in use, ...; the text is GStreamer's own.
+        """
+        gst = load()
+        change = self.gst_pipeline.set_state(gst.State.PLAYING)
+        if change == gst.StateChangeReturn.ASYNC:
+            change, _, _ = self.gst_pipeline.get_state(int(timeout * gst.SECOND))
+        if change == gst.StateChangeReturn.FAILURE:
+            texts = [m.text for m in self.messages() if m.kind == "error"]
+            self.stop()
+            raise PipelineError(texts[0] if texts else f"the pipeline does not start: {self.text}")
+
+    def stop(self) -> None:
+        """Go to NULL and free everything; safe to call twice. Blocks until GStreamer's threads are gone."""
+        gst = load()
+        self.gst_pipeline.set_state(gst.State.NULL)
+        self._sinks.clear()
+        self._bus.set_flushing(True)
+
+    def pull(self, timeout: float, sink: str = "sink") -> Sample | None:
+        """The next buffer of an appsink, waiting up to ``timeout`` seconds; None when none came."""
+        gst = load()
+        if sink not in self._sinks:
+            self._sinks[sink] = self.element(sink)
+        sample = self._sinks[sink].emit("try-pull-sample", int(timeout * gst.SECOND))
+        return None if sample is None else Sample(sample)
+
+    def new_buffer(self, data: np.ndarray, pts_ns: int, duration_ns: int = 0) -> Any:
+        """A fresh buffer holding a copy of ``data`` (any contiguous array); callers may add metas before pushing."""
+        gst = load()
+        flat = data.reshape(-1).view(np.uint8)
+        buffer = gst.Buffer.new_allocate(None, flat.nbytes, None)
+        ok, mapped = buffer.map(gst.MapFlags.WRITE)
+        if not ok:
+            raise PipelineError("GStreamer could not map a buffer for writing")
+        np.frombuffer(mapped.data, np.uint8)[:] = flat
+        buffer.unmap(mapped)
+        buffer.pts = pts_ns
+        buffer.duration = duration_ns or gst.CLOCK_TIME_NONE
+        return buffer
+
+    def push(self, buffer: Any, source: str = "src") -> bool:
+        """Give a buffer to an appsrc; False when the pipeline does not take it (flushing, ended)."""
+        return bool(self.element(source).emit("push-buffer", buffer) == load().FlowReturn.OK)
+
+    def messages(self, wait: float = 0.0) -> list[Message]:
+        """All bus messages that have come; waits up to ``wait`` seconds for the first."""
+        gst = load()
+        found = []
+        message = self._bus.timed_pop(int(wait * gst.SECOND)) if wait else self._bus.pop()
+        while message is not None:
+            if plain := _plain(message):
+                found.append(plain)
+            message = self._bus.pop()
+        return found
+
+    def wait_for(self, kinds: tuple[str, ...], timeout: float) -> Message | None:
+        """The first message of one of these kinds, or None after ``timeout`` seconds."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            for message in self.messages(min(left, 0.2)):
+                if message.kind in kinds:
+                    return message
+        return None
+
+    def running_time_ns(self) -> int:
+        """Now on the pipeline's own time line (clock minus base time), -1 before it plays."""
+        clock = self.gst_pipeline.get_clock()
+        return -1 if clock is None else int(clock.get_time() - self.gst_pipeline.get_base_time())
+
+    def on_buffer(self, element: str, pad: str, callback: Callable[[Any], bool]) -> None:
+        """Call back with every buffer at a pad, in the streaming thread; False drops the buffer. Must be quick."""
+        gst = load()
+
+        def probe(_pad: Any, info: Any) -> Any:
+            if info.type & gst.PadProbeType.BUFFER_LIST:
+                buffers = info.get_buffer_list()
+                verdicts = [callback(buffers.get(i)) for i in range(buffers.length())]  # every buffer is shown
+                keep = all(verdicts)
+            else:
+                keep = callback(info.get_buffer())
+            return gst.PadProbeReturn.OK if keep else gst.PadProbeReturn.DROP
+
+        kinds = gst.PadProbeType.BUFFER | gst.PadProbeType.BUFFER_LIST
+        self.element(element).get_static_pad(pad).add_probe(kinds, probe)
+
+
+def _gerror_text(error: Exception) -> str:
+    return str(getattr(error, "message", error))
+
+
+def _plain(message: Any) -> Message | None:
+    gst = load()
+    source = message.src.get_name() if message.src else ""
+    if message.type in (gst.MessageType.ERROR, gst.MessageType.WARNING):
+        parse = message.parse_error if message.type == gst.MessageType.ERROR else message.parse_warning
+        error, _debug = parse()
+        kind = "error" if message.type == gst.MessageType.ERROR else "warning"
+        return Message(kind, source, f"{source}: {error.message}", error.domain, error.code)
+    if message.type == gst.MessageType.EOS:
+        return Message("eos", source, "end of stream")
+    if message.type == gst.MessageType.ELEMENT:
+        structure = message.get_structure()
+        return Message("element", source, structure.to_string(), name=structure.get_name())
+    return None
+
+
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\'[^\']*\'|!|[^\s!]+')
+
+
+def element_names(text: str) -> list[str]:
+    """The element names of a launch text in order: first words, and words after a ``!`` or a pad reference.
+
+    Properties, caps and references (``name.``) are passed over, so that a missing element is found by name before
+    GStreamer's parser gives up at the first problem.
+    """
+    names = []
+    for token in _TOKEN.findall(text):
+        if re.fullmatch(r"[a-zA-Z_][\w-]*", token):
+            names.append(token)
+    return names

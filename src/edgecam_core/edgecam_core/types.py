@@ -1,0 +1,108 @@
+"""The two things that travel through edgecam: a picture and what was found in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecam_core import encodings
+from edgecam_core.errors import ImageError
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture with the facts of a sensor_msgs/Image.
+
+    ``data`` is flat uint8, at least ``step * stored rows`` bytes long; it may be a view of memory somebody else
+    owns, valid as long as the owner says. ``step`` is the length of one row in bytes, padding included (of the
+    first plane's rows for NV12/NV21). ``stamp_ns`` is the capture time in nanoseconds of the ROS clock;
+    ``frame_id`` the optical frame (REP-103).
+
+    Raises:
+        ImageError: unknown encoding, a size below 1x1, odd sizes where the encoding has none, a step shorter than
+            a row, or fewer bytes than the picture needs.
+    """
+
+    width: int
+    height: int
+    encoding: str
+    step: int
+    data: np.ndarray
+    stamp_ns: int = 0
+    frame_id: str = ""
+
+    def __post_init__(self) -> None:
+        row = encodings.encoding(self.encoding)
+        size = f"{self.width}x{self.height} {self.encoding}"
+        if self.width < 1 or self.height < 1:
+            raise ImageError(f"a {size} picture has no pixels")
+        if ("w" in row.even and self.width % 2) or ("h" in row.even and self.height % 2):
+            raise ImageError(f"a {size} picture needs an even size")
+        if self.step < self.width * row.bytes_per_pixel:
+            need = self.width * row.bytes_per_pixel
+            raise ImageError(f"step {self.step} is too short: a row of a {size} picture has {need} bytes")
+        need = self.step * (row.stored_rows(self.height) - 1) + self.width * row.bytes_per_pixel
+        if len(self.data) < need:
+            raise ImageError(f"a {size} picture with step {self.step} needs {need} bytes, got {len(self.data)}")
+
+    @classmethod
+    def from_array(cls, pixels: np.ndarray, encoding: str, stamp_ns: int = 0, frame_id: str = "") -> Frame:
+        """Wrap an array shaped (H, W, C), (H, W) or, for NV12/NV21, (H * 3 / 2, W). Copies only if not contiguous."""
+        row = encodings.encoding(encoding)
+        pixels = np.ascontiguousarray(pixels, dtype=row.dtype)
+        height = pixels.shape[0] * row.rows[1] // row.rows[0]
+        width = pixels.shape[1]
+        step = width * row.bytes_per_pixel
+        return cls(width, height, encoding, step, pixels.reshape(-1).view(np.uint8), stamp_ns, frame_id)
+
+    def array(self) -> np.ndarray:
+        """The pixels without padding, as a view: (H, W, C), (H, W) for one channel, (H * 3 / 2, W) for NV12/NV21."""
+        row = encodings.encoding(self.encoding)
+        item = np.dtype(row.dtype).itemsize
+        shape: tuple[int, ...] = (row.stored_rows(self.height), self.width)
+        strides: tuple[int, ...] = (self.step, row.bytes_per_pixel)
+        if row.channels > 1:
+            shape, strides = (*shape, row.channels), (*strides, item)
+        return np.ndarray(shape, row.dtype, buffer=self.data, strides=strides)
+
+    def bgr(self) -> np.ndarray:
+        """The picture as bgr8, (H, W, 3) uint8; a view of ``data`` where it already is bgr8."""
+        return encodings.to_bgr(self.array(), self.encoding)
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """One object. ``box`` is (x1, y1, x2, y2) in pixels of the source picture, x2 > x1 and y2 > y1."""
+
+    label: str
+    class_id: int
+    score: float
+    box: tuple[float, float, float, float]
+    track_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """All objects of one picture, best score first.
+
+    ``boxes`` is (N, 4) float32, x1 y1 x2 y2 in source pixels; ``scores`` (N,) float32 in 0..1; ``class_ids`` (N,)
+    int32, an index into ``labels``. ``track_ids`` is empty or has N entries.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+    labels: tuple[str, ...]
+    track_ids: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[Detection]:
+        tracks = self.track_ids or ("",) * len(self)
+        for box, score, class_id, track in zip(
+            self.boxes.tolist(), self.scores.tolist(), self.class_ids.tolist(), tracks, strict=True
+        ):
+            yield Detection(self.labels[class_id], class_id, score, tuple(box), track)

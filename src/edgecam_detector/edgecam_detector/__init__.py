@@ -1,0 +1,1 @@
+"""Object detector publishing vision_msgs: TensorRT on NVIDIA, ONNX Runtime elsewhere."""

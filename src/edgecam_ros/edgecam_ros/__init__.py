@@ -1,0 +1,1 @@
+"""What the edgecam nodes share: parameters from tables, message conversion, diagnostics, lifecycle."""

@@ -1,0 +1,26 @@
+"""The three quality-of-service profiles of edgecam."""
+
+from __future__ import annotations
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+
+def image_qos(depth: int = 5) -> QoSProfile:
+    """For publishers of pictures: reliable, so that reliable and best-effort subscribers both match."""
+    return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
+
+
+def sensor_qos(reliability: str = "best_effort", depth: int = 2) -> QoSProfile:
+    """For subscribers of pictures. ``reliability`` is ``best_effort`` (matches every publisher) or ``reliable``."""
+    policy = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
+    return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=policy)
+
+
+def latched_qos() -> QoSProfile:
+    """For facts said once (label_info, vision_info): whoever subscribes later still gets the last one."""
+    return QoSProfile(
+        depth=1,
+        history=HistoryPolicy.KEEP_LAST,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )

@@ -1,0 +1,1 @@
+"""H.265 over RTP, both ways: image topic to UDP and back, with capture time."""
