@@ -1,0 +1,52 @@
+"""The table of inference back ends, and how one is chosen."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from edgecam_core.errors import MissingDependency, ModelError, SettingError
+from edgecam_core.inference.runner import Runner, RunnerOptions
+from edgecam_core.models.model_file import ModelFile
+
+# Name -> module and class, in the order ``auto`` tries them: best first.
+BACKENDS: dict[str, tuple[str, str]] = {
+    "onnxruntime": ("edgecam_core.inference.onnxruntime_runner", "OnnxRuntimeRunner"),
+}
+
+
+def open_runner(model: ModelFile, backend: str = "auto", options: RunnerOptions | None = None) -> Runner:
+    """Load a model with one back end, or with the best one that loads (``auto``).
+
+    ``rejected`` of the runner tells why better ones were passed over. Blocks while the model is loaded or built:
+    milliseconds to minutes.
+
+    Raises:
+        SettingError: no such back end.
+        MissingDependency: the back end asked for is not installed.
+        ModelError: the back end asked for, or none at all, can run this model.
+    """
+    options = options or RunnerOptions()
+    if backend != "auto":
+        return _runner_type(backend).load(model, options)
+    rejected: dict[str, str] = {}
+    for name in BACKENDS:
+        try:
+            runner = _runner_type(name).load(model, options)
+        except (MissingDependency, ModelError) as error:
+            rejected[name] = str(error)
+        else:
+            runner.rejected = rejected
+            return runner
+    why = "; ".join(f"{name}: {reason}" for name, reason in rejected.items())
+    if all("is not installed" in reason for reason in rejected.values()):
+        raise MissingDependency("an inference back end", "pip install onnxruntime")
+    raise ModelError(f"no back end can run {model.path}: {why}")
+
+
+def _runner_type(name: str) -> type[Runner]:
+    if name not in BACKENDS:
+        raise SettingError("backend", name, f"must be one of auto, {', '.join(BACKENDS)}")
+    module, class_name = BACKENDS[name]
+    runner_type = getattr(import_module(module), class_name)
+    assert issubclass(runner_type, Runner)
+    return runner_type

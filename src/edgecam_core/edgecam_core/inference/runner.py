@@ -1,0 +1,108 @@
+"""What every inference back end is: a loaded model with named tensors in and out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecam_core.errors import InferenceError
+
+if TYPE_CHECKING:
+    from edgecam_core.models.model_file import ModelFile
+
+Progress = Callable[[str], None]
+
+
+def silent(_text: str) -> None:
+    """A Progress that tells nobody."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output: element type and shape; None is a dimension known only at run time."""
+
+    dtype: np.dtype
+    shape: tuple[int | None, ...]
+
+    def accepts(self, array: np.ndarray) -> bool:
+        """Whether the array has this type and shape."""
+        if array.dtype != self.dtype or array.ndim != len(self.shape):
+            return False
+        return all(want is None or want == got for want, got in zip(self.shape, array.shape, strict=True))
+
+    def __str__(self) -> str:
+        return f"{self.dtype} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
+
+
+@dataclass(frozen=True)
+class RunnerOptions:
+    """How to load a model. A back end that cannot honour an option says so with an error.
+
+    ``precision`` is auto (as the file is), fp32, fp16 or int8. ``threads`` is for CPU back ends, 0 for one per core.
+    ``cache`` is the folder of built engines; ``rebuild`` builds anew. ``max_batch`` is the largest batch ever fed.
+    ``calibration`` is a folder of pictures for int8. ``progress`` is told, from the loading thread, what a long load
+    is doing.
+    """
+
+    precision: str = "auto"
+    threads: int = 0
+    cache: Path | None = None
+    rebuild: bool = False
+    max_batch: int = 1
+    calibration: Path | None = None
+    progress: Progress = field(default=silent, compare=False)
+
+
+class Runner(ABC):
+    """One loaded model. Loading may take minutes, :meth:`infer` milliseconds.
+
+    A runner belongs to the thread that calls :meth:`infer`; only :meth:`close` may come from another, once that
+    thread has ended. ``inputs`` and ``outputs`` are in the order of the model; ``description`` tells library,
+    version and device, e.g. ``onnxruntime 1.32 on CPU, 2 threads``.
+    """
+
+    name: str = ""
+
+    def __init__(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], description: str) -> None:
+        self.inputs = dict(inputs)
+        self.outputs = dict(outputs)
+        self.description = description
+        self.rejected: dict[str, str] = {}
+
+    @classmethod
+    @abstractmethod
+    def load(cls, model: ModelFile, options: RunnerOptions) -> Runner:
+        """Load the model.
+
+        Raises:
+            MissingDependency: the library is not installed; the text has the command.
+            ModelError: this back end cannot run this model; the text says what stands against it.
+        """
+
+    def infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run the model once; blocks until the outputs are there.
+
+        The arrays given back belong to the caller only until the next call.
+
+        Raises:
+            InferenceError: an input is missing or does not fit, or the back end failed; the runner stays usable.
+        """
+        for name, tensor in self.inputs.items():
+            if name not in feed:
+                raise InferenceError(f"input {name!r} is missing; got {', '.join(feed) or 'none'}")
+            array = feed[name]
+            if not tensor.accepts(array):
+                raise InferenceError(f"input {name!r} must be {tensor}, got {Tensor(array.dtype, array.shape)}")
+        return self._infer(feed)
+
+    @abstractmethod
+    def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The work; inputs have been checked."""
+
+    def close(self) -> None:  # noqa: B027 - most back ends have nothing to free
+        """Free what the back end holds. Calling it twice is harmless."""

@@ -1,0 +1,174 @@
+"""The detector: a model family, its labels and a runner, joined to one call per picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecam_core.inference.backends import open_runner
+from edgecam_core.inference.runner import Progress, Runner, RunnerOptions, silent
+from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.family import Candidates, Family, open_family
+from edgecam_core.models.labels import fit_labels, numbered, read_labels
+from edgecam_core.models.locate import locate
+from edgecam_core.models.model_file import ModelFile
+from edgecam_core.models.nms import nms
+from edgecam_core.models.preprocess import Placement, Preprocessor
+from edgecam_core.models.selection import Selection
+from edgecam_core.types import Detections, Frame
+
+# Greedy suppression is quadratic; with more candidates than this only the best take part (pytorch-ssd: 200 a class).
+_MOST_CANDIDATES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds the stages of one batch took."""
+
+    preprocess: float = 0.0
+    infer: float = 0.0
+    decode: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model that was read and understood, but not loaded for inference."""
+
+    model: ModelFile
+    family: Family
+    labels: tuple[str, ...]
+
+    @classmethod
+    def read(cls, settings: DetectorSettings) -> Plan:
+        """Find the model, its family and labels. Blocks while a model of the zoo is downloaded the first time.
+
+        Raises:
+            ModelError: no such model, or one that fits no family.
+            SettingError: labels that do not fit the model.
+        """
+        model = ModelFile.read(locate(settings.model))
+        family = open_family(model)
+        return cls(model, family, _labels(settings, model, family))
+
+
+class Detector:
+    """Finds objects in pictures. One thread at a time may detect; :meth:`update` may come from any.
+
+    ``labels[class_id]`` names what is found; ``timings`` are those of the last call.
+    """
+
+    def __init__(self, plan: Plan, runner: Runner, settings: DetectorSettings) -> None:
+        self.model = plan.model
+        self.family = plan.family
+        self.labels = plan.labels
+        self.runner = runner
+        self.timings = Timings()
+        self._selection = Selection.make(settings, self.labels, self.family.has_background)
+        tensor = runner.inputs[self.family.spec.name]
+        self._fixed_batch = tensor.shape[0]
+        self.max_batch = self._fixed_batch or 1
+        self._dtype = tensor.dtype
+        self._preprocessor = Preprocessor(self.family.spec, self.max_batch)
+
+    @classmethod
+    def open(cls, settings: DetectorSettings, progress: Progress = silent) -> Detector:
+        """Read and load the model; blocks from a tenth of a second (ONNX Runtime) to minutes (engine building).
+
+        Args:
+            progress: told, from this thread, what a long load is doing.
+
+        Raises:
+            SettingError, ModelError, MissingDependency: see :class:`Plan` and :func:`open_runner`.
+        """
+        return cls.load(Plan.read(settings), settings, progress)
+
+    @classmethod
+    def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> Detector:
+        """Load a model that was read before; as :meth:`open`."""
+        options = RunnerOptions(threads=settings.threads, progress=progress)
+        return cls(plan, open_runner(plan.model, settings.backend, options), settings)
+
+    def update(self, settings: DetectorSettings) -> None:
+        """Take over thresholds and classes, from the next picture on.
+
+        Raises:
+            SettingError: a class the model does not have; nothing has changed then.
+        """
+        self._selection = Selection.make(settings, self.labels, self.family.has_background)
+
+    def detect(self, picture: Frame | np.ndarray) -> Detections:
+        """Detect in one picture: a Frame of any encoding, or (H, W, 3) uint8 BGR.
+
+        Raises:
+            ImageError: the picture cannot be used.
+            InferenceError: the model failed on it. The detector stays usable after either.
+        """
+        return self.detect_batch([picture])[0]
+
+    def detect_batch(self, pictures: Sequence[Frame | np.ndarray]) -> list[Detections]:
+        """Detect in several pictures, of any sizes; in one call of the model where it takes so many at once."""
+        found: list[Detections] = []
+        for start in range(0, len(pictures), self.max_batch):
+            found += self._detect(pictures[start : start + self.max_batch])
+        return found
+
+    def _detect(self, pictures: Sequence[Frame | np.ndarray]) -> list[Detections]:
+        selection = self._selection
+        started = time.perf_counter()
+        placements = [self._preprocessor.fill(slot, _frame(picture)) for slot, picture in enumerate(pictures)]
+        prepared = time.perf_counter()
+        size = self._fixed_batch or len(pictures)
+        feed = self._preprocessor.buffer[:size].astype(self._dtype, copy=False)
+        outputs = self.runner.infer({self.family.spec.name: feed})
+        inferred = time.perf_counter()
+        found = []
+        for index, placement in enumerate(placements):
+            candidates = self.family.candidates(outputs, index, selection.thresholds)
+            found.append(self._choose(candidates, placement, selection))
+        self.timings = Timings(prepared - started, inferred - prepared, time.perf_counter() - inferred)
+        return found
+
+    def _choose(self, candidates: Candidates, placement: Placement, selection: Selection) -> Detections:
+        boxes = placement.to_source(candidates.boxes)
+        scores, classes = candidates.scores, candidates.classes
+        # A box outside the picture is empty once clipped; comparisons with NaN are false.
+        real = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        if len(real) > _MOST_CANDIDATES:
+            real = real[np.argsort(-scores[real], kind="stable")[:_MOST_CANDIDATES]]
+        boxes, scores, classes = boxes[real], scores[real], classes[real]
+        if self.family.needs_nms:
+            kept = nms(boxes, scores, classes, selection.nms_threshold, selection.most)
+        else:
+            kept = np.argsort(-scores, kind="stable")[: selection.most]
+        return Detections(boxes[kept], scores[kept], classes[kept].astype(np.int32), self.labels)
+
+    def classes(self) -> list[tuple[int, str]]:
+        """Number and label of everything the model can report: neither the background nor columns without a class."""
+        unused = {0} if self.family.has_background else set()
+        unused |= set(self.model.fact("unused", ()))
+        return [(number, label) for number, label in enumerate(self.labels) if number not in unused]
+
+    def close(self) -> None:
+        """Free the model. Calling it twice is harmless."""
+        self.runner.close()
+
+
+def _frame(picture: Frame | np.ndarray) -> Frame:
+    return picture if isinstance(picture, Frame) else Frame.from_array(picture, "bgr8")
+
+
+def _labels(settings: DetectorSettings, model: ModelFile, family: Family) -> tuple[str, ...]:
+    """From the file the user names, else from the model, else a labels.txt beside it, else numbers."""
+    beside = model.path.with_name("labels.txt")
+    if settings.labels:
+        labels, origin = read_labels(settings.labels), settings.labels
+    elif model.fact("labels"):
+        labels, origin = tuple(str(label) for label in model.fact("labels")), f"{model.path} (metadata)"
+    elif beside.is_file():
+        labels, origin = read_labels(beside), str(beside)
+    else:
+        return numbered(family.columns, family.has_background)
+    return fit_labels(labels, family.columns, family.has_background, origin)

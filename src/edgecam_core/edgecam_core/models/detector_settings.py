@@ -1,0 +1,38 @@
+"""The settings of the detector, for the node and the command line alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecam_core.inference.backends import BACKENDS
+from edgecam_core.settings import Settings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorSettings(Settings):
+    """What to look for, with which model, on what."""
+
+    model: str = setting("ssd_mobilenet_v2_coco", "Path of an ONNX file, or the name of a model of the zoo.")
+    labels: str = setting(
+        "", "Text file with one label a line, with or without BACKGROUND first; empty: the labels in the model file."
+    )
+    backend: str = setting(
+        "auto", "What runs the model; auto takes the best one that loads.", choices=("auto", *BACKENDS)
+    )
+    threads: int = setting(0, "Threads of a CPU back end; 0: one per core.", low=0, high=256)
+    confidence_threshold: float = setting(
+        0.5, "Detections with a lower score are dropped.", low=0.0, high=1.0, runtime=True
+    )
+    nms_threshold: float = setting(
+        0.5,
+        "Of two boxes of a class whose intersection over union is above this, the better one stays.",
+        low=0.0,
+        high=1.0,
+        runtime=True,
+    )
+    max_detections: int = setting(
+        100, "The most detections of one picture; the best stay.", low=1, high=1000, runtime=True
+    )
+    classes: tuple[str, ...] = setting(
+        (), "Labels (or class numbers as text) to report; empty: all of the model's.", runtime=True
+    )

@@ -1,0 +1,128 @@
+"""From a picture of any size and encoding to the network's input, in one resize and one pass over its pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from edgecam_core.errors import ImageError
+from edgecam_core.types import Frame
+
+_PAD = 114  # the grey YOLO-style models were trained to see beside a letterboxed picture
+_LARGEST_SIDE = 32766  # cv2.resize counts pixels of a side in 16 bits
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What a network wants to see: float32 NCHW, ``(pixel - mean) / std`` per channel in the order ``color``.
+
+    ``fit`` is ``stretch`` (the picture fills the input, its aspect ratio is lost) or ``letterbox`` (it keeps its
+    aspect ratio, grey bars fill the rest).
+    """
+
+    name: str
+    width: int
+    height: int
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    color: str = "rgb"
+    fit: str = "stretch"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a picture lies in the network's input: source = (input - offset) * scale, in pixels, per axis."""
+
+    width: int
+    height: int
+    scale: tuple[float, float]
+    offset: tuple[float, float] = (0.0, 0.0)
+
+    def to_source(self, boxes: np.ndarray) -> np.ndarray:
+        """(N, 4) x1 y1 x2 y2 in pixels of the network's input to pixels of the source picture, clipped to it."""
+        shift = np.array(self.offset * 2, np.float32)
+        scale = np.array(self.scale * 2, np.float32)
+        limit = np.array((self.width, self.height) * 2, np.float32)
+        return np.clip((boxes - shift) * scale, 0, limit).astype(np.float32, copy=False)
+
+
+class Preprocessor:
+    """Fills a batch buffer that is allocated once. Not for two threads at a time.
+
+    ``buffer`` is (max_batch, 3, height, width) float32, C-contiguous.
+    """
+
+    def __init__(self, spec: InputSpec, max_batch: int = 1) -> None:
+        self.spec = spec
+        self.buffer = np.zeros((max_batch, 3, spec.height, spec.width), np.float32)
+        self._planes = [np.empty((spec.height, spec.width), np.uint8) for _ in range(3)]
+        self._canvas = np.empty((spec.height, spec.width, 3), np.uint8)
+
+    def fill(self, slot: int, picture: Frame) -> Placement:
+        """Put one picture into ``buffer[slot]``; under a millisecond for a VGA picture.
+
+        Raises:
+            ImageError: a picture too large to be resized.
+        """
+        if max(picture.width, picture.height) > _LARGEST_SIDE:
+            size = f"{picture.width}x{picture.height}"
+            raise ImageError(f"a {size} picture is too large; {_LARGEST_SIDE} pixels a side is the limit")
+        placement, width, height, left, top = self._place(picture)
+        small, order = shrink(picture, width, height)
+        if (width, height) != (self.spec.width, self.spec.height):
+            self._canvas.fill(_PAD)
+            self._canvas[top : top + height, left : left + width] = small
+            small = self._canvas
+        self._normalise(slot, small, swap=order != self.spec.color)
+        return placement
+
+    def _place(self, picture: Frame) -> tuple[Placement, int, int, int, int]:
+        """The placement, and the size and the corner of the picture inside the network's input."""
+        wide, high = self.spec.width, self.spec.height
+        if self.spec.fit == "stretch":
+            scale = (picture.width / wide, picture.height / high)
+            return Placement(picture.width, picture.height, scale), wide, high, 0, 0
+        ratio = min(wide / picture.width, high / picture.height)
+        width, height = max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio))
+        left, top = (wide - width) // 2, (high - height) // 2
+        scale = (picture.width / width, picture.height / height)
+        return Placement(picture.width, picture.height, scale, (float(left), float(top))), width, height, left, top
+
+    def _normalise(self, slot: int, small: np.ndarray, swap: bool) -> None:
+        cv2.split(small, self._planes)
+        planes = self._planes[::-1] if swap else self._planes
+        for channel, (plane, mean, std) in enumerate(zip(planes, self.spec.mean, self.spec.std, strict=True)):
+            # One SIMD pass from uint8 to float; twice as fast as NumPy, ten times as fast as blobFromImage.
+            cv2.addWeighted(plane, 1 / std, plane, 0, -mean / std, dst=self.buffer[slot, channel], dtype=cv2.CV_32F)
+
+
+def shrink(picture: Frame, width: int, height: int) -> tuple[np.ndarray, str]:
+    """The picture at another size as (height, width, 3) uint8, and its channel order, ``bgr`` or ``rgb``.
+
+    Resizes before it converts, so that colour conversion touches only the pixels that are left.
+    """
+    pixels = picture.array()
+    if picture.encoding in ("bgr8", "rgb8"):
+        return _resize(pixels, width, height), picture.encoding[:3]
+    if picture.encoding in ("bgra8", "rgba8"):
+        return np.ascontiguousarray(_resize(pixels, width, height)[:, :, :3]), picture.encoding[:3]
+    if picture.encoding == "mono8":
+        return cv2.cvtColor(_resize(pixels, width, height), cv2.COLOR_GRAY2BGR), "bgr"
+    if picture.encoding in ("nv12", "nv21") and width % 2 == 0 and height % 2 == 0:
+        return _shrink_two_planes(picture, pixels, width, height), "bgr"
+    return _resize(picture.bgr(), width, height), "bgr"
+
+
+def _shrink_two_planes(picture: Frame, pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    luma = _resize(pixels[: picture.height], width, height)
+    chroma = pixels[picture.height :].reshape(picture.height // 2, picture.width // 2, 2)
+    code = cv2.COLOR_YUV2BGR_NV12 if picture.encoding == "nv12" else cv2.COLOR_YUV2BGR_NV21
+    return cv2.cvtColorTwoPlane(luma, _resize(chroma, width // 2, height // 2), code)
+
+
+def _resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,0 +1,55 @@
+"""SSD with box decoding in the graph, as pytorch-ssd's onnx_export.py and jetson-inference write and read it.
+
+Outputs ``scores`` [B, N, C] (softmax or sigmoid, column 0 the background) and ``boxes`` [B, N, 4], x1 y1 x2 y2 as
+fractions of the picture. Input RGB, (pixel - 127) / 128, stretched to the network's size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from edgecam_core.errors import ModelError
+from edgecam_core.models.family import Candidates, Family, check_numbers, image_input
+from edgecam_core.models.model_file import ModelFile
+from edgecam_core.models.preprocess import InputSpec
+
+_DEFAULTS = InputSpec("", 0, 0, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), color="rgb", fit="stretch")
+
+
+class SsdFamily(Family):
+    """See the module's text."""
+
+    name = "ssd"
+    has_background = True
+
+    def __init__(self, spec: InputSpec, columns: int) -> None:
+        super().__init__(spec, columns)
+        self._size = np.array((spec.width, spec.height) * 2, np.float32)
+
+    @classmethod
+    def fits(cls, model: ModelFile) -> bool:
+        scores, boxes = model.outputs.get("scores"), model.outputs.get("boxes")
+        if scores is None or boxes is None or len(scores) != 3 or len(boxes) != 3 or boxes[2] not in (4, None):
+            return False
+        return scores[1] is None or boxes[1] is None or scores[1] == boxes[1]
+
+    @classmethod
+    def open(cls, model: ModelFile) -> SsdFamily:
+        columns = model.outputs["scores"][2] or len(model.fact("labels", ()))
+        if columns < 2:
+            raise ModelError(f"{model.path} has {columns} score columns; SSD needs the background and a class or more")
+        return cls(image_input(model, _DEFAULTS), columns)
+
+    def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
+        scores, boxes = outputs["scores"][index], outputs["boxes"][index]
+        check_numbers(scores)
+        # One pass over all scores; after it only the few that pass count.
+        rows, classes = np.divmod(np.flatnonzero(scores[:, 1:] > thresholds[1:]), self.columns - 1)
+        classes += 1
+        return Candidates(
+            boxes[rows].astype(np.float32, copy=False) * self._size,
+            scores[rows, classes].astype(np.float32, copy=False),
+            classes,
+        )

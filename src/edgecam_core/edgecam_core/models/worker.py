@@ -1,0 +1,141 @@
+"""The thread that detects: it loads the detector, takes the newest pictures, hands on what it found."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgecam_core.errors import EdgecamError, ImageError, InferenceError
+from edgecam_core.inference.runner import Progress
+from edgecam_core.mailbox import Mailbox
+from edgecam_core.models.detector import Detector
+from edgecam_core.tally import Meter, Tally
+from edgecam_core.types import Detections, Frame
+
+STAGES = ("wait", "preprocess", "infer", "decode", "deliver")
+
+
+class LoadCancelled(EdgecamError):
+    """The owner does not want the model any more; raised out of the progress function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One picture to look at. ``tag`` is the owner's (a message header); ``arrived`` is of time.monotonic()."""
+
+    source: str
+    frame: Frame
+    tag: Any = None
+    arrived: float = field(default_factory=time.monotonic)
+
+
+class DetectionWorker:
+    """Runs one detector for any number of sources in a thread of its own.
+
+    A source's newest picture replaces the one still waiting (counted as ``dropped``); sources are served in turn.
+    A picture that cannot be used, or that the model fails on, is counted and passed over. Anything else that goes
+    wrong ends the thread and is handed to ``failed``. ``drops`` and ``troubles`` count, ``meters`` hold seconds per
+    stage, ``sources`` the pictures delivered of each source.
+
+    Args:
+        load: builds the detector; called in the thread, with a function to tell its progress to.
+        loaded: called in the thread when the detector is there.
+        deliver: called in the thread with each picture and what was found in it.
+        failed: called in the thread, as its last act, with the error that ended it.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Progress], Detector],
+        loaded: Callable[[Detector], None],
+        deliver: Callable[[Job, Detections], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._load = load
+        self._loaded = loaded
+        self._deliver = deliver
+        self._failed = failed
+        self._mailbox: Mailbox[Job] = Mailbox()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="detection", daemon=True)
+        self.detector: Detector | None = None
+        self.progress = "loading the model"
+        self.drops = Tally()
+        self.troubles = Tally()
+        self.meters = {stage: Meter() for stage in STAGES}
+        self.sources: dict[str, Meter] = {}
+
+    def start(self) -> None:
+        """Begin to load; returns at once."""
+        self._thread.start()
+
+    def put(self, job: Job) -> None:
+        """Leave a picture; never blocks. Pictures that come before the detector is loaded are dropped."""
+        if self.detector is None:
+            self.drops.add("dropped while loading")
+        elif self._mailbox.put(job.source, job) is not None:
+            self.drops.add("dropped for a newer one")
+
+    def close(self) -> None:
+        """End the thread and free the model; waits for a picture in work, or for the next step of a long load."""
+        self._closing.set()
+        self._mailbox.close()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _tell(self, text: str) -> None:
+        if self._closing.is_set():
+            raise LoadCancelled("loading was cancelled")
+        self.progress = text
+
+    def _run(self) -> None:
+        try:
+            detector = self._load(self._tell)
+            try:
+                self.detector = detector
+                self._loaded(detector)
+                while jobs := [job for _, job in self._mailbox.take(detector.max_batch)]:
+                    self._work(detector, jobs)
+            finally:
+                self.detector = None
+                detector.close()
+        except LoadCancelled:
+            pass
+        except Exception as error:
+            self._failed(error)
+
+    def _work(self, detector: Detector, jobs: list[Job]) -> None:
+        began = time.monotonic()
+        try:
+            found = detector.detect_batch([job.frame for job in jobs])
+        except (ImageError, InferenceError) as error:
+            if len(jobs) == 1:
+                self.troubles.add(str(error))
+                return
+            for job in jobs:  # one bad picture must not cost the others of its batch
+                self._work(detector, [job])
+            return
+        self._count(detector, jobs, began)
+        for job, detections in zip(jobs, found, strict=True):
+            started = time.monotonic()
+            self._deliver(job, detections)
+            now = time.monotonic()
+            self.meters["deliver"].add(now, now - started)
+            self.sources.setdefault(job.source, Meter()).add(now)
+
+    def _count(self, detector: Detector, jobs: list[Job], began: float) -> None:
+        now, timings = time.monotonic(), detector.timings
+        for job in jobs:
+            self.meters["wait"].add(now, began - job.arrived)
+        for stage in ("preprocess", "infer", "decode"):
+            self.meters[stage].add(now, getattr(timings, stage))
+
+
+def as_edgecam_error(error: Exception) -> EdgecamError:
+    """The error itself, or one that says that something unforeseen happened."""
+    if isinstance(error, EdgecamError):
+        return error
+    return InferenceError(f"the detector failed unexpectedly: {type(error).__name__}: {error}")

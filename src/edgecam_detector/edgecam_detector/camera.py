@@ -1,0 +1,64 @@
+"""The topics of one camera: its pictures in, what was found in them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgecam_core.overlay import draw
+from edgecam_core.types import Detections, Frame
+from edgecam_ros.conversions import detections_to_ros, image_to_ros
+from edgecam_ros.qos import image_qos, sensor_qos
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection2DArray
+
+RESULT_DEPTH = 10
+
+
+class CameraTopics:
+    """``name`` is the camera's namespace below the node's, ``""`` for the node's own."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self.name = name
+        self._node = node
+        self._image_topic = self._topic("image_raw")
+        self._detections = node.create_publisher(Detection2DArray, self._topic("detections"), RESULT_DEPTH)
+        self._overlay = node.create_publisher(Image, self._topic("overlay"), image_qos())
+        self._subscription: Subscription | None = None
+
+    def _topic(self, name: str) -> str:
+        return f"{self.name}/{name}" if self.name else name
+
+    def subscribe(self, received: Callable[[str, Image], None], reliability: str) -> None:
+        """Call ``received(name, message)`` for each picture from now on."""
+        self._subscription = self._node.create_subscription(
+            Image, self._image_topic, lambda message: received(self.name, message), sensor_qos(reliability)
+        )
+
+    def unsubscribe(self) -> None:
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def publish(self, frame: Frame, header: Header, detections: Detections, class_id_format: str) -> None:
+        """One array, empty where nothing was found; the picture with boxes only while someone looks at it."""
+        self._detections.publish(detections_to_ros(detections, header, class_id_format))
+        if self._overlay.get_subscription_count() > 0:
+            bgr = frame.bgr()
+            if not bgr.flags.writeable or bgr.base is not None:  # a view of the message, which others may hold
+                bgr = bgr.copy()
+            drawn = Frame.from_array(draw(bgr, detections), "bgr8")
+            message = image_to_ros(drawn)
+            message.header = header
+            self._overlay.publish(message)
+
+    def picture_source(self) -> str:
+        """The topic as it is after remapping, for messages."""
+        return str(self._node.resolve_topic_name(self._image_topic))
+
+    def close(self) -> None:
+        self.unsubscribe()
+        self._node.destroy_publisher(self._detections)
+        self._node.destroy_publisher(self._overlay)

@@ -1,0 +1,147 @@
+"""The detector node: pictures in, vision_msgs/Detection2DArray out."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from edgecam_core.errors import ImageError
+from edgecam_core.inference.runner import Progress
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.locate import check_model
+from edgecam_core.models.worker import DetectionWorker, Job, as_edgecam_error
+from edgecam_core.tally import Meter
+from edgecam_core.types import Detections
+from edgecam_ros.conversions import image_from_ros, ns_from_stamp
+from edgecam_ros.diagnostics import OK, WARN, Status
+from edgecam_ros.main import run
+from edgecam_ros.node import EdgecamNode
+from sensor_msgs.msg import Image
+
+from edgecam_detector.camera import CameraTopics
+from edgecam_detector.facts import ClassFacts
+from edgecam_detector.settings import DetectorNodeSettings
+
+
+class DetectorNode(EdgecamNode[DetectorNodeSettings]):
+    """Subscribes ``image_raw``, publishes ``detections``, ``overlay``, ``label_info`` and ``vision_info``.
+
+    The model is loaded in the detection thread after configuring; until it is there, pictures are dropped and
+    diagnostics say what is going on. A model that cannot be loaded ends the node.
+    """
+
+    settings_type = DetectorNodeSettings
+
+    def __init__(self, **node_arguments: object) -> None:
+        super().__init__("detector", **node_arguments)
+        self._cameras: dict[str, CameraTopics] = {}
+        self._facts: ClassFacts | None = None
+        self._worker: DetectionWorker | None = None
+        self._receive, self._latency = Meter(), Meter()
+
+    def open(self) -> None:
+        check_model(self.settings.model)
+        self._cameras = {name: CameraTopics(self, name) for name in self.settings.cameras or ("",)}
+        self._facts = ClassFacts(self)
+        self._worker = DetectionWorker(self._load, self._loaded, self._deliver, self._ended)
+        self._worker.start()
+
+    def start(self) -> None:
+        for camera in self._cameras.values():
+            camera.subscribe(self._received, self.settings.image_reliability)
+
+    def stop(self) -> None:
+        for camera in self._cameras.values():
+            camera.unsubscribe()
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+        for camera in self._cameras.values():
+            camera.close()
+        if self._facts is not None:
+            self._facts.close()
+        self._worker, self._cameras, self._facts = None, {}, None
+
+    def apply(self, old: DetectorNodeSettings, new: DetectorNodeSettings) -> None:
+        if self._worker is not None and self._worker.detector is not None:
+            self._worker.detector.update(new)
+            self._tell_facts(self._worker.detector, new)
+
+    def _tell_facts(self, detector: Detector, settings: DetectorNodeSettings) -> None:
+        if self._facts is not None:
+            self._facts.publish(detector, settings)
+
+    # In the detection thread.
+
+    def _load(self, progress: Progress) -> Detector:
+        return Detector.open(self.settings, progress)
+
+    def _loaded(self, detector: Detector) -> None:
+        detector.update(self.settings)  # they may have changed while it was loading
+        self._tell_facts(detector, self.settings)
+        self.get_logger().info(f"{detector.model.path.name}: {detector.family.name} on {detector.runner.description}")
+        for backend, why in detector.runner.rejected.items():
+            self.get_logger().info(f"back end {backend} was passed over: {why}")
+
+    def _deliver(self, job: Job, detections: Detections) -> None:
+        self._cameras[job.source].publish(job.frame, job.tag, detections, self.settings.class_id_format)
+        self._latency.add(time.monotonic(), self._age(job.frame.stamp_ns))
+
+    def _ended(self, error: Exception) -> None:
+        self.fail(as_edgecam_error(error))
+
+    # In the executor's thread.
+
+    def _received(self, camera: str, message: Image) -> None:
+        if self._worker is None:
+            return
+        self._receive.add(time.monotonic(), self._age(ns_from_stamp(message.header.stamp)))
+        try:
+            frame = image_from_ros(message)
+        except ImageError as error:
+            self._worker.troubles.add(str(error))
+            return
+        self._worker.put(Job(camera, frame, message.header))
+
+    def _age(self, stamp_ns: int) -> float:
+        """Seconds since a picture was taken, by the node's clock."""
+        return float(self.get_clock().now().nanoseconds - stamp_ns) / 1e9
+
+    def report(self) -> Status:
+        worker = self._worker
+        if worker is None or worker.detector is None:
+            return Status(WARN, worker.progress if worker else "closing")
+        problems = []
+        if troubles := worker.troubles.take():
+            self.get_logger().warning(troubles)
+            problems.append(troubles)
+        now = time.monotonic()
+        for name, camera in self._cameras.items():
+            if name not in worker.sources or worker.sources[name].rate(now) == 0:
+                problems.append(f"no pictures on {camera.picture_source()}")
+        return Status(WARN if problems else OK, "; ".join(problems) or "running", self._values(worker, worker.detector))
+
+    def _values(self, worker: DetectionWorker, detector: Detector) -> dict[str, object]:
+        now = time.monotonic()
+        values: dict[str, object] = {
+            "model": str(detector.model.path),
+            "backend": detector.runner.description,
+            "receive_ms": 1e3 * self._receive.percentile(now, 50),
+        }
+        for stage, meter in worker.meters.items():
+            values[f"{stage}_ms"] = 1e3 * meter.percentile(now, 50)
+        values["latency_ms"] = 1e3 * self._latency.percentile(now, 50)
+        values["latency_p99_ms"] = 1e3 * self._latency.percentile(now, 99)
+        values["fps_in"] = self._receive.rate(now)
+        for camera, meter in worker.sources.items():
+            values[f"{camera}/fps" if camera else "fps"] = meter.rate(now)
+        return {**values, **worker.drops.totals(), **worker.troubles.totals()}
+
+
+def main(args: list[str] | None = None) -> int:
+    return run(DetectorNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""The settings of the detector node: those of the detector, and what only ROS knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.settings import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorNodeSettings(DetectorSettings):
+    """Parameters of the detector node."""
+
+    cameras: tuple[str, ...] = setting(
+        (),
+        "Namespaces of several cameras served by one model: 'front' stands for front/image_raw and "
+        "front/detections; empty: one camera, image_raw and detections.",
+    )
+    class_id_format: str = setting(
+        "name", "What class_id holds: the label, or the class number as text.", choices=("name", "index")
+    )
+    image_reliability: str = setting(
+        "best_effort", "Reliability asked of the pictures' publisher.", choices=("best_effort", "reliable")
+    )
