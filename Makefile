@@ -1,0 +1,44 @@
+# make help lists the targets. Everything runs through scripts/setup first, which is quick when nothing changed.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PORT ?= 8080
+DEMO_SECONDS ?= 0
+PYTEST_ARGS ?=
+OPEN := source install/setup.bash &&
+
+.PHONY: help setup setup-test demo test lint types unit node launch-tests bench docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: ## install and build what the demo needs (called by the other targets)
+	@scripts/setup
+
+setup-test:
+	@scripts/setup test
+
+demo: setup ## clip -> camera -> RTP/H.265 -> detector -> page at http://127.0.0.1:8080 (DEMO_SECONDS=20 ends by itself)
+	@$(OPEN) exec scripts/demo --port $(PORT) --seconds $(DEMO_SECONDS)
+
+test: setup-test lint types unit node launch-tests ## everything CI checks
+
+lint: setup ## ruff
+	@.venv/bin/ruff check .
+
+types: setup ## mypy
+	@scripts/types
+
+unit: setup ## tests without ROS
+	@$(OPEN) python3 -m pytest tests/unit $(PYTEST_ARGS)
+
+node: setup-test ## node tests over real DDS
+	@$(OPEN) python3 -m pytest tests/node $(PYTEST_ARGS)
+
+launch-tests: setup-test ## tests that start the shipped launch files
+	@$(OPEN) python3 -m pytest tests/launch $(PYTEST_ARGS)
+
+bench: setup-test ## measure and write benchmarks/results/
+	@$(OPEN) python3 -m benchmarks $(BENCH_ARGS)
+
+clean: ## remove what was built (the virtual environment and the model cache stay)
+	rm -rf build install log

@@ -1,0 +1,247 @@
+"""edgecam_ros: conversions as round trips, parameters from tables, the life of a node as a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Peer, wait_until
+from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_core.encodings import ENCODINGS
+from edgecam_core.errors import ImageError
+from edgecam_core.types import Detections, Frame
+from edgecam_ros import conversions
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from sensor_msgs.msg import Image
+
+BLINK = """
+    import sys
+    from dataclasses import dataclass
+    from edgecam_core.errors import ModelError, SettingError, SourceError
+    from edgecam_core.settings import Settings, setting
+    from edgecam_ros.diagnostics import Status
+    from edgecam_ros.main import run
+    from edgecam_ros.node import EdgecamNode
+
+    @dataclass(frozen=True, kw_only=True)
+    class BlinkSettings(Settings):
+        rate: float = setting(1.0, "How often to blink.", low=0.1, high=10.0, unit="Hz", runtime=True)
+        colour: str = setting("red", "Which lamp.", choices=("red", "green"))
+        names: tuple[str, ...] = setting((), "Whose.", runtime=True)
+        refuse: str = setting("", "Which error open() raises.")
+
+    class Blink(EdgecamNode[BlinkSettings]):
+        settings_type = BlinkSettings
+        attempts = 0
+        def __init__(self):
+            super().__init__("blink")
+        def open(self):
+            self.attempts += 1
+            print("open", flush=True)
+            if self.settings.refuse == "model":
+                raise ModelError("no such model")
+            if self.settings.refuse == "source" and self.attempts < 2:
+                raise SourceError("not there yet")
+        def start(self):
+            print("start", flush=True)
+        def stop(self):
+            print("stop", flush=True)
+        def close(self):
+            print("close", flush=True)
+        def apply(self, old, new):
+            if new.rate == 7.0:
+                raise SettingError("rate", 7.0, "is unlucky; take 8")
+        def report(self):
+            return Status(values={"rate": self.settings.rate, "share": 1 / 3})
+
+    sys.exit(run(Blink))
+"""
+
+
+class Process:
+    """The blink node as a process of its own, its output collected."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        script = folder / "blink.py"
+        script.write_text(textwrap.dedent(BLINK))
+        self.output = folder / "output.txt"
+        with self.output.open("w") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, str(script), "--ros-args", *arguments],
+                stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )  # fmt: skip
+
+    def text(self) -> str:
+        return self.output.read_text()
+
+    def wait_for(self, line: str) -> None:
+        wait_until(lambda: line in self.text(), 20, f"{line!r} in {self.text()!r}")
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def blink(tmp_path: Path):
+    started: list[Process] = []
+
+    def start(*arguments: str) -> Process:
+        started.append(Process(tmp_path, *arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", sorted(ENCODINGS))
+def test_image_round_trip(name: str) -> None:
+    row = ENCODINGS[name]
+    shape = (row.stored_rows(6), 8) + ((row.channels,) if row.channels > 1 else ())
+    pixels = np.random.default_rng(1).integers(0, 256, shape).astype(row.dtype)
+    frame = Frame.from_array(pixels, name, stamp_ns=1_700_000_000_123_456_789, frame_id="lens")
+    message = conversions.image_to_ros(frame)
+    assert (message.width, message.height, message.encoding, message.step) == (8, 6, name, frame.step)
+    assert (message.header.stamp.sec, message.header.stamp.nanosec) == (1_700_000_000, 123_456_789)
+    back = conversions.image_from_ros(message)
+    assert (back.array() == pixels).all()
+    assert (back.stamp_ns, back.frame_id) == (frame.stamp_ns, "lens")
+
+
+def test_padded_rows_keep_their_step() -> None:
+    data = np.arange(2 * 16, dtype=np.uint8)
+    message = conversions.image_to_ros(Frame(4, 2, "bgr8", 16, data))
+    assert message.step == 16
+    assert (conversions.image_from_ros(message).array()[1, 0] == [16, 17, 18]).all()
+
+
+def test_foreign_encodings_go_through_cv_bridge() -> None:
+    message = Image(width=2, height=1, encoding="8UC3", step=6, data=[1, 2, 3, 4, 5, 6])
+    frame = conversions.image_from_ros(message)
+    assert frame.encoding == "bgr8"
+    assert frame.array().tolist() == [[[1, 2, 3], [4, 5, 6]]]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Image(width=2, height=2, encoding="bgr8", step=6, data=[0] * 11),
+        Image(width=0, height=0, encoding="bgr8", step=0),
+        Image(width=2, height=1, encoding="klingon8", step=6, data=[0] * 6),
+    ],
+)
+def test_impossible_images_are_refused(message: Image) -> None:
+    with pytest.raises(ImageError):
+        conversions.image_from_ros(message)
+
+
+def test_detections_round_trip() -> None:
+    found = Detections(
+        np.array([[10, 20, 110, 60], [0, 0, 1, 1]], np.float32),
+        np.array([0.9, 0.25], np.float32), np.array([1, 0], np.int32), ("cat", "dog"), ("7", "8"),
+    )  # fmt: skip
+    header = conversions.header_to_ros(5_000_000_001, "lens")
+    message = conversions.detections_to_ros(found, header)
+    assert message.header == header
+    assert [one.header for one in message.detections] == [header, header]
+    assert message.detections[0].results[0].hypothesis.class_id == "dog"
+    assert message.detections[0].bbox.center.position.x == 60.0
+    assert (message.detections[0].bbox.size_x, message.detections[0].bbox.size_y) == (100.0, 40.0)
+    back = conversions.detections_from_ros(message)
+    assert [(d.label, d.box, d.track_id) for d in back] == [(d.label, d.box, d.track_id) for d in found]
+    indexed = conversions.detections_to_ros(found, header, "index")
+    assert conversions.detections_from_ros(indexed)[0].class_id == 1
+
+
+def test_nothing_found_is_an_empty_array() -> None:
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32), ("cat",))
+    assert conversions.detections_to_ros(nothing, conversions.header_to_ros(1, "lens")).detections == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("rate:=30", "parameter 'rate' is 30.0: must be 0.1 to 10 Hz"),
+        ("rate:=abc", "parameter 'rate' is 'abc': must be of type double"),
+        ("colour:=blue", "parameter 'colour' is 'blue': must be one of red, green"),
+        ("rates:=3", "parameter 'rates' does not exist: did you mean rate or names?"),
+    ],
+)
+def test_a_bad_parameter_ends_the_node_before_it_starts(blink, argument: str, message: str) -> None:
+    node = blink("-p", argument)
+    assert node.process.wait(20) == 2
+    assert node.text() == f"error: {message}\n"
+
+
+def test_an_error_that_waiting_cannot_cure_ends_the_node(blink) -> None:
+    node = blink("-p", "refuse:=model")
+    assert node.process.wait(20) == 1
+    assert node.text().splitlines()[-1] == "error: no such model"
+    assert "Traceback" not in node.text()
+
+
+def test_a_source_that_may_come_back_is_tried_again(blink) -> None:
+    node = blink("-p", "refuse:=source")
+    node.wait_for("start")
+    assert node.text().count("open") == 2
+    assert node.text().count("not there yet") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_cleanly(blink, number: int) -> None:
+    node = blink("-p", "rate:=3")
+    node.wait_for("start")
+    assert node.stop(number) == 0
+    assert node.text().split() == ["open", "start", "stop", "close"]
+
+
+def set_parameter(peer: Peer, **value: object) -> tuple[bool, str]:
+    (name, given), = value.items()
+    kinds = {float: ("double_value", ParameterType.PARAMETER_DOUBLE), str: ("string_value", ParameterType.PARAMETER_STRING)}
+    field, kind = kinds[type(given)]
+    parameter = Parameter(name=name, value=ParameterValue(**{"type": kind, field: given}))
+    result = peer.call(SetParameters, "/blink/set_parameters", SetParameters.Request(parameters=[parameter]))
+    return result.results[0].successful, result.results[0].reason
+
+
+def test_parameters_over_ros(blink, peer: Peer) -> None:
+    blink("-p", "rate:=3").wait_for("start")
+    described = peer.call(
+        DescribeParameters, "/blink/describe_parameters", DescribeParameters.Request(names=["rate", "colour", "names"])
+    ).descriptors
+    assert described[0].description == "How often to blink."
+    assert described[0].additional_constraints == "0.1 to 10 Hz"
+    assert [one.read_only for one in described] == [False, True, False]
+    assert set_parameter(peer, rate=5.0) == (True, "")
+    assert set_parameter(peer, rate=50.0) == (False, "parameter 'rate' is 50.0: must be 0.1 to 10 Hz")
+    assert set_parameter(peer, rate=7.0) == (False, "parameter 'rate' is 7.0: is unlucky; take 8")
+    assert not set_parameter(peer, colour="green")[0]
+    values = peer.call(GetParameters, "/blink/get_parameters", GetParameters.Request(names=["rate", "colour"])).values
+    assert (values[0].double_value, values[1].string_value) == (5.0, "red")
+
+
+def test_diagnostics_follow_the_state(blink, peer: Peer) -> None:
+    reports = peer.collect(DiagnosticArray, "/diagnostics")
+    node = blink("-p", "autostart:=false", "-r", "__ns:=/left")
+    idle = wait_until(lambda: reports and reports[-1].status[0], what="diagnostics")
+    assert (idle.name, idle.message, idle.level) == ("left/blink", "unconfigured", b"\x03")
+    assert node.text() == ""
+    for transition in (1, 3):  # configure, activate
+        request = ChangeState.Request()
+        request.transition.id = transition
+        assert peer.call(ChangeState, "/left/blink/change_state", request).success
+    assert peer.call(GetState, "/left/blink/get_state", GetState.Request()).current_state.label == "active"
+    running = wait_until(lambda: reports[-1].status[0].level == b"\x00" and reports[-1].status[0], what="an OK status")
+    assert {value.key: value.value for value in running.values} == {"rate": "1", "share": "0.333"}
+    assert running.hardware_id == "blink"
+

@@ -1,0 +1,36 @@
+import math
+import threading
+
+import pytest
+from edgecam_core.tally import Meter, Tally
+
+
+def test_tally_reports_once_and_keeps_totals() -> None:
+    tally = Tally()
+    threads = [threading.Thread(target=lambda: [tally.add("late") for _ in range(500)]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    tally.add("short", 2)
+    assert tally.take() == "2000 x late, 2 x short"
+    assert tally.take() == ""
+    assert tally.totals() == {"late": 2000, "short": 2}
+
+
+def test_meter_rate_and_percentile() -> None:
+    meter = Meter(window=5.0)
+    for i in range(100):
+        meter.add(i / 25, value=i / 1000)
+    assert meter.rate(99 / 25) == pytest.approx(25, rel=0.02)
+    assert meter.percentile(99 / 25, 50) == pytest.approx(0.0495)
+    assert meter.count == 100
+
+
+def test_meter_falls_when_nothing_comes() -> None:
+    meter = Meter(window=5.0)
+    for i in range(50):
+        meter.add(i / 25)
+    assert meter.rate(4.0) < 15
+    assert meter.rate(60.0) == 0.0
+    assert math.isnan(meter.percentile(60.0, 50))
