@@ -1,0 +1,111 @@
+"""Files edgecam can make again: written whole or not at all, by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgecam_core.errors import EdgecamError
+
+LOCK_TIMEOUT = 900.0  # seconds; a slow download in another process
+log = logging.getLogger(__name__)
+
+
+class CacheError(EdgecamError):
+    """The cache folder cannot be used; the message says what to do."""
+
+
+def cache_dir(kind: str) -> Path:
+    """``${EDGECAM_CACHE:-${XDG_CACHE_HOME:-~/.cache}/edgecam}/<kind>``; not created here."""
+    root = os.environ.get("EDGECAM_CACHE")
+    if root:
+        return Path(root).expanduser() / kind
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "edgecam" / kind
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write so that a reader sees the old file or the whole new one, also after a power cut.
+
+    Raises:
+        CacheError: the folder is not writable or the disk is full; nothing is left behind.
+    """
+    with _explained(path.parent):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold a file's lock, making its folder first.
+
+    Blocks while another process holds it, at most 15 minutes; a process that ends in whatever way drops its lock.
+
+    Raises:
+        CacheError: the folder is not writable, or the wait was in vain.
+    """
+    with _explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("wb")
+    with file:
+        deadline = time.monotonic() + LOCK_TIMEOUT
+        waiting = False
+        while not _locked(file.fileno(), path.parent):
+            if time.monotonic() > deadline:
+                raise CacheError(f"another process has held {path} for {LOCK_TIMEOUT:.0f} s; end that process")
+            if not waiting:
+                log.info("waiting for another process that holds %s", path)
+            waiting = True
+            time.sleep(0.1)
+        yield
+
+
+def _locked(handle: int, folder: Path) -> bool:
+    with _explained(folder):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+@contextlib.contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Turn what the file system refuses into words."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason, remedy = (
+            ("the disk is full", "free 40 MB") if full else (error.strerror or str(error), "make it writable")
+        )
+        raise CacheError(
+            f"cannot write the cache {folder}: {reason}; {remedy}, or set EDGECAM_CACHE to another folder"
+        ) from error

