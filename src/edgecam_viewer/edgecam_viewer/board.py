@@ -1,0 +1,56 @@
+"""What the nodes say about themselves: the newest /diagnostics status of each, and how old it is. No ROS inside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LEVELS = ("ok", "warn", "error", "stale")
+STALE_AFTER = 4.0  # seconds; nodes report once a second
+FORGET_AFTER = 60.0
+
+
+@dataclass(frozen=True)
+class NodeStatus:
+    """One node's newest report. ``level`` is a word of LEVELS; ``at`` is monotonic seconds of its arrival."""
+
+    name: str
+    level: str
+    message: str
+    hardware_id: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
+    at: float = 0.0
+
+    def number(self, key: str) -> float | None:
+        """The value as a number, None when it is not there or not one."""
+        try:
+            return float(self.values[key])
+        except (KeyError, ValueError):
+            return None
+
+
+class Board:
+    """The newest status of every node, by name without the leading slash. Times are monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeStatus] = {}
+
+    def put(self, status: NodeStatus) -> None:
+        self._nodes[status.name.lstrip("/")] = status
+
+    def nodes(self, now: float) -> list[NodeStatus]:
+        """All nodes by name; one that has been silent for STALE_AFTER is stale, after FORGET_AFTER it is gone."""
+        self._nodes = {name: one for name, one in self._nodes.items() if now - one.at < FORGET_AFTER}
+        return [_aged(self._nodes[name], now) for name in sorted(self._nodes)]
+
+    def get(self, name: str, now: float) -> NodeStatus | None:
+        one = self._nodes.get(name.lstrip("/"))
+        return _aged(one, now) if one else None
+
+
+def _aged(status: NodeStatus, now: float) -> NodeStatus:
+    age = now - status.at
+    if age <= STALE_AFTER:
+        return status
+    text = f"silent for {age:.0f} s (was: {status.message})"
+    return NodeStatus(status.name, "stale", text, status.hardware_id, status.values, status.at)

@@ -1,0 +1,141 @@
+"""Fan-out to the viewers: everyone gets the newest picture, nobody waits for anybody."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from edgecam_core.tally import Meter
+
+from edgecam_viewer.wire import Picture
+
+
+class Client:
+    """What one viewer has still to be sent: the newest picture of each camera and the newest note of each kind.
+
+    Lives in the event loop; not thread safe.
+    """
+
+    def __init__(self, cameras: Iterable[int]) -> None:
+        self.cameras = frozenset(cameras)
+        self.skipped = 0
+        self.sent = 0
+        self.busy_since: float | None = None
+        self._slots: dict[int | str, Picture | str] = {}
+        self._wake = asyncio.Event()
+
+    def offer(self, key: int | str, item: Picture | str) -> None:
+        """Send ``item`` next; an older one with the same key that was not sent yet is dropped."""
+        if key in self._slots and isinstance(item, Picture):
+            self.skipped += 1
+        self._slots[key] = item  # keeps its place in the queue, so that no key starves another
+        self._wake.set()
+
+    async def next(self) -> Picture | str:
+        """Waits for the next thing to send. A string is a note (JSON), a Picture a picture."""
+        while not self._slots:
+            self._wake.clear()
+            await self._wake.wait()
+        return self._slots.pop(next(iter(self._slots)))
+
+    def began(self) -> None:
+        """A send was started."""
+        self.busy_since = time.monotonic()
+
+    def done(self) -> None:
+        """The send went through."""
+        self.busy_since = None
+        self.sent += 1
+
+    def stalled(self, now: float, timeout: float) -> bool:
+        """True when a send has been stuck for longer than ``timeout`` seconds."""
+        return self.busy_since is not None and now - self.busy_since > timeout
+
+
+class Hub:
+    """Knows the viewers and gives them what is published.
+
+    ``publish``, ``note`` and ``tell`` may be called and ``watchers`` read from any thread; the rest belongs to the
+    event loop's thread.
+    """
+
+    def __init__(self, cameras: int, max_viewers: int) -> None:
+        self.cameras = cameras
+        self.max_viewers = max_viewers
+        self.watchers = [0] * cameras
+        self.notes: dict[str, str] = {}
+        self.meter = Meter()  # value: bytes sent
+        self.refused = 0
+        self.shed = 0
+        self._clients: set[Client] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """The loop the viewers live in; None when it ends, after which publishing does nothing."""
+        self._loop = loop
+
+    @property
+    def viewers(self) -> int:
+        return len(self._clients)
+
+    @property
+    def skipped(self) -> int:
+        """Pictures present viewers were too slow for."""
+        return sum(client.skipped for client in list(self._clients))
+
+    def full(self) -> bool:
+        return len(self._clients) >= self.max_viewers
+
+    def join(self, client: Client) -> None:
+        self._clients.add(client)
+        self._count()
+        for kind, text in self.notes.items():
+            client.offer(kind, text)
+
+    def leave(self, client: Client) -> None:
+        self._clients.discard(client)
+        self._count()
+
+    def watch(self, client: Client, cameras: Iterable[int]) -> None:
+        """From now on this client gets these cameras only; numbers of cameras that do not exist are ignored."""
+        client.cameras = frozenset(cameras) & frozenset(range(self.cameras))
+        self._count()
+
+    def publish(self, picture: Picture) -> None:
+        """Give the picture to everyone who watches its camera."""
+        self._call(self._fan_out, picture)
+
+    def note(self, kind: str, text: str) -> None:
+        """Give a JSON text to everyone, and to later viewers when they come."""
+        self._call(self._fan_out_note, kind, text)
+
+    def tell(self, client: Client, kind: str, text: str) -> None:
+        """Give a JSON text to one viewer; from any thread."""
+        self._call(client.offer, kind, text)
+
+    def stalled(self, timeout: float) -> list[Client]:
+        now = time.monotonic()
+        return [client for client in self._clients if client.stalled(now, timeout)]
+
+    def _call(self, function: Callable[..., None], *args: object) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        try:
+            loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:  # the loop was closed between the two lines: nobody is left to tell
+            pass
+
+    def _fan_out(self, picture: Picture) -> None:
+        for client in self._clients:
+            if picture.camera in client.cameras:
+                client.offer(picture.camera, picture)
+
+    def _fan_out_note(self, kind: str, text: str) -> None:
+        self.notes[kind] = text
+        for client in self._clients:
+            client.offer(kind, text)
+
+    def _count(self) -> None:
+        self.watchers = [sum(camera in client.cameras for client in self._clients) for camera in range(self.cameras)]

@@ -1,0 +1,173 @@
+"""What the terminal monitor counts and says. No ROS and no clock inside: times are seconds of a monotonic clock."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edgecam_core.tally import Meter
+
+from edgecam_viewer.board import NodeStatus
+from edgecam_viewer.status import best_scores, finite, label_counts
+from edgecam_viewer.wire import Found
+
+# Node name and what its frames per second are called, in the order a frame passes them.
+STAGES = {
+    "camera_driver": "camera",
+    "rtp_sender": "sender",
+    "rtp_receiver": "receiver",
+    "detector": "detector",
+}
+MOST_LATENCIES = 100_000  # about an hour at 30 Hz; afterwards every second one is kept, and so on
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The whole run. Latencies are milliseconds from capture to the arrival of the detections, None without any."""
+
+    seconds: float
+    arrays: int
+    detections: int
+    fps: dict[str, float]
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+    labels: dict[str, int]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when something was detected, else 1."""
+        return 0 if self.detections else 1
+
+    def as_dict(self) -> dict[str, Any]:
+        latency = {"p50": self.latency_p50_ms, "p95": self.latency_p95_ms}
+        return {
+            "seconds": self.seconds,
+            "arrays": self.arrays,
+            "detections": self.detections,
+            "fps": self.fps,
+            "latency_ms": latency,
+            "labels": self.labels,
+        }
+
+    def lines(self) -> list[str]:
+        """For people."""
+        if not self.arrays:
+            return [f"summary: no detections arrived in {self.seconds:.0f} s"]
+        rates = ", ".join(f"{stage} {fps:.1f}" for stage, fps in self.fps.items())
+        labels = ", ".join(f"{label} {count}" for label, count in self.labels.items()) or "nothing"
+        return [
+            f"summary: {self.arrays} pictures looked at in {self.seconds:.0f} s, {self.detections} detections",
+            f"  frames/s   {rates}",
+            f"  latency    {_ms(self.latency_p50_ms)} (p95 {_ms(self.latency_p95_ms)}) from capture to detections",
+            f"  seen       {labels}",
+        ]
+
+
+class Reservoir:
+    """Numbers for percentiles in bounded memory: when full, every second is dropped and every second new one taken."""
+
+    def __init__(self, most: int = MOST_LATENCIES) -> None:
+        self._most = most
+        self._values: list[float] = []
+        self._step = 1
+        self._count = 0
+
+    def add(self, value: float) -> None:
+        if self._count % self._step == 0:
+            self._values.append(value)
+        self._count += 1
+        if len(self._values) >= self._most:
+            self._values = self._values[::2]
+            self._step *= 2
+
+    def percentile(self, share: float) -> float | None:
+        return float(np.percentile(self._values, share)) if self._values else None
+
+
+class Monitor:
+    """Collects detections and node reports of one namespace ('' or e.g. 'camera') from ``began`` on."""
+
+    def __init__(self, namespace: str, began: float) -> None:
+        self._prefix = f"{namespace.strip('/')}/" if namespace.strip("/") else ""
+        self._began = began
+        self._arrays = Meter()
+        self._latencies = Reservoir()
+        self._rates: dict[str, list[float]] = {}  # stage: [sum, count]
+        self._labels: Counter[str] = Counter()
+        self._detections = 0
+        self._first: float | None = None
+        self._last = 0.0
+        self._newest: Found = []
+
+    def found(self, found: Found, latency: float, now: float) -> None:
+        """Detections came, ``latency`` seconds after the capture of their picture."""
+        self._arrays.add(now, latency)
+        self._latencies.add(latency)
+        self._labels.update(label_counts(found))
+        self._detections += len(found)
+        self._newest = found
+        self._first = now if self._first is None else self._first
+        self._last = now
+
+    def line(self, nodes: Iterable[NodeStatus], now: float) -> str:
+        """One line about the present; the stages' rates are remembered for the summary."""
+        rates = self._stage_rates(nodes, now)
+        for stage, fps in rates.items():
+            total = self._rates.setdefault(stage, [0.0, 0.0])
+            # Starting up is not part of the mean.
+            total[0] += fps
+            total[1] += fps > 0
+        shown = "  ".join(f"{stage} {fps:.1f}" for stage, fps in rates.items())
+        latency = self._arrays.percentile(now, 50)
+        if latency != latency:  # nan: nothing came within the window
+            return f"{shown} fps | no detections yet" if shown else "waiting for the nodes"
+        seen = ", ".join(f"{label} {score:.2f}" for label, score in best_scores(self._newest).items()) or "nothing"
+        return f"{shown} fps | {1000 * latency:.0f} ms | {seen}"
+
+    def summary(self, now: float) -> Summary:
+        means = {stage: round(total / count, 2) for stage, (total, count) in self._rates.items() if count}
+        if self._first is not None and self._last > self._first:
+            means["detector"] = round((self._arrays.count - 1) / (self._last - self._first), 2)
+        p50, p95 = (self._latencies.percentile(share) for share in (50, 95))
+        return Summary(
+            seconds=round(now - self._began, 2),
+            arrays=self._arrays.count,
+            detections=self._detections,
+            fps=means,
+            latency_p50_ms=None if p50 is None else finite(1000 * p50),
+            latency_p95_ms=None if p95 is None else finite(1000 * p95),
+            labels=dict(self._labels.most_common()),
+        )
+
+    def _stage_rates(self, nodes: Iterable[NodeStatus], now: float) -> dict[str, float]:
+        reported = {
+            node.name.removeprefix(self._prefix): node.number("fps") or 0.0
+            for node in nodes
+            if node.name.startswith(self._prefix) and node.level != "stale"
+        }
+        rates = {stage: reported[name] for name, stage in STAGES.items() if name in reported}
+        if self._arrays.count:
+            rates["detector"] = self._arrays.rate(now)
+        return rates
+
+
+def write_summary(summary: Summary, path: str) -> None:
+    """Write the summary as JSON; readers see the old file or the whole new one, never a part.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target = Path(path)
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    draft.write_text(json.dumps(summary.as_dict(), indent=2) + "\n", encoding="utf-8")
+    os.replace(draft, target)
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f} ms"

@@ -1,0 +1,106 @@
+"""The monitor node: one line a second on the terminal, a summary at the end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_core.errors import EdgecamError, SettingError
+from edgecam_ros.conversions import detections_from_ros, ns_from_stamp
+from edgecam_ros.diagnostics import Status
+from edgecam_ros.main import run
+from edgecam_ros.node import EdgecamNode
+from vision_msgs.msg import Detection2DArray
+
+from edgecam_viewer.board import Board
+from edgecam_viewer.monitor import Monitor, write_summary
+from edgecam_viewer.reports import node_statuses
+from edgecam_viewer.settings import MonitorSettings
+from edgecam_viewer.wire import found_list
+
+
+class MonitorNode(EdgecamNode[MonitorSettings]):
+    """Prints to stdout. With ``seconds`` it ends by itself: exit code 0, or 1 when nothing was detected."""
+
+    settings_type = MonitorSettings
+
+    def __init__(self, **node_arguments: Any) -> None:
+        self._board = Board()
+        self._monitor: Monitor | None = None
+        self._url_told = False
+        super().__init__("monitor", **node_arguments)
+
+    def open(self) -> None:
+        path = self.settings.summary_file
+        if path and not Path(path).absolute().parent.is_dir():
+            raise SettingError("summary_file", path, "its directory does not exist")
+
+    def start(self) -> None:
+        self._began = time.monotonic()
+        self._monitor = Monitor(self.get_namespace(), self._began)
+        self._tell_url(self.settings.viewer_url)
+        self._results = self.create_subscription(
+            Detection2DArray, self.settings.detections_topic, self._on_detections, 10
+        )
+        self._reports = self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
+        self._clock_timer = self.create_timer(self.settings.interval, self._tick)
+
+    def stop(self) -> None:
+        if self._monitor is None:
+            return
+        self.destroy_timer(self._clock_timer)
+        self.destroy_subscription(self._results)
+        self.destroy_subscription(self._reports)
+        self._conclude(self._monitor)
+        self._monitor = None
+
+    def report(self) -> Status:
+        assert self._monitor is not None
+        return Status(values={"seconds": time.monotonic() - self._began})
+
+    def _on_detections(self, message: Detection2DArray) -> None:
+        assert self._monitor is not None
+        latency = (self.get_clock().now().nanoseconds - ns_from_stamp(message.header.stamp)) * 1e-9
+        self._monitor.found(found_list(detections_from_ros(message)), latency, time.monotonic())
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in node_statuses(message, time.monotonic()):
+            self._board.put(status)
+            self._tell_url(status.values.get("url", ""))
+
+    def _tell_url(self, url: str) -> None:
+        if url and not self._url_told:
+            self._url_told = True
+            _say(f"viewer: {url}")
+
+    def _tick(self) -> None:
+        assert self._monitor is not None
+        now = time.monotonic()
+        _say(self._monitor.line(self._board.nodes(now), now))
+        seconds = self.settings.seconds
+        # A timer may fire a little early; half an interval later would be a line too much.
+        if seconds and now - self._began >= seconds - self.settings.interval / 2:
+            self.finish(self._monitor.summary(now).exit_code)
+
+    def _conclude(self, monitor: Monitor) -> None:
+        summary = monitor.summary(time.monotonic())
+        for line in summary.lines():
+            _say(line)
+        if self.settings.summary_file:
+            try:
+                write_summary(summary, self.settings.summary_file)
+            except OSError as error:
+                self.fail(EdgecamError(f"the summary was not written: {error}"))
+
+
+def _say(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:  # nobody reads any more; the counting goes on
+        pass
+
+
+def main() -> int:
+    return run(MonitorNode)

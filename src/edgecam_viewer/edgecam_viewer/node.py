@@ -1,0 +1,167 @@
+"""The viewer node: pictures and detections of the graph to browsers."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_core.errors import EdgecamError
+from edgecam_ros.diagnostics import Status
+from edgecam_ros.main import run
+from edgecam_ros.node import EdgecamNode
+from rclpy.subscription import Subscription
+from rclpy.timer import Timer
+
+from edgecam_viewer.board import Board
+from edgecam_viewer.control import RosControl
+from edgecam_viewer.encoder import Encoder
+from edgecam_viewer.feed import Shot
+from edgecam_viewer.hub import Hub
+from edgecam_viewer.reports import node_statuses
+from edgecam_viewer.server import WebServer
+from edgecam_viewer.settings import ViewerSettings
+from edgecam_viewer.status import finite, nodes_list
+from edgecam_viewer.tap import CameraTap
+
+TICK = 0.1  # seconds
+
+
+class ViewerNode(EdgecamNode[ViewerSettings]):
+    """Serves the page while it is configured, pictures while it is active."""
+
+    settings_type = ViewerSettings
+
+    def __init__(self, **node_arguments: Any) -> None:
+        self.server: WebServer | None = None
+        self.encoder: Encoder | None = None
+        self.control: RosControl | None = None
+        self.hub = Hub(0, 1)
+        self.board = Board()
+        self.taps: list[CameraTap] = []
+        self._active_timers: list[Timer] = []
+        self._reports: Subscription | None = None
+        super().__init__("viewer", **node_arguments)
+
+    def open(self) -> None:
+        settings = self.settings
+        cameras = len(settings.image_topics)
+        self.hub = Hub(cameras, settings.max_viewers)
+        self.control = RosControl(self, _padded(settings.detector_nodes, cameras))
+        self.server = WebServer(settings, self.hub, self.control)
+        self.encoder = Encoder(self.hub.publish, self._encoder_failed, settings.jpeg_quality, settings.max_width)
+        self.encoder.start()
+        self.server.start()
+        self.get_logger().info(f"open {self.server.url}")
+        if self.server.public_without_tls:
+            self.get_logger().warning(
+                "the page is served without encryption beyond this machine: set tls_certificate and tls_key"
+            )
+
+    def start(self) -> None:
+        settings = self.settings
+        detections = _padded(settings.detections_topics, len(settings.image_topics))
+        for index, topics in enumerate(zip(settings.image_topics, detections, strict=True)):
+            show = functools.partial(self._show, index)
+            self.taps.append(CameraTap(self, topics, settings.image_reliability, settings.max_fps, show))
+        self._reports = self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
+        self._active_timers = [self.create_timer(TICK, self._tick), self.create_timer(1.0, self._tell)]
+
+    def stop(self) -> None:
+        for tap in self.taps:
+            tap.close()
+        self.taps.clear()
+        for timer in self._active_timers:
+            self.destroy_timer(timer)
+        self._active_timers = []
+        if self._reports is not None:
+            self.destroy_subscription(self._reports)
+            self._reports = None
+
+    def close(self) -> None:
+        if self.encoder is not None:
+            self.encoder.stop()
+        if self.server is not None:
+            self.server.stop()
+        if self.control is not None:
+            self.control.close()
+        self.encoder = self.server = self.control = None
+
+    def apply(self, old: ViewerSettings, new: ViewerSettings) -> None:
+        for tap in self.taps:
+            tap.feed.pacer.rate = new.max_fps
+        self.hub.max_viewers = new.max_viewers
+        if self.encoder is not None:
+            self.encoder.quality, self.encoder.max_width = new.jpeg_quality, new.max_width
+        if self.server is not None:
+            self.server.streams.stall_timeout = new.stall_timeout
+
+    def hardware_id(self) -> str:
+        return f"{self.settings.host}:{self.server.port if self.server else self.settings.port}"
+
+    def report(self) -> Status:
+        assert self.server is not None
+        assert self.encoder is not None
+        now = time.monotonic()
+        values = {
+            "fps": self.encoder.meter.rate(now),
+            "encode_ms": 1000 * self.encoder.meter.percentile(now, 50),
+            "viewers": self.hub.viewers,
+            "pictures_sent_per_s": self.hub.meter.rate(now),
+            "skipped": self.hub.skipped,
+            "refused": self.hub.refused,
+            "shed": self.hub.shed,
+            "url": self.server.url.partition("?")[0],  # the token is nobody else's business
+        }
+        for tally in (self.server.access.tally, self.server.streams.tally, self.encoder.tally):
+            values.update(tally.totals())
+        return Status(values=values, message=f"{self.hub.viewers} viewers")
+
+    def _show(self, camera: int, shot: Shot) -> None:
+        if self.encoder is not None and self.hub.watchers[camera]:
+            self.encoder.submit(camera, shot)
+
+    def _encoder_failed(self, error: Exception) -> None:
+        self.fail(EdgecamError(f"the JPEG encoder failed: {error}"))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in node_statuses(message, time.monotonic()):
+            self.board.put(status)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for watchers, tap in zip(self.hub.watchers, self.taps, strict=True):
+            tap.watch(watchers > 0, now)
+        if self.control is not None:
+            self.control.work()
+
+    def _tell(self) -> None:
+        """Once a second: the state for the page, and what went wrong since for the log."""
+        for tap in self.taps:
+            trouble = tap.tally.take()
+            if trouble:
+                self.get_logger().warning(trouble)
+        if self.control is None:
+            return
+        if self.hub.viewers:
+            self.control.refresh()
+        self.hub.note("status", json.dumps(self._state(self.control)))
+
+    def _state(self, control: RosControl) -> dict[str, Any]:
+        now = time.monotonic()
+        cameras = [
+            {**tap.stats.as_dict(now), "threshold": threshold and finite(threshold, 4)}
+            for tap, threshold in zip(self.taps, control.thresholds, strict=True)
+        ]
+        nodes = nodes_list(self.board.nodes(now))
+        return {"type": "status", "cameras": cameras, "nodes": nodes, "viewers": self.hub.viewers}
+
+
+def _padded(values: tuple[str, ...], length: int) -> list[str]:
+    return [*values, *[""] * (length - len(values))]
+
+
+def main() -> int:
+    return run(ViewerNode)

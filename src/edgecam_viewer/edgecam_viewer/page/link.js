@@ -1,0 +1,73 @@
+// The WebSocket: reconnects by itself, reads picture messages, keeps the offset between the server's clock and ours.
+
+const RETRY_MS = [250, 500, 1000, 2000];
+const SILENCE_MS = 5000;
+
+// A picture message is: uint32 little-endian N, N bytes of JSON, a JPEG file.
+export function readPicture(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const facts = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  return { ...facts, jpeg: new Blob([new Uint8Array(buffer, 4 + length)], { type: "image/jpeg" }) };
+}
+
+export class Link {
+  constructor(handlers) {
+    this.handlers = handlers; // picture(facts), note(object), state("waiting" | "live" | "lost")
+    this.tries = 0;
+    this.best = Infinity; // shortest round trip so far: its clock reading is the best one
+    this.offset = 0; // server clock minus ours, milliseconds
+    this.open();
+    setInterval(() => this.beat(), 1000);
+  }
+
+  open() {
+    const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocket(`${scheme}//${location.host}/ws`);
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    this.heard = performance.now();
+    socket.onopen = () => {
+      this.tries = 0;
+      this.best = Infinity;
+      this.handlers.state("live");
+      this.ping();
+    };
+    socket.onmessage = ({ data }) => {
+      this.heard = performance.now();
+      if (typeof data === "string") this.note(JSON.parse(data));
+      else this.handlers.picture(readPicture(data));
+    };
+    socket.onclose = () => {
+      if (socket !== this.socket) return;
+      this.handlers.state("lost");
+      setTimeout(() => this.open(), RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)]);
+    };
+  }
+
+  note(note) {
+    if (note.type !== "pong") return this.handlers.note(note);
+    const now = Date.now();
+    const trip = now - note.sent;
+    if (trip > this.best + 1) return undefined;
+    this.best = trip;
+    this.offset = note.server_ms - (note.sent + now) / 2;
+    return undefined;
+  }
+
+  beat() {
+    if (this.socket.readyState !== WebSocket.OPEN) return;
+    this.best += 0.2; // clocks drift: an old reading slowly loses against a new one
+    this.ping();
+    // The server says something every second; a dead network says nothing and closes nothing.
+    if (performance.now() - this.heard > SILENCE_MS) this.socket.close();
+  }
+
+  ping() { this.send({ type: "ping", sent: Date.now() }); }
+
+  send(message) {
+    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+  }
+
+  // Milliseconds since a moment of the server's clock, given in nanoseconds as text.
+  age(stamp) { return Date.now() + this.offset - Number(BigInt(stamp) / 1000n) / 1000; }
+}

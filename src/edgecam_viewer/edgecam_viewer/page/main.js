@@ -1,0 +1,112 @@
+// The page: one link, one tile per camera, the side panel once a second.
+
+import { Camera } from "./camera.js";
+import { Link } from "./link.js";
+import { Charts, Chips, showFacts, showNodes, Threshold } from "./panels.js";
+
+const element = (id) => document.getElementById(id);
+const STATES = { waiting: "connecting", live: "live", lost: "reconnecting" };
+const choices = { boxes: true, hidden: new Set() };
+const cameras = [];
+let status = { cameras: [], nodes: [] };
+let only = null; // index of the enlarged camera
+
+const link = new Link({
+  picture: (facts) => cameras[facts.camera]?.show(facts),
+  note: take,
+  state: (state) => {
+    element("link").dataset.state = state;
+    element("link").querySelector("span").textContent = STATES[state];
+    if (state === "live") watch();
+  },
+});
+const chips = new Chips(choices, redraw);
+const threshold = new Threshold((message) => link.send(message));
+const charts = new Charts();
+
+function take(note) {
+  if (note.type === "threshold") return threshold.answer(note);
+  if (note.type !== "status") return undefined;
+  status = note;
+  while (cameras.length < status.cameras.length) addCamera(cameras.length);
+  status.cameras.forEach((one, i) => cameras[i].name(one.name));
+  return showNodes(status.nodes);
+}
+
+function addCamera(index) {
+  const camera = new Camera(index, link, choices);
+  cameras.push(camera);
+  camera.tile.onclick = () => enlarge(only === null ? index : null);
+  element("grid").append(camera.tile);
+  arrange();
+}
+
+function enlarge(index) {
+  if (cameras.length < 2) return;
+  only = index;
+  arrange();
+  watch();
+}
+
+// As many columns as make the tiles most nearly square.
+function arrange() {
+  const grid = element("grid");
+  const count = only === null ? cameras.length : 1;
+  grid.style.gridTemplateColumns = `repeat(${Math.ceil(Math.sqrt(count))}, minmax(0, 1fr))`;
+  grid.classList.toggle("single", only !== null);
+  grid.classList.toggle("lone", cameras.length === 1);
+  cameras.forEach((camera, i) => { camera.tile.hidden = only !== null && only !== i; });
+}
+
+// Ask only for what can be seen: nothing while the page is in the background.
+function watch() {
+  const wanted = document.hidden ? [] : cameras.map((_, i) => i).filter((i) => only === null || only === i);
+  if (cameras.length) link.send({ type: "watch", cameras: wanted });
+}
+
+function redraw() { cameras.forEach((camera) => camera.draw()); }
+
+function toggle(button, apply) {
+  button.onclick = () => {
+    const on = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(on));
+    apply(on);
+  };
+}
+
+const text = (value, unit) => (Number.isFinite(value) ? `${value.toFixed(value < 10 ? 1 : 0)} ${unit}` : "–");
+
+function everySecond() {
+  cameras.forEach((camera) => camera.check());
+  const index = only ?? 0;
+  const camera = cameras[index];
+  if (!camera) return;
+  const facts = status.cameras[index];
+  const counts = new Map();
+  for (const one of cameras) for (const [label, n] of one.counts) counts.set(label, (counts.get(label) ?? 0) + n);
+  chips.show(new Set([...status.cameras.flatMap((one) => one.labels), ...counts.keys()]), counts);
+  threshold.show(index, facts.threshold);
+  const shown = camera.fps();
+  const glass = shown ? camera.latency : NaN;
+  showFacts([
+    ["picture", text(shown, "fps")],
+    ["detections", text(facts.detection_fps ?? NaN, "fps")],
+    ["latency", text(glass, "ms")],
+  ]);
+  charts.add({
+    "camera fps": facts.fps, "detector fps": facts.detection_fps, "shown fps": shown,
+    detected: facts.latency_ms, glass,
+  });
+}
+
+toggle(element("boxes"), (on) => { choices.boxes = on; redraw(); });
+toggle(element("details"), (on) => document.body.classList.toggle("plain", !on));
+document.addEventListener("visibilitychange", watch);
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "b") element("boxes").click();
+  if (event.key === "d") element("details").click();
+  if (event.key === "Escape") enlarge(null);
+});
+setInterval(everySecond, 1000);
+window.edgecam = { cameras, link, choices }; // for the browser's console and the tests

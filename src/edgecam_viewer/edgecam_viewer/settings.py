@@ -1,0 +1,76 @@
+"""Settings of the viewer and of the monitor."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from edgecam_core.errors import SettingError
+from edgecam_core.settings import Settings, setting
+
+
+def is_loopback(host: str) -> bool:
+    """True when only programs of this machine can reach ``host``."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewerSettings(Settings):
+    host: str = setting("127.0.0.1", "Address the page is served at; 0.0.0.0 is every address of this machine.")
+    port: int = setting(8080, "TCP port of the page; 0 takes any free one.", low=0, high=65535)
+    token: str = setting(
+        "",
+        "What a viewer must present at an address other than loopback; empty makes one up at every start.",
+        secret=True,
+    )
+    tls_certificate: str = setting("", "PEM file with the certificate chain; with tls_key the page is served as https.")
+    tls_key: str = setting("", "PEM file with the private key of tls_certificate.")
+    image_topics: tuple[str, ...] = setting(("image_raw",), "Image topic of each camera shown.")
+    detections_topics: tuple[str, ...] = setting(
+        ("detections",), "Detection2DArray topic of each camera, in the order of image_topics; '' for none."
+    )
+    detector_nodes: tuple[str, ...] = setting(
+        ("detector",), "Detector of each camera, in the order of image_topics, for the threshold slider; '' for none."
+    )
+    image_reliability: str = setting(
+        "best_effort", "Reliability asked of the image publisher.", choices=("best_effort", "reliable")
+    )
+    jpeg_quality: int = setting(80, "JPEG quality of the picture sent to browsers.", low=1, high=100, runtime=True)
+    max_fps: float = setting(30.0, "Most pictures a second and camera.", low=0.1, high=240.0, unit="Hz", runtime=True)
+    max_width: int = setting(
+        1280, "Wider pictures are scaled down to this before sending.", low=16, high=16384, unit="px", runtime=True
+    )
+    max_viewers: int = setting(32, "Viewers served at once; one more is refused.", low=1, high=1000, runtime=True)
+    stall_timeout: float = setting(
+        10.0, "A viewer that takes no data for so long is disconnected.", low=1.0, high=600.0, unit="s", runtime=True
+    )
+
+    def check(self) -> None:
+        if not self.image_topics or not all(self.image_topics):
+            raise SettingError("image_topics", list(self.image_topics), "name at least one topic, e.g. [image_raw]")
+        if len(set(self.image_topics)) != len(self.image_topics):
+            raise SettingError("image_topics", list(self.image_topics), "name every topic once")
+        for name in ("detections_topics", "detector_nodes"):
+            values = getattr(self, name)
+            if len(values) > len(self.image_topics):
+                count = len(self.image_topics)
+                raise SettingError(name, list(values), f"image_topics has {count}; give as many, '' for none")
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            missing = "tls_key" if self.tls_certificate else "tls_certificate"
+            raise SettingError(missing, "", "give both tls_certificate and tls_key, or neither")
+        if not self.host:
+            raise SettingError("host", "", "must be an address, e.g. 127.0.0.1 or 0.0.0.0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonitorSettings(Settings):
+    seconds: float = setting(0.0, "Ends after so long; 0 runs until stopped.", low=0.0, high=1e6, unit="s")
+    summary_file: str = setting("", "JSON file written at the end; empty for none.")
+    detections_topic: str = setting("detections", "Detection2DArray topic that is counted.")
+    viewer_url: str = setting("", "Address of the page, printed once; empty takes it from the viewer's diagnostics.")
+    interval: float = setting(1.0, "Seconds between two lines.", low=0.1, high=3600.0, unit="s")

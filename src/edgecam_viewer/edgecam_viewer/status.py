@@ -1,0 +1,74 @@
+"""The state of everything as the page shows it: rates, latencies, what is seen, how the nodes are. No ROS inside."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from edgecam_core.tally import Meter
+
+from edgecam_viewer.board import NodeStatus
+from edgecam_viewer.wire import Found
+
+
+def finite(value: float, digits: int = 1) -> float | None:
+    """The rounded number, None for nan and infinities, which JSON does not know."""
+    return round(value, digits) if math.isfinite(value) else None
+
+
+class CameraStats:
+    """Counts the pictures and detections of one camera. Times are monotonic seconds; one thread."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pictures = Meter()
+        self.results = Meter()  # value: seconds from capture to the arrival of the detections
+        self.seen: dict[str, float] = {}
+        self.labels: set[str] = set()
+
+    def picture(self, now: float) -> None:
+        self.pictures.add(now)
+
+    def found(self, found: Found, latency: float, now: float) -> None:
+        """Detections came, ``latency`` seconds after the capture of their picture."""
+        self.results.add(now, latency)
+        self.seen = best_scores(found)
+        self.labels.update(self.seen)
+
+    def as_dict(self, now: float) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "fps": finite(self.pictures.rate(now)),
+            "detection_fps": finite(self.results.rate(now)),
+            "latency_ms": finite(1000 * self.results.percentile(now, 50)),
+            "latency_p95_ms": finite(1000 * self.results.percentile(now, 95)),
+            "labels": sorted(self.labels),
+        }
+
+
+def best_scores(found: Found) -> dict[str, float]:
+    """The best score of every label, best first."""
+    best: dict[str, float] = {}
+    for label, score, *_ in sorted(found, key=lambda one: one[1], reverse=True):
+        best.setdefault(str(label), float(score))
+    return best
+
+
+def label_counts(found: Found) -> Counter[str]:
+    return Counter(str(one[0]) for one in found)
+
+
+def nodes_list(nodes: Iterable[NodeStatus]) -> list[dict[str, Any]]:
+    """The nodes as JSON shows them."""
+    return [
+        {
+            "name": node.name,
+            "level": node.level,
+            "message": node.message,
+            "hardware_id": node.hardware_id,
+            "values": dict(node.values),
+        }
+        for node in nodes
+    ]

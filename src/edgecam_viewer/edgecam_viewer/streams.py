@@ -1,0 +1,218 @@
+"""What a viewer can open: the WebSocket of the page, an MJPEG stream, one picture, the state as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from aiohttp import WSMsgType, web
+from edgecam_core.errors import EdgecamError
+from edgecam_core.tally import Tally
+
+from edgecam_viewer.hub import Client, Hub
+from edgecam_viewer.wire import Picture
+
+MESSAGE_LIMIT = 64 * 1024  # a viewer only ever says short things
+HEARTBEAT = 20.0
+SNAPSHOT_WAIT = 5.0
+BOUNDARY = "edgecam-picture"
+
+
+class Control(Protocol):
+    """What viewers may ask of the pipeline; called on the event loop, must not block."""
+
+    def ask(self, request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
+        """Do what ``request["type"]`` says and call ``answer`` once, from any thread.
+
+        Raises:
+            EdgecamError: the request is not one of those on offer; the viewer is shown the text.
+        """
+
+
+class Streams:
+    """The handlers. All run on the event loop's thread."""
+
+    def __init__(self, hub: Hub, control: Control, stall_timeout: float) -> None:
+        self.hub = hub
+        self.stall_timeout = stall_timeout
+        self.tally = Tally()
+        self._control = control
+        self._transports: dict[Client, Callable[[], None]] = {}
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._reaper: asyncio.Task | None = None
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/ws", self.websocket)
+        app.router.add_get("/stream.mjpg", self.mjpeg)
+        app.router.add_get("/snapshot.jpg", self.snapshot)
+        app.router.add_get("/api/status", self.status)
+
+    def start(self) -> None:
+        self._reaper = asyncio.create_task(self._reap())
+
+    async def stop(self) -> None:
+        """Tells the viewers that the server goes away, and cuts those who do not listen."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+        goodbyes = [asyncio.create_task(one.close(code=1001, message=b"viewer stops")) for one in list(self._sockets)]
+        if goodbyes:
+            await asyncio.wait(goodbyes, timeout=1.0)
+        for abort in list(self._transports.values()):
+            abort()
+
+    async def status(self, request: web.Request) -> web.Response:
+        return web.json_response(text=self.hub.notes.get("status", "{}"))
+
+    async def websocket(self, request: web.Request) -> web.WebSocketResponse:
+        client = self._admit(request, range(self.hub.cameras))
+        # JPEG does not compress: no permessage-deflate.
+        link = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=MESSAGE_LIMIT, compress=False)
+        try:
+            await link.prepare(request)
+            self._sockets.add(link)
+            sender = asyncio.create_task(self._send(link, client))
+            try:
+                await self._listen(link, client)
+            finally:
+                sender.cancel()
+        finally:
+            self._sockets.discard(link)
+            self._dismiss(client)
+        return link
+
+    async def _send(self, link: web.WebSocketResponse, client: Client) -> None:
+        while True:
+            item = await client.next()
+            client.began()
+            try:
+                if isinstance(item, str):
+                    await link.send_str(item)
+                else:
+                    await link.send_bytes(item.message)
+                    self.hub.meter.add(time.monotonic(), len(item.message))
+            except ConnectionError:  # the viewer left; the reading side ends the handler
+                return
+            client.done()
+
+    async def _listen(self, link: web.WebSocketResponse, client: Client) -> None:
+        async for message in link:
+            if message.type is not WSMsgType.TEXT:
+                if message.type is WSMsgType.ERROR:
+                    self.tally.add("message refused")
+                break
+            try:
+                self._request(client, message.data)
+            except EdgecamError as error:
+                self.tally.add("message refused")
+                client.offer("refusal", json.dumps({"type": "refused", "text": str(error)}))
+
+    def _request(self, client: Client, text: str) -> None:
+        request = _parse(text)
+        kind = request["type"]
+        if kind == "ping":
+            answer = {"type": "pong", "sent": request.get("sent"), "server_ms": time.time() * 1000}
+            client.offer("pong", json.dumps(answer))
+        elif kind == "watch":
+            self.hub.watch(client, _camera_list(request))
+        else:
+            # One waiting answer of each kind: a viewer that asks and does not read piles up nothing.
+            self._control.ask(
+                request,
+                lambda answer: self.hub.tell(client, f"answer {kind}", json.dumps({"type": kind, **answer})),
+            )
+
+    async def mjpeg(self, request: web.Request) -> web.StreamResponse:
+        client = self._admit(request, [self._camera(request)])
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": f"multipart/x-mixed-replace; boundary={BOUNDARY}",
+                "Cache-Control": "no-store",
+            }
+        )
+        try:
+            await response.prepare(request)
+            while True:
+                item = await client.next()
+                if not isinstance(item, Picture):
+                    continue
+                client.began()
+                head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(item.jpeg)}\r\n\r\n"
+                await response.write(b"".join((head.encode(), item.jpeg, b"\r\n")))
+                client.done()
+                self.hub.meter.add(time.monotonic(), len(item.jpeg))
+        except ConnectionError:
+            return response
+        finally:
+            self._dismiss(client)
+
+    async def snapshot(self, request: web.Request) -> web.Response:
+        client = self._admit(request, [self._camera(request)])
+        try:
+            picture = await asyncio.wait_for(_first_picture(client), SNAPSHOT_WAIT)
+        except asyncio.TimeoutError:
+            raise web.HTTPServiceUnavailable(text="no picture has come from this camera\n") from None
+        finally:
+            self._dismiss(client)
+        headers = {"Cache-Control": "no-store", "X-Stamp": str(picture.stamp_ns)}
+        return web.Response(body=bytes(picture.jpeg), content_type="image/jpeg", headers=headers)
+
+    def _camera(self, request: web.Request) -> int:
+        text = request.query.get("camera", "0")
+        if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) < self.hub.cameras):
+            raise web.HTTPNotFound(text=f"there is no such camera; known are 0 to {self.hub.cameras - 1}\n")
+        return int(text)
+
+    def _admit(self, request: web.Request, cameras: range | list[int]) -> Client:
+        if self.hub.full():
+            self.hub.refused += 1
+            text = f"all {self.hub.max_viewers} places are taken (parameter 'max_viewers')\n"
+            raise web.HTTPServiceUnavailable(text=text, headers={"Retry-After": "5"})
+        client = Client(cameras)
+        transport = request.transport
+        if transport is not None:
+            # Bytes that wait in our buffer are old pictures: keep it at one picture, so that the newest wins.
+            transport.set_write_buffer_limits(high=64 * 1024)
+            self._transports[client] = transport.abort
+        self.hub.join(client)
+        return client
+
+    def _dismiss(self, client: Client) -> None:
+        self._transports.pop(client, None)
+        self.hub.leave(client)
+
+    async def _reap(self) -> None:
+        """Once a second disconnects the viewers that have stopped reading."""
+        while True:
+            await asyncio.sleep(1.0)
+            for client in self.hub.stalled(self.stall_timeout):
+                abort = self._transports.pop(client, None)
+                if abort is not None:
+                    self.hub.shed += 1
+                    abort()
+
+
+async def _first_picture(client: Client) -> Picture:
+    while True:
+        item = await client.next()
+        if isinstance(item, Picture):
+            return item
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        request = json.loads(text)
+    except (ValueError, RecursionError):
+        raise EdgecamError("a message must be JSON") from None
+    if not isinstance(request, dict) or not isinstance(request.get("type"), str):
+        raise EdgecamError('a message must be a JSON object with a "type"')
+    return request
+
+
+def _camera_list(request: dict[str, Any]) -> list[int]:
+    cameras = request.get("cameras")
+    if not isinstance(cameras, list) or not all(type(one) is int for one in cameras):
+        raise EdgecamError('"watch" needs "cameras", a list of numbers')
+    return cameras

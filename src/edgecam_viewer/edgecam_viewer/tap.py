@@ -1,0 +1,100 @@
+"""One camera as the viewer node sees it: its two subscriptions, its feed and its numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from edgecam_core.errors import ImageError
+from edgecam_core.tally import Tally
+from edgecam_ros.conversions import detections_from_ros, image_from_ros, ns_from_stamp
+from edgecam_ros.qos import sensor_qos
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from edgecam_viewer.feed import Feed, Shot
+from edgecam_viewer.status import CameraStats
+from edgecam_viewer.wire import found_list
+
+LINGER = 3.0  # seconds the pictures stay subscribed after the last viewer left
+
+
+def camera_name(topic: str) -> str:
+    """A short name from a resolved image topic: ``/camera/stream/image_raw`` is ``camera/stream``."""
+    parts = topic.strip("/").split("/")
+    return "/".join(parts[:-1] or parts)
+
+
+class CameraTap:
+    """Subscribes to the detections always (small) and to the pictures (large) only while somebody watches.
+
+    All methods run on the executor's thread. ``show`` is given every shot that is to be encoded.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        topics: tuple[str, str],
+        reliability: str,
+        max_fps: float,
+        show: Callable[[Shot], None],
+    ) -> None:
+        self._node = node
+        self._image_topic, detections_topic = topics
+        self._reliability = reliability
+        self._show = show
+        self._images: Subscription | None = None
+        self._watched_at = float("-inf")
+        self.feed = Feed(max_fps)
+        self.tally = Tally()
+        self.stats = CameraStats(camera_name(node.resolve_topic_name(self._image_topic)))
+        self._results = (
+            node.create_subscription(Detection2DArray, detections_topic, self._on_detections, 10)
+            if detections_topic
+            else None
+        )
+
+    def watch(self, watched: bool, now: float) -> None:
+        """Follow whether somebody watches; called a few times a second."""
+        if watched:
+            self._watched_at = now
+        wanted = now - self._watched_at < LINGER
+        if wanted and self._images is None:
+            self._images = self._node.create_subscription(
+                Image, self._image_topic, self._on_image, sensor_qos(self._reliability)
+            )
+        elif not wanted and self._images is not None:
+            self._node.destroy_subscription(self._images)
+            self._images = None
+            self.feed.clear()
+
+    def close(self) -> None:
+        for subscription in (self._images, self._results):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+        self._images = self._results = None
+
+    def _on_image(self, message: Image) -> None:
+        now = time.monotonic()
+        self.stats.picture(now)
+        try:
+            frame = image_from_ros(message)
+        except ImageError as error:
+            self.tally.add(str(error))
+            return
+        self._offer(self.feed.picture(frame, now))
+
+    def _on_detections(self, message: Detection2DArray) -> None:
+        now = time.monotonic()
+        stamp_ns = ns_from_stamp(message.header.stamp)
+        found = found_list(detections_from_ros(message))
+        latency = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
+        self.stats.found(found, latency, now)
+        if self._images is not None:
+            self._offer(self.feed.detections(stamp_ns, found, now))
+
+    def _offer(self, shot: Shot | None) -> None:
+        if shot is not None:
+            self._show(shot)

@@ -1,0 +1,64 @@
+"""What travels to the browser: one binary WebSocket message per picture.
+
+Layout: uint32 little-endian length N, N bytes of UTF-8 JSON, then the JPEG file. The JSON object has
+
+- ``camera``: index of the camera;
+- ``stamp``: capture time, nanoseconds, as text (a JavaScript number cannot hold it);
+- ``width``, ``height``: size of the source picture in pixels, the space the boxes live in;
+- ``detections``: null when nothing matched this picture, else a list of
+  ``[label, score, x1, y1, x2, y2, track_id]``; the boxes belong to exactly this picture.
+
+Picture and boxes travel together, so that a viewer that loses a message loses both.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from edgecam_core.types import Detection
+
+_LENGTH = struct.Struct("<I")
+Found = list[list[str | float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One encoded picture of camera ``camera``; ``message`` is the whole binary message, ``jpeg`` its last part."""
+
+    camera: int
+    stamp_ns: int
+    message: bytes
+    jpeg: memoryview
+
+
+def found_list(detections: Iterable[Detection]) -> Found:
+    """Detections as they travel: in their order, boxes rounded to a tenth of a pixel."""
+    return [[one.label, round(one.score, 3), *(round(edge, 1) for edge in one.box), one.track_id] for one in detections]
+
+
+def pack(camera: int, stamp_ns: int, size: tuple[int, int], found: Found | None, jpeg: np.ndarray) -> Picture:
+    """Build the message. ``size`` is (width, height) of the source picture, ``jpeg`` flat uint8."""
+    width, height = size
+    facts = {"camera": camera, "stamp": str(stamp_ns), "width": width, "height": height, "detections": found}
+    header = json.dumps(facts, separators=(",", ":")).encode()
+    message = b"".join((_LENGTH.pack(len(header)), header, jpeg.data))
+    return Picture(camera, stamp_ns, message, memoryview(message)[_LENGTH.size + len(header) :])
+
+
+def unpack(message: bytes) -> tuple[dict, bytes]:
+    """The JSON object and the JPEG of a message.
+
+    Raises:
+        ValueError: the message is too short for what its header says.
+    """
+    if len(message) < _LENGTH.size:
+        raise ValueError(f"a picture message needs {_LENGTH.size} bytes, got {len(message)}")
+    (length,) = _LENGTH.unpack_from(message)
+    end = _LENGTH.size + length
+    if len(message) < end:
+        raise ValueError(f"a picture message with a header of {length} needs {end} bytes, got {len(message)}")
+    return json.loads(message[_LENGTH.size : end]), message[end:]

@@ -1,0 +1,124 @@
+"""A headless Chromium driven over the DevTools protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import itertools
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-default-apps",
+    "--disable-dev-shm-usage", "--remote-debugging-port=0",
+)  # fmt: skip
+START_TIMEOUT = 60.0
+
+
+def executable() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Page:
+    """One tab. ``problems`` are uncaught errors and error lines of its console, ``requests`` all addresses it asked."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket = socket
+        self._numbers = itertools.count(1)
+        self._answers: dict[int, asyncio.Future] = {}
+        self._reader = asyncio.create_task(self._read())
+        self.problems: list[str] = []
+        self.requests: list[str] = []
+
+    async def call(self, method: str, **parameters: Any) -> dict:
+        number = next(self._numbers)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._socket.send_json({"id": number, "method": method, "params": parameters})
+        return await asyncio.wait_for(answer, 60)
+
+    async def open(self, url: str) -> None:
+        for domain in ("Runtime", "Page", "Network", "Log"):
+            await self.call(f"{domain}.enable")
+        await self.call("Page.navigate", url=url)
+
+    async def size(self, width: int, height: int, scale: float = 1.0, mobile: bool = False) -> None:
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile
+        )
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression; promises are awaited."""
+        answer = await self.call(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=True
+        )
+        if "exceptionDetails" in answer:
+            raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
+
+    async def wait_for(self, expression: str, seconds: float = 60) -> Any:
+        """Until the expression is true; gives its value."""
+        async with asyncio.timeout(seconds):
+            while True:
+                with contextlib.suppress(AssertionError):  # not there yet
+                    value = await self.evaluate(expression)
+                    if value:
+                        return value
+                await asyncio.sleep(0.1)
+
+    async def screenshot(self, path: Path) -> None:
+        answer = await self.call("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(answer["data"]))
+
+    async def _read(self) -> None:
+        async for message in self._socket:
+            self._take(json.loads(message.data))
+
+    def _take(self, event: dict) -> None:
+        parameters = event.get("params", {})
+        if "id" in event:
+            future = self._answers.pop(event["id"], None)
+            if future is not None and not future.done():
+                future.set_result(event.get("result", {}))
+        elif event["method"] == "Runtime.exceptionThrown":
+            self.problems.append(json.dumps(parameters["exceptionDetails"])[:500])
+        elif event["method"] == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning"):
+            self.problems.append(json.dumps(parameters["args"])[:500])
+        elif event["method"] == "Log.entryAdded" and parameters["entry"]["level"] == "error":
+            self.problems.append(json.dumps(parameters["entry"])[:500])
+        elif event["method"] == "Network.requestWillBeSent":
+            self.requests.append(parameters["request"]["url"])
+
+
+@contextlib.asynccontextmanager
+async def chromium(folder: Path) -> AsyncIterator[Page]:
+    """Start Chromium with ``folder`` as its profile and give its first tab."""
+    command = [str(executable()), *FLAGS, f"--user-data-dir={folder}", "about:blank"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        port = await _port(folder, process)
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
+                tabs = [tab for tab in await answer.json() if tab["type"] == "page"]
+            async with session.ws_connect(tabs[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+                yield Page(socket)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+async def _port(folder: Path, process: subprocess.Popen) -> int:
+    """The port Chromium chose: it writes it to a file once it listens."""
+    async with asyncio.timeout(START_TIMEOUT):
+        while True:
+            assert process.poll() is None, f"chromium ended with {process.returncode}"
+            with contextlib.suppress(FileNotFoundError, IndexError, ValueError):
+                return int((folder / "DevToolsActivePort").read_text().splitlines()[0])
+            await asyncio.sleep(0.1)
