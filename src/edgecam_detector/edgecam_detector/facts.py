@@ -1,17 +1,21 @@
-"""What the detector can find, said once to everyone: label_info and vision_info."""
+"""What the detector can find, said once to everyone: label_info, vision_info and the parameter class_names."""
 
 from __future__ import annotations
 
 from edgecam_core.models.detector import Detector
 from edgecam_ros.qos import latched_qos
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from vision_msgs.msg import LabelInfo, VisionClass, VisionInfo
 
 from edgecam_detector.settings import DetectorNodeSettings
 
+CLASS_NAMES = "class_names"
+_TEXT = "The model's labels in class order, set by the node itself."
+
 
 class ClassFacts:
-    """Latched publishers; whoever subscribes later still gets the last message."""
+    """Latched publishers (whoever subscribes later still gets the last message) and a read-only parameter."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -20,6 +24,9 @@ class ClassFacts:
 
     def publish(self, detector: Detector, settings: DetectorNodeSettings) -> None:
         """Classes, threshold and method as they are now."""
+        if not self._node.has_parameter(CLASS_NAMES):
+            told = ParameterDescriptor(description=_TEXT, read_only=True)
+            self._node.declare_parameter(CLASS_NAMES, list(detector.labels), told, ignore_override=True)
         labels = LabelInfo()
         labels.header.stamp = self._node.get_clock().now().to_msg()
         labels.class_map = [VisionClass(class_id=number, class_name=label) for number, label in detector.classes()]
@@ -27,8 +34,7 @@ class ClassFacts:
         self._labels.publish(labels)
         vision = VisionInfo(method=f"{detector.family.name}, {detector.runner.description}")
         vision.header.stamp = labels.header.stamp
-        # The class database is the latched topic; the model file is where its names come from.
-        vision.database_location = self._node.resolve_topic_name("label_info")
+        vision.database_location = f"{self._node.get_fully_qualified_name()}/{CLASS_NAMES}"
         vision.database_version = int(detector.model.sha256[:7], 16)
         self._vision.publish(vision)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from edgecam_core.errors import ImageError
+from edgecam_core.errors import EdgecamError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.locate import check_model
@@ -99,7 +99,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._receive.add(time.monotonic(), self._age(ns_from_stamp(message.header.stamp)))
         try:
             frame = image_from_ros(message)
-        except ImageError as error:
+        except EdgecamError as error:
             self._worker.troubles.add(str(error))
             return
         self._worker.put(Job(camera, frame, message.header))

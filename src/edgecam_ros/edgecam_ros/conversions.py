@@ -76,7 +76,12 @@ def image_from_ros(message: Image) -> Frame:
 
 
 def _through_cv_bridge(message: Image) -> np.ndarray:
-    from cv_bridge import CvBridge, CvBridgeError
+    try:
+        from cv_bridge import CvBridge, CvBridgeError
+    except ImportError as error:
+        known = ", ".join(ENCODINGS)
+        text = f"encoding {message.encoding!r} needs cv_bridge, which is not installed; use {known}"
+        raise ImageError(text) from error
 
     try:
         return CvBridge().imgmsg_to_cv2(message, "bgr8")

@@ -1,0 +1,245 @@
+"""The detector's contract over real DDS; each test holds one line of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import DISCOVERY, Peer, wait_until
+from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_core.types import Frame
+from edgecam_detector.node import DetectorNode
+from edgecam_ros.conversions import image_to_ros
+from edgecam_ros.qos import image_qos, latched_qos
+from rcl_interfaces.srv import GetParameters, SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import Image
+from tiny_models import color_detector, quadrants
+from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
+
+STAMP = 1_700_000_000_123_456_789
+
+
+class Detecting:
+    """A detector node of this process with a peer that sends it pictures."""
+
+    def __init__(self, peer: Peer, model: Path, **parameters: Any) -> None:
+        import threading
+
+        given = {"model": str(model), "backend": "onnxruntime", "threads": 1, **parameters}
+        overrides = [Parameter(name, value=value) for name, value in given.items()]
+        self.node = DetectorNode(namespace="/camera", parameter_overrides=overrides)
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.peer = peer
+        self.arrays: list[Detection2DArray] = peer.collect(Detection2DArray, "/camera/detections")
+        self.images = peer.node.create_publisher(Image, "/camera/image_raw", image_qos())
+        self.thread.start()
+        wait_until(lambda: self.images.get_subscription_count() > 0, what="the detector's subscription")
+        wait_until(lambda: self.node._worker and self.node._worker.detector, what="the model")
+        wait_until(lambda: peer.node.count_publishers("/camera/detections") > 0, what="the detector's publisher")
+
+    def send(self, pixels: np.ndarray, encoding: str = "bgr8", stamp: int = STAMP) -> None:
+        self.images.publish(image_to_ros(Frame.from_array(pixels, encoding, stamp, "camera_optical_frame")))
+
+    def answer(self, pixels: np.ndarray, stamp: int = STAMP) -> Detection2DArray:
+        """What is published for one picture; the picture is sent again while discovery may have lost it."""
+        seen = len(self.arrays)
+        for _ in range(int(DISCOVERY)):
+            self.send(pixels, stamp=stamp)
+            try:
+                wait_until(lambda: len(self.arrays) > seen, 1.0)
+            except pytest.fail.Exception:
+                continue
+            return self.arrays[-1]
+        pytest.fail("no detections came")
+
+    def set(self, **values: Any) -> str:
+        """Set parameters through the service; the reason of a refusal, or an empty text."""
+        request = SetParameters.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        )
+        answer = self.peer.call(SetParameters, "/camera/detector/set_parameters", request)
+        return "; ".join(result.reason for result in answer.results if not result.successful)
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.thread.join(10)
+        self.node.trigger_shutdown()
+        self.node.destroy_node()
+
+
+@pytest.fixture
+def detecting(peer: Peer, tmp_path: Path) -> Iterator[Detecting]:
+    subject = Detecting(peer, color_detector(tmp_path / "colors.onnx"))
+    yield subject
+    subject.close()
+
+
+def names(array: Detection2DArray) -> set[str]:
+    return {detection.results[0].hypothesis.class_id for detection in array.detections}
+
+
+def test_header_boxes_and_names(detecting: Detecting) -> None:
+    array = detecting.answer(quadrants(640, 480))
+    header = array.header
+    assert (header.stamp.sec * 10**9 + header.stamp.nanosec, header.frame_id) == (STAMP, "camera_optical_frame")
+    assert all(detection.header == header for detection in array.detections)
+    boxes = {
+        detection.results[0].hypothesis.class_id: (
+            detection.bbox.center.position.x,
+            detection.bbox.center.position.y,
+            detection.bbox.size_x,
+            detection.bbox.size_y,
+        )
+        for detection in array.detections
+    }
+    assert boxes["red"] == pytest.approx((160, 120, 320, 240))
+    assert boxes["blue"] == pytest.approx((160, 360, 320, 240))
+    scores = [detection.results[0].hypothesis.score for detection in array.detections]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+    assert all(detection.bbox.center.theta == 0 and detection.id == "" for detection in array.detections)
+
+
+def test_nothing_found_is_published_too(detecting: Detecting) -> None:
+    array = detecting.answer(np.zeros((48, 64, 3), np.uint8))
+    assert array.detections == []
+    assert array.header.frame_id == "camera_optical_frame"
+
+
+def test_label_info_and_vision_info_wait_for_late_subscribers(detecting: Detecting) -> None:
+    labels = detecting.peer.collect(LabelInfo, "/camera/label_info", latched_qos())
+    vision = detecting.peer.collect(VisionInfo, "/camera/vision_info", latched_qos())
+    wait_until(lambda: labels and vision, what="label_info and vision_info")
+    assert {(item.class_id, item.class_name) for item in labels[0].class_map} == {(1, "red"), (2, "green"), (3, "blue")}
+    assert labels[0].threshold == 0.5
+    assert "ssd" in vision[0].method
+    assert vision[0].database_location == "/camera/detector/class_names"
+    request = GetParameters.Request(names=["class_names"])
+    answer = detecting.peer.call(GetParameters, "/camera/detector/get_parameters", request)
+    assert list(answer.values[0].string_array_value) == ["BACKGROUND", "red", "green", "blue"]
+
+
+def test_thresholds_and_classes_change_while_running(detecting: Detecting) -> None:
+    labels = detecting.peer.collect(LabelInfo, "/camera/label_info", latched_qos())
+    assert detecting.set(confidence_threshold=0.9, classes=["red", "blue"]) == ""
+    assert names(detecting.answer(quadrants(64, 48))) == {"red", "blue"}
+    wait_until(lambda: labels and labels[-1].threshold == pytest.approx(0.9), what="the new threshold in label_info")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"confidence_threshold": 1.5}, "must be 0 to 1"),
+        ({"classes": ["purple"]}, "the model has no such class"),
+        ({"model": "other.onnx"}, "read-only"),
+    ],
+)
+def test_a_change_that_cannot_work_is_refused(detecting: Detecting, change: dict[str, Any], reason: str) -> None:
+    assert reason in detecting.set(**change)
+    assert names(detecting.answer(quadrants(64, 48))) == {"red", "green", "blue"}
+
+
+def test_a_bad_picture_does_not_stop_the_next(detecting: Detecting) -> None:
+    detecting.answer(quadrants(64, 48))
+    good = image_to_ros(Frame.from_array(quadrants(64, 48), "bgr8", STAMP))
+    for damage in (
+        {"width": 0, "height": 0},
+        {"encoding": "fancy12"},
+        {"step": 3},
+        {"height": 4000},
+        {"encoding": "nv12", "height": 47},
+    ):
+        fields = {"header": good.header, "height": 48, "width": 64, "step": 192, "encoding": "bgr8", "data": good.data}
+        detecting.images.publish(Image(**{**fields, **damage}))
+    assert names(detecting.answer(quadrants(64, 48), STAMP + 1)) == {"red", "green", "blue"}
+    statuses = detecting.peer.collect(DiagnosticArray, "/diagnostics")
+    detecting.images.publish(Image(encoding="fancy12", width=1, height=1, step=1, data=b"0"))
+    wait_until(
+        lambda: [s for a in statuses for s in a.status if "fancy12" in s.message],
+        what="the trouble in /diagnostics",
+    )
+
+
+def test_the_lifecycle_can_go_round(detecting: Detecting) -> None:
+    detecting.answer(quadrants(64, 48))
+    # On the executor's thread, as a lifecycle manager's requests arrive.
+    done: list[bool] = []
+
+    def round_trip() -> None:
+        node = detecting.node
+        node.destroy_timer(timer)
+        for step in (node.trigger_deactivate, node.trigger_cleanup, node.trigger_configure, node.trigger_activate):
+            step()
+        done.append(node.state_label() == "active")
+
+    timer = detecting.node.create_timer(0.0, round_trip)
+    assert wait_until(lambda: done, what="the transitions") == [True]
+    wait_until(lambda: detecting.node._worker.detector, what="the model")
+    assert names(detecting.answer(quadrants(64, 48))) == {"red", "green", "blue"}
+
+
+def test_overlay_has_the_pictures_stamp_and_its_boxes(detecting: Detecting) -> None:
+    picture = quadrants(320, 240)
+    detecting.answer(picture)
+    assert detecting.node.count_publishers("/camera/overlay") == 1
+    overlays: list[Image] = detecting.peer.collect(Image, "/camera/overlay")
+    wait_until(lambda: detecting.answer(picture) and overlays, what="an overlay")
+    drawn = np.frombuffer(overlays[0].data, np.uint8).reshape(240, 320, 3)
+    assert overlays[0].header == detecting.arrays[-1].header
+    assert overlays[0].encoding == "bgr8"
+    assert (drawn != picture).any()
+    assert (drawn[100, 20:140] == picture[100, 20:140]).all()  # the inside of a box stays
+
+
+def test_diagnostics_tell_rates_and_stages(detecting: Detecting) -> None:
+    statuses = detecting.peer.collect(DiagnosticArray, "/diagnostics")
+
+    def running() -> dict[str, str] | None:
+        detecting.send(quadrants(64, 48), stamp=detecting.node.get_clock().now().nanoseconds)
+        for array in reversed(statuses):
+            if array.status[0].message == "running":
+                return {item.key: item.value for item in array.status[0].values}
+        return None
+
+    values = wait_until(running, what="a running status")
+    for key in ("receive_ms", "wait_ms", "preprocess_ms", "infer_ms", "decode_ms", "deliver_ms", "latency_ms", "fps"):
+        assert float(values[key]) >= 0, key
+    assert statuses[-1].status[0].name == "camera/detector"
+
+
+def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path) -> None:
+    model = color_detector(tmp_path / "m.onnx")
+    front: list[Detection2DArray] = peer.collect(Detection2DArray, "/camera/front/detections")
+    rear: list[Detection2DArray] = peer.collect(Detection2DArray, "/camera/rear/detections")
+    images = {
+        name: peer.node.create_publisher(Image, f"/camera/{name}/image_raw", image_qos()) for name in ("front", "rear")
+    }
+    overrides = {"model": str(model), "backend": "onnxruntime", "cameras": ["front", "rear"]}
+    node = DetectorNode(
+        namespace="/camera", parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()]
+    )
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+
+        def both() -> bool:
+            for number, (name, publisher) in enumerate(images.items()):
+                pixels = quadrants(64, 48) if name == "front" else np.zeros((48, 64, 3), np.uint8)
+                publisher.publish(image_to_ros(Frame.from_array(pixels, "bgr8", number, name)))
+            executor.spin_once(timeout_sec=0.05)
+            return bool(front and rear)
+
+        wait_until(both, 2 * DISCOVERY, "detections of both cameras")
+    finally:
+        node.trigger_shutdown()
+        executor.shutdown()
+        node.destroy_node()
+    assert (front[0].header.frame_id, len(front[0].detections)) == ("front", 3)
+    assert (rear[0].header.frame_id, len(rear[0].detections)) == ("rear", 0)

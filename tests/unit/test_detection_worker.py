@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgecam_core.errors import ModelError
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.worker import DetectionWorker, Job
+from edgecam_core.types import Detections, Frame
+from tiny_models import color_detector, quadrants
+
+PATIENCE = 60.0
+
+
+class Owner:
+    """Collects what a worker hands over."""
+
+    def __init__(self, model: Path, gate: threading.Event | None = None) -> None:
+        self.model = model
+        self.gate = gate
+        self.ready = threading.Event()
+        self.changed = threading.Condition()
+        self.found: list[tuple[Job, Detections]] = []
+        self.errors: list[Exception] = []
+        self.worker = DetectionWorker(self._load, lambda _: self.ready.set(), self._deliver, self._failed)
+
+    def _load(self, progress: Callable[[str], None]) -> Detector:
+        progress("reading")
+        return Detector.open(DetectorSettings(model=str(self.model), backend="onnxruntime", threads=1), progress)
+
+    def _deliver(self, job: Job, detections: Detections) -> None:
+        if self.gate is not None:
+            self.gate.wait(PATIENCE)
+        with self.changed:
+            self.found.append((job, detections))
+            self.changed.notify_all()
+
+    def _failed(self, error: Exception) -> None:
+        with self.changed:
+            self.errors.append(error)
+            self.changed.notify_all()
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        with self.changed:
+            assert self.changed.wait_for(condition, PATIENCE), "nothing came"
+
+
+def frame(stamp: int = 0) -> Frame:
+    return Frame.from_array(quadrants(32, 32), "bgr8", stamp)
+
+
+def too_wide() -> Frame:
+    return Frame.from_array(np.zeros((1, 40_000), np.uint8), "mono8")
+
+
+def test_what_is_found_comes_with_its_picture_and_tag(tmp_path: Path) -> None:
+    owner = Owner(color_detector(tmp_path / "m.onnx"))
+    owner.worker.start()
+    assert owner.ready.wait(PATIENCE)
+    owner.worker.put(Job("front", frame(7), tag="header"))
+    owner.wait(lambda: len(owner.found) == 1)
+    job, found = owner.found[0]
+    assert (job.source, job.frame.stamp_ns, job.tag, len(found)) == ("front", 7, "header", 3)
+    owner.worker.close()
+    assert owner.errors == []
+
+
+def test_a_bad_picture_is_counted_and_the_next_works(tmp_path: Path) -> None:
+    owner = Owner(color_detector(tmp_path / "m.onnx"))
+    owner.worker.start()
+    assert owner.ready.wait(PATIENCE)
+    owner.worker.put(Job("a", too_wide()))
+    owner.worker.put(Job("b", frame()))
+    owner.wait(lambda: len(owner.found) == 1)
+    owner.worker.close()
+    assert owner.found[0][0].source == "b"
+    assert "too large" in owner.worker.troubles.take()
+
+
+def test_a_bad_picture_costs_the_others_of_its_batch_nothing(tmp_path: Path) -> None:
+    gate = threading.Event()
+    owner = Owner(color_detector(tmp_path / "m.onnx", batch=4), gate)
+    owner.worker.start()
+    assert owner.ready.wait(PATIENCE)
+    owner.worker.put(Job("first", frame()))  # the worker is held while it delivers this one
+    for source, picture in (("a", frame()), ("bad", too_wide()), ("c", frame())):
+        owner.worker.put(Job(source, picture))
+    gate.set()
+    owner.wait(lambda: len(owner.found) == 3)
+    owner.worker.close()
+    assert {job.source for job, _ in owner.found} == {"first", "a", "c"}
+    assert "1 x a 40000x1 picture is too large" in owner.worker.troubles.take()
+
+
+def test_a_slow_consumer_gets_the_newest(tmp_path: Path) -> None:
+    gate = threading.Event()
+    owner = Owner(color_detector(tmp_path / "m.onnx"), gate)
+    owner.worker.start()
+    assert owner.ready.wait(PATIENCE)
+    owner.worker.put(Job("a", frame(0)))
+    while owner.worker.meters["infer"].count == 0:  # until the first one is being delivered
+        threading.Event().wait(0.01)
+    for stamp in range(1, 50):
+        owner.worker.put(Job("a", frame(stamp)))
+    gate.set()
+    owner.wait(lambda: len(owner.found) == 2)
+    owner.worker.close()
+    assert [job.frame.stamp_ns for job, _ in owner.found] == [0, 49]
+    assert owner.worker.drops.totals() == {"dropped for a newer one": 48}
+
+
+def test_a_model_that_cannot_be_loaded_reaches_the_owner(tmp_path: Path) -> None:
+    owner = Owner(tmp_path / "missing.onnx")
+    owner.worker.start()
+    owner.wait(lambda: len(owner.errors) == 1)
+    assert isinstance(owner.errors[0], ModelError)
+    owner.worker.put(Job("a", frame()))
+    owner.worker.close()
+    assert owner.worker.drops.totals() == {"dropped while loading": 1}
+
+
+def test_closing_cancels_a_long_load(tmp_path: Path) -> None:
+    owner = Owner(color_detector(tmp_path / "m.onnx"))
+    loading = threading.Event()
+
+    def endless(progress: Callable[[str], None]) -> Detector:
+        while True:
+            progress("still building")
+            loading.set()
+
+    worker = DetectionWorker(endless, lambda _: None, lambda *_: None, owner.errors.append)
+    worker.start()
+    assert loading.wait(PATIENCE)
+    assert worker.progress == "still building"
+    worker.close()
+    assert owner.errors == []
+
+
+def test_an_error_while_delivering_reaches_the_owner(tmp_path: Path) -> None:
+    owner = Owner(color_detector(tmp_path / "m.onnx"))
+
+    def broken(job: Job, found: Detections) -> None:
+        raise RuntimeError("the owner is broken")
+
+    worker = DetectionWorker(owner._load, lambda _: owner.ready.set(), broken, owner._failed)
+    worker.start()
+    assert owner.ready.wait(PATIENCE)
+    worker.put(Job("a", frame()))
+    owner.wait(lambda: len(owner.errors) == 1)
+    with pytest.raises(RuntimeError, match="the owner is broken"):
+        raise owner.errors[0]

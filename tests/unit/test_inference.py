@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from edgecam_core.errors import InferenceError, MissingDependency, ModelError, SettingError
+from edgecam_core.inference import BACKENDS, RunnerOptions, open_runner
+from edgecam_core.models.model_file import ModelFile
+from onnx import TensorProto, helper
+from tiny_models import color_detector, save
+
+PICTURE = np.zeros((1, 3, 8, 8), np.float32)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> ModelFile:
+    return ModelFile.read(color_detector(tmp_path / "m.onnx"))
+
+
+def test_a_runner_runs(model: ModelFile) -> None:
+    runner = open_runner(model, "onnxruntime", RunnerOptions(threads=1))
+    outputs = runner.infer({"input_0": PICTURE})
+    assert outputs["scores"].shape == (1, 4, 4)
+    assert outputs["scores"][0, 0, 1] == pytest.approx(127 / 255)
+    assert "onnxruntime" in runner.description
+    assert "1 threads" in runner.description
+
+
+@pytest.mark.parametrize(
+    ("feed", "message"),
+    [
+        ({}, "input 'input_0' is missing; got none"),
+        ({"image": PICTURE}, "input 'input_0' is missing; got image"),
+        ({"input_0": PICTURE[:, :, :4]}, r"must be float32 \[1, 3, 8, 8\], got float32 \[1, 3, 4, 8\]"),
+        ({"input_0": PICTURE.astype(np.uint8)}, r"must be float32 \[1, 3, 8, 8\], got uint8"),
+        ({"input_0": PICTURE[0]}, r"got float32 \[3, 8, 8\]"),
+    ],
+)
+def test_a_wrong_input_is_refused_and_the_next_works(
+    model: ModelFile, feed: dict[str, np.ndarray], message: str
+) -> None:
+    runner = open_runner(model, "onnxruntime")
+    with pytest.raises(InferenceError, match=message):
+        runner.infer(feed)
+    assert runner.infer({"input_0": PICTURE})
+
+
+def test_an_unknown_back_end_is_refused(model: ModelFile) -> None:
+    with pytest.raises(SettingError, match="'backend' is 'tensorflow': must be one of auto, "):
+        open_runner(model, "tensorflow")
+
+
+def test_a_missing_back_end_says_how_to_get_it(model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # how Python marks a module that cannot be imported
+    with pytest.raises(MissingDependency, match="pip install onnxruntime"):
+        open_runner(model, "onnxruntime")
+
+
+def test_auto_takes_one_that_loads_and_tells_about_the_others(model: ModelFile) -> None:
+    runner = open_runner(model, "auto")
+    assert runner.infer({"input_0": PICTURE})
+    better = list(BACKENDS)[: list(BACKENDS).index(runner.name)]
+    assert list(runner.rejected) == better
+    assert all(runner.rejected.values())
+
+
+def test_an_unsupported_operator_is_named(tmp_path: Path) -> None:
+    picture = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 8, 8])
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 4]) for name in ("scores", "boxes")]
+    node = helper.make_node("FancyDetector", ["input_0"], ["scores", "boxes"], domain="nowhere.example")
+    graph = helper.make_graph([node], "g", [picture], outputs)
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("nowhere.example", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "m.onnx")
+    with pytest.raises(ModelError, match="FancyDetector"):
+        open_runner(ModelFile.read(tmp_path / "m.onnx"), "onnxruntime")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model\n", b"\x00" * 100])
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.onnx").write_bytes(content)
+    with pytest.raises(ModelError, match="not an ONNX file"):
+        ModelFile.read(tmp_path / "m.onnx")
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    whole = color_detector(tmp_path / "m.onnx").read_bytes()
+    for length in range(1, len(whole), max(1, len(whole) // 60)):
+        (tmp_path / "cut.onnx").write_bytes(whole[:length])
+        with pytest.raises(ModelError, match="not an ONNX file"):
+            ModelFile.read(tmp_path / "cut.onnx")
+
+
+def test_facts_are_read_from_the_metadata(model: ModelFile) -> None:
+    assert model.fact("mean") == [127, 127, 127]
+    assert model.fact("color") == "rgb"
+    assert model.fact("nothing", 5) == 5
+    assert len(model.sha256) == 64
+
+
+def identity_model(path: Path, outputs: dict[str, list[int]], facts: dict[str, object] | None = None) -> ModelFile:
+    """A model that gives its weights back, with outputs of these shapes."""
+    picture = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 8, 8])
+    weights = [
+        helper.make_tensor(f"w_{name}", TensorProto.FLOAT, shape, np.zeros(shape, np.float32).ravel())
+        for name, shape in outputs.items()
+    ]
+    nodes = [helper.make_node("Identity", [f"w_{name}"], [name]) for name in outputs]
+    told = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
+    return ModelFile.read(save(helper.make_graph(nodes, "g", [picture], told, weights), path, facts or {}))
+
+
+@pytest.mark.parametrize(
+    ("outputs", "facts"),
+    [
+        ({"probabilities": [1, 1000]}, {}),
+        ({"scores": [1, 5, 3], "boxes": [1, 6, 4]}, {}),
+        ({"scores": [1, 5, 3], "boxes": [1, 5, 5]}, {}),
+        ({"probabilities": [1, 1000]}, {"family": "ssd"}),
+    ],
+)
+def test_outputs_that_fit_no_family_are_listed(
+    tmp_path: Path, outputs: dict[str, list[int]], facts: dict[str, object]
+) -> None:
+    from edgecam_core.models.family import open_family
+
+    model = identity_model(tmp_path / "m.onnx", outputs, facts)
+    with pytest.raises(ModelError, match=f"do not fit .*inputs input_0 1x3x8x8; outputs {next(iter(outputs))} "):
+        open_family(model)
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"family": "horoscope"}, "is of family 'horoscope'; this build knows ssd"),
+        ({"mean": "[1, 2]"}, "edgecam.mean = .* must be three numbers"),
+        ({"std": "[1, 0, 1]"}, "impossible metadata"),
+        ({"color": "cmyk"}, "impossible metadata: color cmyk"),
+    ],
+)
+def test_impossible_metadata_is_refused(tmp_path: Path, facts: dict[str, object], message: str) -> None:
+    from edgecam_core.models.family import open_family
+
+    model = identity_model(tmp_path / "m.onnx", {"scores": [1, 5, 3], "boxes": [1, 5, 4]}, facts)
+    with pytest.raises(ModelError, match=message):
+        open_family(model)
