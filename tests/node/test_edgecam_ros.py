@@ -16,11 +16,12 @@ from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_core.encodings import ENCODINGS
 from edgecam_core.errors import ImageError
 from edgecam_core.types import Detections, Frame
-from edgecam_ros import conversions
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
 from sensor_msgs.msg import Image
+
+from edgecam_ros import conversions
 
 BLINK = """
     import sys
@@ -76,7 +77,8 @@ class Process:
         with self.output.open("w") as out:
             self.process = subprocess.Popen(
                 [sys.executable, str(script), "--ros-args", *arguments],
-                stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )  # fmt: skip
 
     def text(self) -> str:
@@ -207,9 +209,11 @@ def test_signals_end_it_cleanly(blink, number: int) -> None:
 
 def set_parameter(peer: Peer, **value: object) -> tuple[bool, str]:
     (name, given), = value.items()
-    kinds = {float: ("double_value", ParameterType.PARAMETER_DOUBLE), str: ("string_value", ParameterType.PARAMETER_STRING)}
-    field, kind = kinds[type(given)]
-    parameter = Parameter(name=name, value=ParameterValue(**{"type": kind, field: given}))
+    value_of = {
+        float: lambda: ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=given),
+        str: lambda: ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=given),
+    }
+    parameter = Parameter(name=name, value=value_of[type(given)]())
     result = peer.call(SetParameters, "/blink/set_parameters", SetParameters.Request(parameters=[parameter]))
     return result.results[0].successful, result.results[0].reason
 

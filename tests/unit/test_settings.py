@@ -62,7 +62,7 @@ def test_a_bad_value_is_named_with_what_works(values: dict[str, object], parts: 
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UnknownSetting, match="'colour_'.*did you mean colour"):
+    with pytest.raises(UnknownSetting, match=r"'colour_'.*did you mean colour"):
         Lamp.from_mapping({"colour_": "red"})
 
 

@@ -1,0 +1,48 @@
+"""The whole pipeline: from a frame's capture to its detections in another process."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from benchmarks.harness import Row
+from benchmarks.support import environment
+
+SECONDS = 15
+
+
+def rows() -> list[Row]:
+    return [
+        Row(
+            "pipeline_capture_to_detection", "camera, H.265/RTP link, detector: capture to detections (p50)", "ms",
+            "the same without the RTP link", partial(latency, True), partial(latency, False),
+        )
+    ]
+
+
+def latency(rtp: bool) -> float:
+    """Median age of the detections when they arrive at the monitor, in milliseconds."""
+    return float(run_demo(rtp)["latency_ms_p50"])
+
+
+def run_demo(rtp: bool) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        summary = Path(folder) / "summary.json"
+        command = [
+            "ros2", "launch", "edgecam_bringup", "demo.launch.xml", f"seconds:={SECONDS}", f"summary_file:={summary}",
+            f"rtp:={str(rtp).lower()}", f"port:={free_port(socket.SOCK_DGRAM)}",
+            f"viewer_port:={free_port(socket.SOCK_STREAM)}",
+        ]  # fmt: skip
+        subprocess.run(command, env=environment(), check=True, capture_output=True, timeout=SECONDS + 90)
+        found: dict[str, float] = json.loads(summary.read_text())
+        return found
+
+
+def free_port(kind: int) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,37 @@
+"""From starting a node to its first picture in another process."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+from benchmarks.harness import Row
+from benchmarks.support import environment, peer, process
+
+
+def rows() -> list[Row]:
+    return [
+        Row(
+            "startup_first_picture", "camera_node (test://smpte) from exec to its first picture elsewhere", "s",
+            "a bare rclpy node that publishes an array", camera, bare,
+        )
+    ]
+
+
+def camera() -> float:
+    return first_picture(["ros2", "run", "edgecam_camera", "camera_node", "--ros-args", "-p", "source:=test://smpte"])
+
+
+def bare() -> float:
+    return first_picture(peer("image_publisher", 640, 480, 30, 0))
+
+
+def first_picture(command: list[str]) -> float:
+    env = environment()
+    with process(peer("image_counter", 1), env, stdout=subprocess.PIPE) as counter:
+        assert counter.stdout is not None
+        counter.stdout.readline()
+        begin = time.monotonic()
+        with process(command, env):
+            counter.stdout.readline()
+            return time.monotonic() - begin
