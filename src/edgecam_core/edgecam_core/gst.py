@@ -11,7 +11,7 @@ import functools
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any
 
@@ -72,6 +72,13 @@ def first_element(candidates: tuple[str, ...]) -> str:
     raise MissingDependency(f"GStreamer element {' or '.join(candidates)}", elements.remedy(candidates[-1]))
 
 
+def require_elements(text: str) -> None:
+    """Raise MissingDependency, naming the apt package, when an element of the launch text is not installed."""
+    for name in element_names(text):
+        if not has_element(name):
+            raise MissingDependency(f"GStreamer element '{name}'", elements.remedy(name))
+
+
 @dataclass(frozen=True)
 class Plane:
     """Where a plane begins in the buffer and how long its rows are, in bytes."""
@@ -82,7 +89,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Message:
-    """One bus message, plain: ``kind`` is error, warning, eos, element or state; ``code`` the GError code."""
+    """One bus message, plain: ``kind`` is error, warning, eos, segment-done or element; ``code`` the GError code."""
 
     kind: str
     source: str
@@ -96,7 +103,9 @@ class Sample:
     """One buffer from an appsink. A context manager: ``data`` is valid until it is closed.
 
     ``data`` is flat uint8, a view of GStreamer's memory. ``pts_ns`` is the buffer's running time in nanoseconds
-    (-1: none). ``width``, ``height``, ``format`` are those of this buffer's own caps; ``planes`` respects row padding.
+    (-1: none). ``width``, ``height``, ``format`` are those of this buffer's own caps; ``planes`` respects row padding
+    (from the buffer's video meta, else GStreamer's own default strides; empty for anything but raw video).
+    ``matrix`` (``bt601``, ``bt709``, ``bt2020``, ``rgb``, ...) and ``full_range`` say how YUV is to be read.
     """
 
     def __init__(self, sample: Any) -> None:
@@ -104,7 +113,10 @@ class Sample:
         self.raw = sample
         self.buffer = sample.get_buffer()
         caps = sample.get_caps()
-        self.media_type, self.width, self.height, self.format = _video_caps(caps.to_string() if caps else "")
+        facts = _video_caps(caps.to_string() if caps else "")
+        self.media_type, self.format = facts.media_type, facts.format
+        self.width, self.height = facts.width, facts.height
+        self.matrix, self.full_range = facts.matrix, facts.full_range
         segment = sample.get_segment()
         running = segment.to_running_time(gst.Format.TIME, self.buffer.pts) if segment else self.buffer.pts
         self.pts_ns = -1 if running == gst.CLOCK_TIME_NONE else int(running)
@@ -112,7 +124,7 @@ class Sample:
         if not ok:
             raise PipelineError("GStreamer could not map a buffer for reading")
         self.data = np.frombuffer(self._map.data, np.uint8)
-        self.planes = _planes(self.buffer)
+        self.planes = _planes(self.buffer) or facts.planes
 
     def close(self) -> None:
         if self._map is not None:
@@ -127,14 +139,35 @@ class Sample:
         self.close()
 
 
+@dataclass(frozen=True)
+class _VideoCaps:
+    """What caps say about each of their buffers."""
+
+    media_type: str
+    width: int
+    height: int
+    format: str
+    planes: tuple[Plane, ...] = ()
+    matrix: str = "unknown"
+    full_range: bool = False
+
+
 @functools.lru_cache(maxsize=64)
-def _video_caps(text: str) -> tuple[str, int, int, str]:
+def _video_caps(text: str) -> _VideoCaps:
     def number(field: str) -> int:
         match = re.search(rf"\b{field}=\(int\)(\d+)", text)
         return int(match[1]) if match else 0
 
     form = re.search(r"\bformat=\(string\)([\w-]+)", text)
-    return text.split(",")[0], number("width"), number("height"), form[1] if form else ""
+    facts = _VideoCaps(text.split(",")[0], number("width"), number("height"), form[1] if form else "")
+    if facts.media_type != "video/x-raw":
+        return facts
+    info = library("GstVideo").VideoInfo.new_from_caps(load().Caps.from_string(text))
+    if info is None:
+        return facts
+    planes = tuple(Plane(info.offset[i], info.stride[i]) for i in range(info.finfo.n_planes))
+    full_range = info.colorimetry.range.value_nick == "0-255"
+    return replace(facts, planes=planes, matrix=info.colorimetry.matrix.value_nick, full_range=full_range)
 
 
 def _planes(buffer: Any) -> tuple[Plane, ...]:
@@ -157,10 +190,7 @@ class Pipeline:
         gst = load()
         self.text = text
         self._sinks: dict[str, Any] = {}
-        self._missing = [name for name in element_names(text) if not has_element(name)]
-        if self._missing:
-            what = self._missing[0]
-            raise MissingDependency(f"GStreamer element '{what}'", elements.remedy(what))
+        require_elements(text)
         try:
             pipeline = gst.parse_launch(text)
         except Exception as error:  # GLib.GError; its class is only there once gi is loaded
@@ -190,9 +220,41 @@ class Pipeline:
         if change == gst.StateChangeReturn.ASYNC:
             change, _, _ = self.gst_pipeline.get_state(int(timeout * gst.SECOND))
         if change == gst.StateChangeReturn.FAILURE:
-            texts = [m.text for m in self.messages() if m.kind == "error"]
-            self.stop()
-            raise PipelineError(texts[0] if texts else f"the pipeline does not start: {self.text}")
+            raise PipelineError(self._why() or f"the pipeline does not start: {self.text}")
+
+    def preroll(self, timeout: float = 10.0) -> bool:
+        """Go to PAUSED and wait up to ``timeout`` seconds for the first picture; False when it has not come by then.
+
+        Raises:
+            PipelineError: the stream cannot be opened; the text is GStreamer's own.
+        """
+        gst = load()
+        self.gst_pipeline.set_state(gst.State.PAUSED)
+        change, _, _ = self.gst_pipeline.get_state(int(timeout * gst.SECOND))
+        if change == gst.StateChangeReturn.FAILURE:
+            raise PipelineError(self._why() or f"the pipeline does not preroll: {self.text}")
+        return bool(change != gst.StateChangeReturn.ASYNC)
+
+    def _why(self) -> str:
+        """Stop after a failed state change and give the first error; it may come a moment after the failure."""
+        first = self.wait_for(("error",), 0.5)
+        self.stop()
+        return first.text if first else ""
+
+    def seek_to_start(self, flush: bool = True, segment: bool = False) -> bool:
+        """Play from the beginning again; False when the stream cannot seek.
+
+        With ``segment`` the end is told by a ``segment-done`` message instead of ending the stream; the next seek
+        without ``flush`` then goes on with the running time, without a gap.
+        """
+        gst = load()
+        flags = gst.SeekFlags.NONE
+        if flush:
+            flags |= gst.SeekFlags.FLUSH | gst.SeekFlags.ACCURATE
+        if segment:
+            flags |= gst.SeekFlags.SEGMENT
+        kinds = gst.SeekType
+        return bool(self.gst_pipeline.seek(1.0, gst.Format.TIME, flags, kinds.SET, 0, kinds.NONE, -1))
 
     def stop(self) -> None:
         """Go to NULL and free everything; safe to call twice. Blocks until GStreamer's threads are gone."""
@@ -208,6 +270,22 @@ class Pipeline:
             self._sinks[sink] = self.element(sink)
         sample = self._sinks[sink].emit("try-pull-sample", int(timeout * gst.SECOND))
         return None if sample is None else Sample(sample)
+
+    def arrivals(self, sink: str = "sink") -> tuple[int, int]:
+        """How many buffers have reached an appsink since it started or last seeked, and how many wait in it now.
+
+        (0, 0) before GStreamer 1.18; 0 waiting before 1.20.
+        """
+        if sink not in self._sinks:
+            self._sinks[sink] = self.element(sink)
+        element = self._sinks[sink]
+        if element.find_property("stats") is None:
+            return 0, 0
+        arrived = element.get_property("stats").get_value("rendered")
+        waiting = 0
+        if element.find_property("current-level-buffers") is not None:
+            waiting = element.get_property("current-level-buffers")
+        return int(arrived), int(waiting)
 
     def new_buffer(self, data: np.ndarray, pts_ns: int, duration_ns: int = 0) -> Any:
         """A fresh buffer holding a copy of ``data`` (any contiguous array); callers may add metas before pushing."""
@@ -226,6 +304,12 @@ class Pipeline:
     def push(self, buffer: Any, source: str = "src") -> bool:
         """Give a buffer to an appsrc; False when the pipeline does not take it (flushing, ended)."""
         return bool(self.element(source).emit("push-buffer", buffer) == load().FlowReturn.OK)
+
+    def force_keyframe(self, sink: str = "sink") -> None:
+        """Ask the encoder upstream of this sink to make its next picture a keyframe, with parameter sets."""
+        gst = load()
+        event = library("GstVideo").video_event_new_upstream_force_key_unit(gst.CLOCK_TIME_NONE, True, 0)
+        self.element(sink).get_static_pad("sink").push_event(event)
 
     def messages(self, wait: float = 0.0) -> list[Message]:
         """All bus messages that have come; waits up to ``wait`` seconds for the first."""
@@ -269,6 +353,11 @@ class Pipeline:
         self.element(element).get_static_pad(pad).add_probe(kinds, probe)
 
 
+def quoted(value: str) -> str:
+    """A property value as launch text: quoted, so that blanks, ``!`` and quotes in it are safe."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
 def _gerror_text(error: Exception) -> str:
     return str(getattr(error, "message", error))
 
@@ -280,23 +369,28 @@ def _plain(message: Any) -> Message | None:
         parse = message.parse_error if message.type == gst.MessageType.ERROR else message.parse_warning
         error, _debug = parse()
         kind = "error" if message.type == gst.MessageType.ERROR else "warning"
-        return Message(kind, source, f"{source}: {error.message}", error.domain, error.code)
+        # The factory's name: "v4l2src: ..." reads the same each time a pipeline is built, "v4l2src7: ..." does not.
+        factory = message.src.get_factory() if isinstance(message.src, gst.Element) else None
+        who = factory.get_name() if factory else source
+        return Message(kind, source, f"{who}: {error.message}", error.domain, error.code)
     if message.type == gst.MessageType.EOS:
         return Message("eos", source, "end of stream")
+    if message.type == gst.MessageType.SEGMENT_DONE:
+        return Message("segment-done", source, "end of the segment")
     if message.type == gst.MessageType.ELEMENT:
         structure = message.get_structure()
         return Message("element", source, structure.to_string(), name=structure.get_name())
     return None
 
 
-_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\'[^\']*\'|!|[^\s!]+')
+_TOKEN = re.compile(r"""!|(?:"(?:\\.|[^"\\])*"|'[^']*'|\{[^}]*\}|\[[^]]*\]|[^\s!"'{[])+""")
 
 
 def element_names(text: str) -> list[str]:
     """The element names of a launch text in order: first words, and words after a ``!`` or a pad reference.
 
-    Properties, caps and references (``name.``) are passed over, so that a missing element is found by name before
-    GStreamer's parser gives up at the first problem.
+    Properties, caps and references (``name.``, also quoted ones with blanks) are passed over, so that a missing
+    element is found by name before GStreamer's parser gives up at the first problem.
     """
     names = []
     for token in _TOKEN.findall(text):

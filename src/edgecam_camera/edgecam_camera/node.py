@@ -1,0 +1,107 @@
+"""The camera node: parameters in, ``image_raw`` and ``camera_info`` out; the work is edgecam_core's."""
+
+from __future__ import annotations
+
+import sys
+
+from edgecam_core.camera import sources
+from edgecam_core.camera.capture import Camera, prepare
+from edgecam_core.camera.picture import Picture
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.errors import EdgecamError
+from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
+from edgecam_ros.main import run
+from edgecam_ros.node import EdgecamNode
+
+from edgecam_camera import calibrations
+from edgecam_camera.publishers import InfoPublisher, RawPublisher, picture_header
+
+
+class CameraNode(EdgecamNode[CameraSettings]):
+    """Publishes one camera. Configured it has checked everything, active it holds the device."""
+
+    settings_type = CameraSettings
+
+    def __init__(self, **node_arguments: object) -> None:
+        self._camera: Camera | None = None
+        super().__init__("camera_driver", **node_arguments)
+
+    def hardware_id(self) -> str:
+        return f"{self.settings.camera_name}: {sources.shown(self.settings)}"
+
+    def open(self) -> None:
+        prepare(self.settings)
+        calibration = calibrations.load(self.settings)
+        self._raw = RawPublisher(self)
+        self._info = InfoPublisher(self)
+        self._info.calibration = calibration
+
+    def start(self) -> None:
+        clock = self.get_clock()
+        self._camera = Camera(
+            self.settings,
+            self._on_picture,
+            ros_now_ns=lambda: int(clock.now().nanoseconds),
+            on_event=self._on_event,
+            on_failure=lambda error: self.fail(EdgecamError(f"the camera's thread died: {error!r}")),
+        )
+        self._camera.start()
+
+    def stop(self) -> None:
+        if self._camera is not None:
+            self._camera.stop()
+            self._camera = None
+
+    def close(self) -> None:
+        for name in ("_raw", "_info"):
+            if hasattr(self, name):
+                getattr(self, name).close()
+                delattr(self, name)
+
+    def apply(self, old: CameraSettings, new: CameraSettings) -> None:
+        if self._camera is not None:
+            self._camera.change(new)
+        else:
+            prepare(new)
+
+    def report(self) -> Status:
+        if self._camera is None:
+            return Status(WARN, "no camera")
+        status = self._camera.status()
+        level = {"streaming": OK, "ended": OK, "opening": WARN}.get(status.state, ERROR)
+        message = f"{status.state}: {status.problem}" if status.problem else status.state
+        if bad := self._camera.troubles():
+            level, message = max(level, WARN), f"{message}; {bad}"
+        values = {
+            "source": sources.shown(self.settings),
+            "fps": status.fps,
+            "size": f"{status.width}x{status.height}",
+            "frames": status.frames,
+            "drops": status.drops,
+            "bad": status.bad,
+            "reconnects": status.reconnects,
+            "last_frame_age": status.last_frame_age,
+        }
+        return Status(level, message, values)
+
+    def _on_picture(self, picture: Picture) -> None:
+        """On the camera's thread."""
+        header = picture_header(picture)
+        if self._raw.wanted():
+            self._raw.publish(picture, header, self.settings.image_encoding)
+        self._info.publish(picture, header, self.settings)
+
+    def _on_event(self, problem: bool, text: str) -> None:
+        """On the camera's thread."""
+        if problem:
+            self.get_logger().warning(text)
+        else:
+            self.get_logger().info(text)
+
+
+def main() -> int:
+    return run(CameraNode)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""Pictures as messages: one conversion straight into a message that is used again, and only while somebody listens."""
+
+from __future__ import annotations
+
+import array
+
+import numpy as np
+from edgecam_core.camera.calibration import Calibration
+from edgecam_core.camera.picture import Picture
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_ros.conversions import header_to_ros
+from edgecam_ros.qos import image_qos
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
+from std_msgs.msg import Header
+
+
+class RawPublisher:
+    """``image_raw``. Used from the camera's thread only; publishing copies the message, so it can be used again."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(Image, "image_raw", image_qos())
+        self._message = Image()
+
+    def close(self) -> None:
+        self._node.destroy_publisher(self._publisher)
+
+    def wanted(self) -> bool:
+        return bool(self._publisher.get_subscription_count())
+
+    def publish(self, picture: Picture, header: Header, encoding: str) -> None:
+        """Convert the picture into the message and send it. Raises ImageError for a damaged picture."""
+        size = picture.size(encoding)
+        message = self._message
+        if len(message.data) != size:
+            message = Image(data=array.array("B", bytes(size)))
+        frame = picture.frame(encoding, np.frombuffer(message.data, np.uint8))
+        message.header = header
+        message.width, message.height, message.step = frame.width, frame.height, frame.step
+        message.encoding = encoding
+        self._publisher.publish(message)
+        self._message = message
+
+
+class InfoPublisher:
+    """``camera_info``, with the header of the picture it belongs to."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(CameraInfo, "camera_info", image_qos())
+        self.calibration: Calibration | None = None
+
+    def close(self) -> None:
+        self._node.destroy_publisher(self._publisher)
+
+    def publish(self, picture: Picture, header: Header, settings: CameraSettings) -> None:
+        if self._publisher.get_subscription_count():
+            self._publisher.publish(info_message(self.calibration, picture.width, picture.height, header, settings))
+
+
+def info_message(
+    calibration: Calibration | None, width: int, height: int, header: Header, settings: CameraSettings
+) -> CameraInfo:
+    """CameraInfo of a published picture of this size; without a calibration that fits, ``k[0]`` is 0 (REP-104).
+
+    A cropped picture is a region of interest of the calibrated one, as CameraInfo.msg describes it.
+    """
+    full_width = width + settings.crop_left + settings.crop_right
+    full_height = height + settings.crop_top + settings.crop_bottom
+    info = CameraInfo(header=header, width=full_width, height=full_height)
+    if settings.cropped:
+        info.roi = RegionOfInterest(
+            x_offset=settings.crop_left, y_offset=settings.crop_top, width=width, height=height, do_rectify=False
+        )
+    if calibration is not None and calibration.fits(full_width, full_height):
+        scaled = calibration.scaled(full_width, full_height)
+        info.distortion_model = scaled.distortion_model
+        info.d, info.k, info.r, info.p = list(scaled.d), list(scaled.k), list(scaled.r), list(scaled.p)
+    return info
+
+
+def picture_header(picture: Picture) -> Header:
+    return header_to_ros(picture.stamp_ns, picture.frame_id)

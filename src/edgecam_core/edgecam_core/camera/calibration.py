@@ -1,0 +1,134 @@
+"""Camera calibrations in the YAML form of ROS (camera_calibration_parsers), without ROS."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import yaml
+
+from edgecam_core.errors import SettingError
+
+_MATRICES = {"camera_matrix": 9, "rectification_matrix": 9, "projection_matrix": 12}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The facts of a sensor_msgs/CameraInfo: ``k`` and ``r`` 3x3, ``p`` 3x4, row by row; ``d`` as the model wants."""
+
+    width: int
+    height: int
+    distortion_model: str = ""
+    d: tuple[float, ...] = ()
+    k: tuple[float, ...] = (0.0,) * 9
+    r: tuple[float, ...] = (0.0,) * 9
+    p: tuple[float, ...] = (0.0,) * 12
+
+    def scaled(self, width: int, height: int) -> Calibration:
+        """For the same view at another size: focal lengths and principal point follow the size."""
+        x, y = width / self.width, height / self.height
+        k, p = list(self.k), list(self.p)
+        for index, factor in ((0, x), (1, x), (2, x), (3, y), (4, y), (5, y)):
+            k[index] *= factor
+        for index, factor in ((0, x), (1, x), (2, x), (3, x), (4, y), (5, y), (6, y), (7, y)):
+            p[index] *= factor
+        return replace(self, width=width, height=height, k=tuple(k), p=tuple(p))
+
+    def fits(self, width: int, height: int) -> bool:
+        """Whether a picture of this size can be the same view: the same shape, to half a pixel."""
+        return abs(self.height * width / self.width - height) <= 0.5
+
+
+def locate(url: str, camera_name: str, package_share: Callable[[str], str]) -> Path:
+    """The file a ``camera_info_url`` means: ``file:///…`` or ``package://pkg/…``; ``${NAME}`` and ``${ROS_HOME}`` work.
+
+    Raises:
+        SettingError: another kind of URL, or ``package_share`` (package name to its share folder, LookupError when
+            there is no such package) does not know the package.
+    """
+    home = os.environ.get("ROS_HOME", str(Path.home() / ".ros"))
+    text = unquote(url.replace("${NAME}", camera_name).replace("${ROS_HOME}", home))
+    if text.startswith("file:///"):
+        return Path(text.removeprefix("file://"))
+    if text.startswith("package://"):
+        package, _, inside = text.removeprefix("package://").partition("/")
+        try:
+            return Path(package_share(package)) / inside
+        except LookupError as error:
+            raise SettingError("camera_info_url", url, f"there is no ROS package {package!r} here") from error
+    raise SettingError("camera_info_url", url, "must begin with file:/// or package://, e.g. file:///path/camera.yaml")
+
+
+def load(path: Path, url: str) -> Calibration:
+    """Read a calibration; ``url`` is what errors name.
+
+    Raises:
+        SettingError: the file is missing, no YAML, or not a calibration.
+    """
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise SettingError("camera_info_url", url, f"{path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0]
+        raise SettingError("camera_info_url", url, f"{path} is not YAML ({first}); write it with {_HOW}") from error
+    try:
+        return _from_yaml(loaded)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"{path} is no calibration ({type(error).__name__}: {error})"
+        raise SettingError("camera_info_url", url, f"{what}; write it with {_HOW}") from error
+
+
+_HOW = "`ros2 run camera_calibration cameracalibrator` or the set_camera_info service"
+
+
+def _from_yaml(loaded: Any) -> Calibration:
+    width, height = int(loaded["image_width"]), int(loaded["image_height"])
+    if width < 1 or height < 1:
+        raise ValueError(f"image size {width}x{height}")
+    found = {}
+    for name, count in _MATRICES.items():
+        values = tuple(float(value) for value in loaded[name]["data"])
+        if len(values) != count or not all(map(math.isfinite, values)):
+            raise ValueError(f"{name} needs {count} finite numbers")
+        found[name] = values
+    return Calibration(
+        width=width,
+        height=height,
+        distortion_model=str(loaded["distortion_model"]),
+        d=tuple(float(value) for value in loaded["distortion_coefficients"]["data"]),
+        k=found["camera_matrix"],
+        r=found["rectification_matrix"],
+        p=found["projection_matrix"],
+    )
+
+
+def save(calibration: Calibration, path: Path, camera_name: str) -> None:
+    """Write a calibration as :func:`load` and every other ROS camera read it; the old file stays if writing fails.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def matrix(rows: int, columns: int, values: tuple[float, ...]) -> dict[str, object]:
+        return {"rows": rows, "cols": columns, "data": list(values)}
+
+    document = {
+        "image_width": calibration.width,
+        "image_height": calibration.height,
+        "camera_name": camera_name,
+        "camera_matrix": matrix(3, 3, calibration.k),
+        "distortion_model": calibration.distortion_model,
+        "distortion_coefficients": matrix(1, len(calibration.d), calibration.d),
+        "rectification_matrix": matrix(3, 3, calibration.r),
+        "projection_matrix": matrix(3, 4, calibration.p),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(yaml.safe_dump(document, sort_keys=False, default_flow_style=None))
+    os.replace(part, path)

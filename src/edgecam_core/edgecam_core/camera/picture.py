@@ -1,0 +1,103 @@
+"""One captured picture, still in GStreamer's memory; turned into an image message's bytes only when asked."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edgecam_core.camera import colour
+from edgecam_core.encodings import ENCODINGS
+from edgecam_core.errors import ImageError
+from edgecam_core.gst import Sample
+from edgecam_core.types import Frame
+
+
+class Picture:
+    """A captured picture. Valid during the call it is handed to; ``frame`` may be called from that thread only.
+
+    ``stamp_ns`` is the capture time (ROS clock), ``sequence`` counts the pictures of this camera. ``is_jpeg`` says that
+    :meth:`jpeg` gives the camera's own JPEG data.
+    """
+
+    def __init__(self, sample: Sample, stamp_ns: int, frame_id: str, sequence: int) -> None:
+        self._sample = sample
+        self._decoded: np.ndarray | None = None
+        self.stamp_ns = stamp_ns
+        self.frame_id = frame_id
+        self.sequence = sequence
+        self.is_jpeg = sample.media_type == "image/jpeg"
+        if self.is_jpeg and not whole_jpeg(sample.data):
+            raise ImageError(f"a JPEG picture of {len(sample.data)} bytes is not complete")
+        if self.is_jpeg and not sample.width:
+            self.height, self.width = self._pixels().shape[:2]
+        else:
+            self.width, self.height = sample.width, sample.height
+
+    def jpeg(self) -> np.ndarray:
+        """The camera's own JPEG data, flat uint8, a view."""
+        return self._sample.data
+
+    def size(self, encoding: str) -> int:
+        """How many bytes :meth:`frame` writes for this encoding."""
+        row = ENCODINGS[encoding]
+        return self.width * row.bytes_per_pixel * row.stored_rows(self.height)
+
+    def frame(self, encoding: str, out: np.ndarray | None = None) -> Frame:
+        """The picture in an encoding, without row padding.
+
+        ``out`` is flat uint8 memory of exactly :meth:`size` bytes to write into; without it, fresh memory is used.
+
+        Raises:
+            ImageError: the source does not give pictures that can be had in this encoding, or a damaged picture.
+        """
+        row = ENCODINGS[encoding]
+        memory = np.empty(self.size(encoding), np.uint8) if out is None else out
+        step = self.width * row.bytes_per_pixel
+        if encoding in colour.TARGETS:
+            shape = (self.height, self.width, row.channels) if row.channels > 1 else (self.height, self.width)
+            self._convert(encoding, memory.reshape(shape))
+        else:
+            self._copy_rows(encoding, memory.reshape(row.stored_rows(self.height), step))
+        return Frame(self.width, self.height, encoding, step, memory, self.stamp_ns, self.frame_id)
+
+    def _convert(self, encoding: str, out: np.ndarray) -> None:
+        if not self.is_jpeg:
+            colour.convert(self._raw(), encoding, out)
+        elif encoding == "bgr8":
+            np.copyto(out, self._pixels())
+        else:
+            code = cv2.COLOR_BGR2RGB if encoding == "rgb8" else cv2.COLOR_BGR2GRAY
+            cv2.cvtColor(self._pixels(), code, dst=out)
+
+    def _raw(self) -> colour.RawPicture:
+        s = self._sample
+        return colour.RawPicture(self.width, self.height, s.format, s.planes, s.data, s.matrix, s.full_range)
+
+    def _pixels(self) -> np.ndarray:
+        if self._decoded is None:
+            self._decoded = cv2.imdecode(self._sample.data, cv2.IMREAD_COLOR)
+            if self._decoded is None:
+                raise ImageError(f"a JPEG picture of {len(self._sample.data)} bytes cannot be decoded")
+        return self._decoded
+
+    def _copy_rows(self, encoding: str, out: np.ndarray) -> None:
+        row, sample = ENCODINGS[encoding], self._sample
+        if sample.media_type == "video/x-bayer":
+            # Bayer has no video meta; GStreamer's rule is rows of a multiple of four bytes.
+            stride = len(sample.data) // self.height
+            np.copyto(out, np.ndarray(out.shape, np.uint8, buffer=sample.data, strides=(stride, 1)))
+            return
+        if sample.format != row.gstreamer:
+            raise ImageError(f"the source gives {sample.format or sample.media_type}, not {encoding}")
+        raw = self._raw()
+        np.copyto(out[: self.height], raw.plane(0, out.shape[1], self.height))
+        if len(raw.planes) > 1:
+            np.copyto(out[self.height :], raw.plane(1, out.shape[1], out.shape[0] - self.height))
+
+
+def whole_jpeg(data: np.ndarray) -> bool:
+    """Whether the data begins and ends like a JPEG; some cameras pad with zeros after the end marker."""
+    if len(data) < 4 or data[0] != 0xFF or data[1] != 0xD8:
+        return False
+    tail = data[-4096:].tobytes().rstrip(b"\x00")
+    return tail.endswith(b"\xff\xd9")

@@ -1,0 +1,105 @@
+"""From a source's plan and the settings to the text of the whole capture pipeline. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.encodings import ENCODINGS
+from edgecam_core.errors import SettingError
+
+Have = Callable[[str], bool]
+"""Whether a GStreamer element is there; given in, so that plans for every platform can be made anywhere."""
+
+_CONVERTIBLE = ("bgr8", "rgb8", "mono8")
+# What colour.py turns into BGR, RGB or grey; cheaper there than in videoconvert.
+NATIVE_FORMATS = "{ I420, NV12, YUY2, UYVY, BGR, RGB, BGRx, RGBx, BGRA, RGBA, GRAY8 }"
+_BAYER = {"bayer_rggb8": "rggb", "bayer_bggr8": "bggr", "bayer_gbrg8": "gbrg", "bayer_grbg8": "grbg"}
+
+
+@dataclass(frozen=True)
+class SourcePlan:
+    """How to get at one source.
+
+    ``head`` is launch text that ends in ``codec``: raw (video/x-raw), bayer, jpeg, h264, h265 or any (unknown until
+    it plays). ``decode`` turns it into raw. ``paced``: the pictures have to be held back to their own speed.
+    ``loops``: can be played from the start again. ``ends``: an end of stream is its natural end, not a fault.
+    ``asked``: size and rate were asked of the device, so nothing needs scaling. ``notes`` say what was chosen and why.
+    """
+
+    head: str
+    codec: str = "raw"
+    decode: str = ""
+    paced: bool = False
+    loops: bool = False
+    ends: bool = False
+    asked: bool = False
+    hint: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def compose(plan: SourcePlan, settings: CameraSettings, have: Have) -> str:
+    """The launch text of the capture pipeline; its appsink is named ``sink``.
+
+    Raises:
+        SettingError: the image_encoding cannot be had from this source.
+    """
+    sink = f"appsink name=sink sync={_bool(plan.paced)} max-buffers={1 if plan.paced or not plan.ends else 4} " + (
+        f"drop={_bool(plan.paced or not plan.ends)} enable-last-sample=false qos=false"
+    )
+    steps = [plan.head]
+    if jpeg_as_is(plan, settings):
+        return " ! ".join([*steps, sink])
+    if settings.image_encoding in _BAYER:
+        return " ! ".join([*steps, *_bayer(plan, settings), sink])
+    steps += [plan.decode] if plan.decode else []
+    steps += _geometry(plan, settings, have)
+    steps += ["videoconvert", _final_caps(settings)]
+    return " ! ".join([*steps, sink])
+
+
+def jpeg_as_is(plan: SourcePlan, settings: CameraSettings) -> bool:
+    """Whether the source's own JPEG pictures are taken as they are (and decoded only when somebody wants pixels)."""
+    untouched = settings.flip_method == "none" and not settings.cropped and (plan.asked or not settings.sized)
+    return plan.codec == "jpeg" and untouched and settings.image_encoding in _CONVERTIBLE
+
+
+def _geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str]:
+    """Turning, scaling, cropping, in this order: crop_* counts pixels of the published orientation and size."""
+    steps = []
+    scaled = settings.sized and not plan.asked
+    if settings.flip_method != "none":
+        steps.append(f"videoflip method={settings.flip_method}")
+    if scaled:
+        fields = [f"width={settings.image_width}"] if settings.image_width > 0 else []
+        fields += [f"height={settings.image_height}"] if settings.image_height > 0 else []
+        steps.append(f"videoscale ! video/x-raw,{','.join(fields)},pixel-aspect-ratio=1/1")
+    if settings.cropped:
+        steps.append(
+            f"videocrop left={settings.crop_left} right={settings.crop_right} "
+            f"top={settings.crop_top} bottom={settings.crop_bottom}"
+        )
+    return steps
+
+
+def _final_caps(settings: CameraSettings) -> str:
+    if settings.image_encoding in _CONVERTIBLE:
+        return f"video/x-raw,format=(string){NATIVE_FORMATS}"
+    return f"video/x-raw,format={ENCODINGS[settings.image_encoding].gstreamer}"
+
+
+def _bayer(plan: SourcePlan, settings: CameraSettings) -> list[str]:
+    touched = settings.flip_method != "none" or settings.cropped or (settings.sized and not plan.asked)
+    if touched:
+        raise SettingError(
+            "image_encoding", settings.image_encoding, "a bayer mosaic cannot be turned, scaled or cropped"
+        )
+    if plan.codec not in ("bayer", "any"):
+        remedy = f"this source does not give bayer pictures; use one of {', '.join(_CONVERTIBLE)}"
+        raise SettingError("image_encoding", settings.image_encoding, remedy)
+    return [f"capsfilter caps=video/x-bayer,format={_BAYER[settings.image_encoding]}"]
+
+
+def _bool(value: bool) -> str:
+    return "true" if value else "false"

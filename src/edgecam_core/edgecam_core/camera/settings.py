@@ -1,0 +1,135 @@
+"""All settings of the camera, declared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecam_core.encodings import ENCODINGS
+from edgecam_core.errors import SettingError
+from edgecam_core.settings import Settings, setting
+
+ENCODING_CHOICES = (
+    "bgr8", "rgb8", "mono8", "nv12", "yuv422_yuy2", "bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8",
+)  # fmt: skip
+FLIPS = (
+    "none", "clockwise", "rotate-180", "counterclockwise", "horizontal-flip", "vertical-flip",
+    "upper-left-diagonal", "upper-right-diagonal",
+)  # fmt: skip
+_TURNING = ("clockwise", "counterclockwise", "upper-left-diagonal", "upper-right-diagonal")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CameraSettings(Settings):
+    """One camera: where its pictures come from and how they are published."""
+
+    source: str = setting(
+        "test://smpte",
+        "Where the pictures come from, as a URI: test://smpte, v4l2:///dev/video0, csi://0, file:///path/clip.mp4, "
+        "rtsp://host/path, rtp://@:5000, http://host/stream.mjpg, or pipeline:<any GStreamer text>.",
+    )
+    pipeline: str = setting(
+        "", "A GStreamer text that ends in raw video or JPEG; used in place of source when it is not empty."
+    )
+    camera_name: str = setting("camera", "The camera's name: in camera_info, frame_id and file names.")
+    frame_id: str = setting("", "The optical frame (REP-103); empty: <camera_name>_optical_frame.")
+    camera_info_url: str = setting("", "Calibration file: file:///path.yaml or package://pkg/path.yaml; empty: none.")
+    image_width: int = setting(
+        -1, "Width of the published picture; -1: as the source gives it.", low=-1, high=16384, unit="px", runtime=True
+    )
+    image_height: int = setting(
+        -1, "Height of the published picture; -1: as the source gives it.", low=-1, high=16384, unit="px", runtime=True
+    )
+    framerate: float = setting(
+        0.0, "Most pictures a second; 0: as the source gives them.", low=0, high=1000, unit="Hz", runtime=True
+    )
+    image_encoding: str = setting("bgr8", "Encoding of image_raw.", choices=ENCODING_CHOICES)
+    pixel_format: str = setting(
+        "auto", "What is asked of a V4L2 camera; auto: raw up to 640x480 at 30 Hz, mjpeg above.",
+        choices=("auto", "raw", "yuyv", "uyvy", "nv12", "mjpeg", "grey", "bayer"),
+    )  # fmt: skip
+    use_gst_timestamps: bool = setting(
+        True, "Stamp with the capture time from the GStreamer clock; false: with the time of arrival."
+    )
+    loop: bool = setting(False, "Play a file again and again.")
+    realtime: bool = setting(True, "Play a file at its own speed; false: as fast as it can be read.")
+    flip_method: str = setting("none", "Turn or mirror the picture.", choices=FLIPS, runtime=True)
+    crop_left: int = setting(0, "Columns cut off at the left.", low=0, high=16384, unit="px", runtime=True)
+    crop_right: int = setting(0, "Columns cut off at the right.", low=0, high=16384, unit="px", runtime=True)
+    crop_top: int = setting(0, "Rows cut off at the top.", low=0, high=16384, unit="px", runtime=True)
+    crop_bottom: int = setting(0, "Rows cut off at the bottom.", low=0, high=16384, unit="px", runtime=True)
+    jpeg_quality: int = setting(95, "Quality of image_raw/compressed.", low=1, high=100, runtime=True)
+    latency: int = setting(100, "How long network sources wait for late packets.", low=0, high=10000, unit="ms")
+    rtsp_transport: str = setting("auto", "How RTSP media travel.", choices=("auto", "udp", "tcp"))
+    rtsp_user: str = setting("", "User name for RTSP and HTTP; may also stand in the URI.")
+    rtsp_password: str = setting("", "Password for RTSP and HTTP.", secret=True)
+    rtp_codec: str = setting("h265", "What an rtp:// source carries.", choices=("h264", "h265", "jpeg"))
+    decoder: str = setting("auto", "Decoder element; auto takes the best one that is there.")
+    converter: str = setting(
+        "auto", "What turns and scales: auto, or the element.", choices=("auto", "nvvidconv", "videoscale")
+    )
+    stall_timeout: float = setting(
+        3.0, "Without a picture for this long the source counts as lost and is opened again; 0: never.",
+        low=0, high=3600, unit="s", runtime=True,
+    )  # fmt: skip
+    reconnect_max: float = setting(
+        1.0, "Longest wait between two tries to open a lost source.", low=0.1, high=3600, unit="s", runtime=True
+    )
+
+    def check(self) -> None:
+        for name in ("image_width", "image_height"):
+            if getattr(self, name) == 0:
+                raise SettingError(name, 0, "a picture needs 1 to 16384 px; -1 takes what the source gives")
+        if not self.source and not self.pipeline:
+            raise SettingError("source", "", "give a source, e.g. test://smpte or v4l2:///dev/video0")
+        if not self.camera_name.replace("_", "").isalnum():
+            raise SettingError("camera_name", self.camera_name, "use letters, digits and underscores only")
+        self._check_cut("image_width", self.crop_left + self.crop_right)
+        self._check_cut("image_height", self.crop_top + self.crop_bottom)
+
+    def _check_cut(self, name: str, cut: int) -> None:
+        size: int = getattr(self, name)
+        even = ENCODINGS[self.image_encoding].even
+        if size > 0 and cut >= size:
+            sides = "crop_left and crop_right" if name == "image_width" else "crop_top and crop_bottom"
+            raise SettingError(name, size, f"{sides} cut off {cut} px and leave nothing; lower them")
+        if size > 0 and name[6] in even and (size - cut) % 2:
+            raise SettingError(name, size, f"image_encoding {self.image_encoding} needs an even size after cropping")
+
+    @property
+    def optical_frame(self) -> str:
+        return self.frame_id or f"{self.camera_name}_optical_frame"
+
+    @property
+    def turned(self) -> bool:
+        """Whether flip_method swaps width and height."""
+        return self.flip_method in _TURNING
+
+    @property
+    def cropped(self) -> bool:
+        return bool(self.crop_left or self.crop_right or self.crop_top or self.crop_bottom)
+
+    @property
+    def sized(self) -> bool:
+        return self.image_width > 0 or self.image_height > 0
+
+    def source_caps(self) -> str:
+        """Width, height and rate as caps fields to ask of a device: before turning; ``""`` or ``,width=640,...``."""
+        width, height = self.image_width, self.image_height
+        if self.turned:
+            width, height = height, width
+        fields = [f"width={width}"] if width > 0 else []
+        fields += [f"height={height}"] if height > 0 else []
+        if self.framerate:
+            fields.append(f"framerate={fraction(self.framerate)}")
+        return "".join(f",{field}" for field in fields)
+
+
+def fraction(rate: float) -> str:
+    """A rate as GStreamer writes it: 25 -> 25/1, 29.97 -> 30000/1001, 12.5 -> 25/2."""
+    from fractions import Fraction
+
+    for numerator in (24000, 30000, 60000, 120000):  # the NTSC family is meant, whatever digits were typed
+        if abs(rate - numerator / 1001) < 0.005:
+            return f"{numerator}/1001"
+    exact = Fraction(rate).limit_denominator(1001)
+    return f"{exact.numerator}/{exact.denominator}"

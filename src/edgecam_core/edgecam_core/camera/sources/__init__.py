@@ -1,0 +1,64 @@
+"""Every kind of source is one file in this folder; its ``SCHEMES`` say which URIs it takes.
+
+A source file has ``SCHEMES`` (names), ``EXAMPLE`` (a URI for messages and docs) and the pure function
+``plan(settings, uri, have) -> SourcePlan``. Where the world has to be looked at (does the file exist?) it also has
+``look(settings, uri)``, which raises SettingError for what no waiting can cure.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from difflib import get_close_matches
+from types import ModuleType
+
+from edgecam_core.camera.plan import Have, SourcePlan
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.camera.uri import SourceUri, parse, without_password
+from edgecam_core.errors import SettingError
+
+
+@functools.cache
+def table() -> dict[str, ModuleType]:
+    """Scheme to source file."""
+    found = {}
+    for entry in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{entry.name}")
+        found.update(dict.fromkeys(module.SCHEMES, module))
+    return found
+
+
+def shown(settings: CameraSettings) -> str:
+    """The source as it may be logged: without a password."""
+    return without_password(settings.pipeline or settings.source)
+
+
+def find(settings: CameraSettings) -> tuple[ModuleType, SourceUri]:
+    """The source file and the URI for these settings.
+
+    Raises:
+        SettingError: nobody knows the scheme.
+    """
+    uri = parse(f"pipeline:{settings.pipeline}" if settings.pipeline else settings.source)
+    known = table()
+    if uri.scheme not in known:
+        near = get_close_matches(uri.scheme, known, n=1)
+        hint = f"did you mean {near[0]}://? " if near else ""
+        examples = ", ".join(sorted({module.EXAMPLE for module in known.values()}))
+        raise SettingError("source", uri.shown(), f"unknown scheme '{uri.scheme}'; {hint}sources are {examples}")
+    return known[uri.scheme], uri
+
+
+def plan(settings: CameraSettings, have: Have) -> SourcePlan:
+    """How to get at the source of these settings; looks at nothing but the settings and ``have``."""
+    module, uri = find(settings)
+    made: SourcePlan = module.plan(settings, uri, have)
+    return made
+
+
+def look(settings: CameraSettings) -> None:
+    """Raise SettingError where the world makes this source impossible and no waiting will help."""
+    module, uri = find(settings)
+    if hasattr(module, "look"):
+        module.look(settings, uri)

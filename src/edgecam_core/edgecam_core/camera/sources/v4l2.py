@@ -1,0 +1,51 @@
+"""``v4l2:///dev/video0``: a USB or other Video4Linux camera."""
+
+from __future__ import annotations
+
+from edgecam_core.camera.plan import Have, SourcePlan
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.camera.uri import SourceUri
+from edgecam_core.errors import SettingError
+from edgecam_core.gst import quoted
+
+SCHEMES = ("v4l2",)
+EXAMPLE = "v4l2:///dev/video0"
+_MEDIA = {
+    "auto": "", "raw": "video/x-raw", "yuyv": "video/x-raw,format=YUY2", "uyvy": "video/x-raw,format=UYVY",
+    "nv12": "video/x-raw,format=NV12", "grey": "video/x-raw,format=GRAY8", "mjpeg": "image/jpeg",
+    "bayer": "video/x-bayer",
+}  # fmt: skip
+
+
+def device(uri: SourceUri) -> str:
+    """The device file: ``v4l2:///dev/video0``, ``v4l2://0`` and ``v4l2://video0`` mean the same."""
+    path = uri.path
+    if path.isdecimal():
+        return f"/dev/video{path}"
+    return path if path.startswith("/") else f"/dev/{path}"
+
+
+def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
+    """Size and rate are asked of the device itself.
+
+    Raises:
+        SettingError: the URI names no device.
+    """
+    if not uri.path.strip("/"):
+        raise SettingError("source", uri.text, "names no device; write v4l2:///dev/video0")
+    codec = _codec(settings)
+    media = _MEDIA[settings.pixel_format] or ("image/jpeg" if codec == "jpeg" else "video/x-raw")
+    head = f"v4l2src device={quoted(device(uri))} ! {media}{settings.source_caps()}"
+    decode = "jpegdec" if codec == "jpeg" else ""
+    hint = f"`v4l2-ctl --list-devices` lists the cameras, `v4l2-ctl -d {device(uri)} --list-formats-ext` their modes"
+    return SourcePlan(head, codec=codec, decode=decode, asked=True, hint=hint)
+
+
+def _codec(settings: CameraSettings) -> str:
+    if settings.pixel_format == "mjpeg":
+        return "jpeg"
+    if settings.pixel_format == "bayer" or settings.image_encoding.startswith("bayer"):
+        return "bayer"
+    # Over USB 2, 1280x720 raw fits at 10 Hz only: bigger pictures come as JPEG unless raw is asked for.
+    large = settings.image_width * settings.image_height > 640 * 480 or settings.framerate > 30
+    return "jpeg" if settings.pixel_format == "auto" and large else "raw"

@@ -1,0 +1,58 @@
+"""Capture times: a pipeline's running time on the time line of the ROS clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+_DEADBAND_NS = 200_000
+_STEP_NS = 500_000_000
+
+
+class StampClock:
+    """Gives each picture the time it was captured at, in nanoseconds of the ROS clock.
+
+    The difference between the two clocks is measured for every picture (so nothing drifts, however long it runs, and
+    a clock that is set or simulated is followed) but taken over only when it moved by 0.2 ms, so that the intervals
+    between stamps stay those of the capture clock. Stamps always increase, except after the ROS clock itself was set
+    back by more than half a second. Not thread safe.
+    """
+
+    def __init__(self, ros_now_ns: Callable[[], int], running_ns: Callable[[], int]) -> None:
+        self._ros_now_ns = ros_now_ns
+        self._running_ns = running_ns
+        self._offset: int | None = None
+        self._last = 0
+
+    def stamp(self, pts_ns: int) -> int:
+        """The ROS time at which the running time was ``pts_ns`` (-1: not known, the time is now)."""
+        offset = self._measure()
+        if self._offset is None or abs(offset - self._offset) > _DEADBAND_NS:
+            self._offset = offset
+        running_now = self._running_ns()
+        # No picture was captured in the future; one whose time is unknown counts as captured now.
+        pts = running_now if pts_ns < 0 else min(pts_ns, running_now)
+        return self.increasing(pts + self._offset)
+
+    def now(self) -> int:
+        """The time of arrival."""
+        return self.increasing(self._ros_now_ns())
+
+    def increasing(self, stamp: int) -> int:
+        if self._last - _STEP_NS < stamp <= self._last:
+            stamp = self._last + 1
+        self._last = stamp
+        return stamp
+
+    def _measure(self) -> int:
+        """ROS time minus running time; of three tries the one that was disturbed least."""
+        best: tuple[int, int] | None = None
+        for _ in range(3):
+            before = self._running_ns()
+            ros = self._ros_now_ns()
+            after = self._running_ns()
+            if best is None or after - before < best[0]:
+                best = (after - before, ros - (before + after) // 2)
+            if best[0] < 50_000:
+                break
+        assert best is not None
+        return best[1]

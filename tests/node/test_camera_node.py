@@ -1,0 +1,187 @@
+"""The camera node over real DDS: what arrives, and what happens when things go wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from conftest import Peer, wait_until
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "unit"))
+from clips import make_clip
+
+LONG = 30.0
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+def command(namespace: str, settings: dict[str, object]) -> list[str]:
+    texts = {name: yaml.safe_dump(value).splitlines()[0] for name, value in settings.items()}
+    given = [word for name, text in texts.items() for word in ("-p", f"{name}:={text}")]
+    return [sys.executable, "-m", "edgecam_camera.node", "--ros-args", "-r", f"__ns:={namespace}", *given]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Start camera nodes as processes; they are ended with SIGINT and must then end with 0 and without traceback."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(namespace: str = "/camera", **settings: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command(namespace, settings), stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ
+        )
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        try:
+            _, errors = process.communicate(timeout=LONG)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        assert "Traceback" not in errors, errors
+        assert process.returncode == 0, errors
+
+
+def ns(message: Image | CameraInfo) -> int:
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def values(array: DiagnosticArray) -> dict[str, str]:
+    return {pair.key: pair.value for pair in array.status[0].values}
+
+
+def test_a_picture_arrives_whole_with_its_info_and_stamp(peer: Peer, start: Start) -> None:
+    images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
+    infos = peer.collect(CameraInfo, "/camera/camera_info")
+    start(source="test://red", image_width=321, image_height=64)
+    wait_until(lambda: len(images) >= 10 and len(infos) >= 10, LONG, "pictures")
+    image = images[-1]
+    assert (image.width, image.height, image.step, image.encoding) == (321, 64, 963, "bgr8")
+    pixels = np.frombuffer(image.data, np.uint8).reshape(64, 321, 3)
+    assert np.abs(pixels.astype(int) - [0, 0, 255]).max() <= 2
+    assert image.header.frame_id == "camera_optical_frame"
+    assert np.all(np.diff([ns(one) for one in images]) > 0)
+    age = peer.node.get_clock().now().nanoseconds - ns(images[-1])
+    assert 0 < age < 5e9
+    by_stamp = {ns(info): info for info in infos}
+    matching = [by_stamp[ns(one)] for one in images if ns(one) in by_stamp]
+    assert len(matching) >= 5
+    assert (matching[0].width, matching[0].height, matching[0].k[0]) == (321, 64, 0.0)
+    assert matching[0].header.frame_id == "camera_optical_frame"
+    assert len(matching[0].d) == 0
+
+
+def test_a_looped_clip_comes_at_its_own_rate(peer: Peer, start: Start, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=25, rate=25)
+    images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
+    reports = peer.collect(DiagnosticArray, "/diagnostics")
+    start(source=f"file://{clip}", loop=True)
+    wait_until(lambda: len(images) >= 80, LONG, "three rounds")
+    stamps = np.array([ns(one) for one in images])
+    assert np.all(np.diff(stamps) > 0)
+    assert 1e9 / np.mean(np.diff(stamps)) == pytest.approx(25, rel=0.05)
+    report = wait_until(lambda: reports and float(values(reports[-1])["fps"]) > 20 and reports[-1], LONG, "a report")
+    assert values(report)["source"] == f"file://{clip}"
+    assert values(report)["reconnects"] == "0"
+    assert float(values(report)["last_frame_age"]) < 1
+    assert report.status[0].hardware_id.startswith("camera")
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "told"),
+    [
+        ({"source": "file:///nowhere.mp4"}, 1, "'source' is 'file:///nowhere.mp4': there is no such file"),
+        ({"source": "carrier-pigeon://roof"}, 1, "unknown scheme 'carrier-pigeon'"),
+        ({"image_width": 0}, 2, "'image_width' is 0"),
+        ({"framerate": -3.0}, 2, "'framerate' is -3.0: must be 0 to 1000 Hz"),
+        ({"image_encoding": "bgr9"}, 2, "'image_encoding' is 'bgr9': must be one of bgr8"),
+        ({"frame_rate": 3.0}, 2, "did you mean framerate"),
+        ({"camera_info_url": "file:///nowhere.yaml"}, 1, "'camera_info_url' is 'file:///nowhere.yaml'"),
+    ],
+)
+def test_bad_settings_end_the_node_with_one_line(settings: dict[str, object], code: int, told: str) -> None:
+    done = subprocess.run(command("/camera", settings), capture_output=True, text=True, timeout=LONG, check=False)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == code
+    assert len(errors) == 1
+    assert told in errors[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_source_that_may_come_back_is_waited_for(peer: Peer, start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(b"not a video at all" * 1000)
+    images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
+    reports = peer.collect(DiagnosticArray, "/diagnostics")
+    start(source=f"file://{path}", loop=True)
+    bad = wait_until(lambda: reports and int(values(reports[-1]).get("reconnects", 0)) >= 1 and reports[-1], LONG)
+    assert bad.status[0].level == b"\x02"
+    assert bad.status[0].message.startswith("retrying: ")
+    make_clip(path, frames=10)
+    wait_until(lambda: len(images) >= 5, LONG, "pictures after the repair")
+    wait_until(lambda: reports[-1].status[0].message == "streaming", LONG, "a good report")
+
+
+def test_deactivated_it_is_silent_and_can_be_woken_again(peer: Peer, start: Start) -> None:
+    images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
+    start(autostart=False, image_width=64, image_height=48)
+
+    def change(to: int) -> None:
+        request = ChangeState.Request(transition=Transition(id=to))
+        assert peer.call(ChangeState, "/camera/camera_driver/change_state", request, LONG).success
+
+    def label() -> str:
+        return peer.call(GetState, "/camera/camera_driver/get_state", GetState.Request()).current_state.label
+
+    assert label() == "unconfigured"
+    change(Transition.TRANSITION_CONFIGURE)
+    assert label() == "inactive"
+    assert not images
+    for _ in range(2):
+        change(Transition.TRANSITION_ACTIVATE)
+        count = len(images)
+        wait_until(lambda seen=count: len(images) > seen + 3, LONG, "pictures")
+        change(Transition.TRANSITION_DEACTIVATE)
+    change(Transition.TRANSITION_CLEANUP)
+    assert label() == "unconfigured"
+
+
+def test_size_and_rate_change_while_it_runs_and_the_source_does_not(peer: Peer, start: Start) -> None:
+    images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
+    start(image_width=64, image_height=48)
+    wait_until(lambda: len(images) >= 3, LONG, "pictures")
+
+    def set_parameter(name: str, kind: int, **value: object) -> tuple[bool, str]:
+        parameter = Parameter(name=name, value=ParameterValue(type=kind, **value))
+        answer = peer.call(
+            SetParameters, "/camera/camera_driver/set_parameters", SetParameters.Request(parameters=[parameter])
+        )
+        return answer.results[0].successful, answer.results[0].reason
+
+    assert set_parameter("image_width", ParameterType.PARAMETER_INTEGER, integer_value=128)[0]
+    wait_until(lambda: images[-1].width == 128, LONG, "the new size")
+    refused, why = set_parameter("image_width", ParameterType.PARAMETER_INTEGER, integer_value=0)
+    assert not refused
+    assert "a picture needs 1 to 16384 px" in why
+    refused, why = set_parameter("source", ParameterType.PARAMETER_STRING, string_value="test://ball")
+    assert not refused
+    assert "read-only parameter: source" in why
+    count = len(images)
+    wait_until(lambda: len(images) > count + 3, LONG, "pictures after the refusals")

@@ -1,0 +1,33 @@
+"""Small videos for the tests, made by GStreamer on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecam_core import gst
+
+_MUXERS = {".mp4": "mp4mux", ".mkv": "matroskamux"}
+_ENCODERS = {
+    "h265": "x265enc speed-preset=ultrafast tune=zerolatency key-int-max=10 option-string=open-gop=0 ! h265parse",
+    "h264": "x264enc speed-preset=ultrafast tune=zerolatency key-int-max=10 ! h264parse",
+    "jpeg": "jpegenc",
+}
+
+
+def make_clip(
+    path: Path, frames: int = 20, rate: int = 25, codec: str = "h265", size: tuple[int, int] = (160, 120)
+) -> Path:
+    """A moving ball, ``frames`` pictures long; the container goes by the suffix (.mp4, .mkv)."""
+    text = (
+        f"videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,format=I420,width={size[0]},height={size[1]},"
+        f"framerate={rate}/1 ! {_ENCODERS[codec]} ! {_MUXERS[path.suffix]} ! filesink location={gst.quoted(str(path))}"
+    )
+    pipeline = gst.Pipeline(text)
+    pipeline.start()
+    try:
+        end = pipeline.wait_for(("eos", "error"), 30)
+        assert end is not None
+        assert end.kind == "eos", end.text
+    finally:
+        pipeline.stop()
+    return path

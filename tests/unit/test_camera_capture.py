@@ -1,0 +1,233 @@
+"""The capture thread against real GStreamer sources: pictures, stamps, loops, losses, changes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import make_clip
+from edgecam_core.camera.capture import Camera
+from edgecam_core.camera.picture import Picture, whole_jpeg
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.errors import ImageError, MissingDependency, SettingError
+
+LONG = 20.0
+
+
+class Taker:
+    """Takes pictures in one encoding and remembers what came."""
+
+    def __init__(self, encoding: str = "bgr8") -> None:
+        self.encoding = encoding
+        self.stamps: list[int] = []
+        self.arrived: list[int] = []
+        self.events: list[tuple[bool, str]] = []
+        self.last = np.empty(0)
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, picture: Picture) -> None:
+        self.gate.wait(LONG)
+        self.last = picture.frame(self.encoding).array().copy()
+        self.arrived.append(time.time_ns())
+        self.stamps.append(picture.stamp_ns)
+
+    def event(self, problem: bool, text: str) -> None:
+        self.events.append((problem, text))
+
+    def wait(self, count: int) -> None:
+        until(lambda: len(self.stamps) >= count, f"{count} pictures, {self.events}")
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    end = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def taker() -> Taker:
+    return Taker()
+
+
+@pytest.fixture
+def camera(taker: Taker) -> Iterator[Callable[..., Camera]]:
+    """Starts cameras that are stopped at the end."""
+    made: list[Camera] = []
+
+    def start(**settings: object) -> Camera:
+        made.append(Camera(CameraSettings(**settings), taker, on_event=taker.event))  # type: ignore[arg-type]
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=20, rate=25)
+
+
+def test_pictures_carry_their_capture_time(camera: Callable[..., Camera], taker: Taker) -> None:
+    camera(source="test://ball", framerate=50.0, image_width=160, image_height=120)
+    taker.wait(20)
+    assert np.all(np.diff(taker.stamps) > 0)
+    assert np.median(np.diff(taker.stamps)) == pytest.approx(20e6, abs=1e5)
+    ages = np.array(taker.arrived[:20]) - taker.stamps[:20]
+    assert np.all(ages >= 0)
+    assert np.median(ages) < 0.5e9
+    assert taker.last.shape == (120, 160, 3)
+
+
+@pytest.mark.parametrize("encoding", ["bgr8", "rgb8", "mono8", "nv12", "yuv422_yuy2", "bayer_rggb8"])
+def test_every_encoding_shows_red_as_red(camera: Callable[..., Camera], taker: Taker, encoding: str) -> None:
+    taker.encoding = encoding
+    camera(source="test://red", image_encoding=encoding, image_width=322, image_height=64)
+    taker.wait(1)
+    pixel = {
+        "bgr8": [0, 0, 255], "rgb8": [255, 0, 0], "mono8": 76, "nv12": 81, "yuv422_yuy2": [81, 90],
+        "bayer_rggb8": 255,
+    }  # fmt: skip
+    assert np.abs(taker.last[0, 0].astype(int) - pixel[encoding]).max() <= 3
+    if encoding == "nv12":
+        assert taker.last.shape == (96, 322)
+        assert np.abs(taker.last[70, :2].astype(int) - [90, 240]).max() <= 3
+
+
+def test_a_loop_has_no_seam(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
+    one = camera(source=f"file://{clip}", loop=True)
+    taker.wait(60)  # three times through the 20 pictures
+    steps = np.diff(taker.stamps) / 1e6
+    assert np.all(steps > 0)
+    assert np.mean(steps) == pytest.approx(40, rel=0.05)
+    assert steps.max() <= 81
+    assert one.status().reconnects == 0
+    assert one.status().state == "streaming"
+
+
+def test_a_file_without_loop_ends_and_says_so(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
+    one = camera(source=f"file://{clip}", realtime=False)
+    until(lambda: one.status().state == "ended", "the end")
+    assert len(taker.stamps) == 20
+    assert one.status().reconnects == 0
+    assert np.all(np.diff(taker.stamps) > 0)
+
+
+def test_a_file_is_scaled_turned_cropped_and_thinned(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
+    camera(
+        source=f"file://{clip}", loop=True, flip_method="clockwise", image_width=60, image_height=80, crop_left=10,
+        framerate=5.0,
+    )  # fmt: skip
+    taker.wait(4)
+    assert taker.last.shape == (80, 50, 3)
+    assert np.median(np.diff(taker.stamps)) == pytest.approx(200e6, rel=0.05)
+
+
+def test_garbage_is_told_once_and_tried_again_until_it_is_a_video(
+    camera: Callable[..., Camera], taker: Taker, clip: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "later.mp4"
+    path.write_bytes(np.random.default_rng(1).bytes(20000))
+    one = camera(source=f"file://{path}", loop=True)
+    until(lambda: one.status().reconnects >= 2, "a second try")
+    assert one.status().state == "retrying"
+    assert len(taker.events) == 1
+    assert "trying again" in taker.events[0][1]
+    path.write_bytes(clip.read_bytes())
+    taker.wait(5)
+    assert one.status().problem == ""
+    assert one.status().state == "streaming"
+
+
+def test_a_missing_device_is_tried_again(camera: Callable[..., Camera]) -> None:
+    one = camera(source="v4l2:///dev/video77")
+    until(lambda: one.status().reconnects >= 2, "a second try")
+    assert "v4l2-ctl" in one.status().problem
+
+
+def test_a_slow_taker_gets_the_newest_picture(camera: Callable[..., Camera], taker: Taker) -> None:
+    one = camera(source="test://ball", framerate=100.0, image_width=160, image_height=120)
+    taker.wait(3)
+    taker.gate.clear()
+    time.sleep(0.5)  # the fault itself: a subscriber that does not take anything for half a second
+    count = len(taker.stamps)
+    taker.gate.set()
+    taker.wait(count + 3)
+    assert taker.arrived[-1] - taker.stamps[-1] < 0.25e9  # not half a second old
+    assert one.status().drops >= 30
+
+
+def test_new_settings_reopen_the_source_and_bad_ones_do_not(camera: Callable[..., Camera], taker: Taker) -> None:
+    one = camera(source="test://ball", image_width=160, image_height=120)
+    taker.wait(2)
+    one.change(one.settings.changed(image_width=320, image_height=240))
+    until(lambda: taker.last.shape == (240, 320, 3), "the new size")
+    assert one.status().reconnects == 0
+    with pytest.raises(SettingError):
+        one.change(one.settings.changed(source="nowhere://"))
+    count = len(taker.stamps)
+    taker.wait(count + 3)
+
+
+def test_an_unexpected_exception_reaches_the_owner() -> None:
+    failures: list[Exception] = []
+
+    def broken(picture: Picture) -> None:
+        raise RuntimeError("out of luck")
+
+    one = Camera(CameraSettings(), broken, on_failure=failures.append)
+    one.start()
+    until(lambda: failures, "the failure")
+    assert one.status().state == "failed"
+    assert str(failures[0]) == "out of luck"
+    one.stop()
+
+
+def test_a_bad_picture_is_counted_and_the_next_one_comes() -> None:
+    seen: list[int] = []
+
+    def picky(picture: Picture) -> None:
+        seen.append(picture.sequence)
+        if len(seen) % 2:
+            raise ImageError("half a picture")
+
+    one = Camera(CameraSettings(), picky)
+    one.start()
+    until(lambda: len(seen) >= 6, "pictures")
+    one.stop()
+    assert one.status().bad >= 3
+    assert "half a picture" in one.troubles()
+
+
+def test_stopping_leaves_no_thread_behind(taker: Taker) -> None:
+    before = threading.active_count()
+    one = Camera(CameraSettings(image_width=64, image_height=48), taker)
+    for _ in range(5):
+        count = len(taker.stamps)
+        one.start()
+        taker.wait(count + 1)
+        one.stop()
+    assert threading.active_count() == before
+    assert one.status().state == "stopped"
+
+
+def test_a_missing_element_names_its_package() -> None:
+    from edgecam_core import gst
+
+    with pytest.raises(MissingDependency, match="JetPack"):
+        gst.require_elements("nvarguscamerasrc ! fakesink")
+
+
+@pytest.mark.parametrize(
+    ("data", "whole"),
+    [(b"\xff\xd8..\xff\xd9", True), (b"\xff\xd8..\xff\xd9\0\0\0", True), (b"\xff\xd8....", False), (b"", False)],
+)
+def test_a_cut_jpeg_is_seen(data: bytes, whole: bool) -> None:
+    assert whole_jpeg(np.frombuffer(data, np.uint8)) == whole

@@ -1,0 +1,109 @@
+"""Stamps, pacing and back-off: pure logic with clocks made of integers."""
+
+from __future__ import annotations
+
+import itertools
+
+from edgecam_core.camera.backoff import Backoff
+from edgecam_core.camera.pace import Arrivals, RateLimit
+from edgecam_core.camera.stamps import StampClock
+
+MS = 1_000_000
+
+
+class Clocks:
+    """The ROS clock and the pipeline's running time, moved by hand."""
+
+    def __init__(self) -> None:
+        self.ros, self.running = 1_700_000_000_000 * MS, 5_000 * MS
+
+    def tick(self, running_ms: float, ppm: float = 0.0) -> None:
+        self.running += int(running_ms * MS)
+        self.ros += int(running_ms * MS * (1 + ppm / 1e6))
+
+    def stamps(self) -> StampClock:
+        return StampClock(lambda: self.ros, lambda: self.running)
+
+
+def test_a_stamp_is_the_time_of_capture_not_of_arrival() -> None:
+    clocks = Clocks()
+    assert clocks.stamps().stamp(clocks.running - 40 * MS) == clocks.ros - 40 * MS
+
+
+def test_intervals_are_the_capture_clocks_while_the_measurement_jitters() -> None:
+    clocks = Clocks()
+    stamps = clocks.stamps()
+    first = stamps.stamp(clocks.running)
+    clocks.tick(40)
+    clocks.ros += 150_000  # read late, less than the dead band
+    assert stamps.stamp(clocks.running) - first == 40 * MS
+
+
+def test_an_hour_of_drift_is_followed() -> None:
+    clocks = Clocks()
+    stamps = clocks.stamps()
+    for _ in range(3600):
+        clocks.tick(1000, ppm=100)
+        last = stamps.stamp(clocks.running)
+    assert abs(last - clocks.ros) <= 200_000  # 360 ms would be the drift
+
+
+def test_stamps_increase_even_when_the_clock_is_slewed_back() -> None:
+    clocks = Clocks()
+    stamps = clocks.stamps()
+    before = stamps.stamp(clocks.running)
+    clocks.tick(10)
+    clocks.ros -= 100 * MS
+    assert stamps.stamp(clocks.running) == before + 1
+
+
+def test_a_clock_that_is_set_back_by_an_hour_is_followed() -> None:
+    clocks = Clocks()
+    stamps = clocks.stamps()
+    stamps.stamp(clocks.running)
+    clocks.ros -= 3600 * 1000 * MS
+    assert stamps.stamp(clocks.running) == clocks.ros
+
+
+def test_a_picture_without_a_time_or_from_the_future_was_captured_now() -> None:
+    clocks = Clocks()
+    stamps = clocks.stamps()
+    assert stamps.stamp(-1) == clocks.ros
+    clocks.tick(10)
+    assert stamps.stamp(clocks.running + 999 * MS) == clocks.ros
+
+
+def test_the_rate_limit_takes_every_third_picture_of_thirty() -> None:
+    limit = RateLimit(10)
+    taken = [index for index in range(90) if limit.take(int(index * 1e9 / 30) + (index * 7919) % 3 * MS)]
+    assert len(taken) == 30
+    assert all(abs(b - a - 3) <= 1 for a, b in itertools.pairwise(taken))
+
+
+def test_no_limit_takes_all_and_a_new_time_line_is_begun() -> None:
+    assert all(RateLimit(0).take(i) for i in range(100))
+    limit = RateLimit(1)
+    assert limit.take(int(100e9))
+    assert limit.take(0)  # the source was opened again: time starts over
+
+
+def test_drops_are_arrivals_nobody_took() -> None:
+    arrivals = Arrivals()
+    arrivals.update(1, 0)
+    arrivals.update(5, 1)  # 5 came, 2 were taken, 1 waits
+    assert arrivals.drops == 2
+    arrivals.update(2, 0)  # the count started over after a seek: 2 more came
+    assert arrivals.drops == 4
+    arrivals.restarted()
+    arrivals.update(1, 0)
+    assert arrivals.drops == 4
+
+
+def test_back_off_grows_to_its_limit_and_is_never_the_same_twice() -> None:
+    backoff = Backoff()
+    delays = [backoff.next(1.0) for _ in range(50)]
+    assert 0.17 <= delays[0] <= 0.25
+    assert all(0.7 <= delay <= 1.0 for delay in delays[2:])
+    assert len(set(delays)) > 40
+    backoff.reset()
+    assert backoff.next(1.0) <= 0.25
