@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import threading
+import time
+import weakref
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -153,3 +156,35 @@ def test_an_error_while_delivering_reaches_the_owner(tmp_path: Path) -> None:
     owner.wait(lambda: len(owner.errors) == 1)
     with pytest.raises(RuntimeError, match="the owner is broken"):
         raise owner.errors[0]
+
+
+def test_overload_is_shared_fairly_and_keeps_nothing(tmp_path: Path) -> None:
+    owner = Owner(color_detector(tmp_path / "m.onnx"))
+    served: Counter[str] = Counter()
+    alive: set[int] = set()
+    made = 0
+
+    def slow(job: Job, found: Detections) -> None:
+        served[job.source] += 1
+        time.sleep(0.005)
+
+    worker = DetectionWorker(owner._load, lambda _: owner.ready.set(), slow, owner._failed)
+    worker.start()
+    assert owner.ready.wait(PATIENCE)
+    most_alive, number = 0, 0
+    while sum(served.values()) < 200:
+        number += 1
+        for name in ("a", "b", "c", "d"):
+            pixels = quadrants(32, 32)
+            made += 1
+            alive.add(made)
+            weakref.finalize(pixels, alive.discard, made)
+            worker.put(Job(name, Frame.from_array(pixels, "bgr8", number)))
+        del pixels
+        most_alive = max(most_alive, len(alive))
+        time.sleep(0.001)  # four sources, 4000 pictures a second: twenty times too many
+    worker.close()
+    assert max(served.values()) - min(served.values()) <= 2
+    assert most_alive <= 4 + 4  # one waiting per source, those in work, the one just made
+    assert worker.drops.totals()["dropped for a newer one"] > 200
+    assert owner.errors == []

@@ -182,3 +182,43 @@ def test_a_letterbox_model_sees_the_aspect_ratio(tmp_path: Path) -> None:
     full = np.full((16, 64, 3), 255, np.uint8)
     subject = detector(path, confidence_threshold=0.4)
     assert subject.detect(full).boxes[0].tolist() == [0, 0, 32, 8]
+
+
+def test_a_free_batch_size_is_used(tmp_path: Path) -> None:
+    subject = detector(color_detector(tmp_path / "any.onnx", batch=None), max_batch=3)
+    assert subject.max_batch == 3
+    found = subject.detect_batch([quadrants(64, 48)] * 7)
+    assert [set(by_label(item)) for item in found] == [{"red", "green", "blue"}] * 7
+
+
+def test_thresholds_of_single_classes(model: Path) -> None:
+    subject = detector(model, class_thresholds=("red=0.2", "Green = 0.9"))
+    picture = quadrants(64, 48) // 255 * np.array([150, 200, 100], np.uint8)  # blue, green, red
+    assert set(by_label(subject.detect(picture))) == {"red", "blue"}
+
+
+def test_regions_keep_what_has_its_centre_inside(model: Path) -> None:
+    subject = detector(model, regions=("0,0 1,0 1,0.5 0,0.5",))
+    assert set(by_label(subject.detect(quadrants(640, 480)))) == {"red", "green"}
+    settings = DetectorSettings(regions=("front: 0,0 0.5,0 0.5,1", "rear: 0.5,0.1 1,0.1 1,0.5"))
+    subject.update(settings)
+    found = subject.detect_batch([quadrants(640, 480)] * 3, ["front", "rear", "side"])
+    assert [set(by_label(item)) for item in found] == [{"red"}, {"green"}, {"red", "green", "blue"}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"class_thresholds": ("red",)}, "must be like 'person=0.7'"),
+        ({"class_thresholds": ("red=2",)}, "must be like 'person=0.7'"),
+        ({"class_thresholds": ("pink=0.5",)}, "no such class"),
+        ({"regions": ("0,0 1,1",)}, "must be three or more points"),
+        ({"regions": ("0,0 1,1 300,200",)}, "fractions of the picture"),
+        ({"regions": ("0,0 1,1 nan,0",)}, "fractions of the picture"),
+        ({"regions": ("0,0 1 1,0",)}, "must be three or more points"),
+        ({"regions": ("",)}, "must be three or more points"),
+    ],
+)
+def test_selections_that_cannot_be_are_refused(model: Path, settings: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        detector(model, **settings)

@@ -43,7 +43,8 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         check_model(self.settings.model)
         self._cameras = {name: CameraTopics(self, name) for name in self.settings.cameras or ("",)}
         self._facts = ClassFacts(self)
-        self._worker = DetectionWorker(self._load, self._loaded, self._deliver, self._ended)
+        linger = self.settings.batch_timeout_ms / 1e3
+        self._worker = DetectionWorker(self._load, self._loaded, self._deliver, self._ended, linger)
         self._worker.start()
 
     def start(self) -> None:

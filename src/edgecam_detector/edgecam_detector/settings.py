@@ -23,3 +23,10 @@ class DetectorNodeSettings(DetectorSettings):
     image_reliability: str = setting(
         "best_effort", "Reliability asked of the pictures' publisher.", choices=("best_effort", "reliable")
     )
+    batch_timeout_ms: float = setting(
+        2.0,
+        "How long a batch that is not full waits for pictures of the other cameras.",
+        low=0.0,
+        high=1000.0,
+        unit="ms",
+    )

@@ -69,7 +69,7 @@ class Detector:
         self._selection = Selection.make(settings, self.labels, self.family.has_background)
         tensor = runner.inputs[self.family.spec.name]
         self._fixed_batch = tensor.shape[0]
-        self.max_batch = self._fixed_batch or 1
+        self.max_batch = self._fixed_batch or settings.max_batch
         self._dtype = tensor.dtype
         self._preprocessor = Preprocessor(self.family.spec, self.max_batch)
 
@@ -88,7 +88,7 @@ class Detector:
     @classmethod
     def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> Detector:
         """Load a model that was read before; as :meth:`open`."""
-        options = RunnerOptions(threads=settings.threads, progress=progress)
+        options = RunnerOptions(threads=settings.threads, max_batch=settings.max_batch, progress=progress)
         return cls(plan, open_runner(plan.model, settings.backend, options), settings)
 
     def update(self, settings: DetectorSettings) -> None:
@@ -108,14 +108,22 @@ class Detector:
         """
         return self.detect_batch([picture])[0]
 
-    def detect_batch(self, pictures: Sequence[Frame | np.ndarray]) -> list[Detections]:
-        """Detect in several pictures, of any sizes; in one call of the model where it takes so many at once."""
+    def detect_batch(
+        self, pictures: Sequence[Frame | np.ndarray], cameras: Sequence[str] | None = None
+    ) -> list[Detections]:
+        """Detect in several pictures, of any sizes; in one call of the model where it takes so many at once.
+
+        Args:
+            cameras: where each picture comes from, for the regions of single cameras.
+        """
+        cameras = cameras or [""] * len(pictures)
         found: list[Detections] = []
         for start in range(0, len(pictures), self.max_batch):
-            found += self._detect(pictures[start : start + self.max_batch])
+            end = start + self.max_batch
+            found += self._detect(pictures[start:end], cameras[start:end])
         return found
 
-    def _detect(self, pictures: Sequence[Frame | np.ndarray]) -> list[Detections]:
+    def _detect(self, pictures: Sequence[Frame | np.ndarray], cameras: Sequence[str]) -> list[Detections]:
         selection = self._selection
         started = time.perf_counter()
         placements = [self._preprocessor.fill(slot, _frame(picture)) for slot, picture in enumerate(pictures)]
@@ -125,13 +133,15 @@ class Detector:
         outputs = self.runner.infer({self.family.spec.name: feed})
         inferred = time.perf_counter()
         found = []
-        for index, placement in enumerate(placements):
+        for index, (placement, camera) in enumerate(zip(placements, cameras, strict=True)):
             candidates = self.family.candidates(outputs, index, selection.thresholds)
-            found.append(self._choose(candidates, placement, selection))
+            found.append(self._choose(candidates, placement, selection, camera))
         self.timings = Timings(prepared - started, inferred - prepared, time.perf_counter() - inferred)
         return found
 
-    def _choose(self, candidates: Candidates, placement: Placement, selection: Selection) -> Detections:
+    def _choose(
+        self, candidates: Candidates, placement: Placement, selection: Selection, camera: str
+    ) -> Detections:
         boxes = placement.to_source(candidates.boxes)
         scores, classes = candidates.scores, candidates.classes
         # A box outside the picture is empty once clipped; comparisons with NaN are false.
@@ -140,9 +150,12 @@ class Detector:
             real = real[np.argsort(-scores[real], kind="stable")[:_MOST_CANDIDATES]]
         boxes, scores, classes = boxes[real], scores[real], classes[real]
         if self.family.needs_nms:
-            kept = nms(boxes, scores, classes, selection.nms_threshold, selection.most)
+            # What lies outside a region may well suppress a worse box inside: it is the same object.
+            most = len(scores) if selection.regions else selection.most
+            kept = nms(boxes, scores, classes, selection.nms_threshold, most)
         else:
-            kept = np.argsort(-scores, kind="stable")[: selection.most]
+            kept = np.argsort(-scores, kind="stable")
+        kept = kept[selection.inside(boxes[kept], placement.width, placement.height, camera)][: selection.most]
         return Detections(boxes[kept], scores[kept], classes[kept].astype(np.int32), self.labels)
 
     def classes(self) -> list[tuple[int, str]]:

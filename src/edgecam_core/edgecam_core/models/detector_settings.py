@@ -36,3 +36,15 @@ class DetectorSettings(Settings):
     classes: tuple[str, ...] = setting(
         (), "Labels (or class numbers as text) to report; empty: all of the model's.", runtime=True
     )
+    class_thresholds: tuple[str, ...] = setting(
+        (), "Thresholds of single classes, as 'person=0.7'; they win over confidence_threshold.", runtime=True
+    )
+    regions: tuple[str, ...] = setting(
+        (),
+        "Polygons of interest, as '0,0 0.5,0 0.5,1 0,1' (x,y as fractions of the picture), of one camera where its "
+        "name and a colon come first; a detection counts when its centre lies in one. Empty: everywhere.",
+        runtime=True,
+    )
+    max_batch: int = setting(
+        1, "The most pictures given to the model at once, where the model takes several.", low=1, high=64
+    )

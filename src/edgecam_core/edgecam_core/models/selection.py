@@ -1,11 +1,12 @@
-"""What of all a model proposes is wanted: thresholds and classes, as the decoders need them."""
+"""What of all a model proposes is wanted: thresholds, classes, regions, as the decoders need them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+import cv2
 import numpy as np
 
 from edgecam_core.errors import SettingError
@@ -16,25 +17,44 @@ _NEVER = 2.0  # a threshold no score reaches
 
 @dataclass(frozen=True)
 class Selection:
-    """``thresholds`` is (columns,) float32, the score a class must exceed; above 1 for a class nobody wants."""
+    """``thresholds`` is (columns,) float32, the score a class must exceed; above 1 for a class nobody wants.
+
+    ``regions`` maps a camera (``""``: every camera) to polygons, (K, 2) float32, x y as fractions of the picture.
+    """
 
     thresholds: np.ndarray
     nms_threshold: float
     most: int
+    regions: Mapping[str, tuple[np.ndarray, ...]]
 
     @classmethod
     def make(cls, settings: DetectorSettings, labels: Sequence[str], has_background: bool) -> Selection:
         """Work the settings out for a model's labels.
 
         Raises:
-            SettingError: a class the model does not have; the text offers the nearest ones.
+            SettingError: a class the model does not have (the text offers the nearest), a region that is none.
         """
         wanted = {class_number("classes", text, labels) for text in settings.classes} or set(range(len(labels)))
         if has_background:
             wanted.discard(0)
         thresholds = np.full(len(labels), _NEVER, np.float32)
         thresholds[sorted(wanted)] = settings.confidence_threshold
-        return cls(thresholds, settings.nms_threshold, settings.max_detections)
+        for text in settings.class_thresholds:
+            number, threshold = class_threshold(text, labels)
+            if number in wanted:
+                thresholds[number] = threshold
+        return cls(thresholds, settings.nms_threshold, settings.max_detections, parse_regions(settings.regions))
+
+    def inside(self, boxes: np.ndarray, width: int, height: int, camera: str = "") -> np.ndarray:
+        """(N,) bool: which boxes, in pixels of a picture of that size, have their centre in a region."""
+        polygons = [*self.regions.get("", ()), *self.regions.get(camera, ())] if self.regions else []
+        if not polygons:
+            return np.ones(len(boxes), bool)
+        centers = (boxes[:, :2] + boxes[:, 2:]) / (2 * np.array((width, height), np.float32))
+        hits = [
+            any(cv2.pointPolygonTest(polygon, (x, y), False) >= 0 for polygon in polygons) for x, y in centers.tolist()
+        ]
+        return np.array(hits, bool)
 
 
 def class_number(parameter: str, text: str, labels: Sequence[str]) -> int:
@@ -51,3 +71,43 @@ def class_number(parameter: str, text: str, labels: Sequence[str]) -> int:
     near = get_close_matches(text.casefold(), folded, n=3)
     offer = ", ".join(repr(labels[folded.index(name)]) for name in near) or f"0 to {len(labels) - 1} as numbers"
     raise SettingError(parameter, text, f"the model has no such class; it has {offer}")
+
+
+def class_threshold(text: str, labels: Sequence[str]) -> tuple[int, float]:
+    """``"person=0.7"`` to class and threshold.
+
+    Raises:
+        SettingError: not of that form, out of range, or no such class.
+    """
+    name, _, number = text.rpartition("=")
+    try:
+        threshold = float(number)
+    except ValueError:
+        threshold = -1.0
+    if not name or not 0 <= threshold <= 1:
+        raise SettingError("class_thresholds", text, "must be like 'person=0.7', the number being 0 to 1")
+    return class_number("class_thresholds", name.strip(), labels), threshold
+
+
+def parse_regions(texts: Sequence[str]) -> dict[str, tuple[np.ndarray, ...]]:
+    """``"0,0 0.5,0 0.5,1 0,1"``, or with a camera before it, ``"front: 0,0 ..."``, to polygons by camera.
+
+    Raises:
+        SettingError: fewer than three points, or a coordinate that is not a number in 0..1.
+    """
+    regions: dict[str, tuple[np.ndarray, ...]] = {}
+    for text in texts:
+        camera, _, points = text.rpartition(":")
+        try:
+            polygon = np.array([[float(value) for value in point.split(",")] for point in points.split()], np.float32)
+        except ValueError:
+            polygon = np.zeros(0, np.float32)
+        if polygon.ndim != 2 or polygon.shape[0] < 3 or polygon.shape[1] != 2 or not _are_fractions(polygon):
+            remedy = "must be three or more points 'x,y', fractions of the picture, like '0,0 0.5,0 0.5,1 0,1'"
+            raise SettingError("regions", text, remedy)
+        regions[camera.strip()] = (*regions.get(camera.strip(), ()), polygon)
+    return regions
+
+
+def _are_fractions(values: np.ndarray) -> bool:
+    return bool(((values >= 0) & (values <= 1)).all())

@@ -45,6 +45,7 @@ class DetectionWorker:
         loaded: called in the thread when the detector is there.
         deliver: called in the thread with each picture and what was found in it.
         failed: called in the thread, as its last act, with the error that ended it.
+        linger: seconds a batch that is not full may wait for pictures of other sources.
     """
 
     def __init__(
@@ -53,11 +54,13 @@ class DetectionWorker:
         loaded: Callable[[Detector], None],
         deliver: Callable[[Job, Detections], None],
         failed: Callable[[Exception], None],
+        linger: float = 0.0,
     ) -> None:
         self._load = load
         self._loaded = loaded
         self._deliver = deliver
         self._failed = failed
+        self._linger = linger
         self._mailbox: Mailbox[Job] = Mailbox()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="detection", daemon=True)
@@ -97,7 +100,8 @@ class DetectionWorker:
             try:
                 self.detector = detector
                 self._loaded(detector)
-                while jobs := [job for _, job in self._mailbox.take(detector.max_batch)]:
+                linger = self._linger if detector.max_batch > 1 else 0.0
+                while jobs := [job for _, job in self._mailbox.take(detector.max_batch, linger)]:
                     self._work(detector, jobs)
             finally:
                 self.detector = None
@@ -110,7 +114,7 @@ class DetectionWorker:
     def _work(self, detector: Detector, jobs: list[Job]) -> None:
         began = time.monotonic()
         try:
-            found = detector.detect_batch([job.frame for job in jobs])
+            found = detector.detect_batch([job.frame for job in jobs], [job.source for job in jobs])
         except (ImageError, InferenceError) as error:
             if len(jobs) == 1:
                 self.troubles.add(str(error))
