@@ -22,6 +22,8 @@ def main() -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8)
     while publisher.get_subscription_count() == 0:
         time.sleep(0.01)
+    if count:
+        time.sleep(2.0)  # the subscriber may not have met the publisher yet; what it is sent before is lost
     due = time.monotonic()
     sent = 0
     while not count or sent < count:
