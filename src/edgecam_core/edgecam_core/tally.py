@@ -58,6 +58,11 @@ class Meter:
         span = max(times[-1] - times[0], (now - times[0]) * (len(times) - 1) / len(times))
         return (len(times) - 1) / span if span > 0 else 0.0
 
+    def sum(self, now: float) -> float:
+        """All values of the window together."""
+        with self._lock:
+            return sum(value for when, value in self._events if now - when <= self._window)
+
     def percentile(self, now: float, share: float) -> float:
         """The value below which ``share`` (0..100) percent of the window's values lie; nan when there is none."""
         with self._lock:

@@ -1,0 +1,66 @@
+"""The payload formats by name. A further codec is one new file and one row here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from edgecam_core.errors import SettingError
+from edgecam_core.rtp.h264 import H264
+from edgecam_core.rtp.h265 import H265
+
+
+class Codec(Protocol):
+    """What the bridge must know of a codec: its NAL units and how RTP carries them.
+
+    A NAL unit is ``bytes`` without a start code. ``parameter_sets`` are the kinds a decoder needs before a keyframe,
+    in the order they are sent. All methods are pure.
+    """
+
+    name: str  # "h265"
+    encoding_name: str  # "H265", as SDP writes it
+    media_type: str  # GStreamer's caps name
+    parser: str  # GStreamer's parser element
+    parameter_sets: tuple[int, ...]
+    sprop: tuple[str, ...]  # SDP format parameters that carry the parameter sets
+
+    def kind(self, nal: bytes) -> int:
+        """The NAL unit type."""
+
+    def is_picture(self, kind: int) -> bool:
+        """Whether NAL units of this type carry picture data (VCL)."""
+
+    def is_keyframe(self, kind: int) -> bool:
+        """Whether decoding can begin at a picture of this type."""
+
+    def is_skipped_after_join(self, kind: int) -> bool:
+        """Whether pictures of this type cannot be decoded when decoding began at the keyframe just before."""
+
+    def begins_unit(self, payload: bytes) -> bool:
+        """Whether this RTP payload certainly is the first of an access unit."""
+
+    def pack(self, nals: Sequence[bytes], limit: int) -> list[bytes]:
+        """RTP payloads of at most ``limit`` bytes for one access unit."""
+
+    def unpack(self, payload: bytes, open_unit: list[bytes]) -> list[bytes]:
+        """The NAL units that end in this payload. ``open_unit`` holds the pieces of a fragmented one between calls.
+
+        Raises PacketError when the payload does not follow the format or the pieces do not fit.
+        """
+
+    def sprop_values(self, nals: Sequence[bytes]) -> dict[str, str]:
+        """SDP format parameters for these parameter sets."""
+
+    def sprop_nals(self, parameters: dict[str, str]) -> list[bytes]:
+        """The parameter sets in SDP format parameters; ValueError when they are not base 64."""
+
+
+CODECS: dict[str, Codec] = {"h265": H265(), "h264": H264()}
+
+
+def codec(name: str) -> Codec:
+    """The row of that name; SettingError names the known ones."""
+    try:
+        return CODECS[name]
+    except KeyError:
+        raise SettingError("codec", name, f"must be one of {', '.join(CODECS)}") from None

@@ -1,0 +1,64 @@
+"""Decoders, one row each: from whole access units to I420. A further decoder is one more row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecam_core import gst
+from edgecam_core.errors import SettingError
+from edgecam_core.rtp.codecs import codec
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """``text`` is the part of the launch line from the parsed stream to raw video in system memory."""
+
+    element: str
+    codec: str
+    text: str
+
+
+# thread-type=slice: frame threads would hold back one picture per thread.
+_AVDEC = "avdec_{} name=decoder thread-type=slice ! videoconvert"
+_NVV4L2 = "nvv4l2decoder name=decoder enable-max-performance=true ! nvvidconv"
+_DE265 = "libde265dec name=decoder ! videoconvert"
+DECODERS: tuple[Decoder, ...] = (
+    Decoder("nvv4l2decoder", "h265", _NVV4L2),
+    Decoder("nvh265dec", "h265", "nvh265dec name=decoder ! videoconvert"),
+    Decoder("vah265dec", "h265", "vah265dec name=decoder ! videoconvert"),
+    Decoder("vaapih265dec", "h265", "vaapih265dec name=decoder ! vaapipostproc ! videoconvert"),
+    Decoder("avdec_h265", "h265", _AVDEC.format("h265")),
+    Decoder("libde265dec", "h265", _DE265),
+    Decoder("nvv4l2decoder", "h264", _NVV4L2),
+    Decoder("nvh264dec", "h264", "nvh264dec name=decoder ! videoconvert"),
+    Decoder("vah264dec", "h264", "vah264dec name=decoder ! videoconvert"),
+    Decoder("vaapih264dec", "h264", "vaapih264dec name=decoder ! vaapipostproc ! videoconvert"),
+    Decoder("avdec_h264", "h264", _AVDEC.format("h264")),
+)
+
+
+def choose(wanted: str, codec_name: str) -> Decoder:
+    """The row for the parameters ``decoder`` and ``codec``; ``auto`` takes the first that is installed.
+
+    Raises:
+        SettingError: not in the table for this codec.
+        MissingDependency: not installed.
+    """
+    rows = [row for row in DECODERS if row.codec == codec_name]
+    # libde265 holds back one picture, so it is only taken when asked for.
+    candidates = [row.element for row in rows if row.element != "libde265dec"] if wanted == "auto" else [wanted]
+    known = [row.element for row in rows]
+    if wanted != "auto" and wanted not in known:
+        raise SettingError("decoder", wanted, f"must be one of auto, {', '.join(known)} for codec {codec_name}")
+    found = gst.first_element(tuple(candidates))
+    return next(row for row in rows if row.element == found)
+
+
+def pipeline_text(row: Decoder) -> str:
+    """The receiver's launch line. A reader that falls more than four pictures behind gets the newest ones."""
+    form = codec(row.codec)
+    return (
+        "appsrc name=src is-live=true format=time max-bytes=0 max-buffers=0 "
+        f"caps={form.media_type},stream-format=byte-stream,alignment=au ! {form.parser} ! {row.text} ! "
+        "video/x-raw,format=I420 ! appsink name=sink sync=false async=false max-buffers=4 drop=true"
+    )

@@ -1,0 +1,115 @@
+"""One running decoder: whole access units in, bgr8 pictures with their capture time out."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecam_core import gst
+from edgecam_core.errors import PipelineError
+from edgecam_core.rtp import i420, nal
+from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, signed_difference
+from edgecam_core.rtp.decoders import Decoder, pipeline_text
+
+Allocate = Callable[[int, int], np.ndarray]
+_MARGIN_NS = 3600 * SECOND
+_MOST_PENDING = 256
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, (H, W, 3) uint8 bgr8; ``arrived_ns`` is the monotonic time its last packet came."""
+
+    bgr: np.ndarray
+    stamp_ns: int
+    arrived_ns: int
+
+
+class TimeLine:
+    """RTP timestamps as presentation times for the decoder: increasing across wraps and new streams."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, int] | None = None  # RTP timestamp, nanoseconds
+        self._highest = 0
+
+    def pts(self, timestamp: int) -> int:
+        if self._last is None:
+            pts = self._highest + _MARGIN_NS
+        else:
+            pts = self._last[1] + signed_difference(timestamp, self._last[0]) * SECOND // CLOCK_RATE
+        pts = max(pts, 0)
+        self._last = (timestamp, pts)
+        self._highest = max(self._highest, pts)
+        return pts
+
+    def restart(self) -> None:
+        """The next timestamp belongs to another stream."""
+        self._last = None
+
+
+class DecoderPipeline:
+    """Decodes one stream. ``push`` and ``pull`` may be called from one thread each.
+
+    Raises:
+        PipelineError: the decoder does not start.
+    """
+
+    def __init__(self, row: Decoder) -> None:
+        self._pipeline = gst.Pipeline(pipeline_text(row))
+        self._pending: OrderedDict[int, tuple[int, int]] = OrderedDict()
+        self._lock = threading.Lock()
+        self.pushed = 0
+        self.pulled = 0
+        self._pipeline.start()
+
+    def push(self, nals: list[bytes], pts: int, stamp_ns: int, now_ns: int) -> bool:
+        """Decode one access unit; returns at once."""
+        with self._lock:
+            self._pending[pts] = (stamp_ns, now_ns)
+            while len(self._pending) > _MOST_PENDING:
+                self._pending.popitem(last=False)
+            self.pushed += 1
+        data = np.frombuffer(nal.join(nals), np.uint8)
+        return self._pipeline.push(self._pipeline.new_buffer(data, pts))
+
+    def pull(self, timeout: float, allocate: Allocate | None = None) -> Picture | None:
+        """The next picture, waiting up to ``timeout`` seconds.
+
+        ``allocate(width, height)`` gives the array to decode into, (height, width, 3) uint8 contiguous; without it
+        every picture gets its own.
+        """
+        sample = self._pipeline.pull(timeout)
+        if sample is None:
+            return None
+        with sample:
+            with self._lock:
+                self.pulled += 1
+                entry = self._pending.pop(sample.pts_ns, None)
+            if entry is None:
+                return None  # two units with one time: the other one's stamp would be wrong
+            target = allocate(sample.width, sample.height) if allocate is not None else None
+            return Picture(i420.to_bgr(sample.data, sample.width, sample.height, target), *entry)
+
+    @property
+    def backlog(self) -> int:
+        """Units that have not come out yet."""
+        return self.pushed - self.pulled
+
+    def check(self) -> list[str]:
+        """Warnings since the last call.
+
+        Raises:
+            PipelineError: the decoder has failed.
+        """
+        messages = self._pipeline.messages()
+        for message in messages:
+            if message.kind == "error":
+                raise PipelineError(f"the decoder failed: {message.text}")
+        return [message.text for message in messages if message.kind == "warning"]
+
+    def stop(self) -> None:
+        self._pipeline.stop()

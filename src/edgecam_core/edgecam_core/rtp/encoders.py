@@ -1,0 +1,175 @@
+"""Low-latency settings of every encoder we know, one row each; a further encoder is one more row.
+
+What all rows must achieve: one picture in, one access unit out at once (no B-frames, no lookahead), every keyframe an
+IDR (x265's default open GOP makes them CRA), no intra refresh. Parameter sets in front of every keyframe are added by
+the parser (``config-interval=-1``), whichever the encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgecam_core import gst
+from edgecam_core.errors import SettingError
+from edgecam_core.rtp.codecs import Codec, codec
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the encoder is asked for: ``bitrate`` in bit/s, ``keyframe_interval`` in frames."""
+
+    bitrate: int
+    keyframe_interval: int
+    options: str = ""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """``text`` makes the part of a launch line from I420 to the coded stream, ``{}`` in it already filled in.
+
+    ``live_bitrate`` names the property and its unit in bit/s where the bitrate can change without a new encoder.
+    """
+
+    element: str
+    codec: str
+    text: Callable[[Request], str]
+    live_bitrate: tuple[str, int] | None = None
+
+
+def _x265(r: Request) -> str:
+    rate = max(1, r.bitrate // 1000)
+    # VBV over half a second keeps keyframes from becoming bursts that queues on the way drop.
+    options = f"open-gop=0:scenecut=0:info=0:vbv-maxrate={rate}:vbv-bufsize={max(1, rate // 2)}"
+    return (
+        f"x265enc name=encoder tune=zerolatency speed-preset=ultrafast bitrate={rate} "
+        f"key-int-max={r.keyframe_interval} option-string={options} {r.options}"
+    )
+
+
+def _x264(r: Request) -> str:
+    return (
+        f"x264enc name=encoder tune=zerolatency speed-preset=ultrafast bitrate={max(1, r.bitrate // 1000)} "
+        f"key-int-max={r.keyframe_interval} vbv-buf-capacity=500 bframes=0 "
+        f"option-string=scenecut=0:open-gop=0 {r.options}"
+    )
+
+
+def _nvv4l2(kind: str) -> Callable[[Request], str]:
+    def text(r: Request) -> str:
+        return (
+            "nvvidconv ! video/x-raw(memory:NVMM),format=NV12 ! "
+            f"nvv4l2{kind}enc name=encoder bitrate={r.bitrate} iframeinterval={r.keyframe_interval} "
+            f"idrinterval={r.keyframe_interval} control-rate=1 preset-level=1 maxperf-enable=true "
+            f"num-B-Frames=0 insert-sps-pps=true insert-vui=true {r.options}"
+        )
+
+    return text
+
+
+def _nvenc(kind: str) -> Callable[[Request], str]:
+    def text(r: Request) -> str:
+        return (
+            f"videoconvert ! video/x-raw,format=NV12 ! nv{kind}enc name=encoder preset=low-latency-hq zerolatency=true "
+            f"rc-mode=cbr bitrate={max(1, r.bitrate // 1000)} gop-size={r.keyframe_interval} {r.options}"
+        )
+
+    return text
+
+
+def _va(kind: str) -> Callable[[Request], str]:
+    def text(r: Request) -> str:
+        return (
+            f"videoconvert ! video/x-raw,format=NV12 ! va{kind}enc name=encoder rate-control=cbr b-frames=0 "
+            f"bitrate={max(1, r.bitrate // 1000)} key-int-max={r.keyframe_interval} target-usage=7 {r.options}"
+        )
+
+    return text
+
+
+def _vaapi(kind: str) -> Callable[[Request], str]:
+    def text(r: Request) -> str:
+        return (
+            f"videoconvert ! video/x-raw,format=NV12 ! vaapi{kind}enc name=encoder rate-control=cbr max-bframes=0 "
+            f"bitrate={max(1, r.bitrate // 1000)} keyframe-period={r.keyframe_interval} {r.options}"
+        )
+
+    return text
+
+
+def _omx(kind: str) -> Callable[[Request], str]:
+    def text(r: Request) -> str:
+        return (
+            f"nvvidconv ! video/x-raw(memory:NVMM),format=NV12 ! omx{kind}enc name=encoder control-rate=2 "
+            f"bitrate={r.bitrate} iframeinterval={r.keyframe_interval} insert-sps-pps=true {r.options}"
+        )
+
+    return text
+
+
+# In order of preference: what a Jetson, an NVIDIA card or an Intel/AMD graphics unit does beats the processor.
+ENCODERS: tuple[Encoder, ...] = (
+    Encoder("nvv4l2h265enc", "h265", _nvv4l2("h265"), ("bitrate", 1)),
+    Encoder("nvh265enc", "h265", _nvenc("h265"), ("bitrate", 1000)),
+    Encoder("vah265enc", "h265", _va("h265"), ("bitrate", 1000)),
+    Encoder("vaapih265enc", "h265", _vaapi("h265"), ("bitrate", 1000)),
+    Encoder("omxh265enc", "h265", _omx("h265"), ("bitrate", 1)),
+    Encoder("x265enc", "h265", _x265),
+    Encoder("nvv4l2h264enc", "h264", _nvv4l2("h264"), ("bitrate", 1)),
+    Encoder("nvh264enc", "h264", _nvenc("h264"), ("bitrate", 1000)),
+    Encoder("vah264enc", "h264", _va("h264"), ("bitrate", 1000)),
+    Encoder("vaapih264enc", "h264", _vaapi("h264"), ("bitrate", 1000)),
+    Encoder("omxh264enc", "h264", _omx("h264"), ("bitrate", 1)),
+    Encoder("x264enc", "h264", _x264, ("bitrate", 1000)),
+)
+
+
+def choose(wanted: str, codec_name: str) -> Encoder:
+    """The row for the parameters ``encoder`` and ``codec``; ``auto`` takes the first that is installed.
+
+    Raises:
+        SettingError: not in the table, or an encoder of the other codec.
+        MissingDependency: not installed.
+    """
+    rows = [row for row in ENCODERS if row.codec == codec_name]
+    if wanted == "auto":
+        found = gst.first_element(tuple(row.element for row in rows))
+        return next(row for row in rows if row.element == found)
+    for row in rows:
+        if row.element == wanted:
+            gst.first_element((wanted,))
+            return row
+    names = ", ".join(["auto", *(row.element for row in rows)])
+    raise SettingError("encoder", wanted, f"must be one of {names} for codec {codec_name}")
+
+
+def output_text(form: Codec) -> str:
+    """From any encoder or camera that gives this codec to whole access units in an appsink named ``sink``."""
+    return (
+        f"{form.parser} config-interval=-1 ! {form.media_type},stream-format=byte-stream,alignment=au ! "
+        "appsink name=sink sync=false async=false max-buffers=64 drop=false"
+    )
+
+
+def raw_caps(width: int, height: int, framerate: float) -> str:
+    """Caps of what we push: the colour space is said aloud, or players take BT.709 for large pictures."""
+    return (
+        f"video/x-raw,format=I420,width={width},height={height},framerate={_fraction(framerate)},"
+        "colorimetry=bt601,interlace-mode=progressive"
+    )
+
+
+def _fraction(framerate: float) -> str:
+    whole = round(framerate)
+    return f"{whole}/1" if abs(framerate - whole) < 1e-6 else f"{round(framerate * 1001)}/1001"
+
+
+def pipeline_text(row: Encoder, request: Request, width: int, height: int, framerate: float) -> str:
+    """The sender's launch line. The appsrc keeps two pictures and drops the oldest when the encoder is too slow.
+
+    Two, because a keyframe takes several times as long as other pictures and must not cost one.
+    """
+    return (
+        "appsrc name=src is-live=true format=time max-buffers=2 max-bytes=0 max-time=0 leaky-type=downstream "
+        f'caps="{raw_caps(width, height, framerate)}" ! {row.text(request)} ! {output_text(codec(row.codec))}'
+    )

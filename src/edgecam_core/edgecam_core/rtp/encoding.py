@@ -1,0 +1,85 @@
+"""One running encoder: pictures in, access units with their capture time out."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+
+from edgecam_core import gst
+from edgecam_core.errors import PipelineError
+from edgecam_core.rtp import nal
+from edgecam_core.rtp.encoders import Encoder, Request, pipeline_text
+
+
+class CodedPicture(NamedTuple):
+    nals: list[bytes]
+    stamp_ns: int
+    skipped: int  # pictures before this one that the encoder was too slow for
+
+
+class EncoderPipeline:
+    """Encodes I420 pictures of one size. ``push`` and ``pull`` may be called from one thread each.
+
+    Raises:
+        PipelineError: the encoder refuses its settings or the size.
+    """
+
+    def __init__(self, row: Encoder, request: Request, width: int, height: int, framerate: float) -> None:
+        self.size = (width, height)
+        self._pipeline = gst.Pipeline(pipeline_text(row, request, width, height, framerate))
+        self._interval_ns = round(1e9 / framerate)
+        self._next_pts = 0
+        self._stamps: OrderedDict[int, int] = OrderedDict()
+        self._lock = threading.Lock()
+        self._pipeline.start()
+
+    def push(self, planes: np.ndarray, stamp_ns: int) -> bool:
+        """Hand over one picture, flat I420; returns at once. A picture the encoder has not begun yet is replaced."""
+        # Our own time line: capture times may jump, an encoder's input must not.
+        pts, self._next_pts = self._next_pts, self._next_pts + self._interval_ns
+        with self._lock:
+            self._stamps[pts] = stamp_ns
+        return self._pipeline.push(self._pipeline.new_buffer(planes, pts, self._interval_ns))
+
+    def pull(self, timeout: float) -> CodedPicture | None:
+        """The next coded picture, waiting up to ``timeout`` seconds.
+
+        Raises:
+            PipelineError: the encoder has failed.
+        """
+        sample = self._pipeline.pull(timeout)
+        if sample is None:
+            self._check()
+            return None
+        with sample:
+            stream = sample.data.tobytes()
+            pts = sample.pts_ns
+        stamp_ns, skipped = self._stamp(pts)
+        return CodedPicture(nal.split(stream), stamp_ns, skipped)
+
+    def _stamp(self, pts: int) -> tuple[int, int]:
+        with self._lock:
+            older = [key for key in self._stamps if key < pts - self._interval_ns // 2]
+            for key in older:
+                del self._stamps[key]
+            if not self._stamps:
+                raise PipelineError("the encoder gave a picture it was never given")
+            return self._stamps.popitem(last=False)[1], len(older)
+
+    def _check(self) -> None:
+        for message in self._pipeline.messages():
+            if message.kind == "error":
+                raise PipelineError(f"the encoder failed: {message.text}")
+
+    def force_keyframe(self) -> None:
+        """The next picture becomes a keyframe."""
+        self._pipeline.force_keyframe("sink")
+
+    def set_bitrate(self, name: str, value: int) -> None:
+        self._pipeline.element("encoder").set_property(name, value)
+
+    def stop(self) -> None:
+        self._pipeline.stop()

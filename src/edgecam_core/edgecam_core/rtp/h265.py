@@ -1,0 +1,96 @@
+"""H.265 in RTP: RFC 7798 (single NAL unit, aggregation and fragmentation packets, no DONL)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgecam_core.rtp import nal
+from edgecam_core.rtp.packet import PacketError
+
+VPS, SPS, PPS, AUD, AP, FU, PACI = 32, 33, 34, 35, 48, 49, 50
+RASL_N, RASL_R = 8, 9
+BLA_W_LP, CRA = 16, 21
+
+
+class H265:
+    """See :class:`edgecam_core.rtp.codecs.Codec`."""
+
+    name = "h265"
+    encoding_name = "H265"
+    media_type = "video/x-h265"
+    parser = "h265parse"
+    parameter_sets: tuple[int, ...] = (VPS, SPS, PPS)
+    sprop: tuple[str, ...] = ("sprop-vps", "sprop-sps", "sprop-pps")
+
+    def kind(self, unit: bytes) -> int:
+        return unit[0] >> 1 & 0x3F
+
+    def is_picture(self, kind: int) -> bool:
+        return kind < VPS
+
+    def is_keyframe(self, kind: int) -> bool:
+        return BLA_W_LP <= kind <= CRA
+
+    def is_skipped_after_join(self, kind: int) -> bool:
+        return kind in (RASL_N, RASL_R)
+
+    def begins_unit(self, payload: bytes) -> bool:
+        if len(payload) < 6:
+            return False
+        kind = self.kind(payload)
+        return (self.kind(payload[4:]) if kind == AP else kind) in (VPS, AUD)
+
+    def pack(self, nals: Sequence[bytes], limit: int) -> list[bytes]:
+        payloads = []
+        for group in nal.groups(nals, limit - 2):
+            if len(group) > 1:
+                payloads.append(_aggregation_header(group) + nal.aggregate(group))
+            elif len(group[0]) <= limit:
+                payloads.append(group[0])
+            else:
+                payloads += _fragments(group[0], limit)
+        return payloads
+
+    def unpack(self, payload: bytes, open_unit: list[bytes]) -> list[bytes]:
+        if len(payload) < 3:
+            raise PacketError(f"an H.265 payload needs 3 bytes, got {len(payload)}")
+        if payload[0] & 0x80:
+            raise PacketError("forbidden_zero_bit is set")
+        kind = self.kind(payload)
+        if kind == FU:
+            code = payload[2]
+            header = bytes([payload[0] & 0x81 | (code & 0x3F) << 1, payload[1]])
+            return nal.continue_unit(open_unit, header, payload[3:], bool(code & 0x80), bool(code & 0x40))
+        if open_unit:
+            open_unit.clear()
+            raise PacketError("a fragmented NAL unit has no end")
+        if kind == AP:
+            return nal.disaggregate(payload[2:], shortest=3)
+        if kind >= PACI:
+            raise PacketError(f"NAL unit type {kind} is not of RFC 7798's packets in use")
+        return [payload]
+
+    def sprop_values(self, nals: Sequence[bytes]) -> dict[str, str]:
+        by_kind = {kind: [nal.encode64(unit) for unit in nals if self.kind(unit) == kind] for kind in (VPS, SPS, PPS)}
+        pairs = zip(self.sprop, by_kind.values(), strict=True)
+        return {name: ",".join(units) for name, units in pairs if units}
+
+    def sprop_nals(self, parameters: dict[str, str]) -> list[bytes]:
+        return [unit for name in self.sprop for unit in nal.decode64(parameters.get(name, ""))]
+
+
+def _aggregation_header(group: Sequence[bytes]) -> bytes:
+    """RFC 7798 section 4.4.2: F or-ed, the lowest layer id and temporal id of all units."""
+    layer = min((unit[0] & 1) << 5 | unit[1] >> 3 for unit in group)
+    temporal = min(unit[1] & 7 for unit in group)
+    return bytes([AP << 1 | layer >> 5, (layer & 0x1F) << 3 | temporal])
+
+
+def _fragments(unit: bytes, limit: int) -> list[bytes]:
+    kind = unit[0] >> 1 & 0x3F
+    room = limit - 3
+    pieces = []
+    for at in range(2, len(unit), room):
+        marks = (0x80 if at == 2 else 0) | (0x40 if at + room >= len(unit) else 0)
+        pieces.append(bytes([unit[0] & 0x81 | FU << 1, unit[1], kind | marks]) + unit[at : at + room])
+    return pieces

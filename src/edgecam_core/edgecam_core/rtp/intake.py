@@ -1,0 +1,191 @@
+"""From datagrams to access units: which stream, in which order, with what missing. No sockets and no clock inside."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+
+from edgecam_core.rtp import packet as rtp
+from edgecam_core.rtp import rtcp
+from edgecam_core.rtp.assembler import AccessUnit, Assembler
+from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, StampReader, signed_difference
+from edgecam_core.rtp.codecs import Codec
+from edgecam_core.rtp.reorder import MILLISECOND, Counts, ReorderBuffer
+
+Address = tuple[str, int]
+HANDOVER_NS = 300 * MILLISECOND  # a stream this long silent gives way to another one
+MAX_CANDIDATES = 8
+TAIL_NS = 8 * MILLISECOND
+
+
+@dataclass(slots=True)
+class _Held:
+    packet: rtp.RtpPacket
+    arrival_ns: int
+    sender: Address
+
+
+@dataclass(slots=True)
+class Stream:
+    """The stream being received."""
+
+    ssrc: int
+    sender: Address
+    buffer: ReorderBuffer
+    assembler: Assembler
+    last_ns: int
+    jitter: float = 0.0  # RFC 3550 section 6.4.1, in RTP clock units
+    transit: int | None = None
+    tail_open: bool = False
+
+
+@dataclass
+class Intake:
+    """Feed every datagram to :meth:`datagram` and call :meth:`tick` when nothing comes; both return what is complete.
+
+    One stream is followed at a time. It begins with two packets of one SSRC in sequence (RFC 3550 appendix A.1) and
+    ends with a BYE or after ``HANDOVER_NS`` of silence; packets of others meanwhile are counted and dropped.
+    ``payload_type`` is None for any dynamic one. ``source`` restricts the sender's address (a network; None: any).
+    """
+
+    codec: Codec
+    payload_type: int | None
+    wait_ns: int
+    source: ipaddress.IPv4Network | ipaddress.IPv6Network | None = None
+    stamp_id: int = 1
+    stamps: StampReader = field(default_factory=StampReader)
+    counts: Counter[str] = field(default_factory=Counter)
+    stream: Stream | None = None
+    streams: int = 0
+    _past: Counts = field(default_factory=Counts)
+    _candidates: OrderedDict[int, _Held] = field(default_factory=OrderedDict)
+
+    def datagram(self, data: bytes, sender: Address, now_ns: int, wall_ns: int) -> list[AccessUnit]:
+        """Take one datagram of the RTP port. ``now_ns`` is monotonic, ``wall_ns`` the wall clock."""
+        if self.source is not None and not self._welcome(sender):
+            self.counts["from another address"] += 1
+            return []
+        if rtp.is_rtcp(data):
+            return self.control(data, now_ns)
+        try:
+            packet = rtp.parse(data)
+        except rtp.PacketError:
+            self.counts["not RTP"] += 1
+            return []
+        if self.payload_type not in (packet.payload_type, None):
+            self.counts[f"payload type {packet.payload_type} instead of {self.payload_type}"] += 1
+            return []
+        return self._packet(_Held(packet, wall_ns, sender), now_ns)
+
+    def _welcome(self, sender: Address) -> bool:
+        assert self.source is not None
+        address = ipaddress.ip_address(sender[0].partition("%")[0])
+        mapped = getattr(address, "ipv4_mapped", None)
+        return (mapped or address) in self.source
+
+    def _packet(self, held: _Held, now_ns: int) -> list[AccessUnit]:
+        stream = self.stream
+        if stream is not None and held.packet.ssrc == stream.ssrc:
+            self._accept(stream, held, now_ns)
+            return self._drain(stream, now_ns)
+        if stream is not None and now_ns - stream.last_ns < HANDOVER_NS:
+            self.counts["of a second sender"] += 1
+            return []
+        return self._candidate(held, now_ns)
+
+    def _candidate(self, held: _Held, now_ns: int) -> list[AccessUnit]:
+        first = self._candidates.pop(held.packet.ssrc, None)
+        if first is None or held.packet.sequence != (first.packet.sequence + 1) & 0xFFFF:
+            self._candidates[held.packet.ssrc] = held
+            while len(self._candidates) > MAX_CANDIDATES:
+                self._candidates.popitem(last=False)
+            return []
+        units = self.finish(now_ns)
+        stream = Stream(
+            held.packet.ssrc, held.sender, ReorderBuffer(self.wait_ns), Assembler(self.codec, self.stamp_id), now_ns
+        )
+        self.stream = stream
+        self.streams += 1
+        self._candidates.clear()
+        self.stamps.reset()
+        self._accept(stream, first, now_ns)
+        self._accept(stream, held, now_ns)
+        return units + self._drain(stream, now_ns)
+
+    def finish(self, now_ns: int) -> list[AccessUnit]:
+        """The current stream is over: hand out what is left of it and forget it."""
+        stream, self.stream = self.stream, None
+        if stream is None:
+            return []
+        stream.buffer.wait_ns = 0
+        units = self._drain(stream, now_ns)
+        self._past = self._total(stream)
+        self.counts["malformed payloads"] += stream.assembler.malformed
+        return units
+
+    def _accept(self, stream: Stream, held: _Held, now_ns: int) -> None:
+        stream.last_ns = now_ns
+        stream.sender = held.sender
+        stream.tail_open = not held.packet.marker
+        self._measure_jitter(stream, held.packet.timestamp, now_ns)
+        stream.buffer.push(held.packet, now_ns, held.arrival_ns)
+
+    def _measure_jitter(self, stream: Stream, timestamp: int, now_ns: int) -> None:
+        arrival = now_ns * (CLOCK_RATE // 10_000) // (SECOND // 10_000) & 0xFFFFFFFF
+        transit = (arrival - timestamp) & 0xFFFFFFFF
+        if stream.transit is not None:
+            stream.jitter += (abs(signed_difference(transit, stream.transit)) - stream.jitter) / 16
+        stream.transit = transit
+
+    def _drain(self, stream: Stream, now_ns: int) -> list[AccessUnit]:
+        units: list[AccessUnit] = []
+        for packet, arrival_ns in stream.buffer.pop(now_ns):
+            if packet is None:
+                stream.assembler.gap()
+            else:
+                units += stream.assembler.push(packet, arrival_ns)
+        return units
+
+    def tick(self, now_ns: int) -> list[AccessUnit]:
+        """Time has passed without a datagram: what was waited for too long is given up."""
+        stream = self.stream
+        if stream is None:
+            return []
+        if stream.tail_open and now_ns - stream.last_ns >= TAIL_NS:
+            stream.tail_open = False
+            stream.buffer.expect_more(now_ns)
+        return self._drain(stream, now_ns)
+
+    def control(self, data: bytes, now_ns: int) -> list[AccessUnit]:
+        """Take one RTCP datagram, from the RTP port or its own."""
+        try:
+            messages = rtcp.parse(data)
+        except rtp.PacketError:
+            self.counts["not RTCP"] += 1
+            return []
+        units: list[AccessUnit] = []
+        for message in messages:
+            if isinstance(message, rtcp.SenderReport) and self.stream and message.ssrc == self.stream.ssrc:
+                self.stamps.report(message.ntp, message.rtp_timestamp)
+            elif isinstance(message, rtcp.Bye) and self.stream and self.stream.ssrc in message.ssrcs:
+                units += self.finish(now_ns)
+        return units
+
+    def wake_ns(self) -> int | None:
+        """When :meth:`tick` has something to do at the latest; None: only when a datagram comes."""
+        if self.stream is None:
+            return None
+        gap = self.stream.buffer.wake_ns()
+        if self.stream.tail_open:
+            tail = self.stream.last_ns + TAIL_NS
+            return tail if gap is None else min(gap, tail)
+        return gap
+
+    def packets(self) -> Counts:
+        """Packet counts of all streams so far."""
+        return self._past if self.stream is None else self._total(self.stream)
+
+    def _total(self, stream: Stream) -> Counts:
+        old, new = self._past, stream.buffer.counts
+        return Counts(*(getattr(old, name) + getattr(new, name) for name in Counts.__slots__))

@@ -1,0 +1,100 @@
+"""NAL units in an Annex B byte stream, and the pieces both payload formats share."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from collections.abc import Iterable, Sequence
+
+from edgecam_core.rtp.packet import PacketError
+
+START_CODE = b"\x00\x00\x00\x01"
+_SIZE = struct.Struct("!H")
+
+
+def split(stream: bytes) -> list[bytes]:
+    """The NAL units of an Annex B byte stream, without start codes and the zeros around them."""
+    units = []
+    at = stream.find(b"\x00\x00\x01")
+    while at >= 0:
+        following = stream.find(b"\x00\x00\x01", at + 3)
+        unit = stream[at + 3 : following if following >= 0 else len(stream)].rstrip(b"\x00")
+        if unit:
+            units.append(unit)
+        at = following
+    return units
+
+
+def join(units: Iterable[bytes]) -> bytes:
+    """An Annex B byte stream of these NAL units."""
+    return b"".join(piece for unit in units for piece in (START_CODE, unit))
+
+
+def aggregate(units: Sequence[bytes]) -> bytes:
+    """Units with their sizes, as aggregation packets of RFC 6184 and RFC 7798 hold them."""
+    return b"".join(_SIZE.pack(len(unit)) + unit for unit in units)
+
+
+def disaggregate(block: bytes, shortest: int) -> list[bytes]:
+    """The units of an aggregation packet.
+
+    Raises:
+        PacketError: a size does not fit or a unit is shorter than its header.
+    """
+    units = []
+    at = 0
+    while at < len(block):
+        if at + 2 > len(block):
+            raise PacketError("aggregation packet: cut inside a size")
+        (size,) = _SIZE.unpack_from(block, at)
+        at += 2
+        if size < shortest or at + size > len(block):
+            raise PacketError(f"aggregation packet: a unit of {size} bytes does not fit")
+        units.append(block[at : at + size])
+        at += size
+    return units
+
+
+def groups(units: Sequence[bytes], limit: int) -> list[list[bytes]]:
+    """Neighbouring units that fit together into one aggregation packet of ``limit`` bytes, others alone."""
+    found: list[list[bytes]] = []
+    used = limit
+    for unit in units:
+        size = len(unit) + 2
+        if found and used + size <= limit:
+            found[-1].append(unit)
+            used += size
+        else:
+            found.append([unit])
+            used = size
+    return found
+
+
+def continue_unit(open_unit: list[bytes], header: bytes, body: bytes, first: bool, last: bool) -> list[bytes]:
+    """One fragment of a NAL unit: collect it in ``open_unit``, give the unit back when it is whole.
+
+    Raises:
+        PacketError: a middle without a beginning, a beginning in the middle, or an empty fragment.
+    """
+    if not body:
+        raise PacketError("fragment without data")
+    if first == bool(open_unit):
+        open_unit.clear()
+        raise PacketError("fragments of a NAL unit do not follow each other")
+    if first:
+        open_unit.append(header)
+    open_unit.append(body)
+    if not last:
+        return []
+    unit = b"".join(open_unit)
+    open_unit.clear()
+    return [unit]
+
+
+def encode64(unit: bytes) -> str:
+    return base64.b64encode(unit).decode("ascii")
+
+
+def decode64(text: str) -> list[bytes]:
+    """Comma-separated base 64 units; ValueError when they are not."""
+    return [base64.b64decode(part, validate=True) for part in text.split(",") if part]

@@ -1,0 +1,55 @@
+"""Access units to RTP packets, and the memory of them for receivers that ask again."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+
+from edgecam_core.rtp import packet as rtp
+from edgecam_core.rtp.clock import NTP_ID, RtpTimeline, ntp_extension
+from edgecam_core.rtp.codecs import Codec
+
+
+class Packetiser:
+    """One RTP stream: numbers and stamps packets. SSRC and first sequence number are random, as RFC 3550 asks."""
+
+    def __init__(self, codec: Codec, payload_type: int, mtu: int) -> None:
+        self._codec = codec
+        self._payload_type = payload_type
+        self._timeline = RtpTimeline()
+        self._sequence = secrets.randbelow(1 << 16)
+        extension = len(rtp.extension_block({NTP_ID: bytes(8)}))
+        self._limit = mtu - rtp.HEADER_SIZE - extension
+        self.ssrc = secrets.randbits(32)
+        self.timestamp = 0
+
+    def packets(self, nals: list[bytes], stamp_ns: int) -> list[tuple[int, bytes]]:
+        """Sequence number and bytes of every packet of one access unit; the last one carries the marker."""
+        self.timestamp = self._timeline.timestamp(stamp_ns)
+        extension = rtp.extension_block({NTP_ID: ntp_extension(stamp_ns)})
+        payloads = self._codec.pack(nals, self._limit)
+        made = []
+        for index, payload in enumerate(payloads, 1):
+            last = index == len(payloads)
+            sequence, self._sequence = self._sequence, (self._sequence + 1) & 0xFFFF
+            data = rtp.build(self._payload_type, last, sequence, self.timestamp, self.ssrc, payload, extension)
+            made.append((sequence, data))
+        return made
+
+
+class History:
+    """The newest packets of a stream by sequence number, for retransmission. Not thread safe."""
+
+    def __init__(self, capacity: int = 2048) -> None:
+        self._capacity = capacity
+        self._packets: OrderedDict[int, bytes] = OrderedDict()
+
+    def add(self, sequence: int, data: bytes) -> None:
+        self._packets.pop(sequence, None)
+        self._packets[sequence] = data
+        while len(self._packets) > self._capacity:
+            self._packets.popitem(last=False)
+
+    def get(self, sequence: int) -> bytes | None:
+        """The packet, or None when it is too old or was never sent."""
+        return self._packets.get(sequence)

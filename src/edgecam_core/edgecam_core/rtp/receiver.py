@@ -1,0 +1,323 @@
+"""RTP over UDP to pictures: receives, repairs, refuses what is damaged, decodes, and says what it saw."""
+
+from __future__ import annotations
+
+import secrets
+import selectors
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from edgecam_core.errors import EdgecamError, PipelineError
+from edgecam_core.rtp import decoders, rtcp, sdp, sockets
+from edgecam_core.rtp.assembler import AccessUnit, Gate
+from edgecam_core.rtp.clock import CLOCK_RATE, StampReader
+from edgecam_core.rtp.codecs import codec
+from edgecam_core.rtp.decoding import Allocate, DecoderPipeline, Picture, TimeLine
+from edgecam_core.rtp.intake import Intake
+from edgecam_core.rtp.reorder import MILLISECOND
+from edgecam_core.rtp.settings import ReceiverSettings
+from edgecam_core.tally import Meter, Tally
+from edgecam_core.types import Frame
+
+IDLE_SECONDS = 0.1
+REPAIR_SECONDS = 0.002
+REQUEST_PAUSE_NS = 150 * MILLISECOND
+REPORT_NS = 1000 * MILLISECOND
+STUCK_NS = 2000 * MILLISECOND
+DATAGRAM = 65_535
+
+
+@dataclass
+class ReceiverStats:
+    """What a receiver has seen. ``state`` is silent, waiting (for a keyframe) or running.
+
+    Loss is counted in packets: ``missing`` before repair, ``lost`` after it. Ages are seconds, nan when never.
+    """
+
+    state: str = "silent"
+    decoder: str = ""
+    sender: str = ""
+    stamp_source: str = "none"
+    frames: int = 0
+    frame_rate: float = 0.0
+    refused: int = 0
+    packets: int = 0
+    missing: int = 0
+    recovered: int = 0
+    lost: int = 0
+    duplicate: int = 0
+    late: int = 0
+    jitter_ms: float = 0.0
+    round_trip_ms: float = float("nan")
+    bitrate: float = 0.0
+    packet_age: float = float("nan")
+    keyframe_age: float = float("nan")
+    decode_ms: float = float("nan")
+    streams: int = 0
+    decoder_restarts: int = 0
+    requests: int = 0
+    troubles: dict[str, int] = field(default_factory=dict)
+
+
+class Receiver:
+    """Call :meth:`start`, then :meth:`read` again and again (or iterate), then :meth:`stop`.
+
+    Only pictures that decode to what was sent come out. Everything the network can do ends up in :meth:`stats`.
+    """
+
+    def __init__(self, settings: ReceiverSettings) -> None:
+        known: list[bytes] = []
+        stamp_id = 1
+        self._frame_id = settings.frame_id
+        if settings.sdp_file:
+            described = sdp.read_file(settings.sdp_file)
+            settings = settings.changed(port=described.port, codec=described.codec, payload_type=described.payload_type)
+            stamp_id = sdp.stamp_id(described.extensions)
+            known = codec(described.codec).sprop_nals(described.parameters)
+            self._frame_id = described.frame_id or settings.frame_id
+        self.settings = settings
+        self._row = decoders.choose(settings.decoder, settings.codec)
+        self._gate = Gate(codec(settings.codec), known)
+        self._intake = Intake(
+            codec(settings.codec),
+            settings.payload_type or None,
+            settings.latency * MILLISECOND,
+            settings.source_network(),
+            stamp_id,
+            StampReader(settings.stamp_source),
+        )
+        self._ssrc = secrets.randbits(32)
+        self._lock = threading.Lock()  # guards the intake and the gate
+        self._timeline = TimeLine()
+        self._decoder: DecoderPipeline | None = None
+        self._sockets: list[socket.socket] = []
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._failure: EdgecamError | None = None
+        self._tally = Tally()
+        self._bytes = Meter(window=2.0, most=20_000)
+        self._frames = Meter()
+        self._seen_streams = 0
+        self._keyframe_ns = 0
+        self._packet_ns = 0
+        self._requested_ns = 0
+        self._reported_ns = 0
+        self._progress_ns = 0
+        self._requests = 0
+        self._restarts = 0
+
+    def start(self) -> None:
+        """Bind the port and start the decoder.
+
+        Raises:
+            SettingError: the port is in use or the address is not ours.
+            PipelineError: the decoder does not start.
+        """
+        settings = self.settings
+        self._sockets = [sockets.receiver(settings.host, settings.port)]
+        try:
+            self._sockets.append(sockets.receiver(settings.host, settings.port + 1))
+        except EdgecamError:
+            self._tally.add(f"no RTCP: port {settings.port + 1} is taken")
+        try:
+            self._decoder = DecoderPipeline(self._row)
+        except EdgecamError:
+            self._close_sockets()
+            raise
+        self._thread = threading.Thread(target=self._run, name="rtp-receive", daemon=True)
+        self._thread.start()
+
+    def read(self, timeout: float, allocate: Allocate | None = None) -> Frame | None:
+        """The next good picture as bgr8, waiting up to ``timeout`` seconds; None when none came.
+
+        ``allocate(width, height)`` gives the memory to decode into; the Frame is a view of it. Call from one thread.
+
+        Raises:
+            EdgecamError: the receiver cannot go on; the text says why.
+        """
+        if self._failure is not None:
+            raise self._failure
+        decoder = self._decoder
+        if decoder is None:
+            return None
+        picture = decoder.pull(timeout, allocate)
+        return None if picture is None else self._frame(picture)
+
+    def _frame(self, picture: Picture) -> Frame:
+        now_ns = time.monotonic_ns()
+        self._frames.add(now_ns / 1e9, (now_ns - picture.arrived_ns) / 1e9)
+        return Frame.from_array(picture.bgr, "bgr8", picture.stamp_ns, self._frame_id)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Good pictures for ever; blocks while there are none."""
+        while not self._stopping.is_set():
+            frame = self.read(0.5)
+            if frame is not None:
+                yield frame
+
+    def _run(self) -> None:
+        try:
+            with selectors.DefaultSelector() as selector:
+                for each in self._sockets:
+                    each.setblocking(False)
+                    selector.register(each, selectors.EVENT_READ)
+                while not self._stopping.is_set():
+                    ready = [key.fileobj for key, _ in selector.select(self._patience())]
+                    self._take(ready)  # type: ignore[arg-type]
+                    self._talk_back()
+                    self._watch_decoder()
+        except EdgecamError as error:
+            self._failure = error
+
+    def _patience(self) -> float:
+        """Seconds to sleep unless a datagram comes."""
+        stream = self._intake.stream
+        if stream is not None and stream.buffer.waiting:
+            return REPAIR_SECONDS
+        wake_ns = self._intake.wake_ns()
+        if wake_ns is None:
+            return IDLE_SECONDS
+        return min(max((wake_ns - time.monotonic_ns()) / 1e9, 0.0), IDLE_SECONDS)
+
+    def _take(self, ready: list[socket.socket]) -> None:
+        units: list[AccessUnit] = []
+        for source in ready:
+            for _ in range(256):  # then look after the rest, even under a flood
+                try:
+                    data, sender = source.recvfrom(DATAGRAM)
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    self._tally.add(f"receiving: {error.strerror or error}")
+                    break
+                now_ns = time.monotonic_ns()
+                with self._lock:
+                    if source is self._sockets[0]:
+                        self._packet_ns = now_ns
+                        self._bytes.add(now_ns / 1e9, len(data))
+                        units += self._intake.datagram(data, (sender[0], sender[1]), now_ns, time.time_ns())
+                    else:
+                        units += self._intake.control(data, now_ns)
+        with self._lock:
+            units += self._intake.tick(time.monotonic_ns())
+            if self._intake.streams != self._seen_streams:
+                self._seen_streams = self._intake.streams
+                self._timeline.restart()
+        for unit in units:
+            self._decode(unit)
+
+    def _decode(self, unit: AccessUnit) -> None:
+        with self._lock:
+            nals = self._gate.admit(unit)
+            if nals is None:
+                return
+            stamp_ns = self._intake.stamps.stamp(unit.stamp_ns, unit.timestamp, unit.arrival_ns)
+        now_ns = time.monotonic_ns()
+        if unit.keyframe:
+            self._keyframe_ns = now_ns
+        assert self._decoder is not None
+        self._decoder.push(nals, self._timeline.pts(unit.timestamp), stamp_ns, now_ns)
+
+    def _talk_back(self) -> None:
+        stream = self._intake.stream
+        if stream is None or not self.settings.feedback:
+            return
+        now_ns = time.monotonic_ns()
+        messages = []
+        if wanted := stream.buffer.ask(now_ns):
+            messages.append(rtcp.nack(self._ssrc, stream.ssrc, wanted))
+        if self._gate.starving and now_ns - self._requested_ns >= REQUEST_PAUSE_NS:
+            self._requested_ns = now_ns
+            messages.append(rtcp.picture_loss(self._ssrc, stream.ssrc))
+        if messages or now_ns - self._reported_ns >= REPORT_NS:
+            self._reported_ns = now_ns
+            self._requests += bool(messages)
+            head = rtcp.receiver_report(self._ssrc) + rtcp.source_description(self._ssrc, "edgecam-receiver")
+            try:
+                self._sockets[0].sendto(head + b"".join(messages), stream.sender)
+            except OSError as error:
+                self._tally.add(f"feedback: {error.strerror or error}")
+
+    def _watch_decoder(self) -> None:
+        assert self._decoder is not None
+        now_ns = time.monotonic_ns()
+        if self._decoder.backlog < 8:
+            self._progress_ns = now_ns
+        try:
+            for text in self._decoder.check():
+                self._tally.add(text)
+            if now_ns - self._progress_ns > STUCK_NS:
+                self._progress_ns = now_ns
+                raise PipelineError("the decoder takes pictures and gives none")
+        except PipelineError as error:
+            self._tally.add(str(error))
+            self._restart_decoder()
+
+    def _restart_decoder(self) -> None:
+        old, self._decoder = self._decoder, DecoderPipeline(self._row)
+        self._restarts += 1
+        with self._lock:
+            self._gate.close()
+        if old is not None:
+            old.stop()
+
+    def stats(self) -> ReceiverStats:
+        """A snapshot; rates over the last seconds."""
+        now = time.monotonic()
+        with self._lock:
+            counts = self._intake.packets()
+            stream = self._intake.stream
+            troubles = Counter(self._intake.counts) + Counter(self._tally.totals())
+            if stream is not None:
+                troubles["malformed payloads"] += stream.assembler.malformed
+            stats = ReceiverStats(
+                decoder=self._row.element,
+                stamp_source=self._intake.stamps.source,
+                refused=self._gate.refused,
+                packets=counts.received,
+                missing=counts.missing,
+                recovered=counts.recovered,
+                lost=counts.lost,
+                duplicate=counts.duplicate,
+                late=counts.late,
+                streams=self._intake.streams,
+                decoder_restarts=self._restarts,
+                requests=self._requests,
+                troubles={what: count for what, count in troubles.items() if count},
+            )
+            is_open = self._gate.open
+        if self._packet_ns:
+            stats.packet_age = now - self._packet_ns / 1e9
+        if self._keyframe_ns:
+            stats.keyframe_age = now - self._keyframe_ns / 1e9
+        if stream is not None:
+            stats.sender = f"{stream.sender[0]}:{stream.sender[1]}"
+            stats.jitter_ms = stream.jitter / CLOCK_RATE * 1000
+            stats.round_trip_ms = stream.buffer.round_trip_ns / 1e6
+            if now - stream.last_ns / 1e9 <= self.settings.timeout:
+                stats.state = "running" if is_open else "waiting"
+        stats.bitrate = self._bytes.sum(now) * 8 / 2.0
+        stats.frames = self._frames.count
+        stats.frame_rate = self._frames.rate(now)
+        stats.decode_ms = self._frames.percentile(now, 50) * 1000
+        return stats
+
+    def _close_sockets(self) -> None:
+        for each in self._sockets:
+            each.close()
+        self._sockets = []
+
+    def stop(self) -> None:
+        """Free the port and the decoder; safe to call twice. Blocks for up to a second."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5.0)
+            self._thread = None
+        self._close_sockets()
+        decoder, self._decoder = self._decoder, None
+        if decoder is not None:
+            decoder.stop()

@@ -1,0 +1,149 @@
+"""Packets of one stream back into order: waits for the missing, asks for them again, gives up in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from edgecam_core.rtp.packet import RtpPacket
+
+MILLISECOND = 1_000_000
+MAX_DROPOUT = 3000  # RFC 3550 appendix A.1: a larger step forward is another sequence
+MAX_MISORDER = 1000  # further back than this is another sequence as well
+ASK_AGAIN_NS = 8 * MILLISECOND  # before a round trip has been measured
+ASK_AFTER_NS = 2 * MILLISECOND  # packets that merely changed places come by themselves
+MAX_ASKS = 12
+
+
+class Arrived(NamedTuple):
+    """A packet in its place. ``packet`` is None for one that is lost for good."""
+
+    packet: RtpPacket | None
+    arrival_ns: int
+
+
+@dataclass(slots=True)
+class _Missing:
+    noticed_ns: int
+    asked_ns: int = 0
+    asks: int = 0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened since the start. ``missing``: not there in their turn (lost or late); ``lost``: never came."""
+
+    received: int = 0
+    missing: int = 0
+    recovered: int = 0
+    lost: int = 0
+    duplicate: int = 0
+    late: int = 0
+    resynchronised: int = 0
+
+
+class ReorderBuffer:
+    """A jitter buffer that adds no delay while nothing is missing.
+
+    ``wait_ns`` is the longest time a gap may hold back what follows it. Times are nanoseconds of any monotonic clock,
+    given by the caller. At most ``MAX_DROPOUT`` packets are ever held.
+    """
+
+    def __init__(self, wait_ns: int) -> None:
+        self.wait_ns = wait_ns
+        self.counts = Counts()
+        self.round_trip_ns = ASK_AGAIN_NS
+        self._next: int | None = None  # extended sequence number of the next packet to give out
+        self._highest = 0
+        self._held: dict[int, Arrived] = {}
+        self._missing: dict[int, _Missing] = {}
+        self._stray: Arrived | None = None
+
+    def push(self, packet: RtpPacket, now_ns: int, arrival_ns: int) -> None:
+        """Take one packet. ``arrival_ns`` is handed through."""
+        if self._next is None:
+            self._next = self._highest = packet.sequence + (1 << 16)
+        step = (packet.sequence - self._highest + (1 << 15)) % (1 << 16) - (1 << 15)
+        number = self._highest + step
+        if not -MAX_MISORDER < step < MAX_DROPOUT:
+            stray, self._stray = self._stray, Arrived(packet, arrival_ns)
+            if stray is None or stray.packet is None or packet.sequence != (stray.packet.sequence + 1) & 0xFFFF:
+                self.counts.late += 1  # two in a row make a new beginning, one may be a stray
+                return
+            self._restart(number, stray)
+        self._stray = None
+        self._place(number, packet, now_ns, arrival_ns)
+
+    def _restart(self, number: int, first: Arrived) -> None:
+        self._held = {number - 2: Arrived(None, 0), number - 1: first}  # begins with a gap, for the reader to know
+        self._missing.clear()
+        self._next, self._highest = number - 2, number - 1
+        self.counts.resynchronised += 1
+
+    def _place(self, number: int, packet: RtpPacket, now_ns: int, arrival_ns: int) -> None:
+        assert self._next is not None
+        if number in self._held:
+            self.counts.duplicate += 1
+            return
+        if number < self._next:
+            self.counts.late += 1
+            return
+        if missing := self._missing.pop(number, None):
+            self.counts.recovered += 1
+            if missing.asks == 1:  # with more asks nobody knows which one was answered
+                self.round_trip_ns += (now_ns - missing.asked_ns - self.round_trip_ns) // 8
+        self.counts.received += 1
+        self._held[number] = Arrived(packet, arrival_ns)
+        for hole in range(max(self._highest + 1, self._next), number):
+            self._missing[hole] = _Missing(now_ns)
+            self.counts.missing += 1
+        self._highest = max(self._highest, number)
+
+    def pop(self, now_ns: int) -> list[Arrived]:
+        """Everything that is in its turn now; lost ones as one entry without a packet per gap."""
+        ready: list[Arrived] = []
+        if self._next is None:
+            return ready
+        while self._next <= self._highest:
+            if arrived := self._held.pop(self._next, None):
+                ready.append(arrived)
+            else:
+                missing = self._missing.get(self._next)
+                if missing is not None and now_ns - missing.noticed_ns < self.wait_ns:
+                    break
+                self._missing.pop(self._next, None)
+                self.counts.lost += 1
+                if not ready or ready[-1].packet is not None:
+                    ready.append(Arrived(None, 0))
+            self._next += 1
+        return ready
+
+    def wake_ns(self) -> int | None:
+        """When :meth:`pop` would give up on the first gap; None while nothing is missing."""
+        missing = self._missing.get(self._next) if self._next is not None else None
+        return None if missing is None else missing.noticed_ns + self.wait_ns
+
+    def ask(self, now_ns: int) -> list[int]:
+        """Sequence numbers to ask the sender for now: new ones soon, the others once per round trip."""
+        pause = max(5 * MILLISECOND, self.round_trip_ns * 3 // 2)
+        wanted = []
+        for number in sorted(self._missing):
+            missing = self._missing[number]
+            due_ns = missing.asked_ns + pause if missing.asks else missing.noticed_ns + ASK_AFTER_NS
+            if missing.asks < MAX_ASKS and now_ns >= due_ns:
+                missing.asks += 1
+                missing.asked_ns = now_ns
+                wanted.append(number & 0xFFFF)
+        return wanted
+
+    def expect_more(self, now_ns: int) -> None:
+        """The newest packet was not the last of its picture and nothing follows: its successor counts as missing."""
+        if self._next is not None and self._highest + 1 not in self._missing:
+            self._highest += 1
+            self._missing[self._highest] = _Missing(now_ns)
+            self.counts.missing += 1
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is missing that may still come."""
+        return bool(self._missing)

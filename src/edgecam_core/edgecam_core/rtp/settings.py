@@ -1,0 +1,87 @@
+"""Settings of the two ends of the bridge."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+from edgecam_core.errors import SettingError
+from edgecam_core.rtp.clock import STAMP_SOURCES
+from edgecam_core.rtp.codecs import CODECS
+from edgecam_core.settings import Settings, setting
+
+_CODEC_NAMES = tuple(CODECS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SenderSettings(Settings):
+    """Pictures to RTP. Addresses are resolved when the sender starts, not here."""
+
+    host: str = setting("127.0.0.1", "Where to send: a name, an IPv4 or IPv6 address, or a multicast group.")
+    port: int = setting(5000, "UDP port to send to; RTCP goes to the next one.", low=1, high=65534)
+    destinations: tuple[str, ...] = setting((), "Further receivers as host:port ([address]:port for IPv6).")
+    codec: str = setting("h265", "What to encode with.", choices=_CODEC_NAMES)
+    encoder: str = setting("auto", "GStreamer encoder element, or auto for the best one installed.")
+    encoder_options: str = setting("", "More properties for the encoder element, e.g. speed-preset=superfast.")
+    bitrate: int = setting(2_000_000, "Target of the encoder.",
+                           low=50_000, high=100_000_000, unit="bit/s", runtime=True)  # fmt: skip
+    framerate: float = setting(30.0, "Frames per second to expect; the encoder shares out the bitrate by it.",
+                               low=1.0, high=240.0, unit="Hz")  # fmt: skip
+    keyframe_interval: int = setting(30, "Frames from one keyframe to the next; a receiver that joins waits for one.",
+                                     low=1, high=3600, unit="frames")  # fmt: skip
+    mtu: int = setting(1400, "Largest RTP packet, header included, without the 28 or 48 bytes of UDP and IP.",
+                       low=200, high=65_000, unit="bytes")  # fmt: skip
+    payload_type: int = setting(96, "RTP payload type (dynamic range).", low=96, high=127)
+    sdp_file: str = setting("", "Write the session description here for other players; empty: none.")
+    ttl: int = setting(1, "Router hops a multicast packet may take.", low=0, high=255)
+    dscp: int = setting(0, "Differentiated services code point of the packets (34 is AF41, video).", low=0, high=63)
+    frame_id: str = setting("", "Optical frame to name in the SDP file; empty: that of the pictures.")
+
+    def check(self) -> None:
+        for destination in self.destinations:
+            split_address("destinations", destination)
+        if "!" in self.encoder_options:
+            raise SettingError("encoder_options", self.encoder_options, "must be properties like name=value, no '!'")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReceiverSettings(Settings):
+    """RTP to pictures."""
+
+    host: str = setting("0.0.0.0", "Local address to listen on (0.0.0.0 or :: for all), or a multicast group to join.")
+    port: int = setting(5000, "UDP port to listen on; RTCP is expected there or on the next one.", low=1, high=65534)
+    codec: str = setting("h265", "What the stream is encoded with.", choices=_CODEC_NAMES)
+    decoder: str = setting("auto", "GStreamer decoder element, or auto for the best one installed.")
+    latency: int = setting(60, "Longest time a missing packet may hold back what follows it; costs nothing while "
+                           "nothing is missing.", low=0, high=5000, unit="ms")  # fmt: skip
+    payload_type: int = setting(96, "RTP payload type to take; 0 takes any.", low=0, high=127)
+    sdp_file: str = setting("", "Session description of the stream; its port, codec, payload type, parameter sets and "
+                            "optical frame win over the parameters. Empty: none.")  # fmt: skip
+    source_address: str = setting("", "Take packets only from this address or network (192.168.1.0/24); empty: any.")
+    stamp_source: str = setting("auto", "Where the capture time comes from; auto takes the header extension, then "
+                                "RTCP, then the arrival time.", choices=("auto", *STAMP_SOURCES))  # fmt: skip
+    timeout: float = setting(1.0, "Silence after which the stream counts as gone.", low=0.1, high=60.0, unit="s")
+    feedback: bool = setting(True, "Ask the sender for lost packets and for keyframes (RTCP NACK and PLI).")
+    frame_id: str = setting("camera_optical_frame", "Optical frame of the pictures, unless the SDP file names one.")
+
+    def check(self) -> None:
+        self.source_network()
+
+    def source_network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+        """The network packets must come from; None for any."""
+        if not self.source_address:
+            return None
+        try:
+            return ipaddress.ip_network(self.source_address, strict=False)
+        except ValueError:
+            remedy = "must be an address or a network, e.g. 192.168.1.20 or 192.168.1.0/24"
+            raise SettingError("source_address", self.source_address, remedy) from None
+
+
+def split_address(name: str, text: str) -> tuple[str, int]:
+    """``host:port`` or ``[address]:port`` as a pair; SettingError when it is neither."""
+    host, colon, port = text.rpartition(":")
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not colon or not bare or (":" in bare and bare == host) or not port.isdecimal() or not 0 < int(port) < 65535:
+        raise SettingError(name, text, "must be host:port with a port from 1 to 65534, e.g. 192.168.1.20:5000")
+    return bare, int(port)

@@ -1,0 +1,111 @@
+"""The RTP sender node: an image topic to H.265 or H.264 over UDP."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from edgecam_core.errors import EdgecamError, ImageError
+from edgecam_core.rtp.sender import Sender, SenderStats
+from edgecam_core.tally import Tally
+from edgecam_ros.conversions import image_from_ros
+from edgecam_ros.diagnostics import OK, WARN, Status
+from edgecam_ros.main import run
+from edgecam_ros.node import EdgecamNode
+from edgecam_ros.qos import sensor_qos
+from sensor_msgs.msg import Image
+from std_srvs.srv import Trigger
+
+from edgecam_rtp.settings import SenderNodeSettings
+
+HIDDEN = ("troubles", "encoder")
+
+
+class SenderNode(EdgecamNode[SenderNodeSettings]):
+    """Subscribes ``image_raw``, serves ``~/force_keyframe``; the work is :class:`edgecam_core.rtp.sender.Sender`'s."""
+
+    settings_type = SenderNodeSettings
+
+    def __init__(self, **node_arguments: object) -> None:
+        super().__init__("rtp_sender", **node_arguments)
+        self._sender: Sender | None = None
+        self._images: Any = None
+        self._service: Any = None
+        self._troubles = Tally()
+        self._last = SenderStats()
+
+    def hardware_id(self) -> str:
+        return f"udp://{self.settings.host}:{self.settings.port}"
+
+    def open(self) -> None:
+        self._sender = Sender(self.settings, self.fail)
+        self._service = self.create_service(Trigger, "~/force_keyframe", self._force_keyframe)
+
+    def start(self) -> None:
+        # A stopped sender has said goodbye (BYE), so every activation is a stream of its own.
+        sender = self._sender or Sender(self.settings, self.fail)
+        sender.start()
+        self._sender = sender
+        qos = sensor_qos(self.settings.image_reliability)
+        self._images = self.create_subscription(Image, "image_raw", self._received, qos)
+
+    def stop(self) -> None:
+        if self._images is not None:
+            self.destroy_subscription(self._images)
+        if self._sender is not None:
+            self._sender.stop()
+        self._images = self._sender = None
+
+    def close(self) -> None:
+        if self._service is not None:
+            self.destroy_service(self._service)
+        self._service = None
+        self.stop()
+
+    def apply(self, old: SenderNodeSettings, new: SenderNodeSettings) -> None:
+        if self._sender is not None and new.bitrate != old.bitrate:
+            self._sender.set_bitrate(new.bitrate)
+
+    def _received(self, message: Image) -> None:
+        if self._sender is None:
+            return
+        try:
+            self._sender.send(image_from_ros(message))
+        except ImageError as error:
+            self._troubles.add(str(error))
+        except EdgecamError as error:
+            self.fail(error)
+
+    def _force_keyframe(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self._sender is not None and self._sender.force_keyframe()
+        response.message = "the next picture is a keyframe" if response.success else "no picture has come yet"
+        return response
+
+    def report(self) -> Status:
+        if self._sender is None:
+            return Status(WARN, "stopped")
+        stats = self._sender.stats()
+        problems = [trouble] if (trouble := self._troubles.take()) else []
+        problems += _fresh(self._last.troubles, stats.troubles)
+        if stats.frames_in == self._last.frames_in:
+            problems.append(f"no pictures on {self.resolve_topic_name('image_raw')}")
+        if stats.frames_skipped > self._last.frames_skipped:
+            problems.append(f"{stats.encoder} is too slow: pictures skipped")
+        self._last = stats
+        values = {name: value for name, value in vars(stats).items() if name not in HIDDEN}
+        values = {"encoder": stats.encoder, **values, **stats.troubles, **self._troubles.totals()}
+        return Status(WARN if problems else OK, "; ".join(problems) or "sending", values)
+
+
+def _fresh(before: dict[str, int], now: dict[str, int]) -> list[str]:
+    """What has been counted since the last report, in words."""
+    changes = {what: count - before.get(what, 0) for what, count in now.items()}
+    return [f"{count} x {what}" for what, count in changes.items() if count]
+
+
+def main(args: list[str] | None = None) -> int:
+    return run(SenderNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,270 @@
+"""The RTP nodes over real DDS and real UDP: with each other, and with gst-launch-1.0 at either end."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from conftest import Peer, wait_until
+from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_core.types import Frame
+from edgecam_ros.conversions import image_from_ros, image_to_ros, ns_from_stamp
+from edgecam_ros.node import EdgecamNode
+from edgecam_ros.qos import image_qos
+from edgecam_rtp.receiver_node import ReceiverNode
+from edgecam_rtp.sender_node import SenderNode
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import Trigger
+
+WIDTH, HEIGHT = 320, 240
+FIRST_STAMP = 1_700_000_000_123_456_789
+CAPS = '"application/x-rtp,media=video,clock-rate=90000,encoding-name=H265,payload=96"'
+
+
+def free_port() -> int:
+    """An even UDP port that is free together with the next one."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
+            first.bind(("", 0))
+            port = first.getsockname()[1]
+            if port % 2:
+                continue
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
+                try:
+                    second.bind(("", port + 1))
+                except OSError:
+                    continue
+            return port
+
+
+def picture(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """A moving picture whose upper left corner says which one it is: eight squares, black for 0, white for 1."""
+    ramp = np.linspace(40, 200, width * 2, dtype=np.float32)[None, index % width : index % width + width]
+    bgr = np.repeat(np.repeat(ramp, height, 0)[..., None], 3, 2).astype(np.uint8)
+    for bit in range(8):
+        bgr[0:32, bit * 32 : bit * 32 + 32] = 235 if index >> bit & 1 else 20
+    return bgr
+
+
+def index_of(bgr: np.ndarray) -> int:
+    return sum(int(bgr[8:24, bit * 32 + 8 : bit * 32 + 24].mean() > 128) << bit for bit in range(8))
+
+
+@contextmanager
+def running(node: EdgecamNode) -> Iterator[EdgecamNode]:
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: node.state_label() == "active", what=f"{node.get_name()} to be active")
+        yield node
+    finally:
+        executor.shutdown()
+        thread.join(5)
+        node.trigger_shutdown()
+        node.destroy_node()
+
+
+def make(kind: Callable[..., EdgecamNode], namespace: str, **values: Any) -> EdgecamNode:
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    return kind(namespace=namespace, parameter_overrides=overrides)
+
+
+@contextmanager
+def command(*words: str) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(" ".join(words), shell=True, start_new_session=True, stdout=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        import os
+        import signal
+
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+class Source:
+    """Publishes numbered pictures at 30 Hz until closed; stamps are unlike any clock's and irregular."""
+
+    def __init__(self, peer: Peer, topic: str, width: int = WIDTH, height: int = HEIGHT) -> None:
+        self.publisher = peer.node.create_publisher(Image, topic, image_qos())
+        self.size = (width, height)
+        self.stamps: dict[int, int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        wait_until(self.publisher.get_subscription_count, what=f"a subscriber of {topic}")
+        self._thread.start()
+
+    def _run(self) -> None:
+        index = 0
+        while not self._stop.wait(1 / 30):
+            index += 1
+            stamp = FIRST_STAMP + index * 33_333_333 + (index * 7919 % 4_000_000)
+            self.stamps[stamp] = index
+            frame = Frame.from_array(picture(index, *self.size), "bgr8", stamp, "camera_optical_frame")
+            self.publisher.publish(image_to_ros(frame))
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(5)
+
+
+@pytest.fixture
+def source(peer: Peer) -> Iterator[Callable[..., Source]]:
+    made: list[Source] = []
+
+    def start(topic: str, width: int = WIDTH, height: int = HEIGHT) -> Source:
+        made.append(Source(peer, topic, width, height))
+        return made[-1]
+
+    yield start
+    for each in made:
+        each.close()
+
+
+def test_the_received_picture_has_the_stamp_of_the_picture_that_was_sent(
+    peer: Peer, source: Callable[..., Source], tmp_path: Path
+) -> None:
+    port, sdp = free_port(), tmp_path / "stream.sdp"
+    images = peer.collect(Image, "/camera/stream/image_raw", image_qos())
+    infos = peer.collect(CameraInfo, "/camera/stream/camera_info", image_qos())
+    with (
+        running(make(ReceiverNode, "/camera/stream", port=port, frame_id="far_optical_frame")),
+        running(make(SenderNode, "/camera", port=port, sdp_file=str(sdp))),
+    ):
+        sent = source("/camera/image_raw")
+        wait_until(lambda: len(images) >= 20 and len(infos) >= 20, what="twenty pictures")
+    for message in list(images):
+        stamp = ns_from_stamp(message.header.stamp)
+        assert index_of(image_from_ros(message).bgr()) == sent.stamps[stamp] % 256
+        assert message.header.frame_id == "far_optical_frame"
+        assert (message.width, message.height, message.encoding, message.step) == (WIDTH, HEIGHT, "bgr8", 3 * WIDTH)
+    assert {ns_from_stamp(info.header.stamp) for info in infos} <= set(sent.stamps)
+    assert infos[0].k[0] == 0
+    assert "sprop-vps=" in sdp.read_text()
+
+
+@pytest.mark.parametrize("raw", ["video/x-raw,format=I420,width=320,height=240,framerate=30/1",
+                                 "video/x-raw,width=320,height=240,framerate=30/1"])  # fmt: skip
+def test_a_stream_of_gst_launch_is_received(peer: Peer, raw: str) -> None:
+    port = free_port()
+    images = peer.collect(Image, "/camera/image_raw", image_qos())
+    with (
+        running(make(ReceiverNode, "/camera", port=port)),
+        command(
+            f"exec gst-launch-1.0 -q videotestsrc is-live=true pattern=smpte ! '{raw}' ! "
+            "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=30 bitrate=1000 ! h265parse ! "
+            f"rtph265pay config-interval=1 ! udpsink host=127.0.0.1 port={port} sync=false"
+        ),
+    ):
+        wait_until(lambda: len(images) >= 10, what="ten pictures")
+        report = wait_until(lambda: _values(peer, "camera/rtp_receiver"), what="diagnostics")
+    bgr = image_from_ros(images[-1]).bgr()
+    assert bgr.shape == (240, 320, 3)
+    bars = bgr[60, [20, 66, 112, 158, 204, 250, 300]].astype(int)  # white, yellow, cyan, green, magenta, red, blue
+    assert bars[0].min() > 180
+    assert bars[5][2] > 150
+    assert bars[5][0] < 40
+    assert bars[6][0] > 150
+    assert bars[6][2] < 40
+    assert abs(ns_from_stamp(images[-1].header.stamp) - time.time_ns()) < 60e9
+    assert report["stamp_source"] in ("arrival", "rtcp")
+
+
+def test_gst_launch_receives_what_the_sender_sends(peer: Peer, source: Callable[..., Source], tmp_path: Path) -> None:
+    port = free_port()
+    with running(make(SenderNode, "/camera", port=port)):
+        source("/camera/image_raw")
+        with command(
+            f"exec gst-launch-1.0 -q udpsrc port={port} caps={CAPS} ! rtpjitterbuffer latency=50 ! rtph265depay ! "
+            f"h265parse ! avdec_h265 ! videoconvert ! jpegenc ! multifilesink location={tmp_path}/%03d.jpg"
+        ):
+            wait_until(lambda: len(list(tmp_path.glob("*.jpg"))) >= 21, what="twenty pictures")
+    numbers = [index_of(cv2.imread(str(path))) for path in sorted(tmp_path.glob("*.jpg"))[:20]]
+    assert np.diff(numbers).tolist() == [1] * 19
+
+
+def test_a_new_picture_size_goes_through(peer: Peer, source: Callable[..., Source]) -> None:
+    port = free_port()
+    images = peer.collect(Image, "/camera/stream/image_raw", image_qos())
+    with (
+        running(make(ReceiverNode, "/camera/stream", port=port)),
+        running(make(SenderNode, "/camera", port=port)),
+    ):
+        first = source("/camera/image_raw")
+        wait_until(lambda: len(images) >= 5, what="the first size")
+        first.close()
+        source("/camera/image_raw", 480, 270)
+        wait_until(lambda: images[-1].width == 480, what="the second size")
+    assert {(image.width, image.height, len(image.data)) for image in images} == {
+        (320, 240, 320 * 240 * 3),
+        (480, 270, 480 * 270 * 3),
+    }
+
+
+def test_a_keyframe_and_another_bitrate_on_request(peer: Peer, source: Callable[..., Source]) -> None:
+    with running(make(SenderNode, "/camera", port=free_port(), keyframe_interval=3000)) as node:
+        source("/camera/image_raw")
+        wait_until(lambda: node._sender.stats().frames_sent > 5)
+        assert node._sender.stats().keyframes == 1
+        answer = peer.call(Trigger, "/camera/rtp_sender/force_keyframe", Trigger.Request())
+        assert answer.success
+        wait_until(lambda: node._sender.stats().keyframes == 2, what="the keyframe")
+        value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=500_000)
+        request = SetParameters.Request(parameters=[ParameterMessage(name="bitrate", value=value)])
+        assert peer.call(SetParameters, "/camera/rtp_sender/set_parameters", request).results[0].successful
+        before = node._sender.stats().frames_sent
+        wait_until(lambda: node._sender.stats().frames_sent > before + 5, what="pictures after the change")
+
+
+def test_a_port_in_use_ends_the_receiver_with_a_text_that_names_it(peer: Peer) -> None:
+    port = free_port()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as occupied:
+        occupied.bind(("0.0.0.0", port))
+        node = make(ReceiverNode, "/camera", port=port)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        thread = threading.Thread(target=executor.spin, daemon=True)
+        thread.start()
+        assert node.ended.wait(15)
+        executor.shutdown()
+        thread.join(5)
+        assert str(node.failure) == (
+            f"parameter 'port' is {port}: is in use by another program; stop that one or choose a free port"
+        )
+        assert node.exit_code == 1
+        node.destroy_node()
+
+
+def test_silence_is_told(peer: Peer) -> None:
+    port = free_port()
+    with running(make(ReceiverNode, "/camera", port=port)):
+        arrays = peer.collect(DiagnosticArray, "/diagnostics")
+        wait_until(
+            lambda: any(f"no stream on UDP port {port}" in s.message for a in arrays for s in a.status),
+            what="the warning",
+        )
+
+
+def _values(peer: Peer, name: str) -> dict[str, str]:
+    """The newest diagnostic values of a node that has frames."""
+    arrays = peer.collect(DiagnosticArray, "/diagnostics")
+    wait_until(lambda: any(status.name == name for each in arrays for status in each.status), what="diagnostics")
+    status = [status for each in arrays for status in each.status if status.name == name][-1]
+    return {pair.key: pair.value for pair in status.values}

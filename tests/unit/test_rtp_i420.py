@@ -1,0 +1,79 @@
+"""Colour conversion: GStreamer reads what we lay out, and the other way round."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from edgecam_core.errors import ImageError
+from edgecam_core.rtp import i420
+from edgecam_core.types import Frame
+from rtp_scene import picture, psnr
+
+from edgecam_core import gst
+
+SIZES = [(320, 240), (322, 242), (326, 238), (300, 168), (642, 480)]
+
+
+def through(text: str, data: np.ndarray) -> np.ndarray:
+    pipeline = gst.Pipeline(text)
+    pipeline.start()
+    try:
+        assert pipeline.push(pipeline.new_buffer(data, 0))
+        sample = pipeline.pull(10.0)
+        assert sample is not None
+        with sample:
+            return sample.data.copy()
+    finally:
+        pipeline.stop()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_gstreamer_reads_our_planes(width: int, height: int) -> None:
+    bgr = picture(5, width, height)
+    planes, *size = i420.from_frame(Frame.from_array(bgr, "bgr8"))
+    assert size == [width, height]
+    out = through(
+        f"appsrc name=src format=time caps=video/x-raw,format=I420,width={width},height={height},framerate=30/1,"
+        "colorimetry=bt601 ! videoconvert ! video/x-raw,format=BGRx ! appsink name=sink sync=false async=false",
+        planes,
+    )
+    assert psnr(out.reshape(height, width, 4)[..., :3], bgr) > 38
+
+
+@pytest.mark.parametrize(("width", "height"), [*SIZES, (321, 239), (33, 17)])
+def test_we_read_gstreamers_planes(width: int, height: int) -> None:
+    bgr = picture(9, max(width, 256), height)[:, :width]
+    bgrx = np.dstack([bgr, bgr[..., :1]])
+    planes = through(
+        f"appsrc name=src format=time caps=video/x-raw,format=BGRx,width={width},height={height},framerate=30/1 ! "
+        "videoconvert ! video/x-raw,format=I420,colorimetry=bt601 ! appsink name=sink sync=false async=false",
+        np.ascontiguousarray(bgrx),
+    )
+    assert i420.layout(width, height).size == len(planes)
+    out = np.empty((height, width, 3), np.uint8)
+    back = i420.to_bgr(planes, width, height, out)
+    assert back is out or np.shares_memory(back, out)
+    assert psnr(back, bgr) > 35
+    assert np.array_equal(i420.to_bgr(planes, width, height), back)
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "bgra8", "rgba8", "mono8"])
+def test_other_encodings_give_the_same_planes(encoding: str) -> None:
+    bgr = picture(3)
+    order = {"rgb8": [2, 1, 0], "bgra8": [0, 1, 2, 0], "rgba8": [2, 1, 0, 0]}
+    pixels = bgr[..., order[encoding]] if encoding in order else bgr[..., 1]
+    want = bgr if encoding in order else np.repeat(bgr[..., 1:2], 3, 2)
+    planes, _, _ = i420.from_frame(Frame.from_array(np.ascontiguousarray(pixels), encoding))
+    assert np.array_equal(planes, i420.from_frame(Frame.from_array(want, "bgr8"))[0])
+
+
+def test_odd_sizes_lose_their_last_column_and_row() -> None:
+    bgr = picture(3, 321, 241)
+    planes, width, height = i420.from_frame(Frame.from_array(bgr, "bgr8"))
+    assert (width, height) == (320, 240)
+    assert psnr(i420.to_bgr(planes, width, height), bgr[:240, :320]) > 38
+
+
+def test_a_picture_nobody_knows_is_refused() -> None:
+    with pytest.raises(ImageError):
+        Frame.from_array(picture(1), "strange8")

@@ -1,0 +1,221 @@
+"""Sender and receiver over real UDP on this machine, with the real encoder and decoder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from edgecam_core.errors import ImageError
+from edgecam_core.rtp.receiver import Receiver
+from edgecam_core.rtp.sender import Sender
+from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
+from edgecam_core.types import Frame
+from rtp_scene import FIRST_STAMP, frame, free_port, index_of, picture, psnr, wait_until
+
+
+class Feed:
+    """Sends numbered pictures at 30 Hz in a thread until closed."""
+
+    def __init__(self, sender: Sender, first: int = 0, size: tuple[int, int] = (320, 240)) -> None:
+        self.stamps: dict[int, int] = {}
+        self._sender, self._next, self._size = sender, first, size
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(1 / 30):
+            made = frame(self._next, *self._size)
+            self.stamps[made.stamp_ns] = self._next
+            self._sender.send(made)
+            self._next += 1
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+
+class Reader:
+    """Reads pictures in a thread and keeps stamp, number and size; pixels of the newest only."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.seen: list[tuple[int, int, tuple[int, int]]] = []
+        self.newest: Frame | None = None
+        self._receiver = receiver
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            got = self._receiver.read(0.1)
+            if got is not None:
+                self.newest = got
+                self.seen.append((got.stamp_ns, index_of(got.bgr()), (got.width, got.height)))
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+
+@contextmanager
+def sending(port: int, first: int = 0, size: tuple[int, int] = (320, 240), **values: object) -> Iterator[Feed]:
+    sender = Sender(SenderSettings(port=port, bitrate=1_000_000, **values))
+    sender.start()
+    feed = Feed(sender, first, size)
+    feed.sender = sender  # type: ignore[attr-defined]
+    try:
+        yield feed
+    finally:
+        feed.close()
+        sender.stop()
+
+
+@contextmanager
+def receiving(port: int, **values: object) -> Iterator[tuple[Receiver, Reader]]:
+    receiver = Receiver(ReceiverSettings(port=port, **values))
+    receiver.start()
+    reader = Reader(receiver)
+    try:
+        yield receiver, reader
+    finally:
+        reader.close()
+        receiver.stop()
+
+
+@pytest.mark.parametrize("codec", ["h265", "h264"])
+def test_pictures_arrive_with_their_exact_capture_time(codec: str) -> None:
+    port = free_port()
+    with receiving(port, codec=codec) as (receiver, reader), sending(port, codec=codec) as feed:
+        wait_until(lambda: len(reader.seen) >= 40)
+        newest = reader.newest
+        stats = receiver.stats()
+    assert newest is not None
+    for stamp, index, size in reader.seen:
+        assert feed.stamps[stamp] % 256 == index
+        assert size == (320, 240)
+    assert psnr(newest.bgr(), picture(feed.stamps[newest.stamp_ns])) > 30
+    assert (stats.state, stats.stamp_source, stats.lost, stats.streams) == ("running", "ntp64", 0, 1)
+
+
+def test_a_late_receiver_starts_at_a_keyframe_without_asking() -> None:
+    port = free_port()
+    with sending(port, keyframe_interval=15) as feed:
+        wait_until(lambda: len(feed.stamps) >= 20)
+        with receiving(port, feedback=False) as (receiver, reader):
+            wait_until(lambda: reader.seen)
+            assert receiver.stats().refused <= 15
+    stamp, index, _ = reader.seen[0]
+    assert feed.stamps[stamp] % 256 == index
+
+
+def test_a_late_receiver_asks_for_a_keyframe_and_gets_it_soon() -> None:
+    port = free_port()
+    with sending(port, keyframe_interval=3000) as feed:
+        wait_until(lambda: len(feed.stamps) >= 10)
+        with receiving(port) as (_, reader):
+            wait_until(lambda: len(reader.seen) >= 5, 5.0)
+
+
+def test_a_new_sender_takes_over_where_one_died() -> None:
+    port = free_port()
+    with receiving(port) as (receiver, reader):
+        with sending(port):
+            wait_until(lambda: len(reader.seen) >= 5)
+        with sending(port, first=100, size=(400, 304)) as feed:
+            wait_until(lambda: reader.seen[-1][2] == (400, 304))
+        stats = receiver.stats()
+    stamp, index, _ = reader.seen[-1]
+    assert feed.stamps[stamp] == index
+    assert stats.streams == 2
+
+
+def test_stamps_that_jump_back_come_through_exactly() -> None:
+    port = free_port()
+    stamps = [FIRST_STAMP, FIRST_STAMP + 1, FIRST_STAMP + 1, 5_000_000_000, 6, FIRST_STAMP + 10**13, 7]
+    sender = Sender(SenderSettings(port=port))
+    with receiving(port) as (_, reader):
+        sender.start()
+        for number, stamp in enumerate(stamps):
+            sender.send(Frame.from_array(picture(number), "bgr8", stamp, ""))
+            wait_until(lambda count=number: len(reader.seen) > count)
+        sender.stop()
+    assert [(stamp, index) for stamp, index, _ in reader.seen] == [(s, n) for n, s in enumerate(stamps)]
+
+
+def test_several_destinations_get_the_same() -> None:
+    one, two = free_port(), free_port()
+    with (
+        receiving(one) as (_, first),
+        receiving(two) as (_, second),
+        sending(one, destinations=(f"127.0.0.1:{two}",)),
+    ):
+        wait_until(lambda: len(first.seen) >= 5 and len(second.seen) >= 5)
+    assert {stamp for stamp, _, _ in first.seen[:5]} & {stamp for stamp, _, _ in second.seen}
+
+
+def test_multicast() -> None:
+    port = free_port()
+    with receiving(port, host="239.255.77.1") as (_, reader), sending(port, host="239.255.77.1", ttl=0) as feed:
+        try:
+            wait_until(lambda: len(reader.seen) >= 5, 10.0)
+        except pytest.fail.Exception:
+            troubles = feed.sender.stats().troubles  # type: ignore[attr-defined]
+            pytest.skip(f"no multicast route on this machine: {troubles}")
+
+
+def test_the_sdp_file_alone_configures_a_receiver(tmp_path: Path) -> None:
+    file = tmp_path / "stream.sdp"
+    port = free_port()
+    with sending(port, codec="h264", payload_type=101, sdp_file=str(file), frame_id="far_optical_frame"):
+        wait_until(lambda: "sprop-parameter-sets" in file.read_text())
+        with receiving(1234, sdp_file=str(file)) as (_, reader):
+            wait_until(lambda: reader.newest)
+            assert reader.newest is not None
+            assert reader.newest.frame_id == "far_optical_frame"
+
+
+def test_a_second_sender_on_the_port_does_not_mix_in() -> None:
+    port = free_port()
+    with receiving(port) as (receiver, reader), sending(port) as feed:
+        wait_until(lambda: len(reader.seen) >= 5)
+        with sending(port, first=1000) as intruder:
+            wait_until(lambda: len(intruder.stamps) >= 20)
+        stats = receiver.stats()
+    assert {stamp for stamp, _, _ in reader.seen} <= set(feed.stamps)
+    assert stats.troubles["of a second sender"] > 10
+
+
+def test_only_the_given_source_is_listened_to() -> None:
+    port = free_port()
+    with receiving(port, source_address="192.0.2.0/24") as (receiver, reader), sending(port):
+        wait_until(lambda: receiver.stats().troubles.get("from another address", 0) > 20)
+    assert reader.seen == []
+
+
+def test_h264_sent_to_an_h265_receiver_is_never_shown() -> None:
+    port = free_port()
+    with receiving(port) as (receiver, reader), sending(port, codec="h264"):
+        wait_until(lambda: receiver.stats().packets > 60)
+        stats = receiver.stats()
+    assert reader.seen == []
+    assert stats.state == "waiting"
+
+
+def test_another_payload_type_is_named() -> None:
+    port = free_port()
+    with receiving(port) as (receiver, _), sending(port, payload_type=98):
+        wait_until(lambda: receiver.stats().troubles.get("payload type 98 instead of 96", 0) > 5)
+
+
+def test_a_picture_that_is_too_small_is_refused() -> None:
+    sender = Sender(SenderSettings(port=free_port()))
+    sender.start()
+    with pytest.raises(ImageError, match="8x8 picture is too small"):
+        sender.send(Frame.from_array(np.zeros((8, 8, 3), np.uint8), "bgr8"))
+    sender.stop()
+    sender.stop()

@@ -1,0 +1,103 @@
+"""Packets back into order: nothing waits without need, nothing waits for ever."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+from edgecam_core.rtp.packet import RtpPacket
+from edgecam_core.rtp.reorder import MAX_DROPOUT, MILLISECOND, ReorderBuffer
+
+WAIT = 50 * MILLISECOND
+
+
+def packet(sequence: int) -> RtpPacket:
+    return RtpPacket(96, False, sequence & 0xFFFF, 0, 1, b"", {})
+
+
+def take(buffer: ReorderBuffer, now: int) -> list[int | None]:
+    return [each.packet.sequence if each.packet else None for each in buffer.pop(now)]
+
+
+def put(buffer: ReorderBuffer, *sequences: int, now: int = 0) -> list[int | None]:
+    out: list[int | None] = []
+    for sequence in sequences:
+        buffer.push(packet(sequence), now, now)
+        out += take(buffer, now)
+    return out
+
+
+def test_packets_in_order_pass_at_once_also_across_the_wrap() -> None:
+    assert put(ReorderBuffer(WAIT), 65_534, 65_535, 0, 1) == [65_534, 65_535, 0, 1]
+
+
+def test_packets_that_changed_places_are_put_right() -> None:
+    buffer = ReorderBuffer(WAIT)
+    assert put(buffer, 10, 13, 12, 11, 14) == [10, 11, 12, 13, 14]
+    assert buffer.counts.lost == 0
+
+
+def test_a_gap_is_given_up_after_the_wait_and_told_once() -> None:
+    buffer = ReorderBuffer(WAIT)
+    assert put(buffer, 1, 5) == [1]
+    assert take(buffer, WAIT - 1) == []
+    assert buffer.wake_ns() == WAIT
+    assert take(buffer, WAIT) == [None, 5]
+    assert (buffer.counts.missing, buffer.counts.lost) == (3, 3)
+
+
+def test_duplicates_and_late_ones_are_dropped() -> None:
+    buffer = ReorderBuffer(WAIT)
+    put(buffer, 1, 2, 4)
+    assert put(buffer, 4, 2) == []
+    take(buffer, WAIT)
+    assert put(buffer, 3, now=WAIT) == []
+    assert (buffer.counts.duplicate, buffer.counts.late) == (1, 2)
+
+
+def test_missing_packets_are_asked_for_until_they_come() -> None:
+    buffer = ReorderBuffer(WAIT)
+    put(buffer, 1, 4)
+    assert buffer.ask(0) == []  # they may merely have changed places
+    assert buffer.ask(2 * MILLISECOND) == [2, 3]
+    assert buffer.ask(3 * MILLISECOND) == []
+    assert put(buffer, 2, now=4 * MILLISECOND) == [2]
+    assert buffer.ask(30 * MILLISECOND) == [3]
+    assert buffer.counts.recovered == 1
+    assert buffer.round_trip_ns < 8 * MILLISECOND
+
+
+def test_a_stray_packet_changes_nothing_and_two_in_a_row_begin_anew() -> None:
+    buffer = ReorderBuffer(WAIT)
+    assert put(buffer, 1, 2, 30_000, 3) == [1, 2, 3]
+    assert put(buffer, 30_001) == []
+    assert put(buffer, 30_002, 30_003) == [None, 30_001, 30_002, 30_003]
+    assert buffer.counts.resynchronised == 1
+
+
+def test_a_sender_that_starts_over_with_low_numbers_is_followed() -> None:
+    buffer = ReorderBuffer(WAIT)
+    put(buffer, *range(5000, 5010))
+    assert put(buffer, 0, 1, 2) == [None, 0, 1, 2]
+
+
+def test_a_last_packet_that_was_lost_is_asked_for() -> None:
+    buffer = ReorderBuffer(WAIT)
+    put(buffer, 7)
+    buffer.expect_more(0)
+    assert buffer.ask(2 * MILLISECOND) == [8]
+    assert put(buffer, 8, now=3 * MILLISECOND) == [8]
+
+
+def test_random_traffic_never_grows_and_always_comes_out_in_order() -> None:
+    chance = random.Random(2)
+    buffer = ReorderBuffer(WAIT)
+    order: list[int] = []
+    for step in range(20_000):
+        sequence = chance.randrange(65_536) if chance.random() < 0.05 else step + chance.randrange(-20, 20)
+        buffer.push(packet(sequence), step * MILLISECOND, 0)
+        order += [each.packet.sequence for each in buffer.pop(step * MILLISECOND) if each.packet]
+        assert len(buffer._held) <= MAX_DROPOUT + 2
+    forward = sum(1 for one, two in itertools.pairwise(order) if 0 < (two - one) % 65_536 < 32_768)
+    assert len(order) > 5_000
+    assert forward > 0.99 * (len(order) - 1)
