@@ -9,6 +9,7 @@ import itertools
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -64,14 +65,19 @@ class Page:
         return answer["result"].get("value")
 
     async def wait_for(self, expression: str, seconds: float = 60) -> Any:
-        """Until the expression is true; gives its value."""
-        async with asyncio.timeout(seconds):
-            while True:
-                with contextlib.suppress(AssertionError):  # not there yet
-                    value = await self.evaluate(expression)
-                    if value:
-                        return value
-                await asyncio.sleep(0.1)
+        """Until the expression is true; gives its value. An expression that throws is not true yet."""
+        end = time.monotonic() + seconds
+        outcome: Any = None
+        while time.monotonic() < end:
+            try:
+                outcome = await self.evaluate(expression)
+                if outcome:
+                    return outcome
+            except AssertionError as error:
+                outcome = error
+            await asyncio.sleep(0.1)
+        text = await self.evaluate("document.body.innerText")
+        raise AssertionError(f"{expression} stayed {outcome!r}; problems: {self.problems}; the page shows: {text}")
 
     async def screenshot(self, path: Path) -> None:
         answer = await self.call("Page.captureScreenshot", format="png")

@@ -21,9 +21,10 @@ def test_a_line_names_stages_in_the_order_of_the_frame() -> None:
     monitor = Monitor("/camera", 0.0)
     for n in range(31):
         monitor.found([COW, GIRAFFE, COW], 0.048, n / 30)
-    nodes = [node("camera/rtp_sender", "29.97"), node("camera/camera_driver", "30"), node("other/rtp_sender", "5")]
-    line = monitor.line(nodes, 1.0)
-    assert line == "camera 30.0  sender 30.0  detector 30.0 fps | 48 ms | giraffe 0.97, cow 0.88"
+    rates = {"rtp_sender": "29.97", "stream/rtp_receiver": "29.9", "camera_driver": "30"}
+    nodes = [node(f"camera/{name}", fps) for name, fps in rates.items()]
+    line = monitor.line([*nodes, node("other/rtp_sender", "5")], 1.0)
+    assert line == "camera 30.0  sender 30.0  receiver 29.9  detector 30.0 fps | 48 ms | giraffe 0.97, cow 0.88"
 
 
 def test_a_line_before_anything_came() -> None:

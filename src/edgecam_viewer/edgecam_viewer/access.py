@@ -56,7 +56,7 @@ class Access:
             answer.set_cookie(
                 COOKIE, self.token, httponly=True, samesite="Strict", secure=request.scheme == "https", path="/"
             )
-            return answer
+            raise answer
         return await handler(request)
 
     def _refusal(self, request: web.Request) -> web.Response | None:

@@ -147,7 +147,7 @@ class Monitor:
 
     def _stage_rates(self, nodes: Iterable[NodeStatus], now: float) -> dict[str, float]:
         reported = {
-            node.name.removeprefix(self._prefix): node.number("fps") or 0.0
+            node.name.rpartition("/")[2]: node.number("fps") or 0.0
             for node in nodes
             if node.name.startswith(self._prefix) and node.level != "stale"
         }

@@ -1,0 +1,77 @@
+"""The monitor as a process: lines, summary file, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import wait_until
+from viewer_scene import Scene
+
+RUN = "import sys; from edgecam_viewer.monitor_node import main; sys.exit(main())"
+
+
+def start(*parameters: str) -> subprocess.Popen[str]:
+    arguments = [word for parameter in parameters for word in ("-p", parameter)]
+    command = [sys.executable, "-c", RUN, "--ros-args", "-r", "__ns:=/camera", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def test_it_prints_a_line_a_second_and_a_summary_and_ends_with_0(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    with Scene("/camera", fps=10) as scene:
+        process = start("seconds:=8.0", f"summary_file:={path}", "viewer_url:=http://127.0.0.1:8080")
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    lines = output.splitlines()
+    assert lines[0] == "viewer: http://127.0.0.1:8080"
+    assert any("giraffe 0.97, zebra 0.55" in line and "detector " in line for line in lines), output
+    summary = json.loads(path.read_text())
+    assert 0 < summary["arrays"] <= scene.count
+    assert summary["labels"] == {"giraffe": summary["arrays"], "zebra": summary["arrays"]}
+    assert summary["detections"] == 2 * summary["arrays"]
+    assert 0 < summary["latency_ms"]["p50"] <= summary["latency_ms"]["p95"]
+    assert summary["fps"]["detector"] == pytest.approx(10, rel=0.3)
+
+
+def test_without_detections_it_ends_with_1() -> None:
+    process = start("seconds:=2.0")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert output.splitlines()[-1] == "summary: no detections arrived in 2 s"
+
+
+def test_ctrl_c_prints_the_summary_and_ends_with_0(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    process = start(f"summary_file:={path}")
+    assert process.stdout is not None
+    assert "waiting for the nodes" in process.stdout.readline()
+    os.kill(process.pid, signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert "summary: " in output
+    assert "Traceback" not in errors
+    assert json.loads(path.read_text())["arrays"] == 0
+
+
+def test_a_summary_file_in_a_missing_directory_is_refused_at_the_start(tmp_path: Path) -> None:
+    process = start(f"summary_file:={tmp_path}/missing/summary.json")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert "'summary_file'" in errors
+    assert "directory does not exist" in errors
+
+
+def test_a_reader_that_goes_away_does_not_end_it(tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    process = start("seconds:=3.0", "interval:=0.2", f"summary_file:={path}")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(timeout=30) == 1
+    wait_until(path.exists)

@@ -1,0 +1,50 @@
+"""The viewer node as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import wait_until
+
+RUN = "import sys; from edgecam_viewer.node import main; sys.exit(main())"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+class ViewerProcess:
+    """Starts the node in namespace /camera and waits until its page can be opened; a context ends it with SIGINT."""
+
+    def __init__(self, folder: Path, *parameters: str) -> None:
+        self.log = folder / "viewer.log"
+        arguments = [word for parameter in parameters for word in ("-p", parameter)]
+        command = [sys.executable, "-c", RUN, "--ros-args", "-r", "__ns:=/camera", *arguments]
+        with self.log.open("w") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
+
+    @property
+    def url(self) -> str:
+        found = wait_until(lambda: re.search(r"open (https?://\S+)", self.text()), 30, "the viewer's address")
+        return found.group(1)
+
+    def text(self) -> str:
+        return self.log.read_text()
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, number)
+        return self.process.wait(timeout=30)
+
+    def __enter__(self) -> ViewerProcess:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()

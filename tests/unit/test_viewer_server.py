@@ -1,0 +1,363 @@
+"""The web server on real sockets, without ROS: what it serves, what it refuses, whom it sheds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+from edgecam_core.errors import EdgecamError, SettingError
+from edgecam_viewer.access import Access, is_own_name
+from edgecam_viewer.hub import Hub
+from edgecam_viewer.server import PAGE, PAGE_FILES, WebServer
+from edgecam_viewer.settings import ViewerSettings
+from edgecam_viewer.wire import pack, unpack
+
+JPEG = np.frombuffer(b"\xff\xd8 not a real picture \xff\xd9", np.uint8)
+
+
+class Echo:
+    """Grants requests of type "echo", refuses all others."""
+
+    def ask(self, request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
+        if request["type"] != "echo":
+            raise EdgecamError(f"{request['type']!r} is not on offer")
+        threading.Thread(target=answer, args=({"value": request["value"]},)).start()
+
+
+class Served:
+    """A running server whose cameras deliver 50 pictures a second of ``size`` bytes."""
+
+    def __init__(self, size: int = 0, cameras: int = 2, **settings: Any) -> None:
+        self.settings = ViewerSettings(
+            port=0, image_topics=[f"camera{n}/image_raw" for n in range(cameras)], **settings
+        )
+        self.hub = Hub(cameras, self.settings.max_viewers)
+        self.server = WebServer(self.settings, self.hub, Echo())
+        self.jpeg = np.resize(JPEG, size) if size else JPEG
+        self.stamp = 0
+        self._ending = threading.Event()
+        self._source = threading.Thread(target=self._publish)
+
+    def __enter__(self) -> Served:
+        self.server.start()
+        self._source.start()
+        self.base = f"http{'s' if self.settings.tls_key else ''}://127.0.0.1:{self.server.port}"
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ending.set()
+        self._source.join()
+        self.server.stop()
+
+    def _publish(self) -> None:
+        while not self._ending.wait(0.02):
+            self.stamp += 1
+            for camera in range(self.hub.cameras):
+                self.hub.publish(pack(camera, self.stamp, (64, 48), [], self.jpeg))
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with Served() as one:
+        yield one
+
+
+async def get(served: Served, path: str, **options: Any) -> tuple[int, bytes, Any]:
+    async with aiohttp.ClientSession() as session:
+        request = session.get(served.base + path, allow_redirects=False, **options)
+        async with request as answer:
+            return answer.status, await answer.read(), answer.headers
+
+
+async def first_pictures(socket_: aiohttp.ClientWebSocketResponse, count: int) -> list[dict]:
+    pictures: list[dict] = []
+    while len(pictures) < count:
+        message = await socket_.receive(timeout=20)
+        if message.type is aiohttp.WSMsgType.BINARY:
+            pictures.append(unpack(message.data)[0])
+    return pictures
+
+
+async def test_every_file_of_the_page_is_served_and_nothing_comes_from_elsewhere(served: Served) -> None:
+    assert {path.name for path in PAGE.iterdir()} == set(PAGE_FILES)
+    for name, kind in PAGE_FILES.items():
+        status, body, headers = await get(served, "/" if name == "index.html" else f"/page/{name}")
+        assert (status, body) == (200, (PAGE / name).read_bytes())
+        assert headers["Content-Type"].startswith(kind)
+        assert headers["Content-Security-Policy"].startswith("default-src 'self'")
+        text = body.decode().replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in text
+        assert "https://" not in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/page/../node.py", "/page/..%2fnode.py", "/page/%2e%2e/%2e%2e/etc/passwd", "/../../etc/passwd",
+     "/page//etc/passwd", "/page/style.css%00.js", "/page/", "/page/.", "/etc/passwd", "/page/__init__.py", "/stream.mjpg/../../node.py"],
+)  # fmt: skip
+async def test_no_path_reaches_a_file_that_is_not_on_offer(served: Served, path: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port)
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    assert answer.split()[1] in (b"404", b"400"), answer[:200]
+    assert b"root:" not in answer
+    assert b"import" not in answer
+
+
+async def test_the_websocket_sends_notes_and_pictures_of_all_cameras(served: Served) -> None:
+    served.hub.note("status", '{"type": "status"}')
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
+        pictures = await first_pictures(link, 20)
+        assert {one["camera"] for one in pictures} == {0, 1}
+        for camera in (0, 1):
+            stamps = [int(one["stamp"]) for one in pictures if one["camera"] == camera]
+            assert stamps == sorted(set(stamps))
+        await link.send_json({"type": "watch", "cameras": [1]})
+        await first_pictures(link, 6)  # what was already on its way
+        assert {one["camera"] for one in await first_pictures(link, 10)} == {1}
+        assert served.hub.watchers == [0, 1]
+
+
+async def test_a_question_gets_its_answer_and_the_clock_is_told(served: Served) -> None:
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
+        await link.send_json({"type": "watch", "cameras": []})
+        await link.send_json({"type": "echo", "value": 5})
+        await link.send_json({"type": "ping", "sent": 1.5})
+        notes = {}
+        while len(notes) < 2:
+            message = await link.receive(timeout=20)
+            if message.type is aiohttp.WSMsgType.TEXT:
+                note = json.loads(message.data)
+                notes[note["type"]] = note
+        assert notes["echo"]["value"] == 5
+        assert notes["pong"]["sent"] == 1.5
+        assert notes["pong"]["server_ms"] == pytest.approx(time.time() * 1000, abs=60_000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "[]", "3", "{}", '{"type": 3}', '{"type": "shutdown"}', '{"type": "watch"}',
+     '{"type": "watch", "cameras": "0"}',
+     '{"type": "watch", "cameras": [true]}', "[" * 30000],
+)  # fmt: skip
+async def test_garbage_is_refused_and_the_viewer_stays(served: Served, text: str) -> None:
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
+        await link.send_str(text)
+        while True:
+            message = await link.receive(timeout=20)
+            if message.type is aiohttp.WSMsgType.TEXT:
+                assert json.loads(message.data)["type"] == "refused"
+                break
+        await first_pictures(link, 2)
+    assert served.server.streams.tally.totals() == {"message refused": 1}
+
+
+async def test_a_10_mb_message_ends_that_viewer_only(served: Served) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{served.base}/ws") as good,
+        session.ws_connect(f"{served.base}/ws") as bad,
+    ):
+        with contextlib.suppress(ConnectionError, aiohttp.ClientError):
+            await bad.send_str("x" * 10_000_000)
+        while not bad.closed:
+            message = await bad.receive(timeout=20)
+            if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+                break
+        assert bad.close_code in (aiohttp.WSCloseCode.MESSAGE_TOO_BIG, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
+        await first_pictures(good, 5)
+        assert served.server.streams.tally.totals() == {"message refused": 1}
+
+
+async def test_200_viewers_are_served_up_to_the_limit_and_the_rest_refused() -> None:
+    with Served(max_viewers=32) as served:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            tries = [session.ws_connect(f"{served.base}/ws") for _ in range(200)]
+            links = await asyncio.gather(*tries, return_exceptions=True)
+            accepted = [one for one in links if isinstance(one, aiohttp.ClientWebSocketResponse)]
+            refused = [one for one in links if isinstance(one, aiohttp.WSServerHandshakeError)]
+            assert (len(accepted), len(refused)) == (32, 168)
+            assert {one.status for one in refused} == {503}
+            await asyncio.gather(*(first_pictures(one, 3) for one in accepted))
+            await asyncio.gather(*(one.close() for one in accepted))
+        assert served.hub.refused == 168
+        status, body, _ = await get(served, "/snapshot.jpg")
+        assert (status, body) == (200, JPEG.tobytes()), "places are free again"
+
+
+async def test_a_viewer_that_stops_reading_is_shed_and_slows_nobody() -> None:
+    with (
+        Served(size=400_000, stall_timeout=1.0) as served,
+        socket.create_connection(("127.0.0.1", served.server.port)) as stuck,
+    ):
+        stuck.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")  # and never reads
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
+            deadline = time.monotonic() + 30
+            while not served.hub.shed:
+                assert time.monotonic() < deadline
+                before = served.stamp
+                newest = int((await first_pictures(link, 1))[0]["stamp"])
+                assert newest >= before - 50, "the other viewer must not fall behind by more than a second"
+            assert served.hub.viewers == 1
+
+
+async def test_mjpeg_and_snapshot_are_the_jpeg_itself(served: Served) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{served.base}/stream.mjpg?camera=1") as answer:
+        assert answer.headers["Content-Type"].startswith("multipart/x-mixed-replace; boundary=")
+        boundary = answer.headers["Content-Type"].rpartition("=")[2].encode()
+        data = b""
+        while data.count(boundary) < 3:
+            data += await answer.content.readany()
+    part = data.split(b"--" + boundary + b"\r\n")[1]
+    head, _, body = part.partition(b"\r\n\r\n")
+    assert f"Content-Length: {len(JPEG)}".encode() in head
+    assert body == JPEG.tobytes() + b"\r\n"
+    status, body, headers = await get(served, "/snapshot.jpg?camera=1")
+    assert (status, body) == (200, JPEG.tobytes())
+    assert int(headers["X-Stamp"]) > 0
+
+
+@pytest.mark.parametrize("camera", ["2", "-1", "x", "٣", "1e3", "99999999999999999999"])
+async def test_a_camera_that_does_not_exist_is_refused(served: Served, camera: str) -> None:
+    status, body, _ = await get(served, f"/snapshot.jpg?camera={camera}")
+    assert status == 404
+    assert b"known are 0 to 1" in body
+
+
+async def test_other_web_sites_get_nothing(served: Served) -> None:
+    assert (await get(served, "/api/status", headers={"Host": "evil.example"}))[0] == 421
+    assert (await get(served, "/api/status", headers={"Origin": "http://evil.example"}))[0] == 403
+    assert (await get(served, "/ws", headers={"Origin": "null"}))[0] == 403
+    assert (await get(served, "/api/status", headers={"Origin": served.base}))[0] == 200
+    assert served.server.access.tally.totals() == {"request refused": 3}
+
+
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [("127.0.0.1:8080", True), ("localhost", True), ("[::1]:8080", True), ("192.168.1.7:80", True),
+     ("evil.example", False), ("", False), ("127.0.0.1.evil.example:80", False), ("localhost.evil.example", False)],
+)  # fmt: skip
+def test_names_that_can_only_be_ours(host: str, own: bool) -> None:
+    assert is_own_name(host, "127.0.0.1") is own
+
+
+async def test_a_token_is_needed_where_one_is_set() -> None:
+    with Served(token="open sesame") as served:
+        for path in ("/", "/ws", "/stream.mjpg", "/snapshot.jpg", "/api/status", "/page/main.js"):
+            assert (await get(served, path))[0] == 401, path
+            assert (await get(served, path, params={"token": "wrong"}))[0] == 401, path
+        bearer = {"Authorization": "Bearer open sesame"}
+        assert (await get(served, "/api/status", headers=bearer))[0] == 200
+        status, _, headers = await get(served, "/", params={"token": "open sesame"})
+        assert (status, headers["Location"]) == (303, "/")
+        cookie = headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookie_jar=jar) as session:
+            async with session.get(f"{served.base}/", params={"token": "open sesame"}) as answer:
+                assert answer.status == 200
+                assert "token" not in str(answer.url)
+            async with session.ws_connect(f"{served.base}/ws") as link:
+                await first_pictures(link, 1)
+
+
+def test_a_token_is_made_up_for_public_addresses_only() -> None:
+    assert Access("127.0.0.1", "").token == ""
+    assert Access("::1", "").token == ""
+    one, other = Access("0.0.0.0", ""), Access("0.0.0.0", "")
+    assert len(one.token) >= 24
+    assert one.token != other.token
+    assert Access("0.0.0.0", "mine").token == "mine"
+
+
+def test_a_port_in_use_is_named_with_a_remedy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingError, match=f"parameter 'port' is {port}: is in use by another program; .*or 0"):
+            WebServer(ViewerSettings(port=port), Hub(1, 1), Echo())
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.9", "not an address"])
+def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
+    with pytest.raises(SettingError, match="parameter 'host' is"):
+        WebServer(ViewerSettings(host=host, port=0), Hub(1, 1), Echo())
+
+
+@pytest.fixture(scope="module")
+def pem(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = str(folder / "key.pem"), str(folder / "certificate.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+               "-days", "1", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True)
+    return certificate, key
+
+
+async def test_tls_serves_the_page_encrypted(pem: tuple[str, str]) -> None:
+    certificate, key = pem
+    context = ssl.create_default_context(cafile=certificate)
+    context.check_hostname = False
+    with Served(tls_certificate=certificate, tls_key=key) as served:
+        assert served.server.url.startswith("https://127.0.0.1:")
+        assert (await get(served, "/", ssl=context))[0] == 200
+        async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws", ssl=context) as link:
+            await first_pictures(link, 3)
+
+
+@pytest.mark.parametrize("broken", ["tls_certificate", "tls_key"])
+def test_tls_files_are_checked_at_the_start(pem: tuple[str, str], tmp_path: Path, broken: str) -> None:
+    files = {"tls_certificate": pem[0], "tls_key": pem[1]}
+    with pytest.raises(SettingError, match=f"'{broken}' is .*not a file"):
+        WebServer(ViewerSettings(port=0, **{**files, broken: str(tmp_path / "none.pem")}), Hub(1, 1), Echo())
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("no key in here")
+    with pytest.raises(SettingError, match="cannot be used"):
+        WebServer(ViewerSettings(port=0, **{**files, broken: str(garbage)}), Hub(1, 1), Echo())
+    with pytest.raises(SettingError, match="give both"):
+        ViewerSettings(**{broken: files[broken]})
+
+
+async def test_the_end_tells_the_viewers() -> None:
+    async with aiohttp.ClientSession() as session:
+        with Served() as served:
+            link = await session.ws_connect(f"{served.base}/ws")
+            await first_pictures(link, 1)
+            stopping = asyncio.create_task(asyncio.to_thread(served.server.stop))
+            while not link.closed:
+                message = await link.receive(timeout=20)
+                if message.type is aiohttp.WSMsgType.CLOSE:
+                    assert message.data == aiohttp.WSCloseCode.GOING_AWAY
+                    break
+            await link.close()
+            await stopping
+            served.server.stop = lambda: None  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"image_topics": []}, "name at least one topic"),
+        ({"image_topics": ["a", "a"]}, "name every topic once"),
+        ({"detections_topics": ["a", "b"]}, "image_topics has 1"),
+        ({"host": ""}, "must be an address"),
+        ({"jpeg_quality": 0}, "must be 1 to 100"),
+        ({"port": 70000}, "must be 0 to 65535"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(values: dict[str, Any], text: str) -> None:
+    with pytest.raises(SettingError, match=text):
+        ViewerSettings(**values)
