@@ -105,7 +105,8 @@ async def test_every_file_of_the_page_is_served_and_nothing_comes_from_elsewhere
 @pytest.mark.parametrize(
     "path",
     ["/page/../node.py", "/page/..%2fnode.py", "/page/%2e%2e/%2e%2e/etc/passwd", "/../../etc/passwd",
-     "/page//etc/passwd", "/page/style.css%00.js", "/page/", "/page/.", "/etc/passwd", "/page/__init__.py", "/stream.mjpg/../../node.py"],
+     "/page//etc/passwd", "/page/style.css%00.js", "/page/", "/page/.", "/etc/passwd", "/page/__init__.py",
+     "/stream.mjpg/../../node.py"],
 )  # fmt: skip
 async def test_no_path_reaches_a_file_that_is_not_on_offer(served: Served, path: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port)
