@@ -43,7 +43,7 @@ class ReceiverStats:
     sender: str = ""
     stamp_source: str = "none"
     frames: int = 0
-    frame_rate: float = 0.0
+    fps: float = 0.0
     refused: int = 0
     packets: int = 0
     missing: int = 0
@@ -302,7 +302,7 @@ class Receiver:
                 stats.state = "running" if is_open else "waiting"
         stats.bitrate = self._bytes.sum(now) * 8 / 2.0
         stats.frames = self._frames.count
-        stats.frame_rate = self._frames.rate(now)
+        stats.fps = self._frames.rate(now)
         stats.decode_ms = self._frames.percentile(now, 50) * 1000
         return stats
 

@@ -39,7 +39,7 @@ class SenderStats:
     keyframes: int = 0
     packets: int = 0
     bitrate: float = 0.0
-    frame_rate: float = 0.0
+    fps: float = 0.0
     encode_ms: float = float("nan")
     resent: int = 0
     keyframe_requests: int = 0
@@ -310,7 +310,7 @@ class Sender:
         with self._lock:
             stats = SenderStats(**vars(self._stats))
         stats.bitrate = self._bytes.sum(now) * 8 / 2.0
-        stats.frame_rate = self._delay.rate(now)
+        stats.fps = self._delay.rate(now)
         stats.encode_ms = self._delay.percentile(now, 50) * 1000
         stats.troubles = self._tally.totals()
         return stats

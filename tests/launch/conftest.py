@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from launched import Launched, ros_environment
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
+    """Start a command (default: ros2 launch edgecam_bringup ...); killed at the end if the test did not stop it."""
+    started: list[Launched] = []
+
+    def start(*arguments: str, command: tuple[str, ...] = ("ros2", "launch", "edgecam_bringup")) -> Launched:
+        output = tmp_path / f"output{len(started)}.txt"
+        started.append(Launched([*command, *arguments], output, ros_environment()))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()

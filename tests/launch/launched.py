@@ -1,0 +1,100 @@
+"""Starting a shipped launch file as a user does, and looking at what is left when it has ended."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CLIP = ROOT / "media" / "animals.mp4"
+START = 60.0  # seconds until everything runs, on a busy machine
+
+
+def ros_environment() -> dict[str, str]:
+    """A DDS domain of its own on this machine alone, and no profile from outside."""
+    values = {key: value for key, value in os.environ.items() if key != "FASTDDS_DEFAULT_PROFILES_FILE"}
+    values["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 200))
+    values["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    return values
+
+
+def free_port(kind: int) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
+    """The condition's first true value; fails the test when it does not come."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    pytest.fail(f"waited {timeout:g} s in vain for {what}")
+
+
+class Launched:
+    """A command in a session of its own, its output in a file."""
+
+    def __init__(self, command: list[str], output: Path, env: dict[str, str]) -> None:
+        self.output = output
+        self.env = env
+        with output.open("w") as out:
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=env
+            )
+        self.children: set[psutil.Process] = set()
+
+    def text(self) -> str:
+        return self.output.read_text()
+
+    def wait_for(self, pattern: str, timeout: float = START) -> re.Match[str]:
+        def found() -> re.Match[str] | None:
+            assert self.process.poll() is None, f"ended early:\n{self.text()}"
+            return re.search(pattern, self.text())
+
+        match: re.Match[str] = wait_until(found, timeout, f"{pattern!r} in:\n{self.text()}")
+        return match
+
+    def remember_children(self) -> None:
+        self.children |= set(psutil.Process(self.process.pid).children(recursive=True))
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Signal the group as Ctrl-C does and give the exit code."""
+        if self.process.poll() is None:
+            self.remember_children()
+            os.killpg(self.process.pid, number)
+        return self.process.wait(40)
+
+    def orphans(self) -> list[psutil.Process]:
+        """Processes it had started that still run."""
+        _, alive = psutil.wait_procs(list(self.children), timeout=10)
+        return alive
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.remember_children()
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+        for child in self.children:
+            if child.is_running():
+                child.kill()
+
+
+def ros2(env: dict[str, str], *arguments: str, timeout: float = 60) -> str:
+    """What a ros2 command prints; fails the test when it fails."""
+    done = subprocess.run(["ros2", *arguments], env=env, capture_output=True, text=True, timeout=timeout)
+    assert done.returncode == 0, f"ros2 {' '.join(arguments)}: {done.stdout}{done.stderr}"
+    return done.stdout

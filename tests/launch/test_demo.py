@@ -1,0 +1,69 @@
+"""`make demo` by its script: it ends by itself with a verdict, and Ctrl-C in a terminal is a clean end."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+
+from launched import ROOT, Launched, free_port, ros_environment
+
+DEMO = str(ROOT / "scripts" / "demo")
+
+
+def test_demo_ends_by_itself_and_has_seen_animals(launch: Callable[..., Launched]) -> None:
+    port = free_port(socket.SOCK_STREAM)
+    demo = launch("--port", str(port), "--seconds", "12", command=(DEMO,))
+    demo.wait_for(rf"http://127\.0\.0\.1:{port}")
+    demo.remember_children()
+    assert demo.process.wait(90) == 0, demo.text()
+    assert re.search(r"summary: \d+ pictures looked at", demo.text())
+    assert re.search(r"seen +.*(giraffe|cow|horse|dog|bird|sheep|bear|cat)", demo.text())
+    assert "Traceback" not in demo.text()
+    assert demo.orphans() == []
+
+
+def test_a_demo_without_detections_fails(launch: Callable[..., Launched]) -> None:
+    # A grey test picture holds no object.
+    demo = launch(
+        "--port", str(free_port(socket.SOCK_STREAM)), "--seconds", "6", "source:=test://gray", command=(DEMO,)
+    )  # fmt: skip
+    assert demo.process.wait(90) == 1, demo.text()
+    assert "no detections arrived" in demo.text()
+
+
+def test_a_port_in_use_is_said_before_anything_starts() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        command = [DEMO, "--port", str(port)]
+        done = subprocess.run(command, env=ros_environment(), capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert f"port {port} cannot be used" in done.stderr
+    assert "make demo PORT=" in done.stderr
+
+
+def test_ctrl_c_in_a_terminal_ends_make_demo_with_zero() -> None:
+    # A real terminal: make runs the recipe as a user sees it, and Ctrl-C is typed.
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execvpe("make", ["make", "demo", f"PORT={free_port(socket.SOCK_STREAM)}"], ros_environment())
+    text, typed, end = "", False, time.monotonic() + 120
+    while time.monotonic() < end:
+        try:
+            text += os.read(terminal, 4096).decode(errors="replace")
+        except OSError:  # the other side has closed the terminal
+            break
+        if not typed and re.search(r"detector +[1-9]|latency +\d", text):
+            os.write(terminal, b"\x03")
+            typed = True
+    _, status = os.waitpid(pid, 0)
+    assert typed, text
+    assert os.waitstatus_to_exitcode(status) == 0, text
+    assert "Traceback" not in text

@@ -1,0 +1,118 @@
+"""pipeline.launch.xml as a user runs it: topics, stamps across the RTP link, the page, a clean end."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+import yaml
+from launched import CLIP, Launched, free_port, ros2, wait_until
+
+
+@pytest.fixture
+def pipeline(launch: Callable[..., Launched]) -> Launched:
+    running = launch(
+        "pipeline.launch.xml",
+        f"source:=file://{CLIP}",
+        "loop:=true",
+        f"port:={free_port(socket.SOCK_DGRAM)}",
+        f"viewer_port:={free_port(socket.SOCK_STREAM)}",
+    )
+    wait_until(lambda: "/camera/detections" in ros2(running.env, "topic", "list"), 60, "the detections topic")
+    return running
+
+
+def test_detections_are_readable_and_carry_the_stamp_of_their_image(pipeline: Launched) -> None:
+    # Stamps of two seconds of pictures at the camera, while the detector's results are listened to.
+    pictures = subprocess.Popen(
+        ["ros2", "topic", "echo", "/camera/camera_info", "--field", "header.stamp", "--csv"],
+        env=pipeline.env, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        arrays = [echo_once(pipeline) for _ in range(3)]
+    finally:
+        pictures.send_signal(signal.SIGINT)
+        stamps = set((pictures.communicate(timeout=20)[0]).split())
+    assert len(stamps) > 20
+    found = [one for array in arrays for one in array["detections"]]
+    assert found
+    for array in arrays:
+        header = array["header"]
+        assert f"{header['stamp']['sec']},{header['stamp']['nanosec']}" in stamps
+        assert header["frame_id"] == "camera_optical_frame"
+        for one in array["detections"]:
+            assert one["header"] == header
+            assert re.fullmatch(r"[a-z][a-z ]+", one["results"][0]["hypothesis"]["class_id"])
+            assert 0.5 <= one["results"][0]["hypothesis"]["score"] <= 1.0
+            assert 0 <= one["bbox"]["center"]["position"]["x"] <= 640
+
+
+def echo_once(pipeline: Launched) -> dict:
+    text = ros2(pipeline.env, "topic", "echo", "/camera/detections", "--once", "--full-length")
+    array: dict = next(yaml.safe_load_all(text))
+    return array
+
+
+def test_the_clips_rate_arrives_at_the_far_end(pipeline: Launched) -> None:
+    echo_once(pipeline)
+    hz = subprocess.Popen(
+        ["ros2", "topic", "hz", "/camera/detections", "--window", "200"],
+        env=pipeline.env, stdout=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    assert hz.stdout is not None
+    rates = []
+    while len(rates) < 8:  # one a second; the first are still settling
+        if match := re.search(r"average rate: ([\d.]+)", hz.stdout.readline()):
+            rates.append(float(match[1]))
+    hz.send_signal(signal.SIGINT)
+    hz.communicate(timeout=20)
+    assert rates[-1] == pytest.approx(25.0, rel=0.05)
+
+
+def test_page_parameters_and_a_clean_end(pipeline: Launched) -> None:
+    echo_once(pipeline)
+    port = re.search(r"http://127\.0\.0\.1:(\d+)", pipeline.text())
+    assert port, pipeline.text()
+    with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}/", timeout=10) as answer:
+        assert answer.status == 200
+        assert b"<html" in answer.read().lower()
+    assert "0.5" in ros2(pipeline.env, "param", "get", "/camera/detector", "confidence_threshold")
+    ros2(pipeline.env, "param", "set", "/camera/detector", "confidence_threshold", "0.9")
+    assert "active" in ros2(pipeline.env, "lifecycle", "get", "/camera/camera_driver")
+    assert pipeline.stop() == 0
+    assert pipeline.orphans() == []
+    assert "Traceback" not in pipeline.text()
+    assert pipeline.text().count("process has finished cleanly") == 5
+
+
+def test_without_the_link_the_detector_looks_at_the_camera(launch: Callable[..., Launched]) -> None:
+    running = launch("pipeline.launch.xml", f"source:=file://{CLIP}", "loop:=true", "rtp:=false", "viewer:=false")
+    array = echo_once(running)
+    assert array["header"]["frame_id"] == "camera_optical_frame"
+    nodes = ros2(running.env, "node", "list").split()
+    assert sorted(nodes) == ["/camera/camera_driver", "/camera/detector"]
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "arguments", "message"),
+    [
+        ("camera.launch.xml", ["source:=ftp://nowhere"], r"parameter 'source' is 'ftp://nowhere': .*file"),
+        ("camera.launch.xml", ["source:=file:///no/such.mp4"], r"parameter 'source' is 'file:///no/such.mp4': "),
+        ("detector.launch.xml", ["model:=/no/such.onnx"], r"parameter 'model'.*/no/such.onnx"),
+        ("rtp_receiver.launch.xml", ["port:=99999"], r"parameter 'port' is 99999: must be"),
+    ],
+)
+def test_bad_arguments_are_one_clear_line(
+    launch: Callable[..., Launched], file: str, arguments: list[str], message: str
+) -> None:
+    running = launch(file, *arguments)
+    running.process.wait(40)
+    assert re.search(message, running.text()), running.text()
+    assert "Traceback" not in running.text()
+    assert "process has died" in running.text()
