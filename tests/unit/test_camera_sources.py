@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from edgecam_core.camera import sources
+from edgecam_core.camera import platform, sources
 from edgecam_core.camera.plan import compose, jpeg_as_is
 from edgecam_core.camera.settings import CameraSettings
-from edgecam_core.errors import SettingError
+from edgecam_core.errors import MissingDependency, SettingError
 
 from edgecam_core import gst
 
@@ -17,7 +18,12 @@ def everything(_element: str) -> bool:
     return True
 
 
-def text_of(have=everything, **values) -> str:
+def desktop(element: str) -> bool:
+    """No special hardware: what Debian's packages have."""
+    return not element.startswith(("nv", "va", "v4l2h", "libcamera", "cuda"))
+
+
+def text_of(have=desktop, **values) -> str:
     settings = CameraSettings(**values)
     return compose(sources.plan(settings, have), settings, have)
 
@@ -63,12 +69,12 @@ def test_v4l2_asks_the_device_for_size_rate_and_format() -> None:
 
 def test_v4l2_takes_jpeg_where_raw_would_not_fit_the_bus() -> None:
     settings = CameraSettings(source="v4l2:///dev/video0", image_width=1920, image_height=1080)
-    plan = sources.plan(settings, everything)
+    plan = sources.plan(settings, desktop)
     assert plan.codec == "jpeg"
     assert jpeg_as_is(plan, settings)
-    assert "jpegdec" not in compose(plan, settings, everything)  # decoded only when somebody wants pixels
+    assert "jpegdec" not in compose(plan, settings, desktop)  # decoded only when somebody wants pixels
     turned = settings.changed(flip_method="rotate-180")
-    assert "jpegdec ! videoflip method=rotate-180" in compose(plan, turned, everything)
+    assert "jpegdec ! videoflip method=rotate-180" in compose(plan, turned, desktop)
 
 
 def test_a_file_is_scaled_after_decoding_and_paced_by_its_clock(tmp_path: Path) -> None:
@@ -82,7 +88,7 @@ def test_a_file_is_scaled_after_decoding_and_paced_by_its_clock(tmp_path: Path) 
 def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=f"no such file; the nearest folder there is is {tmp_path}"):
         sources.look(CameraSettings(source=f"file://{tmp_path}/sub/none.mp4"))
-    with pytest.raises(SettingError, match="is a folder"):
+    with pytest.raises(SettingError, match=r"is a folder without pictures \(\.png"):
         sources.look(CameraSettings(source=f"file://{tmp_path}"))
 
 
@@ -98,3 +104,90 @@ def test_bayer_is_passed_through_or_refused() -> None:
 def test_element_names_are_found_among_quotes_blanks_and_caps() -> None:
     text = 'filesrc location="/a cool ! file" ! video/x-raw,format=(string){ I420, NV12 } ! tee name=t t. ! fakesink'
     assert gst.element_names(text) == ["filesrc", "tee", "fakesink"]
+
+
+def jetson(element: str) -> bool:
+    return desktop(element) or element.startswith(("nvv4l2", "nvvid", "nvarg"))
+
+
+def test_rtsp_takes_the_login_out_of_the_address() -> None:
+    text = text_of(source="rtsp://me:p%40ss@cam:554/live?x=1", rtsp_transport="tcp", latency=50)
+    assert 'location="rtsp://cam:554/live?x=1" user-id="me" user-pw="p@ss" protocols=tcp latency=50' in text
+    assert "tee name=tap" in text
+    text = text_of(source="rtsp://cam/live", rtsp_user="you", rtsp_password='quo"te')
+    assert 'user-id="you" user-pw="quo\\"te" protocols=tcp+udp-mcast+udp' in text
+    with pytest.raises(SettingError, match="names no host"):
+        text_of(source="rtsp:///live")
+
+
+def test_rtp_says_what_it_carries() -> None:
+    text = text_of(source="rtp://@:5600", rtp_codec="h265")
+    assert "udpsrc port=5600 buffer-size=4000000 caps=application/x-rtp,media=video,clock-rate=90000" in text
+    assert "rtph265depay ! h265parse ! video/x-h265,alignment=au ! tee name=tap" in text
+    assert "avdec_h265 thread-type=slice" in text
+    assert "udpsrc port=5600 address=239.1.2.3" in text_of(source="rtp://239.1.2.3:5600")
+    assert "nvv4l2decoder ! nvvidconv ! video/x-raw,format=I420" in text_of(jetson, source="rtp://@:5600")
+    for bad in ("rtp://@:80000", "rtp://@:0", "rtp://@", "rtp://here:x"):
+        with pytest.raises(SettingError, match="needs a port"):
+            text_of(source=bad)
+
+
+def test_http_is_mjpeg_hls_or_a_file() -> None:
+    assert 'souphttpsrc location="http://cam/a?b=1"' in text_of(source="http://cam/a?b=1")
+    assert "multipartdemux" in text_of(source="http://cam/a")
+    assert 'uridecodebin uri="https://me:pw@cam/x.m3u8"' in text_of(source="https://me:pw@cam/x.m3u8")
+    assert sources.plan(CameraSettings(source="http://cam/x.mp4"), desktop).ends
+
+
+def test_csi_is_argus_on_a_jetson_and_libcamera_elsewhere() -> None:
+    text = text_of(jetson, source="csi://1", flip_method="rotate-180", image_width=1920, image_height=1080)
+    assert "nvarguscamerasrc sensor-id=1 ! video/x-raw(memory:NVMM),format=NV12,width=1920,height=1080" in text
+    assert "nvvidconv flip-method=2 ! video/x-raw,format=I420" in text
+    assert text.count("flip") == 1  # turned once
+    assert "libcamerasrc" in text_of(lambda name: name == "libcamerasrc", source="csi://0")
+    with pytest.raises(MissingDependency, match="JetPack"):
+        text_of(desktop, source="csi://0")
+
+
+def test_a_pasted_pipeline_loses_its_command_and_its_sink() -> None:
+    pasted = (
+        "gst-launch-1.0 -v v4l2src ! videoconvert ! agingtv scratch-lines=10 ! videoconvert ! xvimagesink sync=false"
+    )
+    settings = CameraSettings(pipeline=pasted)
+    plan = sources.plan(settings, desktop)
+    assert plan.head == "v4l2src ! videoconvert ! agingtv scratch-lines=10 ! videoconvert"
+    assert "xvimagesink at its end is left out" in plan.notes[0]
+    with pytest.raises(SettingError, match="has no element"):
+        text_of(source="pipeline: ")
+
+
+def test_a_jetson_turns_and_scales_in_hardware() -> None:
+    text = text_of(jetson, source="rtsp://cam/x", flip_method="clockwise", image_width=480, image_height=640)
+    assert "nvvidconv flip-method=3 ! video/x-raw,width=480,height=640" in text
+    assert "videoflip" not in text
+
+
+@pytest.mark.parametrize(
+    ("have", "element", "told"),
+    [
+        (
+            desktop,
+            "avdec_h265",
+            r"decoder: auto → avdec_h265, because the CPU is the best one here; not here: nvv4l2decoder",
+        ),
+        (jetson, "nvv4l2decoder", r"decoder: auto → nvv4l2decoder, because Jetson's decoder is the best one here$"),
+        (lambda name: desktop(name) or name == "vah265dec", "vah265dec", "VA-API"),
+        (lambda name: desktop(name) or name.startswith("nvh"), "nvh265dec", "NVIDIA's decoder"),
+    ],
+)
+def test_the_best_decoder_is_chosen_and_the_choice_told(have, element: str, told: str) -> None:
+    text, note = platform.decode_text("h265", "auto", have)
+    assert text.startswith(element)
+    assert re.search(told, note)
+
+
+def test_a_decoder_that_cannot_be_had_is_told() -> None:
+    with pytest.raises(SettingError, match="use auto or one of nvv4l2decoder"):
+        text_of(source="rtp://@:5000", decoder="libde265dec")
+    with pytest.raises(MissingDependency, match="NVIDIA driver"):
+        text_of(source="rtp://@:5000", decoder="nvh265dec")

@@ -13,20 +13,11 @@ from edgecam_core.camera.backoff import Backoff
 from edgecam_core.camera.pace import Arrivals, RateLimit
 from edgecam_core.camera.picture import Picture
 from edgecam_core.camera.plan import SourcePlan, compose
+from edgecam_core.camera.session import Ended, Session
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.stamps import StampClock
 from edgecam_core.errors import ImageError, MissingDependency, PipelineError, SourceError
 from edgecam_core.tally import Meter, Tally
-
-_POLL = 0.1
-_FIRST_PICTURE = 10.0
-"""Seconds a source may take to its first picture, if stall_timeout is shorter."""
-_ERROR_GRACE = 0.5
-"""Decoders report errors and go on; an error is fatal when no picture comes for this long after it."""
-
-
-class _Ended(Exception):
-    """The source came to its natural end."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +25,8 @@ class CameraStatus:
     """``state`` is stopped, opening, streaming, retrying, ended or failed; ``problem`` the last error while it lasts.
 
     ``last_frame_age`` is in seconds, nan before the first picture; ``drops`` counts pictures that were captured but
-    replaced by a newer one before anybody took them.
+    replaced by a newer one before anybody took them, ``held`` coded pictures that packet loss made useless, ``bad``
+    damaged pictures.
     """
 
     state: str
@@ -42,6 +34,7 @@ class CameraStatus:
     frames: int
     fps: float
     drops: int
+    held: int
     bad: int
     reconnects: int
     last_frame_age: float
@@ -89,21 +82,20 @@ class Camera:
         self.plan, self.text = prepare(settings)
         self.settings = settings
         self._on_picture = on_picture
-        self._ros_now_ns = ros_now_ns
         self._on_event = on_event
         self._on_failure = on_failure
         self._stopping = threading.Event()
         self._wake = threading.Event()  # ends a wait or a session early: stop or changed settings
         self._thread: threading.Thread | None = None
-        self._pipeline: gst.Pipeline | None = None
+        self._session: Session | None = None
+        self._tap: Callable[[gst.Sample], None] | None = None
         self._limit = RateLimit(0.0 if self.plan.asked else settings.framerate)
         self._meter = Meter()
         self._tally = Tally()
         self._arrivals = Arrivals()
         self._state, self._problem = "stopped", ""
         self._size = (0, 0)
-        self._reconnects = 0
-        self._sequence = 0
+        self._reconnects = self._sequence = self._held = 0
         self._last_frame = float("nan")
         self._clock = StampClock(ros_now_ns, self._running_time)
 
@@ -111,7 +103,6 @@ class Camera:
         """Begin to deliver, from a thread of its own. Returns at once; a camera that is running stays as it is."""
         if self._thread is None:
             self._stopping.clear()
-            self._wake.clear()
             self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
             self._thread.start()
 
@@ -123,7 +114,8 @@ class Camera:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        self._state = "stopped" if self._state != "failed" else "failed"
+        if self._state != "failed":
+            self._state = "stopped"
 
     def change(self, settings: CameraSettings) -> None:
         """Take over new settings; the source is opened again only if its pipeline is another one then.
@@ -138,16 +130,27 @@ class Camera:
         if reopen:
             self._wake.set()
 
+    def tap(self, take_coded: Callable[[gst.Sample], None] | None) -> None:
+        """Have the coded pictures of a tapped source handed over too (on the camera's thread), or no more with None.
+
+        The first ones are those of the last seconds before the call.
+        """
+        self._tap = take_coded
+        if session := self._session:
+            session.take_coded = take_coded
+
     def status(self) -> CameraStatus:
         """How it goes; from any thread."""
         now = time.monotonic()
         width, height = self._size
+        session = self._session
         return CameraStatus(
             state=self._state,
             problem=self._problem,
             frames=self._meter.count,
             fps=self._meter.rate(now),
             drops=self._arrivals.drops,
+            held=self._held + (session.gate.held if session and session.gate else 0),
             bad=sum(self._tally.totals().values()),
             reconnects=self._reconnects,
             last_frame_age=now - self._last_frame,
@@ -160,18 +163,21 @@ class Camera:
         return self._tally.take()
 
     def _running_time(self) -> int:
-        return self._pipeline.running_time_ns() if self._pipeline else 0
+        session = self._session
+        return session.pipeline.running_time_ns() if session else 0
 
     def _run(self) -> None:
         backoff = Backoff()
         try:
             while not self._stopping.is_set():
                 self._wake.clear()
+                if self._stopping.is_set():  # set between the two lines above: stop() has woken us already
+                    break
                 frames = self._meter.count
                 try:
-                    self._session()
+                    self._open_and_deliver()
                     continue  # stopped, or opened again with changed settings
-                except _Ended:
+                except Ended:
                     self._enter("ended", "", f"{self._name()} has ended")
                     self._wake.wait()
                     continue
@@ -179,9 +185,8 @@ class Camera:
                     problem = str(error)
                 if self._meter.count > frames:
                     backoff.reset()
-                delay = backoff.next(self.settings.reconnect_max)
                 self._enter("retrying", problem, f"{self._name()}: {problem}; trying again")
-                if not self._wake.wait(delay):
+                if not self._wake.wait(backoff.next(self.settings.reconnect_max)):
                     self._reconnects += 1
         except Exception as error:
             self._enter("failed", str(error), f"{self._name()}: {error}")
@@ -189,7 +194,7 @@ class Camera:
 
     def _enter(self, state: str, problem: str, text: str) -> None:
         """A new state; a problem that only repeats itself is no news."""
-        news = (state, problem) != (self._state, self._problem) and not (problem and problem == self._problem)
+        news = state != self._state if not problem else problem != self._problem
         self._state, self._problem = state, problem
         if news:
             self._on_event(bool(problem), text)
@@ -197,79 +202,19 @@ class Camera:
     def _name(self) -> str:
         return sources.shown(self.settings)
 
-    def _session(self) -> None:
-        """From opening to the end: returns when told to wake up, raises when the source is lost or has ended."""
-        plan, text = self.plan, self.text
+    def _open_and_deliver(self) -> None:
         if self._state != "retrying":
             self._state = "opening"
-        pipeline = self._pipeline = gst.Pipeline(text)
+        session = Session(
+            self.plan, self.text, lambda: self.settings, self._wake, self._deliver, self._tally, self._arrivals
+        )
+        session.take_coded = self._tap
+        self._session = session
         try:
-            segments = plan.loops and self.settings.loop and self._start_looping(pipeline)
-            pipeline.start(timeout=0.0)
-            self._pump(pipeline, plan, segments)
-        except PipelineError as error:
-            raise SourceError(f"{error} ({plan.hint})" if plan.hint else str(error)) from error
+            session.run()
         finally:
-            pipeline.stop()
-            self._pipeline = None
-            self._arrivals.restarted()
-
-    def _start_looping(self, pipeline: gst.Pipeline) -> bool:
-        """Play as a segment that can be repeated without a gap; False where the container cannot seek."""
-        end = time.monotonic() + _FIRST_PICTURE
-        while not pipeline.preroll(_POLL):
-            if self._wake.is_set() or time.monotonic() > end:
-                return False
-        return pipeline.seek_to_start(flush=True, segment=True)
-
-    def _pump(self, pipeline: gst.Pipeline, plan: SourcePlan, segments: bool) -> None:
-        began = time.monotonic()
-        last = began
-        pts = pictures = 0
-        error, error_at = "", 0.0
-        while not self._wake.is_set():
-            sample = pipeline.pull(_POLL)
-            now = time.monotonic()
-            if sample is not None:
-                last, error = now, ""
-                with sample:
-                    # At the seam of a loop the last and the first picture have the same time.
-                    if not (plan.paced and pictures and sample.pts_ns <= pts):
-                        self._deliver(sample)
-                pts, pictures = sample.pts_ns, pictures + 1
-                self._arrivals.update(*pipeline.arrivals())
-            for message in pipeline.messages():
-                if message.kind == "error" and not error:
-                    error, error_at = message.text, now
-                elif message.kind == "segment-done" and not pipeline.seek_to_start(flush=False, segment=segments):
-                    raise SourceError("the file cannot be played from its start again")
-                elif message.kind == "eos":
-                    self._at_end(error, pictures)
-                    pictures = 0
-                    pipeline.seek_to_start()
-            if sample is None and error and (not pictures or now - error_at > _ERROR_GRACE):
-                raise SourceError(error)
-            if sample is None:
-                self._check_stall(now - last, pictures)
-
-    def _at_end(self, error: str, pictures: int) -> None:
-        """What the end of the stream means; returns when the file is to be played again."""
-        if error:
-            raise SourceError(error)
-        if not self.plan.ends:
-            raise SourceError("the stream ended")
-        if not pictures:
-            raise SourceError("there are no pictures in it")
-        if not self.settings.loop:
-            raise _Ended
-
-    def _check_stall(self, silence: float, pictures: int) -> None:
-        allowed = self.settings.stall_timeout
-        if pictures == 0 and allowed:
-            allowed = max(allowed, _FIRST_PICTURE)
-        if allowed and silence > allowed:
-            what = "no picture" if pictures else "no first picture"
-            raise SourceError(f"{what} for {allowed:g} s")
+            self._held += session.gate.held if session.gate else 0
+            self._session = None
 
     def _deliver(self, sample: gst.Sample) -> None:
         if not self._limit.take(sample.pts_ns):
@@ -285,8 +230,6 @@ class Camera:
             self._tally.add(str(error))
             return
         self._meter.add(now)
-        if self._state != "streaming" or self._size != (picture.width, picture.height):
-            self._size = (picture.width, picture.height)
-            text = f"{self._name()} delivers {picture.width}x{picture.height} {sample.format or sample.media_type}"
-            self._state = "opening"
-            self._enter("streaming", "", text)
+        self._size = (picture.width, picture.height)
+        form = sample.format or sample.media_type
+        self._enter("streaming", "", f"{self._name()} delivers {picture.width}x{picture.height} {form}")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from edgecam_core.camera.platform import NVVIDCONV_FLIPS, Choice, Have, choose
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.encodings import ENCODINGS
 from edgecam_core.errors import SettingError
-
-Have = Callable[[str], bool]
-"""Whether a GStreamer element is there; given in, so that plans for every platform can be made anywhere."""
 
 _CONVERTIBLE = ("bgr8", "rgb8", "mono8")
 # What colour.py turns into BGR, RGB or grey; cheaper there than in videoconvert.
@@ -23,18 +20,23 @@ class SourcePlan:
     """How to get at one source.
 
     ``head`` is launch text that ends in ``codec``: raw (video/x-raw), bayer, jpeg, h264, h265 or any (unknown until
-    it plays). ``decode`` turns it into raw. ``paced``: the pictures have to be held back to their own speed.
-    ``loops``: can be played from the start again. ``ends``: an end of stream is its natural end, not a fault.
-    ``asked``: size and rate were asked of the device, so nothing needs scaling. ``notes`` say what was chosen and why.
+    it plays). ``decode`` turns it into raw. ``tapped``: the coded stream is kept for recording without a second
+    encode. ``paced``: the pictures have to be held back to their own speed. ``loops``: can be played from the start
+    again. ``ends``: an end of stream is its natural end, not a fault. ``asked``: size and rate were asked of the
+    device, so nothing needs scaling; ``turned``: flip_method too. ``folder``: pictures are fed from the files of this
+    path. ``hint`` is added to errors, ``notes`` say what was chosen and why.
     """
 
     head: str
     codec: str = "raw"
     decode: str = ""
+    tapped: bool = False
     paced: bool = False
     loops: bool = False
     ends: bool = False
     asked: bool = False
+    turned: bool = False
+    folder: str = ""
     hint: str = ""
     notes: tuple[str, ...] = ()
 
@@ -45,18 +47,33 @@ def compose(plan: SourcePlan, settings: CameraSettings, have: Have) -> str:
     Raises:
         SettingError: the image_encoding cannot be had from this source.
     """
-    sink = f"appsink name=sink sync={_bool(plan.paced)} max-buffers={1 if plan.paced or not plan.ends else 4} " + (
-        f"drop={_bool(plan.paced or not plan.ends)} enable-last-sample=false qos=false"
-    )
     steps = [plan.head]
     if jpeg_as_is(plan, settings):
-        return " ! ".join([*steps, sink])
+        return " ! ".join([*steps, _sink(plan)])
     if settings.image_encoding in _BAYER:
-        return " ! ".join([*steps, *_bayer(plan, settings), sink])
+        return " ! ".join([*steps, *_bayer(plan, settings), _sink(plan)])
+    if plan.tapped:
+        steps.append("tee name=tap tap. ! queue")
     steps += [plan.decode] if plan.decode else []
     steps += _geometry(plan, settings, have)
     steps += ["videoconvert", _final_caps(settings)]
-    return " ! ".join([*steps, sink])
+    return " ! ".join([*steps, _sink(plan)]) + (_TAP if plan.tapped else "")
+
+
+# Some seconds of coded pictures, so that a recording can begin at the key frame before the request.
+_TAP = (
+    " tap. ! queue ! appsink name=coded sync=false async=false max-buffers=250 drop=true enable-last-sample=false "
+    "wait-on-eos=false"
+)
+
+
+def _sink(plan: SourcePlan) -> str:
+    """Newest picture wins, but of a file that is read as fast as possible every picture counts."""
+    newest = plan.paced or not plan.ends
+    return (
+        f"appsink name=sink sync={_bool(plan.paced)} max-buffers={1 if newest else 4} drop={_bool(newest)} "
+        "enable-last-sample=false qos=false"
+    )
 
 
 def jpeg_as_is(plan: SourcePlan, settings: CameraSettings) -> bool:
@@ -65,16 +82,28 @@ def jpeg_as_is(plan: SourcePlan, settings: CameraSettings) -> bool:
     return plan.codec == "jpeg" and untouched and settings.image_encoding in _CONVERTIBLE
 
 
+_CONVERTERS = (("nvvidconv", "Jetson's video image compositor"), ("videoscale", "the CPU"))
+_PLAIN = "video/x-raw,format=I420"
+
+
+def converter(settings: CameraSettings, have: Have) -> Choice:
+    """What turns and scales. Raises MissingDependency when the element that was asked for is not installed."""
+    return choose("converter", settings.converter, _CONVERTERS, have)
+
+
 def _geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str]:
     """Turning, scaling, cropping, in this order: crop_* counts pixels of the published orientation and size."""
     steps = []
     scaled = settings.sized and not plan.asked
-    if settings.flip_method != "none":
-        steps.append(f"videoflip method={settings.flip_method}")
-    if scaled:
-        fields = [f"width={settings.image_width}"] if settings.image_width > 0 else []
-        fields += [f"height={settings.image_height}"] if settings.image_height > 0 else []
-        steps.append(f"videoscale ! video/x-raw,{','.join(fields)},pixel-aspect-ratio=1/1")
+    fields = [f"width={settings.image_width}"] if settings.image_width > 0 else []
+    fields += [f"height={settings.image_height}"] if settings.image_height > 0 else []
+    size = ",".join(["video/x-raw", *fields, "pixel-aspect-ratio=1/1"])
+    turned = settings.flip_method != "none" and not plan.turned
+    if (turned or scaled) and converter(settings, have).element == "nvvidconv":
+        steps.append(f"nvvidconv flip-method={NVVIDCONV_FLIPS[settings.flip_method]} ! {size if scaled else _PLAIN}")
+    else:
+        steps += [f"videoflip method={settings.flip_method}"] if turned else []
+        steps += [f"videoscale ! {size}"] if scaled else []
     if settings.cropped:
         steps.append(
             f"videocrop left={settings.crop_left} right={settings.crop_right} "

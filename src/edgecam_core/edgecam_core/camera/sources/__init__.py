@@ -13,7 +13,8 @@ import pkgutil
 from difflib import get_close_matches
 from types import ModuleType
 
-from edgecam_core.camera.plan import Have, SourcePlan
+from edgecam_core.camera.plan import SourcePlan
+from edgecam_core.camera.platform import Have
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri, parse, without_password
 from edgecam_core.errors import SettingError

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgecam_core.camera.plan import Have, SourcePlan
+from edgecam_core.camera.plan import SourcePlan
+from edgecam_core.camera.platform import Have
 from edgecam_core.camera.settings import CameraSettings, fraction
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError

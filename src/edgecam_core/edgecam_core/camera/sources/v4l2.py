@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgecam_core.camera.plan import Have, SourcePlan
+from edgecam_core.camera.plan import SourcePlan
+from edgecam_core.camera.platform import Have, decode_text
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
@@ -36,9 +37,9 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     codec = _codec(settings)
     media = _MEDIA[settings.pixel_format] or ("image/jpeg" if codec == "jpeg" else "video/x-raw")
     head = f"v4l2src device={quoted(device(uri))} ! {media}{settings.source_caps()}"
-    decode = "jpegdec" if codec == "jpeg" else ""
+    decode, note = decode_text("jpeg", settings.decoder, have) if codec == "jpeg" else ("", "")
     hint = f"`v4l2-ctl --list-devices` lists the cameras, `v4l2-ctl -d {device(uri)} --list-formats-ext` their modes"
-    return SourcePlan(head, codec=codec, decode=decode, asked=True, hint=hint)
+    return SourcePlan(head, codec=codec, decode=decode, asked=True, hint=hint, notes=(note,) if note else ())
 
 
 def _codec(settings: CameraSettings) -> str:

@@ -1,0 +1,97 @@
+"""A picture file or a folder of picture files as a camera: the files are pushed into the pipeline one by one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgecam_core import gst
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.errors import EdgecamError, SourceError
+from edgecam_core.tally import Tally
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+HEAD = "appsrc name=feed is-live=true format=time do-timestamp=true block=true"
+DEFAULT_RATE = 10.0
+
+
+def pictures(path: Path) -> list[Path]:
+    """The picture files of a folder by name, or the one file itself."""
+    if path.is_dir():
+        return sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
+    return [path]
+
+
+class FolderFeeder:
+    """Pushes pictures at ``framerate`` (10 Hz when it is 0) from a thread of its own until it is stopped.
+
+    One picture is repeated for ever. A folder is gone through once, or again and again with ``loop``; files that come
+    while it runs are seen in the next round. ``error`` is what ended the thread early, None while all is well; files
+    that cannot be read are counted in ``tally``.
+    """
+
+    def __init__(self, pipeline: gst.Pipeline, path: Path, settings: CameraSettings, tally: Tally) -> None:
+        self.error: EdgecamError | None = None
+        self._pipeline = pipeline
+        self._path = path
+        self._settings = settings
+        self._tally = tally
+        self._size = (0, 0)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="camera-folder", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Call after the pipeline was stopped: that ends a push that is waiting."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                found = self._round()
+                if not found:
+                    raise SourceError(f"there is no readable picture in {self._path}")
+                if self._path.is_dir() and not self._settings.loop:
+                    self._pipeline.element("feed").emit("end-of-stream")
+                    return
+        except EdgecamError as error:
+            self.error = error
+        except (OSError, cv2.error) as error:
+            self.error = SourceError(f"{self._path} cannot be read: {error}")
+
+    def _round(self) -> int:
+        """All pictures once; gives how many could be shown."""
+        shown = 0
+        paced = self._settings.realtime or self._path.is_file()
+        period = 1 / (self._settings.framerate or DEFAULT_RATE)
+        only = cv2.imread(str(self._path), cv2.IMREAD_COLOR) if self._path.is_file() else None
+        due = time.monotonic()
+        for file in pictures(self._path):
+            pixels = cv2.imread(str(file), cv2.IMREAD_COLOR) if only is None else only
+            if pixels is None:
+                self._tally.add(f"unreadable picture file {file.name}")
+                continue
+            due = max(due + period, time.monotonic())  # a slow disk is not made up for
+            if not self._push(pixels):
+                return max(shown, 1)
+            shown += 1
+            if paced and self._stopping.wait(max(0.0, due - time.monotonic())):
+                break
+        return shown
+
+    def _push(self, pixels: np.ndarray) -> bool:
+        height, width = pixels.shape[:2]
+        if (width, height) != self._size:
+            self._size = (width, height)
+            caps = gst.load().Caps.from_string(f"video/x-raw,format=BGR,width={width},height={height},framerate=0/1")
+            self._pipeline.element("feed").set_property("caps", caps)
+        rows = np.zeros((height, (width * 3 + 3) // 4 * 4), np.uint8)  # GStreamer's rows are multiples of 4 bytes
+        rows[:, : width * 3] = pixels.reshape(height, width * 3)
+        buffer = self._pipeline.new_buffer(rows, 0)
+        buffer.pts = gst.load().CLOCK_TIME_NONE  # the appsrc stamps it
+        return self._pipeline.push(buffer, "feed")

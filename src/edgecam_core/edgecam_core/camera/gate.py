@@ -1,0 +1,36 @@
+"""No grey pictures after packet loss: coded pictures wait for the next key frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecam_core import gst
+
+
+class KeyFrameGate:
+    """Decides for each coded picture, in order, whether the decoder may have it.
+
+    After a loss a decoder goes on from references it has to invent, and says nothing: the pictures are grey or torn
+    until the next key frame. Depayloaders and parsers mark the buffer after a gap as a discontinuity; from there on,
+    and from the start, everything is held back until a key frame comes. ``held`` counts what was held back. Called in
+    GStreamer's streaming thread.
+    """
+
+    def __init__(self) -> None:
+        flags = gst.load().BufferFlags
+        self._discont, self._delta = int(flags.DISCONT), int(flags.DELTA_UNIT)
+        self._waiting = True
+        self.held = 0
+
+    def __call__(self, buffer: Any) -> bool:
+        return self.take(int(buffer.get_flags()))
+
+    def take(self, flags: int) -> bool:
+        """The decision by a buffer's GstBufferFlags alone."""
+        if flags & self._discont:
+            self._waiting = True
+        if self._waiting and flags & self._delta:
+            self.held += 1
+            return False
+        self._waiting = False
+        return True

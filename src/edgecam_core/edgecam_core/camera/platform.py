@@ -1,0 +1,93 @@
+"""Which element does a job best on this machine: ranked tables, and a sentence that says why.
+
+``have`` tells whether an element is there, so that the choice for every platform can be tested on any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from edgecam_core import elements
+from edgecam_core.errors import MissingDependency, SettingError
+
+Have = Callable[[str], bool]
+"""Whether a GStreamer element is there; given in, so that plans for every platform can be made anywhere."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """``element`` does the job; ``note`` is for the log: ``decoder: auto → avdec_h265, because …``."""
+
+    element: str
+    note: str
+
+
+# Best first. The last one works on any machine.
+DECODERS: dict[str, tuple[tuple[str, str], ...]] = {
+    "h264": (
+        ("nvv4l2decoder", "Jetson's decoder"), ("nvh264dec", "NVIDIA's decoder"), ("vah264dec", "VA-API"),
+        ("vaapih264dec", "VA-API (old plugin)"), ("v4l2h264dec", "the board's V4L2 decoder"), ("avdec_h264", "the CPU"),
+    ),
+    "h265": (
+        ("nvv4l2decoder", "Jetson's decoder"), ("nvh265dec", "NVIDIA's decoder"), ("vah265dec", "VA-API"),
+        ("vaapih265dec", "VA-API (old plugin)"), ("v4l2h265dec", "the board's V4L2 decoder"), ("avdec_h265", "the CPU"),
+    ),
+    "jpeg": (
+        ("nvv4l2decoder", "Jetson's decoder"), ("nvjpegdec", "NVIDIA's decoder"), ("vajpegdec", "VA-API"),
+        ("jpegdec", "the CPU"),
+    ),
+}  # fmt: skip
+# What has to follow a decoder whose pictures lie in device memory.
+_TO_MEMORY = {
+    "nvv4l2decoder": "nvvidconv ! video/x-raw,format=I420",
+    "nvh264dec": "cudadownload", "nvh265dec": "cudadownload", "nvjpegdec": "cudadownload",
+    "vah264dec": "vapostproc ! video/x-raw,format=NV12", "vah265dec": "vapostproc ! video/x-raw,format=NV12",
+    "vajpegdec": "vapostproc ! video/x-raw,format=NV12",
+    "vaapih264dec": "vaapipostproc ! video/x-raw,format=NV12",
+    "vaapih265dec": "vaapipostproc ! video/x-raw,format=NV12",
+}  # fmt: skip
+_EXTRA = {("nvv4l2decoder", "jpeg"): " mjpeg=1", ("avdec_h264", "h264"): " thread-type=slice",
+          ("avdec_h265", "h265"): " thread-type=slice"}  # fmt: skip
+SINKS: tuple[tuple[str, str], ...] = (
+    ("nv3dsink", "Jetson"), ("nveglglessink", "Jetson, EGL"), ("glimagesink", "OpenGL"), ("waylandsink", "Wayland"),
+    ("xvimagesink", "X11, scaled by the card"), ("ximagesink", "X11"),
+)  # fmt: skip
+# nvvidconv's flip-method numbers, by videoflip's names.
+NVVIDCONV_FLIPS = {
+    "none": 0, "counterclockwise": 1, "rotate-180": 2, "clockwise": 3, "horizontal-flip": 4, "upper-right-diagonal": 5,
+    "vertical-flip": 6, "upper-left-diagonal": 7,
+}  # fmt: skip
+
+
+def choose(job: str, wanted: str, ranked: tuple[tuple[str, str], ...], have: Have) -> Choice:
+    """The best element of a table that is there, or the one the user wants.
+
+    Raises:
+        SettingError: the wanted element cannot do this job.
+        MissingDependency: the wanted element, or any at all, is not installed.
+    """
+    names = [name for name, _why in ranked]
+    if wanted != "auto":
+        if wanted not in names:
+            raise SettingError(job, wanted, f"cannot be used for this; use auto or one of {', '.join(names)}")
+        if not have(wanted):
+            raise MissingDependency(f"{job} '{wanted}'", elements.remedy(wanted))
+        return Choice(wanted, f"{job}: {wanted}, as asked")
+    for index, (name, why) in enumerate(ranked):
+        if have(name):
+            missed = f"; not here: {', '.join(names[:index])}" if index else ""
+            return Choice(name, f"{job}: auto → {name}, because {why} is the best one here{missed}")
+    raise MissingDependency(f"{job} {' or '.join(names)}", elements.remedy(names[-1]))
+
+
+def decode_text(codec: str, wanted: str, have: Have) -> tuple[str, str]:
+    """Launch text that turns parsed ``codec`` into raw video in main memory, and the note about the choice.
+
+    Raises:
+        SettingError, MissingDependency: as :func:`choose`.
+    """
+    chosen = choose("decoder", wanted, DECODERS[codec], have)
+    text = chosen.element + _EXTRA.get((chosen.element, codec), "")
+    after = _TO_MEMORY.get(chosen.element)
+    return (f"{text} ! {after}" if after else text), chosen.note

@@ -1,0 +1,22 @@
+"""What the user can do about an error GStreamer reports."""
+
+from __future__ import annotations
+
+from edgecam_core.gst import Message
+
+_RESOURCE, _STREAM, _CORE = "gst-resource-error-quark", "gst-stream-error-quark", "gst-core-error-quark"
+# GstResourceError, GstStreamError and GstCoreError codes.
+_REMEDIES = {
+    (_RESOURCE, 4): "another program holds the device; `fuser -v` on it tells which",
+    (_RESOURCE, 7): "check the address; is the server running and the path right?",
+    (_RESOURCE, 15): "set rtsp_user and rtsp_password, or write user:password@ into the source",
+    (_STREAM, 4): "it is no video that GStreamer knows; `gst-discoverer-1.0` on it tells more",
+    (_STREAM, 6): "its decoder is missing: sudo apt-get install gstreamer1.0-libav gstreamer1.0-plugins-bad",
+    (_CORE, 12): "a plug-in is missing: sudo apt-get install gstreamer1.0-libav gstreamer1.0-plugins-bad",
+}
+
+
+def with_remedy(message: Message) -> str:
+    """The message's text, with what to do about it where that is known."""
+    remedy = _REMEDIES.get((message.domain, message.code))
+    return f"{message.text.rstrip('.')}; {remedy}" if remedy else message.text

@@ -1,0 +1,158 @@
+"""One life of a capture pipeline: from opening the source to its end or loss."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edgecam_core import gst
+from edgecam_core.camera.folder import FolderFeeder
+from edgecam_core.camera.gate import KeyFrameGate
+from edgecam_core.camera.pace import Arrivals
+from edgecam_core.camera.plan import SourcePlan
+from edgecam_core.camera.remedies import with_remedy
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.errors import PipelineError, SourceError
+from edgecam_core.tally import Tally
+
+_POLL = 0.1
+_FIRST_PICTURE = 10.0
+"""Seconds a source may take to its first picture, if stall_timeout is shorter."""
+_ERROR_GRACE = 0.5
+"""Decoders report errors and go on; an error is fatal when no picture comes for this long after it."""
+
+
+class Ended(Exception):
+    """The source came to its natural end."""
+
+
+class Session:
+    """Opens a source and hands on its pictures until ``wake`` is set.
+
+    ``take`` gets every picture, ``take_coded`` every coded picture of a tapped source while it is not None. Both are
+    called on the thread that calls :meth:`run`, while the sample is open.
+
+    Raises:
+        PipelineError: the launch text does not parse.
+    """
+
+    def __init__(
+        self,
+        plan: SourcePlan,
+        text: str,
+        settings: Callable[[], CameraSettings],
+        wake: threading.Event,
+        take: Callable[[gst.Sample], None],
+        tally: Tally,
+        arrivals: Arrivals,
+    ) -> None:
+        self.pipeline = gst.Pipeline(text)
+        self.take_coded: Callable[[gst.Sample], None] | None = None
+        self.gate = KeyFrameGate() if plan.tapped else None
+        self._plan = plan
+        self._settings = settings
+        self._wake = wake
+        self._take = take
+        self._tally = tally
+        self._arrivals = arrivals
+        self._pictures = 0  # since the start or the last round
+        self._pts = 0
+        self._error, self._error_at = "", 0.0
+
+    def run(self) -> None:
+        """Returns when told to wake up. Blocks as long as the source lives.
+
+        Raises:
+            SourceError: the source is lost, or there never was one.
+            Ended: it came to its natural end.
+        """
+        hint = self._plan.hint
+        feeder = None
+        try:
+            if self.gate:
+                self.pipeline.on_buffer("tap", "sink", self.gate)
+            segments = self._plan.loops and self._settings().loop and self._start_looping()
+            self.pipeline.start(timeout=0.0)
+            if self._plan.folder:
+                feeder = FolderFeeder(self.pipeline, Path(self._plan.folder), self._settings(), self._tally)
+            self._pump(segments, feeder)
+        except (PipelineError, SourceError) as error:
+            raise SourceError(f"{error} ({hint})" if hint else str(error)) from error
+        finally:
+            self.pipeline.stop()
+            self._arrivals.restarted()
+            if feeder:
+                feeder.stop()
+
+    def _start_looping(self) -> bool:
+        """Play as a segment that can be repeated without a gap; False where the container cannot seek."""
+        end = time.monotonic() + _FIRST_PICTURE
+        while not self.pipeline.preroll(_POLL):
+            if self._wake.is_set() or time.monotonic() > end:
+                return False
+        return self.pipeline.seek_to_start(flush=True, segment=True)
+
+    def _pump(self, segments: bool, feeder: FolderFeeder | None) -> None:
+        last = time.monotonic()
+        while not self._wake.is_set():
+            sample = self.pipeline.pull(_POLL)
+            now = time.monotonic()
+            if sample is not None:
+                last, self._error = now, ""
+                self._show(sample)
+            if self.take_coded:
+                self._drain(self.take_coded)
+            for message in self.pipeline.messages():
+                self._on_message(message, now, segments)
+            if sample is None:
+                self._check(now, now - last, feeder)
+
+    def _show(self, sample: gst.Sample) -> None:
+        # At the seam of a loop the last and the first picture have the same time: one is enough.
+        repeated = self._plan.paced and self._pictures and sample.pts_ns <= self._pts
+        self._pictures += 1
+        self._pts = sample.pts_ns
+        self._arrivals.update(*self.pipeline.arrivals())
+        with sample:
+            if not repeated:
+                self._take(sample)
+
+    def _drain(self, take_coded: Callable[[gst.Sample], None]) -> None:
+        while (coded := self.pipeline.pull(0, "coded")) is not None:
+            with coded:
+                take_coded(coded)
+
+    def _on_message(self, message: gst.Message, now: float, segments: bool) -> None:
+        if message.kind == "error" and not self._error:
+            self._error, self._error_at = with_remedy(message), now
+        elif message.kind == "segment-done" and not self.pipeline.seek_to_start(flush=False, segment=segments):
+            raise SourceError("the file cannot be played from its start again")
+        elif message.kind == "eos":
+            self._at_end()
+            self._pictures = 0
+            self.pipeline.seek_to_start()
+
+    def _at_end(self) -> None:
+        """What the end of the stream means; returns when the file is to be played again."""
+        if self._error:
+            raise SourceError(self._error)
+        if not self._plan.ends:
+            raise SourceError("the stream ended")
+        if not self._pictures:
+            raise SourceError("there are no pictures in it")
+        if not self._settings().loop:
+            raise Ended
+
+    def _check(self, now: float, silence: float, feeder: FolderFeeder | None) -> None:
+        """Whether the source is lost, when no picture has come."""
+        if feeder and feeder.error:
+            raise feeder.error
+        if self._error and (not self._pictures or now - self._error_at > _ERROR_GRACE):
+            raise SourceError(self._error)
+        allowed = self._settings().stall_timeout
+        if allowed and not self._pictures:
+            allowed = max(allowed, _FIRST_PICTURE)
+        if allowed and silence > allowed:
+            raise SourceError(f"no {'picture' if self._pictures else 'first picture'} for {allowed:g} s")

@@ -1,0 +1,47 @@
+"""``csi://0``: a ribbon-cable camera, on a Jetson (Argus) or a Raspberry Pi (libcamera)."""
+
+from __future__ import annotations
+
+from edgecam_core import elements
+from edgecam_core.camera.plan import SourcePlan
+from edgecam_core.camera.platform import NVVIDCONV_FLIPS, Have
+from edgecam_core.camera.settings import CameraSettings, fraction
+from edgecam_core.camera.uri import SourceUri
+from edgecam_core.errors import MissingDependency, SettingError
+
+SCHEMES = ("csi",)
+EXAMPLE = "csi://0"
+
+
+def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
+    """1280x720 at 30 Hz unless said otherwise; the Jetson turns the picture in hardware.
+
+    Raises:
+        SettingError: the URI has no sensor number.
+        MissingDependency: neither camera stack is here.
+    """
+    sensor = uri.path.strip("/") or "0"
+    if not sensor.isdecimal():
+        raise SettingError("source", uri.text, f"needs the number of the sensor; write {EXAMPLE}")
+    if have("nvarguscamerasrc"):
+        return _argus(settings, sensor)
+    if have("libcamerasrc"):
+        size = settings.source_caps() or ",width=1280,height=720,framerate=30/1"
+        note = "csi: libcamerasrc, because this is no Jetson"
+        return SourcePlan(f"libcamerasrc ! video/x-raw{size}", asked=True, notes=(note,))
+    raise MissingDependency(
+        "GStreamer element 'nvarguscamerasrc' (or libcamerasrc)", elements.remedy("nvarguscamerasrc")
+    )
+
+
+def _argus(settings: CameraSettings, sensor: str) -> SourcePlan:
+    width = settings.image_width if settings.image_width > 0 else 1280
+    height = settings.image_height if settings.image_height > 0 else 720
+    if settings.turned:
+        width, height = height, width
+    caps = f"video/x-raw(memory:NVMM),format=NV12,width={width},height={height}"
+    head = f"nvarguscamerasrc sensor-id={sensor} ! {caps},framerate={fraction(settings.framerate or 30)}"
+    # nvvidconv copies out of NVMM memory and turns in the same step.
+    decode = f"nvvidconv flip-method={NVVIDCONV_FLIPS[settings.flip_method]} ! video/x-raw,format=I420"
+    note = "csi: nvarguscamerasrc and nvvidconv, because this is a Jetson"
+    return SourcePlan(head, codec="nvmm", decode=decode, asked=True, turned=True, notes=(note,))

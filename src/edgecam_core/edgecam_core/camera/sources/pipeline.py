@@ -1,0 +1,41 @@
+"""``pipeline:<text>``: any GStreamer pipeline whose end is raw video or JPEG; the escape hatch."""
+
+from __future__ import annotations
+
+import re
+
+from edgecam_core.camera.plan import SourcePlan
+from edgecam_core.camera.platform import Have
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.camera.uri import SourceUri
+from edgecam_core.errors import SettingError
+from edgecam_core.gst import element_names
+
+SCHEMES = ("pipeline",)
+EXAMPLE = "pipeline:videotestsrc ! agingtv"
+
+
+def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
+    """Takes what is pasted from a terminal too: ``gst-launch-1.0 -v … ! autovideosink`` loses its command and sink.
+
+    Raises:
+        SettingError: nothing is left.
+    """
+    text = re.sub(r"^\s*gst-launch-1\.0(\s+-+\w[\w-]*)*", "", uri.rest).strip()
+    text = re.sub(r"\s+-e\s*$", "", text)
+    names = element_names(text)
+    notes: tuple[str, ...] = ()
+    if len(names) > 1 and names[-1].endswith("sink"):
+        notes = (f"pipeline: {names[-1]} at its end is left out, because the camera takes the pictures",)
+        text = text[: text.rindex(names[-1])].rstrip().removesuffix("!").rstrip()
+        names = element_names(text)
+    if not names:
+        raise SettingError("pipeline", uri.rest, "has no element; write e.g. videotestsrc ! agingtv")
+    last = text.rpartition("!")[2]
+    codec = "raw"
+    if "image/jpeg" in last or names[-1] in ("jpegenc", "jpegparse", "multipartdemux"):
+        codec = "jpeg"
+    elif "video/x-bayer" in last:
+        codec = "bayer"
+    from_file = any(name in ("filesrc", "multifilesrc") for name in names) and settings.realtime
+    return SourcePlan(text, codec=codec, decode="jpegdec" if codec == "jpeg" else "", paced=from_file, notes=notes)

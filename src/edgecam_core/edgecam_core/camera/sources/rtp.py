@@ -1,0 +1,37 @@
+"""``rtp://@:port`` or ``rtp://group:port``: an RTP stream over UDP without any signalling."""
+
+from __future__ import annotations
+
+from edgecam_core.camera.plan import SourcePlan
+from edgecam_core.camera.platform import Have, decode_text
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.camera.uri import SourceUri
+from edgecam_core.errors import SettingError
+
+SCHEMES = ("rtp",)
+EXAMPLE = "rtp://@:5000"
+_DEPAY = {
+    "h264": "rtph264depay ! h264parse ! video/x-h264,alignment=au",
+    "h265": "rtph265depay ! h265parse ! video/x-h265,alignment=au",
+    "jpeg": "rtpjpegdepay",
+}
+
+
+def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
+    """What ``gst-launch-1.0 … ! rtph265pay ! udpsink port=5000`` sends; the codec is the setting ``rtp_codec``.
+
+    Raises:
+        SettingError: no port, or none that can be.
+    """
+    host, _, port = uri.rest.removeprefix("//").rstrip("/").lstrip("@").rpartition(":")
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:  # udpsrc takes 80000 without a word and stays silent
+        raise SettingError("source", uri.text, f"needs a port from 1 to 65535; write {EXAMPLE}")
+    codec = settings.rtp_codec
+    caps = f"application/x-rtp,media=video,clock-rate=90000,encoding-name={codec.upper()}"
+    address = f" address={host.strip('[]')}" if host else ""
+    head = (
+        f"udpsrc port={port}{address} buffer-size=4000000 caps={caps} "
+        f"! rtpjitterbuffer latency={settings.latency} ! {_DEPAY[codec]}"
+    )
+    decode, note = decode_text(codec, settings.decoder, have)
+    return SourcePlan(head, codec=codec, decode=decode, tapped=codec != "jpeg", notes=(note,))

@@ -1,0 +1,46 @@
+"""``rtsp://[user:password@]host[:port]/path``: a network camera."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+from edgecam_core.camera.plan import SourcePlan
+from edgecam_core.camera.platform import Have
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.camera.uri import SourceUri
+from edgecam_core.errors import SettingError
+from edgecam_core.gst import quoted
+
+SCHEMES = ("rtsp", "rtsps")
+EXAMPLE = "rtsp://user:password@host/path"
+_PROTOCOLS = {"auto": "tcp+udp-mcast+udp", "udp": "udp-mcast+udp", "tcp": "tcp"}
+
+
+def credentials(settings: CameraSettings, uri: SourceUri) -> tuple[str, str]:
+    """User and password: those in the URI, else the settings'."""
+    parts = uri.parts
+    if parts.username is not None:
+        return unquote(parts.username), unquote(parts.password or "")
+    return settings.rtsp_user, settings.rtsp_password
+
+
+def without_credentials(uri: SourceUri) -> str:
+    return uri.parts._replace(netloc=uri.parts.netloc.rpartition("@")[2]).geturl()
+
+
+def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
+    """Whatever codec the server describes; the parsed stream is kept for recording.
+
+    Raises:
+        SettingError: the URI has no host.
+    """
+    if not uri.parts.hostname:
+        raise SettingError("source", uri.shown(), f"names no host; write {EXAMPLE}")
+    user, password = credentials(settings, uri)
+    login = f" user-id={quoted(user)} user-pw={quoted(password)}" if user else ""
+    head = (
+        f"rtspsrc location={quoted(without_credentials(uri))}{login} protocols={_PROTOCOLS[settings.rtsp_transport]} "
+        f"latency={settings.latency} tcp-timeout=5000000 ! application/x-rtp,media=video ! parsebin"
+    )
+    decode = "decodebin" if settings.decoder == "auto" else settings.decoder
+    return SourcePlan(head, codec="any", decode=decode, tapped=True)
