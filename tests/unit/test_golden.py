@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.nms import overlaps
 
 ASSETS = Path(__file__).parents[1] / "assets"
+MEDIA = Path(__file__).parents[2] / "media"
 
 # Photo -> what is in it, and the box of the best detection in pixels of the file.
 PHOTOS: dict[str, tuple[dict[str, int], tuple[int, int, int, int]]] = {
@@ -54,3 +56,24 @@ def test_the_picture_may_come_in_any_size(detector: Detector) -> None:
     small, big = detector.detect(photo), detector.detect(large)
     assert Counter(item.label for item in big) == {"giraffe": 2}
     assert overlaps(small.boxes[0], big.boxes / 3).max() > 0.9
+
+
+def test_each_segment_of_the_clip_shows_its_animal(detector: Detector) -> None:
+    facts = json.loads((MEDIA / "animals.json").read_text())
+    clip = cv2.VideoCapture(str(MEDIA / facts["file"]))
+    seen: dict[float, Counter[str]] = {segment["start_s"]: Counter() for segment in facts["segments"]}
+    frames = 0
+    for number in range(10**6):
+        if not clip.grab():
+            break
+        frames += 1
+        if number % 5:
+            continue
+        read, picture = clip.retrieve()
+        assert read
+        segment = next(s for s in facts["segments"] if s["start_s"] <= number / facts["fps"] < s["end_s"])
+        seen[segment["start_s"]].update({item.label for item in detector.detect(picture)} or {"nothing"})
+    assert frames == facts["segments"][-1]["end_s"] * facts["fps"]
+    for segment in facts["segments"]:
+        assert set(seen[segment["start_s"]]) == {segment["label"]}, segment
+        assert seen[segment["start_s"]][segment["label"]] == 15

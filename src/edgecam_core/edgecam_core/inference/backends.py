@@ -10,6 +10,7 @@ from edgecam_core.models.model_file import ModelFile
 
 # Name -> module and class, in the order ``auto`` tries them: best first.
 BACKENDS: dict[str, tuple[str, str]] = {
+    "tensorrt": ("edgecam_core.inference.tensorrt_runner", "TensorRtRunner"),
     "onnxruntime": ("edgecam_core.inference.onnxruntime_runner", "OnnxRuntimeRunner"),
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError
+from edgecam_core.inference.precision import CPU, explicit
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 from edgecam_core.models.model_file import ModelFile
 
@@ -42,6 +43,7 @@ class OnnxRuntimeRunner(Runner):
             import onnxruntime
         except ImportError as error:
             raise MissingDependency("the back end 'onnxruntime'", "pip install onnxruntime") from error
+        model = explicit(model, options, CPU)
         threads = options.threads or len(os.sched_getaffinity(0))
         session_options = onnxruntime.SessionOptions()
         session_options.log_severity_level = 3  # errors only; they come back as exceptions as well
@@ -55,7 +57,7 @@ class OnnxRuntimeRunner(Runner):
             raise ModelError(f"onnxruntime cannot load {model.path}: {_first_line(error)}") from error
         device = session.get_providers()[0].removesuffix("ExecutionProvider")
         runs_on = f"{device}, {threads} threads" if device == "CPU" else device
-        return cls(session, f"onnxruntime {onnxruntime.__version__} on {runs_on}")
+        return cls(session, f"onnxruntime {onnxruntime.__version__} on {runs_on}, {model.precision}")
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:

@@ -13,6 +13,7 @@ import numpy as np
 from edgecam_core.errors import InferenceError
 
 if TYPE_CHECKING:
+    from edgecam_core.inference.precision import Calibration
     from edgecam_core.models.model_file import ModelFile
 
 Progress = Callable[[str], None]
@@ -45,7 +46,7 @@ class RunnerOptions:
 
     ``precision`` is auto (as the file is), fp32, fp16 or int8. ``threads`` is for CPU back ends, 0 for one per core.
     ``cache`` is the folder of built engines; ``rebuild`` builds anew. ``max_batch`` is the largest batch ever fed.
-    ``calibration`` is a folder of pictures for int8. ``progress`` is told, from the loading thread, what a long load
+    ``calibration`` are pictures for int8. ``progress`` is told, from the loading thread, what a long load
     is doing.
     """
 
@@ -54,7 +55,7 @@ class RunnerOptions:
     cache: Path | None = None
     rebuild: bool = False
     max_batch: int = 1
-    calibration: Path | None = None
+    calibration: Calibration | None = None
     progress: Progress = field(default=silent, compare=False)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from edgecam_core.inference.backends import open_runner
 from edgecam_core.inference.runner import Progress, Runner, RunnerOptions, silent
+from edgecam_core.models.calibration import PictureCalibration
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import Candidates, Family, open_family
 from edgecam_core.models.labels import fit_labels, numbered, read_labels
@@ -88,7 +90,16 @@ class Detector:
     @classmethod
     def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> Detector:
         """Load a model that was read before; as :meth:`open`."""
-        options = RunnerOptions(threads=settings.threads, max_batch=settings.max_batch, progress=progress)
+        calibration = PictureCalibration(settings.calibration, plan.family.spec) if settings.calibration else None
+        options = RunnerOptions(
+            precision=settings.precision,
+            threads=settings.threads,
+            cache=Path(settings.engine_cache) if settings.engine_cache else None,
+            rebuild=settings.force_engine_update,
+            max_batch=settings.max_batch,
+            calibration=calibration,
+            progress=progress,
+        )
         return cls(plan, open_runner(plan.model, settings.backend, options), settings)
 
     def update(self, settings: DetectorSettings) -> None:

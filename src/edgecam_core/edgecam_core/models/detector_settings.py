@@ -19,6 +19,14 @@ class DetectorSettings(Settings):
     backend: str = setting(
         "auto", "What runs the model; auto takes the best one that loads.", choices=("auto", *BACKENDS)
     )
+    precision: str = setting(
+        "auto", "Precision of the network; auto: as the model file is.", choices=("auto", "fp32", "fp16", "int8")
+    )
+    calibration: str = setting("", "Folder of pictures that int8 is calibrated with; needed once.")
+    engine_cache: str = setting(
+        "", "Folder for built engines and quantised models; empty: engines in the user's edgecam cache."
+    )
+    force_engine_update: bool = setting(False, "Build engines and quantised models anew.")
     threads: int = setting(0, "Threads of a CPU back end; 0: one per core.", low=0, high=256)
     confidence_threshold: float = setting(
         0.5, "Detections with a lower score are dropped.", low=0.0, high=1.0, runtime=True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from edgecam_core import cache
 from edgecam_core.errors import MissingDependency, ModelError
 
 PREFIX = "edgecam."
@@ -19,14 +19,16 @@ PREFIX = "edgecam."
 class ModelFile:
     """A model on disk, read but not loaded for inference.
 
-    ``inputs`` and ``outputs`` map names to shapes, None for a size that is free. ``metadata`` are the file's
-    metadata_props as they are; :meth:`fact` reads the ``edgecam.*`` ones.
+    ``inputs`` and ``outputs`` map names to shapes, None for a size that is free. ``precision`` is that of the
+    weights: fp32, fp16, or int8 where values are quantised explicitly. ``metadata`` are the file's metadata_props as
+    they are; :meth:`fact` reads the ``edgecam.*`` ones.
     """
 
     path: Path
     inputs: Mapping[str, tuple[int | None, ...]]
     outputs: Mapping[str, tuple[int | None, ...]]
     metadata: Mapping[str, str]
+    precision: str = "fp32"
 
     @classmethod
     def read(cls, path: str | Path) -> ModelFile:
@@ -54,16 +56,13 @@ class ModelFile:
         outputs = {item.name: _shape(item) for item in proto.graph.output}
         if not inputs or not outputs:
             raise ModelError(f"parameter 'model' is '{path}': this is not an ONNX file, or its graph is empty")
-        return cls(path, inputs, outputs, {item.key: item.value for item in proto.metadata_props})
+        metadata = {item.key: item.value for item in proto.metadata_props}
+        return cls(path, inputs, outputs, metadata, _precision(proto.graph))
 
     @cached_property
     def sha256(self) -> str:
         """The file's SHA-256 in hex: the identity of everything derived from it."""
-        with self.path.open("rb") as file:
-            digest = hashlib.sha256()
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        return cache.sha256(self.path)
 
     def fact(self, key: str, default: Any = None) -> Any:
         """The ``edgecam.<key>`` metadata: parsed where it is JSON, else as text; ``default`` where it is missing."""
@@ -80,6 +79,14 @@ class ModelFile:
         tensors = [f"{name} {_shape_text(shape)}" for name, shape in (*self.inputs.items(), *self.outputs.items())]
         count = len(self.inputs)
         return f"inputs {', '.join(tensors[:count])}; outputs {', '.join(tensors[count:])}"
+
+
+def _precision(graph: Any) -> str:
+    if any(node.op_type in ("QuantizeLinear", "QLinearConv", "ConvInteger") for node in graph.node):
+        return "int8"
+    float16 = 10  # onnx.TensorProto.FLOAT16
+    types = [weight.data_type for weight in graph.initializer if len(weight.dims) == 4]
+    return "fp16" if types and types.count(float16) * 2 > len(types) else "fp32"
 
 
 def _shape(item: Any) -> tuple[int | None, ...]:

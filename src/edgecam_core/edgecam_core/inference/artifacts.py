@@ -1,0 +1,88 @@
+"""Files derived from a model (engines, quantised graphs): kept with a JSON sidecar that says what they are."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecam_core import cache
+
+log = logging.getLogger(__name__)
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file and its sidecar. ``facts`` is what it was made from; a fact that is None fits any value."""
+
+    path: Path
+
+    @property
+    def sidecar(self) -> Path:
+        return self.path.with_name(self.path.name + ".json")
+
+    def facts(self) -> dict[str, Any]:
+        """What the sidecar says; empty where there is none that can be read."""
+        try:
+            told = json.loads(self.sidecar.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return told if isinstance(told, dict) else {}
+
+    def misfit(self, wanted: Facts) -> str:
+        """Why the file cannot be used for these facts; empty where it can."""
+        if not self.path.is_file():
+            return "there is none yet"
+        told = self.facts()
+        if not told:
+            return f"{self.sidecar.name} is missing or unreadable, so nobody knows what the file is"
+        for name, value in wanted.items():
+            if value is not None and told.get(name) != value:
+                return f"{name} is {value!r} now, the file was made for {told.get(name)!r}"
+        if told.get("sha256") != cache.sha256(self.path):
+            return "the file is not the one its sidecar describes"
+        return ""
+
+    def get(self, wanted: Facts, make: Callable[[], tuple[bytes, Facts]], rebuild: bool = False) -> Path:
+        """The file, made first where it is missing or does not fit; one process at a time makes it.
+
+        Args:
+            wanted: the facts it must have.
+            make: gives its bytes and more facts worth keeping; its errors come through.
+            rebuild: make it even if it fits.
+
+        Raises:
+            CacheError: the folder cannot be written.
+        """
+        if not rebuild and not self.misfit(wanted):
+            return self.path
+        with cache.lock(self.path.with_name(self.path.name + ".lock")):
+            reason = "asked for" if rebuild else self.misfit(wanted)
+            if not reason:  # another process has just made it
+                return self.path
+            log.warning("building %s: %s", self.path.name, reason)
+            data, more = make()
+            self.sidecar.unlink(missing_ok=True)  # from here to the end the file counts as unknown
+            cache.write(self.path, data)
+            facts = {**wanted, **more, "sha256": cache.sha256(self.path)}
+            cache.write(self.sidecar, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
+        return self.path
+
+    def remove(self) -> None:
+        for path in (self.path, self.sidecar, self.path.with_name(self.path.name + ".lock")):
+            path.unlink(missing_ok=True)
+
+
+def folder(chosen: Path | None = None) -> Path:
+    """Where artifacts lie: the chosen folder, or ``engines`` in the cache."""
+    return (chosen or cache.cache_dir("engines")).expanduser()
+
+
+def listed(where: Path) -> Iterator[Artifact]:
+    """All artifacts of a folder, by name."""
+    for sidecar in sorted(where.glob("*.json")):
+        yield Artifact(sidecar.with_name(sidecar.name.removesuffix(".json")))

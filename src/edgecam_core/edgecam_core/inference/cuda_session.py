@@ -1,0 +1,168 @@
+"""Pinned buffers, device memory, a stream and a CUDA graph around something that computes on the GPU.
+
+All of it lives in the primary context, which is pushed for the length of each call and popped after it: whatever
+else in the process uses CUDA (PyTorch, OpenCV) finds its context as it left it, and none is left on the stack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from edgecam_core.errors import InferenceError, MissingDependency, ModelError
+from edgecam_core.inference.cuda_driver import CudaGraph
+from edgecam_core.inference.runner import Tensor
+
+log = logging.getLogger(__name__)
+Pointers = Mapping[str, int]
+Enqueue = Callable[[int, int, Any], None]
+
+
+class CudaContext:
+    """The primary context of one GPU. Use ``with context.current():`` around anything that touches CUDA.
+
+    Raises:
+        MissingDependency: PyCUDA is not installed.
+        ModelError: there is no usable GPU.
+    """
+
+    def __init__(self, number: int = 0) -> None:
+        try:
+            import pycuda.driver
+        except ImportError as error:
+            raise MissingDependency("PyCUDA", "pip install pycuda (needs nvcc and the Python headers)") from error
+        self.driver = pycuda.driver
+        try:
+            self.driver.init()
+            self._context = self.driver.Device(number).retain_primary_context()
+        except self.driver.Error as error:
+            raise ModelError(f"CUDA device {number} cannot be used: {error}") from error
+
+    @contextlib.contextmanager
+    def current(self) -> Iterator[None]:
+        self._context.push()
+        try:
+            yield
+        finally:
+            self._context.pop()
+
+    def close(self) -> None:
+        """Let go of the primary context; it lives on while others hold it."""
+        if self._context is not None:
+            self._context.detach()
+            self._context = None
+
+
+class CudaSession:
+    """Copies inputs to the GPU, lets ``enqueue`` compute, copies outputs back. For one thread at a time.
+
+    ``pointers`` are the device addresses of all tensors. Sizes that are None are the batch, up to ``max_batch``.
+
+    Args:
+        enqueue: ``enqueue(batch, stream handle, stream)`` puts the computation on the stream and does not wait.
+        use_graph: capture copies and computation into one CUDA graph per batch size, once they have run.
+
+    Raises:
+        ModelError: not enough device memory.
+    """
+
+    def __init__(
+        self,
+        context: CudaContext,
+        inputs: Mapping[str, Tensor],
+        outputs: Mapping[str, Tensor],
+        enqueue: Enqueue,
+        max_batch: int = 1,
+        use_graph: bool = True,
+    ) -> None:
+        self._context = context
+        self._cuda = context.driver
+        self._inputs, self._outputs = dict(inputs), dict(outputs)
+        self._enqueue = enqueue
+        self._use_graph = use_graph
+        self._graphs: dict[int, CudaGraph] = {}
+        self._ran: set[int] = set()
+        self._hosts: dict[str, np.ndarray] = {}
+        self._devices: dict[str, Any] = {}
+        with context.current():
+            self._stream = self._cuda.Stream()
+            for name, tensor in {**self._inputs, **self._outputs}.items():
+                shape = tuple(max_batch if size is None else size for size in tensor.shape)
+                self._allocate(name, shape, tensor.dtype)
+
+    def _allocate(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        try:
+            host = self._cuda.pagelocked_empty(shape, dtype)
+            self._devices[name] = self._cuda.mem_alloc(max(1, host.nbytes))
+        except self._cuda.MemoryError as error:
+            size = int(np.prod(shape)) * dtype.itemsize / 2**20
+            raise ModelError(f"the GPU has no {size:.1f} MiB left for tensor {name!r}; free memory on it") from error
+        self._hosts[name] = host
+
+    @property
+    def pointers(self) -> dict[str, int]:
+        return {name: int(memory) for name, memory in self._devices.items()}
+
+    def run(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Compute once; blocks until the outputs are on the host, where they stay until the next call.
+
+        Raises:
+            InferenceError: CUDA failed.
+        """
+        batch = next(iter(feed.values())).shape[0]
+        for name in self._inputs:
+            np.copyto(self._hosts[name][:batch], feed[name])
+        try:
+            with self._context.current():
+                self._launch(batch)
+                self._stream.synchronize()
+        except self._cuda.Error as error:
+            raise InferenceError(f"CUDA failed: {error}") from error
+        return {name: self._hosts[name][: self._rows(tensor, batch)] for name, tensor in self._outputs.items()}
+
+    def _rows(self, tensor: Tensor, batch: int) -> int | None:
+        return batch if tensor.shape and tensor.shape[0] is None else None
+
+    def _launch(self, batch: int) -> None:
+        if batch in self._graphs:
+            self._graphs[batch].launch()
+            return
+        if self._use_graph and batch in self._ran:  # the first run of a shape may allocate, which no graph can hold
+            try:
+                self._graphs[batch] = CudaGraph(self._stream.handle, lambda: self._work(batch))
+            except (InferenceError, self._cuda.Error) as error:
+                log.warning("running without CUDA graphs: %s", error)
+                self._use_graph = False
+            else:
+                self._graphs[batch].launch()
+                return
+        self._work(batch)
+        self._ran.add(batch)
+
+    def _work(self, batch: int) -> None:
+        for name in self._inputs:
+            self._cuda.memcpy_htod_async(self._devices[name], self._hosts[name][:batch], self._stream)
+        self._enqueue(batch, self._stream.handle, self._stream)
+        for name, tensor in self._outputs.items():
+            host = self._hosts[name][: self._rows(tensor, batch)]
+            self._cuda.memcpy_dtoh_async(host, self._devices[name], self._stream)
+
+    @property
+    def uses_graph(self) -> bool:
+        """Whether the last shape runs as a CUDA graph."""
+        return bool(self._graphs)
+
+    def close(self) -> None:
+        """Free everything on the GPU."""
+        with self._context.current():
+            for graph in self._graphs.values():
+                graph.close()
+            for memory in self._devices.values():
+                memory.free()
+            self._graphs, self._devices = {}, {}
+            self._hosts = {}
+            self._stream = None

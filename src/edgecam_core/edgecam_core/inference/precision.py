@@ -1,0 +1,156 @@
+"""Precision written into the ONNX graph: an FP16 cast, or INT8 as QuantizeLinear/DequantizeLinear pairs.
+
+What is explicit in the graph cannot silently come out as something else; every back end reads the same file.
+Boxes are always decoded in FP32: what comes after the last convolution is left as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from edgecam_core.errors import MissingDependency, ModelError
+from edgecam_core.inference import artifacts
+from edgecam_core.models.model_file import ModelFile
+
+if TYPE_CHECKING:
+    from edgecam_core.inference.runner import RunnerOptions
+
+# Which INT8 a back end is fast with. CPUs take unsigned activations, TensorRT only symmetric signed ones.
+CPU, TENSORRT = "cpu", "tensorrt"
+_HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_INSTALL = "pip install onnxruntime onnx sympy"
+
+
+class Calibration(Protocol):
+    """Pictures that show a quantiser the range of every tensor."""
+
+    def fingerprint(self) -> str:
+        """A hash that changes when any picture or its preprocessing changes."""
+
+    def feeds(self) -> Iterator[dict[str, np.ndarray]]:
+        """One model input per picture."""
+
+
+def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFile:
+    """The model in the precision that was asked for, made once and kept beside the engines.
+
+    FP16 takes a second, INT8 as long as the calibration pictures take in FP32, a few times over.
+
+    Raises:
+        ModelError: the file has another precision already, or INT8 without calibration pictures.
+        MissingDependency: the tools are not installed.
+    """
+    wanted = options.precision
+    if wanted in ("auto", model.precision):
+        return model
+    if model.precision != "fp32":
+        raise ModelError(
+            f"parameter 'precision' is '{wanted}', but {model.path} is {model.precision} already; give the fp32 model"
+        )
+    name = f"{model.path.stem}-{wanted}" + (f"-{flavour}" if wanted == "int8" else "")
+    artifact = artifacts.Artifact(artifacts.folder(options.cache) / f"{name}.onnx")
+    int8 = flavour if wanted == "int8" else ""
+    facts: dict[str, Any] = {"model_sha256": model.sha256, "precision": wanted, "flavour": int8}
+    if wanted == "fp16":
+        path = artifact.get(facts, lambda: (_fp16(model), {}), options.rebuild)
+        return _derived(model, path)
+    calibration = options.calibration
+    facts = {**facts, "calibration": calibration.fingerprint() if calibration else None}
+
+    def quantise() -> tuple[bytes, dict[str, Any]]:
+        if calibration is None:
+            raise ModelError(
+                "parameter 'precision' is 'int8', which needs parameter 'calibration': a folder of some hundred "
+                "pictures like those the detector will see"
+            )
+        options.progress("calibrating int8")
+        return _int8(model, calibration, flavour), {}
+
+    return _derived(model, artifact.get(facts, quantise, options.rebuild))
+
+
+def _derived(model: ModelFile, path: Path) -> ModelFile:
+    """The derived file; names and metadata stay those of the original."""
+    return replace(ModelFile.read(path), metadata=model.metadata)
+
+
+def tail(proto: Any) -> list[str]:
+    """Names of the nodes from which no convolution can be reached: the decoding after the network's body."""
+    heavy_tensors: set[str] = set()
+    names = []
+    for node in reversed(proto.graph.node):
+        if node.op_type in _HEAVY or any(output in heavy_tensors for output in node.output):
+            heavy_tensors.update(node.input)
+        else:
+            names.append(node.name)
+    return names
+
+
+def _load(model: ModelFile) -> Any:
+    import onnx
+
+    proto = onnx.load(str(model.path))
+    for number, node in enumerate(proto.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
+    return proto
+
+
+def _fp16(model: ModelFile) -> bytes:
+    try:
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+    except ImportError as error:
+        raise MissingDependency("the tool that casts to fp16", _INSTALL) from error
+    proto = _load(model)
+    return convert_float_to_float16(proto, keep_io_types=True, node_block_list=tail(proto)).SerializeToString()
+
+
+def _int8(model: ModelFile, calibration: Calibration, flavour: str) -> bytes:
+    try:
+        from onnxruntime.quantization import QuantType, quantize_static
+    except ImportError as error:
+        raise MissingDependency("the tool that quantises to int8", _INSTALL) from error
+    proto = _load(model)
+    signed = flavour == TENSORRT
+    # TensorRT refuses zero points other than 0 and quantised biases.
+    extra = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False} if signed else {}
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        target = Path(folder) / "int8.onnx"
+        quantize_static(
+            proto,
+            str(target),
+            _Reader(calibration),
+            per_channel=True,
+            activation_type=QuantType.QInt8 if signed else QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=tail(proto),
+            extra_options=extra,
+        )
+        return target.read_bytes()
+
+
+class _Reader:
+    """What ONNX Runtime's quantiser asks for its next picture; None is the end."""
+
+    def __init__(self, calibration: Calibration) -> None:
+        self._feeds = calibration.feeds()
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._feeds, None)
+
+
+class _quiet:
+    """The quantiser logs advice about its own preprocessing step at the root logger."""
+
+    def __enter__(self) -> None:
+        self._before = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+
+    def __exit__(self, *_: object) -> None:
+        logging.disable(self._before)

@@ -1,0 +1,61 @@
+"""Finds TensorRT: TensorRT proper (8.6, 10.x, 11.x) or TensorRT-RTX, whose Python interface is the same."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from edgecam_core.errors import MissingDependency
+
+_INSTALL = (
+    "on a Jetson it comes with JetPack (apt install python3-libnvinfer), elsewhere pip install tensorrt, or "
+    "pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings for GeForce and RTX cards"
+)
+# Modules to import, in this order, and the flavour they make. The last one is the module with the interface.
+_CANDIDATES = (
+    (("tensorrt",), "tensorrt"),
+    (("tensorrt_rtx",), "tensorrt-rtx"),
+    (("tensorrt_rtx_libs", "tensorrt_rtx_bindings"), "tensorrt-rtx"),
+)
+
+
+@dataclass(frozen=True)
+class TensorRt:
+    """The imported module, ``tensorrt`` or ``tensorrt-rtx``, and its version."""
+
+    module: Any
+    flavour: str
+    version: str
+
+    @property
+    def strongly_typed(self) -> bool:
+        """Whether networks take their precision from the ONNX file alone (10.x on); else builder flags are needed."""
+        return hasattr(self.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
+
+    @property
+    def portable(self) -> bool:
+        """Whether one engine serves every supported GPU; TensorRT proper builds for the GPU it finds."""
+        return self.flavour == "tensorrt-rtx"
+
+    def __str__(self) -> str:
+        return f"{self.flavour} {self.version} {platform.machine()}"
+
+
+def import_tensorrt() -> TensorRt:
+    """Import whichever is installed; a tenth of a second or more.
+
+    Raises:
+        MissingDependency: none is, or its libraries cannot be loaded.
+    """
+    problems = []
+    for modules, flavour in _CANDIDATES:
+        try:
+            module = [import_module(name) for name in modules][-1]
+            return TensorRt(module, flavour, str(module.__version__))
+        except ModuleNotFoundError:
+            continue
+        except (ImportError, OSError, AttributeError) as error:  # bindings without their libraries
+            problems.append(f"{modules[-1]} is there but does not load ({error})")
+    raise MissingDependency("; ".join(["TensorRT", *problems]), _INSTALL)

@@ -1,0 +1,178 @@
+"""From an ONNX file to a TensorRT engine: one path for every version, with proof of its precision."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from edgecam_core.errors import EdgecamError, ModelError
+from edgecam_core.inference.runner import Progress
+from edgecam_core.inference.tensorrt_api import TensorRt
+from edgecam_core.models.model_file import ModelFile
+
+_WORKSPACE = 1 << 30  # bytes of device memory that tactics may use while they are tried
+_MOST_ERRORS = 3
+
+
+def build_engine(api: TensorRt, model: ModelFile, max_batch: int, progress: Progress) -> tuple[bytes, dict[str, Any]]:
+    """Build an engine in the precision written in the ONNX file.
+
+    Blocks from a second (TensorRT-RTX) to many minutes (TensorRT on a Jetson); ``progress`` is called from this
+    thread and may raise to cancel.
+
+    Returns:
+        The serialised engine, and facts for its sidecar: layers by precision.
+
+    Raises:
+        ModelError: an operator TensorRT does not know (named), a free size, or a precision that got lost.
+    """
+    trt = api.module
+    logger = _logger(trt)
+    builder = trt.Builder(logger)
+    network = builder.create_network(_network_flags(trt))
+    _parse(trt, network, logger, model)
+    layers = network_precisions(trt, network)
+    require_precision(model.precision, layers, str(model.path))
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # layers can be inspected afterwards
+    if not api.strongly_typed:
+        _allow_precision(trt, config, model.precision)
+    _add_profile(builder, config, model, max_batch)
+    monitor = _monitor(trt, config, progress)
+    plan = builder.build_serialized_network(network, config)
+    if monitor is not None and monitor.cancelled is not None:
+        raise monitor.cancelled
+    if plan is None:
+        raise ModelError(f"{api} cannot build {model.path}: {logger.text() or 'it gives no reason'}")
+    return bytes(plan), {"layers": dict(layers)}
+
+
+def _network_flags(trt: Any) -> int:
+    flags = 0
+    for name in ("EXPLICIT_BATCH", "STRONGLY_TYPED"):  # 8.x has only the first, 11.x and RTX only the second
+        if hasattr(trt.NetworkDefinitionCreationFlag, name):
+            flags |= 1 << int(getattr(trt.NetworkDefinitionCreationFlag, name))
+    return flags
+
+
+def _allow_precision(trt: Any, config: Any, precision: str) -> None:
+    """TensorRT 8.x: let it use the precision that is in the file; Q/DQ pairs need no calibrator there either."""
+    for wanted, flags in {"fp16": ("FP16",), "int8": ("INT8", "FP16")}.items():
+        if precision == wanted:
+            for flag in flags:
+                config.set_flag(getattr(trt.BuilderFlag, flag))
+
+
+def _parse(trt: Any, network: Any, logger: Any, model: ModelFile) -> None:
+    parser = trt.OnnxParser(network, logger)
+    if parser.parse(model.path.read_bytes()):
+        return
+    errors = [parser.get_error(index) for index in range(min(parser.num_errors, _MOST_ERRORS))]
+    raise ModelError(f"TensorRT cannot read {model.path}: {'; '.join(map(_error_text, errors)) or logger.text()}")
+
+
+def _error_text(error: Any) -> str:
+    operator = error.node_operator() if hasattr(error, "node_operator") else ""
+    return f"operator {operator}: {error.desc()}" if operator else str(error.desc())
+
+
+def _add_profile(builder: Any, config: Any, model: ModelFile, max_batch: int) -> None:
+    """Sizes left open in the file: only the batch may be."""
+    free = {name: shape for name, shape in model.inputs.items() if None in shape}
+    if not free:
+        return
+    profile = builder.create_optimization_profile()
+    for name, shape in free.items():
+        if None in shape[1:]:
+            raise ModelError(f"{model.path} leaves sizes of its input {name!r} open; export it with a fixed size")
+        profile.set_shape(name, (1, *shape[1:]), (max_batch, *shape[1:]), (max_batch, *shape[1:]))
+    config.add_optimization_profile(profile)
+
+
+def network_precisions(trt: Any, network: Any) -> Counter[str]:
+    """Convolutions of a parsed network by the precision they compute in: fp32, fp16, int8."""
+    producers = {}
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    for layer in layers:
+        for index in range(layer.num_outputs):
+            producers[layer.get_output(index).name] = layer
+    found: Counter[str] = Counter()
+    for layer in layers:
+        if layer.type in (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION, trt.LayerType.MATRIX_MULTIPLY):
+            source = producers.get(layer.get_input(0).name)
+            if source is not None and source.type == trt.LayerType.DEQUANTIZE:
+                found["int8"] += 1
+            else:
+                found["fp16" if layer.get_output(0).dtype == trt.DataType.HALF else "fp32"] += 1
+    return found
+
+
+def require_precision(precision: str, layers: Counter[str], what: str) -> None:
+    """Raise ModelError where most convolutions compute in another precision than the one asked for."""
+    if layers and layers[precision] * 2 <= sum(layers.values()):
+        found = ", ".join(f"{count} {name}" for name, count in layers.items())
+        raise ModelError(f"{what} should be {precision}, but its convolutions came out as {found}")
+
+
+def engine_precisions(information: str) -> Counter[str]:
+    """Tensors of an engine by type, from what the engine inspector says as JSON (any version's wording)."""
+    words = {"half": "fp16", "fp16": "fp16", "int8": "int8", "float": "fp32", "fp32": "fp32"}
+    found: Counter[str] = Counter()
+    for part in information.split('"Format/Datatype":')[1:]:
+        text = part.split('"')[1].lower() if '"' in part else ""
+        for word, precision in words.items():
+            if word in text:
+                found[precision] += 1
+                break
+    return found
+
+
+def _logger(trt: Any) -> Any:
+    class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
+        """Keeps errors for the message; everything else is dropped."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                self.errors.append(message.splitlines()[0])
+
+        def text(self) -> str:
+            return "; ".join(self.errors[:_MOST_ERRORS])
+
+    return Logger()
+
+
+def _monitor(trt: Any, config: Any, progress: Callable[[str], None]) -> Any:
+    """Progress of the build, where this version (10.x on) can tell it."""
+    progress("building the engine")
+    if not hasattr(trt, "IProgressMonitor"):
+        return None
+
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.cancelled: EdgecamError | None = None
+            self._steps: dict[str, int] = {}
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
+            self._steps[phase] = steps
+
+        def step_complete(self, phase: str, step: int) -> bool:
+            try:
+                progress(f"building the engine: {phase.lower()} {step + 1} of {self._steps.get(phase, step + 1)}")
+            except EdgecamError as error:  # must not cross TensorRT's C++
+                self.cancelled = error
+                return False
+            return True
+
+        def phase_finish(self, phase: str) -> None:
+            self._steps.pop(phase, None)
+
+    monitor = Monitor()
+    config.progress_monitor = monitor
+    return monitor

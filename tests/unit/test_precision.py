@@ -1,0 +1,190 @@
+"""Explicit precision, the artifact cache and what reads them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from edgecam_core.cache import CacheError
+from edgecam_core.errors import ModelError, SettingError
+from edgecam_core.inference.artifacts import Artifact, listed
+from edgecam_core.inference.precision import tail
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.model_file import ModelFile
+from edgecam_core.models.nms import overlaps
+from edgecam_core.models.zoo import fetch
+
+PHOTOS = Path(__file__).parents[1] / "assets" / "photos"
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("engines")
+
+
+def open_with(engines: Path, precision: str, **settings: object) -> Detector:
+    given = DetectorSettings(
+        backend="onnxruntime", precision=precision, engine_cache=str(engines), calibration=str(PHOTOS)
+    )
+    return Detector.open(given.changed(**settings))
+
+
+@pytest.mark.parametrize(("precision", "agreement"), [("fp16", 0.97), ("int8", 0.85)])
+def test_the_default_model_keeps_its_eyes(engines: Path, precision: str, agreement: float) -> None:
+    exact, subject = open_with(engines, "fp32"), open_with(engines, precision)
+    assert subject.runner.description.endswith(precision)
+    for path in sorted(PHOTOS.glob("*.jpg")):
+        picture = cv2.imread(str(path))
+        wanted, found = exact.detect(picture), subject.detect(picture)
+        assert len(found) > 0, path.name
+        for detection in found:
+            same = wanted.boxes[wanted.class_ids == detection.class_id]
+            assert overlaps(np.array(detection.box, np.float32), same).max(initial=0) > agreement, path.name
+
+
+def test_boxes_are_decoded_in_full_precision(engines: Path) -> None:
+    open_with(engines, "fp16")
+    proto = onnx.load(engines / "ssd_mobilenet_v2_coco-fp16.onnx")
+    weights = {item.name: item.data_type for item in proto.graph.initializer}
+    convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
+    assert {weights[node.input[1]] for node in convolutions} == {onnx.TensorProto.FLOAT16}
+    assert len(convolutions) == 72
+    assert ModelFile.read(engines / "ssd_mobilenet_v2_coco-fp16.onnx").precision == "fp16"
+    decoding = {node.op_type for node in proto.graph.node if node.name in set(tail(proto))}
+    assert {"Exp", "Sigmoid"} <= decoding
+    assert {output.type.tensor_type.elem_type for output in proto.graph.output} == {onnx.TensorProto.FLOAT}
+
+
+def test_int8_is_calibrated_once(engines: Path) -> None:
+    open_with(engines, "int8")
+    path = engines / "ssd_mobilenet_v2_coco-int8-cpu.onnx"
+    made = path.stat().st_mtime_ns
+    open_with(engines, "int8", calibration="")  # what was calibrated before needs no pictures
+    assert path.stat().st_mtime_ns == made
+    assert ModelFile.read(path).precision == "int8"
+
+
+def test_int8_without_pictures_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="needs parameter 'calibration': a folder"):
+        open_with(tmp_path, "int8", calibration="")
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"'calibration' is .* must be a folder with pictures"):
+        open_with(tmp_path, "int8", calibration=str(tmp_path))
+    (tmp_path / "a.jpg").write_bytes(b"no picture")
+    with pytest.raises(SettingError, match=r"a\.jpg.* is not a picture that can be read"):
+        open_with(tmp_path / "engines", "int8", calibration=str(tmp_path))
+
+
+def test_a_quantised_file_cannot_become_fp16(engines: Path, tmp_path: Path) -> None:
+    open_with(engines, "int8")
+    with pytest.raises(ModelError, match="is int8 already; give the fp32 model"):
+        open_with(tmp_path, "fp16", model=str(engines / "ssd_mobilenet_v2_coco-int8-cpu.onnx"))
+
+
+def test_the_model_file_is_not_changed(engines: Path) -> None:
+    before = fetch().read_bytes()
+    open_with(engines, "fp16")
+    assert fetch().read_bytes() == before
+
+
+class Maker:
+    """Counts how often an artifact is made."""
+
+    def __init__(self, data: bytes = b"engine") -> None:
+        self.data = data
+        self.count = 0
+        self.lock = threading.Lock()
+
+    def __call__(self) -> tuple[bytes, dict[str, object]]:
+        with self.lock:
+            self.count += 1
+        return self.data, {"layers": {"fp16": 3}}
+
+
+FACTS = {"model_sha256": "abc", "gpu": "Orin", "precision": "fp16"}
+
+
+def test_an_artifact_is_made_once_and_described(tmp_path: Path) -> None:
+    make, artifact = Maker(), Artifact(tmp_path / "new" / "m.engine")
+    for _ in range(3):
+        assert artifact.get(FACTS, make).read_bytes() == b"engine"
+    assert make.count == 1
+    assert artifact.facts()["gpu"] == "Orin"
+    assert artifact.facts()["layers"] == {"fp16": 3}
+    assert [item.path for item in listed(tmp_path / "new")] == [artifact.path]
+
+
+DAMAGES = {
+    "facts": "gpu is 'Thor' now, the file was made for 'Orin'",
+    "content": "the file is not the one its sidecar describes",
+    "sidecar": "is missing or unreadable",
+    "garbage": "is missing or unreadable",
+    "gone": "there is none yet",
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGES.items())
+def test_what_does_not_fit_is_made_anew_with_the_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str, reason: str
+) -> None:
+    make, artifact = Maker(), Artifact(tmp_path / "m.engine")
+    artifact.get(FACTS, make)
+    facts = dict(FACTS)
+    if damage == "facts":
+        facts["gpu"] = "Thor"
+    elif damage == "content":
+        artifact.path.write_bytes(b"engin")
+    elif damage == "sidecar":
+        artifact.sidecar.unlink()
+    elif damage == "garbage":
+        artifact.sidecar.write_text("{")
+    else:
+        artifact.path.unlink()
+    artifact.get(facts, make)
+    assert make.count == 2
+    assert reason in caplog.text
+    assert artifact.misfit(facts) == ""
+
+
+def test_two_at_once_make_it_once(tmp_path: Path) -> None:
+    make, artifact = Maker(), Artifact(tmp_path / "m.engine")
+    threads = [threading.Thread(target=artifact.get, args=(FACTS, make)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert make.count == 1
+
+
+def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> tuple[bytes, dict[str, object]]:
+        raise ModelError("no")
+
+    artifact = Artifact(tmp_path / "m.engine")
+    with pytest.raises(ModelError):
+        artifact.get(FACTS, fail)
+    assert not artifact.path.exists()
+    assert artifact.get(FACTS, Maker()).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(CacheError, match="cannot write the cache"):
+        Artifact(tmp_path / "file" / "m.engine").get(FACTS, Maker())
+
+
+def test_a_foreign_engine_is_not_trusted(tmp_path: Path) -> None:
+    artifact = Artifact(tmp_path / "m.engine")
+    artifact.path.write_bytes(b"from the internet")
+    artifact.sidecar.write_text(json.dumps({**FACTS, "sha256": "0" * 64}))
+    make = Maker()
+    assert artifact.get(FACTS, make).read_bytes() == b"engine"
+    assert make.count == 1
