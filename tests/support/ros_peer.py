@@ -1,0 +1,40 @@
+"""A plain rclpy node on the other side of the topics. Import it only where ROS is there and its domain is set."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from waiting import DISCOVERY, wait_until
+
+
+class Peer:
+    """Spins in a thread of its own until it is closed."""
+
+    def __init__(self, name: str = "test_peer") -> None:
+        self.node = Node(name)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def collect(self, message_type: type, topic: str, qos: Any = 10) -> list[Any]:
+        """A list that grows with every message of a topic."""
+        received: list[Any] = []
+        self.node.create_subscription(message_type, topic, received.append, qos)
+        return received
+
+    def call(self, service_type: type, name: str, request: Any, timeout: float = DISCOVERY) -> Any:
+        """Call a service and give its response; fails the test when there is none in time."""
+        client = self.node.create_client(service_type, name)
+        assert client.wait_for_service(timeout), f"no service {name}"
+        future = client.call_async(request)
+        wait_until(future.done, timeout, f"an answer of {name}")
+        return future.result()
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._thread.join(5)
+        self.node.destroy_node()

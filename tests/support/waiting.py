@@ -1,0 +1,21 @@
+"""Waiting for an event instead of sleeping and hoping."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+DISCOVERY = 15.0  # seconds; on localhost DDS discovery alone takes up to 4
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = DISCOVERY, what: str = "the event") -> Any:
+    """The condition's first true value; fails the test when it does not come."""
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.01)
+    pytest.fail(f"waited {timeout:g} s in vain for {what}")
