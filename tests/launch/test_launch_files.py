@@ -1,0 +1,147 @@
+"""What every launch file keeps, read as text and through `ros2 launch --show-args`; nothing is started here."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from launched import ROOT, ros_environment
+
+LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.xml"))
+COMPOSED = ("pipeline", "demo")  # these only include; every other file is the leaf of one node
+COMMON = {"namespace", "camera_name", "params_file", "respawn", "log_level"}
+
+
+def name_of(path: Path) -> str:
+    return path.name.removesuffix(".launch.xml")
+
+
+LEAVES = [path for path in LAUNCH_FILES if name_of(path) not in COMPOSED and "rviz" not in name_of(path)]
+
+
+def root_of(path: Path) -> ElementTree.Element:
+    return ElementTree.parse(path).getroot()
+
+
+def declared(path: Path) -> set[str]:
+    return {arg.attrib["name"] for arg in root_of(path).findall("arg")}
+
+
+def generator() -> ModuleType:
+    """scripts/generate_docs.py, which knows the settings class of every node."""
+    spec = importlib.util.spec_from_file_location("generate_docs", ROOT / "scripts" / "generate_docs.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_there_is_a_leaf_for_every_node_and_a_parameter_file_for_every_leaf() -> None:
+    pages = {page.name for page in generator().PAGES}
+    assert {name_of(path) for path in LEAVES} == pages
+    assert {path.stem for path in (ROOT / "config").glob("*.yaml")} >= pages
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
+def test_every_argument_says_what_it_is(path: Path) -> None:
+    for arg in root_of(path).findall("arg"):
+        assert len(arg.attrib.get("description", "")) > 5, arg.attrib["name"]
+        assert "default" in arg.attrib, f"{arg.attrib['name']} is required; a file must start without arguments"
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=name_of)
+def test_a_leaf_starts_one_node_with_the_common_arguments(path: Path) -> None:
+    root = root_of(path)
+    assert len(list(root.iter("node"))) == 1
+    assert list(root.iter("include")) == []
+    assert declared(path) >= COMMON
+    node = next(root.iter("node"))
+    files = [param.attrib["from"] for param in node.findall("param")]
+    # The user's file comes last: what it sets wins.
+    assert files == [f"$(find-pkg-share edgecam_bringup)/config/{name_of(path)}.yaml", "$(var params_file)"]
+    assert node.attrib["namespace"].startswith("$(var namespace)/$(var camera_name)")
+    assert root.find("set_env[@name='FASTDDS_DEFAULT_PROFILES_FILE']") is not None
+
+
+@pytest.mark.parametrize("path", [path for path in LAUNCH_FILES if name_of(path) in COMPOSED], ids=name_of)
+def test_a_composed_file_only_includes(path: Path) -> None:
+    root = root_of(path)
+    assert {child.tag for child in root if child.tag is not ElementTree.Comment} <= {"arg", "let", "include"}
+    assert root.findall("include")
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
+def test_an_include_hands_over_only_arguments_that_exist(path: Path) -> None:
+    # A misspelt argument would be ignored silently by ros2 launch.
+    for include in root_of(path).iter("include"):
+        target = ROOT / "launch" / include.attrib["file"].rsplit("/", 1)[1]
+        assert target.exists()
+        given = [arg.attrib["name"] for arg in include.findall("arg")]
+        assert len(given) == len(set(given))
+        assert set(given) <= declared(target)
+        assert all("value" in arg.attrib for arg in include.findall("arg")), "an include sets values, not defaults"
+        # The monitor's end is the demo's end, so it is never started again.
+        handed_on = COMMON - ({"respawn"} if name_of(target) == "monitor" else set())
+        assert handed_on & declared(path) & declared(target) <= set(given), "a common argument is not handed on"
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
+def test_every_variable_used_is_declared(path: Path) -> None:
+    known = declared(path) | {let.attrib["name"] for let in root_of(path).iter("let")}
+    assert set(re.findall(r"\$\(var (\w+)\)", path.read_text())) <= known
+
+
+@pytest.mark.parametrize("path", LEAVES, ids=name_of)
+def test_every_variable_of_a_parameter_file_is_an_argument_of_its_leaf(path: Path) -> None:
+    text = (ROOT / "config" / f"{name_of(path)}.yaml").read_text()
+    assert set(re.findall(r"\$\(var (\w+)\)", text)) <= declared(path)
+
+
+def test_every_key_of_a_parameter_file_is_a_declared_setting_and_every_value_is_allowed() -> None:
+    for page in generator().PAGES:
+        content = yaml.safe_load((ROOT / "config" / f"{page.name}.yaml").read_text())
+        values = content["/**"]["ros__parameters"]
+        specs = page.table().specs()
+        assert set(values) <= set(specs), page.name
+        for key, value in values.items():
+            if "$(var" not in str(value):
+                specs[key].check(value)
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
+def test_every_node_is_an_executable_of_its_package(path: Path) -> None:
+    for node in root_of(path).iter("node"):
+        package = ROOT / "src" / node.attrib["pkg"]
+        if package.exists():  # rviz2 is not ours
+            assert f'"{node.attrib["exec"]} = ' in (package / "setup.py").read_text()
+
+
+@pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
+def test_show_args_lists_every_argument_with_its_text(path: Path) -> None:
+    done = subprocess.run(
+        ["ros2", "launch", "edgecam_bringup", path.name, "--show-args"],
+        env=ros_environment(), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for arg in root_of(path).findall("arg"):
+        assert f"'{arg.attrib['name']}':" in done.stdout
+        assert arg.attrib["description"] in done.stdout
+
+
+def test_a_launch_file_that_does_not_exist_is_named() -> None:
+    done = subprocess.run(
+        ["ros2", "launch", "edgecam_bringup", "no_such_file.launch.xml"],
+        env=ros_environment(), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "no_such_file.launch.xml" in done.stderr
+    assert "Traceback" not in done.stderr
