@@ -2,89 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edgecam_core.errors import ImageError
-from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.sender import Sender
-from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
+from edgecam_core.rtp.settings import SenderSettings
 from edgecam_core.types import Frame
-from rtp_scene import FIRST_STAMP, frame, free_port, index_of, picture, psnr, wait_until
-
-
-class Feed:
-    """Sends numbered pictures at 30 Hz in a thread until closed."""
-
-    def __init__(self, sender: Sender, first: int = 0, size: tuple[int, int] = (320, 240)) -> None:
-        self.stamps: dict[int, int] = {}
-        self._sender, self._next, self._size = sender, first, size
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.wait(1 / 30):
-            made = frame(self._next, *self._size)
-            self.stamps[made.stamp_ns] = self._next
-            self._sender.send(made)
-            self._next += 1
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join(10)
-
-
-class Reader:
-    """Reads pictures in a thread and keeps stamp, number and size; pixels of the newest only."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        self.seen: list[tuple[int, int, tuple[int, int]]] = []
-        self.newest: Frame | None = None
-        self._receiver = receiver
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            got = self._receiver.read(0.1)
-            if got is not None:
-                self.newest = got
-                self.seen.append((got.stamp_ns, index_of(got.bgr()), (got.width, got.height)))
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join(10)
-
-
-@contextmanager
-def sending(port: int, first: int = 0, size: tuple[int, int] = (320, 240), **values: object) -> Iterator[Feed]:
-    sender = Sender(SenderSettings(port=port, bitrate=1_000_000, **values))
-    sender.start()
-    feed = Feed(sender, first, size)
-    feed.sender = sender  # type: ignore[attr-defined]
-    try:
-        yield feed
-    finally:
-        feed.close()
-        sender.stop()
-
-
-@contextmanager
-def receiving(port: int, **values: object) -> Iterator[tuple[Receiver, Reader]]:
-    receiver = Receiver(ReceiverSettings(port=port, **values))
-    receiver.start()
-    reader = Reader(receiver)
-    try:
-        yield receiver, reader
-    finally:
-        reader.close()
-        receiver.stop()
+from rtp_scene import FIRST_STAMP, free_port, picture, psnr, receiving, sending, wait_until
 
 
 @pytest.mark.parametrize("codec", ["h265", "h264"])

@@ -42,7 +42,9 @@ class Stream:
 
 @dataclass
 class Intake:
-    """Feed every datagram to :meth:`datagram` and call :meth:`tick` when nothing comes; both return what is complete.
+    """Feed every datagram to :meth:`datagram` and call :meth:`tick` when none is left; both return what is complete.
+
+    Only :meth:`tick` gives up on missing packets: a reader that was held up finds them among the waiting datagrams.
 
     One stream is followed at a time. It begins with two packets of one SSRC in sequence (RFC 3550 appendix A.1) and
     ends with a BYE or after ``HANDOVER_NS`` of silence; packets of others meanwhile are counted and dropped.
@@ -88,7 +90,7 @@ class Intake:
         stream = self.stream
         if stream is not None and held.packet.ssrc == stream.ssrc:
             self._accept(stream, held, now_ns)
-            return self._drain(stream, now_ns)
+            return self._drain(stream, now_ns, give_up=False)
         if stream is not None and now_ns - stream.last_ns < HANDOVER_NS:
             self.counts["of a second sender"] += 1
             return []
@@ -111,7 +113,7 @@ class Intake:
         self.stamps.reset()
         self._accept(stream, first, now_ns)
         self._accept(stream, held, now_ns)
-        return units + self._drain(stream, now_ns)
+        return units + self._drain(stream, now_ns, give_up=False)
 
     def finish(self, now_ns: int) -> list[AccessUnit]:
         """The current stream is over: hand out what is left of it and forget it."""
@@ -138,9 +140,9 @@ class Intake:
             stream.jitter += (abs(signed_difference(transit, stream.transit)) - stream.jitter) / 16
         stream.transit = transit
 
-    def _drain(self, stream: Stream, now_ns: int) -> list[AccessUnit]:
+    def _drain(self, stream: Stream, now_ns: int, give_up: bool = True) -> list[AccessUnit]:
         units: list[AccessUnit] = []
-        for packet, arrival_ns in stream.buffer.pop(now_ns):
+        for packet, arrival_ns in stream.buffer.pop(now_ns, give_up):
             if packet is None:
                 stream.assembler.gap()
             else:

@@ -25,6 +25,7 @@ class Arrived(NamedTuple):
 @dataclass(slots=True)
 class _Missing:
     noticed_ns: int
+    first_asked_ns: int = 0
     asked_ns: int = 0
     asks: int = 0
 
@@ -90,8 +91,11 @@ class ReorderBuffer:
             return
         if missing := self._missing.pop(number, None):
             self.counts.recovered += 1
-            if missing.asks == 1:  # with more asks nobody knows which one was answered
-                self.round_trip_ns += (now_ns - missing.asked_ns - self.round_trip_ns) // 8
+            if missing.asks:
+                # From the first ask, though a later one may have been answered: an estimate that takes only
+                # packets asked for once can never grow beyond the pause between two asks.
+                took = min(now_ns - missing.first_asked_ns, self.wait_ns)
+                self.round_trip_ns += (took - self.round_trip_ns) // 8
         self.counts.received += 1
         self._held[number] = Arrived(packet, arrival_ns)
         for hole in range(max(self._highest + 1, self._next), number):
@@ -99,8 +103,11 @@ class ReorderBuffer:
             self.counts.missing += 1
         self._highest = max(self._highest, number)
 
-    def pop(self, now_ns: int) -> list[Arrived]:
-        """Everything that is in its turn now; lost ones as one entry without a packet per gap."""
+    def pop(self, now_ns: int, give_up: bool = True) -> list[Arrived]:
+        """Everything that is in its turn now; lost ones as one entry without a packet per gap.
+
+        ``give_up=False`` leaves gaps open that have lasted too long: more datagrams may be waiting to be read.
+        """
         ready: list[Arrived] = []
         if self._next is None:
             return ready
@@ -109,7 +116,7 @@ class ReorderBuffer:
                 ready.append(arrived)
             else:
                 missing = self._missing.get(self._next)
-                if missing is not None and now_ns - missing.noticed_ns < self.wait_ns:
+                if missing is not None and (not give_up or now_ns - missing.noticed_ns < self.wait_ns):
                     break
                 self._missing.pop(self._next, None)
                 self.counts.lost += 1
@@ -124,17 +131,26 @@ class ReorderBuffer:
         return None if missing is None else missing.noticed_ns + self.wait_ns
 
     def ask(self, now_ns: int) -> list[int]:
-        """Sequence numbers to ask the sender for now: new ones soon, the others once per round trip."""
-        pause = max(5 * MILLISECOND, self.round_trip_ns * 3 // 2)
+        """Sequence numbers to ask the sender for now: new ones soon, the others once per round trip.
+
+        When there is time for one answer only, the question is repeated at half the pause: it may get lost too.
+        """
         wanted = []
         for number in sorted(self._missing):
             missing = self._missing[number]
-            due_ns = missing.asked_ns + pause if missing.asks else missing.noticed_ns + ASK_AFTER_NS
-            if missing.asks < MAX_ASKS and now_ns >= due_ns:
+            if missing.asks < MAX_ASKS and now_ns >= self._ask_due_ns(missing, now_ns):
+                missing.first_asked_ns = missing.first_asked_ns or now_ns
                 missing.asks += 1
                 missing.asked_ns = now_ns
                 wanted.append(number & 0xFFFF)
         return wanted
+
+    def _ask_due_ns(self, missing: _Missing, now_ns: int) -> int:
+        if not missing.asks:
+            return missing.noticed_ns + ASK_AFTER_NS
+        trip = self.round_trip_ns
+        hurry = missing.noticed_ns + self.wait_ns - now_ns < 2 * trip
+        return missing.asked_ns + max(5 * MILLISECOND, trip // 2 if hurry else trip * 5 // 4)
 
     def expect_more(self, now_ns: int) -> None:
         """The newest packet was not the last of its picture and nothing follows: its successor counts as missing."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ import pytest
 from edgecam_core.rtp.encoders import ENCODERS, Request
 from edgecam_core.rtp.encoding import EncoderPipeline
 from edgecam_core.rtp.i420 import from_frame
+from edgecam_core.rtp.receiver import Receiver
+from edgecam_core.rtp.sender import Sender
+from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from edgecam_core.types import Frame
 
 WIDTH, HEIGHT = 320, 240
@@ -80,3 +85,80 @@ def wait_until(condition: Callable[[], Any], timeout: float = 20.0, what: str = 
             return value
         time.sleep(0.005)
     pytest.fail(f"waited {timeout} s in vain for {what}")
+
+
+class Feed:
+    """Sends numbered pictures at 30 Hz in a thread until closed."""
+
+    def __init__(self, sender: Sender, first: int = 0, size: tuple[int, int] = (320, 240)) -> None:
+        self.stamps: dict[int, int] = {}
+        self._sender, self._next, self._size = sender, first, size
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.wait(1 / 30):
+            made = frame(self._next, *self._size)
+            self.stamps[made.stamp_ns] = self._next
+            self._sender.send(made)
+            self._next += 1
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+
+class Reader:
+    """Reads pictures in a thread and keeps stamp, number and size of all, the pixels of every tenth and the newest."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self.seen: list[tuple[int, int, tuple[int, int]]] = []
+        self.newest: Frame | None = None
+        self._kept: list[Frame] = []
+        self._receiver = receiver
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            got = self._receiver.read(0.1)
+            if got is not None:
+                self.newest = got
+                if len(self.seen) % 10 == 0:
+                    self._kept.append(got)
+                self.seen.append((got.stamp_ns, index_of(got.bgr()), (got.width, got.height)))
+
+    def quality(self, stamps: dict[int, int]) -> list[float]:
+        """PSNR in dB of the pictures kept; ``stamps`` gives the number of the picture a stamp belongs to."""
+        return [psnr(each.bgr(), picture(stamps[each.stamp_ns])) for each in self._kept]
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+
+@contextmanager
+def sending(port: int, first: int = 0, size: tuple[int, int] = (320, 240), **values: object) -> Iterator[Feed]:
+    sender = Sender(SenderSettings(port=port, bitrate=1_000_000, **values))
+    sender.start()
+    feed = Feed(sender, first, size)
+    feed.sender = sender  # type: ignore[attr-defined]
+    try:
+        yield feed
+    finally:
+        feed.close()
+        sender.stop()
+
+
+@contextmanager
+def receiving(port: int, **values: object) -> Iterator[tuple[Receiver, Reader]]:
+    receiver = Receiver(ReceiverSettings(port=port, **values))
+    receiver.start()
+    reader = Reader(receiver)
+    try:
+        yield receiver, reader
+    finally:
+        reader.close()
+        receiver.stop()

@@ -1,0 +1,188 @@
+"""A UDP relay that behaves like a bad network: loss, bursts, delay, jitter, reordering, duplicates, outages.
+
+    python3 -m edgecam_core.rtp.relay --listen 5002 --to 127.0.0.1:5000 --loss 0.05 --burst 5
+
+For trying a link and for the tests, where ``tc netem`` needs privileges. Both directions pass: what comes to ``listen``
+goes to the target, what the target answers goes back to the last sender. The next port (RTCP) is relayed alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import heapq
+import random
+import selectors
+import socket
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+from edgecam_core.rtp.settings import split_address
+
+Address = tuple[str, int]
+
+
+@dataclass
+class Conditions:
+    """What happens to each datagram; may be changed while the relay runs.
+
+    ``loss`` is the share of datagrams lost, in runs of ``burst``; ``delay`` and ``jitter`` (added, evenly
+    distributed) are seconds; datagrams may overtake each other by jitter. ``back_loss`` is the loss of the way back.
+    """
+
+    loss: float = 0.0
+    burst: int = 1
+    delay: float = 0.0
+    jitter: float = 0.0
+    duplicate: float = 0.0
+    back_loss: float = 0.0
+    down: bool = False
+
+
+class Fate:
+    """Decides what happens to each datagram of one direction; the same seed gives the same fates."""
+
+    def __init__(self, seed: int) -> None:
+        self._chance = random.Random(seed)
+        self._burst_left = 0
+
+    def delays(self, conditions: Conditions, loss: float) -> list[float]:
+        """After how many seconds each copy arrives; empty when it is lost."""
+        if conditions.down or self._lost(loss, max(1, conditions.burst)):
+            return []
+        copies = 2 if self._chance.random() < conditions.duplicate else 1
+        return [conditions.delay + self._chance.random() * conditions.jitter for _ in range(copies)]
+
+    def _lost(self, loss: float, burst: int) -> bool:
+        if self._burst_left:
+            self._burst_left -= 1
+            return True
+        # A run begins so seldom that the share of lost datagrams is right whatever the length of the runs.
+        if loss and self._chance.random() < loss / (burst - loss * (burst - 1)):
+            self._burst_left = burst - 1
+            return True
+        return False
+
+
+class Relay:
+    """Relays two neighbouring UDP ports until it is closed. ``port`` is where to send to; 0 picks a free pair.
+
+    ``passed`` and ``dropped`` count datagrams of the way there; ``octets`` the bytes that came in for it.
+    """
+
+    def __init__(self, target: Address, port: int = 0, conditions: Conditions | None = None, seed: int = 1) -> None:
+        self.conditions = conditions or Conditions()
+        self.passed = self.dropped = self.octets = 0
+        self._fronts = _pair(port)
+        self.port = int(self._fronts[0].getsockname()[1])
+        self._targets = [target, (target[0], target[1] + 1)]
+        self._backs = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in self._fronts]
+        self._senders: list[Address | None] = [None, None]
+        self._there, self._back = Fate(seed), Fate(seed + 1)
+        self._queue: list[tuple[float, int, socket.socket, bytes, Address]] = []
+        self._count = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            for index, (front, back) in enumerate(zip(self._fronts, self._backs, strict=True)):
+                for each, forward in ((front, True), (back, False)):
+                    each.setblocking(False)
+                    selector.register(each, selectors.EVENT_READ, (index, forward))
+            while not self._stopping.is_set():
+                pause = min(max(self._queue[0][0] - time.monotonic(), 0.0), 0.05) if self._queue else 0.05
+                for key, _ in selector.select(pause):
+                    self._take(key.fileobj, *key.data)  # type: ignore[arg-type]
+                self._release()
+
+    def _take(self, source: socket.socket, index: int, forward: bool) -> None:
+        while True:
+            try:
+                data, sender = source.recvfrom(65_535)
+            except (BlockingIOError, ConnectionRefusedError):
+                return
+            if forward:
+                self._senders[index] = sender
+                delays = self._there.delays(self.conditions, self.conditions.loss)
+                self.octets += len(data)
+                self.passed += bool(delays)
+                self.dropped += not delays
+                way: tuple[socket.socket, Address | None] = (self._backs[index], self._targets[index])
+            else:
+                delays = self._back.delays(self.conditions, self.conditions.back_loss)
+                way = (self._fronts[index], self._senders[index])
+            if way[1] is None:
+                continue
+            for delay in delays:
+                self._count += 1
+                heapq.heappush(self._queue, (time.monotonic() + delay, self._count, way[0], data, way[1]))
+
+    def _release(self) -> None:
+        now = time.monotonic()
+        while self._queue and self._queue[0][0] <= now:
+            _, _, out, data, target = heapq.heappop(self._queue)
+            try:
+                out.sendto(data, target)
+            except OSError:
+                self.dropped += 1
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._thread.join(5.0)
+        for each in (*self._fronts, *self._backs):
+            each.close()
+
+    def __enter__(self) -> Relay:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+
+def _pair(port: int) -> list[socket.socket]:
+    """Sockets bound to a port and the next one."""
+    while True:
+        first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        second = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            first.bind(("", port))
+            second.bind(("", first.getsockname()[1] + 1))
+        except (OSError, OverflowError):
+            first.close()
+            second.close()
+            if port:
+                raise
+            continue
+        for each in (first, second):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        return [first, second]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="edgecam_core.rtp.relay", description="A UDP relay like a bad network.")
+    parser.add_argument("--listen", type=int, required=True, help="port to send to; RTCP on the next one")
+    parser.add_argument("--to", required=True, help="host:port of the receiver")
+    parser.add_argument("--loss", type=float, default=0.0, help="share of datagrams to lose, 0..1")
+    parser.add_argument("--burst", type=int, default=1, help="lose them in runs of so many")
+    parser.add_argument("--delay", type=float, default=0.0, help="milliseconds")
+    parser.add_argument("--jitter", type=float, default=0.0, help="milliseconds more, at random")
+    parser.add_argument("--duplicate", type=float, default=0.0, help="share of datagrams to send twice")
+    parser.add_argument("--back-loss", type=float, default=0.0, help="share of answers to lose")
+    given = parser.parse_args(arguments)
+    conditions = Conditions(
+        given.loss, given.burst, given.delay / 1e3, given.jitter / 1e3, given.duplicate, given.back_loss
+    )
+    with Relay(split_address("to", given.to), given.listen, conditions) as relay:
+        try:
+            while True:
+                time.sleep(1.0)
+                print(f"passed {relay.passed}, dropped {relay.dropped}", flush=True)
+        except KeyboardInterrupt:
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
