@@ -11,7 +11,9 @@ from edgecam_core.models.model_file import ModelFile
 # Name -> module and class, in the order ``auto`` tries them: best first.
 BACKENDS: dict[str, tuple[str, str]] = {
     "tensorrt": ("edgecam_core.inference.tensorrt_runner", "TensorRtRunner"),
+    "openvino": ("edgecam_core.inference.openvino_runner", "OpenVinoRunner"),
     "onnxruntime": ("edgecam_core.inference.onnxruntime_runner", "OnnxRuntimeRunner"),
+    "torch": ("edgecam_core.inference.torch_runner", "TorchRunner"),
 }
 
 

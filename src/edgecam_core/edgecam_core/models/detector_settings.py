@@ -20,7 +20,9 @@ class DetectorSettings(Settings):
         "auto", "What runs the model; auto takes the best one that loads.", choices=("auto", *BACKENDS)
     )
     precision: str = setting(
-        "auto", "Precision of the network; auto: as the model file is.", choices=("auto", "fp32", "fp16", "int8")
+        "auto",
+        "Precision of the network; auto: as the model file is, in bfloat16 where OpenVINO finds the processor has it.",
+        choices=("auto", "fp32", "fp16", "int8"),
     )
     calibration: str = setting("", "Folder of pictures that int8 is calibrated with; needed once.")
     engine_cache: str = setting(

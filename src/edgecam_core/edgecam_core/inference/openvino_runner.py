@@ -1,0 +1,67 @@
+"""OpenVINO: the fastest back end on x86 and ARM processors, and on Intel's integrated GPUs when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edgecam_core.errors import InferenceError, MissingDependency, ModelError
+from edgecam_core.inference.precision import CPU, explicit
+from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
+from edgecam_core.models.model_file import ModelFile
+
+_DEVICE = "CPU"
+
+
+class OpenVinoRunner(Runner):
+    """A compiled OpenVINO model. See :class:`Runner`."""
+
+    name = "openvino"
+
+    def __init__(self, compiled: Any, description: str) -> None:
+        inputs = {port.any_name: _tensor(port) for port in compiled.inputs}
+        self._ports = {port.any_name: port for port in compiled.outputs}
+        super().__init__(inputs, {name: _tensor(port) for name, port in self._ports.items()}, description)
+        self._request = compiled.create_infer_request()
+
+    @classmethod
+    def load(cls, model: ModelFile, options: RunnerOptions) -> OpenVinoRunner:
+        try:
+            import openvino
+        except ImportError as error:
+            raise MissingDependency("the back end 'openvino'", "pip install openvino") from error
+        model = explicit(model, options, CPU)
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if options.threads:
+            settings["INFERENCE_NUM_THREADS"] = options.threads
+        if options.precision == "fp32":
+            settings["INFERENCE_PRECISION_HINT"] = "f32"  # else processors with AMX compute in bfloat16
+        try:
+            core = openvino.Core()
+            compiled = core.compile_model(core.read_model(str(model.path)), _DEVICE, settings)
+        except Exception as error:  # its exception types are not public
+            raise ModelError(f"openvino cannot load {model.path}: {_last_line(error)}") from error
+        version = openvino.__version__.split("-")[0]
+        threads = compiled.get_property("INFERENCE_NUM_THREADS")
+        hint = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        precision = model.precision if model.precision != "fp32" or hint == "f32" else hint
+        return cls(compiled, f"openvino {version} on {_DEVICE}, {threads} threads, {precision}")
+
+    def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        try:
+            self._request.infer(dict(feed), share_inputs=True)
+        except Exception as error:  # its exception types are not public
+            raise InferenceError(f"openvino failed: {_last_line(error)}") from error
+        return {name: self._request.get_tensor(port).data for name, port in self._ports.items()}
+
+
+def _tensor(port: Any) -> Tensor:
+    shape = tuple(size.get_length() if size.is_static else None for size in port.get_partial_shape())
+    return Tensor(np.dtype(port.get_element_type().to_dtype()), shape)
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

@@ -1,0 +1,67 @@
+"""PyTorch: the native baseline. Runs a TorchScript module that lies beside the ONNX file.
+
+``model.onnx`` gives names, shapes and metadata; ``model.torchscript`` (``torch.jit.save``) has the weights and takes
+the ONNX inputs in their order and gives the outputs in theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edgecam_core.errors import InferenceError, MissingDependency, ModelError
+from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
+from edgecam_core.models.model_file import ModelFile
+
+SUFFIX = ".torchscript"
+
+
+class TorchRunner(Runner):
+    """A TorchScript module in eager mode, on the GPU where PyTorch finds one. See :class:`Runner`."""
+
+    name = "torch"
+
+    def __init__(self, torch: Any, module: Any, device: str, model: ModelFile, half: bool, description: str) -> None:
+        float32 = np.dtype(np.float32)
+        inputs = {name: Tensor(float32, shape) for name, shape in model.inputs.items()}
+        outputs = {name: Tensor(float32, shape) for name, shape in model.outputs.items()}
+        super().__init__(inputs, outputs, description)
+        self._torch, self._module, self._device = torch, module, device
+        self._type = torch.float16 if half else torch.float32
+
+    @classmethod
+    def load(cls, model: ModelFile, options: RunnerOptions) -> TorchRunner:
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingDependency("the back end 'torch'", "pip install torch") from error
+        path = model.path.with_suffix(SUFFIX)
+        if not path.is_file():
+            raise ModelError(f"the back end 'torch' needs {path}, a TorchScript module beside the ONNX file")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        half = options.precision == "fp16"
+        if options.precision == "int8" or (half and device == "cpu"):
+            raise ModelError(f"the back end 'torch' has no precision '{options.precision}' on {device}; use fp32")
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        try:
+            module = torch.jit.load(str(path), map_location=device).eval()
+        except RuntimeError as error:
+            raise ModelError(f"torch cannot load {path}: {str(error).splitlines()[0]}") from error
+        module = module.half() if half else module.float()
+        runs_on = f"cpu, {torch.get_num_threads()} threads" if device == "cpu" else torch.cuda.get_device_name()
+        description = f"torch {torch.__version__} on {runs_on}, {'fp16' if half else 'fp32'}"
+        return cls(torch, module, device, model, half, description)
+
+    def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        torch = self._torch
+        try:
+            with torch.inference_mode():
+                tensors = [torch.from_numpy(feed[name]).to(self._device, self._type) for name in self.inputs]
+                found = self._module(*tensors)
+                arrays = [item.float().cpu().numpy() for item in (found if isinstance(found, tuple) else (found,))]
+        except RuntimeError as error:  # a GPU that is out of memory among others
+            raise InferenceError(f"torch failed: {str(error).strip().splitlines()[-1]}") from error
+        return dict(zip(self.outputs, arrays, strict=True))
