@@ -8,13 +8,10 @@ import re
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psutil
-import pytest
+from waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "media" / "animals.mp4"
@@ -33,16 +30,6 @@ def free_port(kind: int) -> int:
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
-    """The condition's first true value; fails the test when it does not come."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    pytest.fail(f"waited {timeout:g} s in vain for {what}")
 
 
 class Launched:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from launched import CLIP, Launched, free_port, ros2, wait_until
+from launched import CLIP, Launched, free_port, ros2
+from waiting import wait_until
 
 
 @pytest.fixture

@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
-from conftest import Peer, wait_until
+from camera_process import LONG, Start, camera_nodes, command, values
+from clips import make_clip
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.qos import qos_profile_sensor_data
+from ros_peer import Peer
 from sensor_msgs.msg import CameraInfo, Image
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "unit"))
-from clips import make_clip
-
-LONG = 30.0
-Start = Callable[..., "subprocess.Popen[str]"]
-
-
-def command(namespace: str, settings: dict[str, object]) -> list[str]:
-    texts = {name: yaml.safe_dump(value).splitlines()[0] for name, value in settings.items()}
-    given = [word for name, text in texts.items() for word in ("-p", f"{name}:={text}")]
-    return [sys.executable, "-m", "edgecam_camera.node", "--ros-args", "-r", f"__ns:={namespace}", *given]
+from waiting import wait_until
 
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Start camera nodes as processes; they are ended with SIGINT and must then end with 0 and without traceback."""
-    running: list[subprocess.Popen[str]] = []
-
-    def begin(namespace: str = "/camera", **settings: object) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            command(namespace, settings), stderr=subprocess.PIPE, text=True, start_new_session=True, env=os.environ
-        )
-        running.append(process)
-        return process
-
-    yield begin
-    for process in running:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-        try:
-            _, errors = process.communicate(timeout=LONG)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-        assert "Traceback" not in errors, errors
-        assert process.returncode == 0, errors
+    with camera_nodes() as begin:
+        yield begin
 
 
 def ns(message: Image | CameraInfo) -> int:
     return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
-
-
-def values(array: DiagnosticArray) -> dict[str, str]:
-    return {pair.key: pair.value for pair in array.status[0].values}
 
 
 def test_a_picture_arrives_whole_with_its_info_and_stamp(peer: Peer, start: Start) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import DISCOVERY, Peer, wait_until
 from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_core.types import Frame
 from edgecam_detector.node import DetectorNode
@@ -17,9 +16,11 @@ from edgecam_ros.qos import image_qos, latched_qos
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from ros_peer import Peer
 from sensor_msgs.msg import Image
 from tiny_models import color_detector, quadrants
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
+from waiting import DISCOVERY, wait_until
 
 STAMP = 1_700_000_000_123_456_789
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Peer, wait_until
 from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_core.encodings import ENCODINGS
 from edgecam_core.errors import ImageError
@@ -19,7 +18,9 @@ from edgecam_core.types import Detections, Frame
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from ros_peer import Peer
 from sensor_msgs.msg import Image
+from waiting import wait_until
 
 from edgecam_ros import conversions
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
 from viewer_scene import Scene
+from waiting import wait_until
 
 RUN = "import sys; from edgecam_viewer.monitor_node import main; sys.exit(main())"
 

@@ -14,7 +14,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from conftest import Peer, wait_until
 from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_core.types import Frame
 from edgecam_ros.conversions import image_from_ros, image_to_ros, ns_from_stamp
@@ -27,8 +26,10 @@ from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from ros_peer import Peer
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
+from waiting import wait_until
 
 WIDTH, HEIGHT = 320, 240
 FIRST_STAMP = 1_700_000_000_123_456_789

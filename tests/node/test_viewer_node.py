@@ -10,12 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from conftest import Peer, wait_until
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from ros_peer import Peer
 from viewer_process import ViewerProcess
 from viewer_scene import SQUARE_BGR, Scene, square
+from waiting import wait_until
 
 
 def fetch(url: str) -> bytes:

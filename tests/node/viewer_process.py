@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import wait_until
+from waiting import wait_until
 
 RUN = "import sys; from edgecam_viewer.node import main; sys.exit(main())"
 
