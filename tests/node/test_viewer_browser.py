@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import cv2
@@ -11,8 +13,13 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from chromium import Page, chromium, executable
+from edgecam_detector.node import DetectorNode
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from tiny_models import color_detector
 from viewer_process import ViewerProcess, free_port
 from viewer_scene import SIDE, SQUARE_BGR, Scene
+from waiting import wait_until
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)")
 
@@ -26,6 +33,24 @@ BOX_ON_SCREEN = """(() => {
              tile.x * r + left + x2 * scale, tile.y * r + top + y2 * scale] };
 })()"""
 FREEZE = "edgecam.cameras[0].show = () => {}; new Promise((done) => setTimeout(done, 300))"
+
+
+@pytest.fixture
+def detector(tmp_path: Path) -> Iterator[DetectorNode]:
+    """A real detector beside the scene, looking at pictures nobody sends."""
+    given = {"model": str(color_detector(tmp_path / "colors.onnx")), "backend": "onnxruntime", "threads": 1}
+    overrides = [Parameter(name, value=value) for name, value in given.items()]
+    remap = ["--ros-args", "-r", "image_raw:=unused", "-r", "detections:=unused_detections"]
+    node = DetectorNode(namespace="/camera", parameter_overrides=overrides, cli_args=remap)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    yield node
+    executor.shutdown()
+    thread.join(10)
+    node.trigger_shutdown()
+    node.destroy_node()
 
 
 @pytest_asyncio.fixture
@@ -122,3 +147,69 @@ async def test_pictures_without_a_detector_are_shown_bare(page: Page, tmp_path: 
         await page.wait_for("window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown > 10")
         assert await page.evaluate("edgecam.cameras[0].facts.detections") is None
         square_on_screen(await screenshot(page, tmp_path / "page.png"))
+
+
+async def test_a_click_enlarges_a_camera_and_only_that_one_is_sent(page: Page, tmp_path: Path) -> None:
+    topics = "image_topics:=[/left/image_raw,/right/image_raw]"
+    results = "detections_topics:=[/left/detections,/right/detections]"
+    with (
+        Scene("/left", fps=10),
+        Scene("/right", fps=10),
+        ViewerProcess(tmp_path, "port:=0", topics, results) as viewer,
+    ):
+        await page.open(viewer.url)
+        await page.wait_for("window.edgecam && edgecam.cameras.length === 2")
+        await page.wait_for("edgecam.cameras.every((camera) => camera.shown > 5)")
+        small = await page.evaluate("edgecam.cameras[1].tile.clientWidth")
+        await page.evaluate("edgecam.cameras[1].tile.click()")
+        assert await page.evaluate("edgecam.cameras[0].tile.hidden && !edgecam.cameras[1].tile.hidden")
+        assert await page.evaluate("edgecam.cameras[1].tile.clientWidth") > 1.5 * small
+        await page.wait_for("edgecam.cameras[0].fps() === 0 && edgecam.cameras[1].fps() > 2")
+        await page.evaluate("edgecam.cameras[1].tile.click()")
+        await page.wait_for("edgecam.cameras[0].fps() > 2")
+        assert page.problems == []
+
+
+async def test_the_slider_sets_the_detectors_parameter(page: Page, tmp_path: Path, detector: DetectorNode) -> None:
+    with Scene("/camera", fps=10), ViewerProcess(tmp_path, "port:=0") as viewer:
+        await page.open(viewer.url)
+        slider = "document.querySelector('#threshold input')"
+        await page.wait_for(f"!document.getElementById('threshold').hidden && {slider}.value === '0.5'")
+        await page.evaluate(f"{slider}.value = 0.83; {slider}.dispatchEvent(new Event('input'))")
+        await asyncio.to_thread(wait_until, lambda: detector.settings.confidence_threshold == 0.83)
+        await page.evaluate(f"{slider}.dispatchEvent(new Event('change'))")
+        detector.set_parameters([Parameter("confidence_threshold", value=0.25)])
+        await page.wait_for(f"{slider}.value === '0.25'")  # what others set is shown, too
+        # A page that asks for what is not on offer changes nothing.
+        await page.evaluate("edgecam.link.send({ type: 'threshold', camera: 0, value: 7 })")
+        await page.evaluate("edgecam.link.send({ type: 'threshold', camera: 9, value: 0.5 })")
+        await page.evaluate("edgecam.link.send({ type: 'set', name: 'model', value: '/etc/passwd' })")
+        await page.wait_for("document.querySelector('#threshold small').textContent.includes('not on offer')")
+        assert detector.settings.confidence_threshold == 0.25
+        assert page.problems == []
+
+
+async def test_a_snapshot_and_a_film_can_be_saved(page: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "downloads"
+    await page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+    with Scene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
+        await page.open(viewer.url)
+        await page.wait_for(MOVING)
+        await page.evaluate("document.getElementById('snapshot').click()")
+        await page.evaluate("document.getElementById('record').click()")
+        before = await page.evaluate("edgecam.cameras[0].shown")
+        await page.wait_for(f"edgecam.cameras[0].shown > {before} + 20")
+        await page.evaluate("document.getElementById('record').click()")
+        files = await asyncio.to_thread(wait_until, lambda: saved(folder), 60, "two files")
+    snapshot = cv2.imread(str(files[".jpg"]), cv2.IMREAD_COLOR)
+    square_on_screen(snapshot)
+    assert snapshot.shape == (480, 640, 3)
+    film = cv2.VideoCapture(str(files.get(".webm") or files[".mp4"]))
+    ok, first = film.read()
+    assert ok
+    assert first.std() > 5, "the film shows nothing"
+
+
+def saved(folder: Path) -> dict[str, Path] | None:
+    files = {path.suffix: path for path in folder.glob("*")} if folder.exists() else {}
+    return files if len(files) == 2 and ".crdownload" not in files else None

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 LEVELS = ("ok", "warn", "error", "stale")
 STALE_AFTER = 4.0  # seconds; nodes report once a second
 FORGET_AFTER = 60.0
+# Node name and what its stage is called, in the order a frame passes them.
+STAGES = {
+    "camera_driver": "camera",
+    "rtp_sender": "sender",
+    "rtp_receiver": "receiver",
+    "detector": "detector",
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,15 @@ class Board:
     def get(self, name: str, now: float) -> NodeStatus | None:
         one = self._nodes.get(name.lstrip("/"))
         return _aged(one, now) if one else None
+
+
+def stage_nodes(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, NodeStatus]:
+    """The nodes of one namespace ('' or e.g. 'camera') that a frame passes, by stage, in its order; stale ones not."""
+    prefix = f"{namespace.strip('/')}/" if namespace.strip("/") else ""
+    by_name = {
+        node.name.rpartition("/")[2]: node for node in nodes if node.name.startswith(prefix) and node.level != "stale"
+    }
+    return {stage: by_name[name] for name, stage in STAGES.items() if name in by_name}
 
 
 def _aged(status: NodeStatus, now: float) -> NodeStatus:

@@ -13,17 +13,10 @@ from typing import Any
 import numpy as np
 from edgecam_core.tally import Meter
 
-from edgecam_viewer.board import NodeStatus
+from edgecam_viewer.board import NodeStatus, stage_nodes
 from edgecam_viewer.status import best_scores, finite, label_counts
 from edgecam_viewer.wire import Found
 
-# Node name and what its frames per second are called, in the order a frame passes them.
-STAGES = {
-    "camera_driver": "camera",
-    "rtp_sender": "sender",
-    "rtp_receiver": "receiver",
-    "detector": "detector",
-}
 MOST_LATENCIES = 100_000  # about an hour at 30 Hz; afterwards every second one is kept, and so on
 
 
@@ -94,7 +87,7 @@ class Monitor:
     """Collects detections and node reports of one namespace ('' or e.g. 'camera') from ``began`` on."""
 
     def __init__(self, namespace: str, began: float) -> None:
-        self._prefix = f"{namespace.strip('/')}/" if namespace.strip("/") else ""
+        self._namespace = namespace
         self._began = began
         self._arrays = Meter()
         self._latencies = Reservoir()
@@ -146,12 +139,7 @@ class Monitor:
         )
 
     def _stage_rates(self, nodes: Iterable[NodeStatus], now: float) -> dict[str, float]:
-        reported = {
-            node.name.rpartition("/")[2]: node.number("fps") or 0.0
-            for node in nodes
-            if node.name.startswith(self._prefix) and node.level != "stale"
-        }
-        rates = {stage: reported[name] for name, stage in STAGES.items() if name in reported}
+        rates = {stage: node.number("fps") or 0.0 for stage, node in stage_nodes(nodes, self._namespace).items()}
         if self._arrays.count:
             rates["detector"] = self._arrays.rate(now)
         return rates

@@ -23,7 +23,7 @@ from edgecam_viewer.hub import Hub
 from edgecam_viewer.reports import node_statuses
 from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings
-from edgecam_viewer.status import finite, nodes_list
+from edgecam_viewer.status import finite, nodes_list, stage_facts
 from edgecam_viewer.tap import CameraTap
 
 TICK = 0.1  # seconds
@@ -151,12 +151,16 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def _state(self, control: RosControl) -> dict[str, Any]:
         now = time.monotonic()
+        nodes = self.board.nodes(now)
         cameras = [
-            {**tap.stats.as_dict(now), "threshold": threshold and finite(threshold, 4)}
+            {
+                **tap.stats.as_dict(now),
+                **stage_facts(nodes, tap.namespace),
+                "threshold": None if threshold is None else finite(threshold, 4),
+            }
             for tap, threshold in zip(self.taps, control.thresholds, strict=True)
         ]
-        nodes = nodes_list(self.board.nodes(now))
-        return {"type": "status", "cameras": cameras, "nodes": nodes, "viewers": self.hub.viewers}
+        return {"type": "status", "cameras": cameras, "nodes": nodes_list(nodes), "viewers": self.hub.viewers}
 
 
 def _padded(values: tuple[str, ...], length: int) -> list[str]:

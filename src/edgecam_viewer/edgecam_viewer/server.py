@@ -27,6 +27,7 @@ PAGE_FILES = {
     "camera.js": "text/javascript",
     "panels.js": "text/javascript",
     "chart.js": "text/javascript",
+    "save.js": "text/javascript",
 }
 # The page needs nothing from elsewhere and may not be framed by anybody.
 HEADERS = {

@@ -9,8 +9,16 @@ from typing import Any
 
 from edgecam_core.tally import Meter
 
-from edgecam_viewer.board import NodeStatus
+from edgecam_viewer.board import NodeStatus, stage_nodes
 from edgecam_viewer.wire import Found
+
+# What each stage counts that did not get through: the values of its diagnostics, and what the page calls them.
+LOSSES = {
+    "camera": {"drops": "camera drops", "bad": "bad pictures"},
+    "sender": {"frames_skipped": "encoder skips"},
+    "receiver": {"missing": "packets missing", "lost": "packets lost", "refused": "pictures withheld"},
+    "detector": {"dropped for a newer one": "detector drops"},
+}
 
 
 def finite(value: float, digits: int = 1) -> float | None:
@@ -58,6 +66,19 @@ def best_scores(found: Found) -> dict[str, float]:
 
 def label_counts(found: Found) -> Counter[str]:
     return Counter(str(one[0]) for one in found)
+
+
+def stage_facts(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, Any]:
+    """Frames per second of each stage, and counters of what was lost on the way, both since the nodes' start."""
+    stages = stage_nodes(nodes, namespace)
+    losses: dict[str, int] = {}
+    for stage, node in stages.items():
+        for key, name in LOSSES[stage].items():
+            count = node.number(key)
+            if count is not None:
+                losses[name] = int(count)
+    rates = {stage: node.number("fps") for stage, node in stages.items()}
+    return {"stages": {stage: fps for stage, fps in rates.items() if fps is not None}, "losses": losses}
 
 
 def nodes_list(nodes: Iterable[NodeStatus]) -> list[dict[str, Any]]:

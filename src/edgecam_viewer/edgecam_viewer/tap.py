@@ -50,6 +50,9 @@ class CameraTap:
         self.feed = Feed(max_fps)
         self.tally = Tally()
         self.stats = CameraStats(camera_name(node.resolve_topic_name(self._image_topic)))
+        # The pipeline's other nodes report under the namespace the detections are in.
+        topic = node.resolve_topic_name(detections_topic or self._image_topic)
+        self.namespace = topic.strip("/").rpartition("/")[0]
         self._results = (
             node.create_subscription(Detection2DArray, detections_topic, self._on_detections, 10)
             if detections_topic

@@ -3,11 +3,24 @@
 const WINDOW_MS = 3000;
 const LATE_MS = 2000;
 
-// A colour per label, the same in every tile and after every reload.
-export function hue(label) {
-  let hash = 7;
-  for (const char of label) hash = (hash * 31 + char.codePointAt(0)) >>> 0;
-  return `hsl(${(hash * 137.508) % 360} 85% 66%)`;
+// Colours far from each other; a label keeps the one it got first, the same in every tile.
+const COLORS = [
+  "#4ade80", "#f472b6", "#fbbf24", "#38bdf8", "#c084fc", "#fb923c",
+  "#2dd4bf", "#f87171", "#a3e635", "#818cf8", "#facc15", "#e879f9",
+];
+const taken = new Map();
+
+export function color(label) {
+  if (!taken.has(label)) {
+    let hash = 7;
+    for (const char of label) hash = (hash * 31 + char.codePointAt(0)) >>> 0;
+    const used = [...taken.values()];
+    let slot = hash % COLORS.length;
+    // The hash makes most labels keep their colour over a reload; a free one is better than the same one twice.
+    for (let tries = 0; used.includes(COLORS[slot]) && tries < COLORS.length; tries += 1) slot = (slot + 1) % COLORS.length;
+    taken.set(label, COLORS[slot]);
+  }
+  return taken.get(label);
 }
 
 export class Camera {
@@ -19,6 +32,7 @@ export class Camera {
     this.latency = NaN;
     this.counts = new Map();
     this.shown = 0;
+    this.title = String(index);
     this.tile = document.createElement("button");
     this.tile.className = "tile";
     this.tile.innerHTML = '<canvas></canvas><div class="wait">waiting for pictures</div>'
@@ -30,6 +44,7 @@ export class Camera {
   }
 
   name(text) {
+    this.title = text;
     this.tile.querySelector(".name").textContent = text;
     this.tile.setAttribute("aria-label", `Camera ${text}`);
   }
@@ -115,18 +130,18 @@ export class Camera {
     const y = top + y1 * scale;
     const width = (x2 - x1) * scale;
     const height = (y2 - y1) * scale;
-    const color = hue(label);
+    const tint = color(label);
     const line = 2 * ratio;
     pen.lineWidth = line + 2 * ratio;
     pen.strokeStyle = "#05070b80"; // a dark rim keeps the box visible on a bright picture
     pen.strokeRect(x, y, width, height);
     pen.lineWidth = line;
-    pen.strokeStyle = color;
+    pen.strokeStyle = tint;
     pen.strokeRect(x, y, width, height);
-    this.drawLabel(`${label} ${Math.round(score * 100)}%${track ? `  #${track}` : ""}`, x, y, color, ratio);
+    this.drawLabel(`${label} ${Math.round(score * 100)}%${track ? `  #${track}` : ""}`, x, y, tint, ratio);
   }
 
-  drawLabel(text, x, y, color, ratio) {
+  drawLabel(text, x, y, tint, ratio) {
     const { pen, canvas } = this;
     const size = 13 * ratio;
     const pad = 6 * ratio;
@@ -135,7 +150,7 @@ export class Camera {
     const height = size + pad;
     const left = Math.max(0, Math.min(x - ratio, canvas.width - width));
     const over = y - height - ratio >= 0 ? y - height - ratio : y + ratio; // inside where there is no room above
-    pen.fillStyle = color;
+    pen.fillStyle = tint;
     pen.beginPath();
     pen.roundRect(left, over, width, height, 4 * ratio);
     pen.fill();

@@ -1,65 +1,73 @@
-// A small line chart of the last minutes, one value a second; a young one is stretched.
+// A small chart of the last two minutes: one value a second for each of a few lines; a young one is stretched.
 
 const POINTS = 120;
 const FEWEST = 20;
 
 export class Chart {
-  constructor(title, unit, color) {
+  // series: [key, title, color] each. A chart of trouble lists only the lines that are not zero all along.
+  constructor(title, unit, series, trouble = false) {
     this.unit = unit;
-    this.color = color;
-    this.values = [];
-    this.element = document.createElement("div");
+    this.trouble = trouble;
+    this.series = series.map(([key, name, color]) => ({ key, name, color, values: [] }));
+    this.element = document.createElement("figure");
     this.element.className = "chart";
-    this.element.innerHTML = "<span></span><b></b><canvas></canvas>";
-    this.element.querySelector("span").textContent = title;
+    this.element.append(document.createElement("figcaption"), document.createElement("canvas"), document.createElement("ul"));
+    this.element.firstChild.textContent = title;
+    this.rows = this.series.map((one) => this.row(one));
+    new ResizeObserver(() => this.draw()).observe(this.element);
   }
 
-  // null and NaN leave a gap.
-  add(value) {
-    this.values.push(value ?? NaN);
-    if (this.values.length > POINTS) this.values.shift();
-    const text = Number.isFinite(value) ? `${value.toFixed(value < 100 ? 1 : 0)} ${this.unit}` : "–";
-    this.element.querySelector("b").textContent = text;
+  row({ name, color }) {
+    const row = document.createElement("li");
+    row.append(document.createElement("i"), document.createElement("span"), document.createElement("b"));
+    row.style.setProperty("--hue", color);
+    row.children[1].textContent = name;
+    this.element.lastChild.append(row);
+    return row;
+  }
+
+  // values: number by key; what is missing leaves a gap, and a line that never had a value is not listed.
+  add(values) {
+    this.series.forEach((one, i) => {
+      const value = values[one.key] ?? NaN;
+      one.values.push(value);
+      if (one.values.length > POINTS) one.values.shift();
+      this.rows[i].hidden = !one.values.some((known) => Number.isFinite(known) && (known || !this.trouble));
+      this.rows[i].lastChild.textContent = Number.isFinite(value) ? `${value.toFixed(value < 10 ? 1 : 0)} ${this.unit}` : "–";
+    });
     this.draw();
   }
 
   draw() {
-    const canvas = this.element.querySelector("canvas");
+    const canvas = this.element.children[1];
     const ratio = window.devicePixelRatio || 1;
     const width = Math.round(canvas.clientWidth * ratio);
     const height = Math.round(canvas.clientHeight * ratio);
     if (!width || !height) return;
     Object.assign(canvas, { width, height });
+    const known = this.series.flatMap((one) => one.values).filter(Number.isFinite);
+    const top = Math.max(...known, 1) * 1.1;
     const pen = canvas.getContext("2d");
-    const known = this.values.filter(Number.isFinite);
-    if (known.length < 2) return;
-    const top = Math.max(...known) * 1.15 || 1;
-    const points = Math.max(FEWEST, this.values.length);
-    const x = (i) => ((i + points - this.values.length) / (points - 1)) * width;
-    const y = (value) => height - ratio - (value / top) * (height - 2 * ratio);
-    const line = new Path2D();
-    const area = new Path2D();
-    let start = null;
-    this.values.forEach((value, i) => {
-      if (!Number.isFinite(value)) {
-        start = null;
-        return;
-      }
-      if (start === null) line.moveTo(x(i), y(value));
-      else {
-        line.lineTo(x(i), y(value));
-        area.moveTo(x(i - 1), height);
-        area.lineTo(x(i - 1), y(this.values[i - 1]));
-        area.lineTo(x(i), y(value));
-        area.lineTo(x(i), height);
-      }
-      start = i;
-    });
-    pen.fillStyle = `${this.color}22`;
-    pen.fill(area);
-    pen.strokeStyle = this.color;
     pen.lineWidth = 1.5 * ratio;
     pen.lineJoin = "round";
-    pen.stroke(line);
+    for (const one of this.series) this.line(pen, one, top, width, height, ratio);
+  }
+
+  line(pen, { values, color }, top, width, height, ratio) {
+    const points = Math.max(FEWEST, values.length);
+    pen.strokeStyle = color;
+    pen.beginPath();
+    let drawing = false;
+    values.forEach((value, i) => {
+      const x = ((i + points - values.length) / (points - 1)) * width;
+      const y = height - ratio - (value / top) * (height - 2 * ratio);
+      if (!Number.isFinite(value)) drawing = false;
+      else if (drawing) pen.lineTo(x, y);
+      else {
+        pen.moveTo(x, y);
+        drawing = true;
+      }
+    });
+    pen.stroke();
   }
 }

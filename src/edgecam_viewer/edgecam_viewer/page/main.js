@@ -3,6 +3,7 @@
 import { Camera } from "./camera.js";
 import { Link } from "./link.js";
 import { Charts, Chips, showFacts, showNodes, Threshold } from "./panels.js";
+import { Recorder, saveSnapshot } from "./save.js";
 
 const element = (id) => document.getElementById(id);
 const STATES = { waiting: "connecting", live: "live", lost: "reconnecting" };
@@ -23,9 +24,10 @@ const link = new Link({
 const chips = new Chips(choices, redraw);
 const threshold = new Threshold((message) => link.send(message));
 const charts = new Charts();
+const recorder = new Recorder();
 
 function take(note) {
-  if (note.type === "threshold") return threshold.answer(note);
+  if (note.type === "threshold" || note.type === "refused") return threshold.answer(note);
   if (note.type !== "status") return undefined;
   status = note;
   while (cameras.length < status.cameras.length) addCamera(cameras.length);
@@ -93,19 +95,23 @@ function everySecond() {
     ["detections", text(facts.detection_fps ?? NaN, "fps")],
     ["latency", text(glass, "ms")],
   ]);
-  charts.add({
-    "camera fps": facts.fps, "detector fps": facts.detection_fps, "shown fps": shown,
-    detected: facts.latency_ms, glass,
-  });
+  // The viewer sees the detections itself; the other stages report their rates.
+  const stages = { ...facts.stages, detector: facts.detection_fps ?? facts.stages.detector, shown };
+  charts.add(index, stages, { detected: facts.latency_ms, glass }, facts.losses);
 }
 
 toggle(element("boxes"), (on) => { choices.boxes = on; redraw(); });
 toggle(element("details"), (on) => document.body.classList.toggle("plain", !on));
+toggle(element("record"), (on) => {
+  if (on && cameras.length) recorder.start(cameras[only ?? 0]);
+  else recorder.stop();
+});
+element("snapshot").onclick = () => cameras.length && saveSnapshot(cameras[only ?? 0]);
 document.addEventListener("visibilitychange", watch);
 document.addEventListener("keydown", (event) => {
   if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "b") element("boxes").click();
-  if (event.key === "d") element("details").click();
+  const button = { b: "boxes", d: "details", s: "snapshot", r: "record" }[event.key];
+  if (button) element(button).click();
   if (event.key === "Escape") enlarge(null);
 });
 setInterval(everySecond, 1000);

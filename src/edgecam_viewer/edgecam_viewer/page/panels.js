@@ -1,6 +1,6 @@
 // The side panel: classes, threshold, charts, nodes.
 
-import { hue } from "./camera.js";
+import { color } from "./camera.js";
 import { Chart } from "./chart.js";
 
 const element = (id) => document.getElementById(id);
@@ -39,7 +39,7 @@ export class Chips {
     chip.className = "chip";
     chip.innerHTML = "<i></i><span></span><b></b>";
     chip.querySelector("span").textContent = label;
-    chip.style.setProperty("--hue", hue(label));
+    chip.style.setProperty("--hue", color(label));
     const hidden = this.choices.hidden;
     chip.setAttribute("aria-pressed", String(!hidden.has(label)));
     chip.onclick = () => {
@@ -82,27 +82,39 @@ export class Threshold {
   answer(note) { this.box.querySelector("small").textContent = note.ok ? "" : note.text; }
 }
 
+const RATES = [
+  ["camera", "camera", "#5eead4"], ["sender", "sender", "#60a5fa"], ["receiver", "receiver", "#c084fc"],
+  ["detector", "detector", "#fbbf24"], ["shown", "shown here", "#f472b6"],
+];
+const LATENCIES = [["detected", "capture to detection", "#fbbf24"], ["glass", "capture to screen", "#f472b6"]];
+const LOSSES = [
+  ["camera drops", "camera drops", "#5eead4"], ["bad pictures", "bad pictures", "#94a3b8"],
+  ["encoder skips", "encoder skips", "#60a5fa"], ["packets missing", "packets missing", "#c084fc"],
+  ["packets lost", "packets lost", "#f87171"], ["pictures withheld", "pictures withheld", "#fb923c"],
+  ["detector drops", "detector drops", "#fbbf24"],
+];
+
+// Frames per second of every stage, latencies, and what was lost per second.
 export class Charts {
   constructor() {
-    this.charts = new Map();
-    this.rows = [
-      ["camera fps", "camera", "fps", "#5eead4"],
-      ["detector fps", "detections", "fps", "#a78bfa"],
-      ["shown fps", "shown here", "fps", "#60a5fa"],
-      ["detected", "capture to detection", "ms", "#fbbf24"],
-      ["glass", "capture to glass", "ms", "#f472b6"],
-    ];
+    this.rates = new Chart("Frames per second", "", RATES);
+    this.latencies = new Chart("Latency", "ms", LATENCIES);
+    this.losses = new Chart("Lost per second", "", LOSSES, true);
+    for (const one of [this.latencies, this.losses]) one.element.classList.add("long");
+    element("charts").append(this.rates.element, this.latencies.element, this.losses.element);
+    this.counters = {};
   }
 
-  add(values) {
-    for (const [key, title, unit, color] of this.rows) {
-      if (!this.charts.has(key)) {
-        const chart = new Chart(title, unit, color);
-        this.charts.set(key, chart);
-        element("charts").append(chart.element);
-      }
-      this.charts.get(key).add(values[key]);
-    }
+  add(camera, stages, latencies, counters) {
+    this.rates.add(stages);
+    this.latencies.add(latencies);
+    const known = this.camera === camera ? this.counters : {};
+    const fresh = {};
+    // A counter that went back belongs to a node that was started again.
+    for (const [name, count] of Object.entries(counters)) fresh[name] = Math.max(0, count - (known[name] ?? count));
+    this.losses.add(fresh);
+    this.losses.element.hidden = !Object.keys(counters).length;
+    Object.assign(this, { camera, counters });
   }
 }
 
