@@ -6,7 +6,7 @@ DEMO_SECONDS ?= 0
 PYTEST_ARGS ?=
 OPEN := source install/setup.bash &&
 
-.PHONY: help setup setup-test demo test lint types unit node launch-tests bench docs clean
+.PHONY: help setup setup-test demo test lint types unit node launch-tests launch-testing bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ node: setup-test ## node tests over real DDS
 
 launch-tests: setup-test ## tests that start the shipped launch files
 	@$(OPEN) python3 -m pytest tests/launch $(PYTEST_ARGS)
+
+launch-testing: setup ## the launch_testing suite, on machines with ROS 2 from apt
+	@$(OPEN) tests/launch_testing/run
 
 bench: setup-test ## measure and write benchmarks/results/
 	@$(OPEN) python3 -m benchmarks $(BENCH_ARGS)

@@ -51,6 +51,11 @@ def test_there_is_a_leaf_for_every_node_and_a_parameter_file_for_every_leaf() ->
     assert {path.stem for path in (ROOT / "config").glob("*.yaml")} >= pages
 
 
+def test_every_launch_file_has_its_launch_testing_file() -> None:
+    tests = {path.name.removesuffix("_launch_test.py") for path in (ROOT / "tests/launch_testing").glob("*_launch_test.py")}
+    assert tests == {name_of(path) for path in LAUNCH_FILES} - {"rviz"}  # rviz2 needs a display
+
+
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
 def test_every_argument_says_what_it_is(path: Path) -> None:
     for arg in root_of(path).findall("arg"):
