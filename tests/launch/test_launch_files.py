@@ -52,7 +52,9 @@ def test_there_is_a_leaf_for_every_node_and_a_parameter_file_for_every_leaf() ->
 
 
 def test_every_launch_file_has_its_launch_testing_file() -> None:
-    tests = {path.name.removesuffix("_launch_test.py") for path in (ROOT / "tests/launch_testing").glob("*_launch_test.py")}
+    tests = {
+        path.name.removesuffix("_launch_test.py") for path in (ROOT / "tests/launch_testing").glob("*_launch_test.py")
+    }
     assert tests == {name_of(path) for path in LAUNCH_FILES} - {"rviz"}  # rviz2 needs a display
 
 
