@@ -1,35 +1,80 @@
-"""Where this camera's calibration comes from."""
+"""Where this camera's calibration comes from, and the service that changes it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from edgecam_core.camera import calibration
 from edgecam_core.camera.calibration import Calibration
 from edgecam_core.camera.settings import CameraSettings
-from edgecam_core.errors import SettingError
+from edgecam_core.errors import EdgecamError, SettingError
+from rclpy.node import Node
+from sensor_msgs.srv import SetCameraInfo
+
+from edgecam_camera.publishers import InfoPublisher
+
+_DEFAULT_URL = "file://${ROS_HOME}/camera_info/${NAME}.yaml"
 
 
 def path(settings: CameraSettings) -> Path:
-    """The file of ``camera_info_url``. Raises SettingError for a URL that cannot be one."""
-    return calibration.locate(settings.camera_info_url, settings.camera_name, get_package_share_directory)
+    """The file of ``camera_info_url``, or the usual place. Raises SettingError for a URL that cannot be one."""
+    url = settings.camera_info_url or _DEFAULT_URL
+    return calibration.locate(url, settings.camera_name, get_package_share_directory)
 
 
 def load(settings: CameraSettings) -> Calibration | None:
-    """The calibration named by ``camera_info_url``; None when it is empty.
+    """The calibration named by ``camera_info_url``; when that is empty, the one in the usual place, or None.
 
     Raises:
         SettingError: the file is missing or damaged, or is for a picture of another shape.
     """
-    if not settings.camera_info_url:
+    file = path(settings)
+    if not settings.camera_info_url and not file.exists():
         return None
-    found = calibration.load(path(settings), settings.camera_info_url)
+    found = calibration.load(file, settings.camera_info_url or f"file://{file}")
     width, height = settings.image_width, settings.image_height
     if width > 0 and height > 0 and not found.fits(width, height):
         raise SettingError(
             "camera_info_url",
-            settings.camera_info_url,
+            settings.camera_info_url or f"file://{file}",
             f"is for {found.width}x{found.height}, the picture is {width}x{height}: another shape; calibrate again",
         )
     return found
+
+
+class CalibrationService:
+    """``set_camera_info``: saves what cameracalibrator sends and publishes it from then on."""
+
+    def __init__(self, node: Node, settings: Callable[[], CameraSettings], info: InfoPublisher) -> None:
+        self._node = node
+        self._settings = settings
+        self._info = info
+        self._service = node.create_service(SetCameraInfo, "set_camera_info", self._on_call)
+
+    def close(self) -> None:
+        self._node.destroy_service(self._service)
+
+    def _on_call(self, request: SetCameraInfo.Request, response: SetCameraInfo.Response) -> SetCameraInfo.Response:
+        sent, settings = request.camera_info, self._settings()
+        try:
+            if sent.width < 1 or sent.height < 1:
+                raise SettingError("camera_info", f"{sent.width}x{sent.height}", "a calibration needs a size")
+            fresh = Calibration(
+                width=sent.width, height=sent.height, distortion_model=sent.distortion_model, d=tuple(sent.d),
+                k=tuple(map(float, sent.k)), r=tuple(map(float, sent.r)), p=tuple(map(float, sent.p)),
+            )  # fmt: skip
+            size = self._info.size
+            if size and not fresh.fits(*size):
+                raise SettingError(
+                    "camera_info", f"{sent.width}x{sent.height}", f"the picture is {size[0]}x{size[1]}: another shape"
+                )
+            file = path(settings)
+            calibration.save(fresh, file, settings.camera_name)
+            self._info.calibration = load(settings)
+        except (EdgecamError, OSError) as error:
+            response.success, response.status_message = False, str(error)
+            return response
+        response.success, response.status_message = True, f"saved in {file}"
+        return response

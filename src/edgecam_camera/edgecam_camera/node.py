@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Protocol
 
 from edgecam_core.camera import sources
 from edgecam_core.camera.capture import Camera, prepare
@@ -14,7 +15,13 @@ from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
 
 from edgecam_camera import calibrations
-from edgecam_camera.publishers import InfoPublisher, RawPublisher, picture_header
+from edgecam_camera.calibrations import CalibrationService
+from edgecam_camera.files import FileServices
+from edgecam_camera.publishers import CompressedPublisher, InfoPublisher, RawPublisher, picture_header
+
+
+class Closable(Protocol):
+    def close(self) -> None: ...
 
 
 class CameraNode(EdgecamNode[CameraSettings]):
@@ -24,6 +31,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
 
     def __init__(self, **node_arguments: object) -> None:
         self._camera: Camera | None = None
+        self._parts: list[Closable] = []
         super().__init__("camera_driver", **node_arguments)
 
     def hardware_id(self) -> str:
@@ -33,8 +41,13 @@ class CameraNode(EdgecamNode[CameraSettings]):
         prepare(self.settings)
         calibration = calibrations.load(self.settings)
         self._raw = RawPublisher(self)
+        self._compressed = CompressedPublisher(self)
         self._info = InfoPublisher(self)
         self._info.calibration = calibration
+        self._files = FileServices(self)
+        self._files.settings = self.settings
+        service = CalibrationService(self, lambda: self.settings, self._info)
+        self._parts = [self._raw, self._compressed, self._info, self._files, service]
 
     def start(self) -> None:
         clock = self.get_clock()
@@ -45,24 +58,30 @@ class CameraNode(EdgecamNode[CameraSettings]):
             on_event=self._on_event,
             on_failure=lambda error: self.fail(EdgecamError(f"the camera's thread died: {error!r}")),
         )
+        for note in self._camera.plan.notes:
+            self.get_logger().info(note)
+        self._files.camera = self._camera
         self._camera.start()
 
     def stop(self) -> None:
         if self._camera is not None:
             self._camera.stop()
-            self._camera = None
+            if files := self._files.end():
+                self.get_logger().info(f"recording ended: {', '.join(map(str, files))}")
+            self._files.camera = self._camera = None
 
     def close(self) -> None:
-        for name in ("_raw", "_info"):
-            if hasattr(self, name):
-                getattr(self, name).close()
-                delattr(self, name)
+        for part in self._parts:
+            part.close()
+        self._parts = []
 
     def apply(self, old: CameraSettings, new: CameraSettings) -> None:
         if self._camera is not None:
             self._camera.change(new)
         else:
             prepare(new)
+        if self._parts:
+            self._files.settings = new
 
     def report(self) -> Status:
         if self._camera is None:
@@ -72,15 +91,19 @@ class CameraNode(EdgecamNode[CameraSettings]):
         message = f"{status.state}: {status.problem}" if status.problem else status.state
         if bad := self._camera.troubles():
             level, message = max(level, WARN), f"{message}; {bad}"
+        if misfit := self._info.misfit():
+            level, message = max(level, WARN), f"{message}; {misfit}"
         values = {
             "source": sources.shown(self.settings),
             "fps": status.fps,
             "size": f"{status.width}x{status.height}",
             "frames": status.frames,
             "drops": status.drops,
+            "held": status.held,
             "bad": status.bad,
             "reconnects": status.reconnects,
             "last_frame_age": status.last_frame_age,
+            **self._files.status(),
         }
         return Status(level, message, values)
 
@@ -89,7 +112,10 @@ class CameraNode(EdgecamNode[CameraSettings]):
         header = picture_header(picture)
         if self._raw.wanted():
             self._raw.publish(picture, header, self.settings.image_encoding)
+        if self._compressed.wanted():
+            self._compressed.publish(picture, header, self.settings.image_encoding, self.settings.jpeg_quality)
         self._info.publish(picture, header, self.settings)
+        self._files.take(picture)
 
     def _on_event(self, problem: bool, text: str) -> None:
         """On the camera's thread."""

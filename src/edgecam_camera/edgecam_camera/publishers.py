@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 
+import cv2
 import numpy as np
 from edgecam_core.camera.calibration import Calibration
 from edgecam_core.camera.picture import Picture
@@ -11,7 +12,7 @@ from edgecam_core.camera.settings import CameraSettings
 from edgecam_ros.conversions import header_to_ros
 from edgecam_ros.qos import image_qos
 from rclpy.node import Node
-from sensor_msgs.msg import CameraInfo, Image, RegionOfInterest
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 
@@ -43,6 +44,40 @@ class RawPublisher:
         self._message = message
 
 
+class CompressedPublisher:
+    """``image_raw/compressed``: the camera's own JPEG where it gives one, else encoded here."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(CompressedImage, "image_raw/compressed", image_qos())
+
+    def close(self) -> None:
+        self._node.destroy_publisher(self._publisher)
+
+    def wanted(self) -> bool:
+        return bool(self._publisher.get_subscription_count())
+
+    def publish(self, picture: Picture, header: Header, encoding: str, quality: int) -> None:
+        """Send the picture as JPEG. Raises ImageError for a damaged picture."""
+        grey = encoding == "mono8"
+        if picture.is_jpeg and not grey:
+            data = picture.jpeg()
+        else:
+            frame = picture.frame(encoding)
+            pixels = frame.array() if grey else frame.bgr()
+            _ok, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        message = CompressedImage(header=header, format=compressed_format(encoding))
+        message.data.frombytes(np.ascontiguousarray(data).data)
+        self._publisher.publish(message)
+
+
+def compressed_format(encoding: str) -> str:
+    """The format text as image_transport's compressed plugin writes it; subscribers restore ``encoding`` from it."""
+    if encoding == "mono8":
+        return "mono8; jpeg compressed "
+    return f"{encoding if encoding in ('bgr8', 'rgb8') else 'bgr8'}; jpeg compressed bgr8"
+
+
 class InfoPublisher:
     """``camera_info``, with the header of the picture it belongs to."""
 
@@ -50,13 +85,27 @@ class InfoPublisher:
         self._node = node
         self._publisher = node.create_publisher(CameraInfo, "camera_info", image_qos())
         self.calibration: Calibration | None = None
+        self.size: tuple[int, int] | None = None
 
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)
 
+    def misfit(self) -> str:
+        """Why the calibration is not published, or ``""``."""
+        if self.calibration is None or self.size is None or self.calibration.fits(*self.size):
+            return ""
+        made, is_ = f"{self.calibration.width}x{self.calibration.height}", f"{self.size[0]}x{self.size[1]}"
+        return f"the calibration is for {made}, the picture is {is_}: another shape; calibrate again"
+
     def publish(self, picture: Picture, header: Header, settings: CameraSettings) -> None:
+        self.size = full_size(picture.width, picture.height, settings)
         if self._publisher.get_subscription_count():
             self._publisher.publish(info_message(self.calibration, picture.width, picture.height, header, settings))
+
+
+def full_size(width: int, height: int, settings: CameraSettings) -> tuple[int, int]:
+    """The size before cropping: what a calibration is for."""
+    return width + settings.crop_left + settings.crop_right, height + settings.crop_top + settings.crop_bottom
 
 
 def info_message(
@@ -66,8 +115,7 @@ def info_message(
 
     A cropped picture is a region of interest of the calibrated one, as CameraInfo.msg describes it.
     """
-    full_width = width + settings.crop_left + settings.crop_right
-    full_height = height + settings.crop_top + settings.crop_bottom
+    full_width, full_height = full_size(width, height, settings)
     info = CameraInfo(header=header, width=full_width, height=full_height)
     if settings.cropped:
         info.roi = RegionOfInterest(

@@ -11,7 +11,7 @@ import functools
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 
@@ -89,7 +89,10 @@ class Plane:
 
 @dataclass(frozen=True)
 class Message:
-    """One bus message, plain: ``kind`` is error, warning, eos, segment-done or element; ``code`` the GError code."""
+    """One bus message, plain: ``kind`` is error, warning, eos, segment-done or element; ``code`` the GError code.
+
+    ``name`` and ``fields`` are an element message's name and its fields that are text.
+    """
 
     kind: str
     source: str
@@ -97,6 +100,7 @@ class Message:
     domain: str = ""
     code: int = 0
     name: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
 
 
 class Sample:
@@ -379,7 +383,9 @@ def _plain(message: Any) -> Message | None:
         return Message("segment-done", source, "end of the segment")
     if message.type == gst.MessageType.ELEMENT:
         structure = message.get_structure()
-        return Message("element", source, structure.to_string(), name=structure.get_name())
+        names = [structure.nth_field_name(i) for i in range(structure.n_fields())]
+        fields = {name: text for name in names if (text := structure.get_string(name)) is not None}
+        return Message("element", source, structure.to_string(), name=structure.get_name(), fields=fields)
     return None
 
 

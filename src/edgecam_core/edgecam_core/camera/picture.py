@@ -33,6 +33,11 @@ class Picture:
         else:
             self.width, self.height = sample.width, sample.height
 
+    @property
+    def sample(self) -> Sample:
+        """The GStreamer sample itself, for recording."""
+        return self._sample
+
     def jpeg(self) -> np.ndarray:
         """The camera's own JPEG data, flat uint8, a view."""
         return self._sample.data

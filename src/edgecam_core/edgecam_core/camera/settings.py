@@ -32,7 +32,11 @@ class CameraSettings(Settings):
     )
     camera_name: str = setting("camera", "The camera's name: in camera_info, frame_id and file names.")
     frame_id: str = setting("", "The optical frame (REP-103); empty: <camera_name>_optical_frame.")
-    camera_info_url: str = setting("", "Calibration file: file:///path.yaml or package://pkg/path.yaml; empty: none.")
+    camera_info_url: str = setting(
+        "",
+        "Calibration: file:///path.yaml or package://pkg/path.yaml; empty: ~/.ros/camera_info/<camera_name>.yaml, "
+        "if it is there.",
+    )
     image_width: int = setting(
         -1, "Width of the published picture; -1: as the source gives it.", low=-1, high=16384, unit="px", runtime=True
     )
@@ -66,6 +70,19 @@ class CameraSettings(Settings):
     decoder: str = setting("auto", "Decoder element; auto takes the best one that is there.")
     converter: str = setting(
         "auto", "What turns and scales: auto, or the element.", choices=("auto", "nvvidconv", "videoscale")
+    )
+    output_directory: str = setting("~/edgecam", "Where snapshots and recordings are written.")
+    snapshot_format: str = setting("png", "File type of snapshots.", choices=("png", "jpg"), runtime=True)
+    record_format: str = setting("mkv", "File type of recordings.", choices=("mkv", "mp4"), runtime=True)
+    record_split_seconds: float = setting(
+        600.0, "Begin a new file after this long; 0: never.", low=0, high=86400, unit="s", runtime=True
+    )
+    record_split_mb: float = setting(
+        0.0, "Begin a new file at this size; 0: never.", low=0, high=1e6, unit="MB", runtime=True
+    )
+    record_encoder: str = setting("auto", "H.265 encoder for recordings of sources that are not coded yet.")
+    record_bitrate: int = setting(
+        4_000_000, "Bitrate of such recordings.", low=50_000, high=200_000_000, unit="bit/s", runtime=True
     )
     stall_timeout: float = setting(
         3.0, "Without a picture for this long the source counts as lost and is opened again; 0: never.",

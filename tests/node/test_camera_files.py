@@ -1,0 +1,148 @@
+"""Snapshots, recordings and calibrations of a running camera node."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from camera_process import LONG, camera_nodes, command, values
+from camera_servers import rtsp_server
+from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_core.camera import calibration
+from ros_peer import Peer
+from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.srv import SetCameraInfo
+from std_srvs.srv import SetBool, Trigger
+from waiting import wait_until
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack]:
+    monkeypatch.setenv("ROS_HOME", str(tmp_path / "ros_home"))
+    with ExitStack() as stack:
+        yield stack
+
+
+def record(peer: Peer, on: bool) -> SetBool.Response:
+    return peer.call(SetBool, "/camera/camera_driver/record", SetBool.Request(data=on), LONG)
+
+
+def frames(path: Path) -> tuple[int, np.ndarray]:
+    """How many pictures OpenCV (not our own code) reads from a video, and the last of them."""
+    video, count, last = cv2.VideoCapture(str(path)), 0, np.empty(0)
+    while True:
+        ok, picture = video.read()
+        if not ok:
+            return count, last
+        count, last = count + 1, picture
+
+
+def test_a_snapshot_is_the_picture_with_its_stamp(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+    world.enter_context(camera_nodes())(
+        source="test://red", image_width=64, image_height=48, output_directory=str(tmp_path / "out")
+    )
+    answer = peer.call(Trigger, "/camera/camera_driver/snapshot", Trigger.Request(), LONG)
+    assert answer.success, answer.message
+    path = Path(answer.message)
+    assert path.parent == tmp_path / "out"
+    assert path.name.startswith("camera_2")
+    assert path.name.endswith("Z.png")
+    assert np.abs(cv2.imread(str(path)).astype(int) - [0, 0, 255]).max() <= 2
+
+
+@pytest.mark.parametrize("form", ["mkv", "mp4"])
+def test_a_raw_source_is_recorded_and_split(peer: Peer, world: ExitStack, tmp_path: Path, form: str) -> None:
+    reports = peer.collect(DiagnosticArray, "/diagnostics")
+    world.enter_context(camera_nodes())(
+        source="test://red", image_width=64, image_height=48, output_directory=str(tmp_path), record_format=form,
+        record_split_seconds=1.0,
+    )  # fmt: skip
+    assert record(peer, True).success
+    assert not record(peer, True).success  # one at a time
+    wait_until(lambda: reports and written(reports[-1]) >= 75, LONG, "two and a half seconds of recording")
+    answer = record(peer, False)
+    assert answer.success, answer.message
+    files = [Path(name) for name in answer.message.split(", ")]
+    assert len(files) >= 2
+    counts = [frames(path) for path in files]
+    assert sum(count for count, _ in counts) >= 75
+    assert np.abs(counts[0][1][24, 32].astype(int) - [0, 0, 255]).max() <= 8
+    assert not record(peer, False).success
+
+
+def written(report: DiagnosticArray) -> int:
+    return int(values(report).get("recording", "0").split()[0].replace("no", "0"))
+
+
+def test_a_coded_source_is_recorded_as_it_came_and_survives_a_crash(
+    peer: Peer, world: ExitStack, tmp_path: Path
+) -> None:
+    server = world.enter_context(rtsp_server())
+    reports = peer.collect(DiagnosticArray, "/diagnostics")
+    settings = {"source": f"rtsp://127.0.0.1:{server.port}/live", "output_directory": str(tmp_path / "out")}
+    node = subprocess.Popen(command("/camera", settings), start_new_session=True)
+    world.callback(node.wait)
+    world.callback(node.kill)
+    images = peer.collect(Image, "/camera/image_raw")
+    wait_until(lambda: images, LONG, "a picture")
+    assert record(peer, True).success
+    wait_until(lambda: reports and written(reports[-1]) >= 60, LONG, "some recording")
+    os.killpg(node.pid, signal.SIGKILL)
+    node.wait()
+    (path,) = (tmp_path / "out").glob("*.mkv")
+    assert path.read_bytes().find(b"V_MPEG4/ISO/AVC") > 0  # H.264 as the server sent it, not coded again
+    assert frames(path)[0] >= 30
+
+
+def test_a_folder_that_cannot_be_written_is_told(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    world.enter_context(camera_nodes())(output_directory=str(tmp_path / "taken"), image_width=64, image_height=48)
+    answer = record(peer, True)
+    assert not answer.success
+    assert "'output_directory'" in answer.message
+    answer = peer.call(Trigger, "/camera/camera_driver/snapshot", Trigger.Request(), LONG)
+    assert not answer.success
+    assert "set output_directory" in answer.message
+
+
+def test_a_calibration_is_saved_scaled_and_used(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+    infos: list[CameraInfo] = peer.collect(CameraInfo, "/camera/camera_info")
+    path = tmp_path / "camera.yaml"
+    k, r = (500.0, 0, 320, 0, 500, 240, 0, 0, 1), (1.0, 0, 0, 0, 1, 0, 0, 0, 1)
+    p = (500.0, 0, 320, 0, 0, 500, 240, 0, 0, 0, 1, 0)
+    made = calibration.Calibration(640, 480, "plumb_bob", (0.1, 0, 0, 0, 0), k, r, p)
+    calibration.save(made, path, "camera")
+    world.enter_context(camera_nodes())(
+        camera_info_url=f"file://{path}", image_width=320, image_height=240, crop_left=20, crop_top=10
+    )
+    wait_until(lambda: infos, LONG, "camera_info")
+    info = infos[-1]
+    assert list(info.k) == [250.0, 0.0, 160.0, 0.0, 250.0, 120.0, 0.0, 0.0, 1.0]
+    assert (info.width, info.height, info.distortion_model) == (320, 240, "plumb_bob")
+    assert (info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height) == (20, 10, 300, 230)
+
+    fresh = CameraInfo(width=320, height=240, distortion_model="plumb_bob", d=[0.0] * 5, k=[99.0] * 9, p=[1.0] * 12)
+    answer = peer.call(SetCameraInfo, "/camera/set_camera_info", SetCameraInfo.Request(camera_info=fresh), LONG)
+    assert answer.success, answer.status_message
+    wait_until(lambda: infos[-1].k[0] == 99.0, LONG, "the new calibration")
+    assert calibration.load(path, "x").width == 320
+    fresh.height = 100
+    answer = peer.call(SetCameraInfo, "/camera/set_camera_info", SetCameraInfo.Request(camera_info=fresh), LONG)
+    assert not answer.success
+    assert "another shape" in answer.status_message
+
+
+def test_a_calibration_for_another_shape_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    calibration.save(calibration.Calibration(640, 480), path, "camera")
+    settings = {"camera_info_url": f"file://{path}", "image_width": 1280, "image_height": 720}
+    done = subprocess.run(command("/camera", settings), capture_output=True, text=True, timeout=LONG, check=False)
+    assert done.returncode == 1
+    assert "is for 640x480, the picture is 1280x720: another shape" in done.stderr

@@ -1,0 +1,126 @@
+"""Real servers for the camera's network sources; each gives the port it listens on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+
+# In a process of its own: GLib's main loop, and it has to be killed in the middle of a stream.
+_RTSP = """
+import sys
+import gi
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer as Rtsp
+Gst.init(None)
+port, user, password = sys.argv[1:4]
+server = Rtsp.RTSPServer(service=port, address="127.0.0.1")
+factory = Rtsp.RTSPMediaFactory(shared=True)
+factory.set_launch(
+    "( videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 "
+    "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=12 ! rtph264pay name=pay0 pt=96 )"
+)
+if user:
+    auth, token = Rtsp.RTSPAuth(), Rtsp.RTSPToken()
+    token.set_string("media.factory.role", "user")
+    auth.add_basic(Rtsp.RTSPAuth.make_basic(user, password), token)
+    server.set_auth(auth)
+    role = "user,media.factory.access=(boolean)true,media.factory.construct=(boolean)true"
+    factory.add_role_from_structure(Gst.Structure.new_from_string(role))
+server.get_mount_points().add_factory("/live", factory)
+server.attach(None)
+print(server.get_bound_port(), flush=True)
+GLib.MainLoop().run()
+"""
+
+
+class RtspServer:
+    """320x240 red H.264 at 25 Hz under ``/live``; port 0 takes a free one."""
+
+    def __init__(self, port: int = 0, user: str = "", password: str = "") -> None:
+        arguments = [sys.executable, "-c", _RTSP, str(port), user, password]
+        self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+@contextmanager
+def rtsp_server(user: str = "", password: str = "") -> Iterator[RtspServer]:
+    server = RtspServer(0, user, password)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+@contextmanager
+def mjpeg_server(jpeg: bytes) -> Iterator[int]:
+    """The same JPEG again and again, 25 times a second, to whoever asks."""
+    stopping = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+            self.end_headers()
+            part = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%s\r\n" % (len(jpeg), jpeg)
+            try:
+                while not stopping.wait(0.04):
+                    self.wfile.write(part)
+            except OSError:
+                pass  # the camera went away
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+def red_jpeg(width: int = 160, height: int = 120) -> bytes:
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:] = (0, 0, 255)
+    return cv2.imencode(".jpg", pixels)[1].tobytes()
+
+
+@contextmanager
+def rtp_sender(port: int) -> Iterator[None]:
+    """gst-launch-1.0 alone, sending red 320x240 H.265 at 25 Hz as in the homework."""
+    text = (
+        "gst-launch-1.0 -q videotestsrc is-live=true pattern=red "
+        "! video/x-raw,format=I420,width=320,height=240,framerate=25/1 "
+        "! x265enc tune=zerolatency speed-preset=ultrafast key-int-max=10 option-string=open-gop=0 "
+        f"! h265parse ! rtph265pay config-interval=-1 ! udpsink host=127.0.0.1 port={port}"
+    )
+    process = subprocess.Popen(text.split())
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_a_moment(seconds: float) -> None:
+    """For faults whose length is their meaning (a server that is away for a second)."""
+    time.sleep(seconds)
