@@ -63,6 +63,20 @@ def color_detector(
     return save(graph, path, {**facts, "color": "rgb", **(metadata or {})})
 
 
+def fixed_outputs(
+    path: Path, outputs: Mapping[str, np.ndarray], facts: Mapping[str, object] | None = None, size: int = 100
+) -> Path:
+    """A model that gives the same outputs whatever it sees: for decoders."""
+    picture = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, size, size])
+    nodes = [helper.make_node("Identity", [f"fixed_{name}"], [name]) for name in outputs]
+    told = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+        for name, value in outputs.items()
+    ]
+    weights = [numpy_helper.from_array(value, f"fixed_{name}") for name, value in outputs.items()]
+    return save(helper.make_graph(nodes, "fixed_outputs", [picture], told, weights), path, facts or {})
+
+
 def save(graph: onnx.GraphProto, path: Path, facts: Mapping[str, object]) -> Path:
     """Write a graph with ``edgecam.*`` metadata; facts that are None are left out."""
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)

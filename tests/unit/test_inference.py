@@ -134,7 +134,7 @@ def test_outputs_that_fit_no_family_are_listed(
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"family": "horoscope"}, "is of family 'horoscope'; this build knows ssd"),
+        ({"family": "horoscope"}, "is of family 'horoscope'; this build knows ssd, "),
         ({"mean": "[1, 2]"}, "edgecam.mean = .* must be three numbers"),
         ({"std": "[1, 0, 1]"}, "impossible metadata"),
         ({"color": "cmyk"}, "impossible metadata: color cmyk"),

@@ -189,8 +189,8 @@ def _labels(settings: DetectorSettings, model: ModelFile, family: Family) -> tup
     beside = model.path.with_name("labels.txt")
     if settings.labels:
         labels, origin = read_labels(settings.labels), settings.labels
-    elif model.fact("labels"):
-        labels, origin = tuple(str(label) for label in model.fact("labels")), f"{model.path} (metadata)"
+    elif found := family.labels(model):
+        labels, origin = found, f"{model.path} (metadata)"
     elif beside.is_file():
         labels, origin = read_labels(beside), str(beside)
     else:

@@ -16,6 +16,9 @@ from edgecam_core.models.preprocess import InputSpec
 # Name (as in the metadata ``edgecam.family``) -> module and class, in the order shapes are compared.
 FAMILIES: dict[str, tuple[str, str]] = {
     "ssd": ("edgecam_core.models.ssd", "SsdFamily"),
+    "final": ("edgecam_core.models.final", "FinalFamily"),
+    "detr": ("edgecam_core.models.detr", "DetrFamily"),
+    "yolo": ("edgecam_core.models.yolo", "YoloFamily"),
 }
 
 
@@ -56,6 +59,12 @@ class Family(ABC):
         Raises:
             ModelError: the file contradicts itself or leaves open what must be known.
         """
+
+    @classmethod
+    def labels(cls, model: ModelFile) -> tuple[str, ...]:
+        """The labels in the file's metadata; empty where it has none."""
+        found = model.fact("labels", ())
+        return tuple(str(label) for label in found) if isinstance(found, list | tuple) else ()
 
     @abstractmethod
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:

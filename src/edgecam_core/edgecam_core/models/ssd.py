@@ -37,7 +37,7 @@ class SsdFamily(Family):
 
     @classmethod
     def open(cls, model: ModelFile) -> SsdFamily:
-        columns = model.outputs["scores"][2] or len(model.fact("labels", ()))
+        columns = model.outputs["scores"][2] or len(cls.labels(model))
         if columns < 2:
             raise ModelError(f"{model.path} has {columns} score columns; SSD needs the background and a class or more")
         return cls(image_input(model, _DEFAULTS), columns)
