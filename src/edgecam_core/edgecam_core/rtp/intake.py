@@ -62,6 +62,7 @@ class Intake:
     streams: int = 0
     _past: Counts = field(default_factory=Counts)
     _candidates: OrderedDict[int, _Held] = field(default_factory=OrderedDict)
+    _reports: OrderedDict[int, rtcp.SenderReport] = field(default_factory=OrderedDict)
 
     def datagram(self, data: bytes, sender: Address, now_ns: int, wall_ns: int) -> list[AccessUnit]:
         """Take one datagram of the RTP port. ``now_ns`` is monotonic, ``wall_ns`` the wall clock."""
@@ -111,6 +112,8 @@ class Intake:
         self.streams += 1
         self._candidates.clear()
         self.stamps.reset()
+        if early := self._reports.pop(stream.ssrc, None):
+            self.stamps.report(early.ntp, early.rtp_timestamp)
         self._accept(stream, first, now_ns)
         self._accept(stream, held, now_ns)
         return units + self._drain(stream, now_ns, give_up=False)
@@ -168,11 +171,19 @@ class Intake:
             return []
         units: list[AccessUnit] = []
         for message in messages:
-            if isinstance(message, rtcp.SenderReport) and self.stream and message.ssrc == self.stream.ssrc:
-                self.stamps.report(message.ntp, message.rtp_timestamp)
+            if isinstance(message, rtcp.SenderReport):
+                self._report(message)
             elif isinstance(message, rtcp.Bye) and self.stream and self.stream.ssrc in message.ssrcs:
                 units += self.finish(now_ns)
         return units
+
+    def _report(self, report: rtcp.SenderReport) -> None:
+        if self.stream is not None and report.ssrc == self.stream.ssrc:
+            self.stamps.report(report.ntp, report.rtp_timestamp)
+            return
+        self._reports[report.ssrc] = report  # some senders begin with a report and send the next one seconds later
+        while len(self._reports) > MAX_CANDIDATES:
+            self._reports.popitem(last=False)
 
     def wake_ns(self) -> int | None:
         """When :meth:`tick` has something to do at the latest; None: only when a datagram comes."""

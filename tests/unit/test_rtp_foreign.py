@@ -1,0 +1,100 @@
+"""Foreign peers without ROS: ffmpeg at either end, by session description; GStreamer's rtpbin with RTCP."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rtp_scene import HEIGHT, WIDTH, Reader, free_port, index_of, picture, psnr, receiving, sending, wait_until
+
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+SIZE = WIDTH * HEIGHT * 3
+FFMPEG = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"]
+
+
+@contextmanager
+def program(*words: str, **streams: object) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(words, start_new_session=True, **streams)  # type: ignore[call-overload]
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("codec", ["h265", "h264"])
+def test_ffmpeg_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_path: Path) -> None:
+    sdp, raw = tmp_path / "stream.sdp", tmp_path / "pictures.bgr"
+    port = free_port()
+    with sending(port, codec=codec, sdp_file=str(sdp), keyframe_interval=15):
+        wait_until(lambda: "sprop" in sdp.read_text(), what="parameter sets in the SDP file")
+        quick = ["-protocol_whitelist", "file,udp,rtp", "-fflags", "nobuffer", "-flags", "low_delay"]
+        with program(*FFMPEG, *quick, "-i", str(sdp), "-f", "rawvideo", "-pix_fmt", "bgr24", str(raw)):
+            wait_until(lambda: raw.exists() and raw.stat().st_size >= 25 * SIZE, what="25 pictures")
+    pictures = np.fromfile(raw, np.uint8)[: 25 * SIZE].reshape(25, HEIGHT, WIDTH, 3)
+    numbers = [index_of(each) for each in pictures]
+    assert set(np.diff(numbers[5:])) == {1}  # while it probes, ffmpeg may join between keyframes
+    assert psnr(pictures[-1], picture(numbers[-1])) > 28
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(("codec", "encoder"), [("h265", "libx265"), ("h264", "libx264")])
+def test_the_receiver_plays_what_ffmpeg_sends_by_its_sdp_file(codec: str, encoder: str, tmp_path: Path) -> None:
+    sdp, raw = tmp_path / "ffmpeg.sdp", tmp_path / "pictures.bgr"
+    raw.write_bytes(b"".join(picture(number).tobytes() for number in range(90)))
+    port = free_port()
+    source = ["-re", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "30", "-i", str(raw)]
+    coding = ["-pix_fmt", "yuv420p", "-c:v", encoder, "-preset", "ultrafast", "-tune", "zerolatency", "-g", "15"]
+    out = ["-f", "rtp", "-sdp_file", str(sdp), f"rtp://127.0.0.1:{port}?pkt_size=1400"]
+    with program(*FFMPEG, *source, *coding, *out, stdout=subprocess.DEVNULL):
+        wait_until(lambda: sdp.exists() and "m=video" in sdp.read_text(), what="the SDP file of ffmpeg")
+        with receiving(1234, sdp_file=str(sdp)) as (receiver, reader):
+            wait_until(lambda: len(reader.seen) >= 20)
+            assert receiver.stats().state == "running"
+            assert receiver.stats().stamp_source in ("rtcp", "arrival")  # its reports are five seconds apart
+    assert_in_order(reader)
+    assert abs(reader.seen[-1][0] - time.time_ns()) < 10e9
+
+
+def assert_in_order(reader: Reader) -> None:
+    numbers = [index for _, index, _ in reader.seen]
+    assert set(np.diff(numbers)) == {1}
+    assert reader.newest is not None
+    assert psnr(reader.newest.bgr(), picture(numbers[-1])) > 28
+    stamps = [stamp for stamp, _, _ in reader.seen[-5:]]
+    assert all(later > earlier for earlier, later in itertools.pairwise(stamps))
+
+
+def test_rtpbin_as_the_sender_gives_its_time_by_rtcp() -> None:
+    port = free_port()
+    text = (
+        "rtpbin name=bin videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
+        "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph265pay config-interval=1 ! "
+        f"bin.send_rtp_sink_0 bin.send_rtp_src_0 ! udpsink host=127.0.0.1 port={port} sync=false "
+        f"bin.send_rtcp_src_0 ! udpsink host=127.0.0.1 port={port + 1} sync=false async=false"
+    )
+    with receiving(port) as (receiver, reader), program("gst-launch-1.0", "-q", *text.split()):
+        wait_until(lambda: receiver.stats().stamp_source == "rtcp" and len(reader.seen) > 20, what="RTCP time")
+        assert abs(reader.seen[-1][0] - time.time_ns()) < 5e9
+
+
+def test_rtpbin_as_the_receiver_plays_on_while_the_sender_repeats_nothing(tmp_path: Path) -> None:
+    port = free_port()
+    text = (
+        f"udpsrc port={port} caps=application/x-rtp,media=video,clock-rate=90000,encoding-name=H265,payload=96 ! "
+        f"bin.recv_rtp_sink_0 rtpbin name=bin latency=50 udpsrc port={port + 1} ! bin.recv_rtcp_sink_0 "
+        f"bin. ! rtph265depay ! h265parse ! avdec_h265 ! jpegenc ! multifilesink location={tmp_path}/%03d.jpg"
+    )
+    with sending(port, keyframe_interval=15), program("gst-launch-1.0", "-q", *text.split()):
+        wait_until(lambda: len(list(tmp_path.glob("*.jpg"))) > 20, what="pictures of rtpbin")
