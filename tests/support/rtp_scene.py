@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,17 +24,18 @@ FIRST_STAMP = 1_700_000_000_123_456_789
 
 
 def free_port() -> int:
-    """An even UDP port that is free together with the next one."""
+    """An even UDP port that is free together with the next two."""
     while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
-            first.bind(("", 0))
-            port = int(first.getsockname()[1])
-            if port % 2 == 0 and port < 65000:
-                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
-                    try:
-                        second.bind(("", port + 1))
-                    except OSError:
-                        continue
+        with ExitStack() as stack:
+            made = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)]
+            made[0].bind(("", 0))
+            port = int(made[0].getsockname()[1])
+            try:
+                for offset, each in enumerate(made[1:], 1):
+                    each.bind(("", port + offset))
+            except (OSError, OverflowError):
+                continue
+            if port % 2 == 0:
                 return port
 
 

@@ -23,13 +23,15 @@ SENDER = ("127.0.0.1", 9)
 
 
 @contextmanager
-def link(conditions: Conditions, **values: object) -> Iterator[tuple[Relay, Feed, Receiver, Reader]]:
+def link(
+    conditions: Conditions, sender: dict[str, object] | None = None, **values: object
+) -> Iterator[tuple[Relay, Feed, Receiver, Reader]]:
     """A sender, the bad network, a receiver; a long patience, so that a busy test machine is no network trouble."""
     port = free_port()
     with (
         receiving(port, latency=400, **values) as (receiver, reader),
         Relay(("127.0.0.1", port), conditions=conditions) as relay,
-        sending(relay.port, mtu=250) as feed,  # small packets: many of them per picture
+        sending(relay.port, mtu=250, **sender or {}) as feed,  # small packets: many of them per picture
     ):
         yield relay, feed, receiver, reader
 
@@ -63,6 +65,18 @@ def test_a_receiver_that_talks_back_loses_next_to_nothing(conditions: Conditions
     assert stats.lost <= stats.missing // 10
     if conditions.loss:
         assert relay.dropped > 0
+
+
+def test_parity_repairs_a_link_on_which_nobody_can_answer() -> None:
+    with link(Conditions(loss=0.03), feedback=False, redundancy=True, sender={"redundancy": 50}) as scene:
+        _, feed, receiver, reader = scene
+        wait_until(lambda: len(feed.stamps) >= 120)
+        wait_until(lambda: reader.seen and feed.stamps[reader.seen[-1][0]] >= 110, what="the last pictures")
+        stats = receiver.stats()
+    assert_all_right(feed, reader)
+    assert stats.recovered > 0
+    assert stats.lost <= stats.missing // 10
+    assert len(reader.seen) >= 90
 
 
 def test_without_talking_back_nothing_wrong_is_shown() -> None:

@@ -17,7 +17,7 @@ from rtp_scene import free_port
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"port": 70_000}, "parameter 'port' is 70000: must be 1 to 65534"),
+        ({"port": 70_000}, "parameter 'port' is 70000: must be 1 to 65533"),
         ({"codec": "vp9"}, "parameter 'codec' is 'vp9': must be one of h265, h264"),
         ({"bitrate": 10}, "parameter 'bitrate' is 10: must be 50000 to 1e+08 bit/s"),
         ({"destinations": ("10.0.0.1",)}, "parameter 'destinations' is '10.0.0.1': must be host:port"),

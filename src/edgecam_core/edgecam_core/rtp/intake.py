@@ -11,6 +11,7 @@ from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.assembler import AccessUnit, Assembler
 from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, StampReader, signed_difference
 from edgecam_core.rtp.codecs import Codec
+from edgecam_core.rtp.parity import ParityRepair
 from edgecam_core.rtp.reorder import MILLISECOND, Counts, ReorderBuffer
 
 Address = tuple[str, int]
@@ -24,6 +25,7 @@ class _Held:
     packet: rtp.RtpPacket
     arrival_ns: int
     sender: Address
+    data: bytes
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class Stream:
     sender: Address
     buffer: ReorderBuffer
     assembler: Assembler
+    repair: ParityRepair | None
     last_ns: int
     jitter: float = 0.0  # RFC 3550 section 6.4.1, in RTP clock units
     transit: int | None = None
@@ -56,6 +59,7 @@ class Intake:
     wait_ns: int
     source: ipaddress.IPv4Network | ipaddress.IPv6Network | None = None
     stamp_id: int = 1
+    redundancy: bool = False
     stamps: StampReader = field(default_factory=StampReader)
     counts: Counter[str] = field(default_factory=Counter)
     stream: Stream | None = None
@@ -79,7 +83,7 @@ class Intake:
         if self.payload_type not in (packet.payload_type, None):
             self.counts[f"payload type {packet.payload_type} instead of {self.payload_type}"] += 1
             return []
-        return self._packet(_Held(packet, wall_ns, sender), now_ns)
+        return self._packet(_Held(packet, wall_ns, sender, data), now_ns)
 
     def _welcome(self, sender: Address) -> bool:
         assert self.source is not None
@@ -105,9 +109,10 @@ class Intake:
                 self._candidates.popitem(last=False)
             return []
         units = self.finish(now_ns)
-        stream = Stream(
-            held.packet.ssrc, held.sender, ReorderBuffer(self.wait_ns), Assembler(self.codec, self.stamp_id), now_ns
-        )
+        ssrc = held.packet.ssrc
+        repair = ParityRepair(ssrc) if self.redundancy else None
+        assembler = Assembler(self.codec, self.stamp_id)
+        stream = Stream(ssrc, held.sender, ReorderBuffer(self.wait_ns), assembler, repair, now_ns)
         self.stream = stream
         self.streams += 1
         self._candidates.clear()
@@ -135,6 +140,30 @@ class Intake:
         stream.tail_open = not held.packet.marker
         self._measure_jitter(stream, held.packet.timestamp, now_ns)
         stream.buffer.push(held.packet, now_ns, held.arrival_ns)
+        if stream.repair is not None:
+            self._repaired(stream, stream.repair.media(held.packet.sequence, held.data), now_ns, held.arrival_ns)
+
+    def _repaired(self, stream: Stream, datagrams: list[bytes], now_ns: int, wall_ns: int) -> None:
+        for data in datagrams:
+            try:
+                packet = rtp.parse(data)
+            except rtp.PacketError:
+                self.counts["parity that does not fit"] += 1
+                continue
+            if packet.ssrc == stream.ssrc and self.payload_type in (packet.payload_type, None):
+                stream.tail_open = stream.tail_open and not packet.marker
+                stream.buffer.push(packet, now_ns, wall_ns)
+
+    def parity(self, data: bytes, now_ns: int, wall_ns: int) -> list[AccessUnit]:
+        """Take one datagram of the parity port."""
+        stream = self.stream
+        if stream is None or stream.repair is None:
+            return []
+        try:
+            self._repaired(stream, stream.repair.parity(data), now_ns, wall_ns)
+        except rtp.PacketError:
+            self.counts["not our parity"] += 1
+        return self._drain(stream, now_ns, give_up=False)
 
     def _measure_jitter(self, stream: Stream, timestamp: int, now_ns: int) -> None:
         arrival = now_ns * (CLOCK_RATE // 10_000) // (SECOND // 10_000) & 0xFFFFFFFF

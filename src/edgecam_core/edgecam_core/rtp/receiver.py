@@ -18,6 +18,7 @@ from edgecam_core.rtp.clock import CLOCK_RATE, StampReader
 from edgecam_core.rtp.codecs import codec
 from edgecam_core.rtp.decoding import Allocate, DecoderPipeline, Picture, TimeLine
 from edgecam_core.rtp.intake import Intake
+from edgecam_core.rtp.parity import PORT_OFFSET
 from edgecam_core.rtp.reorder import MILLISECOND
 from edgecam_core.rtp.settings import ReceiverSettings
 from edgecam_core.tally import Meter, Tally
@@ -88,6 +89,7 @@ class Receiver:
             settings.latency * MILLISECOND,
             settings.source_network(),
             stamp_id,
+            settings.redundancy,
             StampReader(settings.stamp_source),
         )
         self._ssrc = secrets.randbits(32)
@@ -95,6 +97,7 @@ class Receiver:
         self._timeline = TimeLine()
         self._decoder: DecoderPipeline | None = None
         self._sockets: list[socket.socket] = []
+        self._parity_socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._failure: EdgecamError | None = None
@@ -124,6 +127,9 @@ class Receiver:
         except EdgecamError:
             self._tally.add(f"no RTCP: port {settings.port + 1} is taken")
         try:
+            if settings.redundancy:
+                self._parity_socket = sockets.receiver(settings.host, settings.port + PORT_OFFSET)
+                self._sockets.append(self._parity_socket)
             self._decoder = DecoderPipeline(self._row)
         except EdgecamError:
             self._close_sockets()
@@ -200,6 +206,9 @@ class Receiver:
                         self._packet_ns = now_ns
                         self._bytes.add(now_ns / 1e9, len(data))
                         units += self._intake.datagram(data, (sender[0], sender[1]), now_ns, time.time_ns())
+                    elif source is self._parity_socket:
+                        self._bytes.add(now_ns / 1e9, len(data))
+                        units += self._intake.parity(data, now_ns, time.time_ns())
                     else:
                         units += self._intake.control(data, now_ns)
         with self._lock:

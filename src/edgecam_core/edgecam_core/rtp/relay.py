@@ -2,8 +2,9 @@
 
     python3 -m edgecam_core.rtp.relay --listen 5002 --to 127.0.0.1:5000 --loss 0.05 --burst 5
 
-For trying a link and for the tests, where ``tc netem`` needs privileges. Both directions pass: what comes to ``listen``
-goes to the target, what the target answers goes back to the last sender. The next port (RTCP) is relayed alike.
+For trying a link and for the tests, where ``tc netem`` needs privileges. Both directions pass: what comes to
+``listen`` goes to the target, what the target answers goes back to the last sender. The next two ports (RTCP, parity)
+are relayed alike.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from edgecam_core.rtp.settings import split_address
 
 Address = tuple[str, int]
+PORTS = 3  # media, RTCP, parity
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Fate:
 
 
 class Relay:
-    """Relays two neighbouring UDP ports until it is closed. ``port`` is where to send to; 0 picks a free pair.
+    """Relays three neighbouring UDP ports until it is closed. ``port`` is where to send to; 0 picks free ones.
 
     ``passed`` and ``dropped`` count datagrams of the way there; ``octets`` the bytes that came in for it.
     """
@@ -74,11 +76,11 @@ class Relay:
     def __init__(self, target: Address, port: int = 0, conditions: Conditions | None = None, seed: int = 1) -> None:
         self.conditions = conditions or Conditions()
         self.passed = self.dropped = self.octets = 0
-        self._fronts = _pair(port)
+        self._fronts = _row(port)
         self.port = int(self._fronts[0].getsockname()[1])
-        self._targets = [target, (target[0], target[1] + 1)]
+        self._targets = [(target[0], target[1] + offset) for offset in range(PORTS)]
         self._backs = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in self._fronts]
-        self._senders: list[Address | None] = [None, None]
+        self._senders: list[Address | None] = [None] * PORTS
         self._there, self._back = Fate(seed), Fate(seed + 1)
         self._queue: list[tuple[float, int, socket.socket, bytes, Address]] = []
         self._count = 0
@@ -142,23 +144,23 @@ class Relay:
         self.close()
 
 
-def _pair(port: int) -> list[socket.socket]:
-    """Sockets bound to a port and the next one."""
+def _row(port: int) -> list[socket.socket]:
+    """Sockets bound to a port and the next ones; 0 for any row that is free."""
     while True:
-        first = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        second = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(PORTS)]
         try:
-            first.bind(("", port))
-            second.bind(("", first.getsockname()[1] + 1))
+            made[0].bind(("", port))
+            for offset, each in enumerate(made[1:], 1):
+                each.bind(("", made[0].getsockname()[1] + offset))
         except (OSError, OverflowError):
-            first.close()
-            second.close()
+            for each in made:
+                each.close()
             if port:
                 raise
             continue
-        for each in (first, second):
+        for each in made:
             each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        return [first, second]
+        return made
 
 
 def main(arguments: list[str] | None = None) -> int:

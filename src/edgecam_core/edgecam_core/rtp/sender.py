@@ -16,6 +16,7 @@ from edgecam_core.rtp.codecs import codec
 from edgecam_core.rtp.encoding import CodedPicture, EncoderPipeline
 from edgecam_core.rtp.packet import PacketError
 from edgecam_core.rtp.packetiser import History, Packetiser
+from edgecam_core.rtp.parity import PORT_OFFSET, ParityMaker, payload_type
 from edgecam_core.rtp.settings import SenderSettings, split_address
 from edgecam_core.tally import Meter, Tally
 from edgecam_core.types import Frame
@@ -42,6 +43,7 @@ class SenderStats:
     fps: float = 0.0
     encode_ms: float = float("nan")
     resent: int = 0
+    parity_packets: int = 0
     keyframe_requests: int = 0
     troubles: dict[str, int] = field(default_factory=dict)
 
@@ -63,6 +65,10 @@ class Sender:
         self._on_failure = on_failure or (lambda error: None)
         self._packetiser = Packetiser(self._codec, settings.payload_type, settings.mtu)
         self._history = History()
+        self._parity: ParityMaker | None = None
+        if settings.redundancy:
+            number = payload_type(settings.payload_type)
+            self._parity = ParityMaker(self._packetiser.ssrc, number, settings.redundancy / 100)
         self._lock = threading.Lock()  # guards the encoder's exchange, the history and the counts
         self._encoder: EncoderPipeline | None = None
         self._sockets: dict[int, socket.socket] = {}
@@ -188,8 +194,12 @@ class Sender:
             with self._lock:
                 self._history.add(sequence, data)
                 self._credit = min(self._credit + RESEND_SHARE, RESEND_BURST)
-            self._transmit(data)
+            self._transmit(data, 0)
+        parities = self._parity.add(made, self._packetiser.timestamp) if self._parity is not None else []
+        for data in parities:
+            self._transmit(data, PORT_OFFSET)
         with self._lock:
+            self._stats.parity_packets += len(parities)
             self._stamp_ns = coded.stamp_ns
             self._stats.frames_sent += 1
             self._stats.frames_skipped += coded.skipped
@@ -205,9 +215,9 @@ class Sender:
                 with contextlib.suppress(EdgecamError):  # it was written once; a full disk must not end the stream
                     self._write_sdp()
 
-    def _transmit(self, data: bytes) -> None:
-        for family, address in self._targets:
-            self._send_to(family, address, data)
+    def _transmit(self, data: bytes, offset: int) -> None:
+        for family, (host, port) in self._targets:
+            self._send_to(family, (host, port + offset), data)
         self._bytes.add(time.monotonic(), len(data))
 
     def _send_to(self, family: int, address: sockets.Address, data: bytes) -> None:

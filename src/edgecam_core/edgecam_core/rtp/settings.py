@@ -18,7 +18,7 @@ class SenderSettings(Settings):
     """Pictures to RTP. Addresses are resolved when the sender starts, not here."""
 
     host: str = setting("127.0.0.1", "Where to send: a name, an IPv4 or IPv6 address, or a multicast group.")
-    port: int = setting(5000, "UDP port to send to; RTCP goes to the next one.", low=1, high=65534)
+    port: int = setting(5000, "UDP port to send to; RTCP goes to the next one.", low=1, high=65533)
     destinations: tuple[str, ...] = setting((), "Further receivers as host:port ([address]:port for IPv6).")
     codec: str = setting("h265", "What to encode with.", choices=_CODEC_NAMES)
     encoder: str = setting("auto", "GStreamer encoder element, or auto for the best one installed.")
@@ -32,6 +32,8 @@ class SenderSettings(Settings):
     mtu: int = setting(1400, "Largest RTP packet, header included, without the 28 or 48 bytes of UDP and IP.",
                        low=200, high=65_000, unit="bytes")  # fmt: skip
     payload_type: int = setting(96, "RTP payload type (dynamic range).", low=96, high=127)
+    redundancy: int = setting(0, "Parity packets per hundred packets, sent to port + 2, for links on which the "
+                              "receiver cannot answer; 0: none.", low=0, high=100, unit="%")  # fmt: skip
     sdp_file: str = setting("", "Write the session description here for other players; empty: none.")
     ttl: int = setting(1, "Router hops a multicast packet may take.", low=0, high=255)
     dscp: int = setting(0, "Differentiated services code point of the packets (34 is AF41, video).", low=0, high=63)
@@ -49,7 +51,7 @@ class ReceiverSettings(Settings):
     """RTP to pictures."""
 
     host: str = setting("0.0.0.0", "Local address to listen on (0.0.0.0 or :: for all), or a multicast group to join.")
-    port: int = setting(5000, "UDP port to listen on; RTCP is expected there or on the next one.", low=1, high=65534)
+    port: int = setting(5000, "UDP port to listen on; RTCP is expected there or on the next one.", low=1, high=65533)
     codec: str = setting("h265", "What the stream is encoded with.", choices=_CODEC_NAMES)
     decoder: str = setting("auto", "GStreamer decoder element, or auto for the best one installed.")
     latency: int = setting(60, "Longest time a missing packet may hold back what follows it; costs nothing while "
@@ -62,6 +64,7 @@ class ReceiverSettings(Settings):
                                 "RTCP, then the arrival time.", choices=("auto", *STAMP_SOURCES))  # fmt: skip
     timeout: float = setting(1.0, "Silence after which the stream counts as gone.", low=0.1, high=60.0, unit="s")
     feedback: bool = setting(True, "Ask the sender for lost packets and for keyframes (RTCP NACK and PLI).")
+    redundancy: bool = setting(False, "Listen on port + 2 for the sender's parity packets and repair losses with them.")
     frame_id: str = setting("camera_optical_frame", "Optical frame of the pictures, unless the SDP file names one.")
 
     def check(self) -> None:
@@ -82,6 +85,6 @@ def split_address(name: str, text: str) -> tuple[str, int]:
     """``host:port`` or ``[address]:port`` as a pair; SettingError when it is neither."""
     host, colon, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    if not colon or not bare or (":" in bare and bare == host) or not port.isdecimal() or not 0 < int(port) < 65535:
-        raise SettingError(name, text, "must be host:port with a port from 1 to 65534, e.g. 192.168.1.20:5000")
+    if not colon or not bare or (":" in bare and bare == host) or not port.isdecimal() or not 0 < int(port) < 65534:
+        raise SettingError(name, text, "must be host:port with a port from 1 to 65533, e.g. 192.168.1.20:5000")
     return bare, int(port)

@@ -1,0 +1,159 @@
+"""Redundancy for one-way links: Reed-Solomon parity packets beside the stream.
+
+The packets of two pictures (or of one large one) form a block of ``k``; ``r`` parity packets make good any ``r`` lost
+ones among the ``k + r``. They travel as RTP packets of their own SSRC and payload type to a port of their own, so that
+receivers which do not know them never meet them. Layout after the RTP header, in network byte order::
+
+    media SSRC (32) | first sequence number (16) | k (8) | index (8) | parity of length (16) + RTP packet, zero padded
+
+The coefficients are ``gf256.cauchy``. Nothing here knows sockets or clocks.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import struct
+from collections import OrderedDict
+
+import numpy as np
+
+from edgecam_core.rtp import gf256
+from edgecam_core.rtp import packet as rtp
+from edgecam_core.rtp.packet import PacketError
+
+PORT_OFFSET = 2  # media port + 1 is RTCP's
+MAX_DATA = 128  # packets in a block; with as many parities the code's limit of 256 holds
+PICTURES = 2
+LARGE = 24  # packets: from here on a block closes with its picture
+_HEADER = struct.Struct("!IHBB")
+_LENGTH = struct.Struct("!H")
+_MEMORY = 1024
+_BLOCKS = 16
+
+
+def payload_type(media: int) -> int:
+    """The payload type of the parity packets of a stream with this one."""
+    return media + 1 if media < 127 else 126
+
+
+class ParityMaker:
+    """The sender's side. ``share`` is parity packets per media packet, 0..1."""
+
+    def __init__(self, media_ssrc: int, payload_type: int, share: float) -> None:
+        self._media_ssrc = media_ssrc
+        self._payload_type = payload_type
+        self._share = share
+        self._ssrc = secrets.randbits(32)
+        self._sequence = secrets.randbelow(1 << 16)
+        self._block: list[tuple[int, bytes]] = []
+        self._pictures = 0
+
+    def add(self, packets: list[tuple[int, bytes]], timestamp: int) -> list[bytes]:
+        """Sequence number and bytes of the packets of one picture; gives the parity packets to send now."""
+        made: list[bytes] = []
+        self._pictures += 1
+        for start in range(0, len(packets), MAX_DATA):
+            piece = packets[start : start + MAX_DATA]
+            if len(self._block) + len(piece) > MAX_DATA:
+                made += self._close(timestamp)
+            self._block += piece
+        if self._pictures >= PICTURES or len(self._block) >= LARGE:
+            made += self._close(timestamp)
+        return made
+
+    def _close(self, timestamp: int) -> list[bytes]:
+        block, self._block, self._pictures = self._block, [], 0
+        if not block:
+            return []
+        count = max(1, math.ceil(len(block) * self._share))
+        data = _stack([data for _, data in block])
+        parities = gf256.combine(gf256.cauchy(list(range(count)), list(range(len(block)))), data)
+        return [self._packet(block[0][0], len(block), index, each, timestamp) for index, each in enumerate(parities)]
+
+    def _packet(self, first: int, size: int, index: int, parity: np.ndarray, timestamp: int) -> bytes:
+        self._sequence = (self._sequence + 1) & 0xFFFF
+        payload = _HEADER.pack(self._media_ssrc, first, size, index) + parity.tobytes()
+        return rtp.build(self._payload_type, False, self._sequence, timestamp, self._ssrc, payload)
+
+
+def _stack(packets: list[bytes], length: int = 0) -> np.ndarray:
+    """Packets with their lengths in front as rows of equal length."""
+    length = max(length, 2 + max(map(len, packets), default=0))
+    rows = np.zeros((len(packets), length), np.uint8)
+    for row, data in zip(rows, packets, strict=True):
+        row[:2] = np.frombuffer(_LENGTH.pack(len(data)), np.uint8)
+        row[2 : 2 + len(data)] = np.frombuffer(data, np.uint8)
+    return rows
+
+
+class ParityRepair:
+    """The receiver's side of one stream: give it all packets, it gives back what can be made good."""
+
+    def __init__(self, media_ssrc: int) -> None:
+        self.media_ssrc = media_ssrc
+        self._media: OrderedDict[int, bytes] = OrderedDict()
+        self._blocks: OrderedDict[tuple[int, int], dict[int, bytes]] = OrderedDict()
+        self.repaired = 0
+
+    def media(self, sequence: int, data: bytes) -> list[bytes]:
+        """A media packet came; it may complete a block."""
+        self._remember(sequence, data)
+        return [found for key in list(self._blocks) for found in self._repair(key)] if self._blocks else []
+
+    def _remember(self, sequence: int, data: bytes) -> None:
+        self._media.pop(sequence, None)
+        self._media[sequence] = data
+        if len(self._media) > _MEMORY:
+            self._media.popitem(last=False)
+
+    def parity(self, data: bytes) -> list[bytes]:
+        """A datagram of the parity port came; gives the media packets it makes good.
+
+        Raises:
+            PacketError: not a parity packet, or of another stream.
+        """
+        payload = rtp.parse(data).payload
+        if len(payload) < _HEADER.size + rtp.HEADER_SIZE + 2:
+            raise PacketError("a parity packet is longer than that")
+        ssrc, first, size, index = _HEADER.unpack_from(payload)
+        if ssrc != self.media_ssrc or not 0 < size <= MAX_DATA or index >= MAX_DATA:
+            raise PacketError("parity of another stream")
+        key = (first, size)
+        block = self._blocks.setdefault(key, {})
+        block[index] = payload[_HEADER.size :]
+        while len(self._blocks) > _BLOCKS:
+            self._blocks.popitem(last=False)
+        return self._repair(key)
+
+    def _repair(self, key: tuple[int, int]) -> list[bytes]:
+        first, size = key
+        block = self._blocks.get(key, {})
+        missing = [at for at in range(size) if (first + at) & 0xFFFF not in self._media]
+        if len(missing) > len(block):
+            return []
+        del self._blocks[key]
+        if not missing:
+            return []
+        return self._solve(first, size, missing, dict(list(block.items())[: len(missing)]))
+
+    def _solve(self, first: int, size: int, missing: list[int], block: dict[int, bytes]) -> list[bytes]:
+        length = len(next(iter(block.values())))
+        present = [at for at in range(size) if at not in missing]
+        known = [self._media[(first + at) & 0xFFFF] for at in present]
+        if any(len(each) != length for each in block.values()) or any(len(each) + 2 > length for each in known):
+            return []
+        rows = list(block)
+        sums = np.stack([np.frombuffer(each, np.uint8) for each in block.values()])
+        if present:
+            sums = sums ^ gf256.combine(gf256.cauchy(rows, present), _stack(known, length))
+        solved = gf256.combine(gf256.invert(gf256.cauchy(rows, missing)), sums)
+        found = []
+        for at, row in zip(missing, solved, strict=True):
+            data = row.tobytes()
+            (used,) = _LENGTH.unpack_from(data)
+            if rtp.HEADER_SIZE <= used <= length - 2:
+                found.append(data[2 : 2 + used])
+                self._remember((first + at) & 0xFFFF, found[-1])
+        self.repaired += len(found)
+        return found
