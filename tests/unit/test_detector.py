@@ -222,3 +222,17 @@ def test_regions_keep_what_has_its_centre_inside(model: Path) -> None:
 def test_selections_that_cannot_be_are_refused(model: Path, settings: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         detector(model, **settings)
+
+
+def test_tracking_numbers_what_stays_and_bridges_a_dip(model: Path) -> None:
+    subject = detector(model, track=True)
+    dim = quadrants(64, 48) // 255 * np.array([90, 255, 255], np.uint8)  # blue falls to 0.35
+    answers = []
+    for number, pixels in enumerate([quadrants(64, 48), dim, np.zeros((48, 64, 3), np.uint8), dim, quadrants(64, 48)]):
+        frame = Frame.from_array(pixels, "bgr8", (number + 1) * 33_000_000)
+        answers.append({item.label: item.track_id for item in subject.detect(frame)})
+    assert sorted(answers[0].values()) == ["1", "2", "3"]
+    assert answers[1] == answers[0] == answers[3] == answers[4]
+    assert answers[2] == {}
+    other = subject.detect_batch([dim], ["another camera"])[0]
+    assert sorted(item.label for item in other) == ["green", "red"]

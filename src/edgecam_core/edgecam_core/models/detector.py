@@ -20,6 +20,7 @@ from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.nms import nms
 from edgecam_core.models.preprocess import Placement, Preprocessor
 from edgecam_core.models.selection import Selection
+from edgecam_core.models.tracker import Tracker
 from edgecam_core.types import Detections, Frame
 
 # Greedy suppression is quadratic; with more candidates than this only the best take part (pytorch-ssd: 200 a class).
@@ -69,6 +70,8 @@ class Detector:
         self.runner = runner
         self.timings = Timings()
         self._selection = Selection.make(settings, self.labels, self.family.has_background)
+        self._track_patience = settings.track_patience if settings.track else None
+        self._trackers: dict[str, Tracker] = {}
         tensor = runner.inputs[self.family.spec.name]
         self._fixed_batch = tensor.shape[0]
         self.max_batch = self._fixed_batch or settings.max_batch
@@ -125,7 +128,7 @@ class Detector:
         """Detect in several pictures, of any sizes; in one call of the model where it takes so many at once.
 
         Args:
-            cameras: where each picture comes from, for the regions of single cameras.
+            cameras: where each picture comes from, for the regions of single cameras and for tracking.
         """
         cameras = cameras or [""] * len(pictures)
         found: list[Detections] = []
@@ -145,8 +148,9 @@ class Detector:
         inferred = time.perf_counter()
         found = []
         for index, (placement, camera) in enumerate(zip(placements, cameras, strict=True)):
-            candidates = self.family.candidates(outputs, index, selection.thresholds)
-            found.append(self._choose(candidates, placement, selection, camera))
+            candidates = self.family.candidates(outputs, index, selection.candidates)
+            chosen = self._choose(candidates, placement, selection, camera)
+            found.append(self._tracked(chosen, _stamp(pictures[index]), selection, camera))
         self.timings = Timings(prepared - started, inferred - prepared, time.perf_counter() - inferred)
         return found
 
@@ -175,6 +179,12 @@ class Detector:
         unused |= set(self.model.fact("unused", ()))
         return [(number, label) for number, label in enumerate(self.labels) if number not in unused]
 
+    def _tracked(self, found: Detections, stamp_ns: int, selection: Selection, camera: str) -> Detections:
+        if self._track_patience is None:
+            return found
+        tracker = self._trackers.setdefault(camera, Tracker(self._track_patience))
+        return tracker.update(found, found.scores > selection.thresholds[found.class_ids], stamp_ns)
+
     def close(self) -> None:
         """Free the model. Calling it twice is harmless."""
         self.runner.close()
@@ -182,6 +192,10 @@ class Detector:
 
 def _frame(picture: Frame | np.ndarray) -> Frame:
     return picture if isinstance(picture, Frame) else Frame.from_array(picture, "bgr8")
+
+
+def _stamp(picture: Frame | np.ndarray) -> int:
+    return picture.stamp_ns if isinstance(picture, Frame) else 0
 
 
 def _labels(settings: DetectorSettings, model: ModelFile, family: Family) -> tuple[str, ...]:

@@ -58,3 +58,9 @@ class DetectorSettings(Settings):
     max_batch: int = setting(
         1, "The most pictures given to the model at once, where the model takes several.", low=1, high=64
     )
+    track: bool = setting(
+        False, "Number objects from picture to picture; one whose score dips to half the threshold stays reported."
+    )
+    track_patience: float = setting(
+        1.0, "How long an object may be unseen and keep its number.", low=0.0, high=60.0, unit="s"
+    )

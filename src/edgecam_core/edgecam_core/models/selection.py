@@ -19,10 +19,12 @@ _NEVER = 2.0  # a threshold no score reaches
 class Selection:
     """``thresholds`` is (columns,) float32, the score a class must exceed; above 1 for a class nobody wants.
 
+    ``candidates`` are the thresholds the decoder uses: half of ``thresholds`` where doubtful detections help tracking.
     ``regions`` maps a camera (``""``: every camera) to polygons, (K, 2) float32, x y as fractions of the picture.
     """
 
     thresholds: np.ndarray
+    candidates: np.ndarray
     nms_threshold: float
     most: int
     regions: Mapping[str, tuple[np.ndarray, ...]]
@@ -43,7 +45,10 @@ class Selection:
             number, threshold = class_threshold(text, labels)
             if number in wanted:
                 thresholds[number] = threshold
-        return cls(thresholds, settings.nms_threshold, settings.max_detections, parse_regions(settings.regions))
+        candidates = np.where(thresholds <= 1, thresholds / 2, _NEVER) if settings.track else thresholds
+        regions = parse_regions(settings.regions)
+        nms_threshold, most = settings.nms_threshold, settings.max_detections
+        return cls(thresholds, candidates.astype(np.float32), nms_threshold, most, regions)
 
     def inside(self, boxes: np.ndarray, width: int, height: int, camera: str = "") -> np.ndarray:
         """(N,) bool: which boxes, in pixels of a picture of that size, have their centre in a region."""
