@@ -7,6 +7,8 @@ by the caller's own thread (``appsink`` callbacks would defeat ``drop=true``) an
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import re
 import time
@@ -30,6 +32,7 @@ def load(*extra: str) -> Any:
     Raises:
         MissingDependency: no binding; the message has the apt command.
     """
+    _keep_the_unwinder()
     try:
         import gi
 
@@ -40,6 +43,16 @@ def load(*extra: str) -> Any:
         raise MissingDependency(f"GStreamer's Python binding ({error})", _APT) from error
     Gst.init(None)
     return Gst
+
+
+def _keep_the_unwinder() -> None:
+    """Make libgcc's exception unwinder the process's own before GStreamer comes.
+
+    Debian's GStreamer pulls libunwind into the global scope; C++ libraries loaded later (ONNX Runtime) would take its
+    unwinder for libgcc's and die at their first exception.
+    """
+    with contextlib.suppress(OSError):  # another C library: nothing to keep
+        ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
 def library(name: str) -> Any:
