@@ -1,0 +1,55 @@
+"""Lifecycle nodes and their services (lifecycle_msgs)."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ros2cli.errors import CliError
+from ros2cli.graph.names import NodeName, absolute, node_names
+from ros2cli.graph.node import call, wait_for_graph
+
+
+def lifecycle_nodes(node: Any, hidden: bool = False) -> list[NodeName]:
+    """The nodes that have a `get_state` service, sorted."""
+    services = dict(node.get_service_names_and_types())
+    wanted = "lifecycle_msgs/srv/GetState"
+    return [found for found in node_names(node, hidden) if wanted in services.get(f"{found.full}/get_state", [])]
+
+
+def find_node(node: Any, args: argparse.Namespace) -> str:
+    """The lifecycle node that `args.node_name` names. Raises CliError `Node not found`."""
+    full = absolute(args.node_name)
+
+    def found() -> bool:
+        return full in [one.full for one in lifecycle_nodes(node, args.include_hidden_nodes)]
+
+    wait_for_graph(node, args, found=found)
+    if not found():
+        raise CliError("Node not found")
+    return full
+
+
+def state_of(node: Any, target: str) -> str:
+    """`label [id]`. Raises CliError."""
+    from lifecycle_msgs.srv import GetState
+
+    state = call(node, GetState, f"{target}/get_state", GetState.Request()).current_state
+    return f"{state.label} [{state.id}]"
+
+
+def transitions(node: Any, target: str, every: bool = False) -> list[Any]:
+    """The TransitionDescriptions possible now, or all there are. Raises CliError."""
+    from lifecycle_msgs.srv import GetAvailableTransitions
+
+    service = "get_transition_graph" if every else "get_available_transitions"
+    request = GetAvailableTransitions.Request()
+    return list(call(node, GetAvailableTransitions, f"{target}/{service}", request).available_transitions)
+
+
+def change_state(node: Any, target: str, transition: Any) -> bool:
+    """Trigger a transition; False if the node refused or failed. Blocks up to a minute. Raises CliError."""
+    from lifecycle_msgs.srv import ChangeState
+
+    request = ChangeState.Request(transition=transition)
+    return bool(call(node, ChangeState, f"{target}/change_state", request, timeout=60.0).success)

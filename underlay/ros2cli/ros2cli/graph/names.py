@@ -1,0 +1,65 @@
+"""Names of nodes, topics and services in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ros2cli.errors import CliError
+
+
+@dataclass(frozen=True, order=True)
+class NodeName:
+    """A node's `/namespace/name`, and its parts."""
+
+    full: str
+    name: str
+    namespace: str
+
+
+def absolute(name: str) -> str:
+    """The name with a leading slash."""
+    return name if name.startswith("/") else "/" + name
+
+
+def node_names(node: Any, hidden: bool = False) -> list[NodeName]:
+    """The nodes of the graph, sorted; those whose name starts with `_` only if `hidden`."""
+    found = []
+    for name, namespace in node.get_node_names_and_namespaces():
+        if hidden or (name and not name.startswith("_")):
+            found.append(NodeName(f"{namespace.rstrip('/')}/{name}", name, namespace))
+    return sorted(found)
+
+
+def require_node(node: Any, name: str, hidden: bool = False) -> NodeName:
+    """The node of that name. Raises CliError `Node not found`."""
+    full = absolute(name)
+    for found in node_names(node, hidden):
+        if found.full == full:
+            return found
+    raise CliError("Node not found")
+
+
+def is_hidden(name: str) -> bool:
+    """Does a part of a topic's or service's name start with `_`?"""
+    return any(part.startswith("_") for part in name.split("/"))
+
+
+def visible(pairs: Iterable[tuple[str, list[str]]], hidden: bool) -> list[tuple[str, list[str]]]:
+    """Names and types, without the hidden ones unless wanted."""
+    return [(name, types) for name, types in pairs if hidden or not is_hidden(name)]
+
+
+def expand(node: Any, topic: str) -> str:
+    """A topic's full name. Raises CliError for an invalid one."""
+    from rclpy.exceptions import InvalidTopicNameException
+    from rclpy.expand_topic_name import expand_topic_name
+    from rclpy.validate_full_topic_name import validate_full_topic_name
+
+    try:
+        name: str = expand_topic_name(topic, node.get_name(), node.get_namespace())
+        validate_full_topic_name(name)
+    except (ValueError, InvalidTopicNameException) as error:
+        raise CliError(str(error)) from error
+    return name

@@ -1,0 +1,144 @@
+"""The node behind a command, and waiting for discovery (there is no daemon that knows the graph already)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ros2cli.errors import CliError
+from ros2cli.graph.participants import domain_id, local_participants
+
+COMPLETE_AFTER = 4.0
+"""Seconds after which everybody reachable has been discovered, lost announcements included."""
+SETTLED_AFTER = 0.3
+"""Seconds without a change after which the endpoints of known participants are complete."""
+REMOTE_AFTER = 0.7
+"""Seconds to give to other hosts; unlike those here they cannot be counted."""
+PERIOD = 0.02
+
+DISCOVERY_TOPIC = "ros_discovery_info"
+"""Every ROS context publishes it once, outside the ROS name space."""
+
+
+def add_node_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that every verb with a node takes."""
+    parser.add_argument(
+        "--spin-time",
+        type=float,
+        default=None,
+        help="Seconds to wait for discovery (default: until everybody on this host is found, at most "
+        f"{COMPLETE_AFTER:g})",
+    )
+    parser.add_argument("-s", "--use-sim-time", action="store_true", help="Enable ROS simulation time")
+    parser.add_argument("--no-daemon", action="store_true", help="Accepted; there never is a daemon")
+
+
+@contextmanager
+def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[Any]:
+    """An rclpy node, hidden unless named, gone again at the end. Ctrl-C gives KeyboardInterrupt."""
+    import rclpy
+    from rclpy.executors import ExternalShutdownException
+    from rclpy.parameter import Parameter
+
+    rclpy.init(args=[])
+    try:
+        node = rclpy.create_node(
+            name or f"_ros2cli_{os.getpid()}",
+            start_parameter_services=False,
+            parameter_overrides=[Parameter("use_sim_time", value=bool(getattr(args, "use_sim_time", False)))],
+            automatically_declare_parameters_from_overrides=True,
+        )
+        try:
+            yield node
+        finally:
+            node.destroy_node()
+    except ExternalShutdownException as error:
+        raise SystemExit(15) from error  # SIGTERM; the code of the real command
+    finally:
+        rclpy.try_shutdown()
+
+
+def participants_seen(node: Any) -> int:
+    """How many ROS contexts are known, this one included."""
+    writers = node.get_publishers_info_by_topic(DISCOVERY_TOPIC, no_mangle=True)
+    return len({bytes(writer.endpoint_gid[:12]) for writer in writers})
+
+
+def wait_for_graph(node: Any, args: argparse.Namespace, found: Callable[[], bool] | None = None) -> None:
+    """Wait until the graph is known: everybody on this host, and nothing new for a moment.
+
+    With `found`, stop as soon as it holds and its surroundings have settled. Blocks for `COMPLETE_AFTER` or
+    `--spin-time` seconds at most.
+    """
+    start = time.monotonic()
+    limit = COMPLETE_AFTER if args.spin_time is None else args.spin_time
+    remote = 0.0 if os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST" else REMOTE_AFTER
+    last: object = None
+    changed = start
+    while time.monotonic() - start < limit:
+        now = _snapshot(node)
+        if now != last:
+            last, changed = now, time.monotonic()
+        settled = time.monotonic() - changed >= SETTLED_AFTER
+        if args.spin_time is None and settled:
+            here = local_participants(domain_id())
+            complete = 0 < here <= participants_seen(node) and time.monotonic() - start >= remote
+            if complete or (found is not None and found()):
+                return
+        pause(PERIOD)
+
+
+def pause(seconds: float) -> None:
+    """Sleep, but not through SIGTERM."""
+    import rclpy
+    from rclpy.executors import ExternalShutdownException
+
+    time.sleep(seconds)
+    if not rclpy.ok():
+        raise ExternalShutdownException
+
+
+def _snapshot(node: Any) -> object:
+    topics = node.get_topic_names_and_types()
+    ends = [(node.count_publishers(name), node.count_subscribers(name)) for name, _ in topics]
+    return (topics, ends, node.get_service_names_and_types(), node.get_node_names_and_namespaces())
+
+
+def spin_until(node: Any, done: Callable[[], bool], timeout: float | None = None) -> bool:
+    """Run callbacks until `done()`; False if it took longer than `timeout` seconds."""
+    import rclpy
+
+    executor = rclpy.executors.SingleThreadedExecutor()
+    executor.add_node(node)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    try:
+        while not done():
+            left = 1.0 if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                return False
+            executor.spin_once(timeout_sec=min(left, 1.0))
+        return True
+    finally:
+        executor.remove_node(node)
+        executor.shutdown(timeout_sec=0)
+
+
+def call(node: Any, service_type: Any, name: str, request: Any, timeout: float = 10.0) -> Any:
+    """Call a service and wait for its answer. Raises CliError after `timeout` seconds."""
+    client = node.create_client(service_type, name)
+    try:
+        deadline = time.monotonic() + timeout
+        while not client.service_is_ready():
+            if time.monotonic() >= deadline:
+                raise CliError(f"service '{name}' is not available")
+            pause(PERIOD)
+        future = client.call_async(request)
+        if not spin_until(node, future.done, timeout):
+            raise CliError(f"service '{name}' did not answer within {timeout:g} seconds")
+        return future.result()
+    finally:
+        node.destroy_client(client)

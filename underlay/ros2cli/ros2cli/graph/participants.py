@@ -1,0 +1,45 @@
+"""How many DDS participants of a domain run on this host, told without DDS.
+
+DDSI-RTPS 2.5, 9.6.2.3 (default port numbers): a participant listens for unicast discovery on UDP port
+7400 + 250 × domain + 10 + 2 × index. Counting the bound ones tells a command when it has discovered everybody
+here: discovery on one host takes 0.1 s most times, but up to 3.5 s when an announcement gets lost.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PORT_BASE, DOMAIN_GAIN, UNICAST_OFFSET = 7400, 250, 10
+INDICES = 120
+"""Participant indices whose ports belong to the domain."""
+
+
+def domain_id() -> int:
+    """`ROS_DOMAIN_ID`, 0 by default."""
+    try:
+        return int(os.environ.get("ROS_DOMAIN_ID") or 0)
+    except ValueError:
+        return 0
+
+
+def discovery_ports(domain: int, table: str) -> set[int]:
+    """The domain's bound unicast discovery ports, from the text of `/proc/net/udp`."""
+    first = PORT_BASE + DOMAIN_GAIN * domain + UNICAST_OFFSET
+    found = set()
+    for line in table.splitlines()[1:]:
+        port = int(line.split()[1].rpartition(":")[2], 16)
+        if 0 <= port - first < 2 * INDICES and (port - first) % 2 == 0:
+            found.add(port)
+    return found
+
+
+def local_participants(domain: int) -> int:
+    """How many participants run here; 0 if the system does not tell."""
+    found: set[int] = set()
+    for name in ("udp", "udp6"):
+        try:
+            found |= discovery_ports(domain, Path("/proc/net", name).read_text())
+        except OSError:
+            continue
+    return len(found)

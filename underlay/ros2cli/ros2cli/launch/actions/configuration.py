@@ -1,0 +1,59 @@
+"""`<arg>` and `<let>`: launch configurations, which `$(var name)` reads."""
+
+from __future__ import annotations
+
+from ros2cli.launch import template as tpl
+from ros2cli.launch.context import Context
+from ros2cli.launch.schema import Action, Tag
+
+
+def choices(arg: Action) -> list[str]:
+    """The values that an `<arg>` allows; empty: all."""
+    return [tpl.unescape(choice.plain("value") or "") for choice in arg.parts.get("choice", [])]
+
+
+def arg_name(arg: Action) -> str:
+    """The name that an `<arg>` declares."""
+    return tpl.unescape(arg.plain("name") or "")
+
+
+def description(arg: Action) -> str:
+    """The text that `--show-args` prints."""
+    given = arg.plain("description")
+    allowed = choices(arg)
+    if given is None:
+        return f"One of: {allowed}" if allowed else "no description given"
+    text = tpl.unescape(given)
+    if not allowed:
+        return text
+    return f"{text if text.endswith('.') else text + '.'} Valid choices are: {allowed}"
+
+
+def _arg(action: Action, context: Context) -> None:
+    name = arg_name(action)
+    known = context.scope.configurations
+    if name not in known:
+        if not action.has("default"):
+            raise action.error(f"required argument '{name}' ({description(action)}) was not provided")
+        known[name] = action.text(context, "default")
+    allowed = choices(action)
+    if allowed and known[name] not in allowed:
+        raise action.error(f"argument '{name}' is '{known[name]}', valid options are: {allowed}")
+
+
+def _let(action: Action, context: Context) -> None:
+    context.scope.configurations[action.text(context, "name")] = action.text(context, "value")
+
+
+_CHOICE = Tag(required=("value",), plain=("value",), conditional=False)
+
+TAGS = {
+    "arg": Tag(
+        required=("name",),
+        optional=("default", "description"),
+        plain=("name", "description"),
+        parts={"choice": _CHOICE},
+        run=_arg,
+    ),
+    "let": Tag(required=("name", "value"), run=_let),
+}

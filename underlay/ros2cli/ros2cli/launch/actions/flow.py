@@ -1,0 +1,45 @@
+"""`<group>`, `<include>` and `<log>`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ros2cli.launch import evaluate
+from ros2cli.launch.context import Context
+from ros2cli.launch.schema import Action, Tag
+from ros2cli.launch.values import TypeMismatch, to_bool
+
+
+def _check_group(action: Action) -> None:
+    try:
+        to_bool(action.plain("scoped") or "true")
+    except TypeMismatch as error:
+        raise action.error(f"{error}; substitutions are not allowed here", "scoped") from error
+
+
+def _group(action: Action, context: Context) -> None:
+    """Changes of configurations, environment and namespace stay inside unless `scoped` is false."""
+    with context.scoped(to_bool(action.plain("scoped") or "true")):
+        evaluate.run_actions(action.body, context)
+
+
+def _include(action: Action, context: Context) -> None:
+    """Not a scope of its own, as in `ros2 launch`: what the file sets stays set. Wrap it in a group if not."""
+    passed: dict[str, str] = {}
+    for child in (*action.parts.get("arg", []), *action.parts.get("let", [])):
+        passed[child.text(context, "name")] = child.text(context, "value")
+    path = Path(action.text(context, "file"))
+    evaluate.run_file(path, passed, context, included_by=action)
+
+
+def _log(action: Action, context: Context) -> None:
+    context.say("INFO", "launch.user", action.text(context, "message"))
+
+
+_SETTING = Tag(required=("name", "value"), conditional=False)
+
+TAGS = {
+    "group": Tag(optional=("scoped",), plain=("scoped",), body=True, check=_check_group, run=_group),
+    "include": Tag(required=("file",), parts={"arg": _SETTING, "let": _SETTING}, run=_include),
+    "log": Tag(required=("message",), run=_log),
+}

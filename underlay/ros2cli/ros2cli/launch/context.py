@@ -1,0 +1,99 @@
+"""What evaluating launch files reads and writes: configurations, environment, scopes, the plan so far."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ros2cli.launch.names import Names
+from ros2cli.launch.plan import ProcessSpec
+from ros2cli.launch.template import Template, Text
+
+
+@dataclass
+class Scope:
+    """The part that `<group>` and `<include>` save and restore."""
+
+    configurations: dict[str, str]
+    environment: dict[str, str]
+    namespace: str | None = None
+    parameters: tuple[tuple[str, object], ...] = ()
+    remaps: tuple[tuple[str, str], ...] = ()
+
+    def copy(self) -> Scope:
+        """A scope whose changes do not reach this one."""
+        return replace(self, configurations=dict(self.configurations), environment=dict(self.environment))
+
+
+@dataclass
+class Context:
+    """State of one launch. `files` is the stack of launch files being evaluated, innermost last."""
+
+    scope: Scope
+    temporary: Path
+    log_dir: Path | None
+    say: Callable[[str, str, str], None]
+    files: list[Path] = field(default_factory=list)
+    processes: list[ProcessSpec] = field(default_factory=list)
+    names: list[Names] = field(default_factory=list)
+    node_names: dict[str, int] = field(default_factory=dict)
+    temporary_files: int = 0
+
+    @classmethod
+    def create(
+        cls,
+        arguments: Mapping[str, str],
+        temporary: Path,
+        log_dir: Path | None = None,
+        say: Callable[[str, str, str], None] = lambda level, name, text: None,
+        environment: Mapping[str, str] | None = None,
+    ) -> Context:
+        """A fresh context with the command line's arguments set.
+
+        `say(level, logger, text)` takes what `<log>` and warnings have to tell; `temporary` is the folder for
+        parameter files.
+        """
+        env = os.environ if environment is None else environment
+        return cls(Scope(dict(arguments), dict(env)), temporary, log_dir, say)
+
+    @property
+    def file(self) -> Path:
+        """The launch file being evaluated."""
+        return self.files[-1]
+
+    def text(self, template: Template) -> str:
+        """Perform a template. Raises SubstitutionError."""
+        from ros2cli.launch.substitutions import perform
+
+        return "".join(part.value if isinstance(part, Text) else perform(self, part) for part in template)
+
+    def write_temporary(self, text: str) -> Path:
+        """Write a parameter file that lives as long as the launch."""
+        self.temporary_files += 1
+        path = self.temporary / f"launch_params_{self.temporary_files}"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    @contextmanager
+    def scoped(self, active: bool = True) -> Iterator[None]:
+        """Undo what happens inside, if `active`."""
+        if not active:
+            yield
+            return
+        outer, self.scope = self.scope, self.scope.copy()
+        try:
+            yield
+        finally:
+            self.scope = outer
+
+    @contextmanager
+    def inside(self, file: Path) -> Iterator[None]:
+        """Evaluate another launch file."""
+        self.files.append(file)
+        try:
+            yield
+        finally:
+            self.files.pop()

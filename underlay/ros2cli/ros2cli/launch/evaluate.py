@@ -1,0 +1,126 @@
+"""Evaluation of launch files: loading, running, and the check that no argument goes astray."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from ros2cli.launch import template as tpl
+from ros2cli.launch.context import Context
+from ros2cli.launch.errors import LaunchError
+from ros2cli.launch.names import Names
+from ros2cli.launch.schema import Action, Tag, compile_element, suggest
+from ros2cli.launch.xml_file import read_xml
+
+ROOT = Tag(body=True, conditional=False)
+
+DEEPEST = 50
+"""Includes within includes; more means that they go in a circle."""
+
+
+def load(path: Path) -> list[Action]:
+    """Read and check one launch file. Raises LaunchError."""
+    from ros2cli.launch.actions import table
+
+    if path.suffix in (".py", ".yaml", ".yml"):
+        raise LaunchError(f"'{path}' is not an XML launch file, and this small ros2 launches only those")
+    root = read_xml(path)
+    if root.tag != "launch":
+        raise root.error("expected <launch> as the root tag")
+    return compile_element(root, ROOT, table()).body
+
+
+def run_file(
+    path: Path, given: Mapping[str, str], context: Context, included_by: Action | None = None
+) -> None:
+    """Evaluate one launch file into the context's plan. Raises LaunchError."""
+    if len(context.files) >= DEEPEST:
+        raise LaunchError(f"launch files include each other {DEEPEST} deep, the last being '{path}'")
+    try:
+        actions = load(path)
+        _check_required(actions, given)
+    except LaunchError as error:
+        raise (included_by.error(str(error), "file") if included_by else error) from error
+    context.scope.configurations.update(given)
+    names = survey_file(actions)
+    context.names.append(names)
+    with context.inside(path):
+        run_actions(actions, context)
+    context.names.pop()
+    unknown = names.unknown(given)
+    if unknown:
+        message = f"'{path}' has no argument '{unknown[0]}'{suggest(unknown[0], names.declared)}"
+        raise included_by.error(message) if included_by else LaunchError(message)
+    if context.names:
+        context.names[-1].add(names)
+
+
+def run_actions(actions: Iterable[Action], context: Context) -> None:
+    """Evaluate in order, looking into what a condition leaves out only for the names it declares."""
+    for action in actions:
+        if action.applies(context):
+            action.run(context)
+        else:
+            context.names[-1].add(survey_includes([action], context))
+
+
+def walk(actions: Iterable[Action], conditional: bool = False) -> Iterator[tuple[Action, bool]]:
+    """Every action of a file, and whether it stands under a condition."""
+    for action in actions:
+        under = conditional or action.conditional
+        yield action, under
+        yield from walk(action.body, under)
+
+
+def survey_file(actions: Iterable[Action]) -> Names:
+    """The names in one file, its includes left aside."""
+    names = Names()
+    for action, _ in walk(actions):
+        if action.name == "arg":
+            names.declared.add(tpl.unescape(action.plain("name") or ""))
+        for call in _calls(action):
+            if call.name == "var":
+                name = tpl.literal(call.arguments[0])
+                names.complete &= name is not None
+                names.used.add(name or "")
+    return names
+
+
+def survey_includes(actions: Iterable[Action], context: Context) -> Names:
+    """The names in the files that actions would include, were they run now."""
+    names = Names()
+    for action, _ in walk(actions):
+        if action.name != "include":
+            continue
+        try:
+            path = Path(action.text(context, "file"))
+            inner = load(path)
+        except LaunchError:
+            names.complete = False
+            continue
+        names.add(survey_file(inner))
+        if len(context.files) < DEEPEST:
+            with context.inside(path):
+                names.add(survey_includes(inner, context))
+    return names
+
+
+def _calls(action: Action) -> Iterator[tpl.Call]:
+    for template in (*action.templates.values(), *action.inner):
+        yield from tpl.calls(template)
+    for parts in action.parts.values():
+        for part in parts:
+            yield from _calls(part)
+
+
+def _check_required(actions: list[Action], given: Mapping[str, str]) -> None:
+    from ros2cli.launch.actions.configuration import arg_name, description
+
+    for action, conditional in walk(actions):
+        if action.name == "arg" and not conditional and not action.has("default"):
+            name = arg_name(action)
+            if name not in given:
+                raise action.error(
+                    f"required argument '{name}' ({description(action)}) is missing, given: "
+                    f"[{', '.join(given)}]"
+                )

@@ -1,0 +1,83 @@
+"""A helper process that outlives the launcher by a moment: if the launcher is killed, it ends what is left.
+
+SIGKILL gives the launcher no chance to stop its children. So it forks this small process first, tells it over
+a pipe which process groups it starts, and the end of the pipe tells it that the launcher is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ros2cli.launch import groups
+
+GRACE = 5.0
+"""Seconds from SIGINT to SIGTERM, and from there to SIGKILL."""
+
+
+class Guardian:
+    """The launcher's end of it. Make it before there are threads or an event loop."""
+
+    def __init__(self, temporary: Path) -> None:
+        reader, self._writer = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _child(reader, self._writer, lambda: shutil.rmtree(temporary, ignore_errors=True))
+        os.close(reader)
+
+    def watch(self, group: int) -> None:
+        """A process group was started."""
+        os.write(self._writer, f"+{group}\n".encode())
+
+    def forget(self, group: int) -> None:
+        """A process group is gone."""
+        os.write(self._writer, f"-{group}\n".encode())
+
+    def close(self) -> None:
+        """End it; waits until it is gone."""
+        os.close(self._writer)
+        os.waitpid(self._pid, 0)
+
+
+def _child(reader: int, writer: int, clean_up: Callable[[], None]) -> None:
+    try:
+        os.close(writer)
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_IGN)
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+        end_all(_read_groups(reader))
+        clean_up()
+    finally:
+        os._exit(0)
+
+
+def _read_groups(reader: int) -> set[int]:
+    """The groups that are left when the launcher's end of the pipe closes."""
+    left: set[int] = set()
+    with os.fdopen(reader) as lines:
+        for line in lines:
+            group = int(line[1:])
+            if line[0] == "+":
+                left.add(group)
+            else:
+                left.discard(group)
+    return left
+
+
+def end_all(left: set[int], grace: float = GRACE) -> None:
+    """SIGINT, then SIGTERM, then SIGKILL to every group, as long as there is somebody in it."""
+    for number in groups.SIGNALS:
+        left = {group for group in left if groups.alive(group)}
+        for group in left:
+            groups.send(group, number)
+        deadline = time.monotonic() + grace
+        while left and time.monotonic() < deadline:
+            time.sleep(0.05)
+            left = {group for group in left if groups.alive(group)}

@@ -1,0 +1,32 @@
+"""Book-keeping of argument names, so that a misspelt one is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+OPTIONS = {"launch-prefix", "launch-prefix-filter", "sigterm_timeout", "sigkill_timeout"}
+"""Configurations that the launcher itself reads, so they need no `<arg>`."""
+
+
+@dataclass
+class Names:
+    """Arguments that a launch file and all it includes can make use of.
+
+    `declared` by an `<arg>`, `used` by a `$(var …)`; not `complete` if an include or a name depends on what is
+    not known.
+    """
+
+    declared: set[str] = field(default_factory=set)
+    used: set[str] = field(default_factory=set)
+    complete: bool = True
+
+    def add(self, other: Names) -> None:
+        """Take over the names of an included file."""
+        self.declared |= other.declared
+        self.used |= other.used
+        self.complete &= other.complete
+
+    def unknown(self, given: Iterable[str]) -> list[str]:
+        """Which of the given names nobody would read."""
+        return [name for name in given if name not in self.declared | self.used | OPTIONS] if self.complete else []

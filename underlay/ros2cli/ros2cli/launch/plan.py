@@ -1,0 +1,31 @@
+"""The result of evaluating launch files: what to start, everything spelled out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process. Times are in seconds; `respawn_max_retries` below 0 means for ever.
+
+    After SIGINT the process has `sigterm_timeout` until SIGTERM and then `sigkill_timeout` until SIGKILL.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    cwd: str | None = None
+    shell: bool = False
+    output: str = "log"
+    respawn: bool = False
+    respawn_delay: float = 0.0
+    respawn_max_retries: int = -1
+    sigterm_timeout: float = 5.0
+    sigkill_timeout: float = 5.0
+    required: bool = False
+
+    @property
+    def command_line(self) -> str:
+        """The command as `ros2 launch` prints it: joined by spaces, empty arguments left out."""
+        return " ".join(part for part in self.command if part.strip())

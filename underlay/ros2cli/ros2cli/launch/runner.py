@@ -1,0 +1,88 @@
+"""From a launch file to running processes, and the two modes that only look at it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ros2cli.launch import evaluate
+from ros2cli.launch.console import Console, log_root, make_log_dir
+from ros2cli.launch.context import Context
+from ros2cli.launch.errors import LaunchError
+from ros2cli.launch.guardian import Guardian
+from ros2cli.launch.supervisor import Supervisor, die_by
+
+
+def parse_arguments(words: Iterable[str]) -> dict[str, str]:
+    """`name:=value` words; the last of two for one name wins. Raises LaunchError."""
+    arguments: dict[str, str] = {}
+    for word in words:
+        name, mark, value = word.partition(":=")
+        if not name or not mark or not value:
+            raise LaunchError(f"malformed launch argument '{word}', expected format '<name>:=<value>'")
+        arguments[name] = value
+    return arguments
+
+
+def launch(path: Path, arguments: Mapping[str, str], debug: bool = False) -> int:
+    """Run a launch file until all its processes are gone. Blocks; handles signals; 0 or 1 to exit with.
+
+    After SIGTERM or SIGHUP it stops everything and then ends this process by the same signal.
+    """
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    log_dir, trouble = _log_dir()
+    console = Console(log_dir, debug)
+    if trouble:
+        console.say("WARNING", "launch", trouble)
+    else:
+        console.say("INFO", "launch", f"All log files can be found below {log_dir}")
+    level = "DEBUG" if debug else "INFO"
+    console.say("INFO", "launch", f"Default logging verbosity is set to {level}")
+    with tempfile.TemporaryDirectory(prefix="launch_params_") as folder:
+        context = Context.create(arguments, Path(folder), log_dir, console.say)
+        try:
+            evaluate.run_file(path, arguments, context)
+        except LaunchError as error:
+            console.say("ERROR", "launch", str(error))
+            return 1
+        guardian = Guardian(Path(folder))
+        supervisor = Supervisor(context.processes, console, guardian)
+        try:
+            code = supervisor.run()
+        finally:
+            guardian.close()
+            console.close()
+    if supervisor.ended_by is signal.SIGQUIT:  # its default action would dump core
+        return 128 + signal.SIGQUIT
+    if supervisor.ended_by is not None:
+        die_by(supervisor.ended_by)
+    return code
+
+
+def describe_plan(path: Path, arguments: Mapping[str, str]) -> str:
+    """What a launch would start, one line a process. Raises LaunchError."""
+    with tempfile.TemporaryDirectory(prefix="launch_params_") as folder:
+        context = Context.create(arguments, Path(folder))
+        evaluate.run_file(path, arguments, context)
+        lines = []
+        for spec in context.processes:
+            changed = {
+                key: value for key, value in spec.environment.items() if os.environ.get(key) != value
+            }
+            extras = "".join(f"\n    {key}={value}" for key, value in sorted(changed.items()))
+            lines.append(f"{spec.name}: {spec.command_line}{extras}")
+        return "\n".join(lines)
+
+
+def _log_dir() -> tuple[Path | None, str]:
+    """A folder for this launch's log files, or why there is none."""
+    root = log_root(os.environ)
+    try:
+        return make_log_dir(root), ""
+    except OSError as error:
+        return None, f"no log files: cannot write below '{root}' ({error.strerror}); set ROS_LOG_DIR to change it"

@@ -1,0 +1,67 @@
+"""Runs a plan: starts all processes, handles signals, and returns when every one of them is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+
+from ros2cli.launch.console import Console
+from ros2cli.launch.guardian import Guardian
+from ros2cli.launch.plan import ProcessSpec
+from ros2cli.launch.process import Process
+
+TERMINATING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Supervisor:
+    """One launch. `run` blocks; its result is the exit code of `ros2 launch`.
+
+    The code is 0 whatever the processes' own codes are, as with the real one, and 1 if a process could not be
+    started. After SIGTERM, SIGHUP or SIGQUIT everything is stopped in order, and `ended_by` is that signal.
+    """
+
+    def __init__(self, specs: Sequence[ProcessSpec], console: Console, guardian: Guardian) -> None:
+        self._specs = specs
+        self._console = console
+        self._guardian = guardian
+        self.ended_by: signal.Signals | None = None
+
+    def run(self) -> int:
+        """Start everything and wait for its end."""
+        return asyncio.run(self._run())
+
+    async def _run(self) -> int:
+        self._stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGINT, self._on_interrupt)
+        for number in TERMINATING:
+            loop.add_signal_handler(number, self._on_terminate, number)
+        self._console.on_broken = self._stopping.set
+        processes = [Process(spec, self._console, self._guardian, self._stopping) for spec in self._specs]
+        await asyncio.gather(*(process.run(self._on_exit) for process in processes))
+        return int(any(process.failed for process in processes))
+
+    def _on_exit(self, spec: ProcessSpec) -> None:
+        if spec.required and not self._stopping.is_set():
+            self._console.say(
+                "INFO", "launch", f"process[{spec.name}] was required: shutting down launched system"
+            )
+            self._stopping.set()
+
+    def _on_interrupt(self) -> None:
+        text = "user interrupted with ctrl-c (SIGINT)"
+        self._console.say("WARNING", "launch", f"{text} again, ignoring..." if self._stopping.is_set() else text)
+        self._stopping.set()
+
+    def _on_terminate(self, number: signal.Signals) -> None:
+        self._console.say("WARNING", "launch", f"received {number.name}: shutting down launched system")
+        self.ended_by = self.ended_by or number
+        self._stopping.set()
+
+
+def die_by(number: signal.Signals) -> None:
+    """End this process by a signal, so that its parent sees what happened."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)

@@ -1,0 +1,1 @@
+"""Messages as text: finding their types, printing them, filling them from YAML, showing their definitions."""

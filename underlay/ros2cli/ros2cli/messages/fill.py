@@ -1,0 +1,95 @@
+"""Messages from YAML values, as `ros2 topic pub` and `ros2 service call` take them."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import yaml
+
+from ros2cli.errors import CliError
+from ros2cli.messages.types import message_type
+
+StampSetter = Callable[[Any], None]
+
+
+def read_values(text: str) -> dict[str, Any]:
+    """The YAML text of a message. Raises CliError unless it is a dictionary."""
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise CliError(f"The passed value is not valid YAML: {error}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise CliError("The passed value needs to be a dictionary in YAML format")
+    return values
+
+
+def fill(message: Any, values: dict[str, Any], stamps: bool = False) -> list[StampSetter]:
+    """Set a message's fields; what is not named keeps its default. Raises CliError.
+
+    With `stamps`, a header given as `auto` and a time given as `now` are to be set anew for each message: the
+    result has the functions that do it.
+    """
+    setters: list[StampSetter] = []
+    try:
+        _fill(message, values, setters if stamps else None)
+    except Exception as error:  # the message classes raise AssertionError, TypeError, OverflowError …
+        raise CliError(f"Failed to populate field: {error}") from error
+    return setters
+
+
+def _fill(message: Any, values: Any, setters: list[StampSetter] | None) -> None:
+    if not isinstance(values, dict):
+        raise TypeError(f"Value '{values}' is expected to be a dictionary but is a {type(values).__name__}")
+    kinds = dict(zip(message.get_fields_and_field_types(), message.SLOT_TYPES, strict=True))
+    for name, given in values.items():
+        if name not in kinds:
+            raise AttributeError(f"'{type(message).__name__}' has no field '{name}', it has: {', '.join(kinds)}")
+        if setters is not None and _is_stamp(message, name, given, setters):
+            continue
+        setattr(message, name, _value(getattr(message, name), kinds[name], given, setters))
+
+
+def _is_stamp(message: Any, name: str, given: Any, setters: list[StampSetter]) -> bool:
+    field = getattr(message, name)
+    kind = f"{type(field).__module__}.{type(field).__name__}"
+    if given == "auto" and kind == "std_msgs.msg._header.Header":
+        setters.append(lambda stamp: setattr(field, "stamp", stamp))
+        return True
+    if given == "now" and kind == "builtin_interfaces.msg._time.Time":
+        setters.append(lambda stamp: setattr(message, name, stamp))
+        return True
+    return False
+
+
+def _value(current: Any, kind: Any, given: Any, setters: list[StampSetter] | None) -> Any:
+    """The given value, as the field's type wants it."""
+    if isinstance(current, array.array):
+        return array.array(current.typecode, given)
+    if isinstance(current, np.ndarray):
+        return np.array(given, dtype=current.dtype)
+    if isinstance(current, list):
+        return _items(kind, list(given), setters)
+    if hasattr(current, "SLOT_TYPES"):
+        filled = type(current)()
+        _fill(filled, given, setters)
+        return filled
+    return given if type(given) is type(current) else type(current)(given)
+
+
+def _items(kind: Any, given: list[Any], setters: list[StampSetter] | None) -> list[Any]:
+    """Items of a sequence: messages are filled, scalars taken as they are."""
+    item = kind.value_type
+    if not hasattr(item, "namespaces"):
+        return given
+    item_type = message_type("/".join(item.namespaced_name()))
+    items = []
+    for values in given:
+        filled = item_type()
+        _fill(filled, values, setters)
+        items.append(filled)
+    return items

@@ -1,0 +1,1 @@
+"""The commands: one file each, see `ros2cli.cli`."""

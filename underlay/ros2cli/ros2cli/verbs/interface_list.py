@@ -1,0 +1,25 @@
+"""List all interface types available."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `ros2 interface list`."""
+    parser.add_argument("-m", "--only-msgs", action="store_true", help="Print out only the message types")
+    parser.add_argument("-s", "--only-srvs", action="store_true", help="Print out only the service types")
+    parser.add_argument("-a", "--only-actions", action="store_true", help="Print out only the action types")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print the wanted kinds; all without a choice."""
+    from ros2cli.messages.definitions import KINDS, interfaces
+
+    chosen = {"msg": args.only_msgs, "srv": args.only_srvs, "action": args.only_actions}
+    for kind, title in KINDS.items():
+        if chosen[kind] or not any(chosen.values()):
+            print(f"{title}:")
+            for package, names in interfaces(kind).items():
+                for name in names:
+                    print(f"    {package}/{name}")

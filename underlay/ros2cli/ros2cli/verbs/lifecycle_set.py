@@ -1,0 +1,33 @@
+"""Trigger lifecycle state transition."""
+
+from __future__ import annotations
+
+import argparse
+
+from ros2cli.graph.node import add_node_arguments, command_node
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `ros2 lifecycle set`."""
+    add_node_arguments(parser)
+    parser.add_argument("node_name", help="Name of the ROS node")
+    parser.add_argument("transition", help="The lifecycle transition: its label or its id")
+    parser.add_argument("--include-hidden-nodes", action="store_true", help="Consider hidden nodes as well")
+
+
+def main(args: argparse.Namespace) -> str | None:
+    """Trigger it; a transition that fails is an error."""
+    from ros2cli.graph import lifecycle
+
+    with command_node(args) as node:
+        target = lifecycle.find_node(node, args)
+        known = [found.transition for found in lifecycle.transitions(node, target)]
+        by_label = [one for one in known if one.label == args.transition]
+        chosen = by_label or [one for one in known if str(one.id) == args.transition]
+        if not chosen:
+            available = "".join(f"\n- {one.label} [{one.id}]" for one in known)
+            return f"Unknown transition requested, available ones are:{available}"
+        if not lifecycle.change_state(node, target, chosen[0]):
+            return "Transitioning failed"
+    print("Transitioning successful")
+    return None

@@ -1,0 +1,35 @@
+"""Output a list of available nodes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ros2cli.graph.node import add_node_arguments, command_node, wait_for_graph
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `ros2 node list`."""
+    add_node_arguments(parser)
+    parser.add_argument("-a", "--all", action="store_true", help="Display all nodes even hidden ones")
+    parser.add_argument("-c", "--count-nodes", action="store_true", help="Only display the number of nodes")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print the names."""
+    from ros2cli.graph.names import node_names
+
+    with command_node(args) as node:
+        wait_for_graph(node, args)
+        names = [found.full for found in node_names(node, args.all)]
+    if args.count_nodes:
+        print(len(names))
+        return
+    if len(set(names)) < len(names):
+        print(
+            "WARNING: Be aware that there are nodes in the graph that share an exact name, which can have "
+            "unintended side effects.",
+            file=sys.stderr,
+        )
+    for name in names:
+        print(name)

@@ -1,0 +1,29 @@
+"""Output a list of available services."""
+
+from __future__ import annotations
+
+import argparse
+
+from ros2cli.graph.node import add_node_arguments, command_node, wait_for_graph
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `ros2 service list`."""
+    add_node_arguments(parser)
+    parser.add_argument("-t", "--show-types", action="store_true", help="Additionally show the service type")
+    parser.add_argument("-c", "--count-services", action="store_true", help="Only display the number of services")
+    parser.add_argument("--include-hidden-services", action="store_true", help="Consider hidden services as well")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print the names."""
+    from ros2cli.graph.names import visible
+
+    with command_node(args) as node:
+        wait_for_graph(node, args)
+        services = visible(node.get_service_names_and_types(), args.include_hidden_services)
+    if args.count_services:
+        print(len(services))
+        return
+    for name, types in services:
+        print(f"{name} [{', '.join(types)}]" if args.show_types else name)

@@ -1,0 +1,51 @@
+"""Display bandwidth used by topic."""
+
+from __future__ import annotations
+
+import argparse
+
+from ros2cli.graph.node import add_node_arguments, command_node, spin_until
+from ros2cli.graph.qos import add_qos_arguments
+from ros2cli.graph.rates import BandwidthMeter
+from ros2cli.options import positive_int
+
+WINDOW = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `ros2 topic bw`."""
+    parser.add_argument("topic", help="Topic name to monitor for bandwidth utilization")
+    parser.add_argument(
+        "-w",
+        "--window",
+        metavar="WINDOW",
+        type=positive_int,
+        default=WINDOW,
+        help=f"Maximum window size, in # of messages, for calculating rate (default: {WINDOW})",
+    )
+    add_qos_arguments(parser, "sensor_data")
+    add_node_arguments(parser)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print once a second, until told to stop."""
+    from ros2cli.graph import qos, topics
+    from ros2cli.graph.names import expand
+
+    with command_node(args) as node:
+        kind = topics.find_type(node, args.topic, args, keep_waiting=True)
+        topic = expand(node, args.topic)
+        meter, clock = BandwidthMeter(args.window), node.get_clock()
+        node.create_subscription(
+            kind,
+            topic,
+            lambda data: meter.arrived(clock.now().nanoseconds, len(data)),
+            qos.for_subscribing(node, topic, args),
+            raw=True,
+        )
+        print(f"Subscribed to [{args.topic}]")
+        while True:
+            spin_until(node, lambda: False, timeout=1.0)
+            report = meter.report(clock.now().nanoseconds)
+            if report:
+                print(report)
