@@ -21,6 +21,7 @@ setup(
     entry_points={
         "console_scripts": [
             "camera_node = edgecam_camera.node:main",
+            "cameras = edgecam_camera.cameras:main",
         ],
     },
 )

@@ -18,4 +18,5 @@ setup(
     description="The ROS-free library of edgecam: settings, GStreamer, RTP, inference back ends, model families.",
     license="Apache-2.0",
     extras_require={"test": ["pytest"]},
+    entry_points={"console_scripts": ["edgecam = edgecam_core.cli.main:main"]},
 )

@@ -23,7 +23,8 @@ def name_of(path: Path) -> str:
     return path.name.removesuffix(".launch.xml")
 
 
-LEAVES = [path for path in LAUNCH_FILES if name_of(path) not in COMPOSED and "rviz" not in name_of(path)]
+NO_NODE_OF_OURS = ("rviz", "cameras")  # rviz2 itself; the starter of many camera nodes from a list of its own
+LEAVES = [path for path in LAUNCH_FILES if name_of(path) not in (*COMPOSED, *NO_NODE_OF_OURS)]
 
 
 def root_of(path: Path) -> ElementTree.Element:

@@ -40,6 +40,11 @@ _PLATFORMS: tuple[tuple[str, str], ...] = (
 _BY_ELEMENT = {element: package for package, elements in _PACKAGES.items() for element in elements}
 
 
+def package(element: str) -> str:
+    """The Debian and Ubuntu package of an element; ``""`` when this table does not know it."""
+    return _BY_ELEMENT.get(element, "")
+
+
 def remedy(element: str) -> str:
     """What makes this element available: an apt command, or the platform that has it."""
     if package := _BY_ELEMENT.get(element):

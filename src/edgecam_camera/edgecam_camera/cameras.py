@@ -1,0 +1,127 @@
+"""``cameras FILE``: one camera node per entry of a YAML file, each a process of its own in its own namespace.
+
+XML launch files have no loops; this is the loop. Separate processes, so that one camera's trouble (or its share of
+Python's lock) is not another's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from edgecam_core.camera import fleet
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.errors import EdgecamError
+
+_NODE = "camera_driver"
+_STOP_SECONDS = 10.0
+_RESPAWN_SECONDS = 2.0
+_PR_SET_PDEATHSIG = 1
+
+
+class Fleet:
+    """The camera processes. ``run`` blocks until a signal comes or all have ended."""
+
+    def __init__(self, cameras: list[CameraSettings], namespace: str, respawn: bool, folder: Path) -> None:
+        self._commands = {c.camera_name: _command(c, namespace, folder) for c in cameras}
+        self._respawn = respawn
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._due: dict[str, float] = {}
+        self._stopping = False
+        self._worst = 0
+
+    def run(self) -> int:
+        """Start all and wait; gives 0, or the worst exit code of a camera that failed for good."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+        for name in self._commands:
+            self._start(name)
+        while not self._stopping and (self._running or self._due):
+            self._look_after()
+            time.sleep(0.1)
+        self._stop()
+        return 0 if self._stopping else self._worst
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _start(self, name: str) -> None:
+        self._running[name] = subprocess.Popen(self._commands[name], preexec_fn=_die_with_parent)
+
+    def _look_after(self) -> None:
+        for name, process in list(self._running.items()):
+            code = process.poll()
+            if code is None:
+                continue
+            del self._running[name]
+            if code == 0:
+                continue
+            if self._respawn:
+                self._due[name] = time.monotonic() + _RESPAWN_SECONDS
+                print(f"camera {name} ended with {code}; starting it again", file=sys.stderr, flush=True)
+            else:
+                self._worst = max(self._worst, abs(code))
+                print(f"camera {name} ended with {code}; the others go on", file=sys.stderr, flush=True)
+        for name, when in list(self._due.items()):
+            if time.monotonic() >= when:
+                del self._due[name]
+                self._start(name)
+
+    def _stop(self) -> None:
+        for process in self._running.values():
+            process.send_signal(signal.SIGINT)
+        end = time.monotonic() + _STOP_SECONDS
+        for process in self._running.values():
+            try:
+                process.wait(max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _command(camera: CameraSettings, namespace: str, folder: Path) -> list[str]:
+    """The command line of one camera. Its parameters go by file: a command line would show passwords to everyone."""
+    changed = {name: value for name, value in camera.as_dict().items() if value != camera.specs()[name].default}
+    parameters = folder / f"{camera.camera_name}.yaml"
+    parameters.touch(mode=0o600)
+    parameters.write_text(yaml.safe_dump({"/**": {"ros__parameters": {"camera_name": camera.camera_name, **changed}}}))
+    where = f"{namespace.rstrip('/')}/{camera.camera_name}"
+    return [
+        *(sys.executable, "-m", "edgecam_camera.node", "--ros-args"),
+        *("-r", f"__ns:={where}", "-r", f"__node:={_NODE}", "--params-file", str(parameters)),
+    ]
+
+
+def _die_with_parent() -> None:
+    """In the child: end when the parent is killed, so that no camera stays taken."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="cameras", description="Start every camera of a YAML file.")
+    parser.add_argument("file", type=Path, help="YAML file with a list 'cameras'")
+    parser.add_argument("--namespace", default="", help="namespace before the cameras' names")
+    parser.add_argument("--respawn", default="true", choices=("true", "false"), help="start a failed camera again")
+    words = list(sys.argv[1:] if args is None else args)
+    if "--ros-args" in words:  # ros2 launch puts its own remappings at the end
+        words = words[: words.index("--ros-args")]
+    given = parser.parse_args(words)
+    try:
+        cameras = fleet.load(given.file)
+    except EdgecamError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="edgecam-cameras-") as folder:
+        return Fleet(cameras, given.namespace, given.respawn == "true", Path(folder)).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Many cameras in one YAML file.
+
+defaults:                       # optional, for all of them
+  framerate: 15.0
+cameras:
+  - camera_name: front
+    source: v4l2:///dev/video0
+  - camera_name: yard
+    source: rtsp://user:password@10.0.0.7/live
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edgecam_core.camera import sources
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.errors import EdgecamError, SettingError
+
+
+def load(path: Path) -> list[CameraSettings]:
+    """The settings of every camera in the file, all of them checked.
+
+    Raises:
+        SettingError: the file cannot be read, is not such a list, or one camera's settings cannot work; the text names
+            the camera.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise SettingError("cameras_file", str(path), f"cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise SettingError("cameras_file", str(path), f"is not YAML: {str(error).splitlines()[0]}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("cameras"), list) or not document["cameras"]:
+        raise SettingError("cameras_file", str(path), "needs a list 'cameras' with at least one camera in it")
+    if unknown := set(document) - {"cameras", "defaults"}:
+        raise SettingError("cameras_file", str(path), f"knows 'cameras' and 'defaults' only, not {sorted(unknown)}")
+    defaults = document.get("defaults") or {}
+    found = [_camera(path, index, defaults, entry) for index, entry in enumerate(document["cameras"])]
+    names = [settings.camera_name for settings in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingError("cameras_file", str(path), f"has two cameras named {name!r}; give each its own name")
+    return found
+
+
+def _camera(path: Path, index: int, defaults: Any, entry: Any) -> CameraSettings:
+    where = f"camera {index + 1}"
+    if not isinstance(defaults, dict) or not isinstance(entry, dict):
+        raise SettingError("cameras_file", str(path), f"{where} and the defaults must be names with values")
+    if "camera_name" not in entry:
+        raise SettingError("cameras_file", str(path), f"{where} has no camera_name")
+    try:
+        settings = CameraSettings.from_mapping({**defaults, **entry})
+        sources.find(settings)
+    except EdgecamError as error:
+        raise SettingError("cameras_file", str(path), f"{where} ({entry['camera_name']}): {error}") from error
+    return settings

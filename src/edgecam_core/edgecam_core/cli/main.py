@@ -1,0 +1,55 @@
+"""``edgecam COMMAND``: finds the commands in the ``cli`` folders of the edgecam packages that are installed."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+from edgecam_core.errors import EdgecamError, SettingError
+
+FOLDERS = ("edgecam_core.cli", "edgecam_ros.cli", "edgecam_training.cli")
+
+
+def commands() -> dict[str, str]:
+    """Command name to the module it is in."""
+    found = {}
+    for folder in FOLDERS:
+        if importlib.util.find_spec(folder.partition(".")[0]) is None:
+            continue  # a machine without ROS has no edgecam_ros
+        if (spec := importlib.util.find_spec(folder)) is None:
+            continue
+        for entry in pkgutil.iter_modules(spec.submodule_search_locations):
+            if entry.name != "main" and not entry.name.startswith("_"):
+                found[entry.name.replace("_", "-")] = f"{folder}.{entry.name}"
+    return dict(sorted(found.items()))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command; 0 when all went well, 1 when it failed, 2 for arguments that cannot work."""
+    words = list(sys.argv[1:] if args is None else args)
+    found = commands()
+    # Importing one command is quick, importing all of them (ROS, torch) is not: only --help needs them all.
+    wanted = {words[0]: found[words[0]]} if words and words[0] in found else found
+    parser = argparse.ArgumentParser(prog="edgecam", description="Tools of the edgecam packages.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    modules = {}
+    for name, where in wanted.items():
+        module = modules[name] = importlib.import_module(where)
+        told = (module.__doc__ or name).strip().splitlines()[0].replace("%", "%%")
+        module.add_arguments(subparsers.add_parser(name, help=told, description=told))
+    arguments = parser.parse_args(words)
+    try:
+        return int(modules[arguments.command].run(arguments))
+    except EdgecamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, SettingError) else 1
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What every piece of a GStreamer pipeline is: element, property or capability."""

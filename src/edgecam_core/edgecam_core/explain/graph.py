@@ -1,0 +1,99 @@
+"""The links of a pipeline and the capabilities they agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from edgecam_core import gst
+from edgecam_core.errors import PipelineError
+from edgecam_core.explain.tokens import tokens
+
+# Sinks that change nothing in the world when the pipeline is only paused.
+_HARMLESS = (
+    "fakesink", "appsink", "autovideosink", "xvimagesink", "ximagesink", "glimagesink", "waylandsink", "fakevideosink",
+    "nveglglessink", "nv3dsink", "fpsdisplaysink", "autoaudiosink",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Link:
+    """``caps`` is what was agreed on, or ``""`` when it was not tried or nothing passed yet."""
+
+    source: str
+    sink: str
+    caps: str = ""
+
+
+def has_effects(text: str) -> str:
+    """The first sink that would write or send something, or ``""``."""
+    names = gst.element_names(text)
+    return next((name for name in names if name.endswith("sink") and name not in _HARMLESS), "")
+
+
+def from_text(text: str) -> list[Link]:
+    """The links by the text alone, for pipelines whose elements are not all here; branches are not followed."""
+    found: list[Link] = []
+    before, linked = "", False
+    for token in tokens(text):
+        if token.kind == "link":
+            linked = True
+        elif token.kind in ("element", "reference"):
+            if linked and before:
+                found.append(Link(before, token.text))
+            before, linked = token.text, False
+    return found
+
+
+class Graph:
+    """A built pipeline. With ``negotiate`` it is opened and paused, for up to ``timeout`` seconds.
+
+    Raises:
+        MissingDependency: an element is not installed.
+        PipelineError: the text does not parse, or the pipeline cannot be paused.
+    """
+
+    def __init__(self, text: str, negotiate: bool, timeout: float = 5.0) -> None:
+        self._pipeline = gst.Pipeline(text)
+        self.problem = ""
+        if negotiate:
+            try:
+                self._pipeline.preroll(timeout)
+            except PipelineError as error:
+                self.problem = str(error)
+
+    def links(self) -> list[Link]:
+        """Every link between two elements, sources first."""
+        found = []
+        for element in self._elements():
+            for pad in element.srcpads:
+                peer = pad.get_peer()
+                if peer is not None and peer.get_parent_element() is not None:
+                    caps = pad.get_current_caps()
+                    text = caps.to_string() if caps else ""
+                    found.append(Link(element.get_name(), peer.get_parent_element().get_name(), text))
+        return found
+
+    def dot(self) -> str:
+        """Graphviz text of the whole pipeline."""
+        g = gst.load()
+        return str(g.debug_bin_to_dot_data(self._pipeline.gst_pipeline, g.DebugGraphDetails.ALL))
+
+    def close(self) -> None:
+        self._pipeline.stop()
+
+    def _elements(self) -> list[Any]:
+        """Top-level elements, sources first."""
+        iterator = self._pipeline.gst_pipeline.iterate_sorted()
+        found: list[Any] = []
+        while True:
+            result, element = iterator.next()
+            if result != gst.load().IteratorResult.OK:
+                return found[::-1]
+            found.append(element)
+
+
+def dot_of(links: list[Link]) -> str:
+    """Graphviz text of bare links."""
+    lines = [f'  "{link.source}" -> "{link.sink}";' for link in links]
+    return "\n".join(["digraph pipeline {", "  rankdir=LR; node [shape=box];", *lines, "}", ""])

@@ -1,0 +1,52 @@
+"""A gst-launch text cut into its pieces. Pure; works for elements that are not installed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Order matters: caps before properties (video/x-raw,width=1 has an equals sign too), quoted values in one piece.
+_VALUE = r"""(?:\([^)]*\)\s*)?(?:"(?:\\.|[^"\\])*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s,!;]+)"""
+_PIECE = re.compile(
+    rf"""\s*(?:
+    (?P<link>!)
+  | (?P<caps>["']?[a-z]+/[\w.+-]+(?:\([\w:, ]+\))?(?:\s*[,;]\s*[\w/.+-]+(?:\([\w:, ]+\))?(?:\s*=\s*{_VALUE})?)*["']?)
+  | (?P<property>[A-Za-z_][\w:-]*\s*=\s*(?:"(?:\\.|[^"\\])*"|'[^']*'|[^\s]+))
+  | (?P<reference>[A-Za-z_]?[\w-]*\.[\w-]*)
+  | (?P<group>[()])
+  | (?P<element>[A-Za-z_][\w-]*)
+  | (?P<other>\S+)
+    )""",
+    re.VERBOSE,
+)
+
+
+@dataclass(frozen=True)
+class Token:
+    """``kind`` is link, caps, property, reference (``name.`` or ``name.pad``), group, element or other."""
+
+    kind: str
+    text: str
+
+    @property
+    def name(self) -> str:
+        """A property's name."""
+        return self.text.partition("=")[0].strip()
+
+    @property
+    def value(self) -> str:
+        """A property's value without its quotes."""
+        text = self.text.partition("=")[2].strip()
+        return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def tokens(text: str) -> list[Token]:
+    """The pieces in order; a leading ``gst-launch-1.0`` with its options is passed over, so is a trailing ``-e``."""
+    text = re.sub(r"^\s*gst-launch-1\.0(\s+-\S+)*", "", text.replace("\\\n", " "))
+    text = re.sub(r"\s-e\s*$", "", text)
+    found = []
+    for match in _PIECE.finditer(text):
+        kind = match.lastgroup
+        if kind:
+            found.append(Token(kind, match[kind].strip()))
+    return found

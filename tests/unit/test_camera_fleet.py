@@ -1,0 +1,45 @@
+"""Many cameras in one file: read, checked before any is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from edgecam_core.camera import fleet
+from edgecam_core.errors import SettingError
+
+
+def test_defaults_hold_for_all_and_each_has_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "cameras.yaml"
+    path.write_text(
+        "defaults: {framerate: 15}\ncameras:\n- {camera_name: a, source: 'test://ball'}\n"
+        "- {camera_name: b, framerate: 5.0}\n"
+    )
+    first, second = fleet.load(path)
+    assert (first.camera_name, first.framerate, first.optical_frame) == ("a", 15.0, "a_optical_frame")
+    assert (second.framerate, second.optical_frame) == (5.0, "b_optical_frame")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("cameras: []", "at least one camera"),
+        ("cameras: [{source: 'test://x'}]", "camera 1 has no camera_name"),
+        ("cameras: [{camera_name: a, framerate: -1}]", r"camera 1 \(a\): parameter 'framerate' is -1"),
+        ("cameras: [{camera_name: a, source: 'tst://x'}]", r"camera 1 \(a\): .*unknown scheme 'tst'"),
+        ("cameras: [{camera_name: a}, {camera_name: a}]", "two cameras named 'a'"),
+        ("cameras: [{camera_name: a}]\ncamera: 1", "not \\['camera'\\]"),
+        ("cameras: [", "is not YAML"),
+        ("cameras: [7]", "must be names with values"),
+    ],
+)
+def test_what_is_wrong_is_told_with_the_cameras_name(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "cameras.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingError, match=f"'cameras_file'.*{told}"):
+        fleet.load(path)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="cannot be read: No such file"):
+        fleet.load(tmp_path / "none.yaml")

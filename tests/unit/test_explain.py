@@ -1,0 +1,121 @@
+"""edgecam explain: every piece of a pipeline is named for what it is, installed or not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from edgecam_core.cli.main import main
+from edgecam_core.explain.describe import MISSING, describe
+from edgecam_core.explain.graph import Graph, Link, from_text, has_effects
+from edgecam_core.explain.tokens import tokens
+
+HOMEWORK = (
+    "gst-launch-1.0 v4l2src device=/dev/video0 ! video/x-raw, framerate=30/1 ! videoconvert "
+    "! agingtv scratch-lines=10 ! videoconvert ! xvimagesink sync=false"
+)
+JETSON = (
+    "v4l2src device=/dev/video0 ! video/x-raw,framerate=30/1,width=640,height=480 ! nvvidconv "
+    "! omxh265enc insert-vui=1 ! h265parse ! rtph265pay config-interval=1 ! udpsink host=192.168.1.143 port=5000 sync=false -e"
+)
+
+
+def test_the_homeworks_pipeline_is_cut_into_its_pieces() -> None:
+    kinds = [(token.kind, token.text) for token in tokens(HOMEWORK) if token.kind != "link"]
+    assert kinds == [
+        ("element", "v4l2src"), ("property", "device=/dev/video0"), ("caps", "video/x-raw, framerate=30/1"),
+        ("element", "videoconvert"), ("element", "agingtv"), ("property", "scratch-lines=10"),
+        ("element", "videoconvert"), ("element", "xvimagesink"), ("property", "sync=false"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "kinds"),
+    [
+        ('filesrc location="/a b ! c"', ["element", "property"]),
+        ("tee name=t t. ! queue", ["element", "property", "reference", "link", "element"]),
+        ("d.video_0 ! fakesink", ["reference", "link", "element"]),
+        ('a ! "video/x-raw(memory:NVMM), format=(string)NV12" ! b', ["element", "link", "caps", "link", "element"]),
+        ("a ! video/x-raw,format={ I420, NV12 },width=[ 1, 9 ] ! b", ["element", "link", "caps", "link", "element"]),
+        ("( a ! b )", ["group", "element", "link", "element", "group"]),
+        ("capsfilter caps=video/x-raw,width=5", ["element", "property"]),
+    ],
+)
+def test_quotes_branches_and_lists(text: str, kinds: list[str]) -> None:
+    assert [token.kind for token in tokens(text)] == kinds
+
+
+def test_each_piece_says_what_it_is() -> None:
+    rows = {row.text: (row.kind, row.detail) for row in describe(HOMEWORK).rows}
+    assert rows["v4l2src"][0] == "element"
+    assert rows["v4l2src"][1].startswith("source (Source/Video)")
+    assert rows["agingtv"][1].startswith("effect filter")
+    assert rows["videoconvert"][1].startswith("converter")
+    assert rows["scratch-lines=10"] == ("property", "unsigned int; 0 to 20; default 7; Number of scratch lines")
+    assert rows["video/x-raw"][0] == "capability"
+    assert rows["  framerate=30/1"] == ("capability", "field of type fraction")
+
+
+def test_elements_of_other_platforms_name_their_platform() -> None:
+    explanation = describe(JETSON)
+    assert explanation.missing == ["nvvidconv", "omxh265enc"]
+    rows = {row.text: row.detail for row in explanation.rows}
+    assert rows["nvvidconv"].startswith(f"{MISSING}: is part of JetPack")
+    assert "JetPack 4" in rows["omxh265enc"]
+    assert "cannot be checked" in rows["insert-vui=1"]
+    assert rows["rtph265pay"].startswith("payloader")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("videotestsrc patern=ball ! fakesink", "videotestsrc has no property 'patern'"),
+        ("x264enc speed-preset=warp", "speed-preset=warp: must be one of .*ultrafast"),
+        ("pattern=ball videotestsrc", "stands before any element"),
+    ],
+)
+def test_mistakes_are_told(text: str, told: str) -> None:
+    assert any(re.search(told, wrong) for wrong in describe(text).wrong)
+
+
+def test_links_come_with_the_negotiated_caps() -> None:
+    graph = Graph("videotestsrc ! video/x-raw,format=I420,width=64,height=48 ! tee name=t ! queue ! fakesink", True)
+    try:
+        links = {
+            (re.sub(r"\d+$", "", link.source), re.sub(r"\d+$", "", link.sink)): link.caps for link in graph.links()
+        }
+        assert "width=(int)64" in links[("t", "queue")]
+        assert "digraph pipeline" in graph.dot()
+    finally:
+        graph.close()
+    assert from_text("nvarguscamerasrc ! nvvidconv ! t.") == [
+        Link("nvarguscamerasrc", "nvvidconv"), Link("nvvidconv", "t."),
+    ]  # fmt: skip
+
+
+def test_nothing_is_written_only_to_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    victim = tmp_path / "keep.mp4"
+    victim.write_text("precious")
+    assert has_effects(f"videotestsrc ! filesink location={victim}") == "filesink"
+    assert main(["explain", f"videotestsrc ! filesink location={victim}"]) == 0
+    assert victim.read_text() == "precious"
+    assert "not tried, because filesink would act" in capsys.readouterr().out
+
+
+def test_the_command_prints_the_table_and_writes_the_graph(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dot = tmp_path / "graph.dot"
+    assert main(["explain", "videotestsrc ! video/x-raw,width=64,height=48 ! fakesink", "--dot", str(dot)]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"videotestsrc +element +source", out)
+    assert re.search(r"--> .*width=64", out)
+    assert "digraph" in dot.read_text()
+    assert main(["explain", HOMEWORK.replace("xvimagesink", "nosuchsink"), "--dot", str(dot)]) == 1
+    assert '"videoconvert" -> "nosuchsink"' in dot.read_text()
+
+
+def test_an_unknown_command_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["explan"])
+    assert ended.value.code == 2
+    assert "explain" in capsys.readouterr().err
