@@ -17,7 +17,8 @@ HOMEWORK = (
 )
 JETSON = (
     "v4l2src device=/dev/video0 ! video/x-raw,framerate=30/1,width=640,height=480 ! nvvidconv "
-    "! omxh265enc insert-vui=1 ! h265parse ! rtph265pay config-interval=1 ! udpsink host=192.168.1.143 port=5000 sync=false -e"
+    "! omxh265enc insert-vui=1 ! h265parse ! rtph265pay config-interval=1 "
+    "! udpsink host=192.168.1.143 port=5000 sync=false -e"
 )
 
 

@@ -11,15 +11,17 @@ from collections.abc import Sequence
 
 from edgecam_core.errors import EdgecamError, SettingError
 
-FOLDERS = ("edgecam_core.cli", "edgecam_ros.cli", "edgecam_training.cli")
+PACKAGES = ("core", "ros", "camera", "rtp", "detector", "viewer")
+"""Where commands may be; what is not installed (a machine without ROS) is passed over."""
 
 
 def commands() -> dict[str, str]:
     """Command name to the module it is in."""
     found = {}
-    for folder in FOLDERS:
-        if importlib.util.find_spec(folder.partition(".")[0]) is None:
-            continue  # a machine without ROS has no edgecam_ros
+    for package in PACKAGES:
+        folder = f"edgecam_{package}.cli"
+        if importlib.util.find_spec(f"edgecam_{package}") is None:
+            continue
         if (spec := importlib.util.find_spec(folder)) is None:
             continue
         for entry in pkgutil.iter_modules(spec.submodule_search_locations):
