@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from xml.parsers import expat
 
@@ -62,4 +62,5 @@ class _Builder:
 
     def _text(self, text: str) -> None:
         if text.strip():
-            raise self._open[-1].error(f"text between tags has no meaning here: {text.strip()!r}")
+            here = replace(self._open[-1], line=self.parser.CurrentLineNumber)
+            raise here.error(f"text between tags has no meaning here: {text.strip()!r}")
