@@ -13,6 +13,7 @@ from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, StampReader, signed_diffe
 from edgecam_core.rtp.codecs import Codec
 from edgecam_core.rtp.parity import ParityRepair
 from edgecam_core.rtp.reorder import MILLISECOND, Counts, ReorderBuffer
+from edgecam_core.rtp.srtp import Unprotector
 
 Address = tuple[str, int]
 HANDOVER_NS = 300 * MILLISECOND  # a stream this long silent gives way to another one
@@ -60,6 +61,7 @@ class Intake:
     source: ipaddress.IPv4Network | ipaddress.IPv6Network | None = None
     stamp_id: int = 1
     redundancy: bool = False
+    unprotector: Unprotector | None = None
     stamps: StampReader = field(default_factory=StampReader)
     counts: Counter[str] = field(default_factory=Counter)
     stream: Stream | None = None
@@ -75,15 +77,27 @@ class Intake:
             return []
         if rtp.is_rtcp(data):
             return self.control(data, now_ns)
+        packet = self._parse(data)
+        return [] if packet is None else self._packet(_Held(packet, wall_ns, sender, data), now_ns)
+
+    def _parse(self, data: bytes) -> rtp.RtpPacket | None:
+        """The packet in the clear, None (and counted) when it is none for us."""
+        if self.unprotector is not None:
+            clear, refusal = self.unprotector.rtp(data)
+            if clear is None:
+                self.counts[refusal or "repeated"] += 1
+                return None
+        else:
+            clear = data
         try:
-            packet = rtp.parse(data)
+            packet = rtp.parse(clear)
         except rtp.PacketError:
             self.counts["not RTP"] += 1
-            return []
+            return None
         if self.payload_type not in (packet.payload_type, None):
             self.counts[f"payload type {packet.payload_type} instead of {self.payload_type}"] += 1
-            return []
-        return self._packet(_Held(packet, wall_ns, sender, data), now_ns)
+            return None
+        return packet
 
     def _welcome(self, sender: Address) -> bool:
         assert self.source is not None
@@ -145,12 +159,8 @@ class Intake:
 
     def _repaired(self, stream: Stream, datagrams: list[bytes], now_ns: int, wall_ns: int) -> None:
         for data in datagrams:
-            try:
-                packet = rtp.parse(data)
-            except rtp.PacketError:
-                self.counts["parity that does not fit"] += 1
-                continue
-            if packet.ssrc == stream.ssrc and self.payload_type in (packet.payload_type, None):
+            packet = self._parse(data)
+            if packet is not None and packet.ssrc == stream.ssrc:
                 stream.tail_open = stream.tail_open and not packet.marker
                 stream.buffer.push(packet, now_ns, wall_ns)
 
@@ -193,8 +203,12 @@ class Intake:
 
     def control(self, data: bytes, now_ns: int) -> list[AccessUnit]:
         """Take one RTCP datagram, from the RTP port or its own."""
+        clear = data if self.unprotector is None else self.unprotector.rtcp(data)
+        if clear is None:
+            self.counts["RTCP that the key does not fit"] += 1
+            return []
         try:
-            messages = rtcp.parse(data)
+            messages = rtcp.parse(clear)
         except rtp.PacketError:
             self.counts["not RTCP"] += 1
             return []

@@ -11,15 +11,18 @@ from edgecam_core.rtp.codecs import Codec
 
 
 class Packetiser:
-    """One RTP stream: numbers and stamps packets. SSRC and first sequence number are random, as RFC 3550 asks."""
+    """One RTP stream: numbers and stamps packets. SSRC and first sequence number are random, as RFC 3550 asks.
 
-    def __init__(self, codec: Codec, payload_type: int, mtu: int) -> None:
+    ``trailer`` bytes of the ``mtu`` are left free in every packet, for what encryption adds.
+    """
+
+    def __init__(self, codec: Codec, payload_type: int, mtu: int, trailer: int = 0) -> None:
         self._codec = codec
         self._payload_type = payload_type
         self._timeline = RtpTimeline()
         self._sequence = secrets.randbelow(1 << 16)
         extension = len(rtp.extension_block({NTP_ID: bytes(8)}))
-        self._limit = mtu - rtp.HEADER_SIZE - extension
+        self._limit = mtu - rtp.HEADER_SIZE - extension - trailer
         self.ssrc = secrets.randbits(32)
         self.timestamp = 0
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from edgecam_core.errors import EdgecamError, PipelineError
+from edgecam_core.errors import EdgecamError, PipelineError, SettingError
 from edgecam_core.rtp import decoders, rtcp, sdp, sockets
 from edgecam_core.rtp.assembler import AccessUnit, Gate
 from edgecam_core.rtp.clock import CLOCK_RATE, StampReader
@@ -21,6 +21,7 @@ from edgecam_core.rtp.intake import Intake
 from edgecam_core.rtp.parity import PORT_OFFSET
 from edgecam_core.rtp.reorder import MILLISECOND
 from edgecam_core.rtp.settings import ReceiverSettings
+from edgecam_core.rtp.srtp import Protector, Unprotector, read_key
 from edgecam_core.tally import Meter, Tally
 from edgecam_core.types import Frame
 
@@ -77,6 +78,9 @@ class Receiver:
         if settings.sdp_file:
             described = sdp.read_file(settings.sdp_file)
             settings = settings.changed(port=described.port, codec=described.codec, payload_type=described.payload_type)
+            if described.encrypted and not settings.srtp_key:
+                remedy = "describes an encrypted stream (SRTP): set srtp_key as well"
+                raise SettingError("sdp_file", settings.sdp_file, remedy)
             stamp_id = sdp.stamp_id(described.extensions)
             known = codec(described.codec).sprop_nals(described.parameters)
             self._frame_id = described.frame_id or settings.frame_id
@@ -90,9 +94,14 @@ class Receiver:
             settings.source_network(),
             stamp_id,
             settings.redundancy,
-            StampReader(settings.stamp_source),
+            stamps=StampReader(settings.stamp_source),
         )
         self._ssrc = secrets.randbits(32)
+        self._protector: Protector | None = None
+        if settings.srtp_key:
+            key = read_key(settings.srtp_key, settings.srtp_cipher)
+            self._intake.unprotector = Unprotector(settings.srtp_cipher, key)
+            self._protector = Protector(settings.srtp_cipher, key, self._ssrc)
         self._lock = threading.Lock()  # guards the intake and the gate
         self._timeline = TimeLine()
         self._decoder: DecoderPipeline | None = None
@@ -246,8 +255,10 @@ class Receiver:
             self._reported_ns = now_ns
             self._requests += bool(messages)
             head = rtcp.receiver_report(self._ssrc) + rtcp.source_description(self._ssrc, "edgecam-receiver")
+            compound = head + b"".join(messages)
             try:
-                self._sockets[0].sendto(head + b"".join(messages), stream.sender)
+                data = compound if self._protector is None else self._protector.rtcp(compound)
+                self._sockets[0].sendto(data, stream.sender)
             except OSError as error:
                 self._tally.add(f"feedback: {error.strerror or error}")
 

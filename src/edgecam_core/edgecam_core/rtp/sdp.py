@@ -16,7 +16,10 @@ FRAME_ATTRIBUTE = "x-frame-id"
 
 @dataclass(frozen=True)
 class Description:
-    """One video stream. ``codec`` is a key of the codec table; ``address`` may be a multicast group."""
+    """One video stream. ``codec`` is a key of the codec table; ``address`` may be a multicast group.
+
+    Of an encrypted stream (SRTP) it tells only that it is one: the key never travels in a description.
+    """
 
     address: str
     port: int
@@ -26,6 +29,7 @@ class Description:
     extensions: dict[str, int] = field(default_factory=dict)
     frame_id: str = ""
     feedback: bool = False
+    encrypted: bool = False
     bitrate: int = 0
 
 
@@ -42,7 +46,7 @@ def write(text: Description, session: int = 0, ttl: int = 1) -> str:
         "s=edgecam",
         f"c=IN {family} {where}",
         "t=0 0",
-        f"m=video {text.port} RTP/AVP{'F' if text.feedback else ''} {text.payload_type}",
+        f"m=video {text.port} RTP/{'S' if text.encrypted else ''}AVP{'F' if text.feedback else ''} {text.payload_type}",
         *([f"b=AS:{max(1, text.bitrate // 1000)}"] if text.bitrate else []),
         f"a=rtpmap:{text.payload_type} {encoding}/{CLOCK_RATE}",
     ]
@@ -79,6 +83,7 @@ def parse(text: str) -> Description:
                 parameters=_fmtp(attributes, payload_type),
                 extensions=_extensions(attributes),
                 frame_id=next((a.partition(":")[2] for a in attributes if a.startswith(FRAME_ATTRIBUTE + ":")), ""),
+                encrypted="encrypted" in attributes,
                 feedback=any(a.startswith("rtcp-fb:") for a in attributes),
             )
     wanted = " or ".join(row.encoding_name for row in CODECS.values())
@@ -99,6 +104,8 @@ def _sections(text: str) -> tuple[str, tuple[int, list[int]] | None, list[str]]:
             if match and media is None:
                 section = "video"
                 media = int(match[1]), [int(number) for number in match[2].split()]
+            if section == "video" and "/SAVP" in value:
+                own.append("encrypted")
         elif kind == "c" and section != "other" and len(value.split()) == 3:
             address = value.split()[2].split("/")[0]
         elif kind == "a" and section != "other":

@@ -18,6 +18,7 @@ from edgecam_core.rtp.packet import PacketError
 from edgecam_core.rtp.packetiser import History, Packetiser
 from edgecam_core.rtp.parity import PORT_OFFSET, ParityMaker, payload_type
 from edgecam_core.rtp.settings import SenderSettings, split_address
+from edgecam_core.rtp.srtp import CIPHERS, Protector, Unprotector, read_key
 from edgecam_core.tally import Meter, Tally
 from edgecam_core.types import Frame
 
@@ -63,7 +64,14 @@ class Sender:
         self._settings = settings
         self._codec = codec(settings.codec)
         self._on_failure = on_failure or (lambda error: None)
-        self._packetiser = Packetiser(self._codec, settings.payload_type, settings.mtu)
+        trailer = CIPHERS[settings.srtp_cipher].trailer if settings.srtp_key else 0
+        self._packetiser = Packetiser(self._codec, settings.payload_type, settings.mtu, trailer)
+        self._protector: Protector | None = None
+        self._unprotector: Unprotector | None = None
+        if settings.srtp_key:
+            key = read_key(settings.srtp_key, settings.srtp_cipher)
+            self._protector = Protector(settings.srtp_cipher, key, self._packetiser.ssrc)
+            self._unprotector = Unprotector(settings.srtp_cipher, key)
         self._history = History()
         self._parity: ParityMaker | None = None
         if settings.redundancy:
@@ -187,6 +195,8 @@ class Sender:
 
     def _send_picture(self, coded: CodedPicture) -> None:
         made = self._packetiser.packets(coded.nals, coded.stamp_ns)
+        if self._protector is not None:
+            made = [(sequence, self._protector.rtp(data)) for sequence, data in made]
         kinds = [self._codec.kind(unit) for unit in coded.nals]
         keyframe = any(map(self._codec.is_keyframe, kinds))
         now = time.monotonic()
@@ -235,6 +245,8 @@ class Sender:
         self._send_control(report + rtcp.source_description(ssrc, f"edgecam-{ssrc:08x}"))
 
     def _send_control(self, data: bytes) -> None:
+        if self._protector is not None:
+            data = self._protector.rtcp(data)
         for family, (host, port) in self._targets:
             self._send_to(family, (host, port + 1), data)
 
@@ -250,8 +262,12 @@ class Sender:
                     return
                 self._tally.add("error while reading feedback")
                 continue
+            clear = data if self._unprotector is None else self._unprotector.rtcp(data)
+            if clear is None:
+                self._tally.add("feedback that the key does not fit")
+                continue
             try:
-                messages = rtcp.parse(data)
+                messages = rtcp.parse(clear)
             except PacketError:
                 self._tally.add("feedback that is not RTCP")
                 continue
@@ -311,6 +327,7 @@ class Sender:
             extensions={clock.NTP_URI: clock.NTP_ID},
             frame_id=self._frame_id,
             bitrate=settings.bitrate,
+            encrypted=bool(settings.srtp_key),
         )
         sdp.write_file(settings.sdp_file, description, os.getpid(), settings.ttl)
 

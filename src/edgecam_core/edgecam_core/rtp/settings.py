@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgecam_core.errors import SettingError
 from edgecam_core.rtp.clock import STAMP_SOURCES
 from edgecam_core.rtp.codecs import CODECS
+from edgecam_core.rtp.srtp import CIPHERS
 from edgecam_core.settings import Settings, setting
 
 _CODEC_NAMES = tuple(CODECS)
@@ -34,6 +35,10 @@ class SenderSettings(Settings):
     payload_type: int = setting(96, "RTP payload type (dynamic range).", low=96, high=127)
     redundancy: int = setting(0, "Parity packets per hundred packets, sent to port + 2, for links on which the "
                               "receiver cannot answer; 0: none.", low=0, high=100, unit="%")  # fmt: skip
+    srtp_key: str = setting("", "Encrypt with SRTP: path of the key file, or env:NAME for the variable that "
+                            "holds the key; hexadecimal or base 64. Empty: no encryption.")  # fmt: skip
+    srtp_cipher: str = setting("aes-128-gcm", "SRTP cipher; gcm needs 28 bytes of key, icm (with HMAC-SHA1-80) 30.",
+                               choices=tuple(CIPHERS))  # fmt: skip
     sdp_file: str = setting("", "Write the session description here for other players; empty: none.")
     ttl: int = setting(1, "Router hops a multicast packet may take.", low=0, high=255)
     dscp: int = setting(0, "Differentiated services code point of the packets (34 is AF41, video).", low=0, high=63)
@@ -65,6 +70,10 @@ class ReceiverSettings(Settings):
     timeout: float = setting(1.0, "Silence after which the stream counts as gone.", low=0.1, high=60.0, unit="s")
     feedback: bool = setting(True, "Ask the sender for lost packets and for keyframes (RTCP NACK and PLI).")
     redundancy: bool = setting(False, "Listen on port + 2 for the sender's parity packets and repair losses with them.")
+    srtp_key: str = setting("", "SRTP: path of the key file, or env:NAME for the variable that "
+                            "holds the key; hexadecimal or base 64. Empty: the stream is not encrypted.")  # fmt: skip
+    srtp_cipher: str = setting("aes-128-gcm", "SRTP cipher; gcm needs 28 bytes of key, icm (with HMAC-SHA1-80) 30.",
+                               choices=tuple(CIPHERS))  # fmt: skip
     frame_id: str = setting("camera_optical_frame", "Optical frame of the pictures, unless the SDP file names one.")
 
     def check(self) -> None:

@@ -1,0 +1,219 @@
+"""Secure RTP (RFC 3711, RFC 7714): the key, and packets through libsrtp2, the library GStreamer and browsers use.
+
+The key comes from a file or an environment variable, never from the command line, and appears in no message.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ctypes
+import functools
+import os
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecam_core.errors import MissingDependency, SettingError
+
+LIBRARY = "libsrtp2.so.1"
+LARGEST_TRAILER = 256  # what protecting may add, generously
+WINDOW = 4096  # packets; retransmissions come late
+MAX_STREAMS = 8
+MAX_ROLLOVERS = 2048  # sequence numbers wrap every few minutes: this reaches back about a week
+_SPECIFIC_SSRC = 1
+_AUTH_FAILED, _REPLAYED, _TOO_OLD = 7, 9, 10
+
+
+@dataclass(frozen=True)
+class Cipher:
+    """``setters`` fill libsrtp's policy for RTP and RTCP; ``key_size`` is master key and salt, ``trailer`` what every
+    packet grows by, in bytes.
+    """
+
+    key_size: int
+    trailer: int
+    setters: tuple[str, str]
+
+
+CIPHERS = {
+    "aes-128-gcm": Cipher(28, 16, ("srtp_crypto_policy_set_aes_gcm_128_16_auth",) * 2),
+    "aes-128-icm": Cipher(30, 10, ("srtp_crypto_policy_set_rtp_default", "srtp_crypto_policy_set_rtcp_default")),
+}
+
+
+class _CryptoPolicy(ctypes.Structure):
+    _fields_ = [
+        ("cipher_type", ctypes.c_uint32), ("cipher_key_len", ctypes.c_int), ("auth_type", ctypes.c_uint32),
+        ("auth_key_len", ctypes.c_int), ("auth_tag_len", ctypes.c_int), ("sec_serv", ctypes.c_int),
+    ]  # fmt: skip
+
+
+class _Policy(ctypes.Structure):
+    _fields_ = [
+        ("ssrc_type", ctypes.c_int), ("ssrc", ctypes.c_uint), ("rtp", _CryptoPolicy), ("rtcp", _CryptoPolicy),
+        ("key", ctypes.c_char_p), ("keys", ctypes.c_void_p), ("num_master_keys", ctypes.c_ulong),
+        ("deprecated_ekt", ctypes.c_void_p), ("window_size", ctypes.c_ulong), ("allow_repeat_tx", ctypes.c_int),
+        ("enc_xtn_hdr", ctypes.c_void_p), ("enc_xtn_hdr_count", ctypes.c_int), ("next", ctypes.c_void_p),
+    ]  # fmt: skip
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL(LIBRARY)
+    except OSError:
+        raise MissingDependency("libsrtp2", "sudo apt-get install libsrtp2-1") from None
+    library.srtp_init()
+    return library
+
+
+def read_key(text: str, cipher: str) -> bytes:
+    """The master key and salt that the parameter ``srtp_key`` points to: a file, or ``env:NAME``.
+
+    The content is hexadecimal or base 64. Raises SettingError, never with the key in it.
+    """
+    size = CIPHERS[cipher].key_size
+    if text.startswith("env:"):
+        content = os.environ.get(text[4:])
+        if content is None:
+            raise SettingError("srtp_key", text, "names an environment variable that is not set")
+    else:
+        if "/" not in text:  # somebody may have put the key itself here: keep it out of logs
+            raise SettingError("srtp_key", "***", "must be the path of a key file (with a /) or env:NAME")
+        try:
+            content = Path(text.removeprefix("file://")).expanduser().read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError("srtp_key", text, f"cannot be read: {error}") from None
+    key = _decoded(content.strip())
+    if key is None or len(key) != size:
+        found = "neither hexadecimal nor base 64" if key is None else f"{len(key)} bytes long"
+        make = f"openssl rand -hex {size}"
+        raise SettingError("srtp_key", text, f"holds a key that is {found}; {cipher} needs {size} bytes: `{make}`")
+    return key
+
+
+def _decoded(text: str) -> bytes | None:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        pass
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+
+
+class _Session:
+    """One libsrtp session for one SSRC."""
+
+    def __init__(self, cipher: str, key: bytes, ssrc: int) -> None:
+        self._library = _library()
+        self._key = ctypes.create_string_buffer(key, len(key))
+        policy = _Policy(ssrc_type=_SPECIFIC_SSRC, ssrc=ssrc, window_size=WINDOW)
+        policy.key = ctypes.cast(self._key, ctypes.c_char_p)
+        for name, part in zip(CIPHERS[cipher].setters, ("rtp", "rtcp"), strict=True):
+            getattr(self._library, name)(ctypes.byref(policy, getattr(_Policy, part).offset))
+        self._context = ctypes.c_void_p()
+        if self._library.srtp_create(ctypes.byref(self._context), ctypes.byref(policy)):
+            raise MissingDependency(f"libsrtp2 with {cipher}", "choose srtp_cipher:=aes-128-icm")
+
+    def set_rollover(self, ssrc: int, count: int) -> None:
+        self._library.srtp_set_stream_roc(self._context, ctypes.c_uint32(ssrc), ctypes.c_uint32(count))
+
+    def call(self, function: str, data: bytes) -> tuple[int, bytes]:
+        buffer = ctypes.create_string_buffer(data, len(data) + LARGEST_TRAILER)
+        size = ctypes.c_int(len(data))
+        status = getattr(self._library, function)(self._context, buffer, ctypes.byref(size))
+        return int(status), buffer.raw[: size.value]
+
+    def __del__(self) -> None:
+        if getattr(self, "_context", None):
+            self._library.srtp_dealloc(self._context)
+
+
+class Protector:
+    """Encrypts and signs what one sender (one SSRC) sends. Safe to use from several threads."""
+
+    def __init__(self, cipher: str, key: bytes, ssrc: int) -> None:
+        self._session = _Session(cipher, key, ssrc)
+        self._lock = threading.Lock()
+
+    def rtp(self, data: bytes) -> bytes:
+        return self._protect("srtp_protect", data)
+
+    def rtcp(self, data: bytes) -> bytes:
+        return self._protect("srtp_protect_rtcp", data)
+
+    def _protect(self, function: str, data: bytes) -> bytes:
+        with self._lock:
+            status, protected = self._session.call(function, data)
+        if status:
+            raise ValueError(f"libsrtp2 refuses a packet (status {status})")
+        return protected
+
+
+class Unprotector:
+    """Checks and decrypts what others send; ``refusals`` says in words why packets were refused.
+
+    A receiver that joins late does not know how often the sequence number has wrapped: it finds out by trying.
+    """
+
+    def __init__(self, cipher: str, key: bytes) -> None:
+        self._cipher, self._key = cipher, key
+        self._sessions: OrderedDict[int, _Session] = OrderedDict()
+        self._lock = threading.Lock()
+        self._searched: OrderedDict[int, int] = OrderedDict()  # SSRC: failures since the last search
+
+    def rtp(self, data: bytes) -> tuple[bytes | None, str]:
+        """The clear packet, or None and the reason ("" for a harmless repetition)."""
+        if len(data) < 12:
+            return None, "not RTP"
+        ssrc = int.from_bytes(data[8:12], "big")
+        with self._lock:
+            session = self._sessions.get(ssrc)
+            if session is not None:
+                status, clear = session.call("srtp_unprotect", data)
+                if status in (_REPLAYED, _TOO_OLD):
+                    return None, ""
+                if not status:
+                    return clear, ""
+            found = self._search(ssrc, data) if session is None else None
+        return (found, "") if found is not None else (None, "SRTP packets that the key does not fit")
+
+    def _search(self, ssrc: int, data: bytes) -> bytes | None:
+        """Try how often the sequence number may have wrapped; seldom, for it takes a tenth of a second."""
+        failures = self._searched.pop(ssrc, 0)
+        self._searched[ssrc] = failures + 1
+        while len(self._searched) > MAX_STREAMS * 8:
+            self._searched.popitem(last=False)
+        reach = MAX_ROLLOVERS if failures % 2048 == 0 and len(self._searched) <= MAX_STREAMS else 1
+        for count in range(reach):
+            session = _Session(self._cipher, self._key, ssrc)
+            if count:
+                session.set_rollover(ssrc, count)
+            status, clear = session.call("srtp_unprotect", data)
+            if not status:
+                self._searched.pop(ssrc, None)
+                self._keep(ssrc, session)
+                return clear
+        return None
+
+    def _keep(self, ssrc: int, session: _Session) -> None:
+        self._sessions[ssrc] = session
+        while len(self._sessions) > MAX_STREAMS:
+            self._sessions.popitem(last=False)
+
+    def rtcp(self, data: bytes) -> bytes | None:
+        """The clear compound packet, None when the key does not fit."""
+        if len(data) < 8:
+            return None
+        ssrc = int.from_bytes(data[4:8], "big")
+        with self._lock:
+            known = self._sessions.get(ssrc)
+            session = known or _Session(self._cipher, self._key, ssrc)
+            status, clear = session.call("srtp_unprotect_rtcp", data)
+            if not status and known is None:
+                self._keep(ssrc, session)
+        return None if status else clear

@@ -1,0 +1,171 @@
+"""Encrypted streams: nothing without the key, a clear word with a wrong one, and foreign SRTP at either end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from edgecam_core.errors import SettingError
+from edgecam_core.rtp import packet, rtcp, srtp
+from rtp_scene import free_port, receiving, sending, wait_until
+
+GCM, ICM = "aes-128-gcm", "aes-128-icm"
+
+
+@pytest.fixture(params=[GCM, ICM])
+def cipher(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def key_file(folder: Path, cipher: str, name: str = "key") -> Path:
+    path = folder / name
+    path.write_text(os.urandom(srtp.CIPHERS[cipher].key_size).hex() + "\n")
+    return path
+
+
+def test_what_is_protected_comes_back_and_grows_as_said(cipher: str) -> None:
+    key = os.urandom(srtp.CIPHERS[cipher].key_size)
+    sender, receiver = srtp.Protector(cipher, key, 77), srtp.Unprotector(cipher, key)
+    data = packet.build(96, True, 5, 6, 77, b"secret" * 100)
+    protected = sender.rtp(data)
+    assert b"secret" not in protected
+    assert len(protected) == len(data) + srtp.CIPHERS[cipher].trailer
+    assert receiver.rtp(protected) == (data, "")
+    assert receiver.rtp(protected) == (None, "")  # a repetition is dropped without a word
+    report = rtcp.sender_report(77, 1, 2, 3, 4)
+    assert receiver.rtcp(sender.rtcp(report)) == report
+
+
+def test_a_receiver_that_joins_after_the_sequence_number_wrapped(cipher: str) -> None:
+    key = os.urandom(srtp.CIPHERS[cipher].key_size)
+    sender, late = srtp.Protector(cipher, key, 77), srtp.Unprotector(cipher, key)
+    for number in range(65_000, 65_536 + 65_536 + 100):
+        data = packet.build(96, True, number & 0xFFFF, 6, 77, b"x")
+        protected = sender.rtp(data)
+    assert late.rtp(protected) == (data, "")
+
+
+def test_a_wrong_key_and_a_changed_packet_are_refused(cipher: str) -> None:
+    size = srtp.CIPHERS[cipher].key_size
+    sender = srtp.Protector(cipher, bytes(size), 77)
+    protected = sender.rtp(packet.build(96, True, 5, 6, 77, b"secret"))
+    assert srtp.Unprotector(cipher, b"1" * size).rtp(protected)[0] is None
+    assert srtp.Unprotector(cipher, b"1" * size).rtcp(sender.rtcp(rtcp.bye(77))) is None
+    assert srtp.Unprotector(cipher, bytes(size)).rtp(protected[:-1] + b"!")[0] is None
+    assert srtp.Unprotector(cipher, bytes(size)).rtp(b"short")[0] is None
+
+
+def test_the_key_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = key_file(tmp_path, GCM)
+    key = bytes.fromhex(path.read_text())
+    assert srtp.read_key(str(path), GCM) == key
+    monkeypatch.setenv("EDGECAM_TEST_KEY", path.read_text())
+    assert srtp.read_key("env:EDGECAM_TEST_KEY", GCM) == key
+    with pytest.raises(SettingError, match="environment variable that is not set"):
+        srtp.read_key("env:EDGECAM_NO_SUCH_KEY", GCM)
+    with pytest.raises(SettingError, match=r"28 bytes long; aes-128-icm needs 30 bytes: `openssl rand -hex 30`"):
+        srtp.read_key(str(path), ICM)
+    with pytest.raises(SettingError, match="cannot be read"):
+        srtp.read_key(str(tmp_path / "missing"), GCM)
+
+
+def test_a_key_given_as_the_parameter_itself_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingError, match=r"'\*\*\*': must be the path of a key file") as error:
+        srtp.read_key("00112233445566778899", GCM)
+    assert "0011" not in str(error.value)
+
+
+def test_pictures_through_an_encrypted_link(cipher: str, tmp_path: Path) -> None:
+    port, sdp = free_port(), tmp_path / "stream.sdp"
+    values = {"srtp_key": str(key_file(tmp_path, cipher)), "srtp_cipher": cipher}
+    with receiving(port, **values) as (receiver, reader):
+        with sending(port, sdp_file=str(sdp), keyframe_interval=3000, **values) as feed:
+            wait_until(lambda: len(reader.seen) >= 20)
+            assert "RTP/SAVP 96" in sdp.read_text()
+            assert Path(values["srtp_key"]).read_text().strip() not in sdp.read_text()
+        assert receiver.stats().troubles.get("SRTP packets that the key does not fit", 0) == 0
+    for stamp, index, _ in reader.seen:
+        assert feed.stamps[stamp] % 256 == index
+
+
+def test_a_late_receiver_of_an_encrypted_stream_gets_its_keyframe(tmp_path: Path) -> None:
+    port = free_port()
+    values = {"srtp_key": str(key_file(tmp_path, GCM))}
+    with sending(port, keyframe_interval=3000, **values) as feed:
+        wait_until(lambda: len(feed.stamps) > 10)
+        with receiving(port, **values) as (_, reader):
+            wait_until(lambda: len(reader.seen) >= 5, what="pictures: the request for a keyframe is encrypted too")
+
+
+def test_without_the_key_nothing_and_with_a_wrong_one_a_clear_word(tmp_path: Path) -> None:
+    port = free_port()
+    with sending(port, srtp_key=str(key_file(tmp_path, GCM))):
+        with receiving(port) as (receiver, reader):
+            wait_until(lambda: receiver.stats().packets > 60)
+            assert reader.seen == []
+        with receiving(port, srtp_key=str(key_file(tmp_path, GCM, "other"))) as (receiver, reader):
+            wait_until(lambda: receiver.stats().troubles.get("SRTP packets that the key does not fit", 0) > 30)
+            assert reader.seen == []
+            assert receiver.stats().packets == 0
+
+
+def test_parity_and_encryption_together(tmp_path: Path) -> None:
+    from edgecam_core.rtp.relay import Conditions, Relay
+
+    port = free_port()
+    values = {"srtp_key": str(key_file(tmp_path, GCM))}
+    with (
+        receiving(port, latency=400, feedback=False, redundancy=True, **values) as (receiver, reader),
+        Relay(("127.0.0.1", port), conditions=Conditions(loss=0.05)) as relay,
+        sending(relay.port, mtu=250, redundancy=50, **values),
+    ):
+        wait_until(lambda: len(reader.seen) >= 60 and receiver.stats().recovered > 3)
+
+
+@pytest.mark.parametrize("ours_sends", [True, False])
+def test_gstreamers_srtp_understands_ours(ours_sends: bool, tmp_path: Path) -> None:
+    port = free_port()
+    path = key_file(tmp_path, ICM)
+    key = path.read_text().strip()
+    values = {"srtp_key": str(path), "srtp_cipher": ICM}
+    kinds = "srtp-cipher=aes-128-icm,srtp-auth=hmac-sha1-80,srtcp-cipher=aes-128-icm,srtcp-auth=hmac-sha1-80"
+    if not ours_sends:
+        text = (
+            "videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
+            "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph265pay config-interval=1 ! "
+            f"srtpenc key={key} rtp-cipher=aes-128-icm rtp-auth=hmac-sha1-80 ! "
+            f"udpsink host=127.0.0.1 port={port} sync=false"
+        )
+        with receiving(port, **values) as (receiver, reader), gst_launch(text):
+            wait_until(lambda: len(reader.seen) >= 10)
+            assert receiver.stats().stamp_source == "arrival"
+        return
+    with sending(port, keyframe_interval=15, **values) as feed:
+        ssrc = feed.sender._packetiser.ssrc  # type: ignore[attr-defined]
+        caps = (
+            f"application/x-srtp,media=video,clock-rate=90000,encoding-name=H265,payload=96,ssrc=(uint){ssrc},"
+            f"srtp-key=(buffer){key},{kinds}"
+        )
+        text = (
+            f"udpsrc port={port} caps={caps} ! srtpdec ! rtph265depay ! h265parse ! avdec_h265 ! jpegenc ! "
+            f"multifilesink location={tmp_path}/%03d.jpg"
+        )
+        with gst_launch(text):
+            wait_until(lambda: len(list(tmp_path.glob("*.jpg"))) > 10, what="pictures of srtpdec")
+
+
+class gst_launch:
+    """gst-launch-1.0 with this pipeline, ended on leaving."""
+
+    def __init__(self, text: str) -> None:
+        self._process = subprocess.Popen(["gst-launch-1.0", "-q", *text.split()], start_new_session=True)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *unused: object) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
