@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -93,16 +92,7 @@ class Detector:
     @classmethod
     def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> Detector:
         """Load a model that was read before; as :meth:`open`."""
-        calibration = PictureCalibration(settings.calibration, plan.family.spec) if settings.calibration else None
-        options = RunnerOptions(
-            precision=settings.precision,
-            threads=settings.threads,
-            cache=Path(settings.engine_cache) if settings.engine_cache else None,
-            rebuild=settings.force_engine_update,
-            max_batch=settings.max_batch,
-            calibration=calibration,
-            progress=progress,
-        )
+        options = runner_options(plan, settings, progress)
         return cls(plan, open_runner(plan.model, settings.backend, options), settings)
 
     def update(self, settings: DetectorSettings) -> None:
@@ -188,6 +178,24 @@ class Detector:
     def close(self) -> None:
         """Free the model. Calling it twice is harmless."""
         self.runner.close()
+
+
+def runner_options(plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> RunnerOptions:
+    """How a plan's model is to be loaded.
+
+    Raises:
+        SettingError: the calibration folder holds no picture.
+    """
+    calibration = PictureCalibration(settings.calibration, plan.family.spec) if settings.calibration else None
+    return RunnerOptions(
+        precision=settings.precision,
+        threads=settings.threads,
+        cache=settings.cache_folder,
+        rebuild=settings.force_engine_update,
+        max_batch=settings.max_batch,
+        calibration=calibration,
+        progress=progress,
+    )
 
 
 def _frame(picture: Frame | np.ndarray) -> Frame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgecam_core.inference.backends import BACKENDS
 from edgecam_core.settings import Settings, setting
@@ -64,3 +65,8 @@ class DetectorSettings(Settings):
     track_patience: float = setting(
         1.0, "How long an object may be unseen and keep its number.", low=0.0, high=60.0, unit="s"
     )
+
+    @property
+    def cache_folder(self) -> Path | None:
+        """``engine_cache`` as a path; None for the usual place."""
+        return Path(self.engine_cache).expanduser() if self.engine_cache else None

@@ -1,0 +1,89 @@
+"""Annotated pictures as files: a folder, a numbered pattern, or a video."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgecam_core.errors import EdgecamError, SettingError
+from edgecam_core.overlay import draw
+from edgecam_core.pictures import VIDEOS, Shot
+from edgecam_core.types import Detections, Frame
+
+_RATE = 30.0  # of a video made from pictures that have no times
+
+
+class Writer:
+    """Writes nothing; its subclasses write somewhere."""
+
+    def write(self, shot: Shot, detections: Detections) -> None:
+        """Keep one picture. Raises EdgecamError where it cannot be written."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class FileWriter(Writer):
+    """One file per picture. In ``pattern``, ``%i`` or ``%04d`` is the picture's number from 0, ``{name}`` its name."""
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._number = 0
+
+    def write(self, shot: Shot, detections: Detections) -> None:
+        number = self._number
+        numbered = re.sub(r"%0?(\d*)[id]", lambda found: f"{number:0{found[1] or 0}d}", self._pattern)
+        path = Path(numbered.replace("{name}", shot.stem))
+        self._number += 1
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not cv2.imwrite(str(path), _drawn(shot, detections)):
+            raise EdgecamError(f"cannot write {path}: the folder is not writable or the disk is full")
+
+
+class VideoWriter(Writer):
+    """One MPEG-4 video at 30 Hz, in the size of the first picture."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._video: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+
+    def write(self, shot: Shot, detections: Detections) -> None:
+        pixels = _drawn(shot, detections)
+        if self._video is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._size = (pixels.shape[1], pixels.shape[0])
+            self._video = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), _RATE, self._size)
+            if not self._video.isOpened():
+                raise EdgecamError(f"cannot write the video {self._path}; give a writable path that ends in .mp4")
+        self._video.write(cv2.resize(pixels, self._size) if pixels.shape[1::-1] != self._size else pixels)
+
+    def close(self) -> None:
+        if self._video is not None:
+            self._video.release()
+
+
+def writer(output: str | None) -> Writer:
+    """Where ``--output`` says: nowhere, a video, a pattern, or a folder (``<name>.jpg`` in it).
+
+    Raises:
+        SettingError: one file name for many pictures.
+    """
+    if not output:
+        return Writer()
+    suffix = Path(output).suffix.lower()
+    if suffix in VIDEOS:
+        return VideoWriter(Path(output))
+    if re.search(r"%0?\d*[id]", output) or "{name}" in output:
+        return FileWriter(output)
+    if suffix:
+        raise SettingError("output", output, "is one file for all pictures; give a folder, out/%i.jpg or a .mp4")
+    return FileWriter(f"{output}/{{name}}.jpg")
+
+
+def _drawn(shot: Shot, detections: Detections) -> np.ndarray:
+    assert isinstance(shot.frame, Frame)
+    return draw(shot.frame.bgr().copy(), detections)

@@ -1,0 +1,58 @@
+"""Settings tables as command line options: ``--confidence-threshold 0.3``, lists by repeating the option."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from edgecam_core.errors import SettingError
+from edgecam_core.settings import Settings, Spec
+
+S = TypeVar("S", bound=Settings)
+
+
+def add_settings(parser: argparse.ArgumentParser, table: type[Settings], names: Sequence[str] = ()) -> None:
+    """One option per setting, or for the ``names`` only; what is not given keeps its default."""
+    group = parser.add_argument_group("settings")
+    for name, spec in table.specs().items():
+        if names and name not in names:
+            continue
+        option = "--" + name.replace("_", "-")
+        told = f"{spec.text} {_default_text(spec)}".replace("%", "%%")
+        if spec.type is bool:
+            group.add_argument(option, dest=name, action=argparse.BooleanOptionalAction, default=None, help=told)
+        else:
+            action = "append" if spec.is_list else "store"
+            shown = "|".join(map(str, spec.choices)) or spec.item_type.__name__.upper()
+            group.add_argument(option, dest=name, action=action, default=None, metavar=shown, help=told)
+
+
+def _default_text(spec: Spec) -> str:
+    default = list(spec.default) if spec.is_list else spec.default
+    limits = f"{spec.range_text()}; " if spec.low is not None or spec.high is not None else ""
+    return f"({limits}default {default!r})"
+
+
+def settings_from(args: argparse.Namespace, table: type[S]) -> S:
+    """The checked settings of a parsed line.
+
+    Raises:
+        SettingError: a value of the wrong type or out of range.
+    """
+    given = {name: getattr(args, name, None) for name in table.specs()}
+    specs = table.specs()
+    return table.from_mapping({name: _parse(specs[name], value) for name, value in given.items() if value is not None})
+
+
+def _parse(spec: Spec, value: Any) -> Any:
+    if spec.is_list:
+        return tuple(_parse_item(spec, item) for item in value)
+    return value if spec.type is bool else _parse_item(spec, value)
+
+
+def _parse_item(spec: Spec, text: str) -> Any:
+    try:
+        return spec.item_type(text)
+    except ValueError:
+        raise SettingError(spec.name, text, f"must be of type {spec.type_name}") from None

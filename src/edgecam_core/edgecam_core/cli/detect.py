@@ -1,0 +1,122 @@
+"""Find objects in pictures, folders, videos or a camera; write annotated pictures and results.
+
+    edgecam detect "$IMAGES/*.jpg" --output out/%i.jpg
+    edgecam detect clip.mp4 --output seen.mp4 --json seen.json --confidence-threshold 0.6
+    edgecam detect v4l2:///dev/video0 --limit 100 --csv seen.csv
+
+Exit code 1 where any picture could not be read or processed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecam_core.cli._settings import add_settings, settings_from
+from edgecam_core.models.detector_settings import DetectorSettings
+
+if TYPE_CHECKING:
+    from edgecam_core.types import Detections
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", nargs="+", help="picture, folder, glob, video, or the URI of a camera")
+    parser.add_argument(
+        "--output", metavar="PATH", help="annotated pictures: a folder, a pattern like out/%%i.jpg, or one video (.mp4)"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="all detections with names and boxes")
+    parser.add_argument("--coco", type=Path, metavar="FILE", help="all detections in COCO's result format")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="one line per detection")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="stop after that many pictures")
+    parser.add_argument("--quiet", action="store_true", help="no line per picture and no progress")
+    add_settings(parser, DetectorSettings)
+
+
+def run(args: argparse.Namespace) -> int:
+    from edgecam_core import annotate, results
+    from edgecam_core.errors import ImageError, InferenceError
+    from edgecam_core.models.detector import Detector
+    from edgecam_core.pictures import expand, is_moving, shots
+
+    settings = settings_from(args, DetectorSettings)
+    sources = expand(args.input)
+    say = _Progress(0 if any(map(is_moving, sources)) else len(sources), args.quiet)
+    detector = Detector.open(settings, say.loading)
+    writer = annotate.writer(args.output)
+    found: list[results.Result] = []
+    keep = bool(args.json or args.coco or args.csv)
+    bad = 0
+    pictures = shots(sources)
+    try:
+        for shot in pictures:
+            problem = shot.problem
+            if shot.frame is not None:
+                try:
+                    detections = detector.detect(shot.frame)
+                except (ImageError, InferenceError) as error:
+                    problem = str(error)
+            if shot.frame is None or problem:
+                bad += 1
+                say.problem(f"{shot.name}: {problem}")
+                continue
+            if keep:
+                size = (shot.frame.width, shot.frame.height)
+                found.append(results.Result(say.count + 1, shot.name, *size, detections))
+            writer.write(shot, detections)
+            say.picture(shot.name, detections)
+            if say.count == args.limit:
+                break
+    finally:
+        pictures.close()
+        writer.close()
+        detector.close()
+    for form in ("json", "coco", "csv"):
+        if path := getattr(args, form):
+            getattr(results, f"write_{form}")(path, found)
+    say.end(detector.runner.description, bad)
+    return int(bad > 0 or say.count == 0)
+
+
+class _Progress:
+    """One line per picture on stdout; where stdout is a terminal, a bar instead."""
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        self.count = 0
+        self._total = total
+        self._quiet = quiet
+        self._bar = sys.stdout.isatty() and not quiet
+        self._started = 0.0
+
+    def loading(self, text: str) -> None:
+        if not self._quiet:
+            print(text, file=sys.stderr, flush=True)
+
+    def picture(self, name: str, detections: Detections) -> None:
+        self.count += 1
+        now = time.perf_counter()
+        self._started = self._started or now
+        if self._bar:
+            rate = (self.count - 1) / (now - self._started) if self.count > 1 else 0.0
+            whole = f"/{self._total}" if self._total else ""
+            print(f"\r{self.count}{whole} pictures, {rate:.1f} a second ", end="", flush=True)
+        elif not self._quiet:
+            seen = ", ".join(f"{item.label} {item.score:.2f}" for item in detections) or "nothing"
+            print(f"{name}: {seen}")
+
+    def problem(self, text: str) -> None:
+        self._leave_bar()
+        print(text, file=sys.stderr, flush=True)
+
+    def end(self, backend: str, bad: int) -> None:
+        seconds = time.perf_counter() - self._started if self._started else 0.0
+        rate = f", {(self.count - 1) / seconds:.1f} a second after the first" if self.count > 1 and seconds else ""
+        failed = f", {bad} could not be used" if bad else ""
+        self._leave_bar()
+        print(f"{self.count} pictures{rate}{failed}; {backend}")
+
+    def _leave_bar(self) -> None:
+        if self._bar and self.count:
+            print()

@@ -1,0 +1,81 @@
+"""Build, list and remove engines and quantised models.
+
+    edgecam engine build --precision int8 --calibration pictures/
+    edgecam engine list
+    edgecam engine clean
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from edgecam_core.cli._settings import add_settings, settings_from
+from edgecam_core.models.detector_settings import DetectorSettings
+
+_BUILDING = (
+    "model", "backend", "precision", "calibration", "engine_cache", "force_engine_update", "max_batch", "threads",
+)  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="build|list|clean")
+    build = actions.add_parser("build", help="make what the detector would make on its first start")
+    add_settings(build, DetectorSettings, _BUILDING)
+    for name, text in (("list", "what the cache holds"), ("clean", "remove all of it")):
+        add_settings(actions.add_parser(name, help=text), DetectorSettings, ("engine_cache",))
+
+
+def run(args: argparse.Namespace) -> int:
+    settings = settings_from(args, DetectorSettings)
+    return {"build": _build, "list": _list, "clean": _clean}[args.action](settings)
+
+
+def _build(settings: DetectorSettings) -> int:
+    from edgecam_core.errors import MissingDependency
+    from edgecam_core.inference.cuda_driver import find_gpu
+    from edgecam_core.inference.tensorrt_api import import_tensorrt
+    from edgecam_core.inference.tensorrt_runner import ensure_engine
+    from edgecam_core.models.detector import Detector, Plan, runner_options
+
+    plan = Plan.read(settings)
+    options = runner_options(plan, settings, lambda text: print(text, file=sys.stderr, flush=True))
+    try:
+        api = import_tensorrt() if settings.backend in ("auto", "tensorrt") else None
+    except MissingDependency:
+        if settings.backend == "tensorrt":
+            raise
+        api = None
+    if api is not None:
+        # TensorRT-RTX builds for every RTX card, also on a machine that has none.
+        path, precision = ensure_engine(plan.model, options, api, str(find_gpu() or "no GPU"))
+        print(f"{path} ({precision}, {api})")
+        return 0
+    detector = Detector.load(plan, settings, options.progress)
+    print(f"{plan.model.path.name}: {detector.runner.description}")
+    detector.close()
+    return 0
+
+
+def _list(settings: DetectorSettings) -> int:
+    from edgecam_core.inference import artifacts
+
+    where = artifacts.folder(settings.cache_folder)
+    for artifact in artifacts.listed(where):
+        facts = artifact.facts()
+        size = artifact.path.stat().st_size / 2**20 if artifact.path.exists() else 0.0
+        state = artifact.misfit({}) or "ok"
+        made_for = f"{facts.get('tensorrt', 'ONNX')}  {facts.get('gpu', '-')}"
+        print(f"{artifact.path.name}  {size:.1f} MiB  {made_for}  {state}")
+    return 0
+
+
+def _clean(settings: DetectorSettings) -> int:
+    from edgecam_core.inference import artifacts
+
+    removed = 0
+    for artifact in list(artifacts.listed(artifacts.folder(settings.cache_folder))):
+        artifact.remove()
+        removed += 1
+    print(f"{removed} removed")
+    return 0

@@ -1,0 +1,141 @@
+"""Pictures from wherever a user points: files, folders, globs, videos, cameras."""
+
+from __future__ import annotations
+
+import glob
+import threading
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from edgecam_core.errors import SettingError
+from edgecam_core.models.calibration import SUFFIXES, pictures_in
+from edgecam_core.types import Frame
+
+if TYPE_CHECKING:
+    from edgecam_core.camera.picture import Picture
+
+VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".h264", ".h265")
+_READERS = 2  # decoding a JPEG leaves the interpreter lock free; more than two readers outrun any model here
+_AHEAD = 8
+_PATIENCE = 0.2  # seconds between looks at a silent camera's state
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture, or why there is none.
+
+    ``name`` is the file it comes from, for videos and cameras with ``#`` and the frame's number behind it; ``stem``
+    is a file name made of it, without a suffix.
+    """
+
+    name: str
+    stem: str
+    frame: Frame | None
+    problem: str = ""
+
+
+def expand(inputs: Sequence[str]) -> list[str]:
+    """Files, globs and folders to the files meant, in order; anything with ``://`` stays as it is.
+
+    Raises:
+        SettingError: something that is not there, or a folder without pictures.
+    """
+    found: list[str] = []
+    for text in inputs:
+        path = Path(text).expanduser()
+        if "://" in text:
+            found.append(text)
+        elif path.is_dir():
+            inside = pictures_in(path)
+            if not inside:
+                raise SettingError("input", text, f"holds no picture ({', '.join(SUFFIXES)})")
+            found += map(str, inside)
+        elif path.is_file():
+            found.append(str(path))
+        elif matches := sorted(glob.glob(str(path), recursive=True)):
+            found += matches
+        else:
+            remedy = "is no file, folder or matching glob; a camera is given like v4l2:///dev/video0"
+            raise SettingError("input", text, remedy)
+    return found
+
+
+def is_moving(source: str) -> bool:
+    """Whether it is a video or a camera, not a picture."""
+    return "://" in source or Path(source).suffix.lower() in VIDEOS
+
+
+def shots(sources: Sequence[str]) -> Generator[Shot, None, None]:
+    """The pictures of expanded inputs, in order. Files are read ahead in threads while the caller works."""
+    with ThreadPoolExecutor(_READERS, "reader") as readers:
+        coming: deque[Future[Shot]] = deque()
+        for source in sources:
+            if is_moving(source):
+                while coming:
+                    yield coming.popleft().result()
+                yield from _camera(source) if "://" in source else _video(source)
+                continue
+            coming.append(readers.submit(_read, source))
+            if len(coming) > _AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
+
+
+def _read(path: str) -> Shot:
+    pixels = cv2.imread(path, cv2.IMREAD_COLOR)
+    if pixels is None:
+        return Shot(path, Path(path).stem, None, "cannot be read as a picture")
+    return Shot(path, Path(path).stem, Frame.from_array(pixels, "bgr8"))
+
+
+def _video(path: str) -> Iterator[Shot]:
+    video = cv2.VideoCapture(path)
+    rate = video.get(cv2.CAP_PROP_FPS) or 30.0
+    number = 0
+    while True:
+        read, pixels = video.read()
+        if not read:
+            break
+        number += 1
+        frame = Frame.from_array(pixels, "bgr8", round(number * 1e9 / rate))
+        yield Shot(f"{path}#{number}", f"{Path(path).stem}_{number:06d}", frame)
+    if number == 0:
+        yield Shot(path, Path(path).stem, None, "cannot be read as a video")
+
+
+def _camera(source: str) -> Iterator[Shot]:
+    """Live pictures, the newest each time, until the source ends. Blocks while it is silent."""
+    from edgecam_core.camera.capture import Camera
+    from edgecam_core.camera.settings import CameraSettings
+
+    newest: deque[Frame] = deque(maxlen=1)
+    came = threading.Event()
+    failures: list[Exception] = []
+
+    def keep(picture: Picture) -> None:
+        newest.append(picture.frame("bgr8"))
+        came.set()
+
+    camera = Camera(CameraSettings(source=source), keep, on_failure=failures.append)
+    camera.start()
+    number = 0
+    try:
+        while not failures:
+            if not came.wait(_PATIENCE):
+                if camera.status().state == "ended":
+                    return
+                continue
+            came.clear()
+            if newest:
+                number += 1
+                yield Shot(f"{source}#{number}", f"camera_{number:06d}", newest.pop())
+        raise failures[0]
+    finally:
+        camera.stop()

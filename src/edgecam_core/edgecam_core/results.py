@@ -1,0 +1,85 @@
+"""Detections of many pictures as files: JSON, COCO results, CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecam_core.types import Detections
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was found in one picture of that size; ``number`` counts from 1."""
+
+    number: int
+    name: str
+    width: int
+    height: int
+    found: Detections
+
+
+def write_json(path: Path, results: Sequence[Result]) -> None:
+    """A list of pictures: file, width, height, detections with label, class_id, score, box (x1 y1 x2 y2 pixels)."""
+    pictures = [
+        {"file": one.name, "width": one.width, "height": one.height, "detections": _detections(one.found)}
+        for one in results
+    ]
+    _write(path, json.dumps(pictures, indent=1, ensure_ascii=False) + "\n")
+
+
+def _detections(found: Detections) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": item.label,
+            "class_id": item.class_id,
+            "score": round(item.score, 4),
+            "box": [round(value, 2) for value in item.box],
+            **({"track_id": item.track_id} if item.track_id else {}),
+        }
+        for item in found
+    ]
+
+
+def write_coco(path: Path, results: Sequence[Result]) -> None:
+    """The list of COCO's result format: image_id, category_id, bbox (x y width height), score.
+
+    ``image_id`` is the file's name where all names are numbers (``000000000139.jpg``), as COCO's are; else the
+    pictures are numbered in order, from 1.
+    """
+    stems = [Path(one.name).stem for one in results]
+    by_name = all(stem.isdecimal() for stem in stems)
+    rows = []
+    for one, stem in zip(results, stems, strict=True):
+        for item in one.found:
+            x1, y1, x2, y2 = item.box
+            rows.append(
+                {
+                    "image_id": int(stem) if by_name else one.number,
+                    "category_id": item.class_id,
+                    "bbox": [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
+                    "score": round(item.score, 5),
+                }
+            )
+    _write(path, json.dumps(rows) + "\n")
+
+
+def write_csv(path: Path, results: Sequence[Result]) -> None:
+    """One line per detection: file, label, class_id, score, x1, y1, x2, y2."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["file", "label", "class_id", "score", "x1", "y1", "x2", "y2"])
+        for one in results:
+            for item in one.found:
+                box = [f"{value:.2f}" for value in item.box]
+                rows.writerow([one.name, item.label, item.class_id, f"{item.score:.4f}", *box])
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from edgecam_core.cli.main import main
+from edgecam_core.errors import SettingError
+from edgecam_core.pictures import expand, shots
+from tiny_models import color_detector, quadrants
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    return str(color_detector(tmp_path / "m.onnx"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number, size in enumerate([(64, 48), (100, 80), (33, 33)]):
+        cv2.imwrite(str(folder / f"{number:012d}.png"), quadrants(*size))
+    return folder
+
+
+def detect(*arguments: object) -> int:
+    return main(["detect", *map(str, arguments), "--backend", "onnxruntime", "--threads", "1"])
+
+
+def test_a_folder_becomes_annotated_pictures_and_results(
+    model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    code = detect(
+        folder, "--model", model, "--output", f"{out}/%i.png",
+        "--json", out / "d.json", "--coco", out / "coco.json", "--csv", out / "d.csv",
+    )  # fmt: skip
+    assert code == 0
+    assert sorted(path.name for path in out.glob("*.png")) == ["0.png", "1.png", "2.png"]
+    drawn = cv2.imread(str(out / "1.png"))
+    assert drawn.shape == (80, 100, 3)
+    assert (drawn != quadrants(100, 80)).any()
+    told = json.loads((out / "d.json").read_text())
+    assert [(one["width"], one["height"], len(one["detections"])) for one in told] == [
+        (64, 48, 3),
+        (100, 80, 3),
+        (33, 33, 3),
+    ]
+    red = next(item for item in told[1]["detections"] if item["label"] == "red")
+    assert red["box"] == [0, 0, 50, 40]
+    coco = json.loads((out / "coco.json").read_text())
+    assert {row["image_id"] for row in coco} == {0, 1, 2}
+    assert {"image_id": 1, "category_id": 1, "bbox": [0, 0, 50, 40], "score": 1.0} in coco
+    rows = list(csv.DictReader((out / "d.csv").open()))
+    assert len(rows) == 9
+    assert rows[0]["file"].endswith("000000000000.png")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("000000000000.png: red 1.00, green 1.00, blue 1.00")
+    assert lines[-1].startswith("3 pictures, ")
+    assert "a second" in lines[-1]
+
+
+def test_a_bad_picture_is_told_and_the_rest_is_done(
+    model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "0.jpg").write_bytes(b"no picture")
+    assert detect(folder, "--model", model, "--json", tmp_path / "d.json") == 1
+    told = capsys.readouterr()
+    assert "0.jpg: cannot be read as a picture" in told.err
+    assert "1 could not be used" in told.out
+    assert len(json.loads((tmp_path / "d.json").read_text())) == 3
+
+
+def test_a_video_in_and_out(model: str, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for _ in range(5):
+        writer.write(quadrants(64, 48))
+    writer.release()
+    seen = tmp_path / "new" / "seen.mp4"
+    assert detect(clip, "--model", model, "--output", seen, "--csv", tmp_path / "d.csv", "--limit", "4") == 0
+    assert int(cv2.VideoCapture(str(seen)).get(cv2.CAP_PROP_FRAME_COUNT)) == 4
+    files = {row["file"] for row in csv.DictReader((tmp_path / "d.csv").open())}
+    assert files == {f"{clip}#{number}" for number in range(1, 5)}
+
+
+def test_a_camera_is_read(model: str, tmp_path: Path) -> None:
+    pytest.importorskip("gi")
+    out = tmp_path / "d.json"
+    assert detect("test://smpte", "--model", model, "--limit", "3", "--json", out, "--output", tmp_path / "o") == 0
+    assert len(json.loads(out.read_text())) == 3
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == [f"camera_{n:06d}.jpg" for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere/*.jpg"], "'input' is 'nowhere/*.jpg': is no file, folder or matching glob"),
+        (["--confidence-threshold", "two", "."], "must be of type double"),
+        (["--confidence-threshold", "2", "."], "must be 0 to 1"),
+        (["--output", "one.jpg", "."], "is one file for all pictures"),
+        (["--model", "missing.onnx", "."], "there is no such file"),
+    ],
+)
+def test_mistakes_are_one_line(
+    model: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    arguments: list[str], message: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(folder)
+    assert main(["detect", "--model", model, *arguments]) in (1, 2)
+    error = capsys.readouterr().err.strip()
+    assert message in error
+    assert "\n" not in error
+
+
+def test_inputs_are_expanded_in_order(folder: Path) -> None:
+    assert [Path(path).name for path in expand([f"{folder}/*1.png", str(folder)])] == [
+        "000000000001.png", "000000000000.png", "000000000001.png", "000000000002.png",
+    ]  # fmt: skip
+    assert expand(["rtsp://host/a"]) == ["rtsp://host/a"]
+    (folder / "empty").mkdir()
+    with pytest.raises(SettingError, match="holds no picture"):
+        expand([str(folder / "empty")])
+
+
+def test_many_files_come_in_order(tmp_path: Path) -> None:
+    for number in range(40):
+        cv2.imwrite(str(tmp_path / f"{number:03d}.png"), np.full((4, 4, 3), number, np.uint8))
+    values = [int(shot.frame.array()[0, 0, 0]) for shot in shots(expand([str(tmp_path)])) if shot.frame]
+    assert values == list(range(40))
+
+
+def test_engines_are_built_listed_and_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cache = ["--engine-cache", str(tmp_path / "engines")]
+    photos = str(Path(__file__).parents[1] / "assets" / "photos")
+    wanted = ["--backend", "onnxruntime", "--precision", "int8", "--calibration", photos]
+    assert main(["engine", "build", *wanted, *cache]) == 0
+    told = capsys.readouterr()
+    assert "int8" in told.out
+    assert "calibrating int8" in told.err
+    assert main(["engine", "list", *cache]) == 0
+    assert "ssd_mobilenet_v2_coco-int8-cpu.onnx" in capsys.readouterr().out
+    assert main(["engine", "clean", *cache]) == 0
+    assert capsys.readouterr().out == "1 removed\n"
+    assert list((tmp_path / "engines").iterdir()) == []
