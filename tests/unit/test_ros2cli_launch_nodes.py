@@ -78,7 +78,7 @@ def test_scoped_namespace_parameters_and_remaps(bench: Workbench) -> None:
         ('value="true"', True),
         ('value="text"', "text"),
         ('value="a: b"', None),
-        ('value="\'5\'"', "5"),
+        ("value=\"'5'\"", "5"),
         ('value="@home"', "@home"),
         ('value=""', ""),
         ('value="$(var five)"', 5),

@@ -22,7 +22,7 @@ A, B = (Text("a"),), (Text("b"),)
         ("$(var a$(var b))", (Call("var", ((Text("a"), Call("var", (B,))),)),)),
         ("$(eval 'a b')", (Call("eval", ((Text("a b"),),)),)),
         ("$(eval '$(var a) + \"x\"')", (Call("eval", ((Call("var", (A,)), Text(' + "x"')),)),)),
-        ('$(eval "$(var a) != \'\'")', (Call("eval", ((Call("var", (A,)), Text(" != ''")),)),)),
+        ("$(eval \"$(var a) != ''\")", (Call("eval", ((Call("var", (A,)), Text(" != ''")),)),)),
         ("$(env a '')", (Call("env", (A, ())),)),
         (r"$(env a \(\))", (Call("env", (A, (Text("()"),))),)),
     ],

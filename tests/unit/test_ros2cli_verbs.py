@@ -82,7 +82,8 @@ def test_interface_show(bench: Workbench, capsys: pytest.CaptureFixture[str]) ->
     (index / "zoo").write_text("msg/Cage.idl\nmsg/Cage.msg\nsrv/Feed.srv\nsrv/Feed_Request.msg\n")
     (share / "msg").mkdir()
     (share / "srv").mkdir()
-    (share / "msg" / "Cage.msg").write_text("# A cage.\nstring NAME=\"#1\"  # not a comment inside\n\nint32 size # m2\n")
+    cage_text = '# A cage.\nstring NAME="#1"  # not a comment inside\n\nint32 size # m2\n'
+    (share / "msg" / "Cage.msg").write_text(cage_text)
     (share / "srv" / "Feed.srv").write_text("zoo/Cage[<=3] cages\nCage one\n---\nbool ok\n")
     assert run(capsys, "interface", "list")[1] == "Messages:\n    zoo/msg/Cage\nServices:\n    zoo/srv/Feed\nActions:\n"
     cage = '\tstring NAME="#1"\n\tint32 size\n'
@@ -123,9 +124,7 @@ def test_bandwidth_units() -> None:
     meter.arrived(0, 900_000)
     assert meter.report(SECOND) is None
     meter.arrived(SECOND // 2, 900_000)
-    assert meter.report(SECOND) == (
-        "1.80 MB/s from 2 messages\n\tMessage size mean: 0.90 MB min: 0.90 MB max: 0.90 MB"
-    )
+    assert meter.report(SECOND) == ("1.80 MB/s from 2 messages\n\tMessage size mean: 0.90 MB min: 0.90 MB max: 0.90 MB")
 
 
 def test_discovery_ports_of_one_domain() -> None:
@@ -133,4 +132,3 @@ def test_discovery_ports_of_one_domain() -> None:
     ports = [first, first + 10, first + 11, first + 12, first + 249, first + 250 + 10, 53]
     table = "head\n" + "\n".join(f" 1: 0100007F:{port:04X} 00000000:0000 07" for port in ports)
     assert discovery_ports(3, table) == {first + 10, first + 12}
-

@@ -72,6 +72,5 @@ class BandwidthMeter:
         else:
             shown = [f"{value / 1e6:.2f} MB" for value in values]
         return (
-            f"{shown[0]}/s from {len(sizes)} messages\n"
-            f"\tMessage size mean: {shown[1]} min: {shown[2]} max: {shown[3]}"
+            f"{shown[0]}/s from {len(sizes)} messages\n\tMessage size mean: {shown[1]} min: {shown[2]} max: {shown[3]}"
         )

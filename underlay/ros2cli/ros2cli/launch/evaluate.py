@@ -30,9 +30,7 @@ def load(path: Path) -> list[Action]:
     return compile_element(root, ROOT, table()).body
 
 
-def run_file(
-    path: Path, given: Mapping[str, str], context: Context, included_by: Action | None = None
-) -> None:
+def run_file(path: Path, given: Mapping[str, str], context: Context, included_by: Action | None = None) -> None:
     """Evaluate one launch file into the context's plan. Raises LaunchError."""
     if len(context.files) >= DEEPEST:
         raise LaunchError(f"launch files include each other {DEEPEST} deep, the last being '{path}'")
@@ -121,6 +119,5 @@ def _check_required(actions: list[Action], given: Mapping[str, str]) -> None:
             name = arg_name(action)
             if name not in given:
                 raise action.error(
-                    f"required argument '{name}' ({description(action)}) is missing, given: "
-                    f"[{', '.join(given)}]"
+                    f"required argument '{name}' ({description(action)}) is missing, given: [{', '.join(given)}]"
                 )

@@ -133,9 +133,7 @@ class Process:
         for number, limit, after in zip(groups.SIGNALS, limits, (*groups.SIGNALS[1:], None), strict=True):
             if exited.done():
                 return
-            self._console.say(
-                "INFO", self.spec.name, f"sending signal '{number.name}' to process[{self.spec.name}]"
-            )
+            self._console.say("INFO", self.spec.name, f"sending signal '{number.name}' to process[{self.spec.name}]")
             groups.send(process.pid, number)
             await asyncio.wait([exited], timeout=limit)
             if not exited.done() and after is not None and limit is not None:

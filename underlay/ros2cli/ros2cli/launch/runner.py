@@ -71,9 +71,7 @@ def describe_plan(path: Path, arguments: Mapping[str, str]) -> str:
         evaluate.run_file(path, arguments, context)
         lines = []
         for spec in context.processes:
-            changed = {
-                key: value for key, value in spec.environment.items() if os.environ.get(key) != value
-            }
+            changed = {key: value for key, value in spec.environment.items() if os.environ.get(key) != value}
             extras = "".join(f"\n    {key}={value}" for key, value in sorted(changed.items()))
             lines.append(f"{spec.name}: {spec.command_line}{extras}")
         return "\n".join(lines)

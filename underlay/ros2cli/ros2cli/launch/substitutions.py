@@ -131,9 +131,7 @@ def executable_in_package(context: Context, package: str, executable: str) -> st
     found = shutil.which(executable, path=str(folder))
     if found is None:
         there = sorted(path.name for path in folder.iterdir() if os.access(path, os.X_OK))
-        raise NotFound(
-            f"executable '{executable}' not found in '{folder}', which has: {', '.join(there) or 'none'}"
-        )
+        raise NotFound(f"executable '{executable}' not found in '{folder}', which has: {', '.join(there) or 'none'}")
     return found
 
 
@@ -271,4 +269,3 @@ def _param(context: Context, name: Template, default: Template | None = None) ->
     if default is None:
         raise SubstitutionError(f"parameter '{wanted}' was not set by <set_parameter>")
     return context.text(default)
-

@@ -45,9 +45,7 @@ class Supervisor:
 
     def _on_exit(self, spec: ProcessSpec) -> None:
         if spec.required and not self._stopping.is_set():
-            self._console.say(
-                "INFO", "launch", f"process[{spec.name}] was required: shutting down launched system"
-            )
+            self._console.say("INFO", "launch", f"process[{spec.name}] was required: shutting down launched system")
             self._stopping.set()
 
     def _on_interrupt(self) -> None:

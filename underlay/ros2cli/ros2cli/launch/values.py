@@ -76,9 +76,7 @@ class TypedValue:
         if not isinstance(self.parsed, list):
             return self.parsed
         kind = item_type(self.type_name)
-        values = [
-            coerce(text_of(item.template), kind) if isinstance(item, Perform) else item for item in self.parsed
-        ]
+        values = [coerce(text_of(item.template), kind) if isinstance(item, Perform) else item for item in self.parsed]
         _check_uniform(values, str(values))
         return values
 

@@ -16,9 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-d", "--debug", action="store_true", help="Print each process's command and folder")
     look = parser.add_mutually_exclusive_group()
-    look.add_argument(
-        "-p", "--print", "--print-description", action="store_true", help="Print what would be started"
-    )
+    look.add_argument("-p", "--print", "--print-description", action="store_true", help="Print what would be started")
     look.add_argument(
         "-s", "--show-args", "--show-arguments", action="store_true", help="Show the launch file's arguments"
     )

@@ -75,8 +75,7 @@ def _subscribe(node: Any, kind: Any, topic: str, printer: Printer, profile: Any,
 
 def _report_lost(status: Any) -> None:
     print(
-        f"A message was lost!!!\n\ttotal count change:{status.total_count_change}"
-        f"\n\ttotal count: {status.total_count}",
+        f"A message was lost!!!\n\ttotal count change:{status.total_count_change}\n\ttotal count: {status.total_count}",
         end="---\n",
     )
 

@@ -163,9 +163,7 @@ def _given_file(param: Action, context: Context) -> Path:
 
 
 _PARAM_ATTRIBUTES = ("name", "value", "value-sep", "type")
-_NESTED = Tag(
-    optional=_PARAM_ATTRIBUTES, plain=("value", "value-sep", "type"), conditional=False, check=_check_param
-)
+_NESTED = Tag(optional=_PARAM_ATTRIBUTES, plain=("value", "value-sep", "type"), conditional=False, check=_check_param)
 _NESTED.parts["param"] = _NESTED  # type: ignore[index]
 _PARAM = Tag(
     optional=(*_PARAM_ATTRIBUTES, "from", "allow_substs"),
