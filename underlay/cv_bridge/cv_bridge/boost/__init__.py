@@ -1,0 +1,1 @@
+"""The place of the original's compiled module."""
