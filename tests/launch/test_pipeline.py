@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 import urllib.request
 from collections.abc import Callable
 
@@ -29,16 +30,18 @@ def pipeline(launch: Callable[..., Launched]) -> Launched:
 
 
 def test_detections_are_readable_and_carry_the_stamp_of_their_image(pipeline: Launched) -> None:
-    # Stamps of two seconds of pictures at the camera, while the detector's results are listened to.
+    # The stamps of the pictures at the camera, while the detector's results are listened to.
     pictures = subprocess.Popen(
         ["ros2", "topic", "echo", "/camera/camera_info", "--field", "header.stamp", "--csv"],
         env=pipeline.env, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
+    assert pictures.stdout is not None
+    first = pictures.stdout.readline()
     try:
         arrays = [echo_once(pipeline) for _ in range(3)]
     finally:
         pictures.send_signal(signal.SIGINT)
-        stamps = set((pictures.communicate(timeout=20)[0]).split())
+        stamps = {first.strip(), *pictures.communicate(timeout=20)[0].split()}
     assert len(stamps) > 20
     found = [one for array in arrays for one in array["detections"]]
     assert found
@@ -62,17 +65,18 @@ def echo_once(pipeline: Launched) -> dict:
 def test_the_clips_rate_arrives_at_the_far_end(pipeline: Launched) -> None:
     echo_once(pipeline)
     hz = subprocess.Popen(
-        ["ros2", "topic", "hz", "/camera/detections", "--window", "200"],
+        ["ros2", "topic", "hz", "/camera/detections", "--window", "75"],
         env=pipeline.env, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert hz.stdout is not None
-    rates = []
-    while len(rates) < 8:  # one a second; the first are still settling
+    rates: list[float] = []
+    end = time.monotonic() + 90  # a busy machine may need a while to settle; then the rate must be the clip's
+    while time.monotonic() < end and not (rates and rates[-1] == pytest.approx(25.0, rel=0.05)):
         if match := re.search(r"average rate: ([\d.]+)", hz.stdout.readline()):
             rates.append(float(match[1]))
     hz.send_signal(signal.SIGINT)
     hz.communicate(timeout=20)
-    assert rates[-1] == pytest.approx(25.0, rel=0.05)
+    assert rates[-1] == pytest.approx(25.0, rel=0.05), rates
 
 
 def test_page_parameters_and_a_clean_end(pipeline: Launched) -> None:
@@ -93,6 +97,7 @@ def test_page_parameters_and_a_clean_end(pipeline: Launched) -> None:
 
 def test_without_the_link_the_detector_looks_at_the_camera(launch: Callable[..., Launched]) -> None:
     running = launch("pipeline.launch.xml", f"source:=file://{CLIP}", "loop:=true", "rtp:=false", "viewer:=false")
+    wait_until(lambda: "/camera/detections" in ros2(running.env, "topic", "list"), 60, "the detections topic")
     array = echo_once(running)
     assert array["header"]["frame_id"] == "camera_optical_frame"
     nodes = ros2(running.env, "node", "list").split()
