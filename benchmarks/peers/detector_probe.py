@@ -1,0 +1,87 @@
+"""Sends pictures to a detector node and measures how old the detections are when they come back.
+
+Usage: detector_probe SECONDS RATE [CAMERA ...]    (no camera: image_raw and detections without a prefix)
+Prints one JSON object: latency_p50_ms, latency_p99_ms, per_camera (detections a second), busy_ms (preprocess + infer
++ decode, the node's own medians).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_core.types import Frame
+from edgecam_ros.conversions import image_to_ros, ns_from_stamp
+from edgecam_ros.qos import image_qos
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+PHOTO = Path(__file__).resolve().parents[2] / "tests" / "assets" / "photos" / "horse.jpg"
+_WARM_UP = 2.0
+_STAGES = ("preprocess_ms", "infer_ms", "decode_ms")
+
+
+def main() -> None:
+    seconds, rate, cameras = float(sys.argv[1]), float(sys.argv[2]), sys.argv[3:] or [""]
+    rclpy.init()
+    node = rclpy.create_node("detector_probe")
+    prefixes = {camera: f"{camera}/" if camera else "" for camera in cameras}
+    pixels = cv2.resize(cv2.imread(str(PHOTO)), (640, 480))
+    ages: dict[str, list[tuple[float, float]]] = {camera: [] for camera in cameras}
+    busy: list[float] = []
+
+    def arrived(camera: str, message: Detection2DArray) -> None:
+        age = node.get_clock().now().nanoseconds - ns_from_stamp(message.header.stamp)
+        ages[camera].append((time.monotonic(), age / 1e6))
+
+    def told(message: DiagnosticArray) -> None:
+        for status in message.status:
+            values = {item.key: item.value for item in status.values}
+            if all(values.get(stage, "-") != "-" for stage in _STAGES):
+                busy.append(sum(float(values[stage]) for stage in _STAGES))
+
+    publishers = {}
+    for camera, prefix in prefixes.items():
+        publishers[camera] = node.create_publisher(Image, f"{prefix}image_raw", image_qos())
+        topic = f"{prefix}detections"
+        node.create_subscription(Detection2DArray, topic, lambda message, name=camera: arrived(name, message), 10)
+    node.create_subscription(DiagnosticArray, "/diagnostics", told, 10)
+
+    def send(camera: str) -> None:
+        stamp = node.get_clock().now().nanoseconds
+        publishers[camera].publish(image_to_ros(Frame.from_array(pixels, "bgr8", stamp, "camera")))
+
+    for index, camera in enumerate(cameras):
+        # Real cameras are not in step: each begins a little later.
+        offset = index / rate / len(cameras)
+        timer = node.create_timer(1 / rate, lambda name=camera: send(name))
+        time.sleep(offset)
+        del timer
+    while not all(ages.values()):
+        rclpy.spin_once(node, timeout_sec=0.1)
+    begin = time.monotonic() + _WARM_UP
+    while time.monotonic() < begin + seconds:
+        rclpy.spin_once(node, timeout_sec=0.1)
+    counted = {camera: [age for when, age in found if when >= begin] for camera, found in ages.items()}
+    everything = np.concatenate([np.array(found) for found in counted.values()])
+    print(
+        json.dumps(
+            {
+                "latency_p50_ms": float(np.percentile(everything, 50)),
+                "latency_p99_ms": float(np.percentile(everything, 99)),
+                "per_camera": {camera: len(found) / seconds for camera, found in counted.items()},
+                "busy_ms": float(np.median(busy)),
+            }
+        )
+    )
+    rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()
