@@ -21,10 +21,14 @@ EXIT_BAD_PARAMETER = 2
 def run(node_type: Callable[[], EdgecamNode], args: Sequence[str] | None = None) -> int:
     """Run a node until a signal, its own end or its failure; gives the process's exit code.
 
-    SIGINT and SIGTERM end it with 0, a parameter that cannot work with 2, any other refusal with 1. Errors are one
-    line on stderr. Blocks as long as the node lives.
+    SIGINT and SIGTERM end it with 0, a parameter or ROS argument that cannot work with 2, any other refusal with 1.
+    Errors are one line on stderr. Blocks as long as the node lives.
     """
-    rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # rcl's: an unreadable parameter file, unknown ROS arguments, missing security keys
+        print(f"error: {str(error).split(', at /')[0]}", file=sys.stderr, flush=True)
+        return EXIT_BAD_PARAMETER
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: stopping.append(received))
