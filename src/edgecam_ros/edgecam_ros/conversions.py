@@ -20,6 +20,8 @@ from vision_msgs.msg import (
 )
 
 _SECOND = 1_000_000_000
+# OpenCV's own type names say nothing of colour; what publishes them holds pictures as OpenCV does.
+_OPENCV_NAMES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}
 
 
 def stamp_from_ns(stamp_ns: int) -> Time:
@@ -56,18 +58,20 @@ def image_to_ros(frame: Frame) -> Image:
 def image_from_ros(message: Image) -> Frame:
     """The picture of a message, a view of its data without a copy.
 
-    Encodings that are not in ``edgecam_core.encodings`` and big-endian samples go through cv_bridge to bgr8.
+    OpenCV's names (8UC3, ...) are taken for the encoding OpenCV means. Encodings that are not in
+    ``edgecam_core.encodings`` and big-endian samples go through cv_bridge to bgr8.
 
     Raises:
         ImageError: the message's sizes, step and data do not fit together, or nobody knows the encoding.
     """
     stamp_ns, frame_id = ns_from_stamp(message.header.stamp), message.header.frame_id
-    if message.encoding not in ENCODINGS or (message.is_bigendian and ENCODINGS[message.encoding].dtype is np.uint16):
+    encoding = _OPENCV_NAMES.get(message.encoding, message.encoding)
+    if encoding not in ENCODINGS or (message.is_bigendian and ENCODINGS[encoding].dtype is np.uint16):
         return Frame.from_array(_through_cv_bridge(message), "bgr8", stamp_ns, frame_id)
     return Frame(
         width=message.width,
         height=message.height,
-        encoding=message.encoding,
+        encoding=encoding,
         step=message.step,
         data=np.frombuffer(message.data, np.uint8),
         stamp_ns=stamp_ns,
