@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -244,3 +246,40 @@ def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path) -> None:
         node.destroy_node()
     assert (front[0].header.frame_id, len(front[0].detections)) == ("front", 3)
     assert (rear[0].header.frame_id, len(rear[0].detections)) == ("rear", 0)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code", "message"),
+    [
+        (["model:=/nowhere/m.onnx"], 1, "'model' is '/nowhere/m.onnx': there is no such file"),
+        (["model:={folder}/text.onnx"], 1, "not an ONNX file"),
+        (["model:={folder}/m.onnx", "labels:={folder}/short.txt"], 1, "has 1 labels, but the model has 3 classes"),
+        (["model:={folder}/m.onnx", "classes:=[purple]"], 1, "the model has no such class"),
+        (["confidence_threshold:=2.0"], 2, "must be 0 to 1"),
+        (["backend:=magic"], 2, "must be one of auto"),
+    ],
+)
+def test_a_node_that_cannot_work_ends_with_one_line(
+    tmp_path: Path, parameters: list[str], code: int, message: str
+) -> None:
+    color_detector(tmp_path / "m.onnx")
+    (tmp_path / "text.onnx").write_text("not a model")
+    (tmp_path / "short.txt").write_text("one\n")
+    command = [sys.executable, "-m", "edgecam_detector.node", "--ros-args"]
+    for parameter in parameters:
+        command += ["-p", parameter.format(folder=tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == code
+    assert message in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_cache_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    photos = Path(__file__).parents[1] / "assets" / "photos"
+    (tmp_path / "file").write_text("in the way")
+    command = [sys.executable, "-m", "edgecam_detector.node", "--ros-args", "-p", "precision:=int8"]
+    command += ["-p", f"calibration:={photos}", "-p", f"engine_cache:={tmp_path}/file/engines"]
+    command += ["-p", "backend:=onnxruntime"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert "cannot write the cache" in ended.stderr.splitlines()[-1]
