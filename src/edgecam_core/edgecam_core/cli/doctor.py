@@ -1,0 +1,53 @@
+"""Look at this machine and its running nodes: what is there, what is wrong, what cures it.
+
+Exit code 0 when nothing is wrong (warnings aside), 1 otherwise. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+
+from edgecam_core.doctor import FOLDERS, Finding, Level, examine
+
+MARKS = {Level.OK: "ok", Level.NOTE: "note", Level.WARNING: "WARN", Level.ERROR: "ERROR"}
+COLOURS = {Level.OK: "32", Level.NOTE: "36", Level.WARNING: "33;1", Level.ERROR: "31;1"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    parser.add_argument("--strict", action="store_true", help="exit code 1 for warnings, too")
+    parser.add_argument("--machine", action="store_true", help="leave out the running nodes (they take 5 to 10 s)")
+    parser.add_argument("--quiet", action="store_true", help="only warnings and errors")
+
+
+def run(args: argparse.Namespace) -> int:
+    findings: list[Finding] = []
+    group = ""
+    for finding in examine(FOLDERS[:1] if args.machine else FOLDERS):
+        findings.append(finding)
+        if not args.json and (finding.level >= Level.WARNING or not args.quiet):
+            _show(finding, new_group=finding.group != group)
+            group = finding.group
+    worst = max((finding.level for finding in findings), default=Level.OK)
+    counts = Counter(finding.level.name.lower() for finding in findings)
+    if args.json:
+        facts = {"worst": worst.name.lower(), "counts": counts, "findings": [one.as_dict() for one in findings]}
+        print(json.dumps(facts, indent=2))
+    else:
+        print(f"\n{counts['ok']} ok, {counts['note']} notes, {counts['warning']} warnings, {counts['error']} errors")
+    return int(worst >= (Level.WARNING if args.strict else Level.ERROR))
+
+
+def _show(finding: Finding, new_group: bool) -> None:
+    if new_group:
+        print(f"\n{finding.group}")
+    mark = MARKS[finding.level].ljust(5)
+    if sys.stdout.isatty():
+        mark = f"\033[{COLOURS[finding.level]}m{mark}\033[0m"
+    print(f"  {mark} {finding.text}")
+    if finding.remedy:
+        print(f"        -> {finding.remedy}")
+    sys.stdout.flush()

@@ -1,0 +1,53 @@
+"""GStreamer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgecam_core import elements, gst
+from edgecam_core.doctor import Finding, error, note, ok, warning
+from edgecam_core.errors import MissingDependency
+from edgecam_core.rtp.encoders import ENCODERS
+
+# What each use needs. Only the first is needed by everybody.
+USES: dict[str, tuple[str, ...]] = {
+    "any picture": ("appsink", "appsrc", "videoconvert", "videoscale", "videotestsrc"),
+    "files": ("filesrc", "decodebin", "qtdemux", "h264parse", "h265parse"),
+    "USB cameras": ("v4l2src", "jpegdec"),
+    "the RTP link": ("rtph265pay", "rtph265depay", "rtph264pay", "rtph264depay", "h265parse", "avdec_h265"),
+    "RTSP cameras": ("rtspsrc", "rtpjitterbuffer", "avdec_h264"),
+}
+NEEDED = ("any picture", "the RTP link")
+
+
+def check() -> Iterator[Finding]:
+    try:
+        version = ".".join(map(str, gst.version()))
+    except MissingDependency as problem:
+        yield error("gstreamer", f"{problem.what} is not installed: no camera and no RTP", problem.install)
+        return
+    yield ok("gstreamer", f"GStreamer {version} with its Python binding")
+    for use, names in USES.items():
+        yield _use(use, [name for name in names if not gst.has_element(name)])
+    for codec in ("h265", "h264"):
+        yield _encoder(codec)
+
+
+def _use(use: str, missing: list[str]) -> Finding:
+    key = f"gstreamer-{use.replace(' ', '-')}"
+    if not missing:
+        return ok(key, f"elements for {use}")
+    report = error if use in NEEDED else warning
+    remedies = dict.fromkeys(elements.remedy(name) for name in missing)
+    return report(key, f"{use} lacks {', '.join(missing)}", "; ".join(remedies))
+
+
+def _encoder(codec: str) -> Finding:
+    there = [row.element for row in ENCODERS if row.codec == codec and gst.has_element(row.element)]
+    software = {"h265": "x265enc", "h264": "x264enc"}[codec]
+    key = f"encoder-{codec}"
+    if not there:
+        return warning(key, f"no {codec.upper()} encoder", elements.remedy(software))
+    if there[0] == software:
+        return note(key, f"{codec.upper()} is encoded by {software} on the processor: no hardware encoder was found")
+    return ok(key, f"{codec.upper()} is encoded by {there[0]}")

@@ -1,0 +1,69 @@
+"""NVIDIA."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgecam_core.doctor import Finding, error, note, ok, warning
+
+DRIVER = Path("/proc/driver/nvidia/version")
+JETSON = Path("/etc/nv_tegra_release")
+TENSORRT = "on a Jetson: sudo apt-get install python3-libnvinfer; elsewhere: pip install tensorrt"
+
+
+def check(driver: Path = DRIVER, jetson: Path = JETSON) -> Iterator[Finding]:
+    """``driver`` and ``jetson`` are the files that show an NVIDIA driver or a Jetson."""
+    if not driver.exists() and not jetson.exists():
+        yield note("nvidia-driver", "no NVIDIA driver: detection runs on the processor")
+        return
+    yield ok("nvidia-driver", _first_line(jetson if jetson.exists() else driver))
+    yield _cuda()
+    yield _module(
+        "tensorrt", "TensorRT", "on a Jetson: sudo apt-get install python3-libnvinfer; else: pip install tensorrt"
+    )
+    yield _onnxruntime_gpu()
+    if jetson.exists() and platform.machine() == "aarch64":
+        yield _module(
+            "pycuda", "PyCUDA (old homework code needs it; edgecam does not)", "pip install pycuda", wanted=False
+        )
+
+
+def _first_line(path: Path) -> str:
+    return path.read_text(errors="replace").splitlines()[0].strip()
+
+
+def _cuda() -> Finding:
+    try:
+        cuda = ctypes.CDLL("libcuda.so.1")
+    except OSError as problem:
+        remedy = "in a container: start it with --gpus all (Jetson: --runtime nvidia); else reinstall the driver"
+        return error("cuda", f"the driver is loaded but libcuda.so.1 is not to be found: {problem}", remedy)
+    code = cuda.cuInit(0)
+    if code != 0:
+        remedy = "driver and libcuda.so.1 differ in version: reboot after a driver update, or recreate the container"
+        return error("cuda", f"CUDA does not start (cuInit gives {code})", remedy)
+    version = ctypes.c_int()
+    cuda.cuDriverGetVersion(ctypes.byref(version))
+    return ok("cuda", f"CUDA {version.value // 1000}.{version.value % 1000 // 10}")
+
+
+def _module(name: str, title: str, remedy: str, wanted: bool = True) -> Finding:
+    if importlib.util.find_spec(name) is not None:
+        return ok(name, f"{title} is installed")
+    report = warning if wanted else note
+    return report(name, f"{title} is not installed", remedy)
+
+
+def _onnxruntime_gpu() -> Finding:
+    try:
+        import onnxruntime
+    except ImportError:
+        return note("onnxruntime-cuda", "ONNX Runtime is not installed", "pip install onnxruntime-gpu")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        return ok("onnxruntime-cuda", "ONNX Runtime can use the GPU")
+    remedy = "pip uninstall onnxruntime && pip install onnxruntime-gpu"
+    return warning("onnxruntime-cuda", "ONNX Runtime is the build for processors: it will not use the GPU", remedy)

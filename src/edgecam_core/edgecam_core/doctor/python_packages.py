@@ -1,0 +1,85 @@
+"""Python packages."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterator
+from importlib import metadata
+
+from edgecam_core.doctor import Finding, error, note, ok, warning
+
+# Wheels that bring the same module: the one that was installed last wins, and removing either breaks the other.
+RIVALS = {
+    "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
+}
+
+
+def installed() -> dict[str, str]:
+    """Version by normalised name of every installed distribution; the first on the path counts, as in imports."""
+    found: dict[str, str] = {}
+    for one in metadata.distributions():
+        name = one.metadata["Name"]
+        if name:
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), one.version)
+    return found
+
+
+def check() -> Iterator[Finding]:
+    versions = installed()
+    for module, names in RIVALS.items():
+        yield _rivals(module, [name for name in names if name in versions])
+    yield from _opencv(versions)
+    yield from _numpy()
+    yield _providers()
+
+
+def _rivals(module: str, there: list[str]) -> Finding:
+    key = f"rival-{module}"
+    if len(there) < 2:
+        return ok(key, f"one source of the module {module}: {there[0] if there else 'the system'}")
+    keep = next((name for name in there if "gpu" in name or "headless" in name), there[0])
+    remedy = f"pip uninstall {' '.join(there)} && pip install {keep}"
+    return error(key, f"{' and '.join(there)} both bring the module {module} and overwrite each other", remedy)
+
+
+def _opencv(versions: dict[str, str]) -> Iterator[Finding]:
+    too_new = [name for name in RIVALS["cv2"] if versions.get(name, "0").partition(".")[0].isdecimal()
+               and int(versions.get(name, "0").partition(".")[0]) >= 5]  # fmt: skip
+    if too_new:
+        text = f"{too_new[0]} {versions[too_new[0]]}: cv_bridge fails with OpenCV 5 (type codes changed)"
+        yield error("opencv-version", text, f"pip install '{too_new[0]}<5'")
+        return
+    try:
+        import cv2
+    except ImportError as problem:
+        yield error("opencv", f"OpenCV cannot be imported: {problem}", "pip install 'opencv-python-headless<5'")
+        return
+    yield ok("opencv-version", f"OpenCV {cv2.__version__}")
+
+
+def _numpy() -> Iterator[Finding]:
+    import numpy
+
+    yield ok("numpy", f"NumPy {numpy.__version__}")
+    try:
+        importlib.import_module("cv_bridge")
+    except ModuleNotFoundError:
+        yield note("cv-bridge", "cv_bridge is not installed; only unusual image encodings need it",
+                   "sudo apt-get install ros-$ROS_DISTRO-cv-bridge")  # fmt: skip
+    except (ImportError, AttributeError) as problem:
+        # cv_bridge from apt is compiled against NumPy 1; NumPy 2 in the same Python breaks its import.
+        text = f"cv_bridge cannot be imported with NumPy {numpy.__version__}: {str(problem).splitlines()[0]}"
+        yield error("cv-bridge", text, "pip install 'numpy<2', or remove the NumPy that pip installed")
+    else:
+        yield ok("cv-bridge", "cv_bridge can be imported")
+
+
+def _providers() -> Finding:
+    try:
+        import onnxruntime
+    except ImportError as problem:
+        return warning("onnxruntime", f"ONNX Runtime cannot be imported: {problem}", "pip install onnxruntime")
+    names = [name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers()]
+    return ok("onnxruntime", f"ONNX Runtime {onnxruntime.__version__} with {', '.join(names)}")

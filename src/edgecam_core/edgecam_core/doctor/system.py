@@ -1,0 +1,102 @@
+"""System."""
+
+from __future__ import annotations
+
+import ctypes
+import glob
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from edgecam_core.cache import cache_dir
+from edgecam_core.doctor import Finding, error, note, ok, warning
+
+MIB = 2**20
+CACHE_NEEDS = 500 * MIB  # a detector, its engine and room to write them anew
+SHM_NEEDS = 512 * MIB  # 64 MiB for each process of the pipeline
+SOCKET_BUFFER = 2 * MIB  # a key frame of a 1080p stream at once
+UNSYNCHRONISED = 0x40  # STA_UNSYNC of adjtimex(2)
+
+
+def check() -> Iterator[Finding]:
+    yield _cache(cache_dir("models"))
+    yield _shared_memory(Path("/dev/shm"))
+    yield from _cameras(sorted(glob.glob("/dev/video*")))
+    yield _socket_buffer(Path("/proc/sys/net/core/rmem_max"))
+    yield _clock()
+
+
+def _cache(folder: Path) -> Finding:
+    there = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path("/"))
+    remedy = "set EDGECAM_CACHE to a folder you may write to, e.g. export EDGECAM_CACHE=/var/tmp/edgecam"
+    if not there.is_dir():
+        return error("cache", f"the cache {folder} cannot be made: {there} is not a folder", remedy)
+    if not os.access(there, os.W_OK):
+        return error("cache", f"the cache {folder} cannot be written: no permission in {there}", remedy)
+    free = shutil.disk_usage(there).free
+    if free < CACHE_NEEDS:
+        return error("cache", f"{free // MIB} MiB are free for the cache {folder}: too little for a model", remedy)
+    return ok("cache", f"cache {folder}, {free // MIB} MiB free")
+
+
+def _shared_memory(folder: Path) -> Finding:
+    if not folder.is_dir():
+        return warning("shared-memory", f"no {folder}: pictures between processes go over UDP", "mount a tmpfs there")
+    size = shutil.disk_usage(folder)
+    if size.total < SHM_NEEDS:
+        text = f"{folder} has {size.total // MIB} MiB: each process needs 64 for pictures"
+        return error("shared-memory", text, "in a container: docker run --shm-size=1g or --ipc=host")
+    if size.free < SHM_NEEDS // 4:
+        remedy = f"stop what fills it; stale files of dead nodes: rm {folder}/fastrtps_* (no node may be running)"
+        return warning("shared-memory", f"{folder} has only {size.free // MIB} MiB free", remedy)
+    return ok("shared-memory", f"{folder}: {size.free // MIB} MiB free")
+
+
+def may_open(facts: os.stat_result, user: int, groups: Collection[int]) -> bool:
+    """Whether that user may read and write a device with these facts, root aside."""
+    for mine, bits in ((facts.st_uid == user, 6 << 6), (facts.st_gid in groups, 6 << 3)):
+        if mine:
+            return facts.st_mode & bits == bits
+    return facts.st_mode & 6 == 6
+
+
+def _cameras(devices: list[str]) -> Iterator[Finding]:
+    if not devices:
+        yield note("camera-devices", "no /dev/video*: no USB camera is plugged in (or not passed into the container)")
+    for device in devices:
+        facts = os.stat(device)
+        if not stat.S_ISCHR(facts.st_mode):
+            yield error("camera-devices", f"{device} is not a device", f"sudo rm {device}")
+        elif os.getuid() == 0 or may_open(facts, os.getuid(), os.getgroups()):
+            yield ok("camera-devices", f"{device} may be opened")
+        else:
+            yield error("camera-devices", f"{device} may not be opened by you",
+                        "sudo usermod -aG video $USER, then log in again")  # fmt: skip
+
+
+def _socket_buffer(path: Path) -> Finding:
+    if not path.exists():
+        return note("udp-buffer", f"{path} is not readable here")
+    size = int(path.read_text())
+    if size < SOCKET_BUFFER:
+        text = f"UDP sockets may buffer {size // 1024} KiB: bursts of a stream are lost"
+        return warning("udp-buffer", text, f"sudo sysctl -w net.core.rmem_max={2 * SOCKET_BUFFER}")
+    return ok("udp-buffer", f"UDP sockets may buffer {size // 1024} KiB")
+
+
+def _clock() -> Finding:
+    """Whether the kernel's clock is disciplined: stamps of two machines can be compared only then."""
+    facts = (ctypes.c_long * 32)()  # struct timex with modes = 0: nothing is set
+    status_at = 5 if ctypes.sizeof(ctypes.c_long) == 8 else 4  # modes, offset, freq, maxerror, esterror, status
+    try:
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(facts)
+    except (OSError, AttributeError):
+        return note("clock", "the clock's state cannot be read here")
+    if state < 0:
+        return note("clock", f"the clock's state cannot be read here ({os.strerror(ctypes.get_errno())})")
+    if facts[status_at] & UNSYNCHRONISED:
+        return note("clock", "the clock is not synchronised: latencies between machines cannot be trusted",
+                    "sudo apt-get install chrony")  # fmt: skip
+    return ok("clock", "the clock is synchronised")

@@ -1,0 +1,1 @@
+"""Checks of ``edgecam doctor`` that need ROS; see ``edgecam_core.doctor``."""

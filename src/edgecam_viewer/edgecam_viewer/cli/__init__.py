@@ -1,0 +1,1 @@
+"""Commands of ``edgecam`` that watch running nodes; see ``edgecam_core.cli``."""

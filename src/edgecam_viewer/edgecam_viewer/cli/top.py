@@ -1,0 +1,54 @@
+"""Watch the running nodes: state, frames per second, latency, CPU, memory, GPU."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+
+from edgecam_core.errors import MissingDependency
+
+CLEAR = "\033[H\033[2J"
+ONCE_SECONDS = 4.0  # reports come once a second; discovery takes up to two
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--once", action="store_true", help=f"print one table after {ONCE_SECONDS:.0f} s and end")
+    parser.add_argument("--interval", type=float, default=1.0, help="seconds between two tables (default 1)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0, or with ``--once`` 1 when no node reported."""
+    try:
+        import rclpy
+        from diagnostic_msgs.msg import DiagnosticArray
+    except ImportError as problem:
+        raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
+    from edgecam_viewer.board import Board
+    from edgecam_viewer.reports import node_statuses
+    from edgecam_viewer.top import gpu_line, table
+
+    board = Board()
+
+    def keep(message: DiagnosticArray) -> None:
+        for status in node_statuses(message, time.monotonic()):
+            board.put(status)
+
+    rclpy.init(args=[])
+    node = rclpy.create_node("edgecam_top", start_parameter_services=False)
+    node.create_subscription(DiagnosticArray, "/diagnostics", keep, 50)
+    try:
+        while True:
+            end = time.monotonic() + (ONCE_SECONDS if args.once else max(0.1, args.interval))
+            while time.monotonic() < end:
+                rclpy.spin_once(node, timeout_sec=0.1)
+            nodes = board.nodes(time.monotonic())
+            lines = table(nodes, width=shutil.get_terminal_size((120, 24)).columns) + gpu_line()
+            clear = CLEAR if sys.stdout.isatty() and not args.once else ""
+            print(clear + "\n".join(lines), flush=True)
+            if args.once:
+                return 0 if nodes else 1
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()

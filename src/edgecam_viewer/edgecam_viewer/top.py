@@ -1,0 +1,49 @@
+"""The table of ``edgecam top``. No ROS inside."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgecam_viewer.board import NodeStatus
+
+# Heading, width, and the diagnostics value shown.
+COLUMNS = (("FPS", 7, "fps"), ("LATENCY ms", 11, "latency_ms"), ("CPU %", 7, "cpu_percent"), ("MEM MB", 7, "memory_mb"))
+JETSON_LOAD = Path("/sys/devices/platform/gpu.0/load")  # tenths of a percent
+SMI = ("nvidia-smi", "--query-gpu=name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits")
+
+
+def table(nodes: Sequence[NodeStatus], width: int = 120) -> list[str]:
+    """One line per node under a heading, and the sum of CPU and memory; cut to ``width`` characters."""
+    if not nodes:
+        return ["no node has reported yet (topic /diagnostics)"]
+    longest = max(len("NODE"), *(len(node.name) for node in nodes))
+    heading = f"{'NODE':<{longest}} STATE" + "".join(f"{title:>{size}}" for title, size, _ in COLUMNS) + "  MESSAGE"
+    lines = [heading]
+    for node in nodes:
+        values = "".join(f"{node.values.get(key, '-'):>{size}}" for _, size, key in COLUMNS)
+        lines.append(f"{node.name:<{longest}} {node.level:<5}{values}  {node.message}")
+    # Nodes of one process report the same figures: count each process once.
+    processes = {node.values.get("pid", node.name): node for node in nodes if node.level != "stale"}
+    cpu = sum(node.number("cpu_percent") or 0.0 for node in processes.values())
+    memory = sum(node.number("memory_mb") or 0.0 for node in processes.values())
+    lines.append(f"{'all':<{longest}}      {'':>7}{'':>11}{cpu:>7.1f}{memory:>7.0f}")
+    return [line[:width].rstrip() for line in lines]
+
+
+def gpu_line(jetson: Path = JETSON_LOAD) -> list[str]:
+    """Load of the GPU as a line, none where there is no GPU. Blocks for some 50 ms where nvidia-smi is."""
+    if jetson.exists():
+        return [f"GPU {int(jetson.read_text()) / 10:.0f} %"]
+    try:
+        answer = subprocess.run(SMI, capture_output=True, text=True, timeout=5, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [gpu_text(line) for line in answer.splitlines() if line.count(",") == 3]
+
+
+def gpu_text(line: str) -> str:
+    """One line of nvidia-smi's answer in words."""
+    name, load, used, total = (part.strip() for part in line.split(","))
+    return f"GPU {name}: {load} %, {used} of {total} MiB"

@@ -1,0 +1,237 @@
+"""``edgecam doctor`` finds planted faults, names a remedy for each, and finds none of them where they are not."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import String
+
+COMMAND = [sys.executable, "-m", "edgecam_core.cli.main", "doctor"]
+PROFILE = Path(__file__).parents[2] / "config" / "fastdds.xml"
+Findings = dict[str, list[dict[str, str]]]
+
+
+def doctor(*arguments: str, **environment: str | None) -> tuple[int, str]:
+    """Run the command with changed environment variables (None: unset); exit code and output."""
+    changed = {**os.environ, "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE), **environment}
+    given = {name: value for name, value in changed.items() if value is not None}
+    done = subprocess.run([*COMMAND, *arguments], env=given, capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def findings(*arguments: str, **environment: str | None) -> tuple[int, Findings]:
+    """Exit code and findings by key of ``doctor --json``."""
+    code, output = doctor("--json", *arguments, **environment)
+    found: Findings = {}
+    for one in json.loads(output)["findings"]:
+        found.setdefault(one["key"], []).append(one)
+    return code, found
+
+
+def bad(found: Findings) -> set[str]:
+    """Keys of warnings and errors."""
+    return {key for key, several in found.items() for one in several if one["level"] in ("warning", "error")}
+
+
+@functools.cache
+def healthy() -> frozenset[str]:
+    """What is wrong with this machine already."""
+    return frozenset(bad(findings("--machine")[1]))
+
+
+def distribution(folder: Path, name: str, version: str) -> None:
+    """Make a distribution look installed."""
+    facts = folder / f"{name.replace('-', '_')}-{version}.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+
+
+def no_gstreamer_elements(folder: Path) -> dict[str, str | None]:
+    registry = str(folder / "registry.bin")
+    empty = {name: str(folder) for name in ("GST_PLUGIN_SYSTEM_PATH_1_0", "GST_PLUGIN_PATH_1_0")}
+    return {**empty, "GST_PLUGIN_SYSTEM_PATH": None, "GST_PLUGIN_PATH": None, "GST_REGISTRY_1_0": registry}
+
+
+def no_gstreamer_binding(folder: Path) -> dict[str, str | None]:
+    (folder / "gi.py").write_text("raise ImportError('no gi here')\n")
+    return on_path(folder)
+
+
+def on_path(folder: Path) -> dict[str, str | None]:
+    return {"PYTHONPATH": f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+
+
+def opencv_5(folder: Path) -> dict[str, str | None]:
+    distribution(folder, "opencv-python-headless", "5.0.0.90")
+    return on_path(folder)
+
+
+def two_opencvs(folder: Path) -> dict[str, str | None]:
+    distribution(folder, "opencv-python", "4.14.0.94")
+    distribution(folder, "opencv-python-headless", "4.14.0.94")
+    return on_path(folder)
+
+
+def two_onnxruntimes(folder: Path) -> dict[str, str | None]:
+    distribution(folder, "onnxruntime", "1.32.0")
+    distribution(folder, "onnxruntime-gpu", "1.32.0")
+    return on_path(folder)
+
+
+def cv_bridge_for_numpy_1(folder: Path) -> dict[str, str | None]:
+    (folder / "cv_bridge.py").write_text("raise AttributeError('_ARRAY_API not found')\n")
+    return on_path(folder)
+
+
+def missing_profile(folder: Path) -> dict[str, str | None]:
+    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(folder / "none.xml")}
+
+
+def broken_profile(folder: Path) -> dict[str, str | None]:
+    (folder / "profile.xml").write_text("<profiles><oops></profiles>")
+    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(folder / "profile.xml")}
+
+
+def small_segment(folder: Path) -> dict[str, str | None]:
+    (folder / "profile.xml").write_text(PROFILE.read_text().replace("67108864", "524288"))
+    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(folder / "profile.xml")}
+
+
+def cache_on_a_file(folder: Path) -> dict[str, str | None]:
+    (folder / "file").write_text("")
+    return {"EDGECAM_CACHE": str(folder / "file" / "cache")}
+
+
+def environment(**changes: str | None) -> Callable[[Path], dict[str, str | None]]:
+    return lambda _folder: changes
+
+
+FAULTS: dict[str, tuple[Callable[[Path], dict[str, str | None]], str, str]] = {
+    # name: how it is planted, the finding's key, its level
+    "no GStreamer elements": (no_gstreamer_elements, "gstreamer-the-RTP-link", "error"),
+    "no GStreamer binding": (no_gstreamer_binding, "gstreamer", "error"),
+    "OpenCV 5": (opencv_5, "opencv-version", "error"),
+    "two OpenCV wheels": (two_opencvs, "rival-cv2", "error"),
+    "two ONNX Runtime wheels": (two_onnxruntimes, "rival-onnxruntime", "error"),
+    "cv_bridge made for NumPy 1": (cv_bridge_for_numpy_1, "cv-bridge", "error"),
+    "no DDS profile": (environment(FASTDDS_DEFAULT_PROFILES_FILE=None), "dds-profile", "warning"),
+    "a DDS profile that does not exist": (missing_profile, "dds-profile", "error"),
+    "a DDS profile that is no XML": (broken_profile, "dds-profile", "error"),
+    "a small shared-memory segment": (small_segment, "dds-profile", "warning"),
+    "discovery off": (environment(ROS_AUTOMATIC_DISCOVERY_RANGE="OFF"), "discovery", "error"),
+    "a misspelt discovery range": (environment(ROS_AUTOMATIC_DISCOVERY_RANGE="LOCAL"), "discovery", "error"),
+    "the old localhost switch": (environment(ROS_LOCALHOST_ONLY="1"), "localhost-only", "warning"),
+    "an impossible domain": (environment(ROS_DOMAIN_ID="500"), "domain", "error"),
+    "a middleware that is not installed": (environment(RMW_IMPLEMENTATION="rmw_none_cpp"), "middleware", "error"),
+    "a shell without ROS": (environment(AMENT_PREFIX_PATH=None), "ros-sourced", "error"),
+    "a cache that cannot be written": (cache_on_a_file, "cache", "error"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault: str, tmp_path: Path) -> None:
+    plant, key, level = FAULTS[fault]
+    assert key not in healthy(), "the fault is here without being planted"
+    code, found = findings("--machine", **plant(tmp_path))
+    here = [one for one in found[key] if one["level"] == level]
+    assert here, found[key]
+    assert here[0]["remedy"]
+    if level == "error":
+        assert code == 1
+
+
+@contextlib.contextmanager
+def planted_node(plant: Callable[[Node], Any]) -> Iterator[None]:
+    """A node in the graph on which ``plant`` has put a fault."""
+    context = Context()
+    context.init()
+    node = Node("planted", namespace="/faulty", context=context)
+    kept = plant(node)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        executor.shutdown()
+        thread.join(5)
+        node.destroy_node()
+        context.try_shutdown()
+        del kept
+
+
+def plant_all(node: Node) -> Any:
+    """A QoS mismatch, and reports of an error, of a warning and from a clock that is five seconds behind."""
+    best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    reliable = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+    mismatch = (
+        node.create_publisher(String, "words", best_effort),
+        node.create_subscription(String, "words", print, reliable),
+    )
+    publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+
+    def report(name: str, level: bytes, message: str, seconds_ago: int = 0) -> None:
+        array = DiagnosticArray(status=[DiagnosticStatus(name=f"faulty/{name}", level=level, message=message)])
+        array.header.stamp = node.get_clock().now().to_msg()
+        array.header.stamp.sec -= seconds_ago
+        publisher.publish(array)
+
+    def report_all() -> None:
+        report("blind", DiagnosticStatus.ERROR, "no camera")
+        report("slow", DiagnosticStatus.WARN, "too slow")
+        report("late", DiagnosticStatus.OK, "running", 5)
+
+    return mismatch, publisher, node.create_timer(0.3, report_all)
+
+
+def test_faults_of_running_nodes_are_found() -> None:
+    with planted_node(plant_all):
+        code, found = findings()
+    assert code == 1
+    for key, level, text in (
+        ("qos", "error", "/faulty/words"),
+        ("node-state", "error", "faulty/blind: no camera"),
+        ("node-state", "warning", "faulty/slow: too slow"),
+        ("clock-offset", "warning", "faulty/late"),
+    ):
+        here = [one for one in found.get(key, []) if one["level"] == level and text in one["text"]]
+        assert len(here) == 1, (text, found.get(key), found.get("graph"))
+        assert here[0]["remedy"]
+
+
+def test_every_finding_that_is_bad_has_a_remedy_and_keys_are_for_scripts() -> None:
+    code, found = findings()
+    several = [one for group in found.values() for one in group]
+    assert all(one["remedy"] for one in several if one["level"] in ("warning", "error"))
+    assert all(set(one) == {"key", "level", "group", "text", "remedy"} for one in several)
+    assert code == (1 if any(one["level"] == "error" for one in several) else 0)
+
+
+def test_the_text_shows_groups_remedies_and_the_count(tmp_path: Path) -> None:
+    code, text = doctor("--quiet", "--machine", **missing_profile(tmp_path))
+    assert code == 1
+    assert "ROS 2 environment\n  ERROR the Fast DDS profile" in text
+    assert "        -> export FASTDDS_DEFAULT_PROFILES_FILE=" in text
+    assert "  ok " not in text
+    assert text.rstrip().endswith("errors")
+
+
+def test_strict_counts_warnings(tmp_path: Path) -> None:
+    assert doctor("--strict", "--machine", **small_segment(tmp_path))[0] == 1

@@ -1,0 +1,31 @@
+"""``edgecam top`` on a real graph."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from viewer_process import ViewerProcess
+
+COMMAND = [sys.executable, "-m", "edgecam_core.cli.main", "top", "--once"]
+
+
+def test_a_running_node_has_a_line_with_its_cost(tmp_path: Path) -> None:
+    with ViewerProcess(tmp_path, "port:=0") as viewer:
+        assert viewer.url
+        for _ in range(5):  # one look lasts four seconds, which discovery may need
+            done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60)
+            if done.returncode == 0:
+                break
+    assert done.returncode == 0, done.stdout + done.stderr
+    heading, line, total = done.stdout.splitlines()[:3]
+    assert heading.split()[:3] == ["NODE", "STATE", "FPS"]
+    assert line.split()[:2] == ["camera/viewer", "ok"]
+    assert float(total.split()[2]) > 10, "the memory of a Python process with rclpy"
+
+
+def test_without_nodes_it_says_so() -> None:
+    done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "no node has reported" in done.stdout
