@@ -31,7 +31,7 @@ class Fleet:
     """The camera processes. ``run`` blocks until a signal comes or all have ended."""
 
     def __init__(self, cameras: list[CameraSettings], namespace: str, respawn: bool, folder: Path) -> None:
-        self._commands = {c.camera_name: _command(c, namespace, folder) for c in cameras}
+        self._commands = {c.camera_name: node_command(c, namespace, folder) for c in cameras}
         self._respawn = respawn
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._due: dict[str, float] = {}
@@ -87,7 +87,7 @@ class Fleet:
                 process.wait()
 
 
-def _command(camera: CameraSettings, namespace: str, folder: Path) -> list[str]:
+def node_command(camera: CameraSettings, namespace: str, folder: Path) -> list[str]:
     """The command line of one camera. Its parameters go by file: a command line would show passwords to everyone."""
     changed = {name: value for name, value in camera.as_dict().items() if value != camera.specs()[name].default}
     parameters = folder / f"{camera.camera_name}.yaml"

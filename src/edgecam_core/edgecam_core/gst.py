@@ -73,6 +73,17 @@ def has_element(name: str) -> bool:
     return load().ElementFactory.find(name) is not None
 
 
+def can_open(name: str) -> bool:
+    """Whether an element is there and can take its device or display: a sink for an X server without Xv cannot."""
+    gst = load()
+    element = gst.ElementFactory.make(name) if has_element(name) else None
+    if element is None:
+        return False
+    opened = element.set_state(gst.State.READY) == gst.StateChangeReturn.SUCCESS
+    element.set_state(gst.State.NULL)
+    return opened
+
+
 def first_element(candidates: tuple[str, ...]) -> str:
     """The first of the candidates that is there.
 

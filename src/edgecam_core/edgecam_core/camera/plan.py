@@ -55,7 +55,7 @@ def compose(plan: SourcePlan, settings: CameraSettings, have: Have) -> str:
     if plan.tapped:
         steps.append("tee name=tap tap. ! queue")
     steps += [plan.decode] if plan.decode else []
-    steps += _geometry(plan, settings, have)
+    steps += geometry(plan, settings, have)
     steps += ["videoconvert", _final_caps(settings)]
     return " ! ".join([*steps, _sink(plan)]) + (_TAP if plan.tapped else "")
 
@@ -91,7 +91,7 @@ def converter(settings: CameraSettings, have: Have) -> Choice:
     return choose("converter", settings.converter, _CONVERTERS, have)
 
 
-def _geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str]:
+def geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str]:
     """Turning, scaling, cropping, in this order: crop_* counts pixels of the published orientation and size."""
     steps = []
     scaled = settings.sized and not plan.asked

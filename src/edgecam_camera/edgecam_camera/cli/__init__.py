@@ -1,0 +1,1 @@
+"""Commands of ``edgecam`` about cameras; see ``edgecam_core.cli``."""

@@ -1,0 +1,129 @@
+"""edgecam show: on the viewer's page where there is no display, in a window on a virtual X server."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+from camera_process import LONG, camera_nodes
+from waiting import wait_until
+
+from edgecam_core import gst
+
+SHOW = [sys.executable, "-m", "edgecam_core.cli.main", "show"]
+
+
+def without_display() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_without_a_display_the_page_shows_it() -> None:
+    port = free_port()
+    command = [*SHOW, "test://ball", "--port", str(port), "--set", "image_width=64", "--set", "image_height=48"]
+    show = subprocess.Popen(command, env=without_display(), stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+
+        def page() -> bytes:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2) as answer:
+                    return bytes(answer.read())
+            except OSError:
+                return b""
+
+        assert b"<html" in wait_until(page, LONG, "the page")
+        os.killpg(show.pid, signal.SIGINT)
+        out, _ = show.communicate(timeout=LONG)
+        assert show.returncode == 0
+        assert "there is no display here" in out
+        assert f"http://127.0.0.1:{port}" in out
+    finally:
+        show.kill()
+        show.wait()
+
+
+@pytest.fixture
+def display() -> Iterator[str]:
+    """A virtual X server."""
+    if shutil.which("Xvfb") is None or not gst.has_element("ximagesink"):
+        pytest.skip("needs Xvfb and ximagesink: sudo apt-get install xvfb gstreamer1.0-x")
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp", "-noreset"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        assert server.stdout is not None
+        yield f":{server.stdout.readline().strip()}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def red_share(display: str) -> float:
+    """How much of the screen is red, by a picture GStreamer takes of it."""
+    if not gst.has_element("ximagesrc"):
+        pytest.skip("needs ximagesrc")
+    os.environ["DISPLAY"] = display
+    pipeline = gst.Pipeline(
+        "ximagesrc num-buffers=1 use-damage=false ! videoconvert ! video/x-raw,format=BGR ! appsink name=sink"
+    )
+    try:
+        pipeline.start()
+        sample = pipeline.pull(10)
+        assert sample is not None
+        with sample:
+            pixels = sample.data.reshape(480, 640, 3).astype(int)
+            return float(((pixels[:, :, 2] > 200) & (pixels[:, :, :2].max(axis=2) < 60)).mean())
+    finally:
+        pipeline.stop()
+        del os.environ["DISPLAY"]
+
+
+@pytest.mark.parametrize("what", ["test://red", "/camera/image_raw"])
+def test_with_a_display_a_window_shows_it_and_the_pipeline_is_told(display: str, what: str) -> None:
+    with camera_nodes() as start:
+        if what.startswith("/"):
+            start(source="test://red", image_width=320, image_height=240)
+        show = subprocess.Popen(
+            [*SHOW, what], env={**without_display(), "DISPLAY": display}, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            wait_until(lambda: red_share(display) > 0.2, LONG, "red on the screen")
+            show.send_signal(signal.SIGINT)
+            out, _ = show.communicate(timeout=LONG)
+            assert show.returncode == 0
+            assert re.search(r"sink: auto → \w+sink, because", out)
+            assert re.search(r"gst-launch-1.0 .*sink sync=false", out)
+        finally:
+            show.kill()
+            show.wait()
+
+
+def test_the_printed_pipeline_runs_in_gst_launch_and_hides_the_password(display: str) -> None:
+    environment = {**without_display(), "DISPLAY": display}
+
+    def told(*arguments: str) -> str:
+        done = subprocess.run(
+            [*SHOW, *arguments, "--dry-run"], env=environment, capture_output=True, text=True, timeout=LONG
+        )
+        assert done.returncode == 0, done.stderr
+        return next(line for line in done.stdout.splitlines() if line.startswith("gst-launch"))
+
+    line = told("test://ball", "--set", "flip_method=rotate-180")
+    assert "videoflip method=rotate-180" in line
+    line = re.sub(r"\w+sink sync=false", "fakesink", line.replace("videotestsrc", "videotestsrc num-buffers=5"))
+    assert subprocess.run(line, shell=True, timeout=LONG, stdout=subprocess.DEVNULL).returncode == 0
+    assert "secret" not in told("rtsp://me:secret@cam/live")
