@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgecam_core.errors import ImageError
+from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.sender import Sender
-from edgecam_core.rtp.settings import SenderSettings
+from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from edgecam_core.types import Frame
 from rtp_scene import FIRST_STAMP, free_port, picture, psnr, receiving, sending, wait_until
 
@@ -71,6 +72,20 @@ def test_stamps_that_jump_back_come_through_exactly() -> None:
             wait_until(lambda count=number: len(reader.seen) > count)
         sender.stop()
     assert [(stamp, index) for stamp, index, _ in reader.seen] == [(s, n) for n, s in enumerate(stamps)]
+
+
+def test_a_reader_that_pauses_is_not_taken_for_a_broken_decoder() -> None:
+    port = free_port()
+    receiver = Receiver(ReceiverSettings(port=port))
+    receiver.start()
+    try:
+        with sending(port) as feed:
+            wait_until(lambda: len(feed.stamps) >= 90)
+            assert receiver.stats().decoder_restarts == 0
+            stamps = {wait_until(lambda: receiver.read(0.5)).stamp_ns for _ in range(8)}
+        assert max(feed.stamps[stamp] for stamp in stamps) >= 85  # the newest ones, not the oldest
+    finally:
+        receiver.stop()
 
 
 def test_several_destinations_get_the_same() -> None:

@@ -18,6 +18,8 @@ from edgecam_core.rtp.decoders import Decoder, pipeline_text
 Allocate = Callable[[int, int], np.ndarray]
 _MARGIN_NS = 3600 * SECOND
 _MOST_PENDING = 256
+_MOST_UNANSWERED = 8  # decoders hold back a few pictures at most
+_STUCK_NS = 2 * SECOND
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,15 @@ class DecoderPipeline:
         self._pipeline = gst.Pipeline(pipeline_text(row))
         self._pending: OrderedDict[int, tuple[int, int]] = OrderedDict()
         self._lock = threading.Lock()
-        self.pushed = 0
-        self.pulled = 0
+        self._unanswered = 0
+        self._unanswered_since_ns = 0
+        # Counted where pictures leave the decoder: a reader that does not read is no fault of the decoder.
+        self._pipeline.on_buffer("sink", "sink", self._decoded)
         self._pipeline.start()
+
+    def _decoded(self, _buffer: object) -> bool:
+        self._unanswered = 0
+        return True
 
     def push(self, nals: list[bytes], pts: int, stamp_ns: int, now_ns: int) -> bool:
         """Decode one access unit; returns at once."""
@@ -72,7 +80,9 @@ class DecoderPipeline:
             self._pending[pts] = (stamp_ns, now_ns)
             while len(self._pending) > _MOST_PENDING:
                 self._pending.popitem(last=False)
-            self.pushed += 1
+            if not self._unanswered:
+                self._unanswered_since_ns = now_ns
+            self._unanswered += 1
         data = np.frombuffer(nal.join(nals), np.uint8)
         return self._pipeline.push(self._pipeline.new_buffer(data, pts))
 
@@ -87,17 +97,15 @@ class DecoderPipeline:
             return None
         with sample:
             with self._lock:
-                self.pulled += 1
                 entry = self._pending.pop(sample.pts_ns, None)
             if entry is None:
                 return None  # two units with one time: the other one's stamp would be wrong
             target = allocate(sample.width, sample.height) if allocate is not None else None
             return Picture(i420.to_bgr(sample.data, sample.width, sample.height, target), *entry)
 
-    @property
-    def backlog(self) -> int:
-        """Units that have not come out yet."""
-        return self.pushed - self.pulled
+    def stuck(self, now_ns: int) -> bool:
+        """Whether units go in and for too long nothing has come out."""
+        return self._unanswered >= _MOST_UNANSWERED and now_ns - self._unanswered_since_ns > _STUCK_NS
 
     def check(self) -> list[str]:
         """Warnings since the last call.

@@ -29,7 +29,6 @@ IDLE_SECONDS = 0.1
 REPAIR_SECONDS = 0.002
 REQUEST_PAUSE_NS = 150 * MILLISECOND
 REPORT_NS = 1000 * MILLISECOND
-STUCK_NS = 2000 * MILLISECOND
 DATAGRAM = 65_535
 
 
@@ -118,7 +117,6 @@ class Receiver:
         self._packet_ns = 0
         self._requested_ns = 0
         self._reported_ns = 0
-        self._progress_ns = 0
         self._requests = 0
         self._restarts = 0
 
@@ -264,14 +262,10 @@ class Receiver:
 
     def _watch_decoder(self) -> None:
         assert self._decoder is not None
-        now_ns = time.monotonic_ns()
-        if self._decoder.backlog < 8:
-            self._progress_ns = now_ns
         try:
             for text in self._decoder.check():
                 self._tally.add(text)
-            if now_ns - self._progress_ns > STUCK_NS:
-                self._progress_ns = now_ns
+            if self._decoder.stuck(time.monotonic_ns()):
                 raise PipelineError("the decoder takes pictures and gives none")
         except PipelineError as error:
             self._tally.add(str(error))

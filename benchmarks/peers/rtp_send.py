@@ -1,0 +1,81 @@
+"""Sends COUNT numbered pictures at 30 Hz: ``rtp_send KIND PORT WIDTH HEIGHT COUNT [setting=value ...]``.
+
+KIND is ``ours`` or ``bare``, the plain GStreamer pipeline with the same encoder settings. Prints when each picture was
+handed over (monotonic nanoseconds) and the processor time used.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from edgecam_core.rtp.encoders import ENCODERS, Request
+from edgecam_core.rtp.sender import Sender
+from edgecam_core.rtp.settings import SenderSettings
+from edgecam_core.types import Frame
+
+from benchmarks.peers.rtp_pictures import LOOP, picture
+from edgecam_core import gst
+
+BITRATE = {480: 2_000_000, 720: 4_000_000}
+FRAME_NS = 33_333_333
+Send = Callable[[np.ndarray, int, int], None]
+
+
+def ours(port: int, width: int, height: int, values: dict[str, Any]) -> tuple[Send, Callable[[], None]]:
+    sender = Sender(SenderSettings(port=port, bitrate=BITRATE[height], **values))
+    sender.start()
+
+    def send(bgr: np.ndarray, number: int, now_ns: int) -> None:
+        sender.send(Frame.from_array(bgr, "bgr8", now_ns, "camera"))
+
+    return send, sender.stop
+
+
+def bare(port: int, width: int, height: int, values: dict[str, Any]) -> tuple[Send, Callable[[], None]]:
+    row = next(row for row in ENCODERS if row.element == "x265enc")
+    pipeline = gst.Pipeline(
+        "appsrc name=src is-live=true format=time "
+        f"caps=video/x-raw,format=BGR,width={width},height={height},framerate=30/1 ! videoconvert ! "
+        f"video/x-raw,format=I420 ! {row.text(Request(BITRATE[height], 30))} ! h265parse ! "
+        f"rtph265pay config-interval=-1 mtu=1400 ! udpsink host=127.0.0.1 port={port} sync=false async=false"
+    )
+    pipeline.start()
+
+    def send(bgr: np.ndarray, number: int, now_ns: int) -> None:
+        pipeline.push(pipeline.new_buffer(bgr, number * FRAME_NS, FRAME_NS))
+
+    return send, pipeline.stop
+
+
+def main() -> None:
+    kind, *numbers = sys.argv[1:6]
+    port, width, height, count = map(int, numbers)
+    values = {name: json.loads(value) for name, _, value in (text.partition("=") for text in sys.argv[6:])}
+    pictures = [picture(number, width, height) for number in range(max(count, LOOP))]
+    send, stop = {"ours": ours, "bare": bare}[kind](port, width, height, values)
+    print("ready", flush=True)
+    sent = []
+    before = resource.getrusage(resource.RUSAGE_SELF)
+    begin = time.monotonic_ns()
+    for number in range(count):
+        time.sleep(max(0.0, (begin + number * FRAME_NS - time.monotonic_ns()) / 1e9))
+        now_ns = time.monotonic_ns()
+        sent.append(now_ns)
+        send(pictures[number], number, now_ns)
+    time.sleep(0.1)
+    after = resource.getrusage(resource.RUSAGE_SELF)
+    wall = (time.monotonic_ns() - begin) / 1e9
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    time.sleep(0.6)  # for what the receiver still asks for
+    stop()
+    print(json.dumps({"sent": sent, "cpu": 100 * used / wall}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

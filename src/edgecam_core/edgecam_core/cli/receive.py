@@ -1,0 +1,134 @@
+"""Receive an RTP stream as rtp_receiver does: show it where there is a display, tell how it is.
+
+    edgecam receive rtp://@:5000
+    edgecam receive rtp://239.1.2.3:5000 --codec h264
+    edgecam receive stream.sdp --snapshot last.jpg --seconds 10
+
+Exit code 1 where no picture came.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from edgecam_core.cli._settings import add_settings, settings_from
+from edgecam_core.errors import SettingError
+from edgecam_core.rtp.settings import ReceiverSettings
+
+if TYPE_CHECKING:
+    from edgecam_core.gst import Pipeline
+    from edgecam_core.rtp.receiver import ReceiverStats
+    from edgecam_core.types import Frame
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("stream", help="rtp://@:PORT, rtp://ADDRESS:PORT (own or multicast) or an SDP file")
+    parser.add_argument("--seconds", type=float, default=0.0, help="end after that time; 0: until Ctrl-C")
+    parser.add_argument("--snapshot", metavar="FILE", help="save the last picture at the end")
+    parser.add_argument("--no-window", action="store_true", help="text only")
+    kept = [name for name in ReceiverSettings.specs() if name not in ("host", "port", "sdp_file", "frame_id")]
+    add_settings(parser, ReceiverSettings, kept)
+
+
+def stream_settings(text: str) -> dict[str, object]:
+    """Host and port, or the SDP file, of what the user typed; SettingError when it is neither."""
+    if not text.startswith("rtp://"):
+        return {"sdp_file": text}
+    parts = urlsplit(text)
+    try:
+        port = parts.port or 5000
+    except ValueError:
+        port = 0
+    if not port or parts.path.strip("/"):
+        raise SettingError("stream", text, "must be rtp://@:PORT, rtp://ADDRESS:PORT or an SDP file")
+    return {"port": port, **({"host": parts.hostname} if parts.hostname else {})}
+
+
+def run(args: argparse.Namespace) -> int:
+    import cv2
+
+    from edgecam_core.rtp.receiver import Receiver
+
+    receiver = Receiver(settings_from(args, ReceiverSettings).changed(**stream_settings(args.stream)))
+    receiver.start()
+    window = None if args.no_window or not _has_display() else Window()
+    newest: Frame | None = None
+    begin = told = time.monotonic()
+    try:
+        while not args.seconds or time.monotonic() - begin < args.seconds:
+            frame = receiver.read(0.2)
+            if frame is not None:
+                newest = frame
+                if window is not None and not window.show(frame):
+                    break
+            if time.monotonic() - told >= 1.0:
+                told = time.monotonic()
+                print(line(receiver.stats(), newest), flush=True)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        receiver.stop()
+        if window is not None:
+            window.close()
+    if newest is not None and args.snapshot and not cv2.imwrite(args.snapshot, newest.bgr()):
+        raise SettingError("snapshot", args.snapshot, "cannot be written; the name must end in .jpg or .png")
+    return 0 if newest is not None else 1
+
+
+def line(stats: ReceiverStats, newest: Frame | None) -> str:
+    """One line about the stream."""
+    if newest is None:
+        return f"{stats.state}; {stats.packets} packets, no picture yet" + _troubles(stats)
+    size = f"{newest.width}x{newest.height}"
+    age = (time.time_ns() - newest.stamp_ns) / 1e6
+    return (
+        f"{stats.state}: {size} {stats.fps:.1f} frames/s {stats.bitrate / 1e6:.2f} Mbit/s, newest {age:.0f} ms old "
+        f"(time by {stats.stamp_source}), {stats.missing} packets missing, {stats.recovered} repaired, "
+        f"{stats.lost} lost, jitter {stats.jitter_ms:.1f} ms" + _troubles(stats)
+    )
+
+
+def _troubles(stats: ReceiverStats) -> str:
+    return "".join(f"; {count} x {what}" for what, count in stats.troubles.items())
+
+
+def _has_display() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+class Window:
+    """A window of GStreamer's choice; OpenCV's builds for servers have none."""
+
+    def __init__(self) -> None:
+        self._pipeline: Pipeline | None = None
+        self._size = (0, 0)
+
+    def show(self, frame: Frame) -> bool:
+        """Show a picture; False when the user has closed the window."""
+        import cv2
+
+        from edgecam_core import gst
+
+        pixels = cv2.cvtColor(frame.bgr(), cv2.COLOR_BGR2BGRA)
+        if self._pipeline is None or self._size != (frame.width, frame.height):
+            self.close()
+            self._size = (frame.width, frame.height)
+            caps = f"video/x-raw,format=BGRx,width={frame.width},height={frame.height},framerate=0/1"
+            self._pipeline = gst.Pipeline(
+                f"appsrc name=src is-live=true format=time do-timestamp=true max-buffers=2 leaky-type=downstream "
+                f"caps={caps} ! videoconvert ! autovideosink sync=false"
+            )
+            self._pipeline.push(self._pipeline.new_buffer(pixels, 0))  # a window opens with its first picture
+            self._pipeline.start()
+        else:
+            self._pipeline.push(self._pipeline.new_buffer(pixels, 0))
+        return not any(message.kind == "error" for message in self._pipeline.messages())
+
+    def close(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.stop()
+            self._pipeline = None
