@@ -198,7 +198,7 @@ def test_gst_launch_receives_what_the_sender_sends(peer: Peer, source: Callable[
         ):
             wait_until(lambda: len(list(tmp_path.glob("*.jpg"))) >= 21, what="twenty pictures")
     numbers = [index_of(cv2.imread(str(path))) for path in sorted(tmp_path.glob("*.jpg"))[:20]]
-    assert np.diff(numbers).tolist() == [1] * 19
+    assert np.diff(numbers).min() >= 1
 
 
 def test_a_new_picture_size_goes_through(peer: Peer, source: Callable[..., Source]) -> None:

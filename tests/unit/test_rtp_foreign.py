@@ -44,8 +44,9 @@ def test_ffmpeg_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_path
             wait_until(lambda: raw.exists() and raw.stat().st_size >= 25 * SIZE, what="25 pictures")
     pictures = np.fromfile(raw, np.uint8)[: 25 * SIZE].reshape(25, HEIGHT, WIDTH, 3)
     numbers = [index_of(each) for each in pictures]
-    assert set(np.diff(numbers[5:])) == {1}  # while it probes, ffmpeg may join between keyframes
-    assert psnr(pictures[-1], picture(numbers[-1])) > 28
+    # While it probes, ffmpeg may join between keyframes; on a busy machine pictures may be skipped, never mixed up.
+    assert np.diff(numbers[5:]).min() >= 1
+    assert min(psnr(each, picture(number)) for each, number in zip(pictures[5:], numbers[5:], strict=True)) > 28
 
 
 @needs_ffmpeg
@@ -69,11 +70,27 @@ def test_the_receiver_plays_what_ffmpeg_sends_by_its_sdp_file(codec: str, encode
 
 def assert_in_order(reader: Reader) -> None:
     numbers = [index for _, index, _ in reader.seen]
-    assert set(np.diff(numbers)) == {1}
+    assert np.diff(numbers).min() >= 1
     assert reader.newest is not None
     assert psnr(reader.newest.bgr(), picture(numbers[-1])) > 28
     stamps = [stamp for stamp, _, _ in reader.seen[-5:]]
     assert all(later > earlier for earlier, later in itertools.pairwise(stamps))
+
+
+@pytest.mark.parametrize("matrix", ["bt601", "bt709"])
+def test_colours_are_read_by_the_matrix_the_stream_names(matrix: str) -> None:
+    port = free_port()
+    caps = f"video/x-raw,format=I420,width=320,height=240,framerate=30/1,colorimetry={matrix}"
+    text = (
+        f"videotestsrc is-live=true pattern=smpte ! {caps} ! x265enc tune=zerolatency speed-preset=ultrafast "
+        f"key-int-max=15 ! rtph265pay config-interval=1 ! udpsink host=127.0.0.1 port={port} sync=false"
+    )
+    with receiving(port) as (_, reader), program("gst-launch-1.0", "-q", *text.split()):
+        wait_until(lambda: len(reader.seen) >= 15)
+    assert reader.newest is not None
+    bars = reader.newest.bgr()[60, [66, 112, 158, 204, 250, 300]].astype(int)
+    want = [(0, 255, 255), (255, 255, 0), (0, 255, 0), (255, 0, 255), (0, 0, 255), (255, 0, 0)]
+    assert np.abs(bars - want).max() <= 12  # yellow, cyan, green, magenta, red, blue
 
 
 def test_rtpbin_as_the_sender_gives_its_time_by_rtcp() -> None:

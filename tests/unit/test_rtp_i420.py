@@ -1,4 +1,4 @@
-"""Colour conversion: GStreamer reads what we lay out, and the other way round."""
+"""Colour conversion for the encoder: GStreamer reads what we lay out."""
 
 from __future__ import annotations
 
@@ -40,23 +40,6 @@ def test_gstreamer_reads_our_planes(width: int, height: int) -> None:
     assert psnr(out.reshape(height, width, 4)[..., :3], bgr) > 38
 
 
-@pytest.mark.parametrize(("width", "height"), [*SIZES, (321, 239), (33, 17)])
-def test_we_read_gstreamers_planes(width: int, height: int) -> None:
-    bgr = picture(9, max(width, 256), height)[:, :width]
-    bgrx = np.dstack([bgr, bgr[..., :1]])
-    planes = through(
-        f"appsrc name=src format=time caps=video/x-raw,format=BGRx,width={width},height={height},framerate=30/1 ! "
-        "videoconvert ! video/x-raw,format=I420,colorimetry=bt601 ! appsink name=sink sync=false async=false",
-        np.ascontiguousarray(bgrx),
-    )
-    assert i420.layout(width, height).size == len(planes)
-    out = np.empty((height, width, 3), np.uint8)
-    back = i420.to_bgr(planes, width, height, out)
-    assert back is out or np.shares_memory(back, out)
-    assert psnr(back, bgr) > 35
-    assert np.array_equal(i420.to_bgr(planes, width, height), back)
-
-
 @pytest.mark.parametrize("encoding", ["rgb8", "bgra8", "rgba8", "mono8"])
 def test_other_encodings_give_the_same_planes(encoding: str) -> None:
     bgr = picture(3)
@@ -71,7 +54,7 @@ def test_odd_sizes_lose_their_last_column_and_row() -> None:
     bgr = picture(3, 321, 241)
     planes, width, height = i420.from_frame(Frame.from_array(bgr, "bgr8"))
     assert (width, height) == (320, 240)
-    assert psnr(i420.to_bgr(planes, width, height), bgr[:240, :320]) > 38
+    assert np.array_equal(planes, i420.from_frame(Frame.from_array(bgr[:240, :320], "bgr8"))[0])
 
 
 def test_a_picture_nobody_knows_is_refused() -> None:

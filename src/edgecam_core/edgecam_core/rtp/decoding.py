@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgecam_core import gst
+from edgecam_core.camera import colour
 from edgecam_core.errors import PipelineError
-from edgecam_core.rtp import i420, nal
+from edgecam_core.rtp import nal
 from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, signed_difference
 from edgecam_core.rtp.decoders import Decoder, pipeline_text
 
@@ -100,8 +101,13 @@ class DecoderPipeline:
                 entry = self._pending.pop(sample.pts_ns, None)
             if entry is None:
                 return None  # two units with one time: the other one's stamp would be wrong
-            target = allocate(sample.width, sample.height) if allocate is not None else None
-            return Picture(i420.to_bgr(sample.data, sample.width, sample.height, target), *entry)
+            width, height = sample.width, sample.height
+            bgr = np.empty((height, width, 3), np.uint8) if allocate is None else allocate(width, height)
+            raw = colour.RawPicture(
+                width, height, sample.format, sample.planes, sample.data, sample.matrix, sample.full_range
+            )
+            colour.convert(raw, "bgr8", bgr)
+            return Picture(bgr, *entry)
 
     def stuck(self, now_ns: int) -> bool:
         """Whether units go in and for too long nothing has come out."""

@@ -1,4 +1,4 @@
-"""Pictures to and from planar YUV 4:2:0 (I420) as GStreamer lays it out.
+"""Pictures to planar YUV 4:2:0 (I420) as GStreamer lays it out, for the encoder.
 
 OpenCV converts colours three to five times as fast as videoconvert.
 """
@@ -63,27 +63,6 @@ def _padded(planes: np.ndarray, width: int, height: int) -> np.ndarray:
     for target, source in zip(_planes(padded, form), _tight_planes(planes.reshape(-1), width, height), strict=True):
         target[:] = source
     return padded
-
-
-def to_bgr(data: np.ndarray, width: int, height: int, out: np.ndarray | None = None) -> np.ndarray:
-    """Flat I420 in GStreamer's layout to bgr8, (H, W, 3) uint8, into ``out`` when given; reads BT.601 limited range."""
-    form = layout(width, height)
-    if form.tight:
-        return cv2.cvtColor(data[: form.size].reshape(height * 3 // 2, width), cv2.COLOR_YUV2BGR_I420, dst=out)
-    planes = _planes(data, form)
-    wide, tall = (width + 1) & ~1, (height + 1) & ~1
-    stack = np.empty((tall * 3 // 2, wide), np.uint8)
-    for target, source in zip(_tight_planes(stack.reshape(-1), wide, tall), planes, strict=True):
-        target[: source.shape[0], : source.shape[1]] = source
-        target[source.shape[0] :] = target[source.shape[0] - 1]
-        target[:, source.shape[1] :] = target[:, source.shape[1] - 1 : source.shape[1]]
-    if (wide, tall) == (width, height):
-        return cv2.cvtColor(stack, cv2.COLOR_YUV2BGR_I420, dst=out)
-    picture = cv2.cvtColor(stack, cv2.COLOR_YUV2BGR_I420)[:height, :width]
-    if out is None:
-        return np.ascontiguousarray(picture)
-    out[:] = picture
-    return out
 
 
 def _planes(data: np.ndarray, form: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
