@@ -234,6 +234,30 @@ def test_a_keyframe_and_another_bitrate_on_request(peer: Peer, source: Callable[
         wait_until(lambda: node._sender.stats().frames_sent > before + 5, what="pictures after the change")
 
 
+def test_direct_mode_sends_a_camera_without_an_image_topic(peer: Peer) -> None:
+    port = free_port()
+    received = peer.collect(Image, "/camera/stream/image_raw", image_qos())
+    source = "test://smpte"
+    sender = make(SenderNode, "/camera", port=port, source=source, image_width=320, image_height=240)
+    with running(make(ReceiverNode, "/camera/stream", port=port)), running(sender):
+        wait_until(lambda: len(received) >= 5, what="pictures over RTP")
+        assert peer.node.count_subscribers("/camera/image_raw") == 0
+        raw = peer.collect(Image, "/camera/image_raw", image_qos())
+        wait_until(lambda: len(raw) >= 5, what="pictures on the topic, now that somebody listens")
+        stamps = {ns_from_stamp(message.header.stamp) for message in raw}
+        wait_until(lambda: stamps & {ns_from_stamp(m.header.stamp) for m in received}, what="equal stamps")
+    assert (received[-1].width, received[-1].height) == (320, 240)
+    assert abs(ns_from_stamp(received[-1].header.stamp) - time.time_ns()) < 60e9
+
+
+def test_direct_mode_refuses_a_source_nobody_knows(peer: Peer) -> None:
+    node = make(SenderNode, "/camera", port=free_port(), source="v4l3:///dev/video0")
+    node.trigger_configure()
+    assert node.state_label() == "unconfigured"
+    assert "parameter 'source' is 'v4l3:///dev/video0'" in str(node.problem)
+    node.destroy_node()
+
+
 def test_a_port_in_use_ends_the_receiver_with_a_text_that_names_it(peer: Peer) -> None:
     port = free_port()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as occupied:

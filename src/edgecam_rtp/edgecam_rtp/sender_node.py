@@ -16,13 +16,17 @@ from edgecam_ros.qos import sensor_qos
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
+from edgecam_rtp.direct import DirectCamera
 from edgecam_rtp.settings import SenderNodeSettings
 
 HIDDEN = ("troubles", "encoder")
 
 
 class SenderNode(EdgecamNode[SenderNodeSettings]):
-    """Subscribes ``image_raw``, serves ``~/force_keyframe``; the work is :class:`edgecam_core.rtp.sender.Sender`'s."""
+    """Subscribes ``image_raw``, serves ``~/force_keyframe``; the work is :class:`edgecam_core.rtp.sender.Sender`'s.
+
+    With ``source`` set it opens that camera itself and publishes ``image_raw`` instead of subscribing.
+    """
 
     settings_type = SenderNodeSettings
 
@@ -30,6 +34,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         super().__init__("rtp_sender", **node_arguments)
         self._sender: Sender | None = None
         self._images: Any = None
+        self._direct: DirectCamera | None = None
         self._service: Any = None
         self._troubles = Tally()
         self._last = SenderStats()
@@ -39,6 +44,8 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
 
     def open(self) -> None:
         self._sender = Sender(self.settings, self.fail)
+        if self.settings.source:
+            self._direct = DirectCamera(self, self._troubles)
         self._service = self.create_service(Trigger, "~/force_keyframe", self._force_keyframe)
 
     def start(self) -> None:
@@ -46,10 +53,15 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         sender = self._sender or Sender(self.settings, self.fail)
         sender.start()
         self._sender = sender
+        if self._direct is not None:
+            self._direct.start(sender)
+            return
         qos = sensor_qos(self.settings.image_reliability)
         self._images = self.create_subscription(Image, "image_raw", self._received, qos)
 
     def stop(self) -> None:
+        if self._direct is not None:
+            self._direct.stop()
         if self._images is not None:
             self.destroy_subscription(self._images)
         if self._sender is not None:
@@ -61,6 +73,9 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
             self.destroy_service(self._service)
         self._service = None
         self.stop()
+        if self._direct is not None:
+            self._direct.close()
+        self._direct = None
 
     def apply(self, old: SenderNodeSettings, new: SenderNodeSettings) -> None:
         if self._sender is not None and new.bitrate != old.bitrate:
@@ -76,6 +91,9 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         except EdgecamError as error:
             self.fail(error)
 
+    def _topic(self) -> str:
+        return str(self.resolve_topic_name("image_raw"))
+
     def _force_keyframe(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._sender is not None and self._sender.force_keyframe()
         response.message = "the next picture is a keyframe" if response.success else "no picture has come yet"
@@ -88,7 +106,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         problems = [trouble] if (trouble := self._troubles.take()) else []
         problems += _fresh(self._last.troubles, stats.troubles)
         if stats.frames_in == self._last.frames_in:
-            problems.append(f"no pictures on {self.resolve_topic_name('image_raw')}")
+            problems.append(self._direct.problem() if self._direct else f"no pictures on {self._topic()}")
         if stats.frames_skipped > self._last.frames_skipped:
             problems.append(f"{stats.encoder} is too slow: pictures skipped")
         self._last = stats

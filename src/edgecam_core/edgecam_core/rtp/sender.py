@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.rtp import clock, encoders, i420, rtcp, sdp, sockets
 from edgecam_core.rtp.codecs import codec
@@ -129,18 +131,22 @@ class Sender:
         """
         if min(frame.width, frame.height) < SMALLEST:
             raise ImageError(f"a {frame.width}x{frame.height} picture is too small; {SMALLEST}x{SMALLEST} is the least")
-        planes, *size = i420.from_frame(frame)
+        planes, width, height = i420.from_frame(frame)
+        self.send_planes(planes, width, height, frame.stamp_ns, frame.frame_id)
+
+    def send_planes(self, planes: np.ndarray, width: int, height: int, stamp_ns: int, frame_id: str) -> None:
+        """As :meth:`send` for a picture that is I420 already: flat uint8 as ``i420.layout`` says, of even size."""
         with self._lock:
             self._stats.frames_in += 1
-            self._frame_id = self._settings.frame_id or frame.frame_id
-            if self._encoder is None or self._encoder.size != tuple(size):
-                self._exchange(size[0], size[1])
+            self._frame_id = self._settings.frame_id or frame_id
+            if self._encoder is None or self._encoder.size != (width, height):
+                self._exchange(width, height)
             encoder = self._encoder
-            self._entered[frame.stamp_ns] = time.monotonic()
+            self._entered[stamp_ns] = time.monotonic()
             while len(self._entered) > 16:
                 del self._entered[next(iter(self._entered))]
         if encoder is not None:
-            encoder.push(planes, frame.stamp_ns)
+            encoder.push(planes, stamp_ns)
 
     def _exchange(self, width: int, height: int) -> None:
         if self._stopping.is_set():

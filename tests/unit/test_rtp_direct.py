@@ -1,0 +1,63 @@
+"""Direct mode: camera pictures to the encoder without a copy where they are as it wants them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from edgecam_core import gst
+from edgecam_core.camera.capture import Camera
+from edgecam_core.camera.picture import Picture
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.rtp import direct
+from edgecam_core.rtp.sender import Sender
+from edgecam_core.rtp.settings import SenderSettings
+from rtp_scene import free_port, receiving, wait_until
+
+
+@pytest.mark.parametrize(
+    ("caps", "as_is"),
+    [
+        ("format=I420,width=320,height=240,colorimetry=bt601", True),
+        ("format=I420,width=322,height=242,colorimetry=bt601", True),
+        ("format=I420,width=320,height=240,colorimetry=bt709", False),
+        ("format=I420,width=321,height=240,colorimetry=bt601", False),
+        ("format=NV12,width=320,height=240,colorimetry=bt601", False),
+        ("format=BGR,width=320,height=240", False),
+    ],
+)
+def test_only_what_the_encoder_takes_is_handed_on_as_it_is(caps: str, as_is: bool) -> None:
+    pipeline = gst.Pipeline(f"videotestsrc num-buffers=1 ! video/x-raw,{caps} ! appsink name=sink async=false")
+    pipeline.start()
+    sample = pipeline.pull(10.0)
+    assert sample is not None
+    with sample:
+        planes = direct.encoder_planes(sample)
+        assert (planes is not None) == as_is
+        assert planes is None or np.shares_memory(planes, sample.data)
+    pipeline.stop()
+
+
+def test_a_camera_through_sender_and_receiver_keeps_its_capture_time() -> None:
+    port = free_port()
+    sender = Sender(SenderSettings(port=port))
+    stamps: list[int] = []
+
+    def take(picture: Picture) -> None:
+        stamps.append(picture.stamp_ns)
+        direct.send(sender, picture)
+
+    sender.start()
+    camera = Camera(CameraSettings(source="test://smpte", image_width=320, image_height=240), take)
+    camera.start()
+    try:
+        with receiving(port) as (_, reader):
+            wait_until(lambda: len(reader.seen) >= 10)
+    finally:
+        camera.stop()
+        sender.stop()
+    assert {stamp for stamp, _, _ in reader.seen} <= set(stamps)
+    assert reader.newest is not None
+    yellow = reader.newest.bgr()[60, 66].astype(int)
+    assert yellow[0] < 30
+    assert yellow[1] > 180
+    assert yellow[2] > 180
