@@ -7,6 +7,7 @@ of ``edgecam``, container stages. Most of them also run: in tests/launch, tests/
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib
 import re
 import shlex
@@ -69,6 +70,27 @@ def test_files_named_in_the_text_exist(page: Path) -> None:
     generated = {"benchmarks/results", "benchmarks/results/"}
     missing = {name for name in names - generated if not (ROOT / name).exists()}
     assert missing == set(), ident(page)
+
+
+def defined(file: Path) -> set[str]:
+    """Classes, functions, methods and constants of a Python file, methods as Class.method."""
+    found = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{one.name}" for one in node.body if isinstance(one, ast.FunctionDef)}
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ident)
+def test_names_linked_to_a_python_file_are_defined_there(page: Path) -> None:
+    for name, target in re.findall(r"\[`([A-Za-z_][\w.]*)`\]\(([^)#]+\.py)\)", page.read_text()):
+        if not name.endswith(".py"):
+            assert name in defined((page.parent / target).resolve()), f"{name} is not in {target}"
 
 
 def commands(page: Path) -> Iterator[list[str]]:
