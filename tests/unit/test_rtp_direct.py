@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgecam_core import gst
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.picture import Picture
 from edgecam_core.camera.settings import CameraSettings
@@ -12,6 +11,8 @@ from edgecam_core.rtp import direct
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
 from rtp_scene import free_port, receiving, wait_until
+
+from edgecam_core import gst
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import functools
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -317,16 +318,9 @@ class Pipeline:
 
     def new_buffer(self, data: np.ndarray, pts_ns: int, duration_ns: int = 0) -> Any:
         """A fresh buffer holding a copy of ``data`` (any contiguous array); callers may add metas before pushing."""
-        gst = load()
-        flat = data.reshape(-1).view(np.uint8)
-        buffer = gst.Buffer.new_allocate(None, flat.nbytes, None)
-        ok, mapped = buffer.map(gst.MapFlags.WRITE)
-        if not ok:
-            raise PipelineError("GStreamer could not map a buffer for writing")
-        np.frombuffer(mapped.data, np.uint8)[:] = flat
-        buffer.unmap(mapped)
+        buffer = buffer_of(data)
         buffer.pts = pts_ns
-        buffer.duration = duration_ns or gst.CLOCK_TIME_NONE
+        buffer.duration = duration_ns or load().CLOCK_TIME_NONE
         return buffer
 
     def push(self, buffer: Any, source: str = "src") -> bool:
@@ -384,6 +378,41 @@ class Pipeline:
 def quoted(value: str) -> str:
     """A property value as launch text: quoted, so that blanks, ``!`` and quotes in it are safe."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def buffer_of(data: np.ndarray) -> Any:
+    """A fresh buffer without a time, holding a copy of ``data`` (any contiguous array)."""
+    gst = load()
+    flat = data.reshape(-1).view(np.uint8)
+    buffer = gst.Buffer.new_allocate(None, flat.nbytes, None)
+    ok, mapped = buffer.map(gst.MapFlags.WRITE)
+    if not ok:
+        raise PipelineError("GStreamer could not map a buffer for writing")
+    np.frombuffer(mapped.data, np.uint8)[:] = flat
+    buffer.unmap(mapped)
+    return buffer
+
+
+class EventLoop:
+    """A GLib main loop in a thread of its own, for libraries that need one (the RTSP server).
+
+    ``context`` is what such a library is attached to.
+    """
+
+    def __init__(self) -> None:
+        load()
+        import importlib
+
+        glib = importlib.import_module("gi.repository.GLib")
+        self.context = glib.MainContext.new()
+        self._loop = glib.MainLoop.new(self.context, False)
+        self._thread = threading.Thread(target=self._loop.run, name="glib", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the loop; blocks until its thread is gone."""
+        self._loop.quit()
+        self._thread.join(5.0)
 
 
 def _gerror_text(error: Exception) -> str:

@@ -19,6 +19,7 @@ from edgecam_core.rtp.encoding import CodedPicture, EncoderPipeline
 from edgecam_core.rtp.packet import PacketError
 from edgecam_core.rtp.packetiser import History, Packetiser
 from edgecam_core.rtp.parity import PORT_OFFSET, ParityMaker, payload_type
+from edgecam_core.rtp.rtsp import RtspServer
 from edgecam_core.rtp.settings import SenderSettings, split_address
 from edgecam_core.rtp.srtp import CIPHERS, Protector, Unprotector, read_key
 from edgecam_core.tally import Meter, Tally
@@ -48,6 +49,7 @@ class SenderStats:
     resent: int = 0
     parity_packets: int = 0
     keyframe_requests: int = 0
+    rtsp_clients: int = 0
     troubles: dict[str, int] = field(default_factory=dict)
 
 
@@ -81,6 +83,7 @@ class Sender:
             self._parity = ParityMaker(self._packetiser.ssrc, number, settings.redundancy / 100)
         self._lock = threading.Lock()  # guards the encoder's exchange, the history and the counts
         self._encoder: EncoderPipeline | None = None
+        self._rtsp: RtspServer | None = None
         self._sockets: dict[int, socket.socket] = {}
         self._row = encoders.choose(settings.encoder, settings.codec)
         wanted = [("host", settings.host, settings.port)]
@@ -105,10 +108,13 @@ class Sender:
         """Open the sockets and write the SDP file.
 
         Raises:
-            SettingError: the SDP file cannot be written.
+            SettingError: the SDP file cannot be written, the RTSP port is in use.
+            MissingDependency: the RTSP server's library is not installed.
         """
         settings = self._settings
         self._write_sdp()
+        if settings.rtsp_port:
+            self._rtsp = RtspServer(self._codec, settings.rtsp_port, settings.rtsp_path, self.force_keyframe)
         for family in {family for family, _ in self._targets}:
             self._sockets[family] = sockets.sender(family, settings.ttl, settings.dscp)
         self._threads = [threading.Thread(target=self._deliver, name="rtp-send", daemon=True)]
@@ -206,6 +212,8 @@ class Sender:
         kinds = [self._codec.kind(unit) for unit in coded.nals]
         keyframe = any(map(self._codec.is_keyframe, kinds))
         now = time.monotonic()
+        if self._rtsp is not None:
+            self._rtsp.push(coded.nals, keyframe)
         for sequence, data in made:
             with self._lock:
                 self._history.add(sequence, data)
@@ -345,6 +353,7 @@ class Sender:
         stats.bitrate = self._bytes.sum(now) * 8 / 2.0
         stats.fps = self._delay.rate(now)
         stats.encode_ms = self._delay.percentile(now, 50) * 1000
+        stats.rtsp_clients = self._rtsp.clients if self._rtsp is not None else 0
         stats.troubles = self._tally.totals()
         return stats
 
@@ -359,6 +368,8 @@ class Sender:
             encoder, self._encoder = self._encoder, None
         if encoder is not None:
             encoder.stop()
+        if self._rtsp is not None:
+            self._rtsp.stop()
         if self._sockets:
             ssrc = self._packetiser.ssrc
             self._send_control(rtcp.receiver_report(ssrc) + rtcp.bye(ssrc))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 from edgecam_core.errors import SettingError
@@ -42,11 +43,20 @@ class SenderSettings(Settings):
     sdp_file: str = setting("", "Write the session description here for other players; empty: none.")
     ttl: int = setting(1, "Router hops a multicast packet may take.", low=0, high=255)
     dscp: int = setting(0, "Differentiated services code point of the packets (34 is AF41, video).", low=0, high=63)
+    rtsp_port: int = setting(0, "Serve the stream by RTSP on this TCP port too, unencrypted, for recorders and players; "
+                             "0: no server.", low=0, high=65535)  # fmt: skip
+    rtsp_path: str = setting(
+        "camera", "Name of the stream in its RTSP address, rtsp://this-machine:rtsp_port/rtsp_path."
+    )
     frame_id: str = setting("", "Optical frame to name in the SDP file; empty: that of the pictures.")
 
     def check(self) -> None:
         for destination in self.destinations:
             split_address("destinations", destination)
+        if self.rtsp_port and self.srtp_key:
+            raise SettingError("rtsp_port", self.rtsp_port, "serves the stream unencrypted; not together with srtp_key")
+        if not re.fullmatch(r"[\w./-]+", self.rtsp_path):
+            raise SettingError("rtsp_path", self.rtsp_path, "must be letters, digits, '-', '_', '.' and '/'")
         if "!" in self.encoder_options:
             raise SettingError("encoder_options", self.encoder_options, "must be properties like name=value, no '!'")
 

@@ -1,0 +1,102 @@
+"""An RTSP server (RFC 2326) beside the sender: recorders, VLC and phones watch the same coded stream."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from edgecam_core import gst
+from edgecam_core.errors import MissingDependency, SettingError
+from edgecam_core.rtp import nal
+from edgecam_core.rtp.codecs import Codec
+
+INSTALL = "sudo apt-get install gir1.2-gst-rtsp-server-1.0"
+MOST_QUEUED_BYTES = 4 << 20  # a client that reads slower than that is given a gap up to the next keyframe
+
+
+class RtspServer:
+    """Serves coded pictures to any number of clients at ``rtsp://<this machine>:<port>/<path>``.
+
+    ``on_join`` is called (from a thread of the server) when a first client has come and a keyframe is wanted.
+
+    Raises:
+        MissingDependency: the library is not installed.
+        SettingError: the port is in use.
+    """
+
+    def __init__(self, codec: Codec, port: int, path: str, on_join: Any) -> None:
+        try:
+            library = gst.library("GstRtspServer")
+        except (MissingDependency, ImportError):
+            raise MissingDependency("GStreamer's RTSP server library", INSTALL) from None
+        self._codec = codec
+        self._on_join = on_join
+        self._lock = threading.Lock()
+        self._source: Any = None
+        self._waiting = True
+        self.clients = 0
+        self._loop = gst.EventLoop()
+        self._server = library.RTSPServer()
+        self._server.set_service(str(port))
+        self._server.connect("client-connected", self._connected)
+        factory = library.RTSPMediaFactory()
+        factory.set_launch(launch_text(codec))
+        factory.set_shared(True)  # one pipeline for all clients
+        factory.connect("media-configure", self._configure)
+        self._server.get_mount_points().add_factory("/" + path.strip("/"), factory)
+        if not self._server.attach(self._loop.context):
+            self._loop.stop()
+            raise SettingError("rtsp_port", port, "is in use by another program; stop that one or choose a free port")
+
+    def _connected(self, _server: Any, client: Any) -> None:
+        self.clients += 1
+        client.connect("closed", self._disconnected)
+
+    def _disconnected(self, _client: Any) -> None:
+        self.clients -= 1
+
+    def _configure(self, _factory: Any, media: Any) -> None:
+        with self._lock:
+            self._source = media.get_element().get_by_name_recurse_up("src")
+            self._waiting = True
+        media.connect("unprepared", self._forget)
+        self._on_join()
+
+    def _forget(self, _media: Any) -> None:
+        with self._lock:
+            self._source = None
+
+    def push(self, nals: list[bytes], keyframe: bool) -> None:
+        """Give one coded picture to the clients; costs nothing while there are none. Begins with a keyframe."""
+        with self._lock:
+            source = self._source
+            if source is None:
+                return
+            if source.get_property("current-level-bytes") > MOST_QUEUED_BYTES:
+                self._waiting = True
+            if self._waiting and not keyframe:
+                return
+            self._waiting = False
+        source.emit("push-buffer", gst.buffer_of(np.frombuffer(nal.join(nals), np.uint8)))
+
+    def stop(self) -> None:
+        """Send the clients away and free the port."""
+        self._server.client_filter(self._end_client)
+        self._loop.stop()
+        with self._lock:
+            self._source = None
+
+    def _end_client(self, _server: Any, _client: Any) -> Any:
+        return gst.library("GstRtspServer").RTSPFilterResult.REMOVE
+
+
+def launch_text(codec: Codec) -> str:
+    """The server's pipeline from coded pictures to the packets of its clients."""
+    payloader = {"h265": "rtph265pay", "h264": "rtph264pay"}[codec.name]
+    return (
+        "( appsrc name=src is-live=true format=time do-timestamp=true max-bytes=0 "
+        f"caps={codec.media_type},stream-format=byte-stream,alignment=au ! {codec.parser} ! "
+        f"{payloader} name=pay0 pt=96 config-interval=-1 )"
+    )
