@@ -30,13 +30,14 @@ def latency(rtp: bool) -> float:
     return float(run_demo(rtp)["latency_ms"]["p50"])
 
 
-def run_demo(rtp: bool) -> dict[str, Any]:
+def run_demo(rtp: bool, viewer_port: int = 0) -> dict[str, Any]:
+    """The monitor's summary of one run of the demo; ``viewer_port`` 0 takes a free one."""
     with tempfile.TemporaryDirectory() as folder:
         summary = Path(folder) / "summary.json"
         command = [
             "ros2", "launch", "edgecam_bringup", "demo.launch.xml", f"seconds:={SECONDS}", f"summary_file:={summary}",
             f"rtp:={str(rtp).lower()}", f"port:={free_port(socket.SOCK_DGRAM)}",
-            f"viewer_port:={free_port(socket.SOCK_STREAM)}",
+            f"viewer_port:={viewer_port or free_port(socket.SOCK_STREAM)}",
         ]  # fmt: skip
         subprocess.run(command, env=environment(), check=True, capture_output=True, timeout=SECONDS + 90)
         found: dict[str, Any] = json.loads(summary.read_text())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import socket
 import urllib.error
 import urllib.request
@@ -87,6 +89,33 @@ def test_quality_can_be_set_while_running_and_the_port_cannot(tmp_path: Path, pe
         refused = set_parameter("jpeg_quality", 101)
         assert not refused.successful
         assert "1 to 100" in refused.reason
+
+
+def test_the_viewer_stands_back_for_the_pipeline(tmp_path: Path) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with ViewerProcess(tmp_path, "port:=0", "niceness:=15") as viewer:
+        assert viewer.url
+        assert os.getpriority(os.PRIO_PROCESS, viewer.process.pid) == max(15, own)
+
+
+def test_ten_viewers_get_the_same_encoding(tmp_path: Path, peer: Peer) -> None:
+    arrays = peer.collect(DiagnosticArray, "/diagnostics")
+    with Scene("/camera", fps=10), ViewerProcess(tmp_path, "port:=0") as viewer, contextlib.ExitStack() as stack:
+        url = viewer.url
+        streams = [stack.enter_context(urllib.request.urlopen(f"{url}/stream.mjpg", timeout=30)) for _ in range(10)]
+
+        def values() -> dict[str, str] | None:
+            for stream in streams:
+                stream.read(10_000)
+            newest = [status for array in arrays for status in array.status if status.name == "camera/viewer"]
+            found = {pair.key: pair.value for pair in newest[-1].values} if newest else {}
+            sent = float(found.get("pictures_sent_per_s", 0))
+            return found if found.get("viewers") == "10" and sent > 30 else None
+
+        found = wait_until(values, 60)
+    # Ten are served, one is encoded: the camera's rate bounds the encoder's.
+    assert float(found["fps"]) < 13
+    assert float(found["pictures_sent_per_s"]) > 2 * float(found["fps"])
 
 
 def test_a_port_in_use_ends_the_node_with_one_line(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import time
 from typing import Any
 
@@ -47,6 +48,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def open(self) -> None:
         settings = self.settings
+        # Of this thread and of those it starts from now on: encoder and web server.
+        os.setpriority(os.PRIO_PROCESS, 0, max(settings.niceness, os.getpriority(os.PRIO_PROCESS, 0)))
         cameras = len(settings.image_topics)
         self.hub = Hub(cameras, settings.max_viewers)
         self.control = RosControl(self, _padded(settings.detector_nodes, cameras))

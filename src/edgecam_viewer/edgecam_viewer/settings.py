@@ -46,6 +46,10 @@ class ViewerSettings(Settings):
         1280, "Wider pictures are scaled down to this before sending.", low=16, high=16384, unit="px", runtime=True
     )
     max_viewers: int = setting(32, "Viewers served at once; one more is refused.", low=1, high=1000, runtime=True)
+    niceness: int = setting(
+        10, "Nice value of the viewer's threads: how far it stands back for the pipeline when the CPU is short.",
+        low=0, high=19,
+    )  # fmt: skip
     stall_timeout: float = setting(
         10.0, "A viewer that takes no data for so long is disconnected.", low=1.0, high=600.0, unit="s", runtime=True
     )

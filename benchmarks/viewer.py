@@ -1,0 +1,32 @@
+"""What viewers cost the pipeline."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+
+from benchmarks.harness import Row
+from benchmarks.pipeline import free_port, run_demo
+from benchmarks.support import environment, peer, process
+
+
+def rows() -> list[Row]:
+    return [
+        Row(
+            "viewer_ten", "detections a second of the demo while ten viewers watch", "Hz",
+            "the same while nobody watches", partial(detections, 10), partial(detections, 0),
+            better="higher", aim=0.95,
+        )
+    ]  # fmt: skip
+
+
+def detections(viewers: int) -> float:
+    """Mean rate of the detections over one run of the demo."""
+    port = free_port(socket.SOCK_STREAM)
+    if not viewers:
+        return float(run_demo(rtp=True, viewer_port=port)["fps"]["detector"])
+    with process(peer("viewers", port, viewers), environment()) as watching:
+        rate = float(run_demo(rtp=True, viewer_port=port)["fps"]["detector"])
+        if watching.wait(10) != 0:  # they end with the server, and well only when pictures came
+            raise RuntimeError(f"the viewers ended with {watching.returncode}: no pictures came")
+    return rate
