@@ -74,7 +74,7 @@ def test_a_port_in_use_is_told() -> None:
 
 
 def test_an_encrypted_stream_is_not_served_in_the_clear() -> None:
-    with pytest.raises(SettingError, match="rtsp_port.*unencrypted"):
+    with pytest.raises(SettingError, match=r"rtsp_port.*unencrypted"):
         SenderSettings(rtsp_port=8554, srtp_key="/some/key")
-    with pytest.raises(SettingError, match="rtsp_path"):
+    with pytest.raises(SettingError, match=r"rtsp_path"):
         SenderSettings(rtsp_path="a b")

@@ -43,7 +43,7 @@ class SenderSettings(Settings):
     sdp_file: str = setting("", "Write the session description here for other players; empty: none.")
     ttl: int = setting(1, "Router hops a multicast packet may take.", low=0, high=255)
     dscp: int = setting(0, "Differentiated services code point of the packets (34 is AF41, video).", low=0, high=63)
-    rtsp_port: int = setting(0, "Serve the stream by RTSP on this TCP port too, unencrypted, for recorders and players; "
+    rtsp_port: int = setting(0, "Serve the stream by RTSP on this TCP port too, unencrypted, for players; "
                              "0: no server.", low=0, high=65535)  # fmt: skip
     rtsp_path: str = setting(
         "camera", "Name of the stream in its RTSP address, rtsp://this-machine:rtsp_port/rtsp_path."
