@@ -10,6 +10,7 @@ from typing import Any
 import rclpy
 from edgecam_core.errors import EdgecamError
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from edgecam_ros.node import EdgecamNode
@@ -27,8 +28,7 @@ def run(node_type: Callable[[], EdgecamNode], args: Sequence[str] | None = None)
     try:
         rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # rcl's: an unreadable parameter file, unknown ROS arguments, missing security keys
-        print(f"error: {str(error).split(', at /')[0]}", file=sys.stderr, flush=True)
-        return EXIT_BAD_PARAMETER
+        return _refused(error)
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: stopping.append(received))
@@ -41,9 +41,8 @@ def run(node_type: Callable[[], EdgecamNode], args: Sequence[str] | None = None)
 def _run(node_type: Callable[[], EdgecamNode], stopping: list[int]) -> int:
     try:
         node = node_type()
-    except EdgecamError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        return EXIT_BAD_PARAMETER
+    except (EdgecamError, rclpy_implementation.RCLError) as error:
+        return _refused(error)
     executor = _executor()
     executor.add_node(node)
     try:
@@ -63,6 +62,12 @@ def _run(node_type: Callable[[], EdgecamNode], stopping: list[int]) -> int:
     if node.failure is not None:
         print(f"error: {node.failure}", file=sys.stderr, flush=True)
     return 0 if stopping and node.failure is None else node.exit_code
+
+
+def _refused(error: Exception) -> int:
+    text = " ".join(str(error).split(", at /")[0].split())  # rcl adds the line of its own source
+    print(f"error: {text}", file=sys.stderr, flush=True)
+    return EXIT_BAD_PARAMETER
 
 
 def _executor() -> Any:
