@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ros2cli.errors import CliError
 from ros2cli.graph.participants import domain_id, local_participants
 
 COMPLETE_AFTER = 4.0
-"""Seconds after which everybody reachable has been discovered, lost announcements included."""
+"""Seconds after which everybody has been discovered: participants announce themselves every 3 seconds."""
+MISSING_AFTER = 7.0
+"""Seconds to wait for a participant that is known to run on this host: one more announcement."""
 SETTLED_AFTER = 0.3
-"""Seconds without a change after which the endpoints of known participants are complete."""
+"""Seconds without a change after which what was looked for, and all that comes with it, is known."""
+COMPLETE_SETTLED_AFTER = 0.6
+"""Seconds without a change after which the endpoints of all known participants are complete."""
 REMOTE_AFTER = 0.7
 """Seconds to give to other hosts; unlike those here they cannot be counted."""
 PERIOD = 0.02
@@ -31,7 +37,7 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=None,
         help="Seconds to wait for discovery (default: until everybody on this host is found, at most "
-        f"{COMPLETE_AFTER:g})",
+        f"{MISSING_AFTER:g})",
     )
     parser.add_argument("-s", "--use-sim-time", action="store_true", help="Enable ROS simulation time")
     parser.add_argument("--no-daemon", action="store_true", help="Accepted; there never is a daemon")
@@ -39,11 +45,23 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[Any]:
-    """An rclpy node, hidden unless named, gone again at the end. Ctrl-C gives KeyboardInterrupt."""
+    """An rclpy node, hidden unless named, gone again at the end.
+
+    Ctrl-C gives KeyboardInterrupt, SIGTERM a SystemExit with the code of the real command, whatever rclpy, which
+    shuts down at both, says about it.
+    """
     import rclpy
-    from rclpy.executors import ExternalShutdownException
     from rclpy.parameter import Parameter
 
+    received: list[BaseException] = []
+
+    def on_signal(number: int, frame: object) -> None:
+        received.append(KeyboardInterrupt() if number == signal.SIGINT else SystemExit(number))
+        raise received[-1]
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, on_signal)
     rclpy.init(args=[])
     try:
         node = rclpy.create_node(
@@ -55,9 +73,11 @@ def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[
         try:
             yield node
         finally:
+            if node in _executors:
+                _executors.pop(node).shutdown(timeout_sec=0)
             node.destroy_node()
-    except ExternalShutdownException as error:
-        raise SystemExit(15) from error  # SIGTERM; the code of the real command
+    except Exception as error:
+        raise (received[-1] if received else error) from error
     finally:
         rclpy.try_shutdown()
 
@@ -71,11 +91,13 @@ def participants_seen(node: Any) -> int:
 def wait_for_graph(node: Any, args: argparse.Namespace, found: Callable[[], bool] | None = None) -> None:
     """Wait until the graph is known: everybody on this host, and nothing new for a moment.
 
-    With `found`, stop as soon as it holds and its surroundings have settled. Blocks for `COMPLETE_AFTER` or
-    `--spin-time` seconds at most.
+    With `found`, stop as soon as it holds and its surroundings have settled. Blocks for `MISSING_AFTER`
+    seconds at most, or for `--spin-time` seconds.
     """
     start = time.monotonic()
-    limit = COMPLETE_AFTER if args.spin_time is None else args.spin_time
+    limit = args.spin_time
+    if limit is None:
+        limit = MISSING_AFTER if local_participants(domain_id()) else COMPLETE_AFTER
     remote = 0.0 if os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST" else REMOTE_AFTER
     last: object = None
     changed = start
@@ -83,17 +105,29 @@ def wait_for_graph(node: Any, args: argparse.Namespace, found: Callable[[], bool
         now = _snapshot(node)
         if now != last:
             last, changed = now, time.monotonic()
-        settled = time.monotonic() - changed >= SETTLED_AFTER
-        if args.spin_time is None and settled:
-            here = local_participants(domain_id())
-            complete = 0 < here <= participants_seen(node) and time.monotonic() - start >= remote
-            if complete or (found is not None and found()):
+        quiet = time.monotonic() - changed
+        if args.spin_time is None and quiet >= SETTLED_AFTER:
+            if found is not None and found():
+                return
+            if quiet >= COMPLETE_SETTLED_AFTER and time.monotonic() - start >= remote and _complete(node):
                 return
         pause(PERIOD)
 
 
+def _complete(node: Any) -> bool:
+    """Is everybody on this host known, each with its nodes, and each node with its publishers?
+
+    Every node has publishers, at least for its log and its parameters' changes.
+    """
+    seen = participants_seen(node)
+    names = node.get_node_names_and_namespaces()
+    return 0 < local_participants(domain_id()) <= seen <= len(names) and all(
+        node.get_publisher_names_and_types_by_node(*name) for name in names
+    )
+
+
 def pause(seconds: float) -> None:
-    """Sleep, but not through SIGTERM."""
+    """Sleep, but not on when rclpy has shut down."""
     import rclpy
     from rclpy.executors import ExternalShutdownException
 
@@ -108,23 +142,29 @@ def _snapshot(node: Any) -> object:
     return (topics, ends, node.get_service_names_and_types(), node.get_node_names_and_namespaces())
 
 
+_executors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def _executor(node: Any) -> Any:
+    """The node's executor, made once: between two of them messages would queue up."""
+    from rclpy.executors import SingleThreadedExecutor
+
+    if node not in _executors:
+        _executors[node] = SingleThreadedExecutor()
+        _executors[node].add_node(node)
+    return _executors[node]
+
+
 def spin_until(node: Any, done: Callable[[], bool], timeout: float | None = None) -> bool:
     """Run callbacks until `done()`; False if it took longer than `timeout` seconds."""
-    import rclpy
-
-    executor = rclpy.executors.SingleThreadedExecutor()
-    executor.add_node(node)
+    executor = _executor(node)
     deadline = None if timeout is None else time.monotonic() + timeout
-    try:
-        while not done():
-            left = 1.0 if deadline is None else deadline - time.monotonic()
-            if left <= 0:
-                return False
-            executor.spin_once(timeout_sec=min(left, 1.0))
-        return True
-    finally:
-        executor.remove_node(node)
-        executor.shutdown(timeout_sec=0)
+    while not done():
+        left = 1.0 if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            return False
+        executor.spin_once(timeout_sec=min(left, 1.0))
+    return True
 
 
 def call(node: Any, service_type: Any, name: str, request: Any, timeout: float = 10.0) -> Any:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import array
-import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import yaml
+
+WIDTH = 2**31 - 1
+"""No line is too long (libyaml wants an int)."""
 
 _LISTS = (list, tuple, array.array, np.ndarray)
 
@@ -23,16 +25,26 @@ class Style:
     flow_style: bool = False
 
 
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    """Writes fields one a line even in flow style, where only what is in a list is written in braces."""
+
+
+def _represent_fields(dumper: Any, fields: dict[str, Any]) -> yaml.MappingNode:
+    pairs = [(dumper.represent_data(name), dumper.represent_data(value)) for name, value in fields.items()]
+    return yaml.MappingNode("tag:yaml.org,2002:map", pairs)
+
+
+_Dumper.add_representer(dict, _represent_fields)
+
+
 def to_yaml(message: Any, style: Style = Style()) -> str:
     """The message as a YAML document without the `---`, in field order."""
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(
         yaml.dump(
             plain(message, style),
-            Dumper=dumper,
-            sort_keys=False,
+            Dumper=_Dumper,
             allow_unicode=True,
-            width=2**31 - 1 if dumper is not yaml.SafeDumper else sys.maxsize,
+            width=WIDTH,
             default_flow_style=style.flow_style,
         )
     )
