@@ -311,7 +311,8 @@ class Receiver:
         if stream is not None:
             stats.sender = f"{stream.sender[0]}:{stream.sender[1]}"
             stats.jitter_ms = stream.jitter / CLOCK_RATE * 1000
-            stats.round_trip_ms = stream.buffer.round_trip_ns / 1e6
+            if stream.buffer.counts.recovered:
+                stats.round_trip_ms = stream.buffer.round_trip_ns / 1e6
             if now - stream.last_ns / 1e9 <= self.settings.timeout:
                 stats.state = "running" if is_open else "waiting"
         stats.bitrate = self._bytes.sum(now) * 8 / 2.0
