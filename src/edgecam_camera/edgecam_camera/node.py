@@ -16,6 +16,7 @@ from edgecam_ros.node import EdgecamNode
 
 from edgecam_camera import calibrations
 from edgecam_camera.calibrations import CalibrationService
+from edgecam_camera.controls import PREFIX, ControlParameters
 from edgecam_camera.files import FileServices
 from edgecam_camera.publishers import CompressedPublisher, InfoPublisher, RawPublisher, picture_header
 
@@ -28,6 +29,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
     """Publishes one camera. Configured it has checked everything, active it holds the device."""
 
     settings_type = CameraSettings
+    open_prefixes = (PREFIX,)
 
     def __init__(self, **node_arguments: object) -> None:
         self._camera: Camera | None = None
@@ -47,7 +49,8 @@ class CameraNode(EdgecamNode[CameraSettings]):
         self._files = FileServices(self)
         self._files.settings = self.settings
         service = CalibrationService(self, lambda: self.settings, self._info)
-        self._parts = [self._raw, self._compressed, self._info, self._files, service]
+        self._controls = ControlParameters(self, self.settings)
+        self._parts = [self._raw, self._compressed, self._info, self._files, service, self._controls]
 
     def start(self) -> None:
         clock = self.get_clock()
@@ -87,6 +90,8 @@ class CameraNode(EdgecamNode[CameraSettings]):
         if self._camera is None:
             return Status(WARN, "no camera")
         status = self._camera.status()
+        if status.state == "streaming":
+            self._controls.refresh(status.reconnects)
         level = {"streaming": OK, "ended": OK, "opening": WARN}.get(status.state, ERROR)
         message = f"{status.state}: {status.problem}" if status.problem else status.state
         if bad := self._camera.troubles():

@@ -1,0 +1,83 @@
+"""The camera node on a file as fast as it can be read, beside the bare pipeline and the usual OpenCV node.
+
+One subscriber in another process takes every picture of both nodes.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from benchmarks.harness import Row
+from benchmarks.support import environment, peer, process
+
+FRAMES = {"640x480": 600, "1280x720": 300, "1920x1080": 200}
+OPENCV = "cv2.VideoCapture with cv_bridge in an rclpy node"
+BARE = "the bare GStreamer pipeline to BGR into fakesink"
+
+
+def rows() -> list[Row]:
+    made = []
+    for size in FRAMES:
+        ours, opencv = partial(node, "camera_run", size), partial(node, "opencv_camera", size)
+        made += [
+            Row(
+                f"camera_fps_{size}", f"{size} H.264 file to image_raw (bgr8), pictures a second", "Hz", OPENCV,
+                partial(value, ours, "fps"), partial(value, opencv, "fps"), "higher",
+            ),
+            Row(
+                f"camera_cpu_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node a picture", "ms",
+                OPENCV, partial(value, ours, "cpu_ms"), partial(value, opencv, "cpu_ms"),
+            ),
+            Row(
+                f"camera_cpu_bare_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node a picture",
+                "ms", BARE, partial(value, ours, "cpu_ms"), partial(value, partial(bare, size), "cpu_ms"),
+            ),
+        ]  # fmt: skip
+    return made
+
+
+def value(run: functools.partial[dict[str, float]], key: str) -> float:
+    return run()[key]
+
+
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="edgecam-camera-bench-")  # removed at the interpreter's end
+
+
+@functools.cache
+def clip(size: str) -> Path:
+    """A moving test picture as H.264 with a key frame a second; made once a run."""
+    width, height = size.split("x")
+    path = Path(_folder().name) / f"{size}.mp4"
+    text = (
+        f"gst-launch-1.0 -q videotestsrc num-buffers={FRAMES[size]} pattern=smpte ! video/x-raw,format=I420,"
+        f"width={width},height={height},framerate=30/1 ! x264enc speed-preset=veryfast key-int-max=30 bitrate=4000 "
+        f"! h264parse ! mp4mux ! filesink location={path}"
+    )
+    subprocess.run(text.split(), check=True)
+    return path
+
+
+def node(program: str, size: str) -> dict[str, float]:
+    """Frames a second and CPU time a frame of one node, with a subscriber."""
+    env, file = environment(), clip(size)
+    with process(peer("image_counter", FRAMES[size]), env, stdout=subprocess.PIPE) as counter:
+        assert counter.stdout is not None
+        counter.stdout.readline()
+        return _result(peer(program, file), env)
+
+
+def bare(size: str) -> dict[str, float]:
+    return _result(peer("bare_pipeline", clip(size)), environment())
+
+
+def _result(command: list[str], env: dict[str, str]) -> dict[str, float]:
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found

@@ -1,0 +1,85 @@
+"""A V4L2 camera's controls as parameters ``control.<name>``."""
+
+from __future__ import annotations
+
+from edgecam_core.camera import sources
+from edgecam_core.camera.controls import Control, ControlDevice
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.errors import EdgecamError, SettingError
+from rcl_interfaces.msg import IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+PREFIX = "control."
+
+
+class ControlParameters:
+    """Declares the controls that can be set once the device is there, and sets them again when it comes back.
+
+    Used on the executor's thread only.
+    """
+
+    def __init__(self, node: Node, settings: CameraSettings) -> None:
+        self._node = node
+        self._device = _device(settings)
+        self._known: dict[str, Control] = {}
+        self._session = -1
+        node.add_on_set_parameters_callback(self._on_parameters)
+
+    def close(self) -> None:
+        self._node.remove_on_set_parameters_callback(self._on_parameters)
+        for name in self._known:
+            self._node.undeclare_parameter(PREFIX + name)
+        self._known = {}
+
+    def refresh(self, session: int) -> None:
+        """Call while the camera streams, with a number that changes when it was opened again."""
+        if not self._device or session == self._session:
+            return
+        self._session = session
+        try:
+            with ControlDevice(self._device) as device:
+                for control in device.controls():
+                    if not control.read_only:
+                        self._take(device, control)
+        except EdgecamError as error:
+            self._node.get_logger().warning(f"controls: {error}")
+
+    def _take(self, device: ControlDevice, control: Control) -> None:
+        name = PREFIX + control.name
+        if control.name in self._known:  # the device was away and has forgotten what was set
+            try:
+                device.set(control, int(self._node.get_parameter(name).value))
+            except SettingError as error:  # e.g. a manual exposure that its automatic overrules
+                self._node.get_logger().info(str(error))
+            return
+        now = device.get(control)
+        descriptor = ParameterDescriptor(description=control.describe())
+        if not control.is_bool:
+            step = max(1, control.step)
+            descriptor.integer_range = [IntegerRange(from_value=control.low, to_value=control.high, step=step)]
+        self._known[control.name] = control
+        # A value given at start wins over the device's: declaring it sets it, through the callback.
+        self._node.declare_parameter(name, bool(now) if control.is_bool else now, descriptor)
+
+    def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        wanted = [(self._known[c.name.removeprefix(PREFIX)], c.value) for c in changes if self._ours(c.name)]
+        if not wanted:
+            return SetParametersResult(successful=True)
+        try:
+            with ControlDevice(self._device) as device:
+                for control, value in wanted:
+                    if device.get(control) != int(value):
+                        device.set(control, int(value))
+        except EdgecamError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _ours(self, name: str) -> bool:
+        return name.startswith(PREFIX) and name.removeprefix(PREFIX) in self._known
+
+
+def _device(settings: CameraSettings) -> str:
+    """The device file of a v4l2 source; ``""`` for any other."""
+    module, uri = sources.find(settings)
+    return str(module.device(uri)) if hasattr(module, "device") else ""
