@@ -57,7 +57,10 @@ def test_every_launch_file_has_its_launch_testing_file() -> None:
     tests = {
         path.name.removesuffix("_launch_test.py") for path in (ROOT / "tests/launch_testing").glob("*_launch_test.py")
     }
-    assert tests == {name_of(path) for path in LAUNCH_FILES} - {"rviz", "security"}  # these need a display and a keystore
+    assert tests == {name_of(path) for path in LAUNCH_FILES} - {
+        "rviz",
+        "security",
+    }  # these need a display and a keystore
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
