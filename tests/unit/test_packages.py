@@ -68,6 +68,8 @@ def imports(package: Path) -> dict[str, str]:
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
 def test_every_dependency_is_a_key_that_rosdep_knows(package: Path) -> None:
     assert dependencies(package) <= OWN | ROSDEP_KEYS | ROS_PACKAGES | local_keys()
+    listed = [(one.tag, one.text) for one in manifest(package) if one.tag.endswith("depend")]
+    assert len(listed) == len(set(listed)), "listed twice"
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
