@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -187,6 +190,32 @@ async def test_the_slider_sets_the_detectors_parameter(page: Page, tmp_path: Pat
         await page.wait_for("document.querySelector('#threshold small').textContent.includes('not on offer')")
         assert detector.settings.confidence_threshold == 0.25
         assert page.problems == []
+
+
+async def test_the_cameras_node_saves_what_the_page_asks_for(page: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "saved"
+    parameters = ["source:=test://ball", "framerate:=10.0", f"output_directory:={folder}"]
+    arguments = [word for parameter in parameters for word in ("-p", parameter)]
+    run = "import sys; from edgecam_camera.node import main; sys.exit(main())"
+    command = [sys.executable, "-c", run, "--ros-args", "-r", "__ns:=/camera", *arguments]
+    camera = subprocess.Popen(command, start_new_session=True)
+    try:
+        with ViewerProcess(tmp_path, "port:=0") as viewer:
+            await page.open(viewer.url)
+            await page.wait_for("!document.getElementById('saving').hidden")
+            await page.evaluate("document.getElementById('camera-snapshot').click()")
+            said = "document.querySelector('#saving p').textContent"
+            await page.wait_for(f"{said}.startsWith('{folder}')")
+            assert Path(await page.evaluate(said)).exists()
+            button = "document.getElementById('camera-record')"
+            await page.evaluate(f"{button}.click()")
+            await page.wait_for(f"{button}.textContent.startsWith('Stop (')")
+            await page.evaluate(f"{button}.click()")
+            await page.wait_for(f"{button}.textContent === 'Record' && /camera.*m(kv|p4)/.test({said})")
+            assert page.problems == []
+    finally:
+        camera.send_signal(signal.SIGINT)
+        camera.wait(timeout=30)
 
 
 async def test_a_snapshot_and_a_film_can_be_saved(page: Page, tmp_path: Path) -> None:

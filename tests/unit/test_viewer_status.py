@@ -18,7 +18,7 @@ def test_stages_and_losses_of_one_namespace() -> None:
         node("front/detector", fps="24.5", **{"dropped for a newer one": "7"}),
         node("front/stream/rtp_receiver", fps="25", missing="12", lost="3", refused="-"),
         node("front/rtp_sender", fps="25", frames_skipped="0"),
-        node("front/camera_driver", fps="-", drops="1"),
+        node("front/camera_driver", fps="-", drops="1", recording="7 pictures"),
         node("rear/camera_driver", fps="9"),
     ]
     facts = stage_facts(nodes, "front")
@@ -26,10 +26,13 @@ def test_stages_and_losses_of_one_namespace() -> None:
     assert facts["losses"] == {
         "camera drops": 1, "encoder skips": 0, "packets missing": 12, "packets lost": 3, "detector drops": 7,
     }  # fmt: skip
+    assert facts["recording"] == "7 pictures"
 
 
 def test_a_silent_stage_is_no_stage() -> None:
-    assert stage_facts([node("camera/detector", "stale", fps="25")], "camera") == {"stages": {}, "losses": {}}
+    assert stage_facts([node("camera/detector", "stale", fps="25")], "camera") == {
+        "stages": {}, "losses": {}, "recording": "",
+    }  # fmt: skip
 
 
 def test_numbers_of_a_camera_are_json_before_anything_came() -> None:

@@ -34,7 +34,8 @@ class Pacer:
         period = 1.0 / self.rate
         if now < self._due - period / 4:
             return False
-        self._due = max(self._due, now - period) + period
+        # On the beat as long as events keep coming; a late one after a break begins a new beat.
+        self._due = (self._due if self._due > now - period else now) + period
         return True
 
 

@@ -52,7 +52,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         os.setpriority(os.PRIO_PROCESS, 0, max(settings.niceness, os.getpriority(os.PRIO_PROCESS, 0)))
         cameras = len(settings.image_topics)
         self.hub = Hub(cameras, settings.max_viewers)
-        self.control = RosControl(self, _padded(settings.detector_nodes, cameras))
+        detectors, drivers = (_padded(names, cameras) for names in (settings.detector_nodes, settings.camera_nodes))
+        self.control = RosControl(self, detectors, drivers)
         self.server = WebServer(settings, self.hub, self.control)
         self.encoder = Encoder(self.hub.publish, self._encoder_failed, settings.jpeg_quality, settings.max_width)
         self.encoder.start()
@@ -160,8 +161,9 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
                 **tap.stats.as_dict(now),
                 **stage_facts(nodes, tap.namespace),
                 "threshold": None if threshold is None else finite(threshold, 4),
+                "saving": saving,
             }
-            for tap, threshold in zip(self.taps, control.thresholds, strict=True)
+            for tap, threshold, saving in zip(self.taps, control.thresholds, control.saving, strict=True)
         ]
         return {"type": "status", "cameras": cameras, "nodes": nodes_list(nodes), "viewers": self.hub.viewers}
 

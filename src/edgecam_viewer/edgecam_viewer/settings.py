@@ -37,6 +37,9 @@ class ViewerSettings(Settings):
     detector_nodes: tuple[str, ...] = setting(
         ("detector",), "Detector of each camera, in the order of image_topics, for the threshold slider; '' for none."
     )
+    camera_nodes: tuple[str, ...] = setting(
+        ("camera_driver",), "Node of each camera, in the order of image_topics, for saving on its disk; '' for none."
+    )
     image_reliability: str = setting(
         "best_effort", "Reliability asked of the image publisher.", choices=("best_effort", "reliable")
     )
@@ -59,7 +62,7 @@ class ViewerSettings(Settings):
             raise SettingError("image_topics", list(self.image_topics), "name at least one topic, e.g. [image_raw]")
         if len(set(self.image_topics)) != len(self.image_topics):
             raise SettingError("image_topics", list(self.image_topics), "name every topic once")
-        for name in ("detections_topics", "detector_nodes"):
+        for name in ("detections_topics", "detector_nodes", "camera_nodes"):
             values = getattr(self, name)
             if len(values) > len(self.image_topics):
                 count = len(self.image_topics)

@@ -78,7 +78,12 @@ def stage_facts(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, Any]:
             if count is not None:
                 losses[name] = int(count)
     rates = {stage: node.number("fps") for stage, node in stages.items()}
-    return {"stages": {stage: fps for stage, fps in rates.items() if fps is not None}, "losses": losses}
+    recording = stages["camera"].values.get("recording", "no") if "camera" in stages else "no"
+    return {
+        "stages": {stage: fps for stage, fps in rates.items() if fps is not None},
+        "losses": losses,
+        "recording": "" if recording == "no" else recording,
+    }
 
 
 def nodes_list(nodes: Iterable[NodeStatus]) -> list[dict[str, Any]]:

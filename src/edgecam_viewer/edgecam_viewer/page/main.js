@@ -2,7 +2,7 @@
 
 import { Camera } from "./camera.js";
 import { Link } from "./link.js";
-import { Charts, Chips, showFacts, showNodes, Threshold } from "./panels.js";
+import { Charts, Chips, Saving, showFacts, showNodes, Threshold } from "./panels.js";
 import { Recorder, saveSnapshot } from "./save.js";
 
 const element = (id) => document.getElementById(id);
@@ -23,11 +23,13 @@ const link = new Link({
 });
 const chips = new Chips(choices, redraw);
 const threshold = new Threshold((message) => link.send(message));
+const saving = new Saving((message) => link.send(message));
 const charts = new Charts();
 const recorder = new Recorder();
 
 function take(note) {
   if (note.type === "threshold" || note.type === "refused") return threshold.answer(note);
+  if (note.type === "snapshot" || note.type === "record") return saving.answer(note);
   if (note.type !== "status") return undefined;
   status = note;
   while (cameras.length < status.cameras.length) addCamera(cameras.length);
@@ -88,6 +90,7 @@ function everySecond() {
   for (const one of cameras) for (const [label, n] of one.counts) counts.set(label, (counts.get(label) ?? 0) + n);
   chips.show(new Set([...status.cameras.flatMap((one) => one.labels), ...counts.keys()]), counts);
   threshold.show(index, facts.threshold);
+  saving.show(index, facts);
   const shown = camera.fps();
   const glass = shown ? camera.latency : NaN;
   showFacts([

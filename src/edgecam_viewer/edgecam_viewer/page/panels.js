@@ -82,6 +82,29 @@ export class Threshold {
   answer(note) { this.box.querySelector("small").textContent = note.ok ? "" : note.text; }
 }
 
+// Snapshot and recording by the camera's own node, on its disk.
+export class Saving {
+  constructor(send) {
+    this.box = element("saving");
+    this.camera = 0;
+    this.recording = "";
+    element("camera-snapshot").onclick = () => send({ type: "snapshot", camera: this.camera });
+    element("camera-record").onclick = () => send({ type: "record", camera: this.camera, value: !this.recording });
+  }
+
+  show(camera, { saving, recording }) {
+    if (this.camera !== camera) this.text("");
+    Object.assign(this, { camera, recording });
+    this.box.hidden = !saving;
+    element("camera-record").setAttribute("aria-pressed", String(Boolean(recording)));
+    element("camera-record").textContent = recording ? `Stop (${recording})` : "Record";
+  }
+
+  text(text) { this.box.querySelector("p").textContent = text; }
+
+  answer(note) { this.text(note.text); }
+}
+
 const RATES = [
   ["camera", "camera", "#5eead4"], ["sender", "sender", "#60a5fa"], ["receiver", "receiver", "#c084fc"],
   ["detector", "detector", "#fbbf24"], ["shown", "shown here", "#f472b6"],
