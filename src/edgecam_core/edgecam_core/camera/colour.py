@@ -131,15 +131,15 @@ def _as_i420(picture: RawPicture) -> np.ndarray:
         if whole is not None:
             return whole
     stack = np.empty((height * 3 // 2, width), np.uint8)
-    if _is_opencvs(picture):
-        luma = y
-    else:
-        luma, u, v = _to_601(y, u, v, picture.matrix, picture.full_range)
-    stack[: picture.height, : picture.width] = luma
-    stack[: picture.height, picture.width :] = luma[:, -1:]
-    stack[picture.height : height] = stack[picture.height - 1]
     quarter = stack[height:].reshape(2, height // 2, width // 2)
-    quarter[0], quarter[1] = u, v
+    parts = (stack[: picture.height, : picture.width], quarter[0], quarter[1])
+    if _is_opencvs(picture):
+        for part, plane in zip(parts, (y, u, v), strict=True):
+            np.copyto(part, plane)
+    else:
+        _to_601(picture, (y, u, v), parts)
+    stack[: picture.height, picture.width :] = parts[0][:, -1:]
+    stack[picture.height : height] = stack[picture.height - 1]
     return stack
 
 
@@ -158,8 +158,8 @@ def _planes(picture: RawPicture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if picture.format == "I420":
         return picture.plane(0, w, h), picture.plane(1, half_w, half_h), picture.plane(2, half_w, half_h)
     if picture.format == "NV12":
-        uv = picture.plane(1, half_w * 2, half_h)
-        return picture.plane(0, w, h), uv[:, 0::2], uv[:, 1::2]
+        u, v = cv2.split(_grouped(picture.plane(1, half_w * 2, half_h), 2))
+        return picture.plane(0, w, h), u, v
     rows = picture.plane(0, half_w * 4, h)
     first = 0 if picture.format == "YUY2" else 1
     luma = rows[:, first::2][:, :w]
@@ -182,22 +182,20 @@ def _expand_table() -> np.ndarray:
 
 
 def _to_601(
-    y: np.ndarray, u: np.ndarray, v: np.ndarray, matrix: str, full_range: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same colours with BT.601 weights in limited range."""
-    m, offset = linear_map(matrix, full_range)
-    uf, vf = np.ascontiguousarray(u, np.float32), np.ascontiguousarray(v, np.float32)
-    new_u = cv2.addWeighted(uf, m[1, 1], vf, m[1, 2], offset[1], dtype=cv2.CV_8U)
-    new_v = cv2.addWeighted(uf, m[2, 1], vf, m[2, 2], offset[2], dtype=cv2.CV_8U)
+    picture: RawPicture, planes: tuple[np.ndarray, np.ndarray, np.ndarray], out: tuple[np.ndarray, ...]
+) -> None:
+    """Write the same colours with BT.601 weights in limited range into ``out`` (Y, U, V); all in 8 bits, for speed."""
+    y, u, v = planes
+    m, offset = linear_map(picture.matrix, picture.full_range)
+    cv2.addWeighted(u, m[1, 1], v, m[1, 2], offset[1], dst=out[1])
+    cv2.addWeighted(u, m[2, 1], v, m[2, 2], offset[2], dst=out[2])
     if not (m[0, 1] or m[0, 2]):
-        table = np.clip(np.rint(np.arange(256) * m[0, 0] + offset[0]), 0, 255).astype(np.uint8)
-        return cv2.LUT(np.ascontiguousarray(y), table), new_u, new_v
-    shift = cv2.addWeighted(uf, m[0, 1], vf, m[0, 2], offset[0])
-    shift = cv2.resize(shift, (u.shape[1] * 2, u.shape[0] * 2), interpolation=cv2.INTER_NEAREST)
-    new_y = cv2.addWeighted(
-        np.ascontiguousarray(y), float(m[0, 0]), shift[: y.shape[0], : y.shape[1]], 1.0, 0.0, dtype=cv2.CV_8U
-    )
-    return new_y, new_u, new_v
+        cv2.convertScaleAbs(y, dst=out[0], alpha=m[0, 0], beta=offset[0])  # never below 0: the offset is 16
+        return
+    # The colour's share in Y, at a quarter of the pixels, around 128 so that it fits into a byte.
+    share = cv2.addWeighted(u, m[0, 1], v, m[0, 2], offset[0] + 128)
+    share = cv2.resize(share, (u.shape[1] * 2, u.shape[0] * 2), interpolation=cv2.INTER_NEAREST)
+    cv2.addWeighted(y, m[0, 0], share[: y.shape[0], : y.shape[1]], 1.0, -128.0, dst=out[0])
 
 
 @functools.cache

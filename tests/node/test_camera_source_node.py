@@ -1,0 +1,106 @@
+"""Every source that can run here, over real DDS: pixels, step, stamps and info of what arrives."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from camera_process import LONG, camera_nodes
+from camera_servers import mjpeg_server, red_jpeg, rtp_sender, rtsp_server
+from rclpy.qos import qos_profile_sensor_data
+from ros_peer import Peer
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from waiting import wait_until
+
+
+def free_udp_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+def red_folder(path: Path) -> Path:
+    path.mkdir()
+    pixels = np.full((120, 163, 3), (0, 0, 255), np.uint8)
+    for index in range(3):
+        cv2.imwrite(str(path / f"{index}.png"), pixels)
+    (path / "damaged.png").write_bytes(b"no picture")
+    return path
+
+
+@pytest.fixture
+def world() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def begin(name: str, world: ExitStack, folder: Path) -> tuple[dict[str, object], tuple[int, int]]:
+    """Start what the source needs; gives the node's settings and the size of the pictures."""
+    if name == "rtsp":
+        server = world.enter_context(rtsp_server("me", "se:cr@t"))
+        return {"source": f"rtsp://me:se%3Acr%40t@127.0.0.1:{server.port}/live", "rtsp_transport": "tcp"}, (320, 240)
+    if name == "rtp":
+        port = free_udp_port()
+        world.enter_context(rtp_sender(port))
+        return {"source": f"rtp://@:{port}", "rtp_codec": "h265"}, (320, 240)
+    if name == "http":
+        port = world.enter_context(mjpeg_server(red_jpeg()))
+        return {"source": f"http://127.0.0.1:{port}/stream"}, (160, 120)
+    if name == "folder":
+        return {"source": f"file://{red_folder(folder / 'pictures')}", "loop": True, "framerate": 20.0}, (163, 120)
+    if name == "picture":
+        return {"source": f"file://{red_folder(folder / 'pictures')}/1.png", "framerate": 20.0}, (163, 120)
+    text = "videotestsrc is-live=true pattern=red ! video/x-raw,width=322,height=64 ! videoflip method=vertical-flip"
+    return {"source": f"pipeline:{text}"}, (322, 64)
+
+
+@pytest.mark.parametrize("name", ["rtsp", "rtp", "http", "folder", "picture", "pipeline"])
+def test_a_source_delivers_whole_pictures(peer: Peer, world: ExitStack, tmp_path: Path, name: str) -> None:
+    settings, (width, height) = begin(name, world, tmp_path)
+    images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
+    infos: list[CameraInfo] = peer.collect(CameraInfo, "/camera/camera_info")
+    start = world.enter_context(camera_nodes())
+    start(**settings)
+    wait_until(lambda: len(images) >= 8 and len(infos) >= 8, LONG, "pictures")
+    image = images[-1]
+    assert (image.width, image.height, image.step, image.encoding) == (width, height, width * 3, "bgr8")
+    assert len(image.data) == image.step * height
+    pixels = np.frombuffer(image.data, np.uint8).reshape(height, width, 3).astype(int)
+    assert np.abs(pixels - [0, 0, 255]).max() <= 6
+    stamps = [one.header.stamp.sec * 10**9 + one.header.stamp.nanosec for one in images]
+    assert np.all(np.diff(stamps) > 0)
+    assert 0 < peer.node.get_clock().now().nanoseconds - stamps[-1] < 10e9
+    assert {one.header.stamp.nanosec for one in infos} & {one.header.stamp.nanosec for one in images}
+    assert (infos[-1].width, infos[-1].height) == (width, height)
+
+
+def test_a_cameras_own_jpeg_is_passed_through_byte_by_byte(peer: Peer, world: ExitStack) -> None:
+    jpeg = red_jpeg()
+    port = world.enter_context(mjpeg_server(jpeg))
+    compressed: list[CompressedImage] = peer.collect(CompressedImage, "/camera/image_raw/compressed")
+    world.enter_context(camera_nodes())(source=f"http://127.0.0.1:{port}/")
+    wait_until(lambda: compressed, LONG, "a compressed picture")
+    assert bytes(compressed[0].data) == jpeg
+    assert compressed[0].format == "bgr8; jpeg compressed bgr8"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "form", "shape"),
+    [("rgb8", "rgb8; jpeg compressed bgr8", (48, 64, 3)), ("mono8", "mono8; jpeg compressed ", (48, 64))],
+)
+def test_other_pictures_are_compressed_here(
+    peer: Peer, world: ExitStack, encoding: str, form: str, shape: tuple[int, ...]
+) -> None:
+    compressed: list[CompressedImage] = peer.collect(CompressedImage, "/camera/image_raw/compressed")
+    start = world.enter_context(camera_nodes())
+    start(source="test://red", image_width=64, image_height=48, image_encoding=encoding)
+    wait_until(lambda: compressed, LONG, "a compressed picture")
+    assert compressed[0].format == form
+    pixels = cv2.imdecode(np.frombuffer(compressed[0].data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert pixels.shape == shape
+    assert np.abs(pixels[0, 0].astype(int) - ([0, 0, 255] if len(shape) == 3 else 76)).max() <= 6
