@@ -10,6 +10,7 @@ import onnx
 import pytest
 from edgecam_core.errors import EdgecamError, MissingDependency, ModelError
 from edgecam_core.inference import RunnerOptions, open_runner
+from edgecam_core.inference.batching import free_batch
 from edgecam_core.inference.cuda_driver import find_gpu
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
 from edgecam_core.inference.tensorrt_builder import build_engine, engine_precisions, require_precision
@@ -19,6 +20,7 @@ from edgecam_core.models.family import open_family
 from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.zoo import fetch
 from onnx import TensorProto, helper
+from pytorch_ssd import export
 from tiny_models import color_detector
 
 PHOTOS = Path(__file__).parents[1] / "assets" / "photos"
@@ -52,6 +54,21 @@ def test_the_default_model_is_built(api: TensorRt, model: ModelFile, tmp_path: P
     assert path.stat().st_size > 4e6
     made = path.stat().st_mtime_ns
     assert ensure_engine(model, options, api, "test")[0].stat().st_mtime_ns == made
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_a_pytorch_ssd_export_is_built(api: TensorRt, tmp_path: Path, precision: str) -> None:
+    model = ModelFile.read(export(tmp_path / "mb1-ssd.onnx"))
+    calibration = PictureCalibration(PHOTOS, open_family(model).spec)
+    options = RunnerOptions(precision=precision, cache=tmp_path, calibration=calibration)
+    path, _ = ensure_engine(model, options, api, "test")
+    facts = json.loads((tmp_path / f"{path.name}.json").read_text())
+    assert facts["layers"] == {precision: 12}
+
+
+def test_the_default_model_is_built_for_batches(api: TensorRt, model: ModelFile, tmp_path: Path) -> None:
+    path, _ = ensure_engine(free_batch(model, tmp_path), RunnerOptions(cache=tmp_path, max_batch=4), api, "test")
+    assert path.name == "ssd_mobilenet_v2_coco-batch-fp32-b4.tensorrt-rtx.engine"
 
 
 def test_a_free_batch_becomes_a_profile(api: TensorRt, tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _build(settings: DetectorSettings) -> int:
     from edgecam_core.errors import MissingDependency
+    from edgecam_core.inference.batching import free_batch
     from edgecam_core.inference.cuda_driver import find_gpu
     from edgecam_core.inference.tensorrt_api import import_tensorrt
     from edgecam_core.inference.tensorrt_runner import ensure_engine
@@ -48,7 +49,8 @@ def _build(settings: DetectorSettings) -> int:
         api = None
     if api is not None:
         # TensorRT-RTX builds for every RTX card, also on a machine that has none.
-        path, precision = ensure_engine(plan.model, options, api, str(find_gpu() or "no GPU"))
+        model = free_batch(plan.model, options.cache) if settings.max_batch > 1 else plan.model
+        path, precision = ensure_engine(model, options, api, str(find_gpu() or "no GPU"))
         print(f"{path} ({precision}, {api})")
         return 0
     detector = Detector.load(plan, settings, options.progress)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgecam_core.inference.backends import open_runner
+from edgecam_core.inference.batching import free_batch
 from edgecam_core.inference.runner import Progress, Runner, RunnerOptions, silent
 from edgecam_core.models.calibration import PictureCalibration
 from edgecam_core.models.detector_settings import DetectorSettings
@@ -93,7 +94,8 @@ class Detector:
     def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> Detector:
         """Load a model that was read before; as :meth:`open`."""
         options = runner_options(plan, settings, progress)
-        return cls(plan, open_runner(plan.model, settings.backend, options), settings)
+        model = free_batch(plan.model, options.cache) if settings.max_batch > 1 else plan.model
+        return cls(plan, open_runner(model, settings.backend, options), settings)
 
     def update(self, settings: DetectorSettings) -> None:
         """Take over thresholds and classes, from the next picture on.

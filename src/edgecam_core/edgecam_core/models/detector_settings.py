@@ -57,7 +57,7 @@ class DetectorSettings(Settings):
         runtime=True,
     )
     max_batch: int = setting(
-        1, "The most pictures given to the model at once, where the model takes several.", low=1, high=64
+        1, "The most pictures given to the model at once; a model made for one is rewritten for more.", low=1, high=64
     )
     track: bool = setting(
         False, "Number objects from picture to picture; one whose score dips to half the threshold stays reported."

@@ -1,0 +1,88 @@
+"""Makes the batch size of a model free that was exported for one picture at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecam_core.errors import ModelError
+from edgecam_core.inference import artifacts
+from edgecam_core.models.model_file import ModelFile
+
+_TOLERANCE = 1e-3
+
+
+def free_batch(model: ModelFile, cache: Path | None = None) -> ModelFile:
+    """The model with a free batch size, made once and kept beside the engines; as it is where it is free already.
+
+    The rewritten graph is run with two pictures beside the original with each of them: only a graph that gives the
+    same is kept.
+
+    Raises:
+        ModelError: the model mixes its pictures or fixes their number in a way that cannot be rewritten.
+    """
+    if all(shape[0] != 1 for shape in model.inputs.values()):
+        return model
+    artifact = artifacts.Artifact(artifacts.folder(cache) / f"{model.path.stem}-batch.onnx")
+    facts = {"model_sha256": model.sha256, "precision": model.precision, "batch": "free"}
+    path = artifact.get(facts, lambda: (_rewritten(model), {}))
+    return replace(ModelFile.read(path), metadata=model.metadata)
+
+
+def _rewritten(model: ModelFile) -> bytes:
+    import onnx
+    from onnx import numpy_helper
+
+    proto = onnx.load(str(model.path))
+    graph = proto.graph
+    weights = {item.name for item in graph.initializer}
+    shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
+    for item in graph.initializer:
+        if item.name in shapes:
+            sizes = numpy_helper.to_array(item).copy()
+            if len(sizes) and sizes[0] == 1:
+                sizes[0] = 0  # in a Reshape: as many as come in
+                item.CopyFrom(numpy_helper.from_array(sizes, item.name))
+    for tensor in [*graph.output, *(item for item in graph.input if item.name not in weights)]:
+        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del graph.value_info[:]  # they tell the old sizes
+    data = proto.SerializeToString()
+    _compare(model, data)
+    return bytes(data)
+
+
+def _compare(model: ModelFile, data: bytes) -> None:
+    one, many = _session(model.path.read_bytes(), model), _session(data, model)
+    random = np.random.default_rng(0)
+    # In -1..1, as normalised pictures are.
+    feeds = {item.name: random.random((2, *item.shape[1:]), np.float32) * 2 - 1 for item in one.get_inputs()}
+    try:
+        both = many.run(None, feeds)
+    except Exception as error:  # ONNX Runtime's exception types are not public
+        raise ModelError(_remedy(model, str(error).strip().splitlines()[0])) from error
+    if any(len(found) != 2 for found in both):
+        raise ModelError(_remedy(model, "an output holds one picture whatever comes in"))
+    for index in range(2):
+        alone = one.run(None, {name: feed[index : index + 1] for name, feed in feeds.items()})
+        for single, batched in zip(alone, both, strict=True):
+            if not np.allclose(single[0], batched[index], atol=_TOLERANCE):
+                raise ModelError(_remedy(model, "its pictures influence each other"))
+
+
+def _session(data: bytes, model: ModelFile) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exception types are not public
+        raise ModelError(_remedy(model, str(error).strip().splitlines()[0])) from error
+
+
+def _remedy(model: ModelFile, why: str) -> str:
+    remedy = "set max_batch to 1, or export it with a free one"
+    return f"the batch size of {model.path} cannot be made free: {why}; {remedy}"
