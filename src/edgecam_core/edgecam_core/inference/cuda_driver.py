@@ -52,6 +52,21 @@ def find_gpu(number: int = 0) -> Gpu | None:
     return Gpu(name.value.decode(), f"{major.value}.{minor.value}")
 
 
+def current_context() -> int:
+    """The handle of the calling thread's CUDA context, 0 for none."""
+    cuda, context = _library(), ctypes.c_void_p()
+    if cuda is None or cuda.cuCtxGetCurrent(ctypes.byref(context)) != 0:
+        return 0
+    return context.value or 0
+
+
+def drop_context(handle: int) -> None:
+    """Take a context off the calling thread's stack, if it is the current one."""
+    cuda, context = _library(), ctypes.c_void_p()
+    if cuda is not None and handle and current_context() == handle:
+        cuda.cuCtxPopCurrent_v2(ctypes.byref(context))
+
+
 class CudaGraph:
     """Work that was enqueued once on a stream, to be launched again with one call.
 

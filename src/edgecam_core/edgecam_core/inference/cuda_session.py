@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError
-from edgecam_core.inference.cuda_driver import CudaGraph
+from edgecam_core.inference.cuda_driver import CudaGraph, current_context, drop_context
 from edgecam_core.inference.runner import Tensor
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,10 @@ class CudaContext:
     def close(self) -> None:
         """Let go of the primary context; it lives on while others hold it."""
         if self._context is not None:
+            before, handle = current_context(), self._context.handle
             self._context.detach()
+            if before != handle:
+                drop_context(handle)  # detach() pushes it first, and for a primary context nothing pops it again
             self._context = None
 
 
