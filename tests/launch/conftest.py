@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from launched import Launched, ros_environment
+from underlay_only import ignored
+
+collect_ignore_glob = ignored()
 
 
 @pytest.fixture

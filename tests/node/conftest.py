@@ -14,6 +14,9 @@ os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 
 import rclpy
 from ros_peer import Peer
+from underlay_only import ignored
+
+collect_ignore_glob = ignored()
 
 
 @pytest.fixture(scope="session", autouse=True)

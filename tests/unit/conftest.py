@@ -1,0 +1,3 @@
+from underlay_only import ignored
+
+collect_ignore_glob = ignored()
