@@ -6,7 +6,7 @@ DEMO_SECONDS ?= 0
 PYTEST_ARGS ?=
 OPEN := source install/setup.bash &&
 
-.PHONY: help setup setup-test demo test lint types unit node launch-tests launch-testing bench docs clean
+.PHONY: help setup setup-test demo test lint types unit backends node launch-tests launch-testing bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,7 +20,7 @@ setup-test:
 demo: setup ## clip -> camera -> RTP/H.265 -> detector -> page at http://127.0.0.1:8080 (DEMO_SECONDS=20 ends by itself)
 	@$(OPEN) exec scripts/demo --port $(PORT) --seconds $(DEMO_SECONDS)
 
-test: setup-test lint types unit node launch-tests ## everything CI checks
+test: setup-test lint types unit backends node launch-tests ## everything CI checks
 
 lint: setup ## ruff
 	@.venv/bin/ruff check .
@@ -30,6 +30,9 @@ types: setup ## mypy
 
 unit: setup ## tests without ROS
 	@$(OPEN) python3 -m pytest tests/unit $(PYTEST_ARGS)
+
+backends: setup-test ## the inference back ends that only tests install: OpenVINO, TensorRT-RTX (builds engines without a GPU)
+	@$(OPEN) PYTHONPATH=.venv/backends:$$PYTHONPATH python3 -m pytest tests/unit/test_parity.py tests/unit/test_tensorrt.py $(PYTEST_ARGS)
 
 node: setup-test ## node tests over real DDS
 	@$(OPEN) python3 -m pytest tests/node $(PYTEST_ARGS)
