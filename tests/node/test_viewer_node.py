@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_camera.node import CameraNode
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.msg import Log, Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter as NodeParameter
@@ -103,6 +104,9 @@ def test_the_viewer_stands_back_for_the_pipeline(tmp_path: Path) -> None:
     with ViewerProcess(tmp_path, "port:=0", "niceness:=15") as viewer:
         assert viewer.url
         assert os.getpriority(os.PRIO_PROCESS, viewer.process.pid) == max(15, own)
+        group = Path(f"/proc/{viewer.process.pid}/autogroup")
+        if group.exists() and group.read_text().strip():  # a kernel with autogroups
+            assert group.read_text().split()[-1] == "15"
 
 
 def test_ten_viewers_get_the_same_encoding(tmp_path: Path, peer: Peer) -> None:
@@ -189,6 +193,22 @@ async def test_a_camera_that_is_not_running_is_named(tmp_path: Path) -> None:
             answer = await ask(link, type="threshold", camera=0, value=0.5)
             assert (answer["ok"], answer["text"]) == (False, "node 'detector' is not running or cannot do this")
             assert (await ask(link, type="snapshot", camera=0))["type"] == "refused"
+
+
+def test_the_token_is_printed_once_and_goes_nowhere_else(tmp_path: Path, peer: Peer) -> None:
+    arrays = peer.collect(DiagnosticArray, "/diagnostics")
+    logs = peer.collect(Log, "/rosout", 100)
+    with ViewerProcess(tmp_path, "port:=0", "host:=0.0.0.0") as viewer:
+        token = viewer.url.partition("?token=")[2]
+        port = viewer.url.split(":")[2].partition("/")[0]
+        assert len(token) >= 24
+        assert "without encryption" in wait_until(lambda: "encryption" in viewer.text() and viewer.text())
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            fetch(f"http://127.0.0.1:{port}/api/status")
+        assert fetch(f"http://127.0.0.1:{port}/api/status?token={token}").startswith(b"{")
+        wait_until(lambda: [one for array in arrays for one in array.status if one.values])
+    assert viewer.text().count(token) == 1
+    assert token not in str(arrays) + str(logs)
 
 
 def test_a_port_in_use_ends_the_node_with_one_line(tmp_path: Path) -> None:

@@ -276,6 +276,16 @@ async def test_a_token_is_needed_where_one_is_set() -> None:
                 await first_pictures(link, 1)
 
 
+async def test_two_viewers_of_one_machine_keep_their_tokens_apart() -> None:
+    jar = aiohttp.CookieJar(unsafe=True)
+    with Served(token="one") as first, Served(token="two") as second:
+        async with aiohttp.ClientSession(cookie_jar=jar) as session:
+            for served in (first, second):
+                await (await session.get(f"{served.base}/", params={"token": served.settings.token})).read()
+            for served in (first, second):
+                assert (await session.get(f"{served.base}/api/status")).status == 200
+
+
 def test_a_token_is_made_up_for_public_addresses_only() -> None:
     assert Access("127.0.0.1", "").token == ""
     assert Access("::1", "").token == ""

@@ -12,7 +12,11 @@ from edgecam_core.tally import Tally
 
 from edgecam_viewer.settings import is_loopback
 
-COOKIE = "edgecam_token"
+
+def cookie_name(request: web.Request) -> str:
+    """Browsers keep cookies per host, not per port: two viewers of one machine must not share the name."""
+    address = request.get_extra_info("sockname")
+    return f"edgecam_token_{address[1] if address else 0}"
 
 
 def host_name(host: str) -> str:
@@ -53,8 +57,9 @@ class Access:
         if given and self.token and request.path == "/":
             # The token leaves the address bar at once: addresses end up in histories and screenshots.
             answer = web.HTTPSeeOther("/")
+            secure = request.scheme == "https"
             answer.set_cookie(
-                COOKIE, self.token, httponly=True, samesite="Strict", secure=request.scheme == "https", path="/"
+                cookie_name(request), self.token, httponly=True, samesite="Strict", secure=secure, path="/"
             )
             raise answer
         return await handler(request)
@@ -79,4 +84,4 @@ class Access:
 
 def _given(request: web.Request) -> list[str]:
     bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    return [given for given in (request.query.get("token"), request.cookies.get(COOKIE), bearer) if given]
+    return [given for given in (request.query.get("token"), request.cookies.get(cookie_name(request)), bearer) if given]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import time
 from typing import Any
 
@@ -21,6 +20,7 @@ from edgecam_viewer.control import RosControl
 from edgecam_viewer.encoder import Encoder
 from edgecam_viewer.feed import Shot
 from edgecam_viewer.hub import Hub
+from edgecam_viewer.priority import stand_back
 from edgecam_viewer.reports import node_statuses
 from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings
@@ -48,8 +48,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def open(self) -> None:
         settings = self.settings
-        # Of this thread and of those it starts from now on: encoder and web server.
-        os.setpriority(os.PRIO_PROCESS, 0, max(settings.niceness, os.getpriority(os.PRIO_PROCESS, 0)))
+        stand_back(settings.niceness)  # before the encoder and the web server are started
         cameras = len(settings.image_topics)
         self.hub = Hub(cameras, settings.max_viewers)
         detectors, drivers = (_padded(names, cameras) for names in (settings.detector_nodes, settings.camera_nodes))
@@ -58,7 +57,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self.encoder = Encoder(self.hub.publish, self._encoder_failed, settings.jpeg_quality, settings.max_width)
         self.encoder.start()
         self.server.start()
-        self.get_logger().info(f"open {self.server.url}")
+        self._tell_address(self.server)
         if self.server.public_without_tls:
             self.get_logger().warning(
                 "the page is served without encryption beyond this machine: set tls_certificate and tls_key"
@@ -122,6 +121,13 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         for tally in (self.server.access.tally, self.server.streams.tally, self.encoder.tally):
             values.update(tally.totals())
         return Status(values=values, message=f"{self.hub.viewers} viewers")
+
+    def _tell_address(self, server: WebServer) -> None:
+        if server.access.token:
+            # Not through the logger, which writes files and tells every node of the graph (/rosout).
+            print(f"open {server.url}", flush=True)
+        else:
+            self.get_logger().info(f"open {server.url}")
 
     def _show(self, camera: int, shot: Shot) -> None:
         if self.encoder is not None and self.hub.watchers[camera]:
