@@ -11,6 +11,7 @@ from edgecam_core.camera.picture import Picture
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError
 from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
+from edgecam_ros.local_topics import LOCAL
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
 
@@ -35,6 +36,12 @@ class CameraNode(EdgecamNode[CameraSettings]):
         self._camera: Camera | None = None
         self._parts: list[Closable] = []
         super().__init__("camera_driver", **node_arguments)
+        # Before any node of this process starts, so that none of them subscribes over DDS.
+        LOCAL.announce(self.resolve_topic_name("image_raw"))
+
+    def destroy_node(self) -> None:
+        LOCAL.withdraw(self.resolve_topic_name("image_raw"))
+        super().destroy_node()
 
     def hardware_id(self) -> str:
         return f"{self.settings.camera_name}: {sources.shown(self.settings)}"

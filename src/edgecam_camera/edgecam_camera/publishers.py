@@ -10,6 +10,7 @@ from edgecam_core.camera.calibration import Calibration
 from edgecam_core.camera.picture import Picture
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_ros.conversions import header_to_ros
+from edgecam_ros.local_topics import LOCAL
 from edgecam_ros.qos import image_qos
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
@@ -17,10 +18,14 @@ from std_msgs.msg import Header
 
 
 class RawPublisher:
-    """``image_raw``. Used from the camera's thread only; publishing copies the message, so it can be used again."""
+    """``image_raw``. Used from the camera's thread only; publishing copies the message, so it can be used again.
+
+    Nodes of the same process get the picture itself (``edgecam_ros.local_topics``).
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._topic = str(node.resolve_topic_name("image_raw"))
         self._publisher = node.create_publisher(Image, "image_raw", image_qos())
         self._message = Image()
 
@@ -28,10 +33,14 @@ class RawPublisher:
         self._node.destroy_publisher(self._publisher)
 
     def wanted(self) -> bool:
-        return bool(self._publisher.get_subscription_count())
+        return bool(self._publisher.get_subscription_count()) or LOCAL.wanted(self._topic)
 
     def publish(self, picture: Picture, header: Header, encoding: str) -> None:
         """Convert the picture into the message and send it. Raises ImageError for a damaged picture."""
+        if LOCAL.wanted(self._topic):
+            LOCAL.publish(self._topic, picture.frame(encoding))  # memory of its own: nobody may change it afterwards
+            if not self._publisher.get_subscription_count():
+                return
         size = picture.size(encoding)
         message = self._message
         if len(message.data) != size:

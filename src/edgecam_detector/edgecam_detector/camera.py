@@ -7,6 +7,7 @@ from collections.abc import Callable
 from edgecam_core.overlay import draw
 from edgecam_core.types import Detections, Frame
 from edgecam_ros.conversions import detections_to_ros, image_to_ros
+from edgecam_ros.local_topics import LOCAL, Receiver
 from edgecam_ros.qos import image_qos, sensor_qos
 from rclpy.node import Node
 from rclpy.subscription import Subscription
@@ -27,17 +28,30 @@ class CameraTopics:
         self._detections = node.create_publisher(Detection2DArray, self._topic("detections"), RESULT_DEPTH)
         self._overlay = node.create_publisher(Image, self._topic("overlay"), image_qos())
         self._subscription: Subscription | None = None
+        self._local: Receiver | None = None
 
     def _topic(self, name: str) -> str:
         return f"{self.name}/{name}" if self.name else name
 
-    def subscribe(self, received: Callable[[str, Image], None], reliability: str) -> None:
-        """Call ``received(name, message)`` for each picture from now on."""
+    def subscribe(
+        self, received: Callable[[str, Image], None], taken: Callable[[str, Frame], None], reliability: str
+    ) -> None:
+        """From now on call ``received(name, message)`` for each picture on the topic.
+
+        Where the camera is in this process, call ``taken(name, frame)`` instead, on the camera's thread.
+        """
+        if LOCAL.is_announced(self.picture_source()):
+            self._local = lambda frame: taken(self.name, frame)
+            LOCAL.subscribe(self.picture_source(), self._local)
+            return
         self._subscription = self._node.create_subscription(
             Image, self._image_topic, lambda message: received(self.name, message), sensor_qos(reliability)
         )
 
     def unsubscribe(self) -> None:
+        if self._local is not None:
+            LOCAL.unsubscribe(self.picture_source(), self._local)
+            self._local = None
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None

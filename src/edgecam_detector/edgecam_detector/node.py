@@ -11,8 +11,8 @@ from edgecam_core.models.detector import Detector
 from edgecam_core.models.locate import check_model
 from edgecam_core.models.worker import DetectionWorker, Job, as_edgecam_error
 from edgecam_core.tally import Meter
-from edgecam_core.types import Detections
-from edgecam_ros.conversions import image_from_ros, ns_from_stamp
+from edgecam_core.types import Detections, Frame
+from edgecam_ros.conversions import header_to_ros, image_from_ros, ns_from_stamp
 from edgecam_ros.diagnostics import OK, WARN, Status
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
@@ -49,7 +49,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
 
     def start(self) -> None:
         for camera in self._cameras.values():
-            camera.subscribe(self._received, self.settings.image_reliability)
+            camera.subscribe(self._received, self._taken, self.settings.image_reliability)
 
     def stop(self) -> None:
         for camera in self._cameras.values():
@@ -104,6 +104,12 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
             self._worker.troubles.add(str(error))
             return
         self._worker.put(Job(camera, frame, message.header))
+
+    def _taken(self, camera: str, frame: Frame) -> None:
+        """A picture of a camera in this process, on the camera's thread."""
+        if self._worker is not None:
+            self._receive.add(time.monotonic(), self._age(frame.stamp_ns))
+            self._worker.put(Job(camera, frame, header_to_ros(frame.stamp_ns, frame.frame_id)))
 
     def _age(self, stamp_ns: int) -> float:
         """Seconds since a picture was taken, by the node's clock."""

@@ -1,4 +1,4 @@
-"""Running one node as a process: clean signals, one-line errors, exit codes."""
+"""Running nodes as a process: clean signals, one-line errors, exit codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ EXIT_BAD_PARAMETER = 2
 
 
 def run(node_type: Callable[[], EdgecamNode], args: Sequence[str] | None = None) -> int:
-    """Run a node until a signal, its own end or its failure; gives the process's exit code.
+    """Run a node until a signal, its own end or its failure; gives the process's exit code. See :func:`run_all`."""
+    return run_all([node_type], args)
+
+
+def run_all(node_types: Sequence[Callable[[], EdgecamNode]], args: Sequence[str] | None = None) -> int:
+    """Run nodes in one process until a signal or the end or failure of one; gives the process's exit code.
 
     SIGINT and SIGTERM end it with 0, a parameter or ROS argument that cannot work with 2, any other refusal with 1.
     Errors are one line on stderr. Blocks as long as the node lives.
@@ -33,35 +38,41 @@ def run(node_type: Callable[[], EdgecamNode], args: Sequence[str] | None = None)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: stopping.append(received))
     try:
-        return _run(node_type, stopping)
+        return _run(node_types, stopping)
     finally:
         rclpy.try_shutdown()
 
 
-def _run(node_type: Callable[[], EdgecamNode], stopping: list[int]) -> int:
-    try:
-        node = node_type()
-    except (EdgecamError, rclpy_implementation.RCLError) as error:
-        return _refused(error)
+def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -> int:
+    nodes: list[EdgecamNode] = []
     executor = _executor()
-    executor.add_node(node)
     try:
-        while not stopping and not node.ended.is_set():
+        for node_type in node_types:
+            nodes.append(node_type())
+            executor.add_node(nodes[-1])
+        while not stopping and not any(node.ended.is_set() for node in nodes):
             # The executor sleeps in C++; a signal is seen when it returns to Python.
             executor.spin_once(timeout_sec=0.2)
+    except (EdgecamError, rclpy_implementation.RCLError) as error:
+        if len(nodes) == len(node_types):
+            raise
+        return _refused(error)
     except ExternalShutdownException:
         pass
     finally:
         # A second Ctrl-C must not cut the clean-up short.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
-        node.trigger_shutdown()
-        executor.remove_node(node)
+        for node in reversed(nodes):
+            node.trigger_shutdown()
+            executor.remove_node(node)
         executor.shutdown()
-        node.destroy_node()
-    if node.failure is not None:
+        for node in nodes:
+            node.destroy_node()
+    failed = [node for node in nodes if node.failure is not None]
+    for node in failed:
         print(f"error: {node.failure}", file=sys.stderr, flush=True)
-    return 0 if stopping and node.failure is None else node.exit_code
+    return 0 if stopping and not failed else max((node.exit_code for node in nodes), default=0)
 
 
 def _refused(error: Exception) -> int:

@@ -1,0 +1,52 @@
+"""Several nodes in one process, so that pictures pass between them without being serialised.
+
+    container_node edgecam_camera.node:CameraNode edgecam_detector.node:DetectorNode --ros-args \\
+        -r __ns:=/camera -p camera_driver:source:=v4l2:///dev/video0 -p detector:model:=my.onnx
+
+Nodes start in the order given: put the camera first. Parameters and remappings of one node carry its name and a colon
+in front, as everywhere in ROS 2. The process ends when any of its nodes does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from edgecam_core.errors import EdgecamError, SettingError
+
+from edgecam_ros.main import EXIT_BAD_PARAMETER, run_all
+from edgecam_ros.node import EdgecamNode
+
+
+def node_type(text: str) -> Callable[[], EdgecamNode]:
+    """The class meant by ``package.module:Class``.
+
+    Raises:
+        SettingError: no such module or class, or it is no edgecam node.
+    """
+    module, _, name = text.partition(":")
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingError("node", text, f"cannot be found ({error}); give package.module:Class") from error
+    if not (isinstance(found, type) and issubclass(found, EdgecamNode)):
+        raise SettingError("node", text, "is not an edgecam node")
+    return found
+
+
+def main(args: list[str] | None = None) -> int:
+    given = list(sys.argv[1:] if args is None else args)
+    names = given[: given.index("--ros-args")] if "--ros-args" in given else given
+    try:
+        if not names:
+            raise SettingError("node", "", "is missing; give one or more package.module:Class")
+        types = [node_type(name) for name in names]
+    except EdgecamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_PARAMETER
+    return run_all(types, [sys.argv[0], *given[len(names) :]])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Camera and detector in one process: pictures pass without DDS, everything else stays as it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_core.types import Frame
+from edgecam_ros.local_topics import LocalTopics
+from ros_peer import Peer
+from tiny_models import color_detector
+from vision_msgs.msg import Detection2DArray
+from waiting import DISCOVERY, wait_until
+
+NODES = ("edgecam_camera.node:CameraNode", "edgecam_detector.node:DetectorNode")
+
+
+def test_pictures_pass_as_they_are() -> None:
+    topics = LocalTopics()
+    frame = Frame.from_array(np.zeros((4, 4, 3), np.uint8), "bgr8")
+    taken: list[Frame] = []
+    assert not topics.wanted("/a")
+    topics.subscribe("/a", taken.append)
+    topics.publish("/a", frame)
+    topics.publish("/b", frame)
+    assert len(taken) == 1
+    assert taken[0] is frame
+    topics.unsubscribe("/a", taken.append)
+    assert not topics.wanted("/a")
+
+
+def test_a_topic_is_announced_until_its_last_publisher_goes() -> None:
+    topics = LocalTopics()
+    topics.announce("/a")
+    topics.announce("/a")
+    topics.withdraw("/a")
+    assert topics.is_announced("/a")
+    topics.withdraw("/a")
+    assert not topics.is_announced("/a")
+
+
+def test_detections_without_a_picture_on_dds(peer: Peer, tmp_path: Path) -> None:
+    model = color_detector(tmp_path / "m.onnx")
+    command = [sys.executable, "-m", "edgecam_ros.container", *NODES, "--ros-args", "-r", "__ns:=/camera"]
+    command += ["-p", "camera_driver:source:=test://smpte", "-p", f"detector:model:={model}"]
+    command += ["-p", "detector:backend:=onnxruntime", "-p", "detector:threads:=1"]
+    arrays = peer.collect(Detection2DArray, "/camera/detections")
+    statuses = peer.collect(DiagnosticArray, "/diagnostics")
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: len(arrays) > 5, 4 * DISCOVERY, "detections")
+        assert peer.node.count_publishers("/camera/image_raw") == 1
+        assert peer.node.count_subscribers("/camera/image_raw") == 0
+        names = wait_until(
+            lambda: {"camera/camera_driver", "camera/detector"} <= {s.name for a in statuses for s in a.status},
+            what="both nodes' diagnostics",
+        )
+        assert names
+    finally:
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 0, told
+    assert "Traceback" not in told
+    assert arrays[0].header.frame_id == "camera_optical_frame"
+    stamps = [array.header.stamp.sec * 10**9 + array.header.stamp.nanosec for array in arrays]
+    assert stamps == sorted(set(stamps))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "message"),
+    [
+        ([], "is missing"),
+        (["nowhere.node:CameraNode"], "cannot be found"),
+        (["edgecam_camera.node:Nothing"], "cannot be found"),
+        (["edgecam_core.types:Frame"], "is not an edgecam node"),
+    ],
+)
+def test_what_is_no_node_is_refused(nodes: list[str], message: str) -> None:
+    command = [sys.executable, "-m", "edgecam_ros.container", *nodes]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)
+    assert ended.returncode == 2
+    assert message in ended.stderr.strip().splitlines()[-1]
+
+
+def test_one_node_that_fails_ends_the_process(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgecam_ros.container", *NODES, "--ros-args"]
+    command += ["-p", "camera_driver:source:=test://smpte", "-p", "detector:model:=/nowhere/m.onnx"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert "there is no such file" in ended.stderr.strip().splitlines()[-1]
