@@ -51,5 +51,7 @@ def test_a_broken_substitution_is_an_error_with_its_place(text: str, message: st
 
 def test_show_args_notation() -> None:
     assert describe(parse("$(env HOME)/x")) == "EnvVar('HOME') + '/x'"
+    assert describe(parse("$(find-pkg-share a)/x")) == "FindPackageShare(pkg='a') + '/x'"
+    assert describe(parse("$(eval '1 + $(var a b)')")) == "PythonExpr('1 + ' + LaunchConfig('a'), ['math'])"
     assert describe(parse("true")) == "'true'"
     assert describe(parse("")) == "''"

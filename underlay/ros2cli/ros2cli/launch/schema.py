@@ -129,8 +129,13 @@ def compile_element(element: Element, tag: Tag, actions: Mapping[str, Tag]) -> A
     return action
 
 
+UNSUPPORTED_ATTRIBUTES = ("emulate_tty", "forwarding", "deprecated")
+
+
 def _check_attributes(element: Element, tag: Tag) -> None:
     for name in element.attributes:
+        if name in UNSUPPORTED_ATTRIBUTES:
+            raise element.error(f"ros2 launch knows the attribute '{name}', but this small stand-in does not")
         if name not in tag.attributes:
             raise element.error(f"unknown attribute '{name}'{suggest(name, tag.attributes)}")
     for name in tag.required:

@@ -69,15 +69,30 @@ def unescape(text: str) -> str:
 def _describe(part: Text | Call) -> str:
     if isinstance(part, Text):
         return f"'{part.value}'"
-    inner = ", ".join(describe(argument) for argument in part.arguments)
-    return f"{_SHOWN.get(part.name, part.name)}({inner})"
+    inner = [describe(argument) for argument in part.arguments]
+    if part.name in ("find-pkg-share", "find-pkg-prefix"):
+        inner = [f"pkg={inner[0]}"]
+    elif part.name == "eval":
+        inner = [inner[0], f"[{inner[1] if len(inner) > 1 else _MATH}]"]
+    elif part.name in ("var", "env"):
+        del inner[1:]
+    return f"{_SHOWN.get(part.name, part.name)}({', '.join(inner)})"
 
+
+_MATH = "'math'"
 
 _SHOWN = {
-    "var": "LaunchConfig", "env": "EnvVar", "dirname": "ThisLaunchFileDir", "filename": "ThisLaunchFile",
-    "find-pkg-share": "FindPackageShare", "find-pkg-prefix": "FindPackagePrefix", "eval": "PythonExpr",
-    "find-exec": "FindExec", "exec-in-pkg": "ExecInPkg", "anon": "AnonName", "command": "Command",
-}  # fmt: skip
+    "var": "LaunchConfig",
+    "env": "EnvVar",
+    "dirname": "ThisLaunchFileDir",
+    "filename": "ThisLaunchFile",
+    "find-pkg-share": "FindPackageShare",
+    "find-pkg-prefix": "FindPackagePrefix",
+    "eval": "PythonExpr",
+    "find-exec": "FindExec",
+    "anon": "AnonName",
+    "command": "Command",
+}
 
 
 class _Reader:
