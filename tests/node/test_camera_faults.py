@@ -114,11 +114,11 @@ def test_starting_and_stopping_leaves_nothing_behind(peer: Peer) -> None:
         cycle(node, max(5, CYCLES // 10))  # caches fill
         before = resources()
         cycle(node, CYCLES)
+        # The middleware's own threads end a moment after what they served.
+        wait_until(lambda: resources()[0] <= before[0] and resources()[1] <= before[1], LONG, "threads and files to go")
         after = resources()
     finally:
         node.destroy_node()
-    assert after[0] <= before[0]
-    assert after[1] <= before[1]
     assert after[2] - before[2] < 4096 + 8 * CYCLES  # KiB; a leaked 64x48 picture would be 9 a cycle
 
 

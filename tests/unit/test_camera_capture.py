@@ -106,8 +106,9 @@ def test_a_loop_has_no_seam(camera: Callable[..., Camera], taker: Taker, clip: P
     taker.wait(60)  # three times through the 20 pictures
     steps = np.diff(taker.stamps) / 1e6
     assert np.all(steps > 0)
-    assert np.mean(steps) == pytest.approx(40, rel=0.05)
-    assert steps.max() <= 81
+    assert np.median(steps) == pytest.approx(40, abs=0.5)
+    # A busy machine may drop pictures, but the time line stays that of the clip, across the seams too.
+    assert np.abs(steps / 40 - np.round(steps / 40)).max() < 0.05
     assert one.status().reconnects == 0
     assert one.status().state == "streaming"
 

@@ -74,6 +74,19 @@ def has_element(name: str) -> bool:
     return load().ElementFactory.find(name) is not None
 
 
+def make(name: str, *properties: str) -> Any:
+    """A new element outside any pipeline, with properties given as name, value, name, value, ... in launch text.
+
+    Raises:
+        MissingDependency: the element is not installed.
+    """
+    require_elements(name)
+    element = load().ElementFactory.make(name)
+    for key, value in zip(properties[::2], properties[1::2], strict=True):
+        load().util_set_object_arg(element, key, value)
+    return element
+
+
 def can_open(name: str) -> bool:
     """Whether an element is there and can take its device or display: a sink for an X server without Xv cannot."""
     gst = load()

@@ -19,6 +19,7 @@ _MUXERS = {
     "mp4": 'muxer-factory=mp4mux muxer-properties="properties,fragment-duration=(uint)1000"',
 }
 _KEYFRAMES = 30
+_STEP_BACK_NS = 1_000_000_000
 _NO_RATE = ", framerate=(fraction)0/1"
 _RATE = re.compile(r"framerate=\(fraction\)[1-9]")
 
@@ -113,19 +114,19 @@ class Recorder:
 
     def _write(self, sample: gst.Sample) -> None:
         caps = sample.raw.get_caps().to_string()
-        # The pipeline's time starts over when the camera was opened again.
-        if caps != self._caps or sample.pts_ns < self._last:
+        # The pipeline's time starts over when the camera was opened again; B-frames step back by a few pictures only.
+        if caps != self._caps or sample.pts_ns < self._last - _STEP_BACK_NS:
             self._finish(5.0)
             if sample.media_type in CODED and _is_delta(sample):
                 return
             self._begin(sample, caps)
         assert self._pipeline is not None
-        self._last = sample.pts_ns
+        self._last = max(self._last, sample.pts_ns)
         buffer = sample.buffer.copy()  # shares the picture's memory
         shift = self._base - sample.pts_ns
         if sample.buffer.dts != gst.load().CLOCK_TIME_NONE:
             buffer.dts = max(0, sample.buffer.dts - sample.buffer.pts - shift)
-        buffer.pts = sample.pts_ns - self._base
+        buffer.pts = max(0, sample.pts_ns - self._base)
         self._pipeline.push(buffer)
         self.pictures += 1
 
@@ -134,6 +135,8 @@ class Recorder:
         stamp = time.strftime("%Y%m%dT%H%M%S")
         pattern = f"{self.settings.name}_{stamp}_{self._parts}_%03d.{self.settings.form}"
         self._pipeline = gst.Pipeline(pipeline_text(sample.media_type, self.settings, pattern))
+        # Else the last 64 KiB, which can be many seconds, would be lost in a crash.
+        self._pipeline.element("files").set_property("sink", gst.make("filesink", "buffer-mode", "unbuffered"))
         # Pictures of no fixed rate keep their times, but encoders want to be told some rate.
         rated = caps if _RATE.search(caps) else caps.replace(_NO_RATE, "") + ", framerate=(fraction)30/1"
         self._pipeline.element("src").set_property("caps", gst.load().Caps.from_string(rated))

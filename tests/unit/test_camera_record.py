@@ -1,0 +1,85 @@
+"""Recordings of real streams, read back with OpenCV."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+from clips import make_clip
+from edgecam_core.camera.record import Recorder, RecordSettings, pipeline_text
+from edgecam_core.errors import SettingError
+
+from edgecam_core import gst
+
+
+def frames(path: Path) -> int:
+    video, count = cv2.VideoCapture(str(path)), 0
+    while video.read()[0]:
+        count += 1
+    return count
+
+
+def feed(recorder: Recorder, text: str) -> int:
+    """Push every buffer of a pipeline into the recorder; gives how many there were."""
+    pipeline = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
+    pipeline.start()
+    count, end = 0, time.monotonic() + 20
+    try:
+        while time.monotonic() < end:
+            sample = pipeline.pull(0.1)
+            if sample is not None:
+                with sample:
+                    recorder.push(sample)
+                count += 1
+            elif any(message.kind == "eos" for message in pipeline.messages()):
+                return count
+    finally:
+        pipeline.stop()
+    pytest.fail("the pipeline did not end")
+
+
+def test_b_frames_do_not_begin_a_new_file(tmp_path: Path) -> None:
+    recorder = Recorder(RecordSettings(tmp_path, "camera"))
+    encode = "x264enc bframes=3 b-adapt=false speed-preset=veryfast key-int-max=20 ! h264parse"
+    size = "video/x-raw,format=I420,width=160,height=120,framerate=25/1"
+    pushed = feed(recorder, f"videotestsrc num-buffers=60 ! {size} ! {encode} ! video/x-h264,alignment=au")
+    (path,) = recorder.close()
+    assert recorder.error == ""
+    assert frames(path) == pushed == 60
+
+
+def test_a_camera_that_comes_back_begins_another_file_at_a_key_frame(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mkv", frames=50, codec="h265")  # a key frame every 10 pictures
+    recorder = Recorder(RecordSettings(tmp_path / "out", "camera"))
+    text = f"filesrc location={gst.quoted(str(clip))} ! matroskademux ! h265parse ! video/x-h265,alignment=au"
+    feed(recorder, text)
+    late = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
+    late.start()
+    try:
+        for index in range(25):  # its time starts over; it is joined in the middle of a group of pictures
+            sample = late.pull(10)
+            assert sample is not None
+            with sample:
+                if index >= 5:
+                    recorder.push(sample)
+    finally:
+        late.stop()
+    assert [frames(path) for path in recorder.close()] == [50, 15]
+
+
+def test_the_text_codes_only_what_is_not_coded_yet(tmp_path: Path) -> None:
+    settings = RecordSettings(tmp_path, "camera", form="mp4", split_seconds=60, split_mb=10)
+    coded = pipeline_text("video/x-h265", settings, "a_%03d.mp4")
+    assert coded.startswith("appsrc name=src format=time ! h265parse ! splitmuxsink")
+    assert "max-size-time=60000000000 max-size-bytes=10000000" in coded
+    assert "fragment-duration" in coded
+    assert "jpegdec ! videoconvert" in pipeline_text("image/jpeg", settings, "a_%03d.mp4")
+    assert "enc name=encoder" in pipeline_text("video/x-raw", settings, "a_%03d.mp4")
+
+
+def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=r"'output_directory'.*choose another folder"):
+        Recorder(RecordSettings(tmp_path / "file", "camera"))
