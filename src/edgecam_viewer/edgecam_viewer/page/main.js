@@ -80,15 +80,18 @@ function toggle(button, apply) {
 
 const text = (value, unit) => (Number.isFinite(value) ? `${value.toFixed(value < 10 ? 1 : 0)} ${unit}` : "–");
 
+function showClasses() {
+  const counts = new Map();
+  for (const one of cameras) for (const [label, n] of one.counts) counts.set(label, (counts.get(label) ?? 0) + n);
+  chips.show(new Set([...status.cameras.flatMap((one) => one.labels), ...counts.keys()]), counts);
+}
+
 function everySecond() {
   cameras.forEach((camera) => camera.check());
   const index = only ?? 0;
   const camera = cameras[index];
   if (!camera) return;
   const facts = status.cameras[index];
-  const counts = new Map();
-  for (const one of cameras) for (const [label, n] of one.counts) counts.set(label, (counts.get(label) ?? 0) + n);
-  chips.show(new Set([...status.cameras.flatMap((one) => one.labels), ...counts.keys()]), counts);
   threshold.show(index, facts.threshold);
   saving.show(index, facts);
   const shown = camera.fps();
@@ -117,5 +120,6 @@ document.addEventListener("keydown", (event) => {
   if (button) element(button).click();
   if (event.key === "Escape") enlarge(null);
 });
+setInterval(showClasses, 200);
 setInterval(everySecond, 1000);
 window.edgecam = { cameras, link, choices }; // for the browser's console and the tests

@@ -29,8 +29,9 @@ export class Chips {
     for (const label of labels) if (!this.chips.has(label)) this.add(label);
     for (const [label, chip] of this.chips) {
       const count = counts.get(label) ?? 0;
-      chip.querySelector("b").textContent = count || "";
-      chip.classList.toggle("seen", count > 0);
+      const text = count ? String(count) : "";
+      const shown = chip.querySelector("b");
+      if (shown.textContent !== text) shown.textContent = text;
     }
   }
 
