@@ -19,13 +19,16 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_camera.node import CameraNode
+from edgecam_ros.qos import image_qos
 from rcl_interfaces.msg import Log, Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter as NodeParameter
 from ros_peer import Peer
+from sensor_msgs.msg import Image
 from viewer_process import ViewerProcess
 from viewer_scene import SQUARE_BGR, Scene, square
+from vision_msgs.msg import BoundingBox2D, Detection2D, Detection2DArray
 from waiting import wait_until
 
 
@@ -193,6 +196,31 @@ async def test_a_camera_that_is_not_running_is_named(tmp_path: Path) -> None:
             answer = await ask(link, type="threshold", camera=0, value=0.5)
             assert (answer["ok"], answer["text"]) == (False, "node 'detector' is not running or cannot do this")
             assert (await ask(link, type="snapshot", camera=0))["type"] == "refused"
+
+
+def test_messages_that_make_no_sense_do_not_stop_it(tmp_path: Path, peer: Peer) -> None:
+    images = peer.node.create_publisher(Image, "/camera/image_raw", image_qos())
+    results = peer.node.create_publisher(Detection2DArray, "/camera/detections", 10)
+    nan = float("nan")
+    odd = Detection2DArray(detections=[Detection2D(), Detection2D(bbox=BoundingBox2D(size_x=nan, size_y=nan))])
+    with ViewerProcess(tmp_path, "port:=0") as viewer, urllib.request.urlopen(f"{viewer.url}/stream.mjpg", timeout=30):
+
+        def told() -> bool:
+            images.publish(Image(width=640, height=480, encoding="bgr8", step=1920))  # and no data
+            images.publish(Image(width=4, height=4, encoding="<script>", step=4, data=bytes(16)))
+            results.publish(odd)
+            return "needs 921600 bytes, got 0" in viewer.text() and "<script>" in viewer.text()
+
+        wait_until(told, 30)
+        with Scene("/camera", fps=10):
+            assert len(fetch(f"{viewer.url}/snapshot.jpg")) > 1000
+
+            def labels() -> list[str]:
+                status = json.loads(fetch(f"{viewer.url}/api/status"), parse_constant=pytest.fail)
+                return [label for camera in status.get("cameras", []) for label in camera["labels"]]
+
+            wait_until(lambda: "giraffe" in labels())
+    assert "Traceback" not in viewer.text()
 
 
 def test_the_token_is_printed_once_and_goes_nowhere_else(tmp_path: Path, peer: Peer) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from edgecam_core.types import Detections, Frame
+from edgecam_core.types import Detection, Detections, Frame
 from edgecam_viewer.encoder import jpeg
-from edgecam_viewer.wire import found_list, pack, unpack
+from edgecam_viewer.wire import MOST_FOUND, found_list, pack, unpack
 
 STAMP = 1_764_000_000_123_456_789
 
@@ -40,6 +40,16 @@ def test_detections_travel_in_order_with_their_labels() -> None:
     boxes = np.array([[1.26, 2, 30, 40], [5, 6, 7, 8]], np.float32)
     found = Detections(boxes, np.array([0.91234, 0.5]), np.array([1, 0]), ("cat", "dög"), ("12", "13"))
     assert found_list(found) == [["dög", 0.912, 1.3, 2.0, 30.0, 40.0, "12"], ["cat", 0.5, 5.0, 6.0, 7.0, 8.0, "13"]]
+
+
+def test_numbers_that_json_does_not_know_and_too_many_boxes_are_left_out() -> None:
+    good, nan, inf = (1.0, 2.0, 3.0, 4.0), (1.0, float("nan"), 3.0, 4.0), (1.0, 2.0, float("inf"), 4.0)
+    found = found_list([
+        Detection("a", 0, 0.5, nan), Detection("b", 0, 0.5, inf), Detection("c", 0, float("nan"), good),
+        *[Detection("d", 0, 0.5, good)] * (MOST_FOUND + 5),
+    ])  # fmt: skip
+    assert {one[0] for one in found} == {"d"}
+    assert len(found) == MOST_FOUND
 
 
 def test_pictures_keep_colours_and_aspect_ratio() -> None:

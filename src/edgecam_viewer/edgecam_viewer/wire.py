@@ -13,7 +13,9 @@ Picture and boxes travel together, so that a viewer that loses a message loses b
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from edgecam_core.types import Detection
 
 _LENGTH = struct.Struct("<I")
 Found = list[list[str | float]]
+MOST_FOUND = 1000  # boxes of one picture; nobody can see more
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,15 @@ class Picture:
 
 
 def found_list(detections: Iterable[Detection]) -> Found:
-    """Detections as they travel: in their order, boxes rounded to a tenth of a pixel."""
-    return [[one.label, round(one.score, 3), *(round(edge, 1) for edge in one.box), one.track_id] for one in detections]
+    """Detections as they travel: in their order, boxes rounded to a tenth of a pixel.
+
+    Those whose box or score is not a finite number (JSON has none) are left out, and all after the first MOST_FOUND.
+    """
+    finite = (one for one in detections if all(map(math.isfinite, (one.score, *one.box))))
+    return [
+        [one.label, round(one.score, 3), *(round(edge, 1) for edge in one.box), one.track_id]
+        for one in itertools.islice(finite, MOST_FOUND)
+    ]
 
 
 def pack(camera: int, stamp_ns: int, size: tuple[int, int], found: Found | None, jpeg: np.ndarray) -> Picture:
