@@ -18,4 +18,9 @@ setup(
     description="What the edgecam nodes share: parameters from tables, message conversion, diagnostics, lifecycle.",
     license="Apache-2.0",
     extras_require={"test": ["pytest"]},
+    entry_points={
+        "console_scripts": [
+            "container_node = edgecam_ros.container:main",
+        ],
+    },
 )

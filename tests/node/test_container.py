@@ -48,8 +48,9 @@ def test_a_topic_is_announced_until_its_last_publisher_goes() -> None:
 def test_detections_without_a_picture_on_dds(peer: Peer, tmp_path: Path) -> None:
     model = color_detector(tmp_path / "m.onnx")
     command = [sys.executable, "-m", "edgecam_ros.container", *NODES, "--ros-args", "-r", "__ns:=/camera"]
-    command += ["-p", "camera_driver:source:=test://smpte", "-p", f"detector:model:={model}"]
-    command += ["-p", "detector:backend:=onnxruntime", "-p", "detector:threads:=1"]
+    # Without a node's name they go to both, as from a parameter file for all.
+    command += ["-p", "source:=test://smpte", "-p", f"detector:model:={model}", "-p", "threads:=1"]
+    command += ["-p", "detector:backend:=onnxruntime"]
     arrays = peer.collect(Detection2DArray, "/camera/detections")
     statuses = peer.collect(DiagnosticArray, "/diagnostics")
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -86,6 +87,13 @@ def test_what_is_no_node_is_refused(nodes: list[str], message: str) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)
     assert ended.returncode == 2
     assert message in ended.stderr.strip().splitlines()[-1]
+
+
+def test_a_parameter_nobody_has_is_refused() -> None:
+    command = [sys.executable, "-m", "edgecam_ros.container", *NODES, "--ros-args", "-p", "sorce:=test://smpte"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert "did you mean source" in ended.stderr.strip().splitlines()[-1]
 
 
 def test_one_node_that_fails_ends_the_process(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ in front, as everywhere in ROS 2. The process ends when any of its nodes does.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from importlib import import_module
 
 from edgecam_core.errors import EdgecamError, SettingError
@@ -19,7 +18,7 @@ from edgecam_ros.main import EXIT_BAD_PARAMETER, run_all
 from edgecam_ros.node import EdgecamNode
 
 
-def node_type(text: str) -> Callable[[], EdgecamNode]:
+def node_type(text: str) -> type[EdgecamNode]:
     """The class meant by ``package.module:Class``.
 
     Raises:
@@ -45,6 +44,7 @@ def main(args: list[str] | None = None) -> int:
     except EdgecamError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_PARAMETER
+    EdgecamNode.neighbours = frozenset(name for one in types for name in one.settings_type.specs())
     return run_all(types, [sys.argv[0], *given[len(names) :]])
 
 

@@ -35,6 +35,8 @@ class EdgecamNode(LifecycleNode, Generic[S]):
     settings_type: type[S]
     open_prefixes: tuple[str, ...] = ()
     """Beginnings of parameter names that are declared later, e.g. a device's own controls."""
+    neighbours: frozenset[str] = frozenset()
+    """Settings of all nodes in this process, where there are several."""
 
     def __init__(self, default_name: str, **node_arguments: Any) -> None:
         super().__init__(default_name, enable_communication_interface=True, **node_arguments)
@@ -45,7 +47,7 @@ class EdgecamNode(LifecycleNode, Generic[S]):
         told = ParameterDescriptor(description=_AUTOSTART_TEXT, read_only=True)
         self._autostart = bool(self.declare_parameter("autostart", True, told).value)
         self.settings: S = parameters.declare(self, self.settings_type)
-        parameters.refuse_unknown(self, self.open_prefixes)
+        parameters.refuse_unknown(self, self.open_prefixes, self.neighbours)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._diagnostics = DiagnosticsPublisher(self, self.hardware_id, self._status)
         self._starter = self.create_timer(0.0, self._autostart_step) if self._autostart else None

@@ -53,14 +53,20 @@ def declare(node: Node, settings_type: type[S]) -> S:
     return settings_type.from_mapping(values)
 
 
-def refuse_unknown(node: Node, open_prefixes: tuple[str, ...] = ()) -> None:
+def refuse_unknown(
+    node: Node, open_prefixes: tuple[str, ...] = (), neighbours: frozenset[str] = frozenset()
+) -> None:
     """Refuse parameters that were given (command line, YAML) but declared by nobody: most often a typing mistake.
+
+    ``neighbours`` are names that other nodes of this process declare: a parameter file is for all of them.
 
     Raises:
         UnknownSetting: with the nearest declared names.
     """
     # rclpy has no public way to see undeclared overrides without declaring them all.
     for name in getattr(node, "_parameter_overrides", {}):
+        if name in neighbours:
+            continue
         if not node.has_parameter(name) and not name.startswith(("qos_overrides.", *open_prefixes)):
             known = node.get_parameters_by_prefix("")
             raise UnknownSetting(name, [declared for declared in known if not declared.startswith("qos_overrides.")])
