@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
 from camera_process import LONG, Start, camera_nodes, command, values
 from clips import make_clip
 from diagnostic_msgs.msg import DiagnosticArray
@@ -15,8 +17,9 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
 from ros_peer import Peer
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
 from waiting import wait_until
 
@@ -149,3 +152,23 @@ def test_size_and_rate_change_while_it_runs_and_the_source_does_not(peer: Peer, 
     assert "read-only parameter: source" in why
     count = len(images)
     wait_until(lambda: len(images) > count + 3, LONG, "pictures after the refusals")
+
+
+def test_simulated_time_is_followed(peer: Peer, start: Start) -> None:
+    images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
+    clock = peer.node.create_publisher(Clock, "/clock", 10)
+    ticks = itertools.count(1)
+    peer.node.create_timer(0.02, lambda: clock.publish(Clock(clock=Time(sec=5000 + next(ticks)))))  # 50 times real time
+    start(image_width=64, image_height=48, use_sim_time=True)
+    wait_until(lambda: len(images) > 5 and ns(images[-1]) > 5000e9, LONG, "stamps of simulated time")
+    first = len(images)
+    wait_until(lambda: len(images) > first + 10, LONG, "more pictures")
+    stamps = np.array([ns(one) for one in images[first:]])
+    assert np.all(np.diff(stamps) > 0)
+    assert 5000e9 < stamps[-1] <= (5000 + next(ticks)) * 1e9
+
+
+def test_best_effort_is_offered_on_request(peer: Peer, start: Start) -> None:
+    start(image_width=64, image_height=48, image_reliability="best_effort")
+    info = wait_until(lambda: peer.node.get_publishers_info_by_topic("/camera/image_raw"), LONG, "the publisher")
+    assert info[0].qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT

@@ -49,9 +49,10 @@ class CameraNode(EdgecamNode[CameraSettings]):
     def open(self) -> None:
         prepare(self.settings)
         calibration = calibrations.load(self.settings)
-        self._raw = RawPublisher(self)
-        self._compressed = CompressedPublisher(self)
-        self._info = InfoPublisher(self)
+        reliability = self.settings.image_reliability
+        self._raw = RawPublisher(self, reliability)
+        self._compressed = CompressedPublisher(self, reliability)
+        self._info = InfoPublisher(self, reliability)
         self._info.calibration = calibration
         self._files = FileServices(self)
         self._files.settings = self.settings
@@ -116,6 +117,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
             "reconnects": status.reconnects,
             "last_frame_age": status.last_frame_age,
             **self._files.status(),
+            "chosen": "; ".join(self._camera.plan.notes),
         }
         return Status(level, message, values)
 

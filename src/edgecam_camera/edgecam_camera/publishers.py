@@ -11,10 +11,16 @@ from edgecam_core.camera.picture import Picture
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_ros.conversions import header_to_ros
 from edgecam_ros.local_topics import LOCAL
-from edgecam_ros.qos import image_qos
+from edgecam_ros.qos import image_qos, sensor_qos
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
+
+
+def picture_qos(reliability: str) -> QoSProfile:
+    """The QoS of all that belongs to a picture, by the setting ``image_reliability``."""
+    return image_qos() if reliability == "reliable" else sensor_qos("best_effort", depth=5)
 
 
 class RawPublisher:
@@ -23,10 +29,10 @@ class RawPublisher:
     Nodes of the same process get the picture itself (``edgecam_ros.local_topics``).
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, reliability: str) -> None:
         self._node = node
         self._topic = str(node.resolve_topic_name("image_raw"))
-        self._publisher = node.create_publisher(Image, "image_raw", image_qos())
+        self._publisher = node.create_publisher(Image, "image_raw", picture_qos(reliability))
         self._message = Image()
 
     def close(self) -> None:
@@ -56,9 +62,9 @@ class RawPublisher:
 class CompressedPublisher:
     """``image_raw/compressed``: the camera's own JPEG where it gives one, else encoded here."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, reliability: str) -> None:
         self._node = node
-        self._publisher = node.create_publisher(CompressedImage, "image_raw/compressed", image_qos())
+        self._publisher = node.create_publisher(CompressedImage, "image_raw/compressed", picture_qos(reliability))
 
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)
@@ -90,9 +96,9 @@ def compressed_format(encoding: str) -> str:
 class InfoPublisher:
     """``camera_info``, with the header of the picture it belongs to."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, reliability: str) -> None:
         self._node = node
-        self._publisher = node.create_publisher(CameraInfo, "camera_info", image_qos())
+        self._publisher = node.create_publisher(CameraInfo, "camera_info", picture_qos(reliability))
         self.calibration: Calibration | None = None
         self.size: tuple[int, int] | None = None
 

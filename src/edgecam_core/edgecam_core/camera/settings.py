@@ -61,6 +61,10 @@ class CameraSettings(Settings):
     crop_right: int = setting(0, "Columns cut off at the right.", low=0, high=16384, unit="px", runtime=True)
     crop_top: int = setting(0, "Rows cut off at the top.", low=0, high=16384, unit="px", runtime=True)
     crop_bottom: int = setting(0, "Rows cut off at the bottom.", low=0, high=16384, unit="px", runtime=True)
+    image_reliability: str = setting(
+        "reliable", "Reliability the pictures are offered with; reliable matches every subscriber.",
+        choices=("reliable", "best_effort"),
+    )  # fmt: skip
     jpeg_quality: int = setting(95, "Quality of image_raw/compressed.", low=1, high=100, runtime=True)
     latency: int = setting(100, "How long network sources wait for late packets.", low=0, high=10000, unit="ms")
     rtsp_transport: str = setting("auto", "How RTSP media travel.", choices=("auto", "udp", "tcp"))

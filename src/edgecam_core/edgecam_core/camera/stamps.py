@@ -31,7 +31,8 @@ class StampClock:
         running_now = self._running_ns()
         # No picture was captured in the future; one whose time is unknown counts as captured now.
         pts = running_now if pts_ns < 0 else min(pts_ns, running_now)
-        return self.increasing(pts + self._offset)
+        # Simulated time is 0 until the first /clock; messages have no times before the epoch.
+        return self.increasing(max(0, pts + self._offset))
 
     def now(self) -> int:
         """The time of arrival."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from edgecam_core.errors import EdgecamError, SettingError
 
-PACKAGES = ("core", "ros", "camera", "rtp", "detector", "viewer")
+PACKAGES = ("core", "ros", "camera", "rtp", "detector", "viewer", "training")
 """Where commands may be; what is not installed (a machine without ROS) is passed over."""
 
 
