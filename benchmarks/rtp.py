@@ -37,9 +37,11 @@ def rows() -> list[Row]:
         made.append(Row(f"rtp_cpu_{name}", told, "ms", BARE, partial(cpu, "ours", size), partial(cpu, "bare", size),
                         aim=1.3))  # fmt: skip
     whole = partial(good, "ours", Conditions(), ANSWERED), partial(good, "bare", Conditions(), ANSWERED)
-    made.append(Row("rtp_good_no_loss", "share of good pictures, no loss", "%", BARE, *whole, "higher"))
+    made.append(
+        Row("rtp_good_no_loss", "share of the coded pictures that arrive good, no loss", "%", BARE, *whole, "higher")
+    )
     for loss, burst, label in ((0.01, 1, "1"), (0.05, 1, "5"), (0.05, 5, "5_bursts")):
-        told = f"share of good pictures, {loss:.0%} of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
+        told = f"share of the coded pictures that arrive good, {loss:.0%} of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
         ways = Conditions(loss=loss, burst=burst, back_loss=loss)
         made.append(Row(f"rtp_good_loss_{label}_answered", told + "retransmission (also the answers are lost)", "%",
                         BARE, partial(good, "ours", ways, ANSWERED), partial(good, "bare", ways, ANSWERED),
@@ -47,7 +49,7 @@ def rows() -> list[Row]:
         made.append(Row(f"rtp_good_loss_{label}_one_way", told + "50 % parity, no way back", "%", BARE,
                         partial(good, "ours", ways, ONE_WAY), partial(good, "bare", ways, ANSWERED),
                         "higher"))  # fmt: skip
-    made.append(Row("rtp_bitrate_loss_5", "bytes sent at 5 % loss with retransmission", "x",
+    made.append(Row("rtp_bitrate_loss_5", "bytes sent per picture at 5 % loss with retransmission", "bytes",
                     "the same without loss", partial(octets, 0.05), partial(octets, 0.0), aim=1.5))  # fmt: skip
     made.append(Row("rtp_stamp_error", "largest error of the received capture time", "ms", "arrival time as the stamp",
                     partial(stamp_error, "ours"), partial(stamp_error, "bare")))  # fmt: skip
@@ -124,16 +126,17 @@ def cpu(kind: str, size: tuple[int, int]) -> float:
 
 
 def good(kind: str, conditions: Conditions, settings: Ends) -> float:
-    """The share of the sent pictures that arrived and look as they should, in percent."""
+    """The share of the coded pictures that arrived and look as they should, in percent."""
     chosen = settings if kind == "ours" else ({}, {})
     found = transfer(kind, SIZES["640x480"], LOSSY_COUNT, True, conditions, chosen)
     right = {number for number, _, _, quality in found["seen"] if quality >= GOOD_DB and number < LOSSY_COUNT}
-    return 100 * len(right) / LOSSY_COUNT
+    return 100 * len(right) / found["coded"]
 
 
 def octets(loss: float) -> float:
     conditions = Conditions(loss=loss, back_loss=loss)
-    return float(transfer("ours", SIZES["640x480"], conditions=conditions)["octets"])
+    found = transfer("ours", SIZES["640x480"], conditions=conditions)
+    return float(found["octets"] / found["coded"])
 
 
 def stamp_error(kind: str) -> float:

@@ -41,6 +41,8 @@ def number_of(bgr: np.ndarray) -> int:
 
 
 def psnr(bgr: np.ndarray, number: int) -> float:
-    """How near a received picture is to the one that was sent, in dB."""
-    error = cv2.absdiff(bgr, picture(number, bgr.shape[1], bgr.shape[0])).astype(np.float32)
+    """How near a received picture is to the one that was sent, in dB; by every fourth pixel, judging must be cheap."""
+    below = bgr[32:]  # the number has been read already
+    sent = _scene(bgr.shape[1], bgr.shape[0])[number % LOOP][32:]
+    error = cv2.absdiff(below[::4, ::4], sent[::4, ::4]).astype(np.float32)
     return float(10 * np.log10(255**2 / max(float(np.square(error).mean()), 1e-6)))

@@ -1,7 +1,8 @@
 """Sends COUNT numbered pictures at 30 Hz: ``rtp_send KIND PORT WIDTH HEIGHT COUNT [setting=value ...]``.
 
 KIND is ``ours`` or ``bare``, the plain GStreamer pipeline with the same encoder settings. Prints when each picture was
-handed over (monotonic nanoseconds) and the processor time used.
+handed over (monotonic nanoseconds), how many were coded
+and the processor time used.
 """
 
 from __future__ import annotations
@@ -27,30 +28,40 @@ FRAME_NS = 33_333_333
 Send = Callable[[np.ndarray, int, int], None]
 
 
-def ours(port: int, width: int, height: int, values: dict[str, Any]) -> tuple[Send, Callable[[], None]]:
+End = tuple[Send, Callable[[], int], Callable[[], None]]  # send, how many pictures were coded, stop
+
+
+def ours(port: int, width: int, height: int, values: dict[str, Any]) -> End:
     sender = Sender(SenderSettings(port=port, bitrate=BITRATE[height], **values))
     sender.start()
 
     def send(bgr: np.ndarray, number: int, now_ns: int) -> None:
         sender.send(Frame.from_array(bgr, "bgr8", now_ns, "camera"))
 
-    return send, sender.stop
+    return send, lambda: sender.stats().frames_sent, sender.stop
 
 
-def bare(port: int, width: int, height: int, values: dict[str, Any]) -> tuple[Send, Callable[[], None]]:
+def bare(port: int, width: int, height: int, values: dict[str, Any]) -> End:
     row = next(row for row in ENCODERS if row.element == "x265enc")
     pipeline = gst.Pipeline(
         "appsrc name=src is-live=true format=time "
         f"caps=video/x-raw,format=BGR,width={width},height={height},framerate=30/1 ! videoconvert ! "
-        f"video/x-raw,format=I420 ! {row.text(Request(BITRATE[height], 30))} ! h265parse ! "
+        f"video/x-raw,format=I420 ! {row.text(Request(BITRATE[height], 30))} ! h265parse name=parse ! "
         f"rtph265pay config-interval=-1 mtu=1400 ! udpsink host=127.0.0.1 port={port} sync=false async=false"
     )
+    coded: list[int] = []
+
+    def count(_buffer: Any) -> bool:
+        coded.append(1)
+        return True
+
+    pipeline.on_buffer("parse", "src", count)
     pipeline.start()
 
     def send(bgr: np.ndarray, number: int, now_ns: int) -> None:
         pipeline.push(pipeline.new_buffer(bgr, number * FRAME_NS, FRAME_NS))
 
-    return send, pipeline.stop
+    return send, lambda: len(coded), pipeline.stop
 
 
 def main() -> None:
@@ -58,7 +69,7 @@ def main() -> None:
     port, width, height, count = map(int, numbers)
     values = {name: json.loads(value) for name, _, value in (text.partition("=") for text in sys.argv[6:])}
     pictures = [picture(number, width, height) for number in range(max(count, LOOP))]
-    send, stop = {"ours": ours, "bare": bare}[kind](port, width, height, values)
+    send, coded, stop = {"ours": ours, "bare": bare}[kind](port, width, height, values)
     print("ready", flush=True)
     sent = []
     before = resource.getrusage(resource.RUSAGE_SELF)
@@ -70,9 +81,10 @@ def main() -> None:
         send(pictures[number], number, now_ns)
     time.sleep(0.7)  # for what the receiver still asks for
     after = resource.getrusage(resource.RUSAGE_SELF)
+    pictures_coded = coded()
     stop()
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"sent": sent, "cpu_s": used}), flush=True)
+    print(json.dumps({"sent": sent, "cpu_s": used, "coded": pictures_coded}), flush=True)
 
 
 if __name__ == "__main__":
