@@ -101,7 +101,7 @@ def test_a_build_can_be_cancelled(api: TensorRt, model: ModelFile) -> None:
 
 
 @pytest.mark.skipif(find_gpu() is not None, reason="there is a GPU here")
-def test_without_a_gpu_the_reason_is_given(api: TensorRt, model: ModelFile) -> None:
+def test_without_a_gpu_the_reason_is_given(model: ModelFile) -> None:
     with pytest.raises(ModelError, match="needs an NVIDIA GPU and its driver"):
         open_runner(model, "tensorrt")
     assert "NVIDIA GPU" in open_runner(model, "auto").rejected["tensorrt"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from edgecam_core.errors import EdgecamError
+from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.locate import check_model
@@ -79,7 +79,10 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         return Detector.open(self.settings, progress)
 
     def _loaded(self, detector: Detector) -> None:
-        detector.update(self.settings)  # they may have changed while it was loading
+        try:
+            detector.update(self.settings)  # they may have changed while it was loading
+        except SettingError as error:  # what could not be checked then; the settings it was loaded with stay in force
+            self.get_logger().error(str(error))
         self._tell_facts(detector, self.settings)
         self.get_logger().info(f"{detector.model.path.name}: {detector.family.name} on {detector.runner.description}")
         for backend, why in detector.runner.rejected.items():

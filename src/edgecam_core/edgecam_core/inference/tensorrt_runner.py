@@ -44,10 +44,10 @@ class TensorRtRunner(Runner):
 
     @classmethod
     def load(cls, model: ModelFile, options: RunnerOptions) -> TensorRtRunner:
-        api = import_tensorrt()
-        gpu = find_gpu()
+        gpu = find_gpu()  # asked first: it costs nothing, and no library helps a machine without one
         if gpu is None:
             raise ModelError("TensorRT needs an NVIDIA GPU and its driver; none is found")
+        api = import_tensorrt()
         context = CudaContext()
         try:
             with context.current():
