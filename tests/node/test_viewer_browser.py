@@ -144,6 +144,19 @@ async def test_the_page_reconnects_after_the_node_restarts(page: Page, tmp_path:
             assert await page.evaluate("document.getElementById('link').dataset.state") == "live"
 
 
+async def test_without_websockets_the_bare_pictures_are_shown(page: Page, tmp_path: Path) -> None:
+    broken = """window.WebSocket = class {
+      constructor() { setTimeout(() => this.onclose(), 20); }
+      close() {}
+    }"""
+    with Scene("/camera", fps=10), ViewerProcess(tmp_path, "port:=0") as viewer:
+        await page.call("Page.enable")
+        await page.call("Page.addScriptToEvaluateOnNewDocument", source=broken)
+        await page.open(viewer.url)
+        await page.wait_for("document.getElementById('plain').naturalWidth === 640")
+        square_on_screen(await screenshot(page, tmp_path / "page.png"))
+
+
 async def test_pictures_without_a_detector_are_shown_bare(page: Page, tmp_path: Path) -> None:
     with Scene("/camera", fps=15, detect=False), ViewerProcess(tmp_path, "port:=0") as viewer:
         await page.open(viewer.url)

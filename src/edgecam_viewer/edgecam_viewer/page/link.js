@@ -2,6 +2,7 @@
 
 const RETRY_MS = [250, 500, 1000, 2000];
 const SILENCE_MS = 5000;
+const HOPELESS = 3; // tries without any success: something between here and the node does not let WebSockets through
 
 // A picture message is: uint32 little-endian N, N bytes of JSON, a JPEG file.
 export function readPicture(buffer) {
@@ -12,7 +13,8 @@ export function readPicture(buffer) {
 
 export class Link {
   constructor(handlers) {
-    this.handlers = handlers; // picture(facts), note(object), state("waiting" | "live" | "lost")
+    this.handlers = handlers; // picture(facts), note(object), state("waiting" | "live" | "lost"), hopeless()
+    this.everLive = false;
     this.tries = 0;
     this.best = Infinity; // shortest round trip so far: its clock reading is the best one
     this.offset = 0; // server clock minus ours, milliseconds
@@ -28,6 +30,7 @@ export class Link {
     this.heard = performance.now();
     socket.onopen = () => {
       this.tries = 0;
+      this.everLive = true;
       this.best = Infinity;
       this.handlers.state("live");
       this.ping();
@@ -41,6 +44,7 @@ export class Link {
       if (socket !== this.socket) return;
       this.handlers.state("lost");
       setTimeout(() => this.open(), RETRY_MS[Math.min(this.tries++, RETRY_MS.length - 1)]);
+      if (this.tries === HOPELESS && !this.everLive) this.handlers.hopeless();
     };
   }
 

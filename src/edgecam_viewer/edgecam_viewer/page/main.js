@@ -18,8 +18,12 @@ const link = new Link({
   state: (state) => {
     element("link").dataset.state = state;
     element("link").querySelector("span").textContent = STATES[state];
-    if (state === "live") watch();
+    if (state === "live") {
+      document.getElementById("plain")?.remove();
+      watch();
+    }
   },
+  hopeless: showPlain,
 });
 const chips = new Chips(choices, redraw);
 const threshold = new Threshold((message) => link.send(message));
@@ -35,6 +39,15 @@ function take(note) {
   while (cameras.length < status.cameras.length) addCamera(cameras.length);
   status.cameras.forEach((one, i) => cameras[i].name(one.name));
   return showNodes(status.nodes);
+}
+
+// Without WebSockets: the bare pictures of the first camera, as MJPEG.
+function showPlain() {
+  const picture = document.createElement("img");
+  picture.id = "plain";
+  picture.alt = "Camera";
+  picture.src = "/stream.mjpg?camera=0";
+  element("grid").replaceChildren(picture);
 }
 
 function addCamera(index) {
