@@ -1,8 +1,8 @@
 """Sends COUNT numbered pictures at 30 Hz: ``rtp_send KIND PORT WIDTH HEIGHT COUNT [setting=value ...]``.
 
 KIND is ``ours`` or ``bare``, the plain GStreamer pipeline with the same encoder settings. Prints when each picture was
-handed over (monotonic nanoseconds), how many were coded
-and the processor time used.
+handed over (monotonic nanoseconds), how many were coded and the processor time
+used.
 """
 
 from __future__ import annotations
