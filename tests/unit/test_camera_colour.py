@@ -55,7 +55,7 @@ def test_every_format_and_size_gives_gstreamers_colours(form: str, size: tuple[i
     assert np.array_equal(converted(sample, "rgb8"), got[:, :, ::-1])
 
 
-@pytest.mark.parametrize("size", [(64, 48), (37, 21)])
+@pytest.mark.parametrize("size", [(64, 48), (37, 21), (8, 1)])
 @pytest.mark.parametrize("colorimetry", ["bt601", "bt709", "bt2020", "1:4:0:0"])
 @pytest.mark.parametrize("form", ["I420", "NV12", "YUY2"])
 def test_hd_and_jpeg_colours_are_not_read_as_bt601(form: str, colorimetry: str, size: tuple[int, int]) -> None:
