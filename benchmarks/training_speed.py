@@ -1,0 +1,108 @@
+"""How fast training is: images a second, share of time the GPU is busy, seconds for the homework's whole job.
+
+The homework trained 3,626 pictures for 30 epochs at 300x300. This composes as many pictures of 1024x768 (about the
+size of Open Images pictures), then trains with `edgecam train`'s own loop, decoding included.
+
+    python benchmarks/training_speed.py --materials FOLDER --data data/speed --result speed.json
+    torchrun --nproc-per-node 2 benchmarks/training_speed.py --materials FOLDER --data data/speed --result speed.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from edgecam_training.data.compose import Plan, compose
+from edgecam_training.data.layouts import load
+from edgecam_training.data.materials import gather
+from edgecam_training.train.distributed import join
+from edgecam_training.train.log import open_log
+from edgecam_training.train.settings import TrainSettings
+from edgecam_training.train.trainer import Trainer
+
+
+class BusyShare:
+    """Samples the driver's GPU utilisation ten times a second while open; None without a GPU or its library."""
+
+    def __init__(self, index: int) -> None:
+        self.values: list[int] = []
+        self._index = index
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+
+    def __enter__(self) -> BusyShare:
+        self._thread.start()
+        return self
+
+    def _sample(self) -> None:
+        try:
+            import pynvml
+        except ImportError:
+            return
+        try:
+            pynvml.nvmlInit()
+            handle = pynvml.nvmlDeviceGetHandleByIndex(self._index)
+            while not self._ends.wait(0.1):
+                self.values.append(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+        except pynvml.NVMLError:
+            return
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    def mean(self) -> float | None:
+        return sum(self.values) / len(self.values) / 100 if self.values else None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--materials", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--result", type=Path, required=True)
+    parser.add_argument("--pictures", type=int, default=3626)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--model", default="ssd_mobilenet_v1")
+    parser.add_argument("--compile", action="store_true")
+    options = parser.parse_args()
+    if int(os.environ.get("RANK", "0")) == 0 and not (options.data / "manifest.jsonl").is_file():
+        compose(gather(options.materials), options.data, Plan(options.pictures, 171, 0, 1024, 768))
+    world = join("auto")
+    if world.size > 1:
+        torch.distributed.barrier()
+    settings = TrainSettings(
+        data=str(options.data), output=str(options.result.with_suffix("")), model=options.model, init="random",
+        epochs=options.epochs, batch=options.batch, learning_rate=0.02, compile=options.compile, evaluate_every=10,
+    )  # fmt: skip
+    begin = time.perf_counter()
+    with open_log(Path(settings.output), world.leads) as log, BusyShare(world.device.index or 0) as busy:
+        trainer = Trainer(settings, load(settings.data), world, log)
+        ready = time.perf_counter()
+        first = len(busy.values)
+        trainer.run()
+    end = time.perf_counter()
+    if world.leads:
+        share = busy.values[first:]
+        speeds = sorted(entry["images_per_second"] for entry in trainer.progress.history[1:]) or [0.0]
+        report: dict[str, Any] = {
+            "device": torch.cuda.get_device_name() if world.device.type == "cuda" else "CPU",
+            "gpus": world.size, "torch": torch.__version__, "pictures": len(trainer.train_data),
+            "settings": settings.as_dict(), "seconds_start": ready - begin, "seconds_training": end - ready,
+            "seconds_total": end - begin, "images_per_second_median": speeds[len(speeds) // 2],
+            "gpu_busy_share": sum(share) / len(share) / 100 if share else None,
+            "history": trainer.progress.history,
+        }  # fmt: skip
+        options.result.write_text(json.dumps(report, indent=2) + "\n")
+        print({key: value for key, value in report.items() if key not in ("history", "settings")})
+    world.close()
+
+
+if __name__ == "__main__":
+    main()

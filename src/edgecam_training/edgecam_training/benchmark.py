@@ -1,0 +1,121 @@
+"""Models side by side: size, accuracy, images a second from files to boxes, latency, memory.
+
+Every model runs in a process of its own, so that peak memory is its own and no library warms up another.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edgecam_training.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. Times in milliseconds; ``images_per_second`` includes reading and decoding the files;
+    ``map50`` and ``map`` are 0..1, None without any box."""
+
+    model: str
+    runtime: str
+    megabytes: float
+    map50: float | None
+    map: float | None
+    images_per_second: float
+    latency_p50: float
+    latency_p99: float
+    peak_memory_mb: float
+
+
+def measure(model: str, backend: str, data: str, split: str, rename: dict[str, str]) -> Row:
+    """One model in this process; blocks for the whole split, after five pictures of warm-up."""
+    import resource
+    import time
+
+    import numpy as np
+
+    from edgecam_training.data.checks import read_picture
+    from edgecam_training.data.layouts import load
+    from edgecam_training.evaluate.evaluation import as_dict, evaluate
+    from edgecam_training.evaluate.models import open_detector
+
+    dataset = load(data).split(split)
+    detector = open_detector(model, backend)
+    for sample in dataset.samples[:5]:
+        pixels = read_picture(sample.path)
+        if pixels is not None:
+            detector.detect(pixels)
+    begin = time.perf_counter()
+    result = evaluate(detector, dataset, rename)
+    seconds = time.perf_counter() - begin - result.seconds_scoring
+    report = as_dict(result)
+    size = detector.model.path.stat().st_size / 1e6
+    p50, p99 = np.percentile(result.seconds * 1000, [50, 99])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    accuracy = [value if isinstance(value := report[key], float) else None for key in ("map50", "map")]
+    return Row(
+        model, detector.runner.description, round(size, 2), *accuracy, round(len(result.samples) / seconds, 2),
+        round(float(p50), 2), round(float(p99), 2), round(peak, 1),
+    )  # fmt: skip
+
+
+def measure_apart(model: str, backend: str, data: str, split: str, rename: dict[str, str]) -> Row:
+    """As :func:`measure`, in a process of its own.
+
+    Raises:
+        TrainingError: that process failed; ends with its last words.
+    """
+    words = [json.dumps(item) for item in (model, backend, data, split, rename)]
+    code = (
+        "import json, sys; from dataclasses import asdict; from edgecam_training.benchmark import measure; "
+        "print(json.dumps(asdict(measure(*map(json.loads, sys.argv[1:])))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    if done.returncode:
+        raise TrainingError(f"{model} with {backend}: {(done.stderr.strip().splitlines() or ['no reason given'])[-1]}")
+    return Row(**json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    lines = [
+        "| model | runtime | MB | AP@0.5 | COCO AP | images/s | p50 ms | p99 ms | peak MB |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        accuracy = ["no data" if value is None else f"{value:.3f}" for value in (row.map50, row.map)]
+        numbers = (row.images_per_second, row.latency_p50, row.latency_p99, row.peak_memory_mb)
+        name = Path(row.model).name
+        lines.append(
+            f"| {name} | {row.runtime} | {row.megabytes} | {' | '.join(accuracy)} | "
+            + " | ".join(map(str, numbers))
+            + " |"
+        )
+    return "\n".join(lines)
+
+
+def chart(rows: Sequence[Row], path: Path) -> None:
+    """Accuracy over speed, a dot a model, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot(xlabel="images a second, files to boxes", ylabel="AP@0.5")
+    for row in rows:
+        axes.scatter(row.images_per_second, row.map50 or 0.0)
+        axes.annotate(Path(row.model).name, (row.images_per_second, row.map50 or 0.0))
+    axes.set_ylim(0, 1.02)
+    axes.set_xlim(left=0)
+    figure.savefig(path, dpi=100)
+
+
+def write(rows: Sequence[Row], folder: Path) -> None:
+    """``benchmark.md``, ``benchmark.json``, ``benchmark.png``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "benchmark.md").write_text(markdown(rows) + "\n")
+    (folder / "benchmark.json").write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    chart(rows, folder / "benchmark.png")

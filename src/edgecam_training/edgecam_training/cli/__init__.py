@@ -1,0 +1,1 @@
+"""Commands of ``edgecam`` for training, found by their file names. None imports PyTorch before it runs."""

@@ -1,0 +1,71 @@
+"""Settings as command-line options, and the progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from edgecam_core.errors import MissingDependency, SettingError
+from edgecam_core.settings import Settings, Spec
+
+S = TypeVar("S", bound=Settings)
+
+
+def add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None:
+    """One option for every declared setting; what is not given stays out of the result."""
+    for spec in kind.specs().values():
+        text = " ".join(filter(None, [spec.text, f"({spec.range_text()})" if spec.range_text() else ""]))
+        options: dict[str, Any] = {"dest": spec.name, "default": argparse.SUPPRESS}
+        options["help"] = f"{text} [{spec.default}]".replace("%", "%%")
+        if spec.type is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["metavar"] = spec.type_name.upper()
+        parser.add_argument(f"--{spec.name.replace('_', '-')}", **options)
+
+
+def settings_from(kind: type[S], given: dict[str, Any], base: dict[str, Any] | None = None) -> S:
+    """Settings from parsed options on top of ``base``. Lists are separated by commas."""
+    specs = kind.specs()
+    typed = {name: _typed(specs[name], value) for name, value in given.items() if name in specs}
+    return kind.from_mapping({**(base or {}), **typed})
+
+
+def _typed(spec: Spec, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if spec.is_list:
+        return tuple(spec.item_type(item.strip()) for item in value.split(",") if item.strip())
+    try:
+        return spec.type(value)
+    except ValueError as error:
+        raise SettingError(spec.name, value, f"must be of type {spec.type_name}") from error
+
+
+def bar(what: str) -> Callable[[int, int], None]:
+    """A progress bar on a terminal, a line every tenth elsewhere; called with (done, total)."""
+    shown = -1
+
+    def tell(done: int, total: int) -> None:
+        nonlocal shown
+        share = 1.0 if not total else done / total
+        if sys.stderr.isatty():
+            filled = round(share * 30)
+            end = "\n" if done >= total else ""
+            print(
+                f"\r{what} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}", end=end, file=sys.stderr, flush=True
+            )
+        elif int(share * 10) > shown:
+            shown = int(share * 10)
+            print(f"{what} {done}/{total}", file=sys.stderr)
+
+    return tell
+
+
+def need_torch() -> None:
+    """Raise MissingDependency where PyTorch is not installed."""
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("torchvision") is None:
+        raise MissingDependency("PyTorch", "make setup-training, then .venv-training/bin/edgecam")

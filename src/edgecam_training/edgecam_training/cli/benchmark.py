@@ -1,0 +1,35 @@
+"""Models side by side: size, AP, images a second from files to boxes, latency, peak memory."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edgecam_training.cli._options import need_torch
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "models", nargs="+", help="checkpoints, ONNX files, names of the zoo; FILE@backend picks a back end"
+    )
+    parser.add_argument("--data", required=True, help="data set")
+    parser.add_argument("--split", default="test", help="split [%(default)s]")
+    parser.add_argument(
+        "--rename", action="append", default=[], metavar="CLASS=LABEL", help="a model's name of a class"
+    )
+    parser.add_argument("--output", type=Path, help="folder for benchmark.md, .json and .png")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    need_torch()
+    from edgecam_training import benchmark
+
+    rename = dict(item.split("=", 1) for item in arguments.rename if "=" in item)
+    rows = []
+    for item in arguments.models:
+        model, _, backend = item.partition("@")
+        rows.append(benchmark.measure_apart(model, backend or "auto", arguments.data, arguments.split, rename))
+    print(benchmark.markdown(rows))
+    if arguments.output:
+        benchmark.write(rows, arguments.output)
+    return 0

@@ -1,0 +1,41 @@
+"""AP of a model file (.pt, .pth, .onnx, a zoo name) on a data set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from edgecam_training.cli._options import bar, need_torch
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="checkpoint, ONNX file or name of the zoo")
+    parser.add_argument("--data", required=True, help="data set")
+    parser.add_argument("--split", default="test", help="split to score [%(default)s]")
+    parser.add_argument("--backend", default="auto", help="back end for files that are no checkpoints [%(default)s]")
+    parser.add_argument(
+        "--rename", action="append", default=[], metavar="CLASS=LABEL", help="how the model calls a class"
+    )
+    parser.add_argument("--output", type=Path, help="folder for report.json, curves.png and worst.png")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    need_torch()
+    from edgecam_training.data.layouts import load
+    from edgecam_training.evaluate import pictures
+    from edgecam_training.evaluate.evaluation import as_dict, evaluate, text_table
+    from edgecam_training.evaluate.models import open_detector
+
+    dataset = load(arguments.data).split(arguments.split)
+    rename = dict(item.split("=", 1) for item in arguments.rename if "=" in item)
+    detector = open_detector(arguments.model, arguments.backend)
+    result = evaluate(detector, dataset, rename, bar("pictures"))
+    print(f"{arguments.model} ({detector.runner.description}) on {dataset.root}, {arguments.split}\n")
+    print(text_table(result))
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+        (arguments.output / "report.json").write_text(json.dumps(as_dict(result), indent=2) + "\n")
+        pictures.curves(result, arguments.output / "curves.png")
+        pictures.worst(result, arguments.output / "worst.png")
+    return 0

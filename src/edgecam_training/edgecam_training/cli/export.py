@@ -1,0 +1,74 @@
+"""Checkpoint to ONNX in FP32, FP16 or INT8, compared with PyTorch, INT8 behind an accuracy gate."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from edgecam_core.errors import SettingError
+
+from edgecam_training.cli._options import bar, need_torch
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="checkpoint; for INT8 also an FP32 ONNX file or a name of the zoo")
+    parser.add_argument("--output", type=Path, required=True, help="the ONNX file to write")
+    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
+    parser.add_argument("--batch", type=int, default=1, help="batch size, 0 leaves it open [%(default)s]")
+    parser.add_argument("--uint8", action="store_true", help="take uint8 pixels, normalise in the graph")
+    parser.add_argument("--raw", action="store_true", help="logits and offsets instead of scores and boxes")
+    parser.add_argument("--data", help="data set: pictures to compare on; INT8: calibration and gate")
+    parser.add_argument("--split", default="val", help="split for comparison and gate [%(default)s]")
+    parser.add_argument("--calibration-split", default="train", help="INT8 [%(default)s]")
+    parser.add_argument("--calibration-images", type=int, default=300, help="INT8, at least 300 [%(default)s]")
+    parser.add_argument("--int8", choices=("tensorrt", "cpu"), default="tensorrt", help="INT8 for whom [%(default)s]")
+    parser.add_argument("--max-drop", type=float, default=1.0, help="INT8: mAP points that may be lost [%(default)s]")
+    parser.add_argument(
+        "--rename", action="append", default=[], metavar="CLASS=LABEL", help="how the model calls a class"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    need_torch()
+    return _int8(arguments) if arguments.precision == "int8" else _float(arguments)
+
+
+def _float(arguments: argparse.Namespace) -> int:
+    from edgecam_training.data.checks import read_picture
+    from edgecam_training.data.layouts import load
+    from edgecam_training.export.onnx_export import Form, export
+    from edgecam_training.train.checkpoint import open_model
+
+    model, classes = open_model(arguments.model)
+    pictures = []
+    if arguments.data:
+        samples = load(arguments.data).split(arguments.split).samples[:8]
+        pictures = [pixels for pixels in (read_picture(sample.path) for sample in samples) if pixels is not None]
+    form = Form(arguments.precision, arguments.batch, arguments.uint8, arguments.raw)
+    parity = export(model, classes, arguments.output, form, pictures)
+    size = arguments.output.stat().st_size / 1e6
+    print(f"{arguments.output}: {size:.1f} MB, differs from PyTorch by at most {parity.scores:.2g} in scores, ", end="")
+    print(f"{parity.boxes:.2g} in boxes, on {parity.pictures} {'pictures' if pictures else 'pictures of noise'}")
+    return 0
+
+
+def _int8(arguments: argparse.Namespace) -> int:
+    from edgecam_training.export.int8 import Job, run_job
+    from edgecam_training.export.quantize import LEAST_PICTURES
+
+    if not arguments.data:
+        raise SettingError("data", arguments.data, "INT8 needs a data set, for calibration and for the accuracy gate")
+    if arguments.calibration_images < LEAST_PICTURES:
+        raise SettingError("calibration-images", arguments.calibration_images, f"must be at least {LEAST_PICTURES}")
+    job = Job(
+        model=arguments.model, output=arguments.output, data=arguments.data, split=arguments.split,
+        calibration_split=arguments.calibration_split, pictures=arguments.calibration_images, flavour=arguments.int8,
+        most_drop=arguments.max_drop, rename=dict(item.split("=", 1) for item in arguments.rename if "=" in item),
+    )  # fmt: skip
+    passed = run_job(job, print, bar)
+    print(
+        f"{arguments.output}: {arguments.output.stat().st_size / 1e6:.1f} MB, {passed.drop:+.2f} mAP points lost, ",
+        end="",
+    )
+    print(f"{len(passed.kept)} layers in float")
+    return 0

@@ -1,0 +1,44 @@
+"""Train a detector on a data set; with torchrun on many GPUs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from edgecam_core.errors import SettingError
+
+from edgecam_training.cli._options import add_settings, need_torch, settings_from
+from edgecam_training.train.settings import TrainSettings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder, with its settings")
+    add_settings(parser, TrainSettings)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    need_torch()
+    from edgecam_training.data.layouts import load
+    from edgecam_training.train import checkpoint
+    from edgecam_training.train.distributed import join
+    from edgecam_training.train.log import open_log
+    from edgecam_training.train.trainer import Trainer
+
+    base: dict[str, Any] = {}
+    last = Path(arguments.resume) / "last.pt" if arguments.resume else None
+    if last:
+        base = checkpoint.read(last)["settings"] | {"output": arguments.resume}
+    settings = settings_from(TrainSettings, vars(arguments), base)
+    if not settings.data:
+        raise SettingError("data", settings.data, "must be the folder of a data set; see edgecam dataset")
+    world = join(settings.device)
+    try:
+        with open_log(Path(settings.output), world.leads) as log:
+            trainer = Trainer(settings, load(settings.data), world, log)
+            if last:
+                trainer.resume(last)
+            trainer.run()
+    finally:
+        world.close()
+    return 0

@@ -1,0 +1,1 @@
+"""Data sets: one table of layouts, checks, statistics, downloads, composition."""

@@ -1,0 +1,194 @@
+"""Pictures made from cut-outs on backgrounds: a data set with exact boxes, from little material.
+
+Each picture is a function of the seed and its number alone, so the same call gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgecam_core import cache
+from edgecam_training.data import manifest
+from edgecam_training.data.dataset import Sample
+from edgecam_training.data.materials import Material
+
+_TRIES = 20
+_MOST_HIDDEN = 0.3  # of an earlier cut-out's box
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many pictures of what. ``quiet`` is the share without any object of a class."""
+
+    train: int = 3000
+    val: int = 150
+    held_out: int = 150
+    width: int = 640
+    height: int = 480
+    quiet: float = 0.12
+    seed: int = 0
+
+
+def compose(material: Material, output: Path, plan: Plan, progress: Callable[[int, int], None] | None = None) -> Path:
+    """Write pictures and manifest; returns the manifest's path.
+
+    Splits: ``train``; ``val`` (seen cut-outs on new backgrounds); ``held-out`` (cut-outs never trained on, on new
+    backgrounds); ``real`` (photographs). Pictures already there with the right bytes are not written again.
+    """
+    classes = list(material.cutouts)
+    jobs = [("train", number) for number in range(plan.train)]
+    jobs += [("val", number) for number in range(plan.val)]
+    if any(material.held_out.values()):
+        jobs += [("held-out", number) for number in range(plan.held_out)]
+    for split in {name for name, _ in jobs}:
+        (output / split).mkdir(parents=True, exist_ok=True)
+
+    def make(job: tuple[str, int]) -> Sample:
+        return _picture(material, classes, output, plan, *job)
+
+    samples: list[Sample] = []
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for sample in pool.map(make, jobs):
+            samples.append(sample)
+            if progress:
+                progress(len(samples), len(jobs))
+    return manifest.write(output, classes, [*samples, *_copied(material.real, output)])
+
+
+def _picture(material: Material, classes: list[str], output: Path, plan: Plan, split: str, number: int) -> Sample:
+    chance = np.random.default_rng((plan.seed, ("train", "val", "held-out").index(split), number))
+    pool = material.held_out if split == "held-out" else material.cutouts
+    names = [name for name in classes if pool.get(name)]
+    backgrounds = material.backgrounds if split == "train" else material.new_backgrounds
+    canvas = _background(backgrounds, plan, chance)
+    boxes: list[tuple[float, ...]] = []
+    labels: list[int] = []
+    hidden: list[tuple[float, ...]] = []
+    for _ in range(int(chance.integers(0, 3)) if material.others else 0):
+        box = _paste(canvas, material.others[int(chance.integers(len(material.others)))], hidden, chance)
+        hidden += [box] if box else []
+    count = 0 if chance.random() < plan.quiet else int(chance.integers(1, 4))
+    for _ in range(count):
+        name = names[int(chance.integers(len(names)))]
+        box = _paste(canvas, pool[name][int(chance.integers(len(pool[name])))], hidden + boxes, chance)
+        if box:
+            boxes.append(box)
+            labels.append(classes.index(name))
+    data = _finished(canvas, chance)
+    path = output / split / f"{number:05d}.jpg"
+    digest = sha256(data).hexdigest()
+    if not path.is_file() or cache.sha256(path) != digest:
+        cache.write(path, data)
+    return Sample.make(path, (plan.width, plan.height), split, boxes, labels, sha256=digest)
+
+
+def _background(pictures: Sequence[np.ndarray], plan: Plan, chance: np.random.Generator) -> np.ndarray:
+    """A random crop of a random background, stretched to the picture's size."""
+    picture = pictures[int(chance.integers(len(pictures)))]
+    height, width = picture.shape[:2]
+    share = chance.uniform(0.5, 1.0)
+    w, h = int(width * share), int(height * min(1.0, share * chance.uniform(0.85, 1.15)))
+    x, y = int(chance.integers(width - w + 1)), int(chance.integers(height - h + 1))
+    crop = picture[y : y + h, x : x + w]
+    if chance.random() < 0.5:
+        crop = crop[:, ::-1]
+    return cv2.resize(np.ascontiguousarray(crop), (plan.width, plan.height), interpolation=cv2.INTER_AREA)
+
+
+def _paste(
+    canvas: np.ndarray, cutout: np.ndarray, earlier: Sequence[tuple[float, ...]], chance: np.random.Generator
+) -> tuple[float, float, float, float] | None:
+    """Put one changed cut-out where it hides no earlier one too much; its box, or None where there was no room."""
+    height, width = canvas.shape[:2]
+    changed = _changed(cutout, min(width, height) * chance.uniform(0.2, 0.85), chance)
+    h, w = changed.shape[:2]
+    if h > height or w > width:
+        factor = min(height / h, width / w) * 0.98
+        changed = cv2.resize(changed, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        h, w = changed.shape[:2]
+    for _ in range(_TRIES):
+        x, y = int(chance.integers(width - w + 1)), int(chance.integers(height - h + 1))
+        if all(_covered(old, (x, y, x + w, y + h)) < _MOST_HIDDEN for old in earlier):
+            break
+    else:
+        return None
+    alpha = changed[:, :, 3:].astype(np.float32) / 255
+    place = canvas[y : y + h, x : x + w]
+    place[:] = (changed[:, :, :3] * alpha + place * (1 - alpha)).astype(np.uint8)
+    ys, xs = np.nonzero(changed[:, :, 3] > 64)
+    return (x + float(xs.min()), y + float(ys.min()), x + float(xs.max()) + 1, y + float(ys.max()) + 1)
+
+
+def _covered(old: tuple[float, ...], new: tuple[float, ...]) -> float:
+    """The share of the smaller box that both have in common."""
+    w = min(old[2], new[2]) - max(old[0], new[0])
+    h = min(old[3], new[3]) - max(old[1], new[1])
+    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (old, new))
+    return max(w, 0) * max(h, 0) / smaller
+
+
+def _changed(cutout: np.ndarray, side: float, chance: np.random.Generator) -> np.ndarray:
+    """Scaled to ``side``, mirrored, squeezed, turned, recoloured, softened at the edge; BGRA."""
+    if chance.random() < 0.5:
+        cutout = cutout[:, ::-1]
+    factor = side / max(cutout.shape[:2])
+    squeeze = chance.uniform(0.85, 1.15)
+    size = (max(4, int(cutout.shape[1] * factor * squeeze)), max(4, int(cutout.shape[0] * factor)))
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
+    small = cv2.resize(np.ascontiguousarray(cutout), size, interpolation=how)
+    turned = _turned(small, chance.uniform(-12, 12))
+    color = turned[:, :, :3].astype(np.float32)
+    color = (color - 127) * chance.uniform(0.7, 1.3) + 127 + chance.uniform(-35, 35)
+    color *= chance.uniform(0.9, 1.1, 3)
+    light = np.linspace(chance.uniform(0.8, 1.2), chance.uniform(0.8, 1.2), turned.shape[0])
+    color *= light[:, None, None]
+    if chance.random() < 0.4:
+        color = cv2.GaussianBlur(color, (0, 0), chance.uniform(0.4, 1.6)).astype(np.float32)
+    alpha = cv2.GaussianBlur(turned[:, :, 3], (0, 0), chance.uniform(0.4, 1.2))
+    return np.dstack([np.clip(color, 0, 255).astype(np.uint8), alpha])
+
+
+def _turned(picture: np.ndarray, degrees: float) -> np.ndarray:
+    """Rotated on a canvas that holds it all, then cut to what is not transparent."""
+    height, width = picture.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+    w, h = int(height * sin + width * cos) + 2, int(height * cos + width * sin) + 2
+    matrix[0, 2] += w / 2 - width / 2
+    matrix[1, 2] += h / 2 - height / 2
+    whole = cv2.warpAffine(picture, matrix, (w, h), flags=cv2.INTER_LINEAR)
+    ys, xs = np.nonzero(whole[:, :, 3] > 64)
+    if not len(ys):
+        return picture
+    return whole[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+
+
+def _finished(canvas: np.ndarray, chance: np.random.Generator) -> bytes:
+    """Camera noise over everything, then JPEG."""
+    noise = chance.normal(0, chance.uniform(0, 5), (*canvas.shape[:2], 1))
+    noisy = np.clip(canvas + noise, 0, 255).astype(np.uint8)
+    good, data = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, int(chance.integers(75, 95))])
+    assert good
+    return data.tobytes()
+
+
+def _copied(samples: Sequence[Sample], output: Path) -> list[Sample]:
+    """The photographs beside the made pictures, so that the folder is complete."""
+    found = []
+    for sample in samples:
+        target = output / sample.split / sample.path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        data = sample.path.read_bytes()
+        cache.write(target, data)
+        size = (sample.width, sample.height)
+        digest = sha256(data).hexdigest()
+        found.append(Sample.make(target, size, sample.split, sample.boxes, sample.labels, sha256=digest))
+    return found

@@ -1,0 +1,107 @@
+"""A data set in memory: pictures, their boxes, the class list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecam_training.errors import DatasetError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture.
+
+    ``boxes`` is (N, 4) float32, x1 y1 x2 y2 in pixels; ``labels`` (N,) int64, an index into the data set's classes.
+    ``difficult`` (N,) bool marks boxes that evaluation neither asks for nor punishes (VOC "difficult", COCO
+    "iscrowd", Open Images "group of"). ``facts`` travel with the picture: id, sha256, licence, author, source.
+    """
+
+    path: Path
+    width: int
+    height: int
+    split: str
+    boxes: np.ndarray
+    labels: np.ndarray
+    difficult: np.ndarray
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def make(
+        cls,
+        path: Path,
+        size: tuple[int, int],
+        split: str,
+        boxes: Iterable[Iterable[float]],
+        labels: Iterable[int],
+        difficult: Iterable[bool] | None = None,
+        **facts: Any,
+    ) -> Sample:
+        """From plain lists; ``size`` is (width, height)."""
+        labels = np.array(list(labels), np.int64).reshape(-1)
+        flags = np.zeros(len(labels), bool) if difficult is None else np.array(list(difficult), bool)
+        corners = np.array([list(box) for box in boxes], np.float32).reshape(-1, 4)
+        return cls(path, *size, split, corners, labels, flags, facts)
+
+    def keep(self, rows: np.ndarray) -> Sample:
+        """A copy with only these boxes (indices or a mask)."""
+        return replace(self, boxes=self.boxes[rows], labels=self.labels[rows], difficult=self.difficult[rows])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures of all splits. ``classes`` are names without the background; ``notes`` what reading it repaired."""
+
+    root: Path
+    classes: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    notes: dict[str, int] = field(default_factory=dict)
+
+    def split(self, name: str) -> Dataset:
+        """Only one split.
+
+        Raises:
+            DatasetError: it is empty; the text lists those that are not.
+        """
+        chosen = tuple(sample for sample in self.samples if sample.split == name)
+        if not chosen:
+            there = ", ".join(f"{key} ({count})" for key, count in self.counts().items()) or "none"
+            raise DatasetError(f"{self.root}: the split '{name}' is empty; there are {there}")
+        return replace(self, samples=chosen)
+
+    def counts(self) -> dict[str, int]:
+        """Pictures per split that has any, in the usual order."""
+        names = [sample.split for sample in self.samples]
+        order = [*SPLITS, *sorted(set(names) - set(SPLITS))]
+        return {name: names.count(name) for name in order if name in names}
+
+    def boxes_per_class(self) -> np.ndarray:
+        """(classes,) boxes that count, without difficult ones."""
+        counts = np.zeros(len(self.classes), np.int64)
+        for sample in self.samples:
+            np.add.at(counts, sample.labels[~sample.difficult], 1)
+        return counts
+
+    def with_classes(self, classes: tuple[str, ...]) -> Dataset:
+        """The same pictures with labels renumbered to another class list.
+
+        Raises:
+            DatasetError: a class that has boxes here is not in the list.
+        """
+        if classes == self.classes:
+            return self
+        used = {int(label) for sample in self.samples for label in sample.labels}
+        missing = [self.classes[label] for label in sorted(used) if self.classes[label] not in classes]
+        if missing:
+            raise DatasetError(
+                f"{self.root} has boxes of {', '.join(missing)}, which the model does not know: {', '.join(classes)}"
+            )
+        table = np.array([classes.index(name) if name in classes else -1 for name in self.classes], np.int64)
+        samples = tuple(replace(sample, labels=table[sample.labels]) for sample in self.samples)
+        return replace(self, classes=classes, samples=samples)

@@ -1,0 +1,53 @@
+"""Files out of Debian packages, fetched with apt and unpacked beside the system, never installed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from edgecam_core.errors import MissingDependency
+
+from edgecam_training.errors import DatasetError
+
+_TIMEOUT = 900.0  # seconds for one package
+
+
+def unpack(package: str, folder: Path) -> Path:
+    """Download a package and unpack it to ``folder/<package>``; nothing to do where that is there.
+
+    Blocks for the download (up to 15 minutes). A stop at any moment leaves no half-unpacked package.
+
+    Raises:
+        MissingDependency: no apt-get or dpkg-deb here.
+        DatasetError: the package cannot be had; the text ends with apt's own words.
+    """
+    target = folder / package
+    if target.is_dir():
+        return target
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise MissingDependency(f"the program '{tool}'", "this step needs Debian or Ubuntu; use a container of it")
+    partial = folder / f"{package}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    _run(["apt-get", "download", package], partial, package)
+    archives = sorted(partial.glob("*.deb"))
+    if not archives:
+        raise DatasetError(f"apt-get download {package} wrote no file")
+    _run(["dpkg-deb", "-x", archives[0].name, "tree"], partial, package)
+    (partial / "tree").rename(target)
+    shutil.rmtree(partial)
+    return target
+
+
+def _run(command: list[str], folder: Path, package: str) -> None:
+    try:
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT, stdin=subprocess.DEVNULL
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DatasetError(f"{' '.join(command)} gave no answer in {_TIMEOUT:.0f} s") from error
+    if done.returncode:
+        words = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise DatasetError(f"{' '.join(command)} failed: {words}. 'apt-get update' may help ({package})")

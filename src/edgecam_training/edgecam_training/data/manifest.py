@@ -1,0 +1,98 @@
+"""edgecam's own layout: ``manifest.jsonl`` beside the pictures, one line a picture, nothing lost.
+
+The first line is ``{"format": "edgecam-dataset", "version": 1, "classes": [...]}``. Each other line has ``image``
+(relative path), ``split``, ``width``, ``height``, ``sha256``, ``boxes`` (``[[x1, y1, x2, y2], ...]`` in pixels),
+``labels`` (names), ``difficult`` (left out where nothing is) and any facts such as licence and author.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from edgecam_core import cache
+from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.errors import DatasetError
+
+NAME = "manifest.jsonl"
+_KNOWN = ("image", "split", "width", "height", "boxes", "labels", "difficult")
+
+
+def fits(root: Path) -> bool:
+    return (root / NAME).is_file() or root.name.endswith(".jsonl")
+
+
+def read(root: Path) -> Dataset:
+    """Read a folder with a manifest, or the manifest itself.
+
+    Raises:
+        DatasetError: unreadable, another version, or a line that cannot be; names file and line.
+    """
+    path = root if root.is_file() else root / NAME
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+    head = _parse(path, 1, lines[0]) if lines else {}
+    if head.get("format") != "edgecam-dataset" or head.get("version") != 1:
+        raise DatasetError(f"{path}: the first line is not an edgecam-dataset of version 1")
+    classes = tuple(head["classes"])
+    numbers = {name: index for index, name in enumerate(classes)}
+    samples = []
+    for number, line in enumerate(lines[1:], start=2):
+        row = _parse(path, number, line)
+        try:
+            samples.append(_sample(path.parent, row, numbers))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DatasetError(f"{path}, line {number}: {type(error).__name__} {error}") from error
+    return Dataset(path.parent, classes, tuple(samples))
+
+
+def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        raise DatasetError(f"{path}, line {number} is not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise DatasetError(f"{path}, line {number} is not a JSON object")
+    return row
+
+
+def _sample(root: Path, row: dict[str, Any], numbers: dict[str, int]) -> Sample:
+    facts = {key: value for key, value in row.items() if key not in _KNOWN}
+    return Sample.make(
+        root / row["image"],
+        (int(row["width"]), int(row["height"])),
+        row["split"],
+        row["boxes"],
+        [numbers[name] for name in row["labels"]],
+        row.get("difficult"),
+        **facts,
+    )
+
+
+def write(root: Path, classes: Iterable[str], samples: Iterable[Sample]) -> Path:
+    """Write the manifest whole or not at all; the same samples give the same bytes. Pictures are not touched."""
+    names = list(classes)
+    lines = [json.dumps({"format": "edgecam-dataset", "version": 1, "classes": names}, ensure_ascii=False)]
+    lines += [json.dumps(_row(root, names, sample), ensure_ascii=False) for sample in samples]
+    path = root / NAME
+    root.mkdir(parents=True, exist_ok=True)
+    cache.write(path, ("\n".join(lines) + "\n").encode())
+    return path
+
+
+def _row(root: Path, names: list[str], sample: Sample) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "image": str(sample.path.relative_to(root)),
+        "split": sample.split,
+        "width": sample.width,
+        "height": sample.height,
+        "boxes": [[round(float(value), 2) for value in box] for box in sample.boxes],
+        "labels": [names[label] for label in sample.labels],
+    }
+    if sample.difficult.any():
+        row["difficult"] = [bool(flag) for flag in sample.difficult]
+    return row | sample.facts

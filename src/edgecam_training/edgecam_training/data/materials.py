@@ -1,0 +1,138 @@
+"""What the demonstration data is made of: animal cut-outs, backgrounds and real photographs from Debian packages.
+
+Nothing of it is part of edgecam: stamps are Tux Paint's (GPL-2), photographs GCompris's (CC0 or public domain by its
+README) and darknet's. They are fetched when asked for and stay in the cache.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from edgecam_core.cache import cache_dir
+
+from edgecam_training.data import qt_resources
+from edgecam_training.data.dataset import Sample
+from edgecam_training.data.debian import unpack
+from edgecam_training.errors import DatasetError
+
+# Class -> stamps to learn from, stamps kept back for the test. Names are those of Open Images.
+CLASSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "Zebra": (("equines/zebra",), ()),
+    "Rhinoceros": (("mammals/rhino_black",), ()),
+    "Whale": (("aquatic/whale",), ("aquatic/orca",)),
+    "Cattle": (("bovines/bull", "bovines/cow", "bovines/zebu"), ("bovines/cow_white",)),
+    "Sheep": (("bovines/sheep", "bovines/ram"), ("bovines/sheep_lamb",)),
+    "Pig": (("mammals/pig_golden", "mammals/pig_golden2"), ("mammals/pig",)),
+    "Chicken": (("birds/hen", "birds/rooster"), ("birds/chicken_profile",)),
+}
+# Class -> the COCO class its weights start from.
+LIKENESS = (
+    "Zebra=zebra", "Rhinoceros=elephant", "Whale=boat", "Cattle=cow", "Sheep=sheep", "Pig=sheep", "Chicken=bird",
+)  # fmt: skip
+_UNCLEAR = ("bovines/yak", "bovines/bison", "mammals/wildboar", "toys/")  # neither a class nor safely none
+_PACKAGES = ("tuxpaint-stamps-default", "gcompris-qt-data", "darknet")
+_STAMPS = "usr/share/tuxpaint/stamps/animals"
+_RCC = "usr/share/gcompris-qt/rcc"
+_DARKNET = ("giraffe",)
+_VAL_EVERY = 4  # every fourth background is kept for validation
+
+
+@dataclass(frozen=True)
+class Material:
+    """``cutouts`` and ``held_out``: class -> (H, W, 4) uint8 BGRA; ``others``: cut-outs of no class; ``backgrounds``
+    and ``new_backgrounds`` (for validation): (H, W, 3) BGR; ``real``: photographs with boxes, negatives without."""
+
+    cutouts: dict[str, list[np.ndarray]]
+    held_out: dict[str, list[np.ndarray]]
+    others: list[np.ndarray]
+    backgrounds: list[np.ndarray]
+    new_backgrounds: list[np.ndarray]
+    real: list[Sample]
+
+
+def gather(folder: Path | None = None) -> Material:
+    """Fetch (205 MB the first time) and read everything; blocks for the download, then some seconds.
+
+    Raises:
+        DatasetError, MissingDependency: a package cannot be had, or lacks a file.
+    """
+    folder = folder or cache_dir("materials")
+    stamps, gcompris, darknet = (unpack(package, folder) for package in _PACKAGES)
+    found = {path.relative_to(stamps / _STAMPS).as_posix(): path for path in (stamps / _STAMPS).rglob("*.png")}
+    named = {stamp for pair in CLASSES.values() for side in pair for stamp in side}
+    others = [
+        _cutout(path) for name, path in sorted(found.items())
+        if "cartoon" not in name and not any(part in name for part in (*named, *_UNCLEAR))
+    ]  # fmt: skip
+    train, kept = ({name: [_stamp(found, s) for s in pair[i]] for name, pair in CLASSES.items()} for i in (0, 1))
+    photos = _photographs(gcompris / _RCC / "categorization.rcc", ("/renewable/", "/monuments/"))
+    pictures = [_shrunk(picture) for _, picture in photos]
+    val = pictures[::_VAL_EVERY]
+    rest = [picture for index, picture in enumerate(pictures) if index % _VAL_EVERY]
+    return Material(train, kept, [cut for cut in others if cut.size], rest, val, _real(folder, gcompris, darknet))
+
+
+def _stamp(found: dict[str, Path], name: str) -> np.ndarray:
+    path = next((path for key, path in found.items() if key.endswith(f"{name}.png")), None)
+    if path is None:
+        raise DatasetError(f"tuxpaint-stamps-default has no stamp {name}")
+    return _cutout(path)
+
+
+def _cutout(path: Path) -> np.ndarray:
+    """BGRA, cut to what is not transparent; empty where there is no alpha channel."""
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
+        return np.empty((0, 0, 4), np.uint8)
+    ys, xs = np.nonzero(pixels[:, :, 3] > 64)
+    if not len(ys):
+        return np.empty((0, 0, 4), np.uint8)
+    return pixels[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
+
+
+def _photographs(archive: Path, folders: tuple[str, ...]) -> list[tuple[str, np.ndarray]]:
+    found = []
+    for path, data in sorted(qt_resources.files(archive.read_bytes())):
+        if any(folder in f"/{path}" for folder in folders):
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+            if pixels is not None:
+                found.append((Path(path).stem, pixels))
+    return found
+
+
+def _shrunk(picture: np.ndarray, side: int = 800) -> np.ndarray:
+    factor = side / max(picture.shape[:2])
+    return picture if factor >= 1 else cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+
+
+def _real(folder: Path, gcompris: Path, darknet: Path) -> list[Sample]:
+    """The photographs, written out as PNG, with the boxes that were drawn by hand for this project."""
+    drawn = json.loads(Path(__file__).with_name("real_boxes.json").read_text())
+    target = folder / "real"
+    target.mkdir(parents=True, exist_ok=True)
+    photos = [
+        item
+        for name in ("explore_farm_animals.rcc", "explore_world_animals.rcc")
+        for item in _photographs(gcompris / _RCC / name, ("/animals/",))
+    ]
+    for name in _DARKNET:
+        pixels = cv2.imread(str(darknet / f"usr/share/darknet/data/{name}.jpg"))
+        if pixels is not None:
+            photos.append((f"darknet-{name}", pixels))
+    samples = []
+    for name, pixels in photos:
+        if name in drawn:
+            path = target / f"{name}.png"
+            if not path.is_file():
+                cv2.imwrite(str(path), pixels)
+            boxes, labels = [item["box"] for item in drawn[name]], [item["label"] for item in drawn[name]]
+            size = (pixels.shape[1], pixels.shape[0])
+            samples.append(Sample.make(path, size, "real", boxes, [list(CLASSES).index(label) for label in labels]))
+    missing = set(drawn) - {sample.path.stem for sample in samples}
+    if missing:
+        raise DatasetError(f"the packages lack the photographs {', '.join(sorted(missing))}")
+    return samples

@@ -1,0 +1,1 @@
+"""Open Images (Kuznetsova et al. 2020): tables, choice of pictures, download."""

@@ -1,0 +1,209 @@
+"""Downloading a choice of Open Images, and the same again from its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from edgecam_core.errors import SettingError
+
+from edgecam_training.data import manifest
+from edgecam_training.data.checks import tidy, whole
+from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.open_images import tables, transfer
+from edgecam_training.data.open_images.selection import Wish, choose
+from edgecam_training.data.open_images.tables import FOLDERS, RELEASES, Box
+from edgecam_training.errors import DatasetError
+
+Tell = Callable[[int, int], None]
+_BROKEN_TRIES = 2  # downloads of a picture that arrives whole and cannot be decoded
+
+
+@dataclass
+class Outcome:
+    """``pictures`` are on disk and good; the lists name the ids that are not."""
+
+    pictures: int = 0
+    boxes: int = 0
+    missing: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> bool:
+        """Whether another run could bring nothing more."""
+        return not self.failed and not self.changed
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Job:
+    picture: str
+    split: str
+    sha256: str = ""
+
+    def target(self, output: Path) -> Path:
+        return output / self.split / f"{self.picture}.jpg"
+
+
+def download(
+    wish: Wish,
+    output: Path,
+    version: str = "v6",
+    workers: int = 32,
+    progress: Tell | None = None,
+    servers: tuple[str, str] = (tables.TABLES, tables.PICTURES),
+) -> Outcome:
+    """Download tables (train: 2 GB, once) and pictures, check every one, write ``manifest.jsonl``.
+
+    May be stopped at any moment; the same call goes on. Tables stay in ``output/tables``.
+
+    Raises:
+        SettingError: an unknown release or split.
+        DatasetError: an unknown class, a table that cannot be had, no picture at all, a full disk.
+    """
+    if version not in RELEASES:
+        raise SettingError("version", version, f"must be one of {', '.join(RELEASES)}")
+    for split in wish.splits:
+        if split not in FOLDERS:
+            raise SettingError("splits", split, f"must be of {', '.join(FOLDERS)}")
+    release = RELEASES[version]
+
+    def table(name: str) -> Path:
+        path = output / "tables" / name.replace("/", "_")
+        if not path.is_file():
+            try:
+                transfer.fetch(f"{servers[0]}/{name}", path)
+            except transfer.Missing as error:
+                raise DatasetError(f"the table {servers[0]}/{name} does not exist (any more)") from error
+        return path
+
+    codes = tables.class_codes(table(release.classes), wish.classes)
+    chosen = {split: choose(tables.boxes(table(release.boxes[split]), codes), wish) for split in wish.splits}
+    jobs = [_Job(picture, split) for split, pictures in chosen.items() for picture in pictures]
+    outcome = Outcome()
+    sizes = _fetch_all(jobs, output, servers[1], workers, outcome, progress)
+    facts = {split: tables.facts(table(release.images[split]), set(chosen[split])) for split in wish.splits}
+    names = list(codes.values())
+    numbers = {code: index for index, code in enumerate(codes)}
+    samples = [
+        _sample(job, output, sizes[job], chosen[job.split][job.picture], numbers, facts[job.split].get(job.picture, {}))
+        for job in jobs
+        if job in sizes
+    ]
+    return _finish(output, names, samples, outcome)
+
+
+def refetch(
+    source: Path, output: Path, workers: int = 32, progress: Tell | None = None, server: str = tables.PICTURES
+) -> Outcome:
+    """The pictures of a manifest again, byte for byte; a picture whose hash differs is not kept.
+
+    Raises:
+        DatasetError: no such manifest, or nothing could be had.
+    """
+    known = manifest.read(source)
+    by_job = {_Job(s.path.stem, s.split, str(s.facts.get("sha256", ""))): s for s in known.samples}
+    outcome = Outcome()
+    sizes = _fetch_all(list(by_job), output, server, workers, outcome, progress)
+    samples = [_moved(sample, job.target(output)) for job, sample in by_job.items() if job in sizes]
+    return _finish(output, list(known.classes), samples, outcome)
+
+
+def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: Outcome) -> Outcome:
+    if not samples:
+        reasons = {key: len(value) for key, value in asdict(outcome).items() if isinstance(value, list) and value}
+        raise DatasetError(f"no picture could be had for {output}: {reasons or 'none has a box of these classes'}")
+    tidied = tidy(Dataset(output, tuple(classes), tuple(samples)))
+    manifest.write(output, classes, tidied.samples)
+    outcome.pictures, outcome.notes = len(samples), tidied.notes
+    outcome.boxes = sum(len(sample.labels) for sample in tidied.samples)
+    return outcome
+
+
+def _fetch_all(
+    jobs: list[_Job], output: Path, server: str, workers: int, outcome: Outcome, progress: Tell | None
+) -> dict[_Job, tuple[int, int, str]]:
+    """Job -> width, height, SHA-256 of every good picture; the others are written into ``outcome``."""
+    found = {}
+    for number, (job, result) in enumerate(_in_parallel(jobs, output, server, workers), start=1):
+        if isinstance(result, tuple):
+            found[job] = result
+        else:
+            getattr(outcome, result).append(f"{job.split}/{job.picture}")
+        if progress:
+            progress(number, len(jobs))
+    return found
+
+
+def _in_parallel(
+    jobs: list[_Job], output: Path, server: str, workers: int
+) -> Iterable[tuple[_Job, tuple[int, int, str] | str]]:
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield from zip(jobs, pool.map(lambda job: _picture(job, output, server), jobs), strict=True)
+    finally:  # also on Ctrl-C: what runs ends, what waits never starts
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _picture(job: _Job, output: Path, server: str) -> tuple[int, int, str] | str:
+    """One picture on disk and checked; else the name of the list in Outcome it belongs to."""
+    target = job.target(output)
+    url = f"{server}/{FOLDERS[job.split]}/{job.picture}.jpg"
+    for _ in range(_BROKEN_TRIES):
+        if not target.is_file():
+            try:
+                transfer.fetch(url, target)
+            except transfer.Missing:
+                return "missing"
+            except DatasetError as error:
+                if "disk is full" in str(error):
+                    raise
+                return "failed"
+        data = target.read_bytes()
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) if whole(data) else None
+        digest = hashlib.sha256(data).hexdigest()
+        if pixels is not None and job.sha256 in ("", digest):
+            width, height = _size(data)
+            return width, height, digest
+        target.unlink()
+    return "changed" if pixels is not None else "broken"
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """Width and height as stored, orientation ignored as everywhere."""
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    assert pixels is not None  # it was decoded once already
+    return int(pixels.shape[1]), int(pixels.shape[0])
+
+
+def _sample(
+    job: _Job,
+    output: Path,
+    found: tuple[int, int, str],
+    boxes: list[Box],
+    numbers: dict[str, int],
+    facts: dict[str, str],
+) -> Sample:
+    width, height, digest = found
+    scale = np.array([width, height] * 2)
+    corners = [tuple(np.array(box.corners) * scale) for box in boxes]
+    labels = [numbers[box.code] for box in boxes]
+    groups = [box.group for box in boxes]
+    return Sample.make(
+        job.target(output), (width, height), job.split, corners, labels, groups, id=job.picture, sha256=digest, **facts
+    )
+
+
+def _moved(sample: Sample, path: Path) -> Sample:
+    return replace(sample, path=path)

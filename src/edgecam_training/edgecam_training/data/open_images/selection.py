@@ -1,0 +1,64 @@
+"""Which pictures of a split are taken: flags first, then limits, by chance that a seed decides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edgecam_training.data.open_images.tables import Box
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to download; a limit of 0 is none."""
+
+    classes: tuple[str, ...]
+    splits: tuple[str, ...] = ("train", "val", "test")
+    max_images: int = 0
+    max_per_class: int = 0
+    depictions: bool = True
+    groups: bool = True
+    occluded: bool = True
+    seed: int = 0
+
+
+def choose(found: Iterable[Box], wish: Wish) -> dict[str, list[Box]]:
+    """Picture id -> its boxes, ids sorted.
+
+    With limits the rarest class is served first, so that common ones do not use the places up: with
+    ``max_per_class`` a picture is taken while any of its classes still lacks boxes.
+    """
+    by_picture: dict[str, list[Box]] = defaultdict(list)
+    for box in found:
+        wanted = (wish.depictions or not box.depiction) and (wish.groups or not box.group)
+        if wanted and (wish.occluded or not box.occluded):
+            by_picture[box.picture].append(box)
+    if not wish.max_images and not wish.max_per_class:
+        return dict(sorted(by_picture.items()))
+    return {name: by_picture[name] for name in sorted(_limited(by_picture, wish))}
+
+
+def _limited(by_picture: dict[str, list[Box]], wish: Wish) -> list[str]:
+    queues: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(by_picture, key=lambda name: _rank(wish.seed, name)):
+        for code in {box.code for box in by_picture[name]}:
+            queues[code].append(name)
+    have: Counter[str] = Counter()
+    taken: dict[str, None] = {}
+    most = wish.max_images or len(by_picture)
+    while len(taken) < most and queues:
+        code = min(queues, key=lambda code: (have[code], code))
+        if not queues[code] or (wish.max_per_class and have[code] >= wish.max_per_class):
+            del queues[code]
+            continue
+        name = queues[code].pop(0)
+        if name not in taken:
+            taken[name] = None
+            have.update(box.code for box in by_picture[name])
+    return list(taken)
+
+
+def _rank(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed} {name}".encode()).digest()

@@ -1,0 +1,117 @@
+"""Where the releases keep their tables and pictures, and how the tables are read.
+
+The big ones have millions of lines, so they are read as a stream; only lines that are wanted stay.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from edgecam_training.errors import DatasetError
+
+TABLES = "https://storage.googleapis.com/openimages"
+PICTURES = "https://open-images-dataset.s3.amazonaws.com"
+FOLDERS = {"train": "train", "val": "validation", "test": "test"}  # split here -> split there
+
+
+@dataclass(frozen=True)
+class Release:
+    """Paths below :data:`TABLES`; ``boxes`` and ``images`` per split."""
+
+    classes: str
+    boxes: dict[str, str]
+    images: dict[str, str]
+
+
+_IMAGES = {
+    "train": "2018_04/train/train-images-boxable-with-rotation.csv",
+    "val": "2018_04/validation/validation-images-with-rotation.csv",
+    "test": "2018_04/test/test-images-with-rotation.csv",
+}
+_V5_BOXES = {"val": "v5/validation-annotations-bbox.csv", "test": "v5/test-annotations-bbox.csv"}
+RELEASES = {
+    "v4": Release(
+        "2018_04/class-descriptions-boxable.csv",
+        {split: f"2018_04/{there}/{there}-annotations-bbox.csv" for split, there in FOLDERS.items()},
+        _IMAGES,
+    ),
+    "v5": Release(
+        "v5/class-descriptions-boxable.csv",
+        {"train": "2018_04/train/train-annotations-bbox.csv", **_V5_BOXES},
+        _IMAGES,
+    ),
+    "v6": Release(
+        "v5/class-descriptions-boxable.csv", {"train": "v6/oidv6-train-annotations-bbox.csv", **_V5_BOXES}, _IMAGES
+    ),
+    "v7": Release(
+        "v7/oidv7-class-descriptions-boxable.csv",
+        {"train": "v6/oidv6-train-annotations-bbox.csv", **_V5_BOXES},
+        _IMAGES,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Box:
+    """One line of a box table: fractions of the picture, and the flags (1, 0, -1 unknown)."""
+
+    picture: str
+    code: str
+    corners: tuple[float, float, float, float]
+    occluded: bool
+    group: bool
+    depiction: bool
+
+
+def class_codes(table: Path, names: tuple[str, ...]) -> dict[str, str]:
+    """Code (``/m/0898b``) -> name, in the order asked.
+
+    Raises:
+        DatasetError: a name Open Images does not have; the nearest are offered.
+    """
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = [row for row in csv.reader(file) if len(row) >= 2]
+    known = {row[1].casefold(): (row[0], row[1]) for row in rows if row[0].startswith("/")}
+    found = {}
+    for name in names:
+        if name.casefold() not in known:
+            near = get_close_matches(name.casefold(), list(known), n=3, cutoff=0.5)
+            offer = " or ".join(repr(known[item][1]) for item in near) or "see the class list of Open Images"
+            raise DatasetError(f"Open Images has no boxes of a class '{name}'; did you mean {offer}?")
+        code, written = known[name.casefold()]
+        found[code] = written
+    return found
+
+
+def boxes(table: Path, codes: dict[str, str]) -> Iterator[Box]:
+    """The lines of these classes, in the order of the file."""
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        for row in csv.DictReader(file):
+            if row["LabelName"] in codes:
+                try:
+                    yield _box(row)
+                except (KeyError, ValueError) as error:
+                    raise DatasetError(
+                        f"{table}: a line of {row.get('ImageID')} is not as it must be: {error}"
+                    ) from error
+
+
+def _box(row: dict[str, str]) -> Box:
+    corners = (float(row["XMin"]), float(row["YMin"]), float(row["XMax"]), float(row["YMax"]))
+    flags = (row[key] == "1" for key in ("IsOccluded", "IsGroupOf", "IsDepiction"))
+    return Box(row["ImageID"], row["LabelName"], corners, *flags)
+
+
+def facts(table: Path, wanted: set[str]) -> dict[str, dict[str, str]]:
+    """Licence, author and source of these pictures, by id; a picture the table lacks is left out."""
+    keys = {"License": "licence", "Author": "author", "OriginalLandingURL": "source", "Rotation": "rotation"}
+    found = {}
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        for row in csv.DictReader(file):
+            if row["ImageID"] in wanted:
+                found[row["ImageID"]] = {new: row[old] for old, new in keys.items() if row.get(old)}
+    return found

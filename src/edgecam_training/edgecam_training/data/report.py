@@ -1,0 +1,75 @@
+"""The statistics of a data set as a picture and as one HTML file with sample pictures inside."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgecam_training.data.checks import read_picture
+from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.stats import Stats, text
+
+_SAMPLES = 12
+
+
+def chart(stats: Stats) -> bytes:
+    """Boxes per class and split, box sizes, box aspects: PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    left, middle, right = figure.subplots(1, 3)
+    bottom = np.zeros(len(stats.classes))
+    for split in stats.splits:
+        left.barh(list(stats.classes), split.boxes, left=bottom, label=split.name)
+        bottom += split.boxes
+    left.set_title("Boxes per class")
+    left.legend()
+    middle.hist(stats.sizes, bins=20, range=(0, 1))
+    middle.set_title("Box size (root of the area, share)")
+    right.hist(np.log2(np.clip(stats.aspects, 1 / 8, 8)), bins=20)
+    right.set_title("Box aspect (log2 of width / height)")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=90)
+    return buffer.getvalue()
+
+
+def write_html(dataset: Dataset, stats: Stats, path: Path) -> None:
+    """Everything in one file that needs no network."""
+    pictures = []
+    step = max(1, len(dataset.samples) // _SAMPLES)
+    for sample in dataset.samples[::step][:_SAMPLES]:
+        data = _drawn(sample, dataset.classes)
+        if data:
+            title = html.escape(f"{sample.split} {sample.path.name}")
+            pictures.append(f'<figure><img src="{_inline(data, "jpeg")}"><figcaption>{title}</figcaption></figure>')
+    path.write_text(
+        f"<!doctype html><meta charset=utf-8><title>{html.escape(dataset.root.name)}</title>"
+        "<style>body{font:14px sans-serif;margin:2em}figure{display:inline-block;margin:4px}</style>"
+        f"<h1>{html.escape(str(dataset.root))}</h1><img src='{_inline(chart(stats), 'png')}'>"
+        f"<pre>{html.escape(text(stats))}</pre>{''.join(pictures)}\n",
+        encoding="utf-8",
+    )
+
+
+def _drawn(sample: Sample, classes: tuple[str, ...]) -> bytes | None:
+    pixels = read_picture(sample.path)
+    if pixels is None:
+        return None
+    for box, label in zip(sample.boxes.astype(int).tolist(), sample.labels, strict=True):
+        cv2.rectangle(pixels, box[:2], box[2:], (0, 0, 255), 2)
+        cv2.putText(pixels, classes[label], (box[0] + 3, box[1] + 18), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 255), 2)
+    factor = 280 / pixels.shape[1]
+    small = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    good, data = cv2.imencode(".jpg", small)
+    return data.tobytes() if good else None
+
+
+def _inline(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,138 @@
+"""A model file on a data set: detections of every picture, scores, table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from edgecam_core.models.detector import Detector
+
+from edgecam_training.data.checks import read_picture
+from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.errors import DatasetError
+from edgecam_training.evaluate.metrics import Found, Scores, Truth, mean, score
+
+_SHOWN = 0.5  # a detection above this counts as an alarm a user would see
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``found[i]`` belongs to ``samples[i]``; ``seconds`` is the detector's time per picture, decoding excluded.
+
+    ``seconds_scoring`` is what the metrics took. ``false_alarms`` counts detections above 0.5 in
+    pictures that have no box at all; ``quiet`` such pictures.
+    """
+
+    scores: Scores
+    found: tuple[Found, ...]
+    samples: tuple[Sample, ...]
+    classes: tuple[str, ...]
+    seconds: np.ndarray
+    broken: int
+    false_alarms: int
+    quiet: int
+    seconds_scoring: float = 0.0
+
+
+def evaluate(
+    detector: Detector,
+    dataset: Dataset,
+    rename: dict[str, str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Detect in every picture, files to boxes, one by one as a node would.
+
+    Args:
+        rename: class of the data set -> label of the model, where they differ. Names are compared without case.
+
+    Raises:
+        DatasetError: a class of the data set that the model does not have, or no picture that can be read.
+    """
+    table = _columns(detector, dataset.classes, rename or {})
+    found, samples, seconds, broken = [], [], [], 0
+    for number, sample in enumerate(dataset.samples, start=1):
+        pixels = read_picture(sample.path)
+        if pixels is None:
+            broken += 1
+            continue
+        begin = time.perf_counter()
+        seen = detector.detect(pixels)
+        seconds.append(time.perf_counter() - begin)
+        classes = table[seen.class_ids]
+        mine = classes >= 0
+        found.append(Found(seen.boxes[mine], seen.scores[mine], classes[mine]))
+        samples.append(sample)
+        if progress:
+            progress(number, len(dataset.samples))
+    if not samples:
+        raise DatasetError(f"{dataset.root}: none of {len(dataset.samples)} pictures can be read")
+    begin = time.perf_counter()
+    truth = [Truth(sample.boxes, sample.labels, sample.difficult) for sample in samples]
+    quiet = [seen for seen, sample in zip(found, samples, strict=True) if not len(sample.labels)]
+    alarms = sum(int((seen.scores > _SHOWN).sum()) for seen in quiet)
+    scores = score(found, truth, len(dataset.classes))
+    return Evaluation(
+        scores, tuple(found), tuple(samples), dataset.classes, np.array(seconds), broken, alarms, len(quiet),
+        time.perf_counter() - begin,
+    )  # fmt: skip
+
+
+def _columns(detector: Detector, classes: Sequence[str], rename: dict[str, str]) -> np.ndarray:
+    """(columns,) the data set's class of each of the model's columns, -1 for none."""
+    labels = {label.casefold(): number for number, label in detector.classes()}
+    table = np.full(len(detector.labels), -1, np.int64)
+    for number, name in enumerate(classes):
+        wanted = rename.get(name, name).casefold()
+        if wanted not in labels:
+            raise DatasetError(
+                f"class '{name}' of the data set is not in the model, which has {', '.join(list(labels)[:20])}; "
+                f"use --rename '{name}=its name'"
+            )
+        table[labels[wanted]] = number
+    return table
+
+
+def text_table(result: Evaluation) -> str:
+    """Per class and in all, as Markdown."""
+
+    def cell(value: float) -> str:
+        return "no data" if np.isnan(value) else f"{value:.3f}"
+
+    scores = result.scores
+    lines = ["| class | boxes | VOC AP@0.5 | VOC07 | COCO AP |", "|---|---|---|---|---|"]
+    for number, name in enumerate(result.classes):
+        values = (scores.voc[number], scores.voc07[number], scores.coco[number])
+        lines.append(f"| {name} | {scores.boxes[number]} | " + " | ".join(cell(value) for value in values) + " |")
+
+    lines.append(
+        f"| **mean** | {scores.boxes.sum()} | {cell(scores.map50)} | {cell(mean(scores.voc07))} | {cell(scores.map)} |"
+    )
+    if result.quiet:
+        lines.append(f"\n{result.false_alarms} false alarms above {_SHOWN} in {result.quiet} pictures without a box.")
+    if result.broken:
+        lines.append(f"\n{result.broken} pictures could not be read and are left out.")
+    return "\n".join(lines)
+
+
+def as_dict(result: Evaluation) -> dict[str, object]:
+    """For JSON; NaN becomes None."""
+
+    def number(value: float) -> float | None:
+        return None if np.isnan(value) else round(float(value), 6)
+
+    scores = result.scores
+    return {
+        "pictures": len(result.samples),
+        "map50": number(scores.map50),
+        "map": number(scores.map),
+        "classes": {
+            name: {"boxes": int(scores.boxes[i]), "ap50": number(scores.voc[i]), "ap": number(scores.coco[i])}
+            for i, name in enumerate(result.classes)
+        },
+        "false_alarms": result.false_alarms,
+        "pictures_without_boxes": result.quiet,
+        "broken": result.broken,
+        "milliseconds_median": round(float(np.median(result.seconds)) * 1000, 3),
+    }

@@ -1,0 +1,36 @@
+"""Opens any model file as a detector: checkpoints here, everything else through the inference back ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecam_core.models.detector import Detector, Plan
+from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.labels import BACKGROUND
+
+_CHECKPOINTS = (".pt", ".pth")
+
+
+def open_detector(model: str, backend: str = "auto", least_score: float = 0.01, nms_threshold: float = 0.5) -> Detector:
+    """A detector that reports everything above ``least_score``, at most 100 boxes a picture.
+
+    ``model`` is a .pt or .pth checkpoint, an ONNX file or a name of the zoo.
+
+    Raises:
+        CheckpointError, ModelError, MissingDependency, SettingError: it cannot be opened.
+    """
+    settings = DetectorSettings(
+        model=model, backend="auto", confidence_threshold=least_score, nms_threshold=nms_threshold, max_detections=100
+    )
+    if Path(model).suffix not in _CHECKPOINTS:
+        return Detector.open(settings.changed(backend=backend))
+    import torch
+
+    from edgecam_training.evaluate.torch_runner import TorchRunner, described
+    from edgecam_training.train.checkpoint import open_model
+
+    network, classes = open_model(model)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    file, family = described(network, Path(model), classes)
+    plan = Plan(file, family, (BACKGROUND, *classes))
+    return Detector(plan, TorchRunner(network, device), settings)

@@ -1,0 +1,75 @@
+"""The accuracy gate: an INT8 file is written only where it loses no more than was allowed.
+
+Where too much is lost, the most harmful convolutions go back to float, some more each round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgecam_core import cache
+from edgecam_training.errors import ExportError
+from edgecam_training.export.quantize import Ranges, quantize, sensitivity
+
+_SHARES = (0.1, 0.2, 0.35, 0.5)  # of all convolutions, kept in float, round by round
+
+
+@dataclass(frozen=True)
+class Passed:
+    """``drop`` in mAP points (0..100), ``kept`` convolutions in float."""
+
+    reference: float
+    quantised: float
+    drop: float
+    kept: tuple[str, ...]
+
+
+def through_gate(
+    ranges: Ranges,
+    path: Path,
+    reference: float,
+    score: Callable[[Path], float],
+    most_drop: float,
+    probe: Sequence[np.ndarray],
+    tell: Callable[[str], None],
+) -> Passed:
+    """Write the first file that holds the gate.
+
+    Args:
+        reference: mAP (0..1) of the float model.
+        score: mAP (0..1) of a file; called once a round.
+        most_drop: in mAP points.
+        probe: inputs for the sensitivity measurement.
+
+    Raises:
+        ExportError: half of the convolutions in float were not enough; nothing is left at ``path``.
+    """
+    order: list[str] = []
+    drop = float("inf")
+    for share in (0.0, *_SHARES):
+        if share and not order:
+            tell("measuring which layers suffer")
+            order = sensitivity(ranges, probe)
+        kept = tuple(order[: round(len(ranges.convolutions) * share)])
+        trial = path.with_name(f".{path.name}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cache.write(trial, quantize(ranges, keep=kept))
+        try:
+            got = score(trial)
+        except BaseException:
+            trial.unlink()
+            raise
+        drop = (reference - got) * 100
+        tell(f"{len(kept)} of {len(ranges.convolutions)} layers in float: mAP {got:.4f}, {drop:+.2f} points lost")
+        if drop <= most_drop:
+            trial.replace(path)
+            return Passed(reference, got, drop, kept)
+        trial.unlink()
+    raise ExportError(
+        f"{path.name}: INT8 loses {drop:.2f} mAP points even with half of the layers in float; {most_drop:g} are "
+        "allowed (--max-drop). More or better calibration pictures may help; FP16 is the safe choice"
+    )

@@ -1,0 +1,39 @@
+"""The network as it is exported: what goes in, what comes out, at which precision it computes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from edgecam_training.models.base import SsdModel, decode
+
+
+class ExportGraph(nn.Module):
+    """``input_0`` to ``scores`` (softmax) and ``boxes`` (corners as fractions), as pytorch-ssd's exporter writes them.
+
+    ``uint8`` takes (B, 3, S, S) uint8 RGB and normalises in the graph. ``half`` computes the network in FP16 behind
+    float32 inputs and outputs; scores and boxes are always worked out in float32. ``raw`` gives ``logits`` and
+    ``offsets`` instead.
+    """
+
+    def __init__(self, model: SsdModel, *, half: bool = False, uint8: bool = False, raw: bool = False) -> None:
+        super().__init__()
+        self.model = model.eval()
+        self.half_precision, self.uint8, self.raw = half, uint8, raw
+        # Before the network is made FP16: priors keep their precision.
+        self.register_buffer("box_priors", model.priors.clone().float())
+        self.register_buffer("mean", torch.tensor(model.normalisation.mean).view(1, 3, 1, 1))
+        self.register_buffer("scale", 1 / torch.tensor(model.normalisation.std).view(1, 3, 1, 1))
+        if half:
+            self.model.half()
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        if self.uint8:
+            pictures = (pictures.float() - self.mean) * self.scale
+        if self.half_precision:
+            pictures = pictures.half()
+        logits, offsets = self.model(pictures)
+        logits, offsets = logits.float(), offsets.float()
+        if self.raw:
+            return logits, offsets
+        return logits.softmax(dim=2), decode(offsets, self.box_priors)

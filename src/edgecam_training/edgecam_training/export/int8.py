@@ -1,0 +1,111 @@
+"""From a checkpoint or a float ONNX file to an INT8 file that passed the gate."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from edgecam_core.models.family import open_family
+from edgecam_core.models.locate import locate
+from edgecam_core.models.model_file import ModelFile
+from edgecam_core.models.preprocess import Preprocessor
+from edgecam_core.types import Frame
+
+from edgecam_core import cache
+from edgecam_training.data.checks import read_picture
+from edgecam_training.data.dataset import Dataset
+from edgecam_training.data.layouts import load
+from edgecam_training.errors import ExportError
+from edgecam_training.evaluate.evaluation import evaluate
+from edgecam_training.evaluate.models import open_detector
+from edgecam_training.export.gate import Passed, through_gate
+from edgecam_training.export.quantize import calibrate
+
+Bar = Callable[[str], Callable[[int, int], None]]
+_PROBE = 4  # pictures for the sensitivity measurement
+
+
+@dataclass(frozen=True)
+class Job:
+    """See ``edgecam export --help``."""
+
+    model: str
+    output: Path
+    data: str
+    split: str = "val"
+    calibration_split: str = "train"
+    pictures: int = 300
+    flavour: str = "tensorrt"
+    most_drop: float = 1.0
+    rename: dict[str, str] = field(default_factory=dict)
+
+
+def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
+    """Calibrate, quantise, score, keep layers in float until the gate holds; blocks for minutes.
+
+    Beside the file ``<name>.calibration.json`` lists the calibration pictures with their hashes.
+
+    Raises:
+        ExportError: the gate does not hold, or the model is no float ONNX model.
+        DatasetError, SettingError: see the data set and the command line.
+    """
+    dataset = load(job.data)
+    gate_data = dataset.split(job.split)
+    with TemporaryDirectory(prefix="edgecam-export-") as folder:
+        source = _as_onnx(job.model, Path(folder))
+        inputs, used = _inputs(source, dataset.split(job.calibration_split), job.pictures)
+        tell(f"calibrating on {len(inputs)} pictures of '{job.calibration_split}'")
+        ranges = calibrate(source, inputs, job.flavour)
+
+        def score(path: Path) -> float:
+            return _map(path, gate_data, job.rename, bar("scoring"))
+
+        reference = score(source)
+        tell(f"float: mAP {reference:.4f} at IoU 0.5 on {len(gate_data.samples)} pictures of '{job.split}'")
+        passed = through_gate(ranges, job.output, reference, score, job.most_drop, inputs[:_PROBE], tell)
+    text = json.dumps({"sha256": hashlib.sha256(json.dumps(used).encode()).hexdigest(), "pictures": used}, indent=1)
+    cache.write(job.output.with_suffix(".calibration.json"), text.encode())
+    return passed
+
+
+def _as_onnx(model: str, folder: Path) -> Path:
+    if Path(model).suffix not in (".pt", ".pth"):
+        return locate(model)
+    from edgecam_training.export.onnx_export import Form, export
+    from edgecam_training.train.checkpoint import open_model
+
+    network, classes = open_model(model)
+    path = folder / "float.onnx"
+    export(network, classes, path, Form())
+    return path
+
+
+def _inputs(model: Path, dataset: Dataset, count: int) -> tuple[list[np.ndarray], list[dict[str, str]]]:
+    """Evenly spread pictures as the network gets them, and their names and hashes."""
+    family = open_family(ModelFile.read(model))
+    prepare = Preprocessor(family.spec)
+    step = max(1, len(dataset.samples) // count)
+    inputs: list[np.ndarray] = []
+    used: list[dict[str, str]] = []
+    for sample in dataset.samples[::step]:
+        pixels = read_picture(sample.path)
+        if pixels is not None and len(inputs) < count:
+            prepare.fill(0, Frame.from_array(pixels, "bgr8"))
+            inputs.append(prepare.buffer.copy())
+            used.append({"picture": sample.path.name, "sha256": cache.sha256(sample.path)})
+    if len(inputs) < count:
+        raise ExportError(f"{count} calibration pictures are wanted, '{dataset.samples[0].split}' has {len(inputs)}")
+    return inputs, used
+
+
+def _map(path: Path, dataset: Dataset, rename: dict[str, str], progress: Callable[[int, int], None]) -> float:
+    detector = open_detector(str(path), "onnxruntime")
+    try:
+        return evaluate(detector, dataset, rename, progress).scores.map50
+    finally:
+        detector.close()

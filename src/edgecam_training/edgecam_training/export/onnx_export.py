@@ -1,0 +1,156 @@
+"""A checkpoint as an ONNX file with its facts inside, compared with PyTorch before it gets its name."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from edgecam_core.models.preprocess import InputSpec, Preprocessor
+from edgecam_core.types import Frame
+from onnx import helper
+
+from edgecam_core import cache
+from edgecam_training.errors import ExportError
+from edgecam_training.export.graph import ExportGraph
+from edgecam_training.models.base import SsdModel
+
+OPSET = 17  # ONNX Runtime 1.12, TensorRT 8.6 and newer
+# Largest differences to PyTorch: of scores, and of box corners as fractions of the picture.
+TOLERANCE = {"fp32": (1e-4, 1e-4), "fp16": (2e-2, 2e-2)}
+
+
+@dataclass(frozen=True)
+class Form:
+    """How to export. ``batch`` 0 leaves the batch size open."""
+
+    precision: str = "fp32"
+    batch: int = 1
+    uint8: bool = False
+    raw: bool = False
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Largest absolute differences between ONNX Runtime and PyTorch FP32."""
+
+    scores: float
+    boxes: float
+    pictures: int
+
+
+def export(
+    model: SsdModel, classes: Sequence[str], path: Path, form: Form, pictures: Sequence[np.ndarray] = ()
+) -> Parity:
+    """Write an ONNX file and compare it with PyTorch; works without a GPU, seconds.
+
+    Args:
+        pictures: (H, W, 3) BGR to compare on; without any, noise is used.
+
+    Raises:
+        ExportError: the file computes something else than the network; nothing is left at ``path``.
+    """
+    data = _annotated(_exported(model, form), model, classes, form)
+    parity = compare(model, data, form, pictures)
+    if not form.raw:
+        most_scores, most_boxes = TOLERANCE[form.precision]
+        if not (parity.scores <= most_scores and parity.boxes <= most_boxes):
+            raise ExportError(
+                f"{path.name} differs from PyTorch by {parity.scores:.2g} in scores and {parity.boxes:.2g} in boxes; "
+                f"{most_scores:g} and {most_boxes:g} are allowed for {form.precision}"
+            )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cache.write(path, data)
+    return parity
+
+
+def _exported(model: SsdModel, form: Form) -> onnx.ModelProto:
+    graph = ExportGraph(
+        copy.deepcopy(model).cpu(), half=form.precision == "fp16", uint8=form.uint8, raw=form.raw
+    ).eval()
+    example = torch.zeros(
+        form.batch or 2, 3, model.size, model.size, dtype=torch.uint8 if form.uint8 else torch.float32
+    )
+    names = ["logits", "offsets"] if form.raw else ["scores", "boxes"]
+    options = {"dynamic_shapes": {"pictures": {0: torch.export.Dim("batch", min=1, max=256)}}} if not form.batch else {}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph, (example,), input_names=["input_0"], output_names=names, opset_version=OPSET, dynamo=True,
+            verbose=False, **options,
+        )  # fmt: skip
+    assert program is not None
+    return program.model_proto
+
+
+def _annotated(proto: onnx.ModelProto, model: SsdModel, classes: Sequence[str], form: Form) -> bytes:
+    """With edgecam's metadata; file names and stack traces of the exporting machine are taken out."""
+    for node in proto.graph.node:
+        node.ClearField("doc_string")
+        del node.metadata_props[:]
+    for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        del value.metadata_props[:]
+    del proto.graph.metadata_props[:]
+    how = model.normalisation
+    mean, std = (how.mean, how.std) if not form.uint8 else ((0.0,) * 3, (1.0,) * 3)
+    facts = {
+        "edgecam.family": "ssd", "edgecam.color": "rgb", "edgecam.fit": "stretch",
+        "edgecam.mean": json.dumps(list(mean)), "edgecam.std": json.dumps(list(std)),
+        "edgecam.labels": json.dumps(["BACKGROUND", *classes], ensure_ascii=False),
+        "edgecam.model": model.name, "edgecam.precision": form.precision,
+        "edgecam.weights_sha256": weights_digest(model),
+    }  # fmt: skip
+    helper.set_model_props(proto, facts)
+    proto.producer_name, proto.producer_version = "edgecam", ""
+    onnx.checker.check_model(proto)
+    return proto.SerializeToString(deterministic=True)
+
+
+def weights_digest(model: SsdModel) -> str:
+    """SHA-256 over names and values of all weights: the identity of what was trained."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def compare(model: SsdModel, data: bytes, form: Form, pictures: Sequence[np.ndarray]) -> Parity:
+    """Run both on the same pictures, one by one (or in pairs where the batch size is open)."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    reference = ExportGraph(copy.deepcopy(model).cpu().float(), uint8=form.uint8, raw=form.raw).eval()
+    worst = [0.0, 0.0]
+    feeds = inputs(model, pictures, form)
+    for feed in feeds:
+        batch = np.repeat(feed, form.batch or 2, axis=0)
+        got = session.run(None, {"input_0": batch})
+        for place, (mine, theirs) in enumerate(zip(reference(torch.from_numpy(batch)), got, strict=True)):
+            worst[place] = max(worst[place], float(np.abs(mine.numpy() - theirs).max()))
+    return Parity(worst[0], worst[1], len(feeds))
+
+
+def inputs(model: SsdModel, pictures: Sequence[np.ndarray], form: Form) -> list[np.ndarray]:
+    """Pictures as the detector feeds them: (1, 3, S, S) each."""
+    if not pictures:
+        chance = np.random.default_rng(0)
+        pictures = [chance.integers(0, 256, (model.size, model.size, 3), np.uint8) for _ in range(2)]
+    how = model.normalisation
+    mean, std = ((0.0,) * 3, (1.0,) * 3) if form.uint8 else (how.mean, how.std)
+    prepare = Preprocessor(InputSpec("input_0", model.size, model.size, mean, std, "rgb"))
+    found = []
+    for picture in pictures:
+        prepare.fill(0, Frame.from_array(picture, "bgr8"))
+        found.append(prepare.buffer.astype(np.uint8 if form.uint8 else np.float32))
+    return found

@@ -1,0 +1,116 @@
+"""INT8 by Q/DQ nodes around convolutions, calibrated on real pictures, in the two flavours the runtimes need.
+
+``tensorrt``: activations and weights int8, symmetric, per channel, biases left in float (TensorRT refuses quantised
+ones). ``cpu``: activations uint8, weights int8, which is what x86 CPUs multiply fast. One is slow where the other is
+fast, so a file says for whom it is (metadata ``edgecam.int8``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+from edgecam_core.errors import SettingError
+from onnx import helper
+
+FLAVOURS = ("tensorrt", "cpu")
+LEAST_PICTURES = 300  # fewer leave the ranges of activations to luck
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """What calibration saw: the prepared model's bytes and the range of every tensor."""
+
+    prepared: bytes
+    tensors: Any
+    convolutions: tuple[str, ...]
+    flavour: str
+
+
+class _Feed:
+    """Hands the calibrator one input at a time."""
+
+    def __init__(self, name: str, inputs: Iterable[np.ndarray]) -> None:
+        self._name, self._inputs = name, iter(inputs)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        item = next(self._inputs, None)
+        return None if item is None else {self._name: item}
+
+
+def calibrate(model: Path, inputs: Sequence[np.ndarray], flavour: str) -> Ranges:
+    """Measure the range of every activation; blocks about 20 ms a picture.
+
+    Raises:
+        SettingError: an unknown flavour.
+    """
+    if flavour not in FLAVOURS:
+        raise SettingError("int8", flavour, f"must be one of {', '.join(FLAVOURS)}")
+    from onnxruntime.quantization.calibrate import CalibrationMethod, create_calibrator
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with TemporaryDirectory(prefix="edgecam-int8-") as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
+        data = prepared.read_bytes()
+        options = {"symmetric": flavour == "tensorrt"}
+        calibrator = create_calibrator(
+            prepared, ["Conv"], augmented_model_path=str(Path(folder) / "augmented.onnx"),
+            calibrate_method=CalibrationMethod.MinMax, extra_options=options,
+        )  # fmt: skip
+        proto = onnx.load_from_string(data)
+        calibrator.collect_data(_Feed(proto.graph.input[0].name, inputs))
+        tensors = calibrator.compute_data()
+        del calibrator
+    names = tuple(node.name for node in proto.graph.node if node.op_type == "Conv")
+    return Ranges(data, tensors, names, flavour)
+
+
+def quantize(ranges: Ranges, keep: Iterable[str] = (), only: Iterable[str] | None = None) -> bytes:
+    """The model with all convolutions in INT8 but those named ``keep``; or ``only`` those named."""
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+    for_tensorrt = ranges.flavour == "tensorrt"
+    extra = {"ActivationSymmetric": for_tensorrt, "WeightSymmetric": True, "QuantizeBias": not for_tensorrt}
+    wanted = [name for name in ranges.convolutions if name not in set(keep) and (only is None or name in set(only))]
+    quantizer = QDQQuantizer(
+        onnx.load_from_string(ranges.prepared), True, False, QuantType.QInt8,
+        QuantType.QInt8 if for_tensorrt else QuantType.QUInt8,
+        ranges.tensors, wanted, [], ["Conv"], extra,
+    )  # fmt: skip
+    quantizer.quantize_model()
+    proto = quantizer.model.model
+    source = onnx.load_from_string(ranges.prepared)
+    facts = {item.key: item.value for item in source.metadata_props}
+    facts |= {"edgecam.precision": "int8", "edgecam.int8": ranges.flavour}
+    facts["edgecam.float_layers"] = str(len(ranges.convolutions) - len(wanted))
+    helper.set_model_props(proto, facts)
+    data: bytes = proto.SerializeToString(deterministic=True)
+    return data
+
+
+def sensitivity(ranges: Ranges, inputs: Sequence[np.ndarray]) -> list[str]:
+    """The convolutions, most harmful first: each is quantised alone and the outputs' change is measured.
+
+    Blocks for about a second a convolution.
+    """
+    reference = _outputs(ranges.prepared, inputs)
+    harm = {}
+    for name in ranges.convolutions:
+        changed = _outputs(quantize(ranges, only=[name]), inputs)
+        harm[name] = sum(float(np.square(a - b).sum()) for a, b in zip(reference, changed, strict=True))
+    return sorted(harm, key=lambda name: -harm[name])
+
+
+def _outputs(model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return [np.asarray(output) for item in inputs for output in session.run(None, {name: item})]

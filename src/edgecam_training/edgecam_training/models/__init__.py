@@ -1,0 +1,1 @@
+"""Networks: one file each, found by the table in ``registry``."""

@@ -1,0 +1,83 @@
+"""What every network here is: heads over priors, and how a picture goes in."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from edgecam_core.models.priors import CENTER_VARIANCE, SIZE_VARIANCE
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Input = (pixel - mean) / std, RGB, pixels 0..255."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class SsdModel(nn.Module):
+    """A single-shot detector: every prior gets class logits (column 0 the background) and box offsets.
+
+    ``size`` is the side of the square input in pixels; ``columns`` counts the background. ``priors`` (N, 4) float32,
+    centre form, fractions; it is not part of the state dict, as in pytorch-ssd.
+    """
+
+    name: str = ""
+    size: int = 300
+    normalisation = Normalisation((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+    priors: Tensor
+
+    def __init__(self, columns: int, priors: np.ndarray) -> None:
+        super().__init__()
+        self.columns = columns
+        self.register_buffer("priors", torch.from_numpy(priors), persistent=False)
+
+    @abstractmethod
+    def features(self, pictures: Tensor) -> list[Tensor]:
+        """The feature maps, finest first."""
+
+    @abstractmethod
+    def heads(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """(B, N, columns) logits and (B, N, 4) offsets."""
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, size, size) normalised pictures to (B, N, columns) logits and (B, N, 4) offsets."""
+        return self.heads(self.features(pictures))
+
+    def boxes(self, offsets: Tensor) -> Tensor:
+        """(B, N, 4) offsets to x1 y1 x2 y2 as fractions of the picture, not clipped."""
+        return decode(offsets, self.priors)
+
+    def load_pretrained(self, state: dict[str, Tensor]) -> list[str]:
+        """Take over every tensor that fits by name and shape, heads of another class count excepted.
+
+        Returns:
+            What was left at its random start, sorted.
+        """
+        own = self.state_dict()
+        fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+        self.load_state_dict(fitting, strict=False)
+        return sorted(set(own) - set(fitting))
+
+
+def decode(offsets: Tensor, priors: Tensor) -> Tensor:
+    """Offsets against priors to corners; the torch version of ``priors.decode`` and ``priors.to_corners``."""
+    centre = offsets[..., :2] * CENTER_VARIANCE * priors[..., 2:] + priors[..., :2]
+    half = torch.exp(offsets[..., 2:] * SIZE_VARIANCE) * (priors[..., 2:] / 2)
+    return torch.cat([centre - half, centre + half], dim=-1)
+
+
+def encode(boxes: Tensor, priors: Tensor) -> Tensor:
+    """Corners against priors (centre form) to offsets; boxes must not be empty."""
+    centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
+    shift = (centre - priors[..., :2]) / priors[..., 2:] / CENTER_VARIANCE
+    return torch.cat([shift, torch.log(size / priors[..., 2:]) / SIZE_VARIANCE], dim=-1)
+
+
+def rows(maps: Tensor, columns: int) -> Tensor:
+    """(B, A * columns, H, W) to (B, H * W * A, columns)."""
+    return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, columns)

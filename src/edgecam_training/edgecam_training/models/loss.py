@@ -1,0 +1,95 @@
+"""SSD's matching and multibox loss (Liu et al. 2016, section 2.2), batched: nothing loops over pictures.
+
+As in pytorch-ssd: a prior takes the box it overlaps most where that is 0.5 or more, every box takes its best prior,
+three negatives per positive are picked by their background loss, both sums are divided by the number of positives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from edgecam_training.models.base import encode
+
+IOU_THRESHOLD = 0.5
+NEGATIVES_PER_POSITIVE = 3
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Boxes of a batch, padded: ``boxes`` (B, M, 4) corners as fractions, ``labels`` (B, M) columns, 0 = padding."""
+
+    boxes: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Means per positive prior."""
+
+    total: Tensor
+    classes: Tensor
+    boxes: Tensor
+
+
+def pair_iou(boxes: Tensor, others: Tensor) -> Tensor:
+    """(B, M, 4) with (N, 4), both corners, to (B, M, N) intersection over union."""
+    low = torch.maximum(boxes[:, :, None, :2], others[None, None, :, :2])
+    high = torch.minimum(boxes[:, :, None, 2:], others[None, None, :, 2:])
+    shared = (high - low).clamp(min=0).prod(dim=-1)
+    area = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1)
+    other = (others[:, 2:] - others[:, :2]).clamp(min=0).prod(dim=-1)
+    return shared / (area[:, :, None] + other[None, None, :] - shared).clamp(min=1e-9)
+
+
+def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) -> tuple[Tensor, Tensor]:
+    """Which class (B, N) int64 and which offsets (B, N, 4) each prior should learn.
+
+    Of two boxes with the same best prior the later one gets it, as in pytorch-ssd.
+    """
+    corners = torch.cat([priors[:, :2] - priors[:, 2:] / 2, priors[:, :2] + priors[:, 2:] / 2], dim=1)
+    real = targets.labels > 0
+    iou = pair_iou(targets.boxes, corners).masked_fill(~real[:, :, None], -1.0)
+    best_iou, best_box = iou.max(dim=1)
+    best_prior = iou.argmax(dim=2)
+    batch, most = targets.labels.shape
+    # Padding writes to a column past the last prior; the largest index of a box wins each prior.
+    place = torch.where(real, best_prior, torch.full_like(best_prior, len(priors)))
+    number = torch.arange(most, device=place.device).expand(batch, most)
+    forced = torch.full((batch, len(priors) + 1), -1, device=place.device, dtype=torch.int64)
+    forced = forced.scatter_reduce(1, place, number, "amax")[:, :-1]
+    best_box = torch.where(forced >= 0, forced, best_box)
+    positive = (forced >= 0) | (best_iou >= threshold)
+    labels = torch.gather(targets.labels, 1, best_box).masked_fill(~positive, 0)
+    boxes = torch.gather(targets.boxes, 1, best_box[:, :, None].expand(-1, -1, 4))
+    # Where nothing is to be learned the prior itself stands in: its offsets are zero, never infinite.
+    boxes = torch.where(positive[:, :, None], boxes, corners[None])
+    return labels, encode(boxes, priors)
+
+
+def hard_negatives(background_loss: Tensor, labels: Tensor, ratio: int = NEGATIVES_PER_POSITIVE) -> Tensor:
+    """(B, N) bool: the negatives with the largest loss, ``ratio`` per positive of the same picture."""
+    positive = labels > 0
+    wanted = positive.sum(dim=1, keepdim=True) * ratio
+    ranked = background_loss.detach().masked_fill(positive, float("-inf"))
+    order = ranked.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
+    return (order < wanted) & ~positive
+
+
+def multibox_loss(logits: Tensor, offsets: Tensor, targets: Targets, priors: Tensor, smoothing: float = 0.0) -> Losses:
+    """The loss of a batch, computed in float32 whatever comes in."""
+    logits, offsets = logits.float(), offsets.float()
+    with torch.no_grad():
+        labels, wanted = match(targets, priors)
+        positive = labels > 0
+        background = -functional.log_softmax(logits, dim=2)[:, :, 0]
+        chosen = positive | hard_negatives(background, labels)
+    # Masks as factors, not as indices: sizes stay fixed, so nothing waits for the device.
+    per_prior = functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none", label_smoothing=smoothing)
+    classes = (per_prior * chosen).sum()
+    boxes = (functional.smooth_l1_loss(offsets, wanted, reduction="none").sum(dim=2) * positive).sum()
+    count = positive.sum().clamp(min=1)
+    return Losses((classes + boxes) / count, classes / count, boxes / count)

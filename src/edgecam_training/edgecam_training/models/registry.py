@@ -1,0 +1,31 @@
+"""The table of networks, and the checkpoints they start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from edgecam_core.errors import SettingError
+
+if TYPE_CHECKING:  # the table is read where PyTorch is not installed
+    from edgecam_training.models.base import SsdModel
+
+MODELS: dict[str, tuple[str, str]] = {
+    "ssd_mobilenet_v1": ("edgecam_training.models.mobilenet_v1_ssd", "MobileNetV1Ssd"),
+    "ssd_mobilenet_v2": ("edgecam_training.models.mobilenet_v2_ssd", "MobileNetV2Ssd"),
+    "ssdlite_mobilenet_v3": ("edgecam_training.models.ssdlite_v3", "MobileNetV3SsdLite"),
+}
+
+
+def create(name: str, classes: Sequence[str]) -> SsdModel:
+    """A network with random weights for these classes (without the background).
+
+    Raises:
+        SettingError: no such model.
+    """
+    if name not in MODELS:
+        raise SettingError("model", name, f"must be one of {', '.join(MODELS)}")
+    module, class_name = MODELS[name]
+    model: SsdModel = getattr(import_module(module), class_name)(len(classes) + 1)
+    return model

@@ -1,0 +1,49 @@
+"""SSDLite320-MobileNetV3-Large, built from torchvision's parts; its detection checkpoints load by name.
+
+torchvision's model carries its own resizing, matching and suppression; here only its backbone, head and priors are
+used, inside the same loop as the others. 3234 priors.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.models.detection import ssdlite320_mobilenet_v3_large
+from torchvision.models.detection.image_list import ImageList
+
+from edgecam_training.models.base import Normalisation, SsdModel
+
+
+class MobileNetV3SsdLite(SsdModel):
+    """See the module's text."""
+
+    name = "ssdlite_mobilenet_v3"
+    size = 320
+    normalisation = Normalisation((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
+
+    def __init__(self, columns: int) -> None:
+        whole = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=columns)
+        super().__init__(columns, _priors(whole, self.size))
+        self.backbone = whole.backbone
+        self.head = whole.head
+
+    def features(self, pictures: Tensor) -> list[Tensor]:
+        return list(self.backbone(pictures).values())
+
+    def heads(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        found = self.head(features)
+        return found["cls_logits"], found["bbox_regression"]
+
+
+def _priors(whole: torch.nn.Module, size: int) -> np.ndarray:
+    """torchvision's default boxes as fractions, centre form."""
+    was_training = whole.training
+    whole.eval()
+    with torch.no_grad():
+        pictures = torch.zeros(1, 3, size, size)
+        features = list(whole.backbone(pictures).values())
+        corners = whole.anchor_generator(ImageList(pictures, [(size, size)]), features)[0] / size
+    whole.train(was_training)
+    centres = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], dim=1)
+    return centres.numpy().astype(np.float32)

@@ -1,0 +1,98 @@
+"""Checkpoints: written whole or not at all, read without running code from them."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgecam_core import cache
+from edgecam_training.errors import CheckpointError
+from edgecam_training.models.base import SsdModel
+from edgecam_training.models.registry import MODELS, create
+
+FORMAT = 1
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write atomically; a kill or a full disk leaves the previous file as it was."""
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **content}, buffer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cache.write(path, buffer.getvalue())
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Load any checkpoint onto the CPU, tensors and plain values only.
+
+    Raises:
+        CheckpointError: no such file, damaged, or it would have to run code to load (an untrusted pickle).
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint '{path}': there is no such file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if not zipfile.is_zipfile(path) and path.stat().st_size < 16:
+            raise CheckpointError(f"checkpoint '{path}' is damaged or cut short") from error
+        raise CheckpointError(
+            f"checkpoint '{path}' is damaged, or holds more than tensors and plain values and would run code when "
+            "loaded: it is refused. Ask its author for a state dict (torch.save(model.state_dict(), path))"
+        ) from error
+    except (RuntimeError, OSError, EOFError, KeyError, ValueError) as error:
+        raise CheckpointError(f"checkpoint '{path}' is damaged or cut short: {str(error).splitlines()[0]}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"checkpoint '{path}' holds a {type(content).__name__}, not a dictionary of tensors")
+    return content
+
+
+def open_model(path: str | Path) -> tuple[SsdModel, tuple[str, ...]]:
+    """The network and class list of a checkpoint, with its averaged weights where it has them; in eval mode.
+
+    A bare state dict in pytorch-ssd's names is recognised too; its classes come from ``labels.txt`` beside it.
+
+    Raises:
+        CheckpointError: of no known network, or labels that do not fit.
+    """
+    path = Path(path).expanduser()
+    content = read(path)
+    if content.get("format") == FORMAT and content.get("model") in MODELS:
+        classes = tuple(content["classes"])
+        model = create(content["model"], classes)
+        model.load_state_dict(content.get("ema") or content["state"])
+        return model.eval(), classes
+    state = content.get("state_dict", content)
+    columns = _pytorch_ssd_columns(path, state)
+    classes = _labels_beside(path, columns)
+    model = create("ssd_mobilenet_v1", classes)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise CheckpointError(f"checkpoint '{path}' is not an SSD-MobileNetV1: {str(error)[:300]}") from error
+    return model.eval(), classes
+
+
+def _pytorch_ssd_columns(path: Path, state: dict[str, Any]) -> int:
+    bias = state.get("classification_headers.0.bias")
+    if bias is None or "base_net.0.0.weight" not in state:
+        raise CheckpointError(
+            f"checkpoint '{path}' is of no known network; known are {', '.join(MODELS)} as saved by edgecam train, "
+            "and state dicts of pytorch-ssd's mb1-ssd"
+        )
+    return len(bias) // 6
+
+
+def _labels_beside(path: Path, columns: int) -> tuple[str, ...]:
+    file = path.with_name("labels.txt")
+    if not file.is_file():
+        return tuple(f"class {index}" for index in range(1, columns))
+    names = [line.strip() for line in file.read_text().splitlines() if line.strip()]
+    classes = tuple(name for name in names if name.upper() != "BACKGROUND")
+    if len(classes) != columns - 1:
+        raise CheckpointError(f"{file} names {len(classes)} classes, but '{path}' has {columns - 1}")
+    return classes

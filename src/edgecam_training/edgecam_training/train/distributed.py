@@ -1,0 +1,60 @@
+"""One process or many: ``torchrun`` sets the environment, this reads it. Without it everything is rank 0 of 1."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from edgecam_core.errors import SettingError
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all: ``rank`` of ``size``, computing on ``device``."""
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process evaluates, prints and saves."""
+        return self.rank == 0
+
+    def most(self, value: torch.Tensor) -> torch.Tensor:
+        """The element-wise largest over all processes; a synchronisation point of all of them."""
+        if self.size > 1:
+            dist.all_reduce(value, op=dist.ReduceOp.MAX)
+        return value
+
+    def close(self) -> None:
+        if self.size > 1:
+            dist.destroy_process_group()
+
+
+def join(device: str) -> World:
+    """Join the processes torchrun started, or stay alone.
+
+    Raises:
+        SettingError: a device that is not there.
+    """
+    rank, size, local = (int(os.environ.get(key, default)) for key, default in _TORCHRUN)
+    if device == "auto":
+        device = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise SettingError("device", device, "must be auto, cpu, cuda or cuda:N") from error
+    if chosen.type == "cuda":
+        count = torch.cuda.device_count()
+        if (chosen.index or 0) >= count:
+            raise SettingError("device", device, f"PyTorch sees {count} CUDA devices here; cpu works everywhere")
+        torch.cuda.set_device(chosen)
+    if size > 1:
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    return World(rank, size, chosen)
+
+
+_TORCHRUN = (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))

@@ -1,0 +1,91 @@
+"""Optimiser, learning-rate schedule and averaged weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from edgecam_training.models.base import SsdModel
+from edgecam_training.train.settings import TrainSettings
+
+_HEADS = ("classification_headers", "regression_headers", "head.", "BoxPredictor")
+_LAST = 0.01  # the schedule ends at this part of the peak
+
+
+def is_head(name: str) -> bool:
+    return any(part in name for part in _HEADS)
+
+
+def _is_class_head(name: str) -> bool:
+    return any(part in name for part in ("classification_head", "ClassPredictor"))
+
+
+def freeze(model: SsdModel, what: str) -> None:
+    """Stop learning of the backbone, or of all but the class heads."""
+    for name, parameter in model.named_parameters():
+        if what == "all-but-classes":
+            parameter.requires_grad_(_is_class_head(name))
+        elif what == "backbone":
+            parameter.requires_grad_(is_head(name))
+
+
+def frozen_to_eval(model: SsdModel, what: str) -> None:
+    """Frozen batch norms keep their statistics."""
+    if what != "none":
+        for layer in model.modules():
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                layer.eval()
+
+
+def build_optimizer(model: SsdModel, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Four groups: heads and the rest, with and without weight decay; ``scale`` is each group's share of the rate."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((is_head(name), parameter.ndim > 1), []).append(parameter)
+    options = [
+        {
+            "params": parameters,
+            "weight_decay": settings.weight_decay if decays else 0.0,
+            "scale": 1.0 if head else settings.backbone_rate,
+        }
+        for (head, decays), parameters in groups.items()
+    ]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(options, lr=settings.learning_rate)
+    return torch.optim.SGD(options, lr=settings.learning_rate, momentum=0.9, nesterov=True)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, settings: TrainSettings, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of a step: linear warm-up, then cosine. A function of the step alone."""
+    warm = settings.warmup * steps_per_epoch
+    total = settings.epochs * steps_per_epoch
+    if step < warm:
+        factor = (step + 1) / warm
+    else:
+        done = min(1.0, (step - warm) / max(1.0, total - warm))
+        factor = _LAST + (1 - _LAST) * 0.5 * (1 + math.cos(math.pi * done))
+    for group in optimizer.param_groups:
+        group["lr"] = settings.learning_rate * factor * group["scale"]
+    return settings.learning_rate * factor
+
+
+class Average:
+    """Exponential moving average of all weights and statistics; ``decay`` grows to its value in the first steps."""
+
+    def __init__(self, model: SsdModel, decay: float) -> None:
+        self.decay = decay
+        self._live = dict(model.state_dict())
+        self.state: dict[str, Tensor] = {key: value.detach().clone() for key, value in self._live.items()}
+        self._counts = [key for key, value in self.state.items() if not value.is_floating_point()]
+        self._floats = [key for key, value in self.state.items() if value.is_floating_point()]
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        mine = [self.state[key] for key in self._floats]
+        torch._foreach_lerp_(mine, [self._live[key] for key in self._floats], 1 - decay)
+        if self._counts:
+            torch._foreach_copy_([self.state[key] for key in self._counts], [self._live[key] for key in self._counts])

@@ -1,0 +1,56 @@
+"""A training run as data: one declaration of defaults, ranges and texts, saved with every checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecam_core.settings import Settings, setting
+
+from edgecam_training.models.registry import MODELS
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(Settings):
+    """What to train, on what, how."""
+
+    data: str = setting("", "Data set: folder with manifest.jsonl, VOC, COCO or YOLO layout.")
+    output: str = setting("runs/train", "Folder for checkpoints, labels.txt, logs.")
+    model: str = setting("ssd_mobilenet_v2", "Network.", choices=tuple(MODELS))
+    init: str = setting(
+        "auto",
+        "Start: auto (coco for ssd_mobilenet_v2, else random), random, coco, or the path of a checkpoint.",
+    )
+    likeness: tuple[str, ...] = setting(
+        (), "With coco: start a class from a COCO class, written Own=coco, e.g. Cattle=cow. Equal names are found."
+    )
+    freeze: str = setting(
+        "none", "What stays as it started: none, or all but the heads.", choices=("none", "backbone", "all-but-classes")
+    )
+    epochs: int = setting(30, "Passes over the training pictures.", low=1, high=10000)
+    batch: int = setting(32, "Pictures a step, on each GPU.", low=1, high=4096)
+    optimizer: str = setting("sgd", "Optimiser; sgd has momentum 0.9 (Nesterov).", choices=("sgd", "adamw"))
+    learning_rate: float = setting(0.01, "Peak learning rate, for the batch as it is.", low=1e-7, high=10.0)
+    backbone_rate: float = setting(1.0, "Learning rate of all but the heads, times this.", low=0.0, high=10.0)
+    weight_decay: float = setting(5e-4, "Weight decay, of weights but not of biases and norms.", low=0.0, high=1.0)
+    warmup: float = setting(1.0, "Epochs of linear warm-up; then cosine to a hundredth.", low=0.0, high=1000.0)
+    clip: float = setting(10.0, "Largest gradient norm; 0 does not clip.", low=0.0, high=1e6)
+    ema: float = setting(
+        0.999, "Decay of the averaged weights, which are evaluated and exported; 0: none.", low=0.0, high=1.0
+    )
+    smoothing: float = setting(0.0, "Label smoothing.", low=0.0, high=0.5)
+    precision: str = setting(
+        "auto", "auto: bf16 or fp16 on a GPU that has it.", choices=("auto", "fp32", "fp16", "bf16")
+    )
+    compile: bool = setting(False, "torch.compile the network: a minute at the start, faster steps.")
+    side: int = setting(
+        0, "Side of the decoded pictures kept in memory; 0: a quarter more than the input.", low=0, high=2048
+    )
+    zoom_out: float = setting(2.5, "Augmentation: largest canvas, in picture sides; 1: off.", low=1.0, high=8.0)
+    crop: float = setting(0.8, "Augmentation: share of pictures that are cropped.", low=0.0, high=1.0)
+    flip: float = setting(0.5, "Augmentation: share of pictures that are mirrored.", low=0.0, high=1.0)
+    color: float = setting(0.5, "Augmentation: chance of each colour change.", low=0.0, high=1.0)
+    evaluate_every: int = setting(1, "Epochs between evaluations on the validation split.", low=1, high=10000)
+    patience: int = setting(0, "Stop after this many evaluations without a better mAP; 0: never.", low=0, high=10000)
+    seed: int = setting(0, "Decides start weights, order and augmentation.", low=0, high=2**31 - 1)
+    deterministic: bool = setting(False, "Same bits on a GPU again, at some cost; a CPU always gives them.")
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N.")

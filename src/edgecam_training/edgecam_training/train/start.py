@@ -1,0 +1,89 @@
+"""Where a network's weights come from before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from edgecam_core.errors import SettingError
+from edgecam_core.models.coco_labels import LABELS, UNUSED
+from torch import Tensor
+
+from edgecam_training.errors import CheckpointError
+from edgecam_training.models.base import SsdModel
+from edgecam_training.models.mobilenet_v2_ssd import MobileNetV2Ssd
+from edgecam_training.models.registry import create
+from edgecam_training.train import checkpoint
+from edgecam_training.train.settings import TrainSettings
+
+
+def starting_model(settings: TrainSettings, classes: Sequence[str]) -> tuple[SsdModel, str]:
+    """A network in train mode, and one line about its start.
+
+    Raises:
+        SettingError: a start that this network cannot take, or an unknown COCO class.
+        CheckpointError: a checkpoint of another network.
+    """
+    torch.manual_seed(settings.seed)
+    model = create(settings.model, classes).train()
+    init = settings.init
+    if init == "auto":
+        init = "coco" if isinstance(model, MobileNetV2Ssd) else "random"
+    if init == "random":
+        return model, "random weights"
+    if init == "coco":
+        if not isinstance(model, MobileNetV2Ssd):
+            raise SettingError("init", "coco", "only ssd_mobilenet_v2 starts from the COCO model; give a checkpoint")
+        alike = likeness(classes, settings.likeness)
+        model.load_coco(alike)
+        named = ", ".join(f"{classes[own - 1]} from {LABELS[coco]}" for own, coco in alike.items()) or "none"
+        return model, f"COCO weights; classes: {named}"
+    return model, _from_checkpoint(model, init)
+
+
+def likeness(classes: Sequence[str], pairs: Sequence[str]) -> dict[int, int]:
+    """Own column -> COCO column, from pairs ``Own=coco`` and from equal names.
+
+    Raises:
+        SettingError: a pair with a name that one side does not have.
+    """
+    known = {name.casefold(): number for number, name in enumerate(LABELS) if number and number not in UNUSED}
+    own = {name.casefold(): number for number, name in enumerate(classes, start=1)}
+    found = {number: known[name] for name, number in own.items() if name in known}
+    for pair in pairs:
+        mine, _, theirs = (part.strip().casefold() for part in pair.partition("="))
+        if mine not in own or theirs not in known:
+            raise SettingError("likeness", pair, "must be Own=coco with a class of the data set and one of COCO")
+        found[own[mine]] = known[theirs]
+    return dict(sorted(found.items()))
+
+
+def _from_checkpoint(model: SsdModel, path: str) -> str:
+    content = checkpoint.read(path)
+    if content.get("format") == checkpoint.FORMAT and content.get("model") != model.name:
+        raise CheckpointError(f"checkpoint '{path}' is of {content.get('model')}, but the model is {model.name}")
+    state = _tensors(content.get("ema") or content.get("state") or content.get("state_dict") or content)
+    for convert in (_as_is, _classifier):
+        fitting = convert(state)
+        left = model.load_pretrained(fitting)
+        taken = len(model.state_dict()) - len(left)
+        if taken >= len(model.state_dict()) // 2:
+            heads = sorted({name.split(".")[0] for name in left})
+            return f"{taken} of {taken + len(left)} tensors from {path}" + (
+                f"; new: {', '.join(heads)}" if left else ""
+            )
+    raise CheckpointError(f"checkpoint '{path}' fits {model.name} in {taken} of {len(model.state_dict())} tensors only")
+
+
+def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    return {key.removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
+
+
+def _as_is(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return state
+
+
+def _classifier(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """pytorch-ssd's ImageNet MobileNetV1 calls its layers ``model.N``, here ``base_net.N``."""
+    return {f"base_net.{key.removeprefix('model.')}": value for key, value in state.items() if key.startswith("model.")}

@@ -1,0 +1,178 @@
+"""The downloader against a local server with the same layout, and with what real servers do wrong."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import cv2
+import pytest
+from conftest import shape_picture
+from edgecam_training.data import manifest
+from edgecam_training.data.open_images import fetch, transfer
+from edgecam_training.data.open_images.selection import Wish, choose
+from edgecam_training.data.open_images.tables import Box
+from edgecam_training.errors import DatasetError
+
+_HEAD = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
+_FACTS = (
+    "ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,Author,Title,OriginalSize,OriginalMD5,"
+    "Thumbnail300KURL,Rotation"
+)
+
+
+class Server:
+    """``files`` by path; ``cut`` paths break off once in the middle, ``flaky`` ones answer 503 once."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.cut: set[str] = set()
+        self.flaky: set[str] = set()
+        self.asked: list[tuple[str, str]] = []
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                server.answer(self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        span = request.headers.get("Range", "")
+        self.asked.append((request.path, span))
+        data = self.files.get(request.path)
+        if data is None:
+            request.send_error(404)
+            return
+        if request.path in self.flaky:
+            self.flaky.discard(request.path)
+            request.send_error(503)
+            return
+        begin = int(span.removeprefix("bytes=").rstrip("-")) if span else 0
+        request.send_response(206 if span else 200)
+        request.send_header("Content-Length", str(len(data) - begin))
+        request.end_headers()
+        if request.path in self.cut:
+            self.cut.discard(request.path)
+            request.wfile.write(data[: len(data) // 2])
+            request.close_connection = True
+            return
+        request.wfile.write(data[begin:])
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(transfer, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(transfer.fetch, "__defaults__", (3, 0.01))
+    found = Server()
+    found.files["/v5/class-descriptions-boxable.csv"] = b"/m/z,Zebra\n/m/w,Whale\n/m/s,Sea turtle\n"
+    rows = {"train": [], "validation": [], "test": []}
+    for number in range(8):
+        split = ("train", "train", "train", "train", "train", "validation", "test", "train")[number]
+        name, code = f"{number:016x}", ("/m/z", "/m/w")[number % 2]
+        group = int(number == 2)
+        rows[split].append((name, f"{name},x,{code},1,0.1,0.6,0.2,0.7,0,0,{group},0,0"))
+        good, data = cv2.imencode(".jpg", shape_picture(number)[0])
+        assert good
+        found.files[f"/{split}/{name}.jpg"] = data.tobytes()
+    boxes = {"train": "/v6/oidv6-train-annotations-bbox.csv"}
+    images = {"train": "/2018_04/train/train-images-boxable-with-rotation.csv"}
+    for split in ("validation", "test"):
+        boxes[split] = f"/v5/{split}-annotations-bbox.csv"
+        images[split] = f"/2018_04/{split}/{split}-images-with-rotation.csv"
+    for split, lines in rows.items():
+        other = "f" * 16 + ",x,/m/other,1,0,1,0,1,0,0,0,0,0"
+        found.files[boxes[split]] = "\n".join([_HEAD, other, *(line for _, line in lines)]).encode()
+        facts = [f"{name},{split},u,https://photo/{name},CC-BY,p,An Author,t,1,m,x,0" for name, _ in lines]
+        found.files[images[split]] = "\n".join([_FACTS, *facts]).encode()
+    yield found
+    found.http.shutdown()
+    found.http.server_close()
+
+
+def _download(server: Server, output: Path, **changes: object) -> fetch.Outcome:
+    wish = Wish(classes=("zebra", "Whale"), **changes)  # type: ignore[arg-type]
+    return fetch.download(wish, output, "v6", 4, None, (server.url, server.url))
+
+
+def test_all_that_goes_wrong_at_once(server: Server, tmp_path: Path) -> None:
+    names = [f"{number:016x}" for number in range(8)]
+    del server.files[f"/train/{names[0]}.jpg"]  # 404
+    server.files[f"/train/{names[1]}.jpg"] = server.files[f"/train/{names[1]}.jpg"][:-300]  # stored broken
+    server.cut.add(f"/train/{names[3]}.jpg")
+    server.flaky.add(f"/train/{names[4]}.jpg")
+    server.cut.add("/v6/oidv6-train-annotations-bbox.csv")
+    outcome = _download(server, tmp_path / "a")
+    assert outcome.missing == [f"train/{names[0]}"]
+    assert outcome.broken == [f"train/{names[1]}"]
+    assert outcome.pictures == 6
+    assert outcome.complete
+    assert any(span and names[3] in path for path, span in server.asked)  # it went on, it did not begin again
+    dataset = manifest.read(tmp_path / "a")
+    assert dataset.classes == ("Zebra", "Whale")
+    assert dataset.counts() == {"train": 4, "val": 1, "test": 1}
+    first = dataset.samples[0]
+    assert first.facts["licence"] == "CC-BY"
+    assert first.facts["author"] == "An Author"
+    assert first.boxes[0].tolist() == pytest.approx([16, 24, 96, 84])
+    assert first.difficult.tolist() == [True]  # a group counts neither way
+    before = (tmp_path / "a" / "manifest.jsonl").read_bytes()
+    server.asked.clear()
+    _download(server, tmp_path / "a")
+    assert (tmp_path / "a" / "manifest.jsonl").read_bytes() == before
+    assert {path for path, _ in server.asked} <= {f"/train/{names[0]}.jpg", f"/train/{names[1]}.jpg"}
+
+
+def test_same_bytes_again_from_the_manifest(server: Server, tmp_path: Path) -> None:
+    _download(server, tmp_path / "a")
+    source = tmp_path / "a" / "manifest.jsonl"
+    assert fetch.refetch(source, tmp_path / "b", 4, None, server.url).complete
+    assert (tmp_path / "b" / "manifest.jsonl").read_bytes() == source.read_bytes()
+    changed = next(path for path in server.files if path.startswith("/train/"))
+    server.files[changed] = server.files[next(path for path in server.files if path.startswith("/test/"))]
+    outcome = fetch.refetch(source, tmp_path / "c", 4, None, server.url)
+    assert len(outcome.changed) == 1
+    assert not outcome.complete
+    assert not (tmp_path / "c" / changed[1:]).exists()
+
+
+def test_stopped_downloads_go_on(server: Server, tmp_path: Path) -> None:
+    path = next(path for path in server.files if path.startswith("/train/"))
+    target = tmp_path / "x.jpg"
+    (tmp_path / "x.jpg.part").write_bytes(server.files[path][:100])
+    transfer.fetch(server.url + path, target)
+    assert target.read_bytes() == server.files[path]
+    assert server.asked == [(path, "bytes=100-")]
+    assert not (tmp_path / "x.jpg.part").exists()
+
+
+def test_dead_server_says_so(tmp_path: Path, server: Server) -> None:
+    server.http.shutdown()
+    server.http.server_close()
+    with pytest.raises(DatasetError, match="cannot be had after 3 tries"):
+        transfer.fetch(server.url + "/x", tmp_path / "x")
+
+
+def test_unknown_class_offers_the_nearest(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="did you mean 'Sea turtle'"):
+        fetch.download(Wish(classes=("Sea turtel",)), tmp_path, "v6", 4, None, (server.url, server.url))
+
+
+def test_limits_serve_the_rare_class_first() -> None:
+    corners = (0.0, 0.0, 1.0, 1.0)
+    found = [Box(f"{i:03d}", "common" if i % 10 else "rare", corners, False, i == 7, i == 8) for i in range(100)]
+    taken = choose(found, Wish(classes=(), max_images=16))
+    codes = [box.code for boxes in taken.values() for box in boxes]
+    assert codes.count("rare") == codes.count("common") == 8
+    assert choose(found, Wish(classes=(), max_images=16)) == taken
+    assert list(choose(found, Wish(classes=(), max_images=16, seed=1))) != list(taken)
+    capped = choose(found, Wish(classes=(), max_per_class=3))
+    assert sorted(box.code for boxes in capped.values() for box in boxes) == ["common"] * 3 + ["rare"] * 3
+    assert {"007", "008"}.isdisjoint(choose(found, Wish(classes=(), groups=False, depictions=False)))

@@ -1,0 +1,152 @@
+"""Priors, coding, matching, mining and loss against plain NumPy versions written from the paper; gradients."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from edgecam_core.models import priors as core
+from edgecam_training.models.base import decode, encode
+from edgecam_training.models.loss import Targets, hard_negatives, match, multibox_loss
+from edgecam_training.models.registry import MODELS, create
+
+
+def _batch(seed: int = 0) -> Targets:
+    chance = np.random.default_rng(seed)
+    corner = chance.uniform(0, 0.6, (3, 4, 2))
+    boxes = np.concatenate([corner, corner + chance.uniform(0.1, 0.4, (3, 4, 2))], axis=2).astype(np.float32)
+    labels = chance.integers(1, 4, (3, 4))
+    labels[1, 2:] = 0
+    labels[2] = 0  # a picture without boxes
+    return Targets(torch.from_numpy(boxes), torch.from_numpy(labels))
+
+
+def test_priors_are_those_of_pytorch_ssd() -> None:
+    found = core.grid_priors(core.MOBILENET_V1_300, 300)
+    assert found.shape == (3000, 4)
+    centre = 0.5 / (300 / 16)
+    root2, root3 = math.sqrt(2), math.sqrt(3)
+    big = math.sqrt(60 * 105) / 300
+    want = [
+        (centre, centre, 0.2, 0.2), (centre, centre, big, big),
+        (centre, centre, 0.2 * root2, 0.2 / root2), (centre, centre, 0.2 / root2, 0.2 * root2),
+        (centre, centre, 0.2 * root3, 0.2 / root3), (centre, centre, 0.2 / root3, 0.2 * root3),
+    ]  # fmt: skip
+    np.testing.assert_allclose(found[:6], want, rtol=1e-6)
+    np.testing.assert_allclose(found[6, :2], (3 * centre, centre), rtol=1e-6)  # x runs first
+    np.testing.assert_allclose(found[-6], (0.5, 0.5, 0.95, 0.95), rtol=1e-6)
+    assert found.max() <= 1.0  # 285 * sqrt(3) / 300 is clipped
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_networks_fit_their_priors(name: str) -> None:
+    model = create(name, ("a", "b")).eval()
+    with torch.no_grad():
+        logits, offsets = model(torch.zeros(2, 3, model.size, model.size))
+    assert logits.shape == (2, len(model.priors), 3)
+    assert offsets.shape == (2, len(model.priors), 4)
+
+
+def test_checkpoint_names_of_pytorch_ssd() -> None:
+    state = create("ssd_mobilenet_v1", ["x"] * 20).state_dict()
+    names = set(state)
+    for name in (
+        "base_net.0.0.weight", "base_net.0.1.running_mean", "base_net.13.4.num_batches_tracked", "extras.3.2.bias",
+        "classification_headers.5.weight", "regression_headers.0.bias",
+    ):  # fmt: skip
+        assert name in names
+    assert len(names) == 6 + 13 * 12 + 4 * 4 + 6 * 2 * 2
+    assert state["classification_headers.0.weight"].shape == (126, 512, 3, 3)
+
+
+def test_coding_is_its_own_inverse_and_numpy_agrees() -> None:
+    priors = core.grid_priors(core.MOBILENET_V1_300, 300)[:50]
+    chance = np.random.default_rng(1)
+    boxes = core.to_corners(np.concatenate([chance.uniform(0.2, 0.8, (50, 2)), chance.uniform(0.1, 0.5, (50, 2))], 1))
+    offsets = core.encode(core.to_centres(boxes), priors)
+    np.testing.assert_allclose(core.to_corners(core.decode(offsets, priors)), boxes, atol=1e-6)
+    mine = encode(torch.from_numpy(boxes), torch.from_numpy(priors))
+    np.testing.assert_allclose(mine.numpy(), offsets, atol=1e-5)
+    np.testing.assert_allclose(decode(mine, torch.from_numpy(priors)).numpy(), boxes, atol=1e-6)
+
+
+def _plain_match(boxes: np.ndarray, labels: np.ndarray, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One picture, loops and all."""
+    corners = core.to_corners(priors)
+    iou = np.zeros((len(priors), len(boxes)))
+    for p, a in enumerate(corners):
+        for b, box in enumerate(boxes):
+            w, h = min(a[2], box[2]) - max(a[0], box[0]), min(a[3], box[3]) - max(a[1], box[1])
+            shared = max(w, 0) * max(h, 0)
+            union = (a[2] - a[0]) * (a[3] - a[1]) + (box[2] - box[0]) * (box[3] - box[1]) - shared
+            iou[p, b] = shared / union
+    chosen, best = iou.argmax(axis=1), iou.max(axis=1)
+    for b, prior in enumerate(iou.argmax(axis=0)):
+        chosen[prior], best[prior] = b, 2
+    found = np.where(best >= 0.5, labels[chosen], 0)
+    offsets = core.encode(core.to_centres(boxes[chosen]), priors)
+    return found, offsets
+
+
+def test_matching_is_that_of_the_plain_version() -> None:
+    priors = core.grid_priors(core.MOBILENET_V1_300, 300)[1800:]
+    targets = _batch()
+    labels, offsets = match(targets, torch.from_numpy(priors))
+    for row in range(2):
+        real = targets.labels[row] > 0
+        want, where = _plain_match(targets.boxes[row][real].numpy(), targets.labels[row][real].numpy(), priors)
+        np.testing.assert_array_equal(labels[row].numpy(), want)
+        positive = want > 0
+        assert positive.sum() >= real.sum() - 1  # every box has a prior, but two may share one
+        np.testing.assert_allclose(offsets[row].numpy()[positive], where[positive], atol=2e-4)
+    assert labels[2].sum() == 0
+    assert torch.isfinite(offsets).all()
+
+
+def test_loss_is_that_of_the_plain_version() -> None:
+    priors = core.grid_priors(core.MOBILENET_V1_300, 300)[1800:]
+    targets = _batch(3)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, len(priors), 4, generator=generator)
+    offsets = torch.randn(3, len(priors), 4, generator=generator)
+    got = multibox_loss(logits, offsets, targets, torch.from_numpy(priors))
+    labels, wanted = (item.numpy() for item in match(targets, torch.from_numpy(priors)))
+    classes = boxes = 0.0
+    for row in range(3):
+        values = logits[row].double().numpy()
+        log = values - np.log(np.exp(values).sum(axis=1, keepdims=True))
+        positive = labels[row] > 0
+        background = np.where(positive, -np.inf, -log[:, 0])
+        negatives = np.argsort(-background, kind="stable")[: 3 * positive.sum()]
+        chosen = np.concatenate([np.flatnonzero(positive), negatives]).astype(int)
+        classes += -log[chosen, labels[row][chosen]].sum()
+        error = np.abs(offsets[row].numpy() - wanted[row])[positive]
+        boxes += np.where(error < 1, 0.5 * error**2, error - 0.5).sum()
+    count = (labels > 0).sum()
+    assert float(got.classes) == pytest.approx(classes / count, rel=1e-5)
+    assert float(got.boxes) == pytest.approx(boxes / count, rel=1e-5)
+    assert float(got.total) == pytest.approx((classes + boxes) / count, rel=1e-5)
+
+
+def test_three_negatives_a_positive_and_none_without() -> None:
+    labels = torch.zeros(2, 40, dtype=torch.int64)
+    labels[0, [3, 9]] = 1
+    loss = torch.arange(40.0).repeat(2, 1)
+    chosen = hard_negatives(loss, labels)
+    assert chosen.sum(dim=1).tolist() == [6, 0]
+    assert chosen[0].nonzero().flatten().tolist() == [34, 35, 36, 37, 38, 39]
+
+
+def test_gradient_of_the_box_loss() -> None:
+    priors = torch.from_numpy(core.grid_priors(core.MOBILENET_V1_300, 300)[2900:]).double()
+    targets = Targets(_batch().boxes[:1].double(), _batch().labels[:1])
+    logits = torch.zeros(1, len(priors), 4, dtype=torch.float64)
+    offsets = torch.randn(1, len(priors), 4, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    multibox_loss(logits, offsets, targets, priors).total.backward()
+    labels, wanted = match(targets, priors)
+    positive = labels > 0
+    # Smooth L1: the error itself inside 1, its sign outside, over the number of positives.
+    want = (offsets.detach() - wanted).clamp(-1, 1) * positive[:, :, None] / positive.sum()
+    torch.testing.assert_close(offsets.grad, want.float(), atol=1e-5, rtol=1e-4)

@@ -1,0 +1,144 @@
+"""The loop itself: resumes bit for bit, stops well, learns; checkpoints refuse what they must."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from edgecam_core.errors import SettingError
+from edgecam_training.data.layouts import load
+from edgecam_training.errors import CheckpointError, TrainingError
+from edgecam_training.models.loss import Targets
+from edgecam_training.models.registry import create
+from edgecam_training.train import checkpoint
+from edgecam_training.train.augment import Augmentation, augment, step_generator
+from edgecam_training.train.distributed import World
+from edgecam_training.train.log import RunLog
+from edgecam_training.train.settings import TrainSettings
+from edgecam_training.train.start import likeness
+from edgecam_training.train.trainer import Trainer
+
+ALONE = World(0, 1, torch.device("cpu"))
+
+
+def _trainer(shapes: Path, output: Path, **changes: object) -> Trainer:
+    # The box and class heads of the COCO network learn in seconds, so that the loop is what is tested.
+    values = {
+        "data": str(shapes), "output": str(output), "epochs": 2, "batch": 4, "freeze": "backbone", "side": 160,
+        "learning_rate": 0.01, "warmup": 0.0, "evaluate_every": 2, **changes,
+    }  # fmt: skip
+    settings = TrainSettings.from_mapping(values)
+    return Trainer(settings, load(shapes), ALONE, RunLog(output, False))
+
+
+def _same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_resume_equals_uninterrupted(shapes: Path, tmp_path: Path) -> None:
+    whole = _trainer(shapes, tmp_path / "whole")
+    whole.run()
+    cut = _trainer(shapes, tmp_path / "cut")
+    original = cut._step
+
+    def step_and_interrupt(order: torch.Tensor, step: int) -> object:
+        signal.raise_signal(signal.SIGINT)  # Ctrl-C in the middle of the first epoch
+        return original(order, step)
+
+    cut._step = step_and_interrupt  # type: ignore[method-assign,assignment]
+    stopped = cut.run()
+    assert (stopped.epoch, stopped.step) == (0, 1)
+    later = _trainer(shapes, tmp_path / "cut")
+    later.resume(tmp_path / "cut" / "last.pt")
+    later.run()
+    assert _same(whole.model.state_dict(), later.model.state_dict())
+    assert whole.average is not None
+    assert later.average is not None
+    assert _same(whole.average.state, later.average.state)
+    assert [entry["epoch"] for entry in later.progress.history] == [1, 2]
+    with pytest.raises(SettingError, match="the run to resume has 4"):
+        _trainer(shapes, tmp_path / "cut", batch=2).resume(tmp_path / "cut" / "last.pt")
+
+
+def test_overfits_eight_pictures(shapes: Path, tmp_path: Path) -> None:
+    from edgecam_training.data.dataset import Dataset
+    from edgecam_training.data.picture_cache import PictureCache
+    from edgecam_training.train.validate import validate
+
+    trainer = _trainer(
+        shapes, tmp_path / "run", epochs=30, batch=8, learning_rate=0.05, ema=0.0, zoom_out=1.0, crop=0.0, flip=0.0,
+        color=0.0, evaluate_every=100, freeze="none", backbone_rate=0.1,
+    )  # fmt: skip
+    trainer.run()
+    train: Dataset = load(shapes).split("train")
+    assert validate(trainer.averaged(), PictureCache.build(train, 300, exact=True)).map50 > 0.95
+
+
+def test_loss_that_is_no_number_stops_with_the_batch_saved(shapes: Path, tmp_path: Path) -> None:
+    trainer = _trainer(shapes, tmp_path)
+    with torch.no_grad():
+        next(iter(trainer.model.parameters())).fill_(float("nan"))
+    with pytest.raises(TrainingError, match="not a number in epoch 1, step 1"):
+        trainer.run()
+    saved = checkpoint.read(tmp_path / "bad-batch.pt")
+    assert saved["pictures"].shape == (4, 3, 300, 300)
+    assert len(saved["paths"]) == 4
+
+
+def test_augmentation_moves_boxes_with_the_pixels() -> None:
+    pictures = torch.full((16, 200, 200, 3), 127, dtype=torch.uint8)
+    pictures[:, 60:140, 40:100] = 255
+    targets = Targets(torch.tensor([[[0.2, 0.3, 0.5, 0.7]]]).repeat(16, 1, 1), torch.ones(16, 1, dtype=torch.int64))
+    pixels, moved = augment(pictures, targets, 300, Augmentation(color=0.0), step_generator(0, 0, 0, 0))
+    again, _ = augment(pictures, targets, 300, Augmentation(color=0.0), step_generator(0, 0, 0, 0))
+    assert torch.equal(pixels, again)
+    kept = 0
+    for picture, box, label in zip(pixels, moved.boxes[:, 0], moved.labels[:, 0], strict=True):
+        ys, xs = torch.nonzero(picture[0] > 191, as_tuple=True)
+        if label:
+            kept += 1
+            seen = torch.tensor([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
+            assert (seen - box * 300).abs().max() < 3
+    assert kept > 8
+
+
+def test_checkpoints_of_pytorch_ssd_go_both_ways(tmp_path: Path) -> None:
+    theirs = create("ssd_mobilenet_v1", ("zebra", "whale"))
+    torch.save(theirs.state_dict(), tmp_path / "mb1-ssd.pth")
+    (tmp_path / "labels.txt").write_text("BACKGROUND\nzebra\nwhale\n")
+    model, classes = checkpoint.open_model(tmp_path / "mb1-ssd.pth")
+    assert classes == ("zebra", "whale")
+    assert _same(model.state_dict(), theirs.state_dict())
+    (tmp_path / "labels.txt").write_text("BACKGROUND\nzebra\n")
+    with pytest.raises(CheckpointError, match="names 1 classes"):
+        checkpoint.open_model(tmp_path / "mb1-ssd.pth")
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return print, ("code ran",)
+
+
+def test_untrusted_and_damaged_checkpoints_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"state": _Evil()}, tmp_path / "evil.pt")
+    with pytest.raises(CheckpointError, match="would run code"):
+        checkpoint.read(tmp_path / "evil.pt")
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps(_Evil()))
+    with pytest.raises(CheckpointError):
+        checkpoint.read(tmp_path / "evil.pkl")
+    assert "code ran" not in capsys.readouterr().out
+    torch.save({"a": torch.zeros(1000)}, tmp_path / "whole.pt")
+    (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:900])
+    with pytest.raises(CheckpointError):
+        checkpoint.read(tmp_path / "cut.pt")
+    with pytest.raises(CheckpointError, match="no known network"):
+        checkpoint.open_model(tmp_path / "whole.pt")
+
+
+def test_likeness_offers_and_refuses() -> None:
+    assert likeness(("Zebra", "Cattle"), ("Cattle=cow",)) == {1: 24, 2: 21}
+    with pytest.raises(SettingError, match="likeness"):
+        likeness(("Zebra",), ("Zebra=unicorn",))
