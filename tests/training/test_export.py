@@ -1,0 +1,161 @@
+"""Exported files compute what PyTorch computes; INT8 passes the gate or is not written; TensorRT-RTX builds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from edgecam_core.errors import SettingError
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_training.cli.export import run as run_export
+from edgecam_training.data.checks import read_picture
+from edgecam_training.data.layouts import load
+from edgecam_training.errors import ExportError
+from edgecam_training.evaluate.models import open_detector
+from edgecam_training.export.gate import through_gate
+from edgecam_training.export.onnx_export import Form, export, inputs
+from edgecam_training.export.quantize import Ranges, calibrate, quantize
+from edgecam_training.models.base import SsdModel
+from edgecam_training.models.registry import create
+from edgecam_training.train import checkpoint
+
+CLASSES = ("disc", "square", "cross")
+
+
+@pytest.fixture(scope="module")
+def model() -> SsdModel:
+    """Random weights, but norms that have seen data: without that, activations fade and every output is the same."""
+    torch.manual_seed(0)
+    network = create("ssd_mobilenet_v1", CLASSES).train()
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.momentum = 1.0
+    with torch.no_grad():
+        network(torch.randn(4, 3, 300, 300))
+        for head in (*network.classification_headers, *network.regression_headers):
+            head.weight.mul_(0.25)  # scores that are spread, not all 0 or 1
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def pictures(shapes: Path) -> list[np.ndarray]:
+    found = [read_picture(sample.path) for sample in load(shapes).samples]
+    return [picture for picture in found if picture is not None]
+
+
+@pytest.fixture(scope="module")
+def exported(model: SsdModel, pictures: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "v1.onnx"
+    export(model, CLASSES, path, Form(), pictures[:2])
+    return path
+
+
+def _builds(path: Path) -> bool:
+    """Whether TensorRT-RTX builds an engine; needs no GPU."""
+    pytest.importorskip("tensorrt_rtx_libs")
+    import tensorrt_rtx_bindings as trt
+
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    network = builder.create_network(0)
+    parser = trt.OnnxParser(network, logger)
+    assert parser.parse(path.read_bytes()), [str(parser.get_error(i)) for i in range(parser.num_errors)]
+    return builder.build_serialized_network(network, builder.create_builder_config()) is not None
+
+
+def test_jetson_inference_contract(exported: Path) -> None:
+    proto = onnx.load(str(exported))
+    assert [item.name for item in proto.graph.input] == ["input_0"]
+    assert [item.name for item in proto.graph.output] == ["scores", "boxes"]
+    text = exported.read_bytes()
+    assert str(Path.home()).encode() not in text
+    assert b".py" not in text  # no file names of the exporting machine
+    detector = Detector.open(DetectorSettings(model=str(exported)))
+    assert detector.labels == ("BACKGROUND", *CLASSES)
+    assert detector.family.spec.mean == (127.0, 127.0, 127.0)
+
+
+def test_same_boxes_from_checkpoint_and_onnx(
+    model: SsdModel, exported: Path, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    checkpoint.save(tmp_path / "v1.pt", {"model": model.name, "classes": list(CLASSES), "state": model.state_dict()})
+    mine, theirs = (open_detector(str(path), least_score=0.2) for path in (tmp_path / "v1.pt", exported))
+    for picture in pictures[:2]:
+        a, b = mine.detect(picture), theirs.detect(picture)
+        assert len(a) == len(b) > 0
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
+        np.testing.assert_allclose(a.boxes[0], b.boxes[0], atol=0.1)
+
+
+@pytest.mark.parametrize("form", [Form(batch=0), Form("fp16"), Form(uint8=True), Form(raw=True)], ids=str)
+def test_forms_agree_with_pytorch(model: SsdModel, pictures: list[np.ndarray], tmp_path: Path, form: Form) -> None:
+    parity = export(model, CLASSES, tmp_path / "x.onnx", form, pictures[:1])
+    assert parity.scores < 2e-2
+    assert parity.pictures == 1
+    if form.batch:
+        assert _builds(tmp_path / "x.onnx")
+
+
+def test_a_file_that_differs_is_refused(
+    model: SsdModel, pictures: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from edgecam_training.export import onnx_export
+
+    monkeypatch.setitem(onnx_export.TOLERANCE, "fp32", (0.0, 0.0))
+    with pytest.raises(ExportError, match="differs from PyTorch"):
+        export(model, CLASSES, tmp_path / "x.onnx", Form(), pictures[:1])
+    assert not (tmp_path / "x.onnx").exists()
+
+
+@pytest.fixture(scope="module")
+def ranges(model: SsdModel, exported: Path, pictures: list[np.ndarray]) -> Ranges:
+    return calibrate(exported, inputs(model, pictures[:4], Form()), "tensorrt")
+
+
+def test_int8_for_tensorrt_builds_and_for_cpu_is_unsigned(
+    model: SsdModel, exported: Path, ranges: Ranges, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    path = tmp_path / "trt.onnx"
+    path.write_bytes(quantize(ranges))
+    assert path.stat().st_size < 0.4 * exported.stat().st_size
+    assert _builds(path)
+    cpu = calibrate(exported, inputs(model, pictures[:2], Form()), "cpu")
+    proto = onnx.load_from_string(quantize(cpu))
+    types = {item.data_type for item in proto.graph.initializer if item.name.endswith("zero_point")}
+    assert onnx.TensorProto.UINT8 in types
+    with pytest.raises(SettingError, match="must be one of tensorrt, cpu"):
+        calibrate(exported, [], "dsp")
+
+
+def test_gate_keeps_layers_in_float_until_it_holds(ranges: Ranges, tmp_path: Path) -> None:
+    """The score stands for an evaluation: it rises with the number of layers in float."""
+
+    def score(path: Path) -> float:
+        facts = {item.key: item.value for item in onnx.load(str(path)).metadata_props}
+        return 0.70 + 0.01 * int(facts["edgecam.float_layers"])
+
+    told: list[str] = []
+    probe = [np.zeros((1, 3, 300, 300), np.float32)]
+    passed = through_gate(ranges, tmp_path / "x.onnx", 0.75, score, 1.0, probe, told.append)
+    assert passed.drop <= 1.0
+    assert 0 < len(passed.kept) < len(ranges.convolutions) // 2
+    assert (tmp_path / "x.onnx").is_file()
+    with pytest.raises(ExportError, match="even with half of the layers"):
+        through_gate(ranges, tmp_path / "y.onnx", 2.0, score, 1.0, probe, told.append)
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.onnx"]
+
+
+def test_too_few_calibration_pictures_are_refused(tmp_path: Path, shapes: Path) -> None:
+    import argparse
+
+    from edgecam_training.cli.export import add_arguments
+
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    words = ["m.pt", "--output", str(tmp_path / "x.onnx"), "--precision", "int8", "--data", str(shapes)]
+    with pytest.raises(SettingError, match="must be at least 300"):
+        run_export(parser.parse_args([*words, "--calibration-images", "20"]))
