@@ -78,9 +78,9 @@ def test_diagnostics_count_viewers(tmp_path: Path, peer: Peer) -> None:
                 stream.read(20_000)
                 newest = [status for array in arrays for status in array.status if status.name == "camera/viewer"]
                 found = {pair.key: pair.value for pair in newest[-1].values} if newest else {}
-                return found if found.get("viewers") == "1" and float(found["fps"]) > 5 else None
+                return found if found.get("viewers") == "1" and float(found["fps"]) > 0 else None
 
-            found = wait_until(values, 30)
+            found = wait_until(values, 60)
         assert float(found["encode_ms"]) > 0
         assert found["url"] == viewer.url
 
