@@ -31,7 +31,7 @@ def has_display(environment: Mapping[str, str]) -> bool:
 
 
 def pick_sink(have: Have, environment: Mapping[str, str]) -> Choice:
-    """The best window sink for this machine and this session's display; ``have`` may try to open it.
+    """The best window sink for this machine and the display that the environment names; ``have`` may try to open it.
 
     Raises:
         MissingDependency: none is installed that could use the display.
