@@ -106,8 +106,8 @@ def chart(rows: Sequence[Row], path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(xlabel="images a second, files to boxes", ylabel="AP@0.5")
     for row in rows:
-        axes.scatter(row.images_per_second, row.map50 or 0.0)
-        axes.annotate(Path(row.model).name, (row.images_per_second, row.map50 or 0.0))
+        axes.scatter(row.images_per_second, row.map50 or 0.0, label=Path(row.model).name)
+    axes.legend(loc="lower left")
     axes.set_ylim(0, 1.02)
     axes.set_xlim(left=0)
     figure.savefig(path, dpi=100)
