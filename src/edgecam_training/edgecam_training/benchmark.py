@@ -56,9 +56,9 @@ def measure(model: str, backend: str, data: str, split: str, rename: dict[str, s
     size = detector.model.path.stat().st_size / 1e6
     p50, p99 = np.percentile(result.seconds * 1000, [50, 99])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    accuracy = [value if isinstance(value := report[key], float) else None for key in ("map50", "map")]
+    map50, whole = (value if isinstance(value := report[key], float) else None for key in ("map50", "map"))
     return Row(
-        model, detector.runner.description, round(size, 2), *accuracy, round(len(result.samples) / seconds, 2),
+        model, detector.runner.description, round(size, 2), map50, whole, round(len(result.samples) / seconds, 2),
         round(float(p50), 2), round(float(p99), 2), round(peak, 1),
     )  # fmt: skip
 
