@@ -41,6 +41,21 @@ def test_metadata_and_original_are_kept(tmp_path: Path) -> None:
     assert model.path.read_bytes() == before
 
 
+def test_a_forced_update_rewrites_it(tmp_path: Path) -> None:
+    settings = DetectorSettings(
+        model=str(color_detector(tmp_path / "m.onnx")), backend="onnxruntime", max_batch=2, engine_cache=str(tmp_path)
+    )
+    Detector.open(settings)
+    (path,) = tmp_path.glob("m-batch-*.onnx")
+    made = path.stat().st_ino  # a file written anew is another one
+    kept = path.open("rb")  # so that its number stays taken
+    Detector.open(settings)
+    assert path.stat().st_ino == made
+    Detector.open(settings.changed(force_engine_update=True))
+    assert path.stat().st_ino != made
+    kept.close()
+
+
 def test_what_cannot_be_batched_is_said(tmp_path: Path) -> None:
     model = ModelFile.read(fixed_outputs(tmp_path / "m.onnx", {"scores": np.zeros((1, 5, 3), np.float32)}))
     with pytest.raises(ModelError, match=r"cannot be made free: .*set max_batch to 1"):

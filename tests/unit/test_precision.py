@@ -13,12 +13,15 @@ import pytest
 from edgecam_core.cache import CacheError
 from edgecam_core.errors import ModelError, SettingError
 from edgecam_core.inference.artifacts import Artifact, listed
-from edgecam_core.inference.precision import tail
+from edgecam_core.inference.batching import free_batch
+from edgecam_core.inference.precision import CPU, explicit, tail
+from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.nms import overlaps
 from edgecam_core.models.zoo import fetch
+from tiny_models import color_detector
 
 PHOTOS = Path(__file__).parents[1] / "assets" / "photos"
 
@@ -50,12 +53,13 @@ def test_the_default_model_keeps_its_eyes(engines: Path, precision: str, agreeme
 
 def test_boxes_are_decoded_in_full_precision(engines: Path) -> None:
     open_with(engines, "fp16")
-    proto = onnx.load(engines / "ssd_mobilenet_v2_coco-fp16.onnx")
+    (path,) = engines.glob("ssd_mobilenet_v2_coco-fp16-*.onnx")
+    proto = onnx.load(path)
     weights = {item.name: item.data_type for item in proto.graph.initializer}
     convolutions = [node for node in proto.graph.node if node.op_type == "Conv"]
     assert {weights[node.input[1]] for node in convolutions} == {onnx.TensorProto.FLOAT16}
     assert len(convolutions) == 72
-    assert ModelFile.read(engines / "ssd_mobilenet_v2_coco-fp16.onnx").precision == "fp16"
+    assert ModelFile.read(path).precision == "fp16"
     decoding = {node.op_type for node in proto.graph.node if node.name in set(tail(proto))}
     assert {"Exp", "Sigmoid"} <= decoding
     assert {output.type.tensor_type.elem_type for output in proto.graph.output} == {onnx.TensorProto.FLOAT}
@@ -63,7 +67,7 @@ def test_boxes_are_decoded_in_full_precision(engines: Path) -> None:
 
 def test_int8_is_calibrated_once(engines: Path) -> None:
     open_with(engines, "int8")
-    path = engines / "ssd_mobilenet_v2_coco-int8-cpu.onnx"
+    (path,) = engines.glob("ssd_mobilenet_v2_coco-int8-cpu-*.onnx")
     made = path.stat().st_mtime_ns
     open_with(engines, "int8", calibration="")  # what was calibrated before needs no pictures
     assert path.stat().st_mtime_ns == made
@@ -85,8 +89,23 @@ def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
 
 def test_a_quantised_file_cannot_become_fp16(engines: Path, tmp_path: Path) -> None:
     open_with(engines, "int8")
+    (path,) = engines.glob("ssd_mobilenet_v2_coco-int8-cpu-*.onnx")
     with pytest.raises(ModelError, match="is int8 already; give the fp32 model"):
-        open_with(tmp_path, "fp16", model=str(engines / "ssd_mobilenet_v2_coco-int8-cpu.onnx"))
+        open_with(tmp_path, "fp16", model=str(path))
+
+
+def test_models_of_the_same_name_do_not_share_files(tmp_path: Path) -> None:
+    models = []
+    for folder in ("front", "rear"):
+        (tmp_path / folder).mkdir()
+        path = color_detector(tmp_path / folder / "model.onnx", metadata={"camera": folder})
+        models.append(ModelFile.read(path))
+    options = RunnerOptions(precision="fp16", cache=tmp_path / "engines")
+    for derive in (lambda model: explicit(model, options, CPU), lambda model: free_batch(model, options.cache)):
+        front, rear = (derive(model) for model in models)
+        assert front.path != rear.path
+        assert ModelFile.read(front.path).fact("camera") == "front"
+        assert ModelFile.read(rear.path).fact("camera") == "rear"
 
 
 def test_the_model_file_is_not_changed(engines: Path) -> None:

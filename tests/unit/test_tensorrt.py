@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from fnmatch import fnmatch
 from pathlib import Path
 
 import onnx
@@ -68,13 +69,15 @@ def test_a_pytorch_ssd_export_is_built(api: TensorRt, tmp_path: Path, precision:
 
 def test_the_default_model_is_built_for_batches(api: TensorRt, model: ModelFile, tmp_path: Path) -> None:
     path, _ = ensure_engine(free_batch(model, tmp_path), RunnerOptions(cache=tmp_path, max_batch=4), api, "test")
-    assert path.name == "ssd_mobilenet_v2_coco-batch-fp32-b4.tensorrt-rtx.engine"
+    assert fnmatch(path.name, "ssd_mobilenet_v2_coco-batch-*-fp32-b4-*.tensorrt-rtx.engine")
 
 
 def test_a_free_batch_becomes_a_profile(api: TensorRt, tmp_path: Path) -> None:
     model = ModelFile.read(color_detector(tmp_path / "any.onnx", batch=None))
     path, _ = ensure_engine(model, RunnerOptions(cache=tmp_path, max_batch=4), api, "test")
-    assert path.name == "any-fp32-b4.tensorrt-rtx.engine"
+    assert fnmatch(path.name, "any-fp32-b4-*.tensorrt-rtx.engine")
+    other = TensorRt(api.module, api.flavour, "0.0")
+    assert ensure_engine(model, RunnerOptions(cache=tmp_path, max_batch=4), other, "test")[0] != path
 
 
 def test_an_operator_tensorrt_does_not_know_is_named(api: TensorRt, tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def _build(settings: DetectorSettings) -> int:
         api = None
     if api is not None:
         # TensorRT-RTX builds for every RTX card, also on a machine that has none.
-        model = free_batch(plan.model, options.cache) if settings.max_batch > 1 else plan.model
+        model = free_batch(plan.model, options.cache, options.rebuild) if settings.max_batch > 1 else plan.model
         path, precision = ensure_engine(model, options, api, str(find_gpu() or "no GPU"))
         print(f"{path} ({precision}, {api})")
         return 0

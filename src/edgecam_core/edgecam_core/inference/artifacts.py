@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -80,6 +81,11 @@ class Artifact:
 def folder(chosen: Path | None = None) -> Path:
     """Where artifacts lie: the chosen folder, or ``engines`` in the cache."""
     return (chosen or cache.cache_dir("engines")).expanduser()
+
+
+def tag(facts: Facts) -> str:
+    """Ten hex digits for a file's name: what is made from other things must not bear the same name."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
 
 
 def listed(where: Path) -> Iterator[Artifact]:

@@ -15,7 +15,7 @@ from edgecam_core.models.model_file import ModelFile
 _TOLERANCE = 1e-3
 
 
-def free_batch(model: ModelFile, cache: Path | None = None) -> ModelFile:
+def free_batch(model: ModelFile, cache: Path | None = None, rebuild: bool = False) -> ModelFile:
     """The model with a free batch size, made once and kept beside the engines; as it is where it is free already.
 
     The rewritten graph is run with two pictures beside the original with each of them: only a graph that gives the
@@ -26,9 +26,9 @@ def free_batch(model: ModelFile, cache: Path | None = None) -> ModelFile:
     """
     if all(shape[0] != 1 for shape in model.inputs.values()):
         return model
-    artifact = artifacts.Artifact(artifacts.folder(cache) / f"{model.path.stem}-batch.onnx")
     facts = {"model_sha256": model.sha256, "precision": model.precision, "batch": "free"}
-    path = artifact.get(facts, lambda: (_rewritten(model), {}))
+    artifact = artifacts.Artifact(artifacts.folder(cache) / f"{model.path.stem}-batch-{artifacts.tag(facts)}.onnx")
+    path = artifact.get(facts, lambda: (_rewritten(model), {}), rebuild)
     return replace(ModelFile.read(path), metadata=model.metadata)
 
 

@@ -54,10 +54,10 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
         raise ModelError(
             f"parameter 'precision' is '{wanted}', but {model.path} is {model.precision} already; give the fp32 model"
         )
-    name = f"{model.path.stem}-{wanted}" + (f"-{flavour}" if wanted == "int8" else "")
-    artifact = artifacts.Artifact(artifacts.folder(options.cache) / f"{name}.onnx")
     int8 = flavour if wanted == "int8" else ""
     facts: dict[str, Any] = {"model_sha256": model.sha256, "precision": wanted, "flavour": int8}
+    name = "-".join(filter(None, (model.path.stem, wanted, int8, artifacts.tag(facts))))
+    artifact = artifacts.Artifact(artifacts.folder(options.cache) / f"{name}.onnx")
     if wanted == "fp16":
         path = artifact.get(facts, lambda: (_fp16(model), {}), options.rebuild)
         return _derived(model, path)

@@ -88,7 +88,6 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
     """
     source = explicit(model, options, TENSORRT)
     batch = options.max_batch if any(None in shape for shape in model.inputs.values()) else 1
-    name = f"{model.path.stem}-{source.precision}-b{batch}.{api.flavour}.engine"
     facts = {
         "model": model.path.name,
         "model_sha256": model.sha256,
@@ -98,6 +97,7 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
         "precision": source.precision,
         "max_batch": batch,
     }
+    name = f"{model.path.stem}-{source.precision}-b{batch}-{artifacts.tag(facts)}.{api.flavour}.engine"
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / name)
     path = artifact.get(facts, lambda: build_engine(api, source, batch, options.progress), options.rebuild)
     return path, source.precision

@@ -94,7 +94,7 @@ class Detector:
     def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> Detector:
         """Load a model that was read before; as :meth:`open`."""
         options = runner_options(plan, settings, progress)
-        model = free_batch(plan.model, options.cache) if settings.max_batch > 1 else plan.model
+        model = free_batch(plan.model, options.cache, options.rebuild) if settings.max_batch > 1 else plan.model
         return cls(plan, open_runner(model, settings.backend, options), settings)
 
     def update(self, settings: DetectorSettings) -> None:
