@@ -170,6 +170,20 @@ def test_a_bad_picture_does_not_stop_the_next(detecting: Detecting) -> None:
     )
 
 
+def test_a_picture_that_comes_while_the_node_closes_is_no_error(
+    detecting: Detecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, worker = detecting.node, detecting.node._worker
+
+    def closed_meanwhile(_stamp: int) -> float:
+        node._worker = None
+        return 0.0
+
+    monkeypatch.setattr(node, "_age", closed_meanwhile)
+    node._taken("", Frame.from_array(quadrants(64, 48), "bgr8", STAMP))
+    node._worker = worker
+
+
 def test_the_lifecycle_can_go_round(detecting: Detecting) -> None:
     detecting.answer(quadrants(64, 48))
     # On the executor's thread, as a lifecycle manager's requests arrive.

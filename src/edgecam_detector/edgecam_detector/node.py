@@ -98,21 +98,23 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     # In the executor's thread.
 
     def _received(self, camera: str, message: Image) -> None:
-        if self._worker is None:
+        worker = self._worker
+        if worker is None:
             return
         self._receive.add(time.monotonic(), self._age(ns_from_stamp(message.header.stamp)))
         try:
             frame = image_from_ros(message)
         except EdgecamError as error:
-            self._worker.troubles.add(str(error))
+            worker.troubles.add(str(error))
             return
-        self._worker.put(Job(camera, frame, message.header))
+        worker.put(Job(camera, frame, message.header))
 
     def _taken(self, camera: str, frame: Frame) -> None:
         """A picture of a camera in this process, on the camera's thread."""
-        if self._worker is not None:
+        worker = self._worker  # close() may come in between, on the executor's thread
+        if worker is not None:
             self._receive.add(time.monotonic(), self._age(frame.stamp_ns))
-            self._worker.put(Job(camera, frame, header_to_ros(frame.stamp_ns, frame.frame_id)))
+            worker.put(Job(camera, frame, header_to_ros(frame.stamp_ns, frame.frame_id)))
 
     def _age(self, stamp_ns: int) -> float:
         """Seconds since a picture was taken, by the node's clock."""
