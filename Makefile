@@ -6,7 +6,7 @@ DEMO_SECONDS ?= 0
 PYTEST_ARGS ?=
 OPEN := source install/setup.bash &&
 
-.PHONY: help setup setup-test demo test lint types unit backends node launch-tests launch-testing bench docs clean
+.PHONY: help setup setup-test demo test lint types unit backends node launch-tests launch-testing setup-training training-tests bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -20,7 +20,7 @@ setup-test:
 demo: setup ## clip -> camera -> RTP/H.265 -> detector -> page at http://127.0.0.1:8080 (DEMO_SECONDS=20 ends by itself)
 	@$(OPEN) exec scripts/demo --port $(PORT) --seconds $(DEMO_SECONDS)
 
-test: setup-test lint types unit backends node launch-tests ## everything CI checks
+test: setup-test lint types unit backends node launch-tests training-tests ## everything CI checks
 
 lint: setup ## ruff
 	@.venv/bin/ruff check .
@@ -42,6 +42,12 @@ launch-tests: setup-test ## tests that start the shipped launch files
 
 launch-testing: setup ## the launch_testing suite, on machines with ROS 2 from apt
 	@$(OPEN) tests/launch_testing/run
+
+setup-training: ## PyTorch into .venv-training, for edgecam_training (6 GB, some minutes)
+	@scripts/setup-training
+
+training-tests: setup-training ## data sets, training, export and the torch back end, on the CPU
+	@.venv-training/bin/python -m pytest tests/training tests/unit/test_parity.py $(PYTEST_ARGS)
 
 bench: setup-test ## measure and write benchmarks/results/
 	@$(OPEN) python3 -m benchmarks $(BENCH_ARGS)

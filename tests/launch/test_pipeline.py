@@ -70,13 +70,16 @@ def test_the_clips_rate_arrives_at_the_far_end(pipeline: Launched) -> None:
     )  # fmt: skip
     assert hz.stdout is not None
     rates: list[float] = []
-    end = time.monotonic() + 90  # a busy machine may need a while to settle; then the rate must be the clip's
-    while time.monotonic() < end and not (rates and rates[-1] == pytest.approx(25.0, rel=0.05)):
+    # A busy machine may need a while to settle; then five windows of three seconds in turn must show the clip's rate.
+    end = time.monotonic() + 90
+    settled = 0
+    while time.monotonic() < end and settled < 5:
         if match := re.search(r"average rate: ([\d.]+)", hz.stdout.readline()):
             rates.append(float(match[1]))
+            settled = settled + 1 if rates[-1] == pytest.approx(25.0, rel=0.05) else 0
     hz.send_signal(signal.SIGINT)
     hz.communicate(timeout=20)
-    assert rates[-1] == pytest.approx(25.0, rel=0.05), rates
+    assert settled == 5, rates
 
 
 def test_page_parameters_and_a_clean_end(pipeline: Launched) -> None:
@@ -119,6 +122,7 @@ def test_bad_arguments_are_one_clear_line(
 ) -> None:
     running = launch(file, *arguments)
     running.process.wait(40)
-    assert re.search(message, running.text()), running.text()
+    lines = [line for line in running.text().splitlines() if re.search(message, line)]
+    assert len(lines) == 1, running.text()
     assert "Traceback" not in running.text()
     assert "process has died" in running.text()

@@ -195,7 +195,7 @@ def test_a_bad_parameter_ends_the_node_before_it_starts(blink, argument: str, me
 def test_an_error_that_waiting_cannot_cure_ends_the_node(blink) -> None:
     node = blink("-p", "refuse:=model")
     assert node.process.wait(20) == 1
-    assert node.text().splitlines()[-1] == "error: no such model"
+    assert node.text().splitlines() == ["open", "close", "error: no such model"]
     assert "Traceback" not in node.text()
 
 

@@ -49,6 +49,7 @@ class EdgecamNode(LifecycleNode, Generic[S]):
         self.settings: S = parameters.declare(self, self.settings_type)
         parameters.refuse_unknown(self, self.open_prefixes, self.neighbours)
         self.add_on_set_parameters_callback(self._on_parameters)
+        self._autostarting = False
         self._diagnostics = DiagnosticsPublisher(self, self.hardware_id, self._status)
         self._starter = self.create_timer(0.0, self._autostart_step) if self._autostart else None
 
@@ -117,7 +118,9 @@ class EdgecamNode(LifecycleNode, Generic[S]):
         try:
             hook()
         except EdgecamError as error:
-            if str(error) != str(self.problem):  # a retry that fails the same way is not news
+            repeated = str(error) == str(self.problem)  # a retry that fails the same way is not news
+            ends_the_node = self._autostarting and isinstance(error, _FINAL)  # main says it as its last word
+            if not repeated and not ends_the_node:
                 self.get_logger().error(str(error))
             self.problem = error
             undo()
@@ -131,10 +134,12 @@ class EdgecamNode(LifecycleNode, Generic[S]):
             return
         self.destroy_timer(self._starter)
         self._starter = None
+        self._autostarting = True
         if self.state_label() == "unconfigured":
             self.trigger_configure()
         if self.state_label() == "inactive" and self.problem is None:
             self.trigger_activate()
+        self._autostarting = False
         if isinstance(self.problem, _FINAL):
             self.fail(self.problem)
         elif self.problem is not None:
