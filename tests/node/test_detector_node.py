@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from edgecam_core.types import Frame
 from edgecam_detector.node import DetectorNode
 from edgecam_ros.conversions import image_to_ros
@@ -288,12 +288,28 @@ def test_a_node_that_cannot_work_ends_with_one_line(
     assert "Traceback" not in ended.stderr
 
 
-def test_a_cache_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
-    photos = Path(__file__).parents[1] / "assets" / "photos"
+def test_a_cache_that_cannot_be_written_is_a_warning(peer: Peer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    command = [sys.executable, "-m", "edgecam_detector.node", "--ros-args", "-p", "precision:=int8"]
-    command += ["-p", f"calibration:={photos}", "-p", f"engine_cache:={tmp_path}/file/engines"]
-    command += ["-p", "backend:=onnxruntime"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 1
-    assert "cannot write the cache" in ended.stderr.splitlines()[-1]
+    statuses: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
+    model = color_detector(tmp_path / "m.onnx")
+    subject = Detecting(peer, model, max_batch=2, engine_cache=str(tmp_path / "file" / "engines"))
+    try:
+        assert names(subject.answer(quadrants(64, 48))) == {"red", "green", "blue"}
+        told = wait_until(
+            lambda: [s for array in statuses for s in array.status if "cannot write the cache" in s.message],
+            what="the warning in /diagnostics",
+        )
+        assert told[0].level == DiagnosticStatus.WARN
+    finally:
+        subject.close()
+
+
+def test_the_reason_of_a_build_comes_from_the_nodes_logger(
+    peer: Peer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = color_detector(tmp_path / "reasoned.onnx")
+    Detecting(peer, model, max_batch=2, engine_cache=str(tmp_path)).close()
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "building reasoned-batch-" in line]
+    assert line.startswith("[WARN]")
+    assert "[camera.detector]" in line
+    assert line.endswith("there is none yet")

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edgecam_core.cache import lock
 from edgecam_core.errors import ModelError
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.worker import DetectionWorker, Job
 from edgecam_core.types import Detections, Frame
 from tiny_models import color_detector, quadrants
+from waiting import wait_until
 
 PATIENCE = 60.0
 
@@ -141,6 +143,25 @@ def test_closing_cancels_a_long_load(tmp_path: Path) -> None:
     assert worker.progress == "still building"
     worker.close()
     assert owner.errors == []
+
+
+def test_a_wait_for_another_process_is_told_and_ends_with_the_worker(tmp_path: Path) -> None:
+    settings = DetectorSettings(
+        model=str(color_detector(tmp_path / "m.onnx")), backend="onnxruntime", max_batch=2, engine_cache=str(tmp_path)
+    )
+    Detector.open(settings).close()
+    (path,) = tmp_path.glob("m-batch-*.onnx")
+    rebuilding = settings.changed(force_engine_update=True)
+    errors: list[Exception] = []
+    worker = DetectionWorker(
+        lambda progress: Detector.open(rebuilding, progress), lambda _: None, lambda *_: None, errors.append
+    )
+    with lock(path.with_name(path.name + ".lock")):
+        worker.start()
+        wait_until(lambda: "waiting for another process" in worker.progress, PATIENCE)
+        worker.close()
+    assert worker.detector is None
+    assert errors == []
 
 
 def test_an_error_while_delivering_reaches_the_owner(tmp_path: Path) -> None:

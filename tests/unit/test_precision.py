@@ -13,15 +13,21 @@ import pytest
 from edgecam_core.cache import CacheError
 from edgecam_core.errors import ModelError, SettingError
 from edgecam_core.inference.artifacts import Artifact, listed
+from edgecam_core.inference.backends import open_runner
 from edgecam_core.inference.batching import free_batch
+from edgecam_core.inference.openvino_runner import OpenVinoRunner
 from edgecam_core.inference.precision import CPU, explicit, tail
-from edgecam_core.inference.runner import RunnerOptions
+from edgecam_core.inference.runner import Runner, RunnerOptions
+from edgecam_core.models.calibration import PictureCalibration
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.family import open_family
 from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.nms import overlaps
 from edgecam_core.models.zoo import fetch
 from tiny_models import color_detector
+
+from edgecam_core import cache
 
 PHOTOS = Path(__file__).parents[1] / "assets" / "photos"
 
@@ -101,7 +107,7 @@ def test_models_of_the_same_name_do_not_share_files(tmp_path: Path) -> None:
         path = color_detector(tmp_path / folder / "model.onnx", metadata={"camera": folder})
         models.append(ModelFile.read(path))
     options = RunnerOptions(precision="fp16", cache=tmp_path / "engines")
-    for derive in (lambda model: explicit(model, options, CPU), lambda model: free_batch(model, options.cache)):
+    for derive in (lambda model: explicit(model, options, CPU), lambda model: free_batch(model, options)):
         front, rear = (derive(model) for model in models)
         assert front.path != rear.path
         assert ModelFile.read(front.path).fact("camera") == "front"
@@ -198,6 +204,76 @@ def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(CacheError, match="cannot write the cache"):
         Artifact(tmp_path / "file" / "m.engine").get(FACTS, Maker())
+
+
+def test_what_cannot_be_kept_is_used_from_a_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    make, told = Maker(), []
+    path = Artifact(tmp_path / "file" / "m.engine").get(FACTS, make, RunnerOptions(degraded=told.append))
+    assert path.read_bytes() == b"engine"
+    assert make.count == 1
+    assert "cannot write the cache" in told[0]
+    assert "every start builds m.engine anew" in told[0]
+
+
+def test_a_disk_that_fills_up_does_not_cost_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, data: bytes) -> None:
+        if path.parent == tmp_path:
+            raise CacheError("the disk is full")
+        path.write_bytes(data)
+
+    monkeypatch.setattr(cache, "write", full)
+    make, told = Maker(), []
+    path = Artifact(tmp_path / "m.engine").get(FACTS, make, RunnerOptions(degraded=told.append))
+    assert (path.read_bytes(), make.count) == (b"engine", 1)
+    assert "the disk is full" in told[0]
+
+
+def test_auto_passes_over_a_back_end_whose_cache_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Runner:
+        raise CacheError("the disk is full")
+
+    monkeypatch.setattr(OpenVinoRunner, "load", fail)
+    runner = open_runner(ModelFile.read(color_detector(tmp_path / "m.onnx")))
+    assert runner.name == "onnxruntime"
+    assert runner.rejected["openvino"] == "the disk is full"
+
+
+def test_a_wait_for_another_process_is_told_and_can_be_given_up(tmp_path: Path) -> None:
+    class GivenUp(Exception):
+        pass
+
+    told: list[str] = []
+
+    def progress(text: str) -> None:
+        told.append(text)
+        if len(told) == 3:
+            raise GivenUp
+
+    make, artifact = Maker(), Artifact(tmp_path / "m.engine")
+    with cache.lock(tmp_path / "m.engine.lock"), pytest.raises(GivenUp):
+        artifact.get(FACTS, make, RunnerOptions(progress=progress))
+    assert make.count == 0
+    assert "waiting for another process" in told[0]
+
+
+def test_calibration_tells_its_progress_and_can_be_given_up(tmp_path: Path) -> None:
+    class GivenUp(Exception):
+        pass
+
+    told: list[str] = []
+
+    def progress(text: str) -> None:
+        told.append(text)
+        if "picture 2 of" in text:
+            raise GivenUp
+
+    model = ModelFile.read(fetch())
+    calibration = PictureCalibration(PHOTOS, open_family(model).spec)
+    options = RunnerOptions(precision="int8", cache=tmp_path, calibration=calibration, progress=progress)
+    with pytest.raises(GivenUp):
+        explicit(model, options, CPU)
+    assert told[-1] == f"calibrating int8: picture 2 of {len(calibration)}"
 
 
 def test_a_foreign_engine_is_not_trusted(tmp_path: Path) -> None:

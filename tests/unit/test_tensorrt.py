@@ -68,7 +68,8 @@ def test_a_pytorch_ssd_export_is_built(api: TensorRt, tmp_path: Path, precision:
 
 
 def test_the_default_model_is_built_for_batches(api: TensorRt, model: ModelFile, tmp_path: Path) -> None:
-    path, _ = ensure_engine(free_batch(model, tmp_path), RunnerOptions(cache=tmp_path, max_batch=4), api, "test")
+    options = RunnerOptions(cache=tmp_path, max_batch=4)
+    path, _ = ensure_engine(free_batch(model, options), options, api, "test")
     assert fnmatch(path.name, "ssd_mobilenet_v2_coco-batch-*-fp32-b4-*.tensorrt-rtx.engine")
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgecam_core.errors import EdgecamError
@@ -47,7 +47,7 @@ def write(path: Path, data: bytes) -> None:
     Raises:
         CacheError: the folder is not writable or the disk is full; nothing is left behind.
     """
-    with _explained(path.parent):
+    with explained(path.parent):
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -63,32 +63,35 @@ def write(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def lock(path: Path) -> Iterator[None]:
+def lock(path: Path, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold a file's lock, making its folder first.
 
     Blocks while another process holds it, at most 15 minutes; a process that ends in whatever way drops its lock.
+    Meanwhile ``waiting`` is told so ten times a second, and may raise to give up.
 
     Raises:
         CacheError: the folder is not writable, or the wait was in vain.
     """
-    with _explained(path.parent):
+    with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("wb")
     with file:
         deadline = time.monotonic() + LOCK_TIMEOUT
-        waiting = False
+        told = False
         while not _locked(file.fileno(), path.parent):
             if time.monotonic() > deadline:
                 raise CacheError(f"another process has held {path} for {LOCK_TIMEOUT:.0f} s; end that process")
-            if not waiting:
+            if not told:
                 log.info("waiting for another process that holds %s", path)
-            waiting = True
+            told = True
+            if waiting is not None:
+                waiting(f"waiting for another process that holds {path}")
             time.sleep(0.1)
         yield
 
 
 def _locked(handle: int, folder: Path) -> bool:
-    with _explained(folder):
+    with explained(folder):
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -97,8 +100,8 @@ def _locked(handle: int, folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Turn what the file system refuses into words."""
+def explained(folder: Path) -> Iterator[None]:
+    """Turn what the file system refuses into a CacheError."""
     try:
         yield
     except OSError as error:

@@ -20,6 +20,7 @@ from sensor_msgs.msg import Image
 
 from edgecam_detector.camera import CameraTopics
 from edgecam_detector.facts import ClassFacts
+from edgecam_detector.logs import told_to
 from edgecam_detector.settings import DetectorNodeSettings
 
 
@@ -76,7 +77,8 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     # In the detection thread.
 
     def _load(self, progress: Progress) -> Detector:
-        return Detector.open(self.settings, progress)
+        with told_to(self.get_logger()):
+            return Detector.open(self.settings, progress)
 
     def _loaded(self, detector: Detector) -> None:
         try:
@@ -84,6 +86,8 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         except SettingError as error:  # what could not be checked then; the settings it was loaded with stay in force
             self.get_logger().error(str(error))
         self._tell_facts(detector, self.settings)
+        for warning in detector.warnings:
+            self.get_logger().warning(warning)
         self.get_logger().info(f"{detector.model.path.name}: {detector.family.name} on {detector.runner.description}")
         for backend, why in detector.runner.rejected.items():
             self.get_logger().info(f"back end {backend} was passed over: {why}")
@@ -124,7 +128,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         worker = self._worker
         if worker is None or worker.detector is None:
             return Status(WARN, worker.progress if worker else "closing")
-        problems = []
+        problems = list(worker.detector.warnings)
         if troubles := worker.troubles.take():
             self.get_logger().warning(troubles)
             problems.append(troubles)

@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _build(settings: DetectorSettings) -> int:
+    from edgecam_core.cache import CacheError
     from edgecam_core.errors import MissingDependency
     from edgecam_core.inference.batching import free_batch
     from edgecam_core.inference.cuda_driver import find_gpu
@@ -49,13 +50,15 @@ def _build(settings: DetectorSettings) -> int:
         api = None
     if api is not None:
         # TensorRT-RTX builds for every RTX card, also on a machine that has none.
-        model = free_batch(plan.model, options.cache, options.rebuild) if settings.max_batch > 1 else plan.model
+        model = free_batch(plan.model, options) if settings.max_batch > 1 else plan.model
         path, precision = ensure_engine(model, options, api, str(find_gpu() or "no GPU"))
         print(f"{path} ({precision}, {api})")
         return 0
     detector = Detector.load(plan, settings, options.progress)
     print(f"{plan.model.path.name}: {detector.runner.description}")
     detector.close()
+    if detector.warnings:  # what was built could not be kept, and keeping it is all this is for
+        raise CacheError(detector.warnings[0])
     return 0
 
 

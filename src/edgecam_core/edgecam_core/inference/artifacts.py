@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache as once
 from pathlib import Path
 from typing import Any
 
 from edgecam_core import cache
+from edgecam_core.inference.runner import RunnerOptions
 
 log = logging.getLogger(__name__)
 Facts = Mapping[str, Any]
@@ -48,26 +51,44 @@ class Artifact:
             return "the file is not the one its sidecar describes"
         return ""
 
-    def get(self, wanted: Facts, make: Callable[[], tuple[bytes, Facts]], rebuild: bool = False) -> Path:
+    def get(
+        self, wanted: Facts, make: Callable[[], tuple[bytes, Facts]], options: RunnerOptions | None = None
+    ) -> Path:
         """The file, made first where it is missing or does not fit; one process at a time makes it.
 
         Args:
             wanted: the facts it must have.
             make: gives its bytes and more facts worth keeping; its errors come through.
-            rebuild: make it even if it fits.
+            options: whether to make it even if it fits (``rebuild``), whom to tell of waiting for another process
+                (``progress``, which may raise to give up), and of a cache that cannot be written (``degraded``): then
+                the file lies in a temporary folder that goes when this process ends.
 
         Raises:
-            CacheError: the folder cannot be written.
+            CacheError: the folder cannot be written and ``degraded`` is not given, or there is no temporary folder.
         """
-        if not rebuild and not self.misfit(wanted):
+        options = options or RunnerOptions()
+        if not options.rebuild and not self.misfit(wanted):
             return self.path
-        with cache.lock(self.path.with_name(self.path.name + ".lock")):
-            reason = "asked for" if rebuild else self.misfit(wanted)
+        made = once(make)  # what was built is not lost where it cannot be kept
+        try:
+            return self._keep(wanted, made, options)
+        except cache.CacheError as error:
+            if options.degraded is None:
+                raise
+            path = _temporary() / self.path.name
+            cache.write(path, made()[0])
+            options.degraded(f"{error}; until then every start builds {self.path.name} anew")
+            return path
+
+    def _keep(self, wanted: Facts, make: Callable[[], tuple[bytes, Facts]], options: RunnerOptions) -> Path:
+        with cache.lock(self.path.with_name(self.path.name + ".lock"), options.progress):
+            reason = "asked for" if options.rebuild else self.misfit(wanted)
             if not reason:  # another process has just made it
                 return self.path
             log.warning("building %s: %s", self.path.name, reason)
             data, more = make()
-            self.sidecar.unlink(missing_ok=True)  # from here to the end the file counts as unknown
+            with cache.explained(self.path.parent):
+                self.sidecar.unlink(missing_ok=True)  # from here to the end the file counts as unknown
             cache.write(self.path, data)
             facts = {**wanted, **more, "sha256": cache.sha256(self.path)}
             cache.write(self.sidecar, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
@@ -81,6 +102,19 @@ class Artifact:
 def folder(chosen: Path | None = None) -> Path:
     """Where artifacts lie: the chosen folder, or ``engines`` in the cache."""
     return (chosen or cache.cache_dir("engines")).expanduser()
+
+
+def _temporary() -> Path:
+    try:
+        return Path(_spare().name)
+    except OSError as error:
+        raise cache.CacheError(f"there is no temporary folder either: {error}") from error
+
+
+@once
+def _spare() -> tempfile.TemporaryDirectory[str]:
+    """One folder for the whole process, removed when it ends."""
+    return tempfile.TemporaryDirectory(prefix="edgecam-")
 
 
 def tag(facts: Facts) -> str:

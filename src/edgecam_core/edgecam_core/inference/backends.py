@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from edgecam_core.cache import CacheError
 from edgecam_core.errors import MissingDependency, ModelError, SettingError
 from edgecam_core.inference.runner import Runner, RunnerOptions
 from edgecam_core.models.model_file import ModelFile
@@ -35,7 +36,7 @@ def open_runner(model: ModelFile, backend: str = "auto", options: RunnerOptions 
     for name in BACKENDS:
         try:
             runner = _runner_type(name).load(model, options)
-        except (MissingDependency, ModelError) as error:
+        except (MissingDependency, ModelError, CacheError) as error:
             rejected[name] = str(error)
         else:
             runner.rejected = rejected

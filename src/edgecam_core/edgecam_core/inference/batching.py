@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference import artifacts
+from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.models.model_file import ModelFile
 
 _TOLERANCE = 1e-3
 
 
-def free_batch(model: ModelFile, cache: Path | None = None, rebuild: bool = False) -> ModelFile:
+def free_batch(model: ModelFile, options: RunnerOptions) -> ModelFile:
     """The model with a free batch size, made once and kept beside the engines; as it is where it is free already.
 
     The rewritten graph is run with two pictures beside the original with each of them: only a graph that gives the
@@ -23,12 +23,14 @@ def free_batch(model: ModelFile, cache: Path | None = None, rebuild: bool = Fals
 
     Raises:
         ModelError: the model mixes its pictures or fixes their number in a way that cannot be rewritten.
+        CacheError: see :meth:`Artifact.get`.
     """
     if all(shape[0] != 1 for shape in model.inputs.values()):
         return model
     facts = {"model_sha256": model.sha256, "precision": model.precision, "batch": "free"}
-    artifact = artifacts.Artifact(artifacts.folder(cache) / f"{model.path.stem}-batch-{artifacts.tag(facts)}.onnx")
-    path = artifact.get(facts, lambda: (_rewritten(model), {}), rebuild)
+    name = f"{model.path.stem}-batch-{artifacts.tag(facts)}.onnx"
+    artifact = artifacts.Artifact(artifacts.folder(options.cache) / name)
+    path = artifact.get(facts, lambda: (_rewritten(model), {}), options)
     return replace(ModelFile.read(path), metadata=model.metadata)
 
 

@@ -20,7 +20,7 @@ from edgecam_core.inference import artifacts
 from edgecam_core.models.model_file import ModelFile
 
 if TYPE_CHECKING:
-    from edgecam_core.inference.runner import RunnerOptions
+    from edgecam_core.inference.runner import Progress, RunnerOptions
 
 # Which INT8 a back end is fast with. CPUs take unsigned activations, TensorRT only symmetric signed ones.
 CPU, TENSORRT = "cpu", "tensorrt"
@@ -29,7 +29,9 @@ _INSTALL = "pip install onnxruntime onnx sympy"
 
 
 class Calibration(Protocol):
-    """Pictures that show a quantiser the range of every tensor."""
+    """Pictures that show a quantiser the range of every tensor; ``len`` tells how many."""
+
+    def __len__(self) -> int: ...
 
     def fingerprint(self) -> str:
         """A hash that changes when any picture or its preprocessing changes."""
@@ -59,7 +61,7 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
     name = "-".join(filter(None, (model.path.stem, wanted, int8, artifacts.tag(facts))))
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / f"{name}.onnx")
     if wanted == "fp16":
-        path = artifact.get(facts, lambda: (_fp16(model), {}), options.rebuild)
+        path = artifact.get(facts, lambda: (_fp16(model), {}), options)
         return _derived(model, path)
     calibration = options.calibration
     facts = {**facts, "calibration": calibration.fingerprint() if calibration else None}
@@ -71,9 +73,9 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
                 "pictures like those the detector will see"
             )
         options.progress("calibrating int8")
-        return _int8(model, calibration, flavour), {}
+        return _int8(model, calibration, flavour, options.progress), {}
 
-    return _derived(model, artifact.get(facts, quantise, options.rebuild))
+    return _derived(model, artifact.get(facts, quantise, options))
 
 
 def _derived(model: ModelFile, path: Path) -> ModelFile:
@@ -111,7 +113,7 @@ def _fp16(model: ModelFile) -> bytes:
     return convert_float_to_float16(proto, keep_io_types=True, node_block_list=tail(proto)).SerializeToString()
 
 
-def _int8(model: ModelFile, calibration: Calibration, flavour: str) -> bytes:
+def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Progress) -> bytes:
     try:
         from onnxruntime.quantization import QuantType, quantize_static
     except ImportError as error:
@@ -125,7 +127,7 @@ def _int8(model: ModelFile, calibration: Calibration, flavour: str) -> bytes:
         quantize_static(
             proto,
             str(target),
-            _Reader(calibration),
+            _Reader(calibration, progress),
             per_channel=True,
             activation_type=QuantType.QInt8 if signed else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -138,11 +140,16 @@ def _int8(model: ModelFile, calibration: Calibration, flavour: str) -> bytes:
 class _Reader:
     """What ONNX Runtime's quantiser asks for its next picture; None is the end."""
 
-    def __init__(self, calibration: Calibration) -> None:
-        self._feeds = calibration.feeds()
+    def __init__(self, calibration: Calibration, progress: Progress) -> None:
+        self._feeds = enumerate(calibration.feeds(), 1)
+        self._count = len(calibration)
+        self._progress = progress
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        return next(self._feeds, None)
+        number, feed = next(self._feeds, (0, None))
+        ending = f"picture {number} of {self._count}" if feed is not None else "computing the ranges"
+        self._progress(f"calibrating int8: {ending}")
+        return feed
 
 
 class _quiet:

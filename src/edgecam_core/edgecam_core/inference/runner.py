@@ -47,7 +47,8 @@ class RunnerOptions:
     ``precision`` is auto (as the file is), fp32, fp16 or int8. ``threads`` is for CPU back ends, 0 for one per core.
     ``cache`` is the folder of built engines; ``rebuild`` builds anew. ``max_batch`` is the largest batch ever fed.
     ``calibration`` are pictures for int8. ``progress`` is told, from the loading thread, what a long load
-    is doing.
+    is doing. ``degraded`` is told why a derived file is used from a temporary folder where the cache cannot be written;
+    without it that is an error.
     """
 
     precision: str = "auto"
@@ -57,6 +58,7 @@ class RunnerOptions:
     max_batch: int = 1
     calibration: Calibration | None = None
     progress: Progress = field(default=silent, compare=False)
+    degraded: Progress | None = field(default=None, compare=False)
 
 
 class Runner(ABC):

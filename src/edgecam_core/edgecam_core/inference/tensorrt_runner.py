@@ -99,7 +99,7 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
     }
     name = f"{model.path.stem}-{source.precision}-b{batch}-{artifacts.tag(facts)}.{api.flavour}.engine"
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / name)
-    path = artifact.get(facts, lambda: build_engine(api, source, batch, options.progress), options.rebuild)
+    path = artifact.get(facts, lambda: build_engine(api, source, batch, options.progress), options)
     return path, source.precision
 
 

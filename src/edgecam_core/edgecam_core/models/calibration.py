@@ -38,6 +38,9 @@ class PictureCalibration:
         step = max(1, -(-len(found) // _MOST))
         self.paths = found[::step]
 
+    def __len__(self) -> int:
+        return len(self.paths)
+
     def fingerprint(self) -> str:
         digest = hashlib.sha256(repr(self._spec).encode())
         for path in self.paths:

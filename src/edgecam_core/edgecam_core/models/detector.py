@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,14 +45,14 @@ class Plan:
     labels: tuple[str, ...]
 
     @classmethod
-    def read(cls, settings: DetectorSettings) -> Plan:
+    def read(cls, settings: DetectorSettings, progress: Progress = silent) -> Plan:
         """Find the model, its family and labels. Blocks while a model of the zoo is downloaded the first time.
 
         Raises:
             ModelError: no such model, or one that fits no family.
             SettingError: labels that do not fit the model.
         """
-        model = ModelFile.read(locate(settings.model))
+        model = ModelFile.read(locate(settings.model, progress))
         family = open_family(model)
         return cls(model, family, _labels(settings, model, family))
 
@@ -60,7 +60,8 @@ class Plan:
 class Detector:
     """Finds objects in pictures. One thread at a time may detect; :meth:`update` may come from any.
 
-    ``labels[class_id]`` names what is found; ``timings`` are those of the last call.
+    ``labels[class_id]`` names what is found; ``timings`` are those of the last call; ``warnings`` what is not
+    as it should be although it works.
     """
 
     def __init__(self, plan: Plan, runner: Runner, settings: DetectorSettings) -> None:
@@ -69,6 +70,7 @@ class Detector:
         self.labels = plan.labels
         self.runner = runner
         self.timings = Timings()
+        self.warnings: list[str] = []
         self._selection = Selection.make(settings, self.labels, self.family.has_background)
         self._track_patience = settings.track_patience if settings.track else None
         self._trackers: dict[str, Tracker] = {}
@@ -88,14 +90,17 @@ class Detector:
         Raises:
             SettingError, ModelError, MissingDependency: see :class:`Plan` and :func:`open_runner`.
         """
-        return cls.load(Plan.read(settings), settings, progress)
+        return cls.load(Plan.read(settings, progress), settings, progress)
 
     @classmethod
     def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> Detector:
         """Load a model that was read before; as :meth:`open`."""
-        options = runner_options(plan, settings, progress)
-        model = free_batch(plan.model, options.cache, options.rebuild) if settings.max_batch > 1 else plan.model
-        return cls(plan, open_runner(model, settings.backend, options), settings)
+        warnings: list[str] = []
+        options = replace(runner_options(plan, settings, progress), degraded=warnings.append)
+        model = free_batch(plan.model, options) if settings.max_batch > 1 else plan.model
+        detector = cls(plan, open_runner(model, settings.backend, options), settings)
+        detector.warnings = warnings
+        return detector
 
     def update(self, settings: DetectorSettings) -> None:
         """Take over thresholds and classes, from the next picture on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from edgecam_core.errors import ModelError
@@ -19,12 +20,13 @@ def check_model(model: str) -> None:
         raise ModelError(f"parameter 'model' is '{model}': there is no such file; {offer}")
 
 
-def locate(model: str) -> Path:
-    """The ONNX file meant. A model of the zoo is downloaded the first time, which may take minutes.
+def locate(model: str, progress: Callable[[str], None] | None = None) -> Path:
+    """The ONNX file meant. A model of the zoo is downloaded the first time, which may take minutes; while
+    another process does that, ``progress`` is told so, and may raise to give up.
 
     Raises:
         ModelError: neither a file nor a name of the zoo.
         EdgecamError: a model of the zoo cannot be had; the text says what was tried.
     """
     check_model(model)
-    return zoo.fetch(model) if model in zoo.MODELS else Path(model).expanduser()
+    return zoo.fetch(model, progress) if model in zoo.MODELS else Path(model).expanduser()

@@ -101,11 +101,12 @@ MODELS = {
 }
 
 
-def fetch(name: str = DEFAULT) -> Path:
+def fetch(name: str = DEFAULT, waiting: Callable[[str], None] | None = None) -> Path:
     """The path of a model's ONNX file, downloaded and converted first if it is not in the cache.
 
     A cached model costs one hash over the file (24 MB: tens of milliseconds). The first call downloads about 6 to 9 MB
-    and converts in about a second; processes calling at once wait for the one that works, up to 15 minutes.
+    and converts in about a second; processes calling at once wait for the one that works, up to 15 minutes, and tell
+    ``waiting`` so, which may raise to give up.
 
     Raises:
         FetchError: unknown name; no source reachable; wrong hash; cache not writable or full. Says what to do.
@@ -114,17 +115,17 @@ def fetch(name: str = DEFAULT) -> Path:
     """
     if name not in MODELS:
         raise FetchError(f"there is no model called '{name}'; known are {', '.join(sorted(MODELS))}")
-    return fetch_model(MODELS[name], cache_dir("models"))
+    return fetch_model(MODELS[name], cache_dir("models"), waiting)
 
 
-def fetch_model(model: ZooModel, cache: Path) -> Path:
+def fetch_model(model: ZooModel, cache: Path, waiting: Callable[[str], None] | None = None) -> Path:
     """As :func:`fetch`, for any table entry and folder."""
     target = cache / f"{model.name}.onnx"
     stamp = _stamp(model)
     if _is_current(target, stamp):
         return target
     try:
-        with lock(cache / f"{model.name}.lock"):
+        with lock(cache / f"{model.name}.lock", waiting):
             if not _is_current(target, stamp):  # another process may have done it meanwhile
                 _prepare(model, target, stamp)
     except CacheError as error:
@@ -195,7 +196,7 @@ def _original(model: ZooModel, cache: Path) -> tuple[bytes, str]:
 def main(arguments: list[str]) -> int:
     """Print the path of one model; exit code 1 and one line on stderr where it cannot be had."""
     try:
-        print(fetch(*arguments[:1]))
+        print(fetch(arguments[0] if arguments else DEFAULT))
     except EdgecamError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

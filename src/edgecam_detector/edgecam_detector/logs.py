@@ -1,0 +1,36 @@
+"""What edgecam_core logs in this thread, through a node's logger."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+_CORE = logging.getLogger("edgecam_core")
+
+
+class _Forward(logging.Handler):
+    """Only what the thread that made it logs: another node of this process has a logger of its own."""
+
+    def __init__(self, target: RcutilsLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._target = target
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self._target.warning(record.getMessage())
+
+
+@contextmanager
+def told_to(logger: RcutilsLogger) -> Iterator[None]:
+    """Warnings of edgecam_core in this thread, while in the block, such as why an engine is built anew."""
+    handler = _Forward(logger)
+    _CORE.addHandler(handler)
+    try:
+        yield
+    finally:
+        _CORE.removeHandler(handler)
