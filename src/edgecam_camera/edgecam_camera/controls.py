@@ -7,6 +7,7 @@ from edgecam_core.camera.controls import Control, ControlDevice
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError, SettingError
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -31,6 +32,10 @@ class ControlParameters:
         for name in self._known:
             self._node.undeclare_parameter(PREFIX + name)
         self._known = {}
+
+    def released(self) -> None:
+        """Call when the device was let go: what was set is set again at the next :meth:`refresh`."""
+        self._session = -1
 
     def refresh(self, session: int) -> None:
         """Call while the camera streams, with a number that changes when it was opened again."""
@@ -59,8 +64,19 @@ class ControlParameters:
             step = max(1, control.step)
             descriptor.integer_range = [IntegerRange(from_value=control.low, to_value=control.high, step=step)]
         self._known[control.name] = control
-        # A value given at start wins over the device's: declaring it sets it, through the callback.
-        self._node.declare_parameter(name, bool(now) if control.is_bool else now, descriptor)
+        self._declare(name, bool(now) if control.is_bool else now, descriptor)
+
+    def _declare(self, name: str, now: int, descriptor: ParameterDescriptor) -> None:
+        """A value given at start wins over the device's: declaring it sets it, through the callback.
+
+        One that cannot work is told, and the device keeps its own.
+        """
+        try:
+            self._node.declare_parameter(name, now, descriptor)
+        except (ParameterException, ValueError) as error:
+            span = "".join(f" of {one.from_value} to {one.to_value}" for one in descriptor.integer_range)
+            self._node.get_logger().warning(f"{name}: {error}; the device keeps its own {now}{span}")
+            self._node.declare_parameter(name, now, descriptor, ignore_override=True)
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         wanted = [(self._known[c.name.removeprefix(PREFIX)], c.value) for c in changes if self._ours(c.name)]

@@ -77,6 +77,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
     def stop(self) -> None:
         if self._camera is not None:
             self._camera.stop()
+            self._controls.released()
             if files := self._files.end():
                 self.get_logger().info(f"recording ended: {', '.join(map(str, files))}")
             self._files.camera = self._camera = None
