@@ -126,4 +126,7 @@ def test_the_printed_pipeline_runs_in_gst_launch_and_hides_the_password(display:
     assert "videoflip method=rotate-180" in line
     line = re.sub(r"\w+sink sync=false", "fakesink", line.replace("videotestsrc", "videotestsrc num-buffers=5"))
     assert subprocess.run(line, shell=True, timeout=LONG, stdout=subprocess.DEVNULL).returncode == 0
-    assert "secret" not in told("rtsp://me:secret@cam/live")
+    for source in ("rtsp://me:secret@cam/live", "http://me:secret@cam/live.m3u8", "http://me:secret@cam/live"):
+        shown = told(source)
+        assert "secret" not in shown
+        assert "***" in shown

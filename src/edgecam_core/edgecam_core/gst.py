@@ -22,6 +22,7 @@ import numpy as np
 
 from edgecam_core import elements
 from edgecam_core.errors import MissingDependency, PipelineError
+from edgecam_core.masking import masked
 
 _APT = "sudo apt-get install python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base"
 
@@ -236,7 +237,9 @@ class Pipeline:
         try:
             pipeline = gst.parse_launch(text)
         except Exception as error:  # GLib.GError; its class is only there once gi is loaded
-            raise PipelineError(f"GStreamer refuses the pipeline: {_gerror_text(error)}; it was: {text}") from error
+            raise PipelineError(
+                f"GStreamer refuses the pipeline: {masked(_gerror_text(error))}; it was: {masked(text)}"
+            ) from error
         if not isinstance(pipeline, gst.Pipeline):
             wrapper = gst.Pipeline.new(None)
             wrapper.add(pipeline)
@@ -248,7 +251,7 @@ class Pipeline:
         """The element with that ``name=``. Raises PipelineError when there is none."""
         found = self.gst_pipeline.get_by_name(name)
         if found is None:
-            raise PipelineError(f"the pipeline has no element named {name!r}: {self.text}")
+            raise PipelineError(f"the pipeline has no element named {name!r}: {masked(self.text)}")
         return found
 
     def start(self, timeout: float = 10.0) -> None:
@@ -262,7 +265,7 @@ class Pipeline:
         if change == gst.StateChangeReturn.ASYNC:
             change, _, _ = self.gst_pipeline.get_state(int(timeout * gst.SECOND))
         if change == gst.StateChangeReturn.FAILURE:
-            raise PipelineError(self._why() or f"the pipeline does not start: {self.text}")
+            raise PipelineError(self._why() or f"the pipeline does not start: {masked(self.text)}")
 
     def preroll(self, timeout: float = 10.0) -> bool:
         """Go to PAUSED and wait up to ``timeout`` seconds for the first picture; False when it has not come by then.
@@ -274,7 +277,7 @@ class Pipeline:
         self.gst_pipeline.set_state(gst.State.PAUSED)
         change, _, _ = self.gst_pipeline.get_state(int(timeout * gst.SECOND))
         if change == gst.StateChangeReturn.FAILURE:
-            raise PipelineError(self._why() or f"the pipeline does not preroll: {self.text}")
+            raise PipelineError(self._why() or f"the pipeline does not preroll: {masked(self.text)}")
         return bool(change != gst.StateChangeReturn.ASYNC)
 
     def _why(self) -> str:
@@ -442,7 +445,7 @@ def _plain(message: Any) -> Message | None:
         # The factory's name: "v4l2src: ..." reads the same each time a pipeline is built, "v4l2src7: ..." does not.
         factory = message.src.get_factory() if isinstance(message.src, gst.Element) else None
         who = factory.get_name() if factory else source
-        return Message(kind, source, f"{who}: {error.message}", error.domain, error.code)
+        return Message(kind, source, f"{who}: {masked(error.message)}", error.domain, error.code)
     if message.type == gst.MessageType.EOS:
         return Message("eos", source, "end of stream")
     if message.type == gst.MessageType.SEGMENT_DONE:

@@ -15,6 +15,7 @@ from edgecam_core.camera import sources, window
 from edgecam_core.camera.remedies import with_remedy
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError, MissingDependency, SettingError, SourceError
+from edgecam_core.masking import masked
 
 from edgecam_camera.cameras import node_command
 from edgecam_core import gst
@@ -64,7 +65,7 @@ def _source(arguments: argparse.Namespace, settings: CameraSettings, sink: str) 
     if plan.folder:
         raise SettingError("source", settings.source, "pictures are shown on the page only: add --viewer")
     text = window.window_text(plan, settings, sink, gst.has_element)
-    print(f"gst-launch-1.0 {_without_password(text, settings)}", flush=True)
+    print(f"gst-launch-1.0 {masked(text)}", flush=True)
     if arguments.dry_run:
         return 0
     pipeline = gst.Pipeline(text)
@@ -77,13 +78,6 @@ def _source(arguments: argparse.Namespace, settings: CameraSettings, sink: str) 
     finally:
         pipeline.stop()
     return 0
-
-
-def _without_password(text: str, settings: CameraSettings) -> str:
-    from edgecam_core.camera.sources.rtsp import credentials
-
-    password = credentials(settings, sources.find(settings)[1])[1] if "user-pw" in text else ""
-    return text.replace(gst.quoted(password), '"***"') if password else text
 
 
 def _topic(arguments: argparse.Namespace, sink: str) -> int:

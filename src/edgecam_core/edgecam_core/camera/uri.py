@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from edgecam_core.errors import SettingError
+from edgecam_core.masking import masked
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,7 @@ class SourceUri:
 
     def shown(self) -> str:
         """As it may be logged: without a password."""
-        return without_password(self.text)
-
-
-def without_password(text: str) -> str:
-    """The text with ``user:password@`` after any ``//`` made ``user:***@``."""
-    return re.sub(r"(?<=//)([^/@:\s]*):[^/@\s]*@", r"\1:***@", text)
+        return masked(self.text)
 
 
 def parse(source: str) -> SourceUri:

@@ -16,8 +16,9 @@ from types import ModuleType
 from edgecam_core.camera.plan import SourcePlan
 from edgecam_core.camera.platform import Have
 from edgecam_core.camera.settings import CameraSettings
-from edgecam_core.camera.uri import SourceUri, parse, without_password
+from edgecam_core.camera.uri import SourceUri, parse
 from edgecam_core.errors import SettingError
+from edgecam_core.masking import masked
 
 
 @functools.cache
@@ -32,7 +33,7 @@ def table() -> dict[str, ModuleType]:
 
 def shown(settings: CameraSettings) -> str:
     """The source as it may be logged: without a password."""
-    return without_password(settings.pipeline or settings.source)
+    return masked(settings.pipeline or settings.source)
 
 
 def find(settings: CameraSettings) -> tuple[ModuleType, SourceUri]:

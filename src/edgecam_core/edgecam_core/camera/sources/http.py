@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from edgecam_core.camera.plan import SourcePlan
 from edgecam_core.camera.platform import Have, decode_text
 from edgecam_core.camera.settings import CameraSettings
@@ -27,7 +29,7 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     user, password = credentials(settings, uri)
     location = without_credentials(uri)
     if path.endswith((".m3u8", *_FILES)):
-        login = f"{user}:{password}@" if user else ""
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
         whole = location.replace("://", f"://{login}", 1)
         head = f'uridecodebin uri={quoted(whole)} caps="video/x-raw(ANY)" expose-all-streams=false'
         is_file = path.endswith(_FILES)
