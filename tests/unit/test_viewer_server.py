@@ -23,6 +23,7 @@ from edgecam_viewer.hub import Hub
 from edgecam_viewer.server import PAGE, PAGE_FILES, WebServer
 from edgecam_viewer.settings import ViewerSettings
 from edgecam_viewer.wire import pack, unpack
+from waiting import wait_until
 
 JPEG = np.frombuffer(b"\xff\xd8 not a real picture \xff\xd9", np.uint8)
 
@@ -37,9 +38,10 @@ class Echo:
 
 
 class Served:
-    """A running server whose cameras deliver 50 pictures a second of ``size`` bytes."""
+    """A running server whose cameras deliver 50 pictures a second of ``size`` bytes, or none when ``silent``."""
 
-    def __init__(self, size: int = 0, cameras: int = 2, **settings: Any) -> None:
+    def __init__(self, size: int = 0, cameras: int = 2, silent: bool = False, **settings: Any) -> None:
+        self.silent = silent
         self.settings = ViewerSettings(
             port=0, image_topics=[f"camera{n}/image_raw" for n in range(cameras)], **settings
         )
@@ -64,7 +66,7 @@ class Served:
     def _publish(self) -> None:
         while not self._ending.wait(0.02):
             self.stamp += 1
-            for camera in range(self.hub.cameras):
+            for camera in range(0 if self.silent else self.hub.cameras):
                 self.hub.publish(pack(camera, self.stamp, (64, 48), [], self.jpeg))
 
 
@@ -146,6 +148,21 @@ async def test_a_question_gets_its_answer_and_the_clock_is_told(served: Served) 
         assert notes["echo"]["value"] == 5
         assert notes["pong"]["sent"] == 1.5
         assert notes["pong"]["server_ms"] == pytest.approx(time.time() * 1000, abs=60_000)
+
+
+async def test_a_pong_is_json_whatever_the_ping_held(served: Served) -> None:
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
+        await link.send_json({"type": "watch", "cameras": []})
+        for sent in ("NaN", "Infinity", "1e999", '"x"', "[[]]", "true", "9" * 400):
+            await link.send_str(f'{{"type": "ping", "sent": {sent}}}')
+            while True:
+                message = await link.receive(timeout=20)
+                if message.type is aiohttp.WSMsgType.TEXT:
+                    break
+            assert "NaN" not in message.data
+            assert "Infinity" not in message.data
+            assert json.loads(message.data)["type"] == "refused", sent
+    assert served.server.streams.tally.totals() == {"message refused": 7}
 
 
 @pytest.mark.parametrize(
@@ -231,6 +248,30 @@ async def test_mjpeg_and_snapshot_are_the_jpeg_itself(served: Served) -> None:
     assert int(headers["X-Stamp"]) > 0
 
 
+def test_mjpeg_viewers_that_leave_a_silent_camera_make_room() -> None:
+    with Served(silent=True, max_viewers=2) as served:
+        address = ("127.0.0.1", served.server.port)
+        with socket.create_connection(address) as one, socket.create_connection(address) as other:
+            for viewer in (one, other):
+                viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            wait_until(served.hub.full, 20, "two viewers")
+            served.hub.note("status", '{"type": "status"}')
+            assert one.recv(100).startswith(b"HTTP/1.1 200"), "who stays is kept"
+            assert served.hub.full()
+
+        def left() -> bool:
+            served.hub.note("status", '{"type": "status"}')  # comes once a second from the node
+            return served.hub.viewers == 0
+
+        wait_until(left, 20, "free places")
+
+
+async def test_mjpeg_has_no_head(served: Served) -> None:
+    async with aiohttp.ClientSession() as session, session.head(f"{served.base}/stream.mjpg") as answer:
+        assert answer.status == 405
+    assert served.hub.viewers == 0
+
+
 @pytest.mark.parametrize("camera", ["2", "-1", "x", "٣", "1e3", "99999999999999999999"])
 async def test_a_camera_that_does_not_exist_is_refused(served: Served, camera: str) -> None:
     status, body, _ = await get(served, f"/snapshot.jpg?camera={camera}")
@@ -274,6 +315,30 @@ async def test_a_token_is_needed_where_one_is_set() -> None:
                 assert "token" not in str(answer.url)
             async with session.ws_connect(f"{served.base}/ws") as link:
                 await first_pictures(link, 1)
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (b"Authorization: Bearer \xff\xfe", 401),
+        (b"Authorization: \xe9", 401),
+        (b"Cookie: edgecam_token_PORT=\xff", 401),
+        (b"X-Long: " + b"x" * 20_000, 400),
+    ],
+)
+async def test_odd_headers_are_refused_counted_and_not_logged(
+    header: bytes, status: int, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Served(token="open sesame") as served:
+        header = header.replace(b"PORT", str(served.server.port).encode())
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + header + b"\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        assert int(answer.split()[1]) == status, answer[:200]
+        assert served.server.access.tally.totals() == {"request refused": 1}
+        assert [one for one in caplog.records if one.levelname != "DEBUG"] == []
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 async def test_two_viewers_of_one_machine_keep_their_tokens_apart() -> None:

@@ -79,7 +79,8 @@ class Access:
         return web.Response(status=401, text=f"a token is needed: {remedy}\n")
 
     def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self.token.encode())
+        # Bytes of a header that are no UTF-8 arrive as lone surrogates.
+        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
 
 
 def _given(request: web.Request) -> list[str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 import ssl
 import threading
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from edgecam_core.errors import EdgecamError, SettingError
+from edgecam_core.tally import Tally
 
 from edgecam_viewer.access import Access
 from edgecam_viewer.hub import Hub
@@ -76,6 +79,21 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
     except (ssl.SSLError, OSError) as error:
         raise SettingError("tls_certificate", certificate, f"cannot be used with tls_key: {error}") from None
     return context
+
+
+def _logger(tally: Tally) -> logging.Logger:
+    """aiohttp's logger for one server: requests that are no HTTP are counted, not printed with a traceback."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        if not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)):
+            return True
+        tally.add("request refused")
+        return False
+
+    logger = logging.Logger("edgecam_viewer.server", logging.WARNING)  # in no registry: it goes with its server
+    logger.parent = logging.getLogger()
+    logger.addFilter(keep)
+    return logger
 
 
 class WebServer:
@@ -145,7 +163,9 @@ class WebServer:
         app.router.add_get("/", _page_file)
         app.router.add_get("/page/{name}", _page_file)
         self.streams.add_routes(app)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=1.0, logger=_logger(self.access.tally)
+        )
         await self._runner.setup()
         await web.SockSite(self._runner, self._socket, ssl_context=self._tls).start()
         self.streams.start()

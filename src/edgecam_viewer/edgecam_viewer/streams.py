@@ -46,7 +46,7 @@ class Streams:
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/ws", self.websocket)
-        app.router.add_get("/stream.mjpg", self.mjpeg)
+        app.router.add_get("/stream.mjpg", self.mjpeg, allow_head=False)
         app.router.add_get("/snapshot.jpg", self.snapshot)
         app.router.add_get("/api/status", self.status)
 
@@ -113,7 +113,7 @@ class Streams:
         request = _parse(text)
         kind = request["type"]
         if kind == "ping":
-            answer = {"type": "pong", "sent": request.get("sent"), "server_ms": time.time() * 1000}
+            answer = {"type": "pong", "sent": _finite(request.get("sent")), "server_ms": time.time() * 1000}
             client.offer("pong", json.dumps(answer))
         elif kind == "watch":
             self.hub.watch(client, _camera_list(request))
@@ -137,6 +137,9 @@ class Streams:
             while True:
                 item = await client.next()
                 if not isinstance(item, Picture):
+                    # A note, one a second: without pictures it is the only moment to see that the viewer has left.
+                    if request.transport is None or request.transport.is_closing():
+                        break
                     continue
                 client.began()
                 head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(item.jpeg)}\r\n\r\n"
@@ -144,9 +147,10 @@ class Streams:
                 client.done()
                 self.hub.meter.add(time.monotonic(), len(item.jpeg))
         except ConnectionError:
-            return response
+            pass
         finally:
             self._dismiss(client)
+        return response
 
     async def snapshot(self, request: web.Request) -> web.Response:
         client = self._admit(request, [self._camera(request)])
@@ -209,6 +213,13 @@ def _parse(text: str) -> dict[str, Any]:
     if not isinstance(request, dict) or not isinstance(request.get("type"), str):
         raise EdgecamError('a message must be a JSON object with a "type"')
     return request
+
+
+def _finite(value: object) -> int | float:
+    """JSON has no NaN and no infinity, though Python's parser takes them; an answer with one breaks the page's."""
+    if type(value) not in (int, float) or not -1e300 < value < 1e300:  # type: ignore[operator]
+        raise EdgecamError('"ping" needs "sent", a finite number')
+    return value  # type: ignore[return-value]
 
 
 def _camera_list(request: dict[str, Any]) -> list[int]:
