@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
-import platform
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,10 +25,7 @@ def check(driver: Path = DRIVER, jetson: Path = JETSON) -> Iterator[Finding]:
         "tensorrt", "TensorRT", "on a Jetson: sudo apt-get install python3-libnvinfer; else: pip install tensorrt"
     )
     yield _onnxruntime_gpu()
-    if jetson.exists() and platform.machine() == "aarch64":
-        yield _module(
-            "pycuda", "PyCUDA (old homework code needs it; edgecam does not)", "pip install pycuda", wanted=False
-        )
+    yield _module("pycuda", "PyCUDA (for TensorRT)", "pip install pycuda (needs nvcc and the Python headers)")
 
 
 def _first_line(path: Path) -> str:
@@ -51,11 +47,10 @@ def _cuda() -> Finding:
     return ok("cuda", f"CUDA {version.value // 1000}.{version.value % 1000 // 10}")
 
 
-def _module(name: str, title: str, remedy: str, wanted: bool = True) -> Finding:
+def _module(name: str, title: str, remedy: str) -> Finding:
     if importlib.util.find_spec(name) is not None:
         return ok(name, f"{title} is installed")
-    report = warning if wanted else note
-    return report(name, f"{title} is not installed", remedy)
+    return warning(name, f"{title} is not installed", remedy)
 
 
 def _onnxruntime_gpu() -> Finding:
