@@ -33,7 +33,7 @@ KEY_OF_IMPORT = {
 }  # fmt: skip
 # Imported only where they are asked for; the error there says how to install them.
 OPTIONAL = {
-    "cuda", "foxglove_msgs", "lap", "matplotlib", "openvino", "PIL", "pycuda", "scipy", "supervision", "tensorboard",
+    "cuda", "lap", "matplotlib", "openvino", "PIL", "pycuda", "scipy", "supervision", "tensorboard",
     "tensorrt", "tensorrt_rtx", "torch", "torchvision", "tqdm", "trackers",
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import signal
 import subprocess
@@ -107,6 +108,8 @@ def _topic(arguments: argparse.Namespace, sink: str) -> int:
 
 def _in_viewer(arguments: argparse.Namespace, settings: CameraSettings | None) -> int:
     """A viewer node, and a camera node where a source is to be shown, until Ctrl-C."""
+    if importlib.util.find_spec("edgecam_viewer") is None:
+        raise MissingDependency("the package edgecam_viewer", "build it beside edgecam_camera, or use a display")
     topic = arguments.what if settings is None else "/edgecam_show/image_raw"
     viewer = [
         *(sys.executable, "-c", _VIEWER, "--ros-args", "-r", "__ns:=/edgecam_show"),
