@@ -61,7 +61,7 @@ def test_a_goodbye_makes_room_at_once() -> None:
     port = intake()
     send(port, 1, 0)
     send(port, 2, 0)
-    port.control(rtcp.receiver_report(1) + rtcp.bye(1), 1)
+    port.control(rtcp.receiver_report(1) + rtcp.bye(1), CAMERA, 1)
     assert port.stream is None
     send(port, 10, 2, ssrc=2)
     assert send(port, 11, 2, ssrc=2) == [10, 11]
@@ -69,7 +69,7 @@ def test_a_goodbye_makes_room_at_once() -> None:
 
 def test_a_report_that_came_before_the_stream_counts() -> None:
     port = intake()
-    port.control(rtcp.sender_report(1, ntp_from_ns(10**18), 3000, 0, 0), 0)
+    port.control(rtcp.sender_report(1, ntp_from_ns(10**18), 3000, 0, 0), CAMERA, 0)
     send(port, 1, 0)
     send(port, 2, 0)
     assert port.stamps.stamp(None, 3000 + 90_000, 0) == 10**18 + 10**9
@@ -82,6 +82,18 @@ def test_the_source_address(network: str, welcome: bool) -> None:
     send(port, 1, 0)
     assert bool(send(port, 2, 0)) == welcome
     assert bool(port.counts["from another address"]) != welcome
+
+
+def test_goodbyes_and_parity_from_another_address_are_not_heard() -> None:
+    port = intake(source=ipaddress.ip_network("192.0.2.7/32"), redundancy=True)
+    send(port, 1, 0)
+    send(port, 2, 0)
+    port.control(rtcp.receiver_report(1) + rtcp.bye(1), OTHER, 1)
+    port.parity(b"rubbish", OTHER, 1, 1)
+    assert port.stream is not None
+    assert port.counts == {"from another address": 2}
+    port.control(rtcp.receiver_report(1) + rtcp.bye(1), CAMERA, 1)
+    assert port.stream is None
 
 
 def test_an_ipv4_sender_on_an_ipv6_socket_is_the_same_sender() -> None:

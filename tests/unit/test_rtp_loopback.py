@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edgecam_core.errors import ImageError
-from edgecam_core.rtp.receiver import Receiver
+from edgecam_core.rtp import decoders
+from edgecam_core.rtp.receiver import MOST_WAITING, Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from edgecam_core.types import Frame
@@ -86,6 +88,23 @@ def test_a_reader_that_pauses_is_not_taken_for_a_broken_decoder() -> None:
         assert max(feed.stamps[stamp] for stamp in stamps) >= 85  # the newest ones, not the oldest
     finally:
         receiver.stop()
+
+
+def test_a_decoder_that_is_too_slow_skips_to_keyframes(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    slow = replace(decoders.choose("avdec_h265", "h265"), text="identity sleep-time=100000 ! avdec_h265 ! videoconvert")
+    monkeypatch.setattr(decoders, "choose", lambda *_: slow)
+    with receiving(port) as (receiver, reader), sending(port, keyframe_interval=15) as feed:
+        wait_until(lambda: receiver.stats().troubles.get("picture dropped: the decoder is too slow"))
+        shown = len(reader.seen)
+        wait_until(lambda: len(reader.seen) >= shown + 35, what="pictures after those that waited")
+        assert receiver.stats().decoder_restarts == 0
+        assert receiver._decoder is not None
+        assert receiver._decoder.waiting() <= MOST_WAITING + 1
+    for stamp, index, _ in reader.seen:
+        assert feed.stamps[stamp] % 256 == index
+    numbers = [feed.stamps[stamp] for stamp, _, _ in reader.seen]
+    assert np.diff(numbers).max() > 1
 
 
 def test_several_destinations_get_the_same() -> None:

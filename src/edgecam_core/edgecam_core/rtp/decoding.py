@@ -109,6 +109,10 @@ class DecoderPipeline:
             colour.convert(raw, "bgr8", bgr)
             return Picture(bgr, *entry)
 
+    def waiting(self) -> int:
+        """Access units that the decoder has not taken yet."""
+        return int(self._pipeline.element("src").get_property("current-level-buffers"))
+
     def stuck(self, now_ns: int) -> bool:
         """Whether units go in and for too long nothing has come out."""
         return self._unanswered >= _MOST_UNANSWERED and now_ns - self._unanswered_since_ns > _STUCK_NS

@@ -72,11 +72,10 @@ class Intake:
 
     def datagram(self, data: bytes, sender: Address, now_ns: int, wall_ns: int) -> list[AccessUnit]:
         """Take one datagram of the RTP port. ``now_ns`` is monotonic, ``wall_ns`` the wall clock."""
-        if self.source is not None and not self._welcome(sender):
-            self.counts["from another address"] += 1
+        if not self._welcome(sender):
             return []
         if rtp.is_rtcp(data):
-            return self.control(data, now_ns)
+            return self._control(data, now_ns)
         packet = self._parse(data)
         return [] if packet is None else self._packet(_Held(packet, wall_ns, sender, data), now_ns)
 
@@ -100,10 +99,15 @@ class Intake:
         return packet
 
     def _welcome(self, sender: Address) -> bool:
-        assert self.source is not None
+        """Whether ``source`` allows the sender; counted when not."""
+        if self.source is None:
+            return True
         address = ipaddress.ip_address(sender[0].partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address) in self.source
+        welcome = (mapped or address) in self.source
+        if not welcome:
+            self.counts["from another address"] += 1
+        return welcome
 
     def _packet(self, held: _Held, now_ns: int) -> list[AccessUnit]:
         stream = self.stream
@@ -164,10 +168,10 @@ class Intake:
                 stream.tail_open = stream.tail_open and not packet.marker
                 stream.buffer.push(packet, now_ns, wall_ns)
 
-    def parity(self, data: bytes, now_ns: int, wall_ns: int) -> list[AccessUnit]:
+    def parity(self, data: bytes, sender: Address, now_ns: int, wall_ns: int) -> list[AccessUnit]:
         """Take one datagram of the parity port."""
         stream = self.stream
-        if stream is None or stream.repair is None:
+        if not self._welcome(sender) or stream is None or stream.repair is None:
             return []
         try:
             self._repaired(stream, stream.repair.parity(data), now_ns, wall_ns)
@@ -201,8 +205,11 @@ class Intake:
             stream.buffer.expect_more(now_ns)
         return self._drain(stream, now_ns)
 
-    def control(self, data: bytes, now_ns: int) -> list[AccessUnit]:
-        """Take one RTCP datagram, from the RTP port or its own."""
+    def control(self, data: bytes, sender: Address, now_ns: int) -> list[AccessUnit]:
+        """Take one datagram of the RTCP port."""
+        return self._control(data, now_ns) if self._welcome(sender) else []
+
+    def _control(self, data: bytes, now_ns: int) -> list[AccessUnit]:
         clear = data if self.unprotector is None else self.unprotector.rtcp(data)
         if clear is None:
             self.counts["RTCP that the key does not fit"] += 1

@@ -30,6 +30,8 @@ REPAIR_SECONDS = 0.002
 REQUEST_PAUSE_NS = 150 * MILLISECOND
 REPORT_NS = 1000 * MILLISECOND
 DATAGRAM = 65_535
+MOST_WAITING = 30  # units before the decoder: more is a decoder that is too slow
+FEW_WAITING = 3
 
 
 @dataclass
@@ -119,6 +121,7 @@ class Receiver:
         self._reported_ns = 0
         self._requests = 0
         self._restarts = 0
+        self._behind = False
 
     def start(self) -> None:
         """Bind the port and start the decoder.
@@ -207,17 +210,17 @@ class Receiver:
                 except OSError as error:
                     self._tally.add(f"receiving: {error.strerror or error}")
                     break
-                now_ns = time.monotonic_ns()
+                now_ns, address = time.monotonic_ns(), (sender[0], sender[1])
                 with self._lock:
                     if source is self._sockets[0]:
                         self._packet_ns = now_ns
                         self._bytes.add(now_ns / 1e9, len(data))
-                        units += self._intake.datagram(data, (sender[0], sender[1]), now_ns, time.time_ns())
+                        units += self._intake.datagram(data, address, now_ns, time.time_ns())
                     elif source is self._parity_socket:
                         self._bytes.add(now_ns / 1e9, len(data))
-                        units += self._intake.parity(data, now_ns, time.time_ns())
+                        units += self._intake.parity(data, address, now_ns, time.time_ns())
                     else:
-                        units += self._intake.control(data, now_ns)
+                        units += self._intake.control(data, address, now_ns)
         with self._lock:
             units += self._intake.tick(time.monotonic_ns())
             if self._intake.streams != self._seen_streams:
@@ -226,8 +229,20 @@ class Receiver:
         for unit in units:
             self._decode(unit)
 
+    def _fell_behind(self) -> bool:
+        """Whether the decoder must catch up first: from ``MOST_WAITING`` units waiting until few are left."""
+        assert self._decoder is not None
+        waiting = self._decoder.waiting()
+        self._behind = waiting > (FEW_WAITING if self._behind else MOST_WAITING)
+        return self._behind
+
     def _decode(self, unit: AccessUnit) -> None:
+        behind = self._fell_behind()
         with self._lock:
+            if behind:
+                self._gate.close()
+                self._tally.add("picture dropped: the decoder is too slow")
+                return
             nals = self._gate.admit(unit)
             if nals is None:
                 return
@@ -246,7 +261,7 @@ class Receiver:
         messages = []
         if wanted := stream.buffer.ask(now_ns):
             messages.append(rtcp.nack(self._ssrc, stream.ssrc, wanted))
-        if self._gate.starving and now_ns - self._requested_ns >= REQUEST_PAUSE_NS:
+        if self._gate.starving and not self._behind and now_ns - self._requested_ns >= REQUEST_PAUSE_NS:
             self._requested_ns = now_ns
             messages.append(rtcp.picture_loss(self._ssrc, stream.ssrc))
         if messages or now_ns - self._reported_ns >= REPORT_NS:
