@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import pkgutil
 import platform
@@ -55,7 +56,7 @@ class Result:
 def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
     """Alternate ours and the reference, so that a drift of the machine hits both; medians of all rounds.
 
-    The ratio is the median of the rounds' ratios; nan where the reference measured 0.
+    The ratio is the median of the rounds' ratios; nan where the reference measured 0 in any of them.
     """
     pairs = []
     for number in range(rounds):
@@ -68,11 +69,13 @@ def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
             reference = row.reference()
         report(f"  round {number + 1}/{rounds}: {ours:.4g} beside {reference:.4g} {row.unit}")
         pairs.append((ours, reference))
-    ratios = [ours / reference if reference else float("nan") for ours, reference in pairs]
+    ratio = float("nan")
+    if all(reference for _, reference in pairs):
+        ratio = statistics.median(ours / reference for ours, reference in pairs)
     return Result(
         row.name, row.what, row.unit, row.better, row.reference_name,
         statistics.median(ours for ours, _ in pairs), statistics.median(reference for _, reference in pairs),
-        statistics.median(ratios), row.aim, pairs,
+        ratio, row.aim, pairs,
     )  # fmt: skip
 
 
@@ -133,8 +136,9 @@ def markdown(results: list[Result], facts: dict[str, str]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for one in results:
+        ratio = f"{one.ratio:.2f}" if math.isfinite(one.ratio) else "-"
         lines.append(
-            f"| {one.name} | {one.ours:.4g} {one.unit} | {one.reference:.4g} {one.unit} | {one.ratio:.2f} "
+            f"| {one.name} | {one.ours:.4g} {one.unit} | {one.reference:.4g} {one.unit} | {ratio} "
             f"({one.better} is better) | {verdict(one)} | {one.what}, beside {one.reference_name} |"
         )
     told = "; ".join(f"{key}: {value}" for key, value in facts.items())
