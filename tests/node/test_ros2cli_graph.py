@@ -19,6 +19,9 @@ ROS2 = (sys.executable, "-m", "ros2cli")
 
 @pytest.fixture(scope="module", autouse=True)
 def scene() -> Iterator[None]:
+    # A domain of its own: the whole graph is compared, and nodes that earlier tests killed linger in theirs.
+    session = os.environ["ROS_DOMAIN_ID"]
+    os.environ["ROS_DOMAIN_ID"] = str(int(session) % 200 + 1)
     command = [sys.executable, str(Path(__file__).with_name("ros2cli_scene.py"))]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -30,6 +33,7 @@ def scene() -> Iterator[None]:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+    os.environ["ROS_DOMAIN_ID"] = session
 
 
 def ros2(*words: str, code: int = 0) -> str:
