@@ -21,7 +21,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-default-apps",
     "--disable-dev-shm-usage", "--remote-debugging-port=0",
 )  # fmt: skip
-START_TIMEOUT = 240.0
+START_TIMEOUT = 60.0
 
 
 def executable() -> str | None:
@@ -43,7 +43,7 @@ class Page:
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
-        return await asyncio.wait_for(answer, 240)
+        return await asyncio.wait_for(answer, 60)
 
     async def open(self, url: str) -> None:
         for domain in ("Runtime", "Page", "Network", "Log"):
@@ -64,7 +64,7 @@ class Page:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def wait_for(self, expression: str, seconds: float = 240) -> Any:
+    async def wait_for(self, expression: str, seconds: float = 60) -> Any:
         """Until the expression is true; gives its value. An expression that throws is not true yet."""
         end = time.monotonic() + seconds
         outcome: Any = None
