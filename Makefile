@@ -4,8 +4,6 @@ SHELL := /bin/bash
 PORT ?= 8080
 DEMO_SECONDS ?= 0
 PYTEST_ARGS ?=
-# Tests over real DDS, UDP and a browser share the machine with whatever else runs there; a failure must repeat itself.
-RERUNS := --reruns 2
 OPEN := source install/setup.bash &&
 
 .PHONY: help setup setup-test demo test lint types unit backends node launch-tests launch-testing setup-training training-tests bench clean
@@ -31,16 +29,16 @@ types: setup ## mypy
 	@scripts/types
 
 unit: setup ## tests without ROS
-	@$(OPEN) python3 -m pytest tests/unit $(RERUNS) $(PYTEST_ARGS)
+	@$(OPEN) python3 -m pytest tests/unit $(PYTEST_ARGS)
 
 backends: setup-test ## the inference back ends that only tests install: OpenVINO, TensorRT-RTX (builds engines without a GPU)
 	@$(OPEN) PYTHONPATH=.venv/backends:$$PYTHONPATH python3 -m pytest tests/unit/test_parity.py tests/unit/test_tensorrt.py $(PYTEST_ARGS)
 
 node: setup-test ## node tests over real DDS
-	@$(OPEN) python3 -m pytest tests/node $(RERUNS) $(PYTEST_ARGS)
+	@$(OPEN) python3 -m pytest tests/node $(PYTEST_ARGS)
 
 launch-tests: setup-test ## tests that start the shipped launch files
-	@$(OPEN) python3 -m pytest tests/launch $(RERUNS) $(PYTEST_ARGS)
+	@$(OPEN) python3 -m pytest tests/launch $(PYTEST_ARGS)
 
 launch-testing: setup ## the launch_testing suite, on machines with ROS 2 from apt
 	@$(OPEN) tests/launch_testing/run
