@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from waiting import DISCOVERY, wait_until
+
+AGAIN = 4.0  # seconds; longer than anything asked for takes
 
 
 class Peer:
@@ -27,12 +30,22 @@ class Peer:
         return received
 
     def call(self, service_type: type, name: str, request: Any, timeout: float = DISCOVERY) -> Any:
-        """Call a service and give its response; fails the test when there is none in time."""
+        """Call a service and give its response; fails the test when there is none in time.
+
+        A server answers before it has discovered who asks, and then the answer is lost: after a while the request is
+        sent again.
+        """
         client = self.node.create_client(service_type, name)
         assert client.wait_for_service(timeout), f"no service {name}"
-        future = client.call_async(request)
-        wait_until(future.done, timeout, f"an answer of {name}")
-        return future.result()
+        futures = [client.call_async(request)]
+
+        def answered() -> Any:
+            if time.monotonic() > sent + AGAIN * len(futures):
+                futures.append(client.call_async(request))
+            return next((future for future in futures if future.done()), None)
+
+        sent = time.monotonic()
+        return wait_until(answered, timeout, f"an answer of {name}").result()
 
     def close(self) -> None:
         self._executor.shutdown()

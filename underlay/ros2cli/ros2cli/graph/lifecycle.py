@@ -52,4 +52,4 @@ def change_state(node: Any, target: str, transition: Any) -> bool:
     from lifecycle_msgs.srv import ChangeState
 
     request = ChangeState.Request(transition=transition)
-    return bool(call(node, ChangeState, f"{target}/change_state", request, timeout=60.0).success)
+    return bool(call(node, ChangeState, f"{target}/change_state", request, timeout=60.0, again=60.0).success)

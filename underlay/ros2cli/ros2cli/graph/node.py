@@ -167,8 +167,12 @@ def spin_until(node: Any, done: Callable[[], bool], timeout: float | None = None
     return True
 
 
-def call(node: Any, service_type: Any, name: str, request: Any, timeout: float = 10.0) -> Any:
-    """Call a service and wait for its answer. Raises CliError after `timeout` seconds."""
+def call(node: Any, service_type: Any, name: str, request: Any, timeout: float = 10.0, again: float = 3.0) -> Any:
+    """Call a service and wait for its answer. Raises CliError after `timeout` seconds.
+
+    A server answers before it has discovered who asks, and then the answer is lost: the request is sent again every
+    ``again`` seconds, which must be no less than ``timeout`` where serving it twice would do harm.
+    """
     client = node.create_client(service_type, name)
     try:
         deadline = time.monotonic() + timeout
@@ -176,9 +180,10 @@ def call(node: Any, service_type: Any, name: str, request: Any, timeout: float =
             if time.monotonic() >= deadline:
                 raise CliError(f"service '{name}' is not available")
             pause(PERIOD)
-        future = client.call_async(request)
-        if not spin_until(node, future.done, timeout):
-            raise CliError(f"service '{name}' did not answer within {timeout:g} seconds")
-        return future.result()
+        while time.monotonic() < deadline:
+            future = client.call_async(request)
+            if spin_until(node, future.done, min(again, deadline - time.monotonic())):
+                return future.result()
+        raise CliError(f"service '{name}' did not answer within {timeout:g} seconds")
     finally:
         node.destroy_client(client)
