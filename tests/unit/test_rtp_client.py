@@ -44,8 +44,9 @@ def test_receive_tells_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_receive_without_a_stream_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["receive", f"rtp://@:{free_port()}", "--no-window", "--seconds", "1.5"]) == 1
-    assert "silent; 0 packets, no picture yet" in capsys.readouterr().out
+    port = free_port()
+    assert main(["receive", f"rtp://@:{port}", "--no-window", "--seconds", "1.5"]) == 1
+    assert f"no stream on UDP port {port}; 0 packets, no picture yet" in capsys.readouterr().out
 
 
 def test_addresses() -> None:

@@ -72,7 +72,7 @@ def test_a_report_that_came_before_the_stream_counts() -> None:
     port.control(rtcp.sender_report(1, ntp_from_ns(10**18), 3000, 0, 0), CAMERA, 0)
     send(port, 1, 0)
     send(port, 2, 0)
-    assert port.stamps.stamp(None, 3000 + 90_000, 0) == 10**18 + 10**9
+    assert port.stamps.stamp(None, 3000 + 90_000, 10**18) == 10**18 + 10**9
     assert port.stamps.source == "rtcp"
 
 

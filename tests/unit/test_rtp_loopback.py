@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -157,19 +158,21 @@ def test_only_the_given_source_is_listened_to() -> None:
     assert reader.seen == []
 
 
-def test_h264_sent_to_an_h265_receiver_is_never_shown() -> None:
+@pytest.mark.parametrize(("sent", "read", "name"), [("h264", "h265", "H.265"), ("h265", "h264", "H.264")])
+def test_another_codec_is_never_shown_and_told(sent: str, read: str, name: str) -> None:
     port = free_port()
-    with receiving(port) as (receiver, reader), sending(port, codec="h264"):
-        wait_until(lambda: receiver.stats().packets > 60)
-        stats = receiver.stats()
+    with receiving(port, codec=read) as (receiver, reader), sending(port, codec=sent, mtu=200):
+        want = rf"no {name} keyframe in \d+ packets: another codec, encrypted, or keyframes far apart\?"
+        wait_until(lambda: re.fullmatch(want, receiver.stats().problem), what="the word about the codec")
+        assert receiver.stats().state == "waiting"
     assert reader.seen == []
-    assert stats.state == "waiting"
 
 
 def test_another_payload_type_is_named() -> None:
     port = free_port()
     with receiving(port) as (receiver, _), sending(port, payload_type=98):
         wait_until(lambda: receiver.stats().troubles.get("payload type 98 instead of 96", 0) > 5)
+        assert receiver.stats().problem == f"datagrams come to UDP port {port}, none is of our stream"
 
 
 def test_a_picture_that_is_too_small_is_refused() -> None:

@@ -102,9 +102,9 @@ def test_a_late_receiver_of_an_encrypted_stream_gets_its_keyframe(tmp_path: Path
 
 def test_without_the_key_nothing_and_with_a_wrong_one_a_clear_word(tmp_path: Path) -> None:
     port = free_port()
-    with sending(port, srtp_key=str(key_file(tmp_path, GCM))):
+    with sending(port, mtu=200, srtp_key=str(key_file(tmp_path, GCM))):
         with receiving(port) as (receiver, reader):
-            wait_until(lambda: receiver.stats().packets > 60)
+            wait_until(lambda: "another codec, encrypted" in receiver.stats().problem, what="the guess")
             assert reader.seen == []
         with receiving(port, srtp_key=str(key_file(tmp_path, GCM, "other"))) as (receiver, reader):
             wait_until(lambda: receiver.stats().troubles.get("SRTP packets that the key does not fit", 0) > 30)

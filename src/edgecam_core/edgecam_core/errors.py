@@ -8,6 +8,15 @@ from collections.abc import Iterable
 class EdgecamError(Exception):
     """Base of all errors edgecam raises on purpose; the text is one line meant for the user."""
 
+    @classmethod
+    def of(cls, error: Exception) -> EdgecamError:
+        """The error itself where it is one of ours, else one that names it: what a thread hands to its owner."""
+        if isinstance(error, EdgecamError):
+            return error
+        made = EdgecamError(f"unexpected {type(error).__name__}: {error}")
+        made.__cause__ = error
+        return made
+
 
 class SettingError(EdgecamError, ValueError):
     """A setting has a value that cannot work.

@@ -424,6 +424,8 @@ class EventLoop:
         self._loop = glib.MainLoop.new(self.context, False)
         self._thread = threading.Thread(target=self._loop.run, name="glib", daemon=True)
         self._thread.start()
+        while not self._loop.is_running():  # until then quit() would not be heard
+            time.sleep(0.001)
 
     def stop(self) -> None:
         """End the loop; blocks until its thread is gone."""

@@ -80,8 +80,8 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
                 frame = receiver.read(0.2, self._memory)
                 if frame is not None:
                     self._publish(frame)
-        except EdgecamError as error:
-            self.fail(error)
+        except Exception as error:
+            self.fail(EdgecamError.of(error))
 
     def _memory(self, width: int, height: int) -> np.ndarray:
         """The pixels of the message that is sent next; publishing copies it, so one message serves for ever."""
@@ -116,13 +116,11 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
         before, self._last = self._last, stats
         changes = {what: count - before.troubles.get(what, 0) for what, count in stats.troubles.items()}
         problems = [f"{count} x {what}" for what, count in changes.items() if count > 0]
-        if stats.state == "silent":
-            problems.insert(0, f"no stream on UDP port {self._receiver.settings.port}")
-        elif stats.state == "waiting":
-            problems.insert(0, "waiting for a keyframe")
+        if stats.problem:
+            problems.insert(0, stats.problem)
         if stats.lost > before.lost:
             problems.append(f"{stats.lost - before.lost} packets lost for good")
-        values = {name: value for name, value in vars(stats).items() if name != "troubles"}
+        values = {name: value for name, value in vars(stats).items() if name not in ("troubles", "problem")}
         values["reconnects"] = max(0, stats.streams - 1)
         return Status(WARN if problems else OK, "; ".join(problems) or "receiving", {**values, **stats.troubles})
 

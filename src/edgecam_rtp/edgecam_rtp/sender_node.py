@@ -19,6 +19,7 @@ from std_srvs.srv import Trigger
 from edgecam_rtp.direct import DirectCamera
 from edgecam_rtp.settings import SenderNodeSettings
 
+STALLED_SECONDS = 2.0
 HIDDEN = ("troubles", "encoder")
 
 
@@ -107,6 +108,8 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         problems += _fresh(self._last.troubles, stats.troubles)
         if stats.frames_in == self._last.frames_in:
             problems.append(self._direct.problem() if self._direct else f"no pictures on {self._topic()}")
+        if stats.stalled > STALLED_SECONDS:
+            problems.append(f"{stats.encoder} has taken pictures for {stats.stalled:.0f} s and given none")
         if stats.frames_skipped > self._last.frames_skipped:
             problems.append(f"{stats.encoder} is too slow: pictures skipped")
         self._last = stats

@@ -82,13 +82,13 @@ def run(args: argparse.Namespace) -> int:
 def line(stats: ReceiverStats, newest: Frame | None) -> str:
     """One line about the stream."""
     if newest is None:
-        return f"{stats.state}; {stats.packets} packets, no picture yet" + _troubles(stats)
+        return f"{stats.problem or stats.state}; {stats.packets} packets, no picture yet" + _troubles(stats)
     size = f"{newest.width}x{newest.height}"
     age = (time.time_ns() - newest.stamp_ns) / 1e6
     return (
-        f"{stats.state}: {size} {stats.fps:.1f} frames/s {stats.bitrate / 1e6:.2f} Mbit/s, newest {age:.0f} ms old "
-        f"(time by {stats.stamp_source}), {stats.missing} packets missing, {stats.recovered} repaired, "
-        f"{stats.lost} lost, jitter {stats.jitter_ms:.1f} ms" + _troubles(stats)
+        f"{stats.problem or stats.state}: {size} {stats.fps:.1f} frames/s {stats.bitrate / 1e6:.2f} Mbit/s, "
+        f"newest {age:.0f} ms old (time by {stats.stamp_source}), {stats.missing} packets missing, "
+        f"{stats.recovered} repaired, {stats.lost} lost, jitter {stats.jitter_ms:.1f} ms" + _troubles(stats)
     )
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from edgecam_core.errors import EdgecamError, PipelineError, SettingError
+from edgecam_core.errors import EdgecamError, ImageError, PipelineError, SettingError
 from edgecam_core.rtp import decoders, rtcp, sdp, sockets
 from edgecam_core.rtp.assembler import AccessUnit, Gate
 from edgecam_core.rtp.clock import CLOCK_RATE, StampReader
@@ -32,16 +32,18 @@ REPORT_NS = 1000 * MILLISECOND
 DATAGRAM = 65_535
 MOST_WAITING = 30  # units before the decoder: more is a decoder that is too slow
 FEW_WAITING = 3
+DOUBTFUL_PACKETS = 200  # without a keyframe: it is asked for several times a second
 
 
 @dataclass
 class ReceiverStats:
-    """What a receiver has seen. ``state`` is silent, waiting (for a keyframe) or running.
+    """What a receiver has seen. ``state`` is silent, waiting (for a keyframe) or running; ``problem`` says why not.
 
     Loss is counted in packets: ``missing`` before repair, ``lost`` after it. Ages are seconds, nan when never.
     """
 
     state: str = "silent"
+    problem: str = ""
     decoder: str = ""
     sender: str = ""
     stamp_source: str = "none"
@@ -116,6 +118,7 @@ class Receiver:
         self._frames = Meter()
         self._seen_streams = 0
         self._keyframe_ns = 0
+        self._packets_before = 0  # the newest keyframe, or the stream
         self._packet_ns = 0
         self._requested_ns = 0
         self._reported_ns = 0
@@ -160,7 +163,11 @@ class Receiver:
         decoder = self._decoder
         if decoder is None:
             return None
-        picture = decoder.pull(timeout, allocate)
+        try:
+            picture = decoder.pull(timeout, allocate)
+        except ImageError as error:  # costs this picture, not the stream
+            self._tally.add(str(error))
+            return None
         return None if picture is None else self._frame(picture)
 
     def _frame(self, picture: Picture) -> Frame:
@@ -186,8 +193,8 @@ class Receiver:
                     self._take(ready)  # type: ignore[arg-type]
                     self._talk_back()
                     self._watch_decoder()
-        except EdgecamError as error:
-            self._failure = error
+        except Exception as error:  # whatever it is: read() tells the owner
+            self._failure = EdgecamError.of(error)
 
     def _patience(self) -> float:
         """Seconds to sleep unless a datagram comes."""
@@ -225,6 +232,7 @@ class Receiver:
             units += self._intake.tick(time.monotonic_ns())
             if self._intake.streams != self._seen_streams:
                 self._seen_streams = self._intake.streams
+                self._packets_before = self._intake.packets().received
                 self._timeline.restart()
         for unit in units:
             self._decode(unit)
@@ -247,9 +255,10 @@ class Receiver:
             if nals is None:
                 return
             stamp_ns = self._intake.stamps.stamp(unit.stamp_ns, unit.timestamp, unit.arrival_ns)
-        now_ns = time.monotonic_ns()
-        if unit.keyframe:
-            self._keyframe_ns = now_ns
+            now_ns = time.monotonic_ns()
+            if unit.keyframe:
+                self._keyframe_ns = now_ns
+                self._packets_before = self._intake.packets().received
         assert self._decoder is not None
         self._decoder.push(nals, self._timeline.pts(unit.timestamp), stamp_ns, now_ns)
 
@@ -300,7 +309,7 @@ class Receiver:
         with self._lock:
             counts = self._intake.packets()
             stream = self._intake.stream
-            troubles = Counter(self._intake.counts) + Counter(self._tally.totals())
+            troubles = self._intake.counts + self._intake.stamps.troubles + Counter(self._tally.totals())
             if stream is not None:
                 troubles["malformed payloads"] += stream.assembler.malformed
             stats = ReceiverStats(
@@ -330,11 +339,24 @@ class Receiver:
                 stats.round_trip_ms = stream.buffer.round_trip_ns / 1e6
             if now - stream.last_ns / 1e9 <= self.settings.timeout:
                 stats.state = "running" if is_open else "waiting"
+        stats.problem = self._problem(stats)
         stats.bitrate = self._bytes.sum(now) * 8 / 2.0
         stats.frames = self._frames.count
         stats.fps = self._frames.rate(now)
         stats.decode_ms = self._frames.percentile(now, 50) * 1000
         return stats
+
+    def _problem(self, stats: ReceiverStats) -> str:
+        """Why there are no pictures; empty when there are."""
+        if stats.state == "silent":
+            port = f"UDP port {self.settings.port}"
+            heard = stats.packet_age <= self.settings.timeout
+            return f"datagrams come to {port}, none is of our stream" if heard else f"no stream on {port}"
+        without = stats.packets - self._packets_before
+        if stats.state == "waiting" and without > DOUBTFUL_PACKETS:
+            name = codec(self.settings.codec).encoding_name.replace("H", "H.")
+            return f"no {name} keyframe in {without} packets: another codec, encrypted, or keyframes far apart?"
+        return "waiting for a keyframe" if stats.state == "waiting" else ""
 
     def _close_sockets(self) -> None:
         for each in self._sockets:

@@ -35,7 +35,10 @@ RESEND_BURST = 300.0
 
 @dataclass
 class SenderStats:
-    """What a sender has done. ``bitrate`` is that of the packets sent lately, in bit/s."""
+    """What a sender has done. ``bitrate`` is that of the packets sent lately, in bit/s.
+
+    ``stalled``: for how many seconds pictures have gone into the encoder and none has come out.
+    """
 
     encoder: str = ""
     frames_in: int = 0
@@ -46,6 +49,7 @@ class SenderStats:
     bitrate: float = 0.0
     fps: float = 0.0
     encode_ms: float = float("nan")
+    stalled: float = 0.0
     resent: int = 0
     parity_packets: int = 0
     keyframe_requests: int = 0
@@ -68,6 +72,7 @@ class Sender:
         self._settings = settings
         self._codec = codec(settings.codec)
         self._on_failure = on_failure or (lambda error: None)
+        self._failure: EdgecamError | None = None
         trailer = CIPHERS[settings.srtp_cipher].trailer if settings.srtp_key else 0
         self._packetiser = Packetiser(self._codec, settings.payload_type, settings.mtu, trailer)
         self._protector: Protector | None = None
@@ -103,6 +108,7 @@ class Sender:
         self._resent_at: dict[tuple[int, sockets.Address], float] = {}
         self._credit = 0.0
         self._entered: dict[int, float] = {}
+        self._unanswered_since = 0.0
 
     def start(self) -> None:
         """Open the sockets and write the SDP file.
@@ -117,13 +123,22 @@ class Sender:
             self._rtsp = RtspServer(self._codec, settings.rtsp_port, settings.rtsp_path, self.force_keyframe)
         for family in {family for family, _ in self._targets}:
             self._sockets[family] = sockets.sender(family, settings.ttl, settings.dscp)
-        self._threads = [threading.Thread(target=self._deliver, name="rtp-send", daemon=True)]
+        self._threads = [threading.Thread(target=self._work, args=(self._deliver,), name="rtp-send", daemon=True)]
         self._threads += [
-            threading.Thread(target=self._listen, args=(each,), name="rtp-feedback", daemon=True)
+            threading.Thread(target=self._work, args=(self._listen, each), name="rtp-feedback", daemon=True)
             for each in self._sockets.values()
         ]
         for thread in self._threads:
             thread.start()
+
+    def _work(self, work: Callable[..., None], *arguments: object) -> None:
+        """The whole life of a thread; whatever ends it before its time is told."""
+        try:
+            work(*arguments)
+        except Exception as error:
+            if not self._stopping.is_set():
+                self._failure = EdgecamError.of(error)
+                self._on_failure(self._failure)
 
     def send(self, frame: Frame) -> None:
         """Encode and send one picture of any encoding; returns after the colour conversion.
@@ -134,6 +149,7 @@ class Sender:
         Raises:
             ImageError: the picture is too small or its encoding unknown.
             PipelineError: the encoder does not start.
+            EdgecamError: the sender has failed and cannot go on.
         """
         if min(frame.width, frame.height) < SMALLEST:
             raise ImageError(f"a {frame.width}x{frame.height} picture is too small; {SMALLEST}x{SMALLEST} is the least")
@@ -142,8 +158,11 @@ class Sender:
 
     def send_planes(self, planes: np.ndarray, width: int, height: int, stamp_ns: int, frame_id: str) -> None:
         """As :meth:`send` for a picture that is I420 already: flat uint8 as ``i420.layout`` says, of even size."""
+        if self._failure is not None:
+            raise self._failure
         with self._lock:
             self._stats.frames_in += 1
+            self._unanswered_since = self._unanswered_since or time.monotonic()
             self._frame_id = self._settings.frame_id or frame_id
             if self._encoder is None or self._encoder.size != (width, height):
                 self._exchange(width, height)
@@ -194,11 +213,10 @@ class Sender:
                 continue
             try:
                 coded = encoder.pull(0.1)
-            except EdgecamError as error:
-                if encoder is self._encoder and not self._stopping.is_set():
-                    self._on_failure(error)
-                    return
-                continue
+            except EdgecamError:
+                if encoder is self._encoder:
+                    raise
+                continue  # that one was being replaced
             if coded is not None:
                 self._send_picture(coded)
             if time.monotonic() >= report_at and self._stats.frames_sent:
@@ -226,6 +244,7 @@ class Sender:
             self._stats.parity_packets += len(parities)
             self._stamp_ns = coded.stamp_ns
             self._stats.frames_sent += 1
+            self._unanswered_since = 0.0
             self._stats.frames_skipped += coded.skipped
             self._stats.keyframes += keyframe
             self._stats.packets += len(made)
@@ -350,6 +369,7 @@ class Sender:
         now = time.monotonic()
         with self._lock:
             stats = SenderStats(**vars(self._stats))
+            stats.stalled = now - self._unanswered_since if self._unanswered_since else 0.0
         stats.bitrate = self._bytes.sum(now) * 8 / 2.0
         stats.fps = self._delay.rate(now)
         stats.encode_ms = self._delay.percentile(now, 50) * 1000

@@ -1,0 +1,81 @@
+"""What goes wrong inside one end is told to its owner: no thread dies silently, one bad picture costs one picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from edgecam_core.camera import colour
+from edgecam_core.errors import EdgecamError, ImageError
+from edgecam_core.rtp import encoders
+from edgecam_core.rtp.intake import Intake
+from edgecam_core.rtp.packetiser import Packetiser
+from edgecam_core.rtp.receiver import Receiver
+from edgecam_core.rtp.sender import Sender
+from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
+from rtp_scene import frame, free_port, receiving, sending, wait_until
+
+
+def broken(*_arguments: object, **_values: object) -> None:
+    raise ZeroDivisionError("on purpose")
+
+
+def test_an_unexpected_error_of_the_receiving_thread_reaches_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Intake, "tick", broken)
+    receiver = Receiver(ReceiverSettings(port=free_port()))
+    receiver.start()
+    try:
+        with pytest.raises(EdgecamError, match="unexpected ZeroDivisionError: on purpose") as told:
+            wait_until(lambda: receiver.read(0.05))
+        assert isinstance(told.value.__cause__, ZeroDivisionError)
+    finally:
+        receiver.stop()
+
+
+@pytest.mark.parametrize(("owner", "method"), [(Packetiser, "packets"), (Sender, "_answer")])
+def test_an_unexpected_error_of_a_sending_thread_reaches_the_owner(
+    owner: type, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(owner, method, broken)
+    port, told = free_port(), []
+    sender = Sender(SenderSettings(port=port, keyframe_interval=300), told.append)
+    sender.start()
+    try:
+        sender.send(frame(0))
+        wait_until(lambda: sender.stats().frames_sent or told)
+        # The receiver comes late and asks for a keyframe.
+        with receiving(port), pytest.raises(EdgecamError, match="unexpected ZeroDivisionError"):
+            wait_until(lambda: sender.send(frame(1)))
+    finally:
+        sender.stop()
+    assert [str(error) for error in told] == ["unexpected ZeroDivisionError: on purpose"]
+
+
+def test_a_picture_that_cannot_be_converted_costs_one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    convert, left = colour.convert, [1]
+
+    def once_bad(*arguments: object) -> None:
+        if left:
+            left.clear()
+            raise ImageError("a damaged picture")
+        convert(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(colour, "convert", once_bad)
+    port = free_port()
+    with receiving(port) as (receiver, reader), sending(port):
+        wait_until(lambda: len(reader.seen) >= 5)
+        assert receiver.stats().troubles == {"a damaged picture": 1}
+
+
+def test_an_encoder_that_gives_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = next(row for row in encoders.ENCODERS if row.element == "x265enc")
+    mute = replace(row, text=lambda request: row.text(request) + " ! identity drop-probability=1.0")
+    monkeypatch.setattr(encoders, "choose", lambda *_: mute)
+    sender = Sender(SenderSettings(port=free_port()))
+    sender.start()
+    try:
+        sender.send(frame(0))
+        wait_until(lambda: sender.stats().stalled > 0.3)
+        assert sender.stats().frames_sent == 0
+    finally:
+        sender.stop()
