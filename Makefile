@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PORT ?= 8080
 DEMO_SECONDS ?= 0
 PYTEST_ARGS ?=
+# Tests mostly wait for discovery and pictures, so that three at a time fit two cores.
+PARALLEL := -n 3 --dist loadfile
 OPEN := source install/setup.bash &&
 
 .PHONY: help setup setup-test demo test lint types unit backends node launch-tests launch-testing setup-training training-tests bench clean
@@ -29,13 +31,13 @@ types: setup ## mypy
 	@scripts/types
 
 unit: setup ## tests without ROS
-	@$(OPEN) python3 -m pytest tests/unit $(PYTEST_ARGS)
+	@$(OPEN) python3 -m pytest tests/unit $(PARALLEL) $(PYTEST_ARGS)
 
 backends: setup-test ## the inference back ends that only tests install: OpenVINO, TensorRT-RTX (builds engines without a GPU)
 	@$(OPEN) PYTHONPATH=.venv/backends:$$PYTHONPATH python3 -m pytest tests/unit/test_parity.py tests/unit/test_tensorrt.py $(PYTEST_ARGS)
 
 node: setup-test ## node tests over real DDS
-	@$(OPEN) python3 -m pytest tests/node $(PYTEST_ARGS)
+	@$(OPEN) python3 -m pytest tests/node $(PARALLEL) $(PYTEST_ARGS)
 
 launch-tests: setup-test ## tests that start the shipped launch files
 	@$(OPEN) python3 -m pytest tests/launch $(PYTEST_ARGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import tempfile
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any
 
 from benchmarks.harness import Row
 from benchmarks.support import environment
+from tests.support.network import free_tcp_port, free_udp_port
 
 SECONDS = 15
 
@@ -36,15 +36,9 @@ def run_demo(rtp: bool, viewer_port: int = 0) -> dict[str, Any]:
         summary = Path(folder) / "summary.json"
         command = [
             "ros2", "launch", "edgecam_bringup", "demo.launch.xml", f"seconds:={SECONDS}", f"summary_file:={summary}",
-            f"rtp:={str(rtp).lower()}", f"port:={free_port(socket.SOCK_DGRAM)}",
-            f"viewer_port:={viewer_port or free_port(socket.SOCK_STREAM)}",
+            f"rtp:={str(rtp).lower()}", f"port:={free_udp_port()}",
+            f"viewer_port:={viewer_port or free_tcp_port()}",
         ]  # fmt: skip
         subprocess.run(command, env=environment(), check=True, capture_output=True, timeout=SECONDS + 90)
         found: dict[str, Any] = json.loads(summary.read_text())
         return found
-
-
-def free_port(kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -22,7 +22,7 @@ def environment(profile: bool = True) -> dict[str, str]:
     values = dict(os.environ)
     values.pop("FASTDDS_DEFAULT_PROFILES_FILE", None)
     values |= {
-        "ROS_DOMAIN_ID": str(next(_domains) % 200 + 1),
+        "ROS_DOMAIN_ID": str(next(_domains) % 100 + 1),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{values.get('PYTHONPATH', '')}",
     }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from functools import partial
 
 from benchmarks.harness import Row
-from benchmarks.pipeline import free_port, run_demo
+from benchmarks.pipeline import run_demo
 from benchmarks.support import environment, peer, process
+from tests.support.network import free_tcp_port
 
 
 def rows() -> list[Row]:
@@ -22,7 +22,7 @@ def rows() -> list[Row]:
 
 def detections(viewers: int) -> float:
     """Mean rate of the detections over one run of the demo."""
-    port = free_port(socket.SOCK_STREAM)
+    port = free_tcp_port()
     if not viewers:
         return float(run_demo(rtp=True, viewer_port=port)["fps"]["detector"])
     with process(peer("viewers", port, viewers), environment()) as watching:

@@ -10,13 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable
 
-from launched import ROOT, Launched, free_port, ros_environment
+from launched import ROOT, Launched, ros_environment
+from network import free_tcp_port
 
 DEMO = str(ROOT / "scripts" / "demo")
 
 
 def test_demo_ends_by_itself_and_has_seen_animals(launch: Callable[..., Launched]) -> None:
-    port = free_port(socket.SOCK_STREAM)
+    port = free_tcp_port()
     demo = launch("--port", str(port), "--seconds", "12", command=(DEMO,))
     demo.wait_for(rf"http://127\.0\.0\.1:{port}")
     demo.remember_children()
@@ -30,7 +31,7 @@ def test_demo_ends_by_itself_and_has_seen_animals(launch: Callable[..., Launched
 def test_a_demo_without_detections_fails(launch: Callable[..., Launched]) -> None:
     # A grey test picture holds no object.
     demo = launch(
-        "--port", str(free_port(socket.SOCK_STREAM)), "--seconds", "6", "source:=test://gray", command=(DEMO,)
+        "--port", str(free_tcp_port()), "--seconds", "6", "source:=test://gray", command=(DEMO,)
     )  # fmt: skip
     assert demo.process.wait(90) == 1, demo.text()
     assert "no detections arrived" in demo.text()
@@ -53,7 +54,7 @@ def test_ctrl_c_in_a_terminal_ends_make_demo_with_zero() -> None:
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
-        os.execvpe("make", ["make", "demo", f"PORT={free_port(socket.SOCK_STREAM)}"], ros_environment())
+        os.execvpe("make", ["make", "demo", f"PORT={free_tcp_port()}"], ros_environment())
     text, typed, end = "", False, time.monotonic() + 120
     while time.monotonic() < end:
         try:

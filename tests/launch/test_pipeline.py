@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from launched import CLIP, Launched, free_port, ros2
+from launched import CLIP, Launched, ros2
+from network import free_tcp_port, free_udp_port
 from waiting import wait_until
 
 
@@ -22,8 +22,8 @@ def pipeline(launch: Callable[..., Launched]) -> Launched:
         "pipeline.launch.xml",
         f"source:=file://{CLIP}",
         "loop:=true",
-        f"port:={free_port(socket.SOCK_DGRAM)}",
-        f"viewer_port:={free_port(socket.SOCK_STREAM)}",
+        f"port:={free_udp_port()}",
+        f"viewer_port:={free_tcp_port()}",
     )
     wait_until(lambda: "/camera/detections" in ros2(running.env, "topic", "list"), 60, "the detections topic")
     return running

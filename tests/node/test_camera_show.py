@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 from camera_process import LONG, camera_nodes
+from network import free_tcp_port, free_udp_port
 from waiting import wait_until
 
 from edgecam_core import gst
@@ -25,14 +25,8 @@ def without_display() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_without_a_display_the_page_shows_it() -> None:
-    port = free_port()
+    port = free_tcp_port()
     command = [*SHOW, "test://ball", "--port", str(port), "--set", "image_width=64", "--set", "image_height=48"]
     show = subprocess.Popen(command, env=without_display(), stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -110,6 +104,28 @@ def test_with_a_display_a_window_shows_it_and_the_pipeline_is_told(display: str,
         finally:
             show.kill()
             show.wait()
+
+
+def test_an_rtp_stream_is_shown_by_the_receiver_that_repairs_it(display: str) -> None:
+    port = free_udp_port()
+    stream = gst.Pipeline(
+        "videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
+        "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph265pay config-interval=-1 ! "
+        f"udpsink host=127.0.0.1 port={port} sync=false"
+    )
+    environment = {**without_display(), "DISPLAY": display}
+    show = subprocess.Popen([*SHOW, f"rtp://@:{port}"], env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        stream.start()
+        wait_until(lambda: red_share(display) > 0.2, LONG, "red on the screen")
+        show.send_signal(signal.SIGINT)
+        out, _ = show.communicate(timeout=LONG)
+        assert show.returncode == 0
+        assert re.search(r"running: 320x240 .* 0 lost", out)
+    finally:
+        stream.stop()
+        show.kill()
+        show.wait()
 
 
 def test_the_printed_pipeline_runs_in_gst_launch_and_hides_the_password(display: str) -> None:

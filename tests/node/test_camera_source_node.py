@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,16 +11,11 @@ import numpy as np
 import pytest
 from camera_process import LONG, camera_nodes
 from camera_servers import mjpeg_server, red_jpeg, rtp_sender, rtsp_server
+from network import free_udp_port
 from rclpy.qos import qos_profile_sensor_data
 from ros_peer import Peer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from waiting import wait_until
-
-
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def red_folder(path: Path) -> Path:

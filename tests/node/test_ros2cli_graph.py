@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from network import free_domain
 from ros2cli_scene import RATE
 
 ROS2 = (sys.executable, "-m", "ros2cli")
@@ -21,7 +22,7 @@ ROS2 = (sys.executable, "-m", "ros2cli")
 def scene() -> Iterator[None]:
     # A domain of its own: the whole graph is compared, and nodes that earlier tests killed linger in theirs.
     session = os.environ["ROS_DOMAIN_ID"]
-    os.environ["ROS_DOMAIN_ID"] = str(int(session) % 200 + 1)
+    os.environ["ROS_DOMAIN_ID"] = str(free_domain(1))
     command = [sys.executable, str(Path(__file__).with_name("ros2cli_scene.py"))]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

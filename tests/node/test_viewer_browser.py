@@ -17,10 +17,11 @@ import pytest
 import pytest_asyncio
 from chromium import Page, chromium, executable
 from edgecam_detector.node import DetectorNode
+from network import free_tcp_port
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from tiny_models import color_detector
-from viewer_process import ViewerProcess, free_port
+from viewer_process import ViewerProcess
 from viewer_scene import SIDE, SQUARE_BGR, Scene
 from waiting import wait_until
 
@@ -140,7 +141,7 @@ async def test_a_class_can_be_hidden(page: Page, tmp_path: Path) -> None:
 
 
 async def test_the_page_reconnects_after_the_node_restarts(page: Page, tmp_path: Path) -> None:
-    port = f"port:={free_port()}"
+    port = f"port:={free_tcp_port()}"
     with Scene("/camera", fps=15):
         with ViewerProcess(tmp_path, port) as viewer:
             await page.open(viewer.url)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,6 @@ from pathlib import Path
 from waiting import wait_until
 
 RUN = "import sys; from edgecam_viewer.node import main; sys.exit(main())"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 class ViewerProcess:
