@@ -110,7 +110,7 @@ def test_an_rtp_stream_is_shown_by_the_receiver_that_repairs_it(display: str) ->
     port = free_udp_port()
     stream = gst.Pipeline(
         "videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
-        "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph265pay config-interval=-1 ! "
+        "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph265pay config-interval=1 ! "
         f"udpsink host=127.0.0.1 port={port} sync=false"
     )
     environment = {**without_display(), "DISPLAY": display}

@@ -9,26 +9,33 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from edgecam_core.camera import sources, window
 from edgecam_core.camera.remedies import with_remedy
 from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.cli import receive
 from edgecam_core.errors import EdgecamError, MissingDependency, SettingError, SourceError
 from edgecam_core.masking import masked
+from edgecam_core.rtp import decoders
+from edgecam_core.rtp.settings import ReceiverSettings
 
 from edgecam_camera.cameras import node_command
 from edgecam_core import gst
 
+_NAME = "edgecam_show"
 _VIEWER = "import sys; from edgecam_viewer.node import main; sys.exit(main())"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "what", help="a source (file:///clip.mp4, v4l2:///dev/video0, ...) or a topic (/camera/image_raw)"
+        "what", help="a source (file:///clip.mp4, rtp://@:5000, ...) or a topic (/camera/image_raw)"
     )
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a camera setting, repeatable")
+    told = "a setting of the camera (for rtp:// of rtp_receiver), repeatable"
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=told)
     parser.add_argument("--viewer", action="store_true", help="use the viewer's page even if there is a display")
     parser.add_argument("--port", type=int, default=8080, help="TCP port of that page (default 8080)")
     parser.add_argument("--dry-run", action="store_true", help="only print the pipeline")
@@ -36,6 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Blocks until Ctrl-C or the end of the source."""
+    if arguments.what.startswith("rtp://") and "rtp_codec=jpeg" not in arguments.set:
+        return _rtp(arguments)
     is_topic = ":" not in arguments.what and not os.path.exists(arguments.what)
     settings = CameraSettings() if is_topic else _settings(arguments.what, arguments.set)
     if not is_topic:
@@ -43,22 +52,42 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.viewer or not window.has_display(os.environ):
         if not arguments.viewer:
             print("there is no display here (DISPLAY and WAYLAND_DISPLAY are empty): using the viewer's page")
-        return _in_viewer(arguments, None if is_topic else settings)
+        camera = partial(node_command, settings.changed(camera_name=_NAME), "")
+        return _in_viewer(arguments, None if is_topic else camera)
     sink = window.pick_sink(gst.can_open, os.environ)
     print(sink.note)
     return _topic(arguments, sink.element) if is_topic else _source(arguments, settings, sink.element)
 
 
+def _rtp(arguments: argparse.Namespace) -> int:
+    """As rtp_receiver does it: lost packets are asked for again, nothing damaged is shown."""
+    values = _values(arguments.set)
+    address = receive.stream_settings(arguments.what)
+    settings = ReceiverSettings.from_mapping({**values, **address})
+    if arguments.dry_run:
+        print(f"gst-launch-1.0 {decoders.pipeline_text(decoders.choose(settings.decoder, settings.codec))}")
+        return 0
+    if not arguments.viewer and window.has_display(os.environ):
+        return receive.play(settings)
+    parameters = [word for name, value in {**values, **address}.items() for word in ("-p", f"{name}:={value}")]
+    command = [sys.executable, "-m", "edgecam_rtp.receiver_node", "--ros-args", "-r", f"__ns:=/{_NAME}", *parameters]
+    return _in_viewer(arguments, lambda _folder: command)
+
+
 def _settings(source: str, given: list[str]) -> CameraSettings:
+    return CameraSettings.from_mapping({"source": source, **_values(given)})
+
+
+def _values(given: list[str]) -> dict[str, object]:
     import yaml
 
-    values: dict[str, object] = {"source": source}
+    values: dict[str, object] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not equals:
             raise SettingError("--set", text, "write NAME=VALUE, e.g. flip_method=rotate-180")
         values[name] = yaml.safe_load(value)
-    return CameraSettings.from_mapping(values)
+    return values
 
 
 def _source(arguments: argparse.Namespace, settings: CameraSettings, sink: str) -> int:
@@ -106,13 +135,13 @@ def _topic(arguments: argparse.Namespace, sink: str) -> int:
         rclpy.try_shutdown()
 
 
-def _in_viewer(arguments: argparse.Namespace, settings: CameraSettings | None) -> int:
-    """A viewer node, and a camera node where a source is to be shown, until Ctrl-C."""
+def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]] | None) -> int:
+    """A viewer node until Ctrl-C, and the node that ``source`` gives the command of where no topic is to be shown."""
     if importlib.util.find_spec("edgecam_viewer") is None:
         raise MissingDependency("the package edgecam_viewer", "build it beside edgecam_camera, or use a display")
-    topic = arguments.what if settings is None else "/edgecam_show/image_raw"
+    topic = arguments.what if source is None else f"/{_NAME}/image_raw"
     viewer = [
-        *(sys.executable, "-c", _VIEWER, "--ros-args", "-r", "__ns:=/edgecam_show"),
+        *(sys.executable, "-c", _VIEWER, "--ros-args", "-r", f"__ns:=/{_NAME}"),
         *("-p", f"port:={arguments.port}", "-r", f"image_raw:={topic}"),
     ]
     print(f"open http://127.0.0.1:{arguments.port} in a browser; Ctrl-C ends it", flush=True)
@@ -123,9 +152,8 @@ def _in_viewer(arguments: argparse.Namespace, settings: CameraSettings | None) -
         signal.signal(number, lambda received, _frame: stopping.append(received))
     with ExitStack() as stack:
         commands = [viewer]
-        if settings is not None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgecam-show-")))
-            commands.append(node_command(settings.changed(camera_name="edgecam_show"), "", folder))
+        if source is not None:
+            commands.append(source(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgecam-show-")))))
         running = []
         for command in commands:
             process = subprocess.Popen(command)

@@ -20,7 +20,6 @@ from edgecam_core.errors import SettingError
 from edgecam_core.rtp.settings import ReceiverSettings
 
 if TYPE_CHECKING:
-    from edgecam_core.gst import Pipeline
     from edgecam_core.rtp.receiver import ReceiverStats
     from edgecam_core.types import Frame
 
@@ -49,33 +48,49 @@ def stream_settings(text: str) -> dict[str, object]:
 
 
 def run(args: argparse.Namespace) -> int:
+    settings = settings_from(args, ReceiverSettings).changed(**stream_settings(args.stream))
+    return play(settings, args.seconds, args.snapshot, not args.no_window)
+
+
+def play(
+    settings: ReceiverSettings, seconds: float = 0.0, snapshot: str | None = None, with_window: bool = True
+) -> int:
+    """Receive until Ctrl-C, or for so many seconds; in a window where there is a display. Gives the exit code."""
     import cv2
 
+    from edgecam_core import gst
+    from edgecam_core.camera import window
     from edgecam_core.rtp.receiver import Receiver
 
-    receiver = Receiver(settings_from(args, ReceiverSettings).changed(**stream_settings(args.stream)))
+    shown = None
+    if with_window and window.has_display(os.environ):
+        shown = window.TopicWindow(window.pick_sink(gst.can_open, os.environ).element)
+    receiver = Receiver(settings)
     receiver.start()
-    window = None if args.no_window or not _has_display() else Window()
     newest: Frame | None = None
     begin = told = time.monotonic()
     try:
-        while not args.seconds or time.monotonic() - begin < args.seconds:
+        while not seconds or time.monotonic() - begin < seconds:
             frame = receiver.read(0.2)
             if frame is not None:
                 newest = frame
-                if window is not None and not window.show(frame):
-                    break
+            if shown is not None:
+                if frame is not None:
+                    shown.show(frame)
+                if any(message.kind == "error" for message in shown.pipeline.messages()):
+                    break  # the user has closed the window
             if time.monotonic() - told >= 1.0:
                 told = time.monotonic()
                 print(line(receiver.stats(), newest), flush=True)
     except KeyboardInterrupt:
         pass
     finally:
+        print(line(receiver.stats(), newest), flush=True)
         receiver.stop()
-        if window is not None:
-            window.close()
-    if newest is not None and args.snapshot and not cv2.imwrite(args.snapshot, newest.bgr()):
-        raise SettingError("snapshot", args.snapshot, "cannot be written; the name must end in .jpg or .png")
+        if shown is not None:
+            shown.close()
+    if newest is not None and snapshot and not cv2.imwrite(snapshot, newest.bgr()):
+        raise SettingError("snapshot", snapshot, "cannot be written; the name must end in .jpg or .png")
     return 0 if newest is not None else 1
 
 
@@ -94,41 +109,3 @@ def line(stats: ReceiverStats, newest: Frame | None) -> str:
 
 def _troubles(stats: ReceiverStats) -> str:
     return "".join(f"; {count} x {what}" for what, count in stats.troubles.items())
-
-
-def _has_display() -> bool:
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-class Window:
-    """A window of GStreamer's choice; OpenCV's builds for servers have none."""
-
-    def __init__(self) -> None:
-        self._pipeline: Pipeline | None = None
-        self._size = (0, 0)
-
-    def show(self, frame: Frame) -> bool:
-        """Show a picture; False when the user has closed the window."""
-        import cv2
-
-        from edgecam_core import gst
-
-        pixels = cv2.cvtColor(frame.bgr(), cv2.COLOR_BGR2BGRA)
-        if self._pipeline is None or self._size != (frame.width, frame.height):
-            self.close()
-            self._size = (frame.width, frame.height)
-            caps = f"video/x-raw,format=BGRx,width={frame.width},height={frame.height},framerate=0/1"
-            self._pipeline = gst.Pipeline(
-                f"appsrc name=src is-live=true format=time do-timestamp=true max-buffers=2 leaky-type=downstream "
-                f"caps={caps} ! videoconvert ! autovideosink sync=false"
-            )
-            self._pipeline.push(self._pipeline.new_buffer(pixels, 0))  # a window opens with its first picture
-            self._pipeline.start()
-        else:
-            self._pipeline.push(self._pipeline.new_buffer(pixels, 0))
-        return not any(message.kind == "error" for message in self._pipeline.messages())
-
-    def close(self) -> None:
-        if self._pipeline is not None:
-            self._pipeline.stop()
-            self._pipeline = None
