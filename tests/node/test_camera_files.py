@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,7 +16,11 @@ import pytest
 from camera_process import LONG, camera_nodes, command, values
 from camera_servers import rtsp_server
 from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_camera.node import CameraNode
 from edgecam_core.camera import calibration
+from edgecam_core.camera.capture import Camera
+from edgecam_core.camera.settings import CameraSettings
+from rclpy.parameter import Parameter
 from ros_peer import Peer
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.srv import SetCameraInfo
@@ -121,6 +126,64 @@ def test_a_folder_that_cannot_be_written_is_told(peer: Peer, world: ExitStack, t
     answer = peer.call(Trigger, "/camera/camera_driver/snapshot", Trigger.Request(), LONG)
     assert not answer.success
     assert "set output_directory" in answer.message
+
+
+def test_a_full_disk_ends_the_recording_but_not_the_camera(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+    node = world.enter_context(camera_nodes())(
+        source="test://snow", image_width=320, image_height=240, output_directory=str(tmp_path)
+    )
+    reports = wait_for_stream(peer)
+    assert record(peer, True).success
+    wait_until(lambda: written(reports[-1]) >= 5, LONG, "some recording")
+    # The kernel refuses to make its files bigger, as a full disk does.
+    resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    bad = wait_until(lambda: "the recording has ended" in reports[-1].status[0].message and reports[-1], LONG, "word")
+    assert bad.status[0].level == b"\x02"
+    assert values(bad)["recording"].startswith("error: ")
+    answer = peer.call(Trigger, "/camera/camera_driver/snapshot", Trigger.Request(), LONG)
+    assert not answer.success
+    assert "set output_directory" in answer.message
+    assert not list(tmp_path.glob("*.part"))
+    answer = record(peer, False)
+    assert not answer.success
+    assert "wrote" in answer.message
+    delivered = int(values(bad)["frames"])
+    wait_until(lambda: int(values(reports[-1])["frames"]) > delivered + 10, LONG, "more pictures")
+    wait_until(lambda: reports[-1].status[0].message == "streaming", LONG, "a good report")
+
+
+def test_a_bayer_mosaic_is_not_recorded(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+    world.enter_context(camera_nodes())(
+        image_encoding="bayer_rggb8", image_width=64, image_height=48, output_directory=str(tmp_path)
+    )
+    wait_for_stream(peer)
+    answer = record(peer, True)
+    assert not answer.success
+    assert "'image_encoding' is 'bayer_rggb8'" in answer.message
+
+
+def outcome(waiting: Coroutine[None, None, Trigger.Response]) -> Trigger.Response:
+    """What a coroutine gives when it is resumed to its end."""
+    while True:
+        try:
+            waiting.send(None)
+        except StopIteration as end:
+            return end.value
+
+
+def test_others_get_their_turn_while_a_snapshot_waits() -> None:
+    node = CameraNode(parameter_overrides=[Parameter("autostart", value=False)], namespace="/waiting")
+    try:
+        node.trigger_configure()
+        files = node._files
+        files.camera = Camera(CameraSettings(), lambda _picture: None)  # not started: no picture comes
+        answer = files._on_snapshot(Trigger.Request(), Trigger.Response())
+        for _ in range(3):
+            assert answer.send(None) is None  # gives the executor back
+        files.close()
+        assert outcome(answer).message.startswith("no picture came")
+    finally:
+        node.destroy_node()
 
 
 def test_a_calibration_is_saved_scaled_and_used(peer: Peer, world: ExitStack, tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import resource
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import pytest
 from clips import make_clip
+from edgecam_core.camera import record
 from edgecam_core.camera.record import Recorder, RecordSettings, pipeline_text
 from edgecam_core.errors import SettingError
 
@@ -21,8 +26,8 @@ def frames(path: Path) -> int:
     return count
 
 
-def feed(recorder: Recorder, text: str) -> int:
-    """Push every buffer of a pipeline into the recorder; gives how many there were."""
+def feed(push: Callable[[gst.Sample], None], text: str) -> int:
+    """Push every buffer of a pipeline; gives how many there were."""
     pipeline = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
     pipeline.start()
     count, end = 0, time.monotonic() + 20
@@ -31,7 +36,7 @@ def feed(recorder: Recorder, text: str) -> int:
             sample = pipeline.pull(0.1)
             if sample is not None:
                 with sample:
-                    recorder.push(sample)
+                    push(sample)
                 count += 1
             elif any(message.kind == "eos" for message in pipeline.messages()):
                 return count
@@ -44,7 +49,7 @@ def test_b_frames_do_not_begin_a_new_file(tmp_path: Path) -> None:
     recorder = Recorder(RecordSettings(tmp_path, "camera"))
     encode = "x264enc bframes=3 b-adapt=false speed-preset=veryfast key-int-max=20 ! h264parse"
     size = "video/x-raw,format=I420,width=160,height=120,framerate=25/1"
-    pushed = feed(recorder, f"videotestsrc num-buffers=60 ! {size} ! {encode} ! video/x-h264,alignment=au")
+    pushed = feed(recorder.push, f"videotestsrc num-buffers=60 ! {size} ! {encode} ! video/x-h264,alignment=au")
     (path,) = recorder.close()
     assert recorder.error == ""
     assert frames(path) == pushed == 60
@@ -54,7 +59,7 @@ def test_a_camera_that_comes_back_begins_another_file_at_a_key_frame(tmp_path: P
     clip = make_clip(tmp_path / "clip.mkv", frames=50, codec="h265")  # a key frame every 10 pictures
     recorder = Recorder(RecordSettings(tmp_path / "out", "camera"))
     text = f"filesrc location={gst.quoted(str(clip))} ! matroskademux ! h265parse ! video/x-h265,alignment=au"
-    feed(recorder, text)
+    feed(recorder.push, text)
     late = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
     late.start()
     try:
@@ -83,3 +88,76 @@ def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match=r"'output_directory'.*choose another folder"):
         Recorder(RecordSettings(tmp_path / "file", "camera"))
+
+
+RAW = "videotestsrc num-buffers={} pattern=snow ! video/x-raw,format=I420,width=640,height=480,framerate=30/1"
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """The kernel refuses to make files bigger, as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_ends_the_recording_and_is_told(tmp_path: Path) -> None:
+    recorder = Recorder(RecordSettings(tmp_path, "camera"))
+    encode = "x264enc tune=zerolatency speed-preset=ultrafast ! h264parse ! video/x-h264,alignment=au"
+    with files_of_at_most(400_000):
+        pushed = feed(recorder.push, f"{RAW.format(60)} ! {encode}")
+        (path,) = recorder.close()
+    assert "filesink" in recorder.error
+    assert recorder.pictures <= pushed
+    assert 0 < path.stat().st_size <= 400_000
+    assert frames(path) > 0  # what was written can be played
+
+
+def test_an_encoder_that_is_too_slow_costs_pictures_that_are_counted(tmp_path: Path) -> None:
+    recorder = Recorder(RecordSettings(tmp_path, "camera"))
+    pushed = feed(recorder.push, RAW.format(60))  # as fast as they are made
+    (path,) = recorder.close()
+    assert recorder.error == ""
+    assert recorder.dropped > 0
+    assert recorder.pictures + recorder.dropped == pushed
+    assert frames(path) == recorder.pictures
+
+
+def test_after_a_coded_picture_was_left_out_the_next_key_frame_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = Recorder(RecordSettings(tmp_path, "camera"))
+    count = 0
+
+    def push(sample: gst.Sample) -> None:
+        nonlocal count
+        # No disk here is slow enough for the real limit: none at all for two pictures in the middle of their group.
+        monkeypatch.setattr(record, "_WAITING_CODED", -1 if count in (16, 17) else 64_000_000)
+        recorder.push(sample)
+        count += 1
+
+    clip = make_clip(tmp_path / "clip.mkv", frames=40, codec="h264")  # a key frame every ten pictures
+    feed(push, f"filesrc location={gst.quoted(str(clip))} ! matroskademux ! h264parse")
+    (path,) = recorder.close()
+    assert recorder.error == ""
+    assert (recorder.pictures, recorder.dropped) == (36, 4)
+    assert frames(path) == 36
+
+
+def test_completing_a_file_does_not_hold_up_the_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk, finish = threading.Event(), record._Run.finish
+
+    def slow(run: record._Run) -> None:
+        disk.wait(20)
+        finish(run)
+
+    monkeypatch.setattr(record._Run, "finish", slow)
+    recorder = Recorder(RecordSettings(tmp_path, "camera"))
+    for width in (64, 96):  # another size begins another file
+        size = f"video/x-raw,format=I420,width={width},height=48,framerate=30/1"
+        assert feed(recorder.push, f"videotestsrc num-buffers=5 ! {size}") == 5
+    disk.set()
+    assert [frames(path) for path in recorder.close()] == [5, 5]

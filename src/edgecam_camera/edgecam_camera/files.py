@@ -12,43 +12,57 @@ from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.picture import Picture
 from edgecam_core.camera.record import Recorder, RecordSettings
 from edgecam_core.camera.settings import CameraSettings
-from edgecam_core.errors import EdgecamError
+from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.types import Frame
+from edgecam_ros.diagnostics import ERROR, OK, WARN
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
+
+from edgecam_camera.background import Background
 
 _SNAPSHOT_WAIT = 3.0
 
 
 class FileServices:
-    """Answers on the executor's thread; gets its pictures on the camera's thread through :meth:`take`."""
+    """Answers on the executor's thread, but waits for pictures and disks in the background; gets its pictures on the
+    camera's thread through :meth:`take`."""
 
     def __init__(self, node: Node) -> None:
         self.camera: Camera | None = None
         self.settings = CameraSettings()
         self._node = node
         self._recorder: Recorder | None = None
+        self._told = False  # that the recording has died
+        self._dropped = 0
+        self._one_snapshot = threading.Lock()
         self._asked = threading.Event()
         self._answered = threading.Event()
         self._snapshot: Frame | None = None
+        # A group of their own: executors that know groups run nothing else of a group whose callback waits.
+        group = MutuallyExclusiveCallbackGroup()
         self._services = (
-            node.create_service(Trigger, "~/snapshot", self._on_snapshot),
-            node.create_service(SetBool, "~/record", self._on_record),
+            node.create_service(Trigger, "~/snapshot", self._on_snapshot, callback_group=group),
+            node.create_service(SetBool, "~/record", self._on_record, callback_group=group),
         )
 
     def close(self) -> None:
         self.end()
+        self._answered.set()  # nobody has to wait for a picture any more
         for service in self._services:
             self._node.destroy_service(service)
 
     def end(self) -> list[Path]:
         """End a recording, if there is one; gives its files. Blocks until they are complete."""
+        recorder = self._take_recorder()
+        return recorder.close() if recorder else []
+
+    def _take_recorder(self) -> Recorder | None:
+        """The recorder, which gets no more pictures."""
         recorder, self._recorder = self._recorder, None
-        if recorder is None:
-            return []
-        if self.camera:
+        if recorder and self.camera:
             self.camera.tap(None)
-        return recorder.close()
+        return recorder
 
     def status(self) -> dict[str, object]:
         """What the diagnostics say about the recording."""
@@ -56,7 +70,21 @@ class FileServices:
         if recorder is None:
             return {"recording": "no"}
         state = f"error: {recorder.error}" if recorder.error else f"{recorder.pictures} pictures"
-        return {"recording": state}
+        return {"recording": state, "recording_dropped": recorder.dropped}
+
+    def trouble(self) -> tuple[bytes, str]:
+        """The level and the text of what is wrong with the recording; asked once a second."""
+        recorder = self._recorder
+        if recorder is None:
+            return OK, ""
+        if recorder.error:
+            text = f"the recording has ended: {recorder.error}"
+            if not self._told:
+                self._told = True
+                self._node.get_logger().error(text)
+            return ERROR, text
+        fresh, self._dropped = recorder.dropped - self._dropped, recorder.dropped
+        return (WARN, f"{fresh} pictures not recorded: the encoder or the disk is too slow") if fresh else (OK, "")
 
     def take(self, picture: Picture) -> None:
         """On the camera's thread, with every picture."""
@@ -68,30 +96,38 @@ class FileServices:
         if recorder is not None and self.camera is not None and not self.camera.plan.tapped:
             recorder.push(picture.sample)
 
-    def _on_snapshot(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+    async def _on_snapshot(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self.camera is None:
             return _answer(response, False, "the camera is not active")
-        self._answered.clear()
-        self._asked.set()
-        if not self._answered.wait(_SNAPSHOT_WAIT) or self._snapshot is None:
+        return _answer(response, *await Background(self._take_snapshot))
+
+    def _take_snapshot(self) -> tuple[bool, str]:
+        """Wait for the next picture and write it."""
+        with self._one_snapshot:
+            self._answered.clear()
+            self._snapshot = None
+            self._asked.set()
+            self._answered.wait(_SNAPSHOT_WAIT)
             self._asked.clear()
-            return _answer(response, False, f"no picture came within {_SNAPSHOT_WAIT:g} s")
-        path = _folder(self.settings) / snapshot_name(self.settings, self._snapshot.stamp_ns)
+            snapshot = self._snapshot
+        if snapshot is None:
+            return False, f"no picture came within {_SNAPSHOT_WAIT:g} s"
+        path = _folder(self.settings) / snapshot_name(self.settings, snapshot.stamp_ns)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_snapshot(path, self._snapshot, self.settings.jpeg_quality)
+            write_snapshot(path, snapshot, self.settings.jpeg_quality)
         except OSError as error:
-            return _answer(response, False, f"{path} cannot be written ({error.strerror}); set output_directory")
-        return _answer(response, True, str(path))
+            return False, f"{path} cannot be written ({error.strerror}); set output_directory"
+        return True, str(path)
 
-    def _on_record(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+    async def _on_record(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if request.data:
             return self._begin(response)
-        if self._recorder is None:
+        recorder = self._take_recorder()
+        if recorder is None:
             return _answer(response, False, "there is no recording to end")
-        error = self._recorder.error
-        files = self.end()
-        told = ", ".join(map(str, files))
+        files = await Background(recorder.close)
+        told, error = ", ".join(map(str, files)), recorder.error
         return _answer(response, bool(files) and not error, f"{error}; wrote {told}" if error else told or "no picture")
 
     def _begin(self, response: SetBool.Response) -> SetBool.Response:
@@ -101,6 +137,9 @@ class FileServices:
             return _answer(response, False, "the camera is not active")
         s = self.settings
         try:
+            if s.image_encoding.startswith("bayer"):
+                remedy = "a bayer mosaic cannot be recorded; use bgr8, rgb8, mono8, nv12 or yuv422_yuy2"
+                raise SettingError("image_encoding", s.image_encoding, remedy)
             self._recorder = Recorder(
                 RecordSettings(
                     directory=_folder(s),
@@ -114,6 +153,7 @@ class FileServices:
             )
         except EdgecamError as error:
             return _answer(response, False, str(error))
+        self._told, self._dropped = False, 0
         if self.camera.plan.tapped:
             self.camera.tap(self._recorder.push)
         return _answer(response, True, f"recording into {_folder(s)}")
@@ -141,5 +181,9 @@ def write_snapshot(path: Path, frame: Frame, jpeg_quality: int) -> None:
     options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix == ".jpg" else []
     _ok, data = cv2.imencode(path.suffix, pixels, options)
     part = path.with_name(path.name + ".part")
-    part.write_bytes(data.tobytes())
-    part.replace(path)
+    try:
+        part.write_bytes(data.tobytes())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise

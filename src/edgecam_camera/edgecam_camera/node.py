@@ -107,6 +107,9 @@ class CameraNode(EdgecamNode[CameraSettings]):
             level, message = max(level, WARN), f"{message}; {bad}"
         if misfit := self._info.misfit():
             level, message = max(level, WARN), f"{message}; {misfit}"
+        severity, trouble = self._files.trouble()
+        if trouble:
+            level, message = max(level, severity), f"{message}; {trouble}"
         values = {
             "source": sources.shown(self.settings),
             "fps": status.fps,

@@ -19,7 +19,11 @@ _MUXERS = {
     "mp4": 'muxer-factory=mp4mux muxer-properties="properties,fragment-duration=(uint)1000"',
 }
 _KEYFRAMES = 30
+# What may wait for the encoder or the disk: some minutes of coded video, some raw pictures.
+_WAITING_CODED = 64_000_000
+_WAITING_PICTURES = 10
 _STEP_BACK_NS = 1_000_000_000
+_FINISH = 10.0
 _NO_RATE = ", framerate=(fraction)0/1"
 _RATE = re.compile(r"framerate=\(fraction\)[1-9]")
 
@@ -57,21 +61,19 @@ def pipeline_text(media_type: str, settings: RecordSettings, pattern: str) -> st
     row = encoders.choose(settings.encoder, "h265")
     encode = row.text(encoders.Request(settings.bitrate, _KEYFRAMES))
     decode = "jpegdec ! " if media_type == "image/jpeg" else ""
-    # An encoder that is too slow costs pictures, never the camera's time.
     return (
-        "appsrc name=src format=time ! queue leaky=downstream max-size-buffers=10 max-size-bytes=0 max-size-time=0 "
-        f"! {decode}videoconvert ! video/x-raw,format=I420 ! {encode} ! h265parse ! {sink}"
+        f"appsrc name=src format=time ! {decode}videoconvert ! video/x-raw,format=I420 ! {encode} ! h265parse ! {sink}"
     )
 
 
 class Recorder:
     """One recording. ``push`` is called on the camera's thread and never waits; ``close`` ends the recording.
 
-    When the camera was lost and found again, or its pictures change, another file begins.
+    When the camera was lost and found again, or its pictures change, another file begins. ``pictures`` counts what was
+    written, ``dropped`` what the encoder or the disk was too slow for.
 
     Raises:
-        RecordError: the folder cannot be written.
-        SettingError, MissingDependency: the encoder cannot be had.
+        SettingError: the folder cannot be written.
     """
 
     def __init__(self, settings: RecordSettings) -> None:
@@ -84,87 +86,134 @@ class Recorder:
             remedy = f"cannot be written ({error.strerror}); choose another folder"
             raise SettingError("output_directory", str(settings.directory), remedy) from error
         self.settings = settings
-        self.pictures = 0
+        self.pictures = self.dropped = 0
         self.error = ""
         self._lock = threading.Lock()
-        self._pipeline: gst.Pipeline | None = None
-        self._caps = ""
-        self._parts = 0
-        self._base = self._last = -1
+        self._run: _Run | None = None
+        self._ended: list[tuple[_Run, threading.Thread]] = []
         self._closed = False
-        self._names: list[str] = []
 
     def push(self, sample: gst.Sample) -> None:
-        """Write one picture, coded or raw; what comes before the first key frame is left out."""
+        """Write one picture, coded or raw; what comes before the first key frame is left out.
+
+        What makes the recording impossible is put into ``error`` and ends it.
+        """
         with self._lock:
             if self._closed or self.error:
                 return
             try:
                 self._write(sample)
-                self._watch(self._pipeline)
             except EdgecamError as error:
                 self.error = str(error)
+                self._end_run()
 
     def close(self, timeout: float = 10.0) -> list[Path]:
         """End the recording and give its files, oldest first. Blocks until they are complete, up to ``timeout`` s."""
         with self._lock:
             self._closed = True
-            self._finish(timeout)
-            return [Path(name) for name in self._names]
+            self._end_run()
+        end = time.monotonic() + timeout
+        for run, thread in self._ended:
+            thread.join(max(0.0, end - time.monotonic()))
+            self.error = self.error or run.error
+        return [Path(name) for run, _thread in self._ended for name in run.names]
 
     def _write(self, sample: gst.Sample) -> None:
         caps = sample.raw.get_caps().to_string()
-        # The pipeline's time starts over when the camera was opened again; B-frames step back by a few pictures only.
-        if caps != self._caps or sample.pts_ns < self._last - _STEP_BACK_NS:
-            self._finish(5.0)
+        if self._run is None or not self._run.goes_on(sample, caps):
+            self._end_run()
             if sample.media_type in CODED and _is_delta(sample):
                 return
-            self._begin(sample, caps)
-        assert self._pipeline is not None
+            self._run = _Run(self.settings, sample, caps, len(self._ended) + 1)
+        if self._run.push(sample):
+            self.pictures += 1
+        else:
+            self.dropped += 1
+        self._run.watch()
+
+    def _end_run(self) -> None:
+        """Completing a file takes the disk's time, not the camera's."""
+        if self._run is not None:
+            thread = threading.Thread(target=self._run.finish, name="recording")
+            self._ended.append((self._run, thread))
+            self._run = None
+            thread.start()
+
+
+class _Run:
+    """The files of one stretch of pictures without a break.
+
+    Raises:
+        SettingError, MissingDependency: the encoder cannot be had.
+    """
+
+    def __init__(self, settings: RecordSettings, sample: gst.Sample, caps: str, number: int) -> None:
+        now = time.time()
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+        pattern = f"{settings.name}_{stamp}_{number}_%03d.{settings.form}"
+        self.names: list[str] = []
+        self.error = ""
+        self._caps, self._base, self._last = caps, sample.pts_ns, sample.pts_ns
+        self._coded = sample.media_type in CODED
+        self._waits_for_key = False
+        self._pipeline = gst.Pipeline(pipeline_text(sample.media_type, settings, pattern))
+        # Else the last 64 KiB, which can be many seconds, would be lost in a crash.
+        self._pipeline.element("files").set_property("sink", gst.make("filesink", "buffer-mode", "unbuffered"))
+        # Pictures of no fixed rate keep their times, but encoders want to be told some rate.
+        rated = caps if _RATE.search(caps) else caps.replace(_NO_RATE, "") + ", framerate=(fraction)30/1"
+        self._source = self._pipeline.element("src")
+        self._source.set_property("caps", gst.load().Caps.from_string(rated))
+        self._pipeline.start(timeout=0.0)
+
+    def goes_on(self, sample: gst.Sample, caps: str) -> bool:
+        """Whether this picture belongs to the stretch.
+
+        The pipeline's time starts over when the camera was opened again; B-frames step back by a few pictures only.
+        """
+        return caps == self._caps and sample.pts_ns >= self._last - _STEP_BACK_NS
+
+    def push(self, sample: gst.Sample) -> bool:
+        """False when the picture had to be left out: too much is waiting, or the key frame it needs was left out."""
+        most = _WAITING_CODED if self._coded else _WAITING_PICTURES * len(sample.data)
+        full = self._source.get_property("current-level-bytes") > most
+        self._waits_for_key = self._coded and (full or (self._waits_for_key and _is_delta(sample)))
         self._last = max(self._last, sample.pts_ns)
+        if full or self._waits_for_key:
+            return False
         buffer = sample.buffer.copy()  # shares the picture's memory
         shift = self._base - sample.pts_ns
         if sample.buffer.dts != gst.load().CLOCK_TIME_NONE:
             buffer.dts = max(0, sample.buffer.dts - sample.buffer.pts - shift)
         buffer.pts = max(0, sample.pts_ns - self._base)
-        self._pipeline.push(buffer)
-        self.pictures += 1
+        return self._pipeline.push(buffer)
 
-    def _begin(self, sample: gst.Sample, caps: str) -> None:
-        self._parts += 1
-        stamp = time.strftime("%Y%m%dT%H%M%S")
-        pattern = f"{self.settings.name}_{stamp}_{self._parts}_%03d.{self.settings.form}"
-        self._pipeline = gst.Pipeline(pipeline_text(sample.media_type, self.settings, pattern))
-        # Else the last 64 KiB, which can be many seconds, would be lost in a crash.
-        self._pipeline.element("files").set_property("sink", gst.make("filesink", "buffer-mode", "unbuffered"))
-        # Pictures of no fixed rate keep their times, but encoders want to be told some rate.
-        rated = caps if _RATE.search(caps) else caps.replace(_NO_RATE, "") + ", framerate=(fraction)30/1"
-        self._pipeline.element("src").set_property("caps", gst.load().Caps.from_string(rated))
-        self._pipeline.start(timeout=0.0)
-        self._caps, self._base, self._last = caps, sample.pts_ns, sample.pts_ns
+    def watch(self, wait: float = 0.0) -> bool:
+        """Read what the pipeline tells, waiting up to ``wait`` s for it; True when all is written.
 
-    def _watch(self, pipeline: gst.Pipeline | None) -> None:
-        for message in pipeline.messages() if pipeline else ():
-            self._note(message)
-
-    def _note(self, message: gst.Message) -> None:
-        if message.kind == "error":
-            self.error = message.text
-        elif message.name == "splitmuxsink-fragment-opened":
-            self._names.append(message.fields["location"])
-
-    def _finish(self, timeout: float) -> None:
-        if self._pipeline is None:
-            return
-        pipeline, self._pipeline, self._caps = self._pipeline, None, ""
-        pipeline.element("src").emit("end-of-stream")
-        end = time.monotonic() + timeout
+        Raises:
+            RecordError: it cannot write (any more).
+        """
         ended = False
-        while not ended and not self.error and time.monotonic() < end:
-            for message in pipeline.messages(0.1):
-                self._note(message)
-                ended = ended or message.kind == "eos"
-        pipeline.stop()
+        for message in self._pipeline.messages(wait):
+            if message.kind == "error":
+                self.error = message.text
+                raise RecordError(message.text)
+            if message.name == "splitmuxsink-fragment-opened":
+                self.names.append(message.fields["location"])
+            ended = ended or message.kind == "eos"
+        return ended
+
+    def finish(self) -> None:
+        """Complete the files. Blocks as long as the disk needs, ten seconds at most where it does not answer."""
+        try:
+            self._source.emit("end-of-stream")
+            end = time.monotonic() + _FINISH
+            while not self.error and time.monotonic() < end and not self.watch(0.1):
+                pass
+        except RecordError:
+            pass  # close() tells it
+        finally:
+            self._pipeline.stop()
 
 
 def _is_delta(sample: gst.Sample) -> bool:
