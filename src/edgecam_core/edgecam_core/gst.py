@@ -28,8 +28,8 @@ _APT = "sudo apt-get install python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-
 
 
 @functools.cache
-def load(*extra: str) -> Any:
-    """The initialised ``Gst`` module. ``extra`` typelibs (``"GstRtp"``) are loaded as well.
+def load() -> Any:
+    """The initialised ``Gst`` module.
 
     Raises:
         MissingDependency: no binding; the message has the apt command.
@@ -38,7 +38,7 @@ def load(*extra: str) -> Any:
     try:
         import gi
 
-        for name in ("Gst", "GstVideo", *extra):
+        for name in ("Gst", "GstVideo"):
             gi.require_version(name, "1.0")
         from gi.repository import Gst
     except (ImportError, ValueError) as error:
@@ -57,12 +57,21 @@ def _keep_the_unwinder() -> None:
         ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
-def library(name: str) -> Any:
-    """Another GStreamer typelib by name, e.g. ``library("GstRtp")``."""
-    load(name)
+@functools.cache
+def library(name: str, version: str = "1.0") -> Any:
+    """Another GStreamer typelib by name, e.g. ``library("GstRtp")``; or one that GStreamer brings with it.
+
+    Raises:
+        MissingDependency: the typelib is not installed.
+    """
+    load()
     import importlib
 
-    return importlib.import_module(f"gi.repository.{name}")
+    try:
+        importlib.import_module("gi").require_version(name, version)
+        return importlib.import_module(f"gi.repository.{name}")
+    except (ImportError, ValueError) as error:
+        raise MissingDependency(f"GStreamer's Python binding ({error})", elements.typelib_remedy(name)) from error
 
 
 def version() -> tuple[int, int, int]:
@@ -233,6 +242,7 @@ class Pipeline:
         gst = load()
         self.text = text
         self._sinks: dict[str, Any] = {}
+        self._probes: list[tuple[Any, int]] = []
         require_elements(text)
         try:
             pipeline = gst.parse_launch(text)
@@ -306,6 +316,9 @@ class Pipeline:
         gst = load()
         self.gst_pipeline.set_state(gst.State.NULL)
         self._sinks.clear()
+        while self._probes:  # a callback that leads back to the pipeline would keep both for ever
+            pad, number = self._probes.pop()
+            pad.remove_probe(number)
         self._bus.set_flushing(True)
 
     def pull(self, timeout: float, sink: str = "sink") -> Sample | None:
@@ -319,7 +332,7 @@ class Pipeline:
     def arrivals(self, sink: str = "sink") -> tuple[int, int]:
         """How many buffers have reached an appsink since it started or last seeked, and how many wait in it now.
 
-        (0, 0) before GStreamer 1.18; 0 waiting before 1.20.
+        (0, 0) before GStreamer 1.18; 0 waiting where appsink does not tell it.
         """
         if sink not in self._sinks:
             self._sinks[sink] = self.element(sink)
@@ -388,7 +401,8 @@ class Pipeline:
             return gst.PadProbeReturn.OK if keep else gst.PadProbeReturn.DROP
 
         kinds = gst.PadProbeType.BUFFER | gst.PadProbeType.BUFFER_LIST
-        self.element(element).get_static_pad(pad).add_probe(kinds, probe)
+        watched = self.element(element).get_static_pad(pad)
+        self._probes.append((watched, watched.add_probe(kinds, probe)))
 
 
 def quoted(value: str) -> str:

@@ -25,10 +25,9 @@ class StampClock:
 
     def stamp(self, pts_ns: int) -> int:
         """The ROS time at which the running time was ``pts_ns`` (-1: not known, the time is now)."""
-        offset = self._measure()
+        offset, running_now = self._measure()
         if self._offset is None or abs(offset - self._offset) > _DEADBAND_NS:
             self._offset = offset
-        running_now = self._running_ns()
         # No picture was captured in the future; one whose time is unknown counts as captured now.
         pts = running_now if pts_ns < 0 else min(pts_ns, running_now)
         # Simulated time is 0 until the first /clock; messages have no times before the epoch.
@@ -44,8 +43,8 @@ class StampClock:
         self._last = stamp
         return stamp
 
-    def _measure(self) -> int:
-        """ROS time minus running time; of three tries the one that was disturbed least."""
+    def _measure(self) -> tuple[int, int]:
+        """ROS time minus running time, of three tries the one that was disturbed least; and the running time now."""
         best: tuple[int, int] | None = None
         for _ in range(3):
             before = self._running_ns()
@@ -56,4 +55,4 @@ class StampClock:
             if best[0] < 50_000:
                 break
         assert best is not None
-        return best[1]
+        return best[1], after
