@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from camera_process import LONG, camera_nodes, values
-from camera_servers import RtspServer, wait_a_moment
+from camera_servers import RtspServer
 from clips import make_clip
 from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_camera.node import CameraNode
@@ -46,15 +46,33 @@ def test_a_killed_rtsp_server_is_seen_and_its_return_shown_within_two_seconds(pe
     port = server.port
     server.kill()
     wait_until(lambda: state(reports).startswith("retrying"), LONG, "the loss in the diagnostics")
-    wait_a_moment(2.0)
+    # Away so long that the waits between two tries have become as long as they get.
+    wait_until(lambda: int(values(reports[-1])["reconnects"]) >= 4, LONG, "some tries in vain")
     count = len(images)
     server = RtspServer(port)
     back = time.monotonic()
     wait_until(lambda: len(images) > count, LONG, "a picture after the return")
-    # The issue's own limit, plus one for a machine that is busy with other tests.
-    assert time.monotonic() - back < 3.0
+    assert time.monotonic() - back < 2.0  # what users are promised, not a measurement
     wait_until(lambda: state(reports) == "streaming", LONG, "a good report")
     assert int(values(reports[-1])["reconnects"]) >= 1
+
+
+def test_a_refused_login_is_told_with_its_remedy_and_tried_again(peer: Peer, world: ExitStack) -> None:
+    images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
+    reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
+    server = RtspServer(0, "me", "right")
+    world.callback(lambda: server.kill())
+    port = server.port
+    world.enter_context(camera_nodes())(source=f"rtsp://me:wrong@127.0.0.1:{port}/live", rtsp_transport="tcp")
+    wait_until(lambda: "Unauthorized" in state(reports), LONG, "the refusal in the diagnostics")
+    told = f"retrying: source 'rtsp://me:***@127.0.0.1:{port}/live': rtspsrc: Unauthorized; set rtsp_user and rtsp_pass"
+    assert state(reports).startswith(told)
+    assert reports[-1].status[0].level == b"\x02"
+    assert "wrong" not in str(reports)
+    assert not images
+    server.kill()
+    server = RtspServer(port, "me", "wrong")
+    wait_until(lambda: len(images) >= 3, LONG, "pictures once the login is right")
 
 
 def test_a_file_that_becomes_garbage_while_it_plays_is_told_and_can_be_repaired(

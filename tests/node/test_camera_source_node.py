@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from camera_process import LONG, camera_nodes
-from camera_servers import mjpeg_server, red_jpeg, rtp_sender, rtsp_server
+from camera_servers import hls_server, mjpeg_server, red_jpeg, rtp_sender, rtsp_server
 from network import free_udp_port
+from clips import make_clip
 from rclpy.qos import qos_profile_sensor_data
 from ros_peer import Peer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -45,6 +46,12 @@ def begin(name: str, world: ExitStack, folder: Path) -> tuple[dict[str, object],
     if name == "http":
         port = world.enter_context(mjpeg_server(red_jpeg()))
         return {"source": f"http://127.0.0.1:{port}/stream"}, (160, 120)
+    if name == "hls":
+        port = world.enter_context(hls_server(folder))
+        return {"source": f"http://127.0.0.1:{port}/live.m3u8"}, (160, 120)
+    if name == "file":
+        clip = make_clip(folder / "red.mp4", pattern="red", size=(322, 242))
+        return {"source": f"file://{clip}", "loop": True}, (322, 242)
     if name == "folder":
         return {"source": f"file://{red_folder(folder / 'pictures')}", "loop": True, "framerate": 20.0}, (163, 120)
     if name == "picture":
@@ -53,7 +60,7 @@ def begin(name: str, world: ExitStack, folder: Path) -> tuple[dict[str, object],
     return {"source": f"pipeline:{text}"}, (322, 64)
 
 
-@pytest.mark.parametrize("name", ["rtsp", "rtp", "http", "folder", "picture", "pipeline"])
+@pytest.mark.parametrize("name", ["rtsp", "rtp", "http", "hls", "file", "folder", "picture", "pipeline"])
 def test_a_source_delivers_whole_pictures(peer: Peer, world: ExitStack, tmp_path: Path, name: str) -> None:
     settings, (width, height) = begin(name, world, tmp_path)
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -85,17 +86,11 @@ def mjpeg_server(jpeg: bytes) -> Iterator[int]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        stopping.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    with _serving(Handler) as port:
+        try:
+            yield port
+        finally:
+            stopping.set()
 
 
 def red_jpeg(width: int = 160, height: int = 120) -> bytes:
@@ -121,6 +116,37 @@ def rtp_sender(port: int) -> Iterator[None]:
         process.wait()
 
 
-def wait_a_moment(seconds: float) -> None:
-    """For faults whose length is their meaning (a server that is away for a second)."""
-    time.sleep(seconds)
+@contextmanager
+def hls_server(folder: Path) -> Iterator[int]:
+    """Four seconds of red 160x120 H.264 at 25 Hz in pieces of a second, under ``/live.m3u8``."""
+    text = (
+        "gst-launch-1.0 -q videotestsrc num-buffers=100 pattern=red "
+        "! video/x-raw,format=I420,width=160,height=120,framerate=25/1 "
+        f"! x264enc tune=zerolatency key-int-max=25 ! h264parse ! hlssink2 target-duration=1 playlist-length=0 "
+        f"location={folder}/%05d.ts playlist-location={folder}/live.m3u8"
+    )
+    subprocess.run(text.split(), check=True)
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments, directory=str(folder))
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with _serving(Handler) as port:
+        yield port
+
+
+@contextmanager
+def _serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

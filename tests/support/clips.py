@@ -15,12 +15,17 @@ _ENCODERS = {
 
 
 def make_clip(
-    path: Path, frames: int = 20, rate: int = 25, codec: str = "h265", size: tuple[int, int] = (160, 120)
+    path: Path,
+    frames: int = 20,
+    rate: int = 25,
+    codec: str = "h265",
+    size: tuple[int, int] = (160, 120),
+    pattern: str = "ball",
 ) -> Path:
-    """A moving ball, ``frames`` pictures long; the container goes by the suffix (.mp4, .mkv)."""
+    """``frames`` pictures of one of videotestsrc's patterns; the container goes by the suffix (.mp4, .mkv)."""
     text = (
-        f"videotestsrc num-buffers={frames} pattern=ball ! video/x-raw,format=I420,width={size[0]},height={size[1]},"
-        f"framerate={rate}/1 ! {_ENCODERS[codec]} ! {_MUXERS[path.suffix]} ! filesink location={gst.quoted(str(path))}"
+        f"videotestsrc num-buffers={frames} pattern={pattern} "
+        f"! video/x-raw,format=I420,width={size[0]},height={size[1]},framerate={rate}/1 ! {_ENCODERS[codec]} ! {_MUXERS[path.suffix]} ! filesink location={gst.quoted(str(path))}"
     )
     pipeline = gst.Pipeline(text)
     pipeline.start()

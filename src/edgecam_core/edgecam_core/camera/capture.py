@@ -182,10 +182,10 @@ class Camera:
                     self._wake.wait()
                     continue
                 except (PipelineError, SourceError, MissingDependency) as error:
-                    problem = str(error)
+                    problem = f"{'pipeline' if self.settings.pipeline else 'source'} '{self._name()}': {error}"
                 if self._meter.count > frames:
                     backoff.reset()
-                self._enter("retrying", problem, f"{self._name()}: {problem}; trying again")
+                self._enter("retrying", problem, f"{problem}; trying again")
                 if not self._wake.wait(backoff.next(self.settings.reconnect_max)):
                     self._reconnects += 1
         except Exception as error:
