@@ -16,7 +16,7 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
     ),
     "gstreamer1.0-plugins-bad": (
         "bayer2rgb", "h264parse", "h265parse", "hlsdemux", "jpegparse", "libde265dec", "netsim", "srtpdec",
-        "srtpenc", "watchdog", "webrtcbin", "x265enc",
+        "srtpenc", "dtlssrtpenc", "watchdog", "webrtcbin", "x265enc",
     ),
     "gstreamer1.0-plugins-ugly": ("x264enc",),
     "gstreamer1.0-libav": ("avdec_h264", "avdec_h265", "avdec_mjpeg"),
@@ -37,12 +37,22 @@ _PLATFORMS: tuple[tuple[str, str], ...] = (
     ("cuda", "is in gstreamer1.0-plugins-bad and shows itself only with an NVIDIA driver"),
     ("va", "is in gstreamer1.0-plugins-bad and shows itself only with a VA-API driver (vainfo tells)"),
 )
+_TYPELIBS = {
+    "GstWebRTC": "gir1.2-gst-plugins-bad-1.0",
+    "Nice": "gir1.2-nice-0.1",
+    "GstRtspServer": "gir1.2-gst-rtsp-server-1.0",
+}
 _BY_ELEMENT = {element: package for package, elements in _PACKAGES.items() for element in elements}
 
 
 def package(element: str) -> str:
     """The Debian and Ubuntu package of an element; ``""`` when this table does not know it."""
     return _BY_ELEMENT.get(element, "")
+
+
+def typelib_remedy(name: str) -> str:
+    """What installs a typelib of GStreamer's."""
+    return f"sudo apt-get install {_TYPELIBS.get(name, 'gir1.2-gst-plugins-base-1.0')}"
 
 
 def remedy(element: str) -> str:
