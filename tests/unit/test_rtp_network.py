@@ -44,29 +44,6 @@ def assert_all_right(feed: Feed, reader: Reader) -> None:
     assert min(reader.quality(feed.stamps)) > 28
 
 
-@pytest.mark.parametrize(
-    "conditions",
-    [
-        Conditions(loss=0.05, back_loss=0.05),
-        Conditions(loss=0.05, burst=5, back_loss=0.05),
-        Conditions(jitter=0.02),
-        Conditions(loss=0.01, delay=0.01, jitter=0.01, duplicate=0.02, back_loss=0.01),
-    ],
-    ids=["5 % loss", "bursts", "reordering", "everything"],
-)
-def test_a_receiver_that_talks_back_loses_next_to_nothing(conditions: Conditions) -> None:
-    with link(conditions) as (relay, feed, receiver, reader):
-        wait_until(lambda: len(feed.stamps) >= 120)
-        wait_until(lambda: reader.seen and feed.stamps[reader.seen[-1][0]] >= 115, what="the last pictures")
-        stats = receiver.stats()
-    assert len(reader.seen) >= 100
-    assert_all_right(feed, reader)
-    assert stats.missing > 0
-    assert stats.lost <= stats.missing // 10
-    if conditions.loss:
-        assert relay.dropped > 0
-
-
 def test_parity_repairs_a_link_on_which_nobody_can_answer() -> None:
     with link(Conditions(loss=0.03), feedback=False, redundancy=True, sender={"redundancy": 50}) as scene:
         _, feed, receiver, reader = scene
@@ -87,18 +64,6 @@ def test_without_talking_back_nothing_wrong_is_shown() -> None:
     assert stats.refused > 0
     if reader.seen:
         assert_all_right(feed, reader)
-
-
-def test_pictures_come_back_after_an_outage() -> None:
-    with link(Conditions()) as (relay, feed, receiver, reader):
-        wait_until(lambda: len(reader.seen) >= 10)
-        relay.conditions.down = True
-        wait_until(lambda: receiver.stats().state == "silent", what="the silence to be noticed")
-        shown = len(reader.seen)
-        relay.conditions.down = False
-        wait_until(lambda: len(reader.seen) >= shown + 10, what="pictures after the outage")
-        assert receiver.stats().state == "running"
-    assert_all_right(feed, reader)
 
 
 def test_a_flood_of_rubbish_beside_the_stream_is_counted_and_harmless() -> None:

@@ -81,6 +81,24 @@ def test_a_sender_that_starts_over_with_low_numbers_is_followed() -> None:
     assert put(buffer, 0, 1, 2) == [None, 0, 1, 2]
 
 
+def test_an_outage_is_not_asked_for_and_holds_nothing_back() -> None:
+    buffer = ReorderBuffer(WAIT)
+    put(buffer, 1)
+    assert put(buffer, 2000, now=100 * WAIT) == [None, 2000]
+    assert buffer.ask(100 * WAIT + 2 * MILLISECOND) == []
+    assert (buffer.counts.missing, buffer.counts.lost) == (1998, 1998)
+
+
+def test_answers_that_come_far_too_late_do_not_turn_the_stream_back() -> None:
+    buffer = ReorderBuffer(WAIT)
+    put(buffer, 1, 5)
+    assert buffer.ask(2 * MILLISECOND) == [2, 3, 4]
+    take(buffer, WAIT)
+    put(buffer, *range(6, 2000), now=WAIT)
+    assert put(buffer, 2, 3, 4, 2000, now=WAIT) == [2000]
+    assert (buffer.counts.late, buffer.counts.resynchronised) == (3, 0)
+
+
 def test_a_last_packet_that_was_lost_is_asked_for() -> None:
     buffer = ReorderBuffer(WAIT)
     put(buffer, 7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,8 +12,12 @@ MILLISECOND = 1_000_000
 MAX_DROPOUT = 3000  # RFC 3550 appendix A.1: a larger step forward is another sequence
 MAX_MISORDER = 1000  # further back than this is another sequence as well
 ASK_AGAIN_NS = 8 * MILLISECOND  # before a round trip has been measured
-ASK_AFTER_NS = 2 * MILLISECOND  # packets that merely changed places come by themselves
-MAX_ASKS = 12
+ASK_AFTER_NS = 2 * MILLISECOND  # packets that merely changed places come by themselves; more where many do
+ASK_AFTER_MOST_NS = 20 * MILLISECOND
+MAX_ASKS = 20
+QUICK_ASKS = 5  # then at growing pauses: whoever does not answer may be short of time
+MAX_REPAIR = 256  # missing in a row: more is an outage, and asking for all of it would be another one
+MAX_ASKED = 4096
 
 
 class Arrived(NamedTuple):
@@ -59,6 +64,8 @@ class ReorderBuffer:
         self._held: dict[int, Arrived] = {}
         self._missing: dict[int, _Missing] = {}
         self._stray: Arrived | None = None
+        self._asked: OrderedDict[int, int] = OrderedDict()  # how often, also of those that have come
+        self._ask_after_ns = ASK_AFTER_NS
 
     def push(self, packet: RtpPacket, now_ns: int, arrival_ns: int) -> None:
         """Take one packet. ``arrival_ns`` is handed through."""
@@ -66,7 +73,10 @@ class ReorderBuffer:
             self._next = self._highest = packet.sequence + (1 << 16)
         step = (packet.sequence - self._highest + (1 << 15)) % (1 << 16) - (1 << 15)
         number = self._highest + step
-        if not -MAX_MISORDER < step < MAX_DROPOUT:
+        if not -MAX_MISORDER < step < MAX_DROPOUT and number not in self._missing:
+            if number in self._asked:  # an answer that comes far too late is no new beginning
+                self.counts.late += 1
+                return
             stray, self._stray = self._stray, Arrived(packet, arrival_ns)
             if stray is None or stray.packet is None or packet.sequence != (stray.packet.sequence + 1) & 0xFFFF:
                 self.counts.late += 1  # two in a row make a new beginning, one may be a stray
@@ -78,29 +88,33 @@ class ReorderBuffer:
     def _restart(self, number: int, first: Arrived) -> None:
         self._held = {number - 2: Arrived(None, 0), number - 1: first}  # begins with a gap, for the reader to know
         self._missing.clear()
+        self._asked.clear()
         self._next, self._highest = number - 2, number - 1
         self.counts.resynchronised += 1
 
     def _place(self, number: int, packet: RtpPacket, now_ns: int, arrival_ns: int) -> None:
         assert self._next is not None
-        if number in self._held:
-            self.counts.duplicate += 1
-            return
-        if number < self._next:
-            self.counts.late += 1
+        if number in self._held or number < self._next:
+            self.counts.duplicate += number in self._held
+            self.counts.late += number not in self._held
+            if self._asked.get(number) == 1:  # it came by itself, and once more because we asked
+                self._ask_after_ns += max(0, ASK_AFTER_MOST_NS - self._ask_after_ns) // 8
             return
         if missing := self._missing.pop(number, None):
             self.counts.recovered += 1
             if missing.asks:
+                self._ask_after_ns -= (self._ask_after_ns - ASK_AFTER_NS) // 64
                 # From the first ask, though a later one may have been answered: an estimate that takes only
                 # packets asked for once can never grow beyond the pause between two asks.
                 took = min(now_ns - missing.first_asked_ns, self.wait_ns)
                 self.round_trip_ns += (took - self.round_trip_ns) // 8
         self.counts.received += 1
         self._held[number] = Arrived(packet, arrival_ns)
-        for hole in range(max(self._highest + 1, self._next), number):
-            self._missing[hole] = _Missing(now_ns)
-            self.counts.missing += 1
+        holes = range(max(self._highest + 1, self._next), number)
+        hopeless = len(holes) > MAX_REPAIR
+        for hole in holes:
+            self._missing[hole] = _Missing(now_ns - self.wait_ns, asks=MAX_ASKS) if hopeless else _Missing(now_ns)
+        self.counts.missing += len(holes)
         self._highest = max(self._highest, number)
 
     def pop(self, now_ns: int, give_up: bool = True) -> list[Arrived]:
@@ -143,14 +157,19 @@ class ReorderBuffer:
                 missing.asks += 1
                 missing.asked_ns = now_ns
                 wanted.append(number & 0xFFFF)
+                self._asked[number] = missing.asks
+        while len(self._asked) > MAX_ASKED:
+            self._asked.popitem(last=False)
         return wanted
 
     def _ask_due_ns(self, missing: _Missing, now_ns: int) -> int:
         if not missing.asks:
-            return missing.noticed_ns + ASK_AFTER_NS
+            spare_ns = self.wait_ns - 2 * self.round_trip_ns  # time must be left to ask twice
+            return missing.noticed_ns + max(ASK_AFTER_NS, min(self._ask_after_ns, spare_ns))
         trip = self.round_trip_ns
         hurry = missing.noticed_ns + self.wait_ns - now_ns < 2 * trip
-        return missing.asked_ns + max(5 * MILLISECOND, trip // 2 if hurry else trip * 5 // 4)
+        pause_ns = max(5 * MILLISECOND, trip // 2 if hurry else trip * 5 // 4)
+        return missing.asked_ns + pause_ns * (1 if hurry else max(1, missing.asks - QUICK_ASKS))
 
     def expect_more(self, now_ns: int) -> None:
         """The newest packet was not the last of its picture and nothing follows: its successor counts as missing."""
