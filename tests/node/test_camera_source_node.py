@@ -9,10 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from camera_process import LONG, camera_nodes
+from camera_process import LONG, camera_nodes, values
 from camera_servers import hls_server, mjpeg_server, red_jpeg, rtp_sender, rtsp_server
-from network import free_udp_port
 from clips import make_clip
+from diagnostic_msgs.msg import DiagnosticArray
+from network import free_udp_port
 from rclpy.qos import qos_profile_sensor_data
 from ros_peer import Peer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -105,3 +106,17 @@ def test_other_pictures_are_compressed_here(
     pixels = cv2.imdecode(np.frombuffer(compressed[0].data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert pixels.shape == shape
     assert np.abs(pixels[0, 0].astype(int) - ([0, 0, 255] if len(shape) == 3 else 76)).max() <= 6
+
+
+def test_a_coded_stream_is_not_decoded_for_nobody(peer: Peer, world: ExitStack) -> None:
+    server = world.enter_context(rtsp_server())  # a key frame every 12 pictures
+    reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
+    world.enter_context(camera_nodes())(source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="tcp")
+    idle = wait_until(lambda: reports and int(values(reports[-1]).get("skipped", 0)) >= 30 and reports[-1], LONG)
+    assert int(values(idle)["frames"]) <= int(values(idle)["skipped"]) / 5
+    assert idle.status[0].message == "streaming"
+    assert "decoder: auto → avdec_h264, because" in values(idle)["chosen"]
+    images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
+    wait_until(lambda: len(images) >= 20, LONG, "pictures")
+    stamps = [one.header.stamp.sec * 10**9 + one.header.stamp.nanosec for one in images]
+    assert np.median(np.diff(stamps)) == pytest.approx(40e6, rel=0.1)  # each of them now

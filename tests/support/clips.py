@@ -25,7 +25,8 @@ def make_clip(
     """``frames`` pictures of one of videotestsrc's patterns; the container goes by the suffix (.mp4, .mkv)."""
     text = (
         f"videotestsrc num-buffers={frames} pattern={pattern} "
-        f"! video/x-raw,format=I420,width={size[0]},height={size[1]},framerate={rate}/1 ! {_ENCODERS[codec]} ! {_MUXERS[path.suffix]} ! filesink location={gst.quoted(str(path))}"
+        f"! video/x-raw,format=I420,width={size[0]},height={size[1]},framerate={rate}/1 "
+        f"! {_ENCODERS[codec]} ! {_MUXERS[path.suffix]} ! filesink location={gst.quoted(str(path))}"
     )
     pipeline = gst.Pipeline(text)
     pipeline.start()

@@ -1,8 +1,8 @@
-"""The key frame gate, by buffer flags."""
+"""The gates before the decoder, by buffer flags."""
 
 from __future__ import annotations
 
-from edgecam_core.camera.gate import KeyFrameGate
+from edgecam_core.camera.gate import IdleGate, KeyFrameGate
 
 from edgecam_core import gst
 
@@ -27,3 +27,14 @@ def test_a_gap_right_before_a_key_frame_costs_nothing() -> None:
     gate = KeyFrameGate()
     assert [gate.take(flags) for flags in (KEY, KEY | GAP, DELTA)] == [True, True, True]
     assert gate.held == 0
+
+
+def test_while_nobody_wants_pictures_only_key_frames_are_decoded() -> None:
+    wanted = False
+    gate = IdleGate(lambda: wanted)
+    assert [gate.take(flags) for flags in (KEY, DELTA, DELTA, KEY)] == [True, False, False, True]
+    wanted = True
+    assert [gate.take(flags) for flags in (DELTA, KEY, DELTA, DELTA)] == [False, True, True, True]
+    wanted = False
+    assert [gate.take(flags) for flags in (DELTA, KEY, DELTA)] == [False, True, False]
+    assert gate.skipped == 5

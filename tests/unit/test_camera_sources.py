@@ -139,7 +139,7 @@ def test_http_is_mjpeg_hls_or_a_file() -> None:
     assert sources.plan(CameraSettings(source="http://cam/x.mp4"), desktop).ends
 
 
-def test_csi_is_argus_on_a_jetson_and_libcamera_elsewhere() -> None:
+def test_csi_is_argus_on_a_jetsonand_libcamera_elsewhere() -> None:
     text = text_of(jetson, source="csi://1", flip_method="rotate-180", image_width=1920, image_height=1080)
     assert "nvarguscamerasrc sensor-id=1 ! video/x-raw(memory:NVMM),format=NV12,width=1920,height=1080" in text
     assert "nvvidconv flip-method=2 ! video/x-raw,format=I420" in text
@@ -161,7 +161,36 @@ def test_a_pasted_pipeline_loses_its_command_and_its_sink() -> None:
         text_of(source="pipeline: ")
 
 
-def test_a_jetson_turns_and_scales_in_hardware() -> None:
+@pytest.mark.parametrize("source", ["rtsp://cam/x", "file:///a.mp4", "http://cam/x.m3u8", "http://cam/x.mp4"])
+def test_on_a_jetsonpictures_leave_nvmm_memory_after_gstreamers_own_choice(source: str) -> None:
+    after = r"(parsebin ! tee name=tap tap. ! queue name=decode ! decodebin|expose-all-streams=false) "
+    assert re.search(after + r"! nvvidconv ! video/x-raw,format=I420 ! videoconvert", text_of(jetson, source=source))
+    assert re.search(after + "! videoconvert", text_of(source=source))
+
+
+def test_an_rtsp_decoder_of_ones_own_choice_gives_pictures_in_main_memory() -> None:
+    text = text_of(jetson, source="rtsp://cam/x", decoder="nvv4l2decoder")
+    assert "queue name=decode ! nvv4l2decoder ! nvvidconv ! video/x-raw,format=I420 ! videoconvert" in text
+    with pytest.raises(MissingDependency, match=r"decoder 'nvh264dec'.*NVIDIA driver"):
+        text_of(source="rtsp://cam/x", decoder="nvh264dec")
+
+
+@pytest.mark.parametrize(
+    ("have", "decoder"),
+    [(desktop, "avdec_h264 thread-type=slice"), (jetson, "nvv4l2decoder ! nvvidconv ! video/x-raw,format=I420")],
+)
+def test_a_usb_camera_that_codes_is_decoded_and_kept_for_recording(have, decoder: str) -> None:
+    settings = {"source": "v4l2://0", "image_width": 1920, "image_height": 1080, "framerate": 30.0}
+    text = text_of(have, **settings, pixel_format="h264")
+    camera = 'v4l2src device="/dev/video0" ! video/x-h264,width=1920,height=1080,framerate=30/1'
+    parsed = "h264parse ! video/x-h264,alignment=au"
+    assert text.startswith(f"{camera} ! {parsed} ! tee name=tap tap. ! queue name=decode ! {decoder} ! videoconvert")
+    assert "appsink name=coded" in text
+    assert "videoscale" not in text
+    assert "h265parse" in text_of(have, **settings, pixel_format="h265")
+
+
+def test_a_jetsonturns_and_scales_in_hardware() -> None:
     text = text_of(jetson, source="rtsp://cam/x", flip_method="clockwise", image_width=480, image_height=640)
     assert "nvvidconv flip-method=3 ! video/x-raw,width=480,height=640" in text
     assert "videoflip" not in text

@@ -21,7 +21,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from edgecam_camera.background import Background
 
-_SNAPSHOT_WAIT = 3.0
+_SNAPSHOT_WAIT = 10.0  # an idle stream has to wait for its next key frame
 
 
 class FileServices:
@@ -85,6 +85,10 @@ class FileServices:
             return ERROR, text
         fresh, self._dropped = recorder.dropped - self._dropped, recorder.dropped
         return (WARN, f"{fresh} pictures not recorded: the encoder or the disk is too slow") if fresh else (OK, "")
+
+    def wanted(self) -> bool:
+        """Whether a snapshot waits for a picture."""
+        return self._asked.is_set()
 
     def take(self, picture: Picture) -> None:
         """On the camera's thread, with every picture."""

@@ -68,6 +68,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
             ros_now_ns=lambda: int(clock.now().nanoseconds),
             on_event=self._on_event,
             on_failure=lambda error: self.fail(EdgecamError(f"the camera's thread died: {error!r}")),
+            wanted=self._wanted,
         )
         for note in self._camera.plan.notes:
             self.get_logger().info(note)
@@ -117,13 +118,18 @@ class CameraNode(EdgecamNode[CameraSettings]):
             "frames": status.frames,
             "drops": status.drops,
             "held": status.held,
+            "skipped": status.skipped,
             "bad": status.bad,
             "reconnects": status.reconnects,
             "last_frame_age": status.last_frame_age,
             **self._files.status(),
-            "chosen": "; ".join(self._camera.plan.notes),
+            "chosen": self._camera.chosen(),
         }
         return Status(level, message, values)
+
+    def _wanted(self) -> bool:
+        """Whether anybody wants a picture; on GStreamer's threads."""
+        return any(part.wanted() for part in (self._raw, self._compressed, self._info, self._files))
 
     def _on_picture(self, picture: Picture) -> None:
         """On the camera's thread."""

@@ -105,6 +105,9 @@ class InfoPublisher:
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)
 
+    def wanted(self) -> bool:
+        return bool(self._publisher.get_subscription_count())
+
     def misfit(self) -> str:
         """Why the calibration is not published, or ``""``."""
         if self.calibration is None or self.size is None or self.calibration.fits(*self.size):
@@ -114,7 +117,7 @@ class InfoPublisher:
 
     def publish(self, picture: Picture, header: Header, settings: CameraSettings) -> None:
         self.size = full_size(picture.width, picture.height, settings)
-        if self._publisher.get_subscription_count():
+        if self.wanted():
             self._publisher.publish(info_message(self.calibration, picture.width, picture.height, header, settings))
 
 

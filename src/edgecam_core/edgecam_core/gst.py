@@ -345,6 +345,20 @@ class Pipeline:
             waiting = element.get_property("current-level-buffers")
         return int(arrived), int(waiting)
 
+    def video_decoder(self) -> str:
+        """The element that decodes the pictures, whoever put it there; empty where there is none."""
+        found = ""
+
+        def look(element: Any) -> None:
+            nonlocal found
+            factory = element.get_factory()
+            kinds = set(factory.get_metadata("klass").split("/")) if factory else set()
+            if "Decoder" in kinds and kinds & {"Video", "Image"}:
+                found = str(factory.get_name())
+
+        self.gst_pipeline.iterate_recurse().foreach(look)
+        return found
+
     def new_buffer(self, data: np.ndarray, pts_ns: int, duration_ns: int = 0) -> Any:
         """A fresh buffer holding a copy of ``data`` (any contiguous array); callers may add metas before pushing."""
         buffer = buffer_of(data)

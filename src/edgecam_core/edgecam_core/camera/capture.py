@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecam_core import gst
 from edgecam_core.camera import sources
 from edgecam_core.camera.backoff import Backoff
 from edgecam_core.camera.pace import Arrivals, RateLimit
 from edgecam_core.camera.picture import Picture
-from edgecam_core.camera.plan import SourcePlan, compose
+from edgecam_core.camera.plan import SourcePlan, compose, converter, reshaped
 from edgecam_core.camera.session import Ended, Session
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.stamps import StampClock
@@ -25,8 +25,8 @@ class CameraStatus:
     """``state`` is stopped, opening, streaming, retrying, ended or failed; ``problem`` the last error while it lasts.
 
     ``last_frame_age`` is in seconds, nan before the first picture; ``drops`` counts pictures that were captured but
-    replaced by a newer one before anybody took them, ``held`` coded pictures that packet loss made useless, ``bad``
-    damaged pictures.
+    replaced by a newer one before anybody took them, ``held`` coded pictures that packet loss made useless, ``skipped``
+    coded pictures that were not decoded because nobody wanted them, ``bad`` damaged pictures.
     """
 
     state: str
@@ -35,6 +35,7 @@ class CameraStatus:
     fps: float
     drops: int
     held: int
+    skipped: int
     bad: int
     reconnects: int
     last_frame_age: float
@@ -51,6 +52,8 @@ def prepare(settings: CameraSettings) -> tuple[SourcePlan, str]:
     """
     sources.look(settings)
     plan = sources.plan(settings, gst.has_element)
+    if reshaped(plan, settings):
+        plan = replace(plan, notes=(*plan.notes, converter(settings, gst.has_element).note))
     text = compose(plan, settings, gst.has_element)
     gst.require_elements(text)
     return plan, text
@@ -66,6 +69,7 @@ class Camera:
         ros_now_ns: the ROS clock.
         on_event: called on the camera's thread with (is_problem, text) when the state changes.
         on_failure: called on the camera's thread with an exception nobody expected; the camera is then dead.
+        wanted: whether anybody wants pictures now; called on GStreamer's threads. See the setting ``decode_idle``.
 
     Raises:
         SettingError, MissingDependency: as :func:`prepare`.
@@ -78,12 +82,14 @@ class Camera:
         ros_now_ns: Callable[[], int] = time.time_ns,
         on_event: Callable[[bool, str], None] = lambda _problem, _text: None,
         on_failure: Callable[[Exception], None] = lambda _error: None,
+        wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.plan, self.text = prepare(settings)
         self.settings = settings
         self._on_picture = on_picture
         self._on_event = on_event
         self._on_failure = on_failure
+        self._wanted = wanted
         self._stopping = threading.Event()
         self._wake = threading.Event()  # ends a wait or a session early: stop or changed settings
         self._thread: threading.Thread | None = None
@@ -94,8 +100,9 @@ class Camera:
         self._tally = Tally()
         self._arrivals = Arrivals()
         self._state, self._problem = "stopped", ""
+        self._decoder = ""
         self._size = (0, 0)
-        self._reconnects = self._sequence = self._held = 0
+        self._reconnects = self._sequence = self._held = self._skipped = 0
         self._last_frame = float("nan")
         self._clock = StampClock(ros_now_ns, self._running_time)
 
@@ -151,6 +158,7 @@ class Camera:
             fps=self._meter.rate(now),
             drops=self._arrivals.drops,
             held=self._held + (session.gate.held if session and session.gate else 0),
+            skipped=self._skipped + (session.idle.skipped if session and session.idle else 0),
             bad=sum(self._tally.totals().values()),
             reconnects=self._reconnects,
             last_frame_age=now - self._last_frame,
@@ -161,6 +169,23 @@ class Camera:
     def troubles(self) -> str:
         """What went wrong with single pictures since the last call, as one line; empty when all was well."""
         return self._tally.take()
+
+    def chosen(self) -> str:
+        """What was chosen for this source on this machine, and why."""
+        return "; ".join([*self.plan.notes, *([self._decoder] if self._decoder else [])])
+
+    def _tell_decoder(self) -> None:
+        """Say what GStreamer chose, where the choice was left to it."""
+        element = self._session.pipeline.video_decoder() if self._session else ""
+        if not element or any(note.startswith("decoder: ") for note in self.plan.notes):
+            return
+        asked = self.settings.decoder == element
+        note = f"decoder: {element}, as asked"
+        if not asked:
+            note = f"decoder: auto → {element}, because GStreamer ranks it highest of those that take this stream"
+        if note != self._decoder:
+            self._decoder = note
+            self._on_event(False, note)
 
     def _running_time(self) -> int:
         session = self._session
@@ -206,14 +231,16 @@ class Camera:
         if self._state != "retrying":
             self._state = "opening"
         session = Session(
-            self.plan, self.text, lambda: self.settings, self._wake, self._deliver, self._tally, self._arrivals
-        )
+            self.plan, self.text, lambda: self.settings, self._wake, self._deliver, self._tally, self._arrivals,
+            lambda: self.settings.decode_idle == "all" or self._wanted(),
+        )  # fmt: skip
         session.take_coded = self._tap
         self._session = session
         try:
             session.run()
         finally:
             self._held += session.gate.held if session.gate else 0
+            self._skipped += session.idle.skipped if session.idle else 0
             self._session = None
 
     def _deliver(self, sample: gst.Sample) -> None:
@@ -231,5 +258,7 @@ class Camera:
             return
         self._meter.add(now)
         self._size = (picture.width, picture.height)
+        if self._state != "streaming":
+            self._tell_decoder()
         form = sample.format or sample.media_type
         self._enter("streaming", "", f"{self._name()} delivers {picture.width}x{picture.height} {form}")

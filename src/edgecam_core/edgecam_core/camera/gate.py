@@ -1,7 +1,8 @@
-"""No grey pictures after packet loss: coded pictures wait for the next key frame."""
+"""Which coded pictures a decoder gets: none that packet loss made useless, none that nobody wants."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from edgecam_core import gst
@@ -34,3 +35,27 @@ class KeyFrameGate:
             return False
         self._waiting = False
         return True
+
+
+class IdleGate:
+    """Decides for each coded picture, in order, whether it is worth decoding: key frames always, the others only while
+    ``wanted`` says so, from the next key frame on. ``skipped`` counts the others. Called in GStreamer's streaming
+    thread.
+    """
+
+    def __init__(self, wanted: Callable[[], bool]) -> None:
+        self._wanted = wanted
+        self._delta = int(gst.load().BufferFlags.DELTA_UNIT)
+        self._open = False
+        self.skipped = 0
+
+    def __call__(self, buffer: Any) -> bool:
+        return self.take(int(buffer.get_flags()))
+
+    def take(self, flags: int) -> bool:
+        """The decision by a buffer's GstBufferFlags alone."""
+        key = not flags & self._delta
+        self._open = self._wanted() and (self._open or key)
+        if not key and not self._open:
+            self.skipped += 1
+        return key or self._open

@@ -53,7 +53,7 @@ def compose(plan: SourcePlan, settings: CameraSettings, have: Have) -> str:
     if settings.image_encoding in _BAYER:
         return " ! ".join([*steps, *_bayer(plan, settings), _sink(plan)])
     if plan.tapped:
-        steps.append("tee name=tap tap. ! queue")
+        steps.append("tee name=tap tap. ! queue name=decode")
     steps += [plan.decode] if plan.decode else []
     steps += geometry(plan, settings, have)
     steps += ["videoconvert", _final_caps(settings)]
@@ -91,6 +91,11 @@ def converter(settings: CameraSettings, have: Have) -> Choice:
     return choose("converter", settings.converter, _CONVERTERS, have)
 
 
+def reshaped(plan: SourcePlan, settings: CameraSettings) -> bool:
+    """Whether the pictures have to be turned or scaled after decoding."""
+    return (settings.flip_method != "none" and not plan.turned) or (settings.sized and not plan.asked)
+
+
 def geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str]:
     """Turning, scaling, cropping, in this order: crop_* counts pixels of the published orientation and size."""
     steps = []
@@ -99,7 +104,7 @@ def geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str
     fields += [f"height={settings.image_height}"] if settings.image_height > 0 else []
     size = ",".join(["video/x-raw", *fields, "pixel-aspect-ratio=1/1"])
     turned = settings.flip_method != "none" and not plan.turned
-    if (turned or scaled) and converter(settings, have).element == "nvvidconv":
+    if reshaped(plan, settings) and converter(settings, have).element == "nvvidconv":
         steps.append(f"nvvidconv flip-method={NVVIDCONV_FLIPS[settings.flip_method]} ! {size if scaled else _PLAIN}")
     else:
         steps += [f"videoflip method={settings.flip_method}"] if turned else []

@@ -88,6 +88,27 @@ def decode_text(codec: str, wanted: str, have: Have) -> tuple[str, str]:
         SettingError, MissingDependency: as :func:`choose`.
     """
     chosen = choose("decoder", wanted, DECODERS[codec], have)
-    text = chosen.element + _EXTRA.get((chosen.element, codec), "")
-    after = _TO_MEMORY.get(chosen.element)
-    return (f"{text} ! {after}" if after else text), chosen.note
+    return _into_memory(chosen.element, _EXTRA.get((chosen.element, codec), "")), chosen.note
+
+
+def decode_anything(wanted: str, have: Have) -> str:
+    """Launch text that turns parsed video of a codec not known yet into raw video in main memory.
+
+    Raises:
+        MissingDependency: the wanted decoder is not installed.
+    """
+    if wanted == "auto":
+        return " ! ".join(["decodebin", *out_of_decodebin(have)])
+    if not have(wanted):
+        raise MissingDependency(f"decoder '{wanted}'", elements.remedy(wanted))
+    return _into_memory(wanted)
+
+
+def out_of_decodebin(have: Have) -> list[str]:
+    """What has to follow ``decodebin`` and ``uridecodebin``: a Jetson's decoder leaves its pictures in NVMM memory."""
+    return [_TO_MEMORY["nvv4l2decoder"]] if have("nvvidconv") else []
+
+
+def _into_memory(element: str, properties: str = "") -> str:
+    after = _TO_MEMORY.get(element)
+    return f"{element}{properties} ! {after}" if after else f"{element}{properties}"

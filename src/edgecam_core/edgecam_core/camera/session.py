@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgecam_core import gst
 from edgecam_core.camera.folder import FolderFeeder
-from edgecam_core.camera.gate import KeyFrameGate
+from edgecam_core.camera.gate import IdleGate, KeyFrameGate
 from edgecam_core.camera.pace import Arrivals
 from edgecam_core.camera.plan import SourcePlan
 from edgecam_core.camera.remedies import with_remedy
@@ -32,7 +32,8 @@ class Session:
     """Opens a source and hands on its pictures until ``wake`` is set.
 
     ``take`` gets every picture, ``take_coded`` every coded picture of a tapped source while it is not None. Both are
-    called on the thread that calls :meth:`run`, while the sample is open.
+    called on the thread that calls :meth:`run`, while the sample is open. While ``wanted`` (called on GStreamer's
+    threads) says no, only key frames of a tapped source are decoded.
 
     Raises:
         PipelineError: the launch text does not parse.
@@ -47,10 +48,12 @@ class Session:
         take: Callable[[gst.Sample], None],
         tally: Tally,
         arrivals: Arrivals,
+        wanted: Callable[[], bool],
     ) -> None:
         self.pipeline = gst.Pipeline(text)
         self.take_coded: Callable[[gst.Sample], None] | None = None
         self.gate = KeyFrameGate() if plan.tapped else None
+        self.idle = IdleGate(wanted) if plan.tapped else None
         self._plan = plan
         self._settings = settings
         self._wake = wake
@@ -71,8 +74,9 @@ class Session:
         hint = self._plan.hint
         feeder = None
         try:
-            if self.gate:
+            if self.gate and self.idle:
                 self.pipeline.on_buffer("tap", "sink", self.gate)
+                self.pipeline.on_buffer("decode", "sink", self.idle)
             segments = self._plan.loops and self._settings().loop and self._start_looping()
             self.pipeline.start(timeout=0.0)
             if self._plan.folder:
@@ -95,13 +99,15 @@ class Session:
         return self.pipeline.seek_to_start(flush=True, segment=True)
 
     def _pump(self, segments: bool, feeder: FolderFeeder | None) -> None:
-        last = time.monotonic()
+        last, skipped = time.monotonic(), 0
         while not self._wake.is_set():
             sample = self.pipeline.pull(_POLL)
             now = time.monotonic()
             if sample is not None:
                 last, self._error = now, ""
                 self._show(sample)
+            elif self.idle and self.idle.skipped != skipped:  # pictures do come
+                last, skipped = now, self.idle.skipped
             if self.take_coded:
                 self._drain(self.take_coded)
             for message in self.pipeline.messages():

@@ -49,7 +49,7 @@ class CameraSettings(Settings):
     image_encoding: str = setting("bgr8", "Encoding of image_raw.", choices=ENCODING_CHOICES)
     pixel_format: str = setting(
         "auto", "What is asked of a V4L2 camera; auto: raw up to 640x480 at 30 Hz, mjpeg above.",
-        choices=("auto", "raw", "yuyv", "uyvy", "nv12", "mjpeg", "grey", "bayer"),
+        choices=("auto", "raw", "yuyv", "uyvy", "nv12", "mjpeg", "h264", "h265", "grey", "bayer"),
     )  # fmt: skip
     use_gst_timestamps: bool = setting(
         True, "Stamp with the capture time from the GStreamer clock; false: with the time of arrival."
@@ -72,6 +72,13 @@ class CameraSettings(Settings):
     rtsp_password: str = setting("", "Password for RTSP and HTTP.", secret=True)
     rtp_codec: str = setting("h265", "What an rtp:// source carries.", choices=("h264", "h265", "jpeg"))
     decoder: str = setting("auto", "Decoder element; auto takes the best one that is there.")
+    decode_idle: str = setting(
+        "keyframes",
+        "What of an H.264 or H.265 stream (rtsp, rtp, v4l2) is decoded while nobody subscribes; with all, a new "
+        "subscriber does not wait for the next key frame.",
+        choices=("keyframes", "all"),
+        runtime=True,
+    )
     converter: str = setting(
         "auto", "What turns and scales: auto, or the element.", choices=("auto", "nvvidconv", "videoscale")
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgecam_core.camera import folder
 from edgecam_core.camera.plan import SourcePlan
-from edgecam_core.camera.platform import Have
+from edgecam_core.camera.platform import Have, out_of_decodebin
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
@@ -26,7 +26,8 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
         return SourcePlan(folder.HEAD, ends=True, folder=uri.path)
     location = quoted(Path(uri.path).as_uri())
     head = f'uridecodebin uri={location} caps="video/x-raw(ANY)" expose-all-streams=false'
-    return SourcePlan(head, paced=settings.realtime, loops=True, ends=True)
+    decode = " ! ".join(out_of_decodebin(have))
+    return SourcePlan(head, decode=decode, paced=settings.realtime, loops=True, ends=True)
 
 
 def look(settings: CameraSettings, uri: SourceUri) -> None:

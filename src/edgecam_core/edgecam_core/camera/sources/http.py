@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from edgecam_core.camera.plan import SourcePlan
-from edgecam_core.camera.platform import Have, decode_text
+from edgecam_core.camera.platform import Have, decode_text, out_of_decodebin
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.sources.rtsp import credentials, without_credentials
 from edgecam_core.camera.uri import SourceUri
@@ -33,7 +33,8 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
         whole = location.replace("://", f"://{login}", 1)
         head = f'uridecodebin uri={quoted(whole)} caps="video/x-raw(ANY)" expose-all-streams=false'
         is_file = path.endswith(_FILES)
-        return SourcePlan(head, paced=not is_file or settings.realtime, loops=is_file, ends=is_file)
+        decode = " ! ".join(out_of_decodebin(have))
+        return SourcePlan(head, decode=decode, paced=not is_file or settings.realtime, loops=is_file, ends=is_file)
     login = f" user-id={quoted(user)} user-pw={quoted(password)}" if user else ""
     timeout = max(1, round(settings.stall_timeout))
     head = (

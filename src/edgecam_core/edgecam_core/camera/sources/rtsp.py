@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote
 
 from edgecam_core.camera.plan import SourcePlan
-from edgecam_core.camera.platform import Have
+from edgecam_core.camera.platform import Have, decode_anything
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
@@ -33,6 +33,7 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
 
     Raises:
         SettingError: the URI has no host.
+        MissingDependency: the decoder that was asked for is not installed.
     """
     if not uri.parts.hostname:
         raise SettingError("source", uri.shown(), f"names no host; write {EXAMPLE}")
@@ -42,5 +43,4 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
         f"rtspsrc location={quoted(without_credentials(uri))}{login} protocols={_PROTOCOLS[settings.rtsp_transport]} "
         f"latency={settings.latency} tcp-timeout=5000000 ! application/x-rtp,media=video ! parsebin"
     )
-    decode = "decodebin" if settings.decoder == "auto" else settings.decoder
-    return SourcePlan(head, codec="any", decode=decode, tapped=True)
+    return SourcePlan(head, codec="any", decode=decode_anything(settings.decoder, have), tapped=True)

@@ -14,7 +14,7 @@ EXAMPLE = "v4l2:///dev/video0"
 _MEDIA = {
     "auto": "", "raw": "video/x-raw", "yuyv": "video/x-raw,format=YUY2", "uyvy": "video/x-raw,format=UYVY",
     "nv12": "video/x-raw,format=NV12", "grey": "video/x-raw,format=GRAY8", "mjpeg": "image/jpeg",
-    "bayer": "video/x-bayer",
+    "bayer": "video/x-bayer", "h264": "video/x-h264", "h265": "video/x-h265",
 }  # fmt: skip
 
 
@@ -37,12 +37,18 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     codec = _codec(settings)
     media = _MEDIA[settings.pixel_format] or ("image/jpeg" if codec == "jpeg" else "video/x-raw")
     head = f"v4l2src device={quoted(device(uri))} ! {media}{settings.source_caps()}"
-    decode, note = decode_text("jpeg", settings.decoder, have) if codec == "jpeg" else ("", "")
+    coded = codec in ("h264", "h265")
+    if coded:
+        head += f" ! {codec}parse ! {media},alignment=au"
+    decode, note = decode_text(codec, settings.decoder, have) if coded or codec == "jpeg" else ("", "")
     hint = f"`v4l2-ctl --list-devices` lists the cameras, `v4l2-ctl -d {device(uri)} --list-formats-ext` their modes"
-    return SourcePlan(head, codec=codec, decode=decode, asked=True, hint=hint, notes=(note,) if note else ())
+    notes = (note,) if note else ()
+    return SourcePlan(head, codec=codec, decode=decode, tapped=coded, asked=True, hint=hint, notes=notes)
 
 
 def _codec(settings: CameraSettings) -> str:
+    if settings.pixel_format in ("h264", "h265"):
+        return settings.pixel_format
     if settings.pixel_format == "mjpeg":
         return "jpeg"
     if settings.pixel_format == "bayer" or settings.image_encoding.startswith("bayer"):
