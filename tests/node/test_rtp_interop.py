@@ -15,54 +15,24 @@ import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from edgecam_core.types import Frame
 from edgecam_ros.conversions import image_from_ros, image_to_ros, ns_from_stamp
 from edgecam_ros.node import EdgecamNode
 from edgecam_ros.qos import image_qos
 from edgecam_rtp.receiver_node import ReceiverNode
 from edgecam_rtp.sender_node import SenderNode
+from network import free_udp_port
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from ros_peer import Peer
+from rtp_scene import HEIGHT, WIDTH, frame, index_of
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 from waiting import wait_until
 
-WIDTH, HEIGHT = 320, 240
-FIRST_STAMP = 1_700_000_000_123_456_789
 CAPS = '"application/x-rtp,media=video,clock-rate=90000,encoding-name=H265,payload=96"'
-
-
-def free_port() -> int:
-    """An even UDP port that is free together with the next one."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
-            first.bind(("", 0))
-            port = first.getsockname()[1]
-            if port % 2:
-                continue
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
-                try:
-                    second.bind(("", port + 1))
-                except OSError:
-                    continue
-            return port
-
-
-def picture(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """A moving picture whose upper left corner says which one it is: eight squares, black for 0, white for 1."""
-    ramp = np.linspace(40, 200, width * 2, dtype=np.float32)[None, index % width : index % width + width]
-    bgr = np.repeat(np.repeat(ramp, height, 0)[..., None], 3, 2).astype(np.uint8)
-    for bit in range(8):
-        bgr[0:32, bit * 32 : bit * 32 + 32] = 235 if index >> bit & 1 else 20
-    return bgr
-
-
-def index_of(bgr: np.ndarray) -> int:
-    return sum(int(bgr[8:24, bit * 32 + 8 : bit * 32 + 24].mean() > 128) << bit for bit in range(8))
 
 
 @contextmanager
@@ -116,10 +86,9 @@ class Source:
         index = 0
         while not self._stop.wait(1 / 30):
             index += 1
-            stamp = FIRST_STAMP + index * 33_333_333 + (index * 7919 % 4_000_000)
-            self.stamps[stamp] = index
-            frame = Frame.from_array(picture(index, *self.size), "bgr8", stamp, "camera_optical_frame")
-            self.publisher.publish(image_to_ros(frame))
+            made = frame(index, *self.size)
+            self.stamps[made.stamp_ns] = index
+            self.publisher.publish(image_to_ros(made))
 
     def close(self) -> None:
         self._stop.set()
@@ -142,7 +111,7 @@ def source(peer: Peer) -> Iterator[Callable[..., Source]]:
 def test_the_received_picture_has_the_stamp_of_the_picture_that_was_sent(
     peer: Peer, source: Callable[..., Source], tmp_path: Path
 ) -> None:
-    port, sdp = free_port(), tmp_path / "stream.sdp"
+    port, sdp = free_udp_port(), tmp_path / "stream.sdp"
     images = peer.collect(Image, "/camera/stream/image_raw", image_qos())
     infos = peer.collect(CameraInfo, "/camera/stream/camera_info", image_qos())
     with (
@@ -164,7 +133,7 @@ def test_the_received_picture_has_the_stamp_of_the_picture_that_was_sent(
 @pytest.mark.parametrize("raw", ["video/x-raw,format=I420,width=320,height=240,framerate=30/1",
                                  "video/x-raw,width=320,height=240,framerate=30/1"])  # fmt: skip
 def test_a_stream_of_gst_launch_is_received(peer: Peer, raw: str) -> None:
-    port = free_port()
+    port = free_udp_port()
     images = peer.collect(Image, "/camera/image_raw", image_qos())
     with (
         running(make(ReceiverNode, "/camera", port=port)),
@@ -189,7 +158,7 @@ def test_a_stream_of_gst_launch_is_received(peer: Peer, raw: str) -> None:
 
 
 def test_gst_launch_receives_what_the_sender_sends(peer: Peer, source: Callable[..., Source], tmp_path: Path) -> None:
-    port = free_port()
+    port = free_udp_port()
     with running(make(SenderNode, "/camera", port=port)):
         source("/camera/image_raw")
         with command(
@@ -202,7 +171,7 @@ def test_gst_launch_receives_what_the_sender_sends(peer: Peer, source: Callable[
 
 
 def test_a_new_picture_size_goes_through(peer: Peer, source: Callable[..., Source]) -> None:
-    port = free_port()
+    port = free_udp_port()
     images = peer.collect(Image, "/camera/stream/image_raw", image_qos())
     with (
         running(make(ReceiverNode, "/camera/stream", port=port)),
@@ -220,7 +189,7 @@ def test_a_new_picture_size_goes_through(peer: Peer, source: Callable[..., Sourc
 
 
 def test_a_keyframe_and_another_bitrate_on_request(peer: Peer, source: Callable[..., Source]) -> None:
-    with running(make(SenderNode, "/camera", port=free_port(), keyframe_interval=3000)) as node:
+    with running(make(SenderNode, "/camera", port=free_udp_port(), keyframe_interval=3000)) as node:
         source("/camera/image_raw")
         wait_until(lambda: node._sender.stats().frames_sent > 5)
         assert node._sender.stats().keyframes == 1
@@ -235,7 +204,7 @@ def test_a_keyframe_and_another_bitrate_on_request(peer: Peer, source: Callable[
 
 
 def test_direct_mode_sends_a_camera_without_an_image_topic(peer: Peer) -> None:
-    port = free_port()
+    port = free_udp_port()
     received = peer.collect(Image, "/camera/stream/image_raw", image_qos())
     source = "test://smpte"
     sender = make(SenderNode, "/camera", port=port, source=source, image_width=320, image_height=240)
@@ -251,7 +220,7 @@ def test_direct_mode_sends_a_camera_without_an_image_topic(peer: Peer) -> None:
 
 
 def test_direct_mode_refuses_a_source_nobody_knows(peer: Peer) -> None:
-    node = make(SenderNode, "/camera", port=free_port(), source="v4l3:///dev/video0")
+    node = make(SenderNode, "/camera", port=free_udp_port(), source="v4l3:///dev/video0")
     node.trigger_configure()
     assert node.state_label() == "unconfigured"
     assert "parameter 'source' is 'v4l3:///dev/video0'" in str(node.problem)
@@ -259,7 +228,7 @@ def test_direct_mode_refuses_a_source_nobody_knows(peer: Peer) -> None:
 
 
 def test_a_port_in_use_ends_the_receiver_with_a_text_that_names_it(peer: Peer) -> None:
-    port = free_port()
+    port = free_udp_port()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as occupied:
         occupied.bind(("0.0.0.0", port))
         node = make(ReceiverNode, "/camera", port=port)
@@ -278,7 +247,7 @@ def test_a_port_in_use_ends_the_receiver_with_a_text_that_names_it(peer: Peer) -
 
 
 def test_silence_is_told(peer: Peer) -> None:
-    port = free_port()
+    port = free_udp_port()
     with running(make(ReceiverNode, "/camera", port=port)):
         arrays = peer.collect(DiagnosticArray, "/diagnostics")
         wait_until(

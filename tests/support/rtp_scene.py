@@ -1,16 +1,12 @@
-"""What the RTP tests share: free ports, numbered pictures, short coded streams."""
+"""What the RTP tests share: numbered pictures, short coded streams, running senders and receivers."""
 
 from __future__ import annotations
 
-import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
-import pytest
 from edgecam_core.rtp.encoders import ENCODERS, Request
 from edgecam_core.rtp.encoding import EncoderPipeline
 from edgecam_core.rtp.i420 import from_frame
@@ -18,25 +14,10 @@ from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from edgecam_core.types import Frame
+from waiting import wait_until
 
 WIDTH, HEIGHT = 320, 240
 FIRST_STAMP = 1_700_000_000_123_456_789
-
-
-def free_port() -> int:
-    """An even UDP port that is free together with the next two."""
-    while True:
-        with ExitStack() as stack:
-            made = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)]
-            made[0].bind(("", 0))
-            port = int(made[0].getsockname()[1])
-            try:
-                for offset, each in enumerate(made[1:], 1):
-                    each.bind(("", port + offset))
-            except (OSError, OverflowError):
-                continue
-            if port % 2 == 0:
-                return port
 
 
 def picture(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
@@ -78,31 +59,22 @@ def coded_stream(count: int, codec: str = "h265", keyframe_interval: int = 10) -
         encoder.stop()
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = 20.0, what: str = "the event") -> Any:
-    """The condition's first true value; fails the test when it does not come."""
-    end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.005)
-    pytest.fail(f"waited {timeout} s in vain for {what}")
-
-
 class Feed:
-    """Sends numbered pictures at 30 Hz in a thread until closed."""
+    """Sends numbered pictures in a thread until closed, ``rate`` a second."""
 
-    def __init__(self, sender: Sender, first: int = 0, size: tuple[int, int] = (320, 240)) -> None:
+    def __init__(self, sender: Sender, first: int, size: tuple[int, int], rate: float) -> None:
+        self.sender = sender
         self.stamps: dict[int, int] = {}
-        self._sender, self._next, self._size = sender, first, size
+        self._next, self._size, self._rate = first, size, rate
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        while not self._stop.wait(1 / 30):
+        while not self._stop.wait(1 / self._rate):
             made = frame(self._next, *self._size)
             self.stamps[made.stamp_ns] = self._next
-            self._sender.send(made)
+            self.sender.send(made)
             self._next += 1
 
     def close(self) -> None:
@@ -141,11 +113,12 @@ class Reader:
 
 
 @contextmanager
-def sending(port: int, first: int = 0, size: tuple[int, int] = (320, 240), **values: object) -> Iterator[Feed]:
-    sender = Sender(SenderSettings(port=port, bitrate=1_000_000, **values))
+def sending(
+    port: int, first: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT), rate: float = 30.0, **values: object
+) -> Iterator[Feed]:
+    sender = Sender(SenderSettings(port=port, bitrate=1_000_000, framerate=rate, **values))
     sender.start()
-    feed = Feed(sender, first, size)
-    feed.sender = sender  # type: ignore[attr-defined]
+    feed = Feed(sender, first, size, rate)
     try:
         yield feed
     finally:

@@ -14,13 +14,14 @@ import pytest
 from edgecam_core.cli import receive
 from edgecam_core.cli.main import main
 from edgecam_core.errors import SettingError
-from rtp_scene import free_port, index_of, sending
+from network import free_udp_port
+from rtp_scene import index_of, sending
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_example_prints_pictures_with_their_age() -> None:
-    port = free_port()
+    port = free_udp_port()
     example = [sys.executable, str(ROOT / "examples" / "rtp_client.py"), str(port)]
     with subprocess.Popen(example, stdout=subprocess.PIPE, text=True, start_new_session=True) as client:
         assert client.stdout is not None
@@ -33,7 +34,7 @@ def test_the_example_prints_pictures_with_their_age() -> None:
 
 
 def test_receive_tells_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    port, file = free_port(), tmp_path / "last.png"
+    port, file = free_udp_port(), tmp_path / "last.png"
     with sending(port):
         code = main(["receive", f"rtp://@:{port}", "--no-window", "--seconds", "3", "--snapshot", str(file)])
     assert code == 0
@@ -44,7 +45,7 @@ def test_receive_tells_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_receive_without_a_stream_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    port = free_port()
+    port = free_udp_port()
     assert main(["receive", f"rtp://@:{port}", "--no-window", "--seconds", "1.5"]) == 1
     assert f"no stream on UDP port {port}; 0 packets, no picture yet" in capsys.readouterr().out
 

@@ -10,7 +10,9 @@ from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.rtp import direct
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
-from rtp_scene import free_port, receiving, wait_until
+from network import free_udp_port
+from rtp_scene import receiving
+from waiting import wait_until
 
 from edgecam_core import gst
 
@@ -39,7 +41,7 @@ def test_only_what_the_encoder_takes_is_handed_on_as_it_is(caps: str, as_is: boo
 
 
 def test_a_camera_through_sender_and_receiver_keeps_its_capture_time() -> None:
-    port = free_port()
+    port = free_udp_port()
     sender = Sender(SenderSettings(port=port))
     stamps: list[int] = []
 

@@ -13,7 +13,9 @@ from edgecam_core.rtp.packetiser import Packetiser
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
-from rtp_scene import frame, free_port, receiving, sending, wait_until
+from network import free_udp_port
+from rtp_scene import frame, receiving, sending
+from waiting import wait_until
 
 
 def broken(*_arguments: object, **_values: object) -> None:
@@ -22,7 +24,7 @@ def broken(*_arguments: object, **_values: object) -> None:
 
 def test_an_unexpected_error_of_the_receiving_thread_reaches_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Intake, "tick", broken)
-    receiver = Receiver(ReceiverSettings(port=free_port()))
+    receiver = Receiver(ReceiverSettings(port=free_udp_port()))
     receiver.start()
     try:
         with pytest.raises(EdgecamError, match="unexpected ZeroDivisionError: on purpose") as told:
@@ -37,7 +39,7 @@ def test_an_unexpected_error_of_a_sending_thread_reaches_the_owner(
     owner: type, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(owner, method, broken)
-    port, told = free_port(), []
+    port, told = free_udp_port(), []
     sender = Sender(SenderSettings(port=port, keyframe_interval=300), told.append)
     sender.start()
     try:
@@ -61,7 +63,7 @@ def test_a_picture_that_cannot_be_converted_costs_one_picture(monkeypatch: pytes
         convert(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(colour, "convert", once_bad)
-    port = free_port()
+    port = free_udp_port()
     with receiving(port) as (receiver, reader), sending(port):
         wait_until(lambda: len(reader.seen) >= 5)
         assert receiver.stats().troubles == {"a damaged picture": 1}
@@ -71,7 +73,7 @@ def test_an_encoder_that_gives_nothing_is_noticed(monkeypatch: pytest.MonkeyPatc
     row = next(row for row in encoders.ENCODERS if row.element == "x265enc")
     mute = replace(row, text=lambda request: row.text(request) + " ! identity drop-probability=1.0")
     monkeypatch.setattr(encoders, "choose", lambda *_: mute)
-    sender = Sender(SenderSettings(port=free_port()))
+    sender = Sender(SenderSettings(port=free_udp_port()))
     sender.start()
     try:
         sender.send(frame(0))

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rtp_scene import HEIGHT, WIDTH, Reader, free_port, index_of, picture, psnr, receiving, sending, wait_until
+from network import free_udp_port
+from rtp_scene import HEIGHT, WIDTH, Reader, index_of, picture, psnr, receiving, sending
+from waiting import wait_until
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 SIZE = WIDTH * HEIGHT * 3
@@ -36,7 +38,7 @@ def program(*words: str, **streams: object) -> Iterator[subprocess.Popen[bytes]]
 @pytest.mark.parametrize("codec", ["h265", "h264"])
 def test_ffmpeg_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_path: Path) -> None:
     sdp, raw = tmp_path / "stream.sdp", tmp_path / "pictures.bgr"
-    port = free_port()
+    port = free_udp_port()
     with sending(port, codec=codec, sdp_file=str(sdp), keyframe_interval=15):
         wait_until(lambda: "sprop" in sdp.read_text(), what="parameter sets in the SDP file")
         quick = ["-protocol_whitelist", "file,udp,rtp", "-fflags", "nobuffer", "-flags", "low_delay"]
@@ -54,7 +56,7 @@ def test_ffmpeg_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_path
 def test_the_receiver_plays_what_ffmpeg_sends_by_its_sdp_file(codec: str, encoder: str, tmp_path: Path) -> None:
     sdp, raw = tmp_path / "ffmpeg.sdp", tmp_path / "pictures.bgr"
     raw.write_bytes(b"".join(picture(number).tobytes() for number in range(90)))
-    port = free_port()
+    port = free_udp_port()
     source = ["-re", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "30", "-i", str(raw)]
     coding = ["-pix_fmt", "yuv420p", "-c:v", encoder, "-preset", "ultrafast", "-tune", "zerolatency", "-g", "15"]
     out = ["-f", "rtp", "-sdp_file", str(sdp), f"rtp://127.0.0.1:{port}?pkt_size=1400"]
@@ -79,7 +81,7 @@ def assert_in_order(reader: Reader) -> None:
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
 def test_colours_are_read_by_the_matrix_the_stream_names(matrix: str) -> None:
-    port = free_port()
+    port = free_udp_port()
     caps = f"video/x-raw,format=I420,width=320,height=240,framerate=30/1,colorimetry={matrix}"
     text = (
         f"videotestsrc is-live=true pattern=smpte ! {caps} ! x265enc tune=zerolatency speed-preset=ultrafast "
@@ -94,7 +96,7 @@ def test_colours_are_read_by_the_matrix_the_stream_names(matrix: str) -> None:
 
 
 def test_rtpbin_as_the_sender_gives_its_time_by_rtcp() -> None:
-    port = free_port()
+    port = free_udp_port()
     text = (
         "rtpbin name=bin videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
         "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph265pay config-interval=1 ! "
@@ -107,7 +109,7 @@ def test_rtpbin_as_the_sender_gives_its_time_by_rtcp() -> None:
 
 
 def test_rtpbin_as_the_receiver_plays_on_while_the_sender_repeats_nothing(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_udp_port()
     text = (
         f"udpsrc port={port} caps=application/x-rtp,media=video,clock-rate=90000,encoding-name=H265,payload=96 ! "
         f"bin.recv_rtp_sink_0 rtpbin name=bin latency=50 udpsrc port={port + 1} ! bin.recv_rtcp_sink_0 "

@@ -12,7 +12,9 @@ from edgecam_core.rtp.intake import HANDOVER_NS, TAIL_NS, Intake
 from edgecam_core.rtp.reorder import MILLISECOND
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
-from rtp_scene import frame, free_port, wait_until
+from network import free_udp_port
+from rtp_scene import frame
+from waiting import wait_until
 
 CAMERA, OTHER = ("192.0.2.7", 4000), ("198.51.100.9", 4000)
 WAIT = 50 * MILLISECOND
@@ -130,7 +132,7 @@ def test_a_gap_wakes_in_time_and_a_missing_tail_too() -> None:
 
 
 def test_a_destination_that_cannot_be_reached_is_counted_and_the_rest_goes_on() -> None:
-    port = free_port()
+    port = free_udp_port()
     sender = Sender(SenderSettings(host="255.255.255.255", port=port))  # broadcast is not allowed to plain sockets
     sender.start()
     for index in range(3):

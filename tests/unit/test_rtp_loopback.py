@@ -14,12 +14,14 @@ from edgecam_core.rtp.receiver import MOST_WAITING, Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from edgecam_core.types import Frame
-from rtp_scene import FIRST_STAMP, free_port, picture, psnr, receiving, sending, wait_until
+from network import free_udp_port
+from rtp_scene import FIRST_STAMP, picture, psnr, receiving, sending
+from waiting import wait_until
 
 
 @pytest.mark.parametrize("codec", ["h265", "h264"])
 def test_pictures_arrive_with_their_exact_capture_time(codec: str) -> None:
-    port = free_port()
+    port = free_udp_port()
     with receiving(port, codec=codec) as (receiver, reader), sending(port, codec=codec) as feed:
         wait_until(lambda: len(reader.seen) >= 40)
         newest = reader.newest
@@ -33,7 +35,7 @@ def test_pictures_arrive_with_their_exact_capture_time(codec: str) -> None:
 
 
 def test_a_late_receiver_starts_at_a_keyframe_without_asking() -> None:
-    port = free_port()
+    port = free_udp_port()
     with sending(port, keyframe_interval=15) as feed:
         wait_until(lambda: len(feed.stamps) >= 20)
         with receiving(port, feedback=False) as (receiver, reader):
@@ -44,7 +46,7 @@ def test_a_late_receiver_starts_at_a_keyframe_without_asking() -> None:
 
 
 def test_a_late_receiver_asks_for_a_keyframe_and_gets_it_soon() -> None:
-    port = free_port()
+    port = free_udp_port()
     with sending(port, keyframe_interval=3000) as feed:
         wait_until(lambda: len(feed.stamps) >= 10)
         with receiving(port) as (_, reader):
@@ -52,7 +54,7 @@ def test_a_late_receiver_asks_for_a_keyframe_and_gets_it_soon() -> None:
 
 
 def test_a_new_sender_takes_over_where_one_died() -> None:
-    port = free_port()
+    port = free_udp_port()
     with receiving(port) as (receiver, reader):
         with sending(port):
             wait_until(lambda: len(reader.seen) >= 5)
@@ -65,7 +67,7 @@ def test_a_new_sender_takes_over_where_one_died() -> None:
 
 
 def test_stamps_that_jump_back_come_through_exactly() -> None:
-    port = free_port()
+    port = free_udp_port()
     stamps = [FIRST_STAMP, FIRST_STAMP + 1, FIRST_STAMP + 1, 5_000_000_000, 6, FIRST_STAMP + 10**13, 7]
     sender = Sender(SenderSettings(port=port))
     with receiving(port) as (_, reader):
@@ -78,7 +80,7 @@ def test_stamps_that_jump_back_come_through_exactly() -> None:
 
 
 def test_a_reader_that_pauses_is_not_taken_for_a_broken_decoder() -> None:
-    port = free_port()
+    port = free_udp_port()
     receiver = Receiver(ReceiverSettings(port=port))
     receiver.start()
     try:
@@ -92,7 +94,7 @@ def test_a_reader_that_pauses_is_not_taken_for_a_broken_decoder() -> None:
 
 
 def test_a_decoder_that_is_too_slow_skips_to_keyframes(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port()
+    port = free_udp_port()
     slow = replace(decoders.choose("avdec_h265", "h265"), text="identity sleep-time=100000 ! avdec_h265 ! videoconvert")
     monkeypatch.setattr(decoders, "choose", lambda *_: slow)
     with receiving(port) as (receiver, reader), sending(port, keyframe_interval=15) as feed:
@@ -109,7 +111,7 @@ def test_a_decoder_that_is_too_slow_skips_to_keyframes(monkeypatch: pytest.Monke
 
 
 def test_several_destinations_get_the_same() -> None:
-    one, two = free_port(), free_port()
+    one, two = free_udp_port(), free_udp_port()
     with (
         receiving(one) as (_, first),
         receiving(two) as (_, second),
@@ -120,18 +122,18 @@ def test_several_destinations_get_the_same() -> None:
 
 
 def test_multicast() -> None:
-    port = free_port()
+    port = free_udp_port()
     with receiving(port, host="239.255.77.1") as (_, reader), sending(port, host="239.255.77.1", ttl=0) as feed:
         try:
             wait_until(lambda: len(reader.seen) >= 5, 10.0)
         except pytest.fail.Exception:
-            troubles = feed.sender.stats().troubles  # type: ignore[attr-defined]
+            troubles = feed.sender.stats().troubles
             pytest.skip(f"no multicast route on this machine: {troubles}")
 
 
 def test_the_sdp_file_alone_configures_a_receiver(tmp_path: Path) -> None:
     file = tmp_path / "stream.sdp"
-    port = free_port()
+    port = free_udp_port()
     with sending(port, codec="h264", payload_type=101, sdp_file=str(file), frame_id="far_optical_frame"):
         wait_until(lambda: "sprop-parameter-sets" in file.read_text())
         with receiving(1234, sdp_file=str(file)) as (_, reader):
@@ -141,7 +143,7 @@ def test_the_sdp_file_alone_configures_a_receiver(tmp_path: Path) -> None:
 
 
 def test_a_second_sender_on_the_port_does_not_mix_in() -> None:
-    port = free_port()
+    port = free_udp_port()
     with receiving(port) as (receiver, reader), sending(port) as feed:
         wait_until(lambda: len(reader.seen) >= 5)
         with sending(port, first=1000) as intruder:
@@ -152,7 +154,7 @@ def test_a_second_sender_on_the_port_does_not_mix_in() -> None:
 
 
 def test_only_the_given_source_is_listened_to() -> None:
-    port = free_port()
+    port = free_udp_port()
     with receiving(port, source_address="192.0.2.0/24") as (receiver, reader), sending(port):
         wait_until(lambda: receiver.stats().troubles.get("from another address", 0) > 20)
     assert reader.seen == []
@@ -160,23 +162,23 @@ def test_only_the_given_source_is_listened_to() -> None:
 
 @pytest.mark.parametrize(("sent", "read", "name"), [("h264", "h265", "H.265"), ("h265", "h264", "H.264")])
 def test_another_codec_is_never_shown_and_told(sent: str, read: str, name: str) -> None:
-    port = free_port()
+    port = free_udp_port()
     with receiving(port, codec=read) as (receiver, reader), sending(port, codec=sent, mtu=200):
-        want = rf"no {name} keyframe in \d+ packets: another codec, encrypted, or keyframes far apart\?"
+        want = rf"no {name} picture in \d+ packets: another codec, encrypted, or keyframes far apart\?"
         wait_until(lambda: re.fullmatch(want, receiver.stats().problem), what="the word about the codec")
         assert receiver.stats().state == "waiting"
     assert reader.seen == []
 
 
 def test_another_payload_type_is_named() -> None:
-    port = free_port()
+    port = free_udp_port()
     with receiving(port) as (receiver, _), sending(port, payload_type=98):
         wait_until(lambda: receiver.stats().troubles.get("payload type 98 instead of 96", 0) > 5)
         assert receiver.stats().problem == f"datagrams come to UDP port {port}, none is of our stream"
 
 
 def test_a_picture_that_is_too_small_is_refused() -> None:
-    sender = Sender(SenderSettings(port=free_port()))
+    sender = Sender(SenderSettings(port=free_udp_port()))
     sender.start()
     with pytest.raises(ImageError, match="8x8 picture is too small"):
         sender.send(Frame.from_array(np.zeros((8, 8, 3), np.uint8), "bgr8"))

@@ -23,7 +23,8 @@ from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from edgecam_core.types import Frame
 from network import free_udp_port
-from rtp_scene import FIRST_STAMP, index_of, picture, psnr, wait_until
+from rtp_scene import FIRST_STAMP, index_of, picture, psnr
+from waiting import wait_until
 
 RATE, INTERVAL = 60, 15
 PROMISED_MS, PATIENCE_MS = 60, 400

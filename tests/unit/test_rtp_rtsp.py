@@ -11,8 +11,10 @@ import pytest
 from edgecam_core.errors import MissingDependency, SettingError
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
-from rtp_scene import free_port, index_of, sending, wait_until
+from network import free_udp_port
+from rtp_scene import index_of, sending
 from test_rtp_foreign import FFMPEG, needs_ffmpeg, program
+from waiting import wait_until
 
 from edgecam_core import gst
 
@@ -37,7 +39,7 @@ def test_gstreamer_clients_watch(codec: str, transport: str, tmp_path: Path) -> 
         f"rtspsrc location=rtsp://127.0.0.1:{port}/camera protocols={transport} latency=50 ! rtp{codec}depay ! "
         f"{codec}parse ! avdec_{codec} ! videoconvert ! pngenc ! multifilesink location={out}"
     )
-    with sending(free_port(), codec=codec, rtsp_port=port, keyframe_interval=3000) as feed:
+    with sending(free_udp_port(), codec=codec, rtsp_port=port, keyframe_interval=3000) as feed:
         with program("gst-launch-1.0", "-q", *text.split()):
             wait_until(lambda: len(list(tmp_path.glob("*.png"))) >= 15, what="pictures of rtspsrc")
             assert feed.sender.stats().rtsp_clients == 1
@@ -55,7 +57,7 @@ def test_two_clients_at_a_time(tmp_path: Path) -> None:
         [*FFMPEG, "-rtsp_transport", "tcp", "-i", url, "-f", "rawvideo", "-pix_fmt", "bgr24", str(f)] for f in files
     ]
     with (
-        sending(free_port(), rtsp_port=port, rtsp_path="front/left", keyframe_interval=15),
+        sending(free_udp_port(), rtsp_port=port, rtsp_path="front/left", keyframe_interval=15),
         program(*ends[0]),
         program(*ends[1]),
     ):
@@ -67,7 +69,7 @@ def test_a_port_in_use_is_told() -> None:
         other.bind(("0.0.0.0", 0))
         other.listen()
         port = other.getsockname()[1]
-        sender = Sender(SenderSettings(port=free_port(), rtsp_port=port))
+        sender = Sender(SenderSettings(port=free_udp_port(), rtsp_port=port))
         with pytest.raises(SettingError, match=f"parameter 'rtsp_port' is {port}: is in use"):
             sender.start()
         sender.stop()

@@ -11,7 +11,7 @@ from edgecam_core.rtp.encoders import Request
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings, split_address
-from rtp_scene import free_port
+from network import free_udp_port
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_an_unknown_host_is_refused() -> None:
 
 
 def test_a_port_in_use_is_told_and_works_once_it_is_free() -> None:
-    port = free_port()
+    port = free_udp_port()
     receiver = Receiver(ReceiverSettings(port=port))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("0.0.0.0", port))
@@ -73,7 +73,7 @@ def test_a_port_in_use_is_told_and_works_once_it_is_free() -> None:
 
 def test_an_address_of_another_machine_is_told() -> None:
     with pytest.raises(SettingError, match=r"parameter 'host' is '192\.0\.2\.1': is no address of this machine"):
-        sockets.receiver("192.0.2.1", free_port())
+        sockets.receiver("192.0.2.1", free_udp_port())
 
 
 @pytest.mark.parametrize("row", encoders.ENCODERS, ids=lambda row: row.element)

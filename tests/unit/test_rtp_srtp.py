@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from edgecam_core.errors import SettingError
 from edgecam_core.rtp import packet, rtcp, srtp
-from rtp_scene import free_port, receiving, sending, wait_until
+from network import free_udp_port
+from rtp_scene import receiving, sending
+from waiting import wait_until
 
 GCM, ICM = "aes-128-gcm", "aes-128-icm"
 
@@ -79,7 +81,7 @@ def test_a_key_given_as_the_parameter_itself_is_refused_and_not_repeated() -> No
 
 
 def test_pictures_through_an_encrypted_link(cipher: str, tmp_path: Path) -> None:
-    port, sdp = free_port(), tmp_path / "stream.sdp"
+    port, sdp = free_udp_port(), tmp_path / "stream.sdp"
     values = {"srtp_key": str(key_file(tmp_path, cipher)), "srtp_cipher": cipher}
     with receiving(port, **values) as (receiver, reader):
         with sending(port, sdp_file=str(sdp), keyframe_interval=3000, **values) as feed:
@@ -92,7 +94,7 @@ def test_pictures_through_an_encrypted_link(cipher: str, tmp_path: Path) -> None
 
 
 def test_a_late_receiver_of_an_encrypted_stream_gets_its_keyframe(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_udp_port()
     values = {"srtp_key": str(key_file(tmp_path, GCM))}
     with sending(port, keyframe_interval=3000, **values) as feed:
         wait_until(lambda: len(feed.stamps) > 10)
@@ -101,8 +103,8 @@ def test_a_late_receiver_of_an_encrypted_stream_gets_its_keyframe(tmp_path: Path
 
 
 def test_without_the_key_nothing_and_with_a_wrong_one_a_clear_word(tmp_path: Path) -> None:
-    port = free_port()
-    with sending(port, mtu=200, srtp_key=str(key_file(tmp_path, GCM))):
+    port = free_udp_port()
+    with sending(port, rate=90, mtu=200, srtp_key=str(key_file(tmp_path, GCM))):
         with receiving(port) as (receiver, reader):
             wait_until(lambda: "another codec, encrypted" in receiver.stats().problem, what="the guess")
             assert reader.seen == []
@@ -115,7 +117,7 @@ def test_without_the_key_nothing_and_with_a_wrong_one_a_clear_word(tmp_path: Pat
 def test_parity_and_encryption_together(tmp_path: Path) -> None:
     from edgecam_core.rtp.relay import Conditions, Relay
 
-    port = free_port()
+    port = free_udp_port()
     values = {"srtp_key": str(key_file(tmp_path, GCM))}
     with (
         receiving(port, latency=400, feedback=False, redundancy=True, **values) as (receiver, reader),
@@ -127,7 +129,7 @@ def test_parity_and_encryption_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ours_sends", [True, False])
 def test_gstreamers_srtp_understands_ours(ours_sends: bool, tmp_path: Path) -> None:
-    port = free_port()
+    port = free_udp_port()
     path = key_file(tmp_path, ICM)
     key = path.read_text().strip()
     values = {"srtp_key": str(path), "srtp_cipher": ICM}
@@ -144,7 +146,7 @@ def test_gstreamers_srtp_understands_ours(ours_sends: bool, tmp_path: Path) -> N
             assert receiver.stats().stamp_source == "arrival"
         return
     with sending(port, keyframe_interval=15, **values) as feed:
-        ssrc = feed.sender._packetiser.ssrc  # type: ignore[attr-defined]
+        ssrc = feed.sender._packetiser.ssrc
         caps = (
             f"application/x-srtp,media=video,clock-rate=90000,encoding-name=H265,payload=96,ssrc=(uint){ssrc},"
             f"srtp-key=(buffer){key},{kinds}"

@@ -65,6 +65,7 @@ class DecoderPipeline:
         self._pipeline = gst.Pipeline(pipeline_text(row))
         self._pending: OrderedDict[int, tuple[int, int]] = OrderedDict()
         self._lock = threading.Lock()
+        self.decoded = 0  # pictures so far
         self._unanswered = 0
         self._unanswered_since_ns = 0
         # Counted where pictures leave the decoder: a reader that does not read is no fault of the decoder.
@@ -73,6 +74,7 @@ class DecoderPipeline:
 
     def _decoded(self, _buffer: object) -> bool:
         self._unanswered = 0
+        self.decoded += 1
         return True
 
     def push(self, nals: list[bytes], pts: int, stamp_ns: int, now_ns: int) -> bool:

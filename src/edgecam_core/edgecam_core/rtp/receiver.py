@@ -32,7 +32,7 @@ REPORT_NS = 1000 * MILLISECOND
 DATAGRAM = 65_535
 MOST_WAITING = 30  # units before the decoder: more is a decoder that is too slow
 FEW_WAITING = 3
-DOUBTFUL_PACKETS = 200  # without a keyframe: it is asked for several times a second
+DOUBTFUL_PACKETS, DOUBTFUL_SECONDS = 200, 2.0  # without a picture: keyframes are asked for several times a second
 
 
 @dataclass
@@ -118,7 +118,9 @@ class Receiver:
         self._frames = Meter()
         self._seen_streams = 0
         self._keyframe_ns = 0
-        self._packets_before = 0  # the newest keyframe, or the stream
+        self._decoded = 0
+        self._packets_before = 0  # the newest decoded picture, or the stream
+        self._decoded_ns = 0
         self._packet_ns = 0
         self._requested_ns = 0
         self._reported_ns = 0
@@ -232,10 +234,15 @@ class Receiver:
             units += self._intake.tick(time.monotonic_ns())
             if self._intake.streams != self._seen_streams:
                 self._seen_streams = self._intake.streams
-                self._packets_before = self._intake.packets().received
+                self._hope_again()
                 self._timeline.restart()
         for unit in units:
             self._decode(unit)
+
+    def _hope_again(self) -> None:
+        """A stream began or a picture was decoded: packets without a picture count from here on."""
+        self._packets_before = self._intake.packets().received
+        self._decoded_ns = time.monotonic_ns()
 
     def _fell_behind(self) -> bool:
         """Whether the decoder must catch up first: from ``MOST_WAITING`` units waiting until few are left."""
@@ -255,10 +262,9 @@ class Receiver:
             if nals is None:
                 return
             stamp_ns = self._intake.stamps.stamp(unit.stamp_ns, unit.timestamp, unit.arrival_ns)
-            now_ns = time.monotonic_ns()
-            if unit.keyframe:
-                self._keyframe_ns = now_ns
-                self._packets_before = self._intake.packets().received
+        now_ns = time.monotonic_ns()
+        if unit.keyframe:
+            self._keyframe_ns = now_ns
         assert self._decoder is not None
         self._decoder.push(nals, self._timeline.pts(unit.timestamp), stamp_ns, now_ns)
 
@@ -286,6 +292,10 @@ class Receiver:
 
     def _watch_decoder(self) -> None:
         assert self._decoder is not None
+        if self._decoder.decoded != self._decoded:
+            self._decoded = self._decoder.decoded
+            with self._lock:
+                self._hope_again()
         try:
             for text in self._decoder.check():
                 self._tally.add(text)
@@ -352,10 +362,10 @@ class Receiver:
             port = f"UDP port {self.settings.port}"
             heard = stats.packet_age <= self.settings.timeout
             return f"datagrams come to {port}, none is of our stream" if heard else f"no stream on {port}"
-        without = stats.packets - self._packets_before
-        if stats.state == "waiting" and without > DOUBTFUL_PACKETS:
+        without, seconds = stats.packets - self._packets_before, (time.monotonic_ns() - self._decoded_ns) / 1e9
+        if without > DOUBTFUL_PACKETS and seconds > DOUBTFUL_SECONDS:
             name = codec(self.settings.codec).encoding_name.replace("H", "H.")
-            return f"no {name} keyframe in {without} packets: another codec, encrypted, or keyframes far apart?"
+            return f"no {name} picture in {without} packets: another codec, encrypted, or keyframes far apart?"
         return "waiting for a keyframe" if stats.state == "waiting" else ""
 
     def _close_sockets(self) -> None:
