@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from detecting import STAMP, Detecting, names
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from edgecam_core.types import Frame
 from edgecam_detector.node import DetectorNode
 from edgecam_ros.conversions import image_to_ros
 from edgecam_ros.qos import image_qos, latched_qos
-from rcl_interfaces.srv import GetParameters, SetParameters
+from rcl_interfaces.srv import GetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from ros_peer import Peer
@@ -24,68 +25,12 @@ from tiny_models import color_detector, quadrants
 from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
 from waiting import DISCOVERY, wait_until
 
-STAMP = 1_700_000_000_123_456_789
-
-
-class Detecting:
-    """A detector node of this process with a peer that sends it pictures."""
-
-    def __init__(self, peer: Peer, model: Path, **parameters: Any) -> None:
-        import threading
-
-        given = {"model": str(model), "backend": "onnxruntime", "threads": 1, **parameters}
-        overrides = [Parameter(name, value=value) for name, value in given.items()]
-        self.node = DetectorNode(namespace="/camera", parameter_overrides=overrides)
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
-        self.peer = peer
-        self.arrays: list[Detection2DArray] = peer.collect(Detection2DArray, "/camera/detections")
-        self.images = peer.node.create_publisher(Image, "/camera/image_raw", image_qos())
-        self.thread.start()
-        wait_until(lambda: self.images.get_subscription_count() > 0, what="the detector's subscription")
-        wait_until(lambda: self.node._worker and self.node._worker.detector, what="the model")
-        wait_until(lambda: peer.node.count_publishers("/camera/detections") > 0, what="the detector's publisher")
-
-    def send(self, pixels: np.ndarray, encoding: str = "bgr8", stamp: int = STAMP) -> None:
-        self.images.publish(image_to_ros(Frame.from_array(pixels, encoding, stamp, "camera_optical_frame")))
-
-    def answer(self, pixels: np.ndarray, stamp: int = STAMP) -> Detection2DArray:
-        """What is published for one picture; the picture is sent again while discovery may have lost it."""
-        seen = len(self.arrays)
-        for _ in range(int(DISCOVERY)):
-            self.send(pixels, stamp=stamp)
-            try:
-                wait_until(lambda: len(self.arrays) > seen, 1.0)
-            except pytest.fail.Exception:
-                continue
-            return self.arrays[-1]
-        pytest.fail("no detections came")
-
-    def set(self, **values: Any) -> str:
-        """Set parameters through the service; the reason of a refusal, or an empty text."""
-        request = SetParameters.Request(
-            parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
-        )
-        answer = self.peer.call(SetParameters, "/camera/detector/set_parameters", request)
-        return "; ".join(result.reason for result in answer.results if not result.successful)
-
-    def close(self) -> None:
-        self.executor.shutdown()
-        self.thread.join(10)
-        self.node.trigger_shutdown()
-        self.node.destroy_node()
-
 
 @pytest.fixture
 def detecting(peer: Peer, tmp_path: Path) -> Iterator[Detecting]:
     subject = Detecting(peer, color_detector(tmp_path / "colors.onnx"))
     yield subject
     subject.close()
-
-
-def names(array: Detection2DArray) -> set[str]:
-    return {detection.results[0].hypothesis.class_id for detection in array.detections}
 
 
 def test_header_boxes_and_names(detecting: Detecting) -> None:
