@@ -50,6 +50,16 @@ class Page:
             await self.call(f"{domain}.enable")
         await self.call("Page.navigate", url=url)
 
+    @contextlib.asynccontextmanager
+    async def script(self, source: str) -> AsyncIterator[None]:
+        """Runs in every page opened meanwhile, before the page's own scripts."""
+        await self.call("Page.enable")
+        added = await self.call("Page.addScriptToEvaluateOnNewDocument", source=source)
+        try:
+            yield
+        finally:
+            await self.call("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+
     async def size(self, width: int, height: int, scale: float = 1.0, mobile: bool = False) -> None:
         await self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=mobile

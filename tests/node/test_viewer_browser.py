@@ -21,32 +21,15 @@ from network import free_tcp_port
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from tiny_models import color_detector
+from viewer_page import BOX_ON_SCREEN, FREEZE, MOVING, square_on_screen
 from viewer_process import ViewerProcess
-from viewer_scene import SIDE, SQUARE_BGR, Scene
+from viewer_scene import SIDE, Scene
 from waiting import wait_until
 
-pytestmark = pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)")
-
-MOVING = "window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown > 10 && edgecam.cameras[0].facts.detections"
-# The drawn box of the best detection in device pixels of the screen, and its label.
-BOX_ON_SCREEN = """(() => {
-  const camera = edgecam.cameras[0], [label, score, x1, y1, x2, y2] = camera.facts.detections[0];
-  const { left, top, scale } = camera.place, tile = camera.tile.getBoundingClientRect(), r = devicePixelRatio;
-  return { label, score, box: [x1, y1, x2, y2],
-    screen: [tile.x * r + left + x1 * scale, tile.y * r + top + y1 * scale,
-             tile.x * r + left + x2 * scale, tile.y * r + top + y2 * scale] };
-})()"""
-# The next picture that comes with boxes is the last one drawn.
-FREEZE = """new Promise((done) => {
-  const camera = edgecam.cameras[0], show = camera.show;
-  camera.show = (facts) => {
-    if (!facts.detections?.length) return;
-    camera.show = () => {};
-    show.call(camera, facts);
-    setTimeout(done, 300);
-  };
-})"""
-
+pytestmark = [
+    pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 @pytest.fixture
 def detector(tmp_path: Path) -> Iterator[DetectorNode]:
@@ -66,13 +49,34 @@ def detector(tmp_path: Path) -> Iterator[DetectorNode]:
     node.destroy_node()
 
 
-@pytest_asyncio.fixture
-async def page(tmp_path: Path) -> AsyncIterator[Page]:
-    profile = tmp_path / "profile"
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+    profile = tmp_path_factory.mktemp("profile")
     async with chromium(profile) as page:
-        await page.size(1280, 800)
         yield page
     shutil.rmtree(profile, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Page) -> AsyncIterator[Page]:
+    """The browser's one tab, as new."""
+    await browser.size(1280, 800)
+    browser.problems.clear()
+    browser.requests.clear()
+    yield browser
+    await browser.open("about:blank")
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    with Scene("/camera", fps=15) as scene:
+        yield scene
+
+
+@pytest.fixture(scope="module")
+def viewer(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
+    with ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
+        yield viewer
 
 
 async def screenshot(page: Page, path: Path) -> np.ndarray:
@@ -80,99 +84,97 @@ async def screenshot(page: Page, path: Path) -> np.ndarray:
     return cv2.imread(str(path), cv2.IMREAD_COLOR)
 
 
-def square_on_screen(pixels: np.ndarray) -> tuple[int, int, int, int]:
-    """Where the bright square is in a screenshot: x1, y1, x2, y2."""
-    near = (np.abs(pixels.astype(int) - SQUARE_BGR).max(axis=2) < 30).astype(np.uint8)
-    count, _, stats, _ = cv2.connectedComponentsWithStats(near)
-    assert count > 1, "the square is not on the screen"
-    x, y, width, height, _ = stats[1 + stats[1:, cv2.CC_STAT_AREA].argmax()]
-    return x, y, x + width, y + height
-
-
 @pytest.mark.parametrize(("width", "height", "scale"), [(1280, 800, 1.0), (390, 844, 2.0)], ids=["desktop", "phone"])
 async def test_the_picture_moves_and_boxes_sit_on_the_objects(
-    page: Page, tmp_path: Path, width: int, height: int, scale: float
+    page: Page, tmp_path: Path, viewer: ViewerProcess, width: int, height: int, scale: float
 ) -> None:
-    with Scene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
-        await page.size(width, height, scale, mobile=scale > 1)
-        await page.open(viewer.url)
-        await page.wait_for(MOVING)
-        first = await page.evaluate("edgecam.cameras[0].facts.stamp")
-        await page.wait_for(f"BigInt(edgecam.cameras[0].facts.stamp) > {first}n + 1000000000n")
-        await page.evaluate(FREEZE)
-        drawn = await page.evaluate(BOX_ON_SCREEN)
-        pixels = await screenshot(page, tmp_path / "page.png")
-        assert (drawn["label"], drawn["score"]) == ("giraffe", 0.97)
-        assert drawn["box"][2] - drawn["box"][0] == SIDE
-        seen = square_on_screen(pixels)
-        # The line of the box covers the square's rim: 2 px outside and 2 px inside.
-        assert np.abs(np.array(drawn["screen"]) - seen).max() <= 4 * scale, (drawn, seen)
-        assert page.problems == []
-        assert {url.split("/")[2] for url in page.requests} == {viewer.url.split("/")[2]}, (
-            "something came from elsewhere"
-        )
+    await page.size(width, height, scale, mobile=scale > 1)
+    await page.open(viewer.url)
+    await page.wait_for(MOVING)
+    first = await page.evaluate("edgecam.cameras[0].facts.stamp")
+    await page.wait_for(f"BigInt(edgecam.cameras[0].facts.stamp) > {first}n + 1000000000n")
+    await page.evaluate(FREEZE)
+    drawn = await page.evaluate(BOX_ON_SCREEN)
+    pixels = await screenshot(page, tmp_path / "page.png")
+    assert (drawn["label"], drawn["score"]) == ("giraffe", 0.97)
+    assert drawn["box"][2] - drawn["box"][0] == SIDE
+    seen = square_on_screen(pixels)
+    # The line of the box covers the square's rim: 2 px outside and 2 px inside.
+    assert np.abs(np.array(drawn["screen"]) - seen).max() <= 4 * scale, (drawn, seen)
+    assert page.problems == []
+    assert {url.split("/")[2] for url in page.requests} == {viewer.url.split("/")[2]}, (
+        "something came from elsewhere"
+    )
 
 
-async def test_rates_and_latency_are_shown(page: Page, tmp_path: Path) -> None:
-    with Scene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
-        await page.open(viewer.url)
-        await page.wait_for(MOVING)
-        figures = "[...document.querySelectorAll('#facts div')].map((one) => one.textContent)"
-        await page.wait_for(f"/^picture[\\d.]+ fps,detections[\\d.]+ fps,latency[\\d.]+ ms$/.test({figures}.join())")
-        latency = await page.evaluate("edgecam.cameras[0].latency")
-        assert 0 < latency < 5000
-        chips = await page.evaluate("[...document.querySelectorAll('.chip span')].map((one) => one.textContent)")
-        assert sorted(chips) == ["giraffe", "zebra"]
-        await page.wait_for("document.querySelector('.node[data-name=\"camera/viewer\"]').dataset.level === 'ok'")
+async def test_rates_and_latency_are_shown(page: Page, viewer: ViewerProcess) -> None:
+    await page.open(viewer.url)
+    await page.wait_for(MOVING)
+    figures = "[...document.querySelectorAll('#facts div')].map((one) => one.textContent)"
+    await page.wait_for(f"/^picture[\\d.]+ fps,detections[\\d.]+ fps,latency[\\d.]+ ms$/.test({figures}.join())")
+    latency = await page.evaluate("edgecam.cameras[0].latency")
+    assert 0 < latency < 5000
+    chips = await page.evaluate("[...document.querySelectorAll('.chip span')].map((one) => one.textContent)")
+    assert sorted(chips) == ["giraffe", "zebra"]
+    await page.wait_for("document.querySelector('.node[data-name=\"camera/viewer\"]').dataset.level === 'ok'")
 
 
-async def test_a_class_can_be_hidden(page: Page, tmp_path: Path) -> None:
-    with Scene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
-        await page.open(viewer.url)
-        await page.wait_for(MOVING + " && document.querySelectorAll('.chip').length === 2")
-        await page.evaluate(
-            "[...document.querySelectorAll('.chip')].find((one) => one.innerText.includes('giraffe')).click()"
-        )
-        await page.evaluate(FREEZE)
-        left, top, right, _ = map(round, (await page.evaluate(BOX_ON_SCREEN))["screen"])
-        pixels = await screenshot(page, tmp_path / "page.png")
-        rim = pixels[top + 1, (left + right) // 2].astype(int)
-        assert np.abs(rim - SQUARE_BGR).max() < 80, "the box is still drawn on the square's rim"
+async def test_a_class_can_be_hidden(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
+    await page.open(viewer.url)
+    await page.wait_for(MOVING + " && document.querySelectorAll('.chip').length === 2")
+    await page.evaluate(FREEZE)
+    left, top, right, _ = map(round, (await page.evaluate(BOX_ON_SCREEN))["screen"])
+    chip = "[...document.querySelectorAll('.chip')].find((one) => one.innerText.includes('giraffe'))"
+    hue = await page.evaluate(f"{chip}.style.getPropertyValue('--hue')")
+    bgr = [int(hue[at : at + 2], 16) for at in (5, 3, 1)]
+
+    async def drawn() -> bool:
+        line = (await screenshot(page, tmp_path / "page.png"))[top, (left + right) // 2].astype(int)
+        return bool(np.abs(line - bgr).max() < 20)
+
+    assert await drawn()
+    await page.evaluate(f"{chip}.click()")
+    assert not await drawn()
+    await page.evaluate(f"{chip}.click()")
+    assert await drawn()
 
 
-async def test_the_page_reconnects_after_the_node_restarts(page: Page, tmp_path: Path) -> None:
+async def test_the_page_reconnects_after_the_node_restarts(page: Page, scene: Scene, tmp_path: Path) -> None:
     port = f"port:={free_tcp_port()}"
-    with Scene("/camera", fps=15):
-        with ViewerProcess(tmp_path, port) as viewer:
-            await page.open(viewer.url)
-            await page.wait_for(MOVING)
-        assert viewer.process.returncode == 0, viewer.text()
-        await page.wait_for("document.getElementById('link').dataset.state === 'lost'")
-        shown = await page.evaluate("edgecam.cameras[0].shown")
-        with ViewerProcess(tmp_path, port) as viewer:
-            await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
-            assert await page.evaluate("document.getElementById('link').dataset.state") == "live"
+    with ViewerProcess(tmp_path, port) as viewer:
+        await page.open(viewer.url)
+        await page.wait_for(MOVING)
+    assert viewer.process.returncode == 0, viewer.text()
+    await page.wait_for("document.getElementById('link').dataset.state === 'lost'")
+    shown = await page.evaluate("edgecam.cameras[0].shown")
+    with ViewerProcess(tmp_path, port) as viewer:
+        await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
+        assert await page.evaluate("document.getElementById('link').dataset.state") == "live"
 
 
-async def test_without_websockets_the_bare_pictures_are_shown(page: Page, tmp_path: Path) -> None:
+async def test_without_websockets_the_bare_pictures_are_shown(
+    page: Page, viewer: ViewerProcess, tmp_path: Path
+) -> None:
     broken = """window.WebSocket = class {
       constructor() { setTimeout(() => this.onclose(), 20); }
       close() {}
     }"""
-    with Scene("/camera", fps=10), ViewerProcess(tmp_path, "port:=0") as viewer:
-        await page.call("Page.enable")
-        await page.call("Page.addScriptToEvaluateOnNewDocument", source=broken)
+    async with page.script(broken):
         await page.open(viewer.url)
         await page.wait_for("document.getElementById('plain').naturalWidth === 640")
-        square_on_screen(await screenshot(page, tmp_path / "page.png"))
+    square_on_screen(await screenshot(page, tmp_path / "page.png"))
 
 
-async def test_pictures_without_a_detector_are_shown_bare(page: Page, tmp_path: Path) -> None:
-    with Scene("/camera", fps=15, detect=False), ViewerProcess(tmp_path, "port:=0") as viewer:
+async def test_pictures_without_a_detector_are_shown_bare(
+    page: Page, scene: Scene, viewer: ViewerProcess, tmp_path: Path
+) -> None:
+    scene.detect = False
+    try:
         await page.open(viewer.url)
-        await page.wait_for("window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown > 10")
-        assert await page.evaluate("edgecam.cameras[0].facts.detections") is None
+        await page.wait_for("edgecam.cameras[0].shown > 10 && edgecam.cameras[0].facts.detections === null")
         square_on_screen(await screenshot(page, tmp_path / "page.png"))
+    finally:
+        scene.detect = True
 
 
 async def test_a_click_enlarges_a_camera_and_only_that_one_is_sent(page: Page, tmp_path: Path) -> None:
@@ -196,63 +198,62 @@ async def test_a_click_enlarges_a_camera_and_only_that_one_is_sent(page: Page, t
         assert page.problems == []
 
 
-async def test_the_slider_sets_the_detectors_parameter(page: Page, tmp_path: Path, detector: DetectorNode) -> None:
-    with Scene("/camera", fps=10), ViewerProcess(tmp_path, "port:=0") as viewer:
-        await page.open(viewer.url)
-        slider = "document.querySelector('#threshold input')"
-        await page.wait_for(f"!document.getElementById('threshold').hidden && {slider}.value === '0.5'")
-        await page.evaluate(f"{slider}.value = 0.83; {slider}.dispatchEvent(new Event('input'))")
-        await asyncio.to_thread(wait_until, lambda: detector.settings.confidence_threshold == 0.83)
-        await page.evaluate(f"{slider}.dispatchEvent(new Event('change'))")
-        detector.set_parameters([Parameter("confidence_threshold", value=0.25)])
-        await page.wait_for(f"{slider}.value === '0.25'")  # what others set is shown, too
-        # A page that asks for what is not on offer changes nothing.
-        await page.evaluate("edgecam.link.send({ type: 'threshold', camera: 0, value: 7 })")
-        await page.evaluate("edgecam.link.send({ type: 'threshold', camera: 9, value: 0.5 })")
-        await page.evaluate("edgecam.link.send({ type: 'set', name: 'model', value: '/etc/passwd' })")
-        await page.wait_for("document.querySelector('#threshold small').textContent.includes('not on offer')")
-        assert detector.settings.confidence_threshold == 0.25
-        assert page.problems == []
+async def test_the_slider_sets_the_detectors_parameter(
+    page: Page, viewer: ViewerProcess, detector: DetectorNode
+) -> None:
+    await page.open(viewer.url)
+    slider = "document.querySelector('#threshold input')"
+    await page.wait_for(f"!document.getElementById('threshold').hidden && {slider}.value === '0.5'")
+    await page.evaluate(f"{slider}.value = 0.83; {slider}.dispatchEvent(new Event('input'))")
+    await asyncio.to_thread(wait_until, lambda: detector.settings.confidence_threshold == 0.83)
+    await page.evaluate(f"{slider}.dispatchEvent(new Event('change'))")
+    detector.set_parameters([Parameter("confidence_threshold", value=0.25)])
+    await page.wait_for(f"{slider}.value === '0.25'")  # what others set is shown, too
+    # A page that asks for what is not on offer changes nothing.
+    await page.evaluate("edgecam.link.send({ type: 'threshold', camera: 0, value: 7 })")
+    await page.evaluate("edgecam.link.send({ type: 'threshold', camera: 9, value: 0.5 })")
+    await page.evaluate("edgecam.link.send({ type: 'set', name: 'model', value: '/etc/passwd' })")
+    await page.wait_for("document.querySelector('#threshold small').textContent.includes('not on offer')")
+    assert detector.settings.confidence_threshold == 0.25
+    assert page.problems == []
 
 
-async def test_the_cameras_node_saves_what_the_page_asks_for(page: Page, tmp_path: Path) -> None:
+async def test_the_cameras_node_saves_what_the_page_asks_for(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     folder = tmp_path / "saved"
     parameters = ["source:=test://ball", "framerate:=10.0", f"output_directory:={folder}"]
     arguments = [word for parameter in parameters for word in ("-p", parameter)]
     run = "import sys; from edgecam_camera.node import main; sys.exit(main())"
-    command = [sys.executable, "-c", run, "--ros-args", "-r", "__ns:=/camera", *arguments]
+    command = [sys.executable, "-c", run, "--ros-args", "-r", "__ns:=/camera", "-r", "image_raw:=unused", *arguments]
     camera = subprocess.Popen(command, start_new_session=True)
     try:
-        with ViewerProcess(tmp_path, "port:=0") as viewer:
-            await page.open(viewer.url)
-            await page.wait_for("!document.getElementById('saving').hidden")
-            await page.evaluate("document.getElementById('camera-snapshot').click()")
-            said = "document.querySelector('#saving p').textContent"
-            await page.wait_for(f"{said}.startsWith('{folder}')")
-            assert Path(await page.evaluate(said)).exists()
-            button = "document.getElementById('camera-record')"
-            await page.evaluate(f"{button}.click()")
-            await page.wait_for(f"{button}.textContent.startsWith('Stop (')")
-            await page.evaluate(f"{button}.click()")
-            await page.wait_for(f"{button}.textContent === 'Record' && /camera.*m(kv|p4)/.test({said})")
-            assert page.problems == []
+        await page.open(viewer.url)
+        await page.wait_for("!document.getElementById('saving').hidden")
+        await page.evaluate("document.getElementById('camera-snapshot').click()")
+        said = "document.querySelector('#saving p').textContent"
+        await page.wait_for(f"{said}.startsWith('{folder}')")
+        assert Path(await page.evaluate(said)).exists()
+        button = "document.getElementById('camera-record')"
+        await page.evaluate(f"{button}.click()")
+        await page.wait_for(f"{button}.textContent.startsWith('Stop (')")
+        await page.evaluate(f"{button}.click()")
+        await page.wait_for(f"{button}.textContent === 'Record' && /camera.*m(kv|p4)/.test({said})")
+        assert page.problems == []
     finally:
         camera.send_signal(signal.SIGINT)
         camera.wait(timeout=30)
 
 
-async def test_a_snapshot_and_a_film_can_be_saved(page: Page, tmp_path: Path) -> None:
+async def test_a_snapshot_and_a_film_can_be_saved(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     folder = tmp_path / "downloads"
     await page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
-    with Scene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
-        await page.open(viewer.url)
-        await page.wait_for(MOVING)
-        await page.evaluate("document.getElementById('snapshot').click()")
-        await page.evaluate("document.getElementById('record').click()")
-        before = await page.evaluate("edgecam.cameras[0].shown")
-        await page.wait_for(f"edgecam.cameras[0].shown > {before} + 20")
-        await page.evaluate("document.getElementById('record').click()")
-        files = await asyncio.to_thread(wait_until, lambda: saved(folder), 60, "two files")
+    await page.open(viewer.url)
+    await page.wait_for(MOVING)
+    await page.evaluate("document.getElementById('snapshot').click()")
+    await page.evaluate("document.getElementById('record').click()")
+    before = await page.evaluate("edgecam.cameras[0].shown")
+    await page.wait_for(f"edgecam.cameras[0].shown > {before} + 20")
+    await page.evaluate("document.getElementById('record').click()")
+    files = await asyncio.to_thread(wait_until, lambda: saved(folder), 60, "two files")
     snapshot = cv2.imread(str(files[".jpg"]), cv2.IMREAD_COLOR)
     square_on_screen(snapshot)
     assert snapshot.shape == (480, 640, 3)

@@ -14,11 +14,13 @@ from edgecam_viewer.wire import Picture
 class Client:
     """What one viewer has still to be sent: the newest picture of each camera and the newest note of each kind.
 
+    ``cameras`` are those whose pictures it gets, ``video`` those it watches over WebRTC.
     Lives in the event loop; not thread safe.
     """
 
     def __init__(self, cameras: Iterable[int]) -> None:
         self.cameras = frozenset(cameras)
+        self.video: frozenset[int] = frozenset()
         self.skipped = 0
         self.sent = 0
         self.busy_since: float | None = None
@@ -56,14 +58,15 @@ class Client:
 class Hub:
     """Knows the viewers and gives them what is published.
 
-    ``publish``, ``note`` and ``tell`` may be called and ``watchers`` read from any thread; the rest belongs to the
-    event loop's thread.
+    ``publish``, ``note`` and ``tell`` may be called and ``watchers`` (of pictures) and ``video`` (watchers over WebRTC)
+    read from any thread; the rest belongs to the event loop's thread.
     """
 
     def __init__(self, cameras: int, max_viewers: int) -> None:
         self.cameras = cameras
         self.max_viewers = max_viewers
         self.watchers = [0] * cameras
+        self.video = [0] * cameras
         self.notes: dict[str, str] = {}
         self.meter = Meter()  # value: bytes sent
         self.refused = 0
@@ -97,9 +100,10 @@ class Hub:
         self._clients.discard(client)
         self._count()
 
-    def watch(self, client: Client, cameras: Iterable[int]) -> None:
+    def watch(self, client: Client, cameras: Iterable[int], video: Iterable[int] = ()) -> None:
         """From now on this client gets these cameras only; numbers of cameras that do not exist are ignored."""
-        client.cameras = frozenset(cameras) & frozenset(range(self.cameras))
+        known = frozenset(range(self.cameras))
+        client.cameras, client.video = frozenset(cameras) & known, frozenset(video) & known
         self._count()
 
     def publish(self, picture: Picture) -> None:
@@ -138,4 +142,6 @@ class Hub:
             client.offer(kind, text)
 
     def _count(self) -> None:
-        self.watchers = [sum(camera in client.cameras for client in self._clients) for camera in range(self.cameras)]
+        clients, cameras = self._clients, range(self.cameras)
+        self.watchers = [sum(camera in client.cameras for client in clients) for camera in cameras]
+        self.video = [sum(camera in client.video for client in clients) for camera in cameras]

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from edgecam_core.errors import EdgecamError
+from edgecam_core.errors import EdgecamError, MissingDependency
 from edgecam_ros.diagnostics import Status
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
@@ -26,6 +26,7 @@ from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings
 from edgecam_viewer.status import finite, nodes_list, stage_facts
 from edgecam_viewer.tap import CameraTap
+from edgecam_viewer.video import Video
 
 TICK = 0.1  # seconds
 
@@ -39,6 +40,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self.server: WebServer | None = None
         self.encoder: Encoder | None = None
         self.control: RosControl | None = None
+        self.video: Video | None = None
         self.hub = Hub(0, 1)
         self.board = Board()
         self.taps: list[CameraTap] = []
@@ -53,7 +55,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self.hub = Hub(cameras, settings.max_viewers)
         detectors, drivers = (_padded(names, cameras) for names in (settings.detector_nodes, settings.camera_nodes))
         self.control = RosControl(self, detectors, drivers)
-        self.server = WebServer(settings, self.hub, self.control)
+        self.video = self._video() if settings.webrtc else None
+        self.server = WebServer(settings, self.hub, self.control, self.video)
         self.encoder = Encoder(self.hub.publish, self._encoder_failed, settings.jpeg_quality, settings.max_width)
         self.encoder.start()
         self.server.start()
@@ -88,9 +91,11 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             self.encoder.stop()
         if self.server is not None:
             self.server.stop()
+        if self.video is not None:
+            self.video.stop()
         if self.control is not None:
             self.control.close()
-        self.encoder = self.server = self.control = None
+        self.encoder = self.server = self.video = self.control = None
 
     def apply(self, old: ViewerSettings, new: ViewerSettings) -> None:
         for tap in self.taps:
@@ -118,7 +123,11 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             "shed": self.hub.shed,
             "url": self.server.url.partition("?")[0],  # the token is nobody else's business
         }
-        for tally in (self.server.access.tally, self.server.streams.tally, self.encoder.tally):
+        tallies = [self.server.access.tally, self.server.streams.tally, self.encoder.tally]
+        if self.video is not None:
+            tallies.append(self.video.tally)
+            values |= self.video.facts(now)
+        for tally in tallies:
             values.update(tally.totals())
         return Status(values=values, message=f"{self.hub.viewers} viewers")
 
@@ -132,6 +141,15 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
     def _show(self, camera: int, shot: Shot) -> None:
         if self.encoder is not None and self.hub.watchers[camera]:
             self.encoder.submit(camera, shot)
+        if self.video is not None and self.hub.video[camera]:
+            self.video.submit(camera, shot)
+
+    def _video(self) -> Video | None:
+        try:
+            return Video(self.settings, self.hub)
+        except MissingDependency as error:
+            self.get_logger().info(f"no WebRTC, pictures only: {error}")
+            return None
 
     def _encoder_failed(self, error: Exception) -> None:
         self.fail(EdgecamError(f"the JPEG encoder failed: {error}"))
@@ -142,8 +160,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for watchers, tap in zip(self.hub.watchers, self.taps, strict=True):
-            tap.watch(watchers > 0, now)
+        for pictures, video, tap in zip(self.hub.watchers, self.hub.video, self.taps, strict=True):
+            tap.watch(pictures + video > 0, now)
         if self.control is not None:
             self.control.work()
 
@@ -171,7 +189,13 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             }
             for tap, threshold, saving in zip(self.taps, control.thresholds, control.saving, strict=True)
         ]
-        return {"type": "status", "cameras": cameras, "nodes": nodes_list(nodes), "viewers": self.hub.viewers}
+        return {
+            "type": "status",
+            "cameras": cameras,
+            "nodes": nodes_list(nodes),
+            "viewers": self.hub.viewers,
+            "webrtc": self.video is not None,
+        }
 
 
 def _padded(values: tuple[str, ...], length: int) -> list[str]:

@@ -19,6 +19,7 @@ from edgecam_viewer.access import Access
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.settings import ViewerSettings, is_loopback
 from edgecam_viewer.streams import Control, Streams
+from edgecam_viewer.video import Video
 
 PAGE = Path(__file__).parent / "page"
 PAGE_FILES = {
@@ -31,6 +32,7 @@ PAGE_FILES = {
     "panels.js": "text/javascript",
     "chart.js": "text/javascript",
     "save.js": "text/javascript",
+    "video.js": "text/javascript",
 }
 # The page needs nothing from elsewhere and may not be framed by anybody.
 HEADERS = {
@@ -101,11 +103,12 @@ class WebServer:
 
     Args:
         control: what viewers may ask of the pipeline.
+        video: WebRTC for those who can, None for pictures only.
     """
 
-    def __init__(self, settings: ViewerSettings, hub: Hub, control: Control) -> None:
+    def __init__(self, settings: ViewerSettings, hub: Hub, control: Control, video: Video | None = None) -> None:
         self.access = Access(settings.host, settings.token)
-        self.streams = Streams(hub, control, settings.stall_timeout)
+        self.streams = Streams(hub, control, settings.stall_timeout, video)
         self._hub = hub
         self._tls = tls_context(settings.tls_certificate, settings.tls_key)
         self._settings = settings

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from edgecam_core.errors import SettingError
 from edgecam_core.settings import Settings, setting
 
+ANY_ADDRESS = ("0.0.0.0", "::")
+
 
 def is_loopback(host: str) -> bool:
     """True when only programs of this machine can reach ``host``."""
@@ -44,6 +46,12 @@ class ViewerSettings(Settings):
         "best_effort", "Reliability asked of the image publisher.", choices=("best_effort", "reliable")
     )
     jpeg_quality: int = setting(80, "JPEG quality of the picture sent to browsers.", low=1, high=100, runtime=True)
+    webrtc: bool = setting(
+        True, "Offer H.264 over WebRTC to browsers that can; false, and where it does not connect: JPEG pictures."
+    )
+    video_bitrate: int = setting(
+        4_000_000, "Bits a second of the H.264 video of one camera.", low=50_000, high=100_000_000, unit="bit/s"
+    )
     max_fps: float = setting(30.0, "Most pictures a second and camera.", low=0.1, high=240.0, unit="Hz", runtime=True)
     max_width: int = setting(
         1280, "Wider pictures are scaled down to this before sending.", low=16, high=16384, unit="px", runtime=True

@@ -13,6 +13,7 @@ from edgecam_core.errors import EdgecamError
 from edgecam_core.tally import Tally
 
 from edgecam_viewer.hub import Client, Hub
+from edgecam_viewer.video import Video
 from edgecam_viewer.wire import Picture
 
 MESSAGE_LIMIT = 64 * 1024  # a viewer only ever says short things
@@ -35,11 +36,12 @@ class Control(Protocol):
 class Streams:
     """The handlers. All run on the event loop's thread."""
 
-    def __init__(self, hub: Hub, control: Control, stall_timeout: float) -> None:
+    def __init__(self, hub: Hub, control: Control, stall_timeout: float, video: Video | None = None) -> None:
         self.hub = hub
         self.stall_timeout = stall_timeout
         self.tally = Tally()
         self._control = control
+        self._video = video
         self._transports: dict[Client, Callable[[], None]] = {}
         self._sockets: set[web.WebSocketResponse] = set()
         self._reaper: asyncio.Task | None = None
@@ -116,13 +118,23 @@ class Streams:
             answer = {"type": "pong", "sent": _finite(request.get("sent")), "server_ms": time.time() * 1000}
             client.offer("pong", json.dumps(answer))
         elif kind == "watch":
-            self.hub.watch(client, _camera_list(request))
+            self.hub.watch(client, _camera_list(request, "cameras"), _camera_list(request, "video", []))
+            if self._video is not None:
+                self._video.watch(client, client.video)
+        elif kind == "answer":
+            self._answer(client, request)
         else:
             # One waiting answer of each kind: a viewer that asks and does not read piles up nothing.
             self._control.ask(
                 request,
                 lambda answer: self.hub.tell(client, f"answer {kind}", json.dumps({"type": kind, **answer})),
             )
+
+    def _answer(self, client: Client, request: dict[str, Any]) -> None:
+        camera, sdp = request.get("camera"), request.get("sdp")
+        if self._video is None or type(camera) is not int or not isinstance(sdp, str):
+            raise EdgecamError('"answer" needs "camera", a number, and "sdp", a text, where WebRTC is on')
+        self._video.answer(client, camera, sdp)
 
     async def mjpeg(self, request: web.Request) -> web.StreamResponse:
         client = self._admit(request, [self._camera(request)])
@@ -186,6 +198,8 @@ class Streams:
     def _dismiss(self, client: Client) -> None:
         self._transports.pop(client, None)
         self.hub.leave(client)
+        if self._video is not None:
+            self._video.watch(client, ())
 
     async def _reap(self) -> None:
         """Once a second disconnects the viewers that have stopped reading."""
@@ -222,8 +236,8 @@ def _finite(value: object) -> int | float:
     return value  # type: ignore[return-value]
 
 
-def _camera_list(request: dict[str, Any]) -> list[int]:
-    cameras = request.get("cameras")
+def _camera_list(request: dict[str, Any], name: str, default: list[int] | None = None) -> list[int]:
+    cameras = request.get(name, default)
     if not isinstance(cameras, list) or not all(type(one) is int for one in cameras):
-        raise EdgecamError('"watch" needs "cameras", a list of numbers')
+        raise EdgecamError(f'"watch" needs "{name}", a list of numbers')
     return cameras

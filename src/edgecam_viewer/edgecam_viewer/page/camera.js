@@ -58,17 +58,26 @@ export class Camera {
       const facts = this.next;
       this.next = null;
       try {
-        const bitmap = await createImageBitmap(facts.jpeg);
-        this.bitmap?.close();
-        Object.assign(this, { bitmap, facts });
-        this.measure();
-        requestAnimationFrame(() => this.draw());
+        this.present(await createImageBitmap(facts.jpeg), facts);
       } catch (error) {
         if (error.name !== "InvalidStateError") throw error; // a picture that cannot be decoded is left out
       }
     }
     this.decoding = false;
   }
+
+  // A decoded frame and what belongs to it; an older one than what is shown is left out.
+  present(bitmap, facts) {
+    if (this.facts && BigInt(facts.stamp) < BigInt(this.facts.stamp) && this.fresh()) return bitmap.close();
+    this.bitmap?.close();
+    Object.assign(this, { bitmap, facts });
+    this.measure();
+    requestAnimationFrame(() => this.draw());
+    return undefined;
+  }
+
+  // Whether something was shown lately. A stamp that went back is then a frame overtaken by another way.
+  fresh() { return performance.now() - this.times[this.times.length - 1] < LATE_MS; }
 
   measure() {
     const now = performance.now();

@@ -4,11 +4,14 @@ import { Camera } from "./camera.js";
 import { Link } from "./link.js";
 import { Charts, Chips, Saving, showFacts, showNodes, Threshold } from "./panels.js";
 import { Recorder, saveSnapshot } from "./save.js";
+import { able, Video } from "./video.js";
 
 const element = (id) => document.getElementById(id);
 const STATES = { waiting: "connecting", live: "live", lost: "reconnecting" };
 const choices = { boxes: true, hidden: new Set() };
 const cameras = [];
+const videos = new Map(); // by camera, those that are tried or play
+const without = new Set(); // cameras whose video did not work; a new connection tries again
 let status = { cameras: [], nodes: [] };
 let only = null; // index of the enlarged camera
 
@@ -20,6 +23,8 @@ const link = new Link({
     element("link").querySelector("span").textContent = STATES[state];
     if (state === "live") {
       document.getElementById("plain")?.remove();
+      for (const index of [...videos.keys()]) endVideo(index);
+      without.clear();
       watch();
     }
   },
@@ -34,9 +39,13 @@ const recorder = new Recorder();
 function take(note) {
   if (note.type === "threshold" || note.type === "refused") return threshold.answer(note);
   if (note.type === "snapshot" || note.type === "record") return saving.answer(note);
+  if (note.type === "offer") return videos.get(note.camera)?.offer(note.sdp);
+  if (note.type === "video") return videos.get(note.camera)?.take(note);
   if (note.type !== "status") return undefined;
+  const first = status.cameras.length !== note.cameras.length || status.webrtc !== note.webrtc;
   status = note;
   while (cameras.length < status.cameras.length) addCamera(cameras.length);
+  if (first) watch();
   status.cameras.forEach((one, i) => cameras[i].name(one.name));
   return showNodes(status.nodes);
 }
@@ -77,8 +86,33 @@ function arrange() {
 
 // Ask only for what can be seen: nothing while the page is in the background.
 function watch() {
+  if (!cameras.length) return;
   const wanted = document.hidden ? [] : cameras.map((_, i) => i).filter((i) => only === null || only === i);
-  if (cameras.length) link.send({ type: "watch", cameras: wanted });
+  const video = able && status.webrtc ? wanted.filter((i) => !without.has(i)) : [];
+  for (const index of [...videos.keys()]) if (!video.includes(index)) endVideo(index);
+  for (const index of video) if (!videos.has(index)) videos.set(index, newVideo(index));
+  link.send({ type: "watch", cameras: wanted.filter((i) => !videos.get(i)?.playing), video });
+}
+
+// Pictures go on until the first frame of the video has come.
+function newVideo(index) {
+  const video = new Video(index, link, (bitmap, facts) => {
+    if (!video.told) watch();
+    video.told = true;
+    cameras[index].present(bitmap, facts);
+  });
+  return video;
+}
+
+function endVideo(index) {
+  videos.get(index).close();
+  videos.delete(index);
+}
+
+function checkVideos() {
+  const hopeless = [...videos].filter(([index, video]) => video.hopeless(status.cameras[index].fps > 0));
+  for (const [index] of hopeless) without.add(index);
+  if (hopeless.length) watch();
 }
 
 function redraw() { cameras.forEach((camera) => camera.draw()); }
@@ -101,6 +135,7 @@ function showClasses() {
 
 function everySecond() {
   cameras.forEach((camera) => camera.check());
+  checkVideos();
   const index = only ?? 0;
   const camera = cameras[index];
   if (!camera) return;
@@ -135,4 +170,4 @@ document.addEventListener("keydown", (event) => {
 });
 setInterval(showClasses, 200);
 setInterval(everySecond, 1000);
-window.edgecam = { cameras, link, choices }; // for the browser's console and the tests
+window.edgecam = { cameras, link, choices, videos }; // for the browser's console and the tests

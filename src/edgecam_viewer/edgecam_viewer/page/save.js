@@ -10,10 +10,10 @@ function save(blob, name) {
 
 const fileName = (text) => text.replaceAll(/[^\w.-]+/g, "_");
 
-// The picture as it came, without boxes; its capture stamp is in the name.
-export function saveSnapshot(camera) {
-  if (!camera.facts) return;
-  save(camera.facts.jpeg, `${fileName(camera.title)}-${camera.facts.stamp}.jpg`);
+// The newest picture as the node sends it, without boxes; its capture stamp is in the name.
+export async function saveSnapshot(camera) {
+  const answer = await fetch(`/snapshot.jpg?camera=${camera.index}`);
+  if (answer.ok) save(await answer.blob(), `${fileName(camera.title)}-${answer.headers.get("X-Stamp")}.jpg`);
 }
 
 // Films the tile with everything that is drawn in it.

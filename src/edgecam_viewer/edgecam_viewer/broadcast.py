@@ -1,0 +1,162 @@
+"""One camera's H.264: encoded once while somebody watches it, the same packets for every viewer."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from edgecam_core.errors import EdgecamError
+from edgecam_core.rtp import encoders, i420
+from edgecam_core.rtp.codecs import codec
+from edgecam_core.rtp.encoding import CodedPicture, EncoderPipeline
+from edgecam_core.rtp.packetiser import Packetiser
+from edgecam_core.tally import Meter, Tally
+from edgecam_core.types import Frame
+
+from edgecam_core import gst
+from edgecam_viewer.encoder import shrink
+from edgecam_viewer.feed import Shot
+from edgecam_viewer.peer import PAYLOAD_TYPE, Peer
+from edgecam_viewer.settings import ViewerSettings
+
+H264 = codec("h264")
+MTU = 1200  # fits through tunnels, too
+ENCRYPTION = 14  # bytes SRTP adds to a packet
+KEYFRAME_EVERY = 300  # pictures; viewers who need one ask
+KEYFRAME_PAUSE = 0.3  # seconds between two that were asked for
+PATIENCE = 1.0  # seconds an encoder may take for a picture
+FACTS = 32  # notes about pictures that may wait for a viewer
+
+Tell = Callable[[str, str], None]
+
+
+class Broadcast:
+    """Encodes what is submitted and sends it to the peers that have joined.
+
+    ``join`` and ``leave`` belong to one thread, ``submit`` may be called from another. The thread and the encoder are
+    there while somebody has joined. What fails is counted in ``tally``; the encoder is made anew for the next picture.
+    """
+
+    def __init__(self, camera: int, settings: ViewerSettings, tally: Tally) -> None:
+        self.meter = Meter()  # value: seconds one encoding took
+        self.encoding = False
+        self._camera = camera
+        self._settings = settings
+        self._tally = tally
+        self._packetiser = Packetiser(H264, PAYLOAD_TYPE, MTU, ENCRYPTION)
+        self._viewers: dict[object, tuple[Peer, Tell]] = {}
+        self._wake = threading.Condition()
+        self._shot: Shot | None = None
+        self._keyframe = False
+        self._keyframe_at = float("-inf")
+        self._thread: threading.Thread | None = None
+        self._sent = 0
+
+    @property
+    def ssrc(self) -> int:
+        return self._packetiser.ssrc
+
+    def join(self, key: object, peer: Peer, tell: Tell) -> None:
+        """From now on ``peer`` gets the packets, and ``tell`` a note (its kind, JSON) about every picture."""
+        self._viewers = {**self._viewers, key: (peer, tell)}
+        if self._thread is None:
+            self._shot = None  # whatever is there is old
+            self._thread = threading.Thread(target=self._run, name="video encoder", daemon=True)
+            self._thread.start()
+
+    def leave(self, key: object) -> None:
+        """Send no more to this one; the last one's leaving ends the encoder. Blocks for the picture being encoded."""
+        self._viewers = {other: one for other, one in self._viewers.items() if other != key}
+        thread = self._thread
+        if not self._viewers and thread is not None:
+            with self._wake:
+                self._shot, self._thread = None, None
+                self._wake.notify()
+            thread.join()
+
+    def submit(self, shot: Shot) -> None:
+        """Encode this next, unless a newer one comes first. Safe from any thread; never blocks."""
+        with self._wake:
+            if self._shot is not None:
+                self._tally.add("picture overtaken before encoding")
+            self._shot = shot
+            self._wake.notify()
+
+    def keyframe(self) -> None:
+        """A viewer needs a keyframe; safe from any thread."""
+        self._keyframe = True
+
+    def _run(self) -> None:
+        encoder: EncoderPipeline | None = None
+        while (shot := self._next()) is not None:
+            if not any(peer.connected for peer, _ in self._viewers.values()):
+                continue
+            try:
+                encoder = self._encode(encoder, shot)
+            except (EdgecamError, cv2.error) as error:
+                self._tally.add(f"video failed: {error}")
+                if encoder is not None:
+                    encoder.stop()
+                encoder = None
+            self.encoding = encoder is not None
+        if encoder is not None:
+            encoder.stop()
+        self.encoding = False
+
+    def _next(self) -> Shot | None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._shot is not None or self._thread is None)
+            shot, self._shot = self._shot, None
+            return None if self._thread is None else shot
+
+    def _encode(self, encoder: EncoderPipeline | None, shot: Shot) -> EncoderPipeline:
+        began = time.monotonic()
+        frame = shot.frame
+        if frame.width > self._settings.max_width:
+            pixels = shrink(frame.bgr(), self._settings.max_width)
+            frame = Frame.from_array(pixels, "bgr8", frame.stamp_ns, frame.frame_id)
+        planes, width, height = i420.from_frame(frame)
+        if encoder is None or encoder.size != (width, height):
+            if encoder is not None:
+                encoder.stop()
+            request = encoders.Request(self._settings.video_bitrate, KEYFRAME_EVERY)
+            row = encoders.choose("auto", "h264")
+            encoder = EncoderPipeline(row, request, width, height, self._settings.max_fps)
+        elif self._keyframe and began - self._keyframe_at > KEYFRAME_PAUSE:
+            self._keyframe, self._keyframe_at = False, began
+            encoder.force_keyframe()
+        encoder.push(planes, frame.stamp_ns)
+        coded = encoder.pull(PATIENCE)
+        if coded is None:
+            raise EdgecamError(f"the encoder gave no picture within {PATIENCE:.0f} s")
+        self.meter.add(time.monotonic(), time.monotonic() - began)
+        self._send(coded, shot)
+        return encoder
+
+    def _send(self, coded: CodedPicture, shot: Shot) -> None:
+        made = self._packetiser.packets(coded.nals, coded.stamp_ns)
+        packets = [gst.buffer_of(np.frombuffer(data, np.uint8)) for _, data in made]
+        facts = json.dumps(self._facts(shot), separators=(",", ":"))
+        kind = f"video {self._camera} {self._sent % FACTS}"  # a viewer that does not read keeps the newest few
+        self._sent += 1
+        for peer, tell in self._viewers.values():
+            if peer.connected:
+                tell(kind, facts)
+                peer.send(packets)
+
+    def _facts(self, shot: Shot) -> dict[str, Any]:
+        """What the page needs to draw on the picture with this RTP timestamp; the rest is as in wire.py."""
+        return {
+            "type": "video",
+            "camera": self._camera,
+            "rtp": self._packetiser.timestamp,
+            "stamp": str(shot.frame.stamp_ns),
+            "width": shot.frame.width,
+            "height": shot.frame.height,
+            "detections": shot.found,
+        }

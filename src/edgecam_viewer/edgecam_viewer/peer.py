@@ -1,0 +1,166 @@
+"""One browser's WebRTC connection: RTP packets in, encrypted to that browser over UDP (GStreamer's ``webrtcbin``).
+
+The offer is made here and carries every address at once. The browser's own candidates are not used: its connectivity
+checks tell where it is (RFC 8445, peer-reflexive candidates), and no viewer can make this machine send to an address
+of the viewer's choice. There is no STUN or TURN server: nothing outside is asked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edgecam_core.errors import EdgecamError
+
+from edgecam_core import gst
+from edgecam_viewer.settings import ANY_ADDRESS
+
+ELEMENTS = "appsrc ! webrtcbin ! nicesink ! dtlssrtpenc"
+PAYLOAD_TYPE = 102
+WAITING = 512  # packets that may wait for a connection; older ones go
+
+
+def require() -> None:
+    """Check that this machine can do it.
+
+    Raises:
+        MissingDependency: an element or a typelib is not installed; the message has the command.
+    """
+    gst.load()
+    gst.require_elements(ELEMENTS)
+    for name, version in (("GstWebRTC", "1.0"), ("GstSdp", "1.0"), ("Nice", "0.1")):
+        gst.library(name, version)
+
+
+class Peer:
+    """Sends one H.264 stream to one browser.
+
+    Args:
+        ssrc: of the packets that will be sent.
+        host: the address whose network interface is used; one of ANY_ADDRESS for all.
+        on_offer: called once, on a thread of GStreamer's, with the SDP offer.
+        on_keyframe: called on such a thread when the browser has connected or asks for a keyframe.
+
+    Raises:
+        EdgecamError: it cannot be set up.
+    """
+
+    def __init__(
+        self, ssrc: int, host: str, on_offer: Callable[[str], None], on_keyframe: Callable[[], None]
+    ) -> None:
+        caps = (
+            f"application/x-rtp,media=video,encoding-name=H264,payload={PAYLOAD_TYPE},clock-rate=90000,"
+            f"ssrc=(uint){ssrc},packetization-mode=(string)1,profile-level-id=(string)42e01f"
+        )
+        self._on_offer: Callable[[str], None] | None = on_offer
+        self._on_keyframe = on_keyframe
+        self._answered = False
+        self.connected = False
+        self._pipeline = gst.Pipeline(
+            f"appsrc name=src is-live=true format=time do-timestamp=true max-buffers={WAITING} max-bytes=0 max-time=0 "
+            f'leaky-type=downstream caps="{caps}" ! webrtcbin name=rtc bundle-policy=max-bundle'
+        )
+        self._rtc = self._pipeline.element("rtc")
+        if host not in ANY_ADDRESS:
+            _bind(_owned(self._rtc.get_property("ice-agent")), host)
+        transceiver = self._rtc.emit("get-transceiver", 0)
+        transceiver.set_property("direction", gst.library("GstWebRTC").WebRTCRTPTransceiverDirection.SENDONLY)
+        transceiver.set_property("do-nack", True)
+        signals = {
+            "on-negotiation-needed": self._negotiate,
+            "notify::ice-gathering-state": self._gathered,
+            "notify::connection-state": self._changed,
+        }
+        self._handlers = [self._rtc.connect(name, handler) for name, handler in signals.items()]
+        self._pad = self._pipeline.element("src").get_static_pad("src")
+        self._probe = self._pad.add_probe(gst.load().PadProbeType.EVENT_UPSTREAM, self._event)
+        self._pipeline.start()
+
+    def answer(self, sdp: str) -> None:
+        """Take the browser's answer; blocks for some milliseconds.
+
+        Raises:
+            EdgecamError: it is no answer to the offer made.
+        """
+        if self._answered or self._on_offer is not None:
+            raise EdgecamError("a WebRTC answer came without an offer")
+        kept = re.sub(r"(?m)^a=candidate:.*\r?\n?", "", sdp)
+        result, message = gst.library("GstSdp").SDPMessage.new_from_text(kept)
+        media = message.get_media(0) if int(result) == 0 and message.medias_len() == 1 else None
+        if media is None or media.get_media() != "video" or not media.get_attribute_val("ice-ufrag"):
+            raise EdgecamError("that is no answer to the WebRTC offer made")
+        self._answered = True
+        promise = gst.load().Promise.new()
+        web = gst.library("GstWebRTC")
+        description = web.WebRTCSessionDescription.new(web.WebRTCSDPType.ANSWER, message)
+        self._rtc.emit("set-remote-description", description, promise)
+        promise.wait()
+        reply = promise.get_reply()
+        if reply is not None and reply.has_field("error"):
+            raise EdgecamError("the answer to the WebRTC offer was not understood")
+
+    def send(self, packets: Sequence[Any]) -> None:
+        """Send packets made by ``gst.buffer_of``; nothing happens before the browser is connected. Does not block."""
+        if self.connected:
+            for packet in packets:
+                self._pipeline.push(packet)
+
+    def close(self) -> None:
+        """End the connection and free its sockets; once. Blocks for some milliseconds."""
+        self.connected = False
+        self._pipeline.stop()
+        # What leads back to this object would keep both, and the sockets, for ever.
+        self._pad.remove_probe(self._probe)
+        for handler in self._handlers:
+            self._rtc.disconnect(handler)
+        self._handlers.clear()
+
+    def _negotiate(self, rtc: Any) -> None:
+        rtc.emit("create-offer", None, gst.load().Promise.new_with_change_func(self._offer_made))
+
+    def _offer_made(self, promise: Any) -> None:
+        reply = promise.get_reply()  # owns the offer: a name of its own keeps it until the offer was taken
+        self._rtc.emit("set-local-description", reply.get_value("offer"), None)
+
+    def _gathered(self, rtc: Any, _property: Any) -> None:
+        if rtc.get_property("ice-gathering-state").value_nick == "complete" and self._on_offer is not None:
+            tell, self._on_offer = self._on_offer, None
+            tell(rtc.get_property("local-description").sdp.as_text())
+
+    def _changed(self, rtc: Any, _property: Any) -> None:
+        self.connected = rtc.get_property("connection-state").value_nick == "connected"
+        if self.connected:
+            self._on_keyframe()
+
+    def _event(self, _pad: Any, info: Any) -> Any:
+        if gst.library("GstVideo").video_event_is_force_key_unit(info.get_event()):
+            self._on_keyframe()
+        return gst.load().PadProbeReturn.OK
+
+
+def _owned(thing: Any) -> Any:
+    """The same object with a reference of its own.
+
+    ``webrtcbin`` hands out its ICE object floating, so that Python's binding takes the bin's own reference for its;
+    the object would then be gone before the bin is.
+    """
+    if thing.__grefcount__ == 1:
+        pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+            ("PyCapsule_GetPointer", ctypes.pythonapi)
+        )
+        pointer = pointer_of(thing.__gpointer__, None)
+        ctypes.CDLL("libgobject-2.0.so.0").g_object_ref(ctypes.c_void_p(pointer))
+    return thing
+
+
+def _bind(ice: Any, host: str) -> None:
+    """Let ICE use this address only."""
+    nice = gst.library("Nice", "0.1")  # first: it makes the agent's methods known
+    agent = ice.get_property("agent")
+    for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM):
+        one = nice.Address.new()
+        if not one.set_from_string(address[0]) or not agent.add_local_address(one):
+            raise EdgecamError(f"WebRTC cannot use the address {address[0]}")

@@ -1,0 +1,113 @@
+"""Who watches which camera over WebRTC: makes and ends the connections, off the event loop."""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from edgecam_core.errors import EdgecamError
+from edgecam_core.rtp.encoders import choose
+from edgecam_core.tally import Tally
+
+from edgecam_viewer.broadcast import Broadcast
+from edgecam_viewer.feed import Shot
+from edgecam_viewer.hub import Client, Hub
+from edgecam_viewer.peer import Peer, require
+from edgecam_viewer.settings import ViewerSettings
+
+
+class Video:
+    """``watch`` and ``answer`` are called on the event loop, ``submit`` on any thread; none of them blocks.
+
+    Connections are made one after the other on a thread of their own. A viewer is told the offer of each camera in a
+    note of type ``offer``, and everything else in notes of type ``video`` (see broadcast.py).
+
+    Raises:
+        MissingDependency: something WebRTC or H.264 needs is not installed here.
+    """
+
+    def __init__(self, settings: ViewerSettings, hub: Hub) -> None:
+        require()
+        choose("auto", "h264")
+        self.tally = Tally()
+        self._host = settings.host
+        self._hub = hub
+        self.broadcasts = [Broadcast(camera, settings, self.tally) for camera in range(hub.cameras)]
+        self._peers: dict[tuple[Client, int], Peer] = {}
+        self._wanted: dict[Client, frozenset[int]] = {}
+        self._lock = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, "webrtc")
+
+    @property
+    def connections(self) -> int:
+        return len(self._peers)
+
+    def watch(self, client: Client, cameras: Iterable[int]) -> None:
+        """From now on this viewer has a connection for exactly these cameras."""
+        with self._lock:
+            waiting = client in self._wanted
+            self._wanted[client] = frozenset(cameras)
+        if not waiting:
+            self._worker.submit(self._follow, client)
+
+    def answer(self, client: Client, camera: int, sdp: str) -> None:
+        """The viewer's answer to the offer it was told; a wrong one is counted and ends the connection."""
+        self._worker.submit(self._answer, client, camera, sdp)
+
+    def submit(self, camera: int, shot: Shot) -> None:
+        self.broadcasts[camera].submit(shot)
+
+    def facts(self, now: float) -> dict[str, object]:
+        """For the diagnostics; ``now`` in monotonic seconds."""
+        return {
+            "webrtc_connections": self.connections,
+            "video_encoders": sum(one.encoding for one in self.broadcasts),
+            "video_fps": sum(one.meter.rate(now) for one in self.broadcasts),
+        }
+
+    def stop(self) -> None:
+        """End all connections and encoders. Blocks for some milliseconds each."""
+        for client in {client for client, _ in list(self._peers)}:
+            self.watch(client, ())
+        self._worker.shutdown(wait=True)
+
+    def _follow(self, client: Client) -> None:
+        with self._lock:
+            wanted = self._wanted.pop(client)
+        for camera, broadcast in enumerate(self.broadcasts):
+            there = (client, camera) in self._peers
+            if there and camera not in wanted:
+                self._close(client, camera)
+            elif camera in wanted and not there:
+                try:
+                    self._open(client, camera, broadcast)
+                except EdgecamError as error:
+                    self.tally.add(f"no WebRTC connection: {error}")
+
+    def _open(self, client: Client, camera: int, broadcast: Broadcast) -> None:
+        tell = functools.partial(self._hub.tell, client)
+
+        def offer(sdp: str) -> None:
+            tell(f"offer {camera}", json.dumps({"type": "offer", "camera": camera, "sdp": sdp}))
+
+        peer = Peer(broadcast.ssrc, self._host, offer, broadcast.keyframe)
+        self._peers[client, camera] = peer
+        broadcast.join(client, peer, tell)
+
+    def _close(self, client: Client, camera: int) -> None:
+        self.broadcasts[camera].leave(client)
+        self._peers.pop((client, camera)).close()
+
+    def _answer(self, client: Client, camera: int, sdp: str) -> None:
+        peer = self._peers.get((client, camera))
+        try:
+            if peer is None:
+                raise EdgecamError("a WebRTC answer came without an offer")
+            peer.answer(sdp)
+        except EdgecamError as error:
+            self.tally.add(str(error))
+            if peer is not None:
+                self._close(client, camera)

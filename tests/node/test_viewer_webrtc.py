@@ -1,0 +1,198 @@
+"""H.264 over WebRTC to a real browser: it plays, boxes sit on the objects, one encoder serves all, it falls back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import pytest_asyncio
+from chromium import Page, chromium, executable
+from edgecam_core.errors import MissingDependency
+from edgecam_core.types import Frame
+from edgecam_viewer.encoder import Encoder
+from edgecam_viewer.feed import Shot
+from edgecam_viewer.hub import Hub
+from edgecam_viewer.peer import require
+from edgecam_viewer.server import WebServer
+from edgecam_viewer.settings import ViewerSettings
+from edgecam_viewer.status import CameraStats
+from edgecam_viewer.video import Video
+from edgecam_viewer.wire import found_list
+from viewer_page import BOX_ON_SCREEN, FREEZE, MOVING, square_on_screen
+from viewer_scene import SIDE, found, picture
+from waiting import wait_until
+
+
+def missing() -> str:
+    try:
+        require()
+    except MissingDependency as error:
+        return str(error)
+    return "" if executable() else "needs chromium (apt-get install chromium)"
+
+
+pytestmark = [
+    pytest.mark.skipif(bool(missing()), reason=missing()),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+PLAYING = "edgecam.videos.get(0)?.playing && edgecam.cameras[0].shown > 10"
+DECODED = """(async () => {
+  const stats = await edgecam.videos.get(0).connection.getStats();
+  return [...stats.values()].find((one) => one.type === "inbound-rtp").framesDecoded;
+})()"""
+
+
+class Refusing:
+    def ask(self, request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
+        raise AssertionError(f"nobody asked for {request}")
+
+
+class Served:
+    """The web server with a moving picture at 30 Hz and its detections, without ROS."""
+
+    def __init__(self, webrtc: bool = True, **settings: Any) -> None:
+        self.settings = ViewerSettings(port=0, **settings)
+        self.hub = Hub(1, 8)
+        self.video = Video(self.settings, self.hub) if webrtc else None
+        self.server = WebServer(self.settings, self.hub, Refusing(), self.video)
+        self.failed: list[Exception] = []
+        self.jpeg = Encoder(self.hub.publish, self.failed.append, 80, 1280)
+        self.jpegs = 0
+        self._ending = threading.Event()
+        self._source = threading.Thread(target=self._publish)
+
+    def __enter__(self) -> Served:
+        self.jpeg.start()
+        self.server.start()
+        self._source.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ending.set()
+        self._source.join()
+        self.jpeg.stop()
+        self.server.stop()
+        if self.video is not None:
+            self.video.stop()
+        assert self.failed == []
+
+    def _publish(self) -> None:
+        stats, count = CameraStats("camera"), 0
+        while not self._ending.wait(1 / 30):
+            now = time.monotonic()
+            stats.picture(now)
+            frame = Frame.from_array(picture(count), "bgr8", time.time_ns(), "camera")
+            shot = Shot(frame, found_list(found(count)))
+            if self.hub.watchers[0]:
+                self.jpegs += 1
+                self.jpeg.submit(0, shot)
+            if self.video is not None and self.hub.video[0]:
+                self.video.submit(0, shot)
+            if count % 10 == 0:
+                camera = {**stats.as_dict(now), "stages": {}, "losses": {}, "recording": "", "saving": False}
+                status = {"type": "status", "cameras": [camera], "nodes": [], "webrtc": self.video is not None}
+                self.hub.note("status", json.dumps(status))
+            count += 1
+
+    def facts(self) -> dict[str, object]:
+        assert self.video is not None
+        return self.video.facts(time.monotonic())
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def page(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+    async with chromium(tmp_path_factory.mktemp("profile")) as page:
+        await page.size(1280, 800)
+        yield page
+
+
+@pytest.fixture(autouse=True)
+def fresh(page: Page) -> None:
+    page.problems.clear()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with Served() as one:
+        yield one
+
+
+@pytest.mark.parametrize("webrtc", [True, False], ids=["webrtc", "pictures"])
+async def test_it_moves_and_boxes_sit_on_the_objects(page: Page, tmp_path: Path, webrtc: bool) -> None:
+    with Served(webrtc) as served:
+        await page.open(served.server.url)
+        if webrtc:
+            await page.wait_for(PLAYING)
+            before = await page.evaluate(DECODED)
+            await page.wait_for(f"({DECODED}).then((frames) => frames > {before} + 30)")
+            await asyncio.to_thread(wait_until, lambda: not served.hub.watchers[0])  # no more pictures
+        await page.wait_for(MOVING)
+        assert await page.evaluate("edgecam.videos.size") == int(webrtc)
+        assert 0 < await page.evaluate("edgecam.cameras[0].latency") < 3000
+        await page.evaluate(FREEZE)
+        drawn = await page.evaluate(BOX_ON_SCREEN)
+        await page.screenshot(tmp_path / "page.png")
+    seen = square_on_screen(cv2.imread(str(tmp_path / "page.png"), cv2.IMREAD_COLOR))
+    assert drawn["label"] == "giraffe"
+    assert drawn["box"][2] - drawn["box"][0] == SIDE
+    assert np.abs(np.array(drawn["screen"]) - seen).max() <= 4, (drawn, seen)
+    assert page.problems == []
+
+
+async def test_a_second_viewer_adds_no_encoder_and_leaving_frees_it(
+    page: Page, served: Served, tmp_path: Path
+) -> None:
+    await page.open(served.server.url)
+    await page.wait_for(PLAYING)
+    async with chromium(tmp_path / "second") as second:
+        await second.open(served.server.url)
+        await second.wait_for(PLAYING)
+        facts = served.facts()
+        assert (facts["webrtc_connections"], facts["video_encoders"]) == (2, 1)
+        assert float(str(facts["video_fps"])) < 40  # once for both
+    await asyncio.to_thread(wait_until, lambda: served.facts()["webrtc_connections"] == 1)
+    shown = await page.evaluate("edgecam.cameras[0].shown")
+    await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
+    await page.evaluate("location.href = 'about:blank'")
+    gone = {"webrtc_connections": 0, "video_encoders": 0}
+    await asyncio.to_thread(wait_until, lambda: gone.items() <= served.facts().items())
+    assert "video encoder" not in {thread.name for thread in threading.enumerate()}
+
+
+async def test_pictures_go_on_where_webrtc_does_not_connect(page: Page) -> None:
+    # A network that lets no UDP through: the offer names no address that can be reached.
+    deaf = """(() => {
+      const set = RTCPeerConnection.prototype.setRemoteDescription;
+      RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {
+        return set.call(this, { type, sdp: sdp.replace(/a=candidate.*\\r\\n/g, "") });
+      };
+    })()"""
+    async with page.script(deaf):
+        with Served() as served:
+            await page.open(served.server.url)
+            await page.wait_for("window.edgecam && edgecam.cameras[0]?.shown > 10")
+            assert await page.evaluate("edgecam.videos.get(0).playing") is False
+            await page.wait_for("edgecam.videos.size === 0")
+            await asyncio.to_thread(wait_until, lambda: served.facts()["webrtc_connections"] == 0)
+            shown = await page.evaluate("edgecam.cameras[0].shown")
+            await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
+
+
+async def test_a_video_that_stops_gives_way_to_pictures(page: Page, served: Served) -> None:
+    await page.open(served.server.url)
+    await page.wait_for(PLAYING)
+    await page.evaluate("edgecam.videos.get(0).connection.close()")
+    jpegs = served.jpegs
+    await page.wait_for("edgecam.videos.size === 0")
+    shown = await page.evaluate("edgecam.cameras[0].shown")
+    await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
+    assert served.jpegs > jpegs

@@ -1,0 +1,155 @@
+"""WebRTC without a browser: what is offered, what is refused, what is freed."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from edgecam_core.errors import EdgecamError, MissingDependency
+from edgecam_core.types import Frame
+from edgecam_viewer.broadcast import Broadcast
+from edgecam_viewer.feed import Shot
+from edgecam_viewer.hub import Client, Hub
+from edgecam_viewer.peer import Peer, require
+from edgecam_viewer.settings import ViewerSettings
+from edgecam_viewer.video import Video
+from waiting import wait_until
+
+try:
+    require()
+except MissingDependency as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+
+class Offered:
+    """A peer whose offer has come."""
+
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        come = threading.Event()
+        offers: list[str] = []
+
+        def take(sdp: str) -> None:
+            offers.append(sdp)
+            come.set()
+
+        self.peer = Peer(7, host, take, lambda: None)
+        assert come.wait(30)
+        self.sdp = offers[0]
+
+
+@pytest.fixture
+def offered() -> Iterator[Offered]:
+    one = Offered()
+    yield one
+    one.peer.close()
+
+
+def answer_to(offer: str) -> str:
+    """What a browser would say to it."""
+    kept = [line for line in offer.splitlines() if not line.startswith(("a=candidate", "a=ssrc", "a=msid"))]
+    return "\r\n".join(kept).replace("a=sendonly", "a=recvonly").replace("actpass", "active") + "\r\n"
+
+
+def test_an_offer_names_the_page_s_address_only_and_sends_only(offered: Offered) -> None:
+    lines = offered.sdp.splitlines()
+    addresses = {line.split()[4] for line in lines if line.startswith("a=candidate")}
+    assert addresses == {"127.0.0.1"}
+    assert "a=sendonly" in lines
+    assert any(line.startswith("a=fingerprint:sha-256") for line in lines), "no encryption"
+    assert "a=rtcp-fb:102 nack" in lines, "lost packets are not sent again"
+
+
+@pytest.mark.parametrize(
+    "sdp", ["", "hello", "v=0\r\n", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", "\0" * 1000, "m=video\r\n" * 5000]
+)
+def test_what_is_no_answer_is_refused(offered: Offered, sdp: str) -> None:
+    with pytest.raises(EdgecamError, match=r"no answer|not understood"):
+        offered.peer.answer(sdp)
+
+
+def test_an_answer_is_taken_once(offered: Offered) -> None:
+    offered.peer.answer(answer_to(offered.sdp) + "a=candidate:1 1 UDP 1 203.0.113.9 4000 typ host\r\n")
+    with pytest.raises(EdgecamError, match="without an offer"):
+        offered.peer.answer(answer_to(offered.sdp))
+
+
+def test_connections_free_their_sockets() -> None:
+    Offered().peer.close()
+
+    def files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = files()
+    for _ in range(3):
+        Offered().peer.close()
+    wait_until(lambda: files() <= before)
+
+
+class Connected:
+    """Stands where a browser would be: counts the packets it is sent."""
+
+    connected = True
+    packets = 0
+
+    def send(self, packets: list[object]) -> None:
+        self.packets += len(packets)
+
+
+def shot(count: int, width: int = 320, height: int = 240) -> Shot:
+    pixels = np.full((height, width, 3), count % 255, np.uint8)
+    return Shot(Frame.from_array(pixels, "bgr8", 1_000_000_000 + count * 33_000_000, "camera"), [])
+
+
+def test_a_camera_is_encoded_once_for_all_and_only_while_somebody_watches() -> None:
+    tally = Video(ViewerSettings(), Hub(0, 1)).tally
+    camera = Broadcast(0, ViewerSettings(max_width=160), tally)
+    notes: list[dict] = []
+    first, second = Connected(), Connected()
+    camera.join("first", first, lambda _kind, text: notes.append(json.loads(text)))  # type: ignore[arg-type]
+    camera.join("second", second, lambda *_: None)  # type: ignore[arg-type]
+    for count, size in enumerate([(320, 240), (320, 240), (200, 100)]):  # another size makes another encoder
+        camera.submit(shot(count, *size))
+        wait_until(lambda count=count: len(notes) == count + 1)
+    assert camera.encoding
+    assert first.packets == second.packets >= 3
+    assert camera.meter.count == 3
+    assert [(note["width"], note["height"]) for note in notes] == [(320, 240), (320, 240), (200, 100)]
+    assert notes[1]["rtp"] - notes[0]["rtp"] == pytest.approx(0.033 * 90_000, abs=1)
+    camera.leave("first")
+    assert camera.encoding
+    camera.leave("second")
+    assert not camera.encoding
+    assert "video encoder" not in {thread.name for thread in threading.enumerate()}
+    camera.submit(shot(9))  # nobody is there: nothing happens
+    assert tally.totals() == {}
+
+
+def test_pictures_the_encoder_cannot_take_are_counted() -> None:
+    camera = Broadcast(0, ViewerSettings(), (video := Video(ViewerSettings(), Hub(0, 1))).tally)
+    camera.join("one", Connected(), lambda *_: None)  # type: ignore[arg-type]
+    camera.submit(shot(0, 3, 1))
+    wait_until(lambda: any(what.startswith("video failed") for what in video.tally.totals()))
+    camera.leave("one")
+
+
+def test_connections_follow_what_is_watched() -> None:
+    hub = Hub(2, 8)
+    video = Video(ViewerSettings(), hub)
+    client = Client([0])
+    video.watch(client, [0, 1])
+    wait_until(lambda: video.connections == 2)
+    video.watch(client, [1])
+    wait_until(lambda: video.connections == 1)
+    video.answer(client, 1, "nonsense")
+    wait_until(lambda: video.connections == 0)
+    video.answer(client, 7, "nonsense")
+    wait_until(lambda: video.tally.totals().get("a WebRTC answer came without an offer"))
+    video.watch(client, [0])
+    wait_until(lambda: video.connections == 1)
+    video.stop()
+    assert video.facts(time.monotonic())["webrtc_connections"] == 0
