@@ -13,12 +13,9 @@ import pytest
 from detecting import STAMP, Detecting, names
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from edgecam_core.types import Frame
-from edgecam_detector.node import DetectorNode
 from edgecam_ros.conversions import image_to_ros
-from edgecam_ros.qos import image_qos, latched_qos
+from edgecam_ros.qos import latched_qos
 from rcl_interfaces.srv import GetParameters
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.parameter import Parameter
 from ros_peer import Peer
 from sensor_msgs.msg import Image
 from tiny_models import color_detector, quadrants
@@ -177,34 +174,21 @@ def test_diagnostics_tell_rates_and_stages(detecting: Detecting) -> None:
 
 
 def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path) -> None:
-    model = color_detector(tmp_path / "m.onnx")
-    front: list[Detection2DArray] = peer.collect(Detection2DArray, "/camera/front/detections")
-    rear: list[Detection2DArray] = peer.collect(Detection2DArray, "/camera/rear/detections")
-    images = {
-        name: peer.node.create_publisher(Image, f"/camera/{name}/image_raw", image_qos()) for name in ("front", "rear")
-    }
-    overrides = {"model": str(model), "backend": "onnxruntime", "cameras": ["front", "rear"]}
-    node = DetectorNode(
-        namespace="/camera", parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()]
-    )
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    cameras = {"front": (quadrants(64, 48), 3), "rear": (np.zeros((48, 64, 3), np.uint8), 0)}
+    subject = Detecting(peer, color_detector(tmp_path / "m.onnx"), cameras=list(cameras))
+
+    def both() -> bool:
+        for name, (pixels, _) in cameras.items():
+            subject.send(pixels, camera=name)
+        return all(subject.found.values())
+
     try:
-
-        def both() -> bool:
-            for number, (name, publisher) in enumerate(images.items()):
-                pixels = quadrants(64, 48) if name == "front" else np.zeros((48, 64, 3), np.uint8)
-                publisher.publish(image_to_ros(Frame.from_array(pixels, "bgr8", number, name)))
-            executor.spin_once(timeout_sec=0.05)
-            return bool(front and rear)
-
         wait_until(both, 2 * DISCOVERY, "detections of both cameras")
     finally:
-        node.trigger_shutdown()
-        executor.shutdown()
-        node.destroy_node()
-    assert (front[0].header.frame_id, len(front[0].detections)) == ("front", 3)
-    assert (rear[0].header.frame_id, len(rear[0].detections)) == ("rear", 0)
+        subject.close()
+    for name, (_, count) in cameras.items():
+        array = subject.found[name][0]
+        assert (array.header.frame_id, len(array.detections)) == (name, count)
 
 
 @pytest.mark.parametrize(

@@ -34,15 +34,23 @@ class Detecting:
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self.executor.spin, daemon=True)
         self.peer = peer
-        self.arrays: list[Detection2DArray] = peer.collect(Detection2DArray, "/camera/detections")
-        self.images = peer.node.create_publisher(Image, "/camera/image_raw", image_qos())
+        topics = {name: f"/camera/{name}/" if name else "/camera/" for name in parameters.get("cameras", [""])}
+        self.found: dict[str, list[Detection2DArray]] = {
+            name: peer.collect(Detection2DArray, f"{topic}detections") for name, topic in topics.items()
+        }
+        self.publishers = {
+            name: peer.node.create_publisher(Image, f"{topic}image_raw", image_qos()) for name, topic in topics.items()
+        }
+        self.arrays, self.images = next(iter(self.found.values())), next(iter(self.publishers.values()))
         self.thread.start()
-        wait_until(lambda: self.images.get_subscription_count() > 0, what="the detector's subscription")
         wait_until(lambda: self.node._worker and self.node._worker.detector, what="the model")
-        wait_until(lambda: peer.node.count_publishers("/camera/detections") > 0, what="the detector's publisher")
+        for name, topic in topics.items():
+            wait_until(self.publishers[name].get_subscription_count, what="the detector's subscription")
+            wait_until(lambda topic=topic: peer.node.count_publishers(f"{topic}detections"), what="its publisher")
 
-    def send(self, pixels: np.ndarray, encoding: str = "bgr8", stamp: int = STAMP) -> None:
-        self.images.publish(image_to_ros(Frame.from_array(pixels, encoding, stamp, "camera_optical_frame")))
+    def send(self, pixels: np.ndarray, stamp: int = STAMP, camera: str = "") -> None:
+        frame = Frame.from_array(pixels, "bgr8", stamp, camera or "camera_optical_frame")
+        self.publishers[camera].publish(image_to_ros(frame))
 
     def answer(self, pixels: np.ndarray, stamp: int = STAMP) -> Detection2DArray:
         """What is published for one picture; the picture is sent again while discovery may have lost it."""
