@@ -19,7 +19,7 @@ from rcl_interfaces.srv import GetParameters
 from ros_peer import Peer
 from sensor_msgs.msg import Image
 from tiny_models import color_detector, quadrants
-from vision_msgs.msg import Detection2DArray, LabelInfo, VisionInfo
+from vision_msgs.msg import LabelInfo, VisionInfo
 from waiting import DISCOVERY, wait_until
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 
+import pytest
 from edgecam_core.mailbox import Mailbox
 
 
@@ -20,6 +22,29 @@ def test_a_busy_source_cannot_starve_the_others() -> None:
         box.put("busy", turn)
         served += [name for name, _ in box.take()]
     assert [served.count(name) for name in ("busy", "b", "c")] == [10, 10, 10]
+
+
+def test_four_cameras_at_30_hz_into_25_a_second() -> None:
+    """Ten minutes of overload in reckoned time: a picture waits at most until the next is taken and one is in work."""
+    box: Mailbox[float] = Mailbox()
+    period, service = 1 / 30, 1 / 25
+    phases = {"a": 0.0, "b": 0.007, "c": 0.015, "d": 0.021}
+    arrivals = deque(sorted((n * period + phase, name) for n in range(18_000) for name, phase in phases.items()))
+    served: list[str] = []
+    latencies = []
+    now = 0.0
+    while arrivals:
+        while arrivals and arrivals[0][0] <= now:
+            taken, name = arrivals.popleft()
+            box.put(name, taken)
+        ((name, taken),) = box.take()
+        now += service
+        served.append(name)
+        latencies.append(now - taken)
+    assert len(served) == pytest.approx(600 * 25, rel=0.01)
+    assert max(latencies) <= period + service + 1e-6 < 3 * period
+    shares = [served.count(name) * len(phases) / len(served) for name in phases]
+    assert shares == pytest.approx([1.0] * len(phases), rel=0.2)
 
 
 def test_a_batch_holds_each_source_once() -> None:
