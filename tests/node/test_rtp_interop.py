@@ -15,14 +15,13 @@ import cv2
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_camera.node import CameraNode
 from edgecam_ros.conversions import image_from_ros, image_to_ros, ns_from_stamp
 from edgecam_ros.node import EdgecamNode
 from edgecam_ros.qos import image_qos
 from edgecam_rtp.receiver_node import ReceiverNode
 from edgecam_rtp.sender_node import SenderNode
 from network import free_udp_port
-from rcl_interfaces.msg import Parameter as ParameterMessage
-from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -196,35 +195,36 @@ def test_a_keyframe_and_another_bitrate_on_request(peer: Peer, source: Callable[
         answer = peer.call(Trigger, "/camera/rtp_sender/force_keyframe", Trigger.Request())
         assert answer.success
         wait_until(lambda: node._sender.stats().keyframes == 2, what="the keyframe")
-        value = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=500_000)
-        request = SetParameters.Request(parameters=[ParameterMessage(name="bitrate", value=value)])
-        assert peer.call(SetParameters, "/camera/rtp_sender/set_parameters", request).results[0].successful
+        set_parameter(peer, "/camera/rtp_sender", "bitrate", 500_000)
         before = node._sender.stats().frames_sent
         wait_until(lambda: node._sender.stats().frames_sent > before + 5, what="pictures after the change")
 
 
-def test_direct_mode_sends_a_camera_without_an_image_topic(peer: Peer) -> None:
+def test_direct_mode_takes_the_pictures_of_the_camera_in_the_same_process(peer: Peer) -> None:
     port = free_udp_port()
     received = peer.collect(Image, "/camera/stream/image_raw", image_qos())
-    source = "test://smpte"
-    sender = make(SenderNode, "/camera", port=port, source=source, image_width=320, image_height=240)
-    with running(make(ReceiverNode, "/camera/stream", port=port)), running(sender):
+    with (
+        running(make(ReceiverNode, "/camera/stream", port=port)),
+        running(make(CameraNode, "/camera", source="test://smpte", image_width=320, image_height=240)),
+        running(make(SenderNode, "/camera", port=port)) as sender,
+    ):
         wait_until(lambda: len(received) >= 5, what="pictures over RTP")
         assert peer.node.count_subscribers("/camera/image_raw") == 0
         raw = peer.collect(Image, "/camera/image_raw", image_qos())
-        wait_until(lambda: len(raw) >= 5, what="pictures on the topic, now that somebody listens")
+        wait_until(lambda: len(raw) >= 5, what="pictures on the topic too, now that somebody listens")
         stamps = {ns_from_stamp(message.header.stamp) for message in raw}
         wait_until(lambda: stamps & {ns_from_stamp(m.header.stamp) for m in received}, what="equal stamps")
-    assert (received[-1].width, received[-1].height) == (320, 240)
-    assert abs(ns_from_stamp(received[-1].header.stamp) - time.time_ns()) < 60e9
+        assert abs(ns_from_stamp(received[-1].header.stamp) - time.time_ns()) < 60e9
+        set_parameter(peer, "/camera/camera_driver", "flip_method", "clockwise")
+        wait_until(lambda: (received[-1].width, received[-1].height) == (240, 320), what="the camera's new setting")
+        set_parameter(peer, "/camera/rtp_sender", "bitrate", 500_000)
+        assert sender.settings.bitrate == 500_000
 
 
-def test_direct_mode_refuses_a_source_nobody_knows(peer: Peer) -> None:
-    node = make(SenderNode, "/camera", port=free_udp_port(), source="v4l3:///dev/video0")
-    node.trigger_configure()
-    assert node.state_label() == "unconfigured"
-    assert "parameter 'source' is 'v4l3:///dev/video0'" in str(node.problem)
-    node.destroy_node()
+def set_parameter(peer: Peer, node: str, name: str, value: object) -> None:
+    message = Parameter(name, value=value).to_parameter_msg()
+    answer = peer.call(SetParameters, f"{node}/set_parameters", SetParameters.Request(parameters=[message]))
+    assert answer.results[0].successful, answer.results[0].reason
 
 
 def test_a_port_in_use_ends_the_receiver_with_a_text_that_names_it(peer: Peer) -> None:

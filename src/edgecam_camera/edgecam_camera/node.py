@@ -11,7 +11,7 @@ from edgecam_core.camera.picture import Picture
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError
 from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
-from edgecam_ros.local_topics import LOCAL
+from edgecam_ros.local_topics import CAPTURED, LOCAL
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
 
@@ -37,10 +37,13 @@ class CameraNode(EdgecamNode[CameraSettings]):
         self._parts: list[Closable] = []
         super().__init__("camera_driver", **node_arguments)
         # Before any node of this process starts, so that none of them subscribes over DDS.
-        LOCAL.announce(self.resolve_topic_name("image_raw"))
+        self._topic = str(self.resolve_topic_name("image_raw"))
+        for local in (CAPTURED, LOCAL):
+            local.announce(self._topic)
 
     def destroy_node(self) -> None:
-        LOCAL.withdraw(self.resolve_topic_name("image_raw"))
+        for local in (CAPTURED, LOCAL):
+            local.withdraw(self._topic)
         super().destroy_node()
 
     def hardware_id(self) -> str:
@@ -133,6 +136,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
 
     def _on_picture(self, picture: Picture) -> None:
         """On the camera's thread."""
+        CAPTURED.publish(self._topic, picture)
         header = picture_header(picture)
         if self._raw.wanted():
             self._raw.publish(picture, header, self.settings.image_encoding)

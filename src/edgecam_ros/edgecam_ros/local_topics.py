@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from edgecam_core.types import Frame
 
+if TYPE_CHECKING:
+    from edgecam_core.camera.picture import Picture
+
+T = TypeVar("T")
 Receiver = Callable[[Frame], None]
 
 
-class LocalTopics:
+class LocalTopics(Generic[T]):
     """What is announced and who listens. Every method may be called from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._announced: dict[str, int] = {}
-        self._receivers: dict[str, tuple[Receiver, ...]] = {}
+        self._receivers: dict[str, tuple[Callable[[T], None], ...]] = {}
 
     def announce(self, topic: str) -> None:
         """Say that pictures of this topic will be published in this process."""
@@ -36,7 +41,7 @@ class LocalTopics:
         with self._lock:
             return self._announced.get(topic, 0) > 0
 
-    def subscribe(self, topic: str, receiver: Receiver) -> None:
+    def subscribe(self, topic: str, receiver: Callable[[T], None]) -> None:
         """Have ``receiver`` called with every picture, on the publisher's thread: it must not block.
 
         A picture's memory belongs to whoever holds the frame; nobody may write to it.
@@ -44,7 +49,7 @@ class LocalTopics:
         with self._lock:
             self._receivers[topic] = (*self._receivers.get(topic, ()), receiver)
 
-    def unsubscribe(self, topic: str, receiver: Receiver) -> None:
+    def unsubscribe(self, topic: str, receiver: Callable[[T], None]) -> None:
         with self._lock:
             left = tuple(one for one in self._receivers.get(topic, ()) if one != receiver)
             self._receivers[topic] = left
@@ -53,11 +58,14 @@ class LocalTopics:
         """Whether anybody in this process listens."""
         return bool(self._receivers.get(topic))
 
-    def publish(self, topic: str, frame: Frame) -> None:
+    def publish(self, topic: str, picture: T) -> None:
         """Hand a picture to every listener. Its memory must not be written to afterwards."""
         for receiver in self._receivers.get(topic, ()):
-            receiver(frame)
+            receiver(picture)
 
 
-LOCAL = LocalTopics()
-"""The one of this process."""
+LOCAL: LocalTopics[Frame] = LocalTopics()
+"""The pictures of this process as they are published."""
+
+CAPTURED: LocalTopics[Picture] = LocalTopics()
+"""The pictures of this process as the camera gives them, unconverted; valid during the call only."""

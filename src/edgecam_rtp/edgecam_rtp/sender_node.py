@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from edgecam_core.errors import EdgecamError, ImageError
+from edgecam_core.rtp import direct
 from edgecam_core.rtp.sender import Sender, SenderStats
 from edgecam_core.tally import Tally
 from edgecam_ros.conversions import image_from_ros
 from edgecam_ros.diagnostics import OK, WARN, Status
+from edgecam_ros.local_topics import CAPTURED
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
 from edgecam_ros.qos import sensor_qos
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from edgecam_rtp.direct import DirectCamera
 from edgecam_rtp.settings import SenderNodeSettings
+
+if TYPE_CHECKING:
+    from edgecam_core.camera.picture import Picture
 
 STALLED_SECONDS = 2.0
 HIDDEN = ("troubles", "encoder")
@@ -26,7 +31,8 @@ HIDDEN = ("troubles", "encoder")
 class SenderNode(EdgecamNode[SenderNodeSettings]):
     """Subscribes ``image_raw``, serves ``~/force_keyframe``; the work is :class:`edgecam_core.rtp.sender.Sender`'s.
 
-    With ``source`` set it opens that camera itself and publishes ``image_raw`` instead of subscribing.
+    Direct mode: where the camera node of that topic is in this process (``container_node``), its pictures come without
+    a message in between, as they were captured, and are encoded from the camera's thread.
     """
 
     settings_type = SenderNodeSettings
@@ -35,7 +41,6 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         super().__init__("rtp_sender", **node_arguments)
         self._sender: Sender | None = None
         self._images: Any = None
-        self._direct: DirectCamera | None = None
         self._service: Any = None
         self._troubles = Tally()
         self._last = SenderStats()
@@ -45,8 +50,6 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
 
     def open(self) -> None:
         self._sender = Sender(self.settings, self.fail)
-        if self.settings.source:
-            self._direct = DirectCamera(self, self._troubles)
         self._service = self.create_service(Trigger, "~/force_keyframe", self._force_keyframe)
 
     def start(self) -> None:
@@ -54,15 +57,14 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         sender = self._sender or Sender(self.settings, self.fail)
         sender.start()
         self._sender = sender
-        if self._direct is not None:
-            self._direct.start(sender)
+        if CAPTURED.is_announced(self._topic()):
+            CAPTURED.subscribe(self._topic(), self._captured)
             return
         qos = sensor_qos(self.settings.image_reliability)
         self._images = self.create_subscription(Image, "image_raw", self._received, qos)
 
     def stop(self) -> None:
-        if self._direct is not None:
-            self._direct.stop()
+        CAPTURED.unsubscribe(self._topic(), self._captured)
         if self._images is not None:
             self.destroy_subscription(self._images)
         if self._sender is not None:
@@ -74,19 +76,23 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
             self.destroy_service(self._service)
         self._service = None
         self.stop()
-        if self._direct is not None:
-            self._direct.close()
-        self._direct = None
 
     def apply(self, old: SenderNodeSettings, new: SenderNodeSettings) -> None:
         if self._sender is not None and new.bitrate != old.bitrate:
             self._sender.set_bitrate(new.bitrate)
 
     def _received(self, message: Image) -> None:
-        if self._sender is None:
+        self._send(lambda sender: sender.send(image_from_ros(message)))
+
+    def _captured(self, picture: Picture) -> None:
+        """On the camera's thread."""
+        self._send(lambda sender: direct.send(sender, picture))
+
+    def _send(self, how: Callable[[Sender], None]) -> None:
+        if (sender := self._sender) is None:
             return
         try:
-            self._sender.send(image_from_ros(message))
+            how(sender)
         except ImageError as error:
             self._troubles.add(str(error))
         except EdgecamError as error:
@@ -107,7 +113,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         problems = [trouble] if (trouble := self._troubles.take()) else []
         problems += _fresh(self._last.troubles, stats.troubles)
         if stats.frames_in == self._last.frames_in:
-            problems.append(self._direct.problem() if self._direct else f"no pictures on {self._topic()}")
+            problems.append(f"no pictures on {self._topic()}")
         if stats.stalled > STALLED_SECONDS:
             problems.append(f"{stats.encoder} has taken pictures for {stats.stalled:.0f} s and given none")
         if stats.frames_skipped > self._last.frames_skipped:
