@@ -111,7 +111,7 @@ def test_other_pictures_are_compressed_here(
 def test_a_coded_stream_is_not_decoded_for_nobody(peer: Peer, world: ExitStack) -> None:
     server = world.enter_context(rtsp_server())  # a key frame every 12 pictures
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
-    world.enter_context(camera_nodes())(source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="tcp")
+    world.enter_context(camera_nodes())(source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="udp")
     idle = wait_until(lambda: reports and int(values(reports[-1]).get("skipped", 0)) >= 30 and reports[-1], LONG)
     assert int(values(idle)["frames"]) <= int(values(idle)["skipped"]) / 5
     assert idle.status[0].message == "streaming"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from camera_servers import hls_server
 from clips import make_clip
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.picture import Picture, whole_jpeg
@@ -145,6 +146,20 @@ def test_garbage_is_told_once_and_tried_again_until_it_is_a_video(
     taker.wait(5)
     assert one.status().problem == ""
     assert one.status().state == "streaming"
+
+
+def test_a_network_error_is_told_once_and_without_gstreamers_insides(
+    camera: Callable[..., Camera], taker: Taker, tmp_path: Path
+) -> None:
+    with hls_server(tmp_path) as port:
+        for piece in tmp_path.glob("*.ts"):
+            piece.unlink()
+        one = camera(source=f"http://127.0.0.1:{port}/live.m3u8")
+        until(lambda: one.status().reconnects >= 2, "a second try")
+        one.stop()
+    assert [text.count("(404)") for _problem, text in taker.events] == [1]
+    assert ".c(" not in taker.events[0][1]
+    assert "\n" not in taker.events[0][1]
 
 
 def test_a_missing_device_is_tried_again(camera: Callable[..., Camera]) -> None:

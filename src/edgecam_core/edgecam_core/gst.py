@@ -465,6 +465,10 @@ def _gerror_text(error: Exception) -> str:
     return str(getattr(error, "message", error))
 
 
+# Some elements pass on another's debug text: the line in its C code, and element names that differ each time.
+_CODE_LINE = re.compile(r"\S+\.c\(\d+\): [^\n]*\n")
+
+
 def _plain(message: Any) -> Message | None:
     gst = load()
     source = message.src.get_name() if message.src else ""
@@ -475,7 +479,8 @@ def _plain(message: Any) -> Message | None:
         # The factory's name: "v4l2src: ..." reads the same each time a pipeline is built, "v4l2src7: ..." does not.
         factory = message.src.get_factory() if isinstance(message.src, gst.Element) else None
         who = factory.get_name() if factory else source
-        return Message(kind, source, f"{who}: {masked(error.message)}", error.domain, error.code)
+        text = " ".join(_CODE_LINE.sub("", masked(error.message)).split())
+        return Message(kind, source, f"{who}: {text}", error.domain, error.code)
     if message.type == gst.MessageType.EOS:
         return Message("eos", source, "end of stream")
     if message.type == gst.MessageType.SEGMENT_DONE:

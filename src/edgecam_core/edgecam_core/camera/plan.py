@@ -82,7 +82,7 @@ def jpeg_as_is(plan: SourcePlan, settings: CameraSettings) -> bool:
     return plan.codec == "jpeg" and untouched and settings.image_encoding in _CONVERTIBLE
 
 
-_CONVERTERS = (("nvvidconv", "Jetson's video image compositor"), ("videoscale", "the CPU"))
+_CONVERTERS = (("nvvidconv", "Jetson's video image compositor"), ("videoscale", "the CPU (with videoflip)"))
 _PLAIN = "video/x-raw,format=I420"
 
 
