@@ -20,10 +20,12 @@ import pytest
 from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_viewer.access import Access, is_own_name
 from edgecam_viewer.hub import Hub
-from edgecam_viewer.server import PAGE, PAGE_FILES, WebServer
+from edgecam_viewer.server import PAGE, PAGE_FILES, WebServer, outward_address
 from edgecam_viewer.settings import ViewerSettings
 from edgecam_viewer.wire import pack, unpack
 from waiting import wait_until
+
+from edgecam_viewer import guard
 
 JPEG = np.frombuffer(b"\xff\xd8 not a real picture \xff\xd9", np.uint8)
 
@@ -214,6 +216,36 @@ async def test_200_viewers_are_served_up_to_the_limit_and_the_rest_refused() -> 
         assert served.hub.refused == 168
         status, body, _ = await get(served, "/snapshot.jpg")
         assert (status, body) == (200, JPEG.tobytes()), "places are free again"
+
+
+def test_connections_without_a_whole_request_are_limited_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "SPARE", 8)
+    monkeypatch.setattr(guard, "PATIENCE", 1.5)
+    with Served(max_viewers=1) as served, contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", served.server.port)
+        slow = [stack.enter_context(socket.create_connection(address)) for _ in range(6)]
+        for one in slow[1:]:  # the first says nothing at all
+            one.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+        viewer = stack.enter_context(socket.create_connection(address, timeout=20))
+        viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert viewer.recv(100).startswith(b"HTTP/1.1 200")
+        late = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(6)]
+        counted = served.server.access.tally.totals
+        wait_until(lambda: counted().get("connection refused") == 4)
+        wait_until(lambda: counted().get("connection without a request ended") == 8)
+        for one in (*slow, *late):
+            with contextlib.suppress(ConnectionError):
+                assert one.recv(10) == b""
+        assert viewer.recv(100), "who watches is left alone"
+        assert asyncio.run(get(served, "/api/status"))[0] == 200
+
+
+def test_the_printed_address_can_be_opened_from_elsewhere() -> None:
+    own = outward_address("0.0.0.0")
+    with Served(host="0.0.0.0", token="secret") as served:
+        assert served.server.url == f"http://{own}:{served.server.port}/?token=secret"
+        with socket.create_connection((own, served.server.port), timeout=20):
+            pass
 
 
 async def test_a_viewer_that_stops_reading_is_shed_and_slows_nobody() -> None:

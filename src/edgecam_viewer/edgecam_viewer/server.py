@@ -16,6 +16,7 @@ from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.tally import Tally
 
 from edgecam_viewer.access import Access
+from edgecam_viewer.guard import PATIENCE, Guard
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.settings import ViewerSettings, is_loopback
 from edgecam_viewer.streams import Control, Streams
@@ -64,6 +65,17 @@ def bind(host: str, port: int) -> socket.socket:
         raise SettingError("host", host, f"cannot be served at ({error.strerror}); use e.g. 127.0.0.1") from None
 
 
+def outward_address(any_address: str) -> str:
+    """The address other machines most likely reach this one at; its name where there is no network. Sends nothing."""
+    family, elsewhere = (socket.AF_INET6, "2001:db8::1") if ":" in any_address else (socket.AF_INET, "192.0.2.1")
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((elsewhere, 9))  # a documentation address: only the route is looked up
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])
+
+
 def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
     """The TLS context, None when no certificate is given.
 
@@ -109,12 +121,14 @@ class WebServer:
     def __init__(self, settings: ViewerSettings, hub: Hub, control: Control, video: Video | None = None) -> None:
         self.access = Access(settings.host, settings.token)
         self.streams = Streams(hub, control, settings.stall_timeout, video)
+        self._guard = Guard(self.access.tally, settings.max_viewers)
         self._hub = hub
         self._tls = tls_context(settings.tls_certificate, settings.tls_key)
         self._settings = settings
         self._socket = bind(settings.host, settings.port)
         self._loop = asyncio.new_event_loop()
         self._runner: web.AppRunner | None = None
+        self._listening: asyncio.Server | None = None
         self._thread = threading.Thread(target=self._loop.run_forever, name="web server", daemon=True)
 
     @property
@@ -126,7 +140,7 @@ class WebServer:
         """The address to open, the token included where one is needed."""
         host = self._settings.host
         if host in ("0.0.0.0", "::"):
-            host = socket.gethostname()
+            host = outward_address(host)
         scheme = "https" if self._tls else "http"
         token = f"/?token={self.access.token}" if self.access.token else ""
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}{token}"
@@ -161,7 +175,8 @@ class WebServer:
 
     async def _serve(self) -> None:
         self._hub.attach(asyncio.get_running_loop())
-        app = web.Application(middlewares=[self.access.middleware], client_max_size=BODY_LIMIT)
+        guard = self._guard
+        app = web.Application(middlewares=[guard.middleware, self.access.middleware], client_max_size=BODY_LIMIT)
         app.on_response_prepare.append(_add_headers)
         app.router.add_get("/", _page_file)
         app.router.add_get("/page/{name}", _page_file)
@@ -170,10 +185,19 @@ class WebServer:
             app, access_log=None, handle_signals=False, shutdown_timeout=1.0, logger=_logger(self.access.tally)
         )
         await self._runner.setup()
-        await web.SockSite(self._runner, self._socket, ssl_context=self._tls).start()
+        server = self._runner.server
+        assert server is not None
+        guard.start(server)
+        handshake = PATIENCE if self._tls else None
+        self._listening = await asyncio.get_running_loop().create_server(
+            server, sock=self._socket, ssl=self._tls, backlog=128, ssl_handshake_timeout=handshake
+        )
         self.streams.start()
 
     async def _close(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+        self._guard.stop()
         await self.streams.stop()
         if self._runner is not None:
             await self._runner.cleanup()
