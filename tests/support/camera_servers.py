@@ -121,11 +121,13 @@ def hls_server(folder: Path) -> Iterator[int]:
     """Four seconds of red 160x120 H.264 at 25 Hz in pieces of a second, under ``/live.m3u8``."""
     text = (
         "gst-launch-1.0 -q videotestsrc num-buffers=100 pattern=red "
-        "! video/x-raw,format=I420,width=160,height=120,framerate=25/1 "
-        f"! x264enc tune=zerolatency key-int-max=25 ! h264parse ! hlssink2 target-duration=1 playlist-length=0 "
-        f"location={folder}/%05d.ts playlist-location={folder}/live.m3u8"
+        "! video/x-raw,format=I420,width=160,height=120,framerate=25/1 ! x264enc tune=zerolatency key-int-max=25 "
+        f"! h264parse ! mpegtsmux ! multifilesink next-file=key-frame location={folder}/%05d.ts"
     )
-    subprocess.run(text.split(), check=True)
+    subprocess.run(text.split(), check=True, timeout=30)
+    pieces = "".join(f"#EXTINF:1,\n{piece.name}\n" for piece in sorted(folder.glob("*.ts")))
+    head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-TARGETDURATION:1\n"
+    (folder / "live.m3u8").write_text(f"{head}{pieces}#EXT-X-ENDLIST\n")
 
     class Handler(SimpleHTTPRequestHandler):
         def __init__(self, *arguments: Any) -> None:
