@@ -118,16 +118,20 @@ def rtp_sender(port: int) -> Iterator[None]:
 
 @contextmanager
 def hls_server(folder: Path) -> Iterator[int]:
-    """Four seconds of red 160x120 H.264 at 25 Hz in pieces of a second, under ``/live.m3u8``."""
+    """Four seconds of red 160x120 H.264 at 25 Hz in four pieces, under ``/live.m3u8``."""
+    whole = folder / "whole.ts"
     text = (
         "gst-launch-1.0 -q videotestsrc num-buffers=100 pattern=red "
         "! video/x-raw,format=I420,width=160,height=120,framerate=25/1 ! x264enc tune=zerolatency key-int-max=25 "
-        f"! h264parse ! mpegtsmux ! multifilesink next-file=key-frame location={folder}/%05d.ts"
+        f"! h264parse ! mpegtsmux ! filesink location={whole}"
     )
     subprocess.run(text.split(), check=True, timeout=30)
-    pieces = "".join(f"#EXTINF:1,\n{piece.name}\n" for piece in sorted(folder.glob("*.ts")))
-    head = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-TARGETDURATION:1\n"
-    (folder / "live.m3u8").write_text(f"{head}{pieces}#EXT-X-ENDLIST\n")
+    data, lines = whole.read_bytes(), ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:1"]
+    size = -(-len(data) // 4 // 188) * 188  # whole packets of the transport stream
+    for index in range(4):
+        (folder / f"{index}.ts").write_bytes(data[index * size : (index + 1) * size])
+        lines += ["#EXTINF:1,", f"{index}.ts"]
+    (folder / "live.m3u8").write_text("\n".join([*lines, "#EXT-X-ENDLIST", ""]))
 
     class Handler(SimpleHTTPRequestHandler):
         def __init__(self, *arguments: Any) -> None:
