@@ -7,11 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from network import free_udp_port
@@ -68,6 +70,43 @@ def test_the_receiver_plays_what_ffmpeg_sends_by_its_sdp_file(codec: str, encode
             assert receiver.stats().stamp_source in ("rtcp", "arrival")  # its reports are five seconds apart
     assert_in_order(reader)
     assert abs(reader.seen[-1][0] - time.time_ns()) < 10e9
+
+
+@pytest.mark.parametrize("codec", ["h265", "h264"])
+def test_gst_launch_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_path: Path) -> None:
+    sdp = tmp_path / "stream.sdp"
+    text = (
+        f"filesrc location={sdp} ! sdpdemux latency=50 ! rtp{codec}depay ! {codec}parse ! avdec_{codec} ! "
+        f"videoconvert ! pngenc ! multifilesink location={tmp_path}/%03d.png"
+    )
+    with sending(free_udp_port(), codec=codec, sdp_file=str(sdp), keyframe_interval=15):
+        wait_until(lambda: "sprop" in sdp.read_text(), what="parameter sets in the SDP file")
+        with program("gst-launch-1.0", "-q", *text.split()):
+            wait_until(lambda: len(list(tmp_path.glob("*.png"))) > 25, what="pictures of gst-launch")
+    # Before the first keyframe it shows what its decoder invents.
+    numbers = [index_of(cv2.imread(str(path))) for path in sorted(tmp_path.glob("*.png"))[15:25]]
+    assert np.diff(numbers).min() >= 1
+
+
+@pytest.mark.skipif(shutil.which("vlc") is None, reason="VLC is not installed")
+@pytest.mark.parametrize("codec", ["h265", "h264"])
+def test_vlc_records_what_the_sender_sends_by_its_sdp_file(codec: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        sdp, out = Path(folder, "stream.sdp"), Path(folder, "out.ts")
+        # Debian's VLC is built without live555: libavformat reads the file. It also refuses to run as root.
+        vlc = ["vlc", "-I", "dummy", "--demux", "avformat", "--sout", f"#std{{access=file,mux=ts,dst={out}}}"]
+        streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, "HOME": folder}}
+        if os.geteuid() == 0:
+            streams["user"] = "nobody"
+        with sending(free_udp_port(), codec=codec, sdp_file=str(sdp), keyframe_interval=15):
+            wait_until(lambda: "sprop" in sdp.read_text(), what="parameter sets in the SDP file")
+            with program(*vlc, str(sdp), **streams):
+                wait_until(lambda: out.exists() and out.stat().st_size > 40_000, 30.0, what="what VLC records")
+        clip = cv2.VideoCapture(str(out))
+        pictures = [picture for ok, picture in (clip.read() for _ in range(10)) if ok]
+    assert len(pictures) == 10
+    assert np.diff([index_of(each) for each in pictures]).min() >= 1
 
 
 def assert_in_order(reader: Reader) -> None:
