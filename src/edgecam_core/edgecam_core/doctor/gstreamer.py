@@ -16,6 +16,7 @@ USES: dict[str, tuple[str, ...]] = {
     "USB cameras": ("v4l2src", "jpegdec"),
     "the RTP link": ("rtph265pay", "rtph265depay", "rtph264pay", "rtph264depay", "h265parse", "avdec_h265"),
     "RTSP cameras": ("rtspsrc", "rtpjitterbuffer", "avdec_h264"),
+    "WebRTC": ("webrtcbin", "nicesink", "dtlssrtpenc"),
 }
 NEEDED = ("any picture", "the RTP link")
 
@@ -29,6 +30,7 @@ def check() -> Iterator[Finding]:
     yield ok("gstreamer", f"GStreamer {version} with its Python binding")
     for use, names in USES.items():
         yield _use(use, [name for name in names if not gst.has_element(name)])
+    yield _webrtc_binding()
     for codec in ("h265", "h264"):
         yield _encoder(codec)
 
@@ -40,6 +42,15 @@ def _use(use: str, missing: list[str]) -> Finding:
     report = error if use in NEEDED else warning
     remedies = dict.fromkeys(elements.remedy(name) for name in missing)
     return report(key, f"{use} lacks {', '.join(missing)}", "; ".join(remedies))
+
+
+def _webrtc_binding() -> Finding:
+    try:
+        for name, number in (("GstWebRTC", "1.0"), ("GstSdp", "1.0"), ("Nice", "0.1")):
+            gst.library(name, number)
+    except MissingDependency as problem:
+        return warning("webrtc-binding", "the viewer shows pictures only: no WebRTC binding", problem.install)
+    return ok("webrtc-binding", "Python binding for WebRTC")
 
 
 def _encoder(codec: str) -> Finding:
