@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
+import os
+import signal
 import statistics
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from edgecam_core.rtp.relay import Conditions, Relay
 
 from benchmarks.harness import Row
 from benchmarks.support import environment, peer, process
+from tests.support.network import free_udp_port
 
 COUNT = 150
 LOSSY_COUNT = 300
@@ -25,6 +27,11 @@ BARE = "bare GStreamer pair (x265enc as ours, rtpjitterbuffer latency=60, videoc
 Ends = tuple[dict[str, Any], dict[str, Any]]  # settings of the sender and of the receiver
 GOOD_SHARE = "share of the coded pictures that arrive good"
 ANSWERED: Ends = ({}, {})
+FAULTS = {
+    "outage": "an outage of three seconds",
+    "restart": "a sender was killed and another started",
+    "late": "a receiver started late",
+}
 ONE_WAY: Ends = ({"redundancy": 50}, {"redundancy": True, "feedback": False, "latency": 100})
 
 
@@ -39,8 +46,12 @@ def rows() -> list[Row]:
                         aim=1.3))  # fmt: skip
     whole = partial(good, "ours", Conditions(), ANSWERED), partial(good, "bare", Conditions(), ANSWERED)
     made.append(Row("rtp_good_no_loss", f"{GOOD_SHARE}, no loss", "%", BARE, *whole, "higher"))
-    for loss, burst, label in ((0.01, 1, "1"), (0.05, 1, "5"), (0.05, 5, "5_bursts")):
-        told = f"{GOOD_SHARE}, {loss:.0%} of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
+    shaken = Conditions(jitter=0.02)
+    made.append(Row("rtp_good_jitter", f"{GOOD_SHARE}, 20 ms jitter (packets overtake each other)", "%", BARE,
+                    partial(good, "ours", shaken, ANSWERED), partial(good, "bare", shaken, ANSWERED),
+                    "higher"))  # fmt: skip
+    for loss, burst, label in ((0.001, 1, "0.1"), (0.01, 1, "1"), (0.05, 1, "5"), (0.05, 5, "5_bursts")):
+        told = f"{GOOD_SHARE}, {100 * loss:g} % of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
         ways = Conditions(loss=loss, burst=burst, back_loss=loss)
         made.append(Row(f"rtp_good_loss_{label}_answered", told + "retransmission (also the answers are lost)", "%",
                         BARE, partial(good, "ours", ways, ANSWERED), partial(good, "bare", ways, ANSWERED),
@@ -52,24 +63,40 @@ def rows() -> list[Row]:
                     "the same without loss", partial(octets, 0.05), partial(octets, 0.0), aim=1.5))  # fmt: skip
     made.append(Row("rtp_stamp_error", "largest error of the received capture time", "ms", "arrival time as the stamp",
                     partial(stamp_error, "ours"), partial(stamp_error, "bare")))  # fmt: skip
-    made.append(Row("rtp_recovery_outage", "first good picture after an outage of one second", "ms", BARE,
-                    partial(recovery, "ours"), partial(recovery, "bare")))  # fmt: skip
+    for fault, text in FAULTS.items():
+        made.append(Row(f"rtp_recovery_{fault}", f"first good picture after {text}", "ms", BARE,
+                        partial(recovery, "ours", fault), partial(recovery, "bare", fault)))  # fmt: skip
     return made
 
 
-def free_port() -> int:
-    """A UDP port with two free neighbours."""
-    while True:
-        with ExitStack() as stack:
-            made = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(3)]
-            made[0].bind(("", 0))
-            port = int(made[0].getsockname()[1])
-            try:
-                for offset, each in enumerate(made[1:], 1):
-                    each.bind(("", port + offset))
-            except (OSError, OverflowError):
-                continue
-            return port
+def receiver(stack: ExitStack, kind: str, port: int, judge: bool, values: dict[str, Any]) -> subprocess.Popen[str]:
+    """The receiving process; it listens."""
+    return _ready(stack, peer("rtp_receive", kind, port, int(judge), *_words(values)))
+
+
+def sender(
+    stack: ExitStack, kind: str, port: int, size: tuple[int, int], count: int, values: dict[str, Any]
+) -> subprocess.Popen[str]:
+    """The sending process; it begins to send."""
+    return _ready(stack, peer("rtp_send", kind, port, *size, count, *_words(values)))
+
+
+def _words(values: dict[str, Any]) -> list[str]:
+    return [f"{name}={json.dumps(value)}" for name, value in values.items()]
+
+
+def _ready(stack: ExitStack, command: list[str]) -> subprocess.Popen[str]:
+    started = stack.enter_context(process(command, environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+    assert started.stdout is not None
+    started.stdout.readline()
+    return started
+
+
+def told(sending: subprocess.Popen[str], receiving: subprocess.Popen[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What both ends measured, once all is sent."""
+    assert sending.stdout is not None
+    sent = json.loads(sending.stdout.readline())
+    return sent, json.loads(receiving.communicate()[0].splitlines()[-1])
 
 
 def transfer(
@@ -79,38 +106,18 @@ def transfer(
     judge: bool = False,
     conditions: Conditions | None = None,
     settings: Ends = ANSWERED,
-    outage: bool = False,
 ) -> dict[str, Any]:
     """One stream from one process to another, through a relay where there are conditions."""
-    port, env = free_port(), environment()
-    sender, receiver = ([f"{name}={json.dumps(value)}" for name, value in each.items()] for each in settings)
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    port = free_udp_port()
     with ExitStack() as stack:
-        receiving = stack.enter_context(process(peer("rtp_receive", kind, port, int(judge), *receiver), env, **pipes))
-        assert receiving.stdout is not None
-        receiving.stdout.readline()
+        receiving = receiver(stack, kind, port, judge, settings[1])
         relay = None
         if conditions is not None:
             relay = stack.enter_context(Relay(("127.0.0.1", port), conditions=conditions))
-        target = relay.port if relay is not None else port
-        sending = stack.enter_context(process(peer("rtp_send", kind, target, *size, count, *sender), env, **pipes))
-        assert sending.stdout is not None
-        sending.stdout.readline()
-        down = _outage(relay) if outage and relay is not None else 0
-        found: dict[str, Any] = json.loads(sending.stdout.readline())
-        found["octets"] = relay.octets if relay is not None else 0
-        found["up"] = down
-        received = json.loads(receiving.communicate()[0].splitlines()[-1])
-    return {**found, "seen": received["seen"], "cpu_s": found["cpu_s"] + received["cpu_s"]}
-
-
-def _outage(relay: Relay) -> int:
-    """Cut the link for a second, two seconds from now; when it was up again."""
-    threading.Event().wait(2.0)
-    relay.conditions.down = True
-    threading.Event().wait(1.0)
-    relay.conditions.down = False
-    return time.monotonic_ns()
+        sending = sender(stack, kind, relay.port if relay is not None else port, size, count, settings[0])
+        found, received = told(sending, receiving)
+        octets = relay.octets if relay is not None else 0
+    return {**found, "octets": octets, "seen": received["seen"], "cpu_s": found["cpu_s"] + received["cpu_s"]}
 
 
 def latency(kind: str, size: tuple[int, int]) -> float:
@@ -144,7 +151,31 @@ def stamp_error(kind: str) -> float:
     return max(errors)
 
 
-def recovery(kind: str) -> float:
-    found = transfer(kind, SIZES["640x480"], 180, True, Conditions(), outage=True)
-    after = [arrival for _, arrival, _, quality in found["seen"] if arrival > found["up"] and quality >= GOOD_DB]
-    return (min(after) - found["up"]) / 1e6 if after else float("nan")
+def recovery(kind: str, fault: str) -> float:
+    """Milliseconds from the end of a fault to the first good picture; nan: none came."""
+    port, size, count = free_udp_port(), SIZES["640x480"], 240
+    with ExitStack() as stack:
+        if fault == "late":
+            sending = sender(stack, kind, port, size, count, {})
+            pause(1.0)
+            receiving = receiver(stack, kind, port, True, {})
+        else:
+            receiving = receiver(stack, kind, port, True, {})
+            relay = stack.enter_context(Relay(("127.0.0.1", port)))
+            sending = sender(stack, kind, relay.port, size, count, {})
+            pause(1.5)
+            if fault == "outage":
+                relay.conditions.down = True
+                pause(3.0)
+                relay.conditions.down = False
+            else:
+                os.killpg(sending.pid, signal.SIGKILL)
+                sending = sender(stack, kind, relay.port, size, count, {})
+        over = time.monotonic_ns()
+        seen = told(sending, receiving)[1]["seen"]
+    after = [arrival for _, arrival, _, quality in seen if arrival > over and quality >= GOOD_DB]
+    return (min(after) - over) / 1e6 if after else float("nan")
+
+
+def pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
