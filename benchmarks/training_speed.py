@@ -14,6 +14,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,11 @@ from edgecam_training.train.trainer import Trainer
 
 
 class BusyShare:
-    """Samples the driver's GPU utilisation ten times a second while open; None without a GPU or its library."""
+    """Samples the driver's GPU utilisation ten times a second while open; nothing without a GPU or its library."""
 
-    def __init__(self, index: int) -> None:
-        self.values: list[int] = []
-        self._index = index
+    def __init__(self, index: int, phase: Callable[[], int]) -> None:
+        self.values: list[tuple[int, int]] = []
+        self._index, self._phase = index, phase
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
@@ -49,7 +50,7 @@ class BusyShare:
             pynvml.nvmlInit()
             handle = pynvml.nvmlDeviceGetHandleByIndex(self._index)
             while not self._ends.wait(0.1):
-                self.values.append(pynvml.nvmlDeviceGetUtilizationRates(handle).gpu)
+                self.values.append((self._phase(), pynvml.nvmlDeviceGetUtilizationRates(handle).gpu))
         except pynvml.NVMLError:
             return
 
@@ -57,8 +58,10 @@ class BusyShare:
         self._ends.set()
         self._thread.join()
 
-    def mean(self) -> float | None:
-        return sum(self.values) / len(self.values) / 100 if self.values else None
+    def mean(self, first: int) -> float | None:
+        """Share of time from phase ``first`` on."""
+        chosen = [value for phase, value in self.values if phase >= first]
+        return round(sum(chosen) / len(chosen) / 100, 3) if chosen else None
 
 
 def main() -> None:
@@ -71,6 +74,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--model", default="ssd_mobilenet_v1")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--no-graph", action="store_true")
+    parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     if int(os.environ.get("RANK", "0")) == 0 and not (options.data / "manifest.jsonl").is_file():
         compose(gather(options.materials), options.data, Plan(options.pictures, 171, 0, 1024, 768))
@@ -80,23 +85,23 @@ def main() -> None:
     settings = TrainSettings(
         data=str(options.data), output=str(options.result.with_suffix("")), model=options.model, init="random",
         epochs=options.epochs, batch=options.batch, learning_rate=0.02, compile=options.compile, evaluate_every=10,
+        graph=not options.no_graph, precision=options.precision,
     )  # fmt: skip
     begin = time.perf_counter()
-    with open_log(Path(settings.output), world.leads) as log, BusyShare(world.device.index or 0) as busy:
+    with open_log(Path(settings.output), world.leads) as log:
         trainer = Trainer(settings, load(settings.data), world, log)
         ready = time.perf_counter()
-        first = len(busy.values)
-        trainer.run()
+        with BusyShare(world.device.index or 0, lambda: trainer.progress.epoch) as busy:
+            trainer.run()
     end = time.perf_counter()
     if world.leads:
-        share = busy.values[first:]
         speeds = sorted(entry["images_per_second"] for entry in trainer.progress.history[1:]) or [0.0]
         report: dict[str, Any] = {
             "device": torch.cuda.get_device_name() if world.device.type == "cuda" else "CPU",
             "gpus": world.size, "torch": torch.__version__, "pictures": len(trainer.train_data),
             "settings": settings.as_dict(), "seconds_start": ready - begin, "seconds_training": end - ready,
             "seconds_total": end - begin, "images_per_second_median": speeds[len(speeds) // 2],
-            "gpu_busy_share": sum(share) / len(share) / 100 if share else None,
+            "gpu_busy_share": busy.mean(0), "gpu_busy_share_after_first_epoch": busy.mean(1),
             "history": trainer.progress.history,
         }  # fmt: skip
         options.result.write_text(json.dumps(report, indent=2) + "\n")

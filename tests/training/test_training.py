@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import pickle
+import resource
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import torchvision
+from edgecam_core.cache import CacheError
 from edgecam_core.errors import SettingError
 from edgecam_training.data.layouts import load
 from edgecam_training.errors import CheckpointError, TrainingError
 from edgecam_training.models.loss import Targets
+from edgecam_training.models.mobilenet_v2_ssd import MobileNetV2Ssd
 from edgecam_training.models.registry import create
 from edgecam_training.train import checkpoint
-from edgecam_training.train.augment import Augmentation, augment, step_generator
+from edgecam_training.train.augment import Augmentation, augment, draw, step_generator
 from edgecam_training.train.distributed import World
 from edgecam_training.train.log import RunLog
 from edgecam_training.train.settings import TrainSettings
-from edgecam_training.train.start import likeness
+from edgecam_training.train.start import likeness, starting_model
 from edgecam_training.train.trainer import Trainer
+from edgecam_training.train.validate import normalise
+from torch.nn import functional
 
 ALONE = World(0, 1, torch.device("cpu"))
 
@@ -92,8 +99,9 @@ def test_augmentation_moves_boxes_with_the_pixels() -> None:
     pictures = torch.full((16, 200, 200, 3), 127, dtype=torch.uint8)
     pictures[:, 60:140, 40:100] = 255
     targets = Targets(torch.tensor([[[0.2, 0.3, 0.5, 0.7]]]).repeat(16, 1, 1), torch.ones(16, 1, dtype=torch.int64))
-    pixels, moved = augment(pictures, targets, 300, Augmentation(color=0.0), step_generator(0, 0, 0, 0))
-    again, _ = augment(pictures, targets, 300, Augmentation(color=0.0), step_generator(0, 0, 0, 0))
+    chance = draw(16, step_generator(0, 0, 0, 0))
+    pixels, moved = augment(pictures, targets, 300, Augmentation(color=0.0), *chance)
+    again, _ = augment(pictures, targets, 300, Augmentation(color=0.0), *draw(16, step_generator(0, 0, 0, 0)))
     assert torch.equal(pixels, again)
     kept = 0
     for picture, box, label in zip(pixels, moved.boxes[:, 0], moved.labels[:, 0], strict=True):
@@ -103,6 +111,68 @@ def test_augmentation_moves_boxes_with_the_pixels() -> None:
             seen = torch.tensor([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
             assert (seen - box * 300).abs().max() < 3
     assert kept > 8
+
+
+def test_mosaic_puts_four_pictures_together() -> None:
+    shades = torch.tensor([10, 80, 150, 220], dtype=torch.uint8)
+    pictures = shades[:, None, None, None].expand(4, 100, 100, 3).contiguous()
+    targets = Targets(torch.tensor([[[0.2, 0.4, 0.6, 0.8]]]).repeat(4, 1, 1), torch.arange(1, 5)[:, None])
+    how = Augmentation(zoom_out=1.0, crop=0.0, flip=0.0, color=0.0, mosaic=1.0)
+    pixels, moved = augment(pictures, targets, 100, how, *draw(4, step_generator(0, 0, 0, 0)))
+    for place, (x, y) in enumerate(((25, 25), (75, 25), (25, 75), (75, 75))):
+        assert pixels[1, 0, y, x] == shades[(1 + place) % 4]
+        low = torch.tensor([x - 25, y - 25]) / 100
+        torch.testing.assert_close(moved.boxes[1, place], torch.tensor([0.1, 0.2, 0.3, 0.4]) + low.repeat(2))
+        assert moved.labels[1, place] == 1 + (1 + place) % 4
+    _, alone = augment(pictures, targets, 100, replace(how, mosaic=1e-9), *draw(4, step_generator(0, 0, 0, 0)))
+    assert (alone.labels[:, 1:] == 0).all()
+
+
+def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
+    saver, path = checkpoint.Saver(), tmp_path / "last.pt"
+    saver.save({"weights": torch.ones(10)}, path)
+    saver.wait()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # no file may grow: as a disk without space
+    try:
+        saver.save({"weights": torch.zeros(100_000)}, path)
+        with pytest.raises(CacheError):
+            saver.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        saver.close()
+    assert checkpoint.read(path)["weights"].sum() == 10
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_starts_from_imagenet_classifiers(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = torchvision.models.mobilenet_v2().eval()
+    for layer in theirs.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.running_mean.uniform_(-1, 1)
+            layer.running_var.uniform_(0.5, 2)
+    torch.save(theirs.state_dict(), tmp_path / "v2.pth")
+    settings = TrainSettings.from_mapping({"model": "ssd_mobilenet_v2", "init": str(tmp_path / "v2.pth")})
+    model, text = starting_model(settings, ("zebra",))
+    assert text.startswith("104 of 144 tensors")
+    assert isinstance(model, MobileNetV2Ssd)
+    pixels = torch.randint(0, 256, (1, 3, 64, 64)).float()
+    mine = model.convs["Conv"](normalise(pixels, model))
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    want = theirs.features[0][1](functional.conv2d((pixels / 255 - mean) / std, theirs.features[0][0].weight, stride=2))
+    torch.testing.assert_close(mine, want, atol=1e-4, rtol=1e-4)
+    x = torch.randn(1, 32, 9, 9)
+    block = theirs.features[2].conv  # expand, depthwise, project
+    expand = model.convs["expanded_conv_1:expand"]
+    torch.testing.assert_close(expand(x[:, :16]), block[0][1](block[0][0](x[:, :16])), atol=1e-4, rtol=1e-4)
+    torch.save(torchvision.models.mobilenet_v3_large().state_dict(), tmp_path / "v3.pth")
+    _, text = starting_model(settings.changed(model="ssdlite_mobilenet_v3", init=str(tmp_path / "v3.pth")), ("zebra",))
+    assert "; new: backbone, head" in text
+    with pytest.raises(CheckpointError, match="fits ssd_mobilenet_v2 in"):
+        starting_model(settings.changed(init=str(tmp_path / "v3.pth")), ("zebra",))
+    with pytest.raises(SettingError, match="no backbone of ssd_mobilenet_v1"):
+        starting_model(settings.changed(model="ssd_mobilenet_v1", init="imagenet"), ("zebra",))
 
 
 def test_checkpoints_of_pytorch_ssd_go_both_ways(tmp_path: Path) -> None:

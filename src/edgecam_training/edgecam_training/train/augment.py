@@ -1,8 +1,8 @@
 """SSD's augmentations for a whole batch at once, on whatever device the batch is.
 
 Zoom-out, IoU crop and flip are one window per picture, so pixels are sampled once; brightness, contrast, saturation
-and hue are one 3x4 colour matrix. All chance comes from numbers drawn on the CPU from a seed that names the step, so
-the same step looks the same on every device, after every restart.
+and hue are one 3x4 colour matrix; mosaic comes before all of them. All chance comes from numbers drawn on the CPU from
+a seed that names the step, so the same step looks the same on every device, after every restart.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Augmentation:
     crop: float = 0.8
     flip: float = 0.5
     color: float = 0.5
+    mosaic: float = 0.0
 
 
 @lru_cache(maxsize=64)
@@ -53,22 +54,26 @@ def step_generator(seed: int, epoch: int, step: int, rank: int) -> torch.Generat
     return generator
 
 
+def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """All the chance of a batch, on the CPU: (B, 16), and (B, T, 4) for the candidate crops; uniform in 0..1."""
+    return torch.rand(batch, 16, generator=generator), torch.rand(batch, _TRIES, 4, generator=generator)
+
+
 def augment(
-    pictures: Tensor, targets: Targets, size: int, how: Augmentation, generator: torch.Generator
+    pictures: Tensor, targets: Targets, size: int, how: Augmentation, chance: Tensor, crops: Tensor
 ) -> tuple[Tensor, Targets]:
     """Augment a batch.
 
     Args:
         pictures: (B, S, S, 3) uint8 RGB.
         size: side of the result.
+        chance, crops: from :func:`draw`, on the pictures' device.
 
     Returns:
         (B, 3, size, size) float32 pixels 0..255, and the boxes that are still in the picture.
     """
-    device, batch = pictures.device, len(pictures)
-    chance = torch.rand(batch, 16, generator=generator)
-    crops = torch.rand(batch, _TRIES, 4, generator=generator).to(device, non_blocking=True)
-    chance = chance.to(device, non_blocking=True)
+    if how.mosaic:
+        pictures, targets = _mosaic(pictures, targets, chance[:, 15] < how.mosaic)
     canvas = _zoom_out(chance, how)
     window = _crop(canvas, targets, chance, crops, how)
     flipped = chance[:, 4] < how.flip
@@ -82,6 +87,31 @@ def plain(pictures: Tensor, size: int) -> Tensor:
     if pixels.shape[-1] == size:
         return pixels
     return functional.interpolate(pixels, (size, size), mode="bilinear", align_corners=False, antialias=True)
+
+
+def _mosaic(pictures: Tensor, targets: Targets, chosen: Tensor) -> tuple[Tensor, Targets]:
+    """Where ``chosen`` (B,), the picture and the next three of the batch, at half size, two by two."""
+    side = pictures.shape[1]
+    half = side // 2
+    small = functional.interpolate(pictures.permute(0, 3, 1, 2).float(), (half, half), mode="area")
+    small = small.round().to(torch.uint8).permute(0, 2, 3, 1)
+    canvas = torch.full_like(pictures, int(_GREY))
+    boxes, labels = [], []
+    for place in range(4):
+        row, column = divmod(place, 2)
+        canvas[:, row * half : (row + 1) * half, column * half : (column + 1) * half] = small.roll(-place, 0)
+        moved = torch.stack([targets.boxes[..., axis] + (row if axis % 2 else column) for axis in range(4)], dim=-1)
+        boxes.append(moved.roll(-place, 0) * (half / side))
+        labels.append(targets.labels.roll(-place, 0))
+    # A picture left as it is keeps its own boxes first, and padding after them.
+    alone = Targets(
+        functional.pad(targets.boxes, (0, 0, 0, 3 * targets.boxes.shape[1])),
+        functional.pad(targets.labels, (0, 3 * targets.labels.shape[1])),
+    )
+    return torch.where(chosen[:, None, None, None], canvas, pictures), Targets(
+        torch.where(chosen[:, None, None], torch.cat(boxes, dim=1), alone.boxes),
+        torch.where(chosen[:, None], torch.cat(labels, dim=1), alone.labels),
+    )
 
 
 def _zoom_out(chance: Tensor, how: Augmentation) -> Tensor:

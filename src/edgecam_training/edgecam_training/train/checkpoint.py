@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,48 @@ from edgecam_training.models.registry import MODELS, create
 FORMAT = 1
 
 
-def save(path: Path, content: dict[str, Any]) -> None:
-    """Write atomically; a kill or a full disk leaves the previous file as it was."""
+def save(path: Path, content: dict[str, Any], *more: Path) -> None:
+    """Write atomically, to ``more`` paths too; a kill or a full disk leaves the previous files as they were.
+
+    Raises:
+        CacheError: the disk is full, or the folder cannot be written.
+    """
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, **content}, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cache.write(path, buffer.getvalue())
+    for target in (path, *more):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        cache.write(target, buffer.getvalue())
+
+
+class Saver:
+    """Saves from a thread of its own while training goes on. One thread calls; an error comes with its next call."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "saver")
+        self._running: Future[None] | None = None
+
+    def save(self, content: dict[str, Any], *paths: Path) -> None:
+        """Start saving a copy; blocks until the save before is done."""
+        self.wait()
+        self._running = self._pool.submit(save, paths[0], _on_cpu(content), *paths[1:])
+
+    def wait(self) -> None:
+        """Block until everything is on the disk; raises what :func:`save` raised."""
+        if self._running is not None:
+            running, self._running = self._running, None
+            running.result()
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
+def _on_cpu(value: Any) -> Any:
+    """A copy of a nest of dictionaries and lists that no later step changes."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _on_cpu(item) for key, item in value.items()}
+    return [_on_cpu(item) for item in value] if isinstance(value, list) else value
 
 
 def read(path: str | Path) -> dict[str, Any]:

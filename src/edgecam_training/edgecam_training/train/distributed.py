@@ -29,6 +29,15 @@ class World:
             dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return value
 
+    def average(self, tensors: list[torch.Tensor]) -> None:
+        """Replace each by its mean over all processes, in one exchange; a synchronisation point of all of them."""
+        if self.size > 1:
+            flat = torch.cat([tensor.flatten() for tensor in tensors])
+            dist.all_reduce(flat)
+            flat /= self.size
+            parts = flat.split([tensor.numel() for tensor in tensors])
+            torch._foreach_copy_(tensors, [part.view_as(t) for part, t in zip(parts, tensors, strict=True)])
+
     def close(self) -> None:
         if self.size > 1:
             dist.destroy_process_group()

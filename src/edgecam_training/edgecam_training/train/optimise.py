@@ -53,9 +53,10 @@ def build_optimizer(model: SsdModel, settings: TrainSettings) -> torch.optim.Opt
         }
         for (head, decays), parameters in groups.items()
     ]
+    fused = next(model.parameters()).is_cuda  # one kernel for all tensors of a group
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(options, lr=settings.learning_rate)
-    return torch.optim.SGD(options, lr=settings.learning_rate, momentum=0.9, nesterov=True)
+        return torch.optim.AdamW(options, lr=settings.learning_rate, fused=fused)
+    return torch.optim.SGD(options, lr=settings.learning_rate, momentum=0.9, nesterov=True, fused=fused)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, settings: TrainSettings, step: int, steps_per_epoch: int) -> float:

@@ -18,7 +18,8 @@ class TrainSettings(Settings):
     model: str = setting("ssd_mobilenet_v2", "Network.", choices=tuple(MODELS))
     init: str = setting(
         "auto",
-        "Start: auto (coco for ssd_mobilenet_v2, else random), random, coco, or the path of a checkpoint.",
+        "Start: auto (coco for ssd_mobilenet_v2, else random), random, coco, imagenet (torchvision's backbone weights, "
+        "downloaded), or the path of a checkpoint.",
     )
     likeness: tuple[str, ...] = setting(
         (), "With coco: start a class from a COCO class, written Own=coco, e.g. Cattle=cow. Equal names are found."
@@ -42,12 +43,16 @@ class TrainSettings(Settings):
         "auto", "auto: bf16 or fp16 on a GPU that has it.", choices=("auto", "fp32", "fp16", "bf16")
     )
     compile: bool = setting(False, "torch.compile the network: a minute at the start, faster steps.")
+    graph: bool = setting(True, "On a GPU: record the step once as a CUDA graph and start it as one.")
     side: int = setting(
         0, "Side of the decoded pictures kept in memory; 0: a quarter more than the input.", low=0, high=2048
     )
     zoom_out: float = setting(2.5, "Augmentation: largest canvas, in picture sides; 1: off.", low=1.0, high=8.0)
     crop: float = setting(0.8, "Augmentation: share of pictures that are cropped.", low=0.0, high=1.0)
     flip: float = setting(0.5, "Augmentation: share of pictures that are mirrored.", low=0.0, high=1.0)
+    mosaic: float = setting(
+        0.0, "Augmentation: share of pictures put together from four at half size.", low=0.0, high=1.0
+    )
     color: float = setting(0.5, "Augmentation: chance of each colour change.", low=0.0, high=1.0)
     evaluate_every: int = setting(1, "Epochs between evaluations on the validation split.", low=1, high=10000)
     patience: int = setting(0, "Stop after this many evaluations without a better mAP; 0: never.", low=0, high=10000)

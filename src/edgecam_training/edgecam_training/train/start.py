@@ -14,7 +14,7 @@ from edgecam_training.errors import CheckpointError
 from edgecam_training.models.base import SsdModel
 from edgecam_training.models.mobilenet_v2_ssd import MobileNetV2Ssd
 from edgecam_training.models.registry import create
-from edgecam_training.train import checkpoint
+from edgecam_training.train import checkpoint, imagenet
 from edgecam_training.train.settings import TrainSettings
 
 
@@ -39,6 +39,8 @@ def starting_model(settings: TrainSettings, classes: Sequence[str]) -> tuple[Ssd
         model.load_coco(alike)
         named = ", ".join(f"{classes[own - 1]} from {LABELS[coco]}" for own, coco in alike.items()) or "none"
         return model, f"COCO weights; classes: {named}"
+    if init == "imagenet":
+        return model, _from_state(model, imagenet.download(model.name), "torchvision's ImageNet weights")
     return model, _from_checkpoint(model, init)
 
 
@@ -64,8 +66,12 @@ def _from_checkpoint(model: SsdModel, path: str) -> str:
     if content.get("format") == checkpoint.FORMAT and content.get("model") != model.name:
         raise CheckpointError(f"checkpoint '{path}' is of {content.get('model')}, but the model is {model.name}")
     state = _tensors(content.get("ema") or content.get("state") or content.get("state_dict") or content)
-    for convert in (_as_is, _classifier):
-        fitting = convert(state)
+    return _from_state(model, state, path)
+
+
+def _from_state(model: SsdModel, state: Mapping[str, Tensor], path: str) -> str:
+    for convert in (_as_is, _classifier, imagenet.convert):
+        fitting = convert(state, model)
         left = model.load_pretrained(fitting)
         taken = len(model.state_dict()) - len(left)
         if taken >= len(model.state_dict()) // 2:
@@ -80,10 +86,10 @@ def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
     return {key.removeprefix("module."): value for key, value in state.items() if isinstance(value, Tensor)}
 
 
-def _as_is(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return state
+def _as_is(state: Mapping[str, Tensor], _: SsdModel) -> dict[str, Tensor]:
+    return dict(state)
 
 
-def _classifier(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _classifier(state: Mapping[str, Tensor], _: SsdModel) -> dict[str, Tensor]:
     """pytorch-ssd's ImageNet MobileNetV1 calls its layers ``model.N``, here ``base_net.N``."""
     return {f"base_net.{key.removeprefix('model.')}": value for key, value in state.items() if key.startswith("model.")}

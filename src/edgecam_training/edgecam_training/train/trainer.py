@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import copy
 import math
-import signal
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 from edgecam_core.errors import SettingError
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from edgecam_training.data.dataset import Dataset
 from edgecam_training.data.picture_cache import PictureCache
 from edgecam_training.errors import CheckpointError, TrainingError
-from edgecam_training.models.loss import Losses, Targets, multibox_loss
+from edgecam_training.models.loss import Targets
 from edgecam_training.train import checkpoint
-from edgecam_training.train.augment import Augmentation, augment, step_generator
+from edgecam_training.train.augment import draw, step_generator
 from edgecam_training.train.distributed import World
+from edgecam_training.train.interrupt import stops
 from edgecam_training.train.log import RunLog
 from edgecam_training.train.optimise import Average, build_optimizer, freeze, frozen_to_eval, set_rate
 from edgecam_training.train.settings import TrainSettings
 from edgecam_training.train.start import starting_model
-from edgecam_training.train.validate import normalise, validate
+from edgecam_training.train.step import Step
+from edgecam_training.train.validate import validate
 
 _PULSE = 20  # steps between looks at the GPU: for a stop, for a loss that is no number
 
@@ -56,15 +54,16 @@ class Trainer:
         self.settings, self.world, self.log = settings, world, log
         self.classes = dataset.classes
         self.output = Path(settings.output)
-        self._determinism()
+        # No search for the fastest convolutions: half a minute at the start for one percent.
+        torch.backends.cudnn.deterministic = settings.deterministic
         model, origin = starting_model(settings, self.classes)
         log(f"{settings.model}, {origin}")
         self.model = model.to(world.device, memory_format=torch.channels_last)
         freeze(self.model, settings.freeze)
         self.optimizer = build_optimizer(self.model, settings)
         self.average = Average(self.model, settings.ema) if settings.ema else None
-        self._type = _precision(settings.precision, world.device)
-        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self._type is torch.float16)
+        self.step = Step(self.model, settings, world.device)
+        self.scaler = self.step.scaler
         side = settings.side or round(self.model.size * 1.25)
         self.train_data = self._load(dataset.split("train"), side, exact=False)
         has_val = "val" in dataset.counts()
@@ -74,25 +73,13 @@ class Trainer:
         self.steps = max(1, len(self.train_data) // (settings.batch * world.size))
         self.progress = Progress()
         self._stop = threading.Event()
-        self._forward = self._wrapped()
-        self._how = Augmentation(settings.zoom_out, settings.crop, settings.flip, settings.color)
-
-    def _determinism(self) -> None:
-        torch.backends.cudnn.benchmark = not self.settings.deterministic
-        torch.backends.cudnn.deterministic = self.settings.deterministic
+        self._saver = checkpoint.Saver()
 
     def _load(self, dataset: Dataset, side: int, exact: bool) -> PictureCache:
         cache = PictureCache.build(dataset, side, exact=exact)
         if cache.broken:
             self.log(f"{len(cache.broken)} pictures cannot be read and are left out, first {cache.broken[0]}")
         return cache.on(self.world.device)
-
-    def _wrapped(self) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-        forward: Any = self.model
-        if self.world.size > 1:
-            ids = [self.world.device.index] if self.world.device.type == "cuda" else None
-            forward = DistributedDataParallel(forward, device_ids=ids)
-        return torch.compile(forward) if self.settings.compile else forward
 
     # -- running -------------------------------------------------------------------------------------------
 
@@ -102,12 +89,16 @@ class Trainer:
         Raises:
             TrainingError: the loss is no number any more; the batch is saved beside the last checkpoint.
         """
-        with _signals(self._stop):
-            while self.progress.epoch < self.settings.epochs and not self._too_long():
-                if not self._epoch():
-                    self._save("last.pt")
-                    self.log(f"stopped in epoch {self.progress.epoch + 1}; go on with --resume {self.output}")
-                    return self.progress
+        try:
+            with stops(self._stop):
+                while self.progress.epoch < self.settings.epochs and not self._too_long():
+                    if not self._epoch():
+                        self._save("last.pt")
+                        self.log(f"stopped in epoch {self.progress.epoch + 1}; go on with --resume {self.output}")
+                        break
+            self._saver.wait()
+        finally:
+            self._saver.close()
         return self.progress
 
     def _too_long(self) -> bool:
@@ -124,8 +115,7 @@ class Trainer:
         rate = 0.0
         for step in range(first, self.steps):
             rate = set_rate(self.optimizer, self.settings, self.progress.epoch * self.steps + step, self.steps)
-            losses = self._step(order, step)
-            parts = torch.stack([losses.total, losses.classes, losses.boxes]).detach()
+            parts = self._step(order, step)
             total[:3] += parts
             total[3] = torch.maximum(total[3], (~torch.isfinite(parts[0])).float())
             self.progress.step = step + 1
@@ -144,16 +134,13 @@ class Trainer:
             self._report_bad(step)
         return bool(stop) and step + 1 < self.steps
 
-    def _step(self, order: Tensor, step: int) -> Losses:
-        pictures, targets = self.batch(order, step)
-        with torch.autocast(self.world.device.type, self._type, enabled=self._type is not torch.float32):
-            logits, offsets = self._forward(pictures)
-        losses = multibox_loss(logits, offsets, targets, self.model.priors, self.settings.smoothing)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(losses.total).backward()
+    def _step(self, order: Tensor, step: int) -> Tensor:
+        """One step of learning; the losses, see :class:`Step`."""
+        losses = self.step(*self._rows(order, step), self._generator(step))
+        learning = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.world.average([p.grad for p in learning if p.grad is not None])
         if self.settings.clip:
             self.scaler.unscale_(self.optimizer)
-            learning = [p for group in self.optimizer.param_groups for p in group["params"]]
             torch.nn.utils.clip_grad_norm_(learning, self.settings.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -169,15 +156,15 @@ class Trainer:
         order = torch.cat([torch.randperm(count, generator=generator) for _ in range(math.ceil(needed / count))])
         return order[:needed].view(self.steps, self.world.size, self.settings.batch)[:, self.world.rank]
 
-    def batch(self, order: Tensor, step: int) -> tuple[Tensor, Targets]:
-        """The augmented, normalised batch of a step; a function of seed, epoch, step and rank alone."""
-        rows, data = order[step], self.train_data
+    def _rows(self, order: Tensor, step: int) -> tuple[Tensor, Targets]:
+        """The pictures of a step as they are kept, on the device."""
+        data, rows = self.train_data, order[step]
         pictures = data.pictures[rows.to(data.pictures.device)].to(self.world.device, non_blocking=True)
         rows = rows.to(self.world.device)
-        generator = step_generator(self.settings.seed, self.progress.epoch, step, self.world.rank)
-        targets = Targets(data.boxes[rows], data.labels[rows])
-        pixels, moved = augment(pictures, targets, self.model.size, self._how, generator)
-        return normalise(pixels, self.model), moved
+        return pictures, Targets(data.boxes[rows], data.labels[rows])
+
+    def _generator(self, step: int) -> torch.Generator:
+        return step_generator(self.settings.seed, self.progress.epoch, step, self.world.rank)
 
     # -- ends of epochs ------------------------------------------------------------------------------------
 
@@ -192,12 +179,12 @@ class Trainer:
         self.progress.epoch += 1
         self.progress.step = 0
         due = self.progress.epoch % self.settings.evaluate_every == 0 or self.progress.epoch == self.settings.epochs
+        best = not self.has_val
         if self.has_val and due:
             entry |= self._evaluate()
+            best = self.progress.since_best == 0
         self.progress.history.append(entry)
-        self._save("last.pt")
-        if self.progress.since_best == 0 or not self.has_val:
-            self._save("best.pt")
+        self._save("last.pt", *["best.pt"] * best)
         self.log.scalars(entry, self.progress.epoch)
         self.log(", ".join(f"{key} {value:.4g}" for key, value in entry.items()))
 
@@ -221,12 +208,11 @@ class Trainer:
 
     # -- saving --------------------------------------------------------------------------------------------
 
-    def _save(self, name: str) -> None:
+    def _save(self, *names: str) -> None:
         if not self.world.leads:
             return
         progress = self.progress
-        checkpoint.save(
-            self.output / name,
+        self._saver.save(
             {
                 "model": self.settings.model,
                 "classes": list(self.classes),
@@ -238,7 +224,9 @@ class Trainer:
                 "progress": {**vars(progress), "history": [dict(entry) for entry in progress.history]},
                 "world": self.world.size,
             },
+            *(self.output / name for name in names),
         )
+        self.output.mkdir(parents=True, exist_ok=True)
         (self.output / "labels.txt").write_text("\n".join(["BACKGROUND", *self.classes]) + "\n")
 
     def resume(self, path: Path) -> None:
@@ -272,7 +260,9 @@ class Trainer:
             first = step - step % _PULSE if self.world.device.type == "cuda" else step
             rows = order[max(0, first - _PULSE + 1) : step + 1].flatten()
             paths = [str(self.train_data.samples[row].path) for row in rows.tolist()]
-            pictures, targets = self.batch(order, step)
+            kept, boxes = self._rows(order, step)
+            chance = [item.to(self.world.device) for item in draw(len(kept), self._generator(step))]
+            pictures, targets = self.step.batch(kept, boxes, *chance)
             checkpoint.save(
                 file,
                 {"epoch": self.progress.epoch, "step": step, "paths": paths, "pictures": pictures.cpu(),
@@ -282,32 +272,3 @@ class Trainer:
             f"the loss is not a number in epoch {self.progress.epoch + 1}, step {step + 1}; the batch is in {file}, "
             f"the last good weights in {self.output / 'last.pt'}. A lower learning_rate or precision=fp32 usually helps"
         )
-
-
-def _precision(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        if device.type != "cuda":
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
-
-
-class _signals:
-    """While open, SIGINT and SIGTERM set an event; a second SIGINT ends the process as usual."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self.event = event
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._handle)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.event.set()
-        signal.signal(number, self._before[number])
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)

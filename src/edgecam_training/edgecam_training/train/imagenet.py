@@ -1,0 +1,98 @@
+"""Backbones from torchvision's ImageNet classifiers, for networks whose layers are not named as there.
+
+Each function takes a classifier's state dict and gives what of it fits, in the names of the network here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from edgecam_core.errors import MissingDependency, SettingError
+from torch import Tensor
+
+from edgecam_training.models.base import SsdModel
+
+State = Mapping[str, Tensor]
+_MEAN, _STD = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+_NORM_EPSILON = 1e-5
+
+
+def mobilenet_v2(classifier: State, model: SsdModel) -> dict[str, Tensor]:
+    """Norms folded into the convolutions, as in the network here, which has none."""
+    names = [name.removesuffix(".weight") for name in classifier if classifier[name].ndim == 4]
+    own = [name for name in model.state_dict() if name.startswith("convs.") and name.endswith(".weight")]
+    found: dict[str, Tensor] = {}
+    for name, mine in zip(names, own, strict=False):  # the backbone comes first in both, in the same order
+        weight, bias = _folded(classifier, name, _norm_after(name))
+        if not found:
+            weight, bias = _other_input(weight, bias, model)
+        found[mine], found[mine.removesuffix("weight") + "bias"] = weight, bias
+    return found
+
+
+def mobilenet_v3(classifier: State, model: SsdModel) -> dict[str, Tensor]:
+    """The blocks up to where SSDLite's backbone is narrower than the classifier."""
+    own = [(name, value) for name, value in model.state_dict().items() if name.startswith("backbone.features.")]
+    theirs = [(name, value) for name, value in classifier.items() if name.startswith("features.")]
+    found: dict[str, Tensor] = {}
+    for (mine, like), (_, value) in zip(own, theirs, strict=False):
+        if like.shape != value.shape:
+            break
+        found[mine] = value
+    return found
+
+
+# Network -> torchvision's classifier, a tensor only that classifier has, and how it is taken over.
+CONVERTERS: dict[str, tuple[str, str, Callable[[State, SsdModel], dict[str, Tensor]]]] = {
+    "ssd_mobilenet_v2": ("mobilenet_v2", "features.18.0.weight", mobilenet_v2),
+    "ssdlite_mobilenet_v3": ("mobilenet_v3_large", "features.4.block.2.fc1.weight", mobilenet_v3),
+}
+
+
+def download(model: str) -> State:
+    """torchvision's classifier for a network, from its server or its cache; the hash is checked.
+
+    Raises:
+        SettingError: torchvision has none for this network.
+        MissingDependency: the server cannot be reached.
+    """
+    if model not in CONVERTERS:
+        raise SettingError(
+            "init", "imagenet", f"torchvision has no backbone of {model}; give the file of pytorch-ssd's classifier"
+        )
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(CONVERTERS[model][0]).IMAGENET1K_V1  # type: ignore[attr-defined]
+    try:
+        state: State = weights.get_state_dict(progress=True, check_hash=True)
+    except OSError as error:
+        raise MissingDependency(
+            f"{weights.url} (not reachable: {error})", "download it elsewhere and give its path with --init"
+        ) from error
+    return state
+
+
+def convert(state: State, model: SsdModel) -> dict[str, Tensor]:
+    """What of a classifier's state dict fits a network; empty where it is no classifier of its kind."""
+    _, sign, convert_backbone = CONVERTERS.get(model.name, ("", "", None))
+    return convert_backbone(state, model) if convert_backbone and sign in state else {}
+
+
+def _norm_after(name: str) -> str:
+    """``features.3.conv.1.0`` is followed by ``features.3.conv.1.1``, a bare ``features.3.conv.2`` by its successor."""
+    head, _, last = name.rpartition(".")
+    return f"{head}.{int(last) + 1}"
+
+
+def _folded(state: State, conv: str, norm: str) -> tuple[Tensor, Tensor]:
+    scale = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + _NORM_EPSILON).sqrt()
+    bias = state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale
+    return state[f"{conv}.weight"] * scale[:, None, None, None], bias
+
+
+def _other_input(weight: Tensor, bias: Tensor, model: SsdModel) -> tuple[Tensor, Tensor]:
+    """The first convolution for this network's input instead of ImageNet's normalisation."""
+    mean, std = (torch.tensor(values) for values in (model.normalisation.mean, model.normalisation.std))
+    gain, shift = std / 255 / _STD, (mean / 255 - _MEAN) / _STD
+    return weight * gain[None, :, None, None], bias + (weight * shift[None, :, None, None]).sum(dim=(1, 2, 3))

@@ -1,0 +1,104 @@
+"""The gradients of one batch: augmentation, forward and backward pass.
+
+These networks are hundreds of small kernels, which a CPU cannot launch as fast as a large GPU runs them. All shapes are
+fixed, so on a GPU the whole step is recorded once as a CUDA graph and then started as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edgecam_training.models.base import SsdModel
+from edgecam_training.models.loss import Targets, multibox_loss
+from edgecam_training.train.augment import Augmentation, augment, draw
+from edgecam_training.train.settings import TrainSettings
+from edgecam_training.train.validate import normalise
+
+_WARM_UP = 3  # steps before recording: libraries choose algorithms and allocate what they keep
+
+
+class Step:
+    """Call it with a batch; the gradients are then in the parameters. One thread.
+
+    ``scaler`` has multiplied them where the network computes in FP16.
+    """
+
+    def __init__(self, model: SsdModel, settings: TrainSettings, device: torch.device) -> None:
+        self.model, self.settings, self.device = model, settings, device
+        self.precision = precision(settings.precision, device)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.precision is torch.float16)
+        self._how = Augmentation(settings.zoom_out, settings.crop, settings.flip, settings.color, settings.mosaic)
+        self._forward: Any = torch.compile(model) if settings.compile else model
+        self._recorded: _Recorded | None = None
+
+    def __call__(self, pictures: Tensor, targets: Targets, generator: torch.Generator) -> Tensor:
+        """(B, S, S, 3) uint8 pictures and their boxes to (3,) losses on the device: total, classes, boxes."""
+        chance = [item.to(self.device, non_blocking=True) for item in draw(len(pictures), generator)]
+        inputs = [pictures, targets.boxes, targets.labels, *chance]
+        if self.device.type != "cuda" or not self.settings.graph:
+            return self._gradients(*inputs)
+        if self._recorded is None:
+            self._recorded = _Recorded(self.model, self._gradients, inputs)
+        return self._recorded(inputs)
+
+    def batch(self, pictures: Tensor, targets: Targets, *chance: Tensor) -> tuple[Tensor, Targets]:
+        """The augmented, normalised batch and its boxes."""
+        pixels, moved = augment(pictures, targets, self.model.size, self._how, *chance)
+        return normalise(pixels, self.model), moved
+
+    def _gradients(self, pictures: Tensor, boxes: Tensor, labels: Tensor, *chance: Tensor) -> Tensor:
+        inputs, targets = self.batch(pictures, Targets(boxes, labels), *chance)
+        clear(self.model)
+        reduced = self.precision is not torch.float32
+        # Every weight is used once a step: a cache of casts would only keep them from a recording.
+        with torch.autocast(self.device.type, self.precision, enabled=reduced, cache_enabled=False):
+            logits, offsets = self._forward(inputs)
+        losses = multibox_loss(logits, offsets, targets, self.model.priors, self.settings.smoothing)
+        self.scaler.scale(losses.total).backward()
+        return torch.stack([losses.total, losses.classes, losses.boxes]).detach()
+
+
+class _Recorded:
+    """A CUDA graph of a function of tensors whose shapes never change; it writes the same gradients' memory always."""
+
+    def __init__(self, model: SsdModel, function: Callable[..., Tensor], inputs: list[Tensor]) -> None:
+        self._inputs = [item.clone() for item in inputs]
+        buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(_WARM_UP):
+                function(*self._inputs)
+        torch.cuda.current_stream().wait_stream(aside)
+        for buffer, before in buffers:  # the statistics of norms have seen the warm-up
+            buffer.copy_(before)
+        clear(model)
+        self._graph = torch.cuda.CUDAGraph()
+        # Other threads, NCCL's among them, may use the GPU meanwhile.
+        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+            self._result = function(*self._inputs)
+
+    def __call__(self, inputs: list[Tensor]) -> Tensor:
+        for mine, item in zip(self._inputs, inputs, strict=True):
+            mine.copy_(item, non_blocking=True)
+        self._graph.replay()
+        return self._result.clone()
+
+
+def clear(model: SsdModel) -> None:
+    """Forget all gradients, so that the next ones are written and not added."""
+    for parameter in model.parameters():
+        parameter.grad = None
+
+
+def precision(name: str, device: torch.device) -> torch.dtype:
+    """``auto`` is bfloat16 on a GPU that has it, else float16; float32 on a CPU."""
+    if name == "auto":
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
