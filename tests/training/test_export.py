@@ -19,6 +19,7 @@ from edgecam_training.evaluate.models import open_detector
 from edgecam_training.export.gate import through_gate
 from edgecam_training.export.onnx_export import Form, export, inputs
 from edgecam_training.export.quantize import Ranges, calibrate, quantize
+from edgecam_training.export.suppress import greedy, suppress
 from edgecam_training.models.base import SsdModel
 from edgecam_training.models.registry import create
 from edgecam_training.train import checkpoint
@@ -98,6 +99,39 @@ def test_forms_agree_with_pytorch(model: SsdModel, pictures: list[np.ndarray], t
     assert parity.pictures == 1
     if form.batch:
         assert _builds(tmp_path / "x.onnx")
+
+
+def test_finished_detections_are_those_of_the_detector(
+    model: SsdModel, exported: Path, pictures: list[np.ndarray], tmp_path: Path
+) -> None:
+    path = tmp_path / "nms.onnx"
+    export(model, CLASSES, path, Form(nms=0.45), pictures[:2])
+    proto = onnx.load(str(path))
+    assert [item.name for item in proto.graph.output] == ["num_dets", "det_boxes", "det_scores", "det_classes"]
+    finished, plain = (open_detector(str(file), "onnxruntime", 0.2, 0.45) for file in (path, exported))
+    assert finished.family.name == "final"
+    for picture in pictures[:2]:
+        a, b = finished.detect(picture), plain.detect(picture)
+        assert len(a) == len(b) > 1
+        assert [item.label for item in a] == [item.label for item in b]
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
+        np.testing.assert_allclose(a.boxes, b.boxes, atol=0.05)
+    assert _builds(path)
+
+
+def test_chains_of_overlaps_are_resolved_as_by_the_greedy_loop() -> None:
+    steps = torch.arange(10) * 0.04  # each box overlaps its neighbours only
+    row = torch.stack([steps, torch.zeros(10), steps + 0.1, torch.full((10,), 0.1)], dim=1)
+    boxes = torch.cat([row, torch.full((190, 4), 0.9)])[None]
+    scores = torch.zeros(1, 200, 3)
+    scores[0, :10, 1] = torch.linspace(0.9, 0.5, 10)
+    scores[0, 0, 2] = 0.95  # another class is never suppressed
+    count, found, best, labels = suppress(scores, boxes, 0.4, 300)
+    assert count.tolist() == [[6]]
+    torch.testing.assert_close(best[0, :6], torch.cat([torch.tensor([0.95]), scores[0, :10:2, 1]]))
+    wanted = greedy(scores[0].numpy(), boxes[0].numpy(), 0.4, 300)
+    np.testing.assert_allclose(found[0, :6].numpy(), wanted[0], atol=1e-4)
+    assert labels[0, :6].tolist() == wanted[2].tolist() == [1, 0, 0, 0, 0, 0]
 
 
 def test_a_file_that_differs_is_refused(

@@ -1,4 +1,4 @@
-"""Models side by side: size, accuracy, images a second from files to boxes, latency, memory.
+"""Models side by side: size, accuracy, images a second from files to boxes, latency, memory, energy.
 
 Every model runs in a process of its own, so that peak memory is its own and no library warms up another.
 """
@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edgecam_training import power
 from edgecam_training.errors import TrainingError
 
 
 @dataclass(frozen=True)
 class Row:
     """One line of the table. Times in milliseconds; ``images_per_second`` includes reading and decoding the files;
-    ``map50`` and ``map`` are 0..1, None without any box."""
+    ``map50`` and ``map`` are 0..1, None without any box; ``joules_per_image`` is what ``energy_source`` told, None on a
+    machine that tells nothing."""
 
     model: str
     runtime: str
@@ -29,6 +31,8 @@ class Row:
     latency_p50: float
     latency_p99: float
     peak_memory_mb: float
+    joules_per_image: float | None = None
+    energy_source: str = ""
 
 
 def measure(model: str, backend: str, data: str, split: str, rename: dict[str, str]) -> Row:
@@ -49,9 +53,12 @@ def measure(model: str, backend: str, data: str, split: str, rename: dict[str, s
         pixels = read_picture(sample.path)
         if pixels is not None:
             detector.detect(pixels)
+    source = power.find()
     begin = time.perf_counter()
-    result = evaluate(detector, dataset, rename)
+    with power.Meter(source) as meter:
+        result = evaluate(detector, dataset, rename)
     seconds = time.perf_counter() - begin - result.seconds_scoring
+    joules = None if meter.joules is None else round(meter.joules / len(result.samples), 3)
     report = as_dict(result)
     size = detector.model.path.stat().st_size / 1e6
     p50, p99 = np.percentile(result.seconds * 1000, [50, 99])
@@ -59,7 +66,7 @@ def measure(model: str, backend: str, data: str, split: str, rename: dict[str, s
     map50, whole = (value if isinstance(value := report[key], float) else None for key in ("map50", "map"))
     return Row(
         model, detector.runner.description, round(size, 2), map50, whole, round(len(result.samples) / seconds, 2),
-        round(float(p50), 2), round(float(p99), 2), round(peak, 1),
+        round(float(p50), 2), round(float(p99), 2), round(peak, 1), joules, source.name if source else "",
     )  # fmt: skip
 
 
@@ -82,12 +89,13 @@ def measure_apart(model: str, backend: str, data: str, split: str, rename: dict[
 
 def markdown(rows: Sequence[Row]) -> str:
     lines = [
-        "| model | runtime | MB | AP@0.5 | COCO AP | images/s | p50 ms | p99 ms | peak MB |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| model | runtime | MB | AP@0.5 | COCO AP | images/s | p50 ms | p99 ms | peak MB | J/image |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         accuracy = ["no data" if value is None else f"{value:.3f}" for value in (row.map50, row.map)]
-        numbers = (row.images_per_second, row.latency_p50, row.latency_p99, row.peak_memory_mb)
+        energy = "–" if row.joules_per_image is None else row.joules_per_image
+        numbers = (row.images_per_second, row.latency_p50, row.latency_p99, row.peak_memory_mb, energy)
         name = Path(row.model).name
         lines.append(
             f"| {name} | {row.runtime} | {row.megabytes} | {' | '.join(accuracy)} | "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,19 @@ class TensorRtRunner(Runner):
 
     @classmethod
     def load(cls, model: ModelFile, options: RunnerOptions) -> TensorRtRunner:
+        return cls._open(options, lambda api, gpu: ensure_engine(model, options, api, gpu))
+
+    @classmethod
+    def load_engine(cls, path: Path, precision: str, options: RunnerOptions) -> TensorRtRunner:
+        """Load an engine that is there already; ``precision`` is what it should compute in, empty if unknown.
+
+        Raises:
+            MissingDependency, ModelError: as :meth:`load`; no GPU, or an engine of another version or GPU.
+        """
+        return cls._open(options, lambda _api, _gpu: (path, precision))
+
+    @classmethod
+    def _open(cls, options: RunnerOptions, find: Callable[[TensorRt, str], tuple[Path, str]]) -> TensorRtRunner:
         gpu = find_gpu()  # asked first: it costs nothing, and no library helps a machine without one
         if gpu is None:
             raise ModelError("TensorRT needs an NVIDIA GPU and its driver; none is found")
@@ -51,7 +64,7 @@ class TensorRtRunner(Runner):
         context = CudaContext()
         try:
             with context.current():
-                path, precision = ensure_engine(model, options, api, str(gpu))
+                path, precision = find(api, str(gpu))
                 engine = _deserialise(api, path)
                 _verify(api, engine, precision, path)
                 return cls(engine, api, context, options, f"{api} on {gpu}, {precision}")

@@ -1,4 +1,4 @@
-"""AP of a model file (.pt, .pth, .onnx, a zoo name) on a data set."""
+"""AP of a model file (.pt, .pth, .onnx, .engine, a zoo name) on a data set."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from edgecam_training.cli._options import bar, need_torch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="checkpoint, ONNX file or name of the zoo")
+    parser.add_argument("model", help="checkpoint, ONNX file, TensorRT engine or name of the zoo")
     parser.add_argument("--data", required=True, help="data set")
     parser.add_argument("--split", default="test", help="split to score [%(default)s]")
+    parser.add_argument("--onnx", default="", help="what an engine was built from, where it is not found")
     parser.add_argument("--backend", default="auto", help="back end for files that are no checkpoints [%(default)s]")
     parser.add_argument(
         "--rename", action="append", default=[], metavar="CLASS=LABEL", help="how the model calls a class"
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     dataset = load(arguments.data).split(arguments.split)
     rename = dict(item.split("=", 1) for item in arguments.rename if "=" in item)
-    detector = open_detector(arguments.model, arguments.backend)
+    detector = open_detector(arguments.model, arguments.backend, onnx=arguments.onnx)
     result = evaluate(detector, dataset, rename, bar("pictures"))
     print(f"{arguments.model} ({detector.runner.description}) on {dataset.root}, {arguments.split}\n")
     print(text_table(result))

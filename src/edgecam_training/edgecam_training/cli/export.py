@@ -17,6 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=1, help="batch size, 0 leaves it open [%(default)s]")
     parser.add_argument("--uint8", action="store_true", help="take uint8 pixels, normalise in the graph")
     parser.add_argument("--raw", action="store_true", help="logits and offsets instead of scores and boxes")
+    parser.add_argument(
+        "--nms", type=float, nargs="?", const=0.45, default=0.0, metavar="OVERLAP",
+        help="finished detections: suppression in the graph, at this overlap [0.45 if no number is given]",
+    )  # fmt: skip
     parser.add_argument("--data", help="data set: pictures to compare on; INT8: calibration and gate")
     parser.add_argument("--split", default="val", help="split for comparison and gate [%(default)s]")
     parser.add_argument("--calibration-split", default="train", help="INT8 [%(default)s]")
@@ -30,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
+    if not 0 <= arguments.nms < 1:
+        raise SettingError("nms", arguments.nms, "must be above 0 and below 1")
+    if arguments.nms and (arguments.raw or arguments.precision == "int8"):
+        raise SettingError("nms", arguments.nms, "goes with fp32 and fp16 and not with --raw")
     return _int8(arguments) if arguments.precision == "int8" else _float(arguments)
 
 
@@ -44,7 +52,7 @@ def _float(arguments: argparse.Namespace) -> int:
     if arguments.data:
         samples = load(arguments.data).split(arguments.split).samples[:8]
         pictures = [pixels for pixels in (read_picture(sample.path) for sample in samples) if pixels is not None]
-    form = Form(arguments.precision, arguments.batch, arguments.uint8, arguments.raw)
+    form = Form(arguments.precision, arguments.batch, arguments.uint8, arguments.raw, arguments.nms)
     parity = export(model, classes, arguments.output, form, pictures)
     size = arguments.output.stat().st_size / 1e6
     print(f"{arguments.output}: {size:.1f} MB, differs from PyTorch by at most {parity.scores:.2g} in scores, ", end="")

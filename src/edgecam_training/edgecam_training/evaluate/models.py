@@ -8,13 +8,18 @@ from edgecam_core.models.detector import Detector, Plan
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.labels import BACKGROUND
 
+from edgecam_training.evaluate.engines import open_engine
+
 _CHECKPOINTS = (".pt", ".pth")
 
 
-def open_detector(model: str, backend: str = "auto", least_score: float = 0.01, nms_threshold: float = 0.5) -> Detector:
+def open_detector(
+    model: str, backend: str = "auto", least_score: float = 0.01, nms_threshold: float = 0.5, onnx: str = ""
+) -> Detector:
     """A detector that reports everything above ``least_score``, at most 100 boxes a picture.
 
-    ``model`` is a .pt or .pth checkpoint, an ONNX file or a name of the zoo.
+    ``model`` is a .pt or .pth checkpoint, an ONNX file, a TensorRT .engine file or a name of the zoo; ``onnx`` is what
+    an engine was built from, where its sidecar does not lead there.
 
     Raises:
         CheckpointError, ModelError, MissingDependency, SettingError: it cannot be opened.
@@ -22,6 +27,8 @@ def open_detector(model: str, backend: str = "auto", least_score: float = 0.01, 
     settings = DetectorSettings(
         model=model, backend="auto", confidence_threshold=least_score, nms_threshold=nms_threshold, max_detections=100
     )
+    if Path(model).suffix == ".engine":
+        return open_engine(Path(model).expanduser(), onnx, settings)
     if Path(model).suffix not in _CHECKPOINTS:
         return Detector.open(settings.changed(backend=backend))
     import torch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgecam_training.export.suppress import suppress
 from edgecam_training.models.base import SsdModel, decode
 
 
@@ -13,13 +14,15 @@ class ExportGraph(nn.Module):
 
     ``uint8`` takes (B, 3, S, S) uint8 RGB and normalises in the graph. ``half`` computes the network in FP16 behind
     float32 inputs and outputs; scores and boxes are always worked out in float32. ``raw`` gives ``logits`` and
-    ``offsets`` instead.
+    ``offsets`` instead. ``nms`` above 0 puts finished detections, suppressed at that overlap, before the two.
     """
 
-    def __init__(self, model: SsdModel, *, half: bool = False, uint8: bool = False, raw: bool = False) -> None:
+    def __init__(
+        self, model: SsdModel, *, half: bool = False, uint8: bool = False, raw: bool = False, nms: float = 0.0
+    ) -> None:
         super().__init__()
         self.model = model.eval()
-        self.half_precision, self.uint8, self.raw = half, uint8, raw
+        self.half_precision, self.uint8, self.raw, self.nms = half, uint8, raw, nms
         # Before the network is made FP16: priors keep their precision.
         self.register_buffer("box_priors", model.priors.clone().float())
         self.register_buffer("mean", torch.tensor(model.normalisation.mean).view(1, 3, 1, 1))
@@ -27,7 +30,7 @@ class ExportGraph(nn.Module):
         if half:
             self.model.half()
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
         if self.uint8:
             pictures = (pictures.float() - self.mean) * self.scale
         if self.half_precision:
@@ -36,4 +39,7 @@ class ExportGraph(nn.Module):
         logits, offsets = logits.float(), offsets.float()
         if self.raw:
             return logits, offsets
-        return logits.softmax(dim=2), decode(offsets, self.box_priors)
+        scores, boxes = logits.softmax(dim=2), decode(offsets, self.box_priors)
+        if self.nms:
+            return *suppress(scores, boxes, self.nms, self.model.size), scores, boxes
+        return scores, boxes

@@ -21,21 +21,31 @@ from onnx import helper
 from edgecam_core import cache
 from edgecam_training.errors import ExportError
 from edgecam_training.export.graph import ExportGraph
+from edgecam_training.export.opset import lowered
+from edgecam_training.export.suppress import greedy
 from edgecam_training.models.base import SsdModel
 
-OPSET = 17  # ONNX Runtime 1.12, TensorRT 8.6 and newer
+_NATIVE_OPSET = 18  # what PyTorch's exporter writes without a conversion
 # Largest differences to PyTorch: of scores, and of box corners as fractions of the picture.
 TOLERANCE = {"fp32": (1e-4, 1e-4), "fp16": (2e-2, 2e-2)}
 
 
 @dataclass(frozen=True)
 class Form:
-    """How to export. ``batch`` 0 leaves the batch size open."""
+    """How to export. ``batch`` 0 leaves the batch size open; ``nms`` is the overlap to suppress at, 0 for no
+    suppression in the graph; ``raw`` gives logits and offsets."""
 
     precision: str = "fp32"
     batch: int = 1
     uint8: bool = False
     raw: bool = False
+    nms: float = 0.0
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names, in order. The last two are what is compared with PyTorch; with ``nms`` they are not in the file."""
+        heads = ("logits", "offsets") if self.raw else ("scores", "boxes")
+        return ("num_dets", "det_boxes", "det_scores", "det_classes", *heads) if self.nms else heads
 
 
 @dataclass(frozen=True)
@@ -68,28 +78,34 @@ def export(
                 f"{most_scores:g} and {most_boxes:g} are allowed for {form.precision}"
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    cache.write(path, data)
+    cache.write(path, _finished(data) if form.nms else data)
     return parity
+
+
+def _finished(data: bytes) -> bytes:
+    """Without the two outputs that were there to be compared."""
+    proto = onnx.load_from_string(data)
+    del proto.graph.output[-2:]
+    return proto.SerializeToString(deterministic=True)
 
 
 def _exported(model: SsdModel, form: Form) -> onnx.ModelProto:
     graph = ExportGraph(
-        copy.deepcopy(model).cpu(), half=form.precision == "fp16", uint8=form.uint8, raw=form.raw
+        copy.deepcopy(model).cpu(), half=form.precision == "fp16", uint8=form.uint8, raw=form.raw, nms=form.nms
     ).eval()
     example = torch.zeros(
         form.batch or 2, 3, model.size, model.size, dtype=torch.uint8 if form.uint8 else torch.float32
     )
-    names = ["logits", "offsets"] if form.raw else ["scores", "boxes"]
     options = {"dynamic_shapes": {"pictures": {0: torch.export.Dim("batch", min=1, max=256)}}} if not form.batch else {}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            graph, (example,), input_names=["input_0"], output_names=names, opset_version=OPSET, dynamo=True,
-            verbose=False, **options,
+            graph, (example,), input_names=["input_0"], output_names=list(form.outputs), opset_version=_NATIVE_OPSET,
+            dynamo=True, verbose=False, **options,
         )  # fmt: skip
     assert program is not None
-    return program.model_proto
+    return lowered(program.model_proto)
 
 
 def _annotated(proto: onnx.ModelProto, model: SsdModel, classes: Sequence[str], form: Form) -> bytes:
@@ -102,10 +118,11 @@ def _annotated(proto: onnx.ModelProto, model: SsdModel, classes: Sequence[str], 
     del proto.graph.metadata_props[:]
     how = model.normalisation
     mean, std = (how.mean, how.std) if not form.uint8 else ((0.0,) * 3, (1.0,) * 3)
+    labels = list(classes) if form.nms else ["BACKGROUND", *classes]
     facts = {
-        "edgecam.family": "ssd", "edgecam.color": "rgb", "edgecam.fit": "stretch",
+        "edgecam.family": "final" if form.nms else "ssd", "edgecam.color": "rgb", "edgecam.fit": "stretch",
         "edgecam.mean": json.dumps(list(mean)), "edgecam.std": json.dumps(list(std)),
-        "edgecam.labels": json.dumps(["BACKGROUND", *classes], ensure_ascii=False),
+        "edgecam.labels": json.dumps(labels, ensure_ascii=False),
         "edgecam.model": model.name, "edgecam.precision": form.precision,
         "edgecam.weights_sha256": weights_digest(model),
     }  # fmt: skip
@@ -135,10 +152,27 @@ def compare(model: SsdModel, data: bytes, form: Form, pictures: Sequence[np.ndar
     feeds = inputs(model, pictures, form)
     for feed in feeds:
         batch = np.repeat(feed, form.batch or 2, axis=0)
-        got = session.run(None, {"input_0": batch})
+        *detections, scores, boxes = session.run(None, {"input_0": batch})
+        if form.nms:
+            _check_suppression(detections, scores, boxes, form.nms, model.size)
+        got = scores, boxes
         for place, (mine, theirs) in enumerate(zip(reference(torch.from_numpy(batch)), got, strict=True)):
             worst[place] = max(worst[place], float(np.abs(mine.numpy() - theirs).max()))
     return Parity(worst[0], worst[1], len(feeds))
+
+
+def _check_suppression(
+    detections: Sequence[np.ndarray], scores: np.ndarray, boxes: np.ndarray, threshold: float, size: int
+) -> None:
+    """Raise ExportError where the graph's detections are not those of the greedy loop on its own scores and boxes."""
+    for row, (count, *found) in enumerate(zip(*detections, strict=True)):
+        wanted = greedy(scores[row], boxes[row], threshold, size)
+        kept = int(count[0])
+        same = kept == len(wanted[1]) and all(
+            np.allclose(mine[:kept], theirs, atol=1e-3) for mine, theirs in zip(found, wanted, strict=True)
+        )
+        if not same:
+            raise ExportError(f"the graph keeps {kept} boxes, the greedy suppression others ({len(wanted[1])})")
 
 
 def inputs(model: SsdModel, pictures: Sequence[np.ndarray], form: Form) -> list[np.ndarray]:

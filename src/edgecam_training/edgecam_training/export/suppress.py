@@ -1,0 +1,66 @@
+"""Non-maximum suppression as ordinary tensor operations, for graphs that give finished detections.
+
+ONNX's own NonMaxSuppression loops, which TensorRT-RTX does not build; here a matrix of overlaps is worked out once and
+"kept unless a kept, better box of the class overlaps" is applied until it holds: the greedy result, as long as no
+chain of suppressions is longer than the rounds. In real pictures chains are two or three boxes long.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from edgecam_core.models.nms import nms
+from torch import Tensor
+
+CANDIDATES = 200  # a picture, as in pytorch-ssd
+MOST = 100  # detections a picture
+LEAST_SCORE = 0.01
+_ROUNDS = 12
+
+
+def suppress(scores: Tensor, boxes: Tensor, threshold: float, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Scores (B, N, C) with the background first and boxes (B, N, 4) as fractions to finished detections.
+
+    Returns:
+        TensorRT's EfficientNMS layout: ``num_dets`` (B, 1) int32, ``det_boxes`` (B, K, 4) float32 pixels of an input
+        of ``size``, ``det_scores`` (B, K), best first, 0 where there is none, ``det_classes`` (B, K) int32 from 0.
+    """
+    classes = scores.shape[2] - 1
+    best, place = scores[:, :, 1:].flatten(1).topk(CANDIDATES, dim=1)
+    prior = torch.div(place, classes, rounding_mode="trunc")
+    label = place - prior * classes
+    chosen = boxes.clamp(0.0, 1.0).gather(1, prior[:, :, None].expand(-1, -1, 4))
+    rivals = _overlap(chosen) > threshold
+    rivals = rivals & (label[:, :, None] == label[:, None, :])
+    above = torch.ones(CANDIDATES, CANDIDATES, device=scores.device).triu(1)  # row is better than column
+    rivals = rivals.to(scores.dtype) * above
+    fine = (best > LEAST_SCORE).to(scores.dtype)
+    kept = fine
+    for _ in range(_ROUNDS):
+        beaten = torch.matmul(kept[:, None], rivals)[:, 0]
+        kept = fine * (beaten < 0.5).to(scores.dtype)
+    final, order = (best * kept).topk(MOST, dim=1)
+    count = kept.sum(dim=1, keepdim=True).clamp(max=float(MOST)).to(torch.int32)
+    found = chosen.gather(1, order[:, :, None].expand(-1, -1, 4)) * float(size)
+    return count, found, final, label.gather(1, order).to(torch.int32)
+
+
+def _overlap(boxes: Tensor) -> Tensor:
+    """(B, K, 4) to (B, K, K) intersection over union."""
+    low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
+    high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
+    extent = (high - low).clamp(min=0.0)
+    shared = extent[..., 0] * extent[..., 1]
+    area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    return shared / (area[:, :, None] + area[:, None, :] - shared).clamp(min=1e-9)
+
+
+def greedy(scores: np.ndarray, boxes: np.ndarray, threshold: float, size: int) -> tuple[np.ndarray, ...]:
+    """What :func:`suppress` should give for one picture, by the detector's own loop: boxes, scores, classes."""
+    flat = scores[:, 1:].ravel()
+    order = np.argsort(-flat, kind="stable")[:CANDIDATES]
+    order = order[flat[order] > LEAST_SCORE]
+    prior, label = np.divmod(order, scores.shape[1] - 1)
+    chosen = boxes[prior].clip(0, 1)
+    kept = nms(chosen, flat[order], label, threshold, MOST)
+    return chosen[kept] * size, flat[order][kept], label[kept]

@@ -1,0 +1,133 @@
+"""Energy while something runs, where the machine tells it. Only RAPL may need root: some systems hide its counters.
+
+Three sources, the first that answers is taken: INA3221 power monitors of Jetson boards (``/sys/class/hwmon``: the rail
+of the whole board, in mV and mA), NVIDIA's driver (``nvidia-smi``, the graphics card), Intel's and AMD's RAPL counters
+(``/sys/class/powercap``, the processor packages).
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+_SYS = Path("/sys")
+_PERIOD = 0.1  # seconds between two looks at a source that tells power
+_BOARD_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_SYS", "SYS5V")  # in front of everything else on a board
+
+
+@dataclass(frozen=True)
+class Source:
+    """``watts`` tells the power now; ``joules`` counters and where each wraps; one of them is None."""
+
+    name: str
+    watts: Callable[[], float] | None = None
+    joules: Callable[[], list[tuple[float, float]]] | None = None
+
+
+def find(sys: Path = _SYS) -> Source | None:
+    """The machine's source of energy figures, or None."""
+    return _ina3221(sys) or _nvidia() or _rapl(sys)
+
+
+class Meter:
+    """Measures while it is open; ``joules`` afterwards, None without a source that answered."""
+
+    def __init__(self, source: Source | None) -> None:
+        self.joules: float | None = None
+        self._source = source
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="power", daemon=True)
+
+    def __enter__(self) -> Meter:
+        self._before = self._source.joules() if self._source and self._source.joules else None
+        if self._source and self._source.watts:
+            self._thread.start()
+        return self
+
+    def _sample(self) -> None:
+        assert self._source is not None
+        assert self._source.watts is not None
+        sum_, last = 0.0, time.perf_counter()
+        try:
+            while True:
+                ended = self._ends.wait(_PERIOD)
+                power, now = self._source.watts(), time.perf_counter()
+                sum_, last = sum_ + power * (now - last), now
+                if ended:
+                    break
+        except (OSError, ValueError, subprocess.SubprocessError):
+            return  # a sensor that went away measured nothing
+        self.joules = sum_
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._before is not None and self._source and self._source.joules:
+            pairs = zip(self._before, self._source.joules(), strict=True)
+            self.joules = sum((after - before) % wraps_at for (before, wraps_at), (after, _) in pairs)
+
+
+def _ina3221(sys: Path) -> Source | None:
+    for label in sorted(sys.glob("class/hwmon/hwmon*/in*_label")):
+        if _text(label) in _BOARD_RAILS:
+            number = label.name.removeprefix("in").removesuffix("_label")
+            volts, amperes = (label.with_name(f"{kind}{number}_input") for kind in ("in", "curr"))
+            if _readable(volts) and _readable(amperes):
+                return Source(f"INA3221 {_text(label)}", watts=partial(_watts, volts, amperes))
+    return None
+
+
+def _watts(millivolts: Path, milliamperes: Path) -> float:
+    return float(millivolts.read_text()) * float(milliamperes.read_text()) / 1e6
+
+
+def _nvidia() -> Source | None:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    command = [program, "--query-gpu=power.draw", "--format=csv,noheader,nounits"]
+
+    def watts() -> float:
+        text = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
+        return sum(float(line) for line in text.split())
+
+    try:
+        watts()
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return Source("nvidia-smi", watts=watts)
+
+
+def _rapl(sys: Path) -> Source | None:
+    """Packages only: their parts would be counted twice."""
+    zones = [
+        zone for zone in sorted(sys.glob("class/powercap/intel-rapl:*"))
+        if _text(zone / "name").startswith("package") and _readable(zone / "energy_uj")
+    ]  # fmt: skip
+    if not zones:
+        return None
+
+    def joules() -> list[tuple[float, float]]:
+        files = ("energy_uj", "max_energy_range_uj")
+        pairs = ([float((zone / file).read_text()) / 1e6 for file in files] for zone in zones)
+        return [(used, most) for used, most in pairs]
+
+    return Source("RAPL", joules=joules)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _readable(path: Path) -> bool:
+    return _text(path).isdigit()
