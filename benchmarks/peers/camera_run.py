@@ -24,7 +24,7 @@ def main() -> None:
     spent = Spent()
     node.trigger_activate()
     while node.report().message != "ended":
-        executor.spin_once(timeout_sec=0.05)
+        executor.spin_once(timeout_sec=0.2)
     spent.report(int(node.report().values["frames"]))
     node.trigger_shutdown()
     rclpy.try_shutdown()

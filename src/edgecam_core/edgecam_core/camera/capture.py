@@ -260,5 +260,5 @@ class Camera:
         self._size = (picture.width, picture.height)
         if self._state != "streaming":
             self._tell_decoder()
-        form = sample.format or sample.media_type
-        self._enter("streaming", "", f"{self._name()} delivers {picture.width}x{picture.height} {form}")
+            form = sample.format or sample.media_type
+            self._enter("streaming", "", f"{self._name()} delivers {picture.width}x{picture.height} {form}")

@@ -52,7 +52,7 @@ class StampClock:
             after = self._running_ns()
             if best is None or after - before < best[0]:
                 best = (after - before, ros - (before + after) // 2)
-            if best[0] < 50_000:
+            if best[0] < _DEADBAND_NS // 2:  # half of it is the most this measurement can be wrong
                 break
         assert best is not None
         return best[1], after
