@@ -138,6 +138,7 @@ async def test_it_moves_and_boxes_sit_on_the_objects(page: Page, tmp_path: Path,
         await page.wait_for(MOVING)
         assert await page.evaluate("edgecam.videos.size") == int(webrtc)
         assert 0 < await page.evaluate("edgecam.cameras[0].latency") < 3000
+        await page.wait_for(f"document.querySelector('#link span').textContent === 'live{', WebRTC' * webrtc}'")
         await page.evaluate(FREEZE)
         drawn = await page.evaluate(BOX_ON_SCREEN)
         await page.screenshot(tmp_path / "page.png")

@@ -20,7 +20,7 @@ const link = new Link({
   note: take,
   state: (state) => {
     element("link").dataset.state = state;
-    element("link").querySelector("span").textContent = STATES[state];
+    showLink();
     if (state === "live") {
       document.getElementById("plain")?.remove();
       for (const index of [...videos.keys()]) endVideo(index);
@@ -57,6 +57,12 @@ function showPlain() {
   picture.alt = "Camera";
   picture.src = "/stream.mjpg?camera=0";
   element("grid").replaceChildren(picture);
+}
+
+function showLink() {
+  const { state } = element("link").dataset;
+  const video = state === "live" && videos.get(only ?? 0)?.playing;
+  element("link").querySelector("span").textContent = video ? "live, WebRTC" : STATES[state];
 }
 
 function addCamera(index) {
@@ -136,6 +142,7 @@ function showClasses() {
 function everySecond() {
   cameras.forEach((camera) => camera.check());
   checkVideos();
+  showLink();
   const index = only ?? 0;
   const camera = cameras[index];
   if (!camera) return;

@@ -108,7 +108,7 @@ export class Saving {
 
 const RATES = [
   ["camera", "camera", "#5eead4"], ["sender", "sender", "#60a5fa"], ["receiver", "receiver", "#c084fc"],
-  ["detector", "detector", "#fbbf24"], ["shown", "shown here", "#f472b6"],
+  ["detector", "detector", "#fbbf24"], ["shown", "shown", "#f472b6"],
 ];
 const LATENCIES = [["detected", "capture to detection", "#fbbf24"], ["glass", "capture to screen", "#f472b6"]];
 const LOSSES = [
