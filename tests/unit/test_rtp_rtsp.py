@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import socket
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from edgecam_core.errors import MissingDependency, SettingError
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
-from network import free_udp_port
+from network import free_tcp_port, free_udp_port
 from rtp_scene import index_of, sending
 from test_rtp_foreign import FFMPEG, needs_ffmpeg, program
 from waiting import wait_until
@@ -22,12 +24,6 @@ try:
     gst.library("GstRtspServer")
 except (MissingDependency, ImportError):
     pytest.skip("GStreamer's RTSP server library is not installed", allow_module_level=True)
-
-
-def free_tcp_port() -> int:
-    with socket.socket() as made:
-        made.bind(("", 0))
-        return int(made.getsockname()[1])
 
 
 @pytest.mark.parametrize("codec", ["h265", "h264"])
@@ -73,6 +69,18 @@ def test_a_port_in_use_is_told() -> None:
         with pytest.raises(SettingError, match=f"parameter 'rtsp_port' is {port}: is in use"):
             sender.start()
         sender.stop()
+
+
+def test_the_port_and_everything_else_is_free_again_after_stop() -> None:
+    port, before = free_tcp_port(), 0
+    for _ in range(3):
+        sender = Sender(SenderSettings(port=free_udp_port(), rtsp_port=port))
+        sender.start()
+        sender.stop()
+        del sender
+        gc.collect()
+        assert len(os.listdir("/proc/self/fd")) <= (before or 1000)
+        before = len(os.listdir("/proc/self/fd"))
 
 
 def test_an_encrypted_stream_is_not_served_in_the_clear() -> None:

@@ -40,13 +40,14 @@ class RtspServer:
         self._loop = gst.EventLoop()
         self._server = library.RTSPServer()
         self._server.set_service(str(port))
-        self._server.connect("client-connected", self._connected)
+        self._handlers = [(self._server, self._server.connect("client-connected", self._connected))]
         factory = library.RTSPMediaFactory()
         factory.set_launch(launch_text(codec))
         factory.set_shared(True)  # one pipeline for all clients
-        factory.connect("media-configure", self._configure)
+        self._handlers.append((factory, factory.connect("media-configure", self._configure)))
         self._server.get_mount_points().add_factory("/" + path.strip("/"), factory)
-        if not self._server.attach(self._loop.context):
+        self._attached = self._server.attach(self._loop.context)
+        if not self._attached:
             self._loop.stop()
             raise SettingError("rtsp_port", port, "is in use by another program; stop that one or choose a free port")
 
@@ -84,7 +85,10 @@ class RtspServer:
     def stop(self) -> None:
         """Send the clients away and free the port."""
         self._server.client_filter(self._end_client)
+        self._loop.context.find_source_by_id(self._attached).destroy()  # frees the port now
         self._loop.stop()
+        for owner, number in self._handlers:  # they lead back here and would keep all of it for ever
+            owner.disconnect(number)
         with self._lock:
             self._source = None
 
