@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from edgecam_core.errors import ImageError
 from edgecam_core.rtp import decoders
+from edgecam_core.rtp.codecs import CODECS
 from edgecam_core.rtp.receiver import MOST_WAITING, Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
@@ -184,3 +185,21 @@ def test_a_picture_that_is_too_small_is_refused() -> None:
         sender.send(Frame.from_array(np.zeros((8, 8, 3), np.uint8), "bgr8"))
     sender.stop()
     sender.stop()
+
+
+def test_coded_pictures_are_handed_on_with_their_capture_time() -> None:
+    sender = Sender(SenderSettings(port=free_udp_port(), frame_id="lens"))
+    coded: list[tuple[list[bytes], int, str]] = []
+    sender.on_coded = lambda *one: coded.append(one)
+    sender.start()
+    try:
+        stamps = [FIRST_STAMP + index * 40_000_000 for index in range(3)]
+        for index, stamp in enumerate(stamps):
+            sender.send(Frame.from_array(picture(index), "bgr8", stamp, ""))
+            wait_until(lambda index=index: len(coded) == index + 1)
+    finally:
+        sender.stop()
+    assert [stamp for _, stamp, _ in coded] == stamps
+    first = [CODECS["h265"].kind(unit) for unit in coded[0][0]]
+    assert first[:3] == list(CODECS["h265"].parameter_sets)
+    assert CODECS["h265"].is_keyframe(first[-1])

@@ -20,6 +20,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
 from edgecam_rtp.settings import SenderNodeSettings
+from edgecam_rtp.video_topic import VideoTopic, message_type
 
 if TYPE_CHECKING:
     from edgecam_core.camera.picture import Picture
@@ -41,6 +42,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         super().__init__("rtp_sender", **node_arguments)
         self._sender: Sender | None = None
         self._images: Any = None
+        self._video: VideoTopic | None = None
         self._service: Any = None
         self._troubles = Tally()
         self._last = SenderStats()
@@ -55,6 +57,9 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
     def start(self) -> None:
         # A stopped sender has said goodbye (BYE), so every activation is a stream of its own.
         sender = self._sender or Sender(self.settings, self.fail)
+        if message := message_type():
+            self._video = VideoTopic(self, message, self.settings.codec, sender.force_keyframe)
+            sender.on_coded = self._video.send
         sender.start()
         self._sender = sender
         if CAPTURED.is_announced(self._topic()):
@@ -69,7 +74,9 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
             self.destroy_subscription(self._images)
         if self._sender is not None:
             self._sender.stop()
-        self._images = self._sender = None
+        if self._video is not None:
+            self._video.close()
+        self._images = self._sender = self._video = None
 
     def close(self) -> None:
         if self._service is not None:

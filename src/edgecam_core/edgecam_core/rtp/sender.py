@@ -61,7 +61,8 @@ class Sender:
     """Call :meth:`start`, then :meth:`send` for every picture, then :meth:`stop`.
 
     Making one resolves the addresses (which may block for as long as DNS does) and finds the encoder. ``on_failure``
-    is called from a thread of the sender when it cannot go on (the encoder died).
+    is called from a thread of the sender when it cannot go on (the encoder died). ``on_coded``, when it is set, is called
+    from such a thread with the NAL units, capture stamp (nanoseconds) and frame id of every coded picture.
 
     Raises:
         SettingError: an address that does not resolve, an encoder nobody knows.
@@ -69,6 +70,7 @@ class Sender:
     """
 
     def __init__(self, settings: SenderSettings, on_failure: Callable[[EdgecamError], None] | None = None) -> None:
+        self.on_coded: Callable[[list[bytes], int, str], None] | None = None
         self._settings = settings
         self._codec = codec(settings.codec)
         self._on_failure = on_failure or (lambda error: None)
@@ -232,6 +234,8 @@ class Sender:
         now = time.monotonic()
         if self._rtsp is not None:
             self._rtsp.push(coded.nals, keyframe)
+        if self.on_coded is not None:
+            self.on_coded(coded.nals, coded.stamp_ns, self._frame_id)
         for sequence, data in made:
             with self._lock:
                 self._history.add(sequence, data)

@@ -1,0 +1,58 @@
+"""The coded stream as a topic for Foxglove: ``foxglove_msgs/CompressedVideo``, where that package is installed.
+
+As Foxglove asks: one access unit a message in Annex B form, parameter sets in front of every keyframe, no B-frames.
+"""
+
+from __future__ import annotations
+
+import array
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from edgecam_ros.conversions import stamp_from_ns
+from edgecam_ros.qos import image_qos
+from rclpy.node import Node
+
+START_CODE = b"\0\0\0\1"
+
+
+def message_type() -> Any:
+    """The message class, None where foxglove_msgs is not installed."""
+    try:
+        return importlib.import_module("foxglove_msgs.msg").CompressedVideo
+    except ImportError:
+        return None
+
+
+class VideoTopic:
+    """Publishes ``video`` while somebody subscribes; a new subscriber gets a keyframe.
+
+    Args:
+        message: what :func:`message_type` gave.
+        video_format: ``h264`` or ``h265``.
+        force_keyframe: called when the first of them has come.
+    """
+
+    def __init__(self, node: Node, message: Any, video_format: str, force_keyframe: Callable[[], object]) -> None:
+        self._node = node
+        self._message = message
+        self._format = video_format
+        self._force_keyframe = force_keyframe
+        self._subscribers = 0
+        self._publisher = node.create_publisher(message, "video", image_qos())
+
+    def send(self, nals: list[bytes], stamp_ns: int, frame_id: str) -> None:
+        """One coded picture; called on the sender's thread."""
+        before, self._subscribers = self._subscribers, self._publisher.get_subscription_count()
+        if self._subscribers > before:
+            self._force_keyframe()
+        if self._subscribers:
+            data = array.array("B", START_CODE + START_CODE.join(nals))
+            stamp = stamp_from_ns(stamp_ns)
+            self._publisher.publish(
+                self._message(timestamp=stamp, frame_id=frame_id, data=data, format=self._format)
+            )
+
+    def close(self) -> None:
+        self._node.destroy_publisher(self._publisher)
