@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from edgecam_core.models import priors as core
 from edgecam_training.models.base import decode, encode
 from edgecam_training.models.loss import Targets, hard_negatives, match, multibox_loss
 from edgecam_training.models.registry import MODELS, create
+from edgecam_training.train import checkpoint
+from edgecam_training.train.settings import TrainSettings
+from edgecam_training.train.start import starting_model
 
 
 def _batch(seed: int = 0) -> Targets:
@@ -49,16 +54,54 @@ def test_networks_fit_their_priors(name: str) -> None:
     assert offsets.shape == (2, len(model.priors), 4)
 
 
-def test_checkpoint_names_of_pytorch_ssd() -> None:
+def _published() -> dict[str, tuple[int, ...]]:
+    """Every tensor of pytorch-ssd's mb1-ssd for 21 columns, written down from its layers' definition."""
+    found: dict[str, tuple[int, ...]] = {}
+
+    def conv(name: str, *shape: int, bias: bool = True) -> None:
+        found[f"{name}.weight"] = shape
+        if bias:
+            found[f"{name}.bias"] = shape[:1]
+
+    def norm(name: str, width: int) -> None:
+        for part in ("weight", "bias", "running_mean", "running_var"):
+            found[f"{name}.{part}"] = (width,)
+        found[f"{name}.num_batches_tracked"] = ()
+
+    conv("base_net.0.0", 32, 3, 3, 3, bias=False)
+    norm("base_net.0.1", 32)
+    widths = [32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]
+    for number, (width, channels) in enumerate(itertools.pairwise(widths), start=1):
+        conv(f"base_net.{number}.0", width, 1, 3, 3, bias=False)
+        norm(f"base_net.{number}.1", width)
+        conv(f"base_net.{number}.3", channels, width, 1, 1, bias=False)
+        norm(f"base_net.{number}.4", channels)
+    for number, (width, middle, channels) in enumerate(
+        ((1024, 256, 512), (512, 128, 256), (256, 128, 256), (256, 128, 256))
+    ):
+        conv(f"extras.{number}.0", middle, width, 1, 1)
+        conv(f"extras.{number}.2", channels, middle, 3, 3)
+    for number, width in enumerate((512, 1024, 512, 256, 256, 256)):
+        conv(f"classification_headers.{number}", 6 * 21, width, 3, 3)
+        conv(f"regression_headers.{number}", 6 * 4, width, 3, 3)
+    return found
+
+
+def test_checkpoint_names_and_shapes_of_pytorch_ssd(tmp_path: Path) -> None:
+    wanted = _published()
     state = create("ssd_mobilenet_v1", ["x"] * 20).state_dict()
-    names = set(state)
-    for name in (
-        "base_net.0.0.weight", "base_net.0.1.running_mean", "base_net.13.4.num_batches_tracked", "extras.3.2.bias",
-        "classification_headers.5.weight", "regression_headers.0.bias",
-    ):  # fmt: skip
-        assert name in names
-    assert len(names) == 6 + 13 * 12 + 4 * 4 + 6 * 2 * 2
-    assert state["classification_headers.0.weight"].shape == (126, 512, 3, 3)
+    assert {name: tuple(value.shape) for name, value in state.items()} == wanted
+    # Files of old PyTorch lack the counters of norms and are no zip archives.
+    theirs = {name: torch.randn(shape) for name, shape in wanted.items() if not name.endswith("num_batches_tracked")}
+    path = tmp_path / "mobilenet-v1-ssd-mp-0_675.pth"
+    torch.save(theirs, path, _use_new_zipfile_serialization=False)
+    model, classes = checkpoint.open_model(path)
+    assert len(classes) == 20
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in theirs.items())
+    settings = TrainSettings.from_mapping({"model": "ssd_mobilenet_v1", "init": str(path)})
+    started, text = starting_model(settings, ["zebra", "whale"])
+    assert text.endswith("; new: base_net, classification_headers")  # of base_net only the counters
+    assert torch.equal(started.state_dict()["extras.3.2.weight"], theirs["extras.3.2.weight"])
 
 
 def test_coding_is_its_own_inverse_and_numpy_agrees() -> None:
