@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from ros_peer import Peer
-from rtp_scene import HEIGHT, WIDTH, frame, index_of
+from rtp_scene import HEIGHT, WIDTH, frame, index_of, sending
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 from waiting import wait_until
@@ -254,6 +254,24 @@ def test_silence_is_told(peer: Peer) -> None:
             lambda: any(f"no stream on UDP port {port}" in s.message for a in arrays for s in a.status),
             what="the warning",
         )
+
+
+@pytest.mark.parametrize(
+    ("senders", "told"),
+    [
+        ([{"codec": "h264", "mtu": 200}], "no H.265 picture in"),
+        ([{"payload_type": 98}], "x payload type 98 instead of 96"),
+        ([{}, {}], "x of a second sender"),
+    ],
+    ids=["another codec", "another payload type", "two senders"],
+)
+def test_what_is_wrong_with_a_stream_is_named(peer: Peer, senders: list[dict[str, object]], told: str) -> None:
+    port = free_udp_port()
+    with running(make(ReceiverNode, "/camera", port=port)), ExitStack() as stack:
+        arrays = peer.collect(DiagnosticArray, "/diagnostics")
+        for values in senders:
+            stack.enter_context(sending(port, **values))
+        wait_until(lambda: any(told in status.message for each in arrays for status in each.status), what="the word")
 
 
 def _values(peer: Peer, name: str) -> dict[str, str]:
