@@ -13,10 +13,13 @@ from builtin_interfaces.msg import Time
 from camera_process import LONG, Start, camera_nodes, command, values
 from clips import make_clip
 from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_camera.node import CameraNode
+from edgecam_ros.local_topics import CAPTURED
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter as NodeParameter
 from rclpy.qos import ReliabilityPolicy, qos_profile_sensor_data
 from ros_peer import Peer
 from rosgraph_msgs.msg import Clock
@@ -172,3 +175,18 @@ def test_best_effort_is_offered_on_request(peer: Peer, start: Start) -> None:
     start(image_width=64, image_height=48, image_reliability="best_effort")
     info = wait_until(lambda: peer.node.get_publishers_info_by_topic("/camera/image_raw"), LONG, "the publisher")
     assert info[0].qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+
+
+def test_pictures_are_wanted_by_the_snapshot_and_by_an_encoder_of_this_process() -> None:
+    node = CameraNode(parameter_overrides=[NodeParameter("autostart", value=False)], namespace="/asked")
+    try:
+        node.trigger_configure()
+        assert not node._wanted()  # a coded stream idles
+        topic = node.resolve_topic_name("image_raw")
+        CAPTURED.subscribe(topic, print)
+        assert node._wanted()
+        CAPTURED.unsubscribe(topic, print)
+        node._files._asked.set()
+        assert node._wanted()
+    finally:
+        node.destroy_node()

@@ -35,6 +35,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
     def __init__(self, **node_arguments: object) -> None:
         self._camera: Camera | None = None
         self._parts: list[Closable] = []
+        self._topic = ""  # a node whose parameters are refused is destroyed without having announced anything
         super().__init__("camera_driver", **node_arguments)
         # Before any node of this process starts, so that none of them subscribes over DDS.
         self._topic = str(self.resolve_topic_name("image_raw"))
@@ -132,7 +133,8 @@ class CameraNode(EdgecamNode[CameraSettings]):
 
     def _wanted(self) -> bool:
         """Whether anybody wants a picture; on GStreamer's threads."""
-        return any(part.wanted() for part in (self._raw, self._compressed, self._info, self._files))
+        parts = (self._raw, self._compressed, self._info, self._files)
+        return CAPTURED.wanted(self._topic) or any(part.wanted() for part in parts)
 
     def _on_picture(self, picture: Picture) -> None:
         """On the camera's thread."""
