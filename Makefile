@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PARALLEL := -n 3 --dist loadfile
 OPEN := source install/setup.bash &&
 
-.PHONY: help setup setup-test demo test lint types unit backends node launch-tests launch-testing setup-training training-tests bench clean
+.PHONY: help setup setup-test demo test lint types unit backends node launch-tests launch-testing setup-training training-tests demo-train bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ setup-training: ## PyTorch into .venv-training, for edgecam_training (6 GB, some
 
 training-tests: setup-training ## data sets, training, export and the torch back end, on the CPU
 	@.venv-training/bin/python -m pytest tests/training tests/unit/test_parity.py $(PYTEST_ARGS)
+
+demo-train: setup-training ## compose, train, score and export the demonstration model, 10 to 20 minutes on two cores
+	@examples/train_animals.sh
 
 bench: setup-test ## measure and write benchmarks/results/
 	@$(OPEN) python3 -m benchmarks $(BENCH_ARGS)
