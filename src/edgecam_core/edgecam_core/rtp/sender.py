@@ -61,8 +61,8 @@ class Sender:
     """Call :meth:`start`, then :meth:`send` for every picture, then :meth:`stop`.
 
     Making one resolves the addresses (which may block for as long as DNS does) and finds the encoder. ``on_failure``
-    is called from a thread of the sender when it cannot go on (the encoder died). ``on_coded``, when it is set, is called
-    from such a thread with the NAL units, capture stamp (nanoseconds) and frame id of every coded picture.
+    is called from a thread of the sender when it cannot go on (the encoder died). ``on_coded``, when it is set, is
+    called from such a thread with the NAL units, capture stamp (nanoseconds) and frame id of every coded picture.
 
     Raises:
         SettingError: an address that does not resolve, an encoder nobody knows.
