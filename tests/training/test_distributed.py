@@ -1,0 +1,27 @@
+"""Two processes as torchrun starts them exchange gradients and a stop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PROCESS = """
+import torch
+from edgecam_training.train.distributed import join
+
+world = join("cpu")
+gradients = [torch.full((3,), float(world.rank)), torch.full((2, 2), world.rank + 1.0)]
+world.average(gradients)
+stop = world.most(torch.tensor([float(world.rank)]))
+print(f"rank {world.rank} of {world.size}: {gradients[0][0]} {gradients[1][1, 1]} {stop.item()}")
+world.close()
+"""
+
+
+def test_gradients_are_averaged_and_one_stop_stops_all(tmp_path: Path) -> None:
+    (tmp_path / "process.py").write_text(PROCESS)
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "process.py"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(done.stdout.splitlines()) == [f"rank {rank} of 2: 0.5 1.5 1.0" for rank in (0, 1)]
