@@ -1,26 +1,30 @@
 """Pictures a second from a folder of JPEGs to boxes with PyTorch eager, in turn: read, resize, infer, suppress.
 
-The same network and weights as the default model, as a course would write it. Usage: torch_folder FOLDER.
+The same network and weights as the default model, as a course would write it. Usage: torch_folder FOLDER [--all];
+see detect_folder.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
 
 import cv2
 import torch
+from edgecam_core.models.coco_labels import LABELS
 from edgecam_training.models.mobilenet_v2_ssd import MobileNetV2Ssd
 from torchvision.ops import batched_nms
 
-_COLUMNS = 91
-
 
 def main() -> None:
-    model = MobileNetV2Ssd(_COLUMNS).eval()
-    model.load_coco({column: column for column in range(1, _COLUMNS)})
+    model = MobileNetV2Ssd(len(LABELS)).eval()
+    model.load_coco({column: column for column in range(1, len(LABELS))})
     paths = sorted(Path(sys.argv[1]).glob("*.jpg"))
+    if sys.argv[2:]:
+        print(json.dumps({path.name: _plain(*detect(model, path, 0.01)) for path in paths}))
+        return
     for path in paths[:5]:
         detect(model, path)
     started = time.perf_counter()
@@ -30,7 +34,9 @@ def main() -> None:
 
 
 @torch.no_grad()
-def detect(model: MobileNetV2Ssd, path: Path) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def detect(
+    model: MobileNetV2Ssd, path: Path, threshold: float = 0.5
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Boxes in pixels, scores, classes."""
     picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     height, width = picture.shape[:2]
@@ -38,9 +44,14 @@ def detect(model: MobileNetV2Ssd, path: Path) -> tuple[torch.Tensor, torch.Tenso
     logits, offsets = model(((small - 127) / 128)[None])
     scores = torch.sigmoid(logits[0])
     boxes = model.boxes(offsets)[0].clamp(0, 1) * torch.tensor([width, height, width, height])
-    rows, classes = torch.nonzero(scores[:, 1:] > 0.5, as_tuple=True)
-    kept = batched_nms(boxes[rows], scores[rows, classes + 1], classes, 0.5)
+    rows, classes = torch.nonzero(scores[:, 1:] > threshold, as_tuple=True)
+    kept = batched_nms(boxes[rows], scores[rows, classes + 1], classes, 0.5)[:100]
     return boxes[rows][kept], scores[rows, classes + 1][kept], classes[kept] + 1
+
+
+def _plain(boxes: torch.Tensor, scores: torch.Tensor, classes: torch.Tensor) -> list[list[object]]:
+    each = zip(boxes.tolist(), scores.tolist(), classes.tolist(), strict=True)
+    return [[LABELS[number], score, *box] for box, score, number in each]
 
 
 if __name__ == "__main__":

@@ -40,7 +40,11 @@ def model() -> ModelFile:
     return ModelFile.read(fetch())
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+# INT8 leaves the five first convolutions and the twelve heads in FP32.
+LAYERS = {"fp32": {"fp32": 72}, "fp16": {"fp16": 72}, "int8": {"int8": 55, "fp32": 17}}
+
+
+@pytest.mark.parametrize("precision", LAYERS)
 def test_the_default_model_is_built(api: TensorRt, model: ModelFile, tmp_path: Path, precision: str) -> None:
     told: list[str] = []
     calibration = PictureCalibration(PHOTOS, open_family(model).spec)
@@ -48,7 +52,7 @@ def test_the_default_model_is_built(api: TensorRt, model: ModelFile, tmp_path: P
     path, built = ensure_engine(model, options, api, "test")
     assert built == precision
     facts = json.loads((tmp_path / f"{path.name}.json").read_text())
-    assert facts["layers"] == {precision: 72}
+    assert facts["layers"] == LAYERS[precision]
     assert facts["model_sha256"] == model.sha256
     assert facts["tensorrt"] == str(api)
     assert any("building the engine" in text for text in told)

@@ -101,8 +101,10 @@ def network_precisions(trt: Any, network: Any) -> Counter[str]:
     found: Counter[str] = Counter()
     for layer in layers:
         if layer.type in (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION, trt.LayerType.MATRIX_MULTIPLY):
-            source = producers.get(layer.get_input(0).name)
-            if source is not None and source.type == trt.LayerType.DEQUANTIZE:
+            # Quantised data with plain weights is computed in floating point.
+            operands = [layer.get_input(index) for index in range(min(2, layer.num_inputs))]
+            sources = [producers.get(operand.name) for operand in operands if operand is not None]
+            if len(sources) == 2 and all(one and one.type == trt.LayerType.DEQUANTIZE for one in sources):
                 found["int8"] += 1
             else:
                 found["fp16" if layer.get_output(0).dtype == trt.DataType.HALF else "fp32"] += 1
