@@ -11,7 +11,8 @@ const STATES = { waiting: "connecting", live: "live", lost: "reconnecting" };
 const choices = { boxes: true, hidden: new Set() };
 const cameras = [];
 const videos = new Map(); // by camera, those that are tried or play
-const without = new Set(); // cameras whose video did not work; a new connection tries again
+const without = new Set(); // cameras whose video did not work; tried again after a while and by a new connection
+const AGAIN_MS = 60_000;
 let status = { cameras: [], nodes: [] };
 let only = null; // index of the enlarged camera
 
@@ -117,8 +118,13 @@ function endVideo(index) {
 
 function checkVideos() {
   const hopeless = [...videos].filter(([index, video]) => video.hopeless(status.cameras[index].fps > 0));
+  if (!hopeless.length) return;
   for (const [index] of hopeless) without.add(index);
-  if (hopeless.length) watch();
+  watch();
+  setTimeout(() => {
+    for (const [index] of hopeless) without.delete(index);
+    watch();
+  }, AGAIN_MS);
 }
 
 function redraw() { cameras.forEach((camera) => camera.draw()); }
