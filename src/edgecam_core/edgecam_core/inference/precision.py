@@ -67,7 +67,10 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
         return _derived(model, path)
     calibration = options.calibration
     # How it is quantised belongs to the facts: what an older version made is made anew.
-    facts = {**facts, "in_fp32": f"decoding, heads, first {_EARLY}", "calibration": calibration.fingerprint() if calibration else None}
+    facts |= {
+        "in_fp32": f"decoding, heads, first {_EARLY}",
+        "calibration": calibration.fingerprint() if calibration else None,
+    }
 
     def quantise() -> tuple[bytes, dict[str, Any]]:
         if calibration is None:
