@@ -1,57 +1,11 @@
-"""Tiny made data for the training tests: coloured shapes, exact boxes, no download."""
+"""The made data set that the training tests share."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from edgecam_training.data import manifest
-from edgecam_training.data.dataset import Sample
-
-CLASSES = ("disc", "square", "cross")
-
-
-Shapes = tuple[np.ndarray, list[tuple[int, ...]], list[int]]
-
-
-def shape_picture(number: int, width: int = 160, height: int = 120) -> Shapes:
-    """BGR picture with one or two shapes, their boxes and classes; a function of the number."""
-    chance = np.random.default_rng(number)
-    picture = chance.integers(60, 110, (height, width, 3), np.uint8)
-    boxes, labels = [], []
-    for half in range(1 + number % 2):
-        side = int(chance.integers(36, 60))
-        x = int(chance.integers(2, width // 2 - side)) + half * width // 2
-        y = int(chance.integers(2, height - side - 2))
-        label = (number + half) % 3
-        centre = (x + side // 2, y + side // 2)
-        if label == 0:
-            cv2.circle(picture, centre, side // 2, (30, 40, 230), -1)
-        elif label == 1:
-            cv2.rectangle(picture, (x, y), (x + side, y + side), (40, 220, 40), -1)
-        else:
-            cv2.line(picture, (x, y), (x + side, y + side), (240, 60, 40), 6)
-            cv2.line(picture, (x + side, y), (x, y + side), (240, 60, 40), 6)
-        boxes.append((x, y, x + side, y + side))
-        labels.append(label)
-    return picture, boxes, labels
-
-
-def write_shapes(root: Path, counts: dict[str, int]) -> Path:
-    """A data set of shapes in edgecam's layout; splits get different pictures."""
-    samples, number = [], 0
-    for split, count in counts.items():
-        (root / split).mkdir(parents=True, exist_ok=True)
-        for _ in range(count):
-            picture, boxes, labels = shape_picture(number)
-            path = root / split / f"{number:04d}.png"
-            cv2.imwrite(str(path), picture)
-            samples.append(Sample.make(path, (160, 120), split, boxes, labels))
-            number += 1
-    manifest.write(root, CLASSES, samples)
-    return root
+from shapes import write_shapes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

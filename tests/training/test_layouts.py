@@ -9,13 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import CLASSES, shape_picture
 from edgecam_training.data import manifest, stats
 from edgecam_training.data.checks import read_picture, tidy
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.layouts import load
 from edgecam_training.data.picture_cache import PictureCache
 from edgecam_training.errors import DatasetError
+from shapes import CLASSES, shape_picture
 
 
 def _voc(root: Path, dataset: Dataset) -> None:

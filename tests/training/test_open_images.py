@@ -9,12 +9,12 @@ from pathlib import Path
 
 import cv2
 import pytest
-from conftest import shape_picture
 from edgecam_training.data import manifest
 from edgecam_training.data.open_images import fetch, transfer
 from edgecam_training.data.open_images.selection import Wish, choose
 from edgecam_training.data.open_images.tables import Box
 from edgecam_training.errors import DatasetError
+from shapes import shape_picture
 
 _HEAD = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
 _FACTS = (
