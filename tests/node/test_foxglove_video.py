@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import numpy as np
@@ -15,9 +14,9 @@ from edgecam_core.rtp.codecs import codec
 from edgecam_rtp.sender_node import SenderNode
 from foxglove_msgs.msg import CompressedVideo
 from network import free_udp_port
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from ros_peer import Peer
+from running import running
 from viewer_scene import Scene, square
 from waiting import wait_until
 
@@ -29,22 +28,12 @@ def test_the_stream_can_be_decoded_from_its_first_message(peer: Peer, name: str)
     given = {"codec": name, "port": free_udp_port(), "keyframe_interval": 3000}
     overrides = [Parameter(key, value=value) for key, value in given.items()]
     node = SenderNode(namespace="/camera", parameter_overrides=overrides)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    try:
-        with Scene("/camera", fps=15):
-            wait_until(lambda: node._sender is not None and node._sender.stats().frames_sent > 5)
-            messages = peer.collect(CompressedVideo, "/camera/video")
-            wait_until(lambda: any(keyframe(one) for one in messages))
-            first = next(i for i, one in enumerate(messages) if keyframe(one))
-            wait_until(lambda: len(messages) > first + 10)
-    finally:
-        executor.shutdown()
-        thread.join(10)
-        node.trigger_shutdown()
-        node.destroy_node()
+    with running(node), Scene("/camera", fps=15):
+        wait_until(lambda: node._sender is not None and node._sender.stats().frames_sent > 5)
+        messages = peer.collect(CompressedVideo, "/camera/video")
+        wait_until(lambda: any(keyframe(one) for one in messages))
+        first = next(i for i, one in enumerate(messages) if keyframe(one))
+        wait_until(lambda: len(messages) > first + 10)
     taken = messages[first : first + 10]
     assert {one.format for one in taken} == {name}
     assert all(one.timestamp.sec > time.time() - 600 for one in taken)

@@ -27,27 +27,12 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from ros_peer import Peer
 from rtp_scene import HEIGHT, WIDTH, frame, index_of, sending
+from running import running
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 from waiting import wait_until
 
 CAPS = '"application/x-rtp,media=video,clock-rate=90000,encoding-name=H265,payload=96"'
-
-
-@contextmanager
-def running(node: EdgecamNode) -> Iterator[EdgecamNode]:
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    try:
-        wait_until(lambda: node.state_label() == "active", what=f"{node.get_name()} to be active")
-        yield node
-    finally:
-        executor.shutdown()
-        thread.join(5)
-        node.trigger_shutdown()
-        node.destroy_node()
 
 
 def make(kind: Callable[..., EdgecamNode], namespace: str, **values: Any) -> EdgecamNode:

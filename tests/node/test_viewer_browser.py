@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,8 +17,8 @@ import pytest_asyncio
 from chromium import Page, chromium, executable
 from edgecam_detector.node import DetectorNode
 from network import free_tcp_port
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from running import running
 from tiny_models import color_detector
 from viewer_page import BOX_ON_SCREEN, FREEZE, MOVING, square_on_screen
 from viewer_process import ViewerProcess
@@ -38,15 +37,8 @@ def detector(tmp_path: Path) -> Iterator[DetectorNode]:
     overrides = [Parameter(name, value=value) for name, value in given.items()]
     remap = ["--ros-args", "-r", "image_raw:=unused", "-r", "detections:=unused_detections"]
     node = DetectorNode(namespace="/camera", parameter_overrides=overrides, cli_args=remap)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    yield node
-    executor.shutdown()
-    thread.join(10)
-    node.trigger_shutdown()
-    node.destroy_node()
+    with running(node):
+        yield node
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

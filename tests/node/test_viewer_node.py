@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import socket
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,9 +21,9 @@ from edgecam_camera.node import CameraNode
 from edgecam_ros.qos import image_qos
 from rcl_interfaces.msg import Log, Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter as NodeParameter
 from ros_peer import Peer
+from running import running
 from sensor_msgs.msg import Image
 from viewer_process import ViewerProcess
 from viewer_scene import SQUARE_BGR, Scene, square
@@ -140,15 +139,8 @@ def camera(tmp_path: Path) -> Iterator[CameraNode]:
     given = {"source": "test://smpte", "framerate": 10.0, "output_directory": str(tmp_path / "saved")}
     overrides = [NodeParameter(name, value=value) for name, value in given.items()]
     node = CameraNode(namespace="/camera", parameter_overrides=overrides)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    yield node
-    executor.shutdown()
-    thread.join(10)
-    node.trigger_shutdown()
-    node.destroy_node()
+    with running(node):
+        yield node
 
 
 async def ask(link: aiohttp.ClientWebSocketResponse, **request: object) -> dict:

@@ -1,0 +1,31 @@
+"""Running one of our nodes inside the test's process. Import it only where ROS is there and its domain is set."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from edgecam_ros.node import EdgecamNode
+from rclpy.executors import SingleThreadedExecutor
+from waiting import wait_until
+
+N = TypeVar("N", bound=EdgecamNode)
+
+
+@contextmanager
+def running(node: N) -> Iterator[N]:
+    """Spins the node in a thread of its own; waits until it is active, and shuts it down at the end."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    try:
+        wait_until(lambda: node.state_label() == "active", what=f"{node.get_name()} to be active")
+        yield node
+    finally:
+        executor.shutdown()
+        thread.join(10)
+        node.trigger_shutdown()
+        node.destroy_node()
