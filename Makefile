@@ -34,7 +34,7 @@ unit: setup ## tests without ROS
 	@$(OPEN) python3 -m pytest tests/unit $(PARALLEL) $(PYTEST_ARGS)
 
 backends: setup-test ## the inference back ends that only tests install: OpenVINO, TensorRT-RTX (builds engines without a GPU)
-	@$(OPEN) PYTHONPATH=.venv/backends:$$PYTHONPATH python3 -m pytest tests/unit/test_parity.py tests/unit/test_tensorrt.py $(PYTEST_ARGS)
+	@$(OPEN) PYTHONPATH=.venv/backends:$$PYTHONPATH python3 -m pytest tests/unit/test_parity.py tests/unit/test_detector.py tests/unit/test_tensorrt.py $(PYTEST_ARGS)
 
 node: setup-test ## node tests over real DDS
 	@$(OPEN) python3 -m pytest tests/node $(PARALLEL) $(PYTEST_ARGS)

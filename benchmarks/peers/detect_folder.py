@@ -7,36 +7,35 @@ above a score of 0.01 as one JSON object, file name to [label, score, x1, y1, x2
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.pictures import expand, shots
-from edgecam_core.types import Frame
+from edgecam_core.pictures import Shot, each, expand
 
 
 def main() -> None:
     folder, calibration, backend, precision, *everything = sys.argv[1:]
     threshold = 0.01 if everything else 0.5
-    detector = Detector.open(
-        DetectorSettings(
-            backend=backend, precision=precision, calibration=calibration, confidence_threshold=threshold
-        )
+    settings = DetectorSettings(
+        backend=backend, precision=precision, calibration=calibration, confidence_threshold=threshold
     )
+    detector = Detector.open(settings, streams=len(os.sched_getaffinity(0)))
     paths = expand([folder])
 
-    def detect(frame: Frame | None) -> list[list[object]]:
-        assert frame is not None
-        return [[item.label, float(item.score), *map(float, item.box)] for item in detector.detect(frame)]
+    def detect(shot: Shot) -> list[list[object]]:
+        assert shot.frame is not None
+        return [[item.label, float(item.score), *map(float, item.box)] for item in detector.detect(shot.frame)]
 
     if everything:
-        print(json.dumps({shot.name.rsplit("/", 1)[-1]: detect(shot.frame) for shot in shots(paths)}))
+        found = each(paths, detect, detector.streams)
+        print(json.dumps({shot.name.rsplit("/", 1)[-1]: boxes for shot, boxes in found}))
         return
-    for shot in shots(paths[:5]):
-        detect(shot.frame)
+    list(each(paths[:5], detect, detector.streams))
     started = time.perf_counter()
-    count = sum(1 for shot in shots(paths) if detect(shot.frame) is not None)
+    count = sum(1 for _ in each(paths, detect, detector.streams))
     print(count / (time.perf_counter() - started))
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import threading
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from edgecam_core.cli.main import main
 from edgecam_core.errors import SettingError
-from edgecam_core.pictures import expand, shots
+from edgecam_core.pictures import Shot, each, expand, shots
 from tiny_models import color_detector, quadrants
 
 
@@ -132,6 +133,34 @@ def test_many_files_come_in_order(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / f"{number:03d}.png"), np.full((4, 4, 3), number, np.uint8))
     values = [int(shot.frame.array()[0, 0, 0]) for shot in shots(expand([str(tmp_path)])) if shot.frame]
     assert values == list(range(40))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_work_on_many_files_comes_in_order(tmp_path: Path, threads: int) -> None:
+    for number in range(40):
+        cv2.imwrite(str(tmp_path / f"{number:03d}.png"), np.full((4, 4, 3), number, np.uint8))
+    (tmp_path / "020.png").write_bytes(b"no picture")
+    workers: set[int] = set()
+    together = threading.Barrier(threads)
+
+    def value(shot: Shot) -> int:
+        if threading.get_ident() not in workers:
+            workers.add(threading.get_ident())
+            together.wait(60)  # until all are at work
+        return int(shot.frame.array()[0, 0, 0]) if shot.frame else -1
+
+    found = list(each(expand([str(tmp_path)]), value, threads))
+    assert [number for _, number in found] == [*range(20), -1, *range(21, 40)]
+    assert [Path(shot.name).name for shot, _ in found] == [f"{number:03d}.png" for number in range(40)]
+    assert len(workers) == threads
+
+
+def test_an_error_of_the_work_reaches_the_caller(folder: Path) -> None:
+    def broken(shot: Shot) -> None:
+        raise RuntimeError(shot.name)
+
+    with pytest.raises(RuntimeError, match=r"000000000000\.png"):
+        list(each(expand([str(folder)]), broken, 2))
 
 
 def test_engines_are_built_listed_and_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,14 +4,14 @@ import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 from edgecam_core.cache import lock
 from edgecam_core.errors import ModelError
-from edgecam_core.models.detector import Detector
+from edgecam_core.models.detector import Detector, Prepared
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.worker import DetectionWorker, Job
 from edgecam_core.types import Detections, Frame
@@ -116,6 +116,38 @@ def test_a_slow_consumer_gets_the_newest(tmp_path: Path) -> None:
     owner.worker.close()
     assert [job.frame.stamp_ns for job, _ in owner.found] == [0, 49]
     assert owner.worker.drops.totals() == {"dropped for a newer one": 48}
+
+
+def test_the_next_picture_is_prepared_beside_the_inference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = Owner(color_detector(tmp_path / "m.onnx"))
+    owner.worker.start()
+    assert owner.ready.wait(PATIENCE)
+    detector = owner.worker.detector
+    assert detector is not None
+    infer, prepare = detector.runner.infer, detector.prepare
+    working, go_on, prepared = threading.Event(), threading.Event(), []
+
+    def held(feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        working.set()
+        assert go_on.wait(PATIENCE)
+        return infer(feed)
+
+    def noted(picture: Frame | np.ndarray) -> Prepared:
+        prepared.append(prepare(picture))
+        return prepared[-1]
+
+    monkeypatch.setattr(detector.runner, "infer", held)
+    monkeypatch.setattr(detector, "prepare", noted)
+    owner.worker.put(Job("a", frame(0)))
+    assert working.wait(PATIENCE)
+    owner.worker.put(Job("a", frame(1)))
+    owner.worker.put(Job("a", frame(2)))
+    assert [picture.stamp_ns for picture in prepared] == [0, 1, 2]  # while the first one is in work
+    go_on.set()
+    owner.wait(lambda: len(owner.found) == 2)
+    owner.worker.close()
+    assert [job.frame.stamp_ns for job, _ in owner.found] == [0, 2]
+    assert len(prepared) == 3
 
 
 def test_a_model_that_cannot_be_loaded_reaches_the_owner(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from edgecam_core.errors import ImageError, InferenceError, ModelError, SettingError
+from edgecam_core.errors import ImageError, InferenceError, MissingDependency, ModelError, SettingError
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.types import Detections, Frame
@@ -189,6 +190,25 @@ def test_a_free_batch_size_is_used(tmp_path: Path) -> None:
     assert subject.max_batch == 3
     found = subject.detect_batch([quadrants(64, 48)] * 7)
     assert [set(by_label(item)) for item in found] == [{"red", "green", "blue"}] * 7
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_several_threads_detect_at_a_time(model: Path, backend: str) -> None:
+    try:
+        subject = Detector.open(DetectorSettings(model=str(model), backend=backend, threads=2), streams=2)
+    except MissingDependency as error:
+        pytest.skip(str(error))
+    assert subject.streams == 2
+    pictures = [np.roll(quadrants(64, 48), shift, axis=1) for shift in range(64)]
+    wanted = [subject.detect(picture).scores for picture in pictures]
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(5):
+            got = [found.scores for found in pool.map(subject.detect, pictures)]
+            assert all(np.array_equal(one, other) for one, other in zip(got, wanted, strict=True))
+
+
+def test_tracking_takes_one_picture_after_the_other(model: Path) -> None:
+    assert Detector.open(DetectorSettings(model=str(model), backend="onnxruntime", track=True), streams=2).streams == 1
 
 
 def test_thresholds_of_single_classes(model: Path) -> None:

@@ -35,9 +35,9 @@ def test_outputs_agree(backend: str, precision: str) -> None:
     preprocessor = Preprocessor(exact.family.spec)
     worst_score, worst_box = 0.0, 0.0
     for path in PHOTOS:
-        preprocessor.fill(0, Frame.from_array(cv2.imread(str(path)), "bgr8"))
-        wanted = exact.runner.infer({"input_0": preprocessor.buffer})
-        got = subject.runner.infer({"input_0": preprocessor.buffer})
+        tensor, _ = preprocessor.prepare(Frame.from_array(cv2.imread(str(path)), "bgr8"))
+        wanted = exact.runner.infer({"input_0": tensor})
+        got = subject.runner.infer({"input_0": tensor})
         # Boxes matter where there is something.
         likely = wanted["scores"][..., 1:].max(axis=-1) > 0.3
         worst_score = max(worst_score, float(np.abs(wanted["scores"] - got["scores"])[likely].max()))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import glob
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 
@@ -19,6 +19,8 @@ from edgecam_core.types import Frame
 
 if TYPE_CHECKING:
     from edgecam_core.camera.picture import Picture
+
+T = TypeVar("T")
 
 VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".h264", ".h265")
 _READERS = 2  # decoding a JPEG leaves the interpreter lock free; more than two readers outrun any model here
@@ -73,19 +75,37 @@ def is_moving(source: str) -> bool:
 
 def shots(sources: Sequence[str]) -> Generator[Shot, None, None]:
     """The pictures of expanded inputs, in order. Files are read ahead in threads while the caller works."""
-    with ThreadPoolExecutor(_READERS, "reader") as readers:
-        coming: deque[Future[Shot]] = deque()
-        for source in sources:
-            if is_moving(source):
-                while coming:
+    return _in_order(sources, lambda shot: shot, _READERS)
+
+
+def each(sources: Sequence[str], work: Callable[[Shot], T], threads: int = 1) -> Generator[tuple[Shot, T], None, None]:
+    """The pictures of expanded inputs, in order, with what ``work`` makes of each.
+
+    With several threads each of them reads a file and works on it; ``work`` is then called by all of them at once.
+    Videos and cameras are worked on by the caller's thread alone.
+    """
+    if threads > 1:
+        return _in_order(sources, lambda shot: (shot, work(shot)), threads)
+    return ((shot, work(shot)) for shot in shots(sources))
+
+
+def _in_order(sources: Sequence[str], work: Callable[[Shot], T], threads: int) -> Generator[T, None, None]:
+    with ThreadPoolExecutor(threads, "pictures") as pool:
+        coming: deque[Future[T]] = deque()
+        try:
+            for source in sources:
+                if is_moving(source):
+                    while coming:
+                        yield coming.popleft().result()
+                    yield from map(work, _camera(source) if "://" in source else _video(source))
+                    continue
+                coming.append(pool.submit(lambda path: work(_read(path)), source))
+                if len(coming) > _AHEAD:
                     yield coming.popleft().result()
-                yield from _camera(source) if "://" in source else _video(source)
-                continue
-            coming.append(readers.submit(_read, source))
-            if len(coming) > _AHEAD:
+            while coming:
                 yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _read(path: str) -> Shot:

@@ -10,6 +10,7 @@ Exit code 1 where any picture could not be read or processed.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from edgecam_core.cli._settings import add_settings, settings_from
 from edgecam_core.models.detector_settings import DetectorSettings
 
 if TYPE_CHECKING:
+    from edgecam_core.pictures import Shot
     from edgecam_core.types import Detections
 
 
@@ -39,34 +41,40 @@ def run(args: argparse.Namespace) -> int:
     from edgecam_core import annotate, results
     from edgecam_core.errors import ImageError, InferenceError
     from edgecam_core.models.detector import Detector
-    from edgecam_core.pictures import expand, is_moving, shots
+    from edgecam_core.pictures import each, expand, is_moving
 
     settings = settings_from(args, DetectorSettings)
     sources = expand(args.input)
     say = _Progress(0 if any(map(is_moving, sources)) else len(sources), args.quiet)
-    detector = Detector.open(settings, say.loading)
+    cores = settings.threads or len(os.sched_getaffinity(0))
+    streams = 1 if all(map(is_moving, sources)) else cores
+    detector = Detector.open(settings, say.loading, streams)
     writer = annotate.writer(args.output)
     found: list[results.Result] = []
     keep = bool(args.json or args.coco or args.csv)
     bad = 0
-    pictures = shots(sources)
+
+    def look(shot: Shot) -> Detections | str:
+        """What is in a picture, or why that cannot be told."""
+        if shot.frame is None:
+            return shot.problem
+        try:
+            return detector.detect(shot.frame)
+        except (ImageError, InferenceError) as error:
+            return str(error)
+
+    pictures = each(sources, look, detector.streams)
     try:
-        for shot in pictures:
-            problem = shot.problem
-            if shot.frame is not None:
-                try:
-                    detections = detector.detect(shot.frame)
-                except (ImageError, InferenceError) as error:
-                    problem = str(error)
-            if shot.frame is None or problem:
+        for shot, seen in pictures:
+            if shot.frame is None or isinstance(seen, str):
                 bad += 1
-                say.problem(f"{shot.name}: {problem}")
+                say.problem(f"{shot.name}: {seen}")
                 continue
             if keep:
                 size = (shot.frame.width, shot.frame.height)
-                found.append(results.Result(say.count + 1, shot.name, *size, detections))
-            writer.write(shot, detections)
-            say.picture(shot.name, detections)
+                found.append(results.Result(say.count + 1, shot.name, *size, seen))
+            writer.write(shot, seen)
+            say.picture(shot.name, seen)
             if say.count == args.limit:
                 break
     finally:

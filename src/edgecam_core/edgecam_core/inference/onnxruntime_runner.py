@@ -30,11 +30,12 @@ class OnnxRuntimeRunner(Runner):
 
     name = "onnxruntime"
 
-    def __init__(self, session: Any, description: str) -> None:
+    def __init__(self, session: Any, streams: int, description: str) -> None:
         inputs = {item.name: _tensor(item) for item in session.get_inputs()}
         outputs = {item.name: _tensor(item) for item in session.get_outputs()}
         super().__init__(inputs, outputs, description)
         self._session = session
+        self.streams = streams
         self._names = list(outputs)
 
     @classmethod
@@ -47,7 +48,7 @@ class OnnxRuntimeRunner(Runner):
         threads = options.threads or len(os.sched_getaffinity(0))
         session_options = onnxruntime.SessionOptions()
         session_options.log_severity_level = 3  # errors only; they come back as exceptions as well
-        session_options.intra_op_num_threads = threads
+        session_options.intra_op_num_threads = max(1, threads // options.streams)
         # Spinning would burn a core per thread between two frames of a camera; it gains 8 % at full load.
         session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers = _providers(onnxruntime)
@@ -57,7 +58,7 @@ class OnnxRuntimeRunner(Runner):
             raise ModelError(f"onnxruntime cannot load {model.path}: {_first_line(error)}") from error
         device = session.get_providers()[0].removesuffix("ExecutionProvider")
         runs_on = f"{device}, {threads} threads" if device == "CPU" else device
-        return cls(session, f"onnxruntime {onnxruntime.__version__} on {runs_on}, {model.precision}")
+        return cls(session, options.streams, f"onnxruntime {onnxruntime.__version__} on {runs_on}, {model.precision}")
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:

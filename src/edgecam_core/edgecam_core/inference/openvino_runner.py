@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,11 +21,13 @@ class OpenVinoRunner(Runner):
 
     name = "openvino"
 
-    def __init__(self, compiled: Any, description: str) -> None:
+    def __init__(self, compiled: Any, streams: int, description: str) -> None:
         inputs = {port.any_name: _tensor(port) for port in compiled.inputs}
         self._ports = {port.any_name: port for port in compiled.outputs}
         super().__init__(inputs, {name: _tensor(port) for name, port in self._ports.items()}, description)
-        self._request = compiled.create_infer_request()
+        self.streams = streams
+        self._compiled = compiled
+        self._of_thread = threading.local()
 
     @classmethod
     def load(cls, model: ModelFile, options: RunnerOptions) -> OpenVinoRunner:
@@ -33,7 +36,7 @@ class OpenVinoRunner(Runner):
         except ImportError as error:
             raise MissingDependency("the back end 'openvino'", "pip install openvino") from error
         model = explicit(model, options, CPU)
-        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": options.streams}
         if options.threads:
             settings["INFERENCE_NUM_THREADS"] = options.threads
         if options.precision == "fp32":
@@ -47,14 +50,21 @@ class OpenVinoRunner(Runner):
         threads = compiled.get_property("INFERENCE_NUM_THREADS")
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         precision = model.precision if model.precision != "fp32" or hint == "f32" else hint
-        return cls(compiled, f"openvino {version} on {_DEVICE}, {threads} threads, {precision}")
+        return cls(compiled, options.streams, f"openvino {version} on {_DEVICE}, {threads} threads, {precision}")
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
-            self._request.infer(dict(feed), share_inputs=True)
+            request = self._request()
+            request.infer(dict(feed), share_inputs=True)
         except Exception as error:  # its exception types are not public
             raise InferenceError(f"openvino failed: {_last_line(error)}") from error
-        return {name: self._request.get_tensor(port).data for name, port in self._ports.items()}
+        return {name: request.get_tensor(port).data for name, port in self._ports.items()}
+
+    def _request(self) -> Any:
+        """A request runs one inference at a time, so that each thread has its own."""
+        if not hasattr(self._of_thread, "request"):
+            self._of_thread.request = self._compiled.create_infer_request()
+        return self._of_thread.request
 
 
 def _tensor(port: Any) -> Tensor:

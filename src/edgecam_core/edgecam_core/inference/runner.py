@@ -45,6 +45,7 @@ class RunnerOptions:
     """How to load a model. A back end that cannot honour an option says so with an error.
 
     ``precision`` is auto (as the file is), fp32, fp16 or int8. ``threads`` is for CPU back ends, 0 for one per core.
+    ``streams`` is how many threads of the caller will infer at a time, where a back end allows more than one.
     ``cache`` is the folder of built engines; ``rebuild`` builds anew. ``max_batch`` is the largest batch ever fed.
     ``calibration`` are pictures for int8. ``progress`` is told, from the loading thread, what a long load
     is doing. ``degraded`` is told why a derived file is used from a temporary folder where the cache cannot be written;
@@ -53,6 +54,7 @@ class RunnerOptions:
 
     precision: str = "auto"
     threads: int = 0
+    streams: int = 1
     cache: Path | None = None
     rebuild: bool = False
     max_batch: int = 1
@@ -64,12 +66,13 @@ class RunnerOptions:
 class Runner(ABC):
     """One loaded model. Loading may take minutes, :meth:`infer` milliseconds.
 
-    A runner belongs to the thread that calls :meth:`infer`; only :meth:`close` may come from another, once that
-    thread has ended. ``inputs`` and ``outputs`` are in the order of the model; ``description`` tells library,
-    version and device, e.g. ``onnxruntime 1.32 on CPU, 2 threads``.
+    A runner belongs to the thread that calls :meth:`infer`, or to as many as ``streams`` tells; only :meth:`close` may
+    come from another, once they have ended. ``inputs`` and ``outputs`` are in the order of the model; ``description``
+    tells library, version and device, e.g. ``onnxruntime 1.32 on CPU, 2 threads``.
     """
 
     name: str = ""
+    streams: int = 1
 
     def __init__(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], description: str) -> None:
         self.inputs = dict(inputs)
@@ -90,7 +93,7 @@ class Runner(ABC):
     def infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Run the model once; blocks until the outputs are there.
 
-        The arrays given back belong to the caller only until the next call.
+        The arrays given back belong to the caller only until the thread's next call.
 
         Raises:
             InferenceError: an input is missing or does not fit, or the back end failed; the runner stays usable.

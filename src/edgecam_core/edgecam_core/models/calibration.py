@@ -53,5 +53,4 @@ class PictureCalibration:
             picture = cv2.imread(str(path))
             if picture is None:
                 raise SettingError("calibration", str(path), "is not a picture that can be read; remove it")
-            preprocessor.fill(0, Frame.from_array(picture, "bgr8"))
-            yield {self._spec.name: preprocessor.buffer.copy()}
+            yield {self._spec.name: preprocessor.prepare(Frame.from_array(picture, "bgr8"))[0]}

@@ -28,10 +28,18 @@ _MOST_CANDIDATES = 2000
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """A picture as the network takes it: (1, 3, H, W), where it came from in source pixels, when it was taken."""
+
+    tensor: np.ndarray
+    placement: Placement
+    stamp_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Timings:
     """Seconds the stages of one batch took."""
 
-    preprocess: float = 0.0
     infer: float = 0.0
     decode: float = 0.0
 
@@ -58,9 +66,10 @@ class Plan:
 
 
 class Detector:
-    """Finds objects in pictures. One thread at a time may detect; :meth:`update` may come from any.
+    """Finds objects in pictures.
 
-    ``labels[class_id]`` names what is found; ``timings`` are those of the last call; ``warnings`` what is not
+    :meth:`prepare` and :meth:`update` may be called from any thread; as many as ``streams`` tells may detect at a
+    time. ``labels[class_id]`` names what is found; ``timings`` are those of the last call; ``warnings`` what is not
     as it should be although it works.
     """
 
@@ -78,25 +87,30 @@ class Detector:
         self._fixed_batch = tensor.shape[0]
         self.max_batch = self._fixed_batch or settings.max_batch
         self._dtype = tensor.dtype
-        self._preprocessor = Preprocessor(self.family.spec, self.max_batch)
+        self._preprocessor = Preprocessor(self.family.spec)
+        # Tracking takes pictures in their order.
+        self.streams = 1 if settings.track else runner.streams
 
     @classmethod
-    def open(cls, settings: DetectorSettings, progress: Progress = silent) -> Detector:
+    def open(cls, settings: DetectorSettings, progress: Progress = silent, streams: int = 1) -> Detector:
         """Read and load the model; blocks from a tenth of a second (ONNX Runtime) to minutes (engine building).
 
         Args:
             progress: told, from this thread, what a long load is doing.
+            streams: how many threads would like to detect at a time; ``streams`` of the detector tells how many may.
 
         Raises:
             SettingError, ModelError, MissingDependency: see :class:`Plan` and :func:`open_runner`.
         """
-        return cls.load(Plan.read(settings, progress), settings, progress)
+        return cls.load(Plan.read(settings, progress), settings, progress, streams)
 
     @classmethod
-    def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> Detector:
+    def load(
+        cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent, streams: int = 1
+    ) -> Detector:
         """Load a model that was read before; as :meth:`open`."""
         warnings: list[str] = []
-        options = replace(runner_options(plan, settings, progress), degraded=warnings.append)
+        options = replace(runner_options(plan, settings, progress), degraded=warnings.append, streams=streams)
         model = free_batch(plan.model, options) if settings.max_batch > 1 else plan.model
         detector = cls(plan, open_runner(model, settings.backend, options), settings)
         detector.warnings = warnings
@@ -127,6 +141,20 @@ class Detector:
         Args:
             cameras: where each picture comes from, for the regions of single cameras and for tracking.
         """
+        return self.detect_prepared([self.prepare(picture) for picture in pictures], cameras)
+
+    def prepare(self, picture: Frame | np.ndarray) -> Prepared:
+        """The part of detecting that needs no model, to be done beside the inference before it.
+
+        Raises:
+            ImageError: the picture cannot be used.
+        """
+        frame = picture if isinstance(picture, Frame) else Frame.from_array(picture, "bgr8")
+        tensor, placement = self._preprocessor.prepare(frame)
+        return Prepared(tensor.astype(self._dtype, copy=False), placement, frame.stamp_ns)
+
+    def detect_prepared(self, pictures: Sequence[Prepared], cameras: Sequence[str] | None = None) -> list[Detections]:
+        """As :meth:`detect_batch`, of prepared pictures."""
         cameras = cameras or [""] * len(pictures)
         found: list[Detections] = []
         for start in range(0, len(pictures), self.max_batch):
@@ -134,22 +162,24 @@ class Detector:
             found += self._detect(pictures[start:end], cameras[start:end])
         return found
 
-    def _detect(self, pictures: Sequence[Frame | np.ndarray], cameras: Sequence[str]) -> list[Detections]:
+    def _detect(self, pictures: Sequence[Prepared], cameras: Sequence[str]) -> list[Detections]:
         selection = self._selection
         started = time.perf_counter()
-        placements = [self._preprocessor.fill(slot, _frame(picture)) for slot, picture in enumerate(pictures)]
-        prepared = time.perf_counter()
-        size = self._fixed_batch or len(pictures)
-        feed = self._preprocessor.buffer[:size].astype(self._dtype, copy=False)
-        outputs = self.runner.infer({self.family.spec.name: feed})
+        outputs = self.runner.infer({self.family.spec.name: self._batch([picture.tensor for picture in pictures])})
         inferred = time.perf_counter()
         found = []
-        for index, (placement, camera) in enumerate(zip(placements, cameras, strict=True)):
+        for index, (picture, camera) in enumerate(zip(pictures, cameras, strict=True)):
             candidates = self.family.candidates(outputs, index, selection.candidates)
-            chosen = self._choose(candidates, placement, selection, camera)
-            found.append(self._tracked(chosen, _stamp(pictures[index]), selection, camera))
-        self.timings = Timings(prepared - started, inferred - prepared, time.perf_counter() - inferred)
+            chosen = self._choose(candidates, picture.placement, selection, camera)
+            found.append(self._tracked(chosen, picture.stamp_ns, selection, camera))
+        self.timings = Timings(inferred - started, time.perf_counter() - inferred)
         return found
+
+    def _batch(self, tensors: list[np.ndarray]) -> np.ndarray:
+        """One array of them; a model of a fixed batch gets it filled up."""
+        if self._fixed_batch:
+            tensors = tensors + tensors[:1] * (self._fixed_batch - len(tensors))
+        return tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
 
     def _choose(
         self, candidates: Candidates, placement: Placement, selection: Selection, camera: str
@@ -203,14 +233,6 @@ def runner_options(plan: Plan, settings: DetectorSettings, progress: Progress = 
         calibration=calibration,
         progress=progress,
     )
-
-
-def _frame(picture: Frame | np.ndarray) -> Frame:
-    return picture if isinstance(picture, Frame) else Frame.from_array(picture, "bgr8")
-
-
-def _stamp(picture: Frame | np.ndarray) -> int:
-    return picture.stamp_ns if isinstance(picture, Frame) else 0
 
 
 def _labels(settings: DetectorSettings, model: ModelFile, family: Family) -> tuple[str, ...]:

@@ -11,11 +11,11 @@ from typing import Any
 from edgecam_core.errors import EdgecamError, ImageError, InferenceError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.mailbox import Mailbox
-from edgecam_core.models.detector import Detector
+from edgecam_core.models.detector import Detector, Prepared
 from edgecam_core.tally import Meter, Tally
 from edgecam_core.types import Detections, Frame
 
-STAGES = ("wait", "preprocess", "infer", "decode", "deliver")
+STAGES = ("preprocess", "wait", "infer", "decode", "deliver")
 
 
 class LoadCancelled(EdgecamError):
@@ -32,10 +32,21 @@ class Job:
     arrived: float = field(default_factory=time.monotonic)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A job whose picture is prepared, and the seconds that took."""
+
+    job: Job
+    prepared: Prepared
+    preprocess: float
+
+
 class DetectionWorker:
     """Runs one detector for any number of sources in a thread of its own.
 
-    A source's newest picture replaces the one still waiting (counted as ``dropped``); sources are served in turn.
+    A picture is prepared by the thread that puts it, beside the inference before it, so that what waits is always the
+    newest and ready. It replaces the one of its source still waiting (counted as ``dropped``); sources are served in
+    turn.
     A picture that cannot be used, or that the model fails on, is counted and passed over. Anything else that goes
     wrong ends the thread and is handed to ``failed``. ``drops`` and ``troubles`` count, ``meters`` hold seconds per
     stage, ``sources`` the pictures delivered of each source.
@@ -61,7 +72,7 @@ class DetectionWorker:
         self._deliver = deliver
         self._failed = failed
         self._linger = linger
-        self._mailbox: Mailbox[Job] = Mailbox()
+        self._mailbox: Mailbox[_Ready] = Mailbox()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="detection", daemon=True)
         self.detector: Detector | None = None
@@ -76,10 +87,19 @@ class DetectionWorker:
         self._thread.start()
 
     def put(self, job: Job) -> None:
-        """Leave a picture; never blocks. Pictures that come before the detector is loaded are dropped."""
-        if self.detector is None:
+        """Prepare a picture, in a millisecond or two, and leave it. Before the detector is loaded it is dropped."""
+        detector = self.detector
+        if detector is None:
             self.drops.add("dropped while loading")
-        elif self._mailbox.put(job.source, job) is not None:
+            return
+        began = time.monotonic()
+        try:
+            prepared = detector.prepare(job.frame)
+        except ImageError as error:
+            self.troubles.add(str(error))
+            return
+        ready = _Ready(job, prepared, time.monotonic() - began)
+        if self._mailbox.put(job.source, ready) is not None:
             self.drops.add("dropped for a newer one")
 
     def close(self) -> None:
@@ -101,8 +121,8 @@ class DetectionWorker:
                 self.detector = detector
                 self._loaded(detector)
                 linger = self._linger if detector.max_batch > 1 else 0.0
-                while jobs := [job for _, job in self._mailbox.take(detector.max_batch, linger)]:
-                    self._work(detector, jobs)
+                while batch := [ready for _, ready in self._mailbox.take(detector.max_batch, linger)]:
+                    self._work(detector, batch)
             finally:
                 self.detector = None
                 detector.close()
@@ -111,30 +131,31 @@ class DetectionWorker:
         except Exception as error:
             self._failed(error)
 
-    def _work(self, detector: Detector, jobs: list[Job]) -> None:
+    def _work(self, detector: Detector, batch: list[_Ready]) -> None:
         began = time.monotonic()
         try:
-            found = detector.detect_batch([job.frame for job in jobs], [job.source for job in jobs])
-        except (ImageError, InferenceError) as error:
-            if len(jobs) == 1:
+            found = detector.detect_prepared([item.prepared for item in batch], [item.job.source for item in batch])
+        except InferenceError as error:
+            if len(batch) == 1:
                 self.troubles.add(str(error))
                 return
-            for job in jobs:  # one bad picture must not cost the others of its batch
-                self._work(detector, [job])
+            for item in batch:  # what the model fails on must not cost the others of its batch
+                self._work(detector, [item])
             return
-        self._count(detector, jobs, began)
-        for job, detections in zip(jobs, found, strict=True):
+        self._count(detector, batch, began)
+        for item, detections in zip(batch, found, strict=True):
             started = time.monotonic()
-            self._deliver(job, detections)
+            self._deliver(item.job, detections)
             now = time.monotonic()
             self.meters["deliver"].add(now, now - started)
-            self.sources.setdefault(job.source, Meter()).add(now)
+            self.sources.setdefault(item.job.source, Meter()).add(now)
 
-    def _count(self, detector: Detector, jobs: list[Job], began: float) -> None:
+    def _count(self, detector: Detector, batch: list[_Ready], began: float) -> None:
         now, timings = time.monotonic(), detector.timings
-        for job in jobs:
-            self.meters["wait"].add(now, began - job.arrived)
-        for stage in ("preprocess", "infer", "decode"):
+        for item in batch:
+            self.meters["preprocess"].add(now, item.preprocess)
+            self.meters["wait"].add(now, began - item.job.arrived - item.preprocess)
+        for stage in ("infer", "decode"):
             self.meters[stage].add(now, getattr(timings, stage))
 
 

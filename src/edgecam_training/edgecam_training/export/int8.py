@@ -88,15 +88,14 @@ def _as_onnx(model: str, folder: Path) -> Path:
 def _inputs(model: Path, dataset: Dataset, count: int) -> tuple[list[np.ndarray], list[dict[str, str]]]:
     """Evenly spread pictures as the network gets them, and their names and hashes."""
     family = open_family(ModelFile.read(model))
-    prepare = Preprocessor(family.spec)
+    preprocessor = Preprocessor(family.spec)
     step = max(1, len(dataset.samples) // count)
     inputs: list[np.ndarray] = []
     used: list[dict[str, str]] = []
     for sample in dataset.samples[::step]:
         pixels = read_picture(sample.path)
         if pixels is not None and len(inputs) < count:
-            prepare.fill(0, Frame.from_array(pixels, "bgr8"))
-            inputs.append(prepare.buffer.copy())
+            inputs.append(preprocessor.prepare(Frame.from_array(pixels, "bgr8"))[0])
             used.append({"picture": sample.path.name, "sha256": cache.sha256(sample.path)})
     if len(inputs) < count:
         raise ExportError(f"{count} calibration pictures are wanted, '{dataset.samples[0].split}' has {len(inputs)}")

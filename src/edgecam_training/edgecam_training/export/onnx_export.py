@@ -182,9 +182,6 @@ def inputs(model: SsdModel, pictures: Sequence[np.ndarray], form: Form) -> list[
         pictures = [chance.integers(0, 256, (model.size, model.size, 3), np.uint8) for _ in range(2)]
     how = model.normalisation
     mean, std = ((0.0,) * 3, (1.0,) * 3) if form.uint8 else (how.mean, how.std)
-    prepare = Preprocessor(InputSpec("input_0", model.size, model.size, mean, std, "rgb"))
-    found = []
-    for picture in pictures:
-        prepare.fill(0, Frame.from_array(picture, "bgr8"))
-        found.append(prepare.buffer.astype(np.uint8 if form.uint8 else np.float32))
-    return found
+    preprocessor = Preprocessor(InputSpec("input_0", model.size, model.size, mean, std, "rgb"))
+    tensors = [preprocessor.prepare(Frame.from_array(picture, "bgr8"))[0] for picture in pictures]
+    return [tensor.astype(np.uint8 if form.uint8 else np.float32, copy=False) for tensor in tensors]
