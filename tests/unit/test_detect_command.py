@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -95,6 +98,20 @@ def test_a_camera_is_read(model: str, tmp_path: Path) -> None:
     assert detect("test://smpte", "--model", model, "--limit", "3", "--json", out, "--output", tmp_path / "o") == 0
     assert len(json.loads(out.read_text())) == 3
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == [f"camera_{n:06d}.jpg" for n in (1, 2, 3)]
+
+
+def test_ctrl_c_keeps_what_was_found(model: str, tmp_path: Path) -> None:
+    pytest.importorskip("gi")
+    out = tmp_path / "d.json"
+    command = [sys.executable, "-m", "edgecam_core.cli.main", "detect", "test://smpte", "--json", str(out)]
+    command += ["--model", model, "--backend", "onnxruntime"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"test://smpte#1: ")
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read().splitlines()[-1].endswith(b"fp32")
+    assert process.returncode == 0
+    assert json.loads(out.read_text())[0]["file"] == "test://smpte#1"
 
 
 @pytest.mark.parametrize(

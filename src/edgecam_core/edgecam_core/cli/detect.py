@@ -4,7 +4,7 @@
     edgecam detect clip.mp4 --output seen.mp4 --json seen.json --confidence-threshold 0.6
     edgecam detect v4l2:///dev/video0 --limit 100 --csv seen.csv
 
-Exit code 1 where any picture could not be read or processed.
+Exit code 1 where any picture could not be read or processed. Ctrl-C writes the results so far.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ def run(args: argparse.Namespace) -> int:
             say.picture(shot.name, seen)
             if say.count == args.limit:
                 break
+    except KeyboardInterrupt:
+        pass  # the usual end of a live camera; what was found so far is written
     finally:
         pictures.close()
         writer.close()
@@ -112,7 +114,7 @@ class _Progress:
             print(f"\r{self.count}{whole} pictures, {rate:.1f} a second ", end="", flush=True)
         elif not self._quiet:
             seen = ", ".join(f"{item.label} {item.score:.2f}" for item in detections) or "nothing"
-            print(f"{name}: {seen}")
+            print(f"{name}: {seen}", flush=True)
 
     def problem(self, text: str) -> None:
         self._leave_bar()
