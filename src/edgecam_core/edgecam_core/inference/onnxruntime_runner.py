@@ -58,7 +58,8 @@ class OnnxRuntimeRunner(Runner):
             raise ModelError(f"onnxruntime cannot load {model.path}: {_first_line(error)}") from error
         device = session.get_providers()[0].removesuffix("ExecutionProvider")
         runs_on = f"{device}, {threads} threads" if device == "CPU" else device
-        return cls(session, options.streams, f"onnxruntime {onnxruntime.__version__} on {runs_on}, {model.precision}")
+        streams = options.streams if device == "CPU" else 1
+        return cls(session, streams, f"onnxruntime {onnxruntime.__version__} on {runs_on}, {model.precision}")
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
