@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import nullcontext
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -11,17 +13,17 @@ import onnx
 import pytest
 from edgecam_core.errors import EdgecamError, MissingDependency, ModelError
 from edgecam_core.inference import RunnerOptions, open_runner
+from edgecam_core.inference.artifacts import Artifact
 from edgecam_core.inference.batching import free_batch
 from edgecam_core.inference.cuda_driver import find_gpu
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
-from edgecam_core.inference.tensorrt_builder import build_engine, engine_precisions, require_precision
-from edgecam_core.inference.tensorrt_runner import ensure_engine
+from edgecam_core.inference.tensorrt_builder import build_engine, require_engine_precision, require_precision
+from edgecam_core.inference.tensorrt_runner import TensorRtRunner, _deserialise, ensure_engine
 from edgecam_core.models.calibration import PictureCalibration
 from edgecam_core.models.family import open_family
 from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.zoo import fetch
 from onnx import TensorProto, helper
-from pytorch_ssd import export
 from tiny_models import color_detector
 
 PHOTOS = Path(__file__).parents[1] / "assets" / "photos"
@@ -49,40 +51,57 @@ def test_the_default_model_is_built(api: TensorRt, model: ModelFile, tmp_path: P
     told: list[str] = []
     calibration = PictureCalibration(PHOTOS, open_family(model).spec)
     options = RunnerOptions(precision=precision, cache=tmp_path, calibration=calibration, progress=told.append)
-    path, built = ensure_engine(model, options, api, "test")
+    path, built = ensure_engine(model, options, api, None)
     assert built == precision
     facts = json.loads((tmp_path / f"{path.name}.json").read_text())
     assert facts["layers"] == LAYERS[precision]
     assert facts["model_sha256"] == model.sha256
     assert facts["tensorrt"] == str(api)
+    assert facts["inputs"] == {"input_0": [1, 3, 300, 300]}
+    assert facts["calibration"] == (calibration.fingerprint() if precision == "int8" else None)
     assert any("building the engine" in text for text in told)
     assert path.stat().st_size > 4e6
     made = path.stat().st_mtime_ns
-    assert ensure_engine(model, options, api, "test")[0].stat().st_mtime_ns == made
-
-
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_a_pytorch_ssd_export_is_built(api: TensorRt, tmp_path: Path, precision: str) -> None:
-    model = ModelFile.read(export(tmp_path / "mb1-ssd.onnx"))
-    calibration = PictureCalibration(PHOTOS, open_family(model).spec)
-    options = RunnerOptions(precision=precision, cache=tmp_path, calibration=calibration)
-    path, _ = ensure_engine(model, options, api, "test")
-    facts = json.loads((tmp_path / f"{path.name}.json").read_text())
-    assert facts["layers"] == {precision: 12}
+    assert ensure_engine(model, options, api, None)[0].stat().st_mtime_ns == made
 
 
 def test_the_default_model_is_built_for_batches(api: TensorRt, model: ModelFile, tmp_path: Path) -> None:
     options = RunnerOptions(cache=tmp_path, max_batch=4)
-    path, _ = ensure_engine(free_batch(model, options), options, api, "test")
+    path, _ = ensure_engine(free_batch(model, options), options, api, None)
     assert fnmatch(path.name, "ssd_mobilenet_v2_coco-batch-*-fp32-b4-*.tensorrt-rtx.engine")
 
 
-def test_a_free_batch_becomes_a_profile(api: TensorRt, tmp_path: Path) -> None:
+def test_a_free_batch_becomes_a_profile(api: TensorRt, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = ModelFile.read(color_detector(tmp_path / "any.onnx", batch=None))
-    path, _ = ensure_engine(model, RunnerOptions(cache=tmp_path, max_batch=4), api, "test")
+    path, _ = ensure_engine(model, RunnerOptions(cache=tmp_path, max_batch=4), api, None)
     assert fnmatch(path.name, "any-fp32-b4-*.tensorrt-rtx.engine")
     other = TensorRt(api.module, api.flavour, "0.0")
-    assert ensure_engine(model, RunnerOptions(cache=tmp_path, max_batch=4), other, "test")[0] != path
+    assert ensure_engine(model, RunnerOptions(cache=tmp_path, max_batch=4), other, None)[0] != path
+    assert f"as for {path.name}, tensorrt is '{other}' now, the file was made for '{api}'" in caplog.text
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_file_that_is_fp32_after_all_is_not_built(api: TensorRt, model: ModelFile, precision: str) -> None:
+    told: list[str] = []
+    with pytest.raises(ModelError, match=f"should be {precision}, but its convolutions came out as 72 fp32"):
+        build_engine(api, replace(model, precision=precision), 1, told.append)
+    assert told == []
+
+
+def test_an_engine_from_elsewhere_needs_its_sidecar(api: TensorRt, tmp_path: Path) -> None:
+    model = ModelFile.read(color_detector(tmp_path / "m.onnx"))
+    path, _ = ensure_engine(model, RunnerOptions(cache=tmp_path), api, None)
+    foreign = Artifact(tmp_path / "foreign.engine")
+    foreign.path.write_bytes(path.read_bytes())
+    with pytest.raises(ModelError, match=r"foreign\.engine is not loaded: .*nobody knows what the file is"):
+        TensorRtRunner.load_engine(foreign.path, RunnerOptions())
+    foreign.sidecar.write_bytes(Artifact(path).sidecar.read_bytes())
+    if find_gpu() is None:
+        with pytest.raises(ModelError, match="needs an NVIDIA GPU"):
+            TensorRtRunner.load_engine(foreign.path, RunnerOptions())
+    foreign.path.write_bytes(path.read_bytes() + b"more")
+    with pytest.raises(ModelError, match="not the one its sidecar describes"):
+        TensorRtRunner.load_engine(foreign.path, RunnerOptions())
 
 
 def test_an_operator_tensorrt_does_not_know_is_named(api: TensorRt, tmp_path: Path) -> None:
@@ -121,16 +140,42 @@ def test_a_precision_that_got_lost_is_an_error() -> None:
         require_precision("fp16", Counter(fp32=72), "m")
 
 
-def test_precisions_are_read_from_the_inspectors_words() -> None:
-    # The wording of TensorRT 8 to 10: layout and type in one text per tensor.
-    wordings = (
-        "Row major linear FP16 format",
-        "Channel major FP16 format where channel % 8 == 0",
-        "Half",
-        "Float",
-        "Thirty-two wide channel vectorized row major Int8 format",
-        "Row major linear INT32",
-    )
-    tensors = [{"Name": "t", "Format/Datatype": wording} for wording in wordings]
-    information = json.dumps({"Layers": [{"Name": "conv", "Inputs": tensors[:2], "Outputs": tensors[2:]}]})
-    assert engine_precisions(information) == Counter(fp16=3, fp32=1, int8=1)
+def inspected(weights: list[str], tensors: list[str]) -> str:
+    """What an engine inspector says, as far as it matters here."""
+    layers: list[dict[str, object]] = [{"Name": "c", "Weights": {"Type": word, "Count": 9}} for word in weights]
+    layers += [{"Name": "w", "Weights": {"Type": "Float", "Count": 0}}]
+    layers += [{"Name": "t", "Inputs": [{"Name": "x", "Format/Datatype": word}]} for word in tensors]
+    return json.dumps({"Layers": layers}, indent=2)
+
+
+# The wordings of TensorRT 8 to 10 for a tensor: layout and type in one text, or the type alone.
+LINEAR, CHANNELS = "Row major linear FP16 format", "Channel major FP16 format where channel % 8 == 0"
+VECTORISED = "Thirty-two wide channel vectorized row major Int8 format"
+
+
+@pytest.mark.parametrize(
+    ("precision", "weights", "tensors", "found"),
+    [
+        ("int8", ["Int8", "Int8", "Float"], ["Float"] * 9, ""),
+        ("int8", ["Half", "Half", "Int8"], [VECTORISED], "2 fp16, 1 int8"),
+        ("fp16", ["Float"] * 3, [LINEAR], "3 fp32"),
+        ("fp16", [], ["Row major linear FP32", LINEAR], ""),
+        ("fp16", [], ["Float", CHANNELS], ""),
+        ("fp16", [], ["Float", "Half"], ""),
+        ("fp16", [], ["Float", "Row major linear FP32"], "2 fp32"),
+        ("int8", [], [VECTORISED, "Float", "Float"], ""),
+        ("int8", [], ["Half", "Float"], "1 fp16, 1 fp32"),
+        ("int8", [], ["Row major linear INT32"], ""),  # nothing is known
+        ("fp32", ["Half"], ["Half"], ""),
+    ],
+)
+def test_an_engine_that_lost_its_precision_is_refused(
+    precision: str, weights: list[str], tensors: list[str], found: str
+) -> None:
+    with pytest.raises(ModelError, match=f"m should be .* came out as {found}") if found else nullcontext():
+        require_engine_precision(precision, inspected(weights, tensors), "m")
+
+
+def test_an_engine_that_does_not_load_tells_tensorrts_reason(api: TensorRt) -> None:
+    with pytest.raises(ModelError, match=r"cannot load m\.engine on this machine: .*Error Code .* Another back end"):
+        _deserialise(api, b"nothing", "fp32", "m.engine")

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 
 from edgecam_core.cli._settings import add_settings, settings_from
@@ -16,6 +17,10 @@ from edgecam_core.models.detector_settings import DetectorSettings
 _BUILDING = (
     "model", "backend", "precision", "calibration", "engine_cache", "force_engine_update", "max_batch", "threads",
 )  # fmt: skip
+_ELSEWHERE = (
+    "note: there is no NVIDIA GPU here, so this engine is for another machine; "
+    "--backend openvino or onnxruntime makes what this one runs"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +46,7 @@ def _build(settings: DetectorSettings) -> int:
     from edgecam_core.models.detector import Detector, Plan, runner_options
 
     plan = Plan.read(settings)
-    options = runner_options(plan, settings, lambda text: print(text, file=sys.stderr, flush=True))
+    options = runner_options(plan, settings, _Steps())
     try:
         api = import_tensorrt() if settings.backend in ("auto", "tensorrt") else None
     except MissingDependency:
@@ -51,10 +56,15 @@ def _build(settings: DetectorSettings) -> int:
     if api is not None:
         # TensorRT-RTX builds for every RTX card, also on a machine that has none.
         model = free_batch(plan.model, options) if settings.max_batch > 1 else plan.model
-        path, precision = ensure_engine(model, options, api, str(find_gpu() or "no GPU"))
+        gpu = find_gpu()
+        path, precision = ensure_engine(model, options, api, gpu)
+        options.progress("")
         print(f"{path} ({precision}, {api})")
+        if gpu is None:
+            print(_ELSEWHERE, file=sys.stderr)
         return 0
     detector = Detector.load(plan, settings, options.progress)
+    options.progress("")
     print(f"{plan.model.path.name}: {detector.runner.description}")
     detector.close()
     if detector.warnings:  # what was built could not be kept, and keeping it is all this is for
@@ -66,7 +76,10 @@ def _list(settings: DetectorSettings) -> int:
     from edgecam_core.inference import artifacts
 
     where = artifacts.folder(settings.cache_folder)
-    for artifact in artifacts.listed(where):
+    found = list(artifacts.listed(where))
+    if not found:
+        print(f"nothing in {where}")
+    for artifact in found:
         facts = artifact.facts()
         size = artifact.path.stat().st_size / 2**20 if artifact.path.exists() else 0.0
         state = artifact.misfit({}) or "ok"
@@ -84,3 +97,18 @@ def _clean(settings: DetectorSettings) -> int:
         removed += 1
     print(f"{removed} removed")
     return 0
+
+
+class _Steps:
+    """Progress on stderr: on a terminal one line that changes, cleared by an empty text; else a line a kind of step."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def __call__(self, text: str) -> None:
+        kind = re.sub(r" \d+ of \d+$", "", text)
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="\r", file=sys.stderr, flush=True)
+        elif kind and kind not in self._told:
+            self._told.add(kind)
+            print(kind, file=sys.stderr, flush=True)

@@ -40,16 +40,25 @@ class Artifact:
     def misfit(self, wanted: Facts) -> str:
         """Why the file cannot be used for these facts; empty where it can."""
         if not self.path.is_file():
-            return "there is none yet"
+            return f"there is none yet{self._nearest(wanted)}"
         told = self.facts()
         if not told:
             return f"{self.sidecar.name} is missing or unreadable, so nobody knows what the file is"
-        for name, value in wanted.items():
-            if value is not None and told.get(name) != value:
-                return f"{name} is {value!r} now, the file was made for {told.get(name)!r}"
+        for difference in _differences(wanted, told):
+            return difference
         if told.get("sha256") != cache.sha256(self.path):
             return "the file is not the one its sidecar describes"
         return ""
+
+    def _nearest(self, wanted: Facts) -> str:
+        """How the likest file of the same model in the same precision differs, so that a new build is no riddle."""
+        others = [
+            (item.path.name, _differences(wanted, told))
+            for item in listed(self.path.parent)
+            if (told := item.facts()) and all(told.get(name) == wanted.get(name, "") for name in ("model", "precision"))
+        ]
+        name, differences = min(others, key=lambda other: len(other[1]), default=("", []))
+        return f"; as for {name}, {differences[0]}" if differences else ""
 
     def get(
         self, wanted: Facts, make: Callable[[], tuple[bytes, Facts]], options: RunnerOptions | None = None
@@ -115,6 +124,14 @@ def _temporary() -> Path:
 def _spare() -> tempfile.TemporaryDirectory[str]:
     """One folder for the whole process, removed when it ends."""
     return tempfile.TemporaryDirectory(prefix="edgecam-")
+
+
+def _differences(wanted: Facts, told: Facts) -> list[str]:
+    return [
+        f"{name} is {value!r} now, the file was made for {told.get(name)!r}"
+        for name, value in wanted.items()
+        if value is not None and told.get(name) != value
+    ]
 
 
 def tag(facts: Facts) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -28,12 +29,13 @@ def build_engine(api: TensorRt, model: ModelFile, max_batch: int, progress: Prog
         ModelError: an operator TensorRT does not know (named), a free size, or a precision that got lost.
     """
     trt = api.module
-    logger = _logger(trt)
+    logger = collecting_logger(trt)
     builder = trt.Builder(logger)
     network = builder.create_network(_network_flags(trt))
     _parse(trt, network, logger, model)
     layers = network_precisions(trt, network)
-    require_precision(model.precision, layers, str(model.path))
+    if api.strongly_typed:  # else TensorRT chooses while it builds, and only the engine can tell
+        require_precision(model.precision, layers, str(model.path))
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # layers can be inspected afterwards
@@ -45,7 +47,7 @@ def build_engine(api: TensorRt, model: ModelFile, max_batch: int, progress: Prog
     if monitor is not None and monitor.cancelled is not None:
         raise monitor.cancelled
     if plan is None:
-        raise ModelError(f"{api} cannot build {model.path}: {logger.text() or 'it gives no reason'}")
+        raise ModelError(f"{api} cannot build {model.path}: {logger.text()}")
     return bytes(plan), {"layers": dict(layers)}
 
 
@@ -118,33 +120,41 @@ def require_precision(precision: str, layers: Counter[str], what: str) -> None:
         raise ModelError(f"{what} should be {precision}, but its convolutions came out as {found}")
 
 
-def engine_precisions(information: str) -> Counter[str]:
-    """Tensors of an engine by type, from what the engine inspector says as JSON (any version's wording)."""
+def require_engine_precision(precision: str, information: str, what: str) -> None:
+    """Raise ModelError where an engine does not compute in FP16 or INT8 although it should.
+
+    Args:
+        information: what the engine inspector says as JSON. Most versions tell the type of each convolution's weights;
+            where none does, one tensor of the type has to do.
+    """
+    if precision not in ("fp16", "int8"):
+        return
+    if weights := _types(r'"Weights":\s*{\s*"Type":\s*"(\w+)",\s*"Count":\s*[1-9]', information):
+        require_precision(precision, weights, what)
+    elif not (tensors := _types(r'"Format/Datatype":\s*"([^"]*)"', information))[precision]:
+        require_precision(precision, tensors, what)
+
+
+def _types(pattern: str, information: str) -> Counter[str]:
     words = {"half": "fp16", "fp16": "fp16", "int8": "int8", "float": "fp32", "fp32": "fp32"}
-    found: Counter[str] = Counter()
-    for part in information.split('"Format/Datatype":')[1:]:
-        text = part.split('"')[1].lower() if '"' in part else ""
-        for word, precision in words.items():
-            if word in text:
-                found[precision] += 1
-                break
-    return found
+    told = [text.lower() for text in re.findall(pattern, information)]
+    return Counter(precision for text in told for word, precision in words.items() if word in text)
 
 
-def _logger(trt: Any) -> Any:
+def collecting_logger(trt: Any) -> Any:
+    """A TensorRT logger whose ``text()`` gives the last errors, for the message of an exception."""
+
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
-        """Keeps errors for the message; everything else is dropped."""
-
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self.errors: list[str] = []
+            self.errors: deque[str] = deque(maxlen=_MOST_ERRORS)
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                 self.errors.append(message.splitlines()[0])
 
         def text(self) -> str:
-            return "; ".join(self.errors[:_MOST_ERRORS])
+            return "; ".join(self.errors) or "it gives no reason"
 
     return Logger()
 

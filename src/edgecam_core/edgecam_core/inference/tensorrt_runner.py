@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ import numpy as np
 
 from edgecam_core.errors import EdgecamError, InferenceError, ModelError
 from edgecam_core.inference import artifacts
-from edgecam_core.inference.cuda_driver import find_gpu
+from edgecam_core.inference.cuda_driver import Gpu, find_gpu
 from edgecam_core.inference.cuda_session import CudaContext, CudaSession
 from edgecam_core.inference.precision import TENSORRT, explicit
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
-from edgecam_core.inference.tensorrt_builder import build_engine, engine_precisions, require_precision
+from edgecam_core.inference.tensorrt_builder import build_engine, collecting_logger, require_engine_precision
 from edgecam_core.models.model_file import ModelFile
 
 _PORTABLE = "any RTX"
@@ -28,16 +27,16 @@ class TensorRtRunner(Runner):
     name = "tensorrt"
 
     def __init__(
-        self, engine: Any, api: TensorRt, context: CudaContext, options: RunnerOptions, description: str
+        self, engine: Any, logger: Any, api: TensorRt, context: CudaContext, max_batch: int, description: str
     ) -> None:
         inputs, outputs = _tensors(api, engine)
         super().__init__(inputs, outputs, description)
-        self._engine = engine
+        self._engine, self._logger = engine, logger
         self._execution = engine.create_execution_context()
         if self._execution is None:
-            raise ModelError("TensorRT cannot create an execution context: the GPU may be out of memory")
+            raise ModelError(f"TensorRT has no execution context (is the GPU out of memory?): {logger.text()}")
         self._context = context
-        self._session = CudaSession(context, inputs, outputs, self._enqueue, options.max_batch)
+        self._session = CudaSession(context, inputs, outputs, self._enqueue, max_batch)
         for name, pointer in self._session.pointers.items():
             self._execution.set_tensor_address(name, pointer)
         self._batch = 0
@@ -47,16 +46,19 @@ class TensorRtRunner(Runner):
         return cls._open(options, lambda api, gpu: ensure_engine(model, options, api, gpu))
 
     @classmethod
-    def load_engine(cls, path: Path, precision: str, options: RunnerOptions) -> TensorRtRunner:
-        """Load an engine that is there already; ``precision`` is what it should compute in, empty if unknown.
+    def load_engine(cls, path: Path, options: RunnerOptions) -> TensorRtRunner:
+        """Load an engine that is there already, from wherever, if the sidecar beside it tells of this very file.
 
         Raises:
-            MissingDependency, ModelError: as :meth:`load`; no GPU, or an engine of another version or GPU.
+            MissingDependency, ModelError: as :meth:`load`; not the file of the sidecar, or of another version or GPU.
         """
-        return cls._open(options, lambda _api, _gpu: (path, precision))
+        artifact = artifacts.Artifact(path)
+        if reason := artifact.misfit({}):
+            raise ModelError(f"{path} is not loaded: {reason}; build it with edgecam engine build")
+        return cls._open(options, lambda _api, _gpu: (path, str(artifact.facts().get("precision", ""))))
 
     @classmethod
-    def _open(cls, options: RunnerOptions, find: Callable[[TensorRt, str], tuple[Path, str]]) -> TensorRtRunner:
+    def _open(cls, options: RunnerOptions, find: Callable[[TensorRt, Gpu], tuple[Path, str]]) -> TensorRtRunner:
         gpu = find_gpu()  # asked first: it costs nothing, and no library helps a machine without one
         if gpu is None:
             raise ModelError("TensorRT needs an NVIDIA GPU and its driver; none is found")
@@ -64,10 +66,9 @@ class TensorRtRunner(Runner):
         context = CudaContext()
         try:
             with context.current():
-                path, precision = find(api, str(gpu))
-                engine = _deserialise(api, path)
-                _verify(api, engine, precision, path)
-                return cls(engine, api, context, options, f"{api} on {gpu}, {precision}")
+                path, precision = find(api, gpu)
+                engine, logger = _deserialise(api, path.read_bytes(), precision, str(path))
+                return cls(engine, logger, api, context, options.max_batch, f"{api} on {gpu}, {precision}")
         except EdgecamError:
             context.close()
             raise
@@ -82,7 +83,7 @@ class TensorRtRunner(Runner):
                     self._execution.set_input_shape(name, (batch, *tensor.shape[1:]))
             self._batch = batch
         if not self._execution.execute_async_v3(handle):
-            raise InferenceError("TensorRT could not enqueue the engine")
+            raise InferenceError(f"TensorRT could not enqueue the engine: {self._logger.text()}")
 
     def close(self) -> None:
         if self._execution is not None:
@@ -92,44 +93,49 @@ class TensorRtRunner(Runner):
             self._context.close()
 
 
-def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: str) -> tuple[Path, str]:
+def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: Gpu | None) -> tuple[Path, str]:
     """The engine's path and precision, built first where the cache has none that fits.
 
     Raises:
-        ModelError: the engine cannot be built.
+        ModelError: the engine cannot be built, or only on a machine with a GPU.
         CacheError: the cache cannot be written.
     """
+    if gpu is None and not api.portable:
+        raise ModelError(f"{api} builds for the NVIDIA GPU it finds, and finds none; build where the engine will run")
     source = explicit(model, options, TENSORRT)
     batch = options.max_batch if any(None in shape for shape in model.inputs.values()) else 1
     facts = {
         "model": model.path.name,
         "model_sha256": model.sha256,
         "onnx_sha256": source.sha256,  # of the fp16 or int8 graph, its calibration included
+        "calibration": artifacts.Artifact(source.path).facts().get("calibration"),
         "tensorrt": str(api),
-        "gpu": _PORTABLE if api.portable else gpu,
+        "gpu": _PORTABLE if api.portable else str(gpu),
         "precision": source.precision,
+        "inputs": {name: list(shape) for name, shape in model.inputs.items()},
         "max_batch": batch,
     }
     name = f"{model.path.stem}-{source.precision}-b{batch}-{artifacts.tag(facts)}.{api.flavour}.engine"
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / name)
-    path = artifact.get(facts, lambda: build_engine(api, source, batch, options.progress), options)
-    return path, source.precision
+
+    def make() -> tuple[bytes, dict[str, Any]]:
+        plan, more = build_engine(api, source, batch, options.progress)
+        if not api.portable:  # what is built for this very GPU can be inspected before it is kept
+            _deserialise(api, plan, source.precision, name)
+        return plan, more
+
+    return artifact.get(facts, make, options), source.precision
 
 
-def _deserialise(api: TensorRt, path: Path) -> Any:
-    logger = api.module.Logger(api.module.Logger.ERROR)
-    engine = api.module.Runtime(logger).deserialize_cuda_engine(path.read_bytes())
+def _deserialise(api: TensorRt, plan: bytes, precision: str, what: str) -> tuple[Any, Any]:
+    """Engine and its logger. An engine that lost its precision is an error, not a slow success."""
+    logger = collecting_logger(api.module)
+    engine = api.module.Runtime(logger).deserialize_cuda_engine(plan)
     if engine is None:
-        raise ModelError(f"{api} cannot load {path} on this GPU; its log says why. Another back end may work")
-    return engine
-
-
-def _verify(api: TensorRt, engine: Any, precision: str, path: Path) -> None:
-    """An engine that lost its precision is an error, not a slow success."""
-    inspector = engine.create_engine_inspector()
-    found = engine_precisions(inspector.get_engine_information(api.module.LayerInformationFormat.JSON))
-    if precision in ("fp16", "int8") and found and not found[precision]:
-        require_precision(precision, Counter(found), str(path))
+        raise ModelError(f"{api} cannot load {what} on this machine: {logger.text()}. Another back end may work")
+    information = engine.create_engine_inspector().get_engine_information(api.module.LayerInformationFormat.JSON)
+    require_engine_precision(precision, information, what)
+    return engine, logger
 
 
 def _tensors(api: TensorRt, engine: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -37,7 +37,7 @@ def open_engine(engine: Path, onnx: str, settings: DetectorSettings) -> Detector
         raise ModelError(f"engine '{engine}' was built from another {plan.model.path.name}, of hash {wanted[:12]}…")
     options = RunnerOptions(max_batch=int(facts.get("max_batch", 1)))
     try:
-        runner = TensorRtRunner.load_engine(engine, str(facts.get("precision", "")), options)
+        runner = TensorRtRunner.load_engine(engine, options)
     except EdgecamError as error:
         raise type(error)(f"engine '{engine}': {error}") if isinstance(error, ModelError) else error from error
     return Detector(plan, runner, settings)

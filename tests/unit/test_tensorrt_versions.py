@@ -1,0 +1,109 @@
+"""What differs between versions of TensorRT proper, which needs a GPU: a stand-in has their names and keeps the calls.
+
+It shows which flags are set and when an engine is inspected, nothing more: no version of it has run here.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from edgecam_core.errors import ModelError
+from edgecam_core.inference.cuda_driver import Gpu
+from edgecam_core.inference.runner import RunnerOptions
+from edgecam_core.inference.tensorrt_api import TensorRt
+from edgecam_core.inference.tensorrt_runner import ensure_engine
+from edgecam_core.models.model_file import ModelFile
+from tiny_models import color_detector
+
+ORIN = Gpu("Orin", "8.7")
+# Version -> network flags it knows with their bits, builder flags it knows.
+VERSIONS: dict[str, tuple[dict[str, int], tuple[str, ...]]] = {
+    "8.6.2": ({"EXPLICIT_BATCH": 0}, ("FP16", "INT8")),
+    "10.3.0": ({"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, ("FP16", "INT8")),
+    "11.4.0": ({"STRONGLY_TYPED": 0}, ()),
+}
+
+
+class StandIn:
+    """A ``tensorrt`` module of some version, whose engines hold weights of the type ``weights``."""
+
+    def __init__(self, version: str, weights: str = "Half") -> None:
+        networks, flags = VERSIONS[version]
+        self.network_flags: list[int] = []
+        self.builder_flags: list[str] = []
+        self.NetworkDefinitionCreationFlag = SimpleNamespace(**networks)
+        self.BuilderFlag = SimpleNamespace(**{name: name for name in flags})
+        self.MemoryPoolType = SimpleNamespace(WORKSPACE=0)
+        self.ProfilingVerbosity = SimpleNamespace(DETAILED=0)
+        self.LayerInformationFormat = SimpleNamespace(JSON=0)
+        self.LayerType = SimpleNamespace(CONVOLUTION=0, DECONVOLUTION=1, MATRIX_MULTIPLY=2, DEQUANTIZE=3)
+        self.ILogger = type("ILogger", (), {"ERROR": 1, "INTERNAL_ERROR": 0})
+        layers = [{"Weights": {"Type": weights, "Count": 9}}]
+        inspector = SimpleNamespace(get_engine_information=lambda _form: json.dumps({"Layers": layers}))
+        engine = SimpleNamespace(create_engine_inspector=lambda: inspector)
+        self.Runtime = lambda _logger: SimpleNamespace(deserialize_cuda_engine=lambda _plan: engine)
+        self.OnnxParser = lambda _network, _logger: SimpleNamespace(parse=lambda _data: True)
+
+    def Builder(self, _logger: object) -> Any:
+        def create_network(flags: int) -> object:
+            self.network_flags.append(flags)
+            return SimpleNamespace(num_layers=0)
+
+        config = SimpleNamespace(set_memory_pool_limit=lambda *_: None, set_flag=self.builder_flags.append)
+        return SimpleNamespace(
+            create_network=create_network,
+            create_builder_config=lambda: config,
+            build_serialized_network=lambda _network, _config: b"plan",
+        )
+
+
+def build(stand_in: StandIn, version: str, folder: Path, precision: str, gpu: Gpu | None = ORIN) -> Path:
+    model = replace(ModelFile.read(color_detector(folder / "m.onnx")), precision=precision)
+    api = TensorRt(stand_in, "tensorrt", version)
+    return ensure_engine(model, RunnerOptions(cache=folder / "engines"), api, gpu)[0]
+
+
+@pytest.mark.parametrize(
+    ("version", "precision", "network", "builder"),
+    [
+        ("8.6.2", "fp32", 0b01, []),
+        ("8.6.2", "fp16", 0b01, ["FP16"]),
+        ("8.6.2", "int8", 0b01, ["INT8", "FP16"]),
+        ("10.3.0", "fp16", 0b11, []),
+        ("11.4.0", "fp16", 0b01, []),
+    ],
+)
+def test_precision_is_in_the_file_and_flags_only_let_8_use_it(
+    tmp_path: Path, version: str, precision: str, network: int, builder: list[str]
+) -> None:
+    stand_in = StandIn(version, {"fp32": "Float", "fp16": "Half", "int8": "Int8"}[precision])
+    path = build(stand_in, version, tmp_path, precision)
+    assert stand_in.network_flags == [network]
+    assert stand_in.builder_flags == builder
+    facts = json.loads(path.with_name(f"{path.name}.json").read_text())
+    assert facts["gpu"] == "Orin (compute capability 8.7)"
+    assert facts["tensorrt"].startswith(f"tensorrt {version}")
+
+
+def test_an_engine_that_came_out_fp32_is_not_kept(tmp_path: Path) -> None:
+    stand_in = StandIn("8.6.2", weights="Float")
+    with pytest.raises(ModelError, match=r"m-fp16-b1-.* should be fp16, but its convolutions came out as 1 fp32"):
+        build(stand_in, "8.6.2", tmp_path, "fp16")
+    assert not list((tmp_path / "engines").glob("*.engine"))
+
+
+def test_another_gpu_gets_another_engine_and_the_log_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = build(StandIn("10.3.0"), "10.3.0", tmp_path, "fp16")
+    second = build(StandIn("10.3.0"), "10.3.0", tmp_path, "fp16", Gpu("Orin", "8.6"))
+    assert first != second
+    assert f"as for {first.name}, gpu is 'Orin (compute capability 8.6)' now" in caplog.text
+
+
+def test_it_does_not_build_where_there_is_no_gpu(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="builds for the NVIDIA GPU it finds, and finds none"):
+        build(StandIn("10.3.0"), "10.3.0", tmp_path, "fp16", None)
