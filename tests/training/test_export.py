@@ -10,8 +10,16 @@ import onnx
 import pytest
 import torch
 from edgecam_core.errors import SettingError
+from edgecam_core.inference.artifacts import Artifact
+from edgecam_core.inference.runner import RunnerOptions
+from edgecam_core.inference.tensorrt_api import import_tensorrt
+from edgecam_core.inference.tensorrt_builder import build_engine
+from edgecam_core.inference.tensorrt_runner import ensure_engine
+from edgecam_core.models.calibration import PictureCalibration
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.family import open_family
+from edgecam_core.models.model_file import ModelFile
 from edgecam_training.cli.export import run as run_export
 from edgecam_training.data.checks import read_picture
 from edgecam_training.data.layouts import load
@@ -56,17 +64,30 @@ def exported(model: SsdModel, pictures: list[np.ndarray], tmp_path_factory: pyte
     return path
 
 
-def _builds(path: Path) -> bool:
-    """Whether TensorRT-RTX builds an engine; needs no GPU."""
+def _layers(path: Path) -> dict[str, int]:
+    """Convolutions by precision, of an engine that TensorRT-RTX builds; that needs no GPU."""
     pytest.importorskip("tensorrt_rtx_libs")
-    import tensorrt_rtx_bindings as trt
+    plan, facts = build_engine(import_tensorrt(), ModelFile.read(path), 1, lambda _: None)
+    assert len(plan) > 1e6
+    layers: dict[str, int] = facts["layers"]
+    return layers
 
-    logger = trt.Logger(trt.Logger.ERROR)
-    builder = trt.Builder(logger)
-    network = builder.create_network(0)
-    parser = trt.OnnxParser(network, logger)
-    assert parser.parse(path.read_bytes()), [str(parser.get_error(i)) for i in range(parser.num_errors)]
-    return builder.build_serialized_network(network, builder.create_builder_config()) is not None
+
+# INT8 leaves the five first of 47 convolutions and the twelve heads in FP32.
+@pytest.mark.parametrize(
+    ("precision", "layers"), [("fp32", {"fp32": 47}), ("fp16", {"fp16": 47}), ("int8", {"int8": 30, "fp32": 17})]
+)
+def test_an_engine_is_built_in_each_precision(
+    exported: Path, shapes: Path, tmp_path: Path, precision: str, layers: dict[str, int]
+) -> None:
+    pytest.importorskip("tensorrt_rtx_libs")
+    model = ModelFile.read(exported)
+    calibration = PictureCalibration(shapes, open_family(model).spec)
+    options = RunnerOptions(precision=precision, cache=tmp_path, calibration=calibration)
+    path, built = ensure_engine(model, options, import_tensorrt(), None)
+    assert built == precision
+    assert Artifact(path).facts()["layers"] == layers
+    assert path.stat().st_size > 1e6
 
 
 def test_jetson_inference_contract(exported: Path) -> None:
@@ -99,7 +120,7 @@ def test_forms_agree_with_pytorch(model: SsdModel, pictures: list[np.ndarray], t
     assert parity.scores < 2e-2
     assert parity.pictures == 1
     if form.batch:
-        assert _builds(tmp_path / "x.onnx")
+        assert _layers(tmp_path / "x.onnx") == {form.precision: 47}
 
 
 def test_finished_detections_are_those_of_the_detector(
@@ -117,7 +138,7 @@ def test_finished_detections_are_those_of_the_detector(
         assert [item.label for item in a] == [item.label for item in b]
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
         np.testing.assert_allclose(a.boxes, b.boxes, atol=0.05)
-    assert _builds(path)
+    assert _layers(path) == {"fp32": 47 + 12}  # the suppression's products of matrices
 
 
 def test_chains_of_overlaps_are_resolved_as_by_the_greedy_loop() -> None:
@@ -157,7 +178,7 @@ def test_int8_for_tensorrt_builds_and_for_cpu_is_unsigned(
     path = tmp_path / "trt.onnx"
     path.write_bytes(quantize(ranges))
     assert path.stat().st_size < 0.4 * exported.stat().st_size
-    assert _builds(path)
+    assert _layers(path) == {"int8": 47}
     cpu = calibrate(exported, inputs(model, pictures[:2], Form()), "cpu")
     proto = onnx.load_from_string(quantize(cpu))
     types = {item.data_type for item in proto.graph.initializer if item.name.endswith("zero_point")}

@@ -32,11 +32,6 @@ from edgecam_core import cache
 PHOTOS = Path(__file__).parents[1] / "assets" / "photos"
 
 
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("engines")
-
-
 def open_with(engines: Path, precision: str, **settings: object) -> Detector:
     given = DetectorSettings(
         backend="onnxruntime", precision=precision, engine_cache=str(engines), calibration=str(PHOTOS)

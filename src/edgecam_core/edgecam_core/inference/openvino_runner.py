@@ -21,9 +21,9 @@ class OpenVinoRunner(Runner):
 
     name = "openvino"
 
-    def __init__(self, compiled: Any, streams: int, description: str) -> None:
-        inputs = {port.any_name: _tensor(port) for port in compiled.inputs}
-        self._ports = {port.any_name: port for port in compiled.outputs}
+    def __init__(self, compiled: Any, model: ModelFile, streams: int, description: str) -> None:
+        inputs = {_name(port, model.inputs): _tensor(port) for port in compiled.inputs}
+        self._ports = {_name(port, model.outputs): port for port in compiled.outputs}
         super().__init__(inputs, {name: _tensor(port) for name, port in self._ports.items()}, description)
         self.streams = streams
         self._compiled = compiled
@@ -50,7 +50,7 @@ class OpenVinoRunner(Runner):
         threads = compiled.get_property("INFERENCE_NUM_THREADS")
         hint = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         precision = model.precision if model.precision != "fp32" or hint == "f32" else hint
-        return cls(compiled, options.streams, f"openvino {version} on {_DEVICE}, {threads} threads, {precision}")
+        return cls(compiled, model, options.streams, f"openvino {version} on {_DEVICE}, {threads} threads, {precision}")
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
@@ -65,6 +65,11 @@ class OpenVinoRunner(Runner):
         if not hasattr(self._of_thread, "request"):
             self._of_thread.request = self._compiled.create_infer_request()
         return self._of_thread.request
+
+
+def _name(port: Any, known: Mapping[str, object]) -> str:
+    """The model's own name of it: where casts were folded away, a port bears theirs as well."""
+    return next((name for name in known if name in port.names), port.any_name)
 
 
 def _tensor(port: Any) -> Tensor:
