@@ -2,7 +2,7 @@
 
 Usage: detector_probe SECONDS RATE [CAMERA ...]    (no camera: image_raw and detections without a prefix)
 Prints one JSON object: latency_p50_ms, latency_p99_ms, per_camera (detections a second), busy_ms (preprocess + infer
-+ decode, the node's own medians).
++ decode) and published_ms (capture to published), both the node's own medians.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def main() -> None:
     pixels = cv2.resize(cv2.imread(str(PHOTO)), (640, 480))
     ages: dict[str, list[tuple[float, float]]] = {camera: [] for camera in cameras}
     busy: list[float] = []
+    published: list[float] = []
 
     def arrived(camera: str, message: Detection2DArray) -> None:
         age = node.get_clock().now().nanoseconds - ns_from_stamp(message.header.stamp)
@@ -45,6 +46,7 @@ def main() -> None:
             values = {item.key: item.value for item in status.values}
             if all(values.get(stage, "-") != "-" for stage in _STAGES):
                 busy.append(sum(float(values[stage]) for stage in _STAGES))
+                published.append(float(values["latency_ms"]))
 
     publishers = {}
     for camera, prefix in prefixes.items():
@@ -77,6 +79,7 @@ def main() -> None:
                 "latency_p99_ms": float(np.percentile(everything, 99)),
                 "per_camera": {camera: len(found) / seconds for camera, found in counted.items()},
                 "busy_ms": float(np.median(busy)),
+                "published_ms": float(np.median(published)),
             }
         )
     )
