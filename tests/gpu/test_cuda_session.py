@@ -47,9 +47,9 @@ def kernel(context: CudaContext) -> Any:
         return SourceModule(KERNEL).get_function("scale")
 
 
-def session(context: CudaContext, kernel: Any, **options: Any) -> CudaSession:
-    def enqueue(batch: int, _handle: int, stream: Any) -> None:
-        count = batch * int(np.prod(SHAPE))
+def session(context: CudaContext, kernel: Any, batch: int | None = 1, **options: Any) -> CudaSession:
+    def enqueue(rows: int, _handle: int, stream: Any) -> None:
+        count = rows * int(np.prod(SHAPE))
         pointers = made.pointers
         kernel(
             np.uintp(pointers["input_0"]),
@@ -60,7 +60,7 @@ def session(context: CudaContext, kernel: Any, **options: Any) -> CudaSession:
             stream=stream,
         )
 
-    tensor = Tensor(FLOAT, (None, *SHAPE))
+    tensor = Tensor(FLOAT, (batch, *SHAPE))
     made = CudaSession(context, {"input_0": tensor}, {"scores": tensor}, enqueue, max_batch=4, **options)
     return made
 
@@ -69,14 +69,14 @@ def pictures(batch: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((batch, *SHAPE), np.float32)
 
 
-@pytest.mark.parametrize("use_graph", [False, True])
-def test_every_run_sees_its_own_input(context: CudaContext, kernel: Any, use_graph: bool) -> None:
-    subject = session(context, kernel, use_graph=use_graph)
+@pytest.mark.parametrize(("batch", "use_graph"), [(1, False), (1, True), (4, True), (None, True)])
+def test_every_run_sees_its_own_input(context: CudaContext, kernel: Any, batch: int | None, use_graph: bool) -> None:
+    subject = session(context, kernel, batch, use_graph=use_graph)
     for turn in range(10):
-        for batch in (1, 4, 2):
-            feed = pictures(batch, turn)
+        for rows in (batch,) if batch else (1, 4, 2):
+            feed = pictures(rows, turn)
             np.testing.assert_allclose(subject.run({"input_0": feed})["scores"], 2 * feed + 1, rtol=1e-6)
-    assert subject.uses_graph == use_graph
+    assert subject.uses_graph == (use_graph and batch is not None)  # no graph where sizes are free
     subject.close()
 
 
@@ -84,8 +84,7 @@ def test_work_that_cannot_be_captured_still_runs(context: CudaContext) -> None:
     def synchronises(_batch: int, _handle: int, stream: Any) -> None:
         stream.synchronize()  # not allowed while a stream is captured
 
-    tensor = Tensor(FLOAT, (None, *SHAPE))
-    subject = CudaSession(context, {"a": tensor}, {}, synchronises)
+    subject = CudaSession(context, {"a": Tensor(FLOAT, (1, *SHAPE))}, {}, synchronises)
     for _ in range(3):
         assert subject.run({"a": pictures(1)}) == {}
     assert not subject.uses_graph
@@ -128,7 +127,7 @@ def test_a_graph_needs_a_real_stream(context: CudaContext) -> None:
 
 def test_beside_pytorch(context: CudaContext, kernel: Any) -> None:
     torch = pytest.importorskip("torch")
-    subject = session(context, kernel)
+    subject = session(context, kernel, 2)
     on_gpu = torch.ones(1000, device="cuda")
     np.testing.assert_allclose(subject.run({"input_0": pictures(2)})["scores"], 2 * pictures(2) + 1, rtol=1e-6)
     assert float((on_gpu * 2).sum()) == 2000

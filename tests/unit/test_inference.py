@@ -1,16 +1,25 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError, SettingError
 from edgecam_core.inference import BACKENDS, RunnerOptions, open_runner
+from edgecam_core.inference.onnxruntime_runner import OnnxRuntimeRunner
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.model_file import ModelFile
+from edgecam_core.models.worker import DetectionWorker, Job
+from edgecam_core.types import Frame
 from onnx import TensorProto, helper
-from tiny_models import color_detector, save
+from tiny_models import color_detector, quadrants, save
+from waiting import DISCOVERY
 
 PICTURE = np.zeros((1, 3, 8, 8), np.float32)
 
@@ -65,6 +74,36 @@ def test_auto_takes_one_that_loads_and_tells_about_the_others(model: ModelFile) 
     better = list(BACKENDS)[: list(BACKENDS).index(runner.name)]
     assert list(runner.rejected) == better
     assert all(runner.rejected.values())
+
+
+def test_a_worker_loads_runs_and_closes_a_runner_in_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA contexts belong to threads: pictures come from any, the model must not."""
+    seen: dict[str, set[str]] = {"load": set(), "_infer": set(), "close": set()}
+
+    def watched(name: str) -> Callable[..., Any]:
+        original = getattr(OnnxRuntimeRunner, name)
+
+        def method(self_or_model: Any, *arguments: Any) -> Any:
+            seen[name].add(threading.current_thread().name)
+            return original(self_or_model, *arguments)
+
+        return staticmethod(method) if name == "load" else method
+
+    for name in seen:
+        monkeypatch.setattr(OnnxRuntimeRunner, name, watched(name))
+    settings = DetectorSettings(model=str(color_detector(tmp_path / "m.onnx")), backend="onnxruntime")
+    loaded, delivered = threading.Event(), threading.Event()
+    worker = DetectionWorker(
+        lambda progress: Detector.open(settings, progress), lambda _: loaded.set(), lambda *_: delivered.set(), print
+    )
+    worker.start()
+    assert loaded.wait(DISCOVERY)
+    worker.put(Job("front", Frame.from_array(quadrants(64, 48), "bgr8")))
+    assert delivered.wait(DISCOVERY)
+    worker.close()
+    assert seen == {name: {"detection"} for name in seen}
 
 
 def test_an_unsupported_operator_is_named(tmp_path: Path) -> None:

@@ -25,20 +25,21 @@ PHOTOS = sorted((Path(__file__).parents[1] / "assets" / "photos").glob("*.jpg"))
 # exact score is above 0.3. The same table is in docs/detector.md, beside what was measured.
 TOLERANCE = {
     ("onnxruntime", "fp16"): (0.02, 0.005),
-    ("onnxruntime", "int8"): (0.2, 0.03),
+    ("onnxruntime", "int8"): (0.3, 0.03),
     ("openvino", "fp32"): (1e-4, 1e-4),
     ("openvino", "auto"): (0.1, 0.02),
     ("openvino", "fp16"): (0.1, 0.02),
     ("openvino", "int8"): (0.3, 0.03),
     ("torch", "fp32"): (1e-4, 1e-4),
+    ("torch", "fp16"): (0.02, 0.005),
     ("tensorrt", "fp32"): (0.02, 0.005),
     ("tensorrt", "fp16"): (0.02, 0.005),
-    ("tensorrt", "int8"): (0.2, 0.03),
+    ("tensorrt", "int8"): (0.3, 0.03),
 }
 
 
 def detector(backend: str, precision: str, model: str | Path, engines: Path | None = None) -> Detector:
-    if backend == "tensorrt" and find_gpu() is None:
+    if (backend == "tensorrt" or (backend, precision) == ("torch", "fp16")) and find_gpu() is None:
         pytest.skip("there is no NVIDIA GPU here")
     settings = DetectorSettings(
         backend=backend, precision=precision, model=str(model), engine_cache=str(engines or ""),
@@ -77,7 +78,9 @@ def default_in_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("torch") / "coco.onnx"
     path.symlink_to(fetch())
-    torch.jit.trace(Finished().eval(), torch.zeros(1, 3, 300, 300)).save(str(path.with_suffix(".torchscript")))
+    with torch.backends.cudnn.flags(allow_tf32=False):  # is kept in the module; else a GPU would convolve in TF32
+        module = torch.jit.trace(Finished().eval(), torch.zeros(1, 3, 300, 300))
+    module.save(str(path.with_suffix(".torchscript")))
     return path
 
 
@@ -148,11 +151,15 @@ def test_torch_runs_the_same_model(tmp_path: Path) -> None:
     class Colors(torch.nn.Module):
         """What tiny_models.color_detector computes."""
 
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("cells", torch.from_numpy(CELLS)[None])
+
         def forward(self, picture):  # type: ignore[no-untyped-def]
             shares = torch.nn.functional.avg_pool2d(picture, 4) * (STD / 255) + MEAN / 255
             found = shares.reshape(-1, 3, 4).transpose(1, 2)
             nothing = found[:, :, :1] * 0
-            return torch.cat([nothing, found], 2), torch.from_numpy(CELLS)[None].to(picture) + nothing
+            return torch.cat([nothing, found], 2), self.cells + nothing
 
     path = color_detector(tmp_path / "m.onnx")
     torch.jit.trace(Colors(), torch.zeros(1, 3, 8, 8)).save(str(path.with_suffix(".torchscript")))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import onnx
 import pytest
+from edgecam_core.cli.main import main
 from edgecam_core.errors import EdgecamError, MissingDependency, ModelError
 from edgecam_core.inference import RunnerOptions, open_runner
 from edgecam_core.inference.artifacts import Artifact
@@ -102,6 +103,27 @@ def test_an_engine_from_elsewhere_needs_its_sidecar(api: TensorRt, tmp_path: Pat
     foreign.path.write_bytes(path.read_bytes() + b"more")
     with pytest.raises(ModelError, match="not the one its sidecar describes"):
         TensorRtRunner.load_engine(foreign.path, RunnerOptions())
+
+
+def test_the_command_says_what_it_built_and_for_whom(
+    api: TensorRt, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = ["--engine-cache", str(tmp_path / "engines")]
+    model = str(color_detector(tmp_path / "m.onnx"))
+    assert main(["engine", "build", "--model", model, "--backend", "tensorrt", *cache]) == 0
+    out, err = capsys.readouterr()
+    path = Path(out.split(" (fp32, ")[0])
+    assert path.is_file()
+    steps = [line for line in err.splitlines() if line.startswith("building the engine")]
+    assert 3 < len(steps) == len(set(steps))  # one line a kind of step, not one a step
+    assert ("for another machine" in err) == (find_gpu() is None)
+    assert main(["engine", "list", *cache]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(path.name)
+    assert line.endswith("any RTX  ok")
+    assert main(["engine", "clean", *cache]) == 0
+    assert main(["engine", "list", *cache]) == 0
+    assert capsys.readouterr().out.splitlines() == ["1 removed", f"nothing in {tmp_path / 'engines'}"]
 
 
 def test_an_operator_tensorrt_does_not_know_is_named(api: TensorRt, tmp_path: Path) -> None:

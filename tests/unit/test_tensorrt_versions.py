@@ -6,6 +6,7 @@ It shows which flags are set and when an engine is inspected, nothing more: no v
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from edgecam_core.errors import ModelError
+from edgecam_core.inference import open_runner, tensorrt_runner
 from edgecam_core.inference.cuda_driver import Gpu
 from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.inference.tensorrt_api import TensorRt
@@ -102,6 +104,21 @@ def test_another_gpu_gets_another_engine_and_the_log_says_so(tmp_path: Path, cap
     second = build(StandIn("10.3.0"), "10.3.0", tmp_path, "fp16", Gpu("Orin", "8.6"))
     assert first != second
     assert f"as for {first.name}, gpu is 'Orin (compute capability 8.6)' now" in caplog.text
+
+
+def test_what_tensorrt_throws_lets_auto_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_logger: object) -> None:
+        raise TypeError("factory function returned nullptr")
+
+    stand_in, closed = StandIn("10.3.0"), []
+    stand_in.Runtime = fail
+    context = SimpleNamespace(current=nullcontext, close=lambda: closed.append(True))
+    monkeypatch.setattr(tensorrt_runner, "find_gpu", lambda: ORIN)
+    monkeypatch.setattr(tensorrt_runner, "import_tensorrt", lambda: TensorRt(stand_in, "tensorrt", "10.3.0"))
+    monkeypatch.setattr(tensorrt_runner, "CudaContext", lambda: context)
+    runner = open_runner(ModelFile.read(color_detector(tmp_path / "m.onnx")), "auto", RunnerOptions(cache=tmp_path))
+    assert "cannot be used on Orin (compute capability 8.7): factory function" in runner.rejected["tensorrt"]
+    assert closed == [True]
 
 
 def test_it_does_not_build_where_there_is_no_gpu(tmp_path: Path) -> None:

@@ -67,7 +67,8 @@ class CudaSession:
 
     Args:
         enqueue: ``enqueue(batch, stream handle, stream)`` puts the computation on the stream and does not wait.
-        use_graph: capture copies and computation into one CUDA graph per batch size, once they have run.
+        use_graph: capture copies and computation into a CUDA graph once they have run, where all sizes are fixed:
+            TensorRT's execution context must not change under a graph that was captured from it.
 
     Raises:
         ModelError: not enough device memory.
@@ -86,14 +87,15 @@ class CudaSession:
         self._cuda = context.driver
         self._inputs, self._outputs = dict(inputs), dict(outputs)
         self._enqueue = enqueue
-        self._use_graph = use_graph
-        self._graphs: dict[int, CudaGraph] = {}
-        self._ran: set[int] = set()
+        tensors = {**self._inputs, **self._outputs}
+        self._use_graph = use_graph and all(None not in tensor.shape for tensor in tensors.values())
+        self._graph: CudaGraph | None = None
+        self._ran = False
         self._hosts: dict[str, np.ndarray] = {}
         self._devices: dict[str, Any] = {}
         with context.current():
             self._stream = self._cuda.Stream()
-            for name, tensor in {**self._inputs, **self._outputs}.items():
+            for name, tensor in tensors.items():
                 shape = tuple(max_batch if size is None else size for size in tensor.shape)
                 self._allocate(name, shape, tensor.dtype)
 
@@ -131,20 +133,17 @@ class CudaSession:
         return batch if tensor.shape and tensor.shape[0] is None else None
 
     def _launch(self, batch: int) -> None:
-        if batch in self._graphs:
-            self._graphs[batch].launch()
-            return
-        if self._use_graph and batch in self._ran:  # the first run of a shape may allocate, which no graph can hold
+        if self._use_graph and self._graph is None and self._ran:  # the first run may allocate, which no graph can hold
             try:
-                self._graphs[batch] = CudaGraph(self._stream.handle, lambda: self._work(batch))
+                self._graph = CudaGraph(self._stream.handle, lambda: self._work(batch))
             except (InferenceError, self._cuda.Error) as error:
-                log.warning("running without CUDA graphs: %s", error)
+                log.warning("running without a CUDA graph: %s", error)
                 self._use_graph = False
-            else:
-                self._graphs[batch].launch()
-                return
+        if self._graph is not None:
+            self._graph.launch()
+            return
         self._work(batch)
-        self._ran.add(batch)
+        self._ran = True
 
     def _work(self, batch: int) -> None:
         for name in self._inputs:
@@ -156,16 +155,16 @@ class CudaSession:
 
     @property
     def uses_graph(self) -> bool:
-        """Whether the last shape runs as a CUDA graph."""
-        return bool(self._graphs)
+        """Whether it runs as a CUDA graph by now."""
+        return self._graph is not None
 
     def close(self) -> None:
         """Free everything on the GPU."""
         with self._context.current():
-            for graph in self._graphs.values():
-                graph.close()
+            if self._graph is not None:
+                self._graph.close()
             for memory in self._devices.values():
                 memory.free()
-            self._graphs, self._devices = {}, {}
-            self._hosts = {}
+            self._graph = None
+            self._devices, self._hosts = {}, {}
             self._stream = None

@@ -135,7 +135,14 @@ def _fp16(model: ModelFile) -> bytes:
     except ImportError as error:
         raise MissingDependency("the tool that casts to fp16", _INSTALL) from error
     proto = _load(model)
-    return convert_float_to_float16(proto, keep_io_types=True, node_block_list=tail(proto)).SerializeToString()
+    proto = convert_float_to_float16(proto, keep_io_types=True, node_block_list=tail(proto))
+    nodes: dict[str, Any] = {}
+    for node in proto.graph.node:  # ONNX Runtime 1.30 casts a weight that several nodes use once for each of them
+        nodes.setdefault(node.output[0], node)
+    kept = list(nodes.values())
+    del proto.graph.node[:]
+    proto.graph.node.extend(kept)
+    return proto.SerializeToString()
 
 
 def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Progress) -> bytes:

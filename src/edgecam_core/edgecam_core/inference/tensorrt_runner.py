@@ -69,9 +69,11 @@ class TensorRtRunner(Runner):
                 path, precision = find(api, gpu)
                 engine, logger = _deserialise(api, path.read_bytes(), precision, str(path))
                 return cls(engine, logger, api, context, options.max_batch, f"{api} on {gpu}, {precision}")
-        except EdgecamError:
+        except Exception as error:
             context.close()
-            raise
+            if isinstance(error, EdgecamError):
+                raise
+            raise ModelError(f"{api} cannot be used on {gpu}: {error}") from error  # PyCUDA's errors, TensorRT's
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return self._session.run(feed)
