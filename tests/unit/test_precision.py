@@ -16,7 +16,7 @@ from edgecam_core.inference.artifacts import Artifact, listed
 from edgecam_core.inference.backends import open_runner
 from edgecam_core.inference.batching import free_batch
 from edgecam_core.inference.openvino_runner import OpenVinoRunner
-from edgecam_core.inference.precision import CPU, explicit, tail
+from edgecam_core.inference.precision import CPU, delicate, explicit, tail
 from edgecam_core.inference.runner import Runner, RunnerOptions
 from edgecam_core.models.calibration import PictureCalibration
 from edgecam_core.models.detector import Detector
@@ -25,6 +25,7 @@ from edgecam_core.models.family import open_family
 from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.nms import overlaps
 from edgecam_core.models.zoo import fetch
+from pytorch_ssd import export
 from tiny_models import color_detector
 
 from edgecam_core import cache
@@ -64,6 +65,20 @@ def test_boxes_are_decoded_in_full_precision(engines: Path) -> None:
     decoding = {node.op_type for node in proto.graph.node if node.name in set(tail(proto))}
     assert {"Exp", "Sigmoid"} <= decoding
     assert {output.type.tensor_type.elem_type for output in proto.graph.output} == {onnx.TensorProto.FLOAT}
+
+
+def test_int8_leaves_both_ends_of_a_network_in_full_precision(engines: Path, tmp_path: Path) -> None:
+    open_with(engines, "int8")
+    (path,) = engines.glob("ssd_mobilenet_v2_coco-int8-cpu-*.onnx")
+    graph = onnx.load(path).graph
+    quantised = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert [node.input[0] in quantised for node in convolutions[:6]] == [False] * 5 + [True]
+    assert sum(node.input[1] in quantised for node in convolutions) == 72 - 5 - 12
+    little_but_heads = onnx.load(export(tmp_path / "m.onnx"))
+    for node in little_but_heads.graph.node:
+        node.name = node.output[0]
+    assert delicate(little_but_heads) == []
 
 
 def test_int8_is_calibrated_once(engines: Path) -> None:
