@@ -24,9 +24,9 @@ STAMP = 1_700_000_000_123_456_789
 
 
 class Detecting:
-    """A detector node of this process with a peer that sends it pictures."""
+    """A detector node of this process with a peer that sends it pictures; ``loads``: whether its model can be used."""
 
-    def __init__(self, peer: Peer, model: Path, **parameters: Any) -> None:
+    def __init__(self, peer: Peer, model: Path, *, loads: bool = True, **parameters: Any) -> None:
         given = {"model": str(model), "backend": "onnxruntime", "threads": 1, **parameters}
         overrides = [Parameter(name, value=value) for name, value in given.items()]
         self.node = DetectorNode(namespace="/camera", parameter_overrides=overrides)
@@ -43,7 +43,8 @@ class Detecting:
         }
         self.arrays, self.images = next(iter(self.found.values())), next(iter(self.publishers.values()))
         self.thread.start()
-        wait_until(lambda: self.node._worker and self.node._worker.detector, what="the model")
+        if loads:
+            wait_until(lambda: self.node._worker and self.node._worker.detector, what="the model")
         for name, topic in topics.items():
             wait_until(self.publishers[name].get_subscription_count, what="the detector's subscription")
             wait_until(lambda topic=topic: peer.node.count_publishers(f"{topic}detections"), what="its publisher")

@@ -150,14 +150,30 @@ def test_the_next_picture_is_prepared_beside_the_inference(tmp_path: Path, monke
     assert len(prepared) == 3
 
 
-def test_a_model_that_cannot_be_loaded_reaches_the_owner(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_is_tried_again(tmp_path: Path) -> None:
+    owner = Owner(tmp_path / "m.onnx")
+    worker = DetectionWorker(owner._load, lambda _: owner.ready.set(), owner._deliver, owner._failed, retry=0.01)
+    worker.start()
+    wait_until(lambda: isinstance(worker.problem, ModelError), PATIENCE)
+    worker.put(Job("a", frame()))
+    assert worker.drops.totals() == {"dropped without a model": 1}
+    (tmp_path / "new").mkdir()
+    color_detector(tmp_path / "new" / "m.onnx").rename(tmp_path / "m.onnx")
+    assert owner.ready.wait(PATIENCE)
+    assert worker.problem is None
+    worker.put(Job("a", frame()))
+    owner.wait(lambda: len(owner.found) == 1)
+    worker.close()
+    assert owner.errors == []
+
+
+def test_closing_ends_the_wait_for_a_model(tmp_path: Path) -> None:
     owner = Owner(tmp_path / "missing.onnx")
-    owner.worker.start()
-    owner.wait(lambda: len(owner.errors) == 1)
-    assert isinstance(owner.errors[0], ModelError)
-    owner.worker.put(Job("a", frame()))
-    owner.worker.close()
-    assert owner.worker.drops.totals() == {"dropped while loading": 1}
+    worker = DetectionWorker(owner._load, lambda _: None, owner._deliver, owner._failed, retry=1e6)
+    worker.start()
+    wait_until(lambda: worker.problem, PATIENCE)
+    worker.close()
+    assert owner.errors == []
 
 
 def test_closing_cancels_a_long_load(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -197,6 +199,37 @@ def test_two_at_once_make_it_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert make.count == 1
+
+
+BUILDER = """
+import sys, time
+from pathlib import Path
+from edgecam_core.inference.artifacts import Artifact
+
+def build():
+    print("building", flush=True)
+    time.sleep(1e6)
+
+Artifact(Path(sys.argv[1])).get({"gpu": "Orin"}, build)
+"""
+
+
+def test_a_builder_that_is_killed_holds_nobody_up(tmp_path: Path) -> None:
+    path = tmp_path / "m.engine"
+    waiting = threading.Event()
+    with subprocess.Popen([sys.executable, "-c", BUILDER, str(path)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"building\n"
+        make, options = Maker(), RunnerOptions(progress=lambda _: waiting.set())
+        mine = threading.Thread(target=Artifact(path).get, args=(FACTS, make, options))
+        mine.start()
+        assert waiting.wait(60)
+        assert make.count == 0
+        other.kill()
+        mine.join(60)
+    assert make.count == 1
+    assert Artifact(path).misfit(FACTS) == ""
+    assert [item.path for item in listed(tmp_path)] == [path]
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:

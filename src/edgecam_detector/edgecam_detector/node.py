@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 import time
 
-from edgecam_core.errors import EdgecamError, SettingError
+from edgecam_core.errors import EdgecamError, InferenceError, SettingError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.locate import check_model
-from edgecam_core.models.worker import DetectionWorker, Job, as_edgecam_error
+from edgecam_core.models.worker import DetectionWorker, Job, LoadCancelled
 from edgecam_core.tally import Meter
 from edgecam_core.types import Detections, Frame
 from edgecam_ros.conversions import header_to_ros, image_from_ros, ns_from_stamp
-from edgecam_ros.diagnostics import OK, WARN, Status
+from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
 from sensor_msgs.msg import Image
@@ -28,7 +28,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     """Subscribes ``image_raw``, publishes ``detections``, ``overlay``, ``label_info`` and ``vision_info``.
 
     The model is loaded in the detection thread after configuring; until it is there, pictures are dropped and
-    diagnostics say what is going on. A model that cannot be loaded ends the node.
+    diagnostics say what is going on. A model that cannot be loaded is an error in diagnostics, and is tried again.
     """
 
     settings_type = DetectorNodeSettings
@@ -39,6 +39,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._facts: ClassFacts | None = None
         self._worker: DetectionWorker | None = None
         self._receive, self._latency = Meter(), Meter()
+        self._told = ""
 
     def open(self) -> None:
         check_model(self.settings.model)
@@ -77,8 +78,16 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     # In the detection thread.
 
     def _load(self, progress: Progress) -> Detector:
-        with told_to(self.get_logger()):
-            return Detector.open(self.settings, progress)
+        try:
+            with told_to(self.get_logger()):
+                return Detector.open(self.settings, progress)
+        except LoadCancelled:
+            raise
+        except EdgecamError as error:
+            if str(error) != self._told:  # once, however often it is tried
+                self.get_logger().error(str(error))
+            self._told = str(error)
+            raise
 
     def _loaded(self, detector: Detector) -> None:
         try:
@@ -97,7 +106,8 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._latency.add(time.monotonic(), self._age(job.frame.stamp_ns))
 
     def _ended(self, error: Exception) -> None:
-        self.fail(as_edgecam_error(error))
+        what = f"the detector failed unexpectedly: {type(error).__name__}: {error}"
+        self.fail(error if isinstance(error, EdgecamError) else InferenceError(what))
 
     # In the executor's thread.
 
@@ -126,8 +136,12 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
 
     def report(self) -> Status:
         worker = self._worker
-        if worker is None or worker.detector is None:
-            return Status(WARN, worker.progress if worker else "closing")
+        if worker is None:
+            return Status(WARN, "closing")
+        if worker.problem is not None:
+            return Status(ERROR, str(worker.problem), worker.drops.totals())
+        if worker.detector is None:
+            return Status(WARN, worker.progress, worker.drops.totals())
         problems = list(worker.detector.warnings)
         if troubles := worker.troubles.take():
             self.get_logger().warning(troubles)

@@ -47,9 +47,10 @@ class DetectionWorker:
     A picture is prepared by the thread that puts it, beside the inference before it, so that what waits is always the
     newest and ready. It replaces the one of its source still waiting (counted as ``dropped``); sources are served in
     turn.
-    A picture that cannot be used, or that the model fails on, is counted and passed over. Anything else that goes
-    wrong ends the thread and is handed to ``failed``. ``drops`` and ``troubles`` count, ``meters`` hold seconds per
-    stage, ``sources`` the pictures delivered of each source.
+    A picture that cannot be used, or that the model fails on, is counted and passed over. A model that cannot be
+    loaded is tried again until it can: ``problem`` says what stands against it. Anything else that goes wrong ends the
+    thread and is handed to ``failed``. ``drops`` and ``troubles`` count, ``meters`` hold seconds per stage,
+    ``sources`` the pictures delivered of each source.
 
     Args:
         load: builds the detector; called in the thread, with a function to tell its progress to.
@@ -57,6 +58,7 @@ class DetectionWorker:
         deliver: called in the thread with each picture and what was found in it.
         failed: called in the thread, as its last act, with the error that ended it.
         linger: seconds a batch that is not full may wait for pictures of other sources.
+        retry: seconds before a model that could not be loaded is tried again; longer where the attempt took long.
     """
 
     def __init__(
@@ -66,17 +68,20 @@ class DetectionWorker:
         deliver: Callable[[Job, Detections], None],
         failed: Callable[[Exception], None],
         linger: float = 0.0,
+        retry: float = 10.0,
     ) -> None:
         self._load = load
         self._loaded = loaded
         self._deliver = deliver
         self._failed = failed
         self._linger = linger
+        self._retry = retry
         self._mailbox: Mailbox[_Ready] = Mailbox()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="detection", daemon=True)
         self.detector: Detector | None = None
         self.progress = "loading the model"
+        self.problem: EdgecamError | None = None
         self.drops = Tally()
         self.troubles = Tally()
         self.meters = {stage: Meter() for stage in STAGES}
@@ -87,10 +92,10 @@ class DetectionWorker:
         self._thread.start()
 
     def put(self, job: Job) -> None:
-        """Prepare a picture, in a millisecond or two, and leave it. Before the detector is loaded it is dropped."""
+        """Prepare a picture, in a millisecond or two, and leave it. It is dropped while there is no detector."""
         detector = self.detector
         if detector is None:
-            self.drops.add("dropped while loading")
+            self.drops.add("dropped without a model")
             return
         began = time.monotonic()
         try:
@@ -116,7 +121,7 @@ class DetectionWorker:
 
     def _run(self) -> None:
         try:
-            detector = self._load(self._tell)
+            detector = self._load_at_last()
             try:
                 self.detector = detector
                 self._loaded(detector)
@@ -130,6 +135,23 @@ class DetectionWorker:
             pass
         except Exception as error:
             self._failed(error)
+
+    def _load_at_last(self) -> Detector:
+        """A model file may be mended, a network or a GPU come back; what was asked for stays the same."""
+        while True:
+            began = time.monotonic()
+            try:
+                detector = self._load(self._tell)
+            except LoadCancelled:
+                raise
+            except EdgecamError as error:
+                self.problem = error
+                # An engine that takes minutes to fail must not keep the machine busy for good.
+                self._closing.wait(max(self._retry, 10 * (time.monotonic() - began)))
+                self._tell("loading the model again")
+            else:
+                self.problem = None
+                return detector
 
     def _work(self, detector: Detector, batch: list[_Ready]) -> None:
         began = time.monotonic()
@@ -157,10 +179,3 @@ class DetectionWorker:
             self.meters["wait"].add(now, began - item.job.arrived - item.preprocess)
         for stage in ("infer", "decode"):
             self.meters[stage].add(now, getattr(timings, stage))
-
-
-def as_edgecam_error(error: Exception) -> EdgecamError:
-    """The error itself, or one that says that something unforeseen happened."""
-    if isinstance(error, EdgecamError):
-        return error
-    return InferenceError(f"the detector failed unexpectedly: {type(error).__name__}: {error}")
