@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cv_bridge import CvBridge
 from detecting import STAMP, Detecting, names
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from edgecam_core.errors import InferenceError
@@ -94,24 +95,42 @@ def test_without_a_model_the_node_stays_and_says_why(
     assert len([line for line in capfd.readouterr().err.splitlines() if message in line]) == 1
 
 
+def test_every_configuring_tells_the_reason(
+    peer: Peer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "m.onnx"
+    subject = Detecting(peer, model, loads=False, **text(model))
+    try:
+        wait_until(lambda: subject.node._worker.problem, what="the refusal")
+        go_round(subject)
+        wait_until(lambda: subject.node._worker.problem, what="the second refusal")
+    finally:
+        subject.close()
+    assert len([line for line in capfd.readouterr().err.splitlines() if "not an ONNX file" in line]) == 2
+
+
+def go_round(subject: Detecting) -> None:
+    """The transitions a lifecycle manager asks for, on the executor's thread."""
+    done: list[str] = []
+
+    def round_trip() -> None:
+        node = subject.node
+        node.destroy_timer(timer)
+        for step in (node.trigger_deactivate, node.trigger_cleanup, node.trigger_configure, node.trigger_activate):
+            step()
+        done.append(node.state_label())
+
+    timer = subject.node.create_timer(0.0, round_trip)
+    assert wait_until(lambda: done, what="the transitions") == ["active"]
+
+
 def test_a_mended_model_is_loaded(peer: Peer, tmp_path: Path) -> None:
     model = tmp_path / "m.onnx"
     subject = Detecting(peer, model, loads=False, **text(model))
     try:
         wait_until(lambda: subject.node._worker.problem, what="the refusal")
         color_detector(model)
-        # As a lifecycle manager does it; the node tries again by itself, too, but only every ten seconds.
-        done: list[str] = []
-
-        def round_trip() -> None:
-            node = subject.node
-            node.destroy_timer(timer)
-            for step in (node.trigger_deactivate, node.trigger_cleanup, node.trigger_configure, node.trigger_activate):
-                step()
-            done.append(node.state_label())
-
-        timer = subject.node.create_timer(0.0, round_trip)
-        assert wait_until(lambda: done, what="the transitions") == ["active"]
+        go_round(subject)  # it tries again by itself, too, but only every ten seconds
         assert names(subject.answer(quadrants(64, 48))) == ALL
     finally:
         subject.close()
@@ -218,6 +237,24 @@ def test_garbage_in_every_field_is_survived(detecting: Detecting) -> None:
         detecting.node._received("", damaged)  # what DDS hands over
     assert names(detecting.answer(GOOD)) == ALL
     assert detecting.node.failure is None
+
+
+@pytest.mark.parametrize("error", [ImportError("libtbb.so.12"), AttributeError("newbyteorder")])
+def test_a_broken_cv_bridge_costs_only_its_pictures(
+    detecting: Detecting, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(CvBridge, "imgmsg_to_cv2", broken)  # as the real one does beside another NumPy or OpenCV
+    statuses = detecting.peer.collect(DiagnosticArray, "/diagnostics")
+
+    def told() -> bool:
+        detecting.images.publish(message(GOOD, "bgr8", encoding="rgb16"))
+        return any(f"cannot be converted: {error}" in status.message for array in statuses for status in array.status)
+
+    wait_until(told, what="the reason in /diagnostics")
+    assert names(detecting.answer(GOOD)) == ALL
 
 
 def test_a_model_that_fails_is_counted_and_the_next_picture_works(

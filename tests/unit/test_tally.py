@@ -18,6 +18,16 @@ def test_tally_reports_once_and_keeps_totals() -> None:
     assert tally.totals() == {"late": 2000, "short": 2}
 
 
+def test_tally_does_not_grow_with_ever_new_reasons() -> None:
+    tally = Tally(kinds=2)
+    for width in (1, 2, 3, 4, 1):
+        tally.add(f"{width} pixels")
+    assert tally.totals() == {"1 pixels": 2, "2 pixels": 1, "others": 2}
+    assert tally.take() == "2 x 1 pixels, 1 x 2 pixels, 2 x others"
+    tally.add("5 pixels")
+    assert tally.take() == "1 x 5 pixels"
+
+
 def test_meter_rate_and_percentile() -> None:
     meter = Meter(window=5.0)
     for i in range(100):

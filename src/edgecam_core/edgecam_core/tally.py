@@ -9,17 +9,23 @@ import numpy as np
 
 
 class Tally:
-    """Counts what goes wrong per frame or packet. Safe to use from any thread; no call blocks."""
+    """Counts what goes wrong per frame or packet. Safe to use from any thread; no call blocks.
 
-    def __init__(self) -> None:
+    Reasons name sizes and the like, so a sender of garbage could invent ever new ones: after ``kinds`` different ones
+    the rest is counted as ``others``, in the totals and, by itself, in what came since the last call.
+    """
+
+    def __init__(self, kinds: int = 50) -> None:
+        self._kinds = kinds
         self._lock = threading.Lock()
         self._fresh: Counter[str] = Counter()
         self._total: Counter[str] = Counter()
 
     def add(self, what: str, count: int = 1) -> None:
         with self._lock:
-            self._fresh[what] += count
-            self._total[what] += count
+            for counts in (self._fresh, self._total):
+                known = what in counts or len(counts) < self._kinds
+                counts[what if known else "others"] += count
 
     def take(self) -> str:
         """What came since the last call, as one line; empty when all was well."""

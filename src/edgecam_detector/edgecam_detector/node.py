@@ -45,6 +45,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         check_model(self.settings.model)
         self._cameras = {name: CameraTopics(self, name) for name in self.settings.cameras or ("",)}
         self._facts = ClassFacts(self)
+        self._told = ""
         linger = self.settings.batch_timeout_ms / 1e3
         self._worker = DetectionWorker(self._load, self._loaded, self._deliver, self._ended, linger)
         self._worker.start()
@@ -138,10 +139,11 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         worker = self._worker
         if worker is None:
             return Status(WARN, "closing")
+        counts = {**worker.drops.totals(), **worker.troubles.totals()}
         if worker.problem is not None:
-            return Status(ERROR, str(worker.problem), worker.drops.totals())
+            return Status(ERROR, str(worker.problem), counts)
         if worker.detector is None:
-            return Status(WARN, worker.progress, worker.drops.totals())
+            return Status(WARN, worker.progress, counts)
         problems = list(worker.detector.warnings)
         if troubles := worker.troubles.take():
             self.get_logger().warning(troubles)

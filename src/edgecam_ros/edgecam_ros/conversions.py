@@ -81,7 +81,7 @@ def image_from_ros(message: Image) -> Frame:
 
 def _through_cv_bridge(message: Image) -> np.ndarray:
     try:
-        from cv_bridge import CvBridge, CvBridgeError
+        from cv_bridge import CvBridge
     except ImportError as error:
         known = ", ".join(ENCODINGS)
         text = f"encoding {message.encoding!r} needs cv_bridge, which is not installed; use {known}"
@@ -89,7 +89,7 @@ def _through_cv_bridge(message: Image) -> np.ndarray:
 
     try:
         return CvBridge().imgmsg_to_cv2(message, "bgr8")
-    except (CvBridgeError, TypeError, ValueError, KeyError) as error:
+    except Exception as error:  # ImportError, AttributeError too, where it was built for another NumPy or OpenCV
         size = f"{message.width}x{message.height} {message.encoding!r}"
         raise ImageError(f"a {size} picture with {len(message.data)} bytes cannot be converted: {error}") from error
 
