@@ -92,7 +92,7 @@ def test_a_bad_picture_costs_the_others_of_its_batch_nothing(tmp_path: Path) -> 
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
     owner.worker.put(Job("first", frame()))  # the worker is held while it delivers this one
-    for source, picture in (("a", frame()), ("bad", too_wide()), ("c", frame())):
+    for source, picture in (("a", frame()), ("bad", frame()), ("bad", too_wide()), ("c", frame())):
         owner.worker.put(Job(source, picture))
     gate.set()
     owner.wait(lambda: len(owner.found) == 3)
@@ -140,14 +140,15 @@ def test_the_next_picture_is_prepared_beside_the_inference(tmp_path: Path, monke
     monkeypatch.setattr(detector, "prepare", noted)
     owner.worker.put(Job("a", frame(0)))
     assert working.wait(PATIENCE)
-    owner.worker.put(Job("a", frame(1)))
-    owner.worker.put(Job("a", frame(2)))
-    assert [picture.stamp_ns for picture in prepared] == [0, 1, 2]  # while the first one is in work
+    for stamp in range(1, 10):  # all but one would be prepared in vain
+        owner.worker.put(Job("a", frame(stamp)))
+    owner.worker.put(Job("b", frame(10)))
+    assert [picture.stamp_ns for picture in prepared] == [0, 1, 10]  # while the first one is in work
     go_on.set()
-    owner.wait(lambda: len(owner.found) == 2)
+    owner.wait(lambda: len(owner.found) == 3)
     owner.worker.close()
-    assert [job.frame.stamp_ns for job, _ in owner.found] == [0, 2]
-    assert len(prepared) == 3
+    assert sorted(job.frame.stamp_ns for job, _ in owner.found) == [0, 9, 10]
+    assert sorted(picture.stamp_ns for picture in prepared) == [0, 1, 9, 10]
 
 
 def test_a_model_that_cannot_be_loaded_is_tried_again(tmp_path: Path) -> None:

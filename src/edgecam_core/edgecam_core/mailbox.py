@@ -32,6 +32,11 @@ class Mailbox(Generic[T]):
             self._changed.notify()
         return replaced
 
+    def waits(self, source: str) -> bool:
+        """Whether an item of the source waits to be taken."""
+        with self._changed:
+            return source in self._waiting
+
     def take(self, most: int = 1, linger: float = 0.0) -> list[tuple[str, T]]:
         """The items of up to ``most`` sources, those first that were served longest ago.
 

@@ -32,21 +32,20 @@ class Job:
     arrived: float = field(default_factory=time.monotonic)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ready:
-    """A job whose picture is prepared, and the seconds that took."""
+    """A job, its picture once that is prepared, and the seconds that took."""
 
     job: Job
-    prepared: Prepared
-    preprocess: float
+    prepared: Prepared | None = None
+    preprocess: float = 0.0
 
 
 class DetectionWorker:
     """Runs one detector for any number of sources in a thread of its own.
 
-    A picture is prepared by the thread that puts it, beside the inference before it, so that what waits is always the
-    newest and ready. It replaces the one of its source still waiting (counted as ``dropped``); sources are served in
-    turn.
+    A picture is prepared by the thread that puts it, beside the inference before it. It replaces the one of its source
+    still waiting (counted as ``dropped``); sources are served in turn.
     A picture that cannot be used, or that the model fails on, is counted and passed over. A model that cannot be
     loaded is tried again until it can: ``problem`` says what stands against it. Anything else that goes wrong ends the
     thread and is handed to ``failed``. ``drops`` and ``troubles`` count, ``meters`` hold seconds per stage,
@@ -97,15 +96,22 @@ class DetectionWorker:
         if detector is None:
             self.drops.add("dropped without a model")
             return
+        ready = _Ready(job)
+        # Where one waits already the detector cannot keep up: this one may be replaced too, and be prepared in vain.
+        usable = self._mailbox.waits(job.source) or self._prepare(detector, ready)
+        if usable and self._mailbox.put(job.source, ready) is not None:
+            self.drops.add("dropped for a newer one")
+
+    def _prepare(self, detector: Detector, ready: _Ready) -> bool:
+        """Whether the picture can be used; counted as a trouble where it cannot."""
         began = time.monotonic()
         try:
-            prepared = detector.prepare(job.frame)
+            ready.prepared = detector.prepare(ready.job.frame)
         except ImageError as error:
             self.troubles.add(str(error))
-            return
-        ready = _Ready(job, prepared, time.monotonic() - began)
-        if self._mailbox.put(job.source, ready) is not None:
-            self.drops.add("dropped for a newer one")
+            return False
+        ready.preprocess = time.monotonic() - began
+        return True
 
     def close(self) -> None:
         """End the thread and free the model; waits for a picture in work, or for the next step of a long load."""
@@ -127,7 +133,8 @@ class DetectionWorker:
                 self._loaded(detector)
                 linger = self._linger if detector.max_batch > 1 else 0.0
                 while batch := [ready for _, ready in self._mailbox.take(detector.max_batch, linger)]:
-                    self._work(detector, batch)
+                    if usable := [item for item in batch if item.prepared or self._prepare(detector, item)]:
+                        self._work(detector, usable)
             finally:
                 self.detector = None
                 detector.close()
@@ -156,7 +163,8 @@ class DetectionWorker:
     def _work(self, detector: Detector, batch: list[_Ready]) -> None:
         began = time.monotonic()
         try:
-            found = detector.detect_prepared([item.prepared for item in batch], [item.job.source for item in batch])
+            prepared = [item.prepared for item in batch if item.prepared]
+            found = detector.detect_prepared(prepared, [item.job.source for item in batch])
         except InferenceError as error:
             if len(batch) == 1:
                 self.troubles.add(str(error))
