@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from edgecam_core.memory import keep_pages
 from edgecam_core.types import Frame
 from edgecam_ros.conversions import image_to_ros, ns_from_stamp
 from edgecam_ros.qos import image_qos
@@ -29,6 +30,7 @@ _STAGES = ("preprocess_ms", "infer_ms", "decode_ms")
 
 def main() -> None:
     seconds, rate, cameras = float(sys.argv[1]), float(sys.argv[2]), sys.argv[3:] or [""]
+    keep_pages()  # as the camera node does, whose part this plays
     rclpy.init()
     node = rclpy.create_node("detector_probe")
     prefixes = {camera: f"{camera}/" if camera else "" for camera in cameras}

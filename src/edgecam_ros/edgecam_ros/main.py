@@ -9,6 +9,7 @@ from typing import Any
 
 import rclpy
 from edgecam_core.errors import EdgecamError
+from edgecam_core.memory import keep_pages
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
@@ -30,6 +31,7 @@ def run_all(node_types: Sequence[Callable[[], EdgecamNode]], args: Sequence[str]
     SIGINT and SIGTERM end it with 0, a parameter or ROS argument that cannot work with 2, any other refusal with 1.
     Errors are one line on stderr. Blocks as long as the node lives.
     """
+    keep_pages()
     try:
         rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # rcl's: an unreadable parameter file, unknown ROS arguments, missing security keys

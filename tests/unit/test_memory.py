@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROGRAM = """
+import resource, sys
+import numpy as np
+from edgecam_core.memory import keep_pages
+
+if sys.argv[1] == "keep":
+    keep_pages()
+for turn in range(12):
+    if turn == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    pictures = [np.full((480, 640, 3), turn, np.uint8) for _ in range(5)]
+    del pictures
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(how: str) -> int:
+    told = subprocess.run([sys.executable, "-c", PROGRAM, how], check=True, capture_output=True, text=True, timeout=60)
+    return int(told.stdout)
+
+
+def test_pages_of_pictures_are_used_again() -> None:
+    assert faults("keep") < 50 < 500 < faults("plain")
