@@ -58,24 +58,83 @@ def test_yolo_that_needs_no_suppression(tmp_path: Path) -> None:
     assert found(detector(path)) == [("dog", 0.9, (160, 80, 240, 120)), ("dog", 0.8, (160, 80, 240, 120))]
 
 
-def test_names_of_the_ultralytics_exporter(tmp_path: Path) -> None:
-    path = fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)})
+def told(path: Path, metadata: dict[str, str], free: dict[str, tuple[int, ...]] | None = None) -> Path:
+    """The model as another exporter writes it: its own metadata, and sizes left open."""
     proto = onnx.load(path)
-    proto.metadata_props.add(key="names", value="{0: 'person', 1: 'hot dog'}")
+    for key, value in metadata.items():
+        proto.metadata_props.add(key=key, value=value)
+    for tensor in (*proto.graph.input, *proto.graph.output):
+        for place in (free or {}).get(tensor.name, ()):
+            tensor.type.tensor_type.shape.dim[place].dim_param = f"{tensor.name}_{place}"
     onnx.save(proto, path)
+    return path
+
+
+NAMES = "{0: 'person', 1: 'hot dog'}"
+
+
+def test_names_of_the_ultralytics_exporter(tmp_path: Path) -> None:
+    path = told(fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)}), {"names": NAMES})
     assert detector(path).labels == ("person", "hot dog")
+
+
+def test_ultralytics_export_with_free_sizes(tmp_path: Path) -> None:
+    output = np.zeros((1, 6, 50), F)
+    output[0, :, 7] = [50, 50, 20, 10, 0.1, 0.9]
+    path = fixed_outputs(tmp_path / "m.onnx", {"output0": output})
+    told(path, {"names": NAMES, "imgsz": "[100, 100]", "task": "detect"}, {"images": (0, 2, 3), "output0": (0, 2)})
+    assert found(detector(path)) == [("hot dog", 0.9, (160, 80, 240, 120))]
+
+
+def test_yolov5_export_with_free_sizes(tmp_path: Path) -> None:
+    output = np.zeros((1, 50, 7), F)
+    output[0, 3] = [50, 50, 20, 10, 0.9, 0.0, 0.8]
+    path = fixed_outputs(tmp_path / "m.onnx", {"output0": output})
+    told(path, {"names": "['cat', 'dog']", "imgsz": "[100, 100]"}, {"images": (0, 2, 3), "output0": (0, 1)})
+    assert found(detector(path)) == [("dog", 0.72, (160, 80, 240, 120))]
+
+
+def test_rt_detr_of_the_ultralytics_exporter(tmp_path: Path) -> None:
+    names = "{0: 'a', 1: 'b', 2: 'c'}"
+    output = np.zeros((1, 300, 7), F)
+    output[0, 2] = [0.5, 0.5, 0.2, 0.1, 0.0, 0.8, 0.1]
+    output[0, 3] = [0.5, 0.5, 0.2, 0.1, 0.0, 0.7, 0.1]  # a twin: not suppressed
+    path = told(fixed_outputs(tmp_path / "m.onnx", {"output0": output}), {"names": names, "task": "detect"})
+    assert found(detector(path)) == [("b", 0.8, (160, 90, 240, 110)), ("b", 0.7, (160, 90, 240, 110))]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "task"),
+    [({"output0": (1, 56, 50)}, "pose"), ({"output0": (1, 38, 50), "output1": (1, 32, 9, 9)}, "segment")],
+)
+def test_another_task_than_detection_is_named(tmp_path: Path, outputs: dict[str, tuple[int, ...]], task: str) -> None:
+    path = fixed_outputs(tmp_path / "m.onnx", {name: np.zeros(shape, F) for name, shape in outputs.items()})
+    with pytest.raises(ModelError, match=f"task '{task}'"):
+        open_family(ModelFile.read(told(path, {"names": NAMES, "task": task})))
+
+
+def test_an_input_beside_the_picture_is_named(tmp_path: Path) -> None:
+    outputs = {"labels": np.zeros((1, 9), np.int64), "boxes": np.zeros((1, 9, 4), F), "scores": np.zeros((1, 9), F)}
+    path = fixed_outputs(tmp_path / "m.onnx", outputs, {"labels": '["BACKGROUND", "cat"]'})
+    proto = onnx.load(path)
+    proto.graph.input.append(onnx.helper.make_tensor_value_info("orig_target_sizes", onnx.TensorProto.INT64, [1, 2]))
+    onnx.save(proto, path)
+    with pytest.raises(ModelError, match="wants orig_target_sizes beside the picture"):
+        open_family(ModelFile.read(path))
 
 
 def logit(score: float) -> float:
     return float(np.log(score / (1 - score)))
 
 
-def test_detr_with_sigmoid(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tensors", [("logits", "pred_boxes"), ("labels", "dets")])  # the latter are RF-DETR's
+def test_detr_with_sigmoid(tmp_path: Path, tensors: tuple[str, str]) -> None:
     logits = np.full((1, 10, 3), -9, F)
     boxes = np.full((1, 10, 4), 0.5, F)
     logits[0, 2, 1], boxes[0, 2] = logit(0.8), (0.5, 0.5, 0.2, 0.1)
     logits[0, 3, 1], boxes[0, 3] = logit(0.7), (0.5, 0.5, 0.2, 0.1)  # a twin: DETR is not suppressed
-    path = fixed_outputs(tmp_path / "m.onnx", {"logits": logits, "pred_boxes": boxes}, {"labels": '["a", "b", "c"]'})
+    outputs = dict(zip(tensors, (logits, boxes), strict=True))
+    path = fixed_outputs(tmp_path / "m.onnx", outputs, {"labels": '["a", "b", "c"]'})
     assert found(detector(path)) == [("b", 0.8, (160, 90, 240, 110)), ("b", 0.7, (160, 90, 240, 110))]
 
 

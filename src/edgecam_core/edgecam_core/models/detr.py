@@ -1,6 +1,7 @@
 """DETR-style heads: a fixed set of queries, each with class logits and one box; no suppression is needed.
 
-Outputs ``logits`` [B, Q, C] and ``boxes`` or ``pred_boxes`` [B, Q, 4], cx cy w h as fractions of the network's input.
+Outputs ``logits`` or ``pred_logits`` [B, Q, C] and ``boxes`` or ``pred_boxes`` [B, Q, 4], cx cy w h as fractions of the
+network's input; RF-DETR calls them ``labels`` and ``dets``.
 With metadata ``edgecam.activation`` = ``softmax`` (DETR: the last column is "no object") or ``sigmoid`` (RT-DETR,
 Deformable DETR; the default). Input RGB, ImageNet mean and deviation, stretched.
 """
@@ -18,7 +19,7 @@ from edgecam_core.models.preprocess import InputSpec
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _DEFAULTS = InputSpec("", 0, 0, mean=_MEAN, std=_STD, color="rgb", fit="stretch")
-_LOGITS, _BOXES = ("logits", "pred_logits"), ("boxes", "pred_boxes")
+_LOGITS, _BOXES = ("logits", "pred_logits", "labels"), ("boxes", "pred_boxes", "dets")
 
 
 class DetrFamily(Family):

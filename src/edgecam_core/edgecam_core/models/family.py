@@ -107,13 +107,20 @@ def image_input(model: ModelFile, default: InputSpec) -> InputSpec:
     """How the model's picture input is fed: sizes from its shape, the rest from its metadata or ``default``.
 
     Raises:
-        ModelError: not one NCHW input with three channels, a free size without metadata, or metadata that cannot be.
+        ModelError: not one NCHW input with three channels, another input beside it, a free size without metadata, or
+            metadata that cannot be.
     """
     pictures = {name: shape for name, shape in model.inputs.items() if len(shape) == 4 and shape[1] in (3, None)}
     if len(pictures) != 1:
         raise ModelError(f"{model.path} has no input of shape Nx3xHxW, or several ({model.describe()})")
     (name, shape), = pictures.items()
-    width, height = shape[3] or model.fact("width"), shape[2] or model.fact("height")
+    if others := ", ".join(sorted(set(model.inputs) - {name})):
+        raise ModelError(
+            f"{model.path} wants {others} beside the picture, which edgecam does not feed; export it with the picture "
+            "as its only input, for RT-DETR and its like without the postprocessor (logits and boxes)"
+        )
+    width = shape[3] or model.fact("width", default.width)
+    height = shape[2] or model.fact("height", default.height)
     if not width or not height:
         raise ModelError(f"{model.path} leaves its input size open; export it with a fixed height and width")
     spec = InputSpec(

@@ -1,19 +1,23 @@
 """YOLO-style heads, as the Ultralytics exporter and YOLOv5-like projects write them.
 
-Three layouts, told apart by their shapes:
+Four layouts, told apart by their shapes:
 
 * [B, 4 + C, N] (v8 and later): cx cy w h in pixels of the network's input, then C scores;
 * [B, N, 5 + C] (v5, v7): cx cy w h, then objectness, then C scores; a score is objectness times class;
-* [B, K, 6] with K up to 1000 (v10 and others that need no NMS): x1 y1 x2 y2 score class.
+* [B, K, 6] with K up to 1000 (v10 and others that need no NMS): x1 y1 x2 y2 score class;
+* [B, Q, 4 + C] with Q up to 1000 and C names in the metadata (the Ultralytics exporter's RT-DETR): cx cy w h as
+  fractions of the network's input, then C scores; no NMS either.
 
-One output; N is larger than the other size. Input RGB, pixel / 255, letterboxed with grey. Class names are also
-found where the Ultralytics exporter puts them, in the metadata ``names``.
+One output; N is larger than the other size, or free. Input RGB, pixel / 255, letterboxed with grey (RT-DETR:
+stretched). Class names and, where the shapes leave it open, the input's size are also found where the Ultralytics
+exporter puts them, in the metadata ``names`` and ``imgsz``.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,48 +27,56 @@ from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.preprocess import InputSpec
 
 _DEFAULTS = InputSpec("", 0, 0, color="rgb", fit="letterbox")
-
-
+_OTHER_TASKS = ("segment", "pose", "obb", "classify")
 _FINISHED_ROWS = 1000  # v5 has at least 25 times as many rows at any useful size
 
 
 class YoloFamily(Family):
-    """See the module's text. ``layout`` is ``columns``, ``rows`` or ``finished``, in the order of that text."""
+    """See the module's text. ``layout`` is ``columns``, ``rows``, ``finished`` or ``queries``, as in that text."""
 
     name = "yolo"
 
     def __init__(self, spec: InputSpec, columns: int, output: str, layout: str) -> None:
         super().__init__(spec, columns)
-        self.needs_nms = layout != "finished"
+        self.needs_nms = layout in ("columns", "rows")
         self._output = output
-        self._decode = {"columns": self._columns, "rows": self._rows, "finished": self._finished}[layout]
+        self._decode = getattr(self, f"_{layout}")
 
     @classmethod
     def fits(cls, model: ModelFile) -> bool:
+        if model.metadata.get("task") in _OTHER_TASKS:
+            return True  # open() says what is wrong with it
         shapes = list(model.outputs.values())
         if len(shapes) != 1 or len(shapes[0]) != 3:
             return False
         _, rows, columns = shapes[0]
-        return rows is not None and columns is not None and min(rows, columns) > 4 and rows != columns
+        return rows != columns and min(rows or 5, columns or 7) > 4 and (rows is not None or columns != 6)
 
     @classmethod
     def open(cls, model: ModelFile) -> YoloFamily:
+        if (task := model.metadata.get("task")) in _OTHER_TASKS:
+            raise ModelError(f"{model.path} is an Ultralytics model of task {task!r}; export one of task 'detect'")
         ((output, (_, rows, columns)),) = model.outputs.items()
-        rows, columns = rows or 0, columns or 0
-        if columns == 6 and rows <= _FINISHED_ROWS:
-            layout, classes = "finished", len(cls.labels(model)) or int(model.fact("classes", 0))
-        elif rows < columns:
-            layout, classes = "columns", rows - 4
+        names, defaults = len(cls.labels(model)), _sized(model)
+        if columns == 6 and rows is not None and rows <= _FINISHED_ROWS:
+            layout, classes = "finished", names or int(model.fact("classes", 0))
+        elif rows is not None and rows <= _FINISHED_ROWS and names and columns == 4 + names:
+            layout, classes, defaults = "queries", names, replace(defaults, fit="stretch")
+        elif columns is None or (rows is not None and rows < columns):
+            layout, classes = "columns", (rows or 0) - 4
         else:
             layout, classes = "rows", columns - 5
         if classes < 1:
             remedy = "add the metadata edgecam.labels, a JSON list" if layout == "finished" else model.describe()
             raise ModelError(f"{model.path} does not tell its classes by its output {output!r}: {remedy}")
-        return cls(image_input(model, _DEFAULTS), classes, output, layout)
+        return cls(image_input(model, defaults), classes, output, layout)
 
     @classmethod
     def labels(cls, model: ModelFile) -> tuple[str, ...]:
-        return super().labels(model) or _ultralytics_names(model.metadata.get("names", ""))
+        names = _literal(model, "names")
+        if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+            names = [names[number] for number in range(len(names))]
+        return super().labels(model) or (tuple(map(str, names)) if isinstance(names, list) else ())
 
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
         found = outputs[self._output][index].astype(np.float32, copy=False)
@@ -89,6 +101,11 @@ class YoloFamily(Family):
         rows = np.flatnonzero(known & (found[:, 4] > thresholds[np.where(known, classes, 0)]))
         return Candidates(found[rows, :4], found[rows, 4], classes[rows])
 
+    def _queries(self, found: np.ndarray, thresholds: np.ndarray) -> Candidates:
+        rows, classes = np.nonzero(found[:, 4:] > thresholds)
+        size = np.array((self.spec.width, self.spec.height) * 2, np.float32)
+        return Candidates(_corners(found[rows, :4]) * size, found[rows, 4 + classes], classes)
+
 
 def _corners(boxes: np.ndarray) -> np.ndarray:
     """(N, 4) cx cy w h to x1 y1 x2 y2."""
@@ -96,12 +113,17 @@ def _corners(boxes: np.ndarray) -> np.ndarray:
     return np.hstack([centers - halves, centers + halves])
 
 
-def _ultralytics_names(text: str) -> tuple[str, ...]:
-    """``"{0: 'person', 1: 'bicycle'}"`` to the names in order; nothing where it is not of that form."""
+def _literal(model: ModelFile, key: str) -> object:
+    """What the Ultralytics exporter wrote there as a Python literal, ``"{0: 'person'}"``; None where it did not."""
     try:
-        names = ast.literal_eval(text)
+        return ast.literal_eval(model.metadata.get(key, ""))
     except (ValueError, SyntaxError):
-        return ()
-    if not isinstance(names, dict) or sorted(names) != list(range(len(names))):
-        return ()
-    return tuple(str(names[number]) for number in range(len(names)))
+        return None
+
+
+def _sized(model: ModelFile) -> InputSpec:
+    """The defaults, with the size an export with free sizes was made for (height first)."""
+    size = _literal(model, "imgsz")
+    if isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
+        return replace(_DEFAULTS, height=size[0], width=size[1])
+    return _DEFAULTS
