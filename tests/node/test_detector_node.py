@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from detecting import STAMP, Detecting, names
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from edgecam_core.models.detector import Detector
 from edgecam_core.types import Frame
 from edgecam_ros.qos import latched_qos
 from rcl_interfaces.srv import GetParameters
+from rclpy.qos import ReliabilityPolicy
 from ros_peer import Peer
 from sensor_msgs.msg import Image
 from tiny_models import color_detector, quadrants
@@ -82,6 +84,7 @@ def test_thresholds_and_classes_change_while_running(detecting: Detecting) -> No
     [
         ({"confidence_threshold": 1.5}, "must be 0 to 1"),
         ({"classes": ["purple"]}, "the model has no such class"),
+        ({"regions": ["rear: 0,0 1,0 1,1"]}, "there is no such camera"),
         ({"model": "other.onnx"}, "read-only"),
     ],
 )
@@ -151,19 +154,35 @@ def test_diagnostics_tell_rates_and_stages(detecting: Detecting) -> None:
     assert statuses[-1].status[0].name == "camera/detector"
 
 
-def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path) -> None:
+def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cameras = {"front": (quadrants(64, 48), 3), "rear": (np.zeros((48, 64, 3), np.uint8), 0)}
-    subject = Detecting(peer, color_detector(tmp_path / "m.onnx"), cameras=list(cameras))
+    opened: list[int] = []
+    original = Detector.open
+    monkeypatch.setattr(Detector, "open", lambda *rest: opened.append(1) or original(*rest))
+    statuses: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
+    model = color_detector(tmp_path / "m.onnx")
+    subject = Detecting(peer, model, cameras=list(cameras), image_reliability="reliable")
 
-    def both() -> bool:
-        for name, (pixels, _) in cameras.items():
-            subject.send(pixels, camera=name)
-        return all(subject.found.values())
+    def told(*sending: str) -> DiagnosticStatus:
+        for name in sending:
+            subject.send(cameras[name][0], camera=name)
+        return statuses[-1].status[0] if statuses else DiagnosticStatus()
+
+    def running() -> bool:
+        values = {item.key: item.value for item in told(*cameras).values}
+        return all(float(values.get(f"{name}/fps", 0)) > 0 for name in cameras) and "no pictures" not in told().message
 
     try:
-        wait_until(both, 2 * DISCOVERY, "detections of both cameras")
+        for name in cameras:
+            (reader,) = peer.node.get_subscriptions_info_by_topic(f"/camera/{name}/image_raw")
+            assert reader.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+        wait_until(running, 2 * DISCOVERY, "the rates of both cameras")
+        gone = "no pictures on /camera/rear/image_raw"
+        wait_until(lambda: told("front").message == gone, 2 * DISCOVERY, "the end of one camera in /diagnostics")
+        wait_until(running, 2 * DISCOVERY, "its return")
     finally:
         subject.close()
+    assert opened == [1]
     for name, (_, count) in cameras.items():
         array = subject.found[name][0]
         assert (array.header.frame_id, len(array.detections)) == (name, count)

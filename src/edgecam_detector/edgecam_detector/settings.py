@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgecam_core.errors import SettingError
 from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.selection import parse_regions
 from edgecam_core.settings import setting
 
 
@@ -30,3 +32,9 @@ class DetectorNodeSettings(DetectorSettings):
         high=1000.0,
         unit="ms",
     )
+
+    def check(self) -> None:
+        for camera in parse_regions(self.regions):
+            if camera and camera not in self.cameras:
+                known = ", ".join(self.cameras) or "only one, which needs no name"
+                raise SettingError("regions", f"{camera}: ...", f"there is no such camera; there is {known}")

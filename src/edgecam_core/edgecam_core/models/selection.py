@@ -36,13 +36,13 @@ class Selection:
         Raises:
             SettingError: a class the model does not have (the text offers the nearest), a region that is none.
         """
-        wanted = {class_number("classes", text, labels) for text in settings.classes} or set(range(len(labels)))
-        if has_background:
-            wanted.discard(0)
+        first = int(has_background)
+        wanted = {class_number("classes", text, labels, first) for text in settings.classes}
+        wanted = wanted or set(range(first, len(labels)))
         thresholds = np.full(len(labels), _NEVER, np.float32)
         thresholds[sorted(wanted)] = settings.confidence_threshold
         for text in settings.class_thresholds:
-            number, threshold = class_threshold(text, labels)
+            number, threshold = class_threshold(text, labels, first)
             if number in wanted:
                 thresholds[number] = threshold
         candidates = np.where(thresholds <= 1, thresholds / 2, _NEVER) if settings.track else thresholds
@@ -62,23 +62,24 @@ class Selection:
         return np.array(hits, bool)
 
 
-def class_number(parameter: str, text: str, labels: Sequence[str]) -> int:
-    """The class meant by a label (case does not matter) or by a number as text.
+def class_number(parameter: str, text: str, labels: Sequence[str], first: int = 0) -> int:
+    """The class meant by a label (case does not matter) or by a number as text, from ``first`` on.
 
     Raises:
         SettingError: the model has no such class.
     """
     folded = [label.casefold() for label in labels]
-    if text.casefold() in folded:
-        return folded.index(text.casefold())
-    if text.isdecimal() and int(text) < len(labels):
+    if text.casefold() in folded[first:]:
+        return folded.index(text.casefold(), first)
+    if text.isdecimal() and first <= int(text) < len(labels):
         return int(text)
-    near = get_close_matches(text.casefold(), folded, n=3)
-    offer = ", ".join(repr(labels[folded.index(name)]) for name in near) or f"0 to {len(labels) - 1} as numbers"
+    near = get_close_matches(text.casefold(), folded[first:], n=3)
+    offer = ", ".join(repr(labels[folded.index(name, first)]) for name in near)
+    offer = offer or f"{first} to {len(labels) - 1} as numbers"
     raise SettingError(parameter, text, f"the model has no such class; it has {offer}")
 
 
-def class_threshold(text: str, labels: Sequence[str]) -> tuple[int, float]:
+def class_threshold(text: str, labels: Sequence[str], first: int = 0) -> tuple[int, float]:
     """``"person=0.7"`` to class and threshold.
 
     Raises:
@@ -91,7 +92,7 @@ def class_threshold(text: str, labels: Sequence[str]) -> tuple[int, float]:
         threshold = -1.0
     if not name or not 0 <= threshold <= 1:
         raise SettingError("class_thresholds", text, "must be like 'person=0.7', the number being 0 to 1")
-    return class_number("class_thresholds", name.strip(), labels), threshold
+    return class_number("class_thresholds", name.strip(), labels, first), threshold
 
 
 def parse_regions(texts: Sequence[str]) -> dict[str, tuple[np.ndarray, ...]]:
