@@ -68,6 +68,36 @@ def test_a_folder_becomes_annotated_pictures_and_results(
     assert "a second" in lines[-1]
 
 
+def test_pictures_of_the_same_name_are_all_kept(model: str, folder: Path, tmp_path: Path) -> None:
+    (folder / "below").mkdir()
+    cv2.imwrite(str(folder / "below" / f"{1:012d}.png"), quadrants(20, 20))
+    assert detect(folder, "--model", model, "--output", tmp_path / "out") == 0
+    names = [f"{number:012d}" for number in range(3)]
+    assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == [*names[:2], f"{names[1]}_2", names[2]]
+
+
+def test_an_input_is_not_overwritten(
+    model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [path.read_bytes() for path in sorted(folder.iterdir())]
+    assert detect(folder, "--model", model, "--output", f"{folder}/{{name}}.png", "--json", tmp_path / "d.json") == 2
+    assert "is an input and would be overwritten" in capsys.readouterr().err
+    assert [path.read_bytes() for path in sorted(folder.iterdir())] == before
+    (folder / "clip.mp4").write_bytes(b"a clip")
+    assert detect(folder / "clip.mp4", "--model", model, "--output", folder / "clip.mp4") == 2
+    assert (folder / "clip.mp4").read_bytes() == b"a clip"
+
+
+def test_what_was_found_is_kept_where_annotating_fails(
+    model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, result = tmp_path / "out", tmp_path / "d.json"
+    (out / "1.png").mkdir(parents=True)  # in the way of the second picture
+    assert detect(folder, "--model", model, "--output", f"{out}/%i.png", "--json", result) == 1
+    assert "cannot write" in capsys.readouterr().err
+    assert len(json.loads(result.read_text())) == 2
+
+
 def test_a_bad_picture_is_told_and_the_rest_is_done(
     model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +151,9 @@ def test_ctrl_c_keeps_what_was_found(model: str, tmp_path: Path) -> None:
         (["--confidence-threshold", "two", "."], "must be of type double"),
         (["--confidence-threshold", "2", "."], "must be 0 to 1"),
         (["--output", "one.jpg", "."], "is one file for all pictures"),
+        (["--output", "out/%i.xyz", "."], "must end like a picture"),
+        (["--output", "000000000000.png/out", "."], "cannot make the folder"),
+        (["--json", "000000000000.png/d.json", "."], "'json' is '000000000000.png/d.json': cannot be written"),
         (["--model", "missing.onnx", "."], "there is no such file"),
     ],
 )

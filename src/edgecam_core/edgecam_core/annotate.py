@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -27,18 +28,29 @@ class Writer:
 
 
 class FileWriter(Writer):
-    """One file per picture. In ``pattern``, ``%i`` or ``%04d`` is the picture's number from 0, ``{name}`` its name."""
+    """One file per picture. In ``pattern``, ``%i`` or ``%04d`` is the picture's number from 0, ``{name}`` its name.
 
-    def __init__(self, pattern: str) -> None:
+    Pictures of the same name are told apart by ``_2``, ``_3``, ...; a file in ``inputs`` is never overwritten.
+    """
+
+    def __init__(self, pattern: str, inputs: frozenset[Path] = frozenset()) -> None:
         self._pattern = pattern
+        self._inputs = inputs
+        self._written: set[Path] = set()
         self._number = 0
 
     def write(self, shot: Shot, detections: Detections) -> None:
         number = self._number
         numbered = re.sub(r"%0?(\d*)[id]", lambda found: f"{number:0{found[1] or 0}d}", self._pattern)
-        path = Path(numbered.replace("{name}", shot.stem))
+        path = whole = Path(numbered.replace("{name}", shot.stem))
         self._number += 1
-        path.parent.mkdir(parents=True, exist_ok=True)
+        again = 1
+        while path in self._written:
+            again += 1
+            path = whole.with_stem(f"{whole.stem}_{again}")
+        self._written.add(path)
+        _spare(path, self._inputs)
+        _make_folder(path)
         if not cv2.imwrite(str(path), _drawn(shot, detections)):
             raise EdgecamError(f"cannot write {path}: the folder is not writable or the disk is full")
 
@@ -54,7 +66,7 @@ class VideoWriter(Writer):
     def write(self, shot: Shot, detections: Detections) -> None:
         pixels = _drawn(shot, detections)
         if self._video is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(self._path)
             self._size = (pixels.shape[1], pixels.shape[0])
             self._video = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), _RATE, self._size)
             if not self._video.isOpened():
@@ -66,22 +78,41 @@ class VideoWriter(Writer):
             self._video.release()
 
 
-def writer(output: str | None) -> Writer:
+def writer(output: str | None, inputs: Iterable[str] = ()) -> Writer:
     """Where ``--output`` says: nowhere, a video, a pattern, or a folder (``<name>.jpg`` in it).
 
+    Args:
+        inputs: files that must not be overwritten.
+
     Raises:
-        SettingError: one file name for many pictures.
+        SettingError: one file name for many pictures, an unknown kind of picture, or a video that is an input.
     """
     if not output:
         return Writer()
     suffix = Path(output).suffix.lower()
+    originals = frozenset(Path(text).resolve() for text in inputs)
     if suffix in VIDEOS:
+        _spare(Path(output), originals)
         return VideoWriter(Path(output))
     if re.search(r"%0?\d*[id]", output) or "{name}" in output:
-        return FileWriter(output)
+        if not cv2.haveImageWriter(output):
+            raise SettingError("output", output, "must end like a picture or a video (.jpg, .png, .mp4)")
+        return FileWriter(output, originals)
     if suffix:
         raise SettingError("output", output, "is one file for all pictures; give a folder, out/%i.jpg or a .mp4")
-    return FileWriter(f"{output}/{{name}}.jpg")
+    return FileWriter(f"{output}/{{name}}.jpg", originals)
+
+
+def _spare(path: Path, inputs: frozenset[Path]) -> None:
+    if path.resolve() in inputs:
+        raise SettingError("output", str(path), "is an input and would be overwritten; give another folder or name")
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgecamError(f"cannot make the folder of {path}: {error.strerror}") from error
 
 
 def _drawn(shot: Shot, detections: Detections) -> np.ndarray:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgecam_core.errors import SettingError
 from edgecam_core.types import Detections
 
 
@@ -23,13 +24,26 @@ class Result:
     found: Detections
 
 
+def check_writable(option: str, path: Path) -> None:
+    """Find out before the work, not after it, that a result file cannot be written; leaves an empty one.
+
+    Raises:
+        SettingError: with the system's reason.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("a").close()
+    except OSError as error:
+        raise SettingError(option, str(path), f"cannot be written ({error.strerror}); give another path") from error
+
+
 def write_json(path: Path, results: Sequence[Result]) -> None:
     """A list of pictures: file, width, height, detections with label, class_id, score, box (x1 y1 x2 y2 pixels)."""
     pictures = [
         {"file": one.name, "width": one.width, "height": one.height, "detections": _detections(one.found)}
         for one in results
     ]
-    _write(path, json.dumps(pictures, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(pictures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _detections(found: Detections) -> list[dict[str, Any]]:
@@ -65,12 +79,11 @@ def write_coco(path: Path, results: Sequence[Result]) -> None:
                     "score": round(item.score, 5),
                 }
             )
-    _write(path, json.dumps(rows) + "\n")
+    path.write_text(json.dumps(rows) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, results: Sequence[Result]) -> None:
     """One line per detection: file, label, class_id, score, x1, y1, x2, y2."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "label", "class_id", "score", "x1", "y1", "x2", "y2"])
@@ -78,8 +91,3 @@ def write_csv(path: Path, results: Sequence[Result]) -> None:
             for item in one.found:
                 box = [f"{value:.2f}" for value in item.box]
                 rows.writerow([one.name, item.label, item.class_id, f"{item.score:.4f}", *box])
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")

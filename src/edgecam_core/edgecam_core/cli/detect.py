@@ -48,10 +48,12 @@ def run(args: argparse.Namespace) -> int:
     say = _Progress(0 if any(map(is_moving, sources)) else len(sources), args.quiet)
     cores = settings.threads or len(os.sched_getaffinity(0))
     streams = 1 if all(map(is_moving, sources)) else cores
+    writer = annotate.writer(args.output, sources)
+    files = {form: path for form in ("json", "coco", "csv") if (path := getattr(args, form))}
+    for form, path in files.items():
+        results.check_writable(form, path)
     detector = Detector.open(settings, say.loading, streams)
-    writer = annotate.writer(args.output)
     found: list[results.Result] = []
-    keep = bool(args.json or args.coco or args.csv)
     bad = 0
 
     def look(shot: Shot) -> Detections | str:
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
                 bad += 1
                 say.problem(f"{shot.name}: {seen}")
                 continue
-            if keep:
+            if files:
                 size = (shot.frame.width, shot.frame.height)
                 found.append(results.Result(say.count + 1, shot.name, *size, seen))
             writer.write(shot, seen)
@@ -78,13 +80,12 @@ def run(args: argparse.Namespace) -> int:
             if say.count == args.limit:
                 break
     except KeyboardInterrupt:
-        pass  # the usual end of a live camera; what was found so far is written
-    finally:
+        pass  # the usual end of a live camera
+    finally:  # what was found is written whatever ends it, a camera that fails or a full disk as well
         pictures.close()
         writer.close()
         detector.close()
-    for form in ("json", "coco", "csv"):
-        if path := getattr(args, form):
+        for form, path in files.items():
             getattr(results, f"write_{form}")(path, found)
     say.end(detector.runner.description, bad)
     return int(bad > 0 or say.count == 0)
