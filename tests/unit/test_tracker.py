@@ -53,6 +53,22 @@ def test_two_objects_that_pass_each_other_keep_theirs() -> None:
         assert last == ("1", "2"), number
 
 
+def test_one_hidden_behind_the_other_while_they_pass_keeps_its_number() -> None:
+    tracker = Tracker()
+    for number in range(1, 60):
+        left, right = (8.0 * number, 100.0), (480 - 8.0 * number, 118.0)
+        hidden = 27 <= number <= 33  # they overlap
+        last = track(tracker, found(left) if hidden else found(left, right), number)
+        assert last == (("1",) if hidden else ("1", "2")), number
+
+
+def test_a_number_is_never_given_twice() -> None:
+    tracker = Tracker(patience=0.1)
+    seen = [track(tracker, found((100.0 * (number // 6), 50)), number)[0] for number in range(1, 60)]
+    runs = [one for number, one in enumerate(seen) if one and one not in seen[max(0, number - 1) : number]]
+    assert len(runs) == len(set(runs)) == 10
+
+
 def test_a_short_miss_keeps_the_number_even_while_moving() -> None:
     tracker = Tracker()
     for number in range(1, 10):
