@@ -102,26 +102,11 @@ def test_every_configuring_tells_the_reason(
     subject = Detecting(peer, model, loads=False, **text(model))
     try:
         wait_until(lambda: subject.node._worker.problem, what="the refusal")
-        go_round(subject)
+        subject.go_round()
         wait_until(lambda: subject.node._worker.problem, what="the second refusal")
     finally:
         subject.close()
     assert len([line for line in capfd.readouterr().err.splitlines() if "not an ONNX file" in line]) == 2
-
-
-def go_round(subject: Detecting) -> None:
-    """The transitions a lifecycle manager asks for, on the executor's thread."""
-    done: list[str] = []
-
-    def round_trip() -> None:
-        node = subject.node
-        node.destroy_timer(timer)
-        for step in (node.trigger_deactivate, node.trigger_cleanup, node.trigger_configure, node.trigger_activate):
-            step()
-        done.append(node.state_label())
-
-    timer = subject.node.create_timer(0.0, round_trip)
-    assert wait_until(lambda: done, what="the transitions") == ["active"]
 
 
 def test_a_mended_model_is_loaded(peer: Peer, tmp_path: Path) -> None:
@@ -130,13 +115,13 @@ def test_a_mended_model_is_loaded(peer: Peer, tmp_path: Path) -> None:
     try:
         wait_until(lambda: subject.node._worker.problem, what="the refusal")
         color_detector(model)
-        go_round(subject)  # it tries again by itself, too, but only every ten seconds
+        subject.go_round()  # it tries again by itself, too, but only every ten seconds
         assert names(subject.answer(quadrants(64, 48))) == ALL
     finally:
         subject.close()
 
 
-def test_ctrl_c_ends_a_node_without_a_model_cleanly(tmp_path: Path) -> None:
+def test_a_signal_ends_a_node_without_a_model_cleanly(tmp_path: Path) -> None:
     text(tmp_path / "m.onnx")
     command = [sys.executable, "-m", "edgecam_detector.node", "--ros-args", "-p", f"model:={tmp_path / 'm.onnx'}"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:

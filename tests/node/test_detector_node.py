@@ -109,18 +109,7 @@ def test_a_picture_that_comes_while_the_node_closes_is_no_error(
 
 def test_the_lifecycle_can_go_round(detecting: Detecting) -> None:
     detecting.answer(quadrants(64, 48))
-    # On the executor's thread, as a lifecycle manager's requests arrive.
-    done: list[bool] = []
-
-    def round_trip() -> None:
-        node = detecting.node
-        node.destroy_timer(timer)
-        for step in (node.trigger_deactivate, node.trigger_cleanup, node.trigger_configure, node.trigger_activate):
-            step()
-        done.append(node.state_label() == "active")
-
-    timer = detecting.node.create_timer(0.0, round_trip)
-    assert wait_until(lambda: done, what="the transitions") == [True]
+    detecting.go_round()
     wait_until(lambda: detecting.node._worker.detector, what="the model")
     assert names(detecting.answer(quadrants(64, 48))) == {"red", "green", "blue"}
 

@@ -73,6 +73,20 @@ class Detecting:
         answer = self.peer.call(SetParameters, "/camera/detector/set_parameters", request)
         return "; ".join(result.reason for result in answer.results if not result.successful)
 
+    def go_round(self) -> None:
+        """The transitions that a lifecycle manager asks for, on the executor's thread."""
+        done: list[str] = []
+
+        def round_trip() -> None:
+            node = self.node
+            node.destroy_timer(timer)
+            for step in (node.trigger_deactivate, node.trigger_cleanup, node.trigger_configure, node.trigger_activate):
+                step()
+            done.append(node.state_label())
+
+        timer = self.node.create_timer(0.0, round_trip)
+        assert wait_until(lambda: done, what="the transitions") == ["active"]
+
     def close(self) -> None:
         self.executor.shutdown()
         self.thread.join(10)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgecam_core.cache import lock
-from edgecam_core.errors import ModelError
+from edgecam_core.errors import EdgecamError, ModelError
 from edgecam_core.models.detector import Detector, Prepared
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.worker import DetectionWorker, Job
@@ -153,9 +153,20 @@ def test_the_next_picture_is_prepared_beside_the_inference(tmp_path: Path, monke
 
 def test_a_model_that_cannot_be_loaded_is_tried_again(tmp_path: Path) -> None:
     owner = Owner(tmp_path / "m.onnx")
-    worker = DetectionWorker(owner._load, lambda _: owner.ready.set(), owner._deliver, owner._failed, retry=0.01)
+    tries = Counter[str]()
+    refused: list[EdgecamError] = []
+
+    def load(progress: Callable[[str], None]) -> Detector:
+        tries["all"] += 1
+        return owner._load(progress)
+
+    worker = DetectionWorker(
+        load, lambda _: owner.ready.set(), owner._deliver, owner._failed, retry=0.01, refused=refused.append
+    )
     worker.start()
-    wait_until(lambda: isinstance(worker.problem, ModelError), PATIENCE)
+    wait_until(lambda: tries["all"] > 3, PATIENCE)
+    assert isinstance(worker.problem, ModelError)
+    assert len(refused) == 1  # told once, however often it is tried
     worker.put(Job("a", frame()))
     assert worker.drops.totals() == {"dropped without a model": 1}
     (tmp_path / "new").mkdir()

@@ -9,7 +9,7 @@ from edgecam_core.errors import EdgecamError, InferenceError, SettingError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.locate import check_model
-from edgecam_core.models.worker import DetectionWorker, Job, LoadCancelled
+from edgecam_core.models.worker import DetectionWorker, Job
 from edgecam_core.tally import Meter
 from edgecam_core.types import Detections, Frame
 from edgecam_ros.conversions import header_to_ros, image_from_ros, ns_from_stamp
@@ -39,15 +39,15 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._facts: ClassFacts | None = None
         self._worker: DetectionWorker | None = None
         self._receive, self._latency = Meter(), Meter()
-        self._told = ""
 
     def open(self) -> None:
         check_model(self.settings.model)
         self._cameras = {name: CameraTopics(self, name) for name in self.settings.cameras or ("",)}
         self._facts = ClassFacts(self)
-        self._told = ""
         linger = self.settings.batch_timeout_ms / 1e3
-        self._worker = DetectionWorker(self._load, self._loaded, self._deliver, self._ended, linger)
+        self._worker = DetectionWorker(
+            self._load, self._loaded, self._deliver, self._ended, linger, refused=self._refused
+        )
         self._worker.start()
 
     def start(self) -> None:
@@ -79,16 +79,11 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     # In the detection thread.
 
     def _load(self, progress: Progress) -> Detector:
-        try:
-            with told_to(self.get_logger()):
-                return Detector.open(self.settings, progress)
-        except LoadCancelled:
-            raise
-        except EdgecamError as error:
-            if str(error) != self._told:  # once, however often it is tried
-                self.get_logger().error(str(error))
-            self._told = str(error)
-            raise
+        with told_to(self.get_logger()):
+            return Detector.open(self.settings, progress)
+
+    def _refused(self, error: EdgecamError) -> None:
+        self.get_logger().error(str(error))
 
     def _loaded(self, detector: Detector) -> None:
         try:

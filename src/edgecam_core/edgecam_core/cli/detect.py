@@ -45,9 +45,10 @@ def run(args: argparse.Namespace) -> int:
 
     settings = settings_from(args, DetectorSettings)
     sources = expand(args.input)
-    say = _Progress(0 if any(map(is_moving, sources)) else len(sources), args.quiet)
-    cores = settings.threads or len(os.sched_getaffinity(0))
-    streams = 1 if all(map(is_moving, sources)) else cores
+    stills = 0 if any(map(is_moving, sources)) else len(sources)
+    say = _Progress(stills, args.quiet)
+    # A video comes one picture after the other, and all threads are for that one; so with a single picture.
+    streams = max(1, min(stills, settings.threads or len(os.sched_getaffinity(0))))
     writer = annotate.writer(args.output, sources)
     files = {form: path for form in ("json", "coco", "csv") if (path := getattr(args, form))}
     for form, path in files.items():

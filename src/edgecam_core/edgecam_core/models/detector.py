@@ -88,8 +88,7 @@ class Detector:
         self.max_batch = self._fixed_batch or settings.max_batch
         self._dtype = tensor.dtype
         self._preprocessor = Preprocessor(self.family.spec)
-        # Tracking takes pictures in their order.
-        self.streams = 1 if settings.track else runner.streams
+        self.streams = runner.streams
 
     @classmethod
     def open(cls, settings: DetectorSettings, progress: Progress = silent, streams: int = 1) -> Detector:
@@ -109,6 +108,8 @@ class Detector:
         cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent, streams: int = 1
     ) -> Detector:
         """Load a model that was read before; as :meth:`open`."""
+        if settings.track:
+            streams = 1  # it takes pictures in their order
         warnings: list[str] = []
         options = replace(runner_options(plan, settings, progress), degraded=warnings.append, streams=streams)
         model = free_batch(plan.model, options) if settings.max_batch > 1 else plan.model

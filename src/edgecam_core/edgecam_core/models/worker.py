@@ -58,6 +58,7 @@ class DetectionWorker:
         failed: called in the thread, as its last act, with the error that ended it.
         linger: seconds a batch that is not full may wait for pictures of other sources.
         retry: seconds before a model that could not be loaded is tried again; longer where the attempt took long.
+        refused: called in the thread when the model cannot be loaded, once for each reason.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class DetectionWorker:
         failed: Callable[[Exception], None],
         linger: float = 0.0,
         retry: float = 10.0,
+        refused: Callable[[EdgecamError], None] = lambda _: None,
     ) -> None:
         self._load = load
         self._loaded = loaded
@@ -75,6 +77,7 @@ class DetectionWorker:
         self._failed = failed
         self._linger = linger
         self._retry = retry
+        self._refused = refused
         self._mailbox: Mailbox[_Ready] = Mailbox()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="detection", daemon=True)
@@ -152,6 +155,8 @@ class DetectionWorker:
             except LoadCancelled:
                 raise
             except EdgecamError as error:
+                if str(error) != str(self.problem):
+                    self._refused(error)
                 self.problem = error
                 # An engine that takes minutes to fail must not keep the machine busy for good.
                 self._closing.wait(max(self._retry, 10 * (time.monotonic() - began)))
