@@ -81,7 +81,8 @@ class Relay:
         self._targets = [(target[0], target[1] + offset) for offset in range(PORTS)]
         self._backs = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in self._fronts]
         self._senders: list[Address | None] = [None] * PORTS
-        self._there, self._back = Fate(seed), Fate(seed + 1)
+        self._there = [Fate(seed + 2 * index) for index in range(PORTS)]  # each port's own: timing changes no fate
+        self._back = [Fate(seed + 2 * index + 1) for index in range(PORTS)]
         self._queue: list[tuple[float, int, socket.socket, bytes, Address]] = []
         self._count = 0
         self._stopping = threading.Event()
@@ -108,13 +109,13 @@ class Relay:
                 return
             if forward:
                 self._senders[index] = sender
-                delays = self._there.delays(self.conditions, self.conditions.loss)
+                delays = self._there[index].delays(self.conditions, self.conditions.loss)
                 self.octets += len(data)
                 self.passed += bool(delays)
                 self.dropped += not delays
                 way: tuple[socket.socket, Address | None] = (self._backs[index], self._targets[index])
             else:
-                delays = self._back.delays(self.conditions, self.conditions.back_loss)
+                delays = self._back[index].delays(self.conditions, self.conditions.back_loss)
                 way = (self._fronts[index], self._senders[index])
             if way[1] is None:
                 continue
