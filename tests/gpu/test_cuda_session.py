@@ -11,6 +11,8 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from edgecam_core.errors import InferenceError, ModelError
 from edgecam_core.inference.cuda_driver import current_context, find_gpu
 from edgecam_core.inference.cuda_session import CudaContext, CudaSession
 from edgecam_core.inference.runner import Tensor
+from edgecam_core.inference.tensorrt_calibrator import calibrator
 
 KERNEL = """
 __global__ void scale(const float *in, float *out, int count) {
@@ -109,6 +112,35 @@ def test_no_context_is_left_on_the_stack(kernel: Any) -> None:
     thread.start()
     thread.join()
     assert seen == [0, 0, 0]
+
+
+class Pictures(list[dict[str, np.ndarray]]):
+    """Calibration pictures for a network with one input."""
+
+    def fingerprint(self) -> str:
+        return "made"
+
+    def feeds(self) -> Iterator[dict[str, np.ndarray]]:
+        return iter(self)
+
+
+def test_calibration_pictures_reach_the_gpu(context: CudaContext) -> None:
+    """What TensorRT 8.x asks its calibrator for, while another user of the context has it current."""
+    trt = SimpleNamespace(IInt8EntropyCalibrator2=object)
+    given = Pictures({"a": np.full((1, *SHAPE), number, np.float32)} for number in range(3))
+    with context.current():
+        before = current_context()
+        with closing(CudaContext()) as own, own.current():
+            subject = calibrator(trt, own.driver, given, print)
+            for picture in given:
+                (pointer,) = subject.get_batch(["a"])
+                back = np.empty_like(picture["a"])
+                own.driver.memcpy_dtoh(back, pointer)
+                np.testing.assert_array_equal(back, picture["a"])
+            assert subject.get_batch(["a"]) is None
+            assert subject.failed is None
+        assert current_context() == before
+    assert current_context() == 0
 
 
 def test_too_large_a_model_is_a_clear_error(context: CudaContext) -> None:

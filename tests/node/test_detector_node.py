@@ -32,7 +32,7 @@ def detecting(peer: Peer, tmp_path: Path) -> Iterator[Detecting]:
 
 
 def test_header_boxes_and_names(detecting: Detecting) -> None:
-    array = detecting.answer(quadrants(640, 480))
+    array = detecting.answer(quadrants(640, 480), STAMP)
     header = array.header
     assert (header.stamp.sec * 10**9 + header.stamp.nanosec, header.frame_id) == (STAMP, "camera_optical_frame")
     assert all(detection.header == header for detection in array.detections)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from edgecam_core.types import Frame
 from edgecam_detector.node import DetectorNode
-from edgecam_ros.conversions import image_to_ros
+from edgecam_ros.conversions import image_to_ros, stamp_from_ns
 from edgecam_ros.qos import image_qos
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import SingleThreadedExecutor
@@ -34,6 +36,7 @@ class Detecting:
         self.executor.add_node(self.node)
         self.thread = threading.Thread(target=self.executor.spin, daemon=True)
         self.peer = peer
+        self._stamps = itertools.count(STAMP + 1)
         topics = {name: f"/camera/{name}/" if name else "/camera/" for name in parameters.get("cameras", [""])}
         self.found: dict[str, list[Detection2DArray]] = {
             name: peer.collect(Detection2DArray, f"{topic}detections") for name, topic in topics.items()
@@ -53,16 +56,16 @@ class Detecting:
         frame = Frame.from_array(pixels, "bgr8", stamp, camera or "camera_optical_frame")
         self.publishers[camera].publish(image_to_ros(frame))
 
-    def answer(self, pixels: np.ndarray, stamp: int = STAMP) -> Detection2DArray:
-        """What is published for one picture; the picture is sent again while discovery may have lost it."""
-        seen = len(self.arrays)
+    def answer(self, pixels: np.ndarray, stamp: int | None = None) -> Detection2DArray:
+        """What is published for one picture, told by its stamp; sent again while discovery may have lost it."""
+        stamp = next(self._stamps) if stamp is None else stamp
+        wanted, seen = stamp_from_ns(stamp), len(self.arrays)
         for _ in range(int(DISCOVERY)):
             self.send(pixels, stamp=stamp)
-            try:
-                wait_until(lambda: len(self.arrays) > seen, 1.0)
-            except pytest.fail.Exception:
-                continue
-            return self.arrays[-1]
+            with contextlib.suppress(pytest.fail.Exception):
+                return wait_until(
+                    lambda: next((each for each in self.arrays[seen:] if each.header.stamp == wanted), None), 1.0
+                )
         pytest.fail("no detections came")
 
     def set(self, **values: Any) -> str:

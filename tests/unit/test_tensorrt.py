@@ -17,8 +17,15 @@ from edgecam_core.inference import RunnerOptions, open_runner
 from edgecam_core.inference.artifacts import Artifact
 from edgecam_core.inference.batching import free_batch
 from edgecam_core.inference.cuda_driver import find_gpu
+from edgecam_core.inference.precision import fp32_tensors
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
-from edgecam_core.inference.tensorrt_builder import build_engine, require_engine_precision, require_precision
+from edgecam_core.inference.tensorrt_builder import (
+    build_engine,
+    collecting_logger,
+    layers_of,
+    require_engine_precision,
+    require_precision,
+)
 from edgecam_core.inference.tensorrt_runner import TensorRtRunner, _deserialise, ensure_engine
 from edgecam_core.models.calibration import PictureCalibration
 from edgecam_core.models.family import open_family
@@ -87,6 +94,20 @@ def test_a_file_that_is_fp32_after_all_is_not_built(api: TensorRt, model: ModelF
     with pytest.raises(ModelError, match=f"should be {precision}, but its convolutions came out as 72 fp32"):
         build_engine(api, replace(model, precision=precision), 1, told.append)
     assert told == []
+
+
+def test_what_int8_leaves_in_fp32_is_found_in_the_parsed_network(api: TensorRt, model: ModelFile) -> None:
+    """For TensorRT 8.x, which has to be told; RTX parses into the same layers."""
+    trt = api.module
+    logger = collecting_logger(trt)
+    network = trt.Builder(logger).create_network(0)
+    parser = trt.OnnxParser(network, logger)
+    assert parser.parse(model.path.read_bytes())
+    kinds = Counter(layer.type.name for layer in layers_of(trt, network, fp32_tensors(model, with_delicate=True)))
+    assert kinds["CONVOLUTION"] == LAYERS["int8"]["fp32"]
+    assert kinds["UNARY"] > 0  # exp() of the boxes' sizes
+    decoding = layers_of(trt, network, fp32_tensors(model, with_delicate=False))
+    assert "CONVOLUTION" not in {layer.type.name for layer in decoding}
 
 
 def test_an_engine_from_elsewhere_needs_its_sidecar(api: TensorRt, tmp_path: Path) -> None:

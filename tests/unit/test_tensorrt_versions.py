@@ -12,20 +12,24 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
-from edgecam_core.errors import ModelError
+from edgecam_core.errors import ModelError, SettingError
 from edgecam_core.inference import open_runner, tensorrt_runner
 from edgecam_core.inference.cuda_driver import Gpu
 from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.inference.tensorrt_api import TensorRt
 from edgecam_core.inference.tensorrt_runner import ensure_engine
+from edgecam_core.models.calibration import PictureCalibration
+from edgecam_core.models.family import open_family
 from edgecam_core.models.model_file import ModelFile
 from tiny_models import color_detector
 
 ORIN = Gpu("Orin", "8.7")
 # Version -> network flags it knows with their bits, builder flags it knows.
 VERSIONS: dict[str, tuple[dict[str, int], tuple[str, ...]]] = {
-    "8.6.2": ({"EXPLICIT_BATCH": 0}, ("FP16", "INT8")),
+    "8.6.2": ({"EXPLICIT_BATCH": 0}, ("FP16", "INT8", "PREFER_PRECISION_CONSTRAINTS")),
     "10.3.0": ({"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1}, ("FP16", "INT8")),
     "11.4.0": ({"STRONGLY_TYPED": 0}, ()),
 }
@@ -43,7 +47,13 @@ class StandIn:
         self.MemoryPoolType = SimpleNamespace(WORKSPACE=0)
         self.ProfilingVerbosity = SimpleNamespace(DETAILED=0)
         self.LayerInformationFormat = SimpleNamespace(JSON=0)
-        self.LayerType = SimpleNamespace(CONVOLUTION=0, DECONVOLUTION=1, MATRIX_MULTIPLY=2, DEQUANTIZE=3)
+        types = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY", "DEQUANTIZE", "CONSTANT", "SHAPE", "CONCATENATION")
+        self.LayerType = SimpleNamespace(**{name: name for name in types})
+        self.DataType = SimpleNamespace(FLOAT=0, HALF=1)
+        self.IInt8EntropyCalibrator2 = type("IInt8EntropyCalibrator2", (), {})
+        self.layers: list[SimpleNamespace] = []
+        self.profiles: list[tuple[int, ...]] = []  # the greatest shape of each, that of calibration too
+        self.uploaded: list[list[int]] = []  # what the calibrator gave, picture by picture
         self.ILogger = type("ILogger", (), {"ERROR": 1, "INTERNAL_ERROR": 0})
         layers = [{"Weights": {"Type": weights, "Count": 9}}]
         inspector = SimpleNamespace(get_engine_information=lambda _form: json.dumps({"Layers": layers}))
@@ -54,14 +64,52 @@ class StandIn:
     def Builder(self, _logger: object) -> Any:
         def create_network(flags: int) -> object:
             self.network_flags.append(flags)
-            return SimpleNamespace(num_layers=0)
+            return SimpleNamespace(num_layers=len(self.layers), get_layer=self.layers.__getitem__)
 
-        config = SimpleNamespace(set_memory_pool_limit=lambda *_: None, set_flag=self.builder_flags.append)
+        def build_serialized_network(_network: object, config: Any) -> bytes:
+            if config.int8_calibrator is not None:
+                assert config.int8_calibrator.get_batch_size() == 1
+                self.uploaded += iter(lambda: config.int8_calibrator.get_batch(["input_0"]), None)
+            return b"plan"
+
+        config = SimpleNamespace(
+            set_memory_pool_limit=lambda *_: None,
+            set_flag=self.builder_flags.append,
+            add_optimization_profile=lambda profile: self.profiles.append(profile.shape),
+            set_calibration_profile=lambda profile: self.profiles.append(profile.shape),
+            int8_calibrator=None,
+        )
         return SimpleNamespace(
             create_network=create_network,
             create_builder_config=lambda: config,
-            build_serialized_network=lambda _network, _config: b"plan",
+            create_optimization_profile=Profile,
+            build_serialized_network=build_serialized_network,
         )
+
+
+class Profile:
+    def set_shape(self, _name: str, _least: object, _common: object, most: tuple[int, ...]) -> None:
+        self.shape = most
+
+
+class DeviceMemory:
+    """``pycuda.driver`` and a context, for as much as calibration needs of them."""
+
+    def __init__(self) -> None:
+        self.copies: list[np.ndarray] = []
+        self.driver, self.closed = self, False
+
+    def current(self) -> nullcontext[None]:
+        return nullcontext()
+
+    def close(self) -> None:
+        self.closed = True
+
+    def mem_alloc(self, size: int) -> int:
+        return 1000 + size
+
+    def memcpy_htod(self, _memory: int, values: np.ndarray) -> None:
+        self.copies.append(values.copy())
 
 
 def build(stand_in: StandIn, version: str, folder: Path, precision: str, gpu: Gpu | None = ORIN) -> Path:
@@ -74,8 +122,8 @@ def build(stand_in: StandIn, version: str, folder: Path, precision: str, gpu: Gp
     ("version", "precision", "network", "builder"),
     [
         ("8.6.2", "fp32", 0b01, []),
-        ("8.6.2", "fp16", 0b01, ["FP16"]),
-        ("8.6.2", "int8", 0b01, ["INT8", "FP16"]),
+        ("8.6.2", "fp16", 0b01, ["FP16", "PREFER_PRECISION_CONSTRAINTS"]),
+        ("8.6.2", "int8", 0b01, ["INT8", "FP16", "PREFER_PRECISION_CONSTRAINTS"]),
         ("10.3.0", "fp16", 0b11, []),
         ("11.4.0", "fp16", 0b01, []),
     ],
@@ -124,3 +172,72 @@ def test_what_tensorrt_throws_lets_auto_go_on(tmp_path: Path, monkeypatch: pytes
 def test_it_does_not_build_where_there_is_no_gpu(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="builds for the NVIDIA GPU it finds, and finds none"):
         build(StandIn("10.3.0"), "10.3.0", tmp_path, "fp16", None)
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> DeviceMemory:
+    made = DeviceMemory()
+    monkeypatch.setattr(tensorrt_runner, "CudaContext", lambda: made)
+    return made
+
+
+def calibrated(folder: Path, stand_in: StandIn, pictures: Path | None, told: list[str] | None = None) -> Path:
+    model = ModelFile.read(color_detector(folder / "m.onnx", batch=None))
+    options = RunnerOptions(
+        precision="int8",
+        cache=folder / "engines",
+        max_batch=4,
+        calibration=PictureCalibration(pictures, open_family(model).spec) if pictures else None,
+        progress=(told if told is not None else []).append,
+    )
+    return ensure_engine(model, options, TensorRt(stand_in, "tensorrt", "8.6.2"), ORIN)[0]
+
+
+def photos(folder: Path, count: int) -> Path:
+    folder.mkdir()
+    for number in range(count):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((48, 64, 3), 40 * number, np.uint8))
+    return folder
+
+
+def test_8_is_calibrated_with_the_pictures_one_by_one(tmp_path: Path, memory: DeviceMemory) -> None:
+    stand_in, told = StandIn("8.6.2", weights="Int8"), []
+    path = calibrated(tmp_path, stand_in, photos(tmp_path / "photos", 3), told)
+    assert [values.shape[0] for values in memory.copies] == [1, 1, 1]
+    assert [float(values.max()) for values in memory.copies] == sorted({float(v.max()) for v in memory.copies})
+    assert stand_in.uploaded == [[1000 + memory.copies[0].nbytes]] * 3
+    assert [shape[0] for shape in stand_in.profiles] == [4, 1]
+    assert "calibrating int8: picture 3 of 3" in told
+    assert stand_in.builder_flags == ["INT8", "FP16", "PREFER_PRECISION_CONSTRAINTS"]
+    assert memory.closed
+    assert calibrated(tmp_path, StandIn("8.6.2"), None) == path  # the engine is there: no pictures needed
+
+
+def test_8_calibrates_again_with_other_pictures_and_needs_some(tmp_path: Path, memory: DeviceMemory) -> None:
+    with pytest.raises(ModelError, match="needs parameter 'calibration'"):
+        calibrated(tmp_path, StandIn("8.6.2"), None)
+    calibrated(tmp_path, StandIn("8.6.2", weights="Int8"), photos(tmp_path / "some", 1))
+    calibrated(tmp_path, StandIn("8.6.2", weights="Int8"), photos(tmp_path / "more", 2))
+    assert len(memory.copies) == 3
+
+
+def test_8_builds_nothing_of_a_picture_that_cannot_be_read(tmp_path: Path, memory: DeviceMemory) -> None:
+    pictures = photos(tmp_path / "photos", 3)
+    (pictures / "1.png").write_bytes(b"no picture")
+    with pytest.raises(SettingError, match=r"1\.png"):
+        calibrated(tmp_path, StandIn("8.6.2", weights="Int8"), pictures)
+    assert len(memory.copies) == 1
+    assert not list((tmp_path / "engines").glob("*.engine"))
+
+
+def test_8_keeps_the_decoding_in_fp32(tmp_path: Path, memory: DeviceMemory) -> None:
+    stand_in = StandIn("8.6.2", weights="Int8")
+
+    def layer(tensor: str, kind: str = "ELEMENTWISE", dtype: int = 0) -> SimpleNamespace:
+        output = SimpleNamespace(name=tensor, dtype=dtype)
+        return SimpleNamespace(type=kind, get_output=lambda _index: output, num_outputs=1, num_inputs=0)
+
+    boxes, int64, constant = layer("boxes"), layer("scores", dtype=3), layer("scores", "CONSTANT")
+    stand_in.layers = [boxes, int64, constant, layer("of no node")]
+    calibrated(tmp_path, stand_in, photos(tmp_path / "photos", 1))
+    assert [vars(one).get("precision") for one in stand_in.layers] == [stand_in.DataType.FLOAT, None, None, None]

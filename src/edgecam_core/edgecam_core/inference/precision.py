@@ -73,15 +73,21 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
     }
 
     def quantise() -> tuple[bytes, dict[str, Any]]:
-        if calibration is None:
-            raise ModelError(
-                "parameter 'precision' is 'int8', which needs parameter 'calibration': a folder of some hundred "
-                "pictures like those the detector will see"
-            )
+        pictures = required(calibration)
         options.progress("calibrating int8")
-        return _int8(model, calibration, flavour, options.progress), {}
+        return _int8(model, pictures, flavour, options.progress), {}
 
     return _derived(model, artifact.get(facts, quantise, options))
+
+
+def required(calibration: Calibration | None) -> Calibration:
+    """The calibration pictures, or a ModelError that says what they are."""
+    if calibration is None:
+        raise ModelError(
+            "parameter 'precision' is 'int8', which needs parameter 'calibration': a folder of some hundred "
+            "pictures like those the detector will see"
+        )
+    return calibration
 
 
 def _derived(model: ModelFile, path: Path) -> ModelFile:
@@ -118,6 +124,13 @@ def delicate(proto: Any) -> list[str]:
     heavy = [node.name for node in proto.graph.node if node.op_type in _HEAVY]
     kept = list(dict.fromkeys([*heavy[:_EARLY], *heads]))
     return kept if 2 * len(kept) < len(heavy) else []
+
+
+def fp32_tensors(model: ModelFile, with_delicate: bool) -> set[str]:
+    """Outputs of the nodes that stay in FP32: the decoding, and with INT8 the delicate convolutions."""
+    proto = _load(model)
+    names = {*tail(proto), *(delicate(proto) if with_delicate else ())}
+    return {output for node in proto.graph.node if node.name in names for output in node.output}
 
 
 def _load(model: ModelFile) -> Any:

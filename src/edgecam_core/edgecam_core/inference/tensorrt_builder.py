@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edgecam_core.errors import EdgecamError, ModelError
+from edgecam_core.inference.precision import fp32_tensors
 from edgecam_core.inference.runner import Progress
 from edgecam_core.inference.tensorrt_api import TensorRt
 from edgecam_core.models.model_file import ModelFile
@@ -16,8 +17,10 @@ _WORKSPACE = 1 << 30  # bytes of device memory that tactics may use while they a
 _MOST_ERRORS = 3
 
 
-def build_engine(api: TensorRt, model: ModelFile, max_batch: int, progress: Progress) -> tuple[bytes, dict[str, Any]]:
-    """Build an engine in the precision written in the ONNX file.
+def build_engine(
+    api: TensorRt, model: ModelFile, max_batch: int, progress: Progress, calibrator: Any = None
+) -> tuple[bytes, dict[str, Any]]:
+    """Build an engine in the precision written in the ONNX file, or with a calibrator (TensorRT 8.x) in INT8.
 
     Blocks from a second (TensorRT-RTX) to many minutes (TensorRT on a Jetson); ``progress`` is called from this
     thread and may raise to cancel.
@@ -39,13 +42,17 @@ def build_engine(api: TensorRt, model: ModelFile, max_batch: int, progress: Prog
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # layers can be inspected afterwards
+    if calibrator is not None:
+        config.int8_calibrator = calibrator
     if not api.strongly_typed:
-        _allow_precision(trt, config, model.precision)
-    _add_profile(builder, config, model, max_batch)
+        _allow_precision(trt, network, config, model, calibrator is not None)
+    _add_profile(builder, config, model, max_batch, calibrator is not None)
     monitor = _monitor(trt, config, progress)
     plan = builder.build_serialized_network(network, config)
     if monitor is not None and monitor.cancelled is not None:
         raise monitor.cancelled
+    if calibrator is not None and calibrator.failed is not None:  # else it would be calibrated with fewer pictures
+        raise calibrator.failed
     if plan is None:
         raise ModelError(f"{api} cannot build {model.path}: {logger.text()}")
     return bytes(plan), {"layers": dict(layers)}
@@ -59,12 +66,29 @@ def _network_flags(trt: Any) -> int:
     return flags
 
 
-def _allow_precision(trt: Any, config: Any, precision: str) -> None:
-    """TensorRT 8.x: let it use the precision that is in the file; Q/DQ pairs need no calibrator there either."""
-    for wanted, flags in {"fp16": ("FP16",), "int8": ("INT8", "FP16")}.items():
-        if precision == wanted:
-            for flag in flags:
-                config.set_flag(getattr(trt.BuilderFlag, flag))
+def _allow_precision(trt: Any, network: Any, config: Any, model: ModelFile, calibrated: bool) -> None:
+    """TensorRT 8.x: let it use FP16 and INT8, but not where FP32 has to stay."""
+    flags = {"fp16": ("FP16",), "int8": ("INT8", "FP16")}.get("int8" if calibrated else model.precision, ())
+    if not flags:
+        return
+    for flag in (*flags, "PREFER_PRECISION_CONSTRAINTS"):
+        config.set_flag(getattr(trt.BuilderFlag, flag))
+    # With Q/DQ pairs the graph says which convolutions are INT8.
+    for layer in layers_of(trt, network, fp32_tensors(model, with_delicate=calibrated)):
+        layer.precision = trt.DataType.FLOAT
+
+
+def layers_of(trt: Any, network: Any, tensors: set[str]) -> list[Any]:
+    """The layers of a parsed network that compute these tensors of the ONNX file in floating point."""
+    no_arithmetic = (trt.LayerType.CONSTANT, trt.LayerType.SHAPE, trt.LayerType.CONCATENATION)
+    layers = (network.get_layer(index) for index in range(network.num_layers))
+    return [
+        layer
+        for layer in layers
+        if layer.type not in no_arithmetic
+        and layer.get_output(0).name in tensors
+        and layer.get_output(0).dtype == trt.DataType.FLOAT
+    ]
 
 
 def _parse(trt: Any, network: Any, logger: Any, model: ModelFile) -> None:
@@ -80,17 +104,21 @@ def _error_text(error: Any) -> str:
     return f"operator {operator}: {error.desc()}" if operator else str(error.desc())
 
 
-def _add_profile(builder: Any, config: Any, model: ModelFile, max_batch: int) -> None:
-    """Sizes left open in the file: only the batch may be."""
+def _add_profile(builder: Any, config: Any, model: ModelFile, max_batch: int, calibrated: bool) -> None:
+    """Sizes left open in the file: only the batch may be. Calibration takes one picture at a time."""
     free = {name: shape for name, shape in model.inputs.items() if None in shape}
     if not free:
         return
-    profile = builder.create_optimization_profile()
+    profile, single = builder.create_optimization_profile(), builder.create_optimization_profile()
     for name, shape in free.items():
         if None in shape[1:]:
             raise ModelError(f"{model.path} leaves sizes of its input {name!r} open; export it with a fixed size")
-        profile.set_shape(name, (1, *shape[1:]), (max_batch, *shape[1:]), (max_batch, *shape[1:]))
+        one, most = (1, *shape[1:]), (max_batch, *shape[1:])
+        profile.set_shape(name, one, most, most)
+        single.set_shape(name, one, one, one)
     config.add_optimization_profile(profile)
+    if calibrated:
+        config.set_calibration_profile(single)
 
 
 def network_precisions(trt: Any, network: Any) -> Counter[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from edgecam_core.errors import EdgecamError, InferenceError, ModelError
 from edgecam_core.inference import artifacts
 from edgecam_core.inference.cuda_driver import Gpu, find_gpu
 from edgecam_core.inference.cuda_session import CudaContext, CudaSession
-from edgecam_core.inference.precision import TENSORRT, explicit
+from edgecam_core.inference.precision import TENSORRT, explicit, required
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
 from edgecam_core.inference.tensorrt_builder import build_engine, collecting_logger, require_engine_precision
+from edgecam_core.inference.tensorrt_calibrator import calibrator
 from edgecam_core.models.model_file import ModelFile
 
 _PORTABLE = "any RTX"
@@ -104,29 +106,46 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
     """
     if gpu is None and not api.portable:
         raise ModelError(f"{api} builds for the NVIDIA GPU it finds, and finds none; build where the engine will run")
-    source = explicit(model, options, TENSORRT)
+    calibrated = options.precision == "int8" != model.precision and not api.strongly_typed
+    source = model if calibrated else explicit(model, options, TENSORRT)
+    precision = "int8" if calibrated else source.precision
     batch = options.max_batch if any(None in shape for shape in model.inputs.values()) else 1
     facts = {
         "model": model.path.name,
         "model_sha256": model.sha256,
         "onnx_sha256": source.sha256,  # of the fp16 or int8 graph, its calibration included
-        "calibration": artifacts.Artifact(source.path).facts().get("calibration"),
         "tensorrt": str(api),
         "gpu": _PORTABLE if api.portable else str(gpu),
-        "precision": source.precision,
+        "precision": precision,
         "inputs": {name: list(shape) for name, shape in model.inputs.items()},
         "max_batch": batch,
     }
-    name = f"{model.path.stem}-{source.precision}-b{batch}-{artifacts.tag(facts)}.{api.flavour}.engine"
+    name = f"{model.path.stem}-{precision}-b{batch}-{artifacts.tag(facts)}.{api.flavour}.engine"
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / name)
+    facts["calibration"] = (
+        options.calibration and options.calibration.fingerprint()
+        if calibrated
+        else artifacts.Artifact(source.path).facts().get("calibration")
+    )
 
     def make() -> tuple[bytes, dict[str, Any]]:
-        plan, more = build_engine(api, source, batch, options.progress)
+        if calibrated:
+            plan, more = _build_calibrated(api, model, batch, options)
+        else:
+            plan, more = build_engine(api, source, batch, options.progress)
         if not api.portable:  # what is built for this very GPU can be inspected before it is kept
-            _deserialise(api, plan, source.precision, name)
+            _deserialise(api, plan, precision, name)
         return plan, more
 
-    return artifact.get(facts, make, options), source.precision
+    return artifact.get(facts, make, options), precision
+
+
+def _build_calibrated(api: TensorRt, model: ModelFile, batch: int, options: RunnerOptions) -> tuple[bytes, Any]:
+    """TensorRT 8.x finds the ranges of INT8 itself; later versions want them in the file."""
+    pictures = required(options.calibration)
+    with closing(CudaContext()) as context, context.current():
+        using = calibrator(api.module, context.driver, pictures, options.progress)
+        return build_engine(api, model, batch, options.progress, using)
 
 
 def _deserialise(api: TensorRt, plan: bytes, precision: str, what: str) -> tuple[Any, Any]:
