@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError
-from edgecam_core.inference.cuda_driver import CudaGraph, current_context, drop_context
+from edgecam_core.inference.cuda_driver import CudaGraph, drop_context
 from edgecam_core.inference.runner import Tensor
 
 log = logging.getLogger(__name__)
@@ -51,12 +51,11 @@ class CudaContext:
             self._context.pop()
 
     def close(self) -> None:
-        """Let go of the primary context; it lives on while others hold it."""
+        """Let go of the primary context, outside of :meth:`current`; it lives on while others hold it."""
         if self._context is not None:
-            before, handle = current_context(), self._context.handle
+            handle = self._context.handle
             self._context.detach()
-            if before != handle:
-                drop_context(handle)  # detach() pushes it first, and for a primary context nothing pops it again
+            drop_context(handle)  # detach() pushes it first, and for a primary context nothing pops it again
             self._context = None
 
 
