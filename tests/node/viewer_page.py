@@ -22,7 +22,7 @@ FREEZE = """new Promise((done) => {
     if (!facts.detections?.length) return;
     camera.present = () => {};
     present.call(camera, bitmap, facts);
-    setTimeout(done, 300);
+    requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));  // drawn and on the screen
   };
 })"""
 
