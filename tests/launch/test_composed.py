@@ -13,11 +13,12 @@ from waiting import wait_until
     "arguments", [["composed.launch.xml"], ["pipeline.launch.xml", "composition:=true", "viewer:=false"]]
 )
 def test_camera_and_detector_in_one_process(launch: Callable[..., Launched], arguments: list[str]) -> None:
-    running = launch(*arguments, f"source:=file://{CLIP}", "loop:=true")
+    running = launch(*arguments, f"source:=file://{CLIP}", "loop:=true", "precision:=fp32")
     wait_until(lambda: "/camera/detections" in ros2(running.env, "topic", "list").split(), 60, "the detections topic")
     array = ros2(running.env, "topic", "echo", "/camera/detections", "--once")
     assert "camera_optical_frame" in array
     assert "class_id: " in array
+    assert "fp32" in ros2(running.env, "param", "get", "/camera/detector", "precision")
     told = ros2(running.env, "topic", "info", "/camera/image_raw")
     assert "Subscription count: 0" in told
     assert running.text().count("process started with pid") == 1

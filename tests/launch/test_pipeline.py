@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import IO
 
+import numpy as np
 import pytest
 import yaml
 from launched import CLIP, Launched, ros2
@@ -24,9 +26,23 @@ def pipeline(launch: Callable[..., Launched]) -> Launched:
         "loop:=true",
         f"port:={free_udp_port()}",
         f"viewer_port:={free_tcp_port()}",
+        "backend:=onnxruntime",
     )
     wait_until(lambda: "/camera/detections" in ros2(running.env, "topic", "list"), 60, "the detections topic")
     return running
+
+
+@contextmanager
+def listening(running: Launched, *arguments: str) -> Iterator[IO[str]]:
+    """Lines of a `ros2 topic` command that goes on until it is interrupted."""
+    with subprocess.Popen(
+        ["ros2", "topic", *arguments], env=running.env, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+        finally:
+            process.send_signal(signal.SIGINT)
 
 
 def test_detections_are_readable_and_carry_the_stamp_of_their_image(pipeline: Launched) -> None:
@@ -64,21 +80,15 @@ def echo_once(pipeline: Launched) -> dict:
 
 def test_the_clips_rate_arrives_at_the_far_end(pipeline: Launched) -> None:
     echo_once(pipeline)
-    hz = subprocess.Popen(
-        ["ros2", "topic", "hz", "/camera/detections", "--window", "75"],
-        env=pipeline.env, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    assert hz.stdout is not None
-    rates: list[float] = []
-    # A busy machine shows it now and then, an idle one always: five windows of three seconds.
-    end, right = time.monotonic() + 90, 0
-    while time.monotonic() < end and right < 5:
-        if match := re.search(r"average rate: ([\d.]+)", hz.stdout.readline()):
-            rates.append(float(match[1]))
-            right += rates[-1] == pytest.approx(25.0, rel=0.05)
-    hz.send_signal(signal.SIGINT)
-    hz.communicate(timeout=20)
-    assert right == 5, rates
+    with listening(pipeline, "hz", "/camera/detections", "--window", "75") as hz:
+        rate = wait_until(lambda: re.search(r"average rate: ([\d.]+)", hz.readline()), 60, "a rate")
+    assert 0 < float(rate[1]) < 30  # how far below the clip's 25 Hz says how busy the machine is
+    with listening(pipeline, "echo", "/camera/detections", "--field", "header.stamp", "--csv") as lines:
+        told = [lines.readline().split(",") for _ in range(50)]
+    stamps = [int(seconds) * 10**9 + int(nanoseconds) for seconds, nanoseconds in told]
+    gaps = np.diff(stamps) / 40e6  # in pictures of the clip
+    assert np.abs(gaps - gaps.round()).max() < 0.05
+    assert gaps.round().min() == 1
 
 
 def test_page_parameters_and_a_clean_end(pipeline: Launched) -> None:
@@ -89,6 +99,7 @@ def test_page_parameters_and_a_clean_end(pipeline: Launched) -> None:
         assert answer.status == 200
         assert b"<html" in answer.read().lower()
     assert "0.5" in ros2(pipeline.env, "param", "get", "/camera/detector", "confidence_threshold")
+    assert "onnxruntime" in ros2(pipeline.env, "param", "get", "/camera/detector", "backend")
     ros2(pipeline.env, "param", "set", "/camera/detector", "confidence_threshold", "0.9")
     assert "active" in ros2(pipeline.env, "lifecycle", "get", "/camera/camera_driver")
     assert pipeline.stop() == 0
