@@ -39,7 +39,12 @@ PAGES = (
     Page("rtp_sender", "edgecam_rtp.settings.SenderNodeSettings", "rtp_sender.launch.xml",
          ("host", "port", "bitrate")),
     Page("rtp_receiver", "edgecam_rtp.settings.ReceiverNodeSettings", "rtp_receiver.launch.xml", ("port",)),
-    Page("detector", "edgecam_detector.settings.DetectorNodeSettings", "detector.launch.xml", ("model", "labels", "backend", "precision")),
+    Page(
+        "detector",
+        "edgecam_detector.settings.DetectorNodeSettings",
+        "detector.launch.xml",
+        ("model", "labels", "backend", "precision"),
+    ),
     Page("viewer", "edgecam_viewer.settings.ViewerSettings", "viewer.launch.xml", ("host", "port")),
     Page("monitor", "edgecam_viewer.settings.MonitorSettings", "monitor.launch.xml",
          ("seconds", "summary_file", "viewer_port")),
