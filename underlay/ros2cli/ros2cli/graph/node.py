@@ -25,6 +25,8 @@ COMPLETE_SETTLED_AFTER = 0.6
 REMOTE_AFTER = 0.7
 """Seconds to give to other hosts; unlike those here they cannot be counted."""
 PERIOD = 0.02
+SIGNAL_SEEN_AFTER = 0.1
+"""Seconds that waiting for a message may hold back Ctrl-C."""
 
 DISCOVERY_TOPIC = "ros_discovery_info"
 """Every ROS context publishes it once, outside the ROS name space."""
@@ -47,22 +49,20 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
 def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[Any]:
     """An rclpy node, hidden unless named, gone again at the end.
 
-    Ctrl-C gives KeyboardInterrupt, SIGTERM a SystemExit with the code of the real command, whatever rclpy, which
-    shuts down at both, says about it.
+    Ctrl-C gives KeyboardInterrupt, SIGTERM a SystemExit with the code of the real command. rclpy's own handlers would
+    shut its context down in another thread, beside the node's end in this one, which now and then crashes.
     """
     import rclpy
     from rclpy.parameter import Parameter
-
-    received: list[BaseException] = []
+    from rclpy.signals import SignalHandlerOptions
 
     def on_signal(number: int, frame: object) -> None:
-        received.append(KeyboardInterrupt() if number == signal.SIGINT else SystemExit(number))
-        raise received[-1]
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, on_signal)
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = rclpy.create_node(
             name or f"_ros2cli_{os.getpid()}",
@@ -76,8 +76,6 @@ def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[
             if node in _executors:
                 _executors.pop(node).shutdown(timeout_sec=0)
             node.destroy_node()
-    except Exception as error:
-        raise (received[-1] if received else error) from error
     finally:
         rclpy.try_shutdown()
 
@@ -111,7 +109,7 @@ def wait_for_graph(node: Any, args: argparse.Namespace, found: Callable[[], bool
                 return
             if quiet >= COMPLETE_SETTLED_AFTER and time.monotonic() - start >= remote and _complete(node):
                 return
-        pause(PERIOD)
+        time.sleep(PERIOD)
 
 
 def _complete(node: Any) -> bool:
@@ -124,16 +122,6 @@ def _complete(node: Any) -> bool:
     return 0 < local_participants(domain_id()) <= seen <= len(names) and all(
         node.get_publisher_names_and_types_by_node(*name) for name in names
     )
-
-
-def pause(seconds: float) -> None:
-    """Sleep, but not on when rclpy has shut down."""
-    import rclpy
-    from rclpy.executors import ExternalShutdownException
-
-    time.sleep(seconds)
-    if not rclpy.ok():
-        raise ExternalShutdownException
 
 
 def _snapshot(node: Any) -> object:
@@ -160,10 +148,10 @@ def spin_until(node: Any, done: Callable[[], bool], timeout: float | None = None
     executor = _executor(node)
     deadline = None if timeout is None else time.monotonic() + timeout
     while not done():
-        left = 1.0 if deadline is None else deadline - time.monotonic()
+        left = SIGNAL_SEEN_AFTER if deadline is None else deadline - time.monotonic()
         if left <= 0:
             return False
-        executor.spin_once(timeout_sec=min(left, 1.0))
+        executor.spin_once(timeout_sec=min(left, SIGNAL_SEEN_AFTER))
     return True
 
 
@@ -179,7 +167,7 @@ def call(node: Any, service_type: Any, name: str, request: Any, timeout: float =
         while not client.service_is_ready():
             if time.monotonic() >= deadline:
                 raise CliError(f"service '{name}' is not available")
-            pause(PERIOD)
+            time.sleep(PERIOD)
         while time.monotonic() < deadline:
             future = client.call_async(request)
             if spin_until(node, future.done, min(again, deadline - time.monotonic())):

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from ros2cli.errors import CliError
-from ros2cli.graph.node import add_node_arguments, command_node, pause, spin_until
+from ros2cli.graph.node import add_node_arguments, command_node, spin_until
 from ros2cli.graph.qos import add_qos_arguments
 from ros2cli.options import positive_float, unsigned_int
 
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> None:
             if count != times:
                 next_time = start + count / args.rate
                 spin_until(node, lambda: False, timeout=max(0.0, next_time - time.monotonic()))
-        pause(args.keep_alive)
+        time.sleep(args.keep_alive)
 
 
 def _wait_for_subscriptions(publisher: Any, args: argparse.Namespace) -> None:
@@ -88,4 +88,4 @@ def _wait_for_subscriptions(publisher: Any, args: argparse.Namespace) -> None:
                 f"Timed out waiting for subscribers: Expected {wanted} subscribers but only got "
                 f"{publisher.get_subscription_count()} subscribers"
             )
-        pause(0.02)
+        time.sleep(0.02)
