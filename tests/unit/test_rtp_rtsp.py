@@ -11,8 +11,6 @@ import cv2
 import numpy as np
 import pytest
 from edgecam_core.errors import MissingDependency, SettingError
-from edgecam_core.rtp.codecs import CODECS
-from edgecam_core.rtp.rtsp import RtspServer
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
 from network import free_tcp_port, free_udp_port
@@ -60,22 +58,6 @@ def test_two_clients_at_a_time(tmp_path: Path) -> None:
         program(*ends[1]),
     ):
         wait_until(lambda: all(f.exists() and f.stat().st_size > 10 * 320 * 240 * 3 for f in files), 40.0)
-
-
-def test_a_keyframe_that_comes_before_the_clients_pipeline_runs_is_asked_for_again() -> None:
-    asked: list[None] = []
-    server = RtspServer(CODECS["h264"], free_tcp_port(), "camera", lambda: asked.append(None))
-    source = server._source = gst.make("appsrc")
-    server.push([b"key"], keyframe=True)
-    assert len(asked) == 1
-    source.set_state(gst.load().State.PAUSED)
-    server.push([b"delta"], keyframe=False)
-    assert source.get_property("current-level-bytes") == 0
-    server.push([b"key"], keyframe=True)
-    assert source.get_property("current-level-bytes") > 0
-    assert len(asked) == 1
-    source.set_state(gst.load().State.NULL)
-    server.stop()
 
 
 def test_a_port_in_use_is_told() -> None:

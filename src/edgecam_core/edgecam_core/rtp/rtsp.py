@@ -19,8 +19,7 @@ MOST_QUEUED_BYTES = 4 << 20  # a client that reads slower than that is given a g
 class RtspServer:
     """Serves coded pictures to any number of clients at ``rtsp://<this machine>:<port>/<path>``.
 
-    ``on_join`` is called when a keyframe is wanted: a first client has come (from a thread of the server), or its
-    pipeline could not take the last one yet.
+    ``on_join`` is called (from a thread of the server) when a first client has come and a keyframe is wanted.
 
     Raises:
         MissingDependency: the library is not installed.
@@ -81,11 +80,7 @@ class RtspServer:
             if self._waiting and not keyframe:
                 return
             self._waiting = False
-        flow = source.emit("push-buffer", gst.buffer_of(np.frombuffer(nal.join(nals), np.uint8)))
-        if keyframe and flow != gst.load().FlowReturn.OK:  # the clients' pipeline is only starting, or ending
-            with self._lock:
-                self._waiting = True
-            self._on_join()
+        source.emit("push-buffer", gst.buffer_of(np.frombuffer(nal.join(nals), np.uint8)))
 
     def stop(self) -> None:
         """Send the clients away and free the port."""
