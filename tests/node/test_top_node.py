@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -29,3 +30,14 @@ def test_without_nodes_it_says_so() -> None:
     done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "no node has reported" in done.stdout
+
+
+def test_ctrl_c_ends_it_without_a_word() -> None:
+    with subprocess.Popen(
+        [*COMMAND[:-1], "--interval", "0.1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors) == (0, "")

@@ -20,7 +20,7 @@ from network import free_tcp_port
 from rclpy.parameter import Parameter
 from running import running
 from tiny_models import color_detector
-from viewer_page import BOX_ON_SCREEN, FREEZE, MOVING, square_on_screen
+from viewer_page import MOVING, frozen_box, square_on_screen
 from viewer_process import ViewerProcess
 from viewer_scene import SIDE, Scene
 from waiting import wait_until
@@ -85,9 +85,7 @@ async def test_the_picture_moves_and_boxes_sit_on_the_objects(
     await page.wait_for(MOVING)
     first = await page.evaluate("edgecam.cameras[0].facts.stamp")
     await page.wait_for(f"BigInt(edgecam.cameras[0].facts.stamp) > {first}n + 1000000000n")
-    await page.evaluate(FREEZE)
-    drawn = await page.evaluate(BOX_ON_SCREEN)
-    pixels = await screenshot(page, tmp_path / "page.png")
+    drawn, pixels = await frozen_box(page, tmp_path / "page.png")
     assert (drawn["label"], drawn["score"]) == ("giraffe", 0.97)
     assert drawn["box"][2] - drawn["box"][0] == SIDE
     seen = square_on_screen(pixels)
@@ -114,8 +112,8 @@ async def test_rates_and_latency_are_shown(page: Page, viewer: ViewerProcess) ->
 async def test_a_class_can_be_hidden(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     await page.open(viewer.url)
     await page.wait_for(MOVING + " && document.querySelectorAll('.chip').length === 2")
-    await page.evaluate(FREEZE)
-    left, top, right, _ = map(round, (await page.evaluate(BOX_ON_SCREEN))["screen"])
+    box, _ = await frozen_box(page, tmp_path / "page.png")
+    left, top, right, _ = map(round, box["screen"])
     chip = "[...document.querySelectorAll('.chip')].find((one) => one.innerText.includes('giraffe'))"
     hue = await page.evaluate(f"{chip}.style.getPropertyValue('--hue')")
     bgr = [int(hue[at : at + 2], 16) for at in (5, 3, 1)]

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -26,7 +25,7 @@ from edgecam_viewer.settings import ViewerSettings
 from edgecam_viewer.status import CameraStats
 from edgecam_viewer.video import Video
 from edgecam_viewer.wire import found_list
-from viewer_page import BOX_ON_SCREEN, FREEZE, MOVING, square_on_screen
+from viewer_page import MOVING, frozen_box, square_on_screen
 from viewer_scene import SIDE, found, picture
 from waiting import wait_until
 
@@ -140,11 +139,9 @@ async def test_it_moves_and_boxes_sit_on_the_objects(page: Page, tmp_path: Path,
         assert await page.evaluate("edgecam.videos.size") == int(webrtc)
         assert 0 < await page.evaluate("edgecam.cameras[0].latency") < 3000
         await page.wait_for(f"document.querySelector('#link span').textContent === 'live{', WebRTC' * webrtc}'")
-        await page.evaluate(FREEZE)
-        drawn = await page.evaluate(BOX_ON_SCREEN)
-        await page.screenshot(tmp_path / "page.png")
+        drawn, pixels = await frozen_box(page, tmp_path / "page.png")
         assert page.problems == []
-    seen = square_on_screen(cv2.imread(str(tmp_path / "page.png"), cv2.IMREAD_COLOR))
+    seen = square_on_screen(pixels)
     assert drawn["label"] == "giraffe"
     assert drawn["box"][2] - drawn["box"][0] == SIDE
     assert np.abs(np.array(drawn["screen"]) - seen).max() <= 4, (drawn, seen)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import cv2
 import numpy as np
+from chromium import Page
 from viewer_scene import SQUARE_BGR
 
 MOVING = "window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown > 10 && edgecam.cameras[0].facts.detections"
@@ -25,6 +29,17 @@ FREEZE = """new Promise((done) => {
     requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));  // drawn and on the screen
   };
 })"""
+
+
+async def frozen_box(page: Page, path: Path) -> tuple[dict[str, Any], np.ndarray]:
+    """The box of the best detection and a screenshot with it, once the layout around it has come to rest."""
+    await page.evaluate(FREEZE)
+    for _ in range(20):
+        drawn = await page.evaluate(BOX_ON_SCREEN)
+        await page.screenshot(path)
+        if await page.evaluate(BOX_ON_SCREEN) == drawn:
+            break
+    return drawn, cv2.imread(str(path), cv2.IMREAD_COLOR)
 
 
 def square_on_screen(pixels: np.ndarray) -> tuple[int, int, int, int]:

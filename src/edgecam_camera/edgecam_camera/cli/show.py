@@ -115,6 +115,7 @@ def _topic(arguments: argparse.Namespace, sink: str) -> int:
         import rclpy
         from edgecam_ros.conversions import image_from_ros
         from edgecam_ros.qos import sensor_qos
+        from rclpy.signals import SignalHandlerOptions
         from sensor_msgs.msg import Image
     except ImportError as problem:
         raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
@@ -122,7 +123,7 @@ def _topic(arguments: argparse.Namespace, sink: str) -> int:
     if arguments.dry_run:
         return 0
     shown = window.TopicWindow(sink)
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is KeyboardInterrupt, in this thread
     node = rclpy.create_node("edgecam_show", start_parameter_services=False)
     node.create_subscription(Image, arguments.what, lambda message: shown.show(image_from_ros(message)), sensor_qos())
     try:

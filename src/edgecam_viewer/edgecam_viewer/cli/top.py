@@ -23,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
+        from rclpy.signals import SignalHandlerOptions
     except ImportError as problem:
         raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
     from edgecam_viewer.board import Board
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         for status in node_statuses(message, time.monotonic()):
             board.put(status)
 
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is KeyboardInterrupt, in this thread
     node = rclpy.create_node("edgecam_top", start_parameter_services=False)
     node.create_subscription(DiagnosticArray, "/diagnostics", keep, 50)
     try:
