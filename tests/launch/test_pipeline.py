@@ -33,29 +33,23 @@ def pipeline(launch: Callable[..., Launched]) -> Launched:
 
 
 @contextmanager
-def listening(running: Launched, *arguments: str) -> Iterator[IO[str]]:
-    """Lines of a `ros2 topic` command that goes on until it is interrupted."""
+def listening(running: Launched, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
+    """A `ros2 topic` command that goes on until it is interrupted, and its lines."""
     with subprocess.Popen(
         ["ros2", "topic", *arguments], env=running.env, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout
+            yield process, process.stdout
         finally:
             process.send_signal(signal.SIGINT)
 
 
 def test_detections_are_readable_and_carry_the_stamp_of_their_image(pipeline: Launched) -> None:
     # The stamps of the pictures at the camera, while the detector's results are listened to.
-    pictures = subprocess.Popen(
-        ["ros2", "topic", "echo", "/camera/camera_info", "--field", "header.stamp", "--csv"],
-        env=pipeline.env, stdout=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    assert pictures.stdout is not None
-    first = pictures.stdout.readline()
-    try:
+    with listening(pipeline, "echo", "/camera/camera_info", "--field", "header.stamp", "--csv") as (pictures, lines):
+        first = lines.readline()
         arrays = [echo_once(pipeline) for _ in range(3)]
-    finally:
         pictures.send_signal(signal.SIGINT)
         stamps = {first.strip(), *pictures.communicate(timeout=20)[0].split()}
     assert len(stamps) > 20
@@ -80,10 +74,10 @@ def echo_once(pipeline: Launched) -> dict:
 
 def test_the_clips_rate_arrives_at_the_far_end(pipeline: Launched) -> None:
     echo_once(pipeline)
-    with listening(pipeline, "hz", "/camera/detections", "--window", "75") as hz:
+    with listening(pipeline, "hz", "/camera/detections", "--window", "75") as (_, hz):
         rate = wait_until(lambda: re.search(r"average rate: ([\d.]+)", hz.readline()), 60, "a rate")
     assert 0 < float(rate[1]) < 30  # how far below the clip's 25 Hz says how busy the machine is
-    with listening(pipeline, "echo", "/camera/detections", "--field", "header.stamp", "--csv") as lines:
+    with listening(pipeline, "echo", "/camera/detections", "--field", "header.stamp", "--csv") as (_, lines):
         told = [lines.readline().split(",") for _ in range(50)]
     stamps = [int(seconds) * 10**9 + int(nanoseconds) for seconds, nanoseconds in told]
     gaps = np.diff(stamps) / 40e6  # in pictures of the clip

@@ -42,16 +42,17 @@ def build_engine(
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # layers can be inspected afterwards
-    if calibrator is not None:
+    calibrated = calibrator is not None
+    if calibrated:
         config.int8_calibrator = calibrator
     if not api.strongly_typed:
-        _allow_precision(trt, network, config, model, calibrator is not None)
-    _add_profile(builder, config, model, max_batch, calibrator is not None)
+        _allow_precision(trt, network, config, model, calibrated)
+    _add_profile(builder, config, model, max_batch, calibrated)
     monitor = _monitor(trt, config, progress)
     plan = builder.build_serialized_network(network, config)
     if monitor is not None and monitor.cancelled is not None:
         raise monitor.cancelled
-    if calibrator is not None and calibrator.failed is not None:  # else it would be calibrated with fewer pictures
+    if calibrated and calibrator.failed is not None:  # else it would be calibrated with fewer pictures
         raise calibrator.failed
     if plan is None:
         raise ModelError(f"{api} cannot build {model.path}: {logger.text()}")
@@ -81,14 +82,17 @@ def _allow_precision(trt: Any, network: Any, config: Any, model: ModelFile, cali
 def layers_of(trt: Any, network: Any, tensors: set[str]) -> list[Any]:
     """The layers of a parsed network that compute these tensors of the ONNX file in floating point."""
     no_arithmetic = (trt.LayerType.CONSTANT, trt.LayerType.SHAPE, trt.LayerType.CONCATENATION)
-    layers = (network.get_layer(index) for index in range(network.num_layers))
     return [
         layer
-        for layer in layers
+        for layer in _layers(network)
         if layer.type not in no_arithmetic
         and layer.get_output(0).name in tensors
         and layer.get_output(0).dtype == trt.DataType.FLOAT
     ]
+
+
+def _layers(network: Any) -> list[Any]:
+    return [network.get_layer(index) for index in range(network.num_layers)]
 
 
 def _parse(trt: Any, network: Any, logger: Any, model: ModelFile) -> None:
@@ -124,7 +128,7 @@ def _add_profile(builder: Any, config: Any, model: ModelFile, max_batch: int, ca
 def network_precisions(trt: Any, network: Any) -> Counter[str]:
     """Convolutions of a parsed network by the precision they compute in: fp32, fp16, int8."""
     producers = {}
-    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    layers = _layers(network)
     for layer in layers:
         for index in range(layer.num_outputs):
             producers[layer.get_output(index).name] = layer

@@ -26,6 +26,7 @@ def calibrator(trt: Any, cuda: Any, calibration: Calibration, progress: Progress
         cuda: the module ``pycuda.driver``.
     """
 
+    # The base is of the module found at run time, as for the logger and the monitor in tensorrt_builder.
     class Calibrator(trt.IInt8EntropyCalibrator2):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             trt.IInt8EntropyCalibrator2.__init__(self)
@@ -57,6 +58,6 @@ def calibrator(trt: Any, cuda: Any, calibration: Calibration, progress: Progress
             """None: the engine is what is kept."""
 
         def write_calibration_cache(self, _table: bytes) -> None:
-            pass
+            """Not kept, for the same reason."""
 
     return Calibrator()

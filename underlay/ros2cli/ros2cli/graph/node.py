@@ -25,6 +25,7 @@ COMPLETE_SETTLED_AFTER = 0.6
 REMOTE_AFTER = 0.7
 """Seconds to give to other hosts; unlike those here they cannot be counted."""
 PERIOD = 0.02
+"""Seconds between two looks at the graph, which tells nobody when it changes."""
 SIGNAL_SEEN_AFTER = 0.1
 """Seconds that waiting for a message may hold back Ctrl-C."""
 

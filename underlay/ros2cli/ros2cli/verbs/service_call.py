@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from ros2cli.errors import CliError
-from ros2cli.graph.node import add_node_arguments, command_node, spin_until
+from ros2cli.graph.node import PERIOD, add_node_arguments, command_node, spin_until
 from ros2cli.graph.qos import add_qos_arguments
 from ros2cli.options import positive_float
 
@@ -39,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
         if not client.service_is_ready():
             print("waiting for service to become available...")
             while not client.service_is_ready():
-                time.sleep(0.02)
+                time.sleep(PERIOD)
         while True:
             started = time.monotonic()
             _call_once(node, client, request)

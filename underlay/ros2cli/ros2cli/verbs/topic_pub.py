@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from ros2cli.errors import CliError
-from ros2cli.graph.node import add_node_arguments, command_node, spin_until
+from ros2cli.graph.node import PERIOD, add_node_arguments, command_node, spin_until
 from ros2cli.graph.qos import add_qos_arguments
 from ros2cli.options import positive_float, unsigned_int
 
@@ -88,4 +88,4 @@ def _wait_for_subscriptions(publisher: Any, args: argparse.Namespace) -> None:
                 f"Timed out waiting for subscribers: Expected {wanted} subscribers but only got "
                 f"{publisher.get_subscription_count()} subscribers"
             )
-        time.sleep(0.02)
+        time.sleep(PERIOD)
