@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PORT ?= 8080
 DEMO_SECONDS ?= 0
 PYTEST_ARGS ?=
-# Tests mostly wait for discovery and pictures, so that three at a time fit two cores.
+# Tests mostly wait for discovery and frames, so that three at a time fit two cores.
 PARALLEL := -n 3 --dist loadfile
 OPEN := source install/setup.bash &&
 

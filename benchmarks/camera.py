@@ -1,6 +1,6 @@
 """The camera node on a file as fast as it can be read, beside the bare pipeline and the usual OpenCV node.
 
-One subscriber in another process takes every picture of both nodes.
+One subscriber in another process takes every frame of both nodes.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ def rows() -> list[Row]:
         ours, opencv = partial(node, "camera_run", size), partial(node, "opencv_camera", size)
         made += [
             Row(
-                f"camera_fps_{size}", f"{size} H.264 file to image_raw (bgr8), pictures a second", "Hz", OPENCV,
+                f"camera_fps_{size}", f"{size} H.264 file to image_raw (bgr8), frames a second", "Hz", OPENCV,
                 partial(value, ours, "fps"), partial(value, opencv, "fps"), "higher",
             ),
             Row(
-                f"camera_cpu_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node a picture", "ms",
+                f"camera_cpu_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node a frame", "ms",
                 OPENCV, partial(value, ours, "cpu_ms"), partial(value, opencv, "cpu_ms"),
             ),
             Row(
-                f"camera_cpu_bare_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node a picture",
+                f"camera_cpu_bare_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node a frame",
                 "ms", BARE, partial(value, ours, "cpu_ms"), partial(value, partial(bare, size), "cpu_ms"),
             ),
         ]  # fmt: skip
@@ -52,7 +52,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 @functools.cache
 def clip(size: str) -> Path:
-    """A moving test picture as H.264 with a key frame a second; made once a run."""
+    """A moving test frame as H.264 with a key frame a second; made once a run."""
     width, height = size.split("x")
     path = Path(_folder().name) / f"{size}.mp4"
     text = (

@@ -27,7 +27,7 @@ def rows() -> list[Row]:
     return [
         Row(
             "detector_node_time", "detector node: preprocess, infer and decode, 640x480 at 10 Hz (p50)", "ms",
-            "the bare ONNX Runtime call on the same picture", partial(slow, "busy_ms"), bare_call, aim=1.1,
+            "the bare ONNX Runtime call on the same image", partial(slow, "busy_ms"), bare_call, aim=1.1,
         ),
         Row(
             "detector_latency", "detector node: capture elsewhere to published, 640x480 at 10 Hz (p50)", "ms",
@@ -93,7 +93,7 @@ def _overloaded() -> dict[str, float]:
 
 
 def bare_call() -> float:
-    """Median of ``session.run`` on a prepared picture at 10 Hz, in milliseconds."""
+    """Median of ``session.run`` on a prepared image at 10 Hz, in milliseconds."""
     import onnxruntime
     from edgecam_core.models.zoo import fetch
 
@@ -104,11 +104,11 @@ def bare_call() -> float:
     photo = cv2.imread(str(PHOTO))
     assert photo is not None
     small = cv2.cvtColor(cv2.resize(photo, (300, 300)), cv2.COLOR_BGR2RGB)
-    picture = ((small.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None].copy()
+    image = ((small.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None].copy()
     times = []
     for _ in range(int(SECONDS * 10)):
         started = time.perf_counter()
-        session.run(None, {"input_0": picture})
+        session.run(None, {"input_0": image})
         times.append(time.perf_counter() - started)
         time.sleep(0.1)
     return 1e3 * statistics.median(times)

@@ -1,7 +1,7 @@
-"""A folder of JPEGs to boxes: pictures a second and mAP of every back end and precision, beside naive PyTorch.
+"""A folder of JPEGs to boxes: images a second and mAP of every back end and precision, beside naive PyTorch.
 
-The pictures are made for it, cut-outs of animals on photographs, so that every box is known exactly; nothing was
-trained on them. INT8 is calibrated with other pictures, on other backgrounds.
+The images are made for it, cut-outs of animals on photographs, so that every box is known exactly; nothing was
+trained on them. INT8 is calibrated with other images, on other backgrounds.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks.support import ROOT, peer
 
 TORCH_PYTHON = ROOT / ".venv-training" / "bin" / "python"
 BACKENDS = ROOT / ".venv" / "backends"  # where setup puts those that only tests need
-PICTURES = 505  # as many as the homework's test set
+IMAGES = 505  # as many as the homework's test set
 CALIBRATION = 100
 SIZE = (1024, 768)
 # Cut-outs of the composed data set, and what the default model calls such an animal.
@@ -45,8 +45,8 @@ def rows() -> list[Row]:
         ours = ("detect_folder", backend, precision)
         found += [
             Row(
-                f"folder_rate_{backend}_{precision}", f"{PICTURES} JPEGs (1024x768) to boxes, {backend} {precision}",
-                "pictures/s", "PyTorch eager: read, infer, suppress in turn",
+                f"folder_rate_{backend}_{precision}", f"{IMAGES} JPEGs (1024x768) to boxes, {backend} {precision}",
+                "images/s", "PyTorch eager: read, infer, suppress in turn",
                 partial(rate, *ours), partial(rate, "torch_folder"), better="higher",
                 aim=5.0 if (backend, precision) == BEST else None,
             ),
@@ -84,7 +84,7 @@ def material() -> tuple[Path, Path]:
     # No cut-outs of other animals: a duck is a bird as well, and would be missing among the known boxes.
     chosen = Material(cutouts, {}, [], had.backgrounds, had.new_backgrounds, [])
     folder = Path(tempfile.mkdtemp(prefix="edgecam-bench-"))
-    compose(chosen, folder, Plan(CALIBRATION, PICTURES, 0, *SIZE, seed=505))
+    compose(chosen, folder, Plan(CALIBRATION, IMAGES, 0, *SIZE, seed=505))
     return folder / "val", folder / "train"
 
 
@@ -119,14 +119,14 @@ def accuracy(program: str, *how: str) -> float:
 
 
 def _run(program: str, *how: str) -> str:
-    pictures, calibration = material()
+    images, calibration = material()
     env = dict(os.environ)
     if program == "torch_folder":
         packages = [ROOT, *(ROOT / "src" / name for name in ("edgecam_core", "edgecam_training"))]
-        command = [str(TORCH_PYTHON), *peer(program)[1:], str(pictures), *how]
+        command = [str(TORCH_PYTHON), *peer(program)[1:], str(images), *how]
     else:
         packages = [ROOT, BACKENDS, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        command = peer(program, pictures, calibration, *how)
+        command = peer(program, images, calibration, *how)
     env["PYTHONPATH"] = os.pathsep.join(map(str, packages))
     told = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True, timeout=900, cwd=ROOT)
     return told.stdout

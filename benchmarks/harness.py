@@ -1,4 +1,4 @@
-"""Rows, interleaved rounds, medians and the three outputs: JSON, Markdown and a picture."""
+"""Rows, interleaved rounds, medians and the three outputs: JSON, Markdown and a frame."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import benchmarks
+from benchmarks.plot import draw
+from benchmarks.result import Result
 
 # Not rows: the harness itself, and programs of their own.
 _HARNESS = {"harness", "support", "plot", "__main__", "training_speed"}
@@ -37,20 +39,6 @@ class Row:
     reference: Callable[[], float]
     better: str = "lower"
     aim: float | None = None
-
-
-@dataclass
-class Result:
-    name: str
-    what: str
-    unit: str
-    better: str
-    reference_name: str
-    ours: float
-    reference: float
-    ratio: float
-    aim: float | None
-    rounds: list[tuple[float, float]] = field(default_factory=list)
 
 
 def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
@@ -147,8 +135,6 @@ def markdown(results: list[Result], facts: dict[str, str]) -> str:
 
 def write(results: list[Result], folder: Path) -> None:
     """``results.json``, ``results.md`` and ``results.png`` in that folder."""
-    from benchmarks.plot import draw
-
     folder.mkdir(parents=True, exist_ok=True)
     facts = machine()
     document = {"machine": facts, "results": [asdict(one) for one in results]}

@@ -19,8 +19,12 @@ SECONDS = 15
 def rows() -> list[Row]:
     return [
         Row(
-            "pipeline_capture_to_detection", "camera, H.265/RTP link, detector: capture to detections (p50)", "ms",
-            "the same without the RTP link", partial(latency, True), partial(latency, False),
+            "pipeline_capture_to_detection",
+            "camera, H.265/RTP link, detector: capture to detections (p50)",
+            "ms",
+            "the same without the RTP link",
+            partial(latency, True),
+            partial(latency, False),
         )
     ]
 

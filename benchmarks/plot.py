@@ -1,4 +1,4 @@
-"""The results as one picture: a bar for each row's ratio to its reference."""
+"""The results as one frame: a bar for each row's ratio to its reference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmarks.harness import Result
+    from benchmarks.result import Result
 
 
 def draw(results: list[Result], path: Path) -> None:

@@ -21,11 +21,11 @@ from tests.support.network import free_udp_port
 
 COUNT = 150
 LOSSY_COUNT = 300
-GOOD_DB = 28.0  # a right picture of this scene has 33 dB and more, a grey invented one less than 20
+GOOD_DB = 28.0  # a right frame of this scene has 33 dB and more, a grey invented one less than 20
 SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 BARE = "bare GStreamer pair (x265enc as ours, rtpjitterbuffer latency=60, videoconvert)"
 Ends = tuple[dict[str, Any], dict[str, Any]]  # settings of the sender and of the receiver
-GOOD_SHARE = "share of the coded pictures that arrive good"
+GOOD_SHARE = "share of the coded frames that arrive good"
 ANSWERED: Ends = ({}, {})
 FAULTS = {
     "outage": "an outage of three seconds",
@@ -41,7 +41,7 @@ def rows() -> list[Row]:
         told = f"{name} at 30 Hz, bgr8 handed over to bgr8 received, p50 (aim: 5 ms more at most)"
         made.append(Row(f"rtp_latency_{name}", told, "ms", BARE, partial(latency, "ours", size),
                         partial(latency, "bare", size)))  # fmt: skip
-        told = f"processor time of sender and receiver per picture received, {name} at 30 Hz"
+        told = f"processor time of sender and receiver per frame received, {name} at 30 Hz"
         made.append(Row(f"rtp_cpu_{name}", told, "ms", BARE, partial(cpu, "ours", size), partial(cpu, "bare", size),
                         aim=1.3))  # fmt: skip
     whole = partial(good, "ours", Conditions(), ANSWERED), partial(good, "bare", Conditions(), ANSWERED)
@@ -59,12 +59,12 @@ def rows() -> list[Row]:
         made.append(Row(f"rtp_good_loss_{label}_one_way", told + "50 % parity, no way back", "%", BARE,
                         partial(good, "ours", ways, ONE_WAY), partial(good, "bare", ways, ANSWERED),
                         "higher"))  # fmt: skip
-    made.append(Row("rtp_bitrate_loss_5", "bytes sent per picture at 5 % loss with retransmission", "bytes",
+    made.append(Row("rtp_bitrate_loss_5", "bytes sent per frame at 5 % loss with retransmission", "bytes",
                     "the same without loss", partial(octets, 0.05), partial(octets, 0.0), aim=1.5))  # fmt: skip
     made.append(Row("rtp_stamp_error", "largest error of the received capture time", "ms", "arrival time as the stamp",
                     partial(stamp_error, "ours"), partial(stamp_error, "bare")))  # fmt: skip
     for fault, text in FAULTS.items():
-        made.append(Row(f"rtp_recovery_{fault}", f"first good picture after {text}", "ms", BARE,
+        made.append(Row(f"rtp_recovery_{fault}", f"first good frame after {text}", "ms", BARE,
                         partial(recovery, "ours", fault), partial(recovery, "bare", fault)))  # fmt: skip
     return made
 
@@ -132,7 +132,7 @@ def cpu(kind: str, size: tuple[int, int]) -> float:
 
 
 def good(kind: str, conditions: Conditions, settings: Ends) -> float:
-    """The share of the coded pictures that arrived and look as they should, in percent."""
+    """The share of the coded frames that arrived and look as they should, in percent."""
     chosen = settings if kind == "ours" else ({}, {})
     found = transfer(kind, SIZES["640x480"], LOSSY_COUNT, True, conditions, chosen)
     right = {number for number, _, _, quality in found["seen"] if quality >= GOOD_DB and number < LOSSY_COUNT}
@@ -152,7 +152,7 @@ def stamp_error(kind: str) -> float:
 
 
 def recovery(kind: str, fault: str) -> float:
-    """Milliseconds from the end of a fault to the first good picture; nan: none came."""
+    """Milliseconds from the end of a fault to the first good frame; nan: none came."""
     port, size, count = free_udp_port(), SIZES["640x480"], 240
     with ExitStack() as stack:
         if fault == "late":

@@ -1,4 +1,4 @@
-"""From starting a node to its first picture in another process."""
+"""From starting a node to its first frame in another process."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ from benchmarks.support import environment, peer, process
 def rows() -> list[Row]:
     return [
         Row(
-            "startup_first_picture", "camera_node (test://smpte) from exec to its first picture elsewhere", "s",
-            "a bare rclpy node that publishes an array", camera, bare,
+            "startup_first_frame",
+            "camera_node (test://smpte) from exec to its first frame elsewhere",
+            "s",
+            "a bare rclpy node that publishes an array",
+            camera,
+            bare,
         )
     ]
 
 
 def camera() -> float:
-    return first_picture(["ros2", "run", "edgecam_camera", "camera_node", "--ros-args", "-p", "source:=test://smpte"])
+    return first_frame(["ros2", "run", "edgecam_camera", "camera_node", "--ros-args", "-p", "source:=test://smpte"])
 
 
 def bare() -> float:
-    return first_picture(peer("image_publisher", 640, 480, 30, 0))
+    return first_frame(peer("image_publisher", 640, 480, 30, 0))
 
 
-def first_picture(command: list[str]) -> float:
+def first_frame(command: list[str]) -> float:
     env = environment()
     with process(peer("image_counter", 1), env, stdout=subprocess.PIPE) as counter:
         assert counter.stdout is not None

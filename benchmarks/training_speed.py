@@ -1,7 +1,7 @@
 """How fast training is: images a second, share of time the GPU is busy, seconds for the homework's whole job.
 
-The homework trained 3,626 pictures for 30 epochs at 300x300. This composes as many pictures of 1024x768 (about the
-size of Open Images pictures), then trains with `edgecam train`'s own loop, decoding included.
+The homework trained 3,626 images for 30 epochs at 300x300. This composes as many images of 1024x768 (about the
+size of Open Images images), then trains with `edgecam train`'s own loop, decoding included.
 
     python benchmarks/training_speed.py --materials FOLDER --data data/speed --result speed.json
     torchrun --nproc-per-node 2 benchmarks/training_speed.py --materials FOLDER --data data/speed --result speed.json
@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from edgecam_training.data.compose import Plan, compose
-from edgecam_training.data.layouts import load
+from edgecam_training.data.dataset import load
 from edgecam_training.data.materials import gather
 from edgecam_training.train.distributed import join
 from edgecam_training.train.log import open_log
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--materials", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--result", type=Path, required=True)
-    parser.add_argument("--pictures", type=int, default=3626)
+    parser.add_argument("--images", type=int, default=3626)
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--model", default="ssd_mobilenet_v1")
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     if int(os.environ.get("RANK", "0")) == 0 and not (options.data / "manifest.jsonl").is_file():
-        compose(gather(options.materials), options.data, Plan(options.pictures, 171, 0, 1024, 768))
+        compose(gather(options.materials), options.data, Plan(options.images, 171, 0, 1024, 768))
     world = join("auto")
     if world.size > 1:
         torch.distributed.barrier()
@@ -98,7 +98,7 @@ def main() -> None:
         speeds = sorted(entry["images_per_second"] for entry in trainer.progress.history[1:]) or [0.0]
         report: dict[str, Any] = {
             "device": torch.cuda.get_device_name() if world.device.type == "cuda" else "CPU",
-            "gpus": world.size, "torch": torch.__version__, "pictures": len(trainer.train_data),
+            "gpus": world.size, "torch": torch.__version__, "images": len(trainer.train_data),
             "settings": settings.as_dict(), "seconds_start": ready - begin, "seconds_training": end - ready,
             "seconds_total": end - begin, "images_per_second_median": speeds[len(speeds) // 2],
             "gpu_busy_share": busy.mean(0), "gpu_busy_share_after_first_epoch": busy.mean(1),

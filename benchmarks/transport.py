@@ -1,4 +1,4 @@
-"""Pictures between two processes, best effort at 30 Hz, with our Fast DDS profile and without."""
+"""Frames between two processes, best effort at 30 Hz, with our Fast DDS profile and without."""
 
 from __future__ import annotations
 
@@ -19,15 +19,22 @@ def rows() -> list[Row]:
         made.append(
             Row(
                 f"transport_share_{name}",
-                f"share of {name} bgr8 pictures that arrive at 30 Hz with config/fastdds.xml",
-                "%", "stock Fast DDS settings", partial(share, size, True), partial(share, size, False), "higher",
+                f"share of {name} bgr8 frames that arrive at 30 Hz with config/fastdds.xml",
+                "%",
+                "stock Fast DDS settings",
+                partial(share, size, True),
+                partial(share, size, False),
+                "higher",
             )
         )
     made.append(
         Row(
-            "transport_latency_640x480", "age of 640x480 bgr8 pictures on arrival (p50) with config/fastdds.xml", "ms",
+            "transport_latency_640x480",
+            "age of 640x480 bgr8 frames on arrival (p50) with config/fastdds.xml",
+            "ms",
             "stock Fast DDS settings (of those that arrive)",
-            partial(age, SIZES["640x480"], True), partial(age, SIZES["640x480"], False),
+            partial(age, SIZES["640x480"], True),
+            partial(age, SIZES["640x480"], False),
         )
     )
     return made

@@ -16,4 +16,4 @@ receiver.start()
 for count, frame in enumerate(receiver, 1):
     pixels = frame.bgr()  # (height, width, 3) uint8, blue green red
     age_ms = (time.time_ns() - frame.stamp_ns) / 1e6
-    print(f"picture {count}: {pixels.shape}, mean {pixels.mean():.1f}, captured {age_ms:.1f} ms ago", flush=True)
+    print(f"frame {count}: {pixels.shape}, mean {pixels.mean():.1f}, captured {age_ms:.1f} ms ago", flush=True)

@@ -2,7 +2,7 @@
 """Makes media/animals.mp4, the camera of the demo, and media/animals.json, what is to be seen when.
 
 Slow zooms over the photographs in tests/assets/photos, three seconds each, H.265 in MP4. Every second starts with
-an IDR picture that carries its parameter sets, no picture refers past one, and there are no B-frames: a decoder
+an IDR image that carries its parameter sets, no image refers past one, and there are no B-frames: a decoder
 can start at any second and never has to reorder. Needs OpenCV and ffmpeg with libx265.
 
     python3 scripts/make_clip.py [folder]
@@ -35,12 +35,12 @@ class Shot:
     end: tuple[float, float, float]
 
     def frames(self) -> Iterator[np.ndarray]:
-        """BGR pictures, the view moving evenly from start to end."""
-        picture = cv2.imread(str(PHOTOS / f"{self.photo}.jpg"))
-        if picture is None:
+        """BGR images, the view moving evenly from start to end."""
+        image = cv2.imread(str(PHOTOS / f"{self.photo}.jpg"))
+        if image is None:
             raise SystemExit(f"cannot read {PHOTOS / self.photo}.jpg")
         for view in np.linspace(self.start, self.end, FPS * SECONDS):
-            yield _view(picture, *view)
+            yield _view(image, *view)
 
 
 SHOTS = (
@@ -56,20 +56,20 @@ SHOTS = (
 )
 
 
-def _view(picture: np.ndarray, x: float, y: float, width: float) -> np.ndarray:
+def _view(image: np.ndarray, x: float, y: float, width: float) -> np.ndarray:
     """Scale one view to the clip's size; parts of pixels count, so that slow movements do not jump."""
     scale = WIDTH / width
     half = width / 2, width * HEIGHT / WIDTH / 2
-    rows, columns = picture.shape[:2]
+    rows, columns = image.shape[:2]
     if x < half[0] or y < half[1] or x + half[0] > columns or y + half[1] > rows:
         raise SystemExit(f"the view {x:.0f},{y:.0f} of width {width:.0f} leaves the {columns}x{rows} photograph")
     shift = (WIDTH - 1) / 2 - scale * (x - 0.5), (HEIGHT - 1) / 2 - scale * (y - 0.5)
     matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    return cv2.warpAffine(picture, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
 def encode(target: Path) -> None:
-    """Write the clip; the same pictures give the same bytes with the same x265, whatever the number of cores."""
+    """Write the clip; the same images give the same bytes with the same x265, whatever the number of cores."""
     x265 = (
         f"keyint={FPS}:min-keyint={FPS}:scenecut=0:open-gop=0:bframes=0:repeat-headers=1:aud=0"
         ":lookahead-slices=0:pools=1:frame-threads=1:info=0:log-level=warning"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from edgecam_core.media import gst
+
 from benchmarks.peers.spent import Spent
-from edgecam_core import gst
 
 
 def main() -> None:

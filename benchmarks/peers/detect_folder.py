@@ -1,4 +1,4 @@
-"""Pictures a second from a folder of JPEGs to boxes with edgecam's detector; loading and the first five are left out.
+"""Images a second from a folder of JPEGs to boxes with edgecam's detector; loading and the first five are left out.
 
 Usage: detect_folder FOLDER CALIBRATION BACKEND PRECISION [--all]. Prints the rate; with --all instead what is found
 above a score of 0.01 as one JSON object, file name to [label, score, x1, y1, x2, y2], for the accuracy.
@@ -11,9 +11,9 @@ import os
 import sys
 import time
 
+from edgecam_core.images.inputs import InputImage, each, expand
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.pictures import Shot, each, expand
 
 
 def main() -> None:
@@ -25,13 +25,13 @@ def main() -> None:
     detector = Detector.open(settings, streams=len(os.sched_getaffinity(0)))
     paths = expand([folder])
 
-    def detect(shot: Shot) -> list[list[object]]:
-        assert shot.frame is not None
-        return [[item.label, float(item.score), *map(float, item.box)] for item in detector.detect(shot.frame)]
+    def detect(item: InputImage) -> list[list[object]]:
+        assert item.frame is not None
+        return [[item.label, float(item.score), *map(float, item.box)] for item in detector.detect(item.frame)]
 
     if everything:
         found = each(paths, detect, detector.streams)
-        print(json.dumps({shot.name.rsplit("/", 1)[-1]: boxes for shot, boxes in found}))
+        print(json.dumps({item.name.rsplit("/", 1)[-1]: boxes for item, boxes in found}))
         return
     list(each(paths[:5], detect, detector.streams))
     started = time.perf_counter()

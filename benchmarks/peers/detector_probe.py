@@ -1,4 +1,4 @@
-"""Sends pictures to a detector node and measures how old the detections are when they come back.
+"""Sends images to a detector node and measures how old the detections are when they come back.
 
 Usage: detector_probe SECONDS RATE [CAMERA ...]    (no camera: image_raw and detections without a prefix)
 Prints one JSON object: latency_p50_ms, latency_p99_ms, per_camera (detections a second), busy_ms (preprocess + infer

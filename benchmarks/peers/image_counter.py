@@ -1,6 +1,6 @@
-"""Counts the pictures that arrive at image_raw (best effort) and how old they are; prints one JSON line.
+"""Counts the frames that arrive at image_raw (best effort) and how old they are; prints one JSON line.
 
-Usage: image_counter COUNT: ends after COUNT pictures, or when none came for two seconds after the first.
+Usage: image_counter COUNT: ends after COUNT frames, or when none came for two seconds after the first.
 """
 
 from __future__ import annotations

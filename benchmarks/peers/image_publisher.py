@@ -1,4 +1,4 @@
-"""A bare rclpy publisher of stamped bgr8 pictures: the plainest node that does the job.
+"""A bare rclpy publisher of stamped bgr8 frames: the plainest node that does the job.
 
 Usage: image_publisher WIDTH HEIGHT RATE COUNT (COUNT 0: until stopped)
 """

@@ -22,10 +22,10 @@ def main() -> None:
     spent, frames = Spent(), 0
     capture = cv2.VideoCapture(sys.argv[1])
     while True:
-        ok, picture = capture.read()
+        ok, frame = capture.read()
         if not ok:
             break
-        message = bridge.cv2_to_imgmsg(picture, "bgr8")
+        message = bridge.cv2_to_imgmsg(frame, "bgr8")
         message.header.stamp = node.get_clock().now().to_msg()
         message.header.frame_id = "camera"
         publisher.publish(message)

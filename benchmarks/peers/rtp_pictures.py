@@ -1,4 +1,4 @@
-"""The moving picture both ends of an RTP measurement know: textured, noisy, with its number in the pixels."""
+"""The moving frame both ends of an RTP measurement know: textured, noisy, with its number in the pixels."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def _scene(width: int, height: int) -> list[np.ndarray]:
     coarse = random.integers(0, 255, (height // 12, width // 12, 3), np.uint8)
     wide = cv2.resize(coarse, (width + 4 * LOOP, height + 2 * LOOP), interpolation=cv2.INTER_CUBIC)
     noise = [random.normal(0, 2, (height, width, 3)).astype(np.int16) for _ in range(4)]
-    pictures = []
+    frames = []
     for number in range(LOOP):
         at = min(number, LOOP - number) * 2
         view = wide[at : at + height, 2 * at : 2 * at + width].astype(np.int16)
-        pictures.append(np.clip(view + noise[number % 4], 0, 255).astype(np.uint8))
-    return pictures
+        frames.append(np.clip(view + noise[number % 4], 0, 255).astype(np.uint8))
+    return frames
 
 
-def picture(number: int, width: int, height: int) -> np.ndarray:
+def frame(number: int, width: int, height: int) -> np.ndarray:
     """bgr8, (H, W, 3); squares along the upper edge are the number in binary."""
     bgr = _scene(width, height)[number % LOOP].copy()
     side = width // _BITS
@@ -41,7 +41,7 @@ def number_of(bgr: np.ndarray) -> int:
 
 
 def psnr(bgr: np.ndarray, number: int) -> float:
-    """How near a received picture is to the one that was sent, in dB; by every fourth pixel, judging must be cheap."""
+    """How near a received frame is to the one that was sent, in dB; by every fourth pixel, judging must be cheap."""
     below = bgr[32:]  # the number has been read already
     sent = _scene(bgr.shape[1], bgr.shape[0])[number % LOOP][32:]
     error = cv2.absdiff(below[::4, ::4], sent[::4, ::4]).astype(np.float32)

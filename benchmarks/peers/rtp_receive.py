@@ -1,7 +1,7 @@
-"""Receives numbered pictures until stdin closes: ``rtp_receive KIND PORT JUDGE [setting=value ...]``.
+"""Receives numbered frames until stdin closes: ``rtp_receive KIND PORT JUDGE [setting=value ...]``.
 
-Prints number, arrival (monotonic nanoseconds), stamp and, with JUDGE 1, the PSNR of every picture, and the processor
-time used while pictures came.
+Prints number, arrival (monotonic nanoseconds), stamp and, with JUDGE 1, the PSNR of every frame, and the processor
+time used while frames came.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from edgecam_core.media import gst
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.settings import ReceiverSettings
 
-from benchmarks.peers.rtp_pictures import number_of, psnr
-from edgecam_core import gst
+from benchmarks.peers.rtp_frames import number_of, psnr
 
 CAPS = "application/x-rtp,media=video,clock-rate=90000,encoding-name=H265,payload=96"
 Read = Callable[[], tuple[np.ndarray, int] | None]

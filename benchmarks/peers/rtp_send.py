@@ -1,6 +1,6 @@
-"""Sends COUNT numbered pictures at 30 Hz: ``rtp_send KIND PORT WIDTH HEIGHT COUNT [setting=value ...]``.
+"""Sends COUNT numbered frames at 30 Hz: ``rtp_send KIND PORT WIDTH HEIGHT COUNT [setting=value ...]``.
 
-KIND is ``ours`` or ``bare``, the plain GStreamer pipeline with the same encoder settings. Prints when each picture was
+KIND is ``ours`` or ``bare``, the plain GStreamer pipeline with the same encoder settings. Prints when each frame was
 handed over (monotonic nanoseconds), how many were coded and the processor time
 used.
 """
@@ -15,20 +15,20 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from edgecam_core.rtp.encoders import ENCODERS, Request
+from edgecam_core.media import gst
+from edgecam_core.media.encoders import ENCODERS, Request
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
 from edgecam_core.types import Frame
 
-from benchmarks.peers.rtp_pictures import LOOP, picture
-from edgecam_core import gst
+from benchmarks.peers.rtp_frames import LOOP, frame
 
 BITRATE = {480: 2_000_000, 720: 4_000_000}
 FRAME_NS = 33_333_333
 Send = Callable[[np.ndarray, int, int], None]
 
 
-End = tuple[Send, Callable[[], int], Callable[[], None]]  # send, how many pictures were coded, stop
+End = tuple[Send, Callable[[], int], Callable[[], None]]  # send, how many frames were coded, stop
 
 
 def ours(port: int, width: int, height: int, values: dict[str, Any]) -> End:
@@ -68,7 +68,7 @@ def main() -> None:
     kind, *numbers = sys.argv[1:6]
     port, width, height, count = map(int, numbers)
     values = {name: json.loads(value) for name, _, value in (text.partition("=") for text in sys.argv[6:])}
-    pictures = [picture(number, width, height) for number in range(max(count, LOOP))]
+    frames = [frame(number, width, height) for number in range(max(count, LOOP))]
     send, coded, stop = {"ours": ours, "bare": bare}[kind](port, width, height, values)
     print("ready", flush=True)
     sent = []
@@ -78,13 +78,13 @@ def main() -> None:
         time.sleep(max(0.0, (begin + number * FRAME_NS - time.monotonic_ns()) / 1e9))
         now_ns = time.monotonic_ns()
         sent.append(now_ns)
-        send(pictures[number], number, now_ns)
+        send(frames[number], number, now_ns)
     time.sleep(0.7)  # for what the receiver still asks for
     after = resource.getrusage(resource.RUSAGE_SELF)
-    pictures_coded = coded()
+    frames_coded = coded()
     stop()
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(json.dumps({"sent": sent, "cpu_s": used, "coded": pictures_coded}), flush=True)
+    print(json.dumps({"sent": sent, "cpu_s": used, "coded": frames_coded}), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Pictures a second from a folder of JPEGs to boxes with PyTorch eager, in turn: read, resize, infer, suppress.
+"""Images a second from a folder of JPEGs to boxes with PyTorch eager, in turn: read, resize, infer, suppress.
 
 The same network and weights as the default model, as a course would write it. Usage: torch_folder FOLDER [--all];
 see detect_folder.
@@ -38,9 +38,9 @@ def detect(
     model: MobileNetV2Ssd, path: Path, threshold: float = 0.5
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Boxes in pixels, scores, classes."""
-    picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-    height, width = picture.shape[:2]
-    small = torch.from_numpy(cv2.resize(picture, (300, 300))).permute(2, 0, 1).float()
+    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    height, width = image.shape[:2]
+    small = torch.from_numpy(cv2.resize(image, (300, 300))).permute(2, 0, 1).float()
     logits, offsets = model(((small - 127) / 128)[None])
     scores = torch.sigmoid(logits[0])
     boxes = model.boxes(offsets)[0].clamp(0, 1) * torch.tensor([width, height, width, height])

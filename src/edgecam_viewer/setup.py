@@ -15,7 +15,7 @@ setup(
     zip_safe=False,
     maintainer="edgecam maintainers",
     maintainer_email="maintainers@edgecam.invalid",
-    description="A web page with the live picture and its detections, and a terminal monitor.",
+    description="A web page with the live frame and its detections, and a terminal monitor.",
     license="Apache-2.0",
     extras_require={"test": ["pytest"]},
     entry_points={

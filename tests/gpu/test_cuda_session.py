@@ -68,7 +68,7 @@ def session(context: CudaContext, kernel: Any, batch: int | None = 1, **options:
     return made
 
 
-def pictures(batch: int, seed: int = 0) -> np.ndarray:
+def images(batch: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).random((batch, *SHAPE), np.float32)
 
 
@@ -77,7 +77,7 @@ def test_every_run_sees_its_own_input(context: CudaContext, kernel: Any, batch: 
     subject = session(context, kernel, batch, use_graph=use_graph)
     for turn in range(10):
         for rows in (batch,) if batch else (1, 4, 2):
-            feed = pictures(rows, turn)
+            feed = images(rows, turn)
             np.testing.assert_allclose(subject.run({"input_0": feed})["scores"], 2 * feed + 1, rtol=1e-6)
     assert subject.uses_graph == (use_graph and batch is not None)  # no graph where sizes are free
     subject.close()
@@ -89,7 +89,7 @@ def test_work_that_cannot_be_captured_still_runs(context: CudaContext) -> None:
 
     subject = CudaSession(context, {"a": Tensor(FLOAT, (1, *SHAPE))}, {}, synchronises)
     for _ in range(3):
-        assert subject.run({"a": pictures(1)}) == {}
+        assert subject.run({"a": images(1)}) == {}
     assert not subject.uses_graph
     subject.close()
 
@@ -102,7 +102,7 @@ def test_no_context_is_left_on_the_stack(kernel: Any) -> None:
         tensor = Tensor(FLOAT, (None, *SHAPE))
         subject = CudaSession(own, {"a": tensor}, {"a_again": tensor}, lambda *_: None)
         seen.append(current_context())
-        subject.run({"a": pictures(1)})
+        subject.run({"a": images(1)})
         seen.append(current_context())
         subject.close()
         own.close()
@@ -114,8 +114,8 @@ def test_no_context_is_left_on_the_stack(kernel: Any) -> None:
     assert seen == [0, 0, 0]
 
 
-class Pictures(list[dict[str, np.ndarray]]):
-    """Calibration pictures for a network with one input."""
+class Images(list[dict[str, np.ndarray]]):
+    """Calibration images for a network with one input."""
 
     def fingerprint(self) -> str:
         return "made"
@@ -124,20 +124,20 @@ class Pictures(list[dict[str, np.ndarray]]):
         return iter(self)
 
 
-def test_calibration_pictures_reach_the_gpu(context: CudaContext) -> None:
+def test_calibration_images_reach_the_gpu(context: CudaContext) -> None:
     """What TensorRT 8.x asks its calibrator for, while another user of the context has it current."""
     trt = SimpleNamespace(IInt8EntropyCalibrator2=object)
-    given = Pictures({"a": np.full((1, *SHAPE), number, np.float32)} for number in range(3))
+    given = Images({"a": np.full((1, *SHAPE), number, np.float32)} for number in range(3))
     outside = current_context()
     with context.current():
         before = current_context()
         with closing(CudaContext()) as own, own.current():
             subject = calibrator(trt, own.driver, given, print)
-            for picture in given:
+            for image in given:
                 (pointer,) = subject.get_batch(["a"])
-                back = np.empty_like(picture["a"])
+                back = np.empty_like(image["a"])
                 own.driver.memcpy_dtoh(back, pointer)
-                np.testing.assert_array_equal(back, picture["a"])
+                np.testing.assert_array_equal(back, image["a"])
             assert subject.get_batch(["a"]) is None
             assert subject.failed is None
         assert current_context() == before
@@ -162,7 +162,7 @@ def test_beside_pytorch(context: CudaContext, kernel: Any) -> None:
     torch = pytest.importorskip("torch")
     subject = session(context, kernel, 2)
     on_gpu = torch.ones(1000, device="cuda")
-    np.testing.assert_allclose(subject.run({"input_0": pictures(2)})["scores"], 2 * pictures(2) + 1, rtol=1e-6)
+    np.testing.assert_allclose(subject.run({"input_0": images(2)})["scores"], 2 * images(2) + 1, rtol=1e-6)
     assert float((on_gpu * 2).sum()) == 2000
     subject.close()
 
@@ -171,7 +171,7 @@ def test_timing(context: CudaContext, kernel: Any) -> None:
     """Prints what a run costs beyond the computation; nothing is asserted about speed."""
     subjects = {use: session(context, kernel, use_graph=use) for use in (False, True)}
     times: dict[bool, list[float]] = {False: [], True: []}
-    feed = pictures(1)
+    feed = images(1)
     for turn in range(300):
         for use, subject in subjects.items():
             started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Camera and detector in one process as a user starts them: animals are found, and no picture goes over DDS."""
+"""Camera and detector in one process as a user starts them: animals are found, and no frame goes over DDS."""
 
 from __future__ import annotations
 

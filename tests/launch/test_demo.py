@@ -22,14 +22,14 @@ def test_demo_ends_by_itself_and_has_seen_animals(launch: Callable[..., Launched
     demo.wait_for(rf"http://127\.0\.0\.1:{port}")
     demo.remember_children()
     assert demo.process.wait(90) == 0, demo.text()
-    assert re.search(r"summary: \d+ pictures looked at", demo.text())
+    assert re.search(r"summary: \d+ frames looked at", demo.text())
     assert re.search(r"seen +.*(giraffe|cow|horse|dog|bird|sheep|bear|cat)", demo.text())
     assert "Traceback" not in demo.text()
     assert demo.orphans() == []
 
 
 def test_a_demo_without_detections_fails(launch: Callable[..., Launched]) -> None:
-    # A grey test picture holds no object.
+    # A grey test frame holds no object.
     demo = launch(
         "--port", str(free_tcp_port()), "--seconds", "6", "source:=test://gray", command=(DEMO,)
     )  # fmt: skip

@@ -46,12 +46,12 @@ def listening(running: Launched, *arguments: str) -> Iterator[tuple[subprocess.P
 
 
 def test_detections_are_readable_and_carry_the_stamp_of_their_image(pipeline: Launched) -> None:
-    # The stamps of the pictures at the camera, while the detector's results are listened to.
-    with listening(pipeline, "echo", "/camera/camera_info", "--field", "header.stamp", "--csv") as (pictures, lines):
+    # The stamps of the frames at the camera, while the detector's results are listened to.
+    with listening(pipeline, "echo", "/camera/camera_info", "--field", "header.stamp", "--csv") as (frames, lines):
         first = lines.readline()
         arrays = [echo_once(pipeline) for _ in range(3)]
-        pictures.send_signal(signal.SIGINT)
-        stamps = {first.strip(), *pictures.communicate(timeout=20)[0].split()}
+        frames.send_signal(signal.SIGINT)
+        stamps = {first.strip(), *frames.communicate(timeout=20)[0].split()}
     assert len(stamps) > 20
     found = [one for array in arrays for one in array["detections"]]
     assert found
@@ -80,7 +80,7 @@ def test_the_clips_rate_arrives_at_the_far_end(pipeline: Launched) -> None:
     with listening(pipeline, "echo", "/camera/detections", "--field", "header.stamp", "--csv") as (_, lines):
         told = [lines.readline().split(",") for _ in range(50)]
     stamps = [int(seconds) * 10**9 + int(nanoseconds) for seconds, nanoseconds in told]
-    gaps = np.diff(stamps) / 40e6  # in pictures of the clip
+    gaps = np.diff(stamps) / 40e6  # in frames of the clip
     assert np.abs(gaps - gaps.round()).max() < 0.05
     assert gaps.round().min() == 1
 

@@ -29,7 +29,7 @@ def test_the_service_starts_its_launch_file_and_stops_clean(tmp_path: Path) -> N
             cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
-        text = wait_until(lambda: "delivers" in journal.read_text() and journal.read_text(), 60, "pictures")
+        text = wait_until(lambda: "delivers" in journal.read_text() and journal.read_text(), 60, "frames")
         assert "[camera_node-1]" in text
         assert "[detector_node-2]" in text
         children = psutil.Process(service.pid).children(recursive=True)

@@ -1,4 +1,4 @@
-"""camera.launch.xml: pictures and their calibration arrive with one stamp, in the optical frame."""
+"""camera.launch.xml: frames and their calibration arrive with one stamp, in the optical frame."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class TestCamera(suite.Peer):
     def test_image_and_camera_info_share_a_capture_time(self) -> None:
         images = self.collect(Image, "/camera/image_raw")
         infos = self.collect(CameraInfo, "/camera/camera_info")
-        self.wait_until(lambda: len(images) > 10 and len(infos) > 10, "ten pictures")
+        self.wait_until(lambda: len(images) > 10 and len(infos) > 10, "ten frames")
         stamps = {(info.header.stamp.sec, info.header.stamp.nanosec) for info in infos}
         joined = [one for one in images if (one.header.stamp.sec, one.header.stamp.nanosec) in stamps]
         self.assertGreaterEqual(len(joined), 5)

@@ -21,7 +21,7 @@ class TestCameras(suite.Peer):
     def test_both_cameras_of_the_example_deliver(self) -> None:
         left = self.collect(Image, "/left/image_raw")
         right = self.collect(Image, "/right/image_raw")
-        self.wait_until(lambda: len(left) > 5 and len(right) > 5, "pictures of both")
+        self.wait_until(lambda: len(left) > 5 and len(right) > 5, "frames of both")
         self.assertEqual(left[-1].header.frame_id, "left_optical_frame")
         self.assertEqual((right[-1].width, right[-1].height), (320, 240))
         self.assertEqual(right[-1].header.frame_id, "right_optical_frame")

@@ -1,4 +1,4 @@
-"""composed.launch.xml: camera and detector in one process find the clip's animals without a picture on DDS."""
+"""composed.launch.xml: camera and detector in one process find the clip's animals without a frame on DDS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""detector.launch.xml: one array per picture with the picture's header, also when nothing is found."""
+"""detector.launch.xml: one array per frame with the frame's header, also when nothing is found."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def generate_test_description() -> LaunchDescription:
 
 
 class TestDetector(suite.Peer):
-    def test_an_empty_picture_gives_an_empty_array_with_its_header(self) -> None:
-        sent, array = self.wait_for_picture_to_return(Detection2DArray, "/camera/detections")
+    def test_an_empty_frame_gives_an_empty_array_with_its_header(self) -> None:
+        sent, array = self.wait_for_frame_to_return(Detection2DArray, "/camera/detections")
         self.assertEqual(array.header, sent.header)
         self.assertEqual(list(array.detections), [])
 

@@ -27,7 +27,7 @@ def generate_test_description() -> LaunchDescription:
 
 
 class TestPipeline(suite.Peer):
-    def test_detections_have_names_and_the_capture_time_of_a_picture(self) -> None:
+    def test_detections_have_names_and_the_capture_time_of_a_frame(self) -> None:
         infos = self.collect(CameraInfo, "/camera/camera_info")
         arrays = self.collect(Detection2DArray, "/camera/detections")
 
@@ -38,7 +38,7 @@ class TestPipeline(suite.Peer):
                  if one.detections and (one.header.stamp.sec, one.header.stamp.nanosec) in captured), None,
             )  # fmt: skip
 
-        array = self.wait_until(joined, "a detection with a picture's capture time")
+        array = self.wait_until(joined, "a detection with a frame's capture time")
         self.assertEqual(array.header.frame_id, "camera_optical_frame")
         for one in array.detections:
             self.assertEqual(one.header, array.header)

@@ -1,4 +1,4 @@
-"""rtp_direct.launch.xml: a camera's pictures leave as RTP packets without a picture on DDS."""
+"""rtp_direct.launch.xml: a camera's frames leave as RTP packets without a frame on DDS."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def generate_test_description() -> LaunchDescription:
 
 
 class TestDirect(suite.Peer):
-    def test_pictures_leave_as_rtp(self) -> None:
+    def test_frames_leave_as_rtp(self) -> None:
         def packet() -> bytes | None:
             try:
                 return RECEIVER.recv(2000)

@@ -1,4 +1,4 @@
-"""rtp_receiver.launch.xml behind rtp_sender.launch.xml: pictures come back with their capture time."""
+"""rtp_receiver.launch.xml behind rtp_sender.launch.xml: frames come back with their capture time."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def generate_test_description() -> LaunchDescription:
 
 class TestReceiver(suite.Peer):
     def test_capture_time_frame_and_size_survive_the_link(self) -> None:
-        sent, received = self.wait_for_picture_to_return(Image, "/camera/stream/image_raw")
+        sent, received = self.wait_for_frame_to_return(Image, "/camera/stream/image_raw")
         self.assertEqual(received.header.frame_id, "camera_optical_frame")
         self.assertEqual((received.width, received.height), (sent.width, sent.height))
-        # The bright square is where it was: its middle, and a corner of the picture, within the codec's error.
+        # The bright square is where it was: its middle, and a corner of the frame, within the codec's error.
         row = bytes(received.data[120 * received.step : 121 * received.step])
         self.assertAlmostEqual(row[3 * 120], 0xD0, delta=12)
         self.assertAlmostEqual(row[3 * 10], 0x60, delta=12)

@@ -1,4 +1,4 @@
-"""rtp_sender.launch.xml: pictures leave as RTP packets that any receiver can read."""
+"""rtp_sender.launch.xml: frames leave as RTP packets that any receiver can read."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def generate_test_description() -> LaunchDescription:
 
 
 class TestSender(suite.Peer):
-    def test_pictures_leave_as_rtp(self) -> None:
+    def test_frames_leave_as_rtp(self) -> None:
         publisher = self.node.create_publisher(Image, "/camera/image_raw", 5)
 
         def packet() -> bytes | None:
-            message = suite.picture()
+            message = suite.frame()
             message.header.stamp = self.node.get_clock().now().to_msg()
             publisher.publish(message)
             try:

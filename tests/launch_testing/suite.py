@@ -60,8 +60,8 @@ def free_port(kind: socket.SocketKind) -> int:
         return int(probe.getsockname()[1])
 
 
-def picture(width: int = 320, height: int = 240) -> Image:
-    """A grey bgr8 picture with a brighter square, in the optical frame; the caller sets the stamp."""
+def frame(width: int = 320, height: int = 240) -> Image:
+    """A grey bgr8 frame with a brighter square, in the optical frame; the caller sets the stamp."""
     message = Image(width=width, height=height, step=3 * width, encoding="bgr8")
     row = b"\x60\x60\x60" * width
     bright = b"\x60\x60\x60" * 80 + b"\xd0\xd0\xd0" * 80 + b"\x60\x60\x60" * (width - 160)
@@ -101,14 +101,14 @@ class Peer(unittest.TestCase):
             self.executor.spin_once(timeout_sec=0.02)
         raise AssertionError(f"waited {TIMEOUT:g} s in vain for {what}")
 
-    def wait_for_picture_to_return(self, message_type: type, topic: str) -> tuple[Image, Any]:
-        """Publish pictures on image_raw until one's stamp comes back on the topic; (the picture, the answer)."""
+    def wait_for_frame_to_return(self, message_type: type, topic: str) -> tuple[Image, Any]:
+        """Publish frames on image_raw until one's stamp comes back on the topic; (the frame, the answer)."""
         publisher = self.node.create_publisher(Image, "/camera/image_raw", 5)
         received = self.collect(message_type, topic)
         sent: dict[tuple[int, int], Image] = {}
 
         def answered() -> tuple[Image, Any] | None:
-            message = picture()
+            message = frame()
             message.header.stamp = self.node.get_clock().now().to_msg()
             sent[message.header.stamp.sec, message.header.stamp.nanosec] = message
             publisher.publish(message)
@@ -117,7 +117,7 @@ class Peer(unittest.TestCase):
                     return found, one
             return None
 
-        pair: tuple[Image, Any] = self.wait_until(answered, f"a picture's stamp on {topic}")
+        pair: tuple[Image, Any] = self.wait_until(answered, f"a frame's stamp on {topic}")
         return pair
 
 

@@ -12,7 +12,7 @@ from network import free_domain
 # Before rclpy is imported anywhere: nothing outside this machine and no other test run may be met.
 os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-# As the launch files set it: with stock settings most 640x480 pictures are lost between two processes.
+# As the launch files set it: with stock settings most 640x480 frames are lost between two processes.
 os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).resolve().parents[2] / "config" / "fastdds.xml")
 
 import rclpy

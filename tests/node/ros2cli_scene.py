@@ -18,7 +18,7 @@ RATE = 20.0
 
 
 class Talker(Node):
-    """Publishes text, a picture and a latched word; serves a switch; repeats what it hears."""
+    """Publishes text, a frame and a latched word; serves a switch; repeats what it hears."""
 
     def __init__(self) -> None:
         super().__init__("talker", namespace="/cam")
@@ -30,7 +30,7 @@ class Talker(Node):
         best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.text = self.create_publisher(String, "text", best_effort)
-        self.picture = self.create_publisher(Image, "image_raw", 5)
+        self.frame = self.create_publisher(Image, "image_raw", 5)
         self.word = self.create_publisher(String, "word", latched)
         self.echoed = self.create_publisher(Header, "echoed", 10)
         self.hear = self.create_subscription(Header, "hear", self.echoed.publish, 10)
@@ -43,7 +43,7 @@ class Talker(Node):
     def _tick(self) -> None:
         self.number += 1
         self.text.publish(String(data=f"größe {self.number}"))
-        self.picture.publish(self.image)
+        self.frame.publish(self.image)
 
     def _on_switch(self, request: Any, response: Any) -> Any:
         response.success, response.message = request.data, "switched"

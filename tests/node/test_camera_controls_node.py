@@ -69,7 +69,7 @@ def test_controls_are_set_again_when_the_node_is_activated_again(kernel: Kernel)
     node = CameraNode(parameter_overrides=overrides, namespace="/controlled")
     try:
         node.trigger_configure()
-        node._controls._device = "/dev/video0"  # pictures from the test source, controls from the played kernel
+        node._controls._device = "/dev/video0"  # frames from the test source, controls from the played kernel
         node.trigger_activate()
         wait_until(lambda: node.report() and node.has_parameter(NAME), LONG, "the controls")
         assert node.set_parameters([Parameter("control.auto_exposure", value=1)])[0].successful

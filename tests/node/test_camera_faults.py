@@ -42,7 +42,7 @@ def test_a_killed_rtsp_server_is_seen_and_its_return_shown_within_two_seconds(pe
     world.enter_context(camera_nodes())(
         source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="tcp", stall_timeout=1.0
     )
-    wait_until(lambda: len(images) >= 5, LONG, "pictures")
+    wait_until(lambda: len(images) >= 5, LONG, "frames")
     port = server.port
     server.kill()
     wait_until(lambda: state(reports).startswith("retrying"), LONG, "the loss in the diagnostics")
@@ -51,7 +51,7 @@ def test_a_killed_rtsp_server_is_seen_and_its_return_shown_within_two_seconds(pe
     count = len(images)
     server = RtspServer(port)
     back = time.monotonic()
-    wait_until(lambda: len(images) > count, LONG, "a picture after the return")
+    wait_until(lambda: len(images) > count, LONG, "a frame after the return")
     assert time.monotonic() - back < 2.0  # what users are promised, not a measurement
     wait_until(lambda: state(reports) == "streaming", LONG, "a good report")
     assert int(values(reports[-1])["reconnects"]) >= 1
@@ -72,7 +72,7 @@ def test_a_refused_login_is_told_with_its_remedy_and_tried_again(peer: Peer, wor
     assert not images
     server.kill()
     server = RtspServer(port, "me", "wrong")
-    wait_until(lambda: len(images) >= 3, LONG, "pictures once the login is right")
+    wait_until(lambda: len(images) >= 3, LONG, "frames once the login is right")
 
 
 def test_a_file_that_becomes_garbage_while_it_plays_is_told_and_can_be_repaired(
@@ -82,12 +82,12 @@ def test_a_file_that_becomes_garbage_while_it_plays_is_told_and_can_be_repaired(
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     world.enter_context(camera_nodes())(source=f"file://{path}", loop=True, stall_timeout=1.0)
-    wait_until(lambda: len(images) >= 15, LONG, "pictures")
+    wait_until(lambda: len(images) >= 15, LONG, "frames")
     path.write_bytes(os.urandom(path.stat().st_size))  # in place: the open file changes under the reader
     wait_until(lambda: state(reports).startswith("retrying"), LONG, "the loss in the diagnostics")
     make_clip(path, frames=10)
     count = len(images)
-    wait_until(lambda: len(images) > count + 5, LONG, "pictures after the repair")
+    wait_until(lambda: len(images) > count + 5, LONG, "frames after the repair")
 
 
 def test_a_subscriber_that_sleeps_does_not_hold_up_the_others(peer: Peer, world: ExitStack) -> None:
@@ -103,9 +103,9 @@ def test_a_subscriber_that_sleeps_does_not_hold_up_the_others(peer: Peer, world:
     sleeper.node.create_subscription(Image, "/camera/image_raw", sleep, 1)  # reliable: could block the publisher
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     world.enter_context(camera_nodes())(image_width=320, image_height=240, framerate=30.0)
-    wait_until(asleep.is_set, LONG, "the first picture at the sleeper")
+    wait_until(asleep.is_set, LONG, "the first frame at the sleeper")
     count, began = len(images), time.monotonic()
-    wait_until(lambda: len(images) >= count + 60, LONG, "two seconds' pictures at the other subscriber")
+    wait_until(lambda: len(images) >= count + 60, LONG, "two seconds' frames at the other subscriber")
     assert time.monotonic() - began < 5.0  # it really slept all the while
     stamp = images[-1].header.stamp
     assert peer.node.get_clock().now().nanoseconds - (stamp.sec * 10**9 + stamp.nanosec) < 1e9
@@ -137,13 +137,13 @@ def test_starting_and_stopping_leaves_nothing_behind(peer: Peer) -> None:
         after = resources()
     finally:
         node.destroy_node()
-    assert after[2] - before[2] < 4096 + 8 * CYCLES  # KiB; a leaked 64x48 picture would be 9 a cycle
+    assert after[2] - before[2] < 4096 + 8 * CYCLES  # KiB; a leaked 64x48 frame would be 9 a cycle
 
 
 def cycle(node: CameraNode, times: int) -> None:
     for _ in range(times):
         assert node.trigger_configure().name == "SUCCESS"
         assert node.trigger_activate().name == "SUCCESS"
-        wait_until(lambda: node.report().message == "streaming", LONG, "pictures")
+        wait_until(lambda: node.report().message == "streaming", LONG, "frames")
         assert node.trigger_deactivate().name == "SUCCESS"
         assert node.trigger_cleanup().name == "SUCCESS"

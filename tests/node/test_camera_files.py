@@ -47,16 +47,16 @@ def record(peer: Peer, on: bool) -> SetBool.Response:
 
 
 def frames(path: Path) -> tuple[int, np.ndarray]:
-    """How many pictures OpenCV (not our own code) reads from a video, and the last of them."""
+    """How many frames OpenCV (not our own code) reads from a video, and the last of them."""
     video, count, last = cv2.VideoCapture(str(path)), 0, np.empty(0)
     while True:
-        ok, picture = video.read()
+        ok, frame = video.read()
         if not ok:
             return count, last
-        count, last = count + 1, picture
+        count, last = count + 1, frame
 
 
-def test_a_snapshot_is_the_picture_with_its_stamp(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+def test_a_snapshot_is_the_frame_with_its_stamp(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
     world.enter_context(camera_nodes())(
         source="test://red", image_width=64, image_height=48, output_directory=str(tmp_path / "out")
     )
@@ -148,7 +148,7 @@ def test_a_full_disk_ends_the_recording_but_not_the_camera(peer: Peer, world: Ex
     assert not answer.success
     assert "wrote" in answer.message
     delivered = int(values(bad)["frames"])
-    wait_until(lambda: int(values(reports[-1])["frames"]) > delivered + 10, LONG, "more pictures")
+    wait_until(lambda: int(values(reports[-1])["frames"]) > delivered + 10, LONG, "more frames")
     wait_until(lambda: reports[-1].status[0].message == "streaming", LONG, "a good report")
 
 
@@ -176,12 +176,12 @@ def test_others_get_their_turn_while_a_snapshot_waits() -> None:
     try:
         node.trigger_configure()
         files = node._files
-        files.camera = Camera(CameraSettings(), lambda _picture: None)  # not started: no picture comes
+        files.camera = Camera(CameraSettings(), lambda _frame: None)  # not started: no frame comes
         answer = files._on_snapshot(Trigger.Request(), Trigger.Response())
         for _ in range(3):
             assert answer.send(None) is None  # gives the executor back
         files.close()
-        assert outcome(answer).message.startswith("no picture came")
+        assert outcome(answer).message.startswith("no frame came")
     finally:
         node.destroy_node()
 
@@ -219,4 +219,4 @@ def test_a_calibration_for_another_shape_is_refused(tmp_path: Path) -> None:
     settings = {"camera_info_url": f"file://{path}", "image_width": 1280, "image_height": 720}
     done = subprocess.run(command("/camera", settings), capture_output=True, text=True, timeout=LONG, check=False)
     assert done.returncode == 1
-    assert "is for 640x480, the picture is 1280x720: another shape" in done.stderr
+    assert "is for 640x480, the frame is 1280x720: another shape" in done.stderr

@@ -37,11 +37,11 @@ def ns(message: Image | CameraInfo) -> int:
     return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
 
 
-def test_a_picture_arrives_whole_with_its_info_and_stamp(peer: Peer, start: Start) -> None:
+def test_a_frame_arrives_whole_with_its_info_and_stamp(peer: Peer, start: Start) -> None:
     images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     infos = peer.collect(CameraInfo, "/camera/camera_info")
     start(source="test://red", image_width=321, image_height=64)
-    wait_until(lambda: len(images) >= 10 and len(infos) >= 10, LONG, "pictures")
+    wait_until(lambda: len(images) >= 10 and len(infos) >= 10, LONG, "frames")
     image = images[-1]
     assert (image.width, image.height, image.step, image.encoding) == (321, 64, 963, "bgr8")
     pixels = np.frombuffer(image.data, np.uint8).reshape(64, 321, 3)
@@ -105,7 +105,7 @@ def test_a_source_that_may_come_back_is_waited_for(peer: Peer, start: Start, tmp
     assert bad.status[0].level == b"\x02"
     assert bad.status[0].message.startswith("retrying: ")
     make_clip(path, frames=10)
-    wait_until(lambda: len(images) >= 5, LONG, "pictures after the repair")
+    wait_until(lambda: len(images) >= 5, LONG, "frames after the repair")
     wait_until(lambda: reports[-1].status[0].message == "streaming", LONG, "a good report")
 
 
@@ -127,7 +127,7 @@ def test_deactivated_it_is_silent_and_can_be_woken_again(peer: Peer, start: Star
     for _ in range(2):
         change(Transition.TRANSITION_ACTIVATE)
         count = len(images)
-        wait_until(lambda seen=count: len(images) > seen + 3, LONG, "pictures")
+        wait_until(lambda seen=count: len(images) > seen + 3, LONG, "frames")
         change(Transition.TRANSITION_DEACTIVATE)
     change(Transition.TRANSITION_CLEANUP)
     assert label() == "unconfigured"
@@ -136,7 +136,7 @@ def test_deactivated_it_is_silent_and_can_be_woken_again(peer: Peer, start: Star
 def test_size_and_rate_change_while_it_runs_and_the_source_does_not(peer: Peer, start: Start) -> None:
     images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     start(image_width=64, image_height=48)
-    wait_until(lambda: len(images) >= 3, LONG, "pictures")
+    wait_until(lambda: len(images) >= 3, LONG, "frames")
 
     def set_parameter(name: str, kind: int, **value: object) -> tuple[bool, str]:
         parameter = Parameter(name=name, value=ParameterValue(type=kind, **value))
@@ -149,12 +149,12 @@ def test_size_and_rate_change_while_it_runs_and_the_source_does_not(peer: Peer, 
     wait_until(lambda: images[-1].width == 128, LONG, "the new size")
     refused, why = set_parameter("image_width", ParameterType.PARAMETER_INTEGER, integer_value=0)
     assert not refused
-    assert "a picture needs 1 to 16384 px" in why
+    assert "a frame needs 1 to 16384 px" in why
     refused, why = set_parameter("source", ParameterType.PARAMETER_STRING, string_value="test://ball")
     assert not refused
     assert "read-only parameter: source" in why
     count = len(images)
-    wait_until(lambda: len(images) > count + 3, LONG, "pictures after the refusals")
+    wait_until(lambda: len(images) > count + 3, LONG, "frames after the refusals")
 
 
 def test_simulated_time_is_followed(peer: Peer, start: Start) -> None:
@@ -165,7 +165,7 @@ def test_simulated_time_is_followed(peer: Peer, start: Start) -> None:
     start(image_width=64, image_height=48, use_sim_time=True)
     wait_until(lambda: len(images) > 5 and ns(images[-1]) > 5000e9, LONG, "stamps of simulated time")
     first = len(images)
-    wait_until(lambda: len(images) > first + 10, LONG, "more pictures")
+    wait_until(lambda: len(images) > first + 10, LONG, "more frames")
     stamps = np.array([ns(one) for one in images[first:]])
     assert np.all(np.diff(stamps) > 0)
     assert 5000e9 < stamps[-1] <= (5000 + next(ticks)) * 1e9
@@ -177,7 +177,7 @@ def test_best_effort_is_offered_on_request(peer: Peer, start: Start) -> None:
     assert info[0].qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
-def test_pictures_are_wanted_by_the_snapshot_and_by_an_encoder_of_this_process() -> None:
+def test_frames_are_wanted_by_the_snapshot_and_by_an_encoder_of_this_process() -> None:
     node = CameraNode(parameter_overrides=[NodeParameter("autostart", value=False)], namespace="/asked")
     try:
         node.trigger_configure()

@@ -13,10 +13,9 @@ from collections.abc import Iterator
 
 import pytest
 from camera_process import LONG, camera_nodes
+from edgecam_core.media import gst
 from network import free_tcp_port, free_udp_port
 from waiting import wait_until
-
-from edgecam_core import gst
 
 SHOW = [sys.executable, "-m", "edgecam_core.cli.main", "show"]
 
@@ -67,7 +66,7 @@ def display() -> Iterator[str]:
 
 
 def red_share(display: str) -> float:
-    """How much of the screen is red, by a picture GStreamer takes of it."""
+    """How much of the screen is red, by a frame GStreamer takes of it."""
     if not gst.has_element("ximagesrc"):
         pytest.skip("needs ximagesrc")
     os.environ["DISPLAY"] = display

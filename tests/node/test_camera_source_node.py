@@ -25,7 +25,7 @@ def red_folder(path: Path) -> Path:
     pixels = np.full((120, 163, 3), (0, 0, 255), np.uint8)
     for index in range(3):
         cv2.imwrite(str(path / f"{index}.png"), pixels)
-    (path / "damaged.png").write_bytes(b"no picture")
+    (path / "damaged.png").write_bytes(b"no frame")
     return path
 
 
@@ -36,7 +36,7 @@ def world() -> Iterator[ExitStack]:
 
 
 def begin(name: str, world: ExitStack, folder: Path) -> tuple[dict[str, object], tuple[int, int]]:
-    """Start what the source needs; gives the node's settings and the size of the pictures."""
+    """Start what the source needs; gives the node's settings and the size of the frames."""
     if name == "rtsp":
         server = world.enter_context(rtsp_server("me", "se:cr@t"))
         return {"source": f"rtsp://me:se%3Acr%40t@127.0.0.1:{server.port}/live", "rtsp_transport": "tcp"}, (320, 240)
@@ -54,21 +54,21 @@ def begin(name: str, world: ExitStack, folder: Path) -> tuple[dict[str, object],
         clip = make_clip(folder / "red.mp4", pattern="red", size=(322, 242))
         return {"source": f"file://{clip}", "loop": True}, (322, 242)
     if name == "folder":
-        return {"source": f"file://{red_folder(folder / 'pictures')}", "loop": True, "framerate": 20.0}, (163, 120)
-    if name == "picture":
-        return {"source": f"file://{red_folder(folder / 'pictures')}/1.png", "framerate": 20.0}, (163, 120)
+        return {"source": f"file://{red_folder(folder / 'frames')}", "loop": True, "framerate": 20.0}, (163, 120)
+    if name == "frame":
+        return {"source": f"file://{red_folder(folder / 'frames')}/1.png", "framerate": 20.0}, (163, 120)
     text = "videotestsrc is-live=true pattern=red ! video/x-raw,width=322,height=64 ! videoflip method=vertical-flip"
     return {"source": f"pipeline:{text}"}, (322, 64)
 
 
-@pytest.mark.parametrize("name", ["rtsp", "rtp", "http", "hls", "file", "folder", "picture", "pipeline"])
-def test_a_source_delivers_whole_pictures(peer: Peer, world: ExitStack, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", ["rtsp", "rtp", "http", "hls", "file", "folder", "frame", "pipeline"])
+def test_a_source_delivers_whole_frames(peer: Peer, world: ExitStack, tmp_path: Path, name: str) -> None:
     settings, (width, height) = begin(name, world, tmp_path)
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     infos: list[CameraInfo] = peer.collect(CameraInfo, "/camera/camera_info")
     start = world.enter_context(camera_nodes())
     start(**settings)
-    wait_until(lambda: len(images) >= 8 and len(infos) >= 8, LONG, "pictures")
+    wait_until(lambda: len(images) >= 8 and len(infos) >= 8, LONG, "frames")
     image = images[-1]
     assert (image.width, image.height, image.step, image.encoding) == (width, height, width * 3, "bgr8")
     assert len(image.data) == image.step * height
@@ -86,7 +86,7 @@ def test_a_cameras_own_jpeg_is_passed_through_byte_by_byte(peer: Peer, world: Ex
     port = world.enter_context(mjpeg_server(jpeg))
     compressed: list[CompressedImage] = peer.collect(CompressedImage, "/camera/image_raw/compressed")
     world.enter_context(camera_nodes())(source=f"http://127.0.0.1:{port}/")
-    wait_until(lambda: compressed, LONG, "a compressed picture")
+    wait_until(lambda: compressed, LONG, "a compressed frame")
     assert bytes(compressed[0].data) == jpeg
     assert compressed[0].format == "bgr8; jpeg compressed bgr8"
 
@@ -95,13 +95,13 @@ def test_a_cameras_own_jpeg_is_passed_through_byte_by_byte(peer: Peer, world: Ex
     ("encoding", "form", "shape"),
     [("rgb8", "rgb8; jpeg compressed bgr8", (48, 64, 3)), ("mono8", "mono8; jpeg compressed ", (48, 64))],
 )
-def test_other_pictures_are_compressed_here(
+def test_other_frames_are_compressed_here(
     peer: Peer, world: ExitStack, encoding: str, form: str, shape: tuple[int, ...]
 ) -> None:
     compressed: list[CompressedImage] = peer.collect(CompressedImage, "/camera/image_raw/compressed")
     start = world.enter_context(camera_nodes())
     start(source="test://red", image_width=64, image_height=48, image_encoding=encoding)
-    wait_until(lambda: compressed, LONG, "a compressed picture")
+    wait_until(lambda: compressed, LONG, "a compressed frame")
     assert compressed[0].format == form
     pixels = cv2.imdecode(np.frombuffer(compressed[0].data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert pixels.shape == shape
@@ -109,7 +109,7 @@ def test_other_pictures_are_compressed_here(
 
 
 def test_a_coded_stream_is_not_decoded_for_nobody(peer: Peer, world: ExitStack) -> None:
-    server = world.enter_context(rtsp_server())  # a key frame every 12 pictures
+    server = world.enter_context(rtsp_server())  # a key frame every 12 frames
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     world.enter_context(camera_nodes())(source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="udp")
     idle = wait_until(lambda: reports and int(values(reports[-1]).get("skipped", 0)) >= 30 and reports[-1], LONG)
@@ -117,6 +117,6 @@ def test_a_coded_stream_is_not_decoded_for_nobody(peer: Peer, world: ExitStack) 
     assert idle.status[0].message == "streaming"
     assert "decoder: auto → avdec_h264, because" in values(idle)["chosen"]
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
-    wait_until(lambda: len(images) >= 20, LONG, "pictures")
+    wait_until(lambda: len(images) >= 20, LONG, "frames")
     stamps = [one.header.stamp.sec * 10**9 + one.header.stamp.nanosec for one in images]
     assert np.median(np.diff(stamps)) == pytest.approx(40e6, rel=0.1)  # each of them now

@@ -32,7 +32,7 @@ def test_each_camera_has_its_namespace_and_a_dead_one_comes_back(peer: Peer, tmp
     right = peer.collect(Image, "/robot/right/image_raw", qos_profile_sensor_data)
     fleet = subprocess.Popen([sys.executable, "-m", "edgecam_camera.cameras", str(path), "--namespace", "/robot"])
     try:
-        wait_until(lambda: left and right, LONG, "pictures of both cameras")
+        wait_until(lambda: left and right, LONG, "frames of both cameras")
         assert left[0].header.frame_id == "left_optical_frame"
         assert (right[0].encoding, right[0].header.frame_id) == ("rgb8", "right_optical_frame")
         pids = children(fleet.pid)

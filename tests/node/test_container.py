@@ -1,4 +1,4 @@
-"""Camera and detector in one process: pictures pass without DDS, everything else stays as it is."""
+"""Camera and detector in one process: frames pass without DDS, everything else stays as it is."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from waiting import DISCOVERY, wait_until
 NODES = ("edgecam_camera.node:CameraNode", "edgecam_detector.node:DetectorNode")
 
 
-def test_pictures_pass_as_they_are() -> None:
+def test_frames_pass_as_they_are() -> None:
     topics = LocalTopics()
     frame = Frame.from_array(np.zeros((4, 4, 3), np.uint8), "bgr8")
     taken: list[Frame] = []
@@ -45,7 +45,7 @@ def test_a_topic_is_announced_until_its_last_publisher_goes() -> None:
     assert not topics.is_announced("/a")
 
 
-def test_detections_without_a_picture_on_dds(peer: Peer, tmp_path: Path) -> None:
+def test_detections_without_a_frame_on_dds(peer: Peer, tmp_path: Path) -> None:
     model = color_detector(tmp_path / "m.onnx")
     command = [sys.executable, "-m", "edgecam_ros.container", *NODES, "--ros-args", "-r", "__ns:=/camera"]
     # Without a node's name they go to both, as from a parameter file for all.

@@ -162,7 +162,7 @@ def test_an_array_that_does_not_fit_is_refused(encoding: str) -> None:
         BRIDGE.cv2_to_imgmsg(noise((4, 6, 3)), encoding)
 
 
-def test_what_is_no_picture_is_refused() -> None:
+def test_what_is_no_image_is_refused() -> None:
     with pytest.raises(TypeError, match="not a numpy array"):
         BRIDGE.cv2_to_imgmsg([[1, 2]])  # type: ignore[arg-type]
 
@@ -240,7 +240,7 @@ def test_the_new_names_of_packed_yuv(name: str, alias: str) -> None:
 
 
 def _flat_yuv(name: str, y: int, u: int, v: int) -> np.ndarray:
-    """A 6x4 picture of one colour, in the array layout of the encoding."""
+    """A 6x4 image of one colour, in the array layout of the encoding."""
     pair = (v, u) if name == "nv21" else (u, v)
     rows = 2 if name != "nv24" else 8
     return np.concatenate([np.full((4, 6), y, np.uint8), np.tile(np.array(pair, np.uint8), (rows, 3))])
@@ -305,17 +305,15 @@ def test_jpeg_is_the_default() -> None:
         (np.dstack([BGR, BGR[..., 0]]), "rgb8", BGR[..., ::-1]),
     ],
 )
-def test_a_compressed_picture_converts_from_what_it_holds(
-    pixels: np.ndarray, target: str, expected: np.ndarray
-) -> None:
+def test_a_compressed_image_converts_from_what_it_holds(pixels: np.ndarray, target: str, expected: np.ndarray) -> None:
     result = BRIDGE.compressed_imgmsg_to_cv2(BRIDGE.cv2_to_compressed_imgmsg(pixels, "png"), target)
     assert result.dtype == expected.dtype
     assert np.array_equal(result, expected)
 
 
 @only_stand_in
-@pytest.mark.parametrize("data", [b"", b"no picture", bytes(BRIDGE.cv2_to_compressed_imgmsg(BGR, "png").data[:20])])
-def test_what_is_no_compressed_picture_is_an_error(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"", b"no image", bytes(BRIDGE.cv2_to_compressed_imgmsg(BGR, "png").data[:20])])
+def test_what_is_no_compressed_image_is_an_error(data: bytes) -> None:
     with pytest.raises(CvBridgeError, match=f"cannot decode the {len(data)} bytes"):
         BRIDGE.compressed_imgmsg_to_cv2(CompressedImage(format="png", data=data))
 

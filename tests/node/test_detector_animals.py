@@ -16,11 +16,11 @@ _COW = 4.0  # seconds into the clip, see media/animals.json
 def test_animals_names_the_cow_of_the_clip(peer: Peer) -> None:
     clip = cv2.VideoCapture(str(CLIP))
     clip.set(cv2.CAP_PROP_POS_MSEC, _COW * 1000)
-    good, picture = clip.read()
+    good, image = clip.read()
     assert good
     subject = Detecting(peer, Path("animals"))
     try:
-        found = names(subject.answer(picture))
+        found = names(subject.answer(image))
     finally:
         subject.close()
     assert "Cattle" in found

@@ -1,4 +1,4 @@
-"""What a detector node does with models and pictures it cannot use: it stays, says so, and goes on when it can."""
+"""What a detector node does with models and images it cannot use: it stays, says so, and goes on when it can."""
 
 from __future__ import annotations
 
@@ -95,9 +95,7 @@ def test_without_a_model_the_node_stays_and_says_why(
     assert len([line for line in capfd.readouterr().err.splitlines() if message in line]) == 1
 
 
-def test_every_configuring_tells_the_reason(
-    peer: Peer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_every_configuring_tells_the_reason(peer: Peer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "m.onnx"
     subject = Detecting(peer, model, loads=False, **text(model))
     try:
@@ -134,7 +132,7 @@ def test_a_signal_ends_a_node_without_a_model_cleanly(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def detecting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detecting]:
-    peer = Peer("bad_pictures_peer")
+    peer = Peer("bad_images_peer")
     subject = Detecting(peer, color_detector(tmp_path_factory.mktemp("model") / "m.onnx"))
     yield subject
     subject.close()
@@ -142,7 +140,7 @@ def detecting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detecting]:
 
 
 def message(pixels: np.ndarray, true_encoding: str, **damage: Any) -> Image:
-    """A picture as a camera would send it, with some fields as no camera should."""
+    """An image as a camera would send it, with some fields as no camera should."""
     found = image_to_ros(Frame.from_array(pixels, true_encoding, STAMP, "odd"))
     for name, value in damage.items():
         setattr(found, name, value)
@@ -150,7 +148,7 @@ def message(pixels: np.ndarray, true_encoding: str, **damage: Any) -> Image:
 
 
 def frame_ids(detecting: Detecting, seen: int) -> set[str]:
-    """Of the pictures answered since then; good ones may be answered late, and twice."""
+    """Of the images answered since then; good ones may be answered late, and twice."""
     return {array.header.frame_id for array in detecting.arrays[seen:]}
 
 
@@ -162,12 +160,12 @@ REFUSED = {
     "4000 bgr8": message(GOOD, "bgr8", height=4000),
     "needs an even size": message(GOOD, "bgr8", encoding="nv12", height=47),
     "needs 9216 bytes, got 0": message(GOOD, "bgr8", data=b""),
-    "40000x1 picture is too large": message(np.zeros((1, 40_000), np.uint8), "mono8"),
+    "40000x1 image is too large": message(np.zeros((1, 40_000), np.uint8), "mono8"),
 }
 
 
 @pytest.mark.parametrize("reason", REFUSED)
-def test_a_bad_picture_is_counted_and_the_next_works(detecting: Detecting, reason: str) -> None:
+def test_a_bad_image_is_counted_and_the_next_works(detecting: Detecting, reason: str) -> None:
     statuses = detecting.peer.collect(DiagnosticArray, "/diagnostics")
     seen = len(detecting.arrays)
 
@@ -181,7 +179,7 @@ def test_a_bad_picture_is_counted_and_the_next_works(detecting: Detecting, reaso
 
 
 @pytest.mark.parametrize(
-    "picture",
+    "image",
     [
         message(np.full((1, 1, 3), 255, np.uint8), "bgr8"),
         message(np.full((48, 64), 65535, np.uint16), "mono16"),
@@ -190,11 +188,11 @@ def test_a_bad_picture_is_counted_and_the_next_works(detecting: Detecting, reaso
     ],
     ids=["1x1", "16 bit", "padded", "nv12"],
 )
-def test_an_unusual_picture_is_answered(detecting: Detecting, picture: Image) -> None:
+def test_an_unusual_image_is_answered(detecting: Detecting, image: Image) -> None:
     seen = len(detecting.arrays)
 
     def answered() -> bool:
-        detecting.images.publish(picture)
+        detecting.images.publish(image)
         return "odd" in frame_ids(detecting, seen)
 
     wait_until(answered, what="detections")
@@ -225,7 +223,7 @@ def test_garbage_in_every_field_is_survived(detecting: Detecting) -> None:
 
 
 @pytest.mark.parametrize("error", [ImportError("libtbb.so.12"), AttributeError("newbyteorder")])
-def test_a_broken_cv_bridge_costs_only_its_pictures(
+def test_a_broken_cv_bridge_costs_only_its_images(
     detecting: Detecting, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def broken(*_: object) -> None:
@@ -242,7 +240,7 @@ def test_a_broken_cv_bridge_costs_only_its_pictures(
     assert names(detecting.answer(GOOD)) == ALL
 
 
-def test_a_model_that_fails_is_counted_and_the_next_picture_works(
+def test_a_model_that_fails_is_counted_and_the_next_image_works(
     detecting: Detecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     statuses = detecting.peer.collect(DiagnosticArray, "/diagnostics")

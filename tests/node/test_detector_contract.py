@@ -14,7 +14,7 @@ from sensor_msgs.msg import Image
 from tiny_models import color_detector, quadrants
 from waiting import wait_until
 
-PICTURE = quadrants(64, 48)
+IMAGE = quadrants(64, 48)
 DEFAULTS = {"confidence_threshold": 0.5, "max_detections": 100}
 SECOND = 10**9
 
@@ -30,13 +30,13 @@ def numbered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detecting]:
 
 
 def test_class_id_is_the_number_on_request(numbered: Detecting) -> None:
-    assert names(numbered.answer(PICTURE)) == {"1", "2", "3"}
+    assert names(numbered.answer(IMAGE)) == {"1", "2", "3"}
 
 
 def test_an_object_keeps_its_track_id(numbered: Detecting) -> None:
     ids: list[dict[str, str]] = []
     for number in range(1, 5):
-        array = numbered.answer(PICTURE, STAMP + number * SECOND // 30)
+        array = numbered.answer(IMAGE, STAMP + number * SECOND // 30)
         ids.append({found.results[0].hypothesis.class_id: found.id for found in array.detections})
     assert ids[-1] == ids[-2]
     assert len(set(ids[-1].values())) == 3
@@ -45,14 +45,14 @@ def test_an_object_keeps_its_track_id(numbered: Detecting) -> None:
 
 def test_a_region_is_set_while_running(numbered: Detecting) -> None:
     assert numbered.set(regions=["0,0 0.5,0 0.5,0.5 0,0.5"]) == ""
-    assert names(numbered.answer(PICTURE, STAMP + SECOND)) == {"1"}
+    assert names(numbered.answer(IMAGE, STAMP + SECOND)) == {"1"}
     assert "three or more points" in numbered.set(regions=["0,0 1,1"])
     assert numbered.set(regions=[]) == ""
-    assert names(numbered.answer(PICTURE, STAMP + 2 * SECOND)) == {"1", "2", "3"}
+    assert names(numbered.answer(IMAGE, STAMP + 2 * SECOND)) == {"1", "2", "3"}
 
 
 def test_the_threshold_of_one_class_is_set_while_running(numbered: Detecting) -> None:
-    dim = PICTURE.copy()
+    dim = IMAGE.copy()
     dim[..., 2] = dim[..., 2] * 0.45  # red
     assert numbered.set(confidence_threshold=0.3) == ""
     assert names(numbered.answer(dim, STAMP + 3 * SECOND)) == {"1", "2", "3"}
@@ -64,7 +64,7 @@ def test_the_threshold_of_one_class_is_set_while_running(numbered: Detecting) ->
 
 def test_the_most_detections_are_set_while_running(numbered: Detecting) -> None:
     assert numbered.set(max_detections=1) == ""
-    assert len(numbered.answer(PICTURE, STAMP + 5 * SECOND).detections) == 1
+    assert len(numbered.answer(IMAGE, STAMP + 5 * SECOND).detections) == 1
     assert numbered.set(**DEFAULTS) == ""
 
 
@@ -72,22 +72,22 @@ def test_an_overlay_is_drawn_only_while_somebody_looks(numbered: Detecting, monk
     drawn: list[int] = []
     draw = edgecam_detector.camera.draw
 
-    def counted(picture: np.ndarray, *rest: object) -> np.ndarray:
+    def counted(image: np.ndarray, *rest: object) -> np.ndarray:
         drawn.append(1)
-        return draw(picture, *rest)
+        return draw(image, *rest)
 
     monkeypatch.setattr(edgecam_detector.camera, "draw", counted)
-    numbered.answer(PICTURE)
+    numbered.answer(IMAGE)
     assert drawn == []
     seen: list[Image] = []
     # Best effort, as rviz2 asks: a reliable publisher serves both.
     watching = numbered.peer.node.create_subscription(Image, "/camera/overlay", seen.append, qos_profile_sensor_data)
-    wait_until(lambda: numbered.answer(PICTURE) and seen, what="an overlay")
+    wait_until(lambda: numbered.answer(IMAGE) and seen, what="an overlay")
     numbered.peer.node.destroy_subscription(watching)
     wait_until(lambda: numbered.node.count_subscribers("/camera/overlay") == 0, what="the end of the subscription")
-    numbered.answer(PICTURE)  # what was in work while the subscription ended
+    numbered.answer(IMAGE)  # what was in work while the subscription ended
     drawn.clear()
-    numbered.answer(PICTURE)
+    numbered.answer(IMAGE)
     assert drawn == []
 
 
@@ -108,6 +108,6 @@ def test_what_is_published_suits_every_subscriber(
     assert publisher.qos_profile.durability == durability
 
 
-def test_pictures_are_taken_as_sensor_data(numbered: Detecting) -> None:
+def test_images_are_taken_as_sensor_data(numbered: Detecting) -> None:
     (subscriber,) = numbered.peer.node.get_subscriptions_info_by_topic("/camera/image_raw")
     assert subscriber.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT

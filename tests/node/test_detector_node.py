@@ -93,7 +93,7 @@ def test_a_change_that_cannot_work_is_refused(detecting: Detecting, change: dict
     assert names(detecting.answer(quadrants(64, 48))) == {"red", "green", "blue"}
 
 
-def test_a_picture_that_comes_while_the_node_closes_is_no_error(
+def test_a_image_that_comes_while_the_node_closes_is_no_error(
     detecting: Detecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node, worker = detecting.node, detecting.node._worker
@@ -114,17 +114,17 @@ def test_the_lifecycle_can_go_round(detecting: Detecting) -> None:
     assert names(detecting.answer(quadrants(64, 48))) == {"red", "green", "blue"}
 
 
-def test_overlay_has_the_pictures_stamp_and_its_boxes(detecting: Detecting) -> None:
-    picture = quadrants(320, 240)
-    detecting.answer(picture)
+def test_overlay_has_the_images_stamp_and_its_boxes(detecting: Detecting) -> None:
+    image = quadrants(320, 240)
+    detecting.answer(image)
     assert detecting.node.count_publishers("/camera/overlay") == 1
     overlays: list[Image] = detecting.peer.collect(Image, "/camera/overlay")
-    wait_until(lambda: detecting.answer(picture) and overlays, what="an overlay")
+    wait_until(lambda: detecting.answer(image) and overlays, what="an overlay")
     drawn = np.frombuffer(overlays[0].data, np.uint8).reshape(240, 320, 3)
     assert overlays[0].header == detecting.arrays[-1].header
     assert overlays[0].encoding == "bgr8"
-    assert (drawn != picture).any()
-    assert (drawn[100, 20:140] == picture[100, 20:140]).all()  # the inside of a box stays
+    assert (drawn != image).any()
+    assert (drawn[100, 20:140] == image[100, 20:140]).all()  # the inside of a box stays
 
 
 def test_diagnostics_tell_rates_and_stages(detecting: Detecting) -> None:
@@ -159,14 +159,14 @@ def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path, monkeypatch
 
     def running() -> bool:
         values = {item.key: item.value for item in told(*cameras).values}
-        return all(float(values.get(f"{name}/fps", 0)) > 0 for name in cameras) and "no pictures" not in told().message
+        return all(float(values.get(f"{name}/fps", 0)) > 0 for name in cameras) and "no images" not in told().message
 
     try:
         for name in cameras:
             (reader,) = peer.node.get_subscriptions_info_by_topic(f"/camera/{name}/image_raw")
             assert reader.qos_profile.reliability == ReliabilityPolicy.RELIABLE
         wait_until(running, 2 * DISCOVERY, "the rates of both cameras")
-        gone = "no pictures on /camera/rear/image_raw"
+        gone = "no images on /camera/rear/image_raw"
         wait_until(lambda: told("front").message == gone, 2 * DISCOVERY, "the end of one camera in /diagnostics")
         wait_until(running, 2 * DISCOVERY, "its return")
     finally:

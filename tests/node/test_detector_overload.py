@@ -1,4 +1,4 @@
-"""Four cameras at 30 Hz into a detector that manages 25 pictures a second, over real DDS."""
+"""Four cameras at 30 Hz into a detector that manages 25 images a second, over real DDS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from waiting import wait_until
 
 CAMERAS = ["front", "rear", "left", "right"]
 RATE = 30.0
-SERVICE = 1 / 25  # seconds the detector takes for a picture
+SERVICE = 1 / 25  # seconds the detector takes for an image
 WINDOW = 60  # detections that are looked at together: 2.4 s
 MEBI = 2**20
 
@@ -53,11 +53,11 @@ def test_latency_shares_and_memory_under_overload(peer: Peer, tmp_path: Path) ->
     done = threading.Event()
 
     def cameras() -> None:
-        picture, begin = quadrants(160, 120), time.monotonic()
+        image, begin = quadrants(160, 120), time.monotonic()
         for number in itertools.count():  # one after the other, as cameras that are not in step
             if done.wait(max(0.0, begin + number / RATE / len(CAMERAS) - time.monotonic())):
                 return
-            subject.send(picture, clock.now().nanoseconds, CAMERAS[number % len(CAMERAS)])
+            subject.send(image, clock.now().nanoseconds, CAMERAS[number % len(CAMERAS)])
 
     def as_promised() -> bool:
         """Of the newest detections; a busy machine may need several windows, a growing latency never gets there."""
@@ -74,7 +74,7 @@ def test_latency_shares_and_memory_under_overload(peer: Peer, tmp_path: Path) ->
         before = psutil.Process().memory_info().rss
         seen = len(arrived)
         wait_until(lambda: len(arrived) > seen + WINDOW and as_promised(), 60, "bounded latency and fair shares")
-        assert psutil.Process().memory_info().rss - before < 8 * MEBI  # the pictures sent meanwhile are over 16
+        assert psutil.Process().memory_info().rss - before < 8 * MEBI  # the images sent meanwhile are over 16
         assert subject.node._worker.drops.totals()["dropped for a newer one"] > 2 * WINDOW
     finally:
         done.set()

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from edgecam_core.encodings import ENCODINGS
 from edgecam_core.errors import ImageError
+from edgecam_core.media.encodings import ENCODINGS
 from edgecam_core.types import Detections, Frame
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
@@ -215,7 +215,7 @@ def test_signals_end_it_cleanly(blink, number: int) -> None:
 
 
 def set_parameter(peer: Peer, **value: object) -> tuple[bool, str]:
-    (name, given), = value.items()
+    ((name, given),) = value.items()
     value_of = {
         float: lambda: ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=given),
         str: lambda: ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=given),
@@ -259,4 +259,3 @@ def test_diagnostics_follow_the_state(blink, peer: Peer) -> None:
     assert float(values["cpu_percent"]) >= 0
     assert int(values["pid"]) > 1
     assert running.hardware_id == "blink"
-

@@ -1,4 +1,4 @@
-"""config/fastdds.xml keeps its promise: every 1080p picture at 30 Hz arrives, best effort, in another process."""
+"""config/fastdds.xml keeps its promise: every 1080p frame at 30 Hz arrives, best effort, in another process."""
 
 from benchmarks.transport import COUNT, SIZES, transfer
 

@@ -9,8 +9,8 @@ import pytest
 
 pytest.importorskip("foxglove_msgs", reason="needs foxglove_msgs")
 
-from edgecam_core.rtp import nal
-from edgecam_core.rtp.codecs import codec
+from edgecam_core.media import gst, nal
+from edgecam_core.media.codecs import codec
 from edgecam_rtp.sender_node import SenderNode
 from foxglove_msgs.msg import CompressedVideo
 from network import free_udp_port
@@ -19,8 +19,6 @@ from ros_peer import Peer
 from running import running
 from viewer_scene import Scene, square
 from waiting import wait_until
-
-from edgecam_core import gst
 
 
 @pytest.mark.parametrize("name", ["h265", "h264"])
@@ -40,7 +38,7 @@ def test_the_stream_can_be_decoded_from_its_first_message(peer: Peer, name: str)
     pixels = decoded(taken, name)
     near = np.abs(pixels.astype(int) - (40, 220, 250)).max(axis=2) < 40
     x1, y1, x2, y2 = square(0)
-    assert near.sum() > 0.8 * (x2 - x1) * (y2 - y1), "the square is not in the picture"
+    assert near.sum() > 0.8 * (x2 - x1) * (y2 - y1), "the square is not in the frame"
 
 
 def keyframe(message: CompressedVideo) -> bool:
@@ -50,7 +48,7 @@ def keyframe(message: CompressedVideo) -> bool:
 
 
 def decoded(messages: list[CompressedVideo], name: str) -> np.ndarray:
-    """The last picture, bgr8, by a decoder that has seen nothing before."""
+    """The last frame, bgr8, by a decoder that has seen nothing before."""
     form = codec(name)
     pipeline = gst.Pipeline(
         f"appsrc name=src format=time caps={form.media_type},stream-format=byte-stream,alignment=au ! {form.parser} ! "

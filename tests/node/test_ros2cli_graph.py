@@ -119,7 +119,7 @@ def test_echo_of_nothing() -> None:
     assert ros2("topic", "echo", "--timeout", "0.5", "/nope", "std_msgs/msg/String") == ""
 
 
-def test_hz_counts_every_picture() -> None:
+def test_hz_counts_every_frame() -> None:
     """Reliably, and without parsing them; best effort would lose half of these without our DDS profile."""
     match, code = ros2_until(r"average rate: ([\d.]+)", "topic", "hz", "/cam/image_raw")
     assert float(match.group(1)) == pytest.approx(RATE, rel=0.25)

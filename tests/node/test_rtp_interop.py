@@ -55,7 +55,7 @@ def command(*words: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 class Source:
-    """Publishes numbered pictures at 30 Hz until closed; stamps are unlike any clock's and irregular."""
+    """Publishes numbered frames at 30 Hz until closed; stamps are unlike any clock's and irregular."""
 
     def __init__(self, peer: Peer, topic: str, width: int = WIDTH, height: int = HEIGHT) -> None:
         self.publisher = peer.node.create_publisher(Image, topic, image_qos())
@@ -92,7 +92,7 @@ def source(peer: Peer) -> Iterator[Callable[..., Source]]:
         each.close()
 
 
-def test_the_received_picture_has_the_stamp_of_the_picture_that_was_sent(
+def test_the_received_frame_has_the_stamp_of_the_frame_that_was_sent(
     peer: Peer, source: Callable[..., Source], tmp_path: Path
 ) -> None:
     port, sdp = free_udp_port(), tmp_path / "stream.sdp"
@@ -103,7 +103,7 @@ def test_the_received_picture_has_the_stamp_of_the_picture_that_was_sent(
         running(make(SenderNode, "/camera", port=port, sdp_file=str(sdp))),
     ):
         sent = source("/camera/image_raw")
-        wait_until(lambda: len(images) >= 20 and len(infos) >= 20, what="twenty pictures")
+        wait_until(lambda: len(images) >= 20 and len(infos) >= 20, what="twenty frames")
     for message in list(images):
         stamp = ns_from_stamp(message.header.stamp)
         assert index_of(image_from_ros(message).bgr()) == sent.stamps[stamp] % 256
@@ -127,7 +127,7 @@ def test_a_stream_of_gst_launch_is_received(peer: Peer, raw: str) -> None:
             f"rtph265pay config-interval=1 ! udpsink host=127.0.0.1 port={port} sync=false"
         ),
     ):
-        wait_until(lambda: len(images) >= 10, what="ten pictures")
+        wait_until(lambda: len(images) >= 10, what="ten frames")
         report = wait_until(lambda: _values(peer, "camera/rtp_receiver"), what="diagnostics")
     bgr = image_from_ros(images[-1]).bgr()
     assert bgr.shape == (240, 320, 3)
@@ -149,12 +149,12 @@ def test_gst_launch_receives_what_the_sender_sends(peer: Peer, source: Callable[
             f"exec gst-launch-1.0 -q udpsrc port={port} caps={CAPS} ! rtpjitterbuffer latency=50 ! rtph265depay ! "
             f"h265parse ! avdec_h265 ! videoconvert ! jpegenc ! multifilesink location={tmp_path}/%03d.jpg"
         ):
-            wait_until(lambda: len(list(tmp_path.glob("*.jpg"))) >= 21, what="twenty pictures")
+            wait_until(lambda: len(list(tmp_path.glob("*.jpg"))) >= 21, what="twenty frames")
     numbers = [index_of(cv2.imread(str(path))) for path in sorted(tmp_path.glob("*.jpg"))[:20]]
     assert np.diff(numbers).min() >= 1
 
 
-def test_a_new_picture_size_goes_through(peer: Peer, source: Callable[..., Source]) -> None:
+def test_a_new_frame_size_goes_through(peer: Peer, source: Callable[..., Source]) -> None:
     port = free_udp_port()
     images = peer.collect(Image, "/camera/stream/image_raw", image_qos())
     with (
@@ -182,10 +182,10 @@ def test_a_keyframe_and_another_bitrate_on_request(peer: Peer, source: Callable[
         wait_until(lambda: node._sender.stats().keyframes == 2, what="the keyframe")
         set_parameter(peer, "/camera/rtp_sender", "bitrate", 500_000)
         before = node._sender.stats().frames_sent
-        wait_until(lambda: node._sender.stats().frames_sent > before + 5, what="pictures after the change")
+        wait_until(lambda: node._sender.stats().frames_sent > before + 5, what="frames after the change")
 
 
-def test_direct_mode_takes_the_pictures_of_the_camera_in_the_same_process(peer: Peer) -> None:
+def test_direct_mode_takes_the_frames_of_the_camera_in_the_same_process(peer: Peer) -> None:
     port = free_udp_port()
     received = peer.collect(Image, "/camera/stream/image_raw", image_qos())
     with (
@@ -193,10 +193,10 @@ def test_direct_mode_takes_the_pictures_of_the_camera_in_the_same_process(peer: 
         running(make(CameraNode, "/camera", source="test://smpte", image_width=320, image_height=240)),
         running(make(SenderNode, "/camera", port=port)) as sender,
     ):
-        wait_until(lambda: len(received) >= 5, what="pictures over RTP")
+        wait_until(lambda: len(received) >= 5, what="frames over RTP")
         assert peer.node.count_subscribers("/camera/image_raw") == 0
         raw = peer.collect(Image, "/camera/image_raw", image_qos())
-        wait_until(lambda: len(raw) >= 5, what="pictures on the topic too, now that somebody listens")
+        wait_until(lambda: len(raw) >= 5, what="frames on the topic too, now that somebody listens")
         stamps = {ns_from_stamp(message.header.stamp) for message in raw}
         wait_until(lambda: stamps & {ns_from_stamp(m.header.stamp) for m in received}, what="equal stamps")
         assert abs(ns_from_stamp(received[-1].header.stamp) - time.time_ns()) < 60e9
@@ -244,7 +244,7 @@ def test_silence_is_told(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("senders", "told"),
     [
-        ([{"codec": "h264", "mtu": 200}], "no H.265 picture in"),
+        ([{"codec": "h264", "mtu": 200}], "no H.265 frame in"),
         ([{"payload_type": 98}], "x payload type 98 instead of 96"),
         ([{}, {}], "x of a second sender"),
     ],

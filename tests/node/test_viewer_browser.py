@@ -1,4 +1,4 @@
-"""The page in a real browser: the picture moves, the boxes sit on the objects, the page survives a restart."""
+"""The page in a real browser: the frame moves, the boxes sit on the objects, the page survives a restart."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
 ]
 
+
 @pytest.fixture
 def detector(tmp_path: Path) -> Iterator[DetectorNode]:
-    """A real detector beside the scene, looking at pictures nobody sends."""
+    """A real detector beside the scene, looking at frames nobody sends."""
     given = {"model": str(color_detector(tmp_path / "colors.onnx")), "backend": "onnxruntime", "threads": 1}
     overrides = [Parameter(name, value=value) for name, value in given.items()]
     remap = ["--ros-args", "-r", "image_raw:=unused", "-r", "detections:=unused_detections"]
@@ -77,7 +78,7 @@ async def screenshot(page: Page, path: Path) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("width", "height", "scale"), [(1280, 800, 1.0), (390, 844, 2.0)], ids=["desktop", "phone"])
-async def test_the_picture_moves_and_boxes_sit_on_the_objects(
+async def test_the_frame_moves_and_boxes_sit_on_the_objects(
     page: Page, tmp_path: Path, viewer: ViewerProcess, width: int, height: int, scale: float
 ) -> None:
     await page.size(width, height, scale, mobile=scale > 1)
@@ -92,16 +93,14 @@ async def test_the_picture_moves_and_boxes_sit_on_the_objects(
     # The line of the box covers the square's rim: 2 px outside and 2 px inside.
     assert np.abs(np.array(drawn["screen"]) - seen).max() <= 4 * scale, (drawn, seen)
     assert page.problems == []
-    assert {url.split("/")[2] for url in page.requests} == {viewer.url.split("/")[2]}, (
-        "something came from elsewhere"
-    )
+    assert {url.split("/")[2] for url in page.requests} == {viewer.url.split("/")[2]}, "something came from elsewhere"
 
 
 async def test_rates_and_latency_are_shown(page: Page, viewer: ViewerProcess) -> None:
     await page.open(viewer.url)
     await page.wait_for(MOVING)
     figures = "[...document.querySelectorAll('#facts div')].map((one) => one.textContent)"
-    await page.wait_for(f"/^picture[\\d.]+ fps,detections[\\d.]+ fps,latency[\\d.]+ ms$/.test({figures}.join())")
+    await page.wait_for(f"/^frame[\\d.]+ fps,detections[\\d.]+ fps,latency[\\d.]+ ms$/.test({figures}.join())")
     latency = await page.evaluate("edgecam.cameras[0].latency")
     assert 0 < latency < 5000
     chips = await page.evaluate("[...document.querySelectorAll('.chip span')].map((one) => one.textContent)")
@@ -143,9 +142,7 @@ async def test_the_page_reconnects_after_the_node_restarts(page: Page, scene: Sc
         assert await page.evaluate("document.getElementById('link').dataset.state") == "live"
 
 
-async def test_without_websockets_the_bare_pictures_are_shown(
-    page: Page, viewer: ViewerProcess, tmp_path: Path
-) -> None:
+async def test_without_websockets_the_bare_frames_are_shown(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     broken = """window.WebSocket = class {
       constructor() { setTimeout(() => this.onclose(), 20); }
       close() {}
@@ -156,7 +153,7 @@ async def test_without_websockets_the_bare_pictures_are_shown(
     square_on_screen(await screenshot(page, tmp_path / "page.png"))
 
 
-async def test_pictures_without_a_detector_are_shown_bare(
+async def test_frames_without_a_detector_are_shown_bare(
     page: Page, scene: Scene, viewer: ViewerProcess, tmp_path: Path
 ) -> None:
     scene.detect = False

@@ -36,7 +36,7 @@ def fetch(url: str) -> bytes:
         return answer.read()
 
 
-def test_pictures_are_subscribed_only_while_somebody_watches(tmp_path: Path) -> None:
+def test_frames_are_subscribed_only_while_somebody_watches(tmp_path: Path) -> None:
     with Scene("/camera", fps=15) as scene, ViewerProcess(tmp_path, "port:=0") as viewer:
         url = viewer.url
         wait_until(lambda: scene.node.count_subscribers("/camera/detections") == 1)
@@ -45,7 +45,7 @@ def test_pictures_are_subscribed_only_while_somebody_watches(tmp_path: Path) -> 
         assert pixels.shape == (480, 640, 3)
         near = np.abs(pixels.astype(int) - SQUARE_BGR).max(axis=2) < 30
         x1, _, x2, _ = square(0)
-        assert near.sum() > 0.9 * (x2 - x1) ** 2, "the picture is the scene's"
+        assert near.sum() > 0.9 * (x2 - x1) ** 2, "the frame is the scene's"
         assert scene.node.count_subscribers("/camera/image_raw") == 1
         wait_until(lambda: scene.node.count_subscribers("/camera/image_raw") == 0, 20)
 
@@ -126,8 +126,8 @@ def test_ten_viewers_get_the_same_encoding(tmp_path: Path, peer: Peer) -> None:
                 stream.read(10_000)
             newest = [status for array in arrays for status in array.status if status.name == "camera/viewer"]
             found = {pair.key: pair.value for pair in newest[-1].values} if newest else {}
-            sent = float(found.get("pictures_sent_per_s", 0))
-            # Ten are served, but each picture is encoded once.
+            sent = float(found.get("frames_sent_per_s", 0))
+            # Ten are served, but each frame is encoded once.
             return found if found.get("viewers") == "10" and sent > 4 * float(found["fps"]) > 0 else None
 
         assert float(wait_until(values, 60)["fps"]) < 7
@@ -155,7 +155,7 @@ async def ask(link: aiohttp.ClientWebSocketResponse, **request: object) -> dict:
                 return note
 
 
-async def test_pictures_are_saved_by_the_cameras_node(tmp_path: Path, camera: CameraNode) -> None:
+async def test_frames_are_saved_by_the_cameras_node(tmp_path: Path, camera: CameraNode) -> None:
     with ViewerProcess(tmp_path, "port:=0") as viewer:
         url = await asyncio.to_thread(lambda: viewer.url)
 

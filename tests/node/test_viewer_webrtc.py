@@ -17,7 +17,7 @@ from chromium import Page, chromium, executable
 from edgecam_core.errors import MissingDependency
 from edgecam_core.types import Frame
 from edgecam_viewer.encoder import Encoder
-from edgecam_viewer.feed import Shot
+from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.peer import require
 from edgecam_viewer.server import WebServer
@@ -26,7 +26,7 @@ from edgecam_viewer.status import CameraStats
 from edgecam_viewer.video import Video
 from edgecam_viewer.wire import found_list
 from viewer_page import MOVING, frozen_box, square_on_screen
-from viewer_scene import SIDE, found, picture
+from viewer_scene import SIDE, found, pixels_of
 from waiting import wait_until
 
 
@@ -56,7 +56,7 @@ class Refusing:
 
 
 class Served:
-    """The web server with a moving picture at 30 Hz and its detections, without ROS."""
+    """The web server with a moving frame at 30 Hz and its detections, without ROS."""
 
     def __init__(self, webrtc: bool = True, **settings: Any) -> None:
         self.settings = ViewerSettings(port=0, **settings)
@@ -88,14 +88,14 @@ class Served:
         stats, count = CameraStats("camera"), 0
         while not self._ending.wait(1 / 30):
             now = time.monotonic()
-            stats.picture(now)
-            frame = Frame.from_array(picture(count), "bgr8", time.time_ns(), "camera")
-            shot = Shot(frame, found_list(found(count)))
+            stats.frame(now)
+            frame = Frame.from_array(pixels_of(count), "bgr8", time.time_ns(), "camera")
+            annotated = AnnotatedFrame(frame, found_list(found(count)))
             if self.hub.watchers[0]:
                 self.jpegs += 1
-                self.jpeg.submit(0, shot)
+                self.jpeg.submit(0, annotated)
             if self.video is not None and self.hub.video[0]:
-                self.video.submit(0, shot)
+                self.video.submit(0, annotated)
             if count % 10 == 0:
                 camera = {**stats.as_dict(now), "stages": {}, "losses": {}, "recording": "", "saving": False}
                 status = {"type": "status", "cameras": [camera], "nodes": [], "webrtc": self.video is not None}
@@ -126,7 +126,7 @@ def served() -> Iterator[Served]:
         yield one
 
 
-@pytest.mark.parametrize("webrtc", [True, False], ids=["webrtc", "pictures"])
+@pytest.mark.parametrize("webrtc", [True, False], ids=["webrtc", "frames"])
 async def test_it_moves_and_boxes_sit_on_the_objects(page: Page, tmp_path: Path, webrtc: bool) -> None:
     with Served(webrtc) as served:
         await page.open(served.server.url)
@@ -134,7 +134,7 @@ async def test_it_moves_and_boxes_sit_on_the_objects(page: Page, tmp_path: Path,
             await page.wait_for(PLAYING)
             before = await page.evaluate(DECODED)
             await page.wait_for(f"({DECODED}).then((frames) => frames > {before} + 30)")
-            await asyncio.to_thread(wait_until, lambda: not served.hub.watchers[0])  # no more pictures
+            await asyncio.to_thread(wait_until, lambda: not served.hub.watchers[0])  # no more frames
         await page.wait_for(MOVING)
         assert await page.evaluate("edgecam.videos.size") == int(webrtc)
         assert 0 < await page.evaluate("edgecam.cameras[0].latency") < 3000
@@ -147,9 +147,7 @@ async def test_it_moves_and_boxes_sit_on_the_objects(page: Page, tmp_path: Path,
     assert np.abs(np.array(drawn["screen"]) - seen).max() <= 4, (drawn, seen)
 
 
-async def test_a_second_viewer_adds_no_encoder_and_leaving_frees_it(
-    page: Page, served: Served, tmp_path: Path
-) -> None:
+async def test_a_second_viewer_adds_no_encoder_and_leaving_frees_it(page: Page, served: Served, tmp_path: Path) -> None:
     await page.open(served.server.url)
     await page.wait_for(PLAYING)
     async with chromium(tmp_path / "second") as second:
@@ -167,7 +165,7 @@ async def test_a_second_viewer_adds_no_encoder_and_leaving_frees_it(
     assert "video encoder" not in {thread.name for thread in threading.enumerate()}
 
 
-async def test_pictures_go_on_where_webrtc_does_not_connect(page: Page) -> None:
+async def test_frames_go_on_where_webrtc_does_not_connect(page: Page) -> None:
     # A network that lets no UDP through: the offer names no address that can be reached.
     deaf = """(() => {
       const set = RTCPeerConnection.prototype.setRemoteDescription;
@@ -186,7 +184,7 @@ async def test_pictures_go_on_where_webrtc_does_not_connect(page: Page) -> None:
             await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
 
 
-async def test_a_video_that_stops_gives_way_to_pictures(page: Page, served: Served) -> None:
+async def test_a_video_that_stops_gives_way_to_frames(page: Page, served: Served) -> None:
     await page.open(served.server.url)
     await page.wait_for(PLAYING)
     await page.evaluate("edgecam.videos.get(0).connection.close()")

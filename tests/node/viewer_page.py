@@ -19,7 +19,7 @@ BOX_ON_SCREEN = """(() => {
     screen: [tile.x * r + left + x1 * scale, tile.y * r + top + y1 * scale,
              tile.x * r + left + x2 * scale, tile.y * r + top + y2 * scale] };
 })()"""
-# The next picture that comes with boxes is the last one drawn.
+# The next frame that comes with boxes is the last one drawn.
 FREEZE = """new Promise((done) => {
   const camera = edgecam.cameras[0], present = camera.present;
   camera.present = (bitmap, facts) => {

@@ -20,13 +20,13 @@ LABELS = ("giraffe", "zebra")
 
 
 def square(count: int) -> tuple[int, int, int, int]:
-    """x1, y1, x2, y2 of the square in picture ``count``."""
+    """x1, y1, x2, y2 of the square in frame ``count``."""
     x = (count * 4) % (WIDTH - SIDE)
     y = 180 + int(100 * np.sin(count / 20))
     return x, y, x + SIDE, y + SIDE
 
 
-def picture(count: int) -> np.ndarray:
+def pixels_of(count: int) -> np.ndarray:
     """bgr8 (480, 640, 3): a grey ramp with the square on it."""
     pixels = np.empty((HEIGHT, WIDTH, 3), np.uint8)
     pixels[:] = np.linspace(20, 110, WIDTH, dtype=np.uint8)[None, :, None]
@@ -69,7 +69,7 @@ class Scene:
 
     def _tick(self) -> None:
         stamp_ns = self.node.get_clock().now().nanoseconds
-        message = image_to_ros(Frame.from_array(picture(self.count), "bgr8", stamp_ns, "camera_optical_frame"))
+        message = image_to_ros(Frame.from_array(pixels_of(self.count), "bgr8", stamp_ns, "camera_optical_frame"))
         self._images.publish(message)
         if self.detect:
             self._results.publish(detections_to_ros(found(self.count), message.header))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecam_core import gst
+from edgecam_core.media import gst
 
 _MUXERS = {".mp4": "mp4mux", ".mkv": "matroskamux"}
 _ENCODERS = {
@@ -22,7 +22,7 @@ def make_clip(
     size: tuple[int, int] = (160, 120),
     pattern: str = "ball",
 ) -> Path:
-    """``frames`` pictures of one of videotestsrc's patterns; the container goes by the suffix (.mp4, .mkv)."""
+    """``frames`` frames of one of videotestsrc's patterns; the container goes by the suffix (.mp4, .mkv)."""
     text = (
         f"videotestsrc num-buffers={frames} pattern={pattern} "
         f"! video/x-raw,format=I420,width={size[0]},height={size[1]},framerate={rate}/1 "

@@ -26,7 +26,7 @@ STAMP = 1_700_000_000_123_456_789
 
 
 class Detecting:
-    """A detector node of this process with a peer that sends it pictures; ``loads``: whether its model can be used."""
+    """A detector node of this process with a peer that sends it images; ``loads``: whether its model can be used."""
 
     def __init__(self, peer: Peer, model: Path, *, loads: bool = True, **parameters: Any) -> None:
         given = {"model": str(model), "backend": "onnxruntime", "threads": 1, **parameters}
@@ -57,7 +57,7 @@ class Detecting:
         self.publishers[camera].publish(image_to_ros(frame))
 
     def answer(self, pixels: np.ndarray, stamp: int | None = None) -> Detection2DArray:
-        """What is published for one picture, told by its stamp; sent again while discovery may have lost it."""
+        """What is published for one image, told by its stamp; sent again while discovery may have lost it."""
         stamp = next(self._stamps) if stamp is None else stamp
         wanted, seen = stamp_from_ns(stamp), len(self.arrays)
         for _ in range(int(DISCOVERY)):

@@ -37,7 +37,7 @@ def export(path: Path) -> Path:
     nodes = []
     confidences, locations = [], []
     for number, (cells, *_) in enumerate(LEVELS):
-        # One convolution per level straight from the picture; stride and kernel make it cells x cells.
+        # One convolution per level straight from the frame; stride and kernel make it cells x cells.
         stride = 300 // cells
         kernel = 300 - stride * (cells - 1)
         for kind, columns, spread in (("conf", CLASSES, 0.9), ("loc", 4, 0.6)):
@@ -75,6 +75,6 @@ def export(path: Path) -> Path:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3000, columns])
         for name, columns in (("scores", CLASSES), ("boxes", 4), ("raw_scores", CLASSES), ("raw_boxes", 4))
     ]
-    picture = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 300, 300])
+    frame = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 300, 300])
     tensors = [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in weights.items()]
-    return save(helper.make_graph(nodes, "ssd", [picture], told, tensors), path, {})
+    return save(helper.make_graph(nodes, "ssd", [frame], told, tensors), path, {})

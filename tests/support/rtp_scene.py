@@ -1,4 +1,4 @@
-"""What the RTP tests share: numbered pictures, short coded streams, running senders and receivers."""
+"""What the RTP tests share: numbered frames, short coded streams, running senders and receivers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from edgecam_core.rtp.encoders import ENCODERS, Request
-from edgecam_core.rtp.encoding import EncoderPipeline
-from edgecam_core.rtp.i420 import from_frame
+from edgecam_core.media.encoders import ENCODERS, Request
+from edgecam_core.media.encoding import EncoderPipeline
+from edgecam_core.media.i420 import from_frame
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
@@ -20,8 +20,8 @@ WIDTH, HEIGHT = 320, 240
 FIRST_STAMP = 1_700_000_000_123_456_789
 
 
-def picture(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """A moving picture; the squares at its upper edge are its number in binary, black for 0, white for 1."""
+def pixels_of(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """A moving frame; the squares at its upper edge are its number in binary, black for 0, white for 1."""
     ramp = np.linspace(40, 200, width * 2, dtype=np.float32)[None, index % width : index % width + width]
     bgr = np.repeat(np.repeat(ramp, height, 0)[..., None], 3, 2).astype(np.uint8)
     for bit in range(8):
@@ -40,11 +40,11 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 def frame(index: int, width: int = WIDTH, height: int = HEIGHT) -> Frame:
     stamp = FIRST_STAMP + index * 33_333_333 + index * 7919 % 4_000_000
-    return Frame.from_array(picture(index, width, height), "bgr8", stamp, "camera_optical_frame")
+    return Frame.from_array(pixels_of(index, width, height), "bgr8", stamp, "camera_optical_frame")
 
 
 def coded_stream(count: int, codec: str = "h265", keyframe_interval: int = 10) -> list[tuple[list[bytes], int]]:
-    """NAL units and stamp of ``count`` pictures from the real encoder."""
+    """NAL units and stamp of ``count`` frames from the real encoder."""
     element = {"h265": "x265enc", "h264": "x264enc"}[codec]
     row = next(row for row in ENCODERS if row.element == element)
     encoder = EncoderPipeline(row, Request(800_000, keyframe_interval), WIDTH, HEIGHT, 30.0)
@@ -60,7 +60,7 @@ def coded_stream(count: int, codec: str = "h265", keyframe_interval: int = 10) -
 
 
 class Feed:
-    """Sends numbered pictures in a thread until closed, ``rate`` a second."""
+    """Sends numbered frames in a thread until closed, ``rate`` a second."""
 
     def __init__(self, sender: Sender, first: int, size: tuple[int, int], rate: float) -> None:
         self.sender = sender
@@ -83,7 +83,7 @@ class Feed:
 
 
 class Reader:
-    """Reads pictures in a thread and keeps stamp, number and size of all, the pixels of every tenth and the newest."""
+    """Reads frames in a thread and keeps stamp, number and size of all, the pixels of every tenth and the newest."""
 
     def __init__(self, receiver: Receiver) -> None:
         self.seen: list[tuple[int, int, tuple[int, int]]] = []
@@ -104,8 +104,8 @@ class Reader:
                 self.seen.append((got.stamp_ns, index_of(got.bgr()), (got.width, got.height)))
 
     def quality(self, stamps: dict[int, int]) -> list[float]:
-        """PSNR in dB of the pictures kept; ``stamps`` gives the number of the picture a stamp belongs to."""
-        return [psnr(each.bgr(), picture(stamps[each.stamp_ns])) for each in self._kept]
+        """PSNR in dB of the frames kept; ``stamps`` gives the number of the frame a stamp belongs to."""
+        return [psnr(each.bgr(), pixels_of(stamps[each.stamp_ns])) for each in self._kept]
 
     def close(self) -> None:
         self._stop.set()

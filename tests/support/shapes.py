@@ -13,10 +13,10 @@ CLASSES = ("disc", "square", "cross")
 Shapes = tuple[np.ndarray, list[tuple[int, ...]], list[int]]
 
 
-def shape_picture(number: int, width: int = 160, height: int = 120) -> Shapes:
-    """BGR picture with one or two shapes, their boxes and classes; a function of the number."""
+def shape_image(number: int, width: int = 160, height: int = 120) -> Shapes:
+    """BGR image with one or two shapes, their boxes and classes; a function of the number."""
     chance = np.random.default_rng(number)
-    picture = chance.integers(60, 110, (height, width, 3), np.uint8)
+    image = chance.integers(60, 110, (height, width, 3), np.uint8)
     boxes, labels = [], []
     for half in range(1 + number % 2):
         side = int(chance.integers(36, 60))
@@ -25,26 +25,26 @@ def shape_picture(number: int, width: int = 160, height: int = 120) -> Shapes:
         label = (number + half) % 3
         centre = (x + side // 2, y + side // 2)
         if label == 0:
-            cv2.circle(picture, centre, side // 2, (30, 40, 230), -1)
+            cv2.circle(image, centre, side // 2, (30, 40, 230), -1)
         elif label == 1:
-            cv2.rectangle(picture, (x, y), (x + side, y + side), (40, 220, 40), -1)
+            cv2.rectangle(image, (x, y), (x + side, y + side), (40, 220, 40), -1)
         else:
-            cv2.line(picture, (x, y), (x + side, y + side), (240, 60, 40), 6)
-            cv2.line(picture, (x + side, y), (x, y + side), (240, 60, 40), 6)
+            cv2.line(image, (x, y), (x + side, y + side), (240, 60, 40), 6)
+            cv2.line(image, (x + side, y), (x, y + side), (240, 60, 40), 6)
         boxes.append((x, y, x + side, y + side))
         labels.append(label)
-    return picture, boxes, labels
+    return image, boxes, labels
 
 
 def write_shapes(root: Path, counts: dict[str, int]) -> Path:
-    """A data set of shapes in edgecam's layout; splits get different pictures."""
+    """A data set of shapes in edgecam's layout; splits get different images."""
     samples, number = [], 0
     for split, count in counts.items():
         (root / split).mkdir(parents=True, exist_ok=True)
         for _ in range(count):
-            picture, boxes, labels = shape_picture(number)
+            image, boxes, labels = shape_image(number)
             path = root / split / f"{number:04d}.png"
-            cv2.imwrite(str(path), picture)
+            cv2.imwrite(str(path), image)
             samples.append(Sample.make(path, (160, 120), split, boxes, labels))
             number += 1
     manifest.write(root, CLASSES, samples)

@@ -1,6 +1,6 @@
-"""ONNX models of under two kilobytes that really look at the picture.
+"""ONNX models of under two kilobytes that really look at the image.
 
-:func:`color_detector` is an SSD in its outputs: the picture is cut into 2 x 2 cells, each cell is a box, and the
+:func:`color_detector` is an SSD in its outputs: the image is cut into 2 x 2 cells, each cell is a box, and the
 scores of the classes red, green and blue are the cell's mean in that channel.
 """
 
@@ -67,14 +67,14 @@ def fixed_outputs(
     path: Path, outputs: Mapping[str, np.ndarray], facts: Mapping[str, object] | None = None, size: int = 100
 ) -> Path:
     """A model that gives the same outputs whatever it sees: for decoders."""
-    picture = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, size, size])
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, size, size])
     nodes = [helper.make_node("Identity", [f"fixed_{name}"], [name]) for name in outputs]
     told = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
         for name, value in outputs.items()
     ]
     weights = [numpy_helper.from_array(value, f"fixed_{name}") for name, value in outputs.items()]
-    return save(helper.make_graph(nodes, "fixed_outputs", [picture], told, weights), path, facts or {})
+    return save(helper.make_graph(nodes, "fixed_outputs", [image], told, weights), path, facts or {})
 
 
 def save(graph: onnx.GraphProto, path: Path, facts: Mapping[str, object]) -> Path:
@@ -88,9 +88,9 @@ def save(graph: onnx.GraphProto, path: Path, facts: Mapping[str, object]) -> Pat
 
 
 def quadrants(width: int, height: int) -> np.ndarray:
-    """A BGR picture whose quarters are red, green, blue and black, in reading order."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[: height // 2, : width // 2, 2] = 255
-    picture[: height // 2, width // 2 :, 1] = 255
-    picture[height // 2 :, : width // 2, 0] = 255
-    return picture
+    """A BGR image whose quarters are red, green, blue and black, in reading order."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2, : width // 2, 2] = 255
+    image[: height // 2, width // 2 :, 1] = 255
+    image[height // 2 :, : width // 2, 0] = 255
+    return image

@@ -15,7 +15,7 @@ from edgecam_core.cli.main import main
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.cuda_driver import find_gpu
 from edgecam_training.data.compose import Plan, compose
-from edgecam_training.data.layouts import load
+from edgecam_training.data.dataset import load
 from edgecam_training.data.materials import Material
 from edgecam_training.evaluate.models import open_detector
 from edgecam_training.train import checkpoint
@@ -38,7 +38,7 @@ def test_composing_is_reproducible_and_boxes_fit(tmp_path: Path) -> None:
     assert compose(_material(), tmp_path / "b", plan).read_bytes() == first
     dataset = load(tmp_path / "a")
     assert dataset.counts() == {"train": 6, "val": 2, "held-out": 2}
-    assert not dataset.notes.keys() - {"pictures without boxes (kept)"}
+    assert not dataset.notes.keys() - {"images without boxes (kept)"}
     boxes = np.concatenate([sample.boxes for sample in dataset.samples])
     assert len(boxes) > 5
     assert (boxes[:, :2] >= 0).all()
@@ -68,7 +68,7 @@ def test_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     best = "whole/best.pt"
     assert main(["export", best, "--output", "fp32.onnx", "--data", "few"]) == 0
     assert main(["export", best, "--output", "fp16.onnx", "--data", "few", "--precision", "fp16"]) == 0
-    assert "on 4 pictures" in capsys.readouterr().out
+    assert "on 4 images" in capsys.readouterr().out
     assert main(["export", "fp32.onnx", "--output", "int8.onnx", "--data", "data", *_INT8]) == 0
     files = [best, "fp32.onnx", "fp16.onnx", "int8.onnx"]
     engines = [_engine(file, capsys) for file in files[1:]]
@@ -107,7 +107,7 @@ def _stopped_in_the_second(epoch: Callable[[Trainer], bool]) -> Callable[[Traine
     return stopped
 
 
-# The gate stands wide open: two epochs on eight pictures leave nothing that a point of mAP would say anything about.
+# The gate stands wide open: two epochs on eight images leave nothing that a point of mAP would say anything about.
 _INT8 = ("--precision", "int8", "--max-drop", "100")
 
 

@@ -11,21 +11,21 @@ import pytest
 import torch
 from edgecam_core.errors import SettingError
 from edgecam_core.inference.artifacts import Artifact
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.inference.tensorrt_api import import_tensorrt
 from edgecam_core.inference.tensorrt_builder import build_engine
 from edgecam_core.inference.tensorrt_runner import ensure_engine
-from edgecam_core.models.calibration import PictureCalibration
+from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import open_family
-from edgecam_core.models.model_file import ModelFile
 from edgecam_training.cli.export import run as run_export
-from edgecam_training.data.checks import read_picture
-from edgecam_training.data.layouts import load
+from edgecam_training.data.checks import read_image
+from edgecam_training.data.dataset import load
 from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.models import open_detector
-from edgecam_training.export.gate import through_gate
+from edgecam_training.export.acceptance import through_gate
 from edgecam_training.export.onnx_export import Form, export, inputs
 from edgecam_training.export.quantize import Ranges, calibrate, quantize
 from edgecam_training.export.suppress import greedy, suppress
@@ -52,15 +52,15 @@ def model() -> SsdModel:
 
 
 @pytest.fixture(scope="module")
-def pictures(shapes: Path) -> list[np.ndarray]:
-    found = [read_picture(sample.path) for sample in load(shapes).samples]
-    return [picture for picture in found if picture is not None]
+def images(shapes: Path) -> list[np.ndarray]:
+    found = [read_image(sample.path) for sample in load(shapes).samples]
+    return [image for image in found if image is not None]
 
 
 @pytest.fixture(scope="module")
-def exported(model: SsdModel, pictures: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(model: SsdModel, images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "v1.onnx"
-    export(model, CLASSES, path, Form(), pictures[:2])
+    export(model, CLASSES, path, Form(), images[:2])
     return path
 
 
@@ -82,7 +82,7 @@ def test_an_engine_is_built_in_each_precision(
 ) -> None:
     pytest.importorskip("tensorrt_rtx_libs")
     model = ModelFile.read(exported)
-    calibration = PictureCalibration(shapes, open_family(model).spec)
+    calibration = ImageCalibration(shapes, open_family(model).spec)
     options = RunnerOptions(precision=precision, cache=tmp_path, calibration=calibration)
     path, built = ensure_engine(model, options, import_tensorrt(), None)
     assert built == precision
@@ -103,37 +103,37 @@ def test_jetson_inference_contract(exported: Path) -> None:
 
 
 def test_same_boxes_from_checkpoint_and_onnx(
-    model: SsdModel, exported: Path, pictures: list[np.ndarray], tmp_path: Path
+    model: SsdModel, exported: Path, images: list[np.ndarray], tmp_path: Path
 ) -> None:
     checkpoint.save(tmp_path / "v1.pt", {"model": model.name, "classes": list(CLASSES), "state": model.state_dict()})
     mine, theirs = (open_detector(str(path), least_score=0.2) for path in (tmp_path / "v1.pt", exported))
-    for picture in pictures[:2]:
-        a, b = mine.detect(picture), theirs.detect(picture)
+    for image in images[:2]:
+        a, b = mine.detect(image), theirs.detect(image)
         assert len(a) == len(b) > 0
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
         np.testing.assert_allclose(a.boxes[0], b.boxes[0], atol=0.1)
 
 
 @pytest.mark.parametrize("form", [Form(batch=0), Form("fp16"), Form(uint8=True), Form(raw=True)], ids=str)
-def test_forms_agree_with_pytorch(model: SsdModel, pictures: list[np.ndarray], tmp_path: Path, form: Form) -> None:
-    parity = export(model, CLASSES, tmp_path / "x.onnx", form, pictures[:1])
+def test_forms_agree_with_pytorch(model: SsdModel, images: list[np.ndarray], tmp_path: Path, form: Form) -> None:
+    parity = export(model, CLASSES, tmp_path / "x.onnx", form, images[:1])
     assert parity.scores < 2e-2
-    assert parity.pictures == 1
+    assert parity.images == 1
     if form.batch:
         assert _layers(tmp_path / "x.onnx") == {form.precision: 47}
 
 
 def test_finished_detections_are_those_of_the_detector(
-    model: SsdModel, exported: Path, pictures: list[np.ndarray], tmp_path: Path
+    model: SsdModel, exported: Path, images: list[np.ndarray], tmp_path: Path
 ) -> None:
     path = tmp_path / "nms.onnx"
-    export(model, CLASSES, path, Form(nms=0.45), pictures[:2])
+    export(model, CLASSES, path, Form(nms=0.45), images[:2])
     proto = onnx.load(str(path))
     assert [item.name for item in proto.graph.output] == ["num_dets", "det_boxes", "det_scores", "det_classes"]
     finished, plain = (open_detector(str(file), "onnxruntime", 0.2, 0.45) for file in (path, exported))
     assert finished.family.name == "final"
-    for picture in pictures[:2]:
-        a, b = finished.detect(picture), plain.detect(picture)
+    for image in images[:2]:
+        a, b = finished.detect(image), plain.detect(image)
         assert len(a) == len(b) > 1
         assert [item.label for item in a] == [item.label for item in b]
         np.testing.assert_allclose(a.scores, b.scores, atol=1e-5)
@@ -157,29 +157,29 @@ def test_chains_of_overlaps_are_resolved_as_by_the_greedy_loop() -> None:
 
 
 def test_a_file_that_differs_is_refused(
-    model: SsdModel, pictures: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: SsdModel, images: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from edgecam_training.export import onnx_export
 
     monkeypatch.setitem(onnx_export.TOLERANCE, "fp32", (0.0, 0.0))
     with pytest.raises(ExportError, match="differs from PyTorch"):
-        export(model, CLASSES, tmp_path / "x.onnx", Form(), pictures[:1])
+        export(model, CLASSES, tmp_path / "x.onnx", Form(), images[:1])
     assert not (tmp_path / "x.onnx").exists()
 
 
 @pytest.fixture(scope="module")
-def ranges(model: SsdModel, exported: Path, pictures: list[np.ndarray]) -> Ranges:
-    return calibrate(exported, inputs(model, pictures[:4], Form()), "tensorrt")
+def ranges(model: SsdModel, exported: Path, images: list[np.ndarray]) -> Ranges:
+    return calibrate(exported, inputs(model, images[:4], Form()), "tensorrt")
 
 
 def test_int8_for_tensorrt_builds_and_for_cpu_is_unsigned(
-    model: SsdModel, exported: Path, ranges: Ranges, pictures: list[np.ndarray], tmp_path: Path
+    model: SsdModel, exported: Path, ranges: Ranges, images: list[np.ndarray], tmp_path: Path
 ) -> None:
     path = tmp_path / "trt.onnx"
     path.write_bytes(quantize(ranges))
     assert path.stat().st_size < 0.4 * exported.stat().st_size
     assert _layers(path) == {"int8": 47}
-    cpu = calibrate(exported, inputs(model, pictures[:2], Form()), "cpu")
+    cpu = calibrate(exported, inputs(model, images[:2], Form()), "cpu")
     proto = onnx.load_from_string(quantize(cpu))
     types = {item.data_type for item in proto.graph.initializer if item.name.endswith("zero_point")}
     assert onnx.TensorProto.UINT8 in types
@@ -206,7 +206,7 @@ def test_gate_keeps_layers_in_float_until_it_holds(ranges: Ranges, tmp_path: Pat
     assert list(tmp_path.iterdir()) == [tmp_path / "x.onnx"]
 
 
-def test_too_few_calibration_pictures_are_refused(tmp_path: Path, shapes: Path) -> None:
+def test_too_few_calibration_images_are_refused(tmp_path: Path, shapes: Path) -> None:
     import argparse
 
     from edgecam_training.cli.export import add_arguments

@@ -1,4 +1,4 @@
-"""Every layout says the same about the same pictures; bad data is repaired with a note or refused with a reason."""
+"""Every layout says the same about the same images; bad data is repaired with a note or refused with a reason."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ import cv2
 import numpy as np
 import pytest
 from edgecam_training.data import manifest, stats
-from edgecam_training.data.checks import read_picture, tidy
-from edgecam_training.data.dataset import Dataset, Sample
-from edgecam_training.data.layouts import load
-from edgecam_training.data.picture_cache import PictureCache
+from edgecam_training.data.checks import read_image, tidy
+from edgecam_training.data.dataset import Dataset, Sample, load
+from edgecam_training.data.image_cache import ImageCache
 from edgecam_training.errors import DatasetError
-from shapes import CLASSES, shape_picture
+from shapes import CLASSES, shape_image
 
 
 def _voc(root: Path, dataset: Dataset) -> None:
@@ -101,7 +100,7 @@ def test_bad_boxes_are_repaired_and_counted() -> None:
     assert tidied.samples[0].boxes.tolist() == [[10, 20, 50, 40], [0, 0, 20, 20]]
     assert tidied.notes == {
         "boxes with inverted corners (swapped)": 1,
-        "boxes reaching outside the picture (clipped)": 1,
+        "boxes reaching outside the image (clipped)": 1,
         "empty boxes (dropped)": 2,
     }
 
@@ -121,26 +120,26 @@ def test_unknown_folder_and_damaged_manifest(tmp_path: Path) -> None:
 
 
 def test_cut_jpeg_is_left_out(tmp_path: Path) -> None:
-    picture, boxes, labels = shape_picture(1)
-    good, data = cv2.imencode(".jpg", picture)
+    image, boxes, labels = shape_image(1)
+    good, data = cv2.imencode(".jpg", image)
     assert good
     for name, content in (("whole", data.tobytes()), ("whole2", data.tobytes()), ("cut", data.tobytes()[:-400])):
         (tmp_path / f"{name}.jpg").write_bytes(content)
-    assert read_picture(tmp_path / "cut.jpg") is None
+    assert read_image(tmp_path / "cut.jpg") is None
     samples = [
         Sample.make(tmp_path / f"{name}.jpg", (160, 120), "train", boxes, labels) for name in ("cut", "whole", "whole2")
     ]
-    cache = PictureCache.build(Dataset(tmp_path, CLASSES, tuple(samples)), 64)
-    assert len(cache) == len(cache.pictures) == 2
+    cache = ImageCache.build(Dataset(tmp_path, CLASSES, tuple(samples)), 64)
+    assert len(cache) == len(cache.images) == 2
     assert cache.broken == (str(tmp_path / "cut.jpg"),)
     with pytest.raises(DatasetError, match="cannot be read"):
-        PictureCache.build(Dataset(tmp_path, CLASSES, (samples[0],)), 64)
+        ImageCache.build(Dataset(tmp_path, CLASSES, (samples[0],)), 64)
 
 
 def test_stats_find_duplicates_and_absent_classes(tmp_path: Path) -> None:
-    picture, boxes, _ = shape_picture(2)
-    cv2.imwrite(str(tmp_path / "a.png"), picture)
-    cv2.imwrite(str(tmp_path / "b.png"), picture)
+    image, boxes, _ = shape_image(2)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    cv2.imwrite(str(tmp_path / "b.png"), image)
     samples = (
         Sample.make(tmp_path / "a.png", (160, 120), "train", boxes[:1], [0]),
         Sample.make(tmp_path / "b.png", (160, 120), "val", boxes[:1], [1]),
@@ -151,7 +150,7 @@ def test_stats_find_duplicates_and_absent_classes(tmp_path: Path) -> None:
     text = stats.text(found)
     assert "square: no data" in text
     assert "disc: 1/1 = 1.00" in text
-    assert "the same picture in several splits" in text
+    assert "the same image in several splits" in text
 
 
 def test_class_lists_are_renumbered_or_refused(shapes: Path) -> None:

@@ -14,7 +14,7 @@ from edgecam_training.data.open_images import fetch, transfer
 from edgecam_training.data.open_images.selection import Wish, choose
 from edgecam_training.data.open_images.tables import Box
 from edgecam_training.errors import DatasetError
-from shapes import shape_picture
+from shapes import shape_image
 
 _HEAD = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
 _FACTS = (
@@ -79,7 +79,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         name, code = f"{number:016x}", ("/m/z", "/m/w")[number % 2]
         group = int(number == 2)
         rows[split].append((name, f"{name},x,{code},1,0.1,0.6,0.2,0.7,0,0,{group},0,0"))
-        good, data = cv2.imencode(".jpg", shape_picture(number)[0])
+        good, data = cv2.imencode(".jpg", shape_image(number)[0])
         assert good
         found.files[f"/{split}/{name}.jpg"] = data.tobytes()
     boxes = {"train": "/v6/oidv6-train-annotations-bbox.csv"}
@@ -112,7 +112,7 @@ def test_all_that_goes_wrong_at_once(server: Server, tmp_path: Path) -> None:
     outcome = _download(server, tmp_path / "a")
     assert outcome.missing == [f"train/{names[0]}"]
     assert outcome.broken == [f"train/{names[1]}"]
-    assert outcome.pictures == 6
+    assert outcome.images == 6
     assert outcome.complete
     assert any(span and names[3] in path for path, span in server.asked)  # it went on, it did not begin again
     dataset = manifest.read(tmp_path / "a")

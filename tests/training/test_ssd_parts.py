@@ -24,7 +24,7 @@ def _batch(seed: int = 0) -> Targets:
     boxes = np.concatenate([corner, corner + chance.uniform(0.1, 0.4, (3, 4, 2))], axis=2).astype(np.float32)
     labels = chance.integers(1, 4, (3, 4))
     labels[1, 2:] = 0
-    labels[2] = 0  # a picture without boxes
+    labels[2] = 0  # an image without boxes
     return Targets(torch.from_numpy(boxes), torch.from_numpy(labels))
 
 
@@ -116,7 +116,7 @@ def test_coding_is_its_own_inverse_and_numpy_agrees() -> None:
 
 
 def _plain_match(boxes: np.ndarray, labels: np.ndarray, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One picture, loops and all."""
+    """One image, loops and all."""
     corners = core.to_corners(priors)
     iou = np.zeros((len(priors), len(boxes)))
     for p, a in enumerate(corners):

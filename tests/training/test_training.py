@@ -13,7 +13,7 @@ import torch
 import torchvision
 from edgecam_core.cache import CacheError
 from edgecam_core.errors import SettingError
-from edgecam_training.data.layouts import load
+from edgecam_training.data.dataset import load
 from edgecam_training.errors import CheckpointError, TrainingError
 from edgecam_training.models.loss import Targets
 from edgecam_training.models.mobilenet_v2_ssd import MobileNetV2Ssd
@@ -70,9 +70,9 @@ def test_resume_equals_uninterrupted(shapes: Path, tmp_path: Path) -> None:
         _trainer(shapes, tmp_path / "cut", batch=2).resume(tmp_path / "cut" / "last.pt")
 
 
-def test_overfits_eight_pictures(shapes: Path, tmp_path: Path) -> None:
+def test_overfits_eight_images(shapes: Path, tmp_path: Path) -> None:
     from edgecam_training.data.dataset import Dataset
-    from edgecam_training.data.picture_cache import PictureCache
+    from edgecam_training.data.image_cache import ImageCache
     from edgecam_training.train.validate import validate
 
     trainer = _trainer(
@@ -81,7 +81,7 @@ def test_overfits_eight_pictures(shapes: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     trainer.run()
     train: Dataset = load(shapes).split("train")
-    assert validate(trainer.averaged(), PictureCache.build(train, 300, exact=True)).map50 > 0.95
+    assert validate(trainer.averaged(), ImageCache.build(train, 300, exact=True)).map50 > 0.95
 
 
 def test_loss_that_is_no_number_stops_with_the_batch_saved(shapes: Path, tmp_path: Path) -> None:
@@ -91,21 +91,21 @@ def test_loss_that_is_no_number_stops_with_the_batch_saved(shapes: Path, tmp_pat
     with pytest.raises(TrainingError, match="not a number in epoch 1, step 1"):
         trainer.run()
     saved = checkpoint.read(tmp_path / "bad-batch.pt")
-    assert saved["pictures"].shape == (4, 3, 300, 300)
+    assert saved["images"].shape == (4, 3, 300, 300)
     assert len(saved["paths"]) == 4
 
 
 def test_augmentation_moves_boxes_with_the_pixels() -> None:
-    pictures = torch.full((16, 200, 200, 3), 127, dtype=torch.uint8)
-    pictures[:, 60:140, 40:100] = 255
+    images = torch.full((16, 200, 200, 3), 127, dtype=torch.uint8)
+    images[:, 60:140, 40:100] = 255
     targets = Targets(torch.tensor([[[0.2, 0.3, 0.5, 0.7]]]).repeat(16, 1, 1), torch.ones(16, 1, dtype=torch.int64))
     chance = draw(16, step_generator(0, 0, 0, 0))
-    pixels, moved = augment(pictures, targets, 300, Augmentation(color=0.0), *chance)
-    again, _ = augment(pictures, targets, 300, Augmentation(color=0.0), *draw(16, step_generator(0, 0, 0, 0)))
+    pixels, moved = augment(images, targets, 300, Augmentation(color=0.0), *chance)
+    again, _ = augment(images, targets, 300, Augmentation(color=0.0), *draw(16, step_generator(0, 0, 0, 0)))
     assert torch.equal(pixels, again)
     kept = 0
-    for picture, box, label in zip(pixels, moved.boxes[:, 0], moved.labels[:, 0], strict=True):
-        ys, xs = torch.nonzero(picture[0] > 191, as_tuple=True)
+    for image, box, label in zip(pixels, moved.boxes[:, 0], moved.labels[:, 0], strict=True):
+        ys, xs = torch.nonzero(image[0] > 191, as_tuple=True)
         if label:
             kept += 1
             seen = torch.tensor([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1])
@@ -113,18 +113,18 @@ def test_augmentation_moves_boxes_with_the_pixels() -> None:
     assert kept > 8
 
 
-def test_mosaic_puts_four_pictures_together() -> None:
+def test_mosaic_puts_four_images_together() -> None:
     shades = torch.tensor([10, 80, 150, 220], dtype=torch.uint8)
-    pictures = shades[:, None, None, None].expand(4, 100, 100, 3).contiguous()
+    images = shades[:, None, None, None].expand(4, 100, 100, 3).contiguous()
     targets = Targets(torch.tensor([[[0.2, 0.4, 0.6, 0.8]]]).repeat(4, 1, 1), torch.arange(1, 5)[:, None])
     how = Augmentation(zoom_out=1.0, crop=0.0, flip=0.0, color=0.0, mosaic=1.0)
-    pixels, moved = augment(pictures, targets, 100, how, *draw(4, step_generator(0, 0, 0, 0)))
+    pixels, moved = augment(images, targets, 100, how, *draw(4, step_generator(0, 0, 0, 0)))
     for place, (x, y) in enumerate(((25, 25), (75, 25), (25, 75), (75, 75))):
         assert pixels[1, 0, y, x] == shades[(1 + place) % 4]
         low = torch.tensor([x - 25, y - 25]) / 100
         torch.testing.assert_close(moved.boxes[1, place], torch.tensor([0.1, 0.2, 0.3, 0.4]) + low.repeat(2))
         assert moved.labels[1, place] == 1 + (1 + place) % 4
-    _, alone = augment(pictures, targets, 100, replace(how, mosaic=1e-9), *draw(4, step_generator(0, 0, 0, 0)))
+    _, alone = augment(images, targets, 100, replace(how, mosaic=1e-9), *draw(4, step_generator(0, 0, 0, 0)))
     assert (alone.labels[:, 1:] == 0).all()
 
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from edgecam_core.errors import ModelError
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models import animals, zoo
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.model_file import ModelFile
 
 
 def test_reports_its_seven_classes() -> None:
@@ -27,8 +27,8 @@ def test_reports_its_seven_classes() -> None:
 
 @pytest.mark.parametrize(("name", "label"), [("cow", "Cattle"), ("sheep", "Sheep")])
 def test_finds_the_animal(name: str, label: str) -> None:
-    picture = cv2.imread(str(Path(__file__).parents[1] / "assets" / "photos" / f"{name}.jpg"))
-    found = list(Detector.open(DetectorSettings(model="animals", confidence_threshold=0.5)).detect(picture))
+    image = cv2.imread(str(Path(__file__).parents[1] / "assets" / "photos" / f"{name}.jpg"))
+    found = list(Detector.open(DetectorSettings(model="animals", confidence_threshold=0.5)).detect(image))
     assert found[0].label == label
 
 

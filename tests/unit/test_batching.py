@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.batching import free_batch
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.model_file import ModelFile
 from onnx import TensorProto, helper
 from tiny_models import color_detector, fixed_outputs, save
 
@@ -19,10 +19,10 @@ PHOTOS = sorted((Path(__file__).parents[1] / "assets" / "photos").glob("*.jpg"))
 
 def test_the_default_model_finds_the_same_in_batches(tmp_path: Path) -> None:
     settings = DetectorSettings(backend="onnxruntime", engine_cache=str(tmp_path))
-    pictures = [cv2.imread(str(path)) for path in PHOTOS]
+    images = [cv2.imread(str(path)) for path in PHOTOS]
     single, batched = Detector.open(settings), Detector.open(settings.changed(max_batch=5))
     assert (single.max_batch, batched.max_batch) == (1, 5)
-    for one, other in zip(single.detect_batch(pictures), batched.detect_batch(pictures), strict=True):
+    for one, other in zip(single.detect_batch(images), batched.detect_batch(images), strict=True):
         np.testing.assert_array_equal(one.class_ids, other.class_ids)
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
         np.testing.assert_allclose(one.boxes, other.boxes, atol=0.1)
@@ -63,13 +63,13 @@ def test_what_cannot_be_batched_is_said(tmp_path: Path) -> None:
         free_batch(model, RunnerOptions(cache=tmp_path))
 
 
-def test_pictures_that_influence_each_other_are_noticed(tmp_path: Path) -> None:
-    picture = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 8, 8])
+def test_images_that_influence_each_other_are_noticed(tmp_path: Path) -> None:
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 8, 8])
     output = helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 3, 8, 8])
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["mean"], axes=[0], keepdims=1),
         helper.make_node("Sub", ["images", "mean"], ["scores"]),
     ]
-    path = save(helper.make_graph(nodes, "g", [picture], [output]), tmp_path / "m.onnx", {})
+    path = save(helper.make_graph(nodes, "g", [image], [output]), tmp_path / "m.onnx", {})
     with pytest.raises(ModelError, match="influence each other"):
         free_batch(ModelFile.read(path), RunnerOptions(cache=tmp_path))

@@ -27,7 +27,7 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]  # no half-written file stays
 
 
-def test_a_smaller_picture_has_smaller_focal_lengths() -> None:
+def test_a_smaller_frame_has_smaller_focal_lengths() -> None:
     half = GOOD.scaled(320, 240)
     assert half.k == (250.0, 0.0, 160.0, 0.0, 255.0, 120.0, 0.0, 0.0, 1.0)
     assert half.p[3] == -25.0

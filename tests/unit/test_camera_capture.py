@@ -1,4 +1,4 @@
-"""The capture thread against real GStreamer sources: pictures, stamps, loops, losses, changes."""
+"""The capture thread against real GStreamer sources: frames, stamps, loops, losses, changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from camera_servers import hls_server
 from clips import make_clip
 from edgecam_core.camera.capture import Camera
-from edgecam_core.camera.picture import Picture, whole_jpeg
+from edgecam_core.camera.captured_frame import CapturedFrame, whole_jpeg
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import ImageError, MissingDependency, SettingError
 
@@ -20,7 +20,7 @@ LONG = 20.0
 
 
 class Taker:
-    """Takes pictures in one encoding and remembers what came."""
+    """Takes frames in one encoding and remembers what came."""
 
     def __init__(self, encoding: str = "bgr8") -> None:
         self.encoding = encoding
@@ -31,17 +31,17 @@ class Taker:
         self.gate = threading.Event()
         self.gate.set()
 
-    def __call__(self, picture: Picture) -> None:
+    def __call__(self, frame: CapturedFrame) -> None:
         self.gate.wait(LONG)
-        self.last = picture.frame(self.encoding).array().copy()
+        self.last = frame.frame(self.encoding).array().copy()
         self.arrived.append(time.time_ns())
-        self.stamps.append(picture.stamp_ns)
+        self.stamps.append(frame.stamp_ns)
 
     def event(self, problem: bool, text: str) -> None:
         self.events.append((problem, text))
 
     def wait(self, count: int) -> None:
-        until(lambda: len(self.stamps) >= count, f"{count} pictures, {self.events}")
+        until(lambda: len(self.stamps) >= count, f"{count} frames, {self.events}")
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -76,7 +76,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=20, rate=25)
 
 
-def test_pictures_carry_their_capture_time(camera: Callable[..., Camera], taker: Taker) -> None:
+def test_frames_carry_their_capture_time(camera: Callable[..., Camera], taker: Taker) -> None:
     camera(source="test://ball", framerate=50.0, image_width=160, image_height=120)
     taker.wait(20)
     assert np.all(np.diff(taker.stamps) > 0)
@@ -104,11 +104,11 @@ def test_every_encoding_shows_red_as_red(camera: Callable[..., Camera], taker: T
 
 def test_a_loop_has_no_seam(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
     one = camera(source=f"file://{clip}", loop=True)
-    taker.wait(60)  # three times through the 20 pictures
+    taker.wait(60)  # three times through the 20 frames
     steps = np.diff(taker.stamps) / 1e6
     assert np.all(steps > 0)
     assert np.median(steps) == pytest.approx(40, abs=0.5)
-    # A busy machine may drop pictures, but the time line stays that of the clip, across the seams too.
+    # A busy machine may drop frames, but the time line stays that of the clip, across the seams too.
     assert np.abs(steps / 40 - np.round(steps / 40)).max() < 0.05
     assert one.status().reconnects == 0
     assert one.status().state == "streaming"
@@ -168,7 +168,7 @@ def test_a_missing_device_is_tried_again(camera: Callable[..., Camera]) -> None:
     assert "v4l2-ctl" in one.status().problem
 
 
-def test_a_slow_taker_gets_the_newest_picture(camera: Callable[..., Camera], taker: Taker) -> None:
+def test_a_slow_taker_gets_the_newest_frame(camera: Callable[..., Camera], taker: Taker) -> None:
     one = camera(source="test://ball", framerate=100.0, image_width=160, image_height=120)
     taker.wait(3)
     taker.gate.clear()
@@ -195,7 +195,7 @@ def test_new_settings_reopen_the_source_and_bad_ones_do_not(camera: Callable[...
 def test_an_unexpected_exception_reaches_the_owner() -> None:
     failures: list[Exception] = []
 
-    def broken(picture: Picture) -> None:
+    def broken(frame: CapturedFrame) -> None:
         raise RuntimeError("out of luck")
 
     one = Camera(CameraSettings(), broken, on_failure=failures.append)
@@ -206,20 +206,20 @@ def test_an_unexpected_exception_reaches_the_owner() -> None:
     one.stop()
 
 
-def test_a_bad_picture_is_counted_and_the_next_one_comes() -> None:
+def test_a_bad_frame_is_counted_and_the_next_one_comes() -> None:
     seen: list[int] = []
 
-    def picky(picture: Picture) -> None:
-        seen.append(picture.sequence)
+    def picky(frame: CapturedFrame) -> None:
+        seen.append(frame.sequence)
         if len(seen) % 2:
-            raise ImageError("half a picture")
+            raise ImageError("half a frame")
 
     one = Camera(CameraSettings(), picky)
     one.start()
-    until(lambda: len(seen) >= 6, "pictures")
+    until(lambda: len(seen) >= 6, "frames")
     one.stop()
     assert one.status().bad >= 3
-    assert "half a picture" in one.troubles()
+    assert "half a frame" in one.troubles()
 
 
 def test_stopping_leaves_no_thread_behind(taker: Taker) -> None:
@@ -235,7 +235,7 @@ def test_stopping_leaves_no_thread_behind(taker: Taker) -> None:
 
 
 def test_a_missing_element_names_its_package() -> None:
-    from edgecam_core import gst
+    from edgecam_core.media import gst
 
     with pytest.raises(MissingDependency, match="JetPack"):
         gst.require_elements("nvarguscamerasrc ! fakesink")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from edgecam_core.camera.colour import RawPicture, convert, linear_map
 from edgecam_core.errors import ImageError
-
-from edgecam_core import gst
+from edgecam_core.media import gst
+from edgecam_core.media.colour import RawVideo, convert, linear_map
 
 FORMATS = ("I420", "NV12", "YUY2", "UYVY", "BGR", "RGB", "BGRx", "RGBx", "BGRA", "RGBA", "GRAY8")
 
 
 def both_ways(caps: str, width: int, height: int, target: str = "BGR") -> tuple[np.ndarray, gst.Sample]:
-    """The same smooth picture as GStreamer converts it, and the sample to convert here."""
+    """The same smooth frame as GStreamer converts it, and the sample to convert here."""
     source = f"videotestsrc num-buffers=1 pattern=gradient ! video/x-raw,format=I420,width={width},height={height}"
     if "GRAY8" not in caps:  # colours that change slowly, so that chroma siting plays no part
         source = source.replace("gradient", "solid-color foreground-color=0xff3070c0")
@@ -39,7 +38,7 @@ def both_ways(caps: str, width: int, height: int, target: str = "BGR") -> tuple[
 def converted(sample: gst.Sample, encoding: str) -> np.ndarray:
     shape = (sample.height, sample.width) if encoding == "mono8" else (sample.height, sample.width, 3)
     out = np.full(shape, 77, np.uint8)
-    raw = RawPicture(
+    raw = RawVideo(
         sample.width, sample.height, sample.format, sample.planes, sample.data, sample.matrix, sample.full_range
     )
     convert(raw, encoding, out)
@@ -70,7 +69,7 @@ def test_grey_reaches_from_black_to_white(form: str) -> None:
     assert np.abs(converted(sample, "mono8").astype(int) - wanted).max() <= 3
 
 
-def test_rows_are_padded_in_memory_but_not_in_the_picture() -> None:
+def test_rows_are_padded_in_memory_but_not_in_the_frame() -> None:
     _, sample = both_ways("video/x-raw,format=BGR", 321, 20)
     assert sample.planes[0].stride == 964
     assert converted(sample, "bgr8").strides[0] == 963
@@ -84,6 +83,6 @@ def test_the_same_colours_need_no_map() -> None:
 
 def test_too_short_a_buffer_is_refused() -> None:
     planes = (gst.Plane(0, 64), gst.Plane(3072, 32), gst.Plane(3840, 32))
-    picture = RawPicture(64, 48, "I420", planes, np.zeros(4000, np.uint8))
+    frame = RawVideo(64, 48, "I420", planes, np.zeros(4000, np.uint8))
     with pytest.raises(ImageError, match="too short for plane 2"):
-        convert(picture, "bgr8", np.empty((48, 64, 3), np.uint8))
+        convert(frame, "bgr8", np.empty((48, 64, 3), np.uint8))

@@ -15,8 +15,7 @@ from clips import make_clip
 from edgecam_core.camera import record
 from edgecam_core.camera.record import Recorder, RecordSettings, pipeline_text
 from edgecam_core.errors import SettingError
-
-from edgecam_core import gst
+from edgecam_core.media import gst
 
 
 def frames(path: Path) -> int:
@@ -56,14 +55,14 @@ def test_b_frames_do_not_begin_a_new_file(tmp_path: Path) -> None:
 
 
 def test_a_camera_that_comes_back_begins_another_file_at_a_key_frame(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip.mkv", frames=50, codec="h265")  # a key frame every 10 pictures
+    clip = make_clip(tmp_path / "clip.mkv", frames=50, codec="h265")  # a key frame every 10 frames
     recorder = Recorder(RecordSettings(tmp_path / "out", "camera"))
     text = f"filesrc location={gst.quoted(str(clip))} ! matroskademux ! h265parse ! video/x-h265,alignment=au"
     feed(recorder.push, text)
     late = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
     late.start()
     try:
-        for index in range(25):  # its time starts over; it is joined in the middle of a group of pictures
+        for index in range(25):  # its time starts over; it is joined in the middle of a group of frames
             sample = late.pull(10)
             assert sample is not None
             with sample:
@@ -111,22 +110,22 @@ def test_a_full_disk_ends_the_recording_and_is_told(tmp_path: Path) -> None:
         pushed = feed(recorder.push, f"{RAW.format(60)} ! {encode}")
         (path,) = recorder.close()
     assert "filesink" in recorder.error
-    assert recorder.pictures <= pushed
+    assert recorder.frames <= pushed
     assert 0 < path.stat().st_size <= 400_000
     assert frames(path) > 0  # what was written can be played
 
 
-def test_an_encoder_that_is_too_slow_costs_pictures_that_are_counted(tmp_path: Path) -> None:
+def test_an_encoder_that_is_too_slow_costs_frames_that_are_counted(tmp_path: Path) -> None:
     recorder = Recorder(RecordSettings(tmp_path, "camera"))
     pushed = feed(recorder.push, RAW.format(60))  # as fast as they are made
     (path,) = recorder.close()
     assert recorder.error == ""
     assert recorder.dropped > 0
-    assert recorder.pictures + recorder.dropped == pushed
-    assert frames(path) == recorder.pictures
+    assert recorder.frames + recorder.dropped == pushed
+    assert frames(path) == recorder.frames
 
 
-def test_after_a_coded_picture_was_left_out_the_next_key_frame_is_waited_for(
+def test_after_a_coded_frame_was_left_out_the_next_key_frame_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder(RecordSettings(tmp_path, "camera"))
@@ -134,16 +133,16 @@ def test_after_a_coded_picture_was_left_out_the_next_key_frame_is_waited_for(
 
     def push(sample: gst.Sample) -> None:
         nonlocal count
-        # No disk here is slow enough for the real limit: none at all for two pictures in the middle of their group.
+        # No disk here is slow enough for the real limit: none at all for two frames in the middle of their group.
         monkeypatch.setattr(record, "_WAITING_CODED", -1 if count in (16, 17) else 64_000_000)
         recorder.push(sample)
         count += 1
 
-    clip = make_clip(tmp_path / "clip.mkv", frames=40, codec="h264")  # a key frame every ten pictures
+    clip = make_clip(tmp_path / "clip.mkv", frames=40, codec="h264")  # a key frame every ten frames
     feed(push, f"filesrc location={gst.quoted(str(clip))} ! matroskademux ! h264parse")
     (path,) = recorder.close()
     assert recorder.error == ""
-    assert (recorder.pictures, recorder.dropped) == (36, 4)
+    assert (recorder.frames, recorder.dropped) == (36, 4)
     assert frames(path) == 36
 
 

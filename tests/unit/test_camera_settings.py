@@ -37,7 +37,7 @@ def test_rates_become_the_fractions_that_were_meant(rate: float, text: str) -> N
     assert fraction(rate) == text
 
 
-def test_a_turned_picture_asks_the_device_for_the_size_before_turning() -> None:
+def test_a_turned_frame_asks_the_device_for_the_size_before_turning() -> None:
     settings = CameraSettings(image_width=480, image_height=640, framerate=15, flip_method="clockwise")
     assert settings.source_caps() == ",width=640,height=480,framerate=15/1"
 

@@ -10,8 +10,7 @@ from edgecam_core.camera import platform, sources
 from edgecam_core.camera.plan import compose, jpeg_as_is
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import MissingDependency, SettingError
-
-from edgecam_core import gst
+from edgecam_core.media import gst
 
 
 def everything(_element: str) -> bool:
@@ -88,7 +87,7 @@ def test_a_file_is_scaled_after_decoding_and_paced_by_its_clock(tmp_path: Path) 
 def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=f"no such file; the nearest folder there is is {tmp_path}"):
         sources.look(CameraSettings(source=f"file://{tmp_path}/sub/none.mp4"))
-    with pytest.raises(SettingError, match=r"is a folder without pictures \(\.png"):
+    with pytest.raises(SettingError, match=r"is a folder without images \(\.jpg"):
         sources.look(CameraSettings(source=f"file://{tmp_path}"))
 
 
@@ -162,13 +161,13 @@ def test_a_pasted_pipeline_loses_its_command_and_its_sink() -> None:
 
 
 @pytest.mark.parametrize("source", ["rtsp://cam/x", "file:///a.mp4", "http://cam/x.m3u8", "http://cam/x.mp4"])
-def test_on_a_jetsonpictures_leave_nvmm_memory_after_gstreamers_own_choice(source: str) -> None:
+def test_on_a_jetsonframes_leave_nvmm_memory_after_gstreamers_own_choice(source: str) -> None:
     after = r"(parsebin ! tee name=tap tap. ! queue name=decode ! decodebin|expose-all-streams=false) "
     assert re.search(after + r"! nvvidconv ! video/x-raw,format=I420 ! videoconvert", text_of(jetson, source=source))
     assert re.search(after + "! videoconvert", text_of(source=source))
 
 
-def test_an_rtsp_decoder_of_ones_own_choice_gives_pictures_in_main_memory() -> None:
+def test_an_rtsp_decoder_of_ones_own_choice_gives_frames_in_main_memory() -> None:
     text = text_of(jetson, source="rtsp://cam/x", decoder="nvv4l2decoder")
     assert "queue name=decode ! nvv4l2decoder ! nvvidconv ! video/x-raw,format=I420 ! videoconvert" in text
     with pytest.raises(MissingDependency, match=r"decoder 'nvh264dec'.*NVIDIA driver"):

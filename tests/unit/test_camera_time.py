@@ -65,7 +65,7 @@ def test_a_clock_that_is_set_back_by_an_hour_is_followed() -> None:
     assert stamps.stamp(clocks.running) == clocks.ros
 
 
-def test_a_picture_without_a_time_or_from_the_future_was_captured_now() -> None:
+def test_a_frame_without_a_time_or_from_the_future_was_captured_now() -> None:
     clocks = Clocks()
     stamps = clocks.stamps()
     assert stamps.stamp(-1) == clocks.ros
@@ -73,7 +73,7 @@ def test_a_picture_without_a_time_or_from_the_future_was_captured_now() -> None:
     assert stamps.stamp(clocks.running + 999 * MS) == clocks.ros
 
 
-def test_the_rate_limit_takes_every_third_picture_of_thirty() -> None:
+def test_the_rate_limit_takes_every_third_frame_of_thirty() -> None:
     limit = RateLimit(10)
     taken = [index for index in range(90) if limit.take(int(index * 1e9 / 30) + (index * 7919) % 3 * MS)]
     assert len(taken) == 30

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from edgecam_core.cli.main import main
 from edgecam_core.errors import SettingError
-from edgecam_core.pictures import Shot, each, expand, shots
+from edgecam_core.images.inputs import InputImage, each, expand, read_inputs
 from tiny_models import color_detector, quadrants
 
 
@@ -35,7 +35,7 @@ def detect(*arguments: object) -> int:
     return main(["detect", *map(str, arguments), "--backend", "onnxruntime", "--threads", "1"])
 
 
-def test_a_folder_becomes_annotated_pictures_and_results(
+def test_a_folder_becomes_annotated_images_and_results(
     model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
@@ -64,11 +64,11 @@ def test_a_folder_becomes_annotated_pictures_and_results(
     assert rows[0]["file"].endswith("000000000000.png")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("000000000000.png: red 1.00, green 1.00, blue 1.00")
-    assert lines[-1].startswith("3 pictures, ")
+    assert lines[-1].startswith("3 images, ")
     assert "a second" in lines[-1]
 
 
-def test_pictures_of_the_same_name_are_all_kept(model: str, folder: Path, tmp_path: Path) -> None:
+def test_images_of_the_same_name_are_all_kept(model: str, folder: Path, tmp_path: Path) -> None:
     (folder / "below").mkdir()
     cv2.imwrite(str(folder / "below" / f"{1:012d}.png"), quadrants(20, 20))
     assert detect(folder, "--model", model, "--output", tmp_path / "out") == 0
@@ -92,19 +92,19 @@ def test_what_was_found_is_kept_where_annotating_fails(
     model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, result = tmp_path / "out", tmp_path / "d.json"
-    (out / "1.png").mkdir(parents=True)  # in the way of the second picture
+    (out / "1.png").mkdir(parents=True)  # in the way of the second image
     assert detect(folder, "--model", model, "--output", f"{out}/%i.png", "--json", result) == 1
     assert "cannot write" in capsys.readouterr().err
     assert len(json.loads(result.read_text())) == 2
 
 
-def test_a_bad_picture_is_told_and_the_rest_is_done(
+def test_a_bad_image_is_told_and_the_rest_is_done(
     model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "0.jpg").write_bytes(b"no picture")
+    (folder / "0.jpg").write_bytes(b"no image")
     assert detect(folder, "--model", model, "--json", tmp_path / "d.json") == 1
     told = capsys.readouterr()
-    assert "0.jpg: cannot be read as a picture" in told.err
+    assert "0.jpg: cannot be read as an image" in told.err
     assert "1 could not be used" in told.out
     assert len(json.loads((tmp_path / "d.json").read_text())) == 3
 
@@ -150,8 +150,8 @@ def test_ctrl_c_keeps_what_was_found(model: str, tmp_path: Path) -> None:
         (["nowhere/*.jpg"], "'input' is 'nowhere/*.jpg': is no file, folder or matching glob"),
         (["--confidence-threshold", "two", "."], "must be of type double"),
         (["--confidence-threshold", "2", "."], "must be 0 to 1"),
-        (["--output", "one.jpg", "."], "is one file for all pictures"),
-        (["--output", "out/%i.xyz", "."], "must end like a picture"),
+        (["--output", "one.jpg", "."], "is one file for all images"),
+        (["--output", "out/%i.xyz", "."], "must end like an image"),
         (["--output", "000000000000.png/out", "."], "cannot make the folder"),
         (["--json", "000000000000.png/d.json", "."], "'json' is '000000000000.png/d.json': cannot be written"),
         (["--model", "missing.onnx", "."], "there is no such file"),
@@ -174,14 +174,14 @@ def test_inputs_are_expanded_in_order(folder: Path) -> None:
     ]  # fmt: skip
     assert expand(["rtsp://host/a"]) == ["rtsp://host/a"]
     (folder / "empty").mkdir()
-    with pytest.raises(SettingError, match="holds no picture"):
+    with pytest.raises(SettingError, match="holds no image"):
         expand([str(folder / "empty")])
 
 
 def test_many_files_come_in_order(tmp_path: Path) -> None:
     for number in range(40):
         cv2.imwrite(str(tmp_path / f"{number:03d}.png"), np.full((4, 4, 3), number, np.uint8))
-    values = [int(shot.frame.array()[0, 0, 0]) for shot in shots(expand([str(tmp_path)])) if shot.frame]
+    values = [int(item.frame.array()[0, 0, 0]) for item in read_inputs(expand([str(tmp_path)])) if item.frame]
     assert values == list(range(40))
 
 
@@ -189,25 +189,25 @@ def test_many_files_come_in_order(tmp_path: Path) -> None:
 def test_work_on_many_files_comes_in_order(tmp_path: Path, threads: int) -> None:
     for number in range(40):
         cv2.imwrite(str(tmp_path / f"{number:03d}.png"), np.full((4, 4, 3), number, np.uint8))
-    (tmp_path / "020.png").write_bytes(b"no picture")
+    (tmp_path / "020.png").write_bytes(b"no image")
     workers: set[int] = set()
     together = threading.Barrier(threads)
 
-    def value(shot: Shot) -> int:
+    def value(item: InputImage) -> int:
         if threading.get_ident() not in workers:
             workers.add(threading.get_ident())
             together.wait(60)  # until all are at work
-        return int(shot.frame.array()[0, 0, 0]) if shot.frame else -1
+        return int(item.frame.array()[0, 0, 0]) if item.frame else -1
 
     found = list(each(expand([str(tmp_path)]), value, threads))
     assert [number for _, number in found] == [*range(20), -1, *range(21, 40)]
-    assert [Path(shot.name).name for shot, _ in found] == [f"{number:03d}.png" for number in range(40)]
+    assert [Path(item.name).name for item, _ in found] == [f"{number:03d}.png" for number in range(40)]
     assert len(workers) == threads
 
 
 def test_an_error_of_the_work_reaches_the_caller(folder: Path) -> None:
-    def broken(shot: Shot) -> None:
-        raise RuntimeError(shot.name)
+    def broken(item: InputImage) -> None:
+        raise RuntimeError(item.name)
 
     with pytest.raises(RuntimeError, match=r"000000000000\.png"):
         list(each(expand([str(folder)]), broken, 2))

@@ -62,7 +62,7 @@ def too_wide() -> Frame:
     return Frame.from_array(np.zeros((1, 40_000), np.uint8), "mono8")
 
 
-def test_what_is_found_comes_with_its_picture_and_tag(tmp_path: Path) -> None:
+def test_what_is_found_comes_with_its_image_and_tag(tmp_path: Path) -> None:
     owner = Owner(color_detector(tmp_path / "m.onnx"))
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
@@ -74,7 +74,7 @@ def test_what_is_found_comes_with_its_picture_and_tag(tmp_path: Path) -> None:
     assert owner.errors == []
 
 
-def test_a_bad_picture_is_counted_and_the_next_works(tmp_path: Path) -> None:
+def test_a_bad_image_is_counted_and_the_next_works(tmp_path: Path) -> None:
     owner = Owner(color_detector(tmp_path / "m.onnx"))
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
@@ -86,19 +86,19 @@ def test_a_bad_picture_is_counted_and_the_next_works(tmp_path: Path) -> None:
     assert "too large" in owner.worker.troubles.take()
 
 
-def test_a_bad_picture_costs_the_others_of_its_batch_nothing(tmp_path: Path) -> None:
+def test_a_bad_image_costs_the_others_of_its_batch_nothing(tmp_path: Path) -> None:
     gate = threading.Event()
     owner = Owner(color_detector(tmp_path / "m.onnx", batch=4), gate)
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
     owner.worker.put(Job("first", frame()))  # the worker is held while it delivers this one
-    for source, picture in (("a", frame()), ("bad", frame()), ("bad", too_wide()), ("c", frame())):
-        owner.worker.put(Job(source, picture))
+    for source, image in (("a", frame()), ("bad", frame()), ("bad", too_wide()), ("c", frame())):
+        owner.worker.put(Job(source, image))
     gate.set()
     owner.wait(lambda: len(owner.found) == 3)
     owner.worker.close()
     assert {job.source for job, _ in owner.found} == {"first", "a", "c"}
-    assert "1 x a 40000x1 picture is too large" in owner.worker.troubles.take()
+    assert "1 x a 40000x1 image is too large" in owner.worker.troubles.take()
 
 
 def test_a_slow_consumer_gets_the_newest(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_slow_consumer_gets_the_newest(tmp_path: Path) -> None:
     assert owner.worker.drops.totals() == {"dropped for a newer one": 48}
 
 
-def test_the_next_picture_is_prepared_beside_the_inference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_image_is_prepared_beside_the_inference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = Owner(color_detector(tmp_path / "m.onnx"))
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
@@ -132,8 +132,8 @@ def test_the_next_picture_is_prepared_beside_the_inference(tmp_path: Path, monke
         assert go_on.wait(PATIENCE)
         return infer(feed)
 
-    def noted(picture: Frame | np.ndarray) -> Prepared:
-        prepared.append(prepare(picture))
+    def noted(image: Frame | np.ndarray) -> Prepared:
+        prepared.append(prepare(image))
         return prepared[-1]
 
     monkeypatch.setattr(detector.runner, "infer", held)
@@ -143,12 +143,12 @@ def test_the_next_picture_is_prepared_beside_the_inference(tmp_path: Path, monke
     for stamp in range(1, 10):  # all but one would be prepared in vain
         owner.worker.put(Job("a", frame(stamp)))
     owner.worker.put(Job("b", frame(10)))
-    assert [picture.stamp_ns for picture in prepared] == [0, 1, 10]  # while the first one is in work
+    assert [image.stamp_ns for image in prepared] == [0, 1, 10]  # while the first one is in work
     go_on.set()
     owner.wait(lambda: len(owner.found) == 3)
     owner.worker.close()
     assert sorted(job.frame.stamp_ns for job, _ in owner.found) == [0, 9, 10]
-    assert sorted(picture.stamp_ns for picture in prepared) == [0, 1, 9, 10]
+    assert sorted(image.stamp_ns for image in prepared) == [0, 1, 9, 10]
 
 
 def test_a_model_that_cannot_be_loaded_is_tried_again(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ def test_overload_is_shared_fairly_and_keeps_nothing(tmp_path: Path) -> None:
             worker.put(Job(name, Frame.from_array(pixels, "bgr8", number)))
         del pixels
         most_alive = max(most_alive, len(alive))
-        time.sleep(0.001)  # four sources, 4000 pictures a second: twenty times too many
+        time.sleep(0.001)  # four sources, 4000 images a second: twenty times too many
     worker.close()
     assert max(served.values()) - min(served.values()) <= 2
     assert most_alive <= 4 + 4  # one waiting per source, those in work, the one just made

@@ -36,8 +36,8 @@ def test_boxes_are_in_source_pixels(model: Path, width: int, height: int) -> Non
 
 
 def test_best_score_comes_first(model: Path) -> None:
-    picture = quadrants(64, 64) // 255 * np.array([230, 170, 250], np.uint8)  # blue, green, red
-    found = list(detector(model).detect(picture))
+    image = quadrants(64, 64) // 255 * np.array([230, 170, 250], np.uint8)  # blue, green, red
+    found = list(detector(model).detect(image))
     assert [item.label for item in found] == ["red", "blue", "green"]
     assert [item.score for item in found] == pytest.approx([250 / 255, 230 / 255, 170 / 255], abs=0.01)
 
@@ -58,7 +58,7 @@ def test_every_encoding_gives_the_same_answer(model: Path, encoding: str) -> Non
 
 
 @pytest.mark.parametrize("encoding", ["nv12", "nv21"])
-def test_two_plane_pictures(model: Path, encoding: str) -> None:
+def test_two_plane_images(model: Path, encoding: str) -> None:
     i420 = cv2.cvtColor(quadrants(64, 48), cv2.COLOR_BGR2YUV_I420)
     u, v = i420[48:60].reshape(-1), i420[60:].reshape(-1)
     chroma = np.stack([u, v] if encoding == "nv12" else [v, u], axis=-1).reshape(24, 64)
@@ -91,7 +91,7 @@ def test_odd_sizes_do_no_harm(model: Path, width: int, height: int) -> None:
 
 
 def test_a_side_beyond_the_limit_is_refused(model: Path) -> None:
-    with pytest.raises(ImageError, match="40000x1 picture is too large; 32766"):
+    with pytest.raises(ImageError, match="40000x1 image is too large; 32766"):
         detector(model).detect(Frame.from_array(np.zeros((1, 40_000), np.uint8), "mono8"))
 
 
@@ -104,14 +104,14 @@ def test_nothing_found_is_empty(model: Path) -> None:
 def test_thresholds_and_classes_change_while_running(model: Path) -> None:
     subject = detector(model)
     settings = DetectorSettings(model=str(model))
-    picture = quadrants(64, 48) // 255 * np.array([100, 200, 250], np.uint8)
-    assert set(by_label(subject.detect(picture))) == {"green", "red"}
+    image = quadrants(64, 48) // 255 * np.array([100, 200, 250], np.uint8)
+    assert set(by_label(subject.detect(image))) == {"green", "red"}
     subject.update(settings.changed(confidence_threshold=0.3))
-    assert set(by_label(subject.detect(picture))) == {"green", "red", "blue"}
+    assert set(by_label(subject.detect(image))) == {"green", "red", "blue"}
     subject.update(settings.changed(classes=("Red", "3"), confidence_threshold=0.3))
-    assert set(by_label(subject.detect(picture))) == {"red", "blue"}
+    assert set(by_label(subject.detect(image))) == {"red", "blue"}
     subject.update(settings.changed(max_detections=1))
-    assert set(by_label(subject.detect(picture))) == {"red"}
+    assert set(by_label(subject.detect(image))) == {"red"}
 
 
 def test_an_unknown_class_is_refused_and_changes_nothing(model: Path) -> None:
@@ -123,8 +123,8 @@ def test_an_unknown_class_is_refused_and_changes_nothing(model: Path) -> None:
 
 def test_a_batch_is_one_call(tmp_path: Path) -> None:
     subject = detector(color_detector(tmp_path / "any.onnx", batch=2))
-    pictures = [quadrants(64, 48), quadrants(32, 16), np.zeros((8, 8, 3), np.uint8)]
-    found = subject.detect_batch(pictures)
+    images = [quadrants(64, 48), quadrants(32, 16), np.zeros((8, 8, 3), np.uint8)]
+    found = subject.detect_batch(images)
     assert subject.max_batch == 2
     assert [len(item) for item in found] == [3, 3, 0]
     assert by_label(found[1])["red"] == (0, 0, 16, 8)
@@ -199,22 +199,22 @@ def test_several_threads_detect_at_a_time(model: Path, backend: str) -> None:
     except MissingDependency as error:
         pytest.skip(str(error))
     assert subject.streams == 2
-    pictures = [np.roll(quadrants(64, 48), shift, axis=1) for shift in range(64)]
-    wanted = [subject.detect(picture).scores for picture in pictures]
+    images = [np.roll(quadrants(64, 48), shift, axis=1) for shift in range(64)]
+    wanted = [subject.detect(image).scores for image in images]
     with ThreadPoolExecutor(2) as pool:
         for _ in range(5):
-            got = [found.scores for found in pool.map(subject.detect, pictures)]
+            got = [found.scores for found in pool.map(subject.detect, images)]
             assert all(np.array_equal(one, other) for one, other in zip(got, wanted, strict=True))
 
 
-def test_tracking_takes_one_picture_after_the_other(model: Path) -> None:
+def test_tracking_takes_one_image_after_the_other(model: Path) -> None:
     assert Detector.open(DetectorSettings(model=str(model), backend="onnxruntime", track=True), streams=2).streams == 1
 
 
 def test_thresholds_of_single_classes(model: Path) -> None:
     subject = detector(model, class_thresholds=("red=0.2", "Green = 0.9"))
-    picture = quadrants(64, 48) // 255 * np.array([150, 200, 100], np.uint8)  # blue, green, red
-    assert set(by_label(subject.detect(picture))) == {"red", "blue"}
+    image = quadrants(64, 48) // 255 * np.array([150, 200, 100], np.uint8)  # blue, green, red
+    assert set(by_label(subject.detect(image))) == {"red", "blue"}
 
 
 def test_regions_keep_what_has_its_centre_inside(model: Path) -> None:
@@ -236,8 +236,8 @@ def test_regions_keep_what_has_its_centre_inside(model: Path) -> None:
         ({"classes": ("BACKGROUND",)}, "it has 1 to 3 as numbers"),
         ({"classes": ("0",)}, "it has 1 to 3 as numbers"),
         ({"regions": ("0,0 1,1",)}, "must be three or more points"),
-        ({"regions": ("0,0 1,1 300,200",)}, "fractions of the picture"),
-        ({"regions": ("0,0 1,1 nan,0",)}, "fractions of the picture"),
+        ({"regions": ("0,0 1,1 300,200",)}, "fractions of the image"),
+        ({"regions": ("0,0 1,1 nan,0",)}, "fractions of the image"),
         ({"regions": ("0,0 1 1,0",)}, "must be three or more points"),
         ({"regions": ("",)}, "must be three or more points"),
     ],

@@ -23,8 +23,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-
-from edgecam_core import gst
+from edgecam_core.media import gst
 
 ROOT = Path(__file__).resolve().parents[2]
 SKIP = {"build", "install", "log", ".venv", "runs", "data"}

@@ -9,13 +9,13 @@ import numpy as np
 import onnx
 import pytest
 from edgecam_core.errors import InferenceError, ModelError
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import open_family
-from edgecam_core.models.model_file import ModelFile
 from tiny_models import fixed_outputs
 
-PICTURE = np.zeros((200, 400, 3), np.uint8)  # twice as wide as high; networks here see 100 x 100
+IMAGE = np.zeros((200, 400, 3), np.uint8)  # twice as wide as high; networks here see 100 x 100
 F = np.float32
 
 
@@ -25,8 +25,7 @@ def detector(path: Path, **settings: object) -> Detector:
 
 def found(subject: Detector) -> list[tuple[str, float, tuple[int, ...]]]:
     return [
-        (item.label, round(item.score, 3), tuple(round(value) for value in item.box))
-        for item in subject.detect(PICTURE)
+        (item.label, round(item.score, 3), tuple(round(value) for value in item.box)) for item in subject.detect(IMAGE)
     ]
 
 
@@ -113,13 +112,13 @@ def test_another_task_than_detection_is_named(tmp_path: Path, outputs: dict[str,
         open_family(ModelFile.read(told(path, {"names": NAMES, "task": task})))
 
 
-def test_an_input_beside_the_picture_is_named(tmp_path: Path) -> None:
+def test_an_input_beside_the_image_is_named(tmp_path: Path) -> None:
     outputs = {"labels": np.zeros((1, 9), np.int64), "boxes": np.zeros((1, 9, 4), F), "scores": np.zeros((1, 9), F)}
     path = fixed_outputs(tmp_path / "m.onnx", outputs, {"labels": '["BACKGROUND", "cat"]'})
     proto = onnx.load(path)
     proto.graph.input.append(onnx.helper.make_tensor_value_info("orig_target_sizes", onnx.TensorProto.INT64, [1, 2]))
     onnx.save(proto, path)
-    with pytest.raises(ModelError, match="wants orig_target_sizes beside the picture"):
+    with pytest.raises(ModelError, match="wants orig_target_sizes beside the image"):
         open_family(ModelFile.read(path))
 
 
@@ -194,7 +193,7 @@ def test_tensorrts_nms_plugin(tmp_path: Path) -> None:
 )
 def test_not_a_number_is_an_error(tmp_path: Path, outputs: dict[str, np.ndarray]) -> None:
     with pytest.raises(InferenceError, match="not numbers"):
-        detector(fixed_outputs(tmp_path / "m.onnx", outputs)).detect(PICTURE)
+        detector(fixed_outputs(tmp_path / "m.onnx", outputs)).detect(IMAGE)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The real default model on real pictures. What it sees was checked by eye; the boxes are of that check."""
+"""The real default model on real images. What it sees was checked by eye; the boxes are of that check."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def detector() -> Detector:
 
 @pytest.mark.parametrize("photo", PHOTOS)
 def test_the_right_animals_in_the_right_place(detector: Detector, photo: str) -> None:
-    picture = cv2.imread(str(ASSETS / "photos" / f"{photo}.jpg"))
-    assert picture is not None
+    image = cv2.imread(str(ASSETS / "photos" / f"{photo}.jpg"))
+    assert image is not None
     expected, box = PHOTOS[photo]
-    found = detector.detect(picture)
+    found = detector.detect(image)
     assert Counter(item.label for item in found) == expected
     assert found.scores[0] > 0.9
     # The order of nearly equal scores may differ between processors: any detection may be the golden one.
     assert overlaps(np.array(box, np.float32), found.boxes).max() > 0.9
 
 
-def test_the_picture_may_come_in_any_size(detector: Detector) -> None:
+def test_the_image_may_come_in_any_size(detector: Detector) -> None:
     photo = cv2.imread(str(ASSETS / "photos" / "giraffe.jpg"))
     large = cv2.resize(photo, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     small, big = detector.detect(photo), detector.detect(large)
@@ -69,10 +69,10 @@ def test_each_segment_of_the_clip_shows_its_animal(detector: Detector) -> None:
         frames += 1
         if number % 5:
             continue
-        read, picture = clip.retrieve()
+        read, image = clip.retrieve()
         assert read
         segment = next(s for s in facts["segments"] if s["start_s"] <= number / facts["fps"] < s["end_s"])
-        seen[segment["start_s"]].update({item.label for item in detector.detect(picture)} or {"nothing"})
+        seen[segment["start_s"]].update({item.label for item in detector.detect(image)} or {"nothing"})
     assert frames == facts["segments"][-1]["end_s"] * facts["fps"]
     for segment in facts["segments"]:
         assert set(seen[segment["start_s"]]) == {segment["label"]}, segment

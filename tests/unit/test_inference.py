@@ -11,17 +11,17 @@ import onnx
 import pytest
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError, SettingError
 from edgecam_core.inference import BACKENDS, RunnerOptions, open_runner
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.onnxruntime_runner import OnnxRuntimeRunner
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.worker import DetectionWorker, Job
 from edgecam_core.types import Frame
 from onnx import TensorProto, helper
 from tiny_models import color_detector, quadrants, save
 from waiting import DISCOVERY
 
-PICTURE = np.zeros((1, 3, 8, 8), np.float32)
+IMAGE = np.zeros((1, 3, 8, 8), np.float32)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def model(tmp_path: Path) -> ModelFile:
 
 def test_a_runner_runs(model: ModelFile) -> None:
     runner = open_runner(model, "onnxruntime", RunnerOptions(threads=1))
-    outputs = runner.infer({"input_0": PICTURE})
+    outputs = runner.infer({"input_0": IMAGE})
     assert outputs["scores"].shape == (1, 4, 4)
     assert outputs["scores"][0, 0, 1] == pytest.approx(127 / 255)
     assert "onnxruntime" in runner.description
@@ -42,10 +42,10 @@ def test_a_runner_runs(model: ModelFile) -> None:
     ("feed", "message"),
     [
         ({}, "input 'input_0' is missing; got none"),
-        ({"image": PICTURE}, "input 'input_0' is missing; got image"),
-        ({"input_0": PICTURE[:, :, :4]}, r"must be float32 \[1, 3, 8, 8\], got float32 \[1, 3, 4, 8\]"),
-        ({"input_0": PICTURE.astype(np.uint8)}, r"must be float32 \[1, 3, 8, 8\], got uint8"),
-        ({"input_0": PICTURE[0]}, r"got float32 \[3, 8, 8\]"),
+        ({"image": IMAGE}, "input 'input_0' is missing; got image"),
+        ({"input_0": IMAGE[:, :, :4]}, r"must be float32 \[1, 3, 8, 8\], got float32 \[1, 3, 4, 8\]"),
+        ({"input_0": IMAGE.astype(np.uint8)}, r"must be float32 \[1, 3, 8, 8\], got uint8"),
+        ({"input_0": IMAGE[0]}, r"got float32 \[3, 8, 8\]"),
     ],
 )
 def test_a_wrong_input_is_refused_and_the_next_works(
@@ -54,7 +54,7 @@ def test_a_wrong_input_is_refused_and_the_next_works(
     runner = open_runner(model, "onnxruntime")
     with pytest.raises(InferenceError, match=message):
         runner.infer(feed)
-    assert runner.infer({"input_0": PICTURE})
+    assert runner.infer({"input_0": IMAGE})
 
 
 def test_an_unknown_back_end_is_refused(model: ModelFile) -> None:
@@ -70,16 +70,14 @@ def test_a_missing_back_end_says_how_to_get_it(model: ModelFile, monkeypatch: py
 
 def test_auto_takes_one_that_loads_and_tells_about_the_others(model: ModelFile) -> None:
     runner = open_runner(model, "auto")
-    assert runner.infer({"input_0": PICTURE})
+    assert runner.infer({"input_0": IMAGE})
     better = list(BACKENDS)[: list(BACKENDS).index(runner.name)]
     assert list(runner.rejected) == better
     assert all(runner.rejected.values())
 
 
-def test_a_worker_loads_runs_and_closes_a_runner_in_one_thread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """CUDA contexts belong to threads: pictures come from any, the model must not."""
+def test_a_worker_loads_runs_and_closes_a_runner_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA contexts belong to threads: images come from any, the model must not."""
     seen: dict[str, set[str]] = {"load": set(), "_infer": set(), "close": set()}
 
     def watched(name: str) -> Callable[..., Any]:
@@ -107,10 +105,10 @@ def test_a_worker_loads_runs_and_closes_a_runner_in_one_thread(
 
 
 def test_an_unsupported_operator_is_named(tmp_path: Path) -> None:
-    picture = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 8, 8])
+    image = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 8, 8])
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 4]) for name in ("scores", "boxes")]
     node = helper.make_node("FancyDetector", ["input_0"], ["scores", "boxes"], domain="nowhere.example")
-    graph = helper.make_graph([node], "g", [picture], outputs)
+    graph = helper.make_graph([node], "g", [image], outputs)
     opsets = [helper.make_opsetid("", 13), helper.make_opsetid("nowhere.example", 1)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "m.onnx")
     with pytest.raises(ModelError, match="FancyDetector"):
@@ -141,14 +139,14 @@ def test_facts_are_read_from_the_metadata(model: ModelFile) -> None:
 
 def identity_model(path: Path, outputs: dict[str, list[int]], facts: dict[str, object] | None = None) -> ModelFile:
     """A model that gives its weights back, with outputs of these shapes."""
-    picture = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 8, 8])
+    image = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 8, 8])
     weights = [
         helper.make_tensor(f"w_{name}", TensorProto.FLOAT, shape, np.zeros(shape, np.float32).ravel())
         for name, shape in outputs.items()
     ]
     nodes = [helper.make_node("Identity", [f"w_{name}"], [name]) for name in outputs]
     told = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
-    return ModelFile.read(save(helper.make_graph(nodes, "g", [picture], told, weights), path, facts or {}))
+    return ModelFile.read(save(helper.make_graph(nodes, "g", [image], told, weights), path, facts or {}))
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_a_busy_source_cannot_starve_the_others() -> None:
 
 
 def test_four_cameras_at_30_hz_into_25_a_second() -> None:
-    """Ten minutes of overload in reckoned time: a picture waits at most until the next is taken and one is in work."""
+    """Ten minutes of overload in reckoned time: a frame waits at most until the next is taken and one is in work."""
     box: Mailbox[float] = Mailbox()
     period, service = 1 / 30, 1 / 25
     phases = {"a": 0.0, "b": 0.007, "c": 0.015, "d": 0.021}

@@ -8,8 +8,7 @@ from edgecam_core.camera.plan import compose
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import PipelineError
 from edgecam_core.masking import masked
-
-from edgecam_core import gst
+from edgecam_core.media import gst
 
 LOGIN = 'rtspsrc location="rtsp://cam/live" user-id="me" user-pw="top secret\\" 1" protocols=tcp'
 

@@ -35,7 +35,7 @@ def test_the_clip_is_as_described() -> None:
 
 
 def test_a_decoder_can_start_at_any_second() -> None:
-    """Each second of the stream is an IDR picture with its parameter sets, then pictures that refer backwards."""
+    """Each second of the stream is an IDR image with its parameter sets, then images that refer backwards."""
     data = (ROOT / "media" / CLIP["file"]).read_bytes()
     kinds = _nal_kinds(data)
     period = ["VPS", "SPS", "PPS", "IDR", *["P"] * (CLIP["fps"] - 1)]

@@ -13,8 +13,8 @@ if sys.argv[1] == "keep":
 for turn in range(12):
     if turn == 2:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    pictures = [np.full((480, 640, 3), turn, np.uint8) for _ in range(5)]
-    del pictures
+    frames = [np.full((480, 640, 3), turn, np.uint8) for _ in range(5)]
+    del frames
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
@@ -24,5 +24,5 @@ def faults(how: str) -> int:
     return int(told.stdout)
 
 
-def test_pages_of_pictures_are_used_again() -> None:
+def test_pages_of_frames_are_used_again() -> None:
     assert faults("keep") < 50 < 500 < faults("plain")

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from edgecam_viewer.board import FORGET_AFTER, STALE_AFTER, Board, NodeStatus
 from edgecam_viewer.monitor import Monitor, Reservoir, Summary, write_summary
+from edgecam_viewer.node_status import FORGET_AFTER, STALE_AFTER, NodeStatus, NodeStatusTable
 
 GIRAFFE = ["giraffe", 0.97, 0.0, 0.0, 9.0, 9.0, ""]
 COW = ["cow", 0.88, 0.0, 0.0, 9.0, 9.0, ""]
@@ -38,7 +38,7 @@ def test_stale_nodes_are_left_out() -> None:
     assert monitor.line([node("camera/rtp_sender", "30", level="stale")], 1.0) == "waiting for the nodes"
 
 
-def test_empty_arrays_count_as_pictures_but_not_as_success() -> None:
+def test_empty_arrays_count_as_frames_but_not_as_success() -> None:
     monitor = Monitor("/camera", 0.0)
     monitor.found([], 0.05, 1.0)
     summary = monitor.summary(10.0)
@@ -57,7 +57,7 @@ def test_the_summary_holds_means_percentiles_and_labels() -> None:
         "latency_ms": {"p50": 50.0, "p95": 95.0}, "labels": {"cow": 202, "giraffe": 101},
     }  # fmt: skip
     assert summary.exit_code == 0
-    assert "101 pictures" in summary.lines()[0]
+    assert "101 frames" in summary.lines()[0]
 
 
 def test_a_run_without_detections_says_so() -> None:
@@ -90,7 +90,7 @@ def test_percentiles_of_a_long_run_stay_right_in_bounded_memory() -> None:
 
 
 def test_a_silent_node_becomes_stale_and_is_forgotten() -> None:
-    board = Board()
+    board = NodeStatusTable()
     board.put(node("/camera/detector", "30", at=10.0))
     assert board.nodes(10.0 + STALE_AFTER)[0].level == "ok"
     old = board.nodes(10.0 + STALE_AFTER + 1)[0]

@@ -6,7 +6,7 @@ import sys
 # Debian's GStreamer brings libunwind, whose unwinder used to take the place of libgcc's in libraries loaded later:
 # the first C++ exception of ONNX Runtime (any model it refuses) then killed the process.
 GSTREAMER_THEN_ONNXRUNTIME = """
-from edgecam_core import gst
+from edgecam_core.media import gst
 gst.load()
 import onnxruntime
 try:

@@ -11,17 +11,17 @@ from edgecam_core.errors import InferenceError, MissingDependency, ModelError
 from edgecam_core.inference import RunnerOptions, open_runner
 from edgecam_core.inference.backends import BACKENDS
 from edgecam_core.inference.cuda_driver import find_gpu
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.coco_labels import LABELS
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.preprocess import Preprocessor
 from edgecam_core.models.zoo import DEFAULT, fetch
 from edgecam_core.types import Frame
 from tiny_models import color_detector, quadrants
 
 PHOTOS = sorted((Path(__file__).parents[1] / "assets" / "photos").glob("*.jpg"))
-# Largest difference of any score and of any box coordinate (fractions of the picture) over all photos, where the
+# Largest difference of any score and of any box coordinate (fractions of the image) over all photos, where the
 # exact score is above 0.3. The same table is in docs/detector.md, beside what was measured.
 TOLERANCE = {
     ("onnxruntime", "fp16"): (0.02, 0.005),
@@ -72,8 +72,8 @@ def default_in_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
             self.network = MobileNetV2Ssd(len(LABELS))
             self.network.load_coco({column: column for column in range(1, len(LABELS))})
 
-        def forward(self, pictures):  # type: ignore[no-untyped-def]
-            logits, offsets = self.network(pictures)
+        def forward(self, images):  # type: ignore[no-untyped-def]
+            logits, offsets = self.network(images)
             return torch.sigmoid(logits), self.network.boxes(offsets)
 
     path = tmp_path_factory.mktemp("torch") / "coco.onnx"
@@ -155,8 +155,8 @@ def test_torch_runs_the_same_model(tmp_path: Path) -> None:
             super().__init__()
             self.register_buffer("cells", torch.from_numpy(CELLS)[None])
 
-        def forward(self, picture):  # type: ignore[no-untyped-def]
-            shares = torch.nn.functional.avg_pool2d(picture, 4) * (STD / 255) + MEAN / 255
+        def forward(self, image):  # type: ignore[no-untyped-def]
+            shares = torch.nn.functional.avg_pool2d(image, 4) * (STD / 255) + MEAN / 255
             found = shares.reshape(-1, 3, 4).transpose(1, 2)
             nothing = found[:, :, :1] * 0
             return torch.cat([nothing, found], 2), self.cells + nothing
@@ -164,7 +164,7 @@ def test_torch_runs_the_same_model(tmp_path: Path) -> None:
     path = color_detector(tmp_path / "m.onnx")
     torch.jit.trace(Colors(), torch.zeros(1, 3, 8, 8)).save(str(path.with_suffix(".torchscript")))
     native, exact = (detector(backend, "auto", path) for backend in ("torch", "onnxruntime"))
-    picture = quadrants(64, 48)
-    np.testing.assert_allclose(native.detect(picture).boxes, exact.detect(picture).boxes)
-    np.testing.assert_allclose(native.detect(picture).scores, exact.detect(picture).scores, atol=1e-6)
+    image = quadrants(64, 48)
+    np.testing.assert_allclose(native.detect(image).boxes, exact.detect(image).boxes)
+    np.testing.assert_allclose(native.detect(image).scores, exact.detect(image).scores, atol=1e-6)
     assert native.runner.description.startswith("torch ")

@@ -17,14 +17,14 @@ from edgecam_core.errors import ModelError, SettingError
 from edgecam_core.inference.artifacts import Artifact, listed
 from edgecam_core.inference.backends import open_runner
 from edgecam_core.inference.batching import free_batch
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.openvino_runner import OpenVinoRunner
 from edgecam_core.inference.precision import CPU, delicate, explicit, tail
 from edgecam_core.inference.runner import Runner, RunnerOptions
-from edgecam_core.models.calibration import PictureCalibration
+from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import open_family
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.nms import overlaps
 from edgecam_core.models.zoo import fetch
 from pytorch_ssd import export
@@ -47,8 +47,8 @@ def test_the_default_model_keeps_its_eyes(engines: Path, precision: str, agreeme
     exact, subject = open_with(engines, "fp32"), open_with(engines, precision)
     assert subject.runner.description.endswith(precision)
     for path in sorted(PHOTOS.glob("*.jpg")):
-        picture = cv2.imread(str(path))
-        wanted, found = exact.detect(picture), subject.detect(picture)
+        image = cv2.imread(str(path))
+        wanted, found = exact.detect(image), subject.detect(image)
         assert len(found) > 0, path.name
         for detection in found:
             same = wanted.boxes[wanted.class_ids == detection.class_id]
@@ -87,21 +87,21 @@ def test_int8_is_calibrated_once(engines: Path) -> None:
     open_with(engines, "int8")
     (path,) = engines.glob("ssd_mobilenet_v2_coco-int8-cpu-*.onnx")
     made = path.stat().st_mtime_ns
-    open_with(engines, "int8", calibration="")  # what was calibrated before needs no pictures
+    open_with(engines, "int8", calibration="")  # what was calibrated before needs no images
     assert path.stat().st_mtime_ns == made
     assert ModelFile.read(path).precision == "int8"
 
 
-def test_int8_without_pictures_says_what_is_missing(tmp_path: Path) -> None:
+def test_int8_without_images_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="needs parameter 'calibration': a folder"):
         open_with(tmp_path, "int8", calibration="")
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"'calibration' is .* must be a folder with pictures"):
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"'calibration' is .* must be a folder with images"):
         open_with(tmp_path, "int8", calibration=str(tmp_path))
-    (tmp_path / "a.jpg").write_bytes(b"no picture")
-    with pytest.raises(SettingError, match=r"a\.jpg.* is not a picture that can be read"):
+    (tmp_path / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(SettingError, match=r"a\.jpg.* is not an image that can be read"):
         open_with(tmp_path / "engines", "int8", calibration=str(tmp_path))
 
 
@@ -221,7 +221,7 @@ def test_a_builder_that_is_killed_holds_nobody_up(tmp_path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == b"building\n"
         make, options = Maker(), RunnerOptions(progress=lambda _: waiting.set())
-        mine = threading.Thread(target=Artifact(path).get, args=(FACTS, make, options))
+        mine = threading.Thread(target=Artifact(path).get, args=(FACTS, make), kwargs=options.artifact_options())
         mine.start()
         assert waiting.wait(60)
         assert make.count == 0
@@ -252,7 +252,7 @@ def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
 def test_what_cannot_be_kept_is_used_from_a_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     make, told = Maker(), []
-    path = Artifact(tmp_path / "file" / "m.engine").get(FACTS, make, RunnerOptions(degraded=told.append))
+    path = Artifact(tmp_path / "file" / "m.engine").get(FACTS, make, degraded=told.append)
     assert path.read_bytes() == b"engine"
     assert make.count == 1
     assert "cannot write the cache" in told[0]
@@ -267,7 +267,7 @@ def test_a_disk_that_fills_up_does_not_cost_the_build(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(cache, "write", full)
     make, told = Maker(), []
-    path = Artifact(tmp_path / "m.engine").get(FACTS, make, RunnerOptions(degraded=told.append))
+    path = Artifact(tmp_path / "m.engine").get(FACTS, make, degraded=told.append)
     assert (path.read_bytes(), make.count) == (b"engine", 1)
     assert "the disk is full" in told[0]
 
@@ -295,7 +295,7 @@ def test_a_wait_for_another_process_is_told_and_can_be_given_up(tmp_path: Path) 
 
     make, artifact = Maker(), Artifact(tmp_path / "m.engine")
     with cache.lock(tmp_path / "m.engine.lock"), pytest.raises(GivenUp):
-        artifact.get(FACTS, make, RunnerOptions(progress=progress))
+        artifact.get(FACTS, make, progress=progress)
     assert make.count == 0
     assert "waiting for another process" in told[0]
 
@@ -308,15 +308,15 @@ def test_calibration_tells_its_progress_and_can_be_given_up(tmp_path: Path) -> N
 
     def progress(text: str) -> None:
         told.append(text)
-        if "picture 2 of" in text:
+        if "image 2 of" in text:
             raise GivenUp
 
     model = ModelFile.read(fetch())
-    calibration = PictureCalibration(PHOTOS, open_family(model).spec)
+    calibration = ImageCalibration(PHOTOS, open_family(model).spec)
     options = RunnerOptions(precision="int8", cache=tmp_path, calibration=calibration, progress=progress)
     with pytest.raises(GivenUp):
         explicit(model, options, CPU)
-    assert told[-1] == f"calibrating int8: picture 2 of {len(calibration)}"
+    assert told[-1] == f"calibrating int8: image 2 of {len(calibration)}"
 
 
 def test_a_foreign_engine_is_not_trusted(tmp_path: Path) -> None:

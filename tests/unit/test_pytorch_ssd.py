@@ -70,8 +70,8 @@ def test_boxes_equal_the_reference(model: Path, name: str) -> None:
     found = detector.detect(photo)
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     small = cv2.cvtColor(cv2.resize(photo, (300, 300)), cv2.COLOR_BGR2RGB)
-    picture = ((small.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None]
-    logits, offsets = session.run(["raw_scores", "raw_boxes"], {"input_0": picture})
+    image = ((small.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None]
+    logits, offsets = session.run(["raw_scores", "raw_boxes"], {"input_0": image})
     size = (photo.shape[1], photo.shape[0])
     wanted = reference_detections(logits[0], offsets[0], size, threshold, overlap)
     assert len(wanted) > 20  # else nothing was compared

@@ -20,7 +20,7 @@ from rtp_scene import index_of, sending
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_example_prints_pictures_with_their_age() -> None:
+def test_the_example_prints_frames_with_their_age() -> None:
     port = free_udp_port()
     example = [sys.executable, str(ROOT / "examples" / "rtp_client.py"), str(port)]
     with subprocess.Popen(example, stdout=subprocess.PIPE, text=True, start_new_session=True) as client:
@@ -30,7 +30,7 @@ def test_the_example_prints_pictures_with_their_age() -> None:
                 first = client.stdout.readline()
         finally:
             os.killpg(client.pid, signal.SIGKILL)
-    assert re.match(r"picture 1: \(240, 320, 3\), mean \d+\.\d, captured -?\d+\.\d ms ago", first)
+    assert re.match(r"frame 1: \(240, 320, 3\), mean \d+\.\d, captured -?\d+\.\d ms ago", first)
 
 
 def test_receive_tells_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +47,7 @@ def test_receive_tells_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_receive_without_a_stream_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     port = free_udp_port()
     assert main(["receive", f"rtp://@:{port}", "--no-window", "--seconds", "1.5"]) == 1
-    assert f"no stream on UDP port {port}; 0 packets, no picture yet" in capsys.readouterr().out
+    assert f"no stream on UDP port {port}; 0 packets, no frame yet" in capsys.readouterr().out
 
 
 def test_addresses() -> None:

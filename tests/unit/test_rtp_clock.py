@@ -86,7 +86,7 @@ def test_stamps_by_rtcp_never_step_back() -> None:
     reader = StampReader()
     arrivals = [NOW + index * SECOND // 30 for index in range(30)]
     stamps = [reader.stamp(None, index * 3000, arrival) for index, arrival in enumerate(arrivals[:10])]
-    reader.report(clock.ntp_from_ns(NOW - SECOND // 5), 0)  # the pictures take 0.2 s to come
+    reader.report(clock.ntp_from_ns(NOW - SECOND // 5), 0)  # the frames take 0.2 s to come
     stamps += [reader.stamp(None, (10 + index) * 3000, arrival) for index, arrival in enumerate(arrivals[10:])]
     assert all(later > earlier for earlier, later in itertools.pairwise(stamps))
     assert stamps[-1] == pytest.approx(arrivals[-1] - SECOND // 5, abs=1000)

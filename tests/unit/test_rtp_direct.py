@@ -1,20 +1,20 @@
-"""Direct mode: camera pictures to the encoder without a copy where they are as it wants them."""
+"""Direct mode: camera frames to the encoder without a copy where they are as it wants them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from edgecam_core.camera.capture import Camera
-from edgecam_core.camera.picture import Picture
+from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
-from edgecam_core.rtp import direct
+from edgecam_core.media import gst
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
 from network import free_udp_port
 from rtp_scene import receiving
 from waiting import wait_until
 
-from edgecam_core import gst
+from edgecam_rtp import direct
 
 
 @pytest.mark.parametrize(
@@ -45,9 +45,9 @@ def test_a_camera_through_sender_and_receiver_keeps_its_capture_time() -> None:
     sender = Sender(SenderSettings(port=port))
     stamps: list[int] = []
 
-    def take(picture: Picture) -> None:
-        stamps.append(picture.stamp_ns)
-        direct.send(sender, picture)
+    def take(frame: CapturedFrame) -> None:
+        stamps.append(frame.stamp_ns)
+        direct.send(sender, frame)
 
     sender.start()
     camera = Camera(CameraSettings(source="test://smpte", image_width=320, image_height=240), take)

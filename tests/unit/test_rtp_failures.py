@@ -1,16 +1,15 @@
-"""What goes wrong inside one end is told to its owner: no thread dies silently, one bad picture costs one picture."""
+"""What goes wrong inside one end is told to its owner: no thread dies silently, one bad frame costs one frame."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from edgecam_core.camera import colour
 from edgecam_core.errors import EdgecamError, ImageError
-from edgecam_core.rtp import encoders
-from edgecam_core.rtp.intake import Intake
+from edgecam_core.media import colour, encoders
 from edgecam_core.rtp.packetiser import Packetiser
 from edgecam_core.rtp.receiver import Receiver
+from edgecam_core.rtp.rtp_session import RtpSession
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from network import free_udp_port
@@ -23,7 +22,7 @@ def broken(*_arguments: object, **_values: object) -> None:
 
 
 def test_an_unexpected_error_of_the_receiving_thread_reaches_the_reader(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Intake, "tick", broken)
+    monkeypatch.setattr(RtpSession, "tick", broken)
     receiver = Receiver(ReceiverSettings(port=free_udp_port()))
     receiver.start()
     try:
@@ -53,20 +52,20 @@ def test_an_unexpected_error_of_a_sending_thread_reaches_the_owner(
     assert [str(error) for error in told] == ["unexpected ZeroDivisionError: on purpose"]
 
 
-def test_a_picture_that_cannot_be_converted_costs_one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_that_cannot_be_converted_costs_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     convert, left = colour.convert, [1]
 
     def once_bad(*arguments: object) -> None:
         if left:
             left.clear()
-            raise ImageError("a damaged picture")
+            raise ImageError("a damaged frame")
         convert(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(colour, "convert", once_bad)
     port = free_udp_port()
     with receiving(port) as (receiver, reader), sending(port):
         wait_until(lambda: len(reader.seen) >= 5)
-        assert receiver.stats().troubles == {"a damaged picture": 1}
+        assert receiver.stats().troubles == {"a damaged frame": 1}
 
 
 def test_an_encoder_that_gives_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from network import free_udp_port
-from rtp_scene import HEIGHT, WIDTH, Reader, index_of, picture, psnr, receiving, sending
+from rtp_scene import HEIGHT, WIDTH, Reader, index_of, pixels_of, psnr, receiving, sending
 from waiting import wait_until
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
@@ -39,25 +39,25 @@ def program(*words: str, **streams: object) -> Iterator[subprocess.Popen[bytes]]
 @needs_ffmpeg
 @pytest.mark.parametrize("codec", ["h265", "h264"])
 def test_ffmpeg_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_path: Path) -> None:
-    sdp, raw = tmp_path / "stream.sdp", tmp_path / "pictures.bgr"
+    sdp, raw = tmp_path / "stream.sdp", tmp_path / "frames.bgr"
     port = free_udp_port()
     with sending(port, codec=codec, sdp_file=str(sdp), keyframe_interval=15):
         wait_until(lambda: "sprop" in sdp.read_text(), what="parameter sets in the SDP file")
         quick = ["-protocol_whitelist", "file,udp,rtp", "-fflags", "nobuffer", "-flags", "low_delay"]
         with program(*FFMPEG, *quick, "-i", str(sdp), "-f", "rawvideo", "-pix_fmt", "bgr24", str(raw)):
-            wait_until(lambda: raw.exists() and raw.stat().st_size >= 35 * SIZE, what="35 pictures")
-    # Before the first keyframe it shows what its decoder invents; on a busy machine it skips pictures.
-    pictures = np.fromfile(raw, np.uint8)[15 * SIZE : 35 * SIZE].reshape(20, HEIGHT, WIDTH, 3)
-    numbers = [index_of(each) for each in pictures]
+            wait_until(lambda: raw.exists() and raw.stat().st_size >= 35 * SIZE, what="35 frames")
+    # Before the first keyframe it shows what its decoder invents; on a busy machine it skips frames.
+    frames = np.fromfile(raw, np.uint8)[15 * SIZE : 35 * SIZE].reshape(20, HEIGHT, WIDTH, 3)
+    numbers = [index_of(each) for each in frames]
     assert np.diff(numbers).min() >= 1
-    assert min(psnr(each, picture(number)) for each, number in zip(pictures, numbers, strict=True)) > 28
+    assert min(psnr(each, pixels_of(number)) for each, number in zip(frames, numbers, strict=True)) > 28
 
 
 @needs_ffmpeg
 @pytest.mark.parametrize(("codec", "encoder"), [("h265", "libx265"), ("h264", "libx264")])
 def test_the_receiver_plays_what_ffmpeg_sends_by_its_sdp_file(codec: str, encoder: str, tmp_path: Path) -> None:
-    sdp, raw = tmp_path / "ffmpeg.sdp", tmp_path / "pictures.bgr"
-    raw.write_bytes(b"".join(picture(number).tobytes() for number in range(90)))
+    sdp, raw = tmp_path / "ffmpeg.sdp", tmp_path / "frames.bgr"
+    raw.write_bytes(b"".join(pixels_of(number).tobytes() for number in range(90)))
     port = free_udp_port()
     source = ["-re", "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{WIDTH}x{HEIGHT}", "-r", "30", "-i", str(raw)]
     coding = ["-pix_fmt", "yuv420p", "-c:v", encoder, "-preset", "ultrafast", "-tune", "zerolatency", "-g", "15"]
@@ -82,7 +82,7 @@ def test_gst_launch_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_
     with sending(free_udp_port(), codec=codec, sdp_file=str(sdp), keyframe_interval=15):
         wait_until(lambda: "sprop" in sdp.read_text(), what="parameter sets in the SDP file")
         with program("gst-launch-1.0", "-q", *text.split()):
-            wait_until(lambda: len(list(tmp_path.glob("*.png"))) > 25, what="pictures of gst-launch")
+            wait_until(lambda: len(list(tmp_path.glob("*.png"))) > 25, what="frames of gst-launch")
     # Before the first keyframe it shows what its decoder invents.
     numbers = [index_of(cv2.imread(str(path))) for path in sorted(tmp_path.glob("*.png"))[15:25]]
     assert np.diff(numbers).min() >= 1
@@ -104,16 +104,16 @@ def test_vlc_records_what_the_sender_sends_by_its_sdp_file(codec: str) -> None:
             with program(*vlc, str(sdp), **streams):
                 wait_until(lambda: out.exists() and out.stat().st_size > 40_000, 30.0, what="what VLC records")
         clip = cv2.VideoCapture(str(out))
-        pictures = [picture for ok, picture in (clip.read() for _ in range(10)) if ok]
-    assert len(pictures) == 10
-    assert np.diff([index_of(each) for each in pictures]).min() >= 1
+        frames = [frame for ok, frame in (clip.read() for _ in range(10)) if ok]
+    assert len(frames) == 10
+    assert np.diff([index_of(each) for each in frames]).min() >= 1
 
 
 def assert_in_order(reader: Reader) -> None:
     numbers = [index for _, index, _ in reader.seen]
     assert np.diff(numbers).min() >= 1
     assert reader.newest is not None
-    assert psnr(reader.newest.bgr(), picture(numbers[-1])) > 28
+    assert psnr(reader.newest.bgr(), pixels_of(numbers[-1])) > 28
     stamps = [stamp for stamp, _, _ in reader.seen[-5:]]
     assert all(later > earlier for earlier, later in itertools.pairwise(stamps))
 
@@ -155,4 +155,4 @@ def test_rtpbin_as_the_receiver_plays_on_while_the_sender_repeats_nothing(tmp_pa
         f"bin. ! rtph265depay ! h265parse ! avdec_h265 ! jpegenc ! multifilesink location={tmp_path}/%03d.jpg"
     )
     with sending(port, keyframe_interval=15), program("gst-launch-1.0", "-q", *text.split()):
-        wait_until(lambda: len(list(tmp_path.glob("*.jpg"))) > 20, what="pictures of rtpbin")
+        wait_until(lambda: len(list(tmp_path.glob("*.jpg"))) > 20, what="frames of rtpbin")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from edgecam_core.media.codecs import CODECS
+from edgecam_core.media.h265 import CRA, PPS, RASL_N, SPS, VPS
 from edgecam_core.rtp import packet
-from edgecam_core.rtp.assembler import AccessUnit, Assembler, Gate
-from edgecam_core.rtp.codecs import CODECS
-from edgecam_core.rtp.h265 import CRA, PPS, RASL_N, SPS, VPS
+from edgecam_core.rtp.assembler import AccessUnit, Assembler, KeyframeGate
 from edgecam_core.rtp.packetiser import Packetiser
 from rtp_scene import coded_stream
 
@@ -29,7 +29,7 @@ def kinds(nals: list[bytes] | None) -> list[int] | None:
 
 
 def test_closed_until_a_keyframe_with_its_parameter_sets() -> None:
-    gate = Gate(CODEC)
+    gate = KeyframeGate(CODEC)
     assert gate.admit(unit(TRAIL)) is None
     assert gate.starving
     assert gate.admit(unit(IDR)) is None
@@ -40,7 +40,7 @@ def test_closed_until_a_keyframe_with_its_parameter_sets() -> None:
 
 @pytest.mark.parametrize("bad", [unit(TRAIL, whole=False), unit(TRAIL, follows_gap=True), unit(IDR, whole=False)])
 def test_closed_from_the_first_loss_to_the_next_whole_keyframe(bad: AccessUnit) -> None:
-    gate = Gate(CODEC)
+    gate = KeyframeGate(CODEC)
     gate.admit(KEY)
     assert gate.admit(bad) is None
     assert gate.admit(unit(TRAIL)) is None
@@ -49,14 +49,14 @@ def test_closed_from_the_first_loss_to_the_next_whole_keyframe(bad: AccessUnit) 
 
 
 def test_parameter_sets_that_came_by_a_timer_or_in_sdp_are_put_in_front() -> None:
-    gate = Gate(CODEC)
+    gate = KeyframeGate(CODEC)
     assert gate.admit(unit(VPS, SPS, PPS, TRAIL)) is None
     assert kinds(gate.admit(unit(IDR))) == [VPS, SPS, PPS, IDR]
-    assert kinds(Gate(CODEC, SETS).admit(unit(IDR))) == [VPS, SPS, PPS, IDR]
+    assert kinds(KeyframeGate(CODEC, SETS).admit(unit(IDR))) == [VPS, SPS, PPS, IDR]
 
 
-def test_pictures_that_refer_to_before_the_join_are_left_out() -> None:
-    gate = Gate(CODEC, SETS)
+def test_frames_that_refer_to_before_the_join_are_left_out() -> None:
+    gate = KeyframeGate(CODEC, SETS)
     gate.admit(unit(CRA))
     assert gate.admit(unit(RASL_N)) is None
     assert gate.open
@@ -94,7 +94,7 @@ def test_without_loss_all_units_are_whole_and_carry_their_stamps(packets: list[l
 def test_every_single_lost_packet_is_noticed(packets: list[list[packet.RtpPacket]]) -> None:
     for number, group in enumerate(packets):
         for index in range(len(group)):
-            gate = Gate(CODEC, SETS)
+            gate = KeyframeGate(CODEC, SETS)
             units = assemble(packets, {(number, index)})
             shown = [each.timestamp for each in units if gate.admit(each) is not None]
             wanted = [

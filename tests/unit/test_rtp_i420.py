@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgecam_core.errors import ImageError
-from edgecam_core.rtp import i420
+from edgecam_core.media import gst, i420
 from edgecam_core.types import Frame
-from rtp_scene import picture, psnr
-
-from edgecam_core import gst
+from rtp_scene import pixels_of, psnr
 
 SIZES = [(320, 240), (322, 242), (326, 238), (300, 168), (642, 480)]
 
@@ -29,7 +27,7 @@ def through(text: str, data: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_gstreamer_reads_our_planes(width: int, height: int) -> None:
-    bgr = picture(5, width, height)
+    bgr = pixels_of(5, width, height)
     planes, *size = i420.from_frame(Frame.from_array(bgr, "bgr8"))
     assert size == [width, height]
     out = through(
@@ -42,7 +40,7 @@ def test_gstreamer_reads_our_planes(width: int, height: int) -> None:
 
 @pytest.mark.parametrize("encoding", ["rgb8", "bgra8", "rgba8", "mono8"])
 def test_other_encodings_give_the_same_planes(encoding: str) -> None:
-    bgr = picture(3)
+    bgr = pixels_of(3)
     order = {"rgb8": [2, 1, 0], "bgra8": [0, 1, 2, 0], "rgba8": [2, 1, 0, 0]}
     pixels = bgr[..., order[encoding]] if encoding in order else bgr[..., 1]
     want = bgr if encoding in order else np.repeat(bgr[..., 1:2], 3, 2)
@@ -51,12 +49,12 @@ def test_other_encodings_give_the_same_planes(encoding: str) -> None:
 
 
 def test_odd_sizes_lose_their_last_column_and_row() -> None:
-    bgr = picture(3, 321, 241)
+    bgr = pixels_of(3, 321, 241)
     planes, width, height = i420.from_frame(Frame.from_array(bgr, "bgr8"))
     assert (width, height) == (320, 240)
     assert np.array_equal(planes, i420.from_frame(Frame.from_array(bgr[:240, :320], "bgr8"))[0])
 
 
-def test_a_picture_nobody_knows_is_refused() -> None:
+def test_a_frame_nobody_knows_is_refused() -> None:
     with pytest.raises(ImageError):
-        Frame.from_array(picture(1), "strange8")
+        Frame.from_array(pixels_of(1), "strange8")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
+from edgecam_core.media.codecs import CODECS
 from edgecam_core.rtp import packet, rtcp
 from edgecam_core.rtp.clock import ntp_from_ns
-from edgecam_core.rtp.codecs import CODECS
-from edgecam_core.rtp.intake import HANDOVER_NS, TAIL_NS, Intake
 from edgecam_core.rtp.reorder import MILLISECOND
+from edgecam_core.rtp.rtp_session import HANDOVER_NS, TAIL_NS, RtpSession
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
 from network import free_udp_port
@@ -18,15 +18,15 @@ from waiting import wait_until
 
 CAMERA, OTHER = ("192.0.2.7", 4000), ("198.51.100.9", 4000)
 WAIT = 50 * MILLISECOND
-NAL = b"\x02\x01picture"
+NAL = b"\x02\x01frame"
 
 
-def intake(**values: object) -> Intake:
-    return Intake(CODECS["h265"], 96, WAIT, **values)
+def intake(**values: object) -> RtpSession:
+    return RtpSession(CODECS["h265"], 96, WAIT, **values)
 
 
-def send(to: Intake, sequence: int, now: int, ssrc: int = 1, marker: bool = True, **values: int) -> list[int]:
-    """One packet that is a picture; the RTP times of the units that are complete then."""
+def send(to: RtpSession, sequence: int, now: int, ssrc: int = 1, marker: bool = True, **values: int) -> list[int]:
+    """One packet that is a frame; the RTP times of the units that are complete then."""
     data = packet.build(values.get("payload_type", 96), marker, sequence, 3000 * sequence, ssrc, NAL)
     return [unit.timestamp // 3000 for unit in to.datagram(data, CAMERA, now, now) + to.tick(now)]
 

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from edgecam_core.errors import ImageError
-from edgecam_core.rtp import decoders
-from edgecam_core.rtp.codecs import CODECS
+from edgecam_core.media import decoders
+from edgecam_core.media.codecs import CODECS
 from edgecam_core.rtp.receiver import MOST_WAITING, Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from edgecam_core.types import Frame
 from network import free_udp_port
-from rtp_scene import FIRST_STAMP, picture, psnr, receiving, sending
+from rtp_scene import FIRST_STAMP, pixels_of, psnr, receiving, sending
 from waiting import wait_until
 
 
 @pytest.mark.parametrize("codec", ["h265", "h264"])
-def test_pictures_arrive_with_their_exact_capture_time(codec: str) -> None:
+def test_frames_arrive_with_their_exact_capture_time(codec: str) -> None:
     port = free_udp_port()
     with receiving(port, codec=codec) as (receiver, reader), sending(port, codec=codec) as feed:
         wait_until(lambda: len(reader.seen) >= 40)
@@ -31,7 +31,7 @@ def test_pictures_arrive_with_their_exact_capture_time(codec: str) -> None:
     for stamp, index, size in reader.seen:
         assert feed.stamps[stamp] % 256 == index
         assert size == (320, 240)
-    assert psnr(newest.bgr(), picture(feed.stamps[newest.stamp_ns])) > 30
+    assert psnr(newest.bgr(), pixels_of(feed.stamps[newest.stamp_ns])) > 30
     assert (stats.state, stats.stamp_source, stats.lost, stats.streams) == ("running", "ntp64", 0, 1)
 
 
@@ -74,7 +74,7 @@ def test_stamps_that_jump_back_come_through_exactly() -> None:
     with receiving(port) as (_, reader):
         sender.start()
         for number, stamp in enumerate(stamps):
-            sender.send(Frame.from_array(picture(number), "bgr8", stamp, ""))
+            sender.send(Frame.from_array(pixels_of(number), "bgr8", stamp, ""))
             wait_until(lambda count=number: len(reader.seen) > count)
         sender.stop()
     assert [(stamp, index) for stamp, index, _ in reader.seen] == [(s, n) for n, s in enumerate(stamps)]
@@ -99,9 +99,9 @@ def test_a_decoder_that_is_too_slow_skips_to_keyframes(monkeypatch: pytest.Monke
     slow = replace(decoders.choose("avdec_h265", "h265"), text="identity sleep-time=100000 ! avdec_h265 ! videoconvert")
     monkeypatch.setattr(decoders, "choose", lambda *_: slow)
     with receiving(port) as (receiver, reader), sending(port, keyframe_interval=15) as feed:
-        wait_until(lambda: receiver.stats().troubles.get("picture dropped: the decoder is too slow"))
+        wait_until(lambda: receiver.stats().troubles.get("frame dropped: the decoder is too slow"))
         shown = len(reader.seen)
-        wait_until(lambda: len(reader.seen) >= shown + 35, what="pictures after those that waited")
+        wait_until(lambda: len(reader.seen) >= shown + 35, what="frames after those that waited")
         assert receiver.stats().decoder_restarts == 0
         assert receiver._decoder is not None
         assert receiver._decoder.waiting() <= MOST_WAITING + 1
@@ -165,7 +165,7 @@ def test_only_the_given_source_is_listened_to() -> None:
 def test_another_codec_is_never_shown_and_told(sent: str, read: str, name: str) -> None:
     port = free_udp_port()
     with receiving(port, codec=read) as (receiver, reader), sending(port, codec=sent, mtu=200):
-        want = rf"no {name} picture in \d+ packets: another codec, encrypted, or keyframes far apart\?"
+        want = rf"no {name} frame in \d+ packets: another codec, encrypted, or keyframes far apart\?"
         wait_until(lambda: re.fullmatch(want, receiver.stats().problem), what="the word about the codec")
         assert receiver.stats().state == "waiting"
     assert reader.seen == []
@@ -178,16 +178,16 @@ def test_another_payload_type_is_named() -> None:
         assert receiver.stats().problem == f"datagrams come to UDP port {port}, none is of our stream"
 
 
-def test_a_picture_that_is_too_small_is_refused() -> None:
+def test_a_frame_that_is_too_small_is_refused() -> None:
     sender = Sender(SenderSettings(port=free_udp_port()))
     sender.start()
-    with pytest.raises(ImageError, match="8x8 picture is too small"):
+    with pytest.raises(ImageError, match="8x8 frame is too small"):
         sender.send(Frame.from_array(np.zeros((8, 8, 3), np.uint8), "bgr8"))
     sender.stop()
     sender.stop()
 
 
-def test_coded_pictures_are_handed_on_with_their_capture_time() -> None:
+def test_coded_frames_are_handed_on_with_their_capture_time() -> None:
     sender = Sender(SenderSettings(port=free_udp_port(), frame_id="lens"))
     coded: list[tuple[list[bytes], int, str]] = []
     sender.on_coded = lambda *one: coded.append(one)
@@ -195,7 +195,7 @@ def test_coded_pictures_are_handed_on_with_their_capture_time() -> None:
     try:
         stamps = [FIRST_STAMP + index * 40_000_000 for index in range(3)]
         for index, stamp in enumerate(stamps):
-            sender.send(Frame.from_array(picture(index), "bgr8", stamp, ""))
+            sender.send(Frame.from_array(pixels_of(index), "bgr8", stamp, ""))
             wait_until(lambda index=index: len(coded) == index + 1)
     finally:
         sender.stop()

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from edgecam_core.rtp.codecs import CODECS
-from edgecam_core.rtp.intake import Intake
+from edgecam_core.media.codecs import CODECS
 from edgecam_core.rtp.packetiser import Packetiser
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.relay import Conditions, Fate, Relay
+from edgecam_core.rtp.rtp_session import RtpSession
 from network import free_udp_port
-from rtp_scene import Feed, Reader, coded_stream, picture, psnr, receiving, sending
+from rtp_scene import Feed, Reader, coded_stream, pixels_of, psnr, receiving, sending
 from waiting import wait_until
 
 
@@ -28,13 +28,13 @@ def link(
     with (
         receiving(port, latency=400, **values) as (receiver, reader),
         Relay(("127.0.0.1", port), conditions=conditions) as relay,
-        sending(relay.port, rate=60, mtu=200, **sender or {}) as feed,  # small packets: many of them per picture
+        sending(relay.port, rate=60, mtu=200, **sender or {}) as feed,  # small packets: many of them per frame
     ):
         yield relay, feed, receiver, reader
 
 
 def assert_all_right(feed: Feed, reader: Reader) -> None:
-    """Every picture shown is the one its stamp belongs to, and looks like it."""
+    """Every frame shown is the one its stamp belongs to, and looks like it."""
     assert reader.newest is not None
     for stamp, index, _ in reader.seen:
         assert feed.stamps[stamp] % 256 == index
@@ -55,7 +55,7 @@ class EveryFourth(Fate):
 
 def test_parity_repairs_a_link_on_which_nobody_can_answer() -> None:
     with link(Conditions(), feedback=False, redundancy=True, sender={"redundancy": 50}) as (relay, *scene):
-        relay._there[0] = EveryFourth()  # of the pictures' packets, and from the first one on
+        relay._there[0] = EveryFourth()  # of the frames' packets, and from the first one on
         feed, receiver, reader = scene
         wait_until(lambda: len(reader.seen) >= 100)
         stats = receiver.stats()
@@ -105,11 +105,11 @@ def test_a_hundred_thousand_mutated_packets_do_no_harm(codec: str) -> None:
             if number % 100 == 0:  # at most so many wait in the socket: none is dropped there
                 wait_until(lambda number=number: receiver._bytes.count >= number)
             if number % 5000 == 0:
-                assert_small(receiver._intake)
+                assert_small(receiver._session)
         heal(receiver, reader, out, codec, units)
 
 
-KEYFRAMES = 10  # one every so many pictures of a coded stream
+KEYFRAMES = 10  # one every so many frames of a coded stream
 
 
 def packets(codec: str, units: list[tuple[list[bytes], int]]) -> list[bytes]:
@@ -128,7 +128,7 @@ def mutated(chance: random.Random, packet: bytes) -> bytes:
     return bytes(data)
 
 
-def assert_small(intake: Intake) -> None:
+def assert_small(intake: RtpSession) -> None:
     assert len(intake.counts) < 150  # at most one per payload type and kind of trouble
     assert len(intake._candidates) <= 8
     if intake.stream is not None:
@@ -141,7 +141,7 @@ def heal(
 ) -> None:
     """The same receiver and its decoder show a clean stream: from its second keyframe on completely, and all correctly.
 
-    What the decoder still says about the mutated stream may cost the pictures before that.
+    What the decoder still says about the mutated stream may cost the frames before that.
     """
     wait_until(lambda: receiver.stats().state == "silent", what="the end of the mutated stream")
     packetiser, streams, shown = Packetiser(CODECS[codec], 96, 700), receiver.stats().streams, len(reader.seen)
@@ -149,9 +149,9 @@ def heal(
         for _, data in packetiser.packets(nals, stamp):
             out.send(data)
         if number >= KEYFRAMES:
-            wait_until(lambda stamp=stamp: reader.seen[-1][0] == stamp, what=f"picture {number}")
+            wait_until(lambda stamp=stamp: reader.seen[-1][0] == stamp, what=f"frame {number}")
             assert reader.newest is not None
-            assert psnr(reader.newest.bgr(), picture(number)) > 28
+            assert psnr(reader.newest.bgr(), pixels_of(number)) > 28
     stamps = [stamp for _, stamp in units]
     numbers = [number for _, number, _ in reader.seen[shown:]]
     assert numbers[-KEYFRAMES:] == list(range(len(units)))[-KEYFRAMES:]

@@ -51,7 +51,7 @@ def test_rtcp_is_told_from_rtp() -> None:
 
 def test_requests_survive_the_way() -> None:
     lost = [65_534, 65_535, 0, 9, 16, 17, 400]
-    compound = rtcp.receiver_report(7) + rtcp.nack(7, 9, lost) + rtcp.picture_loss(7, 9)
+    compound = rtcp.receiver_report(7) + rtcp.nack(7, 9, lost) + rtcp.picture_loss_indication(7, 9)
     assert rtcp.parse(compound) == [rtcp.Nack(9, tuple(lost)), rtcp.KeyframeRequest(9)]
 
 

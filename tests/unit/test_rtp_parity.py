@@ -64,7 +64,7 @@ def test_one_more_lost_packet_is_not_made_good_until_it_comes_late() -> None:
     assert sorted(repair.media(*block[1])) == sorted([block[0][1], block[2][1]])
 
 
-def test_blocks_take_two_pictures_or_one_large_one() -> None:
+def test_blocks_take_two_frames_or_one_large_one() -> None:
     maker = ParityMaker(SSRC, 97, 0.5)
     assert maker.add(media(4), 5) == []
     assert len(maker.add(media(4), 6)) == 4

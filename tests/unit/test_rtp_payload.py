@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from edgecam_core.rtp import nal
-from edgecam_core.rtp.codecs import CODECS
+from edgecam_core.media import nal
+from edgecam_core.media.codecs import CODECS
 from edgecam_core.rtp.packet import PacketError
 from rtp_scene import coded_stream
 

@@ -1,6 +1,6 @@
 """What the bridge promises of lossy links: the real sender and receiver with a relay between them.
 
-All tests share one stream; each leaves it running. Disturbances are judged in pictures, not seconds. The receiver would
+All tests share one stream; each leaves it running. Disturbances are judged in frames, not seconds. The receiver would
 wait longer than promised, so that a busy machine loses nothing; how long it did wait is judged while the machine keeps
 up.
 """
@@ -23,20 +23,20 @@ from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
 from edgecam_core.types import Frame
 from network import free_udp_port
-from rtp_scene import FIRST_STAMP, index_of, picture, psnr
+from rtp_scene import FIRST_STAMP, index_of, pixels_of, psnr
 from waiting import wait_until
 
 RATE, INTERVAL = 60, 15
 PROMISED_MS, PATIENCE_MS = 60, 400
 BUSY = 1.0  # seconds per second; on a machine as busy as that nobody can answer in time
-GOOD_DB = 28.0  # right pictures have 35 dB and more here, grey invented ones less than 20
+GOOD_DB = 28.0  # right frames have 35 dB and more here, grey invented ones less than 20
 _noise = np.random.default_rng(1).integers(0, 255, (240, 448), np.uint8)
 TEXTURE = (cv2.GaussianBlur(_noise, (0, 0), 1.5).astype(np.int16) - 127) * 3 // 2
 
 
 def textured(number: int) -> np.ndarray:
-    """A numbered picture that takes about fifteen packets of 250 bytes."""
-    bgr = picture(number).astype(np.int16)
+    """A numbered frame that takes about fifteen packets of 250 bytes."""
+    bgr = pixels_of(number).astype(np.int16)
     bgr[32:] += TEXTURE[32:, number % 128 : number % 128 + 320, None]
     return np.clip(bgr, 0, 255).astype(np.uint8)
 
@@ -48,11 +48,11 @@ class Seen(NamedTuple):
 
 
 class Phase(NamedTuple):
-    """What became of some consecutive pictures, and how much their threads had to wait for a processor meanwhile."""
+    """What became of some consecutive frames, and how much their threads had to wait for a processor meanwhile."""
 
     share: float
     ages_ms: np.ndarray
-    octets: float  # per picture
+    octets: float  # per frame
     waited: float  # seconds of all threads per second
 
 
@@ -63,13 +63,13 @@ def waited_seconds() -> float:
 
 
 class Stream:
-    """Sends numbered pictures, each when the one before is coded, and judges every picture that comes out."""
+    """Sends numbered frames, each when the one before is coded, and judges every frame that comes out."""
 
     def __init__(self) -> None:
         self.port = free_udp_port()
         self.next = 0
         self.seen: list[Seen] = []
-        self.wrong = 0  # pictures with another one's stamp
+        self.wrong = 0  # frames with another one's stamp
         self._handed: dict[int, tuple[int, float]] = {}
         self._stop = threading.Event()
         self.receiver = self._new_receiver()
@@ -115,9 +115,9 @@ class Stream:
                 self.seen.append(Seen(number, 1000 * (now - handed), quality))
 
     def settle(self) -> int:
-        """Wait until what is sent now comes out; the number of the first picture that did."""
+        """Wait until what is sent now comes out; the number of the first frame that did."""
         begin = self.next
-        wait_until(lambda: self.seen and self.seen[-1].number >= begin, what="pictures")
+        wait_until(lambda: self.seen and self.seen[-1].number >= begin, what="frames")
         return next(one.number for one in self.seen if one.number >= begin)
 
     def phase(self, conditions: Conditions, count: int) -> Phase:
@@ -128,13 +128,13 @@ class Stream:
         end = self.next
         self.relay.conditions = Conditions()
         spent = (self.relay.octets - octets) / (self.sender.stats().frames_sent - sent)
-        wait_until(lambda: self.seen[-1].number >= end, what="the last pictures")
+        wait_until(lambda: self.seen[-1].number >= end, what="the last frames")
         seen = [one for one in self.seen if begin <= one.number < end]
         waited = (waited_seconds() - waited) / (time.monotonic() - now)
         return Phase(len(seen) / (end - begin), np.array([one.age_ms for one in seen]), spent, waited)
 
     def restart_sender(self) -> int:
-        """Kill the sender so that its goodbye is not heard, and start another; the number of its first picture."""
+        """Kill the sender so that its goodbye is not heard, and start another; the number of its first frame."""
         self.relay.conditions = Conditions(down=True)
         old, begin = self.sender, self.next
         silent = time.monotonic() + 0.4  # a process takes longer than that to come back
@@ -182,7 +182,7 @@ def stream() -> Iterator[Stream]:
     ],
     ids=["0.1 %", "1 %", "5 %", "bursts of 5 at 5 %", "20 ms jitter", "everything"],
 )
-def test_good_pictures_bitrate_and_latency(stream: Stream, conditions: Conditions, share: float) -> None:
+def test_good_frames_bitrate_and_latency(stream: Stream, conditions: Conditions, share: float) -> None:
     dropped, repaired = stream.relay.dropped, stream.receiver.stats().recovered
     phase = stream.phase(conditions, 100)
     assert phase.share >= share

@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 import pytest
 from edgecam_core.errors import MissingDependency, SettingError
+from edgecam_core.media import gst
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
 from network import free_tcp_port, free_udp_port
 from rtp_scene import index_of, sending
 from test_rtp_foreign import FFMPEG, needs_ffmpeg, program
 from waiting import wait_until
-
-from edgecam_core import gst
 
 try:
     gst.library("GstRtspServer")
@@ -37,7 +36,7 @@ def test_gstreamer_clients_watch(codec: str, transport: str, tmp_path: Path) -> 
     )
     with sending(free_udp_port(), codec=codec, rtsp_port=port, keyframe_interval=3000) as feed:
         with program("gst-launch-1.0", "-q", *text.split()):
-            wait_until(lambda: len(list(tmp_path.glob("*.png"))) >= 15, what="pictures of rtspsrc")
+            wait_until(lambda: len(list(tmp_path.glob("*.png"))) >= 15, what="frames of rtspsrc")
             assert feed.sender.stats().rtsp_clients == 1
         wait_until(lambda: feed.sender.stats().rtsp_clients == 0, 30.0, what="the client to be gone")
     numbers = [index_of(cv2.imread(str(path))) for path in sorted(tmp_path.glob("*.png"))[:14]]

@@ -6,8 +6,9 @@ import socket
 
 import pytest
 from edgecam_core.errors import SettingError
-from edgecam_core.rtp import decoders, encoders, sockets
-from edgecam_core.rtp.encoders import Request
+from edgecam_core.media import decoders, encoders
+from edgecam_core.media.encoders import Request
+from edgecam_core.rtp import sockets
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings, split_address

@@ -20,7 +20,7 @@ CLONE_NEWNET = 0x40000000
 AF41 = 34
 
 
-def send_pictures(**values: object) -> Sender:
+def send_frames(**values: object) -> Sender:
     sender = Sender(SenderSettings(**values))
     sender.start()
     sender.send(frame(0))
@@ -35,7 +35,7 @@ def test_packets_carry_the_code_point(family: socket.AddressFamily, address: str
         receiver.settimeout(10.0)
         option = (socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS) if v6 else (socket.IPPROTO_IP, socket.IP_RECVTOS)
         receiver.setsockopt(*option, 1)
-        sender = send_pictures(host=address, port=receiver.getsockname()[1], dscp=AF41)
+        sender = send_frames(host=address, port=receiver.getsockname()[1], dscp=AF41)
         _, ancillary, _, _ = receiver.recvmsg(2000, 100)
         sender.stop()
     assert [data[0] >> 2 for _, _, data in ancillary] == [AF41]
@@ -46,7 +46,7 @@ def test_multicast_packets_carry_the_time_to_live() -> None:
     with sockets.receiver(group, port) as receiver:
         receiver.settimeout(10.0)
         receiver.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
-        sender = send_pictures(host=group, port=port, ttl=7)
+        sender = send_frames(host=group, port=port, ttl=7)
         try:
             wait_until(lambda: sender.stats().frames_sent)
             if troubles := sender.stats().troubles:
@@ -62,7 +62,7 @@ def test_a_host_without_a_route_is_named_and_the_sender_goes_on() -> None:
 
     def without_network() -> None:
         if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) == 0:  # for this thread only
-            made.append(send_pictures(host="192.0.2.1", port=5000))
+            made.append(send_frames(host="192.0.2.1", port=5000))
 
     thread = threading.Thread(target=without_network)
     thread.start()

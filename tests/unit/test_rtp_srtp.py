@@ -80,7 +80,7 @@ def test_a_key_given_as_the_parameter_itself_is_refused_and_not_repeated() -> No
     assert "0011" not in str(error.value)
 
 
-def test_pictures_through_an_encrypted_link(cipher: str, tmp_path: Path) -> None:
+def test_frames_through_an_encrypted_link(cipher: str, tmp_path: Path) -> None:
     port, sdp = free_udp_port(), tmp_path / "stream.sdp"
     values = {"srtp_key": str(key_file(tmp_path, cipher)), "srtp_cipher": cipher}
     with receiving(port, **values) as (receiver, reader):
@@ -99,7 +99,7 @@ def test_a_late_receiver_of_an_encrypted_stream_gets_its_keyframe(tmp_path: Path
     with sending(port, keyframe_interval=3000, **values) as feed:
         wait_until(lambda: len(feed.stamps) > 10)
         with receiving(port, **values) as (_, reader):
-            wait_until(lambda: len(reader.seen) >= 5, what="pictures: the request for a keyframe is encrypted too")
+            wait_until(lambda: len(reader.seen) >= 5, what="frames: the request for a keyframe is encrypted too")
 
 
 def test_without_the_key_nothing_and_with_a_wrong_one_a_clear_word(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_gstreamers_srtp_understands_ours(ours_sends: bool, tmp_path: Path) -> N
             f"multifilesink location={tmp_path}/%03d.jpg"
         )
         with gst_launch(text):
-            wait_until(lambda: len(list(tmp_path.glob("*.jpg"))) > 10, what="pictures of srtpdec")
+            wait_until(lambda: len(list(tmp_path.glob("*.jpg"))) > 10, what="frames of srtpdec")
 
 
 class gst_launch:

@@ -2,30 +2,30 @@ import math
 import threading
 
 import pytest
-from edgecam_core.tally import Meter, Tally
+from edgecam_core.counters import Counters, Meter
 
 
 def test_tally_reports_once_and_keeps_totals() -> None:
-    tally = Tally()
-    threads = [threading.Thread(target=lambda: [tally.add("late") for _ in range(500)]) for _ in range(4)]
+    counters = Counters()
+    threads = [threading.Thread(target=lambda: [counters.add("late") for _ in range(500)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    tally.add("short", 2)
-    assert tally.take() == "2000 x late, 2 x short"
-    assert tally.take() == ""
-    assert tally.totals() == {"late": 2000, "short": 2}
+    counters.add("short", 2)
+    assert counters.take() == "2000 x late, 2 x short"
+    assert counters.take() == ""
+    assert counters.totals() == {"late": 2000, "short": 2}
 
 
 def test_tally_does_not_grow_with_ever_new_reasons() -> None:
-    tally = Tally(kinds=2)
+    counters = Counters(kinds=2)
     for width in (1, 2, 3, 4, 1):
-        tally.add(f"{width} pixels")
-    assert tally.totals() == {"1 pixels": 2, "2 pixels": 1, "others": 2}
-    assert tally.take() == "2 x 1 pixels, 1 x 2 pixels, 2 x others"
-    tally.add("5 pixels")
-    assert tally.take() == "1 x 5 pixels"
+        counters.add(f"{width} pixels")
+    assert counters.totals() == {"1 pixels": 2, "2 pixels": 1, "others": 2}
+    assert counters.take() == "2 x 1 pixels, 1 x 2 pixels, 2 x others"
+    counters.add("5 pixels")
+    assert counters.take() == "1 x 5 pixels"
 
 
 def test_meter_rate_and_percentile() -> None:

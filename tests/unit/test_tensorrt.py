@@ -17,6 +17,7 @@ from edgecam_core.inference import RunnerOptions, open_runner
 from edgecam_core.inference.artifacts import Artifact
 from edgecam_core.inference.batching import free_batch
 from edgecam_core.inference.cuda_driver import find_gpu
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import fp32_tensors
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
 from edgecam_core.inference.tensorrt_builder import (
@@ -27,9 +28,8 @@ from edgecam_core.inference.tensorrt_builder import (
     require_precision,
 )
 from edgecam_core.inference.tensorrt_runner import TensorRtRunner, _deserialise, ensure_engine
-from edgecam_core.models.calibration import PictureCalibration
+from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.family import open_family
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.zoo import fetch
 from onnx import TensorProto, helper
 from tiny_models import color_detector
@@ -57,7 +57,7 @@ LAYERS = {"fp32": {"fp32": 72}, "fp16": {"fp16": 72}, "int8": {"int8": 55, "fp32
 @pytest.mark.parametrize("precision", LAYERS)
 def test_the_default_model_is_built(api: TensorRt, model: ModelFile, tmp_path: Path, precision: str) -> None:
     told: list[str] = []
-    calibration = PictureCalibration(PHOTOS, open_family(model).spec)
+    calibration = ImageCalibration(PHOTOS, open_family(model).spec)
     options = RunnerOptions(precision=precision, cache=tmp_path, calibration=calibration, progress=told.append)
     path, built = ensure_engine(model, options, api, None)
     assert built == precision
@@ -148,10 +148,10 @@ def test_the_command_says_what_it_built_and_for_whom(
 
 
 def test_an_operator_tensorrt_does_not_know_is_named(api: TensorRt, tmp_path: Path) -> None:
-    picture = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 8, 8])
+    image = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 8, 8])
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 4, 4]) for name in ("scores", "boxes")]
     node = helper.make_node("FancyDetector", ["input_0"], ["scores", "boxes"], domain="nowhere.example")
-    graph = helper.make_graph([node], "g", [picture], outputs)
+    graph = helper.make_graph([node], "g", [image], outputs)
     opsets = [helper.make_opsetid("", 13), helper.make_opsetid("nowhere.example", 1)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "m.onnx")
     with pytest.raises(ModelError, match="FancyDetector"):

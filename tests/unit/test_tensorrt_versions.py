@@ -18,12 +18,12 @@ import pytest
 from edgecam_core.errors import ModelError, SettingError
 from edgecam_core.inference import open_runner, tensorrt_runner
 from edgecam_core.inference.cuda_driver import Gpu
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.inference.tensorrt_api import TensorRt
 from edgecam_core.inference.tensorrt_runner import ensure_engine
-from edgecam_core.models.calibration import PictureCalibration
+from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.family import open_family
-from edgecam_core.models.model_file import ModelFile
 from tiny_models import color_detector
 
 ORIN = Gpu("Orin", "8.7")
@@ -53,7 +53,7 @@ class StandIn:
         self.IInt8EntropyCalibrator2 = type("IInt8EntropyCalibrator2", (), {})
         self.layers: list[SimpleNamespace] = []
         self.profiles: list[tuple[int, ...]] = []  # the greatest shape of each, that of calibration too
-        self.uploaded: list[list[int]] = []  # what the calibrator gave, picture by picture
+        self.uploaded: list[list[int]] = []  # what the calibrator gave, image by image
         self.ILogger = type("ILogger", (), {"ERROR": 1, "INTERNAL_ERROR": 0})
         layers = [{"Weights": {"Type": weights, "Count": 9}}]
         inspector = SimpleNamespace(get_engine_information=lambda _form: json.dumps({"Layers": layers}))
@@ -181,13 +181,13 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> DeviceMemory:
     return made
 
 
-def calibrated(folder: Path, stand_in: StandIn, pictures: Path | None, told: list[str] | None = None) -> Path:
+def calibrated(folder: Path, stand_in: StandIn, images: Path | None, told: list[str] | None = None) -> Path:
     model = ModelFile.read(color_detector(folder / "m.onnx", batch=None))
     options = RunnerOptions(
         precision="int8",
         cache=folder / "engines",
         max_batch=4,
-        calibration=PictureCalibration(pictures, open_family(model).spec) if pictures else None,
+        calibration=ImageCalibration(images, open_family(model).spec) if images else None,
         progress=(told if told is not None else []).append,
     )
     return ensure_engine(model, options, TensorRt(stand_in, "tensorrt", "8.6.2"), ORIN)[0]
@@ -200,20 +200,20 @@ def photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def test_8_is_calibrated_with_the_pictures_one_by_one(tmp_path: Path, memory: DeviceMemory) -> None:
+def test_8_is_calibrated_with_the_images_one_by_one(tmp_path: Path, memory: DeviceMemory) -> None:
     stand_in, told = StandIn("8.6.2", weights="Int8"), []
     path = calibrated(tmp_path, stand_in, photos(tmp_path / "photos", 3), told)
     assert [values.shape[0] for values in memory.copies] == [1, 1, 1]
     assert [float(values.max()) for values in memory.copies] == sorted({float(v.max()) for v in memory.copies})
     assert stand_in.uploaded == [[1000 + memory.copies[0].nbytes]] * 3
     assert [shape[0] for shape in stand_in.profiles] == [4, 1]
-    assert "calibrating int8: picture 3 of 3" in told
+    assert "calibrating int8: image 3 of 3" in told
     assert stand_in.builder_flags == ["INT8", "FP16", "PREFER_PRECISION_CONSTRAINTS"]
     assert memory.closed
-    assert calibrated(tmp_path, StandIn("8.6.2"), None) == path  # the engine is there: no pictures needed
+    assert calibrated(tmp_path, StandIn("8.6.2"), None) == path  # the engine is there: no images needed
 
 
-def test_8_calibrates_again_with_other_pictures_and_needs_some(tmp_path: Path, memory: DeviceMemory) -> None:
+def test_8_calibrates_again_with_other_images_and_needs_some(tmp_path: Path, memory: DeviceMemory) -> None:
     with pytest.raises(ModelError, match="needs parameter 'calibration'"):
         calibrated(tmp_path, StandIn("8.6.2"), None)
     calibrated(tmp_path, StandIn("8.6.2", weights="Int8"), photos(tmp_path / "some", 1))
@@ -221,11 +221,11 @@ def test_8_calibrates_again_with_other_pictures_and_needs_some(tmp_path: Path, m
     assert len(memory.copies) == 3
 
 
-def test_8_builds_nothing_of_a_picture_that_cannot_be_read(tmp_path: Path, memory: DeviceMemory) -> None:
-    pictures = photos(tmp_path / "photos", 3)
-    (pictures / "1.png").write_bytes(b"no picture")
+def test_8_builds_nothing_of_a_image_that_cannot_be_read(tmp_path: Path, memory: DeviceMemory) -> None:
+    images = photos(tmp_path / "photos", 3)
+    (images / "1.png").write_bytes(b"no image")
     with pytest.raises(SettingError, match=r"1\.png"):
-        calibrated(tmp_path, StandIn("8.6.2", weights="Int8"), pictures)
+        calibrated(tmp_path, StandIn("8.6.2", weights="Int8"), images)
     assert len(memory.copies) == 1
     assert not list((tmp_path / "engines").glob("*.engine"))
 

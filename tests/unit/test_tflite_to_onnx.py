@@ -11,8 +11,8 @@ import onnxruntime as ort
 import pytest
 from edgecam_core.errors import ModelError
 from edgecam_core.models.coco_labels import LABELS, UNUSED
-from edgecam_core.models.tflite_reader import read
-from edgecam_core.models.tflite_to_onnx import METADATA, convert
+from edgecam_core.models.tflite.converter import METADATA, convert
+from edgecam_core.models.tflite.reader import read
 from tiny_ssd import COLUMNS, RELU_MAX, SAME, VALID, TinySsd
 from tiny_tflite import Op
 
@@ -26,7 +26,7 @@ def run(model: bytes, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return scores, boxes
 
 
-def picture(size: int) -> np.ndarray:
+def image(size: int) -> np.ndarray:
     return np.random.default_rng(1).integers(0, 256, (size, size, 3), np.uint8)
 
 
@@ -42,7 +42,7 @@ def picture(size: int) -> np.ndarray:
     ids=["same", "even size", "per-axis int8", "zero 128", "0 to 1"],
 )
 def test_the_converted_network_computes_what_the_definition_says(ssd: TinySsd) -> None:
-    pixels = picture(ssd.size)
+    pixels = image(ssd.size)
     scores, boxes = run(convert(ssd.bytes(), labels=NAMES), pixels)
     expected_scores, expected_boxes = ssd.reference(pixels)
     assert expected_scores.std() > 0.01  # the check below means something
@@ -62,7 +62,7 @@ def test_saturation_at_zero_becomes_the_activation_it_stands_for() -> None:
 def test_a_border_pixel_of_padding_is_one_grey_level_off_at_most() -> None:
     """The input is (pixel - 127) / 128 also where the original subtracts 128; only padding can tell."""
     ssd = TinySsd(zero=128, padding=SAME)
-    pixels = picture(ssd.size)
+    pixels = image(ssd.size)
     scores, _ = run(convert(ssd.bytes(), labels=NAMES), pixels)
     assert np.abs(scores[0] - ssd.reference(pixels)[0]).max() < 1e-3
 
@@ -88,7 +88,7 @@ def test_the_same_file_gives_the_same_bytes() -> None:
 
 def test_an_unused_column_never_scores() -> None:
     ssd = TinySsd()
-    pixels = picture(ssd.size)
+    pixels = image(ssd.size)
     scores, _ = run(convert(ssd.bytes(), labels=NAMES, unused=[1]), pixels)
     assert scores[0, :, 1].max() == 0
     np.testing.assert_allclose(scores[0, :, [0, 2]], ssd.reference(pixels)[0][:, [0, 2]].T, atol=2e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecam_viewer.board import NodeStatus
+from edgecam_viewer.node_status import NodeStatus
 from edgecam_viewer.top import gpu_line, gpu_text, table
 
 

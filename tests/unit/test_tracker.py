@@ -87,9 +87,9 @@ def test_a_long_miss_gives_a_new_number() -> None:
     assert [track(tracker, found((50, 50)), number) for number in (30, 31)] == [("",), ("2",)]
 
 
-def test_dropped_pictures_do_no_harm() -> None:
+def test_dropped_images_do_no_harm() -> None:
     tracker = Tracker()
-    for number in (1, 2, 3, 4, 5, 6, 12, 13, 20, 26):  # pictures, not frames, are missing
+    for number in (1, 2, 3, 4, 5, 6, 12, 13, 20, 26):  # images, not frames, are missing
         last = track(tracker, found((15 * number, 50)), number)
     assert last == ("1",)
 
@@ -124,7 +124,7 @@ def test_a_clip_that_starts_again_starts_new_tracks() -> None:
     assert track(tracker, found((50, 50)), 2) == ("2",)
 
 
-def test_pictures_without_stamps() -> None:
+def test_images_without_stamps() -> None:
     tracker = Tracker()
     for number in range(20):
         last = tracker.update(found((10.0 * number, 0)), np.ones(1, bool))

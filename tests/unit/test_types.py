@@ -3,13 +3,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from edgecam_core.encodings import ENCODINGS, to_bgr
 from edgecam_core.errors import ImageError
+from edgecam_core.media.encodings import ENCODINGS, to_bgr
 from edgecam_core.types import Detections, Frame
 
 
 def colours(height: int = 48, width: int = 64) -> np.ndarray:
-    """A smooth bgr8 picture, so that chroma subsampling costs little."""
+    """A smooth bgr8 image, so that chroma subsampling costs little."""
     y, x = np.mgrid[0:height, 0:width]
     return np.dstack([x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)]).astype(np.uint8)
 
@@ -90,7 +90,7 @@ def test_a_view_costs_no_copy() -> None:
         ((4, 4, "mono16", 8, 31), "needs 32 bytes"),
     ],
 )
-def test_an_impossible_picture_is_refused(arguments: tuple, message: str) -> None:
+def test_an_impossible_image_is_refused(arguments: tuple, message: str) -> None:
     width, height, encoding, step, size = arguments
     with pytest.raises(ImageError, match=message):
         Frame(width, height, encoding, step, np.zeros(size, np.uint8))

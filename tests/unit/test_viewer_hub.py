@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 from edgecam_core.types import Frame
 from edgecam_viewer.encoder import Encoder
-from edgecam_viewer.feed import Shot
+from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
-from edgecam_viewer.wire import Picture, pack
+from edgecam_viewer.wire import FrameMessage, pack
 
 
-def picture(camera: int, stamp: int) -> Picture:
+def frame(camera: int, stamp: int) -> FrameMessage:
     return pack(camera, stamp, (1, 1), None, np.zeros(1, np.uint8))
 
 
-async def test_the_newest_picture_of_each_camera_wins() -> None:
+async def test_the_newest_frame_of_each_camera_wins() -> None:
     client = Client([0, 1])
     for stamp in range(5):
-        client.offer(0, picture(0, stamp))
-        client.offer(1, picture(1, stamp + 100))
+        client.offer(0, frame(0, stamp))
+        client.offer(1, frame(1, stamp + 100))
     items = [await client.next(), await client.next()]
     assert [(item.camera, item.stamp_ns) for item in items] == [(0, 4), (1, 104)]
     assert client.skipped == 8
@@ -32,10 +32,10 @@ async def test_the_newest_picture_of_each_camera_wins() -> None:
 
 async def test_a_busy_camera_does_not_starve_another() -> None:
     client = Client([0, 1])
-    client.offer(0, picture(0, 1))
-    client.offer(1, picture(1, 2))
+    client.offer(0, frame(0, 1))
+    client.offer(1, frame(1, 2))
     assert (await client.next()).camera == 0
-    client.offer(0, picture(0, 3))
+    client.offer(0, frame(0, 3))
     assert (await client.next()).camera == 1
 
 
@@ -46,7 +46,7 @@ async def test_publishing_from_a_thread_reaches_those_who_watch() -> None:
     hub.join(both)
     hub.join(second)
     assert hub.watchers == [1, 2]
-    await asyncio.to_thread(hub.publish, picture(0, 7))
+    await asyncio.to_thread(hub.publish, frame(0, 7))
     assert (await both.next()).stamp_ns == 7
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(second.next(), 0.01)
@@ -73,9 +73,9 @@ async def test_publishing_after_the_end_is_harmless() -> None:
     loop = asyncio.new_event_loop()
     hub.attach(loop)
     loop.close()
-    hub.publish(picture(0, 1))
+    hub.publish(frame(0, 1))
     hub.attach(None)
-    hub.publish(picture(0, 2))
+    hub.publish(frame(0, 2))
     assert hub.viewers == 0
 
 
@@ -99,16 +99,16 @@ def wait_until(condition, seconds: float = 20.0) -> None:  # type: ignore[no-unt
         time.sleep(0.005)
 
 
-def test_the_encoder_counts_a_bad_picture_and_goes_on() -> None:
-    got: list[Picture] = []
+def test_the_encoder_counts_a_bad_frame_and_goes_on() -> None:
+    got: list[FrameMessage] = []
     errors: list[Exception] = []
     encoder = Encoder(got.append, errors.append, quality=80, max_width=640)
     encoder.start()
     too_wide = Frame.from_array(np.zeros((1, 70000), np.uint8), "mono8", 1)
     encoder.max_width = 100_000
-    encoder.submit(0, Shot(too_wide, None))
-    wait_until(lambda: encoder.tally.totals())
-    encoder.submit(0, Shot(Frame.from_array(np.zeros((8, 8), np.uint8), "mono8", 2), []))
+    encoder.submit(0, AnnotatedFrame(too_wide, None))
+    wait_until(lambda: encoder.counters.totals())
+    encoder.submit(0, AnnotatedFrame(Frame.from_array(np.zeros((8, 8), np.uint8), "mono8", 2), []))
     wait_until(lambda: got)
     encoder.stop()
     assert [one.stamp_ns for one in got] == [2]
@@ -118,12 +118,12 @@ def test_the_encoder_counts_a_bad_picture_and_goes_on() -> None:
 def test_an_unexpected_error_goes_to_the_owner() -> None:
     errors: list[Exception] = []
 
-    def broken(_picture: Picture) -> None:
+    def broken(_frame: FrameMessage) -> None:
         raise RuntimeError("sink broke")
 
     encoder = Encoder(broken, errors.append, quality=80, max_width=640)
     encoder.start()
-    encoder.submit(0, Shot(Frame.from_array(np.zeros((8, 8), np.uint8), "mono8"), None))
+    encoder.submit(0, AnnotatedFrame(Frame.from_array(np.zeros((8, 8), np.uint8), "mono8"), None))
     wait_until(lambda: errors)
     encoder.stop()
     assert str(errors[0]) == "sink broke"

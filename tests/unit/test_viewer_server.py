@@ -25,9 +25,9 @@ from edgecam_viewer.settings import ViewerSettings
 from edgecam_viewer.wire import pack, unpack
 from waiting import wait_until
 
-from edgecam_viewer import guard
+from edgecam_viewer import connection_limiter
 
-JPEG = np.frombuffer(b"\xff\xd8 not a real picture \xff\xd9", np.uint8)
+JPEG = np.frombuffer(b"\xff\xd8 not a real frame \xff\xd9", np.uint8)
 
 
 class Echo:
@@ -40,7 +40,7 @@ class Echo:
 
 
 class Served:
-    """A running server whose cameras deliver 50 pictures a second of ``size`` bytes, or none when ``silent``."""
+    """A running server whose cameras deliver 50 frames a second of ``size`` bytes, or none when ``silent``."""
 
     def __init__(self, size: int = 0, cameras: int = 2, silent: bool = False, **settings: Any) -> None:
         self.silent = silent
@@ -85,13 +85,13 @@ async def get(served: Served, path: str, **options: Any) -> tuple[int, bytes, An
             return answer.status, await answer.read(), answer.headers
 
 
-async def first_pictures(socket_: aiohttp.ClientWebSocketResponse, count: int) -> list[dict]:
-    pictures: list[dict] = []
-    while len(pictures) < count:
+async def first_frames(socket_: aiohttp.ClientWebSocketResponse, count: int) -> list[dict]:
+    frames: list[dict] = []
+    while len(frames) < count:
         message = await socket_.receive(timeout=20)
         if message.type is aiohttp.WSMsgType.BINARY:
-            pictures.append(unpack(message.data)[0])
-    return pictures
+            frames.append(unpack(message.data)[0])
+    return frames
 
 
 async def test_every_file_of_the_page_is_served_and_nothing_comes_from_elsewhere(served: Served) -> None:
@@ -122,17 +122,17 @@ async def test_no_path_reaches_a_file_that_is_not_on_offer(served: Served, path:
     assert b"import" not in answer
 
 
-async def test_the_websocket_sends_notes_and_pictures_of_all_cameras(served: Served) -> None:
+async def test_the_websocket_sends_notes_and_frames_of_all_cameras(served: Served) -> None:
     served.hub.note("status", '{"type": "status"}')
     async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
-        pictures = await first_pictures(link, 20)
-        assert {one["camera"] for one in pictures} == {0, 1}
+        frames = await first_frames(link, 20)
+        assert {one["camera"] for one in frames} == {0, 1}
         for camera in (0, 1):
-            stamps = [int(one["stamp"]) for one in pictures if one["camera"] == camera]
+            stamps = [int(one["stamp"]) for one in frames if one["camera"] == camera]
             assert stamps == sorted(set(stamps))
         await link.send_json({"type": "watch", "cameras": [1]})
-        await first_pictures(link, 6)  # what was already on its way
-        assert {one["camera"] for one in await first_pictures(link, 10)} == {1}
+        await first_frames(link, 6)  # what was already on its way
+        assert {one["camera"] for one in await first_frames(link, 10)} == {1}
         assert served.hub.watchers == [0, 1]
 
 
@@ -164,7 +164,7 @@ async def test_a_pong_is_json_whatever_the_ping_held(served: Served) -> None:
             assert "NaN" not in message.data
             assert "Infinity" not in message.data
             assert json.loads(message.data)["type"] == "refused", sent
-    assert served.server.streams.tally.totals() == {"message refused": 7}
+    assert served.server.streams.counters.totals() == {"message refused": 7}
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ async def test_garbage_is_refused_and_the_viewer_stays(served: Served, text: str
             if message.type is aiohttp.WSMsgType.TEXT:
                 assert json.loads(message.data)["type"] == "refused"
                 break
-        await first_pictures(link, 2)
-    assert served.server.streams.tally.totals() == {"message refused": 1}
+        await first_frames(link, 2)
+    assert served.server.streams.counters.totals() == {"message refused": 1}
 
 
 async def test_a_10_mb_message_ends_that_viewer_only(served: Served) -> None:
@@ -198,8 +198,8 @@ async def test_a_10_mb_message_ends_that_viewer_only(served: Served) -> None:
             if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
                 break
         assert bad.close_code in (aiohttp.WSCloseCode.MESSAGE_TOO_BIG, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
-        await first_pictures(good, 5)
-        assert served.server.streams.tally.totals() == {"message refused": 1}
+        await first_frames(good, 5)
+        assert served.server.streams.counters.totals() == {"message refused": 1}
 
 
 async def test_200_viewers_are_served_up_to_the_limit_and_the_rest_refused() -> None:
@@ -211,7 +211,7 @@ async def test_200_viewers_are_served_up_to_the_limit_and_the_rest_refused() -> 
             refused = [one for one in links if isinstance(one, aiohttp.WSServerHandshakeError)]
             assert (len(accepted), len(refused)) == (32, 168)
             assert {one.status for one in refused} == {503}
-            await asyncio.gather(*(first_pictures(one, 3) for one in accepted))
+            await asyncio.gather(*(first_frames(one, 3) for one in accepted))
             await asyncio.gather(*(one.close() for one in accepted))
         assert served.hub.refused == 168
         status, body, _ = await get(served, "/snapshot.jpg")
@@ -219,8 +219,8 @@ async def test_200_viewers_are_served_up_to_the_limit_and_the_rest_refused() -> 
 
 
 def test_connections_without_a_whole_request_are_limited_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "SPARE", 8)
-    monkeypatch.setattr(guard, "PATIENCE", 1.5)
+    monkeypatch.setattr(connection_limiter, "SPARE", 8)
+    monkeypatch.setattr(connection_limiter, "PATIENCE", 1.5)
     with Served(max_viewers=1) as served, contextlib.ExitStack() as stack:
         address = ("127.0.0.1", served.server.port)
         slow = [stack.enter_context(socket.create_connection(address)) for _ in range(6)]
@@ -230,7 +230,7 @@ def test_connections_without_a_whole_request_are_limited_and_ended(monkeypatch: 
         viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert viewer.recv(100).startswith(b"HTTP/1.1 200")
         late = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(6)]
-        counted = served.server.access.tally.totals
+        counted = served.server.access.counters.totals
         wait_until(lambda: counted().get("connection refused") == 4)
         wait_until(lambda: counted().get("connection without a request ended") == 8)
         for one in (*slow, *late):
@@ -259,7 +259,7 @@ async def test_a_viewer_that_stops_reading_is_shed_and_slows_nobody() -> None:
             while not served.hub.shed:
                 assert time.monotonic() < deadline
                 before = served.stamp
-                newest = int((await first_pictures(link, 1))[0]["stamp"])
+                newest = int((await first_frames(link, 1))[0]["stamp"])
                 assert newest >= before - 50, "the other viewer must not fall behind by more than a second"
             assert served.hub.viewers == 1
 
@@ -316,7 +316,7 @@ async def test_other_web_sites_get_nothing(served: Served) -> None:
     assert (await get(served, "/api/status", headers={"Origin": "http://evil.example"}))[0] == 403
     assert (await get(served, "/ws", headers={"Origin": "null"}))[0] == 403
     assert (await get(served, "/api/status", headers={"Origin": served.base}))[0] == 200
-    assert served.server.access.tally.totals() == {"request refused": 3}
+    assert served.server.access.counters.totals() == {"request refused": 3}
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ async def test_a_token_is_needed_where_one_is_set() -> None:
                 assert answer.status == 200
                 assert "token" not in str(answer.url)
             async with session.ws_connect(f"{served.base}/ws") as link:
-                await first_pictures(link, 1)
+                await first_frames(link, 1)
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ async def test_odd_headers_are_refused_counted_and_not_logged(
         answer = await asyncio.wait_for(reader.read(), 20)
         writer.close()
         assert int(answer.split()[1]) == status, answer[:200]
-        assert served.server.access.tally.totals() == {"request refused": 1}
+        assert served.server.access.counters.totals() == {"request refused": 1}
         assert [one for one in caplog.records if one.levelname != "DEBUG"] == []
     assert "Traceback" not in "".join(capfd.readouterr())
 
@@ -423,7 +423,7 @@ async def test_tls_serves_the_page_encrypted(pem: tuple[str, str]) -> None:
         assert served.server.url.startswith("https://127.0.0.1:")
         assert (await get(served, "/", ssl=context))[0] == 200
         async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws", ssl=context) as link:
-            await first_pictures(link, 3)
+            await first_frames(link, 3)
 
 
 @pytest.mark.parametrize("broken", ["tls_certificate", "tls_key"])
@@ -443,7 +443,7 @@ async def test_the_end_tells_the_viewers() -> None:
     async with aiohttp.ClientSession() as session:
         with Served() as served:
             link = await session.ws_connect(f"{served.base}/ws")
-            await first_pictures(link, 1)
+            await first_frames(link, 1)
             stopping = asyncio.create_task(asyncio.to_thread(served.server.stop))
             while not link.closed:
                 message = await link.receive(timeout=20)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from edgecam_viewer.board import NodeStatus
+from edgecam_viewer.node_status import NodeStatus
 from edgecam_viewer.status import CameraStats, best_scores, stage_facts
 
 
@@ -18,7 +18,7 @@ def test_stages_and_losses_of_one_namespace() -> None:
         node("front/detector", fps="24.5", **{"dropped for a newer one": "7"}),
         node("front/stream/rtp_receiver", fps="25", missing="12", lost="3", refused="-"),
         node("front/rtp_sender", fps="25", frames_skipped="0"),
-        node("front/camera_driver", fps="-", drops="1", recording="7 pictures"),
+        node("front/camera_driver", fps="-", drops="1", recording="7 frames"),
         node("rear/camera_driver", fps="9"),
     ]
     facts = stage_facts(nodes, "front")
@@ -26,7 +26,7 @@ def test_stages_and_losses_of_one_namespace() -> None:
     assert facts["losses"] == {
         "camera drops": 1, "encoder skips": 0, "packets missing": 12, "packets lost": 3, "detector drops": 7,
     }  # fmt: skip
-    assert facts["recording"] == "7 pictures"
+    assert facts["recording"] == "7 frames"
 
 
 def test_a_silent_stage_is_no_stage() -> None:
@@ -41,7 +41,7 @@ def test_numbers_of_a_camera_are_json_before_anything_came() -> None:
     assert empty["latency_ms"] is None
     assert empty["fps"] == 0
     for n in range(11):
-        stats.picture(n / 10)
+        stats.frame(n / 10)
         stats.found([["cat", 0.5, 0, 0, 1, 1, ""], ["cat", 0.9, 0, 0, 1, 1, ""]], 0.04, n / 10)
     full = stats.as_dict(1.0)
     assert full["fps"] == pytest.approx(10, rel=0.1)

@@ -13,7 +13,7 @@ import pytest
 from edgecam_core.errors import EdgecamError, MissingDependency
 from edgecam_core.types import Frame
 from edgecam_viewer.broadcast import Broadcast
-from edgecam_viewer.feed import Shot
+from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.peer import Peer, require
 from edgecam_viewer.settings import ViewerSettings
@@ -100,20 +100,20 @@ class Connected:
         self.packets += len(packets)
 
 
-def shot(count: int, width: int = 320, height: int = 240) -> Shot:
+def annotated(count: int, width: int = 320, height: int = 240) -> AnnotatedFrame:
     pixels = np.full((height, width, 3), count % 255, np.uint8)
-    return Shot(Frame.from_array(pixels, "bgr8", 1_000_000_000 + count * 33_000_000, "camera"), [])
+    return AnnotatedFrame(Frame.from_array(pixels, "bgr8", 1_000_000_000 + count * 33_000_000, "camera"), [])
 
 
 def test_a_camera_is_encoded_once_for_all_and_only_while_somebody_watches() -> None:
-    tally = Video(ViewerSettings(), Hub(0, 1)).tally
-    camera = Broadcast(0, ViewerSettings(max_width=160), tally)
+    counters = Video(ViewerSettings(), Hub(0, 1)).counters
+    camera = Broadcast(0, ViewerSettings(max_width=160), counters)
     notes: list[dict] = []
     first, second = Connected(), Connected()
     camera.join("first", first, lambda _kind, text: notes.append(json.loads(text)))  # type: ignore[arg-type]
     camera.join("second", second, lambda *_: None)  # type: ignore[arg-type]
     for count, size in enumerate([(320, 240), (320, 240), (200, 100)]):  # another size makes another encoder
-        camera.submit(shot(count, *size))
+        camera.submit(annotated(count, *size))
         wait_until(lambda count=count: len(notes) == count + 1)
     assert camera.encoding
     assert first.packets == second.packets >= 3
@@ -125,15 +125,15 @@ def test_a_camera_is_encoded_once_for_all_and_only_while_somebody_watches() -> N
     camera.leave("second")
     assert not camera.encoding
     assert "video encoder" not in {thread.name for thread in threading.enumerate()}
-    camera.submit(shot(9))  # nobody is there: nothing happens
-    assert tally.totals() == {}
+    camera.submit(annotated(9))  # nobody is there: nothing happens
+    assert counters.totals() == {}
 
 
-def test_pictures_the_encoder_cannot_take_are_counted() -> None:
-    camera = Broadcast(0, ViewerSettings(), (video := Video(ViewerSettings(), Hub(0, 1))).tally)
+def test_frames_the_encoder_cannot_take_are_counted() -> None:
+    camera = Broadcast(0, ViewerSettings(), (video := Video(ViewerSettings(), Hub(0, 1))).counters)
     camera.join("one", Connected(), lambda *_: None)  # type: ignore[arg-type]
-    camera.submit(shot(0, 3, 1))
-    wait_until(lambda: any(what.startswith("video failed") for what in video.tally.totals()))
+    camera.submit(annotated(0, 3, 1))
+    wait_until(lambda: any(what.startswith("video failed") for what in video.counters.totals()))
     camera.leave("one")
 
 
@@ -148,7 +148,7 @@ def test_connections_follow_what_is_watched() -> None:
     video.answer(client, 1, "nonsense")
     wait_until(lambda: video.connections == 0)
     video.answer(client, 7, "nonsense")
-    wait_until(lambda: video.tally.totals().get("a WebRTC answer came without an offer"))
+    wait_until(lambda: video.counters.totals().get("a WebRTC answer came without an offer"))
     video.watch(client, [0])
     wait_until(lambda: video.connections == 1)
     video.stop()

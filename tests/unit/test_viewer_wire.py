@@ -1,4 +1,4 @@
-"""The picture message and the JPEG inside it."""
+"""The frame message and the JPEG inside it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ STAMP = 1_764_000_000_123_456_789
 
 def test_a_message_comes_apart_as_it_was_put_together() -> None:
     data = np.arange(200, dtype=np.uint8)
-    picture = pack(3, STAMP, (640, 480), [["cat", 0.5, 1.0, 2.0, 3.0, 4.0, "7"]], data)
-    facts, body = unpack(picture.message)
+    frame = pack(3, STAMP, (640, 480), [["cat", 0.5, 1.0, 2.0, 3.0, 4.0, "7"]], data)
+    facts, body = unpack(frame.message)
     assert facts == {
         "camera": 3, "stamp": str(STAMP), "width": 640, "height": 480,
         "detections": [["cat", 0.5, 1.0, 2.0, 3.0, 4.0, "7"]],
     }  # fmt: skip
-    assert body == data.tobytes() == bytes(picture.jpeg)
+    assert body == data.tobytes() == bytes(frame.jpeg)
 
 
 def test_nothing_found_and_not_looked_at_differ() -> None:
@@ -52,7 +52,7 @@ def test_numbers_that_json_does_not_know_and_too_many_boxes_are_left_out() -> No
     assert len(found) == MOST_FOUND
 
 
-def test_pictures_keep_colours_and_aspect_ratio() -> None:
+def test_frames_keep_colours_and_aspect_ratio() -> None:
     pixels = np.zeros((90, 160, 3), np.uint8)
     pixels[:] = (200, 40, 10)  # bgr
     frame = Frame.from_array(np.ascontiguousarray(pixels[:, :, ::-1]), "rgb8")
@@ -61,6 +61,6 @@ def test_pictures_keep_colours_and_aspect_ratio() -> None:
     assert np.abs(decoded[20, 40].astype(int) - (200, 40, 10)).max() < 6
 
 
-def test_a_picture_is_never_enlarged() -> None:
+def test_a_frame_is_never_enlarged() -> None:
     frame = Frame.from_array(np.zeros((4, 6), np.uint8), "mono8")
     assert cv2.imdecode(jpeg(frame, 80, 1280), cv2.IMREAD_COLOR).shape == (4, 6, 3)

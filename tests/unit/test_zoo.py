@@ -24,7 +24,7 @@ from edgecam_core.cache import cache_dir
 from edgecam_core.models import zoo
 from edgecam_core.models.coco_labels import LABELS
 from edgecam_core.models.download import NpmFile, Unavailable, Url
-from edgecam_core.models.tflite_to_onnx import convert
+from edgecam_core.models.tflite.converter import convert
 from edgecam_core.models.zoo import FetchError, ZooModel
 from tiny_ssd import TinySsd
 
@@ -74,7 +74,7 @@ def tiny(*urls: str) -> ZooModel:
         labels=NAMES,
         sources=tuple(Url(url) for url in urls),
         convert=_convert_tiny,
-        converter=("tflite_to_onnx.py",),
+        converter=("tflite/converter.py",),
     )
 
 

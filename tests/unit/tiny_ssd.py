@@ -33,7 +33,7 @@ class TinySsd:
         return write(self.tensors, self.ops, [0], [len(self.tensors) - 1])
 
     def reference(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Scores [N, C] and boxes [N, 4] (x1 y1 x2 y2) for an RGB picture [H, W, 3]."""
+        """Scores [N, C] and boxes [N, 4] (x1 y1 x2 y2) for an RGB image [H, W, 3]."""
         values: dict[int, np.ndarray] = {0: (pixels.astype(float) - self.zero) * np.float32(self.scale)}
         for op in self.ops[:-1]:
             out = self.tensors[op.outputs[0]]
@@ -92,8 +92,8 @@ class TinySsd:
         return result
 
     def _build(self) -> None:
-        picture = self._tensor(T("image", (1, self.size, self.size, 3), "uint8", self.scale, self.zero))
-        first = self._conv("CONV_2D", "FeatureExtractor/MobilenetV2/Conv", picture, 4, 3, 2, self.padding)
+        image = self._tensor(T("image", (1, self.size, self.size, 3), "uint8", self.scale, self.zero))
+        first = self._conv("CONV_2D", "FeatureExtractor/MobilenetV2/Conv", image, 4, 3, 2, self.padding)
         depth = self._conv("DEPTHWISE_CONV_2D", "FeatureExtractor/MobilenetV2/depthwise", first, 4, 3, 1, SAME)
         shape = self.tensors[depth].shape
         total = self._tensor(T("FeatureExtractor/MobilenetV2/add", shape, "uint8", 0.02, 100))

@@ -28,7 +28,7 @@ def load(settings: CameraSettings) -> Calibration | None:
     """The calibration named by ``camera_info_url``; when that is empty, the one in the usual place, or None.
 
     Raises:
-        SettingError: the file is missing or damaged, or is for a picture of another shape.
+        SettingError: the file is missing or damaged, or is for a frame of another shape.
     """
     file = path(settings)
     if not settings.camera_info_url and not file.exists():
@@ -39,7 +39,7 @@ def load(settings: CameraSettings) -> Calibration | None:
         raise SettingError(
             "camera_info_url",
             settings.camera_info_url or f"file://{file}",
-            f"is for {found.width}x{found.height}, the picture is {width}x{height}: another shape; calibrate again",
+            f"is for {found.width}x{found.height}, the frame is {width}x{height}: another shape; calibrate again",
         )
     return found
 
@@ -68,7 +68,7 @@ class CalibrationService:
             size = self._info.size
             if size and not fresh.fits(*size):
                 raise SettingError(
-                    "camera_info", f"{sent.width}x{sent.height}", f"the picture is {size[0]}x{size[1]}: another shape"
+                    "camera_info", f"{sent.width}x{sent.height}", f"the frame is {size[0]}x{size[1]}: another shape"
                 )
             file = path(settings)
             calibration.save(fresh, file, settings.camera_name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from edgecam_core.camera.capture import Camera
-from edgecam_core.camera.picture import Picture
+from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.record import Recorder, RecordSettings
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError, SettingError
@@ -25,7 +25,7 @@ _SNAPSHOT_WAIT = 10.0  # an idle stream has to wait for its next key frame
 
 
 class FileServices:
-    """Answers on the executor's thread, but waits for pictures and disks in the background; gets its pictures on the
+    """Answers on the executor's thread, but waits for frames and disks in the background; gets its frames on the
     camera's thread through :meth:`take`."""
 
     def __init__(self, node: Node) -> None:
@@ -48,7 +48,7 @@ class FileServices:
 
     def close(self) -> None:
         self.end()
-        self._answered.set()  # nobody has to wait for a picture any more
+        self._answered.set()  # nobody has to wait for a frame any more
         for service in self._services:
             self._node.destroy_service(service)
 
@@ -58,7 +58,7 @@ class FileServices:
         return recorder.close() if recorder else []
 
     def _take_recorder(self) -> Recorder | None:
-        """The recorder, which gets no more pictures."""
+        """The recorder, which gets no more frames."""
         recorder, self._recorder = self._recorder, None
         if recorder and self.camera:
             self.camera.tap(None)
@@ -69,7 +69,7 @@ class FileServices:
         recorder = self._recorder
         if recorder is None:
             return {"recording": "no"}
-        state = f"error: {recorder.error}" if recorder.error else f"{recorder.pictures} pictures"
+        state = f"error: {recorder.error}" if recorder.error else f"{recorder.frames} frames"
         return {"recording": state, "recording_dropped": recorder.dropped}
 
     def trouble(self) -> tuple[bytes, str]:
@@ -84,21 +84,21 @@ class FileServices:
                 self._node.get_logger().error(text)
             return ERROR, text
         fresh, self._dropped = recorder.dropped - self._dropped, recorder.dropped
-        return (WARN, f"{fresh} pictures not recorded: the encoder or the disk is too slow") if fresh else (OK, "")
+        return (WARN, f"{fresh} frames not recorded: the encoder or the disk is too slow") if fresh else (OK, "")
 
     def wanted(self) -> bool:
-        """Whether a snapshot waits for a picture."""
+        """Whether a snapshot waits for a frame."""
         return self._asked.is_set()
 
-    def take(self, picture: Picture) -> None:
-        """On the camera's thread, with every picture."""
+    def take(self, frame: CapturedFrame) -> None:
+        """On the camera's thread, with every frame."""
         if self._asked.is_set():
             self._asked.clear()
-            self._snapshot = picture.frame(self.settings.image_encoding)
+            self._snapshot = frame.frame(self.settings.image_encoding)
             self._answered.set()
         recorder = self._recorder
         if recorder is not None and self.camera is not None and not self.camera.plan.tapped:
-            recorder.push(picture.sample)
+            recorder.push(frame.sample)
 
     async def _on_snapshot(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self.camera is None:
@@ -106,7 +106,7 @@ class FileServices:
         return _answer(response, *await Background(self._take_snapshot))
 
     def _take_snapshot(self) -> tuple[bool, str]:
-        """Wait for the next picture and write it."""
+        """Wait for the next frame and write it."""
         with self._one_snapshot:
             self._answered.clear()
             self._snapshot = None
@@ -115,7 +115,7 @@ class FileServices:
             self._asked.clear()
             snapshot = self._snapshot
         if snapshot is None:
-            return False, f"no picture came within {_SNAPSHOT_WAIT:g} s"
+            return False, f"no frame came within {_SNAPSHOT_WAIT:g} s"
         path = _folder(self.settings) / snapshot_name(self.settings, snapshot.stamp_ns)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -132,7 +132,7 @@ class FileServices:
             return _answer(response, False, "there is no recording to end")
         files = await Background(recorder.close)
         told, error = ", ".join(map(str, files)), recorder.error
-        return _answer(response, bool(files) and not error, f"{error}; wrote {told}" if error else told or "no picture")
+        return _answer(response, bool(files) and not error, f"{error}; wrote {told}" if error else told or "no frame")
 
     def _begin(self, response: SetBool.Response) -> SetBool.Response:
         if self._recorder is not None:
@@ -180,7 +180,7 @@ def snapshot_name(settings: CameraSettings, stamp_ns: int) -> str:
 
 
 def write_snapshot(path: Path, frame: Frame, jpeg_quality: int) -> None:
-    """Write a picture by its suffix, whole or not at all. Raises OSError."""
+    """Write a frame by its suffix, whole or not at all. Raises OSError."""
     pixels: np.ndarray = frame.array() if frame.encoding == "mono8" else frame.bgr()
     options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix == ".jpg" else []
     _ok, data = cv2.imencode(path.suffix, pixels, options)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from edgecam_core.camera import sources
 from edgecam_core.camera.capture import Camera, prepare
-from edgecam_core.camera.picture import Picture
+from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError
 from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
@@ -19,7 +19,7 @@ from edgecam_camera import calibrations
 from edgecam_camera.calibrations import CalibrationService
 from edgecam_camera.controls import PREFIX, ControlParameters
 from edgecam_camera.files import FileServices
-from edgecam_camera.publishers import CompressedPublisher, InfoPublisher, RawPublisher, picture_header
+from edgecam_camera.publishers import CompressedPublisher, InfoPublisher, RawPublisher, image_header
 
 
 class Closable(Protocol):
@@ -68,7 +68,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
         clock = self.get_clock()
         self._camera = Camera(
             self.settings,
-            self._on_picture,
+            self._on_frame,
             ros_now_ns=lambda: int(clock.now().nanoseconds),
             on_event=self._on_event,
             on_failure=lambda error: self.fail(EdgecamError(f"the camera's thread died: {error!r}")),
@@ -132,20 +132,20 @@ class CameraNode(EdgecamNode[CameraSettings]):
         return Status(level, message, values)
 
     def _wanted(self) -> bool:
-        """Whether anybody wants a picture; on GStreamer's threads."""
+        """Whether anybody wants a frame; on GStreamer's threads."""
         parts = (self._raw, self._compressed, self._info, self._files)
         return CAPTURED.wanted(self._topic) or any(part.wanted() for part in parts)
 
-    def _on_picture(self, picture: Picture) -> None:
+    def _on_frame(self, frame: CapturedFrame) -> None:
         """On the camera's thread."""
-        CAPTURED.publish(self._topic, picture)
-        header = picture_header(picture)
+        CAPTURED.publish(self._topic, frame)
+        header = image_header(frame)
         if self._raw.wanted():
-            self._raw.publish(picture, header, self.settings.image_encoding)
+            self._raw.publish(frame, header, self.settings.image_encoding)
         if self._compressed.wanted():
-            self._compressed.publish(picture, header, self.settings.image_encoding, self.settings.jpeg_quality)
-        self._info.publish(picture, header, self.settings)
-        self._files.take(picture)
+            self._compressed.publish(frame, header, self.settings.image_encoding, self.settings.jpeg_quality)
+        self._info.publish(frame, header, self.settings)
+        self._files.take(frame)
 
     def _on_event(self, problem: bool, text: str) -> None:
         """On the camera's thread."""

@@ -1,4 +1,4 @@
-"""Pictures as messages: one conversion straight into a message that is used again, and only while somebody listens."""
+"""Frames as messages: one conversion straight into a message that is used again, and only while somebody listens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import array
 import cv2
 import numpy as np
 from edgecam_core.camera.calibration import Calibration
-from edgecam_core.camera.picture import Picture
+from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_ros.conversions import header_to_ros
 from edgecam_ros.local_topics import LOCAL
@@ -18,21 +18,21 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 
 
-def picture_qos(reliability: str) -> QoSProfile:
-    """The QoS of all that belongs to a picture, by the setting ``image_reliability``."""
+def captured_qos(reliability: str) -> QoSProfile:
+    """The QoS of all that belongs to a captured frame, by the setting ``image_reliability``."""
     return image_qos() if reliability == "reliable" else sensor_qos("best_effort", depth=5)
 
 
 class RawPublisher:
     """``image_raw``. Used from the camera's thread only; publishing copies the message, so it can be used again.
 
-    Nodes of the same process get the picture itself (``edgecam_ros.local_topics``).
+    Nodes of the same process get the frame itself (``edgecam_ros.local_topics``).
     """
 
     def __init__(self, node: Node, reliability: str) -> None:
         self._node = node
         self._topic = str(node.resolve_topic_name("image_raw"))
-        self._publisher = node.create_publisher(Image, "image_raw", picture_qos(reliability))
+        self._publisher = node.create_publisher(Image, "image_raw", captured_qos(reliability))
         self._message = Image()
 
     def close(self) -> None:
@@ -41,17 +41,17 @@ class RawPublisher:
     def wanted(self) -> bool:
         return bool(self._publisher.get_subscription_count()) or LOCAL.wanted(self._topic)
 
-    def publish(self, picture: Picture, header: Header, encoding: str) -> None:
-        """Convert the picture into the message and send it. Raises ImageError for a damaged picture."""
+    def publish(self, captured: CapturedFrame, header: Header, encoding: str) -> None:
+        """Convert the frame into the message and send it. Raises ImageError for a damaged frame."""
         if LOCAL.wanted(self._topic):
-            LOCAL.publish(self._topic, picture.frame(encoding))  # memory of its own: nobody may change it afterwards
+            LOCAL.publish(self._topic, captured.frame(encoding))  # memory of its own: nobody may change it afterwards
             if not self._publisher.get_subscription_count():
                 return
-        size = picture.size(encoding)
+        size = captured.size(encoding)
         message = self._message
         if len(message.data) != size:
             message = Image(data=array.array("B", bytes(size)))
-        frame = picture.frame(encoding, np.frombuffer(message.data, np.uint8))
+        frame = captured.frame(encoding, np.frombuffer(message.data, np.uint8))
         message.header = header
         message.width, message.height, message.step = frame.width, frame.height, frame.step
         message.encoding = encoding
@@ -64,7 +64,7 @@ class CompressedPublisher:
 
     def __init__(self, node: Node, reliability: str) -> None:
         self._node = node
-        self._publisher = node.create_publisher(CompressedImage, "image_raw/compressed", picture_qos(reliability))
+        self._publisher = node.create_publisher(CompressedImage, "image_raw/compressed", captured_qos(reliability))
 
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)
@@ -72,13 +72,13 @@ class CompressedPublisher:
     def wanted(self) -> bool:
         return bool(self._publisher.get_subscription_count())
 
-    def publish(self, picture: Picture, header: Header, encoding: str, quality: int) -> None:
-        """Send the picture as JPEG. Raises ImageError for a damaged picture."""
+    def publish(self, captured: CapturedFrame, header: Header, encoding: str, quality: int) -> None:
+        """Send the frame as JPEG. Raises ImageError for a damaged frame."""
         grey = encoding == "mono8"
-        if picture.is_jpeg and not grey:
-            data = picture.jpeg()
+        if captured.is_jpeg and not grey:
+            data = captured.jpeg()
         else:
-            frame = picture.frame(encoding)
+            frame = captured.frame(encoding)
             pixels = frame.array() if grey else frame.bgr()
             _ok, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
         message = CompressedImage(header=header, format=compressed_format(encoding))
@@ -94,11 +94,11 @@ def compressed_format(encoding: str) -> str:
 
 
 class InfoPublisher:
-    """``camera_info``, with the header of the picture it belongs to."""
+    """``camera_info``, with the header of the frame it belongs to."""
 
     def __init__(self, node: Node, reliability: str) -> None:
         self._node = node
-        self._publisher = node.create_publisher(CameraInfo, "camera_info", picture_qos(reliability))
+        self._publisher = node.create_publisher(CameraInfo, "camera_info", captured_qos(reliability))
         self.calibration: Calibration | None = None
         self.size: tuple[int, int] | None = None
 
@@ -113,12 +113,12 @@ class InfoPublisher:
         if self.calibration is None or self.size is None or self.calibration.fits(*self.size):
             return ""
         made, is_ = f"{self.calibration.width}x{self.calibration.height}", f"{self.size[0]}x{self.size[1]}"
-        return f"the calibration is for {made}, the picture is {is_}: another shape; calibrate again"
+        return f"the calibration is for {made}, the frame is {is_}: another shape; calibrate again"
 
-    def publish(self, picture: Picture, header: Header, settings: CameraSettings) -> None:
-        self.size = full_size(picture.width, picture.height, settings)
+    def publish(self, captured: CapturedFrame, header: Header, settings: CameraSettings) -> None:
+        self.size = full_size(captured.width, captured.height, settings)
         if self.wanted():
-            self._publisher.publish(info_message(self.calibration, picture.width, picture.height, header, settings))
+            self._publisher.publish(info_message(self.calibration, captured.width, captured.height, header, settings))
 
 
 def full_size(width: int, height: int, settings: CameraSettings) -> tuple[int, int]:
@@ -129,9 +129,9 @@ def full_size(width: int, height: int, settings: CameraSettings) -> tuple[int, i
 def info_message(
     calibration: Calibration | None, width: int, height: int, header: Header, settings: CameraSettings
 ) -> CameraInfo:
-    """CameraInfo of a published picture of this size; without a calibration that fits, ``k[0]`` is 0 (REP-104).
+    """CameraInfo of a published frame of this size; without a calibration that fits, ``k[0]`` is 0 (REP-104).
 
-    A cropped picture is a region of interest of the calibrated one, as CameraInfo.msg describes it.
+    A cropped frame is a region of interest of the calibrated one, as CameraInfo.msg describes it.
     """
     full_width, full_height = full_size(width, height, settings)
     info = CameraInfo(header=header, width=full_width, height=full_height)
@@ -146,5 +146,5 @@ def info_message(
     return info
 
 
-def picture_header(picture: Picture) -> Header:
-    return header_to_ros(picture.stamp_ns, picture.frame_id)
+def image_header(captured: CapturedFrame) -> Header:
+    return header_to_ros(captured.stamp_ns, captured.frame_id)

@@ -1,1 +1,1 @@
-"""The ROS-free heart of edgecam: settings, pictures, pipelines, RTP, inference."""
+"""The ROS-free heart of edgecam: settings, frames, pipelines, RTP, inference."""

@@ -63,7 +63,7 @@ class MissingDependency(EdgecamError):
 
 
 class SourceError(EdgecamError):
-    """A picture source failed or ended; it may come back, so the owner may try again."""
+    """An image source failed or ended; it may come back, so the owner may try again."""
 
 
 class PipelineError(EdgecamError):
@@ -71,7 +71,7 @@ class PipelineError(EdgecamError):
 
 
 class ImageError(EdgecamError, ValueError):
-    """A picture that cannot be used: unknown encoding, impossible size, too few bytes."""
+    """An image that cannot be used: unknown encoding, impossible size, too few bytes."""
 
 
 class ModelError(EdgecamError):

@@ -1,4 +1,4 @@
-"""Where pictures wait for a slow consumer: the newest of each source, the sources in turn."""
+"""Where frames wait for a slow consumer: the newest of each source, the sources in turn."""
 
 from __future__ import annotations
 

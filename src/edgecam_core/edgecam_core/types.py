@@ -1,4 +1,4 @@
-"""The two things that travel through edgecam: a picture and what was found in it."""
+"""The two things that travel through edgecam: an image and what was found in it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecam_core import encodings
 from edgecam_core.errors import ImageError
+from edgecam_core.media import encodings
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture with the facts of a sensor_msgs/Image.
+    """One image with the facts of a sensor_msgs/Image.
 
     ``data`` is flat uint8, at least ``step * stored rows`` bytes long; it may be a view of memory somebody else
     owns, valid as long as the owner says. ``step`` is the length of one row in bytes, padding included (of the
@@ -22,7 +22,7 @@ class Frame:
 
     Raises:
         ImageError: unknown encoding, a size below 1x1, odd sizes where the encoding has none, a step shorter than
-            a row, or fewer bytes than the picture needs.
+            a row, or fewer bytes than the image needs.
     """
 
     width: int
@@ -37,15 +37,15 @@ class Frame:
         row = encodings.encoding(self.encoding)
         size = f"{self.width}x{self.height} {self.encoding}"
         if self.width < 1 or self.height < 1:
-            raise ImageError(f"a {size} picture has no pixels")
+            raise ImageError(f"a {size} image has no pixels")
         if ("w" in row.even and self.width % 2) or ("h" in row.even and self.height % 2):
-            raise ImageError(f"a {size} picture needs an even size")
+            raise ImageError(f"a {size} image needs an even size")
         if self.step < self.width * row.bytes_per_pixel:
             need = self.width * row.bytes_per_pixel
-            raise ImageError(f"step {self.step} is too short: a row of a {size} picture has {need} bytes")
+            raise ImageError(f"step {self.step} is too short: a row of a {size} image has {need} bytes")
         need = self.step * (row.stored_rows(self.height) - 1) + self.width * row.bytes_per_pixel
         if len(self.data) < need:
-            raise ImageError(f"a {size} picture with step {self.step} needs {need} bytes, got {len(self.data)}")
+            raise ImageError(f"a {size} image with step {self.step} needs {need} bytes, got {len(self.data)}")
 
     @classmethod
     def from_array(cls, pixels: np.ndarray, encoding: str, stamp_ns: int = 0, frame_id: str = "") -> Frame:
@@ -68,13 +68,13 @@ class Frame:
         return np.ndarray(shape, row.dtype, buffer=self.data, strides=strides)
 
     def bgr(self) -> np.ndarray:
-        """The picture as bgr8, (H, W, 3) uint8; a view of ``data`` where it already is bgr8."""
+        """The image as bgr8, (H, W, 3) uint8; a view of ``data`` where it already is bgr8."""
         return encodings.to_bgr(self.array(), self.encoding)
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One object. ``box`` is (x1, y1, x2, y2) in pixels of the source picture, x2 > x1 and y2 > y1."""
+    """One object. ``box`` is (x1, y1, x2, y2) in pixels of the source image, x2 > x1 and y2 > y1."""
 
     label: str
     class_id: int
@@ -85,7 +85,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """All objects of one picture, best score first.
+    """All objects of one image, best score first.
 
     ``boxes`` is (N, 4) float32, x1 y1 x2 y2 in source pixels; ``scores`` (N,) float32 in 0..1; ``class_ids`` (N,)
     int32, an index into ``labels``. ``track_ids`` is empty or has N entries.

@@ -1,10 +1,10 @@
-"""The topics of one camera: its pictures in, what was found in them out."""
+"""The topics of one camera: its frames in, what was found in them out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgecam_core.overlay import draw
+from edgecam_core.images.overlay import draw
 from edgecam_core.types import Detections, Frame
 from edgecam_ros.conversions import detections_to_ros, image_to_ros
 from edgecam_ros.local_topics import LOCAL, Receiver
@@ -36,13 +36,13 @@ class CameraTopics:
     def subscribe(
         self, received: Callable[[str, Image], None], taken: Callable[[str, Frame], None], reliability: str
     ) -> None:
-        """From now on call ``received(name, message)`` for each picture on the topic.
+        """From now on call ``received(name, message)`` for each frame on the topic.
 
         Where the camera is in this process, call ``taken(name, frame)`` instead, on the camera's thread.
         """
-        if LOCAL.is_announced(self.picture_source()):
+        if LOCAL.is_announced(self.image_topic_of()):
             self._local = lambda frame: taken(self.name, frame)
-            LOCAL.subscribe(self.picture_source(), self._local)
+            LOCAL.subscribe(self.image_topic_of(), self._local)
             return
         self._subscription = self._node.create_subscription(
             Image, self._image_topic, lambda message: received(self.name, message), sensor_qos(reliability)
@@ -50,14 +50,14 @@ class CameraTopics:
 
     def unsubscribe(self) -> None:
         if self._local is not None:
-            LOCAL.unsubscribe(self.picture_source(), self._local)
+            LOCAL.unsubscribe(self.image_topic_of(), self._local)
             self._local = None
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
 
     def publish(self, frame: Frame, header: Header, detections: Detections, class_id_format: str) -> None:
-        """One array, empty where nothing was found; the picture with boxes only while someone looks at it."""
+        """One array, empty where nothing was found; the frame with boxes only while someone looks at it."""
         self._detections.publish(detections_to_ros(detections, header, class_id_format))
         if self._overlay.get_subscription_count() > 0:
             bgr = frame.bgr()
@@ -68,7 +68,7 @@ class CameraTopics:
             message.header = header
             self._overlay.publish(message)
 
-    def picture_source(self) -> str:
+    def image_topic_of(self) -> str:
         """The topic as it is after remapping, for messages."""
         return str(self._node.resolve_topic_name(self._image_topic))
 

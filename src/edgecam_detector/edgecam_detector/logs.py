@@ -26,7 +26,7 @@ class _Forward(logging.Handler):
 
 
 @contextmanager
-def told_to(logger: RcutilsLogger) -> Iterator[None]:
+def forward_logs_to(logger: RcutilsLogger) -> Iterator[None]:
     """Warnings of edgecam_core in this thread, while in the block, such as why an engine is built anew."""
     handler = _Forward(logger)
     _CORE.addHandler(handler)

@@ -1,16 +1,16 @@
-"""The detector node: pictures in, vision_msgs/Detection2DArray out."""
+"""The detector node: frames in, vision_msgs/Detection2DArray out."""
 
 from __future__ import annotations
 
 import sys
 import time
 
+from edgecam_core.counters import Meter
 from edgecam_core.errors import EdgecamError, InferenceError, SettingError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.models.detector import Detector
-from edgecam_core.models.locate import check_model
 from edgecam_core.models.worker import DetectionWorker, Job
-from edgecam_core.tally import Meter
+from edgecam_core.models.zoo import check_model
 from edgecam_core.types import Detections, Frame
 from edgecam_ros.conversions import header_to_ros, image_from_ros, ns_from_stamp
 from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
@@ -20,14 +20,14 @@ from sensor_msgs.msg import Image
 
 from edgecam_detector.camera import CameraTopics
 from edgecam_detector.facts import ClassFacts
-from edgecam_detector.logs import told_to
+from edgecam_detector.logs import forward_logs_to
 from edgecam_detector.settings import DetectorNodeSettings
 
 
 class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     """Subscribes ``image_raw``, publishes ``detections``, ``overlay``, ``label_info`` and ``vision_info``.
 
-    The model is loaded in the detection thread after configuring; until it is there, pictures are dropped and
+    The model is loaded in the detection thread after configuring; until it is there, frames are dropped and
     diagnostics say what is going on. A model that cannot be loaded is an error in diagnostics, and is tried again.
     """
 
@@ -79,7 +79,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     # In the detection thread.
 
     def _load(self, progress: Progress) -> Detector:
-        with told_to(self.get_logger()):
+        with forward_logs_to(self.get_logger()):
             return Detector.open(self.settings, progress)
 
     def _refused(self, error: EdgecamError) -> None:
@@ -120,14 +120,14 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         worker.put(Job(camera, frame, message.header))
 
     def _taken(self, camera: str, frame: Frame) -> None:
-        """A picture of a camera in this process, on the camera's thread."""
+        """A frame of a camera in this process, on the camera's thread."""
         worker = self._worker  # close() may come in between, on the executor's thread
         if worker is not None:
             self._receive.add(time.monotonic(), self._age(frame.stamp_ns))
             worker.put(Job(camera, frame, header_to_ros(frame.stamp_ns, frame.frame_id)))
 
     def _age(self, stamp_ns: int) -> float:
-        """Seconds since a picture was taken, by the node's clock."""
+        """Seconds since a frame was taken, by the node's clock."""
         return float(self.get_clock().now().nanoseconds - stamp_ns) / 1e9
 
     def report(self) -> Status:
@@ -146,7 +146,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         now = time.monotonic()
         for name, camera in self._cameras.items():
             if name not in worker.sources or worker.sources[name].rate(now) == 0:
-                problems.append(f"no pictures on {camera.picture_source()}")
+                problems.append(f"no frames on {camera.image_topic_of()}")
         return Status(WARN if problems else OK, "; ".join(problems) or "running", self._values(worker, worker.detector))
 
     def _values(self, worker: DetectionWorker, detector: Detector) -> dict[str, object]:

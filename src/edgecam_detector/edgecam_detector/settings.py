@@ -23,11 +23,11 @@ class DetectorNodeSettings(DetectorSettings):
         "name", "What class_id holds: the label, or the class number as text.", choices=("name", "index")
     )
     image_reliability: str = setting(
-        "best_effort", "Reliability asked of the pictures' publisher.", choices=("best_effort", "reliable")
+        "best_effort", "Reliability asked of the frames' publisher.", choices=("best_effort", "reliable")
     )
     batch_timeout_ms: float = setting(
         2.0,
-        "How long a batch that is not full waits for pictures of the other cameras.",
+        "How long a batch that is not full waits for frames of the other cameras.",
         low=0.0,
         high=1000.0,
         unit="ms",

@@ -1,4 +1,4 @@
-"""Several nodes in one process, so that pictures pass between them without being serialised.
+"""Several nodes in one process, so that frames pass between them without being serialised.
 
     container_node edgecam_camera.node:CameraNode edgecam_detector.node:DetectorNode --ros-args \\
         -r __ns:=/camera -p camera_driver:source:=v4l2:///dev/video0 -p detector:model:=my.onnx

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from edgecam_core.encodings import ENCODINGS
 from edgecam_core.errors import ImageError
+from edgecam_core.media.encodings import ENCODINGS
 from edgecam_core.types import Detection, Detections, Frame
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -20,7 +20,7 @@ from vision_msgs.msg import (
 )
 
 _SECOND = 1_000_000_000
-# OpenCV's own type names say nothing of colour; what publishes them holds pictures as OpenCV does.
+# OpenCV's own type names say nothing of colour; what publishes them holds frames as OpenCV does.
 _OPENCV_NAMES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}
 
 
@@ -50,16 +50,16 @@ def image_to_ros(frame: Frame) -> Image:
         step=frame.step,
         is_bigendian=0,
     )
-    # Assigning an array or a memoryview would convert element by element: 5 to 300 ms a picture.
+    # Assigning an array or a memoryview would convert element by element: 5 to 300 ms a frame.
     message.data.frombytes(frame.data[: frame.step * row.stored_rows(frame.height)].data)
     return message
 
 
 def image_from_ros(message: Image) -> Frame:
-    """The picture of a message, a view of its data without a copy.
+    """The frame of a message, a view of its data without a copy.
 
     OpenCV's names (8UC3, ...) are taken for the encoding OpenCV means. Encodings that are not in
-    ``edgecam_core.encodings`` and big-endian samples go through cv_bridge to bgr8.
+    ``edgecam_core.media.encodings`` and big-endian samples go through cv_bridge to bgr8.
 
     Raises:
         ImageError: the message's sizes, step and data do not fit together, or nobody knows the encoding.
@@ -91,7 +91,7 @@ def _through_cv_bridge(message: Image) -> np.ndarray:
         return CvBridge().imgmsg_to_cv2(message, "bgr8")
     except Exception as error:  # ImportError, AttributeError too, where it was built for another NumPy or OpenCV
         size = f"{message.width}x{message.height} {message.encoding!r}"
-        raise ImageError(f"a {size} picture with {len(message.data)} bytes cannot be converted: {error}") from error
+        raise ImageError(f"a {size} frame with {len(message.data)} bytes cannot be converted: {error}") from error
 
 
 def detections_to_ros(detections: Detections, header: Header, class_id_format: str = "name") -> Detection2DArray:

@@ -1,6 +1,6 @@
-"""Pictures between nodes of one process: the same memory, no message, no serialisation.
+"""Frames between nodes of one process: the same memory, no message, no serialisation.
 
-A publisher announces its topic, a subscriber that finds the topic announced takes the pictures from here and makes no
+A publisher announces its topic, a subscriber that finds the topic announced takes the frames from here and makes no
 DDS subscription. Topics are told apart by their resolved names, so remapping works as always.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from edgecam_core.types import Frame
 
 if TYPE_CHECKING:
-    from edgecam_core.camera.picture import Picture
+    from edgecam_core.camera.captured_frame import CapturedFrame
 
 T = TypeVar("T")
 Receiver = Callable[[Frame], None]
@@ -28,7 +28,7 @@ class LocalTopics(Generic[T]):
         self._receivers: dict[str, tuple[Callable[[T], None], ...]] = {}
 
     def announce(self, topic: str) -> None:
-        """Say that pictures of this topic will be published in this process."""
+        """Say that frames of this topic will be published in this process."""
         with self._lock:
             self._announced[topic] = self._announced.get(topic, 0) + 1
 
@@ -42,9 +42,9 @@ class LocalTopics(Generic[T]):
             return self._announced.get(topic, 0) > 0
 
     def subscribe(self, topic: str, receiver: Callable[[T], None]) -> None:
-        """Have ``receiver`` called with every picture, on the publisher's thread: it must not block.
+        """Have ``receiver`` called with every frame, on the publisher's thread: it must not block.
 
-        A picture's memory belongs to whoever holds the frame; nobody may write to it.
+        A frame's memory belongs to whoever holds the frame; nobody may write to it.
         """
         with self._lock:
             self._receivers[topic] = (*self._receivers.get(topic, ()), receiver)
@@ -58,14 +58,14 @@ class LocalTopics(Generic[T]):
         """Whether anybody in this process listens."""
         return bool(self._receivers.get(topic))
 
-    def publish(self, topic: str, picture: T) -> None:
-        """Hand a picture to every listener. Its memory must not be written to afterwards."""
+    def publish(self, topic: str, frame: T) -> None:
+        """Hand a frame to every listener. Its memory must not be written to afterwards."""
         for receiver in self._receivers.get(topic, ()):
-            receiver(picture)
+            receiver(frame)
 
 
 LOCAL: LocalTopics[Frame] = LocalTopics()
-"""The pictures of this process as they are published."""
+"""The frames of this process as they are published."""
 
-CAPTURED: LocalTopics[Picture] = LocalTopics()
-"""The pictures of this process as the camera gives them, unconverted; valid during the call only."""
+CAPTURED: LocalTopics[CapturedFrame] = LocalTopics()
+"""The frames of this process as the camera gives them, unconverted; valid during the call only."""

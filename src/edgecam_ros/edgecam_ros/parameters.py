@@ -53,9 +53,7 @@ def declare(node: Node, settings_type: type[S]) -> S:
     return settings_type.from_mapping(values)
 
 
-def refuse_unknown(
-    node: Node, open_prefixes: tuple[str, ...] = (), neighbours: frozenset[str] = frozenset()
-) -> None:
+def refuse_unknown(node: Node, open_prefixes: tuple[str, ...] = (), neighbours: frozenset[str] = frozenset()) -> None:
     """Refuse parameters that were given (command line, YAML) but declared by nobody: most often a typing mistake.
 
     ``neighbours`` are names that other nodes of this process declare: a parameter file is for all of them.

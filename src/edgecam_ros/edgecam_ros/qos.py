@@ -6,12 +6,12 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 
 def image_qos(depth: int = 5) -> QoSProfile:
-    """For publishers of pictures: reliable, so that reliable and best-effort subscribers both match."""
+    """For publishers of frames: reliable, so that reliable and best-effort subscribers both match."""
     return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def sensor_qos(reliability: str = "best_effort", depth: int = 2) -> QoSProfile:
-    """For subscribers of pictures. ``reliability`` is ``best_effort`` (matches every publisher) or ``reliable``."""
+    """For subscribers of frames. ``reliability`` is ``best_effort`` (matches every publisher) or ``reliable``."""
     policy = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
     return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=policy)
 

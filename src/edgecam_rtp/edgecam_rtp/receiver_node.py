@@ -101,7 +101,7 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
             self._infos.publish(self._info(header, frame.width, frame.height))
 
     def _info(self, header: Header, width: int, height: int) -> CameraInfo:
-        """Uncalibrated (``k[0]`` is 0, REP-104) unless there is a calibration for a picture of this shape."""
+        """Uncalibrated (``k[0]`` is 0, REP-104) unless there is a calibration for a frame of this shape."""
         info = CameraInfo(header=header, width=width, height=height)
         if self._calibration is not None and self._calibration.fits(width, height):
             scaled = self._calibration.scaled(width, height)

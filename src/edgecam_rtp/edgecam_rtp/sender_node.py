@@ -6,10 +6,9 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, ImageError
-from edgecam_core.rtp import direct
 from edgecam_core.rtp.sender import Sender, SenderStats
-from edgecam_core.tally import Tally
 from edgecam_ros.conversions import image_from_ros
 from edgecam_ros.diagnostics import OK, WARN, Status
 from edgecam_ros.local_topics import CAPTURED
@@ -19,11 +18,12 @@ from edgecam_ros.qos import sensor_qos
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
+from edgecam_rtp import direct
 from edgecam_rtp.settings import SenderNodeSettings
 from edgecam_rtp.video_topic import VideoTopic, message_type
 
 if TYPE_CHECKING:
-    from edgecam_core.camera.picture import Picture
+    from edgecam_core.camera.captured_frame import CapturedFrame
 
 STALLED_SECONDS = 2.0
 HIDDEN = ("troubles", "encoder")
@@ -32,7 +32,7 @@ HIDDEN = ("troubles", "encoder")
 class SenderNode(EdgecamNode[SenderNodeSettings]):
     """Subscribes ``image_raw``, serves ``~/force_keyframe``; the work is :class:`edgecam_core.rtp.sender.Sender`'s.
 
-    Direct mode: where the camera node of that topic is in this process (``container_node``), its pictures come without
+    Direct mode: where the camera node of that topic is in this process (``container_node``), its frames come without
     a message in between, as they were captured, and are encoded from the camera's thread.
     """
 
@@ -44,7 +44,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         self._images: Any = None
         self._video: VideoTopic | None = None
         self._service: Any = None
-        self._troubles = Tally()
+        self._troubles = Counters()
         self._last = SenderStats()
 
     def hardware_id(self) -> str:
@@ -91,9 +91,9 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
     def _received(self, message: Image) -> None:
         self._send(lambda sender: sender.send(image_from_ros(message)))
 
-    def _captured(self, picture: Picture) -> None:
+    def _captured(self, frame: CapturedFrame) -> None:
         """On the camera's thread."""
-        self._send(lambda sender: direct.send(sender, picture))
+        self._send(lambda sender: direct.send(sender, frame))
 
     def _send(self, how: Callable[[Sender], None]) -> None:
         if (sender := self._sender) is None:
@@ -110,7 +110,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
 
     def _force_keyframe(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._sender is not None and self._sender.force_keyframe()
-        response.message = "the next picture is a keyframe" if response.success else "no picture has come yet"
+        response.message = "the next frame is a keyframe" if response.success else "no frame has come yet"
         return response
 
     def report(self) -> Status:
@@ -120,11 +120,11 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         problems = [trouble] if (trouble := self._troubles.take()) else []
         problems += _fresh(self._last.troubles, stats.troubles)
         if stats.frames_in == self._last.frames_in:
-            problems.append(f"no pictures on {self._topic()}")
+            problems.append(f"no frames on {self._topic()}")
         if stats.stalled > STALLED_SECONDS:
-            problems.append(f"{stats.encoder} has taken pictures for {stats.stalled:.0f} s and given none")
+            problems.append(f"{stats.encoder} has taken frames for {stats.stalled:.0f} s and given none")
         if stats.frames_skipped > self._last.frames_skipped:
-            problems.append(f"{stats.encoder} is too slow: pictures skipped")
+            problems.append(f"{stats.encoder} is too slow: frames skipped")
         self._last = stats
         values = {name: value for name, value in vars(stats).items() if name not in HIDDEN}
         values = {"encoder": stats.encoder, **values, **stats.troubles, **self._troubles.totals()}

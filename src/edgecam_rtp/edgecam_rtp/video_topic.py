@@ -43,16 +43,14 @@ class VideoTopic:
         self._publisher = node.create_publisher(message, "video", image_qos())
 
     def send(self, nals: list[bytes], stamp_ns: int, frame_id: str) -> None:
-        """One coded picture; called on the sender's thread."""
+        """One coded frame; called on the sender's thread."""
         before, self._subscribers = self._subscribers, self._publisher.get_subscription_count()
         if self._subscribers > before:
             self._force_keyframe()
         if self._subscribers:
             data = array.array("B", START_CODE + START_CODE.join(nals))
             stamp = stamp_from_ns(stamp_ns)
-            self._publisher.publish(
-                self._message(timestamp=stamp, frame_id=frame_id, data=data, format=self._format)
-            )
+            self._publisher.publish(self._message(timestamp=stamp, frame_id=frame_id, data=data, format=self._format))
 
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)

@@ -36,21 +36,21 @@ class Row:
 
 
 def measure(model: str, backend: str, data: str, split: str, rename: dict[str, str]) -> Row:
-    """One model in this process; blocks for the whole split, after five pictures of warm-up."""
+    """One model in this process; blocks for the whole split, after five images of warm-up."""
     import resource
     import time
 
     import numpy as np
 
-    from edgecam_training.data.checks import read_picture
-    from edgecam_training.data.layouts import load
+    from edgecam_training.data.checks import read_image
+    from edgecam_training.data.dataset import load
     from edgecam_training.evaluate.evaluation import as_dict, evaluate
     from edgecam_training.evaluate.models import open_detector
 
     dataset = load(data).split(split)
     detector = open_detector(model, backend)
     for sample in dataset.samples[:5]:
-        pixels = read_picture(sample.path)
+        pixels = read_image(sample.path)
         if pixels is not None:
             detector.detect(pixels)
     source = power.find()

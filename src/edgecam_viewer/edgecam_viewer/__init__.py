@@ -1,1 +1,1 @@
-"""A web page with the live picture and its detections, and a terminal monitor."""
+"""A web page with the live frame and its detections, and a terminal monitor."""

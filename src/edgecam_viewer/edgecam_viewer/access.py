@@ -8,7 +8,7 @@ import secrets
 import socket
 
 from aiohttp import web
-from edgecam_core.tally import Tally
+from edgecam_core.counters import Counters
 
 from edgecam_viewer.settings import is_loopback
 
@@ -45,13 +45,13 @@ class Access:
     def __init__(self, host: str, token: str) -> None:
         self.host = host
         self.token = token or ("" if is_loopback(host) else secrets.token_urlsafe(18))
-        self.tally = Tally()
+        self.counters = Counters()
 
     @web.middleware
     async def middleware(self, request: web.Request, handler) -> web.StreamResponse:  # type: ignore[no-untyped-def]
         refusal = self._refusal(request)
         if refusal is not None:
-            self.tally.add("request refused")
+            self.counters.add("request refused")
             return refusal
         given = request.query.get("token", "")
         if given and self.token and request.path == "/":

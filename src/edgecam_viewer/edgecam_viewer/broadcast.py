@@ -10,27 +10,26 @@ from typing import Any
 
 import cv2
 import numpy as np
+from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import EdgecamError
-from edgecam_core.rtp import encoders, i420
-from edgecam_core.rtp.codecs import codec
-from edgecam_core.rtp.encoding import CodedPicture, EncoderPipeline
+from edgecam_core.media import encoders, gst, i420
+from edgecam_core.media.codecs import codec
+from edgecam_core.media.encoding import EncodedFrame, EncoderPipeline
 from edgecam_core.rtp.packetiser import Packetiser
-from edgecam_core.tally import Meter, Tally
 from edgecam_core.types import Frame
 
-from edgecam_core import gst
 from edgecam_viewer.encoder import shrink
-from edgecam_viewer.feed import Shot
+from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.peer import PAYLOAD_TYPE, Peer
 from edgecam_viewer.settings import ViewerSettings
 
 H264 = codec("h264")
 MTU = 1200  # fits through tunnels, too
 ENCRYPTION = 14  # bytes SRTP adds to a packet
-KEYFRAME_EVERY = 300  # pictures; viewers who need one ask
+KEYFRAME_EVERY = 300  # frames; viewers who need one ask
 KEYFRAME_PAUSE = 0.3  # seconds between two that were asked for
-PATIENCE = 1.0  # seconds an encoder may take for a picture
-FACTS = 32  # notes about pictures that may wait for a viewer
+PATIENCE = 1.0  # seconds an encoder may take for a frame
+FACTS = 32  # notes about frames that may wait for a viewer
 
 Tell = Callable[[str, str], None]
 
@@ -39,19 +38,19 @@ class Broadcast:
     """Encodes what is submitted and sends it to the peers that have joined.
 
     ``join`` and ``leave`` belong to one thread, ``submit`` may be called from another. The thread and the encoder are
-    there while somebody has joined. What fails is counted in ``tally``; the encoder is made anew for the next picture.
+    there while somebody has joined. What fails is counted in ``counters``; the encoder is made anew for the next frame.
     """
 
-    def __init__(self, camera: int, settings: ViewerSettings, tally: Tally) -> None:
+    def __init__(self, camera: int, settings: ViewerSettings, counters: Counters) -> None:
         self.meter = Meter()  # value: seconds one encoding took
         self.encoding = False
         self._camera = camera
         self._settings = settings
-        self._tally = tally
+        self._counters = counters
         self._packetiser = Packetiser(H264, PAYLOAD_TYPE, MTU, ENCRYPTION)
         self._viewers: dict[object, tuple[Peer, Tell]] = {}
         self._wake = threading.Condition()
-        self._shot: Shot | None = None
+        self._shot: AnnotatedFrame | None = None
         self._keyframe = False
         self._keyframe_at = float("-inf")
         self._thread: threading.Thread | None = None
@@ -62,7 +61,7 @@ class Broadcast:
         return self._packetiser.ssrc
 
     def join(self, key: object, peer: Peer, tell: Tell) -> None:
-        """From now on ``peer`` gets the packets, and ``tell`` a note (its kind, JSON) about every picture."""
+        """From now on ``peer`` gets the packets, and ``tell`` a note (its kind, JSON) about every frame."""
         self._viewers = {**self._viewers, key: (peer, tell)}
         if self._thread is None:
             self._shot = None  # whatever is there is old
@@ -70,7 +69,7 @@ class Broadcast:
             self._thread.start()
 
     def leave(self, key: object) -> None:
-        """Send no more to this one; the last one's leaving ends the encoder. Blocks for the picture being encoded."""
+        """Send no more to this one; the last one's leaving ends the encoder. Blocks for the frame being encoded."""
         self._viewers = {other: one for other, one in self._viewers.items() if other != key}
         thread = self._thread
         if not self._viewers and thread is not None:
@@ -79,12 +78,12 @@ class Broadcast:
                 self._wake.notify()
             thread.join()
 
-    def submit(self, shot: Shot) -> None:
+    def submit(self, annotated: AnnotatedFrame) -> None:
         """Encode this next, unless a newer one comes first. Safe from any thread; never blocks."""
         with self._wake:
             if self._shot is not None:
-                self._tally.add("picture overtaken before encoding")
-            self._shot = shot
+                self._counters.add("frame overtaken before encoding")
+            self._shot = annotated
             self._wake.notify()
 
     def keyframe(self) -> None:
@@ -93,13 +92,13 @@ class Broadcast:
 
     def _run(self) -> None:
         encoder: EncoderPipeline | None = None
-        while (shot := self._next()) is not None:
+        while (annotated := self._next()) is not None:
             if not any(peer.connected for peer, _ in self._viewers.values()):
                 continue
             try:
-                encoder = self._encode(encoder, shot)
+                encoder = self._encode(encoder, annotated)
             except (EdgecamError, cv2.error) as error:
-                self._tally.add(f"video failed: {error}")
+                self._counters.add(f"video failed: {error}")
                 if encoder is not None:
                     encoder.stop()
                 encoder = None
@@ -108,15 +107,15 @@ class Broadcast:
             encoder.stop()
         self.encoding = False
 
-    def _next(self) -> Shot | None:
+    def _next(self) -> AnnotatedFrame | None:
         with self._wake:
             self._wake.wait_for(lambda: self._shot is not None or self._thread is None)
-            shot, self._shot = self._shot, None
-            return None if self._thread is None else shot
+            annotated, self._shot = self._shot, None
+            return None if self._thread is None else annotated
 
-    def _encode(self, encoder: EncoderPipeline | None, shot: Shot) -> EncoderPipeline:
+    def _encode(self, encoder: EncoderPipeline | None, annotated: AnnotatedFrame) -> EncoderPipeline:
         began = time.monotonic()
-        frame = shot.frame
+        frame = annotated.frame
         if frame.width > self._settings.max_width:
             pixels = shrink(frame.bgr(), self._settings.max_width)
             frame = Frame.from_array(pixels, "bgr8", frame.stamp_ns, frame.frame_id)
@@ -133,15 +132,15 @@ class Broadcast:
         encoder.push(planes, frame.stamp_ns)
         coded = encoder.pull(PATIENCE)
         if coded is None:
-            raise EdgecamError(f"the encoder gave no picture within {PATIENCE:.0f} s")
+            raise EdgecamError(f"the encoder gave no frame within {PATIENCE:.0f} s")
         self.meter.add(time.monotonic(), time.monotonic() - began)
-        self._send(coded, shot)
+        self._send(coded, annotated)
         return encoder
 
-    def _send(self, coded: CodedPicture, shot: Shot) -> None:
+    def _send(self, coded: EncodedFrame, annotated: AnnotatedFrame) -> None:
         made = self._packetiser.packets(coded.nals, coded.stamp_ns)
         packets = [gst.buffer_of(np.frombuffer(data, np.uint8)) for _, data in made]
-        facts = json.dumps(self._facts(shot), separators=(",", ":"))
+        facts = json.dumps(self._facts(annotated), separators=(",", ":"))
         kind = f"video {self._camera} {self._sent % FACTS}"  # a viewer that does not read keeps the newest few
         self._sent += 1
         for peer, tell in self._viewers.values():
@@ -149,14 +148,14 @@ class Broadcast:
                 tell(kind, facts)
                 peer.send(packets)
 
-    def _facts(self, shot: Shot) -> dict[str, Any]:
-        """What the page needs to draw on the picture with this RTP timestamp; the rest is as in wire.py."""
+    def _facts(self, annotated: AnnotatedFrame) -> dict[str, Any]:
+        """What the page needs to draw on the frame with this RTP timestamp; the rest is as in wire.py."""
         return {
             "type": "video",
             "camera": self._camera,
             "rtp": self._packetiser.timestamp,
-            "stamp": str(shot.frame.stamp_ns),
-            "width": shot.frame.width,
-            "height": shot.frame.height,
-            "detections": shot.found,
+            "stamp": str(annotated.frame.stamp_ns),
+            "width": annotated.frame.width,
+            "height": annotated.frame.height,
+            "detections": annotated.found,
         }

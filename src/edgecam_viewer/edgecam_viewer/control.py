@@ -61,7 +61,7 @@ class RosControl:
 
     ``detectors`` and ``drivers`` hold one node name per camera, relative to the viewer's namespace; '' for none.
     ``thresholds`` is what each detector last said, None while unknown; ``saving`` whether a camera's node can save
-    pictures.
+    frames.
     """
 
     def __init__(self, node: Node, detectors: list[str], drivers: list[str]) -> None:

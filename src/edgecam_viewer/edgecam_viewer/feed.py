@@ -1,4 +1,4 @@
-"""Which pictures of a camera are shown, and with which boxes: pairing by exact stamp, and pacing. No clock inside."""
+"""Which frames of a camera are shown, and with which boxes: pairing by exact stamp, and pacing. No clock inside."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from edgecam_core.types import Frame
 
 from edgecam_viewer.wire import Found
 
-PATIENCE = 2.0  # seconds without a match after which pictures are shown without waiting for their boxes
+PATIENCE = 2.0  # seconds without a match after which frames are shown without waiting for their boxes
 HELD_BYTES = 64 * 2**20
 HELD_RESULTS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Shot:
-    """A picture to show; ``found`` is None when no detections belong to it."""
+class AnnotatedFrame:
+    """A frame to show; ``found`` is None when no detections belong to it."""
 
     frame: Frame
     found: Found | None
@@ -40,10 +40,10 @@ class Pacer:
 
 
 class Feed:
-    """Pairs the pictures of one camera with their detections.
+    """Pairs the frames of one camera with their detections.
 
-    A picture waits for the detections with its stamp (nanoseconds) as long as pairs are being found; when none was
-    found for ``PATIENCE`` seconds (no detector, or one that looks at other pictures) pictures pass at once, bare.
+    A frame waits for the detections with its stamp (nanoseconds) as long as pairs are being found; when none was
+    found for ``PATIENCE`` seconds (no detector, or one that looks at other frames) frames pass at once, bare.
     Times are seconds of any monotonic clock. Not thread safe: call it from one thread.
     """
 
@@ -55,18 +55,18 @@ class Feed:
         self._results: OrderedDict[int, Found] = OrderedDict()
         self._bytes = 0
 
-    def picture(self, frame: Frame, now: float) -> Shot | None:
-        """A picture came. Returns what to show now, None when there is nothing yet. Keeps ``frame`` for a while."""
+    def add_frame(self, frame: Frame, now: float) -> AnnotatedFrame | None:
+        """A frame came. Returns what to show now, None when there is nothing yet. Keeps ``frame`` for a while."""
         found = self._results.pop(frame.stamp_ns, None)
         if found is not None:
             return self._match(frame, found, now)
         self._hold(frame)
         if now - self._matched_at > PATIENCE:
-            return self._paced(Shot(frame, None), now)
+            return self._paced(AnnotatedFrame(frame, None), now)
         return None
 
-    def detections(self, stamp_ns: int, found: Found, now: float) -> Shot | None:
-        """Detections came for the picture with that stamp. Returns what to show now, if it is here already."""
+    def add_detections(self, stamp_ns: int, found: Found, now: float) -> AnnotatedFrame | None:
+        """Detections came for the frame with that stamp. Returns what to show now, if it is here already."""
         frame = self._frames.get(stamp_ns)
         if frame is not None:
             return self._match(frame, found, now)
@@ -82,17 +82,17 @@ class Feed:
         self._bytes = 0
         self._matched_at = float("-inf")
 
-    def _match(self, frame: Frame, found: Found, now: float) -> Shot | None:
+    def _match(self, frame: Frame, found: Found, now: float) -> AnnotatedFrame | None:
         self.matched += 1
         self._matched_at = now
         self._drop_through(frame.stamp_ns)
-        return self._paced(Shot(frame, found), now)
+        return self._paced(AnnotatedFrame(frame, found), now)
 
-    def _paced(self, shot: Shot, now: float) -> Shot | None:
-        return shot if self.pacer.allows(now) else None
+    def _paced(self, annotated: AnnotatedFrame, now: float) -> AnnotatedFrame | None:
+        return annotated if self.pacer.allows(now) else None
 
     def _hold(self, frame: Frame) -> None:
-        # A stamp that repeats (a stopped clock) replaces its picture.
+        # A stamp that repeats (a stopped clock) replaces its frame.
         old = self._frames.pop(frame.stamp_ns, None)
         self._bytes += frame.data.nbytes - (old.data.nbytes if old else 0)
         self._frames[frame.stamp_ns] = frame
@@ -100,7 +100,7 @@ class Feed:
             self._bytes -= self._frames.popitem(last=False)[1].data.nbytes
 
     def _drop_through(self, stamp_ns: int) -> None:
-        """Forget this picture and those that came before it: a detector does not go back."""
+        """Forget this frame and those that came before it: a detector does not go back."""
         if stamp_ns not in self._frames:
             return
         while self._frames:

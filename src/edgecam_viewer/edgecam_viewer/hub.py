@@ -1,4 +1,4 @@
-"""Fan-out to the viewers: everyone gets the newest picture, nobody waits for anybody."""
+"""Fan-out to the viewers: everyone gets the newest frame, nobody waits for anybody."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
-from edgecam_core.tally import Meter
+from edgecam_core.counters import Meter
 
-from edgecam_viewer.wire import Picture
+from edgecam_viewer.wire import FrameMessage
 
 
 class Client:
-    """What one viewer has still to be sent: the newest picture of each camera and the newest note of each kind.
+    """What one viewer has still to be sent: the newest frame of each camera and the newest note of each kind.
 
-    ``cameras`` are those whose pictures it gets, ``video`` those it watches over WebRTC.
+    ``cameras`` are those whose frames it gets, ``video`` those it watches over WebRTC.
     Lives in the event loop; not thread safe.
     """
 
@@ -24,18 +24,18 @@ class Client:
         self.skipped = 0
         self.sent = 0
         self.busy_since: float | None = None
-        self._slots: dict[int | str, Picture | str] = {}
+        self._slots: dict[int | str, FrameMessage | str] = {}
         self._wake = asyncio.Event()
 
-    def offer(self, key: int | str, item: Picture | str) -> None:
+    def offer(self, key: int | str, item: FrameMessage | str) -> None:
         """Send ``item`` next; an older one with the same key that was not sent yet is dropped."""
-        if key in self._slots and isinstance(item, Picture):
+        if key in self._slots and isinstance(item, FrameMessage):
             self.skipped += 1
         self._slots[key] = item  # keeps its place in the queue, so that no key starves another
         self._wake.set()
 
-    async def next(self) -> Picture | str:
-        """Waits for the next thing to send. A string is a note (JSON), a Picture a picture."""
+    async def next(self) -> FrameMessage | str:
+        """Waits for the next thing to send. A string is a note (JSON), a FrameMessage a frame."""
         while not self._slots:
             self._wake.clear()
             await self._wake.wait()
@@ -58,7 +58,7 @@ class Client:
 class Hub:
     """Knows the viewers and gives them what is published.
 
-    ``publish``, ``note`` and ``tell`` may be called and ``watchers`` (of pictures) and ``video`` (watchers over WebRTC)
+    ``publish``, ``note`` and ``tell`` may be called and ``watchers`` (of frames) and ``video`` (watchers over WebRTC)
     read from any thread; the rest belongs to the event loop's thread.
     """
 
@@ -84,7 +84,7 @@ class Hub:
 
     @property
     def skipped(self) -> int:
-        """Pictures present viewers were too slow for."""
+        """Frames present viewers were too slow for."""
         return sum(client.skipped for client in list(self._clients))
 
     def full(self) -> bool:
@@ -106,9 +106,9 @@ class Hub:
         client.cameras, client.video = frozenset(cameras) & known, frozenset(video) & known
         self._count()
 
-    def publish(self, picture: Picture) -> None:
-        """Give the picture to everyone who watches its camera."""
-        self._call(self._fan_out, picture)
+    def publish(self, frame: FrameMessage) -> None:
+        """Give the frame to everyone who watches its camera."""
+        self._call(self._fan_out, frame)
 
     def note(self, kind: str, text: str) -> None:
         """Give a JSON text to everyone, and to later viewers when they come."""
@@ -131,10 +131,10 @@ class Hub:
         except RuntimeError:  # the loop was closed between the two lines: nobody is left to tell
             pass
 
-    def _fan_out(self, picture: Picture) -> None:
+    def _fan_out(self, frame: FrameMessage) -> None:
         for client in self._clients:
-            if picture.camera in client.cameras:
-                client.offer(picture.camera, picture)
+            if frame.camera in client.cameras:
+                client.offer(frame.camera, frame)
 
     def _fan_out_note(self, kind: str, text: str) -> None:
         self.notes[kind] = text

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgecam_core.tally import Meter
+from edgecam_core.counters import Meter
 
-from edgecam_viewer.board import NodeStatus, stage_nodes
+from edgecam_viewer.node_status import NodeStatus, stage_nodes
 from edgecam_viewer.status import best_scores, finite, label_counts
 from edgecam_viewer.wire import Found
 
@@ -55,7 +55,7 @@ class Summary:
         rates = ", ".join(f"{stage} {fps:.1f}" for stage, fps in self.fps.items())
         labels = ", ".join(f"{label} {count}" for label, count in self.labels.items()) or "nothing"
         return [
-            f"summary: {self.arrays} pictures looked at in {self.seconds:.0f} s, {self.detections} detections",
+            f"summary: {self.arrays} frames looked at in {self.seconds:.0f} s, {self.detections} detections",
             f"  frames/s   {rates}",
             f"  latency    {_ms(self.latency_p50_ms)} (p95 {_ms(self.latency_p95_ms)}) from capture to detections",
             f"  seen       {labels}",
@@ -99,7 +99,7 @@ class Monitor:
         self._newest: Found = []
 
     def found(self, found: Found, latency: float, now: float) -> None:
-        """Detections came, ``latency`` seconds after the capture of their picture."""
+        """Detections came, ``latency`` seconds after the capture of their frame."""
         self._arrays.add(now, latency)
         self._latencies.add(latency)
         self._labels.update(label_counts(found))

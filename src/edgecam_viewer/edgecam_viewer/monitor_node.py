@@ -14,9 +14,8 @@ from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
 from vision_msgs.msg import Detection2DArray
 
-from edgecam_viewer.board import Board
 from edgecam_viewer.monitor import Monitor, write_summary
-from edgecam_viewer.reports import node_statuses
+from edgecam_viewer.node_status import NodeStatusTable, node_statuses
 from edgecam_viewer.settings import MonitorSettings
 from edgecam_viewer.wire import found_list
 
@@ -27,7 +26,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
     settings_type = MonitorSettings
 
     def __init__(self, **node_arguments: Any) -> None:
-        self._board = Board()
+        self._board = NodeStatusTable()
         self._monitor: Monitor | None = None
         self._url_told = False
         super().__init__("monitor", **node_arguments)

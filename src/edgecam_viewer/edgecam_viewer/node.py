@@ -1,4 +1,4 @@
-"""The viewer node: pictures and detections of the graph to browsers."""
+"""The viewer node: frames and detections of the graph to browsers."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from edgecam_ros.node import EdgecamNode
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
-from edgecam_viewer.board import Board
+from edgecam_viewer.camera_subscription import CameraSubscription
 from edgecam_viewer.control import RosControl
 from edgecam_viewer.encoder import Encoder
-from edgecam_viewer.feed import Shot
+from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Hub
+from edgecam_viewer.node_status import NodeStatusTable, node_statuses
 from edgecam_viewer.priority import stand_back
-from edgecam_viewer.reports import node_statuses
 from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings
 from edgecam_viewer.status import finite, nodes_list, stage_facts
-from edgecam_viewer.tap import CameraTap
 from edgecam_viewer.video import Video
 
 TICK = 0.1  # seconds
 
 
 class ViewerNode(EdgecamNode[ViewerSettings]):
-    """Serves the page while it is configured, pictures while it is active."""
+    """Serves the page while it is configured, frames while it is active."""
 
     settings_type = ViewerSettings
 
@@ -42,8 +41,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self.control: RosControl | None = None
         self.video: Video | None = None
         self.hub = Hub(0, 1)
-        self.board = Board()
-        self.taps: list[CameraTap] = []
+        self.board = NodeStatusTable()
+        self.cameras: list[CameraSubscription] = []
         self._active_timers: list[Timer] = []
         self._reports: Subscription | None = None
         super().__init__("viewer", **node_arguments)
@@ -71,14 +70,14 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         detections = _padded(settings.detections_topics, len(settings.image_topics))
         for index, topics in enumerate(zip(settings.image_topics, detections, strict=True)):
             show = functools.partial(self._show, index)
-            self.taps.append(CameraTap(self, topics, settings.image_reliability, settings.max_fps, show))
+            self.cameras.append(CameraSubscription(self, topics, settings.image_reliability, settings.max_fps, show))
         self._reports = self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
         self._active_timers = [self.create_timer(TICK, self._tick), self.create_timer(1.0, self._tell)]
 
     def stop(self) -> None:
-        for tap in self.taps:
+        for tap in self.cameras:
             tap.close()
-        self.taps.clear()
+        self.cameras.clear()
         for timer in self._active_timers:
             self.destroy_timer(timer)
         self._active_timers = []
@@ -98,7 +97,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self.encoder = self.server = self.video = self.control = None
 
     def apply(self, old: ViewerSettings, new: ViewerSettings) -> None:
-        for tap in self.taps:
+        for tap in self.cameras:
             tap.feed.pacer.rate = new.max_fps
         self.hub.max_viewers = new.max_viewers
         if self.encoder is not None:
@@ -117,18 +116,18 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             "fps": self.encoder.meter.rate(now),
             "encode_ms": 1000 * self.encoder.meter.percentile(now, 50),
             "viewers": self.hub.viewers,
-            "pictures_sent_per_s": self.hub.meter.rate(now),
+            "frames_sent_per_s": self.hub.meter.rate(now),
             "skipped": self.hub.skipped,
             "refused": self.hub.refused,
             "shed": self.hub.shed,
             "url": self.server.url.partition("?")[0],  # the token is nobody else's business
         }
-        tallies = [self.server.access.tally, self.server.streams.tally, self.encoder.tally]
+        sources = [self.server.access.counters, self.server.streams.counters, self.encoder.counters]
         if self.video is not None:
-            tallies.append(self.video.tally)
+            sources.append(self.video.counters)
             values |= self.video.facts(now)
-        for tally in tallies:
-            values.update(tally.totals())
+        for counters in sources:
+            values.update(counters.totals())
         return Status(values=values, message=f"{self.hub.viewers} viewers")
 
     def _tell_address(self, server: WebServer) -> None:
@@ -138,17 +137,17 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         else:
             self.get_logger().info(f"open {server.url}")
 
-    def _show(self, camera: int, shot: Shot) -> None:
+    def _show(self, camera: int, annotated: AnnotatedFrame) -> None:
         if self.encoder is not None and self.hub.watchers[camera]:
-            self.encoder.submit(camera, shot)
+            self.encoder.submit(camera, annotated)
         if self.video is not None and self.hub.video[camera]:
-            self.video.submit(camera, shot)
+            self.video.submit(camera, annotated)
 
     def _video(self) -> Video | None:
         try:
             return Video(self.settings, self.hub)
         except MissingDependency as error:
-            self.get_logger().info(f"no WebRTC, pictures only: {error}")
+            self.get_logger().info(f"no WebRTC, frames only: {error}")
             return None
 
     def _encoder_failed(self, error: Exception) -> None:
@@ -160,15 +159,15 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for pictures, video, tap in zip(self.hub.watchers, self.hub.video, self.taps, strict=True):
-            tap.watch(pictures + video > 0, now)
+        for frames, video, tap in zip(self.hub.watchers, self.hub.video, self.cameras, strict=True):
+            tap.watch(frames + video > 0, now)
         if self.control is not None:
             self.control.work()
 
     def _tell(self) -> None:
         """Once a second: the state for the page, and what went wrong since for the log."""
-        for tap in self.taps:
-            trouble = tap.tally.take()
+        for tap in self.cameras:
+            trouble = tap.counters.take()
             if trouble:
                 self.get_logger().warning(trouble)
         if self.control is None:
@@ -187,7 +186,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
                 "threshold": None if threshold is None else finite(threshold, 4),
                 "saving": saving,
             }
-            for tap, threshold, saving in zip(self.taps, control.thresholds, control.saving, strict=True)
+            for tap, threshold, saving in zip(self.cameras, control.thresholds, control.saving, strict=True)
         ]
         return {
             "type": "status",

@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgecam_core.errors import EdgecamError
+from edgecam_core.media import gst
 
-from edgecam_core import gst
 from edgecam_viewer.settings import ANY_ADDRESS
 
 ELEMENTS = "appsrc ! webrtcbin ! nicesink ! dtlssrtpenc"
@@ -48,9 +48,7 @@ class Peer:
         EdgecamError: it cannot be set up.
     """
 
-    def __init__(
-        self, ssrc: int, host: str, on_offer: Callable[[str], None], on_keyframe: Callable[[], None]
-    ) -> None:
+    def __init__(self, ssrc: int, host: str, on_offer: Callable[[str], None], on_keyframe: Callable[[], None]) -> None:
         caps = (
             f"application/x-rtp,media=video,encoding-name=H264,payload={PAYLOAD_TYPE},clock-rate=90000,"
             f"ssrc=(uint){ssrc},packetization-mode=(string)1,profile-level-id=(string)42e01f"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, SettingError
-from edgecam_core.tally import Tally
 
 from edgecam_viewer.access import Access
-from edgecam_viewer.guard import PATIENCE, Guard
+from edgecam_viewer.connection_limiter import PATIENCE, ConnectionLimiter
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.settings import ViewerSettings, is_loopback
 from edgecam_viewer.streams import Control, Streams
@@ -95,13 +95,13 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
     return context
 
 
-def _logger(tally: Tally) -> logging.Logger:
+def _logger(counters: Counters) -> logging.Logger:
     """aiohttp's logger for one server: requests that are no HTTP are counted, not printed with a traceback."""
 
     def keep(record: logging.LogRecord) -> bool:
         if not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)):
             return True
-        tally.add("request refused")
+        counters.add("request refused")
         return False
 
     logger = logging.Logger("edgecam_viewer.server", logging.WARNING)  # in no registry: it goes with its server
@@ -115,13 +115,13 @@ class WebServer:
 
     Args:
         control: what viewers may ask of the pipeline.
-        video: WebRTC for those who can, None for pictures only.
+        video: WebRTC for those who can, None for frames only.
     """
 
     def __init__(self, settings: ViewerSettings, hub: Hub, control: Control, video: Video | None = None) -> None:
         self.access = Access(settings.host, settings.token)
         self.streams = Streams(hub, control, settings.stall_timeout, video)
-        self._guard = Guard(self.access.tally, settings.max_viewers)
+        self._guard = ConnectionLimiter(self.access.counters, settings.max_viewers)
         self._hub = hub
         self._tls = tls_context(settings.tls_certificate, settings.tls_key)
         self._settings = settings
@@ -182,7 +182,7 @@ class WebServer:
         app.router.add_get("/page/{name}", _page_file)
         self.streams.add_routes(app)
         self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=1.0, logger=_logger(self.access.tally)
+            app, access_log=None, handle_signals=False, shutdown_timeout=1.0, logger=_logger(self.access.counters)
         )
         await self._runner.setup()
         server = self._runner.server

@@ -45,16 +45,16 @@ class ViewerSettings(Settings):
     image_reliability: str = setting(
         "best_effort", "Reliability asked of the image publisher.", choices=("best_effort", "reliable")
     )
-    jpeg_quality: int = setting(80, "JPEG quality of the picture sent to browsers.", low=1, high=100, runtime=True)
+    jpeg_quality: int = setting(80, "JPEG quality of the frame sent to browsers.", low=1, high=100, runtime=True)
     webrtc: bool = setting(
-        True, "Offer H.264 over WebRTC to browsers that can; false, and where it does not connect: JPEG pictures."
+        True, "Offer H.264 over WebRTC to browsers that can; false, and where it does not connect: JPEG frames."
     )
     video_bitrate: int = setting(
         4_000_000, "Bits a second of the H.264 video of one camera.", low=50_000, high=100_000_000, unit="bit/s"
     )
-    max_fps: float = setting(30.0, "Most pictures a second and camera.", low=0.1, high=240.0, unit="Hz", runtime=True)
+    max_fps: float = setting(30.0, "Most frames a second and camera.", low=0.1, high=240.0, unit="Hz", runtime=True)
     max_width: int = setting(
-        1280, "Wider pictures are scaled down to this before sending.", low=16, high=16384, unit="px", runtime=True
+        1280, "Wider frames are scaled down to this before sending.", low=16, high=16384, unit="px", runtime=True
     )
     max_viewers: int = setting(32, "Viewers served at once; one more is refused.", low=1, high=1000, runtime=True)
     niceness: int = setting(

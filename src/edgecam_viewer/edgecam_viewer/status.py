@@ -7,16 +7,16 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from edgecam_core.tally import Meter
+from edgecam_core.counters import Meter
 
-from edgecam_viewer.board import NodeStatus, stage_nodes
+from edgecam_viewer.node_status import NodeStatus, stage_nodes
 from edgecam_viewer.wire import Found
 
 # What each stage counts that did not get through: the values of its diagnostics, and what the page calls them.
 LOSSES = {
-    "camera": {"drops": "camera drops", "bad": "bad pictures"},
+    "camera": {"drops": "camera drops", "bad": "bad frames"},
     "sender": {"frames_skipped": "encoder skips"},
-    "receiver": {"missing": "packets missing", "lost": "packets lost", "refused": "pictures withheld"},
+    "receiver": {"missing": "packets missing", "lost": "packets lost", "refused": "frames withheld"},
     "detector": {"dropped for a newer one": "detector drops"},
 }
 
@@ -27,20 +27,20 @@ def finite(value: float, digits: int = 1) -> float | None:
 
 
 class CameraStats:
-    """Counts the pictures and detections of one camera. Times are monotonic seconds; one thread."""
+    """Counts the frames and detections of one camera. Times are monotonic seconds; one thread."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.pictures = Meter()
+        self.frames = Meter()
         self.results = Meter()  # value: seconds from capture to the arrival of the detections
         self.seen: dict[str, float] = {}
         self.labels: set[str] = set()
 
-    def picture(self, now: float) -> None:
-        self.pictures.add(now)
+    def frame(self, now: float) -> None:
+        self.frames.add(now)
 
     def found(self, found: Found, latency: float, now: float) -> None:
-        """Detections came, ``latency`` seconds after the capture of their picture."""
+        """Detections came, ``latency`` seconds after the capture of their frame."""
         self.results.add(now, latency)
         self.seen = best_scores(found)
         self.labels.update(self.seen)
@@ -48,7 +48,7 @@ class CameraStats:
     def as_dict(self, now: float) -> dict[str, Any]:
         return {
             "name": self.name,
-            "fps": finite(self.pictures.rate(now)),
+            "fps": finite(self.frames.rate(now)),
             "detection_fps": finite(self.results.rate(now)),
             "latency_ms": finite(1000 * self.results.percentile(now, 50)),
             "latency_p95_ms": finite(1000 * self.results.percentile(now, 95)),

@@ -1,4 +1,4 @@
-"""What a viewer can open: the WebSocket of the page, an MJPEG stream, one picture, the state as JSON."""
+"""What a viewer can open: the WebSocket of the page, an MJPEG stream, one frame, the state as JSON."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from aiohttp import WSMsgType, web
+from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
-from edgecam_core.tally import Tally
 
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.video import Video
-from edgecam_viewer.wire import Picture
+from edgecam_viewer.wire import FrameMessage
 
 MESSAGE_LIMIT = 64 * 1024  # a viewer only ever says short things
 HEARTBEAT = 20.0
 SNAPSHOT_WAIT = 5.0
-BOUNDARY = "edgecam-picture"
+BOUNDARY = "edgecam-frame"
 
 
 class Control(Protocol):
@@ -39,7 +39,7 @@ class Streams:
     def __init__(self, hub: Hub, control: Control, stall_timeout: float, video: Video | None = None) -> None:
         self.hub = hub
         self.stall_timeout = stall_timeout
-        self.tally = Tally()
+        self.counters = Counters()
         self._control = control
         self._video = video
         self._transports: dict[Client, Callable[[], None]] = {}
@@ -103,12 +103,12 @@ class Streams:
         async for message in link:
             if message.type is not WSMsgType.TEXT:
                 if message.type is WSMsgType.ERROR:
-                    self.tally.add("message refused")
+                    self.counters.add("message refused")
                 break
             try:
                 self._request(client, message.data)
             except EdgecamError as error:
-                self.tally.add("message refused")
+                self.counters.add("message refused")
                 client.offer("refusal", json.dumps({"type": "refused", "text": str(error)}))
 
     def _request(self, client: Client, text: str) -> None:
@@ -148,8 +148,8 @@ class Streams:
             await response.prepare(request)
             while True:
                 item = await client.next()
-                if not isinstance(item, Picture):
-                    # A note, one a second: without pictures it is the only moment to see that the viewer has left.
+                if not isinstance(item, FrameMessage):
+                    # A note, one a second: without frames it is the only moment to see that the viewer has left.
                     if request.transport is None or request.transport.is_closing():
                         break
                     continue
@@ -167,13 +167,13 @@ class Streams:
     async def snapshot(self, request: web.Request) -> web.Response:
         client = self._admit(request, [self._camera(request)])
         try:
-            picture = await asyncio.wait_for(_first_picture(client), SNAPSHOT_WAIT)
+            frame = await asyncio.wait_for(_first_frame(client), SNAPSHOT_WAIT)
         except asyncio.TimeoutError:
-            raise web.HTTPServiceUnavailable(text="no picture has come from this camera\n") from None
+            raise web.HTTPServiceUnavailable(text="no frame has come from this camera\n") from None
         finally:
             self._dismiss(client)
-        headers = {"Cache-Control": "no-store", "X-Stamp": str(picture.stamp_ns)}
-        return web.Response(body=bytes(picture.jpeg), content_type="image/jpeg", headers=headers)
+        headers = {"Cache-Control": "no-store", "X-Stamp": str(frame.stamp_ns)}
+        return web.Response(body=bytes(frame.jpeg), content_type="image/jpeg", headers=headers)
 
     def _camera(self, request: web.Request) -> int:
         text = request.query.get("camera", "0")
@@ -189,7 +189,7 @@ class Streams:
         client = Client(cameras)
         transport = request.transport
         if transport is not None:
-            # Bytes that wait in our buffer are old pictures: keep it at one picture, so that the newest wins.
+            # Bytes that wait in our buffer are old frames: keep it at one frame, so that the newest wins.
             transport.set_write_buffer_limits(high=64 * 1024)
             self._transports[client] = transport.abort
         self.hub.join(client)
@@ -212,10 +212,10 @@ class Streams:
                     abort()
 
 
-async def _first_picture(client: Client) -> Picture:
+async def _first_frame(client: Client) -> FrameMessage:
     while True:
         item = await client.next()
-        if isinstance(item, Picture):
+        if isinstance(item, FrameMessage):
             return item
 
 

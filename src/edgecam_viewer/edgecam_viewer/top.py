@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgecam_viewer.board import NodeStatus
+from edgecam_viewer.node_status import NodeStatus
 
 # Heading, width, and the diagnostics value shown.
 COLUMNS = (("FPS", 7, "fps"), ("LATENCY ms", 11, "latency_ms"), ("CPU %", 7, "cpu_percent"), ("MEM MB", 7, "memory_mb"))

@@ -8,12 +8,12 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
-from edgecam_core.rtp.encoders import choose
-from edgecam_core.tally import Tally
+from edgecam_core.media.encoders import choose
 
 from edgecam_viewer.broadcast import Broadcast
-from edgecam_viewer.feed import Shot
+from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.peer import Peer, require
 from edgecam_viewer.settings import ViewerSettings
@@ -32,10 +32,10 @@ class Video:
     def __init__(self, settings: ViewerSettings, hub: Hub) -> None:
         require()
         choose("auto", "h264")
-        self.tally = Tally()
+        self.counters = Counters()
         self._host = settings.host
         self._hub = hub
-        self.broadcasts = [Broadcast(camera, settings, self.tally) for camera in range(hub.cameras)]
+        self.broadcasts = [Broadcast(camera, settings, self.counters) for camera in range(hub.cameras)]
         self._peers: dict[tuple[Client, int], Peer] = {}
         self._wanted: dict[Client, frozenset[int]] = {}
         self._lock = threading.Lock()
@@ -57,8 +57,8 @@ class Video:
         """The viewer's answer to the offer it was told; a wrong one is counted and ends the connection."""
         self._worker.submit(self._answer, client, camera, sdp)
 
-    def submit(self, camera: int, shot: Shot) -> None:
-        self.broadcasts[camera].submit(shot)
+    def submit(self, camera: int, annotated: AnnotatedFrame) -> None:
+        self.broadcasts[camera].submit(annotated)
 
     def facts(self, now: float) -> dict[str, object]:
         """For the diagnostics; ``now`` in monotonic seconds."""
@@ -85,7 +85,7 @@ class Video:
                 try:
                     self._open(client, camera, broadcast)
                 except EdgecamError as error:
-                    self.tally.add(f"no WebRTC connection: {error}")
+                    self.counters.add(f"no WebRTC connection: {error}")
 
     def _open(self, client: Client, camera: int, broadcast: Broadcast) -> None:
         tell = functools.partial(self._hub.tell, client)
@@ -108,6 +108,6 @@ class Video:
                 raise EdgecamError("a WebRTC answer came without an offer")
             peer.answer(sdp)
         except EdgecamError as error:
-            self.tally.add(str(error))
+            self.counters.add(str(error))
             if peer is not None:
                 self._close(client, camera)

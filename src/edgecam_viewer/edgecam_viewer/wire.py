@@ -1,14 +1,14 @@
-"""What travels to the browser: one binary WebSocket message per picture.
+"""What travels to the browser: one binary WebSocket message per frame.
 
 Layout: uint32 little-endian length N, N bytes of UTF-8 JSON, then the JPEG file. The JSON object has
 
 - ``camera``: index of the camera;
 - ``stamp``: capture time, nanoseconds, as text (a JavaScript number cannot hold it);
-- ``width``, ``height``: size of the source picture in pixels, the space the boxes live in;
-- ``detections``: null when nothing matched this picture, else a list of
-  ``[label, score, x1, y1, x2, y2, track_id]``; the boxes belong to exactly this picture.
+- ``width``, ``height``: size of the source frame in pixels, the space the boxes live in;
+- ``detections``: null when nothing matched this frame, else a list of
+  ``[label, score, x1, y1, x2, y2, track_id]``; the boxes belong to exactly this frame.
 
-Picture and boxes travel together, so that a viewer that loses a message loses both.
+Frame and boxes travel together, so that a viewer that loses a message loses both.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from edgecam_core.types import Detection
 
 _LENGTH = struct.Struct("<I")
 Found = list[list[str | float]]
-MOST_FOUND = 1000  # boxes of one picture; nobody can see more
+MOST_FOUND = 1000  # boxes of one frame; nobody can see more
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """One encoded picture of camera ``camera``; ``message`` is the whole binary message, ``jpeg`` its last part."""
+class FrameMessage:
+    """One encoded frame of camera ``camera``; ``message`` is the whole binary message, ``jpeg`` its last part."""
 
     camera: int
     stamp_ns: int
@@ -50,13 +50,13 @@ def found_list(detections: Iterable[Detection]) -> Found:
     ]
 
 
-def pack(camera: int, stamp_ns: int, size: tuple[int, int], found: Found | None, jpeg: np.ndarray) -> Picture:
-    """Build the message. ``size`` is (width, height) of the source picture, ``jpeg`` flat uint8."""
+def pack(camera: int, stamp_ns: int, size: tuple[int, int], found: Found | None, jpeg: np.ndarray) -> FrameMessage:
+    """Build the message. ``size`` is (width, height) of the source frame, ``jpeg`` flat uint8."""
     width, height = size
     facts = {"camera": camera, "stamp": str(stamp_ns), "width": width, "height": height, "detections": found}
     header = json.dumps(facts, separators=(",", ":")).encode()
     message = b"".join((_LENGTH.pack(len(header)), header, jpeg.data))
-    return Picture(camera, stamp_ns, message, memoryview(message)[_LENGTH.size + len(header) :])
+    return FrameMessage(camera, stamp_ns, message, memoryview(message)[_LENGTH.size + len(header) :])
 
 
 def unpack(message: bytes) -> tuple[dict, bytes]:
@@ -66,9 +66,9 @@ def unpack(message: bytes) -> tuple[dict, bytes]:
         ValueError: the message is too short for what its header says.
     """
     if len(message) < _LENGTH.size:
-        raise ValueError(f"a picture message needs {_LENGTH.size} bytes, got {len(message)}")
+        raise ValueError(f"a frame message needs {_LENGTH.size} bytes, got {len(message)}")
     (length,) = _LENGTH.unpack_from(message)
     end = _LENGTH.size + length
     if len(message) < end:
-        raise ValueError(f"a picture message with a header of {length} needs {end} bytes, got {len(message)}")
+        raise ValueError(f"a frame message with a header of {length} needs {end} bytes, got {len(message)}")
     return json.loads(message[_LENGTH.size : end]), message[end:]

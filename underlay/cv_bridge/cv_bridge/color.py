@@ -37,7 +37,7 @@ CODES = _codes()
 
 
 def cvtColor2(image: np.ndarray, encoding_in: str, encoding_out: str) -> np.ndarray:
-    """A new array with the picture in another encoding; a copy where both are the same.
+    """A new array with the image in another encoding; a copy where both are the same.
 
     Raises:
         RuntimeError: unknown encoding, a conversion that makes no sense, or an image that does not fit its encoding.

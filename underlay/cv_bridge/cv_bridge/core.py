@@ -66,7 +66,7 @@ class CvBridge:
     # -- raw images ----------------------------------------------------------------------------------------
 
     def imgmsg_to_cv2(self, img_msg: Image, desired_encoding: str = "passthrough") -> np.ndarray:
-        """The picture of a message.
+        """The image of a message.
 
         With ``passthrough`` the array shares the message's memory unless rows are padded or the byte order differs;
         with any other encoding, the message's own included, it is a new array.
@@ -80,7 +80,7 @@ class CvBridge:
         return _convert(image, img_msg.encoding, desired_encoding)
 
     def cv2_to_imgmsg(self, cvim: np.ndarray, encoding: str = "passthrough", header: Any = None) -> Image:
-        """A message with a copy of the picture; ``passthrough`` names it by its type, e.g. ``8UC3``.
+        """A message with a copy of the image; ``passthrough`` names it by its type, e.g. ``8UC3``.
 
         Raises:
             TypeError: not an array.
@@ -101,9 +101,7 @@ class CvBridge:
         img_msg.encoding = cv_type if encoding == "passthrough" else encoding
         stored, rows = PLANAR_ROWS.get(encoding, (1, 1))
         if cvim.shape[0] % stored:
-            raise CvBridgeError(
-                f"an array of a {encoding} picture has a multiple of {stored} rows, got {cvim.shape[0]}"
-            )
+            raise CvBridgeError(f"an array of a {encoding} image has a multiple of {stored} rows, got {cvim.shape[0]}")
         img_msg.height = cvim.shape[0] * rows // stored
         img_msg.width = cvim.shape[1]
         img_msg.step = cvim.shape[1] * channels * cvim.itemsize
@@ -144,10 +142,10 @@ class CvBridge:
     def compressed_imgmsg_to_cv2(
         self, cmprs_img_msg: CompressedImage, desired_encoding: str = "passthrough"
     ) -> np.ndarray:
-        """The picture of a compressed message, decoded by OpenCV, unchanged: grey, BGR or BGRA, 8 or 16 bits.
+        """The image of a compressed message, decoded by OpenCV, unchanged: grey, BGR or BGRA, 8 or 16 bits.
 
         Raises:
-            CvBridgeError: no picture that OpenCV can decode, or an impossible conversion.
+            CvBridgeError: no image that OpenCV can decode, or an impossible conversion.
         """
         data = _buffer(cmprs_img_msg)
         try:
@@ -167,7 +165,7 @@ class CvBridge:
         return _convert(image, source, desired_encoding)
 
     def cv2_to_compressed_imgmsg(self, cvim: np.ndarray, dst_format: str = "jpg") -> CompressedImage:
-        """A message with the picture compressed by OpenCV, e.g. ``jpg``, ``png``, ``tiff``; colours are taken as BGR.
+        """A message with the image compressed by OpenCV, e.g. ``jpg``, ``png``, ``tiff``; colours are taken as BGR.
 
         Raises:
             TypeError: not an array.

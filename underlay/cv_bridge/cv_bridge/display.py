@@ -1,4 +1,4 @@
-"""Pictures that people can look at, from any encoding."""
+"""Images that people can look at, from any encoding."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def cvtColorForDisplay(
     max_image_value: float = 0.0,
     colormap: int = -1,
 ) -> np.ndarray:
-    """An 8-bit colour or mono picture of anything.
+    """An 8-bit colour or mono image of anything.
 
     ``32SC1`` to ``bgr8`` gives every label a colour. One channel is scaled from [min, max] to [0, 255] where the two
-    differ or ``do_dynamic_scaling`` takes them from the picture (infinities aside), then through OpenCV's ``colormap``
+    differ or ``do_dynamic_scaling`` takes them from the image (infinities aside), then through OpenCV's ``colormap``
     unless that is -1; NaN becomes black. All else is :func:`cvtColor2`. An empty ``encoding_out`` is bgr8.
 
     Raises:

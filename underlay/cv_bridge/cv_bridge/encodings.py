@@ -47,7 +47,7 @@ def _named() -> dict[str, Color]:
 
 
 COLORS = _named()
-# Rows of the array for rows of the picture, where chroma lies below the luma plane.
+# Rows of the array for rows of the image, where chroma lies below the luma plane.
 PLANAR_ROWS = {"nv12": (3, 2), "nv21": (3, 2), "nv24": (3, 1)}
 
 

@@ -20,20 +20,17 @@ from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.cli import receive
 from edgecam_core.errors import EdgecamError, MissingDependency, SettingError, SourceError
 from edgecam_core.masking import masked
-from edgecam_core.rtp import decoders
+from edgecam_core.media import decoders, gst
 from edgecam_core.rtp.settings import ReceiverSettings
 
 from edgecam_camera.cameras import node_command
-from edgecam_core import gst
 
 _NAME = "edgecam_show"
 _VIEWER = "import sys; from edgecam_viewer.node import main; sys.exit(main())"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "what", help="a source (file:///clip.mp4, rtp://@:5000, ...) or a topic (/camera/image_raw)"
-    )
+    parser.add_argument("what", help="a source (file:///clip.mp4, rtp://@:5000, ...) or a topic (/camera/image_raw)")
     told = "a setting of the camera (for rtp:// of rtp_receiver), repeatable"
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=told)
     parser.add_argument("--viewer", action="store_true", help="use the viewer's page even if there is a display")
@@ -93,7 +90,7 @@ def _values(given: list[str]) -> dict[str, object]:
 def _source(arguments: argparse.Namespace, settings: CameraSettings, sink: str) -> int:
     plan = sources.plan(settings, gst.has_element)
     if plan.folder:
-        raise SettingError("source", settings.source, "pictures are shown on the page only: add --viewer")
+        raise SettingError("source", settings.source, "frames are shown on the page only: add --viewer")
     text = window.window_text(plan, settings, sink, gst.has_element)
     print(f"gst-launch-1.0 {masked(text)}", flush=True)
     if arguments.dry_run:

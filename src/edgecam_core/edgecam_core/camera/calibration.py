@@ -40,7 +40,7 @@ class Calibration:
         return replace(self, width=width, height=height, k=tuple(k), p=tuple(p))
 
     def fits(self, width: int, height: int) -> bool:
-        """Whether a picture of this size can be the same view: the same shape, to half a pixel."""
+        """Whether a frame of this size can be the same view: the same shape, to half a pixel."""
         return abs(self.height * width / self.width - height) <= 0.5
 
 

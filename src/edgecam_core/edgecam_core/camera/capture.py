@@ -1,4 +1,4 @@
-"""The camera: one thread that opens the source, hands on its newest picture, and opens it again when it is lost."""
+"""The camera: one thread that opens the source, hands on its newest frame, and opens it again when it is lost."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from edgecam_core import gst
 from edgecam_core.camera import sources
 from edgecam_core.camera.backoff import Backoff
+from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.pace import Arrivals, RateLimit
-from edgecam_core.camera.picture import Picture
 from edgecam_core.camera.plan import SourcePlan, compose, converter, reshaped
 from edgecam_core.camera.session import Ended, Session
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.stamps import StampClock
+from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import ImageError, MissingDependency, PipelineError, SourceError
-from edgecam_core.tally import Meter, Tally
+from edgecam_core.media import gst
 
 
 @dataclass(frozen=True)
 class CameraStatus:
     """``state`` is stopped, opening, streaming, retrying, ended or failed; ``problem`` the last error while it lasts.
 
-    ``last_frame_age`` is in seconds, nan before the first picture; ``drops`` counts pictures that were captured but
-    replaced by a newer one before anybody took them, ``held`` coded pictures that packet loss made useless, ``skipped``
-    coded pictures that were not decoded because nobody wanted them, ``bad`` damaged pictures.
+    ``last_frame_age`` is in seconds, nan before the first frame; ``drops`` counts frames that were captured but
+    replaced by a newer one before anybody took them, ``held`` coded frames that packet loss made useless, ``skipped``
+    coded frames that were not decoded because nobody wanted them, ``bad`` damaged frames.
     """
 
     state: str
@@ -60,16 +60,16 @@ def prepare(settings: CameraSettings) -> tuple[SourcePlan, str]:
 
 
 class Camera:
-    """Keeps delivering pictures from one source.
+    """Keeps delivering frames from one source.
 
     Args:
         settings: what to open; checked by :func:`prepare` here already.
-        on_picture: called on the camera's thread with every picture; while it works, newer pictures replace each
-            other. ImageError from it counts the picture as bad; any other exception ends the camera.
+        on_frame: called on the camera's thread with every frame; while it works, newer frames replace each
+            other. ImageError from it counts the frame as bad; any other exception ends the camera.
         ros_now_ns: the ROS clock.
         on_event: called on the camera's thread with (is_problem, text) when the state changes.
         on_failure: called on the camera's thread with an exception nobody expected; the camera is then dead.
-        wanted: whether anybody wants pictures now; called on GStreamer's threads. See the setting ``decode_idle``.
+        wanted: whether anybody wants frames now; called on GStreamer's threads. See the setting ``decode_idle``.
 
     Raises:
         SettingError, MissingDependency: as :func:`prepare`.
@@ -78,7 +78,7 @@ class Camera:
     def __init__(
         self,
         settings: CameraSettings,
-        on_picture: Callable[[Picture], None],
+        on_frame: Callable[[CapturedFrame], None],
         ros_now_ns: Callable[[], int] = time.time_ns,
         on_event: Callable[[bool, str], None] = lambda _problem, _text: None,
         on_failure: Callable[[Exception], None] = lambda _error: None,
@@ -86,7 +86,7 @@ class Camera:
     ) -> None:
         self.plan, self.text = prepare(settings)
         self.settings = settings
-        self._on_picture = on_picture
+        self._on_frame = on_frame
         self._on_event = on_event
         self._on_failure = on_failure
         self._wanted = wanted
@@ -97,7 +97,7 @@ class Camera:
         self._tap: Callable[[gst.Sample], None] | None = None
         self._limit = RateLimit(0.0 if self.plan.asked else settings.framerate)
         self._meter = Meter()
-        self._tally = Tally()
+        self._counters = Counters()
         self._arrivals = Arrivals()
         self._state, self._problem = "stopped", ""
         self._decoder = ""
@@ -114,7 +114,7 @@ class Camera:
             self._thread.start()
 
     def stop(self) -> None:
-        """Free the device. Blocks until the thread has ended: as long as one ``on_picture`` and 0.2 s at most, plus
+        """Free the device. Blocks until the thread has ended: as long as one ``on_frame`` and 0.2 s at most, plus
         what a network source needs to say goodbye."""
         self._stopping.set()
         self._wake.set()
@@ -138,7 +138,7 @@ class Camera:
             self._wake.set()
 
     def tap(self, take_coded: Callable[[gst.Sample], None] | None) -> None:
-        """Have the coded pictures of a tapped source handed over too (on the camera's thread), or no more with None.
+        """Have the coded frames of a tapped source handed over too (on the camera's thread), or no more with None.
 
         The first ones are those of the last seconds before the call.
         """
@@ -159,7 +159,7 @@ class Camera:
             drops=self._arrivals.drops,
             held=self._held + (session.gate.held if session and session.gate else 0),
             skipped=self._skipped + (session.idle.skipped if session and session.idle else 0),
-            bad=sum(self._tally.totals().values()),
+            bad=sum(self._counters.totals().values()),
             reconnects=self._reconnects,
             last_frame_age=now - self._last_frame,
             width=width,
@@ -167,8 +167,8 @@ class Camera:
         )
 
     def troubles(self) -> str:
-        """What went wrong with single pictures since the last call, as one line; empty when all was well."""
-        return self._tally.take()
+        """What went wrong with single frames since the last call, as one line; empty when all was well."""
+        return self._counters.take()
 
     def chosen(self) -> str:
         """What was chosen for this source on this machine, and why."""
@@ -231,7 +231,7 @@ class Camera:
         if self._state != "retrying":
             self._state = "opening"
         session = Session(
-            self.plan, self.text, lambda: self.settings, self._wake, self._deliver, self._tally, self._arrivals,
+            self.plan, self.text, lambda: self.settings, self._wake, self._deliver, self._counters, self._arrivals,
             lambda: self.settings.decode_idle == "all" or self._wanted(),
         )  # fmt: skip
         session.take_coded = self._tap
@@ -251,14 +251,14 @@ class Camera:
         stamp = self._clock.stamp(sample.pts_ns) if self.settings.use_gst_timestamps else self._clock.now()
         self._sequence += 1
         try:
-            picture = Picture(sample, stamp, self.settings.optical_frame, self._sequence)
-            self._on_picture(picture)
+            frame = CapturedFrame(sample, stamp, self.settings.optical_frame, self._sequence)
+            self._on_frame(frame)
         except ImageError as error:
-            self._tally.add(str(error))
+            self._counters.add(str(error))
             return
         self._meter.add(now)
-        self._size = (picture.width, picture.height)
+        self._size = (frame.width, frame.height)
         if self._state != "streaming":
             self._tell_decoder()
             form = sample.format or sample.media_type
-            self._enter("streaming", "", f"{self._name()} delivers {picture.width}x{picture.height} {form}")
+            self._enter("streaming", "", f"{self._name()} delivers {frame.width}x{frame.height} {form}")

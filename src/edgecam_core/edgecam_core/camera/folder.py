@@ -1,4 +1,4 @@
-"""A picture file or a folder of picture files as a camera: the files are pushed into the pipeline one by one."""
+"""A image file or a folder of image files as a camera: the files are pushed into the pipeline one by one."""
 
 from __future__ import annotations
 
@@ -9,37 +9,35 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgecam_core import gst
 from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, SourceError
-from edgecam_core.tally import Tally
+from edgecam_core.media import gst
+from edgecam_core.media.image_files import image_files
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 HEAD = "appsrc name=feed is-live=true format=time do-timestamp=true block=true"
 DEFAULT_RATE = 10.0
 
 
-def pictures(path: Path) -> list[Path]:
-    """The picture files of a folder by name, or the one file itself."""
-    if path.is_dir():
-        return sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
-    return [path]
+def files_of(path: Path) -> list[Path]:
+    """The image files of a folder in natural order, or the one file itself."""
+    return image_files(path, recursive=False) if path.is_dir() else [path]
 
 
 class FolderFeeder:
-    """Pushes pictures at ``framerate`` (10 Hz when it is 0) from a thread of its own until it is stopped.
+    """Pushes frames at ``framerate`` (10 Hz when it is 0) from a thread of its own until it is stopped.
 
-    One picture is repeated for ever. A folder is gone through once, or again and again with ``loop``; files that come
+    One frame is repeated for ever. A folder is gone through once, or again and again with ``loop``; files that come
     while it runs are seen in the next round. ``error`` is what ended the thread early, None while all is well; files
-    that cannot be read are counted in ``tally``.
+    that cannot be read are counted in ``counters``.
     """
 
-    def __init__(self, pipeline: gst.Pipeline, path: Path, settings: CameraSettings, tally: Tally) -> None:
+    def __init__(self, pipeline: gst.Pipeline, path: Path, settings: CameraSettings, counters: Counters) -> None:
         self.error: EdgecamError | None = None
         self._pipeline = pipeline
         self._path = path
         self._settings = settings
-        self._tally = tally
+        self._counters = counters
         self._size = (0, 0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera-folder", daemon=True)
@@ -55,7 +53,7 @@ class FolderFeeder:
             while not self._stopping.is_set():
                 found = self._round()
                 if not found:
-                    raise SourceError(f"there is no readable picture in {self._path}")
+                    raise SourceError(f"there is no readable frame in {self._path}")
                 if self._path.is_dir() and not self._settings.loop:
                     self._pipeline.element("feed").emit("end-of-stream")
                     return
@@ -65,16 +63,16 @@ class FolderFeeder:
             self.error = SourceError(f"{self._path} cannot be read: {error}")
 
     def _round(self) -> int:
-        """All pictures once; gives how many could be shown."""
+        """All frames once; gives how many could be shown."""
         shown = 0
         paced = self._settings.realtime or self._path.is_file()
         period = 1 / (self._settings.framerate or DEFAULT_RATE)
         only = cv2.imread(str(self._path), cv2.IMREAD_COLOR) if self._path.is_file() else None
         due = time.monotonic()
-        for file in pictures(self._path):
+        for file in files_of(self._path):
             pixels = cv2.imread(str(file), cv2.IMREAD_COLOR) if only is None else only
             if pixels is None:
-                self._tally.add(f"unreadable picture file {file.name}")
+                self._counters.add(f"unreadable image file {file.name}")
                 continue
             due = max(due + period, time.monotonic())  # a slow disk is not made up for
             if not self._push(pixels):

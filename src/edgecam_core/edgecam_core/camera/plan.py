@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from edgecam_core.camera.platform import NVVIDCONV_FLIPS, Choice, Have, choose
 from edgecam_core.camera.settings import CameraSettings
-from edgecam_core.encodings import ENCODINGS
 from edgecam_core.errors import SettingError
+from edgecam_core.media.encodings import ENCODINGS
 
 _CONVERTIBLE = ("bgr8", "rgb8", "mono8")
 # What colour.py turns into BGR, RGB or grey; cheaper there than in videoconvert.
@@ -21,9 +21,9 @@ class SourcePlan:
 
     ``head`` is launch text that ends in ``codec``: raw (video/x-raw), bayer, jpeg, h264, h265 or any (unknown until
     it plays). ``decode`` turns it into raw. ``tapped``: the coded stream is kept for recording without a second
-    encode. ``paced``: the pictures have to be held back to their own speed. ``loops``: can be played from the start
+    encode. ``paced``: the frames have to be held back to their own speed. ``loops``: can be played from the start
     again. ``ends``: an end of stream is its natural end, not a fault. ``asked``: size and rate were asked of the
-    device, so nothing needs scaling; ``turned``: flip_method too. ``folder``: pictures are fed from the files of this
+    device, so nothing needs scaling; ``turned``: flip_method too. ``folder``: frames are fed from the files of this
     path. ``hint`` is added to errors, ``notes`` say what was chosen and why.
     """
 
@@ -60,7 +60,7 @@ def compose(plan: SourcePlan, settings: CameraSettings, have: Have) -> str:
     return " ! ".join([*steps, _sink(plan)]) + (_TAP if plan.tapped else "")
 
 
-# Some seconds of coded pictures, so that a recording can begin at the key frame before the request.
+# Some seconds of coded frames, so that a recording can begin at the key frame before the request.
 _TAP = (
     " tap. ! queue ! appsink name=coded sync=false async=false max-buffers=250 drop=true enable-last-sample=false "
     "wait-on-eos=false"
@@ -68,7 +68,7 @@ _TAP = (
 
 
 def _sink(plan: SourcePlan) -> str:
-    """Newest picture wins, but of a file that is read as fast as possible every picture counts."""
+    """Newest frame wins, but of a file that is read as fast as possible every frame counts."""
     newest = plan.paced or not plan.ends
     return (
         f"appsink name=sink sync={_bool(plan.paced)} max-buffers={1 if newest else 4} drop={_bool(newest)} "
@@ -77,7 +77,7 @@ def _sink(plan: SourcePlan) -> str:
 
 
 def jpeg_as_is(plan: SourcePlan, settings: CameraSettings) -> bool:
-    """Whether the source's own JPEG pictures are taken as they are (and decoded only when somebody wants pixels)."""
+    """Whether the source's own JPEG frames are taken as they are (and decoded only when somebody wants pixels)."""
     untouched = settings.flip_method == "none" and not settings.cropped and (plan.asked or not settings.sized)
     return plan.codec == "jpeg" and untouched and settings.image_encoding in _CONVERTIBLE
 
@@ -92,7 +92,7 @@ def converter(settings: CameraSettings, have: Have) -> Choice:
 
 
 def reshaped(plan: SourcePlan, settings: CameraSettings) -> bool:
-    """Whether the pictures have to be turned or scaled after decoding."""
+    """Whether the frames have to be turned or scaled after decoding."""
     return (settings.flip_method != "none" and not plan.turned) or (settings.sized and not plan.asked)
 
 
@@ -130,7 +130,7 @@ def _bayer(plan: SourcePlan, settings: CameraSettings) -> list[str]:
             "image_encoding", settings.image_encoding, "a bayer mosaic cannot be turned, scaled or cropped"
         )
     if plan.codec not in ("bayer", "any"):
-        remedy = f"this source does not give bayer pictures; use one of {', '.join(_CONVERTIBLE)}"
+        remedy = f"this source does not give bayer frames; use one of {', '.join(_CONVERTIBLE)}"
         raise SettingError("image_encoding", settings.image_encoding, remedy)
     return [f"capsfilter caps=video/x-bayer,format={_BAYER[settings.image_encoding]}"]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgecam_core import elements
 from edgecam_core.errors import MissingDependency, SettingError
+from edgecam_core.media import elements
 
 Have = Callable[[str], bool]
 """Whether a GStreamer element is there; given in, so that plans for every platform can be made anywhere."""
@@ -38,7 +38,7 @@ DECODERS: dict[str, tuple[tuple[str, str], ...]] = {
         ("jpegdec", "the CPU"),
     ),
 }  # fmt: skip
-# What has to follow a decoder whose pictures lie in device memory.
+# What has to follow a decoder whose frames lie in device memory.
 _TO_MEMORY = {
     "nvv4l2decoder": "nvvidconv ! video/x-raw,format=I420",
     "nvh264dec": "cudadownload", "nvh265dec": "cudadownload", "nvjpegdec": "cudadownload",
@@ -105,7 +105,7 @@ def decode_anything(wanted: str, have: Have) -> str:
 
 
 def out_of_decodebin(have: Have) -> list[str]:
-    """What has to follow ``decodebin`` and ``uridecodebin``: a Jetson's decoder leaves its pictures in NVMM memory."""
+    """What has to follow ``decodebin`` and ``uridecodebin``: a Jetson's decoder leaves its frames in NVMM memory."""
     return [_TO_MEMORY["nvv4l2decoder"]] if have("nvvidconv") else []
 
 

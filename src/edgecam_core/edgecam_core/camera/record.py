@@ -1,4 +1,4 @@
-"""Writing a camera's pictures to video files that stay playable whatever happens."""
+"""Writing a camera's frames to video files that stay playable whatever happens."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecam_core import gst
 from edgecam_core.errors import EdgecamError, SettingError
-from edgecam_core.rtp import encoders
+from edgecam_core.media import encoders, gst
 
 CODED = ("video/x-h264", "video/x-h265")
 # mkv can be played up to wherever it was cut off; mp4 only when it is written in fragments.
@@ -19,9 +18,9 @@ _MUXERS = {
     "mp4": 'muxer-factory=mp4mux muxer-properties="properties,fragment-duration=(uint)1000"',
 }
 _KEYFRAMES = 30
-# What may wait for the encoder or the disk: some minutes of coded video, some raw pictures.
+# What may wait for the encoder or the disk: some minutes of coded video, some raw frames.
 _WAITING_CODED = 64_000_000
-_WAITING_PICTURES = 10
+_WAITING_FRAMES = 10
 _STEP_BACK_NS = 1_000_000_000
 _FINISH = 10.0
 _NO_RATE = ", framerate=(fraction)0/1"
@@ -69,7 +68,7 @@ def pipeline_text(media_type: str, settings: RecordSettings, pattern: str) -> st
 class Recorder:
     """One recording. ``push`` is called on the camera's thread and never waits; ``close`` ends the recording.
 
-    When the camera was lost and found again, or its pictures change, another file begins. ``pictures`` counts what was
+    When the camera was lost and found again, or its frames change, another file begins. ``frames`` counts what was
     written, ``dropped`` what the encoder or the disk was too slow for.
 
     Raises:
@@ -86,7 +85,7 @@ class Recorder:
             remedy = f"cannot be written ({error.strerror}); choose another folder"
             raise SettingError("output_directory", str(settings.directory), remedy) from error
         self.settings = settings
-        self.pictures = self.dropped = 0
+        self.frames = self.dropped = 0
         self.error = ""
         self._lock = threading.Lock()
         self._run: _Run | None = None
@@ -94,7 +93,7 @@ class Recorder:
         self._closed = False
 
     def push(self, sample: gst.Sample) -> None:
-        """Write one picture, coded or raw; what comes before the first key frame is left out.
+        """Write one frame, coded or raw; what comes before the first key frame is left out.
 
         What makes the recording impossible is put into ``error`` and ends it.
         """
@@ -126,7 +125,7 @@ class Recorder:
                 return
             self._run = _Run(self.settings, sample, caps, len(self._ended) + 1)
         if self._run.push(sample):
-            self.pictures += 1
+            self.frames += 1
         else:
             self.dropped += 1
         self._run.watch()
@@ -141,7 +140,7 @@ class Recorder:
 
 
 class _Run:
-    """The files of one stretch of pictures without a break.
+    """The files of one stretch of frames without a break.
 
     Raises:
         SettingError, MissingDependency: the encoder cannot be had.
@@ -159,28 +158,28 @@ class _Run:
         self._pipeline = gst.Pipeline(pipeline_text(sample.media_type, settings, pattern))
         # Else the last 64 KiB, which can be many seconds, would be lost in a crash.
         self._pipeline.element("files").set_property("sink", gst.make("filesink", "buffer-mode", "unbuffered"))
-        # Pictures of no fixed rate keep their times, but encoders want to be told some rate.
+        # Frames of no fixed rate keep their times, but encoders want to be told some rate.
         rated = caps if _RATE.search(caps) else caps.replace(_NO_RATE, "") + ", framerate=(fraction)30/1"
         self._source = self._pipeline.element("src")
         self._source.set_property("caps", gst.load().Caps.from_string(rated))
         self._pipeline.start(timeout=0.0)
 
     def goes_on(self, sample: gst.Sample, caps: str) -> bool:
-        """Whether this picture belongs to the stretch.
+        """Whether this frame belongs to the stretch.
 
-        The pipeline's time starts over when the camera was opened again; B-frames step back by a few pictures only.
+        The pipeline's time starts over when the camera was opened again; B-frames step back by a few frames only.
         """
         return caps == self._caps and sample.pts_ns >= self._last - _STEP_BACK_NS
 
     def push(self, sample: gst.Sample) -> bool:
-        """False when the picture had to be left out: too much is waiting, or the key frame it needs was left out."""
-        most = _WAITING_CODED if self._coded else _WAITING_PICTURES * len(sample.data)
+        """False when the frame had to be left out: too much is waiting, or the key frame it needs was left out."""
+        most = _WAITING_CODED if self._coded else _WAITING_FRAMES * len(sample.data)
         full = self._source.get_property("current-level-bytes") > most
         self._waits_for_key = self._coded and (full or (self._waits_for_key and _is_delta(sample)))
         self._last = max(self._last, sample.pts_ns)
         if full or self._waits_for_key:
             return False
-        buffer = sample.buffer.copy()  # shares the picture's memory
+        buffer = sample.buffer.copy()  # shares the frame's memory
         shift = self._base - sample.pts_ns
         if sample.buffer.dts != gst.load().CLOCK_TIME_NONE:
             buffer.dts = max(0, sample.buffer.dts - sample.buffer.pts - shift)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecam_core.gst import Message
+from edgecam_core.media.gst import Message
 
 _RESOURCE, _STREAM, _CORE = "gst-resource-error-quark", "gst-stream-error-quark", "gst-core-error-quark"
 # GstResourceError, GstStreamError and GstCoreError codes.

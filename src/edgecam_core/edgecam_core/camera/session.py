@@ -7,21 +7,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from edgecam_core import gst
 from edgecam_core.camera.folder import FolderFeeder
-from edgecam_core.camera.gate import IdleGate, KeyFrameGate
+from edgecam_core.camera.keyframe_gate import BufferKeyframeGate, IdleFrameSkipper
 from edgecam_core.camera.pace import Arrivals
 from edgecam_core.camera.plan import SourcePlan
 from edgecam_core.camera.remedies import with_remedy
 from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.counters import Counters
 from edgecam_core.errors import PipelineError, SourceError
-from edgecam_core.tally import Tally
+from edgecam_core.media import gst
 
 _POLL = 0.1
-_FIRST_PICTURE = 10.0
-"""Seconds a source may take to its first picture, if stall_timeout is shorter."""
+_FIRST_FRAME = 10.0
+"""Seconds a source may take to its first frame, if stall_timeout is shorter."""
 _ERROR_GRACE = 0.5
-"""Decoders report errors and go on; an error is fatal when no picture comes for this long after it."""
+"""Decoders report errors and go on; an error is fatal when no frame comes for this long after it."""
 
 
 class Ended(Exception):
@@ -29,9 +29,9 @@ class Ended(Exception):
 
 
 class Session:
-    """Opens a source and hands on its pictures until ``wake`` is set.
+    """Opens a source and hands on its frames until ``wake`` is set.
 
-    ``take`` gets every picture, ``take_coded`` every coded picture of a tapped source while it is not None. Both are
+    ``take`` gets every frame, ``take_coded`` every coded frame of a tapped source while it is not None. Both are
     called on the thread that calls :meth:`run`, while the sample is open. While ``wanted`` (called on GStreamer's
     threads) says no, only key frames of a tapped source are decoded.
 
@@ -46,21 +46,21 @@ class Session:
         settings: Callable[[], CameraSettings],
         wake: threading.Event,
         take: Callable[[gst.Sample], None],
-        tally: Tally,
+        counters: Counters,
         arrivals: Arrivals,
         wanted: Callable[[], bool],
     ) -> None:
         self.pipeline = gst.Pipeline(text)
         self.take_coded: Callable[[gst.Sample], None] | None = None
-        self.gate = KeyFrameGate() if plan.tapped else None
-        self.idle = IdleGate(wanted) if plan.tapped else None
+        self.gate = BufferKeyframeGate() if plan.tapped else None
+        self.idle = IdleFrameSkipper(wanted) if plan.tapped else None
         self._plan = plan
         self._settings = settings
         self._wake = wake
         self._take = take
-        self._tally = tally
+        self._counters = counters
         self._arrivals = arrivals
-        self._pictures = 0  # since the start or the last round
+        self._frames = 0  # since the start or the last round
         self._pts = 0
         self._error, self._error_at = "", 0.0
 
@@ -80,7 +80,7 @@ class Session:
             segments = self._plan.loops and self._settings().loop and self._start_looping()
             self.pipeline.start(timeout=0.0)
             if self._plan.folder:
-                feeder = FolderFeeder(self.pipeline, Path(self._plan.folder), self._settings(), self._tally)
+                feeder = FolderFeeder(self.pipeline, Path(self._plan.folder), self._settings(), self._counters)
             self._pump(segments, feeder)
         except (PipelineError, SourceError) as error:
             raise SourceError(f"{error} ({hint})" if hint else str(error)) from error
@@ -92,7 +92,7 @@ class Session:
 
     def _start_looping(self) -> bool:
         """Play as a segment that can be repeated without a gap; False where the container cannot seek."""
-        end = time.monotonic() + _FIRST_PICTURE
+        end = time.monotonic() + _FIRST_FRAME
         while not self.pipeline.preroll(_POLL):
             if self._wake.is_set() or time.monotonic() > end:
                 return False
@@ -106,7 +106,7 @@ class Session:
             if sample is not None:
                 last, self._error = now, ""
                 self._show(sample)
-            elif self.idle and self.idle.skipped != skipped:  # pictures do come
+            elif self.idle and self.idle.skipped != skipped:  # frames do come
                 last, skipped = now, self.idle.skipped
             if self.take_coded:
                 self._drain(self.take_coded)
@@ -116,9 +116,9 @@ class Session:
                 self._check(now, now - last, feeder)
 
     def _show(self, sample: gst.Sample) -> None:
-        # At the seam of a loop the last and the first picture have the same time: one is enough.
-        repeated = self._plan.paced and self._pictures and sample.pts_ns <= self._pts
-        self._pictures += 1
+        # At the seam of a loop the last and the first frame have the same time: one is enough.
+        repeated = self._plan.paced and self._frames and sample.pts_ns <= self._pts
+        self._frames += 1
         self._pts = sample.pts_ns
         self._arrivals.update(*self.pipeline.arrivals())
         with sample:
@@ -137,7 +137,7 @@ class Session:
             raise SourceError("the file cannot be played from its start again")
         elif message.kind == "eos":
             self._at_end()
-            self._pictures = 0
+            self._frames = 0
             self.pipeline.seek_to_start()
 
     def _at_end(self) -> None:
@@ -146,19 +146,19 @@ class Session:
             raise SourceError(self._error)
         if not self._plan.ends:
             raise SourceError("the stream ended")
-        if not self._pictures:
-            raise SourceError("there are no pictures in it")
+        if not self._frames:
+            raise SourceError("there are no frames in it")
         if not self._settings().loop:
             raise Ended
 
     def _check(self, now: float, silence: float, feeder: FolderFeeder | None) -> None:
-        """Whether the source is lost, when no picture has come."""
+        """Whether the source is lost, when no frame has come."""
         if feeder and feeder.error:
             raise feeder.error
-        if self._error and (not self._pictures or now - self._error_at > _ERROR_GRACE):
+        if self._error and (not self._frames or now - self._error_at > _ERROR_GRACE):
             raise SourceError(self._error)
         allowed = self._settings().stall_timeout
-        if allowed and not self._pictures:
-            allowed = max(allowed, _FIRST_PICTURE)
+        if allowed and not self._frames:
+            allowed = max(allowed, _FIRST_FRAME)
         if allowed and silence > allowed:
-            raise SourceError(f"no {'picture' if self._pictures else 'first picture'} for {allowed:g} s")
+            raise SourceError(f"no {'frame' if self._frames else 'first frame'} for {allowed:g} s")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgecam_core.encodings import ENCODINGS
 from edgecam_core.errors import SettingError
+from edgecam_core.media.encodings import ENCODINGS
 from edgecam_core.settings import Settings, setting
 
 ENCODING_CHOICES = (
@@ -20,11 +20,11 @@ _TURNING = ("clockwise", "counterclockwise", "upper-left-diagonal", "upper-right
 
 @dataclass(frozen=True, kw_only=True)
 class CameraSettings(Settings):
-    """One camera: where its pictures come from and how they are published."""
+    """One camera: where its frames come from and how they are published."""
 
     source: str = setting(
         "test://smpte",
-        "Where the pictures come from, as a URI: test://smpte, v4l2:///dev/video0, csi://0, file:///path/clip.mp4, "
+        "Where the frames come from, as a URI: test://smpte, v4l2:///dev/video0, csi://0, file:///path/clip.mp4, "
         "rtsp://host/path, rtp://@:5000, http://host/stream.mjpg, or pipeline:<any GStreamer text>.",
     )
     pipeline: str = setting(
@@ -38,13 +38,13 @@ class CameraSettings(Settings):
         "if it is there.",
     )
     image_width: int = setting(
-        -1, "Width of the published picture; -1: as the source gives it.", low=-1, high=16384, unit="px", runtime=True
+        -1, "Width of the published frame; -1: as the source gives it.", low=-1, high=16384, unit="px", runtime=True
     )
     image_height: int = setting(
-        -1, "Height of the published picture; -1: as the source gives it.", low=-1, high=16384, unit="px", runtime=True
+        -1, "Height of the published frame; -1: as the source gives it.", low=-1, high=16384, unit="px", runtime=True
     )
     framerate: float = setting(
-        0.0, "Most pictures a second; 0: as the source gives them.", low=0, high=1000, unit="Hz", runtime=True
+        0.0, "Most frames a second; 0: as the source gives them.", low=0, high=1000, unit="Hz", runtime=True
     )
     image_encoding: str = setting("bgr8", "Encoding of image_raw.", choices=ENCODING_CHOICES)
     pixel_format: str = setting(
@@ -56,13 +56,13 @@ class CameraSettings(Settings):
     )
     loop: bool = setting(False, "Play a file again and again.")
     realtime: bool = setting(True, "Play a file at its own speed; false: as fast as it can be read.")
-    flip_method: str = setting("none", "Turn or mirror the picture.", choices=FLIPS, runtime=True)
+    flip_method: str = setting("none", "Turn or mirror the frame.", choices=FLIPS, runtime=True)
     crop_left: int = setting(0, "Columns cut off at the left.", low=0, high=16384, unit="px", runtime=True)
     crop_right: int = setting(0, "Columns cut off at the right.", low=0, high=16384, unit="px", runtime=True)
     crop_top: int = setting(0, "Rows cut off at the top.", low=0, high=16384, unit="px", runtime=True)
     crop_bottom: int = setting(0, "Rows cut off at the bottom.", low=0, high=16384, unit="px", runtime=True)
     image_reliability: str = setting(
-        "reliable", "Reliability the pictures are offered with; reliable matches every subscriber.",
+        "reliable", "Reliability the frames are offered with; reliable matches every subscriber.",
         choices=("reliable", "best_effort"),
     )  # fmt: skip
     jpeg_quality: int = setting(95, "Quality of image_raw/compressed.", low=1, high=100, runtime=True)
@@ -96,7 +96,7 @@ class CameraSettings(Settings):
         4_000_000, "Bitrate of such recordings.", low=50_000, high=200_000_000, unit="bit/s", runtime=True
     )
     stall_timeout: float = setting(
-        3.0, "Without a picture for this long the source counts as lost and is opened again; 0: never.",
+        3.0, "Without a frame for this long the source counts as lost and is opened again; 0: never.",
         low=0, high=3600, unit="s", runtime=True,
     )  # fmt: skip
     reconnect_max: float = setting(
@@ -106,7 +106,7 @@ class CameraSettings(Settings):
     def check(self) -> None:
         for name in ("image_width", "image_height"):
             if getattr(self, name) == 0:
-                raise SettingError(name, 0, "a picture needs 1 to 16384 px; -1 takes what the source gives")
+                raise SettingError(name, 0, "a frame needs 1 to 16384 px; -1 takes what the source gives")
         if not self.source and not self.pipeline:
             raise SettingError("source", "", "give a source, e.g. test://smpte or v4l2:///dev/video0")
         if not self.camera_name.replace("_", "").isalnum():

@@ -9,9 +9,9 @@ _STEP_NS = 500_000_000
 
 
 class StampClock:
-    """Gives each picture the time it was captured at, in nanoseconds of the ROS clock.
+    """Gives each frame the time it was captured at, in nanoseconds of the ROS clock.
 
-    The difference between the two clocks is measured for every picture (so nothing drifts, however long it runs, and
+    The difference between the two clocks is measured for every frame (so nothing drifts, however long it runs, and
     a clock that is set or simulated is followed) but taken over only when it moved by 0.2 ms, so that the intervals
     between stamps stay those of the capture clock. Stamps always increase, except after the ROS clock itself was set
     back by more than half a second. Not thread safe.
@@ -28,7 +28,7 @@ class StampClock:
         offset, running_now = self._measure()
         if self._offset is None or abs(offset - self._offset) > _DEADBAND_NS:
             self._offset = offset
-        # No picture was captured in the future; one whose time is unknown counts as captured now.
+        # No frame was captured in the future; one whose time is unknown counts as captured now.
         pts = running_now if pts_ns < 0 else min(pts_ns, running_now)
         # Simulated time is 0 until the first /clock; messages have no times before the epoch.
         return self.increasing(max(0, pts + self._offset))

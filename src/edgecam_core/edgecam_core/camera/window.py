@@ -1,4 +1,4 @@
-"""Showing pictures in a window: which sink, and the whole pipeline as text that can be pasted into gst-launch."""
+"""Showing frames in a window: which sink, and the whole pipeline as text that can be pasted into gst-launch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edgecam_core import gst
 from edgecam_core.camera.plan import SourcePlan, geometry
 from edgecam_core.camera.platform import SINKS, Choice, Have, choose
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import MissingDependency
+from edgecam_core.media import gst
 from edgecam_core.types import Frame
 
 # What each sink needs of the environment, and what must stand before it.

@@ -1,10 +1,10 @@
-"""Find objects in pictures, folders, videos or a camera; write annotated pictures and results.
+"""Find objects in images, folders, videos or a camera; write annotated images and results.
 
     edgecam detect "$IMAGES/*.jpg" --output out/%i.jpg
     edgecam detect clip.mp4 --output seen.mp4 --json seen.json --confidence-threshold 0.6
     edgecam detect v4l2:///dev/video0 --limit 100 --csv seen.csv
 
-Exit code 1 where any picture could not be read or processed. Ctrl-C writes the results so far.
+Exit code 1 where any image could not be read or processed. Ctrl-C writes the results so far.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from edgecam_core.cli._settings import add_settings, settings_from
 from edgecam_core.models.detector_settings import DetectorSettings
 
 if TYPE_CHECKING:
-    from edgecam_core.pictures import Shot
+    from edgecam_core.images.inputs import InputImage
     from edgecam_core.types import Detections
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", nargs="+", help="picture, folder, glob, video, or the URI of a camera")
+    parser.add_argument("input", nargs="+", help="image, folder, glob, video, or the URI of a camera")
     parser.add_argument(
-        "--output", metavar="PATH", help="annotated pictures: a folder, a pattern like out/%%i.jpg, or one video (.mp4)"
+        "--output", metavar="PATH", help="annotated images: a folder, a pattern like out/%%i.jpg, or one video (.mp4)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="all detections with names and boxes")
     parser.add_argument("--coco", type=Path, metavar="FILE", help="all detections in COCO's result format")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="one line per detection")
-    parser.add_argument("--limit", type=int, default=0, metavar="N", help="stop after that many pictures")
-    parser.add_argument("--quiet", action="store_true", help="no line per picture and no progress")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="stop after that many images")
+    parser.add_argument("--quiet", action="store_true", help="no line per image and no progress")
     add_settings(parser, DetectorSettings)
 
 
 def run(args: argparse.Namespace) -> int:
-    from edgecam_core import annotate, results
     from edgecam_core.errors import ImageError, InferenceError
+    from edgecam_core.images import annotate, results
+    from edgecam_core.images.inputs import each, expand, is_moving
     from edgecam_core.models.detector import Detector
-    from edgecam_core.pictures import each, expand, is_moving
 
     settings = settings_from(args, DetectorSettings)
     sources = expand(args.input)
     stills = 0 if any(map(is_moving, sources)) else len(sources)
     say = _Progress(stills, args.quiet)
-    # A video comes one picture after the other, and all threads are for that one; so with a single picture.
+    # A video comes one image after the other, and all threads are for that one; so with a single image.
     streams = max(1, min(stills, settings.threads or len(os.sched_getaffinity(0))))
     writer = annotate.writer(args.output, sources)
     files = {form: path for form in ("json", "coco", "csv") if (path := getattr(args, form))}
@@ -57,33 +57,33 @@ def run(args: argparse.Namespace) -> int:
     found: list[results.Result] = []
     bad = 0
 
-    def look(shot: Shot) -> Detections | str:
-        """What is in a picture, or why that cannot be told."""
-        if shot.frame is None:
-            return shot.problem
+    def look(item: InputImage) -> Detections | str:
+        """What is in an image, or why that cannot be told."""
+        if item.frame is None:
+            return item.problem
         try:
-            return detector.detect(shot.frame)
+            return detector.detect(item.frame)
         except (ImageError, InferenceError) as error:
             return str(error)
 
-    pictures = each(sources, look, detector.streams)
+    images = each(sources, look, detector.streams)
     try:
-        for shot, seen in pictures:
-            if shot.frame is None or isinstance(seen, str):
+        for item, seen in images:
+            if item.frame is None or isinstance(seen, str):
                 bad += 1
-                say.problem(f"{shot.name}: {seen}")
+                say.problem(f"{item.name}: {seen}")
                 continue
             if files:
-                size = (shot.frame.width, shot.frame.height)
-                found.append(results.Result(say.count + 1, shot.name, *size, seen))
-            writer.write(shot, seen)
-            say.picture(shot.name, seen)
+                size = (item.frame.width, item.frame.height)
+                found.append(results.Result(say.count + 1, item.name, *size, seen))
+            writer.write(item, seen)
+            say.image(item.name, seen)
             if say.count == args.limit:
                 break
     except KeyboardInterrupt:
         pass  # the usual end of a live camera
     finally:  # what was found is written whatever ends it, a camera that fails or a full disk as well
-        pictures.close()
+        images.close()
         writer.close()
         detector.close()
         for form, path in files.items():
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Progress:
-    """One line per picture on stdout; where stdout is a terminal, a bar instead."""
+    """One line per image on stdout; where stdout is a terminal, a bar instead."""
 
     def __init__(self, total: int, quiet: bool) -> None:
         self.count = 0
@@ -106,14 +106,14 @@ class _Progress:
         if not self._quiet:
             print(text, file=sys.stderr, flush=True)
 
-    def picture(self, name: str, detections: Detections) -> None:
+    def image(self, name: str, detections: Detections) -> None:
         self.count += 1
         now = time.perf_counter()
         self._started = self._started or now
         if self._bar:
             rate = (self.count - 1) / (now - self._started) if self.count > 1 else 0.0
             whole = f"/{self._total}" if self._total else ""
-            print(f"\r{self.count}{whole} pictures, {rate:.1f} a second ", end="", flush=True)
+            print(f"\r{self.count}{whole} images, {rate:.1f} a second ", end="", flush=True)
         elif not self._quiet:
             seen = ", ".join(f"{item.label} {item.score:.2f}" for item in detections) or "nothing"
             print(f"{name}: {seen}", flush=True)
@@ -127,7 +127,7 @@ class _Progress:
         rate = f", {(self.count - 1) / seconds:.1f} a second after the first" if self.count > 1 and seconds else ""
         failed = f", {bad} could not be used" if bad else ""
         self._leave_bar()
-        print(f"{self.count} pictures{rate}{failed}; {backend}")
+        print(f"{self.count} images{rate}{failed}; {backend}")
 
     def _leave_bar(self) -> None:
         if self._bar and self.count:

@@ -1,8 +1,8 @@
 """Build, list and remove engines and quantised models.
 
-    edgecam engine build --precision int8 --calibration pictures/
-    edgecam engine list
-    edgecam engine clean
+edgecam engine build --precision int8 --calibration images/
+edgecam engine list
+edgecam engine clean
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from edgecam_core import elements
 from edgecam_core.errors import EdgecamError, MissingDependency
 from edgecam_core.explain import graph
 from edgecam_core.explain.describe import Explanation, describe
+from edgecam_core.media import elements
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +75,7 @@ def _write_dot(path: Path, dot: str) -> None:
     if path.suffix == ".dot":
         path.write_text(dot)
     elif shutil.which("dot") is None:
-        raise MissingDependency("graphviz, which draws the picture", "sudo apt-get install graphviz, or write a .dot")
+        raise MissingDependency("graphviz, which draws the frame", "sudo apt-get install graphviz, or write a .dot")
     else:
         subprocess.run(["dot", f"-T{path.suffix[1:]}", "-o", str(path)], input=dot, text=True, check=True)
     print(f"\ngraph written to {path}")

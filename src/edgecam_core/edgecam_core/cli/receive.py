@@ -4,7 +4,7 @@
     edgecam receive rtp://239.1.2.3:5000 --codec h264
     edgecam receive stream.sdp --snapshot last.jpg --seconds 10
 
-Exit code 1 where no picture came.
+Exit code 1 where no frame came.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stream", help="rtp://@:PORT, rtp://ADDRESS:PORT (own or multicast) or an SDP file")
     parser.add_argument("--seconds", type=float, default=0.0, help="end after that time; 0: until Ctrl-C")
-    parser.add_argument("--snapshot", metavar="FILE", help="save the last picture at the end")
+    parser.add_argument("--snapshot", metavar="FILE", help="save the last frame at the end")
     parser.add_argument("--no-window", action="store_true", help="text only")
     kept = [name for name in ReceiverSettings.specs() if name not in ("host", "port", "sdp_file", "frame_id")]
     add_settings(parser, ReceiverSettings, kept)
@@ -58,8 +58,8 @@ def play(
     """Receive until Ctrl-C, or for so many seconds; in a window where there is a display. Gives the exit code."""
     import cv2
 
-    from edgecam_core import gst
     from edgecam_core.camera import window
+    from edgecam_core.media import gst
     from edgecam_core.rtp.receiver import Receiver
 
     shown = None
@@ -97,7 +97,7 @@ def play(
 def line(stats: ReceiverStats, newest: Frame | None) -> str:
     """One line about the stream."""
     if newest is None:
-        return f"{stats.problem or stats.state}; {stats.packets} packets, no picture yet" + _troubles(stats)
+        return f"{stats.problem or stats.state}; {stats.packets} packets, no frame yet" + _troubles(stats)
     size = f"{newest.width}x{newest.height}"
     age = (time.time_ns() - newest.stamp_ns) / 1e6
     return (

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgecam_core import elements, gst
 from edgecam_core.doctor import Finding, error, note, ok, warning
 from edgecam_core.errors import MissingDependency
-from edgecam_core.rtp.encoders import ENCODERS
+from edgecam_core.media import elements, gst
+from edgecam_core.media.encoders import ENCODERS
 
 # What each use needs. Only the first is needed by everybody.
 USES: dict[str, tuple[str, ...]] = {
-    "any picture": ("appsink", "appsrc", "videoconvert", "videoscale", "videotestsrc"),
+    "any frame": ("appsink", "appsrc", "videoconvert", "videoscale", "videotestsrc"),
     "files": ("filesrc", "decodebin", "qtdemux", "h264parse", "h265parse"),
     "USB cameras": ("v4l2src", "jpegdec"),
     "the RTP link": ("rtph265pay", "rtph265depay", "rtph264pay", "rtph264depay", "h265parse", "avdec_h265"),
     "RTSP cameras": ("rtspsrc", "rtpjitterbuffer", "avdec_h264"),
     "WebRTC": ("webrtcbin", "nicesink", "dtlssrtpenc"),
 }
-NEEDED = ("any picture", "the RTP link")
+NEEDED = ("any frame", "the RTP link")
 
 
 def check() -> Iterator[Finding]:
@@ -49,7 +49,7 @@ def _webrtc_binding() -> Finding:
         for name, number in (("GstWebRTC", "1.0"), ("GstSdp", "1.0"), ("Nice", "0.1")):
             gst.library(name, number)
     except MissingDependency as problem:
-        return warning("webrtc-binding", "the viewer shows pictures only: no WebRTC binding", problem.install)
+        return warning("webrtc-binding", "the viewer shows frames only: no WebRTC binding", problem.install)
     return ok("webrtc-binding", "Python binding for WebRTC")
 
 

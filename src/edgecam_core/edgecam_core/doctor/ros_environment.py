@@ -11,7 +11,7 @@ from pathlib import Path
 from edgecam_core.doctor import Finding, error, note, ok, warning
 
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-SEGMENT_NEEDS = 16 * 2**20  # two 1920x1080 pictures and room
+SEGMENT_NEEDS = 16 * 2**20  # two 1920x1080 frames and room
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 HIGHEST_DOMAIN = 232  # beyond it the UDP ports end
 SOURCE = "source install/setup.bash"
@@ -87,7 +87,7 @@ def _profile(environment: Mapping[str, str]) -> Finding:
         "  # edgecam's launch files do it"
     )
     if not path:
-        text = "no Fast DDS profile in this shell: nodes started from it lose half of the pictures, at 1080p nearly all"
+        text = "no Fast DDS profile in this shell: nodes started from it lose half of the frames, at 1080p nearly all"
         return warning("dds-profile", text, remedy)
     try:
         segment = segment_size(Path(path))
@@ -96,7 +96,7 @@ def _profile(environment: Mapping[str, str]) -> Finding:
     except (OSError, ElementTree.ParseError, ValueError) as problem:
         return error("dds-profile", f"the Fast DDS profile {path} cannot be read: {problem}", remedy)
     if segment < SEGMENT_NEEDS:
-        text = f"the Fast DDS profile {path} has a shared-memory segment of {segment // 1024} KiB: pictures get lost"
+        text = f"the Fast DDS profile {path} has a shared-memory segment of {segment // 1024} KiB: frames get lost"
         return warning("dds-profile", text, remedy)
     return ok("dds-profile", f"Fast DDS profile {path}, {segment // 2**20} MiB shared memory")
 

@@ -43,10 +43,10 @@ def _cache(folder: Path) -> Finding:
 
 def _shared_memory(folder: Path) -> Finding:
     if not folder.is_dir():
-        return warning("shared-memory", f"no {folder}: pictures between processes go over UDP", "mount a tmpfs there")
+        return warning("shared-memory", f"no {folder}: frames between processes go over UDP", "mount a tmpfs there")
     size = shutil.disk_usage(folder)
     if size.total < SHM_NEEDS:
-        text = f"{folder} has {size.total // MIB} MiB: each process needs 64 for pictures"
+        text = f"{folder} has {size.total // MIB} MiB: each process needs 64 for frames"
         return error("shared-memory", text, "in a container: docker run --shm-size=1g or --ipc=host")
     if size.free < SHM_NEEDS // 4:
         remedy = f"stop what fills it; stale files of dead nodes: rm {folder}/fastrtps_* (no node may be running)"

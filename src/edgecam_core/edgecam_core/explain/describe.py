@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgecam_core import elements, gst
 from edgecam_core.explain.tokens import Token, tokens
+from edgecam_core.media import elements, gst
 
 # From the words of a factory's klass to what an element is called; the first that fits.
 _ROLES = (

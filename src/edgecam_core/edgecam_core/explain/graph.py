@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from edgecam_core import gst
 from edgecam_core.errors import PipelineError
 from edgecam_core.explain.tokens import tokens
+from edgecam_core.media import gst
 
 # Sinks that change nothing in the world when the pipeline is only paused.
 _HARMLESS = (

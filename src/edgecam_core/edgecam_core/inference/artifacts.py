@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from edgecam_core import cache
-from edgecam_core.inference.runner import RunnerOptions
 
 log = logging.getLogger(__name__)
 Facts = Mapping[str, Any]
@@ -61,37 +60,49 @@ class Artifact:
         return f"; as for {name}, {differences[0]}" if differences else ""
 
     def get(
-        self, wanted: Facts, make: Callable[[], tuple[bytes, Facts]], options: RunnerOptions | None = None
+        self,
+        wanted: Facts,
+        make: Callable[[], tuple[bytes, Facts]],
+        *,
+        rebuild: bool = False,
+        progress: Callable[[str], None] | None = None,
+        degraded: Callable[[str], None] | None = None,
     ) -> Path:
         """The file, made first where it is missing or does not fit; one process at a time makes it.
 
         Args:
             wanted: the facts it must have.
             make: gives its bytes and more facts worth keeping; its errors come through.
-            options: whether to make it even if it fits (``rebuild``), whom to tell of waiting for another process
-                (``progress``, which may raise to give up), and of a cache that cannot be written (``degraded``): then
-                the file lies in a temporary folder that goes when this process ends.
+            rebuild: make it even if it fits.
+            progress: is told of waiting for another process, and may raise to give up.
+            degraded: is told of a cache that cannot be written; the file then lies in a temporary folder that goes
+                when this process ends.
 
         Raises:
             CacheError: the folder cannot be written and ``degraded`` is not given, or there is no temporary folder.
         """
-        options = options or RunnerOptions()
-        if not options.rebuild and not self.misfit(wanted):
+        if not rebuild and not self.misfit(wanted):
             return self.path
         made = once(make)  # what was built is not lost where it cannot be kept
         try:
-            return self._keep(wanted, made, options)
+            return self._keep(wanted, made, rebuild, progress)
         except cache.CacheError as error:
-            if options.degraded is None:
+            if degraded is None:
                 raise
             path = _temporary() / self.path.name
             cache.write(path, made()[0])
-            options.degraded(f"{error}; until then every start builds {self.path.name} anew")
+            degraded(f"{error}; until then every start builds {self.path.name} anew")
             return path
 
-    def _keep(self, wanted: Facts, make: Callable[[], tuple[bytes, Facts]], options: RunnerOptions) -> Path:
-        with cache.lock(self.path.with_name(self.path.name + ".lock"), options.progress):
-            reason = "asked for" if options.rebuild else self.misfit(wanted)
+    def _keep(
+        self,
+        wanted: Facts,
+        make: Callable[[], tuple[bytes, Facts]],
+        rebuild: bool,
+        progress: Callable[[str], None] | None,
+    ) -> Path:
+        with cache.lock(self.path.with_name(self.path.name + ".lock"), progress):
+            reason = "asked for" if rebuild else self.misfit(wanted)
             if not reason:  # another process has just made it
                 return self.path
             log.warning("building %s: %s", self.path.name, reason)

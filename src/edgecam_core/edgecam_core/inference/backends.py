@@ -6,8 +6,8 @@ from importlib import import_module
 
 from edgecam_core.cache import CacheError
 from edgecam_core.errors import MissingDependency, ModelError, SettingError
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Runner, RunnerOptions
-from edgecam_core.models.model_file import ModelFile
 
 # Name -> module and class, in the order ``auto`` tries them: best first.
 BACKENDS: dict[str, tuple[str, str]] = {

@@ -1,4 +1,4 @@
-"""Makes the batch size of a model free that was exported for one picture at a time."""
+"""Makes the batch size of a model free that was exported for one image at a time."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference import artifacts
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import RunnerOptions
-from edgecam_core.models.model_file import ModelFile
 
 _TOLERANCE = 1e-3
 
@@ -18,11 +18,11 @@ _TOLERANCE = 1e-3
 def free_batch(model: ModelFile, options: RunnerOptions) -> ModelFile:
     """The model with a free batch size, made once and kept beside the engines; as it is where it is free already.
 
-    The rewritten graph is run with two pictures beside the original with each of them: only a graph that gives the
+    The rewritten graph is run with two images beside the original with each of them: only a graph that gives the
     same is kept.
 
     Raises:
-        ModelError: the model mixes its pictures or fixes their number in a way that cannot be rewritten.
+        ModelError: the model mixes its images or fixes their number in a way that cannot be rewritten.
         CacheError: see :meth:`Artifact.get`.
     """
     if all(shape[0] != 1 for shape in model.inputs.values()):
@@ -30,7 +30,7 @@ def free_batch(model: ModelFile, options: RunnerOptions) -> ModelFile:
     facts = {"model_sha256": model.sha256, "precision": model.precision, "batch": "free"}
     name = f"{model.path.stem}-batch-{artifacts.tag(facts)}.onnx"
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / name)
-    path = artifact.get(facts, lambda: (_rewritten(model), {}), options)
+    path = artifact.get(facts, lambda: (_rewritten(model), {}), **options.artifact_options())
     return replace(ModelFile.read(path), metadata=model.metadata)
 
 
@@ -59,19 +59,19 @@ def _rewritten(model: ModelFile) -> bytes:
 def _compare(model: ModelFile, data: bytes) -> None:
     one, many = _session(model.path.read_bytes(), model), _session(data, model)
     random = np.random.default_rng(0)
-    # In -1..1, as normalised pictures are.
+    # In -1..1, as normalised images are.
     feeds = {item.name: random.random((2, *item.shape[1:]), np.float32) * 2 - 1 for item in one.get_inputs()}
     try:
         both = many.run(None, feeds)
     except Exception as error:  # ONNX Runtime's exception types are not public
         raise ModelError(_remedy(model, str(error).strip().splitlines()[0])) from error
     if any(len(found) != 2 for found in both):
-        raise ModelError(_remedy(model, "an output holds one picture whatever comes in"))
+        raise ModelError(_remedy(model, "an output holds one image whatever comes in"))
     for index in range(2):
         alone = one.run(None, {name: feed[index : index + 1] for name, feed in feeds.items()})
         for single, batched in zip(alone, both, strict=True):
             if not np.allclose(single[0], batched[index], atol=_TOLERANCE):
-                raise ModelError(_remedy(model, "its pictures influence each other"))
+                raise ModelError(_remedy(model, "its images influence each other"))
 
 
 def _session(data: bytes, model: ModelFile) -> Any:

@@ -9,46 +9,33 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgecam_core.errors import MissingDependency, ModelError
 from edgecam_core.inference import artifacts
-from edgecam_core.models.model_file import ModelFile
+from edgecam_core.inference.model_file import ModelFile
 
 if TYPE_CHECKING:
-    from edgecam_core.inference.runner import Progress, RunnerOptions
+    from edgecam_core.inference.runner import Calibration, Progress, RunnerOptions
 
 # Which INT8 a back end is fast with. CPUs take unsigned activations, TensorRT only symmetric signed ones.
 CPU, TENSORRT = "cpu", "tensorrt"
 _HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_EARLY = 5  # convolutions after the picture that INT8 leaves in FP32
+_EARLY = 5  # convolutions after the image that INT8 leaves in FP32
 _INSTALL = "pip install onnxruntime onnx sympy"
-
-
-class Calibration(Protocol):
-    """Pictures that show a quantiser the range of every tensor; ``len`` tells how many."""
-
-    def __len__(self) -> int: ...
-
-    def fingerprint(self) -> str:
-        """A hash that changes when any picture or its preprocessing changes."""
-
-    def feeds(self) -> Iterator[dict[str, np.ndarray]]:
-        """One model input per picture."""
 
 
 def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFile:
     """The model in the precision that was asked for, made once and kept beside the engines.
 
-    FP16 takes a second, INT8 as long as the calibration pictures take in FP32, a few times over.
+    FP16 takes a second, INT8 as long as the calibration images take in FP32, a few times over.
 
     Raises:
-        ModelError: the file has another precision already, or INT8 without calibration pictures.
+        ModelError: the file has another precision already, or INT8 without calibration images.
         MissingDependency: the tools are not installed.
     """
     wanted = options.precision
@@ -63,7 +50,7 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
     name = "-".join(filter(None, (model.path.stem, wanted, int8, artifacts.tag(facts))))
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / f"{name}.onnx")
     if wanted == "fp16":
-        path = artifact.get(facts, lambda: (_fp16(model), {}), options)
+        path = artifact.get(facts, lambda: (_fp16(model), {}), **options.artifact_options())
         return _derived(model, path)
     calibration = options.calibration
     # How it is quantised belongs to the facts: what an older version made is made anew.
@@ -73,19 +60,19 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
     }
 
     def quantise() -> tuple[bytes, dict[str, Any]]:
-        pictures = required(calibration)
+        images = required(calibration)
         options.progress("calibrating int8")
-        return _int8(model, pictures, flavour, options.progress), {}
+        return _int8(model, images, flavour, options.progress), {}
 
-    return _derived(model, artifact.get(facts, quantise, options))
+    return _derived(model, artifact.get(facts, quantise, **options.artifact_options()))
 
 
 def required(calibration: Calibration | None) -> Calibration:
-    """The calibration pictures, or a ModelError that says what they are."""
+    """The calibration images, or a ModelError that says what they are."""
     if calibration is None:
         raise ModelError(
             "parameter 'precision' is 'int8', which needs parameter 'calibration': a folder of some hundred "
-            "pictures like those the detector will see"
+            "images like those the detector will see"
         )
     return calibration
 
@@ -108,7 +95,7 @@ def tail(proto: Any) -> list[str]:
 
 
 def delicate(proto: Any) -> list[str]:
-    """Convolutions that INT8 costs most accuracy in: the first after the picture, and the heads before the decoding.
+    """Convolutions that INT8 costs most accuracy in: the first after the image, and the heads before the decoding.
 
     Kept in FP32 they cost a tenth of the time; quantised they cost the default model half a point of mAP to nearly two.
     A network that consists of little else is quantised whole.
@@ -183,7 +170,7 @@ def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Pr
 
 
 class _Reader:
-    """What ONNX Runtime's quantiser asks for its next picture; None is the end."""
+    """What ONNX Runtime's quantiser asks for its next image; None is the end."""
 
     def __init__(self, calibration: Calibration, progress: Progress) -> None:
         self._feeds = enumerate(calibration.feeds(), 1)
@@ -192,7 +179,7 @@ class _Reader:
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         number, feed = next(self._feeds, (0, None))
-        ending = f"picture {number} of {self._count}" if feed is not None else "computing the ranges"
+        ending = f"image {number} of {self._count}" if feed is not None else "computing the ranges"
         self._progress(f"calibrating int8: {ending}")
         return feed
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from edgecam_core.errors import InferenceError
 
 if TYPE_CHECKING:
-    from edgecam_core.inference.precision import Calibration
-    from edgecam_core.models.model_file import ModelFile
+    from edgecam_core.inference.model_file import ModelFile
 
 Progress = Callable[[str], None]
 
@@ -40,6 +39,18 @@ class Tensor:
         return f"{self.dtype} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
 
 
+class Calibration(Protocol):
+    """Images that show a quantiser the range of every tensor; ``len`` tells how many."""
+
+    def __len__(self) -> int: ...
+
+    def fingerprint(self) -> str:
+        """A hash that changes when any image or its preprocessing changes."""
+
+    def feeds(self) -> Iterator[dict[str, np.ndarray]]:
+        """One model input per image."""
+
+
 @dataclass(frozen=True)
 class RunnerOptions:
     """How to load a model. A back end that cannot honour an option says so with an error.
@@ -47,7 +58,7 @@ class RunnerOptions:
     ``precision`` is auto (as the file is), fp32, fp16 or int8. ``threads`` is for CPU back ends, 0 for one per core.
     ``streams`` is how many threads of the caller will infer at a time, where a back end allows more than one.
     ``cache`` is the folder of built engines; ``rebuild`` builds anew. ``max_batch`` is the largest batch ever fed.
-    ``calibration`` are pictures for int8. ``progress`` is told, from the loading thread, what a long load
+    ``calibration`` are images for int8. ``progress`` is told, from the loading thread, what a long load
     is doing. ``degraded`` is told why a derived file is used from a temporary folder where the cache cannot be written;
     without it that is an error.
     """
@@ -61,6 +72,10 @@ class RunnerOptions:
     calibration: Calibration | None = None
     progress: Progress = field(default=silent, compare=False)
     degraded: Progress | None = field(default=None, compare=False)
+
+    def artifact_options(self) -> dict[str, Any]:
+        """What :meth:`edgecam_core.inference.artifacts.Artifact.get` takes of these."""
+        return {"rebuild": self.rebuild, "progress": self.progress, "degraded": self.degraded}
 
 
 class Runner(ABC):

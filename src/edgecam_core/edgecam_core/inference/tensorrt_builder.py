@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from edgecam_core.errors import EdgecamError, ModelError
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import fp32_tensors
 from edgecam_core.inference.runner import Progress
 from edgecam_core.inference.tensorrt_api import TensorRt
-from edgecam_core.models.model_file import ModelFile
 
 _WORKSPACE = 1 << 30  # bytes of device memory that tactics may use while they are tried
 _MOST_ERRORS = 3
@@ -52,7 +52,7 @@ def build_engine(
     plan = builder.build_serialized_network(network, config)
     if monitor is not None and monitor.cancelled is not None:
         raise monitor.cancelled
-    if calibrated and calibrator.failed is not None:  # else it would be calibrated with fewer pictures
+    if calibrated and calibrator.failed is not None:  # else it would be calibrated with fewer images
         raise calibrator.failed
     if plan is None:
         raise ModelError(f"{api} cannot build {model.path}: {logger.text()}")
@@ -109,7 +109,7 @@ def _error_text(error: Any) -> str:
 
 
 def _add_profile(builder: Any, config: Any, model: ModelFile, max_batch: int, calibrated: bool) -> None:
-    """Sizes left open in the file: only the batch may be. Calibration takes one picture at a time."""
+    """Sizes left open in the file: only the batch may be. Calibration takes one image at a time."""
     free = {name: shape for name, shape in model.inputs.items() if None in shape}
     if not free:
         return

@@ -1,4 +1,4 @@
-"""INT8 calibration by TensorRT 8.x itself: it runs the pictures through the network on the GPU and picks the ranges.
+"""INT8 calibration by TensorRT 8.x itself: it runs the images through the network on the GPU and picks the ranges.
 
 Later versions take INT8 from Q/DQ pairs alone: calibrators are deprecated since 10.1 and gone from 11. The method is
 entropy calibration (Migacz, "8-bit Inference with TensorRT", GTC 2017), which NVIDIA recommends for convolutions.
@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from edgecam_core.inference.precision import Calibration
-    from edgecam_core.inference.runner import Progress
+    from edgecam_core.inference.runner import Calibration, Progress
 
 
 def calibrator(trt: Any, cuda: Any, calibration: Calibration, progress: Progress) -> Any:
-    """What ``IBuilderConfig.int8_calibrator`` wants: one picture after the other in device memory.
+    """What ``IBuilderConfig.int8_calibrator`` wants: one image after the other in device memory.
 
-    The thread that builds must have a CUDA context. ``failed`` is what a picture or ``progress`` raised, which must not
+    The thread that builds must have a CUDA context. ``failed`` is what an image or ``progress`` raised, which must not
     cross TensorRT's C++; the build fails then, and its caller raises it.
 
     Args:
@@ -42,14 +41,14 @@ def calibrator(trt: Any, cuda: Any, calibration: Calibration, progress: Progress
                 number, feed = next(self._feeds, (0, {}))
                 if not feed:
                     return None
-                progress(f"calibrating int8: picture {number} of {len(calibration)}")
+                progress(f"calibrating int8: image {number} of {len(calibration)}")
                 return [self._upload(name, feed[name]) for name in names]
             except Exception as error:
                 self.failed = error
                 return None
 
         def _upload(self, name: str, values: np.ndarray) -> int:
-            if name not in self._memory:  # all pictures have one size, that of the network
+            if name not in self._memory:  # all images have one size, that of the network
                 self._memory[name] = cuda.mem_alloc(values.nbytes)
             cuda.memcpy_htod(self._memory[name], np.ascontiguousarray(values))
             return int(self._memory[name])

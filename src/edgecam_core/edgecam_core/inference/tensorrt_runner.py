@@ -13,12 +13,12 @@ from edgecam_core.errors import EdgecamError, InferenceError, ModelError
 from edgecam_core.inference import artifacts
 from edgecam_core.inference.cuda_driver import Gpu, find_gpu
 from edgecam_core.inference.cuda_session import CudaContext, CudaSession
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import TENSORRT, explicit, required
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
 from edgecam_core.inference.tensorrt_builder import build_engine, collecting_logger, require_engine_precision
 from edgecam_core.inference.tensorrt_calibrator import calibrator
-from edgecam_core.models.model_file import ModelFile
 
 _PORTABLE = "any RTX"
 
@@ -137,14 +137,14 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
             _deserialise(api, plan, precision, name)
         return plan, more
 
-    return artifact.get(facts, make, options), precision
+    return artifact.get(facts, make, **options.artifact_options()), precision
 
 
 def _build_calibrated(api: TensorRt, model: ModelFile, batch: int, options: RunnerOptions) -> tuple[bytes, Any]:
     """TensorRT 8.x finds the ranges of INT8 itself; later versions want them in the file."""
-    pictures = required(options.calibration)
+    images = required(options.calibration)
     with closing(CudaContext()) as context, context.current():
-        using = calibrator(api.module, context.driver, pictures, options.progress)
+        using = calibrator(api.module, context.driver, images, options.progress)
         return build_engine(api, model, batch, options.progress, using)
 
 

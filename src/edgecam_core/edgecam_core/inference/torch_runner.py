@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
-from edgecam_core.models.model_file import ModelFile
 
 SUFFIX = ".torchscript"
 

@@ -2,7 +2,7 @@
 
 Backbone and box heads are the COCO model's, untouched; the 1x1 convolutions that name the classes come from
 ``animals_heads.npz`` beside this file (float16, 263 kB), trained by ``edgecam train --freeze all-but-classes`` on
-composed pictures; docs/training.md has the commands, the figures and the false alarms. Scores are a softmax.
+composed images; docs/training.md has the commands, the figures and the false alarms. Scores are a softmax.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 
 from edgecam_core.errors import ModelError
 from edgecam_core.models import coco_labels
-from edgecam_core.models.tflite_to_onnx import convert as convert_coco
+from edgecam_core.models.tflite.converter import convert as convert_coco
 
 LABELS = ("BACKGROUND", "Zebra", "Rhinoceros", "Whale", "Cattle", "Sheep", "Pig", "Chicken")
 HEADS = Path(__file__).with_name("animals_heads.npz")

@@ -1,4 +1,4 @@
-"""Pictures of a folder as calibration data for INT8."""
+"""Images of a folder as calibration data for INT8."""
 
 from __future__ import annotations
 
@@ -10,31 +10,26 @@ import cv2
 import numpy as np
 
 from edgecam_core.errors import SettingError
+from edgecam_core.media.image_files import image_files
 from edgecam_core.models.preprocess import InputSpec, Preprocessor
 from edgecam_core.types import Frame
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-_MOST = 500  # more pictures change the ranges no further
+_MOST = 500  # more images change the ranges no further
 
 
-def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder and those below it, by name."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-
-
-class PictureCalibration:
-    """Up to 500 pictures, spread evenly over the folder, preprocessed as the detector does it.
+class ImageCalibration:
+    """Up to 500 images, spread evenly over the folder, preprocessed as the detector does it.
 
     Raises:
-        SettingError: no such folder, or no picture in it.
+        SettingError: no such folder, or no image in it.
     """
 
     def __init__(self, folder: str | Path, spec: InputSpec) -> None:
         self._spec = spec
         root = Path(folder).expanduser()
-        found = pictures_in(root) if root.is_dir() else []
+        found = image_files(root) if root.is_dir() else []
         if not found:
-            raise SettingError("calibration", str(folder), "must be a folder with pictures (jpg, png, ...)")
+            raise SettingError("calibration", str(folder), "must be a folder with images (jpg, png, ...)")
         step = max(1, -(-len(found) // _MOST))
         self.paths = found[::step]
 
@@ -50,7 +45,7 @@ class PictureCalibration:
     def feeds(self) -> Iterator[dict[str, np.ndarray]]:
         preprocessor = Preprocessor(self._spec)
         for path in self.paths:
-            picture = cv2.imread(str(path))
-            if picture is None:
-                raise SettingError("calibration", str(path), "is not a picture that can be read; remove it")
-            yield {self._spec.name: preprocessor.prepare(Frame.from_array(picture, "bgr8"))[0]}
+            image = cv2.imread(str(path))
+            if image is None:
+                raise SettingError("calibration", str(path), "is not an image that can be read; remove it")
+            yield {self._spec.name: preprocessor.prepare(Frame.from_array(image, "bgr8"))[0]}

@@ -1,7 +1,7 @@
 """Class names of COCO detectors with 91 outputs: BACKGROUND, then the category ids 1 to 90.
 
 COCO numbered 91 categories and annotated 80 of them. Ids 12, 26, 29, 30, 45, 66, 68, 69, 71 and 83 have no
-picture, no model has learned them, and nothing may report them: they are called ``unused <id>`` here, a name
+image, no model has learned them, and nothing may report them: they are called ``unused <id>`` here, a name
 nobody asks for by accident.
 """
 

@@ -1,4 +1,4 @@
-"""The detector: a model family, its labels and a runner, joined to one call per picture."""
+"""The detector: a model family, its labels and a runner, joined to one call per image."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from edgecam_core.inference.backends import open_runner
 from edgecam_core.inference.batching import free_batch
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Progress, Runner, RunnerOptions, silent
-from edgecam_core.models.calibration import PictureCalibration
+from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import Candidates, Family, open_family
 from edgecam_core.models.labels import fit_labels, numbered, read_labels
-from edgecam_core.models.locate import locate
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.nms import nms
 from edgecam_core.models.preprocess import Placement, Preprocessor
 from edgecam_core.models.selection import Selection
 from edgecam_core.models.tracker import Tracker
+from edgecam_core.models.zoo import locate
 from edgecam_core.types import Detections, Frame
 
 # Greedy suppression is quadratic; with more candidates than this only the best take part (pytorch-ssd: 200 a class).
@@ -29,7 +29,7 @@ _MOST_CANDIDATES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A picture as the network takes it: (1, 3, H, W), where it came from in source pixels, when it was taken."""
+    """An image as the network takes it: (1, 3, H, W), where it came from in source pixels, when it was taken."""
 
     tensor: np.ndarray
     placement: Placement
@@ -66,7 +66,7 @@ class Plan:
 
 
 class Detector:
-    """Finds objects in pictures.
+    """Finds objects in images.
 
     :meth:`prepare` and :meth:`update` may be called from any thread; as many as ``streams`` tells may detect at a
     time. ``labels[class_id]`` names what is found; ``timings`` are those of the last call; ``warnings`` what is not
@@ -104,12 +104,10 @@ class Detector:
         return cls.load(Plan.read(settings, progress), settings, progress, streams)
 
     @classmethod
-    def load(
-        cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent, streams: int = 1
-    ) -> Detector:
+    def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent, streams: int = 1) -> Detector:
         """Load a model that was read before; as :meth:`open`."""
         if settings.track:
-            streams = 1  # it takes pictures in their order
+            streams = 1  # it takes images in their order
         warnings: list[str] = []
         options = replace(runner_options(plan, settings, progress), degraded=warnings.append, streams=streams)
         model = free_batch(plan.model, options) if settings.max_batch > 1 else plan.model
@@ -118,61 +116,61 @@ class Detector:
         return detector
 
     def update(self, settings: DetectorSettings) -> None:
-        """Take over thresholds and classes, from the next picture on.
+        """Take over thresholds and classes, from the next image on.
 
         Raises:
             SettingError: a class the model does not have; nothing has changed then.
         """
         self._selection = Selection.make(settings, self.labels, self.family.has_background)
 
-    def detect(self, picture: Frame | np.ndarray) -> Detections:
-        """Detect in one picture: a Frame of any encoding, or (H, W, 3) uint8 BGR.
+    def detect(self, image: Frame | np.ndarray) -> Detections:
+        """Detect in one image: a Frame of any encoding, or (H, W, 3) uint8 BGR.
 
         Raises:
-            ImageError: the picture cannot be used.
+            ImageError: the image cannot be used.
             InferenceError: the model failed on it. The detector stays usable after either.
         """
-        return self.detect_batch([picture])[0]
+        return self.detect_batch([image])[0]
 
     def detect_batch(
-        self, pictures: Sequence[Frame | np.ndarray], cameras: Sequence[str] | None = None
+        self, images: Sequence[Frame | np.ndarray], cameras: Sequence[str] | None = None
     ) -> list[Detections]:
-        """Detect in several pictures, of any sizes; in one call of the model where it takes so many at once.
+        """Detect in several images, of any sizes; in one call of the model where it takes so many at once.
 
         Args:
-            cameras: where each picture comes from, for the regions of single cameras and for tracking.
+            cameras: where each image comes from, for the regions of single cameras and for tracking.
         """
-        return self.detect_prepared([self.prepare(picture) for picture in pictures], cameras)
+        return self.detect_prepared([self.prepare(image) for image in images], cameras)
 
-    def prepare(self, picture: Frame | np.ndarray) -> Prepared:
+    def prepare(self, image: Frame | np.ndarray) -> Prepared:
         """The part of detecting that needs no model, to be done beside the inference before it.
 
         Raises:
-            ImageError: the picture cannot be used.
+            ImageError: the image cannot be used.
         """
-        frame = picture if isinstance(picture, Frame) else Frame.from_array(picture, "bgr8")
+        frame = image if isinstance(image, Frame) else Frame.from_array(image, "bgr8")
         tensor, placement = self._preprocessor.prepare(frame)
         return Prepared(tensor.astype(self._dtype, copy=False), placement, frame.stamp_ns)
 
-    def detect_prepared(self, pictures: Sequence[Prepared], cameras: Sequence[str] | None = None) -> list[Detections]:
-        """As :meth:`detect_batch`, of prepared pictures."""
-        cameras = cameras or [""] * len(pictures)
+    def detect_prepared(self, images: Sequence[Prepared], cameras: Sequence[str] | None = None) -> list[Detections]:
+        """As :meth:`detect_batch`, of prepared images."""
+        cameras = cameras or [""] * len(images)
         found: list[Detections] = []
-        for start in range(0, len(pictures), self.max_batch):
+        for start in range(0, len(images), self.max_batch):
             end = start + self.max_batch
-            found += self._detect(pictures[start:end], cameras[start:end])
+            found += self._detect(images[start:end], cameras[start:end])
         return found
 
-    def _detect(self, pictures: Sequence[Prepared], cameras: Sequence[str]) -> list[Detections]:
+    def _detect(self, images: Sequence[Prepared], cameras: Sequence[str]) -> list[Detections]:
         selection = self._selection
         started = time.perf_counter()
-        outputs = self.runner.infer({self.family.spec.name: self._batch([picture.tensor for picture in pictures])})
+        outputs = self.runner.infer({self.family.spec.name: self._batch([image.tensor for image in images])})
         inferred = time.perf_counter()
         found = []
-        for index, (picture, camera) in enumerate(zip(pictures, cameras, strict=True)):
+        for index, (image, camera) in enumerate(zip(images, cameras, strict=True)):
             candidates = self.family.candidates(outputs, index, selection.candidates)
-            chosen = self._choose(candidates, picture.placement, selection, camera)
-            found.append(self._tracked(chosen, picture.stamp_ns, selection, camera))
+            chosen = self._choose(candidates, image.placement, selection, camera)
+            found.append(self._tracked(chosen, image.stamp_ns, selection, camera))
         self.timings = Timings(inferred - started, time.perf_counter() - inferred)
         return found
 
@@ -182,12 +180,10 @@ class Detector:
             tensors = tensors + tensors[:1] * (self._fixed_batch - len(tensors))
         return tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
 
-    def _choose(
-        self, candidates: Candidates, placement: Placement, selection: Selection, camera: str
-    ) -> Detections:
+    def _choose(self, candidates: Candidates, placement: Placement, selection: Selection, camera: str) -> Detections:
         boxes = placement.to_source(candidates.boxes)
         scores, classes = candidates.scores, candidates.classes
-        # A box outside the picture is empty once clipped; comparisons with NaN are false.
+        # A box outside the image is empty once clipped; comparisons with NaN are false.
         real = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
         if len(real) > _MOST_CANDIDATES:
             real = real[np.argsort(-scores[real], kind="stable")[:_MOST_CANDIDATES]]
@@ -222,9 +218,9 @@ def runner_options(plan: Plan, settings: DetectorSettings, progress: Progress = 
     """How a plan's model is to be loaded.
 
     Raises:
-        SettingError: the calibration folder holds no picture.
+        SettingError: the calibration folder holds no image.
     """
-    calibration = PictureCalibration(settings.calibration, plan.family.spec) if settings.calibration else None
+    calibration = ImageCalibration(settings.calibration, plan.family.spec) if settings.calibration else None
     return RunnerOptions(
         precision=settings.precision,
         threads=settings.threads,

@@ -25,7 +25,7 @@ class DetectorSettings(Settings):
         "Precision of the network; auto: as the model file is, in bfloat16 where OpenVINO finds the processor has it.",
         choices=("auto", "fp32", "fp16", "int8"),
     )
-    calibration: str = setting("", "Folder of pictures that int8 is calibrated with; needed once.")
+    calibration: str = setting("", "Folder of images that int8 is calibrated with; needed once.")
     engine_cache: str = setting(
         "", "Folder for built engines and quantised models; empty: engines in the user's edgecam cache."
     )
@@ -42,7 +42,7 @@ class DetectorSettings(Settings):
         runtime=True,
     )
     max_detections: int = setting(
-        100, "The most detections of one picture; the best stay.", low=1, high=1000, runtime=True
+        100, "The most detections of one image; the best stay.", low=1, high=1000, runtime=True
     )
     classes: tuple[str, ...] = setting(
         (), "Labels (or class numbers as text) to report; empty: all of the model's.", runtime=True
@@ -52,15 +52,15 @@ class DetectorSettings(Settings):
     )
     regions: tuple[str, ...] = setting(
         (),
-        "Polygons of interest, as '0,0 0.5,0 0.5,1 0,1' (x,y as fractions of the picture), of one camera where its "
+        "Polygons of interest, as '0,0 0.5,0 0.5,1 0,1' (x,y as fractions of the image), of one camera where its "
         "name and a colon come first; a detection counts when its centre lies in one. Empty: everywhere.",
         runtime=True,
     )
     max_batch: int = setting(
-        1, "The most pictures given to the model at once; a model made for one is rewritten for more.", low=1, high=64
+        1, "The most images given to the model at once; a model made for one is rewritten for more.", low=1, high=64
     )
     track: bool = setting(
-        False, "Number objects from picture to picture; one whose score dips to half the threshold stays reported."
+        False, "Number objects from image to image; one whose score dips to half the threshold stays reported."
     )
     track_patience: float = setting(
         1.0, "How long an object may be unseen and keep its number.", low=0.0, high=60.0, unit="s"

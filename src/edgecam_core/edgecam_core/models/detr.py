@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgecam_core.errors import ModelError
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.family import Candidates, Family, check_numbers, image_input
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.preprocess import InputSpec
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)

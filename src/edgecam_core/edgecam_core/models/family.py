@@ -1,4 +1,4 @@
-"""A model family: how a picture goes in and what the outputs mean. One file each, found by the table below."""
+"""A model family: how an image goes in and what the outputs mean. One file each, found by the table below."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import import_module
 import numpy as np
 
 from edgecam_core.errors import InferenceError, ModelError
-from edgecam_core.models.model_file import ModelFile
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.preprocess import InputSpec
 
 # Name (as in the metadata ``edgecam.family``) -> module and class, in the order shapes are compared.
@@ -24,7 +24,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a model proposes for one picture, unsorted: boxes (N, 4) x1 y1 x2 y2 in pixels of the network's input,
+    """What a model proposes for one image, unsorted: boxes (N, 4) x1 y1 x2 y2 in pixels of the network's input,
     scores (N,) in 0..1, classes (N,) as indices of score columns."""
 
     boxes: np.ndarray
@@ -68,7 +68,7 @@ class Family(ABC):
 
     @abstractmethod
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
-        """What picture ``index`` of the batch shows with a score above its class's threshold.
+        """What image ``index`` of the batch shows with a score above its class's threshold.
 
         Args:
             outputs: as the runner gave them, batch first.
@@ -104,19 +104,19 @@ def _family_type(name: str) -> type[Family]:
 
 
 def image_input(model: ModelFile, default: InputSpec) -> InputSpec:
-    """How the model's picture input is fed: sizes from its shape, the rest from its metadata or ``default``.
+    """How the model's image input is fed: sizes from its shape, the rest from its metadata or ``default``.
 
     Raises:
         ModelError: not one NCHW input with three channels, another input beside it, a free size without metadata, or
             metadata that cannot be.
     """
-    pictures = {name: shape for name, shape in model.inputs.items() if len(shape) == 4 and shape[1] in (3, None)}
-    if len(pictures) != 1:
+    images = {name: shape for name, shape in model.inputs.items() if len(shape) == 4 and shape[1] in (3, None)}
+    if len(images) != 1:
         raise ModelError(f"{model.path} has no input of shape Nx3xHxW, or several ({model.describe()})")
-    (name, shape), = pictures.items()
+    ((name, shape),) = images.items()
     if others := ", ".join(sorted(set(model.inputs) - {name})):
         raise ModelError(
-            f"{model.path} wants {others} beside the picture, which edgecam does not feed; export it with the picture "
+            f"{model.path} wants {others} beside the image, which edgecam does not feed; export it with the image "
             "as its only input, for RT-DETR and its like without the postprocessor (logits and boxes)"
         )
     width = shape[3] or model.fact("width", default.width)
@@ -146,6 +146,6 @@ def _triple(model: ModelFile, key: str, default: tuple[float, float, float]) -> 
 
 
 def check_numbers(scores: np.ndarray) -> None:
-    """Raise InferenceError where a score is NaN: a model broken by its precision, not an empty picture."""
+    """Raise InferenceError where a score is NaN: a model broken by its precision, not an empty image."""
     if np.isnan(scores.max(initial=0.0)):
         raise InferenceError("the model's scores are not numbers (NaN); its precision may be too low for it")

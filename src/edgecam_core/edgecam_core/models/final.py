@@ -5,7 +5,7 @@ Told apart by their outputs' names:
 * ``detection_boxes`` [B, K, 4] (y1 x1 y2 x2, fractions), ``detection_scores``, ``detection_classes`` [B, K]: what
   TensorFlow's object detection API exports; classes count from 1, the background is 0;
 * ``boxes`` [K, 4] (x1 y1 x2 y2, pixels of the input), ``scores`` [K], ``labels`` [K]: what torchvision's detectors
-  export, for one picture; the same convention of classes;
+  export, for one image; the same convention of classes;
 * ``num_dets``, ``det_boxes`` [B, K, 4] (pixels), ``det_scores``, ``det_classes`` [B, K]: TensorRT's EfficientNMS,
   classes count from 0.
 
@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgecam_core.errors import ModelError
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.family import Candidates, Family, check_numbers, image_input
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.preprocess import InputSpec
 
 _DEFAULTS = InputSpec("", 0, 0, color="rgb", fit="stretch")

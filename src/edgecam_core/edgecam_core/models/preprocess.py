@@ -1,4 +1,4 @@
-"""From a picture of any size and encoding to the network's input, in one resize and one pass over its pixels."""
+"""From an image of any size and encoding to the network's input, in one resize and one pass over its pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from edgecam_core.errors import ImageError
 from edgecam_core.types import Frame
 
-_PAD = 114  # the grey YOLO-style models were trained to see beside a letterboxed picture
+_PAD = 114  # the grey YOLO-style models were trained to see beside a letterboxed image
 _LARGEST_SIDE = 32766  # cv2.resize counts pixels of a side in 16 bits
 
 
@@ -18,7 +18,7 @@ _LARGEST_SIDE = 32766  # cv2.resize counts pixels of a side in 16 bits
 class InputSpec:
     """What a network wants to see: float32 NCHW, ``(pixel - mean) / std`` per channel in the order ``color``.
 
-    ``fit`` is ``stretch`` (the picture fills the input, its aspect ratio is lost) or ``letterbox`` (it keeps its
+    ``fit`` is ``stretch`` (the image fills the input, its aspect ratio is lost) or ``letterbox`` (it keeps its
     aspect ratio, grey bars fill the rest).
     """
 
@@ -33,7 +33,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture lies in the network's input: source = (input - offset) * scale, in pixels, per axis."""
+    """Where an image lies in the network's input: source = (input - offset) * scale, in pixels, per axis."""
 
     width: int
     height: int
@@ -41,7 +41,7 @@ class Placement:
     offset: tuple[float, float] = (0.0, 0.0)
 
     def to_source(self, boxes: np.ndarray) -> np.ndarray:
-        """(N, 4) x1 y1 x2 y2 in pixels of the network's input to pixels of the source picture, clipped to it."""
+        """(N, 4) x1 y1 x2 y2 in pixels of the network's input to pixels of the source image, clipped to it."""
         shift = np.array(self.offset * 2, np.float32)
         scale = np.array(self.scale * 2, np.float32)
         limit = np.array((self.width, self.height) * 2, np.float32)
@@ -49,39 +49,39 @@ class Placement:
 
 
 class Preprocessor:
-    """Makes a network's input of pictures. Any number of threads may use one at a time."""
+    """Makes a network's input of images. Any number of threads may use one at a time."""
 
     def __init__(self, spec: InputSpec) -> None:
         self.spec = spec
 
-    def prepare(self, picture: Frame) -> tuple[np.ndarray, Placement]:
-        """The input of one picture, (1, 3, height, width) float32; under a millisecond for a VGA picture.
+    def prepare(self, image: Frame) -> tuple[np.ndarray, Placement]:
+        """The input of one image, (1, 3, height, width) float32; under a millisecond for a VGA image.
 
         Raises:
-            ImageError: a picture too large to be resized.
+            ImageError: an image too large to be resized.
         """
-        if max(picture.width, picture.height) > _LARGEST_SIDE:
-            size = f"{picture.width}x{picture.height}"
-            raise ImageError(f"a {size} picture is too large; {_LARGEST_SIDE} pixels a side is the limit")
-        placement, width, height, left, top = self._place(picture)
-        small, order = shrink(picture, width, height)
+        if max(image.width, image.height) > _LARGEST_SIDE:
+            size = f"{image.width}x{image.height}"
+            raise ImageError(f"a {size} image is too large; {_LARGEST_SIDE} pixels a side is the limit")
+        placement, width, height, left, top = self._place(image)
+        small, order = shrink(image, width, height)
         if (width, height) != (self.spec.width, self.spec.height):
             canvas = np.full((self.spec.height, self.spec.width, 3), _PAD, np.uint8)
             canvas[top : top + height, left : left + width] = small
             small = canvas
         return self._normalise(small, swap=order != self.spec.color), placement
 
-    def _place(self, picture: Frame) -> tuple[Placement, int, int, int, int]:
-        """The placement, and the size and the corner of the picture inside the network's input."""
+    def _place(self, image: Frame) -> tuple[Placement, int, int, int, int]:
+        """The placement, and the size and the corner of the image inside the network's input."""
         wide, high = self.spec.width, self.spec.height
         if self.spec.fit == "stretch":
-            scale = (picture.width / wide, picture.height / high)
-            return Placement(picture.width, picture.height, scale), wide, high, 0, 0
-        ratio = min(wide / picture.width, high / picture.height)
-        width, height = max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio))
+            scale = (image.width / wide, image.height / high)
+            return Placement(image.width, image.height, scale), wide, high, 0, 0
+        ratio = min(wide / image.width, high / image.height)
+        width, height = max(1, round(image.width * ratio)), max(1, round(image.height * ratio))
         left, top = (wide - width) // 2, (high - height) // 2
-        scale = (picture.width / width, picture.height / height)
-        return Placement(picture.width, picture.height, scale, (float(left), float(top))), width, height, left, top
+        scale = (image.width / width, image.height / height)
+        return Placement(image.width, image.height, scale, (float(left), float(top))), width, height, left, top
 
     def _normalise(self, small: np.ndarray, swap: bool) -> np.ndarray:
         tensor = np.empty((1, 3, self.spec.height, self.spec.width), np.float32)
@@ -93,27 +93,27 @@ class Preprocessor:
         return tensor
 
 
-def shrink(picture: Frame, width: int, height: int) -> tuple[np.ndarray, str]:
-    """The picture at another size as (height, width, 3) uint8, and its channel order, ``bgr`` or ``rgb``.
+def shrink(image: Frame, width: int, height: int) -> tuple[np.ndarray, str]:
+    """The image at another size as (height, width, 3) uint8, and its channel order, ``bgr`` or ``rgb``.
 
     Resizes before it converts, so that colour conversion touches only the pixels that are left.
     """
-    pixels = picture.array()
-    if picture.encoding in ("bgr8", "rgb8"):
-        return _resize(pixels, width, height), picture.encoding[:3]
-    if picture.encoding in ("bgra8", "rgba8"):
-        return np.ascontiguousarray(_resize(pixels, width, height)[:, :, :3]), picture.encoding[:3]
-    if picture.encoding == "mono8":
+    pixels = image.array()
+    if image.encoding in ("bgr8", "rgb8"):
+        return _resize(pixels, width, height), image.encoding[:3]
+    if image.encoding in ("bgra8", "rgba8"):
+        return np.ascontiguousarray(_resize(pixels, width, height)[:, :, :3]), image.encoding[:3]
+    if image.encoding == "mono8":
         return cv2.cvtColor(_resize(pixels, width, height), cv2.COLOR_GRAY2BGR), "bgr"
-    if picture.encoding in ("nv12", "nv21") and width % 2 == 0 and height % 2 == 0:
-        return _shrink_two_planes(picture, pixels, width, height), "bgr"
-    return _resize(picture.bgr(), width, height), "bgr"
+    if image.encoding in ("nv12", "nv21") and width % 2 == 0 and height % 2 == 0:
+        return _shrink_two_planes(image, pixels, width, height), "bgr"
+    return _resize(image.bgr(), width, height), "bgr"
 
 
-def _shrink_two_planes(picture: Frame, pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    luma = _resize(pixels[: picture.height], width, height)
-    chroma = pixels[picture.height :].reshape(picture.height // 2, picture.width // 2, 2)
-    code = cv2.COLOR_YUV2BGR_NV12 if picture.encoding == "nv12" else cv2.COLOR_YUV2BGR_NV21
+def _shrink_two_planes(image: Frame, pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    luma = _resize(pixels[: image.height], width, height)
+    chroma = pixels[image.height :].reshape(image.height // 2, image.width // 2, 2)
+    code = cv2.COLOR_YUV2BGR_NV12 if image.encoding == "nv12" else cv2.COLOR_YUV2BGR_NV21
     return cv2.cvtColorTwoPlane(luma, _resize(chroma, width // 2, height // 2), code)
 
 

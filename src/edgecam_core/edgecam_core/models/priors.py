@@ -1,6 +1,6 @@
 """Priors (default boxes) of SSD and the coding of boxes against them, in NumPy. Shared by training and inference.
 
-Priors are (N, 4) float32, centre x, centre y, width, height, as fractions of the picture. The layout and the
+Priors are (N, 4) float32, centre x, centre y, width, height, as fractions of the image. The layout and the
 rounding are those of pytorch-ssd, so that its checkpoints mean the same here. Box coding follows
 Liu et al., "SSD: Single Shot MultiBox Detector" (2016), section 2.2, with variances as in Caffe's implementation.
 """

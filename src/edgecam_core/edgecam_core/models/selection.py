@@ -20,7 +20,7 @@ class Selection:
     """``thresholds`` is (columns,) float32, the score a class must exceed; above 1 for a class nobody wants.
 
     ``candidates`` are the thresholds the decoder uses: half of ``thresholds`` where doubtful detections help tracking.
-    ``regions`` maps a camera (``""``: every camera) to polygons, (K, 2) float32, x y as fractions of the picture.
+    ``regions`` maps a camera (``""``: every camera) to polygons, (K, 2) float32, x y as fractions of the image.
     """
 
     thresholds: np.ndarray
@@ -51,7 +51,7 @@ class Selection:
         return cls(thresholds, candidates.astype(np.float32), nms_threshold, most, regions)
 
     def inside(self, boxes: np.ndarray, width: int, height: int, camera: str = "") -> np.ndarray:
-        """(N,) bool: which boxes, in pixels of a picture of that size, have their centre in a region."""
+        """(N,) bool: which boxes, in pixels of an image of that size, have their centre in a region."""
         polygons = [*self.regions.get("", ()), *self.regions.get(camera, ())] if self.regions else []
         if not polygons:
             return np.ones(len(boxes), bool)
@@ -109,7 +109,7 @@ def parse_regions(texts: Sequence[str]) -> dict[str, tuple[np.ndarray, ...]]:
         except ValueError:
             polygon = np.zeros(0, np.float32)
         if polygon.ndim != 2 or polygon.shape[0] < 3 or polygon.shape[1] != 2 or not _are_fractions(polygon):
-            remedy = "must be three or more points 'x,y', fractions of the picture, like '0,0 0.5,0 0.5,1 0,1'"
+            remedy = "must be three or more points 'x,y', fractions of the image, like '0,0 0.5,0 0.5,1 0,1'"
             raise SettingError("regions", text, remedy)
         regions[camera.strip()] = (*regions.get(camera.strip(), ()), polygon)
     return regions

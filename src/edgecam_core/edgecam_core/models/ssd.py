@@ -1,7 +1,7 @@
 """SSD with box decoding in the graph, as pytorch-ssd's onnx_export.py and jetson-inference write and read it.
 
 Outputs ``scores`` [B, N, C] (softmax or sigmoid, column 0 the background) and ``boxes`` [B, N, 4], x1 y1 x2 y2 as
-fractions of the picture. Input RGB, (pixel - 127) / 128, stretched to the network's size.
+fractions of the image. Input RGB, (pixel - 127) / 128, stretched to the network's size.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgecam_core.errors import ModelError
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.family import Candidates, Family, check_numbers, image_input
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.preprocess import InputSpec
 
 _DEFAULTS = InputSpec("", 0, 0, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), color="rgb", fit="stretch")

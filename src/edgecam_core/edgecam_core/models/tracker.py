@@ -1,8 +1,8 @@
-"""Follows objects from picture to picture, in the manner of ByteTrack (Zhang et al., ECCV 2022).
+"""Follows objects from image to image, in the manner of ByteTrack (Zhang et al., ECCV 2022).
 
 Sure detections are paired with the tracks first, doubtful ones with the tracks that are left: an object that is half
 hidden for a moment keeps its number. Only sure detections start new tracks. A constant-velocity Kalman filter per box
-coordinate says where a track should be now; it runs on capture times, so that dropped pictures do no harm.
+coordinate says where a track should be now; it runs on capture times, so that dropped images do no harm.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from edgecam_core.models.nms import overlaps
 from edgecam_core.types import Detections
 
 _FIRST_OVERLAP, _SECOND_OVERLAP = 0.2, 0.5  # least intersection over union of a pair
-_CONFIRM = 2  # pictures a track must be seen in before it gets a number; in the first picture one is enough
+_CONFIRM = 2  # images a track must be seen in before it gets a number; in the first image one is enough
 # Standard deviations as a share of the box height, those of ByteTrack turned from frames at 30 Hz into seconds.
 _POSITION, _SPEED, _SHAKE = 1 / 20, 30 / 160, 30 / 20
-_USUAL_STEP = 1 / 30  # seconds, where the pictures have no capture time
+_USUAL_STEP = 1 / 30  # seconds, where the images have no capture time
 
 
 @dataclass
@@ -77,7 +77,7 @@ class Tracker:
         self._stamp_ns: int | None = None
 
     def update(self, found: Detections, sure: np.ndarray, stamp_ns: int = 0) -> Detections:
-        """Number what was found in the next picture.
+        """Number what was found in the next image.
 
         Args:
             found: all detections, the doubtful ones included.
@@ -151,7 +151,7 @@ class Tracker:
         return track
 
     def _lives(self, track: _Track) -> bool:
-        """Unconfirmed tracks end with the first picture that does not show them."""
+        """Unconfirmed tracks end with the first image that does not show them."""
         return track.unseen == 0 or (bool(track.number) and track.unseen <= self._patience)
 
 

@@ -1,4 +1,4 @@
-"""The thread that detects: it loads the detector, takes the newest pictures, hands on what it found."""
+"""The thread that detects: it loads the detector, takes the newest images, hands on what it found."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import EdgecamError, ImageError, InferenceError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.mailbox import Mailbox
 from edgecam_core.models.detector import Detector, Prepared
-from edgecam_core.tally import Meter, Tally
 from edgecam_core.types import Detections, Frame
 
 STAGES = ("preprocess", "wait", "infer", "decode", "deliver")
@@ -24,7 +24,7 @@ class LoadCancelled(EdgecamError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One picture to look at. ``tag`` is the owner's (a message header); ``arrived`` is of time.monotonic()."""
+    """One image to look at. ``tag`` is the owner's (a message header); ``arrived`` is of time.monotonic()."""
 
     source: str
     frame: Frame
@@ -34,7 +34,7 @@ class Job:
 
 @dataclass(slots=True)
 class _Ready:
-    """A job, its picture once that is prepared, and the seconds that took."""
+    """A job, its image once that is prepared, and the seconds that took."""
 
     job: Job
     prepared: Prepared | None = None
@@ -44,19 +44,19 @@ class _Ready:
 class DetectionWorker:
     """Runs one detector for any number of sources in a thread of its own.
 
-    A picture is prepared by the thread that puts it, beside the inference before it. It replaces the one of its source
+    An image is prepared by the thread that puts it, beside the inference before it. It replaces the one of its source
     still waiting (counted as ``dropped``); sources are served in turn.
-    A picture that cannot be used, or that the model fails on, is counted and passed over. A model that cannot be
+    An image that cannot be used, or that the model fails on, is counted and passed over. A model that cannot be
     loaded is tried again until it can: ``problem`` says what stands against it. Anything else that goes wrong ends the
     thread and is handed to ``failed``. ``drops`` and ``troubles`` count, ``meters`` hold seconds per stage,
-    ``sources`` the pictures delivered of each source.
+    ``sources`` the images delivered of each source.
 
     Args:
         load: builds the detector; called in the thread, with a function to tell its progress to.
         loaded: called in the thread when the detector is there.
-        deliver: called in the thread with each picture and what was found in it.
+        deliver: called in the thread with each image and what was found in it.
         failed: called in the thread, as its last act, with the error that ended it.
-        linger: seconds a batch that is not full may wait for pictures of other sources.
+        linger: seconds a batch that is not full may wait for images of other sources.
         retry: seconds before a model that could not be loaded is tried again; longer where the attempt took long.
         refused: called in the thread when the model cannot be loaded, once for each reason.
     """
@@ -84,8 +84,8 @@ class DetectionWorker:
         self.detector: Detector | None = None
         self.progress = "loading the model"
         self.problem: EdgecamError | None = None
-        self.drops = Tally()
-        self.troubles = Tally()
+        self.drops = Counters()
+        self.troubles = Counters()
         self.meters = {stage: Meter() for stage in STAGES}
         self.sources: dict[str, Meter] = {}
 
@@ -94,7 +94,7 @@ class DetectionWorker:
         self._thread.start()
 
     def put(self, job: Job) -> None:
-        """Prepare a picture, in a millisecond or two, and leave it. It is dropped while there is no detector."""
+        """Prepare an image, in a millisecond or two, and leave it. It is dropped while there is no detector."""
         detector = self.detector
         if detector is None:
             self.drops.add("dropped without a model")
@@ -106,7 +106,7 @@ class DetectionWorker:
             self.drops.add("dropped for a newer one")
 
     def _prepare(self, detector: Detector, ready: _Ready) -> bool:
-        """Whether the picture can be used; counted as a trouble where it cannot."""
+        """Whether the image can be used; counted as a trouble where it cannot."""
         began = time.monotonic()
         try:
             ready.prepared = detector.prepare(ready.job.frame)
@@ -117,7 +117,7 @@ class DetectionWorker:
         return True
 
     def close(self) -> None:
-        """End the thread and free the model; waits for a picture in work, or for the next step of a long load."""
+        """End the thread and free the model; waits for an image in work, or for the next step of a long load."""
         self._closing.set()
         self._mailbox.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():

@@ -22,8 +22,8 @@ from dataclasses import replace
 import numpy as np
 
 from edgecam_core.errors import ModelError
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.family import Candidates, Family, check_numbers, image_input
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.preprocess import InputSpec
 
 _DEFAULTS = InputSpec("", 0, 0, color="rgb", fit="letterbox")

@@ -44,7 +44,7 @@ class ZooModel:
 
 def _convert_coco_ssd(data: bytes, metadata: dict[str, str]) -> bytes:
     try:
-        from edgecam_core.models.tflite_to_onnx import convert
+        from edgecam_core.models.tflite.converter import convert
     except ImportError as error:
         raise MissingDependency(f"the package '{error.name}'", f"pip install {error.name}") from error
     return convert(data, labels=coco_labels.LABELS, unused=coco_labels.UNUSED, metadata=metadata)
@@ -59,7 +59,7 @@ def _convert_animals(data: bytes, metadata: dict[str, str]) -> bytes:
 
 
 DEFAULT = "ssd_mobilenet_v2_coco"
-_COCO_CONVERTER = ("tflite_to_onnx.py", "tflite_reader.py", "onnx_builder.py", "coco_labels.py")
+_COCO_CONVERTER = ("tflite/converter.py", "tflite/reader.py", "tflite/onnx_builder.py", "coco_labels.py")
 _COCO_SOURCES: tuple[Source, ...] = (
     # The last commit that holds this file; later ones point to a repository with other bytes.
     Url(
@@ -205,3 +205,26 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
+
+
+def check_model(model: str) -> None:
+    """Fail at once where :func:`locate` could never succeed; does not touch the network.
+
+    Raises:
+        ModelError: neither a file nor a name of the zoo.
+    """
+    if model not in MODELS and not Path(model).expanduser().is_file():
+        offer = f"give the path of an ONNX file, or {', '.join(MODELS)}"
+        raise ModelError(f"parameter 'model' is '{model}': there is no such file; {offer}")
+
+
+def locate(model: str, progress: Callable[[str], None] | None = None) -> Path:
+    """The ONNX file meant. A model of the zoo is downloaded the first time, which may take minutes; while
+    another process does that, ``progress`` is told so, and may raise to give up.
+
+    Raises:
+        ModelError: neither a file nor a name of the zoo.
+        EdgecamError: a model of the zoo cannot be had; the text says what was tried.
+    """
+    check_model(model)
+    return fetch(model, progress) if model in MODELS else Path(model).expanduser()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from edgecam_core.media.codecs import Codec
 from edgecam_core.rtp.clock import NTP_ID, stamp_from_extension
-from edgecam_core.rtp.codecs import Codec
 from edgecam_core.rtp.packet import PacketError, RtpPacket
 
 MAX_UNIT_BYTES = 32 << 20  # an access unit larger than this is an attack or an error
 
 
 class AccessUnit(NamedTuple):
-    """One coded picture. ``whole``: nothing of it is missing. ``follows_gap``: packets were lost before it."""
+    """One coded frame. ``whole``: nothing of it is missing. ``follows_gap``: packets were lost before it."""
 
     nals: list[bytes]
     timestamp: int
@@ -81,20 +81,20 @@ class Assembler:
     def _end_unit(self) -> AccessUnit:
         self._open = False
         whole = self._whole and not self._fragments and not self._lost
-        pictures = [kind for kind in map(self._codec.kind, self._nals) if self._codec.is_picture(kind)]
-        keyframe = bool(pictures) and all(map(self._codec.is_keyframe, pictures))
+        frames = [kind for kind in map(self._codec.kind, self._nals) if self._codec.is_vcl(kind)]
+        keyframe = bool(frames) and all(map(self._codec.is_keyframe, frames))
         return AccessUnit(
             self._nals, self._timestamp, self._stamp_ns, self._arrival_ns, keyframe, whole, self._follows_gap
         )
 
 
-class Gate:
-    """Lets only pictures through that decode to what was sent.
+class KeyframeGate:
+    """Lets only frames through that decode to what was sent.
 
-    Decoders invent grey pictures after a loss and do not flag them, so nothing reaches the decoder from the first
+    Decoders invent grey frames after a loss and do not flag them, so nothing reaches the decoder from the first
     missing packet to the next whole keyframe, nor before the first one. Parameter sets are remembered and put in front
     of a keyframe that comes without (senders with ``config-interval=1`` repeat them by a timer, SDP may hold them).
-    ``starving`` is set when a picture was refused and only a keyframe can help.
+    ``starving`` is set when a frame was refused and only a keyframe can help.
     """
 
     def __init__(self, codec: Codec, known: list[bytes] | None = None) -> None:
@@ -112,7 +112,7 @@ class Gate:
         self.starving = True
 
     def admit(self, unit: AccessUnit) -> list[bytes] | None:
-        """The NAL units for the decoder, or None when the picture must not be shown."""
+        """The NAL units for the decoder, or None when the frame must not be shown."""
         if unit.whole:
             self._remember(unit.nals)
         if not unit.whole or (unit.follows_gap and not unit.keyframe):
@@ -150,11 +150,11 @@ class Gate:
         return missing + unit.nals
 
     def _following(self, unit: AccessUnit) -> list[bytes] | None:
-        kinds = [kind for kind in map(self._codec.kind, unit.nals) if self._codec.is_picture(kind)]
+        kinds = [kind for kind in map(self._codec.kind, unit.nals) if self._codec.is_vcl(kind)]
         if not kinds:
             return None  # parameter sets alone: remembered, nothing to decode
         if self._joined_at_keyframe and any(map(self._codec.is_skipped_after_join, kinds)):
-            self._refuse()  # refers to pictures before the keyframe we joined at
+            self._refuse()  # refers to frames before the keyframe we joined at
             return None
         self._joined_at_keyframe = False
         return unit.nals

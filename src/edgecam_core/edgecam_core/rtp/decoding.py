@@ -1,4 +1,4 @@
-"""One running decoder: whole access units in, bgr8 pictures with their capture time out."""
+"""One running decoder: whole access units in, bgr8 frames with their capture time out."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecam_core import gst
-from edgecam_core.camera import colour
 from edgecam_core.errors import PipelineError
-from edgecam_core.rtp import nal
+from edgecam_core.media import colour, gst, nal
+from edgecam_core.media.decoders import Decoder, pipeline_text
 from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, signed_difference
-from edgecam_core.rtp.decoders import Decoder, pipeline_text
 
 Allocate = Callable[[int, int], np.ndarray]
 _MARGIN_NS = 3600 * SECOND
 _MOST_PENDING = 256
-_MOST_UNANSWERED = 8  # decoders hold back a few pictures at most
+_MOST_UNANSWERED = 8  # decoders hold back a few frames at most
 _STUCK_NS = 2 * SECOND
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A decoded picture, (H, W, 3) uint8 bgr8; ``arrived_ns`` is the monotonic time its last packet came."""
+class DecodedFrame:
+    """A decoded frame, (H, W, 3) uint8 bgr8; ``arrived_ns`` is the monotonic time its last packet came."""
 
     bgr: np.ndarray
     stamp_ns: int
@@ -65,10 +63,10 @@ class DecoderPipeline:
         self._pipeline = gst.Pipeline(pipeline_text(row))
         self._pending: OrderedDict[int, tuple[int, int]] = OrderedDict()
         self._lock = threading.Lock()
-        self.decoded = 0  # pictures so far
+        self.decoded = 0  # frames so far
         self._unanswered = 0
         self._unanswered_since_ns = 0
-        # Counted where pictures leave the decoder: a reader that does not read is no fault of the decoder.
+        # Counted where frames leave the decoder: a reader that does not read is no fault of the decoder.
         self._pipeline.on_buffer("sink", "sink", self._decoded)
         self._pipeline.start()
 
@@ -89,11 +87,11 @@ class DecoderPipeline:
         data = np.frombuffer(nal.join(nals), np.uint8)
         return self._pipeline.push(self._pipeline.new_buffer(data, pts))
 
-    def pull(self, timeout: float, allocate: Allocate | None = None) -> Picture | None:
-        """The next picture, waiting up to ``timeout`` seconds.
+    def pull(self, timeout: float, allocate: Allocate | None = None) -> DecodedFrame | None:
+        """The next frame, waiting up to ``timeout`` seconds.
 
         ``allocate(width, height)`` gives the array to decode into, (height, width, 3) uint8 contiguous; without it
-        every picture gets its own.
+        every frame gets its own.
         """
         sample = self._pipeline.pull(timeout)
         if sample is None:
@@ -105,11 +103,11 @@ class DecoderPipeline:
                 return None  # two units with one time: the other one's stamp would be wrong
             width, height = sample.width, sample.height
             bgr = np.empty((height, width, 3), np.uint8) if allocate is None else allocate(width, height)
-            raw = colour.RawPicture(
+            raw = colour.RawVideo(
                 width, height, sample.format, sample.planes, sample.data, sample.matrix, sample.full_range
             )
             colour.convert(raw, "bgr8", bgr)
-            return Picture(bgr, *entry)
+            return DecodedFrame(bgr, *entry)
 
     def waiting(self) -> int:
         """Access units that the decoder has not taken yet."""

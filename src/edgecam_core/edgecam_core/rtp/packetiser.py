@@ -5,9 +5,9 @@ from __future__ import annotations
 import secrets
 from collections import OrderedDict
 
+from edgecam_core.media.codecs import Codec
 from edgecam_core.rtp import packet as rtp
 from edgecam_core.rtp.clock import NTP_ID, RtpTimeline, ntp_extension
-from edgecam_core.rtp.codecs import Codec
 
 
 class Packetiser:

@@ -1,6 +1,6 @@
 """Redundancy for one-way links: Reed-Solomon parity packets beside the stream.
 
-The packets of two pictures (or of one large one) form a block of ``k``; ``r`` parity packets make good any ``r`` lost
+The packets of two frames (or of one large one) form a block of ``k``; ``r`` parity packets make good any ``r`` lost
 ones among the ``k + r``. They travel as RTP packets of their own SSRC and payload type to a port of their own, so that
 receivers which do not know them never meet them. Layout after the RTP header, in network byte order::
 
@@ -24,8 +24,8 @@ from edgecam_core.rtp.packet import PacketError
 
 PORT_OFFSET = 2  # media port + 1 is RTCP's
 MAX_DATA = 128  # packets in a block; with as many parities the code's limit of 256 holds
-PICTURES = 2
-LARGE = 24  # packets: from here on a block closes with its picture
+FRAMES = 2
+LARGE = 24  # packets: from here on a block closes with its frame
 _HEADER = struct.Struct("!IHBB")
 _LENGTH = struct.Struct("!H")
 _MEMORY = 1024
@@ -47,23 +47,23 @@ class ParityMaker:
         self._ssrc = secrets.randbits(32)
         self._sequence = secrets.randbelow(1 << 16)
         self._block: list[tuple[int, bytes]] = []
-        self._pictures = 0
+        self._frames = 0
 
     def add(self, packets: list[tuple[int, bytes]], timestamp: int) -> list[bytes]:
-        """Sequence number and bytes of the packets of one picture; gives the parity packets to send now."""
+        """Sequence number and bytes of the packets of one frame; gives the parity packets to send now."""
         made: list[bytes] = []
-        self._pictures += 1
+        self._frames += 1
         for start in range(0, len(packets), MAX_DATA):
             piece = packets[start : start + MAX_DATA]
             if len(self._block) + len(piece) > MAX_DATA:
                 made += self._close(timestamp)
             self._block += piece
-        if self._pictures >= PICTURES or len(self._block) >= LARGE:
+        if self._frames >= FRAMES or len(self._block) >= LARGE:
             made += self._close(timestamp)
         return made
 
     def _close(self, timestamp: int) -> list[bytes]:
-        block, self._block, self._pictures = self._block, [], 0
+        block, self._block, self._frames = self._block, [], 0
         if not block:
             return []
         count = max(1, math.ceil(len(block) * self._share))

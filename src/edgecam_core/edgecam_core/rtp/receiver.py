@@ -1,4 +1,4 @@
-"""RTP over UDP to pictures: receives, repairs, refuses what is damaged, decodes, and says what it saw."""
+"""RTP over UDP to frames: receives, repairs, refuses what is damaged, decodes, and says what it saw."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import EdgecamError, ImageError, PipelineError, SettingError
-from edgecam_core.rtp import decoders, rtcp, sdp, sockets
-from edgecam_core.rtp.assembler import AccessUnit, Gate
+from edgecam_core.media import decoders
+from edgecam_core.media.codecs import codec
+from edgecam_core.rtp import rtcp, sdp, sockets
+from edgecam_core.rtp.assembler import AccessUnit, KeyframeGate
 from edgecam_core.rtp.clock import CLOCK_RATE, StampReader
-from edgecam_core.rtp.codecs import codec
-from edgecam_core.rtp.decoding import Allocate, DecoderPipeline, Picture, TimeLine
-from edgecam_core.rtp.intake import Intake
+from edgecam_core.rtp.decoding import Allocate, DecodedFrame, DecoderPipeline, TimeLine
 from edgecam_core.rtp.parity import PORT_OFFSET
 from edgecam_core.rtp.reorder import MILLISECOND
+from edgecam_core.rtp.rtp_session import RtpSession
 from edgecam_core.rtp.settings import ReceiverSettings
 from edgecam_core.rtp.srtp import Protector, Unprotector, read_key
-from edgecam_core.tally import Meter, Tally
 from edgecam_core.types import Frame
 
 IDLE_SECONDS = 0.1
@@ -32,7 +33,7 @@ REPORT_NS = 1000 * MILLISECOND
 DATAGRAM = 65_535
 MOST_WAITING = 30  # units before the decoder: more is a decoder that is too slow
 FEW_WAITING = 3
-DOUBTFUL_PACKETS, DOUBTFUL_SECONDS = 200, 2.0  # without a picture: keyframes are asked for several times a second
+DOUBTFUL_PACKETS, DOUBTFUL_SECONDS = 200, 2.0  # without a frame: keyframes are asked for several times a second
 
 
 @dataclass
@@ -71,7 +72,7 @@ class ReceiverStats:
 class Receiver:
     """Call :meth:`start`, then :meth:`read` again and again (or iterate), then :meth:`stop`.
 
-    Only pictures that decode to what was sent come out. Everything the network can do ends up in :meth:`stats`.
+    Only frames that decode to what was sent come out. Everything the network can do ends up in :meth:`stats`.
     """
 
     def __init__(self, settings: ReceiverSettings) -> None:
@@ -89,8 +90,8 @@ class Receiver:
             self._frame_id = described.frame_id or settings.frame_id
         self.settings = settings
         self._row = decoders.choose(settings.decoder, settings.codec)
-        self._gate = Gate(codec(settings.codec), known)
-        self._intake = Intake(
+        self._gate = KeyframeGate(codec(settings.codec), known)
+        self._session = RtpSession(
             codec(settings.codec),
             settings.payload_type or None,
             settings.latency * MILLISECOND,
@@ -103,7 +104,7 @@ class Receiver:
         self._protector: Protector | None = None
         if settings.srtp_key:
             key = read_key(settings.srtp_key, settings.srtp_cipher)
-            self._intake.unprotector = Unprotector(settings.srtp_cipher, key)
+            self._session.unprotector = Unprotector(settings.srtp_cipher, key)
             self._protector = Protector(settings.srtp_cipher, key, self._ssrc)
         self._lock = threading.Lock()  # guards the intake and the gate
         self._timeline = TimeLine()
@@ -113,13 +114,13 @@ class Receiver:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._failure: EdgecamError | None = None
-        self._tally = Tally()
+        self._counters = Counters()
         self._bytes = Meter(window=2.0, most=20_000)
         self._frames = Meter()
         self._seen_streams = 0
         self._keyframe_ns = 0
         self._decoded = 0
-        self._packets_before = 0  # the newest decoded picture, or the stream
+        self._packets_before = 0  # the newest decoded frame, or the stream
         self._decoded_ns = 0
         self._packet_ns = 0
         self._requested_ns = 0
@@ -140,7 +141,7 @@ class Receiver:
         try:
             self._sockets.append(sockets.receiver(settings.host, settings.port + 1))
         except EdgecamError:
-            self._tally.add(f"no RTCP: port {settings.port + 1} is taken")
+            self._counters.add(f"no RTCP: port {settings.port + 1} is taken")
         try:
             if settings.redundancy:
                 self._parity_socket = sockets.receiver(settings.host, settings.port + PORT_OFFSET)
@@ -153,7 +154,7 @@ class Receiver:
         self._thread.start()
 
     def read(self, timeout: float, allocate: Allocate | None = None) -> Frame | None:
-        """The next good picture as bgr8, waiting up to ``timeout`` seconds; None when none came.
+        """The next good frame as bgr8, waiting up to ``timeout`` seconds; None when none came.
 
         ``allocate(width, height)`` gives the memory to decode into; the Frame is a view of it. Call from one thread.
 
@@ -166,19 +167,19 @@ class Receiver:
         if decoder is None:
             return None
         try:
-            picture = decoder.pull(timeout, allocate)
-        except ImageError as error:  # costs this picture, not the stream
-            self._tally.add(str(error))
+            frame = decoder.pull(timeout, allocate)
+        except ImageError as error:  # costs this frame, not the stream
+            self._counters.add(str(error))
             return None
-        return None if picture is None else self._frame(picture)
+        return None if frame is None else self._frame(frame)
 
-    def _frame(self, picture: Picture) -> Frame:
+    def _frame(self, decoded: DecodedFrame) -> Frame:
         now_ns = time.monotonic_ns()
-        self._frames.add(now_ns / 1e9, (now_ns - picture.arrived_ns) / 1e9)
-        return Frame.from_array(picture.bgr, "bgr8", picture.stamp_ns, self._frame_id)
+        self._frames.add(now_ns / 1e9, (now_ns - decoded.arrived_ns) / 1e9)
+        return Frame.from_array(decoded.bgr, "bgr8", decoded.stamp_ns, self._frame_id)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Good pictures for ever; blocks while there are none."""
+        """Good frames for ever; blocks while there are none."""
         while not self._stopping.is_set():
             frame = self.read(0.5)
             if frame is not None:
@@ -200,10 +201,10 @@ class Receiver:
 
     def _patience(self) -> float:
         """Seconds to sleep unless a datagram comes."""
-        stream = self._intake.stream
+        stream = self._session.stream
         if stream is not None and stream.buffer.waiting:
             return REPAIR_SECONDS
-        wake_ns = self._intake.wake_ns()
+        wake_ns = self._session.wake_ns()
         if wake_ns is None:
             return IDLE_SECONDS
         return min(max((wake_ns - time.monotonic_ns()) / 1e9, 0.0), IDLE_SECONDS)
@@ -217,31 +218,31 @@ class Receiver:
                 except BlockingIOError:
                     break
                 except OSError as error:
-                    self._tally.add(f"receiving: {error.strerror or error}")
+                    self._counters.add(f"receiving: {error.strerror or error}")
                     break
                 now_ns, address = time.monotonic_ns(), (sender[0], sender[1])
                 with self._lock:
                     if source is self._sockets[0]:
                         self._packet_ns = now_ns
                         self._bytes.add(now_ns / 1e9, len(data))
-                        units += self._intake.datagram(data, address, now_ns, time.time_ns())
+                        units += self._session.datagram(data, address, now_ns, time.time_ns())
                     elif source is self._parity_socket:
                         self._bytes.add(now_ns / 1e9, len(data))
-                        units += self._intake.parity(data, address, now_ns, time.time_ns())
+                        units += self._session.parity(data, address, now_ns, time.time_ns())
                     else:
-                        units += self._intake.control(data, address, now_ns)
+                        units += self._session.control(data, address, now_ns)
         with self._lock:
-            units += self._intake.tick(time.monotonic_ns())
-            if self._intake.streams != self._seen_streams:
-                self._seen_streams = self._intake.streams
+            units += self._session.tick(time.monotonic_ns())
+            if self._session.streams != self._seen_streams:
+                self._seen_streams = self._session.streams
                 self._hope_again()
                 self._timeline.restart()
         for unit in units:
             self._decode(unit)
 
     def _hope_again(self) -> None:
-        """A stream began or a picture was decoded: packets without a picture count from here on."""
-        self._packets_before = self._intake.packets().received
+        """A stream began or a frame was decoded: packets without a frame count from here on."""
+        self._packets_before = self._session.packets().received
         self._decoded_ns = time.monotonic_ns()
 
     def _fell_behind(self) -> bool:
@@ -256,12 +257,12 @@ class Receiver:
         with self._lock:
             if behind:
                 self._gate.close()
-                self._tally.add("picture dropped: the decoder is too slow")
+                self._counters.add("frame dropped: the decoder is too slow")
                 return
             nals = self._gate.admit(unit)
             if nals is None:
                 return
-            stamp_ns = self._intake.stamps.stamp(unit.stamp_ns, unit.timestamp, unit.arrival_ns)
+            stamp_ns = self._session.stamps.stamp(unit.stamp_ns, unit.timestamp, unit.arrival_ns)
         now_ns = time.monotonic_ns()
         if unit.keyframe:
             self._keyframe_ns = now_ns
@@ -269,7 +270,7 @@ class Receiver:
         self._decoder.push(nals, self._timeline.pts(unit.timestamp), stamp_ns, now_ns)
 
     def _talk_back(self) -> None:
-        stream = self._intake.stream
+        stream = self._session.stream
         if stream is None or not self.settings.feedback:
             return
         now_ns = time.monotonic_ns()
@@ -278,7 +279,7 @@ class Receiver:
             messages.append(rtcp.nack(self._ssrc, stream.ssrc, wanted))
         if self._gate.starving and not self._behind and now_ns - self._requested_ns >= REQUEST_PAUSE_NS:
             self._requested_ns = now_ns
-            messages.append(rtcp.picture_loss(self._ssrc, stream.ssrc))
+            messages.append(rtcp.picture_loss_indication(self._ssrc, stream.ssrc))
         if messages or now_ns - self._reported_ns >= REPORT_NS:
             self._reported_ns = now_ns
             self._requests += bool(messages)
@@ -288,7 +289,7 @@ class Receiver:
                 data = compound if self._protector is None else self._protector.rtcp(compound)
                 self._sockets[0].sendto(data, stream.sender)
             except OSError as error:
-                self._tally.add(f"feedback: {error.strerror or error}")
+                self._counters.add(f"feedback: {error.strerror or error}")
 
     def _watch_decoder(self) -> None:
         assert self._decoder is not None
@@ -298,11 +299,11 @@ class Receiver:
                 self._hope_again()
         try:
             for text in self._decoder.check():
-                self._tally.add(text)
+                self._counters.add(text)
             if self._decoder.stuck(time.monotonic_ns()):
-                raise PipelineError("the decoder takes pictures and gives none")
+                raise PipelineError("the decoder takes frames and gives none")
         except PipelineError as error:
-            self._tally.add(str(error))
+            self._counters.add(str(error))
             self._restart_decoder()
 
     def _restart_decoder(self) -> None:
@@ -317,14 +318,14 @@ class Receiver:
         """A snapshot; rates over the last seconds."""
         now = time.monotonic()
         with self._lock:
-            counts = self._intake.packets()
-            stream = self._intake.stream
-            troubles = self._intake.counts + self._intake.stamps.troubles + Counter(self._tally.totals())
+            counts = self._session.packets()
+            stream = self._session.stream
+            troubles = self._session.counts + self._session.stamps.troubles + Counter(self._counters.totals())
             if stream is not None:
                 troubles["malformed payloads"] += stream.assembler.malformed
             stats = ReceiverStats(
                 decoder=self._row.element,
-                stamp_source=self._intake.stamps.source,
+                stamp_source=self._session.stamps.source,
                 refused=self._gate.refused,
                 packets=counts.received,
                 missing=counts.missing,
@@ -332,7 +333,7 @@ class Receiver:
                 lost=counts.lost,
                 duplicate=counts.duplicate,
                 late=counts.late,
-                streams=self._intake.streams,
+                streams=self._session.streams,
                 decoder_restarts=self._restarts,
                 requests=self._requests,
                 troubles={what: count for what, count in troubles.items() if count},
@@ -357,7 +358,7 @@ class Receiver:
         return stats
 
     def _problem(self, stats: ReceiverStats) -> str:
-        """Why there are no pictures; empty when there are."""
+        """Why there are no frames; empty when there are."""
         if stats.state == "silent":
             port = f"UDP port {self.settings.port}"
             heard = stats.packet_age <= self.settings.timeout
@@ -365,7 +366,7 @@ class Receiver:
         without, seconds = stats.packets - self._packets_before, (time.monotonic_ns() - self._decoded_ns) / 1e9
         if without > DOUBTFUL_PACKETS and seconds > DOUBTFUL_SECONDS:
             name = codec(self.settings.codec).encoding_name.replace("H", "H.")
-            return f"no {name} picture in {without} packets: another codec, encrypted, or keyframes far apart?"
+            return f"no {name} frame in {without} packets: another codec, encrypted, or keyframes far apart?"
         return "waiting for a keyframe" if stats.state == "waiting" else ""
 
     def _close_sockets(self) -> None:

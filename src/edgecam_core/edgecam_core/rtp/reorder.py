@@ -172,7 +172,7 @@ class ReorderBuffer:
         return missing.asked_ns + pause_ns * (1 if hurry else max(1, missing.asks - QUICK_ASKS))
 
     def expect_more(self, now_ns: int) -> None:
-        """The newest packet was not the last of its picture and nothing follows: its successor counts as missing."""
+        """The newest packet was not the last of its frame and nothing follows: its successor counts as missing."""
         if self._next is not None and self._highest + 1 not in self._missing:
             self._highest += 1
             self._missing[self._highest] = _Missing(now_ns)

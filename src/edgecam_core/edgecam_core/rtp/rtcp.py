@@ -117,6 +117,6 @@ def nack(ssrc: int, media_ssrc: int, sequences: Iterable[int]) -> bytes:
     return _packet(RTPFB, NACK_FORMAT, struct.pack("!II", ssrc, media_ssrc) + body)
 
 
-def picture_loss(ssrc: int, media_ssrc: int) -> bytes:
+def picture_loss_indication(ssrc: int, media_ssrc: int) -> bytes:
     """Ask for a keyframe (PLI)."""
     return _packet(PSFB, PLI_FORMAT, struct.pack("!II", ssrc, media_ssrc))

@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from edgecam_core import gst
 from edgecam_core.errors import MissingDependency, SettingError
-from edgecam_core.rtp import nal
-from edgecam_core.rtp.codecs import Codec
+from edgecam_core.media import gst, nal
+from edgecam_core.media.codecs import Codec
 
 INSTALL = "sudo apt-get install gir1.2-gst-rtsp-server-1.0"
 MOST_QUEUED_BYTES = 4 << 20  # a client that reads slower than that is given a gap up to the next keyframe
 
 
 class RtspServer:
-    """Serves coded pictures to any number of clients at ``rtsp://<this machine>:<port>/<path>``.
+    """Serves coded frames to any number of clients at ``rtsp://<this machine>:<port>/<path>``.
 
     ``on_join`` is called (from a thread of the server) when a first client has come and a keyframe is wanted.
 
@@ -70,7 +69,7 @@ class RtspServer:
             self._source = None
 
     def push(self, nals: list[bytes], keyframe: bool) -> None:
-        """Give one coded picture to the clients; costs nothing while there are none. Begins with a keyframe."""
+        """Give one coded frame to the clients; costs nothing while there are none. Begins with a keyframe."""
         with self._lock:
             source = self._source
             if source is None:
@@ -97,7 +96,7 @@ class RtspServer:
 
 
 def launch_text(codec: Codec) -> str:
-    """The server's pipeline from coded pictures to the packets of its clients."""
+    """The server's pipeline from coded frames to the packets of its clients."""
     payloader = {"h265": "rtph265pay", "h264": "rtph264pay"}[codec.name]
     return (
         "( appsrc name=src is-live=true format=time do-timestamp=true max-bytes=0 "

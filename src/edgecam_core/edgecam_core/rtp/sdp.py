@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgecam_core.errors import SettingError
+from edgecam_core.media.codecs import CODECS
 from edgecam_core.rtp.clock import CLOCK_RATE, NTP_ID, NTP_URI
-from edgecam_core.rtp.codecs import CODECS
 
 FRAME_ATTRIBUTE = "x-frame-id"
 

@@ -1,4 +1,4 @@
-"""Pictures to RTP over UDP: encodes, numbers, sends, and answers receivers that ask for packets or keyframes."""
+"""Frames to RTP over UDP: encodes, numbers, sends, and answers receivers that ask for packets or keyframes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import EdgecamError, ImageError
-from edgecam_core.rtp import clock, encoders, i420, rtcp, sdp, sockets
-from edgecam_core.rtp.codecs import codec
-from edgecam_core.rtp.encoding import CodedPicture, EncoderPipeline
+from edgecam_core.media import encoders, i420
+from edgecam_core.media.codecs import codec
+from edgecam_core.media.encoding import EncodedFrame, EncoderPipeline
+from edgecam_core.rtp import clock, rtcp, sdp, sockets
 from edgecam_core.rtp.packet import PacketError
 from edgecam_core.rtp.packetiser import History, Packetiser
 from edgecam_core.rtp.parity import PORT_OFFSET, ParityMaker, payload_type
 from edgecam_core.rtp.rtsp import RtspServer
 from edgecam_core.rtp.settings import SenderSettings, split_address
 from edgecam_core.rtp.srtp import CIPHERS, Protector, Unprotector, read_key
-from edgecam_core.tally import Meter, Tally
 from edgecam_core.types import Frame
 
-SMALLEST = 16  # pixels; below that no encoder here takes a picture
+SMALLEST = 16  # pixels; below that no encoder here takes a frame
 REPORT_SECONDS = 1.0
 KEYFRAME_REQUEST_SECONDS = 0.1
 RESEND_PAUSE_SECONDS = 0.004
@@ -37,7 +38,7 @@ RESEND_BURST = 300.0
 class SenderStats:
     """What a sender has done. ``bitrate`` is that of the packets sent lately, in bit/s.
 
-    ``stalled``: for how many seconds pictures have gone into the encoder and none has come out.
+    ``stalled``: for how many seconds frames have gone into the encoder and none has come out.
     """
 
     encoder: str = ""
@@ -58,11 +59,11 @@ class SenderStats:
 
 
 class Sender:
-    """Call :meth:`start`, then :meth:`send` for every picture, then :meth:`stop`.
+    """Call :meth:`start`, then :meth:`send` for every frame, then :meth:`stop`.
 
     Making one resolves the addresses (which may block for as long as DNS does) and finds the encoder. ``on_failure``
     is called from a thread of the sender when it cannot go on (the encoder died). ``on_coded``, when it is set, is
-    called from such a thread with the NAL units, capture stamp (nanoseconds) and frame id of every coded picture.
+    called from such a thread with the NAL units, capture stamp (nanoseconds) and frame id of every coded frame.
 
     Raises:
         SettingError: an address that does not resolve, an encoder nobody knows.
@@ -99,7 +100,7 @@ class Sender:
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._stats = SenderStats(encoder=self._row.element)
-        self._tally = Tally()
+        self._counters = Counters()
         self._bytes = Meter(window=2.0, most=20_000)
         self._delay = Meter(window=5.0)
         self._octets = 0
@@ -143,23 +144,23 @@ class Sender:
                 self._on_failure(self._failure)
 
     def send(self, frame: Frame) -> None:
-        """Encode and send one picture of any encoding; returns after the colour conversion.
+        """Encode and send one frame of any encoding; returns after the colour conversion.
 
-        When the encoder is too slow the older waiting picture is dropped. A new size starts a new encoder (and so
+        When the encoder is too slow the older waiting frame is dropped. A new size starts a new encoder (and so
         a keyframe). Odd sizes lose their last column or row.
 
         Raises:
-            ImageError: the picture is too small or its encoding unknown.
+            ImageError: the frame is too small or its encoding unknown.
             PipelineError: the encoder does not start.
             EdgecamError: the sender has failed and cannot go on.
         """
         if min(frame.width, frame.height) < SMALLEST:
-            raise ImageError(f"a {frame.width}x{frame.height} picture is too small; {SMALLEST}x{SMALLEST} is the least")
+            raise ImageError(f"a {frame.width}x{frame.height} frame is too small; {SMALLEST}x{SMALLEST} is the least")
         planes, width, height = i420.from_frame(frame)
         self.send_planes(planes, width, height, frame.stamp_ns, frame.frame_id)
 
     def send_planes(self, planes: np.ndarray, width: int, height: int, stamp_ns: int, frame_id: str) -> None:
-        """As :meth:`send` for a picture that is I420 already: flat uint8 as ``i420.layout`` says, of even size."""
+        """As :meth:`send` for a frame that is I420 already: flat uint8 as ``i420.layout`` says, of even size."""
         if self._failure is not None:
             raise self._failure
         with self._lock:
@@ -198,7 +199,7 @@ class Sender:
                 self._exchange(*self._encoder.size)
 
     def force_keyframe(self) -> bool:
-        """Make the next picture a keyframe; False when there is no encoder yet."""
+        """Make the next frame a keyframe; False when there is no encoder yet."""
         with self._lock:
             encoder = self._encoder
         if encoder is not None:
@@ -220,12 +221,12 @@ class Sender:
                     raise
                 continue  # that one was being replaced
             if coded is not None:
-                self._send_picture(coded)
+                self._send_access_unit(coded)
             if time.monotonic() >= report_at and self._stats.frames_sent:
                 report_at = time.monotonic() + REPORT_SECONDS
                 self._send_report()
 
-    def _send_picture(self, coded: CodedPicture) -> None:
+    def _send_access_unit(self, coded: EncodedFrame) -> None:
         made = self._packetiser.packets(coded.nals, coded.stamp_ns)
         if self._protector is not None:
             made = [(sequence, self._protector.rtp(data)) for sequence, data in made]
@@ -271,7 +272,7 @@ class Sender:
         try:
             self._sockets[family].sendto(data, address)
         except OSError as error:  # no route, network down, buffer full: counted, the stream goes on
-            self._tally.add(f"{error.strerror or error} ({address[0]})")
+            self._counters.add(f"{error.strerror or error} ({address[0]})")
 
     def _send_report(self) -> None:
         with self._lock:
@@ -297,16 +298,16 @@ class Sender:
             except OSError:
                 if self._stopping.is_set():
                     return
-                self._tally.add("error while reading feedback")
+                self._counters.add("error while reading feedback")
                 continue
             clear = data if self._unprotector is None else self._unprotector.rtcp(data)
             if clear is None:
-                self._tally.add("feedback that the key does not fit")
+                self._counters.add("feedback that the key does not fit")
                 continue
             try:
                 messages = rtcp.parse(clear)
             except PacketError:
-                self._tally.add("feedback that is not RTCP")
+                self._counters.add("feedback that is not RTCP")
                 continue
             for message in messages:
                 self._answer(message, source.family, (str(sender[0]), int(sender[1])))
@@ -315,7 +316,7 @@ class Sender:
         if isinstance(message, rtcp.Nack) and message.media_ssrc == self._packetiser.ssrc:
             receiver = self._known_receiver(family, sender)
             if receiver is None:
-                self._tally.add("requests from strangers")
+                self._counters.add("requests from strangers")
                 return
             for sequence in message.sequences:
                 self._resend(sequence, family, receiver)
@@ -378,7 +379,7 @@ class Sender:
         stats.fps = self._delay.rate(now)
         stats.encode_ms = self._delay.percentile(now, 50) * 1000
         stats.rtsp_clients = self._rtsp.clients if self._rtsp is not None else 0
-        stats.troubles = self._tally.totals()
+        stats.troubles = self._counters.totals()
         return stats
 
     def stop(self) -> None:

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 
 from edgecam_core.errors import SettingError
+from edgecam_core.media.codecs import CODECS
 from edgecam_core.rtp.clock import STAMP_SOURCES
-from edgecam_core.rtp.codecs import CODECS
 from edgecam_core.rtp.srtp import CIPHERS
 from edgecam_core.settings import Settings, setting
 
@@ -17,7 +17,7 @@ _CODEC_NAMES = tuple(CODECS)
 
 @dataclass(frozen=True, kw_only=True)
 class SenderSettings(Settings):
-    """Pictures to RTP. Addresses are resolved when the sender starts, not here."""
+    """Frames to RTP. Addresses are resolved when the sender starts, not here."""
 
     host: str = setting("127.0.0.1", "Where to send: a name, an IPv4 or IPv6 address, or a multicast group.")
     port: int = setting(5000, "UDP port to send to; RTCP goes to the next one.", low=1, high=65533)
@@ -48,7 +48,7 @@ class SenderSettings(Settings):
     rtsp_path: str = setting(
         "camera", "Name of the stream in its RTSP address, rtsp://this-machine:rtsp_port/rtsp_path."
     )
-    frame_id: str = setting("", "Optical frame to name in the SDP file; empty: that of the pictures.")
+    frame_id: str = setting("", "Optical frame to name in the SDP file; empty: that of the frames.")
 
     def check(self) -> None:
         for destination in self.destinations:
@@ -63,7 +63,7 @@ class SenderSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiverSettings(Settings):
-    """RTP to pictures."""
+    """RTP to frames."""
 
     host: str = setting("0.0.0.0", "Local address to listen on (0.0.0.0 or :: for all), or a multicast group to join.")
     port: int = setting(5000, "UDP port to listen on; RTCP is expected there or on the next one.", low=1, high=65533)
@@ -84,7 +84,7 @@ class ReceiverSettings(Settings):
                             "holds the key; hexadecimal or base 64. Empty: the stream is not encrypted.")  # fmt: skip
     srtp_cipher: str = setting("aes-128-gcm", "SRTP cipher; gcm needs 28 bytes of key, icm (with HMAC-SHA1-80) 30.",
                                choices=tuple(CIPHERS))  # fmt: skip
-    frame_id: str = setting("camera_optical_frame", "Optical frame of the pictures, unless the SDP file names one.")
+    frame_id: str = setting("camera_optical_frame", "Optical frame of the frames, unless the SDP file names one.")
 
     def check(self) -> None:
         self.source_network()

@@ -54,9 +54,9 @@ def _look(node, context) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
     seen: tuple[object, ...] = ()
     while (now := time.monotonic()) - began < LISTEN_AT_MOST:
         executor.spin_once(timeout_sec=0.1)
-        picture = (len(reports), *sorted(map(str, node.get_topic_names_and_types())), *node.get_node_names())
-        if picture != seen:
-            seen, changed = picture, now
+        frame = (len(reports), *sorted(map(str, node.get_topic_names_and_types())), *node.get_node_names())
+        if frame != seen:
+            seen, changed = frame, now
         if now - began > LISTEN_AT_LEAST and now - changed > QUIET:
             break
     others = [name for name in node.get_node_names() if name != node.get_name() and not name.startswith("_")]

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stats = actions.add_parser("stats", help="what is in a data set")
     stats.add_argument("data")
     stats.add_argument("--png", type=Path, help="write the charts")
-    stats.add_argument("--html", type=Path, help="write a report with sample pictures, one file")
+    stats.add_argument("--html", type=Path, help="write a report with sample images, one file")
     stats.set_defaults(act=_stats)
     compose = actions.add_parser("compose", help="the demonstration data: cut-outs of seven animals on photographs")
     compose.add_argument("--output", type=Path, required=True)
@@ -27,16 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert = actions.add_parser("convert", help="write a manifest.jsonl for a data set of another layout")
     convert.add_argument("data")
     convert.set_defaults(act=_convert)
-    _add_open_images(actions.add_parser("open-images", help="download pictures and boxes of some classes"))
+    _add_open_images(actions.add_parser("open-images", help="download images and boxes of some classes"))
 
 
 def _add_open_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", help='names as Open Images has them, e.g. "Zebra,Sea turtle"')
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--manifest", type=Path, help="fetch exactly the pictures of this manifest, hashes checked")
+    parser.add_argument("--manifest", type=Path, help="fetch exactly the images of this manifest, hashes checked")
     parser.add_argument("--version", default="v6", help="release of the box files: v4, v5, v6 or v7 [%(default)s]")
     parser.add_argument("--splits", default="train,val,test")
-    parser.add_argument("--max-images", type=int, default=0, help="pictures per split, 0 for all [%(default)s]")
+    parser.add_argument("--max-images", type=int, default=0, help="images per split, 0 for all [%(default)s]")
     parser.add_argument(
         "--max-per-class", type=int, default=0, help="boxes per class and split, 0 for all [%(default)s]"
     )
@@ -44,7 +44,7 @@ def _add_open_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-groups", action="store_true", help="leave out boxes around groups of more than five")
     parser.add_argument("--no-occluded", action="store_true", help="leave out boxes marked as occluded")
     parser.add_argument("--workers", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=0, help="decides which pictures are taken where there are limits")
+    parser.add_argument("--seed", type=int, default=0, help="decides which images are taken where there are limits")
     parser.set_defaults(act=_open_images)
 
 
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _stats(arguments: argparse.Namespace) -> int:
     from edgecam_training.data import report, stats
-    from edgecam_training.data.layouts import load
+    from edgecam_training.data.dataset import load
 
     dataset = load(arguments.data)
     numbers = stats.measure(dataset)
@@ -72,13 +72,13 @@ def _compose(arguments: argparse.Namespace) -> int:
     from edgecam_training.data.materials import gather
 
     plan = Plan(arguments.train, arguments.val, arguments.held_out, seed=arguments.seed)
-    print(compose(gather(arguments.materials), arguments.output, plan, bar("pictures")))
+    print(compose(gather(arguments.materials), arguments.output, plan, bar("images")))
     return 0
 
 
 def _convert(arguments: argparse.Namespace) -> int:
     from edgecam_training.data import manifest
-    from edgecam_training.data.layouts import load
+    from edgecam_training.data.dataset import load
 
     dataset = load(arguments.data)
     print(manifest.write(dataset.root, dataset.classes, dataset.samples))
@@ -96,7 +96,7 @@ def _open_images(arguments: argparse.Namespace) -> int:
     if bool(arguments.classes) == bool(arguments.manifest):
         raise SettingError("classes", arguments.classes, "give either --classes or --manifest")
     if arguments.manifest:
-        outcome = fetch.refetch(arguments.manifest, arguments.output, arguments.workers, bar("pictures"))
+        outcome = fetch.refetch(arguments.manifest, arguments.output, arguments.workers, bar("images"))
     else:
         wish = Wish(
             classes=tuple(name.strip() for name in arguments.classes.split(",")),
@@ -105,6 +105,6 @@ def _open_images(arguments: argparse.Namespace) -> int:
             depictions=not arguments.no_depictions, groups=not arguments.no_groups, occluded=not arguments.no_occluded,
             seed=arguments.seed,
         )  # fmt: skip
-        outcome = fetch.download(wish, arguments.output, arguments.version, arguments.workers, bar("pictures"))
+        outcome = fetch.download(wish, arguments.output, arguments.version, arguments.workers, bar("images"))
     print(json.dumps(outcome.as_dict(), indent=2))
     return 0 if outcome.complete else 1

@@ -23,20 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
-    from edgecam_training.data.layouts import load
-    from edgecam_training.evaluate import pictures
+    from edgecam_training.data.dataset import load
+    from edgecam_training.evaluate import images
     from edgecam_training.evaluate.evaluation import as_dict, evaluate, text_table
     from edgecam_training.evaluate.models import open_detector
 
     dataset = load(arguments.data).split(arguments.split)
     rename = dict(item.split("=", 1) for item in arguments.rename if "=" in item)
     detector = open_detector(arguments.model, arguments.backend, onnx=arguments.onnx)
-    result = evaluate(detector, dataset, rename, bar("pictures"))
+    result = evaluate(detector, dataset, rename, bar("images"))
     print(f"{arguments.model} ({detector.runner.description}) on {dataset.root}, {arguments.split}\n")
     print(text_table(result))
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
         (arguments.output / "report.json").write_text(json.dumps(as_dict(result), indent=2) + "\n")
-        pictures.curves(result, arguments.output / "curves.png")
-        pictures.worst(result, arguments.output / "worst.png")
+        images.curves(result, arguments.output / "curves.png")
+        images.worst(result, arguments.output / "worst.png")
     return 0

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--nms", type=float, nargs="?", const=0.45, default=0.0, metavar="OVERLAP",
         help="finished detections: suppression in the graph, at this overlap [0.45 if no number is given]",
     )  # fmt: skip
-    parser.add_argument("--data", help="data set: pictures to compare on; INT8: calibration and gate")
+    parser.add_argument("--data", help="data set: images to compare on; INT8: calibration and gate")
     parser.add_argument("--split", default="val", help="split for comparison and gate [%(default)s]")
     parser.add_argument("--calibration-split", default="train", help="INT8 [%(default)s]")
     parser.add_argument("--calibration-images", type=int, default=300, help="INT8, at least 300 [%(default)s]")
@@ -42,35 +42,35 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _float(arguments: argparse.Namespace) -> int:
-    from edgecam_training.data.checks import read_picture
-    from edgecam_training.data.layouts import load
+    from edgecam_training.data.checks import read_image
+    from edgecam_training.data.dataset import load
     from edgecam_training.export.onnx_export import Form, export
     from edgecam_training.train.checkpoint import open_model
 
     model, classes = open_model(arguments.model)
-    pictures = []
+    images = []
     if arguments.data:
         samples = load(arguments.data).split(arguments.split).samples[:8]
-        pictures = [pixels for pixels in (read_picture(sample.path) for sample in samples) if pixels is not None]
+        images = [pixels for pixels in (read_image(sample.path) for sample in samples) if pixels is not None]
     form = Form(arguments.precision, arguments.batch, arguments.uint8, arguments.raw, arguments.nms)
-    parity = export(model, classes, arguments.output, form, pictures)
+    parity = export(model, classes, arguments.output, form, images)
     size = arguments.output.stat().st_size / 1e6
     print(f"{arguments.output}: {size:.1f} MB, differs from PyTorch by at most {parity.scores:.2g} in scores, ", end="")
-    print(f"{parity.boxes:.2g} in boxes, on {parity.pictures} {'pictures' if pictures else 'pictures of noise'}")
+    print(f"{parity.boxes:.2g} in boxes, on {parity.images} {'images' if images else 'images of noise'}")
     return 0
 
 
 def _int8(arguments: argparse.Namespace) -> int:
     from edgecam_training.export.int8 import Job, run_job
-    from edgecam_training.export.quantize import LEAST_PICTURES
+    from edgecam_training.export.quantize import LEAST_IMAGES
 
     if not arguments.data:
         raise SettingError("data", arguments.data, "INT8 needs a data set, for calibration and for the accuracy gate")
-    if arguments.calibration_images < LEAST_PICTURES:
-        raise SettingError("calibration-images", arguments.calibration_images, f"must be at least {LEAST_PICTURES}")
+    if arguments.calibration_images < LEAST_IMAGES:
+        raise SettingError("calibration-images", arguments.calibration_images, f"must be at least {LEAST_IMAGES}")
     job = Job(
         model=arguments.model, output=arguments.output, data=arguments.data, split=arguments.split,
-        calibration_split=arguments.calibration_split, pictures=arguments.calibration_images, flavour=arguments.int8,
+        calibration_split=arguments.calibration_split, images=arguments.calibration_images, flavour=arguments.int8,
         most_drop=arguments.max_drop, rename=dict(item.split("=", 1) for item in arguments.rename if "=" in item),
     )  # fmt: skip
     passed = run_job(job, print, bar)

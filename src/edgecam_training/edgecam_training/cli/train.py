@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
-    from edgecam_training.data.layouts import load
+    from edgecam_training.data.dataset import load
     from edgecam_training.train import checkpoint
     from edgecam_training.train.distributed import join
     from edgecam_training.train.log import open_log

@@ -1,4 +1,4 @@
-"""Boxes and pictures as they come, made usable: repaired with a note, or left out with a note."""
+"""Boxes and images as they come, made usable: repaired with a note, or left out with a note."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SMALLEST = 1.0  # pixels a side; anything less cannot be learned
 
 
 def tidy(dataset: Dataset) -> Dataset:
-    """Swap inverted corners, clip boxes to the picture, drop empty ones; every kind is counted in ``notes``.
+    """Swap inverted corners, clip boxes to the image, drop empty ones; every kind is counted in ``notes``.
 
-    Pictures without boxes stay: they teach and test silence.
+    Images without boxes stay: they teach and test silence.
     """
     notes: Counter[str] = Counter(dataset.notes)
     samples = tuple(_tidy_sample(sample, notes) for sample in dataset.samples)
@@ -27,7 +27,7 @@ def tidy(dataset: Dataset) -> Dataset:
 def _tidy_sample(sample: Sample, notes: Counter[str]) -> Sample:
     boxes = sample.boxes.copy()
     if not len(boxes):
-        notes["pictures without boxes (kept)"] += 1
+        notes["images without boxes (kept)"] += 1
         return sample
     numbers = np.isfinite(boxes).all(axis=1)
     boxes[~numbers] = 0
@@ -38,7 +38,7 @@ def _tidy_sample(sample: Sample, notes: Counter[str]) -> Sample:
     empty = ((clipped[:, 2:] - clipped[:, :2]) < SMALLEST).any(axis=1)
     found = {
         "boxes with inverted corners (swapped)": inverted & ~empty,
-        "boxes reaching outside the picture (clipped)": outside & ~empty,
+        "boxes reaching outside the image (clipped)": outside & ~empty,
         "empty boxes (dropped)": empty,
     }
     for text, mask in found.items():
@@ -47,8 +47,8 @@ def _tidy_sample(sample: Sample, notes: Counter[str]) -> Sample:
     return replace(sample, boxes=clipped).keep(~empty)
 
 
-def read_picture(path: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 BGR, or None where the file is missing, cut short or no picture.
+def read_image(path: Path) -> np.ndarray | None:
+    """(H, W, 3) uint8 BGR, or None where the file is missing, cut short or no image.
 
     EXIF orientation is ignored: every annotation format counts pixels as stored.
     """

@@ -1,4 +1,4 @@
-"""COCO: ``annotations/*.json`` (``instances_train2017.json``, ``val.json``, ...) beside the folders of pictures.
+"""COCO: ``annotations/*.json`` (``instances_train2017.json``, ``val.json``, ...) beside the folders of images.
 
 A box is x, y, width, height in pixels with edges counted from 0. ``iscrowd`` becomes difficult.
 """
@@ -64,7 +64,7 @@ def _samples(home: Path, file: Path, data: dict[str, Any], numbers: dict[int, in
 
 
 def _folder(home: Path, file: Path, images: list[dict[str, Any]]) -> Path:
-    """Where the pictures are: a folder named like the JSON's split, ``images/<split>``, ``images`` or here."""
+    """Where the images are: a folder named like the JSON's split, ``images/<split>``, ``images`` or here."""
     split = file.stem.replace("instances_", "").replace("_annotations.coco", "")
     places = [home / split, home / "images" / split, home / "images", home]
     if not images:

@@ -1,6 +1,6 @@
-"""Pictures made from cut-outs on backgrounds: a data set with exact boxes, from little material.
+"""Images made from cut-outs on backgrounds: a data set with exact boxes, from little material.
 
-Each picture is a function of the seed and its number alone, so the same call gives the same bytes.
+Each image is a function of the seed and its number alone, so the same call gives the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOST_HIDDEN = 0.3  # of an earlier cut-out's box
 
 @dataclass(frozen=True)
 class Plan:
-    """How many pictures of what. ``quiet`` is the share without any object of a class."""
+    """How many images of what. ``quiet`` is the share without any object of a class."""
 
     train: int = 3000
     val: int = 150
@@ -38,10 +38,10 @@ class Plan:
 
 
 def compose(material: Material, output: Path, plan: Plan, progress: Callable[[int, int], None] | None = None) -> Path:
-    """Write pictures and manifest; returns the manifest's path.
+    """Write images and manifest; returns the manifest's path.
 
     Splits: ``train``; ``val`` (seen cut-outs on new backgrounds); ``held-out`` (cut-outs never trained on, on new
-    backgrounds); ``real`` (photographs). Pictures already there with the right bytes are not written again.
+    backgrounds); ``real`` (photographs). Images already there with the right bytes are not written again.
     """
     classes = list(material.cutouts)
     jobs = [("train", number) for number in range(plan.train)]
@@ -52,7 +52,7 @@ def compose(material: Material, output: Path, plan: Plan, progress: Callable[[in
         (output / split).mkdir(parents=True, exist_ok=True)
 
     def make(job: tuple[str, int]) -> Sample:
-        return _picture(material, classes, output, plan, *job)
+        return _image(material, classes, output, plan, *job)
 
     samples: list[Sample] = []
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -63,7 +63,7 @@ def compose(material: Material, output: Path, plan: Plan, progress: Callable[[in
     return manifest.write(output, classes, [*samples, *_copied(material.real, output)])
 
 
-def _picture(material: Material, classes: list[str], output: Path, plan: Plan, split: str, number: int) -> Sample:
+def _image(material: Material, classes: list[str], output: Path, plan: Plan, split: str, number: int) -> Sample:
     chance = np.random.default_rng((plan.seed, ("train", "val", "held-out").index(split), number))
     pool = material.held_out if split == "held-out" else material.cutouts
     names = [name for name in classes if pool.get(name)]
@@ -90,14 +90,14 @@ def _picture(material: Material, classes: list[str], output: Path, plan: Plan, s
     return Sample.make(path, (plan.width, plan.height), split, boxes, labels, sha256=digest)
 
 
-def _background(pictures: Sequence[np.ndarray], plan: Plan, chance: np.random.Generator) -> np.ndarray:
-    """A random crop of a random background, stretched to the picture's size."""
-    picture = pictures[int(chance.integers(len(pictures)))]
-    height, width = picture.shape[:2]
+def _background(images: Sequence[np.ndarray], plan: Plan, chance: np.random.Generator) -> np.ndarray:
+    """A random crop of a random background, stretched to the image's size."""
+    image = images[int(chance.integers(len(images)))]
+    height, width = image.shape[:2]
     share = chance.uniform(0.5, 1.0)
     w, h = int(width * share), int(height * min(1.0, share * chance.uniform(0.85, 1.15)))
     x, y = int(chance.integers(width - w + 1)), int(chance.integers(height - h + 1))
-    crop = picture[y : y + h, x : x + w]
+    crop = image[y : y + h, x : x + w]
     if chance.random() < 0.5:
         crop = crop[:, ::-1]
     return cv2.resize(np.ascontiguousarray(crop), (plan.width, plan.height), interpolation=cv2.INTER_AREA)
@@ -156,18 +156,18 @@ def _changed(cutout: np.ndarray, side: float, chance: np.random.Generator) -> np
     return np.dstack([np.clip(color, 0, 255).astype(np.uint8), alpha])
 
 
-def _turned(picture: np.ndarray, degrees: float) -> np.ndarray:
+def _turned(image: np.ndarray, degrees: float) -> np.ndarray:
     """Rotated on a canvas that holds it all, then cut to what is not transparent."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
     cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
     w, h = int(height * sin + width * cos) + 2, int(height * cos + width * sin) + 2
     matrix[0, 2] += w / 2 - width / 2
     matrix[1, 2] += h / 2 - height / 2
-    whole = cv2.warpAffine(picture, matrix, (w, h), flags=cv2.INTER_LINEAR)
+    whole = cv2.warpAffine(image, matrix, (w, h), flags=cv2.INTER_LINEAR)
     ys, xs = np.nonzero(whole[:, :, 3] > 64)
     if not len(ys):
-        return picture
+        return image
     return whole[ys.min() : ys.max() + 1, xs.min() : xs.max() + 1]
 
 
@@ -181,7 +181,7 @@ def _finished(canvas: np.ndarray, chance: np.random.Generator) -> bytes:
 
 
 def _copied(samples: Sequence[Sample], output: Path) -> list[Sample]:
-    """The photographs beside the made pictures, so that the folder is complete."""
+    """The photographs beside the made images, so that the folder is complete."""
     found = []
     for sample in samples:
         target = output / sample.split / sample.path.name

@@ -1,9 +1,10 @@
-"""A data set in memory: pictures, their boxes, the class list."""
+"""A data set in memory: images, their boxes, the class list."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture.
+    """One image.
 
     ``boxes`` is (N, 4) float32, x1 y1 x2 y2 in pixels; ``labels`` (N,) int64, an index into the data set's classes.
     ``difficult`` (N,) bool marks boxes that evaluation neither asks for nor punishes (VOC "difficult", COCO
-    "iscrowd", Open Images "group of"). ``facts`` travel with the picture: id, sha256, licence, author, source.
+    "iscrowd", Open Images "group of"). ``facts`` travel with the image: id, sha256, licence, author, source.
     """
 
     path: Path
@@ -56,7 +57,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures of all splits. ``classes`` are names without the background; ``notes`` what reading it repaired."""
+    """Images of all splits. ``classes`` are names without the background; ``notes`` what reading it repaired."""
 
     root: Path
     classes: tuple[str, ...]
@@ -76,7 +77,7 @@ class Dataset:
         return replace(self, samples=chosen)
 
     def counts(self) -> dict[str, int]:
-        """Pictures per split that has any, in the usual order."""
+        """Images per split that has any, in the usual order."""
         names = [sample.split for sample in self.samples]
         order = [*SPLITS, *sorted(set(names) - set(SPLITS))]
         return {name: names.count(name) for name in order if name in names}
@@ -89,7 +90,7 @@ class Dataset:
         return counts
 
     def with_classes(self, classes: tuple[str, ...]) -> Dataset:
-        """The same pictures with labels renumbered to another class list.
+        """The same images with labels renumbered to another class list.
 
         Raises:
             DatasetError: a class that has boxes here is not in the list.
@@ -105,3 +106,35 @@ class Dataset:
         table = np.array([classes.index(name) if name in classes else -1 for name in self.classes], np.int64)
         samples = tuple(replace(sample, labels=table[sample.labels]) for sample in self.samples)
         return replace(self, classes=classes, samples=samples)
+
+
+# Name -> module with fits(root) and read(root), in the order they are tried.
+LAYOUTS = {
+    "edgecam": "edgecam_training.data.manifest",
+    "coco": "edgecam_training.data.coco",
+    "voc": "edgecam_training.data.voc",
+    "yolo": "edgecam_training.data.yolo",
+}
+
+
+def load(root: str | Path, layout: str = "auto") -> Dataset:
+    """Read a data set of any layout and repair its boxes (see ``notes``). Images are not decoded (but for YOLO).
+
+    Raises:
+        DatasetError: nothing there, no layout fits, or the one that fits is damaged.
+    """
+    from edgecam_training.data.checks import tidy  # needs Dataset itself
+
+    root = Path(root).expanduser()
+    if not root.exists():
+        raise DatasetError(f"data set '{root}': there is no such folder or file")
+    for name, module in LAYOUTS.items():
+        if layout == name or (layout == "auto" and import_module(module).fits(root)):
+            dataset: Dataset = import_module(module).read(root)
+            if not dataset.samples:
+                raise DatasetError(f"data set '{root}' ({name}) lists no image")
+            return tidy(dataset)
+    raise DatasetError(
+        f"data set '{root}' has no known layout; known are a manifest.jsonl, a COCO annotations/ folder, "
+        "a Pascal VOC Annotations/ folder, and a YOLO data.yaml"
+    )

@@ -1,4 +1,4 @@
-"""edgecam's own layout: ``manifest.jsonl`` beside the pictures, one line a picture, nothing lost.
+"""edgecam's own layout: ``manifest.jsonl`` beside the images, one line an image, nothing lost.
 
 The first line is ``{"format": "edgecam-dataset", "version": 1, "classes": [...]}``. Each other line has ``image``
 (relative path), ``split``, ``width``, ``height``, ``sha256``, ``boxes`` (``[[x1, y1, x2, y2], ...]`` in pixels),
@@ -74,7 +74,7 @@ def _sample(root: Path, row: dict[str, Any], numbers: dict[str, int]) -> Sample:
 
 
 def write(root: Path, classes: Iterable[str], samples: Iterable[Sample]) -> Path:
-    """Write the manifest whole or not at all; the same samples give the same bytes. Pictures are not touched."""
+    """Write the manifest whole or not at all; the same samples give the same bytes. Images are not touched."""
     names = list(classes)
     lines = [json.dumps({"format": "edgecam-dataset", "version": 1, "classes": names}, ensure_ascii=False)]
     lines += [json.dumps(_row(root, names, sample), ensure_ascii=False) for sample in samples]

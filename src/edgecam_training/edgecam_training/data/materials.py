@@ -70,9 +70,9 @@ def gather(folder: Path | None = None) -> Material:
     ]  # fmt: skip
     train, kept = ({name: [_stamp(found, s) for s in pair[i]] for name, pair in CLASSES.items()} for i in (0, 1))
     photos = _photographs(gcompris / _RCC / "categorization.rcc", ("/renewable/", "/monuments/"))
-    pictures = [_shrunk(picture) for _, picture in photos]
-    val = pictures[::_VAL_EVERY]
-    rest = [picture for index, picture in enumerate(pictures) if index % _VAL_EVERY]
+    images = [_shrunk(image) for _, image in photos]
+    val = images[::_VAL_EVERY]
+    rest = [image for index, image in enumerate(images) if index % _VAL_EVERY]
     return Material(train, kept, [cut for cut in others if cut.size], rest, val, _real(folder, gcompris, darknet))
 
 
@@ -104,9 +104,9 @@ def _photographs(archive: Path, folders: tuple[str, ...]) -> list[tuple[str, np.
     return found
 
 
-def _shrunk(picture: np.ndarray, side: int = 800) -> np.ndarray:
-    factor = side / max(picture.shape[:2])
-    return picture if factor >= 1 else cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+def _shrunk(image: np.ndarray, side: int = 800) -> np.ndarray:
+    factor = side / max(image.shape[:2])
+    return image if factor >= 1 else cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
 def _real(folder: Path, gcompris: Path, darknet: Path) -> list[Sample]:

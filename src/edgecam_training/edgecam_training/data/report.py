@@ -1,4 +1,4 @@
-"""The statistics of a data set as a picture and as one HTML file with sample pictures inside."""
+"""The statistics of a data set as an image and as one HTML file with sample images inside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgecam_training.data.checks import read_picture
+from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.stats import Stats, text
 
@@ -42,24 +42,24 @@ def chart(stats: Stats) -> bytes:
 
 def write_html(dataset: Dataset, stats: Stats, path: Path) -> None:
     """Everything in one file that needs no network."""
-    pictures = []
+    images = []
     step = max(1, len(dataset.samples) // _SAMPLES)
     for sample in dataset.samples[::step][:_SAMPLES]:
         data = _drawn(sample, dataset.classes)
         if data:
             title = html.escape(f"{sample.split} {sample.path.name}")
-            pictures.append(f'<figure><img src="{_inline(data, "jpeg")}"><figcaption>{title}</figcaption></figure>')
+            images.append(f'<figure><img src="{_inline(data, "jpeg")}"><figcaption>{title}</figcaption></figure>')
     path.write_text(
         f"<!doctype html><meta charset=utf-8><title>{html.escape(dataset.root.name)}</title>"
         "<style>body{font:14px sans-serif;margin:2em}figure{display:inline-block;margin:4px}</style>"
         f"<h1>{html.escape(str(dataset.root))}</h1><img src='{_inline(chart(stats), 'png')}'>"
-        f"<pre>{html.escape(text(stats))}</pre>{''.join(pictures)}\n",
+        f"<pre>{html.escape(text(stats))}</pre>{''.join(images)}\n",
         encoding="utf-8",
     )
 
 
 def _drawn(sample: Sample, classes: tuple[str, ...]) -> bytes | None:
-    pixels = read_picture(sample.path)
+    pixels = read_image(sample.path)
     if pixels is None:
         return None
     for box, label in zip(sample.boxes.astype(int).tolist(), sample.labels, strict=True):

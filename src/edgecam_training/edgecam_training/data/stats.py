@@ -15,10 +15,10 @@ _BARS = 40
 
 @dataclass(frozen=True)
 class SplitStats:
-    """One split: pictures, boxes per class (difficult ones excluded), pictures without any box."""
+    """One split: images, boxes per class (difficult ones excluded), images without any box."""
 
     name: str
-    pictures: int
+    images: int
     boxes: np.ndarray
     without: int
 
@@ -26,7 +26,7 @@ class SplitStats:
 @dataclass(frozen=True)
 class Stats:
     """``absent`` lists (split, class) pairs without a box; ``duplicates`` groups of paths with the same bytes in more
-    than one split; ``sizes`` are square roots of box area as a fraction of the picture, ``aspects`` width / height."""
+    than one split; ``sizes`` are square roots of box area as a fraction of the image, ``aspects`` width / height."""
 
     classes: tuple[str, ...]
     splits: tuple[SplitStats, ...]
@@ -39,7 +39,7 @@ class Stats:
 
 
 def measure(dataset: Dataset) -> Stats:
-    """Read every picture's bytes once (hashes), decode none; seconds for thousands of pictures."""
+    """Read every image's bytes once (hashes), decode none; seconds for thousands of images."""
     splits, absent = [], []
     for name in dataset.counts():
         part = dataset.split(name)
@@ -69,17 +69,17 @@ def text(stats: Stats) -> str:
     lines = []
     for split in stats.splits:
         total = int(split.boxes.sum())
-        lines += [f"'{split.name}' set", f"  Image count: {split.pictures} ({split.without} without a box)"]
+        lines += [f"'{split.name}' set", f"  Image count: {split.images} ({split.without} without a box)"]
         lines += [f"  Bounding box count: {total}", "  Bounding box distribution:"]
         for number in np.argsort(-split.boxes, kind="stable"):
             count = int(split.boxes[number])
             share = f"{count}/{total} = {count / total:.2f}" if count else "no data"
             lines.append(f"    {stats.classes[number]}: {share}")
         lines.append("")
-    pictures = sum(split.pictures for split in stats.splits)
-    lines += [f"Overall: {pictures} images, {sum(int(split.boxes.sum()) for split in stats.splits)} boxes", ""]
+    images = sum(split.images for split in stats.splits)
+    lines += [f"Overall: {images} images, {sum(int(split.boxes.sum()) for split in stats.splits)} boxes", ""]
     lines += [
-        "Box size (square root of the area, share of the picture)",
+        "Box size (square root of the area, share of the image)",
         *histogram(stats.sizes, np.linspace(0, 1, 11)),
     ]
     edges = np.array([0, 0.25, 0.5, 0.75, 1, 1.33, 2, 4, np.inf])
@@ -90,9 +90,9 @@ def text(stats: Stats) -> str:
 def warnings(stats: Stats) -> list[str]:
     """One line each; empty where all is well."""
     lines = [f"warning: no box of {name} in '{split}': no data there, not AP 0" for split, name in stats.absent]
-    lines += [f"warning: the same picture in several splits: {', '.join(group)}" for group in stats.duplicates]
+    lines += [f"warning: the same image in several splits: {', '.join(group)}" for group in stats.duplicates]
     if stats.missing:
-        lines.append(f"warning: {len(stats.missing)} pictures are missing, first {stats.missing[0]}")
+        lines.append(f"warning: {len(stats.missing)} images are missing, first {stats.missing[0]}")
     for split in stats.splits:
         few = [stats.classes[i] for i in np.flatnonzero((split.boxes > 0) & (split.boxes < 10))]
         if split.name == "train" and few:

@@ -48,7 +48,7 @@ def read(root: Path) -> Dataset:
 
 
 def _splits(root: Path) -> dict[str, str]:
-    """Picture id -> split. Without ImageSets everything is for training. trainval counts only where train is absent."""
+    """Image id -> split. Without ImageSets everything is for training. trainval counts only where train is absent."""
     lists = {file.stem: file.read_text().split("\n") for file in sorted((root / "ImageSets" / "Main").glob("*.txt"))}
     if not lists:
         return {file.stem: "train" for file in (root / "Annotations").glob("*.xml")}

@@ -1,7 +1,7 @@
 """YOLO: ``data.yaml`` (``names``, ``train``, ``val``, ``test``), ``images/<split>/``, ``labels/<split>/*.txt``.
 
-A line is class, centre x, centre y, width, height, as fractions of the picture. Sizes come from the pictures, whose
-headers are read; a picture that cannot be read is left out and counted.
+A line is class, centre x, centre y, width, height, as fractions of the image. Sizes come from the images, whose
+headers are read; an image that cannot be read is left out and counted.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
-from edgecam_training.data.checks import read_picture
+from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import SPLITS, Dataset, Sample
 from edgecam_training.errors import DatasetError
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 
 
 def fits(root: Path) -> bool:
@@ -40,11 +40,11 @@ def read(root: Path) -> Dataset:
     samples = []
     for split in SPLITS:
         folder = _folder(root, config, split)
-        pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _PICTURES) if folder else []
-        for path in pictures:
+        images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _IMAGES) if folder else []
+        for path in images:
             sample = _sample(path, split, len(classes))
             if sample is None:
-                notes["pictures that cannot be read (left out)"] += 1
+                notes["images that cannot be read (left out)"] += 1
             else:
                 samples.append(sample)
     return Dataset(root, classes, tuple(samples), dict(notes))
@@ -58,7 +58,7 @@ def _folder(root: Path, config: dict[str, Any], split: str) -> Path | None:
 
 
 def _sample(path: Path, split: str, classes: int) -> Sample | None:
-    pixels = read_picture(path)
+    pixels = read_image(path)
     if pixels is None:
         return None
     height, width = pixels.shape[:2]

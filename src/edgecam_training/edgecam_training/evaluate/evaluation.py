@@ -1,4 +1,4 @@
-"""A model file on a data set: detections of every picture, scores, table."""
+"""A model file on a data set: detections of every image, scores, table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from edgecam_core.models.detector import Detector
 
-from edgecam_training.data.checks import read_picture
+from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.errors import DatasetError
 from edgecam_training.evaluate.metrics import Found, Scores, Truth, mean, score
@@ -19,10 +19,10 @@ _SHOWN = 0.5  # a detection above this counts as an alarm a user would see
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``found[i]`` belongs to ``samples[i]``; ``seconds`` is the detector's time per picture, decoding excluded.
+    """``found[i]`` belongs to ``samples[i]``; ``seconds`` is the detector's time per image, decoding excluded.
 
     ``seconds_scoring`` is what the metrics took. ``false_alarms`` counts detections above 0.5 in
-    pictures that have no box at all; ``quiet`` such pictures.
+    images that have no box at all; ``quiet`` such images.
     """
 
     scores: Scores
@@ -42,18 +42,18 @@ def evaluate(
     rename: dict[str, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Detect in every picture, files to boxes, one by one as a node would.
+    """Detect in every image, files to boxes, one by one as a node would.
 
     Args:
         rename: class of the data set -> label of the model, where they differ. Names are compared without case.
 
     Raises:
-        DatasetError: a class of the data set that the model does not have, or no picture that can be read.
+        DatasetError: a class of the data set that the model does not have, or no image that can be read.
     """
     table = _columns(detector, dataset.classes, rename or {})
     found, samples, seconds, broken = [], [], [], 0
     for number, sample in enumerate(dataset.samples, start=1):
-        pixels = read_picture(sample.path)
+        pixels = read_image(sample.path)
         if pixels is None:
             broken += 1
             continue
@@ -67,7 +67,7 @@ def evaluate(
         if progress:
             progress(number, len(dataset.samples))
     if not samples:
-        raise DatasetError(f"{dataset.root}: none of {len(dataset.samples)} pictures can be read")
+        raise DatasetError(f"{dataset.root}: none of {len(dataset.samples)} images can be read")
     begin = time.perf_counter()
     truth = [Truth(sample.boxes, sample.labels, sample.difficult) for sample in samples]
     quiet = [seen for seen, sample in zip(found, samples, strict=True) if not len(sample.labels)]
@@ -110,9 +110,9 @@ def text_table(result: Evaluation) -> str:
         f"| **mean** | {scores.boxes.sum()} | {cell(scores.map50)} | {cell(mean(scores.voc07))} | {cell(scores.map)} |"
     )
     if result.quiet:
-        lines.append(f"\n{result.false_alarms} false alarms above {_SHOWN} in {result.quiet} pictures without a box.")
+        lines.append(f"\n{result.false_alarms} false alarms above {_SHOWN} in {result.quiet} images without a box.")
     if result.broken:
-        lines.append(f"\n{result.broken} pictures could not be read and are left out.")
+        lines.append(f"\n{result.broken} images could not be read and are left out.")
     return "\n".join(lines)
 
 
@@ -124,7 +124,7 @@ def as_dict(result: Evaluation) -> dict[str, object]:
 
     scores = result.scores
     return {
-        "pictures": len(result.samples),
+        "images": len(result.samples),
         "map50": number(scores.map50),
         "map": number(scores.map),
         "classes": {
@@ -132,7 +132,7 @@ def as_dict(result: Evaluation) -> dict[str, object]:
             for i, name in enumerate(result.classes)
         },
         "false_alarms": result.false_alarms,
-        "pictures_without_boxes": result.quiet,
+        "images_without_boxes": result.quiet,
         "broken": result.broken,
         "milliseconds_median": round(float(np.median(result.seconds)) * 1000, 3),
     }

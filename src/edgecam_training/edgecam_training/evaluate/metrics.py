@@ -1,7 +1,7 @@
 """Average precision, in NumPy: Pascal VOC at IoU 0.5 and COCO's mean over IoU 0.50 to 0.95.
 
 VOC: area under the precision envelope (VOC 2010 on) and the 11-point mean of VOC 2007; boxes marked difficult are
-neither asked for nor punished. COCO: 101 points, 10 thresholds, at most 100 boxes a picture, a crowd box matches any
+neither asked for nor punished. COCO: 101 points, 10 thresholds, at most 100 boxes an image, a crowd box matches any
 number of detections by the share of the detection it covers. A class without boxes has no AP: NaN here, "no data"
 in every table, and no part of a mean.
 """
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 COCO_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-_MOST = 100  # detections a picture
+_MOST = 100  # detections an image
 
 
 @dataclass(frozen=True)
 class Found:
-    """Detections in one picture: (N, 4) corners in pixels, (N,) scores, (N,) classes from 0, best first."""
+    """Detections in one image: (N, 4) corners in pixels, (N,) scores, (N,) classes from 0, best first."""
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -28,7 +28,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is in one picture: (M, 4), (M,), (M,) bool."""
+    """What is in one image: (M, 4), (M,), (M,) bool."""
 
     boxes: np.ndarray
     classes: np.ndarray
@@ -73,7 +73,7 @@ def mean(values: np.ndarray) -> float:
 
 
 def score(found: Sequence[Found], truth: Sequence[Truth], classes: int) -> Scores:
-    """Score a data set; ``found[i]`` and ``truth[i]`` belong to the same picture."""
+    """Score a data set; ``found[i]`` and ``truth[i]`` belong to the same image."""
     tables = [_match_class(found, truth, number) for number in range(classes)]
     asked = np.array([table.asked for table in tables])
     curves = tuple(_curve(table, table.voc_hit, table.voc_ignored) for table in tables)

@@ -16,7 +16,7 @@ _CHECKPOINTS = (".pt", ".pth")
 def open_detector(
     model: str, backend: str = "auto", least_score: float = 0.01, nms_threshold: float = 0.5, onnx: str = ""
 ) -> Detector:
-    """A detector that reports everything above ``least_score``, at most 100 boxes a picture.
+    """A detector that reports everything above ``least_score``, at most 100 boxes an image.
 
     ``model`` is a .pt or .pth checkpoint, an ONNX file, a TensorRT .engine file or a name of the zoo; ``onnx`` is what
     an engine was built from, where its sidecar does not lead there.

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.preprocess import InputSpec
 from edgecam_core.models.ssd import SsdFamily
 

@@ -30,12 +30,12 @@ class ExportGraph(nn.Module):
         if half:
             self.model.half()
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         if self.uint8:
-            pictures = (pictures.float() - self.mean) * self.scale
+            images = (images.float() - self.mean) * self.scale
         if self.half_precision:
-            pictures = pictures.half()
-        logits, offsets = self.model(pictures)
+            images = images.half()
+        logits, offsets = self.model(images)
         logits, offsets = logits.float(), offsets.float()
         if self.raw:
             return logits, offsets

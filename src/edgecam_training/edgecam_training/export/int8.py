@@ -10,24 +10,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.family import open_family
-from edgecam_core.models.locate import locate
-from edgecam_core.models.model_file import ModelFile
 from edgecam_core.models.preprocess import Preprocessor
+from edgecam_core.models.zoo import locate
 from edgecam_core.types import Frame
 
 from edgecam_core import cache
-from edgecam_training.data.checks import read_picture
-from edgecam_training.data.dataset import Dataset
-from edgecam_training.data.layouts import load
+from edgecam_training.data.checks import read_image
+from edgecam_training.data.dataset import Dataset, load
 from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.evaluation import evaluate
 from edgecam_training.evaluate.models import open_detector
-from edgecam_training.export.gate import Passed, through_gate
+from edgecam_training.export.acceptance import Passed, through_gate
 from edgecam_training.export.quantize import calibrate
 
 Bar = Callable[[str], Callable[[int, int], None]]
-_PROBE = 4  # pictures for the sensitivity measurement
+_PROBE = 4  # images for the sensitivity measurement
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class Job:
     data: str
     split: str = "val"
     calibration_split: str = "train"
-    pictures: int = 300
+    images: int = 300
     flavour: str = "tensorrt"
     most_drop: float = 1.0
     rename: dict[str, str] = field(default_factory=dict)
@@ -48,7 +47,7 @@ class Job:
 def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
     """Calibrate, quantise, score, keep layers in float until the gate holds; blocks for minutes.
 
-    Beside the file ``<name>.calibration.json`` lists the calibration pictures with their hashes.
+    Beside the file ``<name>.calibration.json`` lists the calibration images with their hashes.
 
     Raises:
         ExportError: the gate does not hold, or the model is no float ONNX model.
@@ -58,17 +57,17 @@ def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
     gate_data = dataset.split(job.split)
     with TemporaryDirectory(prefix="edgecam-export-") as folder:
         source = _as_onnx(job.model, Path(folder))
-        inputs, used = _inputs(source, dataset.split(job.calibration_split), job.pictures)
-        tell(f"calibrating on {len(inputs)} pictures of '{job.calibration_split}'")
+        inputs, used = _inputs(source, dataset.split(job.calibration_split), job.images)
+        tell(f"calibrating on {len(inputs)} images of '{job.calibration_split}'")
         ranges = calibrate(source, inputs, job.flavour)
 
         def score(path: Path) -> float:
             return _map(path, gate_data, job.rename, bar("scoring"))
 
         reference = score(source)
-        tell(f"float: mAP {reference:.4f} at IoU 0.5 on {len(gate_data.samples)} pictures of '{job.split}'")
+        tell(f"float: mAP {reference:.4f} at IoU 0.5 on {len(gate_data.samples)} images of '{job.split}'")
         passed = through_gate(ranges, job.output, reference, score, job.most_drop, inputs[:_PROBE], tell)
-    text = json.dumps({"sha256": hashlib.sha256(json.dumps(used).encode()).hexdigest(), "pictures": used}, indent=1)
+    text = json.dumps({"sha256": hashlib.sha256(json.dumps(used).encode()).hexdigest(), "images": used}, indent=1)
     cache.write(job.output.with_suffix(".calibration.json"), text.encode())
     return passed
 
@@ -86,19 +85,19 @@ def _as_onnx(model: str, folder: Path) -> Path:
 
 
 def _inputs(model: Path, dataset: Dataset, count: int) -> tuple[list[np.ndarray], list[dict[str, str]]]:
-    """Evenly spread pictures as the network gets them, and their names and hashes."""
+    """Evenly spread images as the network gets them, and their names and hashes."""
     family = open_family(ModelFile.read(model))
     preprocessor = Preprocessor(family.spec)
     step = max(1, len(dataset.samples) // count)
     inputs: list[np.ndarray] = []
     used: list[dict[str, str]] = []
     for sample in dataset.samples[::step]:
-        pixels = read_picture(sample.path)
+        pixels = read_image(sample.path)
         if pixels is not None and len(inputs) < count:
             inputs.append(preprocessor.prepare(Frame.from_array(pixels, "bgr8"))[0])
-            used.append({"picture": sample.path.name, "sha256": cache.sha256(sample.path)})
+            used.append({"image": sample.path.name, "sha256": cache.sha256(sample.path)})
     if len(inputs) < count:
-        raise ExportError(f"{count} calibration pictures are wanted, '{dataset.samples[0].split}' has {len(inputs)}")
+        raise ExportError(f"{count} calibration images are wanted, '{dataset.samples[0].split}' has {len(inputs)}")
     return inputs, used
 
 

@@ -26,7 +26,7 @@ from edgecam_training.export.suppress import greedy
 from edgecam_training.models.base import SsdModel
 
 _NATIVE_OPSET = 18  # what PyTorch's exporter writes without a conversion
-# Largest differences to PyTorch: of scores, and of box corners as fractions of the picture.
+# Largest differences to PyTorch: of scores, and of box corners as fractions of the image.
 TOLERANCE = {"fp32": (1e-4, 1e-4), "fp16": (2e-2, 2e-2)}
 
 
@@ -54,22 +54,22 @@ class Parity:
 
     scores: float
     boxes: float
-    pictures: int
+    images: int
 
 
 def export(
-    model: SsdModel, classes: Sequence[str], path: Path, form: Form, pictures: Sequence[np.ndarray] = ()
+    model: SsdModel, classes: Sequence[str], path: Path, form: Form, images: Sequence[np.ndarray] = ()
 ) -> Parity:
     """Write an ONNX file and compare it with PyTorch; works without a GPU, seconds.
 
     Args:
-        pictures: (H, W, 3) BGR to compare on; without any, noise is used.
+        images: (H, W, 3) BGR to compare on; without any, noise is used.
 
     Raises:
         ExportError: the file computes something else than the network; nothing is left at ``path``.
     """
     data = _annotated(_exported(model, form), model, classes, form)
-    parity = compare(model, data, form, pictures)
+    parity = compare(model, data, form, images)
     if not form.raw:
         most_scores, most_boxes = TOLERANCE[form.precision]
         if not (parity.scores <= most_scores and parity.boxes <= most_boxes):
@@ -96,7 +96,7 @@ def _exported(model: SsdModel, form: Form) -> onnx.ModelProto:
     example = torch.zeros(
         form.batch or 2, 3, model.size, model.size, dtype=torch.uint8 if form.uint8 else torch.float32
     )
-    options = {"dynamic_shapes": {"pictures": {0: torch.export.Dim("batch", min=1, max=256)}}} if not form.batch else {}
+    options = {"dynamic_shapes": {"images": {0: torch.export.Dim("batch", min=1, max=256)}}} if not form.batch else {}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -142,14 +142,14 @@ def weights_digest(model: SsdModel) -> str:
 
 
 @torch.no_grad()
-def compare(model: SsdModel, data: bytes, form: Form, pictures: Sequence[np.ndarray]) -> Parity:
-    """Run both on the same pictures, one by one (or in pairs where the batch size is open)."""
+def compare(model: SsdModel, data: bytes, form: Form, images: Sequence[np.ndarray]) -> Parity:
+    """Run both on the same images, one by one (or in pairs where the batch size is open)."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     reference = ExportGraph(copy.deepcopy(model).cpu().float(), uint8=form.uint8, raw=form.raw).eval()
     worst = [0.0, 0.0]
-    feeds = inputs(model, pictures, form)
+    feeds = inputs(model, images, form)
     for feed in feeds:
         batch = np.repeat(feed, form.batch or 2, axis=0)
         *detections, scores, boxes = session.run(None, {"input_0": batch})
@@ -175,13 +175,13 @@ def _check_suppression(
             raise ExportError(f"the graph keeps {kept} boxes, the greedy suppression others ({len(wanted[1])})")
 
 
-def inputs(model: SsdModel, pictures: Sequence[np.ndarray], form: Form) -> list[np.ndarray]:
-    """Pictures as the detector feeds them: (1, 3, S, S) each."""
-    if not pictures:
+def inputs(model: SsdModel, images: Sequence[np.ndarray], form: Form) -> list[np.ndarray]:
+    """Images as the detector feeds them: (1, 3, S, S) each."""
+    if not images:
         chance = np.random.default_rng(0)
-        pictures = [chance.integers(0, 256, (model.size, model.size, 3), np.uint8) for _ in range(2)]
+        images = [chance.integers(0, 256, (model.size, model.size, 3), np.uint8) for _ in range(2)]
     how = model.normalisation
     mean, std = ((0.0,) * 3, (1.0,) * 3) if form.uint8 else (how.mean, how.std)
     preprocessor = Preprocessor(InputSpec("input_0", model.size, model.size, mean, std, "rgb"))
-    tensors = [preprocessor.prepare(Frame.from_array(picture, "bgr8"))[0] for picture in pictures]
+    tensors = [preprocessor.prepare(Frame.from_array(image, "bgr8"))[0] for image in images]
     return [tensor.astype(np.uint8 if form.uint8 else np.float32, copy=False) for tensor in tensors]

@@ -1,4 +1,4 @@
-"""INT8 by Q/DQ nodes around convolutions, calibrated on real pictures, in the two flavours the runtimes need.
+"""INT8 by Q/DQ nodes around convolutions, calibrated on real images, in the two flavours the runtimes need.
 
 ``tensorrt``: activations and weights int8, symmetric, per channel, biases left in float (TensorRT refuses quantised
 ones). ``cpu``: activations uint8, weights int8, which is what x86 CPUs multiply fast. One is slow where the other is
@@ -19,7 +19,7 @@ from edgecam_core.errors import SettingError
 from onnx import helper
 
 FLAVOURS = ("tensorrt", "cpu")
-LEAST_PICTURES = 300  # fewer leave the ranges of activations to luck
+LEAST_IMAGES = 300  # fewer leave the ranges of activations to luck
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class _Feed:
 
 
 def calibrate(model: Path, inputs: Sequence[np.ndarray], flavour: str) -> Ranges:
-    """Measure the range of every activation; blocks about 20 ms a picture.
+    """Measure the range of every activation; blocks about 20 ms an image.
 
     Raises:
         SettingError: an unknown flavour.

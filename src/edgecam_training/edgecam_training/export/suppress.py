@@ -2,7 +2,7 @@
 
 ONNX's own NonMaxSuppression loops, which TensorRT-RTX does not build; here a matrix of overlaps is worked out once and
 "kept unless a kept, better box of the class overlaps" is applied until it holds: the greedy result, as long as no
-chain of suppressions is longer than the rounds. In real pictures chains are two or three boxes long.
+chain of suppressions is longer than the rounds. In real images chains are two or three boxes long.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import torch
 from edgecam_core.models.nms import nms
 from torch import Tensor
 
-CANDIDATES = 200  # a picture, as in pytorch-ssd
-MOST = 100  # detections a picture
+CANDIDATES = 200  # an image, as in pytorch-ssd
+MOST = 100  # detections an image
 LEAST_SCORE = 0.01
 _ROUNDS = 12
 
@@ -56,7 +56,7 @@ def _overlap(boxes: Tensor) -> Tensor:
 
 
 def greedy(scores: np.ndarray, boxes: np.ndarray, threshold: float, size: int) -> tuple[np.ndarray, ...]:
-    """What :func:`suppress` should give for one picture, by the detector's own loop: boxes, scores, classes."""
+    """What :func:`suppress` should give for one image, by the detector's own loop: boxes, scores, classes."""
     flat = scores[:, 1:].ravel()
     order = np.argsort(-flat, kind="stable")[:CANDIDATES]
     order = order[flat[order] > LEAST_SCORE]

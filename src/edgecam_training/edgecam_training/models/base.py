@@ -1,4 +1,4 @@
-"""What every network here is: heads over priors, and how a picture goes in."""
+"""What every network here is: heads over priors, and how an image goes in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Normalisation:
 
 
 class SsdModel(nn.Module):
-    """A single-shot detector: every prior gets class logits (column 0 the background) and box offsets.
+    """A single-item detector: every prior gets class logits (column 0 the background) and box offsets.
 
     ``size`` is the side of the square input in pixels; ``columns`` counts the background. ``priors`` (N, 4) float32,
     centre form, fractions; it is not part of the state dict, as in pytorch-ssd.
@@ -37,19 +37,19 @@ class SsdModel(nn.Module):
         self.register_buffer("priors", torch.from_numpy(priors), persistent=False)
 
     @abstractmethod
-    def features(self, pictures: Tensor) -> list[Tensor]:
+    def features(self, images: Tensor) -> list[Tensor]:
         """The feature maps, finest first."""
 
     @abstractmethod
     def heads(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         """(B, N, columns) logits and (B, N, 4) offsets."""
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, size, size) normalised pictures to (B, N, columns) logits and (B, N, 4) offsets."""
-        return self.heads(self.features(pictures))
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, size, size) normalised images to (B, N, columns) logits and (B, N, 4) offsets."""
+        return self.heads(self.features(images))
 
     def boxes(self, offsets: Tensor) -> Tensor:
-        """(B, N, 4) offsets to x1 y1 x2 y2 as fractions of the picture, not clipped."""
+        """(B, N, 4) offsets to x1 y1 x2 y2 as fractions of the image, not clipped."""
         return decode(offsets, self.priors)
 
     def load_pretrained(self, state: dict[str, Tensor]) -> list[str]:

@@ -1,4 +1,4 @@
-"""SSD's matching and multibox loss (Liu et al. 2016, section 2.2), batched: nothing loops over pictures.
+"""SSD's matching and multibox loss (Liu et al. 2016, section 2.2), batched: nothing loops over images.
 
 As in pytorch-ssd: a prior takes the box it overlaps most where that is 0.5 or more, every box takes its best prior,
 three negatives per positive are picked by their background loss, both sums are divided by the number of positives.
@@ -71,7 +71,7 @@ def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) ->
 
 
 def hard_negatives(background_loss: Tensor, labels: Tensor, ratio: int = NEGATIVES_PER_POSITIVE) -> Tensor:
-    """(B, N) bool: the negatives with the largest loss, ``ratio`` per positive of the same picture."""
+    """(B, N) bool: the negatives with the largest loss, ``ratio`` per positive of the same image."""
     positive = labels > 0
     wanted = positive.sum(dim=1, keepdim=True) * ratio
     ranked = background_loss.detach().masked_fill(positive, float("-inf"))

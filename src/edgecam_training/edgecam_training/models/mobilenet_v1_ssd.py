@@ -38,8 +38,8 @@ class MobileNetV1Ssd(SsdModel):
         for part in (self.extras, self.classification_headers, self.regression_headers):
             part.apply(_xavier)
 
-    def features(self, pictures: Tensor) -> list[Tensor]:
-        fine = self.base_net[:_FIRST_MAP](pictures)
+    def features(self, images: Tensor) -> list[Tensor]:
+        fine = self.base_net[:_FIRST_MAP](images)
         found = [fine, self.base_net[_FIRST_MAP:](fine)]
         for extra in self.extras:
             found.append(extra(found[-1]))

@@ -78,8 +78,8 @@ class MobileNetV2Ssd(SsdModel):
     def _active(self, name: str, x: Tensor) -> Tensor:
         return self._run(name, x).clamp(0.0, self.limits.get(name, 6.0))
 
-    def features(self, pictures: Tensor) -> list[Tensor]:
-        x = self._active("Conv", pictures)
+    def features(self, images: Tensor) -> list[Tensor]:
+        x = self._active("Conv", images)
         found: list[Tensor] = []
         for index, (expansion, channels, stride) in enumerate(_BLOCKS):
             name, inner = _block_name(index), x

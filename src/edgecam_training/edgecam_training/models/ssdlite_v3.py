@@ -28,8 +28,8 @@ class MobileNetV3SsdLite(SsdModel):
         self.backbone = whole.backbone
         self.head = whole.head
 
-    def features(self, pictures: Tensor) -> list[Tensor]:
-        return list(self.backbone(pictures).values())
+    def features(self, images: Tensor) -> list[Tensor]:
+        return list(self.backbone(images).values())
 
     def heads(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         found = self.head(features)
@@ -41,9 +41,9 @@ def _priors(whole: torch.nn.Module, size: int) -> np.ndarray:
     was_training = whole.training
     whole.eval()
     with torch.no_grad():
-        pictures = torch.zeros(1, 3, size, size)
-        features = list(whole.backbone(pictures).values())
-        corners = whole.anchor_generator(ImageList(pictures, [(size, size)]), features)[0] / size
+        images = torch.zeros(1, 3, size, size)
+        features = list(whole.backbone(images).values())
+        corners = whole.anchor_generator(ImageList(images, [(size, size)]), features)[0] / size
     whole.train(was_training)
     centres = torch.cat([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], dim=1)
     return centres.numpy().astype(np.float32)

@@ -1,6 +1,6 @@
 """SSD's augmentations for a whole batch at once, on whatever device the batch is.
 
-Zoom-out, IoU crop and flip are one window per picture, so pixels are sampled once; brightness, contrast, saturation
+Zoom-out, IoU crop and flip are one window per image, so pixels are sampled once; brightness, contrast, saturation
 and hue are one 3x4 colour matrix; mosaic comes before all of them. All chance comes from numbers drawn on the CPU from
 a seed that names the step, so the same step looks the same on every device, after every restart.
 """
@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from edgecam_training.models.loss import Targets
 
-_TRIES = 16  # candidate crops a picture
+_TRIES = 16  # candidate crops an image
 _LEAST_IOU = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 _GREY = 127.0
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
@@ -31,7 +31,7 @@ _RGB = torch.linalg.inv(_YIQ)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much of each; 0 turns one off. ``zoom_out`` is the largest canvas in picture sides, 1 for none."""
+    """How much of each; 0 turns one off. ``zoom_out`` is the largest canvas in image sides, 1 for none."""
 
     zoom_out: float = 2.5
     crop: float = 0.8
@@ -60,42 +60,42 @@ def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def augment(
-    pictures: Tensor, targets: Targets, size: int, how: Augmentation, chance: Tensor, crops: Tensor
+    images: Tensor, targets: Targets, size: int, how: Augmentation, chance: Tensor, crops: Tensor
 ) -> tuple[Tensor, Targets]:
     """Augment a batch.
 
     Args:
-        pictures: (B, S, S, 3) uint8 RGB.
+        images: (B, S, S, 3) uint8 RGB.
         size: side of the result.
-        chance, crops: from :func:`draw`, on the pictures' device.
+        chance, crops: from :func:`draw`, on the images' device.
 
     Returns:
-        (B, 3, size, size) float32 pixels 0..255, and the boxes that are still in the picture.
+        (B, 3, size, size) float32 pixels 0..255, and the boxes that are still in the image.
     """
     if how.mosaic:
-        pictures, targets = _mosaic(pictures, targets, chance[:, 15] < how.mosaic)
+        images, targets = _mosaic(images, targets, chance[:, 15] < how.mosaic)
     canvas = _zoom_out(chance, how)
     window = _crop(canvas, targets, chance, crops, how)
     flipped = chance[:, 4] < how.flip
-    pixels = _sample(pictures, window, flipped, size)
+    pixels = _sample(images, window, flipped, size)
     return _recolor(pixels, chance, how), _move(targets, window, flipped)
 
 
-def plain(pictures: Tensor, size: int) -> Tensor:
+def plain(images: Tensor, size: int) -> Tensor:
     """No chance at all: (B, S, S, 3) uint8 to (B, 3, size, size) float32 pixels."""
-    pixels = pictures.permute(0, 3, 1, 2).float()
+    pixels = images.permute(0, 3, 1, 2).float()
     if pixels.shape[-1] == size:
         return pixels
     return functional.interpolate(pixels, (size, size), mode="bilinear", align_corners=False, antialias=True)
 
 
-def _mosaic(pictures: Tensor, targets: Targets, chosen: Tensor) -> tuple[Tensor, Targets]:
-    """Where ``chosen`` (B,), the picture and the next three of the batch, at half size, two by two."""
-    side = pictures.shape[1]
+def _mosaic(images: Tensor, targets: Targets, chosen: Tensor) -> tuple[Tensor, Targets]:
+    """Where ``chosen`` (B,), the image and the next three of the batch, at half size, two by two."""
+    side = images.shape[1]
     half = side // 2
-    small = functional.interpolate(pictures.permute(0, 3, 1, 2).float(), (half, half), mode="area")
+    small = functional.interpolate(images.permute(0, 3, 1, 2).float(), (half, half), mode="area")
     small = small.round().to(torch.uint8).permute(0, 2, 3, 1)
-    canvas = torch.full_like(pictures, int(_GREY))
+    canvas = torch.full_like(images, int(_GREY))
     boxes, labels = [], []
     for place in range(4):
         row, column = divmod(place, 2)
@@ -103,19 +103,19 @@ def _mosaic(pictures: Tensor, targets: Targets, chosen: Tensor) -> tuple[Tensor,
         moved = torch.stack([targets.boxes[..., axis] + (row if axis % 2 else column) for axis in range(4)], dim=-1)
         boxes.append(moved.roll(-place, 0) * (half / side))
         labels.append(targets.labels.roll(-place, 0))
-    # A picture left as it is keeps its own boxes first, and padding after them.
+    # An image left as it is keeps its own boxes first, and padding after them.
     alone = Targets(
         functional.pad(targets.boxes, (0, 0, 0, 3 * targets.boxes.shape[1])),
         functional.pad(targets.labels, (0, 3 * targets.labels.shape[1])),
     )
-    return torch.where(chosen[:, None, None, None], canvas, pictures), Targets(
+    return torch.where(chosen[:, None, None, None], canvas, images), Targets(
         torch.where(chosen[:, None, None], torch.cat(boxes, dim=1), alone.boxes),
         torch.where(chosen[:, None], torch.cat(labels, dim=1), alone.labels),
     )
 
 
 def _zoom_out(chance: Tensor, how: Augmentation) -> Tensor:
-    """(B, 4) window x y w h in picture sides; larger than the picture in half of the cases."""
+    """(B, 4) window x y w h in image sides; larger than the image in half of the cases."""
     side = torch.where(chance[:, 0] < 0.5, 1 + chance[:, 1] * (how.zoom_out - 1), torch.ones_like(chance[:, 1]))
     return torch.stack([-(side - 1) * chance[:, 2], -(side - 1) * chance[:, 3], side, side], dim=1)
 
@@ -146,9 +146,9 @@ def _crop(canvas: Tensor, targets: Targets, chance: Tensor, crops: Tensor, how: 
     return torch.where(fits.any(dim=1)[:, None], window, canvas)
 
 
-def _sample(pictures: Tensor, window: Tensor, flipped: Tensor, size: int) -> Tensor:
-    """The windows, bilinear, grey outside the picture."""
-    pixels = pictures.permute(0, 3, 1, 2).float() - _GREY
+def _sample(images: Tensor, window: Tensor, flipped: Tensor, size: int) -> Tensor:
+    """The windows, bilinear, grey outside the image."""
+    pixels = images.permute(0, 3, 1, 2).float() - _GREY
     steps = (torch.arange(size, device=window.device) + 0.5) / size
     across = torch.where(flipped[:, None], 1 - steps, steps)
     x = (window[:, 0, None] + window[:, 2, None] * across) * 2 - 1
@@ -171,7 +171,7 @@ def _move(targets: Targets, window: Tensor, flipped: Tensor) -> Targets:
 
 
 def _recolor(pixels: Tensor, chance: Tensor, how: Augmentation) -> Tensor:
-    """One colour matrix a picture; each part happens with probability ``how.color``."""
+    """One colour matrix an image; each part happens with probability ``how.color``."""
     happens = chance[:, 7:11] < how.color
     amount = chance[:, 11:15] * 2 - 1
     zero = torch.zeros_like(amount[:, 0])

@@ -27,8 +27,8 @@ class TrainSettings(Settings):
     freeze: str = setting(
         "none", "What stays as it started: none, or all but the heads.", choices=("none", "backbone", "all-but-classes")
     )
-    epochs: int = setting(30, "Passes over the training pictures.", low=1, high=10000)
-    batch: int = setting(32, "Pictures a step, on each GPU.", low=1, high=4096)
+    epochs: int = setting(30, "Passes over the training images.", low=1, high=10000)
+    batch: int = setting(32, "Images a step, on each GPU.", low=1, high=4096)
     optimizer: str = setting("sgd", "Optimiser; sgd has momentum 0.9 (Nesterov).", choices=("sgd", "adamw"))
     learning_rate: float = setting(0.01, "Peak learning rate, for the batch as it is.", low=1e-7, high=10.0)
     backbone_rate: float = setting(1.0, "Learning rate of all but the heads, times this.", low=0.0, high=10.0)
@@ -45,13 +45,13 @@ class TrainSettings(Settings):
     compile: bool = setting(False, "torch.compile the network: a minute at the start, faster steps.")
     graph: bool = setting(True, "On a GPU: record the step once as a CUDA graph and start it as one.")
     side: int = setting(
-        0, "Side of the decoded pictures kept in memory; 0: a quarter more than the input.", low=0, high=2048
+        0, "Side of the decoded images kept in memory; 0: a quarter more than the input.", low=0, high=2048
     )
-    zoom_out: float = setting(2.5, "Augmentation: largest canvas, in picture sides; 1: off.", low=1.0, high=8.0)
-    crop: float = setting(0.8, "Augmentation: share of pictures that are cropped.", low=0.0, high=1.0)
-    flip: float = setting(0.5, "Augmentation: share of pictures that are mirrored.", low=0.0, high=1.0)
+    zoom_out: float = setting(2.5, "Augmentation: largest canvas, in image sides; 1: off.", low=1.0, high=8.0)
+    crop: float = setting(0.8, "Augmentation: share of images that are cropped.", low=0.0, high=1.0)
+    flip: float = setting(0.5, "Augmentation: share of images that are mirrored.", low=0.0, high=1.0)
     mosaic: float = setting(
-        0.0, "Augmentation: share of pictures put together from four at half size.", low=0.0, high=1.0
+        0.0, "Augmentation: share of images put together from four at half size.", low=0.0, high=1.0
     )
     color: float = setting(0.5, "Augmentation: chance of each colour change.", low=0.0, high=1.0)
     evaluate_every: int = setting(1, "Epochs between evaluations on the validation split.", low=1, high=10000)

@@ -35,23 +35,23 @@ class Step:
         self._forward: Any = torch.compile(model) if settings.compile else model
         self._recorded: _Recorded | None = None
 
-    def __call__(self, pictures: Tensor, targets: Targets, generator: torch.Generator) -> Tensor:
-        """(B, S, S, 3) uint8 pictures and their boxes to (3,) losses on the device: total, classes, boxes."""
-        chance = [item.to(self.device, non_blocking=True) for item in draw(len(pictures), generator)]
-        inputs = [pictures, targets.boxes, targets.labels, *chance]
+    def __call__(self, images: Tensor, targets: Targets, generator: torch.Generator) -> Tensor:
+        """(B, S, S, 3) uint8 images and their boxes to (3,) losses on the device: total, classes, boxes."""
+        chance = [item.to(self.device, non_blocking=True) for item in draw(len(images), generator)]
+        inputs = [images, targets.boxes, targets.labels, *chance]
         if self.device.type != "cuda" or not self.settings.graph:
             return self._gradients(*inputs)
         if self._recorded is None:
             self._recorded = _Recorded(self.model, self._gradients, inputs)
         return self._recorded(inputs)
 
-    def batch(self, pictures: Tensor, targets: Targets, *chance: Tensor) -> tuple[Tensor, Targets]:
+    def batch(self, images: Tensor, targets: Targets, *chance: Tensor) -> tuple[Tensor, Targets]:
         """The augmented, normalised batch and its boxes."""
-        pixels, moved = augment(pictures, targets, self.model.size, self._how, *chance)
+        pixels, moved = augment(images, targets, self.model.size, self._how, *chance)
         return normalise(pixels, self.model), moved
 
-    def _gradients(self, pictures: Tensor, boxes: Tensor, labels: Tensor, *chance: Tensor) -> Tensor:
-        inputs, targets = self.batch(pictures, Targets(boxes, labels), *chance)
+    def _gradients(self, images: Tensor, boxes: Tensor, labels: Tensor, *chance: Tensor) -> Tensor:
+        inputs, targets = self.batch(images, Targets(boxes, labels), *chance)
         clear(self.model)
         reduced = self.precision is not torch.float32
         # Every weight is used once a step: a cache of casts would only keep them from a recording.

@@ -15,7 +15,7 @@ from edgecam_core.errors import SettingError
 from torch import Tensor
 
 from edgecam_training.data.dataset import Dataset
-from edgecam_training.data.picture_cache import PictureCache
+from edgecam_training.data.image_cache import ImageCache
 from edgecam_training.errors import CheckpointError, TrainingError
 from edgecam_training.models.loss import Targets
 from edgecam_training.train import checkpoint
@@ -47,7 +47,7 @@ class Trainer:
     """Trains one network. Call :meth:`run`; one thread.
 
     Raises (construction):
-        SettingError, CheckpointError, DatasetError: see :func:`starting_model` and :class:`PictureCache`.
+        SettingError, CheckpointError, DatasetError: see :func:`starting_model` and :class:`ImageCache`.
     """
 
     def __init__(self, settings: TrainSettings, dataset: Dataset, world: World, log: RunLog) -> None:
@@ -75,10 +75,10 @@ class Trainer:
         self._stop = threading.Event()
         self._saver = checkpoint.Saver()
 
-    def _load(self, dataset: Dataset, side: int, exact: bool) -> PictureCache:
-        cache = PictureCache.build(dataset, side, exact=exact)
+    def _load(self, dataset: Dataset, side: int, exact: bool) -> ImageCache:
+        cache = ImageCache.build(dataset, side, exact=exact)
         if cache.broken:
-            self.log(f"{len(cache.broken)} pictures cannot be read and are left out, first {cache.broken[0]}")
+            self.log(f"{len(cache.broken)} images cannot be read and are left out, first {cache.broken[0]}")
         return cache.on(self.world.device)
 
     # -- running -------------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ class Trainer:
         return losses
 
     def _order(self) -> Tensor:
-        """This process's pictures of this epoch, (steps, batch); the same after every restart."""
+        """This process's images of this epoch, (steps, batch); the same after every restart."""
         generator = step_generator(self.settings.seed, self.progress.epoch, -1, -1)
         count = len(self.train_data)
         needed = self.steps * self.settings.batch * self.world.size
@@ -157,11 +157,11 @@ class Trainer:
         return order[:needed].view(self.steps, self.world.size, self.settings.batch)[:, self.world.rank]
 
     def _rows(self, order: Tensor, step: int) -> tuple[Tensor, Targets]:
-        """The pictures of a step as they are kept, on the device."""
+        """The images of a step as they are kept, on the device."""
         data, rows = self.train_data, order[step]
-        pictures = data.pictures[rows.to(data.pictures.device)].to(self.world.device, non_blocking=True)
+        images = data.images[rows.to(data.images.device)].to(self.world.device, non_blocking=True)
         rows = rows.to(self.world.device)
-        return pictures, Targets(data.boxes[rows], data.labels[rows])
+        return images, Targets(data.boxes[rows], data.labels[rows])
 
     def _generator(self, step: int) -> torch.Generator:
         return step_generator(self.settings.seed, self.progress.epoch, step, self.world.rank)
@@ -262,10 +262,10 @@ class Trainer:
             paths = [str(self.train_data.samples[row].path) for row in rows.tolist()]
             kept, boxes = self._rows(order, step)
             chance = [item.to(self.world.device) for item in draw(len(kept), self._generator(step))]
-            pictures, targets = self.step.batch(kept, boxes, *chance)
+            images, targets = self.step.batch(kept, boxes, *chance)
             checkpoint.save(
                 file,
-                {"epoch": self.progress.epoch, "step": step, "paths": paths, "pictures": pictures.cpu(),
+                {"epoch": self.progress.epoch, "step": step, "paths": paths, "images": images.cpu(),
                  "boxes": targets.boxes.cpu(), "labels": targets.labels.cpu()},
             )  # fmt: skip
         raise TrainingError(

@@ -10,13 +10,13 @@ from torch import Tensor
 from torchvision.ops import batched_nms
 
 from edgecam_training.data.dataset import Sample
-from edgecam_training.data.picture_cache import PictureCache
+from edgecam_training.data.image_cache import ImageCache
 from edgecam_training.evaluate.metrics import Found, Scores, Truth, score
 from edgecam_training.models.base import Normalisation, SsdModel
 from edgecam_training.train.augment import plain
 
 _LEAST_SCORE = 0.01
-_CANDIDATES = 400  # a picture, before suppression
+_CANDIDATES = 400  # an image, before suppression
 _NMS_THRESHOLD = 0.5
 
 
@@ -25,15 +25,15 @@ def truth_of(sample: Sample) -> Truth:
 
 
 @torch.no_grad()
-def validate(model: SsdModel, cache: PictureCache, batch: int = 64) -> Scores:
-    """Score a network in eval mode; blocks for seconds. ``cache`` holds pictures of the network's own size."""
+def validate(model: SsdModel, cache: ImageCache, batch: int = 64) -> Scores:
+    """Score a network in eval mode; blocks for seconds. ``cache`` holds images of the network's own size."""
     device = next(model.parameters()).device
     found: list[Found] = []
     for start in range(0, len(cache), batch):
-        pictures = cache.pictures[start : start + batch].to(device, non_blocking=True)
-        logits, offsets = model(normalise(plain(pictures, model.size), model))
+        images = cache.images[start : start + batch].to(device, non_blocking=True)
+        logits, offsets = model(normalise(plain(images, model.size), model))
         scores, boxes = logits.softmax(dim=2), model.boxes(offsets).clamp(0, 1)
-        for row in range(len(pictures)):
+        for row in range(len(images)):
             sample = cache.samples[start + row]
             found.append(_choose(scores[row], boxes[row], (sample.width, sample.height)))
     return score(found, [truth_of(sample) for sample in cache.samples], model.columns - 1)

@@ -26,11 +26,10 @@ def run(args: argparse.Namespace) -> int:
         from rclpy.signals import SignalHandlerOptions
     except ImportError as problem:
         raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
-    from edgecam_viewer.board import Board
-    from edgecam_viewer.reports import node_statuses
+    from edgecam_viewer.node_status import NodeStatusTable, node_statuses
     from edgecam_viewer.top import gpu_line, table
 
-    board = Board()
+    board = NodeStatusTable()
 
     def keep(message: DiagnosticArray) -> None:
         for status in node_statuses(message, time.monotonic()):

@@ -1,4 +1,4 @@
-// One camera's tile: decodes the newest picture, draws it with its own boxes, measures rate and latency.
+// One camera's tile: decodes the newest frame, draws it with its own boxes, measures rate and latency.
 
 const WINDOW_MS = 3000;
 const LATE_MS = 2000;
@@ -35,7 +35,7 @@ export class Camera {
     this.title = String(index);
     this.tile = document.createElement("button");
     this.tile.className = "tile";
-    this.tile.innerHTML = '<canvas></canvas><div class="wait">waiting for pictures</div>'
+    this.tile.innerHTML = '<canvas></canvas><div class="wait">waiting for frames</div>'
       + '<div class="cap"><span class="name"></span></div>';
     this.canvas = this.tile.querySelector("canvas");
     this.wait = this.tile.querySelector(".wait");
@@ -49,7 +49,7 @@ export class Camera {
     this.tile.setAttribute("aria-label", `Camera ${text}`);
   }
 
-  // Newest wins: while one picture is being decoded only the latest of those that come is kept.
+  // Newest wins: while one frame is being decoded only the latest of those that come is kept.
   async show(facts) {
     this.next = facts;
     if (this.decoding) return;
@@ -60,7 +60,7 @@ export class Camera {
       try {
         this.present(await createImageBitmap(facts.jpeg), facts);
       } catch (error) {
-        if (error.name !== "InvalidStateError") throw error; // a picture that cannot be decoded is left out
+        if (error.name !== "InvalidStateError") throw error; // a frame that cannot be decoded is left out
       }
     }
     this.decoding = false;
@@ -99,12 +99,12 @@ export class Camera {
     return times.length < 2 ? 0 : (1000 * (times.length - 1)) / (now - times[0]);
   }
 
-  // Called once a second: say so when pictures have stopped.
+  // Called once a second: say so when frames have stopped.
   check() {
     const last = this.times[this.times.length - 1];
     if (last === undefined || performance.now() - last < LATE_MS) return;
     this.tile.dataset.late = "";
-    this.wait.textContent = `no picture for ${Math.round((performance.now() - last) / 1000)} s`;
+    this.wait.textContent = `no frame for ${Math.round((performance.now() - last) / 1000)} s`;
   }
 
   draw() {
@@ -142,7 +142,7 @@ export class Camera {
     const tint = color(label);
     const line = 2 * ratio;
     pen.lineWidth = line + 2 * ratio;
-    pen.strokeStyle = "#05070b80"; // a dark rim keeps the box visible on a bright picture
+    pen.strokeStyle = "#05070b80"; // a dark rim keeps the box visible on a bright frame
     pen.strokeRect(x, y, width, height);
     pen.lineWidth = line;
     pen.strokeStyle = tint;

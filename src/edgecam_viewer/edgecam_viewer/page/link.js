@@ -1,11 +1,11 @@
-// The WebSocket: reconnects by itself, reads picture messages, keeps the offset between the server's clock and ours.
+// The WebSocket: reconnects by itself, reads frame messages, keeps the offset between the server's clock and ours.
 
 const RETRY_MS = [250, 500, 1000, 2000];
 const SILENCE_MS = 5000;
 const HOPELESS = 3; // tries without any success: something between here and the node does not let WebSockets through
 
-// A picture message is: uint32 little-endian N, N bytes of JSON, a JPEG file.
-export function readPicture(buffer) {
+// A frame message is: uint32 little-endian N, N bytes of JSON, a JPEG file.
+export function readFrame(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const facts = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   return { ...facts, jpeg: new Blob([new Uint8Array(buffer, 4 + length)], { type: "image/jpeg" }) };
@@ -13,7 +13,7 @@ export function readPicture(buffer) {
 
 export class Link {
   constructor(handlers) {
-    this.handlers = handlers; // picture(facts), note(object), state("waiting" | "live" | "lost"), hopeless()
+    this.handlers = handlers; // frame(facts), note(object), state("waiting" | "live" | "lost"), hopeless()
     this.everLive = false;
     this.tries = 0;
     this.best = Infinity; // shortest round trip so far: its clock reading is the best one
@@ -38,7 +38,7 @@ export class Link {
     socket.onmessage = ({ data }) => {
       this.heard = performance.now();
       if (typeof data === "string") this.note(JSON.parse(data));
-      else this.handlers.picture(readPicture(data));
+      else this.handlers.frame(readFrame(data));
     };
     socket.onclose = () => {
       if (socket !== this.socket) return;

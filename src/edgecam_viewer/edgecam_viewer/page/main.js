@@ -17,7 +17,7 @@ let status = { cameras: [], nodes: [] };
 let only = null; // index of the enlarged camera
 
 const link = new Link({
-  picture: (facts) => cameras[facts.camera]?.show(facts),
+  frame: (facts) => cameras[facts.camera]?.show(facts),
   note: take,
   state: (state) => {
     element("link").dataset.state = state;
@@ -51,13 +51,13 @@ function take(note) {
   return showNodes(status.nodes);
 }
 
-// Without WebSockets: the bare pictures of the first camera, as MJPEG.
+// Without WebSockets: the bare frames of the first camera, as MJPEG.
 function showPlain() {
-  const picture = document.createElement("img");
-  picture.id = "plain";
-  picture.alt = "Camera";
-  picture.src = "/stream.mjpg?camera=0";
-  element("grid").replaceChildren(picture);
+  const frame = document.createElement("img");
+  frame.id = "plain";
+  frame.alt = "Camera";
+  frame.src = "/stream.mjpg?camera=0";
+  element("grid").replaceChildren(frame);
 }
 
 function showLink() {
@@ -101,7 +101,7 @@ function watch() {
   link.send({ type: "watch", cameras: wanted.filter((i) => !videos.get(i)?.playing), video });
 }
 
-// Pictures go on until the first frame of the video has come.
+// Frames go on until the first frame of the video has come.
 function newVideo(index) {
   const video = new Video(index, link, (bitmap, facts) => {
     if (!video.told) watch();
@@ -158,7 +158,7 @@ function everySecond() {
   const shown = camera.fps();
   const glass = shown ? camera.latency : NaN;
   showFacts([
-    ["picture", text(shown, "fps")],
+    ["frame", text(shown, "fps")],
     ["detections", text(facts.detection_fps ?? NaN, "fps")],
     ["latency", text(glass, "ms")],
   ]);

@@ -112,9 +112,9 @@ const RATES = [
 ];
 const LATENCIES = [["detected", "capture to detection", "#fbbf24"], ["glass", "capture to screen", "#f472b6"]];
 const LOSSES = [
-  ["camera drops", "camera drops", "#5eead4"], ["bad pictures", "bad pictures", "#94a3b8"],
+  ["camera drops", "camera drops", "#5eead4"], ["bad frames", "bad frames", "#94a3b8"],
   ["encoder skips", "encoder skips", "#60a5fa"], ["packets missing", "packets missing", "#c084fc"],
-  ["packets lost", "packets lost", "#f87171"], ["pictures withheld", "pictures withheld", "#fb923c"],
+  ["packets lost", "packets lost", "#f87171"], ["frames withheld", "frames withheld", "#fb923c"],
   ["detector drops", "detector drops", "#fbbf24"],
 ];
 

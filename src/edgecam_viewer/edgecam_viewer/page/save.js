@@ -1,4 +1,4 @@
-// Pictures and films saved by the browser itself.
+// Frames and films saved by the browser itself.
 
 function save(blob, name) {
   const link = document.createElement("a");
@@ -10,7 +10,7 @@ function save(blob, name) {
 
 const fileName = (text) => text.replaceAll(/[^\w.-]+/g, "_");
 
-// The newest picture as the node sends it, without boxes; its capture stamp is in the name.
+// The newest frame as the node sends it, without boxes; its capture stamp is in the name.
 export async function saveSnapshot(camera) {
   const answer = await fetch(`/snapshot.jpg?camera=${camera.index}`);
   if (answer.ok) save(await answer.blob(), `${fileName(camera.title)}-${answer.headers.get("X-Stamp")}.jpg`);

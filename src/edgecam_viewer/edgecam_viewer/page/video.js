@@ -25,7 +25,7 @@ export class Video {
       await connection.setLocalDescription();
       this.link.send({ type: "answer", camera: this.camera, sdp: connection.localDescription.sdp });
     } catch {
-      this.failed = true; // e.g. a browser without H.264; the pictures go on
+      this.failed = true; // e.g. a browser without H.264; the frames go on
     }
   }
 
@@ -65,7 +65,7 @@ export class Video {
     }
   }
 
-  // Once a second; arriving: whether the camera delivers. True when pictures must do it from now on.
+  // Once a second; arriving: whether the camera delivers. True when frames must do it from now on.
   hopeless(arriving) {
     if (!arriving && this.playing) this.at = performance.now();
     return this.failed || performance.now() - this.at > (this.playing ? SILENT_MS : CONNECT_MS);

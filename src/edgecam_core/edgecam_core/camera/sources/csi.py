@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from edgecam_core import elements
 from edgecam_core.camera.plan import SourcePlan
 from edgecam_core.camera.platform import NVVIDCONV_FLIPS, Have
 from edgecam_core.camera.settings import CameraSettings, fraction
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import MissingDependency, SettingError
+from edgecam_core.media import elements
 
 SCHEMES = ("csi",)
 EXAMPLE = "csi://0"
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """1280x720 at 30 Hz unless said otherwise; the Jetson turns the picture in hardware.
+    """1280x720 at 30 Hz unless said otherwise; the Jetson turns the frame in hardware.
 
     Raises:
         SettingError: the URI has no sensor number.

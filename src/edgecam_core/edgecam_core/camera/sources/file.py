@@ -1,4 +1,4 @@
-"""``file:///path``: a video in any container, a picture, or a folder of pictures."""
+"""``file:///path``: a video in any container, a frame, or a folder of frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from edgecam_core.camera.platform import Have, out_of_decodebin
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
-from edgecam_core.gst import quoted
+from edgecam_core.media.gst import quoted
+from edgecam_core.media.image_files import IMAGE_SUFFIXES
 
 SCHEMES = ("file",)
 EXAMPLE = "file:///path/clip.mp4"
@@ -20,9 +21,9 @@ EXAMPLE = "file:///path/clip.mp4"
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     """Decoded by whatever GStreamer ranks highest here; only the video track is opened.
 
-    A folder, or a file whose suffix is that of a picture, is fed picture by picture.
+    A folder, or a file whose suffix is that of a frame, is fed frame by frame.
     """
-    if uri.path.lower().endswith(folder.SUFFIXES) or Path(uri.path).is_dir():
+    if uri.path.lower().endswith(IMAGE_SUFFIXES) or Path(uri.path).is_dir():
         return SourcePlan(folder.HEAD, ends=True, folder=uri.path)
     location = quoted(Path(uri.path).as_uri())
     head = f'uridecodebin uri={location} caps="video/x-raw(ANY)" expose-all-streams=false'
@@ -31,15 +32,15 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
 
 
 def look(settings: CameraSettings, uri: SourceUri) -> None:
-    """Raise SettingError when there is no readable file, or a folder without pictures, at the path."""
+    """Raise SettingError when there is no readable file, or a folder without images, at the path."""
     path = Path(uri.path)
     if not path.is_absolute():
         raise SettingError("source", uri.text, f"a file needs its full path: file://{path.absolute()}")
     if not path.exists():
         where = path.parent if path.parent.is_dir() else next(p for p in path.parents if p.is_dir())
         raise SettingError("source", uri.text, f"there is no such file; the nearest folder there is is {where}")
-    if path.is_dir() and not folder.pictures(path):
-        remedy = f"is a folder without pictures ({', '.join(folder.SUFFIXES)}); give a video file, or fill the folder"
+    if path.is_dir() and not folder.files_of(path):
+        remedy = f"is a folder without images ({', '.join(IMAGE_SUFFIXES)}); give a video file, or fill the folder"
         raise SettingError("source", uri.text, remedy)
     if not os.access(path, os.R_OK):
         raise SettingError("source", uri.text, f"the file may not be read by this user; try chmod a+r {path}")

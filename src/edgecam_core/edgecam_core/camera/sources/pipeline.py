@@ -9,7 +9,7 @@ from edgecam_core.camera.platform import Have
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
-from edgecam_core.gst import element_names
+from edgecam_core.media.gst import element_names
 
 SCHEMES = ("pipeline",)
 EXAMPLE = "pipeline:videotestsrc ! agingtv"
@@ -26,7 +26,7 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     names = element_names(text)
     notes: tuple[str, ...] = ()
     if len(names) > 1 and names[-1].endswith("sink"):
-        notes = (f"pipeline: {names[-1]} at its end is left out, because the camera takes the pictures",)
+        notes = (f"pipeline: {names[-1]} at its end is left out, because the camera takes the frames",)
         text = text[: text.rindex(names[-1])].rstrip().removesuffix("!").rstrip()
         names = element_names(text)
     if not names:

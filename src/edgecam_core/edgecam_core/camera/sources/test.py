@@ -1,4 +1,4 @@
-"""``test://PATTERN``: GStreamer's test pictures; needs no hardware."""
+"""``test://PATTERN``: GStreamer's test frames; needs no hardware."""
 
 from __future__ import annotations
 

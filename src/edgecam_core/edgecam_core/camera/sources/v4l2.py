@@ -7,7 +7,7 @@ from edgecam_core.camera.platform import Have, decode_text
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
-from edgecam_core.gst import quoted
+from edgecam_core.media.gst import quoted
 
 SCHEMES = ("v4l2",)
 EXAMPLE = "v4l2:///dev/video0"
@@ -53,6 +53,6 @@ def _codec(settings: CameraSettings) -> str:
         return "jpeg"
     if settings.pixel_format == "bayer" or settings.image_encoding.startswith("bayer"):
         return "bayer"
-    # Over USB 2, 1280x720 raw fits at 10 Hz only: bigger pictures come as JPEG unless raw is asked for.
+    # Over USB 2, 1280x720 raw fits at 10 Hz only: bigger frames come as JPEG unless raw is asked for.
     large = settings.image_width * settings.image_height > 640 * 480 or settings.framerate > 30
     return "jpeg" if settings.pixel_format == "auto" and large else "raw"

@@ -1,1 +1,1 @@
-"""Open Images (Kuznetsova et al. 2020): tables, choice of pictures, download."""
+"""Open Images (Kuznetsova et al. 2020): tables, choice of images, download."""

@@ -22,14 +22,14 @@ from edgecam_training.data.open_images.tables import FOLDERS, RELEASES, Box
 from edgecam_training.errors import DatasetError
 
 Tell = Callable[[int, int], None]
-_BROKEN_TRIES = 2  # downloads of a picture that arrives whole and cannot be decoded
+_BROKEN_TRIES = 2  # downloads of an image that arrives whole and cannot be decoded
 
 
 @dataclass
 class Outcome:
-    """``pictures`` are on disk and good; the lists name the ids that are not."""
+    """``images`` are on disk and good; the lists name the ids that are not."""
 
-    pictures: int = 0
+    images: int = 0
     boxes: int = 0
     missing: list[str] = field(default_factory=list)
     broken: list[str] = field(default_factory=list)
@@ -48,12 +48,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Job:
-    picture: str
+    image: str
     split: str
     sha256: str = ""
 
     def target(self, output: Path) -> Path:
-        return output / self.split / f"{self.picture}.jpg"
+        return output / self.split / f"{self.image}.jpg"
 
 
 def download(
@@ -62,15 +62,15 @@ def download(
     version: str = "v6",
     workers: int = 32,
     progress: Tell | None = None,
-    servers: tuple[str, str] = (tables.TABLES, tables.PICTURES),
+    servers: tuple[str, str] = (tables.TABLES, tables.IMAGES),
 ) -> Outcome:
-    """Download tables (train: 2 GB, once) and pictures, check every one, write ``manifest.jsonl``.
+    """Download tables (train: 2 GB, once) and images, check every one, write ``manifest.jsonl``.
 
     May be stopped at any moment; the same call goes on. Tables stay in ``output/tables``.
 
     Raises:
         SettingError: an unknown release or split.
-        DatasetError: an unknown class, a table that cannot be had, no picture at all, a full disk.
+        DatasetError: an unknown class, a table that cannot be had, no image at all, a full disk.
     """
     if version not in RELEASES:
         raise SettingError("version", version, f"must be one of {', '.join(RELEASES)}")
@@ -90,14 +90,14 @@ def download(
 
     codes = tables.class_codes(table(release.classes), wish.classes)
     chosen = {split: choose(tables.boxes(table(release.boxes[split]), codes), wish) for split in wish.splits}
-    jobs = [_Job(picture, split) for split, pictures in chosen.items() for picture in pictures]
+    jobs = [_Job(image, split) for split, images in chosen.items() for image in images]
     outcome = Outcome()
     sizes = _fetch_all(jobs, output, servers[1], workers, outcome, progress)
     facts = {split: tables.facts(table(release.images[split]), set(chosen[split])) for split in wish.splits}
     names = list(codes.values())
     numbers = {code: index for index, code in enumerate(codes)}
     samples = [
-        _sample(job, output, sizes[job], chosen[job.split][job.picture], numbers, facts[job.split].get(job.picture, {}))
+        _sample(job, output, sizes[job], chosen[job.split][job.image], numbers, facts[job.split].get(job.image, {}))
         for job in jobs
         if job in sizes
     ]
@@ -105,9 +105,9 @@ def download(
 
 
 def refetch(
-    source: Path, output: Path, workers: int = 32, progress: Tell | None = None, server: str = tables.PICTURES
+    source: Path, output: Path, workers: int = 32, progress: Tell | None = None, server: str = tables.IMAGES
 ) -> Outcome:
-    """The pictures of a manifest again, byte for byte; a picture whose hash differs is not kept.
+    """The images of a manifest again, byte for byte; an image whose hash differs is not kept.
 
     Raises:
         DatasetError: no such manifest, or nothing could be had.
@@ -123,10 +123,10 @@ def refetch(
 def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: Outcome) -> Outcome:
     if not samples:
         reasons = {key: len(value) for key, value in asdict(outcome).items() if isinstance(value, list) and value}
-        raise DatasetError(f"no picture could be had for {output}: {reasons or 'none has a box of these classes'}")
+        raise DatasetError(f"no image could be had for {output}: {reasons or 'none has a box of these classes'}")
     tidied = tidy(Dataset(output, tuple(classes), tuple(samples)))
     manifest.write(output, classes, tidied.samples)
-    outcome.pictures, outcome.notes = len(samples), tidied.notes
+    outcome.images, outcome.notes = len(samples), tidied.notes
     outcome.boxes = sum(len(sample.labels) for sample in tidied.samples)
     return outcome
 
@@ -134,13 +134,13 @@ def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: Ou
 def _fetch_all(
     jobs: list[_Job], output: Path, server: str, workers: int, outcome: Outcome, progress: Tell | None
 ) -> dict[_Job, tuple[int, int, str]]:
-    """Job -> width, height, SHA-256 of every good picture; the others are written into ``outcome``."""
+    """Job -> width, height, SHA-256 of every good image; the others are written into ``outcome``."""
     found = {}
     for number, (job, result) in enumerate(_in_parallel(jobs, output, server, workers), start=1):
         if isinstance(result, tuple):
             found[job] = result
         else:
-            getattr(outcome, result).append(f"{job.split}/{job.picture}")
+            getattr(outcome, result).append(f"{job.split}/{job.image}")
         if progress:
             progress(number, len(jobs))
     return found
@@ -151,15 +151,15 @@ def _in_parallel(
 ) -> Iterable[tuple[_Job, tuple[int, int, str] | str]]:
     pool = ThreadPoolExecutor(workers)
     try:
-        yield from zip(jobs, pool.map(lambda job: _picture(job, output, server), jobs), strict=True)
+        yield from zip(jobs, pool.map(lambda job: _image(job, output, server), jobs), strict=True)
     finally:  # also on Ctrl-C: what runs ends, what waits never starts
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _picture(job: _Job, output: Path, server: str) -> tuple[int, int, str] | str:
-    """One picture on disk and checked; else the name of the list in Outcome it belongs to."""
+def _image(job: _Job, output: Path, server: str) -> tuple[int, int, str] | str:
+    """One image on disk and checked; else the name of the list in Outcome it belongs to."""
     target = job.target(output)
-    url = f"{server}/{FOLDERS[job.split]}/{job.picture}.jpg"
+    url = f"{server}/{FOLDERS[job.split]}/{job.image}.jpg"
     for _ in range(_BROKEN_TRIES):
         if not target.is_file():
             try:
@@ -201,7 +201,7 @@ def _sample(
     labels = [numbers[box.code] for box in boxes]
     groups = [box.group for box in boxes]
     return Sample.make(
-        job.target(output), (width, height), job.split, corners, labels, groups, id=job.picture, sha256=digest, **facts
+        job.target(output), (width, height), job.split, corners, labels, groups, id=job.image, sha256=digest, **facts
     )
 
 

@@ -1,4 +1,4 @@
-"""Which pictures of a split are taken: flags first, then limits, by chance that a seed decides."""
+"""Which images of a split are taken: flags first, then limits, by chance that a seed decides."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ class Wish:
 
 
 def choose(found: Iterable[Box], wish: Wish) -> dict[str, list[Box]]:
-    """Picture id -> its boxes, ids sorted.
+    """Image id -> its boxes, ids sorted.
 
     With limits the rarest class is served first, so that common ones do not use the places up: with
-    ``max_per_class`` a picture is taken while any of its classes still lacks boxes.
+    ``max_per_class`` an image is taken while any of its classes still lacks boxes.
     """
-    by_picture: dict[str, list[Box]] = defaultdict(list)
+    by_image: dict[str, list[Box]] = defaultdict(list)
     for box in found:
         wanted = (wish.depictions or not box.depiction) and (wish.groups or not box.group)
         if wanted and (wish.occluded or not box.occluded):
-            by_picture[box.picture].append(box)
+            by_image[box.image].append(box)
     if not wish.max_images and not wish.max_per_class:
-        return dict(sorted(by_picture.items()))
-    return {name: by_picture[name] for name in sorted(_limited(by_picture, wish))}
+        return dict(sorted(by_image.items()))
+    return {name: by_image[name] for name in sorted(_limited(by_image, wish))}
 
 
-def _limited(by_picture: dict[str, list[Box]], wish: Wish) -> list[str]:
+def _limited(by_image: dict[str, list[Box]], wish: Wish) -> list[str]:
     queues: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(by_picture, key=lambda name: _rank(wish.seed, name)):
-        for code in {box.code for box in by_picture[name]}:
+    for name in sorted(by_image, key=lambda name: _rank(wish.seed, name)):
+        for code in {box.code for box in by_image[name]}:
             queues[code].append(name)
     have: Counter[str] = Counter()
     taken: dict[str, None] = {}
-    most = wish.max_images or len(by_picture)
+    most = wish.max_images or len(by_image)
     while len(taken) < most and queues:
         code = min(queues, key=lambda code: (have[code], code))
         if not queues[code] or (wish.max_per_class and have[code] >= wish.max_per_class):
@@ -56,7 +56,7 @@ def _limited(by_picture: dict[str, list[Box]], wish: Wish) -> list[str]:
         name = queues[code].pop(0)
         if name not in taken:
             taken[name] = None
-            have.update(box.code for box in by_picture[name])
+            have.update(box.code for box in by_image[name])
     return list(taken)
 
 

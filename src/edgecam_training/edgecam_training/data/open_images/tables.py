@@ -1,4 +1,4 @@
-"""Where the releases keep their tables and pictures, and how the tables are read.
+"""Where the releases keep their tables and images, and how the tables are read.
 
 The big ones have millions of lines, so they are read as a stream; only lines that are wanted stay.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from edgecam_training.errors import DatasetError
 
 TABLES = "https://storage.googleapis.com/openimages"
-PICTURES = "https://open-images-dataset.s3.amazonaws.com"
+IMAGES = "https://open-images-dataset.s3.amazonaws.com"
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}  # split here -> split there
 
 
@@ -57,9 +57,9 @@ RELEASES = {
 
 @dataclass(frozen=True)
 class Box:
-    """One line of a box table: fractions of the picture, and the flags (1, 0, -1 unknown)."""
+    """One line of a box table: fractions of the image, and the flags (1, 0, -1 unknown)."""
 
-    picture: str
+    image: str
     code: str
     corners: tuple[float, float, float, float]
     occluded: bool
@@ -107,7 +107,7 @@ def _box(row: dict[str, str]) -> Box:
 
 
 def facts(table: Path, wanted: set[str]) -> dict[str, dict[str, str]]:
-    """Licence, author and source of these pictures, by id; a picture the table lacks is left out."""
+    """Licence, author and source of these images, by id; an image the table lacks is left out."""
     keys = {"License": "licence", "Author": "author", "OriginalLandingURL": "source", "Rotation": "rotation"}
     found = {}
     with table.open(newline="", encoding="utf-8-sig") as file:

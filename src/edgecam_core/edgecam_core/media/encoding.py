@@ -1,4 +1,4 @@
-"""One running encoder: pictures in, access units with their capture time out."""
+"""One running encoder: frames in, access units with their capture time out."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgecam_core import gst
 from edgecam_core.errors import PipelineError
-from edgecam_core.rtp import nal
-from edgecam_core.rtp.encoders import Encoder, Request, pipeline_text
+from edgecam_core.media import gst, nal
+from edgecam_core.media.encoders import Encoder, Request, pipeline_text
 
 
-class CodedPicture(NamedTuple):
+class EncodedFrame(NamedTuple):
     nals: list[bytes]
     stamp_ns: int
-    skipped: int  # pictures before this one that the encoder was too slow for
+    skipped: int  # frames before this one that the encoder was too slow for
 
 
 class EncoderPipeline:
-    """Encodes I420 pictures of one size. ``push`` and ``pull`` may be called from one thread each.
+    """Encodes I420 frames of one size. ``push`` and ``pull`` may be called from one thread each.
 
     Raises:
         PipelineError: the encoder refuses its settings or the size.
@@ -37,15 +36,15 @@ class EncoderPipeline:
         self._pipeline.start()
 
     def push(self, planes: np.ndarray, stamp_ns: int) -> bool:
-        """Hand over one picture, flat I420; returns at once. A picture the encoder has not begun yet is replaced."""
+        """Hand over one frame, flat I420; returns at once. A frame the encoder has not begun yet is replaced."""
         # Our own time line: capture times may jump, an encoder's input must not.
         pts, self._next_pts = self._next_pts, self._next_pts + self._interval_ns
         with self._lock:
             self._stamps[pts] = stamp_ns
         return self._pipeline.push(self._pipeline.new_buffer(planes, pts, self._interval_ns))
 
-    def pull(self, timeout: float) -> CodedPicture | None:
-        """The next coded picture, waiting up to ``timeout`` seconds.
+    def pull(self, timeout: float) -> EncodedFrame | None:
+        """The next coded frame, waiting up to ``timeout`` seconds.
 
         Raises:
             PipelineError: the encoder has failed.
@@ -58,7 +57,7 @@ class EncoderPipeline:
             stream = sample.data.tobytes()
             pts = sample.pts_ns
         stamp_ns, skipped = self._stamp(pts)
-        return CodedPicture(nal.split(stream), stamp_ns, skipped)
+        return EncodedFrame(nal.split(stream), stamp_ns, skipped)
 
     def _stamp(self, pts: int) -> tuple[int, int]:
         with self._lock:
@@ -66,7 +65,7 @@ class EncoderPipeline:
             for key in older:
                 del self._stamps[key]
             if not self._stamps:
-                raise PipelineError("the encoder gave a picture it was never given")
+                raise PipelineError("the encoder gave a frame it was never given")
             return self._stamps.popitem(last=False)[1], len(older)
 
     def _check(self) -> None:
@@ -75,7 +74,7 @@ class EncoderPipeline:
                 raise PipelineError(f"the encoder failed: {message.text}")
 
     def force_keyframe(self) -> None:
-        """The next picture becomes a keyframe."""
+        """The next frame becomes a keyframe."""
         self._pipeline.force_keyframe("sink")
 
     def set_bitrate(self, name: str, value: int) -> None:

@@ -1,4 +1,4 @@
-"""Boxes and labels drawn into a picture."""
+"""Boxes and labels drawn into an image."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GOLDEN = 0.618034  # steps of the golden ratio keep neighbouring class numbers 
 
 
 def class_color(class_id: int) -> tuple[int, int, int]:
-    """The BGR colour of a class, the same in every picture."""
+    """The BGR colour of a class, the same in every image."""
     red, green, blue = colorsys.hsv_to_rgb(class_id * _GOLDEN % 1.0, 0.75, 0.95)
     return round(blue * 255), round(green * 255), round(red * 255)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgecam_core import gst
 from edgecam_core.errors import SettingError
-from edgecam_core.rtp.codecs import codec
+from edgecam_core.media import gst
+from edgecam_core.media.codecs import codec
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Decoder:
     text: str
 
 
-# thread-type=slice: frame threads would hold back one picture per thread.
+# thread-type=slice: frame threads would hold back one frame per thread.
 _AVDEC = "avdec_{} name=decoder thread-type=slice ! videoconvert"
 _NVV4L2 = "nvv4l2decoder name=decoder enable-max-performance=true ! nvvidconv"
 _DE265 = "libde265dec name=decoder ! videoconvert"
@@ -45,7 +45,7 @@ def choose(wanted: str, codec_name: str) -> Decoder:
         MissingDependency: not installed.
     """
     rows = [row for row in DECODERS if row.codec == codec_name]
-    # libde265 holds back one picture, so it is only taken when asked for.
+    # libde265 holds back one frame, so it is only taken when asked for.
     candidates = [row.element for row in rows if row.element != "libde265dec"] if wanted == "auto" else [wanted]
     known = [row.element for row in rows]
     if wanted != "auto" and wanted not in known:
@@ -55,7 +55,7 @@ def choose(wanted: str, codec_name: str) -> Decoder:
 
 
 def pipeline_text(row: Decoder) -> str:
-    """The receiver's launch line. A reader that falls more than four pictures behind gets the newest ones."""
+    """The receiver's launch line. A reader that falls more than four frames behind gets the newest ones."""
     form = codec(row.codec)
     return (
         "appsrc name=src is-live=true format=time max-bytes=0 max-buffers=0 "

@@ -1,21 +1,21 @@
-"""One captured picture, still in GStreamer's memory; turned into an image message's bytes only when asked."""
+"""One captured frame, still in GStreamer's memory; turned into an image message's bytes only when asked."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from edgecam_core.camera import colour
-from edgecam_core.encodings import ENCODINGS
 from edgecam_core.errors import ImageError
-from edgecam_core.gst import Sample
+from edgecam_core.media import colour
+from edgecam_core.media.encodings import ENCODINGS
+from edgecam_core.media.gst import Sample
 from edgecam_core.types import Frame
 
 
-class Picture:
-    """A captured picture. Valid during the call it is handed to; ``frame`` may be called from that thread only.
+class CapturedFrame:
+    """A captured frame. Valid during the call it is handed to; ``frame`` may be called from that thread only.
 
-    ``stamp_ns`` is the capture time (ROS clock), ``sequence`` counts the pictures of this camera. ``is_jpeg`` says that
+    ``stamp_ns`` is the capture time (ROS clock), ``sequence`` counts the frames of this camera. ``is_jpeg`` says that
     :meth:`jpeg` gives the camera's own JPEG data.
     """
 
@@ -27,7 +27,7 @@ class Picture:
         self.sequence = sequence
         self.is_jpeg = sample.media_type == "image/jpeg"
         if self.is_jpeg and not whole_jpeg(sample.data):
-            raise ImageError(f"a JPEG picture of {len(sample.data)} bytes is not complete")
+            raise ImageError(f"a JPEG frame of {len(sample.data)} bytes is not complete")
         if self.is_jpeg and not sample.width:
             self.height, self.width = self._pixels().shape[:2]
         else:
@@ -48,12 +48,12 @@ class Picture:
         return self.width * row.bytes_per_pixel * row.stored_rows(self.height)
 
     def frame(self, encoding: str, out: np.ndarray | None = None) -> Frame:
-        """The picture in an encoding, without row padding.
+        """The frame in an encoding, without row padding.
 
         ``out`` is flat uint8 memory of exactly :meth:`size` bytes to write into; without it, fresh memory is used.
 
         Raises:
-            ImageError: the source does not give pictures that can be had in this encoding, or a damaged picture.
+            ImageError: the source does not give frames that can be had in this encoding, or a damaged frame.
         """
         row = ENCODINGS[encoding]
         memory = np.empty(self.size(encoding), np.uint8) if out is None else out
@@ -74,15 +74,15 @@ class Picture:
             code = cv2.COLOR_BGR2RGB if encoding == "rgb8" else cv2.COLOR_BGR2GRAY
             cv2.cvtColor(self._pixels(), code, dst=out)
 
-    def _raw(self) -> colour.RawPicture:
+    def _raw(self) -> colour.RawVideo:
         s = self._sample
-        return colour.RawPicture(self.width, self.height, s.format, s.planes, s.data, s.matrix, s.full_range)
+        return colour.RawVideo(self.width, self.height, s.format, s.planes, s.data, s.matrix, s.full_range)
 
     def _pixels(self) -> np.ndarray:
         if self._decoded is None:
             self._decoded = cv2.imdecode(self._sample.data, cv2.IMREAD_COLOR)
             if self._decoded is None:
-                raise ImageError(f"a JPEG picture of {len(self._sample.data)} bytes cannot be decoded")
+                raise ImageError(f"a JPEG frame of {len(self._sample.data)} bytes cannot be decoded")
         return self._decoded
 
     def _copy_rows(self, encoding: str, out: np.ndarray) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from diagnostic_msgs.msg import DiagnosticArray
+
 LEVELS = ("ok", "warn", "error", "stale")
 STALE_AFTER = 4.0  # seconds; nodes report once a second
 FORGET_AFTER = 60.0
@@ -36,7 +38,7 @@ class NodeStatus:
             return None
 
 
-class Board:
+class NodeStatusTable:
     """The newest status of every node, by name without the leading slash. Times are monotonic seconds."""
 
     def __init__(self) -> None:
@@ -70,3 +72,14 @@ def _aged(status: NodeStatus, now: float) -> NodeStatus:
         return status
     text = f"silent for {age:.0f} s (was: {status.message})"
     return NodeStatus(status.name, "stale", text, status.hardware_id, status.values, status.at)
+
+
+def node_statuses(message: DiagnosticArray, now: float) -> list[NodeStatus]:
+    """The statuses of a message that arrived at ``now`` (monotonic seconds). Unknown levels count as errors."""
+    statuses = []
+    for status in message.status:
+        level = status.level[0] if status.level else 0
+        word = LEVELS[level] if level < len(LEVELS) else "error"
+        values = {pair.key: pair.value for pair in status.values}
+        statuses.append(NodeStatus(status.name, word, status.message, status.hardware_id, values, now))
+    return statuses

@@ -1,4 +1,4 @@
-"""Annotated pictures as files: a folder, a numbered pattern, or a video."""
+"""Annotated images as files: a folder, a numbered pattern, or a video."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ import cv2
 import numpy as np
 
 from edgecam_core.errors import EdgecamError, SettingError
-from edgecam_core.overlay import draw
-from edgecam_core.pictures import VIDEOS, Shot
+from edgecam_core.images.inputs import VIDEOS, InputImage
+from edgecam_core.images.overlay import draw
 from edgecam_core.types import Detections, Frame
 
-_RATE = 30.0  # of a video made from pictures that have no times
+_RATE = 30.0  # of a video made from images that have no times
 
 
 class Writer:
     """Writes nothing; its subclasses write somewhere."""
 
-    def write(self, shot: Shot, detections: Detections) -> None:
-        """Keep one picture. Raises EdgecamError where it cannot be written."""
+    def write(self, item: InputImage, detections: Detections) -> None:
+        """Keep one image. Raises EdgecamError where it cannot be written."""
 
     def close(self) -> None:
         """Finish the file."""
 
 
 class FileWriter(Writer):
-    """One file per picture. In ``pattern``, ``%i`` or ``%04d`` is the picture's number from 0, ``{name}`` its name.
+    """One file per image. In ``pattern``, ``%i`` or ``%04d`` is the image's number from 0, ``{name}`` its name.
 
-    Pictures of the same name are told apart by ``_2``, ``_3``, ...; a file in ``inputs`` is never overwritten.
+    Images of the same name are told apart by ``_2``, ``_3``, ...; a file in ``inputs`` is never overwritten.
     """
 
     def __init__(self, pattern: str, inputs: frozenset[Path] = frozenset()) -> None:
@@ -39,10 +39,10 @@ class FileWriter(Writer):
         self._written: set[Path] = set()
         self._number = 0
 
-    def write(self, shot: Shot, detections: Detections) -> None:
+    def write(self, item: InputImage, detections: Detections) -> None:
         number = self._number
         numbered = re.sub(r"%0?(\d*)[id]", lambda found: f"{number:0{found[1] or 0}d}", self._pattern)
-        path = whole = Path(numbered.replace("{name}", shot.stem))
+        path = whole = Path(numbered.replace("{name}", item.stem))
         self._number += 1
         again = 1
         while path in self._written:
@@ -51,20 +51,20 @@ class FileWriter(Writer):
         self._written.add(path)
         _spare(path, self._inputs)
         _make_folder(path)
-        if not cv2.imwrite(str(path), _drawn(shot, detections)):
+        if not cv2.imwrite(str(path), _drawn(item, detections)):
             raise EdgecamError(f"cannot write {path}: the folder is not writable or the disk is full")
 
 
 class VideoWriter(Writer):
-    """One MPEG-4 video at 30 Hz, in the size of the first picture."""
+    """One MPEG-4 video at 30 Hz, in the size of the first image."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._video: cv2.VideoWriter | None = None
         self._size = (0, 0)
 
-    def write(self, shot: Shot, detections: Detections) -> None:
-        pixels = _drawn(shot, detections)
+    def write(self, item: InputImage, detections: Detections) -> None:
+        pixels = _drawn(item, detections)
         if self._video is None:
             _make_folder(self._path)
             self._size = (pixels.shape[1], pixels.shape[0])
@@ -85,7 +85,7 @@ def writer(output: str | None, inputs: Iterable[str] = ()) -> Writer:
         inputs: files that must not be overwritten.
 
     Raises:
-        SettingError: one file name for many pictures, an unknown kind of picture, or a video that is an input.
+        SettingError: one file name for many images, an unknown kind of image, or a video that is an input.
     """
     if not output:
         return Writer()
@@ -96,10 +96,10 @@ def writer(output: str | None, inputs: Iterable[str] = ()) -> Writer:
         return VideoWriter(Path(output))
     if re.search(r"%0?\d*[id]", output) or "{name}" in output:
         if not cv2.haveImageWriter(output):
-            raise SettingError("output", output, "must end like a picture or a video (.jpg, .png, .mp4)")
+            raise SettingError("output", output, "must end like an image or a video (.jpg, .png, .mp4)")
         return FileWriter(output, originals)
     if suffix:
-        raise SettingError("output", output, "is one file for all pictures; give a folder, out/%i.jpg or a .mp4")
+        raise SettingError("output", output, "is one file for all images; give a folder, out/%i.jpg or a .mp4")
     return FileWriter(f"{output}/{{name}}.jpg", originals)
 
 
@@ -115,6 +115,6 @@ def _make_folder(path: Path) -> None:
         raise EdgecamError(f"cannot make the folder of {path}: {error.strerror}") from error
 
 
-def _drawn(shot: Shot, detections: Detections) -> np.ndarray:
-    assert isinstance(shot.frame, Frame)
-    return draw(shot.frame.bgr().copy(), detections)
+def _drawn(item: InputImage, detections: Detections) -> np.ndarray:
+    assert isinstance(item.frame, Frame)
+    return draw(item.frame.bgr().copy(), detections)

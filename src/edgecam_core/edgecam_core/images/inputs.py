@@ -1,4 +1,4 @@
-"""Pictures from wherever a user points: files, folders, globs, videos, cameras."""
+"""Images from wherever a user points: files, folders, globs, videos, cameras."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, TypeVar
 import cv2
 
 from edgecam_core.errors import SettingError
-from edgecam_core.models.calibration import SUFFIXES, pictures_in
+from edgecam_core.media.image_files import IMAGE_SUFFIXES, image_files
 from edgecam_core.types import Frame
 
 if TYPE_CHECKING:
-    from edgecam_core.camera.picture import Picture
+    from edgecam_core.camera.captured_frame import CapturedFrame
 
 T = TypeVar("T")
 
@@ -29,8 +29,8 @@ _PATIENCE = 0.2  # seconds between looks at a silent camera's state
 
 
 @dataclass(frozen=True)
-class Shot:
-    """One picture, or why there is none.
+class InputImage:
+    """One image, or why there is none.
 
     ``name`` is the file it comes from, for videos and cameras with ``#`` and the frame's number behind it; ``stem``
     is a file name made of it, without a suffix.
@@ -46,7 +46,7 @@ def expand(inputs: Sequence[str]) -> list[str]:
     """Files, globs and folders to the files meant, in order; anything with ``://`` stays as it is.
 
     Raises:
-        SettingError: something that is not there, or a folder without pictures.
+        SettingError: something that is not there, or a folder without images.
     """
     found: list[str] = []
     for text in inputs:
@@ -54,9 +54,9 @@ def expand(inputs: Sequence[str]) -> list[str]:
         if "://" in text:
             found.append(text)
         elif path.is_dir():
-            inside = pictures_in(path)
+            inside = image_files(path)
             if not inside:
-                raise SettingError("input", text, f"holds no picture ({', '.join(SUFFIXES)})")
+                raise SettingError("input", text, f"holds no image ({', '.join(IMAGE_SUFFIXES)})")
             found += map(str, inside)
         elif path.is_file():
             found.append(str(path))
@@ -69,28 +69,30 @@ def expand(inputs: Sequence[str]) -> list[str]:
 
 
 def is_moving(source: str) -> bool:
-    """Whether it is a video or a camera, not a picture."""
+    """Whether it is a video or a camera, not an image."""
     return "://" in source or Path(source).suffix.lower() in VIDEOS
 
 
-def shots(sources: Sequence[str]) -> Generator[Shot, None, None]:
-    """The pictures of expanded inputs, in order. Files are read ahead in threads while the caller works."""
-    return _in_order(sources, lambda shot: shot, _READERS)
+def read_inputs(sources: Sequence[str]) -> Generator[InputImage, None, None]:
+    """The images of expanded inputs, in order. Files are read ahead in threads while the caller works."""
+    return _in_order(sources, lambda item: item, _READERS)
 
 
-def each(sources: Sequence[str], work: Callable[[Shot], T], threads: int = 1) -> Generator[tuple[Shot, T], None, None]:
-    """The pictures of expanded inputs, in order, with what ``work`` makes of each.
+def each(
+    sources: Sequence[str], work: Callable[[InputImage], T], threads: int = 1
+) -> Generator[tuple[InputImage, T], None, None]:
+    """The images of expanded inputs, in order, with what ``work`` makes of each.
 
     With several threads each of them reads a file and works on it; ``work`` is then called by all of them at once.
     Videos and cameras are worked on by the caller's thread alone.
     """
     if threads > 1:
-        return _in_order(sources, lambda shot: (shot, work(shot)), threads)
-    return ((shot, work(shot)) for shot in shots(sources))
+        return _in_order(sources, lambda item: (item, work(item)), threads)
+    return ((item, work(item)) for item in read_inputs(sources))
 
 
-def _in_order(sources: Sequence[str], work: Callable[[Shot], T], threads: int) -> Generator[T, None, None]:
-    with ThreadPoolExecutor(threads, "pictures") as pool:
+def _in_order(sources: Sequence[str], work: Callable[[InputImage], T], threads: int) -> Generator[T, None, None]:
+    with ThreadPoolExecutor(threads, "images") as pool:
         coming: deque[Future[T]] = deque()
         try:
             for source in sources:
@@ -108,14 +110,14 @@ def _in_order(sources: Sequence[str], work: Callable[[Shot], T], threads: int) -
             pool.shutdown(cancel_futures=True)
 
 
-def _read(path: str) -> Shot:
+def _read(path: str) -> InputImage:
     pixels = cv2.imread(path, cv2.IMREAD_COLOR)
     if pixels is None:
-        return Shot(path, Path(path).stem, None, "cannot be read as a picture")
-    return Shot(path, Path(path).stem, Frame.from_array(pixels, "bgr8"))
+        return InputImage(path, Path(path).stem, None, "cannot be read as an image")
+    return InputImage(path, Path(path).stem, Frame.from_array(pixels, "bgr8"))
 
 
-def _video(path: str) -> Iterator[Shot]:
+def _video(path: str) -> Iterator[InputImage]:
     video = cv2.VideoCapture(path)
     rate = video.get(cv2.CAP_PROP_FPS) or 30.0
     number = 0
@@ -125,13 +127,13 @@ def _video(path: str) -> Iterator[Shot]:
             break
         number += 1
         frame = Frame.from_array(pixels, "bgr8", round(number * 1e9 / rate))
-        yield Shot(f"{path}#{number}", f"{Path(path).stem}_{number:06d}", frame)
+        yield InputImage(f"{path}#{number}", f"{Path(path).stem}_{number:06d}", frame)
     if number == 0:
-        yield Shot(path, Path(path).stem, None, "cannot be read as a video")
+        yield InputImage(path, Path(path).stem, None, "cannot be read as a video")
 
 
-def _camera(source: str) -> Iterator[Shot]:
-    """Live pictures, the newest each time, until the source ends. Blocks while it is silent."""
+def _camera(source: str) -> Iterator[InputImage]:
+    """Live images, the newest each time, until the source ends. Blocks while it is silent."""
     from edgecam_core.camera.capture import Camera
     from edgecam_core.camera.settings import CameraSettings
 
@@ -139,8 +141,8 @@ def _camera(source: str) -> Iterator[Shot]:
     came = threading.Event()
     failures: list[Exception] = []
 
-    def keep(picture: Picture) -> None:
-        newest.append(picture.frame("bgr8"))
+    def keep(image: CapturedFrame) -> None:
+        newest.append(image.frame("bgr8"))
         came.set()
 
     camera = Camera(CameraSettings(source=source), keep, on_failure=failures.append)
@@ -155,7 +157,7 @@ def _camera(source: str) -> Iterator[Shot]:
             came.clear()
             if newest:
                 number += 1
-                yield Shot(f"{source}#{number}", f"camera_{number:06d}", newest.pop())
+                yield InputImage(f"{source}#{number}", f"camera_{number:06d}", newest.pop())
         raise failures[0]
     finally:
         camera.stop()

@@ -1,4 +1,4 @@
-"""Detections of many pictures as files: JSON, COCO results, CSV."""
+"""Detections of many images as files: JSON, COCO results, CSV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edgecam_core.types import Detections
 
 @dataclass(frozen=True)
 class Result:
-    """What was found in one picture of that size; ``number`` counts from 1."""
+    """What was found in one image of that size; ``number`` counts from 1."""
 
     number: int
     name: str
@@ -38,12 +38,12 @@ def check_writable(option: str, path: Path) -> None:
 
 
 def write_json(path: Path, results: Sequence[Result]) -> None:
-    """A list of pictures: file, width, height, detections with label, class_id, score, box (x1 y1 x2 y2 pixels)."""
-    pictures = [
+    """A list of images: file, width, height, detections with label, class_id, score, box (x1 y1 x2 y2 pixels)."""
+    images = [
         {"file": one.name, "width": one.width, "height": one.height, "detections": _detections(one.found)}
         for one in results
     ]
-    path.write_text(json.dumps(pictures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(images, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _detections(found: Detections) -> list[dict[str, Any]]:
@@ -63,7 +63,7 @@ def write_coco(path: Path, results: Sequence[Result]) -> None:
     """The list of COCO's result format: image_id, category_id, bbox (x y width height), score.
 
     ``image_id`` is the file's name where all names are numbers (``000000000139.jpg``), as COCO's are; else the
-    pictures are numbered in order, from 1.
+    images are numbered in order, from 1.
     """
     stems = [Path(one.name).stem for one in results]
     by_name = all(stem.isdecimal() for stem in stems)

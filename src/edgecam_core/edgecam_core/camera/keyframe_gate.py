@@ -1,17 +1,17 @@
-"""Which coded pictures a decoder gets: none that packet loss made useless, none that nobody wants."""
+"""Which coded frames a decoder gets: none that packet loss made useless, none that nobody wants."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from edgecam_core import gst
+from edgecam_core.media import gst
 
 
-class KeyFrameGate:
-    """Decides for each coded picture, in order, whether the decoder may have it.
+class BufferKeyframeGate:
+    """Decides for each coded frame, in order, whether the decoder may have it.
 
-    After a loss a decoder goes on from references it has to invent, and says nothing: the pictures are grey or torn
+    After a loss a decoder goes on from references it has to invent, and says nothing: the frames are grey or torn
     until the next key frame. Depayloaders and parsers mark the buffer after a gap as a discontinuity; from there on,
     and from the start, everything is held back until a key frame comes. ``held`` counts what was held back. Called in
     GStreamer's streaming thread.
@@ -37,8 +37,8 @@ class KeyFrameGate:
         return True
 
 
-class IdleGate:
-    """Decides for each coded picture, in order, whether it is worth decoding: key frames always, the others only while
+class IdleFrameSkipper:
+    """Decides for each coded frame, in order, whether it is worth decoding: key frames always, the others only while
     ``wanted`` says so, from the next key frame on. ``skipped`` counts the others. Called in GStreamer's streaming
     thread.
     """

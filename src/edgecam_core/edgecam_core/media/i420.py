@@ -1,4 +1,4 @@
-"""Pictures to planar YUV 4:2:0 (I420) as GStreamer lays it out, for the encoder.
+"""Frames to planar YUV 4:2:0 (I420) as GStreamer lays it out, for the encoder.
 
 OpenCV converts colours three to five times as fast as videoconvert.
 """
@@ -21,7 +21,7 @@ _TO_I420 = {
 
 
 class Layout(NamedTuple):
-    """GStreamer's default I420 memory layout of a picture: rows padded to 4 bytes, heights to even."""
+    """GStreamer's default I420 memory layout of a frame: rows padded to 4 bytes, heights to even."""
 
     width: int
     height: int
@@ -46,7 +46,7 @@ def from_frame(frame: Frame) -> tuple[np.ndarray, int, int]:
     """Flat I420 in GStreamer's layout, its width and its height; BT.601 limited range.
 
     4:2:0 has no odd sizes: a last odd column or row is left out, so that pixel coordinates stay what they were.
-    Raises ImageError for a picture that cannot be converted.
+    Raises ImageError for a frame that cannot be converted.
     """
     direct = _TO_I420.get(frame.encoding)
     pixels = frame.bgr() if direct is None else frame.array()

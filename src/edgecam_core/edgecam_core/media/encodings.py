@@ -1,4 +1,4 @@
-"""Picture encodings by their sensor_msgs/image_encodings.hpp names, and the way from each to BGR, RGB or grey.
+"""Frame encodings by their sensor_msgs/image_encodings.hpp names, and the way from each to BGR, RGB or grey.
 
 Everything a camera of ours can publish or a detector can be given is one row of ``ENCODINGS``.
 """
@@ -18,7 +18,7 @@ class Encoding:
     """How pixels lie in memory.
 
     ``channels`` are the interleaved samples of a pixel (the last axis; 1 means none), ``rows`` the height of
-    the stored plane stack over the picture height as a fraction (NV12: 3/2), ``even`` the sizes that must be even
+    the stored plane stack over the frame height as a fraction (NV12: 3/2), ``even`` the sizes that must be even
     (``"w"``, ``"wh"`` or ``""``). ``gstreamer`` is the caps format, None where GStreamer has none.
     ``to_bgr`` is the OpenCV conversion code, None for a plain copy.
     """
@@ -37,7 +37,7 @@ class Encoding:
         return int(np.dtype(self.dtype).itemsize) * self.channels
 
     def stored_rows(self, height: int) -> int:
-        """Rows in memory of a picture of this height (NV12: height * 3 / 2)."""
+        """Rows in memory of a frame of this height (NV12: height * 3 / 2)."""
         return height * self.rows[0] // self.rows[1]
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from edgecam_core.errors import SettingError
-from edgecam_core.rtp.h264 import H264
-from edgecam_core.rtp.h265 import H265
+from edgecam_core.media.h264 import H264
+from edgecam_core.media.h265 import H265
 
 
 class Codec(Protocol):
@@ -27,14 +27,14 @@ class Codec(Protocol):
     def kind(self, nal: bytes) -> int:
         """The NAL unit type."""
 
-    def is_picture(self, kind: int) -> bool:
-        """Whether NAL units of this type carry picture data (VCL)."""
+    def is_vcl(self, kind: int) -> bool:
+        """Whether NAL units of this type carry frame data (VCL)."""
 
     def is_keyframe(self, kind: int) -> bool:
-        """Whether decoding can begin at a picture of this type."""
+        """Whether decoding can begin at a frame of this type."""
 
     def is_skipped_after_join(self, kind: int) -> bool:
-        """Whether pictures of this type cannot be decoded when decoding began at the keyframe just before."""
+        """Whether frames of this type cannot be decoded when decoding began at the keyframe just before."""
 
     def begins_unit(self, payload: bytes) -> bool:
         """Whether this RTP payload certainly is the first of an access unit."""

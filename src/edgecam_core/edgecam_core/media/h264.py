@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgecam_core.rtp import nal
+from edgecam_core.media import nal
 from edgecam_core.rtp.packet import PacketError
 
 IDR, SPS, PPS, AUD, STAP_A, FU_A = 5, 7, 8, 9, 24, 28
 
 
 class H264:
-    """See :class:`edgecam_core.rtp.codecs.Codec`."""
+    """See :class:`edgecam_core.media.codecs.Codec`."""
 
     name = "h264"
     encoding_name = "H264"
@@ -23,7 +23,7 @@ class H264:
     def kind(self, unit: bytes) -> int:
         return unit[0] & 0x1F
 
-    def is_picture(self, kind: int) -> bool:
+    def is_vcl(self, kind: int) -> bool:
         return 1 <= kind <= IDR
 
     def is_keyframe(self, kind: int) -> bool:

@@ -6,11 +6,11 @@ import ipaddress
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
+from edgecam_core.media.codecs import Codec
 from edgecam_core.rtp import packet as rtp
 from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.assembler import AccessUnit, Assembler
 from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, StampReader, signed_difference
-from edgecam_core.rtp.codecs import Codec
 from edgecam_core.rtp.parity import ParityRepair
 from edgecam_core.rtp.reorder import MILLISECOND, Counts, ReorderBuffer
 from edgecam_core.rtp.srtp import Unprotector
@@ -45,7 +45,7 @@ class Stream:
 
 
 @dataclass
-class Intake:
+class RtpSession:
     """Feed every datagram to :meth:`datagram` and call :meth:`tick` when none is left; both return what is complete.
 
     Only :meth:`tick` gives up on missing packets: a reader that was held up finds them among the waiting datagrams.

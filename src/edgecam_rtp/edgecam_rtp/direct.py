@@ -1,26 +1,25 @@
-"""Direct mode: a camera's pictures go to the encoder within one process, without a message in between."""
+"""Direct mode: a camera's frames go to the encoder within one process, without a message in between."""
 
 from __future__ import annotations
 
 import numpy as np
-
-from edgecam_core.camera.picture import Picture
-from edgecam_core.gst import Sample
-from edgecam_core.rtp import i420
+from edgecam_core.camera.captured_frame import CapturedFrame
+from edgecam_core.media import i420
+from edgecam_core.media.gst import Sample
 from edgecam_core.rtp.sender import SMALLEST, Sender
 
 
-def send(sender: Sender, picture: Picture) -> None:
-    """Send one picture of a :class:`edgecam_core.camera.capture.Camera`, with its capture time.
+def send(sender: Sender, frame: CapturedFrame) -> None:
+    """Send one frame of a :class:`edgecam_core.camera.capture.Camera`, with its capture time.
 
     What the camera already gives as the encoder wants it is handed on as it is, everything else is converted.
-    Raises ImageError for a damaged picture, PipelineError when the encoder does not start.
+    Raises ImageError for a damaged frame, PipelineError when the encoder does not start.
     """
-    planes = None if picture.is_jpeg else encoder_planes(picture.sample)
+    planes = None if frame.is_jpeg else encoder_planes(frame.sample)
     if planes is None:
-        sender.send(picture.frame("bgr8"))
+        sender.send(frame.frame("bgr8"))
     else:
-        sender.send_planes(planes, picture.width, picture.height, picture.stamp_ns, picture.frame_id)
+        sender.send_planes(planes, frame.width, frame.height, frame.stamp_ns, frame.frame_id)
 
 
 def encoder_planes(sample: Sample) -> np.ndarray | None:

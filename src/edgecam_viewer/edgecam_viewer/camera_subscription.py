@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from edgecam_core.counters import Counters
 from edgecam_core.errors import ImageError
-from edgecam_core.tally import Tally
 from edgecam_ros.conversions import detections_from_ros, image_from_ros, ns_from_stamp
 from edgecam_ros.qos import sensor_qos
 from rclpy.node import Node
@@ -14,11 +14,11 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-from edgecam_viewer.feed import Feed, Shot
+from edgecam_viewer.feed import AnnotatedFrame, Feed
 from edgecam_viewer.status import CameraStats
 from edgecam_viewer.wire import found_list
 
-LINGER = 3.0  # seconds the pictures stay subscribed after the last viewer left
+LINGER = 3.0  # seconds the frames stay subscribed after the last viewer left
 
 
 def camera_name(topic: str) -> str:
@@ -27,10 +27,10 @@ def camera_name(topic: str) -> str:
     return "/".join(parts[:-1] or parts)
 
 
-class CameraTap:
-    """Subscribes to the detections always (small) and to the pictures (large) only while somebody watches.
+class CameraSubscription:
+    """Subscribes to the detections always (small) and to the frames (large) only while somebody watches.
 
-    All methods run on the executor's thread. ``show`` is given every shot that is to be encoded.
+    All methods run on the executor's thread. ``show`` is given every annotated that is to be encoded.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class CameraTap:
         topics: tuple[str, str],
         reliability: str,
         max_fps: float,
-        show: Callable[[Shot], None],
+        show: Callable[[AnnotatedFrame], None],
     ) -> None:
         self._node = node
         self._image_topic, detections_topic = topics
@@ -48,7 +48,7 @@ class CameraTap:
         self._images: Subscription | None = None
         self._watched_at = float("-inf")
         self.feed = Feed(max_fps)
-        self.tally = Tally()
+        self.counters = Counters()
         self.stats = CameraStats(camera_name(node.resolve_topic_name(self._image_topic)))
         # The pipeline's other nodes report under the namespace the detections are in.
         topic = node.resolve_topic_name(detections_topic or self._image_topic)
@@ -81,13 +81,13 @@ class CameraTap:
 
     def _on_image(self, message: Image) -> None:
         now = time.monotonic()
-        self.stats.picture(now)
+        self.stats.frame(now)
         try:
             frame = image_from_ros(message)
         except ImageError as error:
-            self.tally.add(str(error))
+            self.counters.add(str(error))
             return
-        self._offer(self.feed.picture(frame, now))
+        self._offer(self.feed.add_frame(frame, now))
 
     def _on_detections(self, message: Detection2DArray) -> None:
         now = time.monotonic()
@@ -96,8 +96,8 @@ class CameraTap:
         latency = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
         self.stats.found(found, latency, now)
         if self._images is not None:
-            self._offer(self.feed.detections(stamp_ns, found, now))
+            self._offer(self.feed.add_detections(stamp_ns, found, now))
 
-    def _offer(self, shot: Shot | None) -> None:
-        if shot is not None:
-            self._show(shot)
+    def _offer(self, annotated: AnnotatedFrame | None) -> None:
+        if annotated is not None:
+            self._show(annotated)

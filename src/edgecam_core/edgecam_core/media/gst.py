@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from edgecam_core import elements
 from edgecam_core.errors import MissingDependency, PipelineError
 from edgecam_core.masking import masked
+from edgecam_core.media import elements
 
 _APT = "sudo apt-get install python3-gi python3-gst-1.0 gir1.2-gst-plugins-base-1.0 gstreamer1.0-plugins-base"
 
@@ -278,7 +278,7 @@ class Pipeline:
             raise PipelineError(self._why() or f"the pipeline does not start: {masked(self.text)}")
 
     def preroll(self, timeout: float = 10.0) -> bool:
-        """Go to PAUSED and wait up to ``timeout`` seconds for the first picture; False when it has not come by then.
+        """Go to PAUSED and wait up to ``timeout`` seconds for the first frame; False when it has not come by then.
 
         Raises:
             PipelineError: the stream cannot be opened; the text is GStreamer's own.
@@ -346,7 +346,7 @@ class Pipeline:
         return int(arrived), int(waiting)
 
     def video_decoder(self) -> str:
-        """The element that decodes the pictures, whoever put it there; empty where there is none."""
+        """The element that decodes the frames, whoever put it there; empty where there is none."""
         found = ""
 
         def look(element: Any) -> None:
@@ -371,7 +371,7 @@ class Pipeline:
         return bool(self.element(source).emit("push-buffer", buffer) == load().FlowReturn.OK)
 
     def force_keyframe(self, sink: str = "sink") -> None:
-        """Ask the encoder upstream of this sink to make its next picture a keyframe, with parameter sets."""
+        """Ask the encoder upstream of this sink to make its next frame a keyframe, with parameter sets."""
         gst = load()
         event = library("GstVideo").video_event_new_upstream_force_key_unit(gst.CLOCK_TIME_NONE, True, 0)
         self.element(sink).get_static_pad("sink").push_event(event)

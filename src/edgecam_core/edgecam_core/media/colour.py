@@ -1,6 +1,6 @@
 """GStreamer's raw video memory to bgr8, rgb8 or mono8 arrays, with OpenCV (3 to 5 times faster than videoconvert).
 
-OpenCV reads YUV as BT.601 in limited range. Pictures in another matrix or range (BT.709 is GStreamer's rule for HD,
+OpenCV reads YUV as BT.601 in limited range. Frames in another matrix or range (BT.709 is GStreamer's rule for HD,
 JPEG has full range) are first brought to that by a linear map of their planes, which costs less than a general
 conversion: the colour difference planes have a quarter of the pixels.
 """
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from edgecam_core.errors import ImageError
-from edgecam_core.gst import Plane
+from edgecam_core.media.gst import Plane
 
 TARGETS = ("bgr8", "rgb8", "mono8")
 # Luma weights (red, blue) of ITU-R BT.601, BT.709 and BT.2020.
@@ -37,8 +37,8 @@ _PACKED_RGB: dict[str, tuple[int, int | None, int | None, int | None]] = {
 
 
 @dataclass(frozen=True)
-class RawPicture:
-    """One picture as GStreamer holds it: ``data`` flat uint8, ``planes`` where its rows begin and how long they are."""
+class RawVideo:
+    """One frame as GStreamer holds it: ``data`` flat uint8, ``planes`` where its rows begin and how long they are."""
 
     width: int
     height: int
@@ -61,23 +61,23 @@ class RawPicture:
         return np.ndarray((rows, columns), np.uint8, buffer=self.data, offset=at, strides=(stride, 1))
 
 
-def convert(picture: RawPicture, encoding: str, out: np.ndarray) -> None:
-    """Write the picture into ``out``: (H, W, 3) uint8 for bgr8 and rgb8, (H, W) for mono8, contiguous rows.
+def convert(frame: RawVideo, encoding: str, out: np.ndarray) -> None:
+    """Write the frame into ``out``: (H, W, 3) uint8 for bgr8 and rgb8, (H, W) for mono8, contiguous rows.
 
     Raises:
         ImageError: a format this function does not know, or a buffer that is too short.
     """
-    if picture.format in _PACKED_RGB:
-        _from_rgb(picture, encoding, out)
-    elif picture.format in ("I420", "NV12", *_PACKED_YUV):
-        _from_yuv(picture, encoding, out)
+    if frame.format in _PACKED_RGB:
+        _from_rgb(frame, encoding, out)
+    elif frame.format in ("I420", "NV12", *_PACKED_YUV):
+        _from_yuv(frame, encoding, out)
     else:
-        raise ImageError(f"pictures in GStreamer's format {picture.format!r} cannot be turned into {encoding}")
+        raise ImageError(f"frames in GStreamer's format {frame.format!r} cannot be turned into {encoding}")
 
 
-def _from_rgb(picture: RawPicture, encoding: str, out: np.ndarray) -> None:
-    channels, *codes = _PACKED_RGB[picture.format]
-    rows = picture.plane(0, picture.width * channels, picture.height)
+def _from_rgb(frame: RawVideo, encoding: str, out: np.ndarray) -> None:
+    channels, *codes = _PACKED_RGB[frame.format]
+    rows = frame.plane(0, frame.width * channels, frame.height)
     pixels = rows if channels == 1 else _grouped(rows, channels)
     code = codes[TARGETS.index(encoding)]
     if code is None:
@@ -92,84 +92,84 @@ def _grouped(rows: np.ndarray, channels: int) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(rows, shape, strides)
 
 
-def _from_yuv(picture: RawPicture, encoding: str, out: np.ndarray) -> None:
+def _from_yuv(frame: RawVideo, encoding: str, out: np.ndarray) -> None:
     if encoding == "mono8":
-        _luma(picture, out)
+        _luma(frame, out)
         return
-    if picture.format in _PACKED_YUV and picture.width % 2 == 0 and _is_opencvs(picture):
-        pixels = _grouped(picture.plane(0, picture.width * 2, picture.height), 2)
-        cv2.cvtColor(pixels, _PACKED_YUV[picture.format][encoding == "rgb8"], dst=out)
+    if frame.format in _PACKED_YUV and frame.width % 2 == 0 and _is_opencvs(frame):
+        pixels = _grouped(frame.plane(0, frame.width * 2, frame.height), 2)
+        cv2.cvtColor(pixels, _PACKED_YUV[frame.format][encoding == "rgb8"], dst=out)
         return
-    if picture.format == "NV12" and _even(picture) and _is_opencvs(picture):
-        y = picture.plane(0, picture.width, picture.height)
-        uv = _grouped(picture.plane(1, picture.width, picture.height // 2), 2)
+    if frame.format == "NV12" and _even(frame) and _is_opencvs(frame):
+        y = frame.plane(0, frame.width, frame.height)
+        uv = _grouped(frame.plane(1, frame.width, frame.height // 2), 2)
         code = cv2.COLOR_YUV2RGB_NV12 if encoding == "rgb8" else cv2.COLOR_YUV2BGR_NV12
         cv2.cvtColorTwoPlane(y, uv, code, dst=out)
         return
-    stack = _as_i420(picture)
+    stack = _as_i420(frame)
     code = cv2.COLOR_YUV2RGB_I420 if encoding == "rgb8" else cv2.COLOR_YUV2BGR_I420
-    if _even(picture):
+    if _even(frame):
         cv2.cvtColor(stack, code, dst=out)
     else:
-        np.copyto(out, cv2.cvtColor(stack, code)[: picture.height, : picture.width])
+        np.copyto(out, cv2.cvtColor(stack, code)[: frame.height, : frame.width])
 
 
-def _even(picture: RawPicture) -> bool:
-    return picture.width % 2 == 0 and picture.height % 2 == 0
+def _even(frame: RawVideo) -> bool:
+    return frame.width % 2 == 0 and frame.height % 2 == 0
 
 
-def _is_opencvs(picture: RawPicture) -> bool:
-    return picture.matrix not in ("bt709", "bt2020") and not picture.full_range
+def _is_opencvs(frame: RawVideo) -> bool:
+    return frame.matrix not in ("bt709", "bt2020") and not frame.full_range
 
 
-def _as_i420(picture: RawPicture) -> np.ndarray:
+def _as_i420(frame: RawVideo) -> np.ndarray:
     """The planes as one contiguous BT.601 limited-range I420 stack of even size, (H * 3 / 2, W)."""
-    y, u, v = _planes(picture)
-    width, height = picture.width + picture.width % 2, picture.height + picture.height % 2
-    if _is_opencvs(picture) and picture.format == "I420" and _even(picture):
-        whole = _contiguous(picture)
+    y, u, v = _planes(frame)
+    width, height = frame.width + frame.width % 2, frame.height + frame.height % 2
+    if _is_opencvs(frame) and frame.format == "I420" and _even(frame):
+        whole = _contiguous(frame)
         if whole is not None:
             return whole
     stack = np.empty((height * 3 // 2, width), np.uint8)
     quarter = stack[height:].reshape(2, height // 2, width // 2)
-    parts = (stack[: picture.height, : picture.width], quarter[0], quarter[1])
-    if _is_opencvs(picture):
+    parts = (stack[: frame.height, : frame.width], quarter[0], quarter[1])
+    if _is_opencvs(frame):
         for part, plane in zip(parts, (y, u, v), strict=True):
             np.copyto(part, plane)
     else:
-        _to_601(picture, (y, u, v), parts)
-    stack[: picture.height, picture.width :] = parts[0][:, -1:]
-    stack[picture.height : height] = stack[picture.height - 1]
+        _to_601(frame, (y, u, v), parts)
+    stack[: frame.height, frame.width :] = parts[0][:, -1:]
+    stack[frame.height : height] = stack[frame.height - 1]
     return stack
 
 
-def _contiguous(picture: RawPicture) -> np.ndarray | None:
+def _contiguous(frame: RawVideo) -> np.ndarray | None:
     """The stack as it lies in memory, when its planes follow each other without padding."""
-    w, h = picture.width, picture.height
+    w, h = frame.width, frame.height
     wanted = [(0, w), (w * h, w // 2), (w * h * 5 // 4, w // 2)]
-    if [(p.offset, p.stride) for p in picture.planes] != wanted or len(picture.data) < w * h * 3 // 2:
+    if [(p.offset, p.stride) for p in frame.planes] != wanted or len(frame.data) < w * h * 3 // 2:
         return None
-    return picture.data[: w * h * 3 // 2].reshape(h * 3 // 2, w)
+    return frame.data[: w * h * 3 // 2].reshape(h * 3 // 2, w)
 
 
-def _planes(picture: RawPicture) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _planes(frame: RawVideo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Y at full size, U and V at half size (rounded up) each way, as views where possible."""
-    w, h, half_w, half_h = picture.width, picture.height, (picture.width + 1) // 2, (picture.height + 1) // 2
-    if picture.format == "I420":
-        return picture.plane(0, w, h), picture.plane(1, half_w, half_h), picture.plane(2, half_w, half_h)
-    if picture.format == "NV12":
-        u, v = cv2.split(_grouped(picture.plane(1, half_w * 2, half_h), 2))
-        return picture.plane(0, w, h), u, v
-    rows = picture.plane(0, half_w * 4, h)
-    first = 0 if picture.format == "YUY2" else 1
+    w, h, half_w, half_h = frame.width, frame.height, (frame.width + 1) // 2, (frame.height + 1) // 2
+    if frame.format == "I420":
+        return frame.plane(0, w, h), frame.plane(1, half_w, half_h), frame.plane(2, half_w, half_h)
+    if frame.format == "NV12":
+        u, v = cv2.split(_grouped(frame.plane(1, half_w * 2, half_h), 2))
+        return frame.plane(0, w, h), u, v
+    rows = frame.plane(0, half_w * 4, h)
+    first = 0 if frame.format == "YUY2" else 1
     luma = rows[:, first::2][:, :w]
     chroma = rows[::2, 1 - first :: 2]  # every second row's colour will do
     return luma, chroma[:, 0::2], chroma[:, 1::2]
 
 
-def _luma(picture: RawPicture, out: np.ndarray) -> None:
-    y = _planes(picture)[0]
-    if picture.full_range:
+def _luma(frame: RawVideo, out: np.ndarray) -> None:
+    y = _planes(frame)[0]
+    if frame.full_range:
         np.copyto(out, y)
     else:
         cv2.LUT(np.ascontiguousarray(y), _expand_table(), dst=out)
@@ -181,12 +181,10 @@ def _expand_table() -> np.ndarray:
     return np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 
 
-def _to_601(
-    picture: RawPicture, planes: tuple[np.ndarray, np.ndarray, np.ndarray], out: tuple[np.ndarray, ...]
-) -> None:
+def _to_601(frame: RawVideo, planes: tuple[np.ndarray, np.ndarray, np.ndarray], out: tuple[np.ndarray, ...]) -> None:
     """Write the same colours with BT.601 weights in limited range into ``out`` (Y, U, V); all in 8 bits, for speed."""
     y, u, v = planes
-    m, offset = linear_map(picture.matrix, picture.full_range)
+    m, offset = linear_map(frame.matrix, frame.full_range)
     cv2.addWeighted(u, m[1, 1], v, m[1, 2], offset[1], dst=out[1])
     cv2.addWeighted(u, m[2, 1], v, m[2, 2], offset[2], dst=out[2])
     if not (m[0, 1] or m[0, 2]):
@@ -198,7 +196,7 @@ def _to_601(
     wide = cv2.merge((share, share)).reshape(share.shape[0], -1)[:, : y.shape[1]]
     for first in (0, 1):
         lines = y[first::2]
-        if len(lines):  # a picture of one line has no second
+        if len(lines):  # a frame of one line has no second
             cv2.addWeighted(lines, m[0, 0], wide[: len(lines)], 1.0, -128.0, dst=out[0][first::2])
 
 

@@ -6,18 +6,18 @@ import asyncio
 import time
 
 from aiohttp import web
-from edgecam_core.tally import Tally
+from edgecam_core.counters import Counters
 
 PATIENCE = 10.0  # seconds to send a whole request, and to send the next one
 SPARE = 256  # connections beside those of the viewers
 PERIOD = 1.0
 
 
-class Guard:
+class ConnectionLimiter:
     """Counts and times the connections of an aiohttp server. Lives in the event loop."""
 
-    def __init__(self, tally: Tally, max_viewers: int) -> None:
-        self._tally = tally
+    def __init__(self, counters: Counters, max_viewers: int) -> None:
+        self._counters = counters
         self._most = max_viewers + SPARE
         self._asking: set[asyncio.Transport] = set()
         self._quiet_since: dict[asyncio.Transport, float] = {}
@@ -42,7 +42,7 @@ class Guard:
         def connection_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
             accept(handler, transport)
             if len(server.connections) > self._most:
-                self._tally.add("connection refused")
+                self._counters.add("connection refused")
                 transport.abort()
 
         server.connection_made = connection_made  # type: ignore[method-assign]
@@ -63,5 +63,5 @@ class Guard:
         self._quiet_since = {one: self._quiet_since.get(one, now) for one in quiet}
         for transport, since in self._quiet_since.items():
             if now - since > PATIENCE:
-                self._tally.add("connection without a request ended")
+                self._counters.add("connection without a request ended")
                 transport.abort()

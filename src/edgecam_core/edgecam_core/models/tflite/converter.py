@@ -4,7 +4,7 @@ The result follows the conventions of jetson-inference and pytorch-ssd:
 
 * input ``input_0``, float32 [1, 3, H, W], RGB, (pixel - 127) / 128;
 * output ``scores``, float32 [1, N, C], column 0 = BACKGROUND, each score from its own sigmoid;
-* output ``boxes``, float32 [1, N, 4], x1 y1 x2 y2 as fractions of the picture (not clipped to 0..1);
+* output ``boxes``, float32 [1, N, 4], x1 y1 x2 y2 as fractions of the image (not clipped to 0..1);
 * ``metadata_props`` with keys ``edgecam.*``, see :data:`METADATA`.
 
 What is done to the graph: weights are dequantised; the input scaling, the channel order and scales of the box
@@ -25,8 +25,8 @@ import onnx
 from onnx import helper
 
 from edgecam_core.errors import ModelError
-from edgecam_core.models.onnx_builder import OnnxBuilder
-from edgecam_core.models.tflite_reader import ACTIVATIONS, PADDING, Graph, Operator, Tensor, read
+from edgecam_core.models.tflite.onnx_builder import OnnxBuilder
+from edgecam_core.models.tflite.reader import ACTIVATIONS, PADDING, Graph, Operator, Tensor, read
 
 OPSET = 13
 IR_VERSION = 7  # what ONNX Runtime 1.6 and TensorRT 8 (JetPack 4) still read

@@ -1,7 +1,7 @@
 """A split decoded once and kept as bytes, so that no step ever waits for a JPEG.
 
-Pictures are stretched to a square of ``side`` pixels, which the network's input does anyway; boxes become fractions.
-3,626 pictures of 384 pixels take 1.6 GB; they live on the GPU where they fit, else in main memory.
+Images are stretched to a square of ``side`` pixels, which the network's input does anyway; boxes become fractions.
+3,626 images of 384 pixels take 1.6 GB; they live on the GPU where they fit, else in main memory.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgecam_training.data.checks import read_picture
+from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.errors import DatasetError
 
-_MOST_BROKEN = 0.5  # of all pictures; more means a wrong folder, not some bad files
+_MOST_BROKEN = 0.5  # of all images; more means a wrong folder, not some bad files
 
 
 @dataclass(frozen=True)
-class PictureCache:
-    """``pictures`` (N, side, side, 3) uint8 RGB; ``boxes`` (N, M, 4) float32 corners as fractions; ``labels``
-    (N, M) int64, 0 = padding, 1 = first class. ``samples[i]`` is where picture i came from; ``broken`` lists files
+class ImageCache:
+    """``images`` (N, side, side, 3) uint8 RGB; ``boxes`` (N, M, 4) float32 corners as fractions; ``labels``
+    (N, M) int64, 0 = padding, 1 = first class. ``samples[i]`` is where image i came from; ``broken`` lists files
     that were left out."""
 
-    pictures: Tensor
+    images: Tensor
     boxes: Tensor
     labels: Tensor
     samples: tuple[Sample, ...]
@@ -38,13 +38,13 @@ class PictureCache:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def on(self, device: torch.device) -> PictureCache:
-        """The same on a device; pictures stay in main memory where half the device's free memory is too small."""
-        pictures = self.pictures
+    def on(self, device: torch.device) -> ImageCache:
+        """The same on a device; images stay in main memory where half the device's free memory is too small."""
+        images = self.images
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            pictures = pictures.to(device) if pictures.nbytes < free / 2 else pictures.pin_memory()
-        return PictureCache(pictures, self.boxes.to(device), self.labels.to(device), self.samples, self.broken)
+            images = images.to(device) if images.nbytes < free / 2 else images.pin_memory()
+        return ImageCache(images, self.boxes.to(device), self.labels.to(device), self.samples, self.broken)
 
     @classmethod
     def build(
@@ -54,7 +54,7 @@ class PictureCache:
         *,
         exact: bool = False,
         progress: Callable[[int, int], None] | None = None,
-    ) -> PictureCache:
+    ) -> ImageCache:
         """Decode everything with all cores.
 
         Args:
@@ -62,14 +62,14 @@ class PictureCache:
             progress: told (done, total) now and then.
 
         Raises:
-            DatasetError: more than half of the pictures cannot be read.
+            DatasetError: more than half of the images cannot be read.
         """
         total = len(dataset.samples)
         store = torch.empty((total, side, side, 3), dtype=torch.uint8)
         view = store.numpy()
 
         def decode(index: int) -> bool:
-            pixels = read_picture(dataset.samples[index].path)
+            pixels = read_image(dataset.samples[index].path)
             if pixels is None:
                 return False
             shrinks = pixels.shape[0] > side and pixels.shape[1] > side
@@ -87,13 +87,13 @@ class PictureCache:
         samples = tuple(dataset.samples[index] for index in good)
         broken = tuple(str(dataset.samples[index].path) for index in sorted(set(range(total)) - set(good)))
         if len(broken) > total * _MOST_BROKEN:
-            raise DatasetError(f"{len(broken)} of {total} pictures cannot be read, first {broken[0]}")
+            raise DatasetError(f"{len(broken)} of {total} images cannot be read, first {broken[0]}")
         boxes, labels = pad_boxes(samples)
         return cls(store if not broken else store[good], boxes, labels, samples, broken)
 
 
 def pad_boxes(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-    """Boxes as fractions and columns, padded to the fullest picture; difficult boxes are not learned."""
+    """Boxes as fractions and columns, padded to the fullest image; difficult boxes are not learned."""
     kept = [sample.keep(~sample.difficult) for sample in samples]
     most = max([len(sample.labels) for sample in kept] + [1])
     boxes = np.zeros((len(kept), most, 4), np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgecam_core.rtp import nal
+from edgecam_core.media import nal
 from edgecam_core.rtp.packet import PacketError
 
 VPS, SPS, PPS, AUD, AP, FU, PACI = 32, 33, 34, 35, 48, 49, 50
@@ -13,7 +13,7 @@ BLA_W_LP, CRA = 16, 21
 
 
 class H265:
-    """See :class:`edgecam_core.rtp.codecs.Codec`."""
+    """See :class:`edgecam_core.media.codecs.Codec`."""
 
     name = "h265"
     encoding_name = "H265"
@@ -25,7 +25,7 @@ class H265:
     def kind(self, unit: bytes) -> int:
         return unit[0] >> 1 & 0x3F
 
-    def is_picture(self, kind: int) -> bool:
+    def is_vcl(self, kind: int) -> bool:
         return kind < VPS
 
     def is_keyframe(self, kind: int) -> bool:

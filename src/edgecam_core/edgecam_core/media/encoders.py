@@ -1,6 +1,6 @@
 """Low-latency settings of every encoder we know, one row each; a further encoder is one more row.
 
-What all rows must achieve: one picture in, one access unit out at once (no B-frames, no lookahead), every keyframe an
+What all rows must achieve: one frame in, one access unit out at once (no B-frames, no lookahead), every keyframe an
 IDR (x265's default open GOP makes them CRA), no intra refresh. Parameter sets in front of every keyframe are added by
 the parser (``config-interval=-1``), whichever the encoder.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgecam_core import gst
 from edgecam_core.errors import SettingError
-from edgecam_core.rtp.codecs import Codec, codec
+from edgecam_core.media import gst
+from edgecam_core.media.codecs import Codec, codec
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def output_text(form: Codec) -> str:
 
 
 def raw_caps(width: int, height: int, framerate: float) -> str:
-    """Caps of what we push: the colour space is said aloud, or players take BT.709 for large pictures."""
+    """Caps of what we push: the colour space is said aloud, or players take BT.709 for large frames."""
     return (
         f"video/x-raw,format=I420,width={width},height={height},framerate={_fraction(framerate)},"
         "colorimetry=bt601,interlace-mode=progressive"
@@ -165,9 +165,9 @@ def _fraction(framerate: float) -> str:
 
 
 def pipeline_text(row: Encoder, request: Request, width: int, height: int, framerate: float) -> str:
-    """The sender's launch line. The appsrc keeps two pictures and drops the oldest when the encoder is too slow.
+    """The sender's launch line. The appsrc keeps two frames and drops the oldest when the encoder is too slow.
 
-    Two, because a keyframe takes several times as long as other pictures and must not cost one.
+    Two, because a keyframe takes several times as long as other frames and must not cost one.
     """
     return (
         "appsrc name=src is-live=true format=time max-buffers=2 max-bytes=0 max-time=0 leaky-type=downstream "

@@ -71,5 +71,5 @@ def through_gate(
         trial.unlink()
     raise ExportError(
         f"{path.name}: INT8 loses {drop:.2f} mAP points even with half of the layers in float; {most_drop:g} are "
-        "allowed (--max-drop). More or better calibration pictures may help; FP16 is the safe choice"
+        "allowed (--max-drop). More or better calibration images may help; FP16 is the safe choice"
     )

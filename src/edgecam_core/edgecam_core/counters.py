@@ -8,7 +8,7 @@ from collections import Counter, deque
 import numpy as np
 
 
-class Tally:
+class Counters:
     """Counts what goes wrong per frame or packet. Safe to use from any thread; no call blocks.
 
     Reasons name sizes and the like, so a sender of garbage could invent ever new ones: after ``kinds`` different ones

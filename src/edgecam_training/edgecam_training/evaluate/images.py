@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: precision-recall curves, and the worst mistakes as one sheet."""
+"""Images of an evaluation: precision-recall curves, and the worst mistakes as one sheet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edgecam_training.data.checks import read_picture
+from edgecam_training.data.checks import read_image
 from edgecam_training.evaluate.evaluation import Evaluation
 from edgecam_training.evaluate.metrics import overlaps
 
@@ -33,7 +33,7 @@ def curves(result: Evaluation, path: Path) -> None:
 
 
 def worst(result: Evaluation, path: Path, count: int = 12) -> int:
-    """The pictures with the most confident false detections and missed boxes; returns how many are shown.
+    """The images with the most confident false detections and missed boxes; returns how many are shown.
 
     Green: a box to find; red: a detection that hits none; yellow: a good one.
     """
@@ -67,7 +67,7 @@ def _badness(result: Evaluation, index: int) -> float:
 
 def _tile(result: Evaluation, index: int) -> np.ndarray:
     seen, sample = result.found[index], result.samples[index]
-    pixels = read_picture(sample.path)
+    pixels = read_image(sample.path)
     assert pixels is not None  # it was read before
     scale = np.array([_TILE[0] / pixels.shape[1], _TILE[1] / pixels.shape[0]] * 2)
     tile = cv2.resize(pixels, _TILE, interpolation=cv2.INTER_AREA)
