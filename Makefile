@@ -24,8 +24,9 @@ demo: setup ## clip -> camera -> RTP/H.265 -> detector -> page at http://127.0.0
 
 test: setup-test lint types unit backends node launch-tests training-tests ## everything CI checks
 
-lint: setup ## ruff
+lint: setup ## ruff, the vocabulary, the direction of imports
 	@.venv/bin/ruff check .
+	@.venv/bin/python scripts/lint_words.py && .venv/bin/python scripts/lint_imports.py
 
 types: setup ## mypy
 	@scripts/types

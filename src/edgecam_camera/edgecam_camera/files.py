@@ -61,7 +61,7 @@ class FileServices:
         """The recorder, which gets no more frames."""
         recorder, self._recorder = self._recorder, None
         if recorder and self.camera:
-            self.camera.tap(None)
+            self.camera.on_coded(None)
         return recorder
 
     def status(self) -> dict[str, object]:
@@ -159,7 +159,7 @@ class FileServices:
             return _answer(response, False, str(error))
         self._told, self._dropped = False, 0
         if self.camera.plan.tapped:
-            self.camera.tap(self._recorder.push)
+            self.camera.on_coded(self._recorder.push)
         return _answer(response, True, f"recording into {_folder(s)}")
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 _SYS = Path("/sys")
 _PERIOD = 0.1  # seconds between two looks at a source that tells power
-_BOARD_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_SYS", "SYS5V")  # in front of everything else on a board
+_INPUT_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_SYS", "SYS5V")  # in front of everything else on a board
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Meter:
 
 def _ina3221(sys: Path) -> Source | None:
     for label in sorted(sys.glob("class/hwmon/hwmon*/in*_label")):
-        if _text(label) in _BOARD_RAILS:
+        if _text(label) in _INPUT_RAILS:
             number = label.name.removeprefix("in").removesuffix("_label")
             volts, amperes = (label.with_name(f"{kind}{number}_input") for kind in ("in", "curr"))
             if _readable(volts) and _readable(amperes):

@@ -50,7 +50,7 @@ class Broadcast:
         self._packetiser = Packetiser(H264, PAYLOAD_TYPE, MTU, ENCRYPTION)
         self._viewers: dict[object, tuple[Peer, Tell]] = {}
         self._wake = threading.Condition()
-        self._shot: AnnotatedFrame | None = None
+        self._waiting: AnnotatedFrame | None = None
         self._keyframe = False
         self._keyframe_at = float("-inf")
         self._thread: threading.Thread | None = None
@@ -64,7 +64,7 @@ class Broadcast:
         """From now on ``peer`` gets the packets, and ``tell`` a note (its kind, JSON) about every frame."""
         self._viewers = {**self._viewers, key: (peer, tell)}
         if self._thread is None:
-            self._shot = None  # whatever is there is old
+            self._waiting = None  # whatever is there is old
             self._thread = threading.Thread(target=self._run, name="video encoder", daemon=True)
             self._thread.start()
 
@@ -74,16 +74,16 @@ class Broadcast:
         thread = self._thread
         if not self._viewers and thread is not None:
             with self._wake:
-                self._shot, self._thread = None, None
+                self._waiting, self._thread = None, None
                 self._wake.notify()
             thread.join()
 
     def submit(self, annotated: AnnotatedFrame) -> None:
         """Encode this next, unless a newer one comes first. Safe from any thread; never blocks."""
         with self._wake:
-            if self._shot is not None:
+            if self._waiting is not None:
                 self._counters.add("frame overtaken before encoding")
-            self._shot = annotated
+            self._waiting = annotated
             self._wake.notify()
 
     def keyframe(self) -> None:
@@ -109,8 +109,8 @@ class Broadcast:
 
     def _next(self) -> AnnotatedFrame | None:
         with self._wake:
-            self._wake.wait_for(lambda: self._shot is not None or self._thread is None)
-            annotated, self._shot = self._shot, None
+            self._wake.wait_for(lambda: self._waiting is not None or self._thread is None)
+            annotated, self._waiting = self._waiting, None
             return None if self._thread is None else annotated
 
     def _encode(self, encoder: EncoderPipeline | None, annotated: AnnotatedFrame) -> EncoderPipeline:

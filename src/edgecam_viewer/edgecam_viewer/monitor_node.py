@@ -26,7 +26,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
     settings_type = MonitorSettings
 
     def __init__(self, **node_arguments: Any) -> None:
-        self._board = NodeStatusTable()
+        self._node_status = NodeStatusTable()
         self._monitor: Monitor | None = None
         self._url_told = False
         super().__init__("monitor", **node_arguments)
@@ -66,7 +66,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in node_statuses(message, time.monotonic()):
-            self._board.put(status)
+            self._node_status.put(status)
             self._tell_url(status.values.get("url", ""))
 
     def _tell_url(self, url: str) -> None:
@@ -77,7 +77,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
     def _tick(self) -> None:
         assert self._monitor is not None
         now = time.monotonic()
-        _say(self._monitor.line(self._board.nodes(now), now))
+        _say(self._monitor.line(self._node_status.nodes(now), now))
         seconds = self.settings.seconds
         # A timer may fire a little early; half an interval later would be a line too much.
         if seconds and now - self._began >= seconds - self.settings.interval / 2:

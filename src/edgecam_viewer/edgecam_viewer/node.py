@@ -41,7 +41,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self.control: RosControl | None = None
         self.video: Video | None = None
         self.hub = Hub(0, 1)
-        self.board = NodeStatusTable()
+        self.node_status = NodeStatusTable()
         self.cameras: list[CameraSubscription] = []
         self._active_timers: list[Timer] = []
         self._reports: Subscription | None = None
@@ -75,8 +75,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self._active_timers = [self.create_timer(TICK, self._tick), self.create_timer(1.0, self._tell)]
 
     def stop(self) -> None:
-        for tap in self.cameras:
-            tap.close()
+        for camera in self.cameras:
+            camera.close()
         self.cameras.clear()
         for timer in self._active_timers:
             self.destroy_timer(timer)
@@ -97,8 +97,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self.encoder = self.server = self.video = self.control = None
 
     def apply(self, old: ViewerSettings, new: ViewerSettings) -> None:
-        for tap in self.cameras:
-            tap.feed.pacer.rate = new.max_fps
+        for camera in self.cameras:
+            camera.feed.pacer.rate = new.max_fps
         self.hub.max_viewers = new.max_viewers
         if self.encoder is not None:
             self.encoder.quality, self.encoder.max_width = new.jpeg_quality, new.max_width
@@ -155,19 +155,19 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in node_statuses(message, time.monotonic()):
-            self.board.put(status)
+            self.node_status.put(status)
 
     def _tick(self) -> None:
         now = time.monotonic()
-        for frames, video, tap in zip(self.hub.watchers, self.hub.video, self.cameras, strict=True):
-            tap.watch(frames + video > 0, now)
+        for frames, video, camera in zip(self.hub.watchers, self.hub.video, self.cameras, strict=True):
+            camera.watch(frames + video > 0, now)
         if self.control is not None:
             self.control.work()
 
     def _tell(self) -> None:
         """Once a second: the state for the page, and what went wrong since for the log."""
-        for tap in self.cameras:
-            trouble = tap.counters.take()
+        for camera in self.cameras:
+            trouble = camera.counters.take()
             if trouble:
                 self.get_logger().warning(trouble)
         if self.control is None:
@@ -178,15 +178,15 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def _state(self, control: RosControl) -> dict[str, Any]:
         now = time.monotonic()
-        nodes = self.board.nodes(now)
+        nodes = self.node_status.nodes(now)
         cameras = [
             {
-                **tap.stats.as_dict(now),
-                **stage_facts(nodes, tap.namespace),
+                **camera.stats.as_dict(now),
+                **stage_facts(nodes, camera.namespace),
                 "threshold": None if threshold is None else finite(threshold, 4),
                 "saving": saving,
             }
-            for tap, threshold, saving in zip(self.cameras, control.thresholds, control.saving, strict=True)
+            for camera, threshold, saving in zip(self.cameras, control.thresholds, control.saving, strict=True)
         ]
         return {
             "type": "status",

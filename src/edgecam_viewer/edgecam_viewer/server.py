@@ -121,7 +121,7 @@ class WebServer:
     def __init__(self, settings: ViewerSettings, hub: Hub, control: Control, video: Video | None = None) -> None:
         self.access = Access(settings.host, settings.token)
         self.streams = Streams(hub, control, settings.stall_timeout, video)
-        self._guard = ConnectionLimiter(self.access.counters, settings.max_viewers)
+        self._limiter = ConnectionLimiter(self.access.counters, settings.max_viewers)
         self._hub = hub
         self._tls = tls_context(settings.tls_certificate, settings.tls_key)
         self._settings = settings
@@ -175,8 +175,8 @@ class WebServer:
 
     async def _serve(self) -> None:
         self._hub.attach(asyncio.get_running_loop())
-        guard = self._guard
-        app = web.Application(middlewares=[guard.middleware, self.access.middleware], client_max_size=BODY_LIMIT)
+        limiter = self._limiter
+        app = web.Application(middlewares=[limiter.middleware, self.access.middleware], client_max_size=BODY_LIMIT)
         app.on_response_prepare.append(_add_headers)
         app.router.add_get("/", _page_file)
         app.router.add_get("/page/{name}", _page_file)
@@ -187,7 +187,7 @@ class WebServer:
         await self._runner.setup()
         server = self._runner.server
         assert server is not None
-        guard.start(server)
+        limiter.start(server)
         handshake = PATIENCE if self._tls else None
         self._listening = await asyncio.get_running_loop().create_server(
             server, sock=self._socket, ssl=self._tls, backlog=128, ssl_handshake_timeout=handshake
@@ -197,7 +197,7 @@ class WebServer:
     async def _close(self) -> None:
         if self._listening is not None:
             self._listening.close()
-        self._guard.stop()
+        self._limiter.stop()
         await self.streams.stop()
         if self._runner is not None:
             await self._runner.cleanup()

@@ -94,7 +94,7 @@ class Camera:
         self._wake = threading.Event()  # ends a wait or a session early: stop or changed settings
         self._thread: threading.Thread | None = None
         self._session: Session | None = None
-        self._tap: Callable[[gst.Sample], None] | None = None
+        self._take_coded: Callable[[gst.Sample], None] | None = None
         self._limit = RateLimit(0.0 if self.plan.asked else settings.framerate)
         self._meter = Meter()
         self._counters = Counters()
@@ -137,12 +137,12 @@ class Camera:
         if reopen:
             self._wake.set()
 
-    def tap(self, take_coded: Callable[[gst.Sample], None] | None) -> None:
+    def on_coded(self, take_coded: Callable[[gst.Sample], None] | None) -> None:
         """Have the coded frames of a tapped source handed over too (on the camera's thread), or no more with None.
 
         The first ones are those of the last seconds before the call.
         """
-        self._tap = take_coded
+        self._take_coded = take_coded
         if session := self._session:
             session.take_coded = take_coded
 
@@ -234,7 +234,7 @@ class Camera:
             self.plan, self.text, lambda: self.settings, self._wake, self._deliver, self._counters, self._arrivals,
             lambda: self.settings.decode_idle == "all" or self._wanted(),
         )  # fmt: skip
-        session.take_coded = self._tap
+        session.take_coded = self._take_coded
         self._session = session
         try:
             session.run()

@@ -57,11 +57,11 @@ def compose(plan: SourcePlan, settings: CameraSettings, have: Have) -> str:
     steps += [plan.decode] if plan.decode else []
     steps += geometry(plan, settings, have)
     steps += ["videoconvert", _final_caps(settings)]
-    return " ! ".join([*steps, _sink(plan)]) + (_TAP if plan.tapped else "")
+    return " ! ".join([*steps, _sink(plan)]) + (_CODED_BRANCH if plan.tapped else "")
 
 
 # Some seconds of coded frames, so that a recording can begin at the key frame before the request.
-_TAP = (
+_CODED_BRANCH = (
     " tap. ! queue ! appsink name=coded sync=false async=false max-buffers=250 drop=true enable-last-sample=false "
     "wait-on-eos=false"
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecam_core.media import nal
-from edgecam_core.rtp.packet import PacketError
 
 IDR, SPS, PPS, AUD, STAP_A, FU_A = 5, 7, 8, 9, 24, 28
 
@@ -52,9 +51,9 @@ class H264:
 
     def unpack(self, payload: bytes, open_unit: list[bytes]) -> list[bytes]:
         if len(payload) < 2:
-            raise PacketError(f"an H.264 payload needs 2 bytes, got {len(payload)}")
+            raise nal.PacketError(f"an H.264 payload needs 2 bytes, got {len(payload)}")
         if payload[0] & 0x80:
-            raise PacketError("forbidden_zero_bit is set")
+            raise nal.PacketError("forbidden_zero_bit is set")
         kind = self.kind(payload)
         if kind == FU_A:
             code = payload[1]
@@ -62,11 +61,11 @@ class H264:
             return nal.continue_unit(open_unit, header, payload[2:], bool(code & 0x80), bool(code & 0x40))
         if open_unit:
             open_unit.clear()
-            raise PacketError("a fragmented NAL unit has no end")
+            raise nal.PacketError("a fragmented NAL unit has no end")
         if kind == STAP_A:
             return nal.disaggregate(payload[1:], shortest=2)
         if kind == 0 or kind > STAP_A:
-            raise PacketError(f"NAL unit type {kind} does not belong to packetization-mode 1")
+            raise nal.PacketError(f"NAL unit type {kind} does not belong to packetization-mode 1")
         return [payload]
 
     def sprop_values(self, nals: Sequence[bytes]) -> dict[str, str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecam_core.media import nal
-from edgecam_core.rtp.packet import PacketError
 
 VPS, SPS, PPS, AUD, AP, FU, PACI = 32, 33, 34, 35, 48, 49, 50
 RASL_N, RASL_R = 8, 9
@@ -53,9 +52,9 @@ class H265:
 
     def unpack(self, payload: bytes, open_unit: list[bytes]) -> list[bytes]:
         if len(payload) < 3:
-            raise PacketError(f"an H.265 payload needs 3 bytes, got {len(payload)}")
+            raise nal.PacketError(f"an H.265 payload needs 3 bytes, got {len(payload)}")
         if payload[0] & 0x80:
-            raise PacketError("forbidden_zero_bit is set")
+            raise nal.PacketError("forbidden_zero_bit is set")
         kind = self.kind(payload)
         if kind == FU:
             code = payload[2]
@@ -63,11 +62,11 @@ class H265:
             return nal.continue_unit(open_unit, header, payload[3:], bool(code & 0x80), bool(code & 0x40))
         if open_unit:
             open_unit.clear()
-            raise PacketError("a fragmented NAL unit has no end")
+            raise nal.PacketError("a fragmented NAL unit has no end")
         if kind == AP:
             return nal.disaggregate(payload[2:], shortest=3)
         if kind >= PACI:
-            raise PacketError(f"NAL unit type {kind} is not of RFC 7798's packets in use")
+            raise nal.PacketError(f"NAL unit type {kind} is not of RFC 7798's packets in use")
         return [payload]
 
     def sprop_values(self, nals: Sequence[bytes]) -> dict[str, str]:

@@ -6,10 +6,12 @@ import base64
 import struct
 from collections.abc import Iterable, Sequence
 
-from edgecam_core.rtp.packet import PacketError
-
 START_CODE = b"\x00\x00\x00\x01"
 _SIZE = struct.Struct("!H")
+
+
+class PacketError(ValueError):
+    """Bytes that are not a packet of the expected kind; the text says what is wrong."""
 
 
 def split(stream: bytes) -> list[bytes]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
+from edgecam_core.media.nal import PacketError as PacketError
+
 RTP_VERSION = 2
 HEADER_SIZE = 12
 ONE_BYTE_PROFILE = 0xBEDE
 TWO_BYTE_PROFILE = 0x1000  # the lower four bits are application bits
 _HEADER = struct.Struct("!BBHII")
 _EXTENSION = struct.Struct("!HH")
-
-
-class PacketError(ValueError):
-    """Bytes that are no packet of the kind asked for; the text says what is wrong."""
 
 
 class RtpPacket(NamedTuple):

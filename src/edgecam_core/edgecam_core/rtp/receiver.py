@@ -106,7 +106,7 @@ class Receiver:
             key = read_key(settings.srtp_key, settings.srtp_cipher)
             self._session.unprotector = Unprotector(settings.srtp_cipher, key)
             self._protector = Protector(settings.srtp_cipher, key, self._ssrc)
-        self._lock = threading.Lock()  # guards the intake and the gate
+        self._lock = threading.Lock()  # protects the session and the gate
         self._timeline = TimeLine()
         self._decoder: DecoderPipeline | None = None
         self._sockets: list[socket.socket] = []

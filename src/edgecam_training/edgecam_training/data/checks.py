@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from edgecam_training.data.dataset import Dataset, Sample
+if TYPE_CHECKING:
+    from edgecam_training.data.dataset import Dataset, Sample
 
 SMALLEST = 1.0  # pixels a side; anything less cannot be learned
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecam_training.data.checks import tidy
 from edgecam_training.errors import DatasetError
 
 SPLITS = ("train", "val", "test")
@@ -123,8 +124,6 @@ def load(root: str | Path, layout: str = "auto") -> Dataset:
     Raises:
         DatasetError: nothing there, no layout fits, or the one that fits is damaged.
     """
-    from edgecam_training.data.checks import tidy  # needs Dataset itself
-
     root = Path(root).expanduser()
     if not root.exists():
         raise DatasetError(f"data set '{root}': there is no such folder or file")

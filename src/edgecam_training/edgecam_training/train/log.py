@@ -13,7 +13,7 @@ class RunLog:
 
     def __init__(self, folder: Path, speaks: bool) -> None:
         self._speaks = speaks
-        self._board: Any = None
+        self._tensorboard: Any = None
         if not speaks:
             return
         folder.mkdir(parents=True, exist_ok=True)
@@ -22,7 +22,7 @@ class RunLog:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             return
-        self._board = SummaryWriter(str(folder / "tensorboard"))
+        self._tensorboard = SummaryWriter(str(folder / "tensorboard"))
 
     def __call__(self, line: str) -> None:
         if self._speaks:
@@ -30,16 +30,16 @@ class RunLog:
             print(line, file=self._file, flush=True)
 
     def scalars(self, values: Mapping[str, float], epoch: int) -> None:
-        if self._board is not None:
+        if self._tensorboard is not None:
             for name, value in values.items():
-                self._board.add_scalar(name, value, epoch)
-            self._board.flush()
+                self._tensorboard.add_scalar(name, value, epoch)
+            self._tensorboard.flush()
 
     def close(self) -> None:
         if self._speaks:
             self._file.close()
-        if self._board is not None:
-            self._board.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
 
 
 @contextmanager

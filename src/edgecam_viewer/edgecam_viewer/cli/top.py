@@ -29,11 +29,11 @@ def run(args: argparse.Namespace) -> int:
     from edgecam_viewer.node_status import NodeStatusTable, node_statuses
     from edgecam_viewer.top import gpu_line, table
 
-    board = NodeStatusTable()
+    reports = NodeStatusTable()
 
     def keep(message: DiagnosticArray) -> None:
         for status in node_statuses(message, time.monotonic()):
-            board.put(status)
+            reports.put(status)
 
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is KeyboardInterrupt, in this thread
     node = rclpy.create_node("edgecam_top", start_parameter_services=False)
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
             end = time.monotonic() + (ONCE_SECONDS if args.once else max(0.1, args.interval))
             while time.monotonic() < end:
                 rclpy.spin_once(node, timeout_sec=0.1)
-            nodes = board.nodes(time.monotonic())
+            nodes = reports.nodes(time.monotonic())
             lines = table(nodes, width=shutil.get_terminal_size((120, 24)).columns) + gpu_line()
             clear = CLEAR if sys.stdout.isatty() and not args.once else ""
             print(clear + "\n".join(lines), flush=True)

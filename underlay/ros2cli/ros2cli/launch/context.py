@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ros2cli.launch.names import Names
 from ros2cli.launch.plan import ProcessSpec
+from ros2cli.launch.substitutions import perform
 from ros2cli.launch.template import Template, Text
 
 
@@ -66,8 +67,6 @@ class Context:
 
     def text(self, template: Template) -> str:
         """Perform a template. Raises SubstitutionError."""
-        from ros2cli.launch.substitutions import perform
-
         return "".join(part.value if isinstance(part, Text) else perform(self, part) for part in template)
 
     def write_temporary(self, text: str) -> Path:

@@ -13,13 +13,16 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ros2cli import ament_index
 from ros2cli.errors import NotFound
-from ros2cli.launch.context import Context
 from ros2cli.launch.errors import SubstitutionError
 from ros2cli.launch.template import Call, Template
 from ros2cli.launch.values import TypeMismatch, to_bool
+
+if TYPE_CHECKING:
+    from ros2cli.launch.context import Context
 
 Performer = Callable[..., str]
 

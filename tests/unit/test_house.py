@@ -1,0 +1,71 @@
+"""The project's own checks find what they are for: banned words, imports against the direction, circles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts import lint_imports, lint_words
+
+BANNED, ALLOWED = lint_words.rules()
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("src/a.py", "def next_picture(): ..."),
+        ("src/a.py", "# two Pictures"),
+        ("src/a.py", "class PictureCache: ..."),
+        ("src/picture_cache.py", ""),
+        ("src/a.py", "self.tap = 1"),
+        ("src/a.py", "class ConnectionGuard: ..."),
+        ("docs/a.md", "It runs for ever."),
+        ("README.md", "the tally of packets"),
+    ],
+)
+def test_a_banned_word_is_found(path: str, text: str) -> None:
+    assert len(lint_words.findings(path, text, BANNED, ALLOWED)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("src/a.py", "# a Picture Loss Indication (RFC 4585)"),
+        ("src/a.py", "def picture_loss_indication(): ..."),
+        ("src/a.py", "text = 'tee name=tap'  # on a Jetson board"),
+        ("src/a.py", "keyboard = snapshot"),
+        ("docs/a.md", "<!-- vocabulary -->\n| frame | picture |\n<!-- /vocabulary -->"),
+    ],
+)
+def test_terms_of_standards_and_longer_words_pass(path: str, text: str) -> None:
+    assert lint_words.findings(path, text, BANNED, ALLOWED) == []
+
+
+def write(root: Path, name: str, text: str) -> None:
+    package, *rest = name.split(".")
+    path = root.joinpath("src", package, package, *rest).with_suffix(".py")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("module", "text", "imported"),
+    [
+        ("edgecam_core.types", "import rclpy", "rclpy"),
+        ("edgecam_core.types", "def f():\n    from sensor_msgs.msg import Image", "sensor_msgs.msg"),
+        ("edgecam_core.media.nal", "from edgecam_core.rtp import packet", "edgecam_core.rtp"),
+        ("edgecam_core.rtp.sender", "from edgecam_core.camera.plan import compose", "edgecam_core.camera.plan"),
+        ("edgecam_core.inference.runner", "import edgecam_core.models.zoo", "edgecam_core.models.zoo"),
+        ("edgecam_rtp.node", "from edgecam_camera.node import CameraNode", "edgecam_camera.node"),
+    ],
+)
+def test_an_import_against_the_direction_is_found(tmp_path: Path, module: str, text: str, imported: str) -> None:
+    write(tmp_path, module, text)
+    assert [line for line in lint_imports.findings(tmp_path) if line.endswith(f"{module} must not import {imported}")]
+
+
+def test_a_circle_is_found_also_inside_functions(tmp_path: Path) -> None:
+    write(tmp_path, "edgecam_core.a", "from edgecam_core import b")
+    write(tmp_path, "edgecam_core.b", "def f():\n    from edgecam_core.a import x")
+    assert "circle" in lint_imports.findings(tmp_path)[0]
