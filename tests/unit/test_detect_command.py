@@ -109,6 +109,24 @@ def test_a_bad_image_is_told_and_the_rest_is_done(
     assert len(json.loads((tmp_path / "d.json").read_text())) == 3
 
 
+def test_half_a_jpeg_is_an_error_and_a_rotated_one_is_turned(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    whole = cv2.imencode(".jpg", quadrants(64, 48))[1].tobytes()
+    exif = b"\xff\xe1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    (folder / "a.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "b.jpg").write_bytes(whole[:2] + exif + whole[2:] + b"a clip")
+    assert detect(folder, "--model", model, "--json", tmp_path / "d.json") == 1
+    told = capsys.readouterr()
+    assert "a.jpg: is cut short" in told.err
+    assert "1 could not be used" in told.out
+    (one,) = json.loads((tmp_path / "d.json").read_text())
+    assert (one["width"], one["height"]) == (48, 64)
+    assert {item["label"]: item["box"] for item in one["detections"]}["red"] == [24, 0, 48, 32]
+
+
 def test_a_video_in_and_out(model: str, tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))

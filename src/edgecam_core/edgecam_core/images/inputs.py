@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 
-from edgecam_core.errors import SettingError
+from edgecam_core.errors import ImageError, SettingError
 from edgecam_core.media.image_files import IMAGE_SUFFIXES, image_files
+from edgecam_core.media.image_reader import read_image
 from edgecam_core.types import Frame
 
 if TYPE_CHECKING:
@@ -111,10 +112,11 @@ def _in_order(sources: Sequence[str], work: Callable[[InputImage], T], threads: 
 
 
 def _read(path: str) -> InputImage:
-    pixels = cv2.imread(path, cv2.IMREAD_COLOR)
-    if pixels is None:
-        return InputImage(path, Path(path).stem, None, "cannot be read as an image")
-    return InputImage(path, Path(path).stem, Frame.from_array(pixels, "bgr8"))
+    try:
+        frame = Frame.from_array(read_image(path), "bgr8")
+    except ImageError as error:
+        return InputImage(path, Path(path).stem, None, str(error).removeprefix(f"{path} "))
+    return InputImage(path, Path(path).stem, frame)
 
 
 def _video(path: str) -> Iterator[InputImage]:

@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from edgecam_core.errors import SettingError
+from edgecam_core.errors import ImageError, SettingError
 from edgecam_core.media.image_files import image_files
+from edgecam_core.media.image_reader import read_image
 from edgecam_core.models.preprocess import InputSpec, Preprocessor
 from edgecam_core.types import Frame
 
@@ -45,7 +45,8 @@ class ImageCalibration:
     def feeds(self) -> Iterator[dict[str, np.ndarray]]:
         preprocessor = Preprocessor(self._spec)
         for path in self.paths:
-            image = cv2.imread(str(path))
-            if image is None:
-                raise SettingError("calibration", str(path), "is not an image that can be read; remove it")
-            yield {self._spec.name: preprocessor.prepare(Frame.from_array(image, "bgr8"))[0]}
+            try:
+                tensor, _ = preprocessor.prepare(Frame.from_array(read_image(path), "bgr8"))
+            except ImageError as error:
+                raise SettingError("calibration", str(path.parent), f"{error}; remove that file") from error
+            yield {self._spec.name: tensor}

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from edgecam_core.errors import ImageError
+from edgecam_core.media.image_reader import LARGEST_SIDE
 from edgecam_core.types import Frame
 
 _PAD = 114  # the grey YOLO-style models were trained to see beside a letterboxed image
-_LARGEST_SIDE = 32766  # cv2.resize counts pixels of a side in 16 bits
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Preprocessor:
         Raises:
             ImageError: an image too large to be resized.
         """
-        if max(image.width, image.height) > _LARGEST_SIDE:
+        if max(image.width, image.height) > LARGEST_SIDE:
             size = f"{image.width}x{image.height}"
-            raise ImageError(f"a {size} image is too large; {_LARGEST_SIDE} pixels a side is the limit")
+            raise ImageError(f"a {size} image is too large; {LARGEST_SIDE} pixels a side is the limit")
         placement, width, height, left, top = self._place(image)
         small, order = shrink(image, width, height)
         if (width, height) != (self.spec.width, self.spec.height):

@@ -1,0 +1,60 @@
+"""The one place where image files are decoded: for detection, calibration and training alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgecam_core.errors import ImageError
+from edgecam_core.media.image_header import image_size, is_jpeg, jpeg_is_complete
+
+LARGEST_SIDE = 32766
+"""Pixels; cv2.resize counts those of a side in 16 bits."""
+MOST_PIXELS = 200_000_000
+"""600 MB decoded."""
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """An image file as (H, W, 3) uint8 BGR, upright (EXIF orientation applied) and complete.
+
+    Alpha is dropped, grey becomes colour, 16 bits become 8. The size is checked before anything is decoded. Blocks for
+    reading and decoding, milliseconds per megapixel; any number of threads may read at once.
+
+    Raises:
+        ImageError: the file cannot be read, is no image, is cut short or too large; the text names the file and why.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read ({error.strerror or error})") from error
+    try:
+        return decode_image(data)
+    except ImageError as error:
+        raise ImageError(f"{path} {error}") from error
+
+
+def decode_image(data: bytes) -> np.ndarray:
+    """As :func:`read_image`, of an encoded image in memory; the error's text begins with a verb."""
+    if not data:
+        raise ImageError("is empty")
+    _check_size(data)
+    if is_jpeg(data) and not jpeg_is_complete(data):
+        raise ImageError("is cut short: the JPEG data ends before the image does; fetch or copy the file again")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ImageError(f"cannot be decoded ({error.err})") from error
+    if pixels is None:
+        raise ImageError("cannot be read as an image: unknown format, damaged or cut short")
+    return np.asarray(pixels)
+
+
+def _check_size(data: bytes) -> None:
+    width, height = image_size(data) or (1, 1)
+    if not width or not height:
+        raise ImageError("has no pixels")
+    if max(width, height) > LARGEST_SIDE or width * height > MOST_PIXELS:
+        limit = f"{LARGEST_SIDE} pixels a side and {MOST_PIXELS // 10**6} megapixels are the limits"
+        raise ImageError(f"is too large, {width}x{height}; {limit}")
