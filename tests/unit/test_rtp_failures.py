@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.media import colour, encoders
+from edgecam_core.rtp.feedback_listener import FeedbackListener
 from edgecam_core.rtp.packetiser import Packetiser
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.rtp_session import RtpSession
@@ -33,7 +34,7 @@ def test_an_unexpected_error_of_the_receiving_thread_reaches_the_reader(monkeypa
         receiver.stop()
 
 
-@pytest.mark.parametrize(("owner", "method"), [(Packetiser, "packets"), (Sender, "_answer")])
+@pytest.mark.parametrize(("owner", "method"), [(Packetiser, "packets"), (FeedbackListener, "datagram")])
 def test_an_unexpected_error_of_a_sending_thread_reaches_the_owner(
     owner: type, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

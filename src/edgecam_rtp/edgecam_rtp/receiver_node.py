@@ -10,7 +10,8 @@ import numpy as np
 from edgecam_core.camera import calibration
 from edgecam_core.camera.calibration import Calibration
 from edgecam_core.errors import EdgecamError
-from edgecam_core.rtp.receiver import Receiver, ReceiverStats
+from edgecam_core.rtp.receiver import Receiver
+from edgecam_core.rtp.receiver_stats import ReceiverStats
 from edgecam_core.types import Frame
 from edgecam_ros.conversions import header_to_ros
 from edgecam_ros.diagnostics import OK, WARN, Status

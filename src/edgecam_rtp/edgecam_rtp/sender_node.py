@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, ImageError
-from edgecam_core.rtp.sender import Sender, SenderStats
+from edgecam_core.rtp.sender import Sender
+from edgecam_core.rtp.sender_stats import SenderStats
 from edgecam_ros.conversions import image_from_ros
 from edgecam_ros.diagnostics import OK, WARN, Status
 from edgecam_ros.local_topics import CAPTURED
@@ -122,7 +123,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         if stats.frames_in == self._last.frames_in:
             problems.append(f"no frames on {self._topic()}")
         if stats.stalled > STALLED_SECONDS:
-            problems.append(f"{stats.encoder} has taken frames for {stats.stalled:.0f} s and given none")
+            problems.append(f"{stats.encoder} stalled for {stats.stalled:.0f} s")
         if stats.frames_skipped > self._last.frames_skipped:
             problems.append(f"{stats.encoder} is too slow: frames skipped")
         self._last = stats

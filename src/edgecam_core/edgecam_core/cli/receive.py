@@ -20,7 +20,7 @@ from edgecam_core.errors import SettingError
 from edgecam_core.rtp.settings import ReceiverSettings
 
 if TYPE_CHECKING:
-    from edgecam_core.rtp.receiver import ReceiverStats
+    from edgecam_core.rtp.receiver_stats import ReceiverStats
     from edgecam_core.types import Frame
 
 

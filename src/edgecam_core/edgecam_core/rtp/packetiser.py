@@ -1,9 +1,8 @@
-"""Access units to RTP packets, and the memory of them for receivers that ask again."""
+"""Access units to RTP packets."""
 
 from __future__ import annotations
 
 import secrets
-from collections import OrderedDict
 
 from edgecam_core.media.codecs import Codec
 from edgecam_core.rtp import packet as rtp
@@ -38,21 +37,3 @@ class Packetiser:
             data = rtp.build(self._payload_type, last, sequence, self.timestamp, self.ssrc, payload, extension)
             made.append((sequence, data))
         return made
-
-
-class History:
-    """The newest packets of a stream by sequence number, for retransmission. Not thread safe."""
-
-    def __init__(self, capacity: int = 2048) -> None:
-        self._capacity = capacity
-        self._packets: OrderedDict[int, bytes] = OrderedDict()
-
-    def add(self, sequence: int, data: bytes) -> None:
-        self._packets.pop(sequence, None)
-        self._packets[sequence] = data
-        while len(self._packets) > self._capacity:
-            self._packets.popitem(last=False)
-
-    def get(self, sequence: int) -> bytes | None:
-        """The packet, or None when it is too old or was never sent."""
-        return self._packets.get(sequence)

@@ -80,7 +80,7 @@ class RtpSession:
         return [] if packet is None else self._packet(_Held(packet, wall_ns, sender, data), now_ns)
 
     def _parse(self, data: bytes) -> rtp.RtpPacket | None:
-        """The packet in the clear, None (and counted) when it is none for us."""
+        """Decrypt and parse; None, counted, if the packet is not of our stream."""
         if self.unprotector is not None:
             clear, refusal = self.unprotector.rtp(data)
             if clear is None:
@@ -212,7 +212,7 @@ class RtpSession:
     def _control(self, data: bytes, now_ns: int) -> list[AccessUnit]:
         clear = data if self.unprotector is None else self.unprotector.rtcp(data)
         if clear is None:
-            self.counts["RTCP that the key does not fit"] += 1
+            self.counts["SRTCP authentication failed"] += 1
             return []
         try:
             messages = rtcp.parse(clear)

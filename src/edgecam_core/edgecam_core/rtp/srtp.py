@@ -180,7 +180,7 @@ class Unprotector:
                 if not status:
                     return clear, ""
             found = self._search(ssrc, data) if session is None else None
-        return (found, "") if found is not None else (None, "SRTP packets that the key does not fit")
+        return (found, "") if found is not None else (None, "SRTP authentication failed")
 
     def _search(self, ssrc: int, data: bytes) -> bytes | None:
         """Try how often the sequence number may have wrapped; seldom, for it takes a tenth of a second."""
@@ -206,7 +206,7 @@ class Unprotector:
             self._sessions.popitem(last=False)
 
     def rtcp(self, data: bytes) -> bytes | None:
-        """The clear compound packet, None when the key does not fit."""
+        """The clear compound packet, None when authentication fails."""
         if len(data) < 8:
             return None
         ssrc = int.from_bytes(data[4:8], "big")

@@ -1,0 +1,73 @@
+"""Keeps one decoder running: replaces one that fails or stalls, and sheds load from one that is too slow."""
+
+from __future__ import annotations
+
+import time
+
+from edgecam_core.counters import Counters
+from edgecam_core.errors import PipelineError
+from edgecam_core.media.decoders import Decoder
+from edgecam_core.rtp.decoding import Allocate, DecodedFrame, DecoderPipeline
+
+MOST_WAITING = 30  # access units before the decoder: more means that the decoder is too slow
+FEW_WAITING = 3
+
+
+class DecoderSupervisor:
+    """``pull`` is for the reading thread, everything else for the receiving one.
+
+    Raises:
+        PipelineError: the decoder does not start.
+    """
+
+    def __init__(self, row: Decoder, counters: Counters) -> None:
+        self._row = row
+        self._counters = counters
+        self._pipeline = DecoderPipeline(row)
+        self._decoded = 0
+        self.restarts = 0
+        self.behind = False
+
+    def fell_behind(self) -> bool:
+        """Whether the decoder must catch up first: from ``MOST_WAITING`` units waiting until few are left."""
+        self.behind = self.waiting() > (FEW_WAITING if self.behind else MOST_WAITING)
+        return self.behind
+
+    def waiting(self) -> int:
+        """Access units that the decoder has not taken yet."""
+        return self._pipeline.waiting()
+
+    def push(self, nals: list[bytes], pts: int, stamp_ns: int, now_ns: int) -> None:
+        """Decode one access unit; returns at once."""
+        self._pipeline.push(nals, pts, stamp_ns, now_ns)
+
+    def pull(self, timeout: float, allocate: Allocate | None) -> DecodedFrame | None:
+        """The next frame; None when none came within ``timeout`` seconds."""
+        return self._pipeline.pull(timeout, allocate)
+
+    def progressed(self) -> bool:
+        """Whether frames were decoded since the last call."""
+        before, self._decoded = self._decoded, self._pipeline.decoded
+        return self._decoded != before
+
+    def restarted(self) -> bool:
+        """Look after the decoder; True when it had to be replaced and so needs a keyframe.
+
+        Raises:
+            PipelineError: a new decoder does not start.
+        """
+        try:
+            for text in self._pipeline.check():
+                self._counters.add(text)
+            if not self._pipeline.stuck(time.monotonic_ns()):
+                return False
+            self._counters.add("decoder stalled: replaced")
+        except PipelineError as error:
+            self._counters.add(str(error))
+        old, self._pipeline = self._pipeline, DecoderPipeline(self._row)
+        self.restarts += 1
+        old.stop()
+        return True
+
+    def stop(self) -> None:
+        self._pipeline.stop()

@@ -1,0 +1,70 @@
+"""Where a stream goes: the resolved addresses, and one socket for each address family."""
+
+from __future__ import annotations
+
+import socket
+
+from edgecam_core.counters import Counters
+from edgecam_core.rtp import sockets
+from edgecam_core.rtp.settings import SenderSettings, split_address
+
+
+class Destinations:
+    """Sends datagrams to all receivers of a stream. A datagram that cannot be sent is counted; the stream goes on.
+
+    Making one resolves the addresses, which may block for as long as DNS does. ``send`` and ``send_all`` may be called
+    from several threads.
+
+    Raises:
+        SettingError: an address does not resolve.
+    """
+
+    def __init__(self, settings: SenderSettings, counters: Counters) -> None:
+        self._counters = counters
+        self._ttl, self._dscp = settings.ttl, settings.dscp
+        wanted = [("host", settings.host, settings.port)]
+        wanted += [("destinations", *split_address("destinations", text)) for text in settings.destinations]
+        self._targets = [sockets.resolve(*each) for each in wanted]
+        self._sockets: dict[int, socket.socket] = {}
+
+    @property
+    def first_address(self) -> str:
+        """Numeric address of the first receiver, for the session description."""
+        return self._targets[0][1][0]
+
+    def open(self) -> list[socket.socket]:
+        """The sockets, on which feedback arrives too."""
+        for family in {family for family, _ in self._targets}:
+            self._sockets[family] = sockets.sender(family, self._ttl, self._dscp)
+        return list(self._sockets.values())
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self._sockets)
+
+    def send_all(self, data: bytes, port_offset: int = 0) -> None:
+        for family, (host, port) in self._targets:
+            self.send(family, (host, port + port_offset), data)
+
+    def send(self, family: int, address: sockets.Address, data: bytes) -> None:
+        try:
+            self._sockets[family].sendto(data, address)
+        except OSError as error:  # no route, network down, buffer full
+            self._counters.add(f"{error.strerror or error} ({address[0]})")
+
+    def reply_address(self, family: int, sender: sockets.Address) -> sockets.Address | None:
+        """Where to retransmit for this sender of a request; None unless the stream goes there already.
+
+        Otherwise anyone could aim the stream at a third party.
+        """
+        for known, target in self._targets:
+            if known == family and target[0] == sender[0]:
+                return sender  # its own port: it may be behind address translation
+            if known == family and sockets.is_multicast(target[0]):
+                return target
+        return None
+
+    def close(self) -> None:
+        for each in self._sockets.values():
+            each.close()
+        self._sockets.clear()

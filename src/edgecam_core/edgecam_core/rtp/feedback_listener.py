@@ -1,0 +1,94 @@
+"""The sender's ear: reads RTCP feedback and passes each request on."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from edgecam_core.counters import Counters, Meter
+from edgecam_core.rtp import rtcp
+from edgecam_core.rtp.destinations import Destinations
+from edgecam_core.rtp.packet import PacketError
+from edgecam_core.rtp.retransmission import Retransmitter
+from edgecam_core.rtp.sockets import Address
+from edgecam_core.rtp.srtp import Unprotector
+
+KEYFRAME_REQUEST_SECONDS = 0.1
+
+
+class FeedbackListener:
+    """Answers the feedback on one stream: packets again (NACK), keyframes (PLI, FIR).
+
+    ``listen`` is the life of one thread for each socket; it returns within 0.2 s once ``stopping`` is set.
+    """
+
+    def __init__(
+        self,
+        ssrc: int,
+        destinations: Destinations,
+        retransmitter: Retransmitter,
+        unprotector: Unprotector | None,
+        force_keyframe: Callable[[], object],
+        counters: Counters,
+        sent_bytes: Meter,
+    ) -> None:
+        self._ssrc = ssrc
+        self._destinations = destinations
+        self._retransmitter = retransmitter
+        self._unprotector = unprotector
+        self._force_keyframe = force_keyframe
+        self._counters = counters
+        self._sent_bytes = sent_bytes
+        self._last_keyframe = 0.0
+        self.keyframe_requests = 0
+
+    def listen(self, source: socket.socket, stopping: threading.Event) -> None:
+        source.settimeout(0.2)
+        while not stopping.is_set():
+            try:
+                data, sender = source.recvfrom(2048)
+            except TimeoutError:
+                continue
+            except OSError:
+                if stopping.is_set():
+                    return
+                self._counters.add("error while reading feedback")
+                continue
+            self.datagram(data, source.family, (str(sender[0]), int(sender[1])))
+
+    def datagram(self, data: bytes, family: int, sender: Address) -> None:
+        clear = data if self._unprotector is None else self._unprotector.rtcp(data)
+        if clear is None:
+            self._counters.add("SRTCP authentication failed")
+            return
+        try:
+            messages = rtcp.parse(clear)
+        except PacketError:
+            self._counters.add("feedback that is not RTCP")
+            return
+        for message in messages:
+            if isinstance(message, rtcp.Nack) and message.media_ssrc == self._ssrc:
+                self._resend(message.sequences, family, sender)
+            elif isinstance(message, rtcp.KeyframeRequest) and message.media_ssrc == self._ssrc:
+                self._keyframe()
+
+    def _resend(self, sequences: tuple[int, ...], family: int, sender: Address) -> None:
+        receiver = self._destinations.reply_address(family, sender)
+        if receiver is None:
+            self._counters.add("NACK from unknown address")
+            return
+        for sequence in sequences:
+            now = time.monotonic()
+            data = self._retransmitter.take(sequence, receiver, now)
+            if data is not None:
+                self._destinations.send(family, receiver, data)
+                self._sent_bytes.add(now, len(data))
+
+    def _keyframe(self) -> None:
+        now = time.monotonic()
+        self.keyframe_requests += 1
+        if now - self._last_keyframe >= KEYFRAME_REQUEST_SECONDS:
+            self._last_keyframe = now
+            self._force_keyframe()
