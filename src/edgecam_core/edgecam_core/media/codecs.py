@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from edgecam_core.errors import SettingError
 from edgecam_core.media.h264 import H264
 from edgecam_core.media.h265 import H265
+from edgecam_core.media.headers import SetKey, SliceHeader
 
 
 class Codec(Protocol):
-    """What the bridge must know of a codec: its NAL units and how RTP carries them.
+    """What edgecam must know of a codec: its NAL units, where decoding can begin, and how RTP carries them.
 
     A NAL unit is ``bytes`` without a start code. ``parameter_sets`` are the kinds a decoder needs before a keyframe,
-    in the order they are sent. All methods are pure.
+    in the order they are sent; ``delimiter`` is the kind that may stand before them. All methods are pure.
     """
 
     name: str  # "h265"
@@ -22,19 +23,39 @@ class Codec(Protocol):
     media_type: str  # GStreamer's caps name
     parser: str  # GStreamer's parser element
     parameter_sets: tuple[int, ...]
+    delimiter: int
     sprop: tuple[str, ...]  # SDP format parameters that carry the parameter sets
 
     def kind(self, nal: bytes) -> int:
         """The NAL unit type."""
 
     def is_vcl(self, kind: int) -> bool:
-        """Whether NAL units of this type carry frame data (VCL)."""
+        """Whether NAL units of this type carry image data (VCL)."""
 
     def is_keyframe(self, kind: int) -> bool:
         """Whether decoding can begin at a frame of this type."""
 
     def is_skipped_after_join(self, kind: int) -> bool:
         """Whether frames of this type cannot be decoded when decoding began at the keyframe just before."""
+
+    def breaks_link(self, kind: int) -> bool:
+        """Whether the leading frames of a keyframe of this type can never be decoded (BLA)."""
+
+    def ends_sequence(self, kind: int) -> bool:
+        """Whether nothing after a unit of this type refers to what came before it."""
+
+    def set_id(self, nal: bytes) -> int:
+        """The identifier of a parameter set; BitstreamError when it is damaged."""
+
+    def recovery_count(self, nals: Sequence[bytes]) -> int | None:
+        """How far after this access unit its recovery point lies, counted in ``SliceHeader.number``; None: no recovery
+        point message. BitstreamError when it is damaged."""
+
+    def slice_header(self, nal: bytes, sets: Mapping[SetKey, bytes]) -> SliceHeader:
+        """The header of the first slice of a frame; BitstreamError when it is damaged or a parameter set is missing."""
+
+    def is_intra(self, nal: bytes, sets: Mapping[SetKey, bytes]) -> bool:
+        """Whether a slice refers to no other frame; BitstreamError as in :meth:`slice_header`."""
 
     def begins_unit(self, payload: bytes) -> bool:
         """Whether this RTP payload certainly is the first of an access unit."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from edgecam_core.media import nal
+from edgecam_core.media import h264_headers, nal
+from edgecam_core.media.headers import SetKey, SliceHeader
 
-IDR, SPS, PPS, AUD, STAP_A, FU_A = 5, 7, 8, 9, 24, 28
+IDR, SPS, PPS, AUD, END_OF_SEQUENCE, END_OF_STREAM, STAP_A, FU_A = 5, 7, 8, 9, 10, 11, 24, 28
 
 
 class H264:
@@ -17,6 +18,7 @@ class H264:
     media_type = "video/x-h264"
     parser = "h264parse"
     parameter_sets: tuple[int, ...] = (SPS, PPS)
+    delimiter = AUD
     sprop: tuple[str, ...] = ("sprop-parameter-sets",)
 
     def kind(self, unit: bytes) -> int:
@@ -30,6 +32,24 @@ class H264:
 
     def is_skipped_after_join(self, kind: int) -> bool:
         return False
+
+    def breaks_link(self, kind: int) -> bool:
+        return False
+
+    def ends_sequence(self, kind: int) -> bool:
+        return kind in (END_OF_SEQUENCE, END_OF_STREAM)
+
+    def set_id(self, unit: bytes) -> int:
+        return h264_headers.set_id(unit)
+
+    def recovery_count(self, nals: Sequence[bytes]) -> int | None:
+        return h264_headers.recovery_count(nals)
+
+    def slice_header(self, unit: bytes, sets: Mapping[SetKey, bytes]) -> SliceHeader:
+        return h264_headers.slice_header(unit, sets)
+
+    def is_intra(self, unit: bytes, sets: Mapping[SetKey, bytes]) -> bool:
+        return h264_headers.slice_header(unit, sets).intra
 
     def begins_unit(self, payload: bytes) -> bool:
         if len(payload) < 4:

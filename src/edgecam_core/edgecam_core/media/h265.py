@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from edgecam_core.media import nal
+from edgecam_core.media import h265_headers, nal
+from edgecam_core.media.headers import SetKey, SliceHeader
 
 VPS, SPS, PPS, AUD, AP, FU, PACI = 32, 33, 34, 35, 48, 49, 50
 RASL_N, RASL_R = 8, 9
-BLA_W_LP, CRA = 16, 21
+BLA_W_LP, BLA_N_LP, CRA = 16, 18, 21
+END_OF_SEQUENCE, END_OF_BITSTREAM = 36, 37
 
 
 class H265:
@@ -19,6 +21,7 @@ class H265:
     media_type = "video/x-h265"
     parser = "h265parse"
     parameter_sets: tuple[int, ...] = (VPS, SPS, PPS)
+    delimiter = AUD
     sprop: tuple[str, ...] = ("sprop-vps", "sprop-sps", "sprop-pps")
 
     def kind(self, unit: bytes) -> int:
@@ -32,6 +35,25 @@ class H265:
 
     def is_skipped_after_join(self, kind: int) -> bool:
         return kind in (RASL_N, RASL_R)
+
+    def breaks_link(self, kind: int) -> bool:
+        return BLA_W_LP <= kind <= BLA_N_LP
+
+    def ends_sequence(self, kind: int) -> bool:
+        return kind in (END_OF_SEQUENCE, END_OF_BITSTREAM)
+
+    def set_id(self, unit: bytes) -> int:
+        return h265_headers.set_id(unit)
+
+    def recovery_count(self, nals: Sequence[bytes]) -> int | None:
+        return h265_headers.recovery_count(nals)
+
+    def slice_header(self, unit: bytes, sets: Mapping[SetKey, bytes]) -> SliceHeader:
+        return h265_headers.slice_header(unit, sets)
+
+    def is_intra(self, unit: bytes, sets: Mapping[SetKey, bytes]) -> bool:
+        is_first = len(unit) > 2 and unit[2] & 0x80
+        return not is_first or h265_headers.slice_header(unit, sets).intra  # the others have no type that we can read
 
     def begins_unit(self, payload: bytes) -> bool:
         if len(payload) < 6:

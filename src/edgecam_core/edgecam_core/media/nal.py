@@ -27,6 +27,19 @@ def split(stream: bytes) -> list[bytes]:
     return units
 
 
+def split_sized(stream: bytes, size_bytes: int) -> list[bytes]:
+    """The NAL units of a stream in which each follows its size (``avc`` and ``hvc1`` in GStreamer's caps); what does
+    not fit is left out."""
+    units, at = [], 0
+    while at + size_bytes <= len(stream):
+        size = int.from_bytes(stream[at : at + size_bytes], "big")
+        at += size_bytes
+        if size and at + size <= len(stream):
+            units.append(stream[at : at + size])
+        at += size
+    return units
+
+
 def join(units: Iterable[bytes]) -> bytes:
     """An Annex B byte stream of these NAL units."""
     return b"".join(piece for unit in units for piece in (START_CODE, unit))

@@ -1,0 +1,85 @@
+"""Reading the headers inside NAL units bit by bit (ITU-T H.264 section 7.2, the same in H.265)."""
+
+from __future__ import annotations
+
+
+class BitstreamError(ValueError):
+    """A header that ends too early, holds an impossible value, or refers to a parameter set that is not there."""
+
+
+class Bits:
+    """Reads the first ``limit`` bytes of a NAL unit's payload: without emulation prevention bytes, highest bit first.
+
+    Raises:
+        BitstreamError: from every method that reads past the end.
+    """
+
+    def __init__(self, payload: bytes, limit: int = 512) -> None:
+        data = _without_emulation_prevention(payload[:limit])
+        self._value = int.from_bytes(data, "big")
+        self._left = 8 * len(data)
+
+    def u(self, count: int) -> int:
+        """An unsigned number of ``count`` bits."""
+        if count > self._left:
+            raise BitstreamError("a header ends too early")
+        self._left -= count
+        return self._value >> self._left & ((1 << count) - 1)
+
+    def ue(self) -> int:
+        """An Exp-Golomb coded unsigned number."""
+        zeros = 0
+        while not self.u(1):
+            zeros += 1
+            if zeros > 32:
+                raise BitstreamError("a header holds an Exp-Golomb code of more than 32 bits")
+        return (1 << zeros) - 1 + self.u(zeros)
+
+    def skip_ue(self, count: int) -> None:
+        """Pass over so many Exp-Golomb coded numbers."""
+        for _ in range(count):
+            self.ue()
+
+    def se(self) -> int:
+        """An Exp-Golomb coded signed number."""
+        code = self.ue()
+        return (code + 1) // 2 if code % 2 else -(code // 2)
+
+
+def _without_emulation_prevention(data: bytes) -> bytes:
+    """The raw byte sequence payload: each 03 after two zeros is taken out."""
+    pieces, begin = [], 0
+    while (at := data.find(b"\x00\x00\x03", begin)) >= 0:
+        pieces.append(data[begin : at + 2])
+        begin = at + 3
+    return b"".join([*pieces, data[begin:]])
+
+
+def recovery_payload(sei: bytes) -> Bits | None:
+    """The recovery point message (payload type 6 in H.264 and H.265) in a SEI unit, which is given without its header.
+
+    Raises:
+        BitstreamError: a message is longer than the unit.
+    """
+    data = _without_emulation_prevention(sei)
+    at = 0
+    while at + 2 <= len(data):  # the last byte is the trailing bit
+        kind, at = _sei_number(data, at)
+        size, at = _sei_number(data, at)
+        if at + size > len(data):
+            raise BitstreamError("a SEI message is longer than its unit")
+        if kind == 6:
+            return Bits(data[at : at + size])
+        at += size
+    return None
+
+
+def _sei_number(data: bytes, at: int) -> tuple[int, int]:
+    """A SEI payload type or size (a byte, after 255 another one), and where the next begins."""
+    number = 0
+    while at < len(data) and data[at] == 0xFF:
+        number += 255
+        at += 1
+    if at >= len(data):
+        raise BitstreamError("a SEI message ends too early")
+    return number + data[at], at + 1

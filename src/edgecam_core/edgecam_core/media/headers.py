@@ -1,0 +1,33 @@
+"""What the headers of an access unit say that matters for joining a stream; the same form for each codec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from edgecam_core.media.bits import BitstreamError
+
+SetKey = tuple[int, int]
+"""NAL unit type and identifier of a parameter set."""
+
+
+class SliceHeader(NamedTuple):
+    """The beginning of a slice.
+
+    ``number`` counts modulo ``modulus``: frame_num in H.264 (decoding order), the low bits of the picture order count
+    in H.265 (output order). Recovery points count in it. ``sets`` are the parameter sets the slice needs.
+    """
+
+    number: int
+    modulus: int
+    intra: bool
+    reference: bool
+    sets: tuple[SetKey, ...]
+
+
+def parameter_set(sets: Mapping[SetKey, bytes], key: SetKey) -> bytes:
+    """The parameter set of that type and identifier; BitstreamError when it is not known."""
+    try:
+        return sets[key]
+    except KeyError:
+        raise BitstreamError(f"parameter set {key[1]} of type {key[0]} is missing") from None

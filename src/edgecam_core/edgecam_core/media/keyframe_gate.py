@@ -1,0 +1,177 @@
+"""The keyframe gate: which access units a decoder may have, and which of its frames may be shown.
+
+Pure: NAL units in, decisions out. Random access as the standards define it (ITU-T H.264 section D.2.8, ITU-T H.265
+sections 3.9, 8.1.3 and D.3.8): IDR, CRA and BLA frames, recovery points in open GOPs, and gradual intra refresh.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from edgecam_core.media.bits import BitstreamError
+from edgecam_core.media.codecs import Codec
+from edgecam_core.media.headers import SetKey, SliceHeader
+
+_LARGEST_SET = 16384  # bytes; parameter sets have a few hundred at most
+
+
+class Admission(NamedTuple):
+    """``nals`` are for the decoder. ``shown``: the decoded frame is whole; False: it only serves later frames."""
+
+    nals: list[bytes]
+    shown: bool
+
+
+class _State(enum.Enum):
+    CLOSED = "waits for a random access point"
+    RECOVERING = "decodes, but the frames are not whole yet"
+    OPEN = "shows what it decodes"
+
+
+class KeyframeGate:
+    """Admits only access units that decode to what was sent. Not thread safe.
+
+    Decoders invent grey content for missing references and do not flag it. So nothing reaches the decoder before the
+    first random access point, and nothing from a loss to the next one. Frames of a gradual intra refresh are decoded
+    but not shown until the recovery point. Leading frames that refer to frames before the random access point (RASL in
+    H.265, earlier output times in H.264) are not shown. Parameter sets are remembered and put in front of the access
+    unit at which decoding begins.
+
+    Args:
+        codec: the row of the stream's codec.
+        known: parameter sets known from outside, such as SDP or ``codec_data``.
+
+    ``refused`` counts access units that are not shown. ``starving`` is set while access units are refused and only a
+    random access point can help.
+    """
+
+    def __init__(self, codec: Codec, known: Iterable[bytes] = ()) -> None:
+        self._codec = codec
+        self._sets: dict[SetKey, bytes] = {}
+        self._state = _State.CLOSED
+        self._skips_leading = False
+        self._shown_from: int | None = None
+        self._left = 0  # how far the slice number has to go up to the recovery point
+        self._number = 0
+        self.refused = 0
+        self.starving = False
+        self.remember(known)
+
+    @property
+    def open(self) -> bool:
+        """Whether decoded frames are shown."""
+        return self._state is _State.OPEN
+
+    def close(self) -> None:
+        """References are lost (packets lost, decoder restarted): wait for the next random access point."""
+        self._state = _State.CLOSED
+
+    def remember(self, nals: Iterable[bytes]) -> None:
+        """Keep the parameter sets among these units; a damaged one is left out."""
+        for unit in nals:
+            kind = self._codec.kind(unit)
+            if kind in self._codec.parameter_sets and len(unit) <= _LARGEST_SET:
+                try:
+                    self._sets[kind, self._codec.set_id(unit)] = unit
+                except BitstreamError:
+                    continue
+
+    def admit(
+        self, nals: Sequence[bytes], time: int | None = None, whole: bool = True, follows_gap: bool = False
+    ) -> Admission | None:
+        """Decide about the next access unit in decoding order; None when the decoder must not have it.
+
+        Args:
+            nals: its NAL units, without start codes.
+            time: its presentation time, in any unit that increases in output order; None when it is not known.
+            whole: nothing of it is missing.
+            follows_gap: packets before it are missing, so earlier access units may be.
+        """
+        nals = [unit for unit in nals if unit]
+        if whole:
+            self.remember(nals)
+        slices = [unit for unit in nals if self._codec.is_vcl(self._codec.kind(unit))]
+        if not whole or follows_gap:
+            self.close()
+        if not slices:
+            return None  # parameter sets or SEI alone: nothing to decode
+        admission = self._decide(nals, slices, time) if whole else None
+        if admission is None or not admission.shown:
+            self.refused += 1
+        self.starving = self._state is _State.CLOSED
+        if any(self._codec.ends_sequence(self._codec.kind(unit)) for unit in nals):
+            self.close()  # the next frame is a random access point, and its leading frames cannot be decoded
+        return admission
+
+    def _decide(self, nals: list[bytes], slices: list[bytes], time: int | None) -> Admission | None:
+        kind = self._codec.kind(slices[0])
+        if self._codec.is_keyframe(kind):
+            return self._enter(nals, slices[0], kind)
+        if self._skips_leading and self._codec.is_skipped_after_join(kind):
+            return None
+        try:
+            if self._state is _State.CLOSED and not self._begins_recovery(nals, slices):
+                return None
+            if self._state is _State.RECOVERING:
+                return self._recover(nals, slices[0], time)
+        except BitstreamError:
+            self.close()
+            return None
+        return Admission(nals, self._is_shown(time))
+
+    def _enter(self, nals: list[bytes], first: bytes, kind: int) -> Admission | None:
+        """At an IDR, CRA or BLA frame."""
+        try:
+            header = self._codec.slice_header(first, self._sets)
+        except BitstreamError:  # a parameter set is missing
+            self.close()
+            return None
+        joined = self._state is not _State.OPEN
+        self._skips_leading = joined or self._codec.breaks_link(kind)
+        self._state = _State.OPEN
+        self._shown_from = None
+        return Admission(self._with_sets(nals, header) if joined else nals, True)
+
+    def _begins_recovery(self, nals: list[bytes], slices: list[bytes]) -> bool:
+        count = self._codec.recovery_count(nals)
+        if count is None:
+            return False
+        count = max(0, count)
+        header = self._codec.slice_header(slices[0], self._sets)
+        # A frame that refers to others cannot be whole at once, whatever its message says.
+        if count == 0 and not all(self._codec.is_intra(unit, self._sets) for unit in slices):
+            return False
+        self._state = _State.RECOVERING
+        self._left, self._number = count, header.number
+        self._skips_leading = True
+        nals[:] = self._with_sets(nals, header)
+        return True
+
+    def _recover(self, nals: list[bytes], first: bytes, time: int | None) -> Admission:
+        header = self._codec.slice_header(first, self._sets)
+        # The number wraps; neighbours in decoding order are less than half its range apart.
+        half = header.modulus // 2
+        self._left -= (header.number - self._number + half) % header.modulus - half
+        self._number = header.number
+        if (count := self._codec.recovery_count(nals)) is not None:
+            self._left = min(self._left, max(0, count))
+        if self._left < 0 or (self._left == 0 and header.reference):
+            self._state = _State.OPEN
+            self._shown_from = time
+        return Admission(nals, self._state is _State.OPEN)
+
+    def _is_shown(self, time: int | None) -> bool:
+        """Whether a frame lies at or after the recovery point in output order."""
+        return self._shown_from is None or time is None or time >= self._shown_from
+
+    def _with_sets(self, nals: list[bytes], header: SliceHeader) -> list[bytes]:
+        """The access unit with the parameter sets it needs, in the order the standard asks for."""
+        own = [unit for unit in nals if self._codec.kind(unit) in self._codec.parameter_sets]
+        needed = [self._sets[key] for key in header.sets]
+        if all(unit in own for unit in needed):
+            return nals
+        delimiters = [unit for unit in nals if self._codec.kind(unit) == self._codec.delimiter]
+        rest = [unit for unit in nals if unit not in own and unit not in delimiters]
+        return [*delimiters, *needed, *(unit for unit in own if unit not in needed), *rest]

@@ -1,0 +1,91 @@
+"""Real H.264 and H.265 streams for tests: made, cut into access units, and decoded by GStreamer on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from edgecam_core.media import gst, nal
+from edgecam_core.media.codecs import codec
+
+RATE = 25
+_ENCODERS = {"h264": "x264enc", "h265": "x265enc"}
+_DECODERS = {"h264": "avdec_h264", "h265": "avdec_h265"}
+
+
+@dataclass(frozen=True)
+class CodedStream:
+    """``units``: NAL units and presentation time (ns) of each access unit in decoding order. ``frames``: what was
+    encoded, by presentation time, as (H, W) uint8 luma."""
+
+    codec: str
+    units: list[tuple[list[bytes], int]]
+    frames: dict[int, np.ndarray]
+
+
+def encode(
+    name: str, options: str, properties: str = "", count: int = 75, size: tuple[int, int] = (160, 128)
+) -> CodedStream:
+    """``count`` frames that move everywhere at 25 Hz; ``options`` are x264's or x265's own."""
+    row = codec(name)
+    width, height = size
+    text = (
+        f"videotestsrc num-buffers={count} pattern=pinwheel ! "
+        f"video/x-raw,format=I420,width={width},height={height},framerate={RATE}/1 ! tee name=t "
+        f"t. ! queue max-size-buffers=0 max-size-time=0 max-size-bytes=0 ! "
+        f'{_ENCODERS[name]} {properties} option-string="{options}" ! {row.parser} ! '
+        f"{row.media_type},stream-format=byte-stream,alignment=au ! appsink name=coded sync=false "
+        "t. ! queue max-size-buffers=0 max-size-time=0 max-size-bytes=0 ! appsink name=raw sync=false"
+    )
+    pipeline = gst.Pipeline(text)
+    pipeline.start(timeout=0.0)
+    units, frames = [], {}
+    try:
+        while (sample := pipeline.pull(20.0, "coded")) is not None:
+            with sample:
+                units.append((nal.split(sample.data.tobytes()), sample.pts_ns))
+            if len(units) == count:
+                break
+        while len(frames) < count and (sample := pipeline.pull(5.0, "raw")) is not None:
+            with sample:
+                frames[sample.pts_ns] = _luma(sample)
+    finally:
+        pipeline.stop()
+    assert len(units) == len(frames) == count
+    first = min(pts for _nals, pts in units) - min(frames)  # x264enc and x265enc shift times where they reorder
+    return CodedStream(name, [(nals, pts - first) for nals, pts in units], frames)
+
+
+def decode(name: str, units: Iterable[tuple[list[bytes], int]]) -> dict[int, np.ndarray]:
+    """What GStreamer's software decoder makes of these access units, by presentation time, as luma."""
+    row = codec(name)
+    text = (
+        f"appsrc name=src format=time max-bytes=0 caps={row.media_type},stream-format=byte-stream,alignment=au "
+        f"! {row.parser} ! {_DECODERS[name]} ! videoconvert ! video/x-raw,format=I420 ! appsink name=sink sync=false"
+    )
+    pipeline = gst.Pipeline(text)
+    pipeline.start(timeout=0.0)
+    found: dict[int, np.ndarray] = {}
+    try:
+        for nals, pts in units:
+            pipeline.push(pipeline.new_buffer(np.frombuffer(nal.join(nals), np.uint8), pts))
+        pipeline.element("src").emit("end-of-stream")
+        while (sample := pipeline.pull(2.0)) is not None:
+            with sample:
+                found[sample.pts_ns] = _luma(sample)
+    finally:
+        pipeline.stop()
+    return found
+
+
+def psnr(left: np.ndarray, right: np.ndarray) -> float:
+    """Decibels between two uint8 images of one shape."""
+    error = float(np.mean((left.astype(np.float64) - right) ** 2))
+    return 10 * np.log10(255**2 / max(error, 1e-9))
+
+
+def _luma(sample: gst.Sample) -> np.ndarray:
+    plane = sample.planes[0]
+    rows = np.ndarray((sample.height, sample.width), np.uint8, sample.data, plane.offset, (plane.stride, 1))
+    return rows.copy()
