@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/parameters.md and config/<node>.yaml from the settings tables; --check only compares.
+"""Write docs/reference/parameters.md and config/<node>.yaml from the settings tables; --check only compares.
 
 A parameter that is a launch argument too stands in its YAML as ``$(var name)``; the launch files substitute it.
 """
@@ -102,7 +102,7 @@ def markdown_text() -> str:
 
 def outputs() -> dict[Path, str]:
     files = {ROOT / "config" / f"{page.name}.yaml": yaml_text(page) for page in PAGES}
-    return {ROOT / "docs" / "parameters.md": markdown_text(), **files}
+    return {ROOT / "docs" / "reference" / "parameters.md": markdown_text(), **files}
 
 
 def main() -> int:

@@ -288,4 +288,4 @@ def test_every_page_is_reachable_from_the_readme() -> None:
         for target in re.findall(r"\]\(([^)\s#]+\.md)", page.read_text()):
             if not re.match(r"[a-z]+:", target):
                 queue.append((page.parent / target).resolve())
-    assert set((ROOT / "docs").glob("*.md")) - reached == set()
+    assert set((ROOT / "docs").rglob("*.md")) - reached == set()

@@ -22,7 +22,7 @@ from tiny_models import color_detector, quadrants
 
 PHOTOS = sorted((Path(__file__).parents[1] / "assets" / "photos").glob("*.jpg"))
 # Largest difference of any score and of any box coordinate (fractions of the image) over all photos, where the
-# exact score is above 0.3. The same table is in docs/detector.md, beside what was measured.
+# exact score is above 0.3. The same table is in docs/how-to/detector.md, beside what was measured.
 TOLERANCE = {
     ("onnxruntime", "fp16"): (0.02, 0.005),
     ("onnxruntime", "int8"): (0.3, 0.03),
