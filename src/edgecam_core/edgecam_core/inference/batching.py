@@ -35,10 +35,9 @@ def free_batch(model: ModelFile, options: RunnerOptions) -> ModelFile:
 
 
 def _rewritten(model: ModelFile) -> bytes:
-    import onnx
     from onnx import numpy_helper
 
-    proto = onnx.load(str(model.path))
+    proto = model.proto()
     graph = proto.graph
     weights = {item.name for item in graph.initializer}
     shapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
@@ -51,13 +50,13 @@ def _rewritten(model: ModelFile) -> bytes:
     for tensor in [*graph.output, *(item for item in graph.input if item.name not in weights)]:
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
     del graph.value_info[:]  # they tell the old sizes
-    data = proto.SerializeToString()
+    data = model.packed(proto)
     _compare(model, data)
-    return bytes(data)
+    return data
 
 
 def _compare(model: ModelFile, data: bytes) -> None:
-    one, many = _session(model.path.read_bytes(), model), _session(data, model)
+    one, many = _session(str(model.path), model), _session(data, model)
     random = np.random.default_rng(0)
     # In -1..1, as normalised images are.
     feeds = {item.name: random.random((2, *item.shape[1:]), np.float32) * 2 - 1 for item in one.get_inputs()}
@@ -66,7 +65,7 @@ def _compare(model: ModelFile, data: bytes) -> None:
     except Exception as error:  # ONNX Runtime's exception types are not public
         raise ModelError(_remedy(model, str(error).strip().splitlines()[0])) from error
     if any(len(found) != 2 for found in both):
-        raise ModelError(_remedy(model, "an output holds one image whatever comes in"))
+        raise ModelError(_remedy(model, "an output holds one image for any batch"))
     for index in range(2):
         alone = one.run(None, {name: feed[index : index + 1] for name, feed in feeds.items()})
         for single, batched in zip(alone, both, strict=True):
@@ -74,13 +73,14 @@ def _compare(model: ModelFile, data: bytes) -> None:
                 raise ModelError(_remedy(model, "its images influence each other"))
 
 
-def _session(data: bytes, model: ModelFile) -> Any:
+def _session(source: str | bytes, model: ModelFile) -> Any:
+    """Of a path, where the weights may lie beside the file, or of a whole model."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exception types are not public
         raise ModelError(_remedy(model, str(error).strip().splitlines()[0])) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 
 from edgecam_core import cache
 from edgecam_core.errors import MissingDependency, ModelError
+from edgecam_core.inference.external_data import external_files
 
 PREFIX = "edgecam."
 
@@ -21,7 +23,7 @@ class ModelFile:
 
     ``inputs`` and ``outputs`` map names to shapes, None for a size that is free. ``precision`` is that of the
     weights: fp32, fp16, or int8 where values are quantised explicitly. ``metadata`` are the file's metadata_props as
-    they are; :meth:`fact` reads the ``edgecam.*`` ones.
+    they are; :meth:`fact` reads the ``edgecam.*`` ones. ``data_files`` are the files beside it that hold its weights.
     """
 
     path: Path
@@ -29,13 +31,15 @@ class ModelFile:
     outputs: Mapping[str, tuple[int | None, ...]]
     metadata: Mapping[str, str]
     precision: str = "fp32"
+    data_files: tuple[Path, ...] = ()
 
     @classmethod
     def read(cls, path: str | Path) -> ModelFile:
         """Read an ONNX file; tens of milliseconds.
 
         Raises:
-            ModelError: no such file, not ONNX, cut short, or without inputs or outputs.
+            ModelError: no such file, not ONNX, cut short, without inputs or outputs, or with weights in a file that is
+                missing, too short or outside the model's folder.
             MissingDependency: the onnx package is not installed.
         """
         try:
@@ -57,12 +61,42 @@ class ModelFile:
         if not inputs or not outputs:
             raise ModelError(f"parameter 'model' is '{path}': this is not an ONNX file, or its graph is empty")
         metadata = {item.key: item.value for item in proto.metadata_props}
-        return cls(path, inputs, outputs, metadata, _precision(proto.graph))
+        return cls(path, inputs, outputs, metadata, _precision(proto.graph), external_files(proto, path))
 
     @cached_property
     def sha256(self) -> str:
-        """The file's SHA-256 in hex: the identity of everything derived from it."""
-        return cache.sha256(self.path)
+        """SHA-256 in hex of the whole model, ``data_files`` included: the key of everything derived from it."""
+        own = cache.sha256(self.path)
+        if not self.data_files:
+            return own
+        parts = [own, *(f"{data.relative_to(self.path.parent)} {cache.sha256(data)}" for data in self.data_files)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def proto(self) -> Any:
+        """The ModelProto with all weights in it, wherever they are kept.
+
+        Raises:
+            ModelError: the weights cannot be read.
+        """
+        import onnx
+
+        try:
+            return onnx.load(str(self.path))
+        except Exception as error:  # of onnx, protobuf or the file system
+            raise ModelError(f"{self.path} cannot be loaded with its weights: {_first_line(error)}") from error
+
+    def packed(self, proto: Any) -> bytes:
+        """A ModelProto derived from this model as the bytes of one file.
+
+        Raises:
+            ModelError: more than the 2 GB that one ONNX file can hold.
+        """
+        try:
+            return bytes(proto.SerializeToString())
+        except Exception as error:  # protobuf's EncodeError has moved between versions
+            raise ModelError(
+                f"{self.path} is too large to be rewritten: {_first_line(error)}; use precision auto and max_batch 1"
+            ) from error
 
     def fact(self, key: str, default: Any = None) -> Any:
         """The ``edgecam.<key>`` metadata: parsed where it is JSON, else as text; ``default`` where it is missing."""

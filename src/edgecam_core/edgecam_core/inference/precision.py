@@ -121,9 +121,7 @@ def fp32_tensors(model: ModelFile, with_delicate: bool) -> set[str]:
 
 
 def _load(model: ModelFile) -> Any:
-    import onnx
-
-    proto = onnx.load(str(model.path))
+    proto = model.proto()
     for number, node in enumerate(proto.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"
     return proto
@@ -142,7 +140,7 @@ def _fp16(model: ModelFile) -> bytes:
     kept = list(nodes.values())
     del proto.graph.node[:]
     proto.graph.node.extend(kept)
-    return proto.SerializeToString()
+    return model.packed(proto)
 
 
 def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Progress) -> bytes:

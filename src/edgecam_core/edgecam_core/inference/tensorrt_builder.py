@@ -97,7 +97,7 @@ def _layers(network: Any) -> list[Any]:
 
 def _parse(trt: Any, network: Any, logger: Any, model: ModelFile) -> None:
     parser = trt.OnnxParser(network, logger)
-    if parser.parse(model.path.read_bytes()):
+    if parser.parse(model.path.read_bytes(), str(model.path)):  # by the path it finds weights kept beside the file
         return
     errors = [parser.get_error(index) for index in range(min(parser.num_errors, _MOST_ERRORS))]
     raise ModelError(f"TensorRT cannot read {model.path}: {'; '.join(map(_error_text, errors)) or logger.text()}")

@@ -1,0 +1,83 @@
+"""The files beside an ONNX model that hold its weights: which there are, and that they belong to it.
+
+ONNX keeps weights above 2 GB, and many exporters all weights, in files that the model names relative to its own
+folder (onnx/docs/ExternalData.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from edgecam_core.errors import ModelError
+
+_EXTERNAL = 1  # onnx.TensorProto.EXTERNAL
+
+
+def external_files(proto: Any, path: Path) -> tuple[Path, ...]:
+    """The data files a model refers to, each once, by name; empty for a model that holds all of its weights.
+
+    Args:
+        proto: the ModelProto, read without external data.
+        path: the model's own path.
+
+    Raises:
+        ModelError: a file that is missing, shorter than the model says, or outside the model's folder.
+    """
+    needed: dict[str, int] = {}
+    for tensor in _tensors_of_model(proto):
+        if tensor.data_location == _EXTERNAL:
+            told = {item.key: item.value for item in tensor.external_data}
+            location = told.get("location", "")
+            end = _number(told.get("offset")) + _number(told.get("length"))
+            needed[location] = max(needed.get(location, 0), end)
+    return tuple(_checked(location, needed[location], path) for location in sorted(needed))
+
+
+def _checked(location: str, size: int, path: Path) -> Path:
+    pure = PurePosixPath(location.replace("\\", "/"))
+    data = path.parent / pure
+    # Caches of model hubs link model and data into one folder of blobs.
+    homes = (path.parent.resolve(), path.resolve().parent)
+    leaves = not location or pure.is_absolute() or ".." in pure.parts
+    if leaves or not any(data.resolve().is_relative_to(home) for home in homes):
+        raise ModelError(
+            f"{path} keeps weights in {location!r}, outside its own folder, which is not read; export it again, or "
+            "save it with its weights inside (onnx.save_model without external data)"
+        )
+    if not data.is_file():
+        raise ModelError(f"{path} keeps weights in {data}, which is missing; copy that file beside the model")
+    if data.stat().st_size < size:
+        there = data.stat().st_size
+        raise ModelError(
+            f"{path} needs {size} bytes of weights in {data}, which has {there}: it is cut short or belongs to another "
+            "model; copy both files again"
+        )
+    return data
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
+
+
+def _tensors_of_model(proto: Any) -> Iterator[Any]:
+    yield from _tensors_of_graph(proto.graph)
+    for function in proto.functions:
+        yield from _tensors_of_nodes(function.node)
+
+
+def _tensors_of_graph(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _tensors_of_nodes(graph.node)
+
+
+def _tensors_of_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
+    for node in nodes:
+        for attribute in node.attribute:
+            yield attribute.t
+            yield from attribute.tensors
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _tensors_of_graph(graph)
