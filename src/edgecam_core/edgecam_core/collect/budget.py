@@ -1,0 +1,61 @@
+"""How many frames may be kept, and which one goes when the disk share is full."""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+
+from edgecam_core.collect.rules import REQUEST
+
+HOUR = 3600.0
+MEGABYTE = 1e6
+
+
+class Budget:
+    """Counts the frames kept in the last hour, in all and by rule. Times are seconds of any monotonic clock.
+
+    A frame asked for by hand is counted, but never refused by the hourly limits.
+    """
+
+    def __init__(self, max_per_hour: int, max_per_rule: int) -> None:
+        self.max_per_hour = max_per_hour
+        self.max_per_rule = max_per_rule
+        self._kept: deque[tuple[float, str]] = deque()
+
+    def refusal(self, rule: str, now: float) -> str:
+        """Why a frame of this rule is not kept now; empty where it may be."""
+        while self._kept and now - self._kept[0][0] >= HOUR:
+            self._kept.popleft()
+        if rule == REQUEST:
+            return ""
+        if len(self._kept) >= self.max_per_hour:
+            return "over max_per_hour"
+        if sum(name == rule for _, name in self._kept) >= self.max_per_rule:
+            return f"over max_per_rule ({rule})"
+        return ""
+
+    def spend(self, rule: str, now: float) -> None:
+        self._kept.append((now, rule))
+
+
+def free_megabytes(folder: Path) -> float:
+    """Free space of the disk that holds the folder, in MB (10^6 bytes), for this user."""
+    return shutil.disk_usage(folder).free / MEGABYTE
+
+
+def least_valuable(values: Iterable[tuple[float, int, str]], excess: int) -> list[str]:
+    """The names to delete so that at least ``excess`` bytes go: lowest value first.
+
+    Args:
+        values: (value, size in bytes, name) of every frame that may go, oldest first.
+        excess: bytes to free.
+    """
+    names = []
+    for _, size, name in sorted(values, key=lambda item: item[0]):
+        if excess <= 0:
+            break
+        names.append(name)
+        excess -= size
+    return names

@@ -1,0 +1,108 @@
+"""A collection as COCO JSON (https://cocodataset.org/#format-data), and several collections merged into one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from edgecam_core import cache
+from edgecam_core.collect.collection import REVIEWED, Box, Collection, CollectionError, KeptFrame
+
+PROPOSALS, ANNOTATIONS = Path("proposals.json"), Path("annotations/instances_reviewed.json")
+
+
+def write(collection: Collection) -> None:
+    """Write both COCO files anew. Proposals lie outside ``annotations/``: nothing trains on them by accident.
+
+    Raises:
+        CacheError: a file cannot be written.
+    """
+    frames = {frame.id: frame for frame in collection.frames()}
+    names = collection.classes
+    proposed = [(frame, frame.proposals) for frame in frames.values()]
+    reviewed = [
+        (frames[review.id], review.boxes)
+        for review in collection.reviews()
+        if review.state == REVIEWED and review.id in frames
+    ]
+    for path, rows in ((PROPOSALS, proposed), (ANNOTATIONS, reviewed)):
+        text = json.dumps(document(rows, names), ensure_ascii=False) + "\n"
+        cache.write(collection.root / path, text.encode())
+
+
+def document(rows: Iterable[tuple[KeptFrame, Sequence[Box]]], classes: Sequence[str]) -> dict[str, Any]:
+    """The COCO object: ``bbox`` is x y width height in pixels; ``file_name`` is relative to ``images/``.
+
+    Images carry ``capture_stamp_ns`` (text: it exceeds 2^53), ``frame_id``, ``camera``, ``model`` and ``rules``.
+    """
+    categories = {name: number for number, name in enumerate(classes, start=1)}
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, (frame, boxes) in enumerate(rows, start=1):
+        images.append(
+            {
+                "id": number,
+                "file_name": frame.image.removeprefix("images/"),
+                "width": frame.width,
+                "height": frame.height,
+                "frame": frame.id,
+                "capture_stamp_ns": str(frame.stamp_ns),
+                "frame_id": frame.frame_id,
+                "camera": frame.camera,
+                "model": frame.model,
+                "rules": list(frame.rules),
+            }
+        )
+        for one in boxes:
+            x1, y1, x2, y2 = one.box
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": categories[one.label],
+                    "bbox": [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
+                    "area": round((x2 - x1) * (y2 - y1), 2),
+                    "iscrowd": 0,
+                    **({"score": one.score} if one.score < 1 else {}),
+                }
+            )
+    return {
+        "images": images,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for name, number in categories.items()],
+    }
+
+
+def merge(sources: Sequence[Path], target: Path) -> dict[str, int]:
+    """Copy the frames and reviews of several collections into another one, which may exist.
+
+    A frame that is there already stays as it is, but takes over a review it has not got. Gives what was done:
+    "added", "present", "reviews".
+
+    Raises:
+        CollectionError: a source is no collection, or the target is one of the sources.
+        CacheError: the target cannot be written; what was copied until then is whole.
+    """
+    opened = [Collection.open(source) for source in sources]
+    if any(one.root.resolve() == target.expanduser().resolve() for one in opened):
+        raise CollectionError(f"{target} is one of the sources; merge into another folder")
+    into = Collection.create(target)
+    into.set_classes([*into.classes, *(name for one in opened for name in one.classes)])
+    counts = {"added": 0, "present": 0, "reviews": 0}
+    present = set(into.ids())
+    for one in opened:
+        for frame in one.frames():
+            if frame.id in present:
+                counts["present"] += 1
+            else:
+                into.add(frame, one.image_path(frame).read_bytes())
+                present.add(frame.id)
+                counts["added"] += 1
+            review = one.review(frame.id)
+            if review is not None and not into.is_reviewed(frame.id):
+                into.save_review(type(review)(**{**vars(review), "revision": 0}))
+                counts["reviews"] += 1
+    write(into)
+    return counts

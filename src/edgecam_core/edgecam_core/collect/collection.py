@@ -1,0 +1,319 @@
+"""The collected data set on disk: plain files, readable after a power cut at any moment.
+
+    collection.json            format and classes
+    images/<camera>/<id>.jpg   the images
+    frames/<id>.json           one file a kept frame: why, when, where, by which model, its detections as proposals
+    reviews/<id>.json          one file a reviewed frame: the boxes a person left
+    proposals.json             all frames with the model's proposals, as COCO
+    annotations/instances_reviewed.json   the reviewed frames, as COCO: what training reads
+
+A frame exists when its file in ``frames/`` does; it is written last and removed first. Both COCO files can be made
+again from the others at any time. Several processes may use a collection: only a collector adds and removes frames,
+only the labelling page writes reviews.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from edgecam_core import cache
+from edgecam_core.errors import EdgecamError
+
+FORMAT, VERSION = "edgecam-collection", 1
+REVIEWED, SKIPPED = "reviewed", "skipped"
+_TEMPORARY_AGE = 60.0  # seconds
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
+
+
+class CollectionError(EdgecamError):
+    """The folder is no collection, or a file of it cannot be used."""
+
+
+class ReviewConflict(EdgecamError):
+    """The review has been changed since it was read; ``current`` is what is stored now."""
+
+    def __init__(self, current: Review) -> None:
+        who = current.reviewer or "someone"
+        super().__init__(f"{who} has saved revision {current.revision} of this frame meanwhile; load it and edit again")
+        self.current = current
+
+
+@dataclass(frozen=True)
+class Box:
+    """One object. ``box`` is x1 y1 x2 y2 in pixels of the stored image; ``score`` 1 for a person's."""
+
+    label: str
+    box: tuple[float, float, float, float]
+    score: float = 1.0
+    track_id: str = ""
+
+    @classmethod
+    def parse(cls, row: Any, size: tuple[int, int]) -> Box:
+        """From JSON, clipped to an image of this (width, height).
+
+        Raises:
+            CollectionError: a field is missing or of the wrong kind, or nothing of the box lies in the image.
+        """
+        try:
+            label, box = str(row["label"]).strip(), tuple(float(edge) for edge in row["box"])
+            score = float(row.get("score", 1.0))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CollectionError(f"a box must have 'label' and 'box' (x1, y1, x2, y2): {error}") from error
+        if not label or len(label) > 200 or len(box) != 4:
+            raise CollectionError("a box needs a label of 1 to 200 characters and four edges")
+        x1, x2 = (min(max(box[i], 0.0), float(size[0])) for i in (0, 2))
+        y1, y2 = (min(max(box[i], 0.0), float(size[1])) for i in (1, 3))
+        if not (x2 > x1 and y2 > y1 and 0 <= score <= 1):
+            raise CollectionError(f"box {list(box)} of '{label}' has no area within the {size[0]}x{size[1]} image")
+        return cls(label, (x1, y1, x2, y2), score, str(row.get("track_id", "")))
+
+
+@dataclass(frozen=True)
+class KeptFrame:
+    """What is known of a kept frame.
+
+    ``rules`` are {"rule", "value"}, the reason first; ``value`` orders frames for review and deletion (0 to 2);
+    ``model`` says what made the proposals ("name", "sha256"); ``hash`` is 16 hex digits; ``kept_ns`` wall-clock time.
+    """
+
+    id: str
+    image: str
+    width: int
+    height: int
+    stamp_ns: int
+    frame_id: str
+    camera: str
+    rules: tuple[dict[str, Any], ...]
+    proposals: tuple[Box, ...]
+    model: dict[str, str] = field(default_factory=dict)
+    hash: str = ""
+    value: float = 0.0
+    bytes: int = 0
+    kept_ns: int = 0
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.width, self.height
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a person said of a frame. ``state`` is REVIEWED (``boxes`` are all there is) or SKIPPED."""
+
+    id: str
+    state: str
+    boxes: tuple[Box, ...] = ()
+    reviewer: str = ""
+    revision: int = 0
+    reviewed_ns: int = 0
+
+
+class Collection:
+    """A collection in a folder. Methods block for the disk; they are safe between processes, not between threads."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser()
+
+    @classmethod
+    def create(cls, root: Path) -> Collection:
+        """Open the folder, making the collection where there is none, and remove what a crash left behind.
+
+        Raises:
+            CollectionError: the folder holds something else.
+            CacheError: it cannot be written.
+        """
+        collection = cls(root)
+        head = collection.root / "collection.json"
+        if not head.is_file():
+            if collection.root.is_dir() and any(collection.root.iterdir()):
+                raise CollectionError(f"{collection.root} holds other files; give an empty or a new folder")
+            with cache.explained(collection.root):
+                collection.root.mkdir(parents=True, exist_ok=True)
+            collection._write(head, {"format": FORMAT, "version": VERSION, "classes": []})
+        collection._head()
+        with cache.explained(collection.root):
+            for folder in ("images", "frames", "reviews", "annotations"):
+                (collection.root / folder).mkdir(exist_ok=True)
+        collection._sweep()
+        return collection
+
+    @classmethod
+    def open(cls, root: Path) -> Collection:
+        """Open an existing collection. Raises CollectionError where there is none."""
+        collection = cls(root)
+        collection._head()
+        return collection
+
+    def _head(self) -> dict[str, Any]:
+        head = _read(self.root / "collection.json")
+        if head.get("format") != FORMAT or head.get("version") != VERSION:
+            raise CollectionError(f"{self.root} is not an {FORMAT} of version {VERSION}")
+        return head
+
+    def _sweep(self) -> None:
+        """Remove temporary files, and images whose frame was never completed."""
+        known = {self.root / frame.image for frame in self.frames()}
+        stale = time.time() - _TEMPORARY_AGE  # younger ones may belong to a labelling page at work
+        for path in self.root.rglob(".*.*"):
+            if path.is_file() and path.stat().st_mtime < stale:
+                path.unlink(missing_ok=True)
+        for path in (self.root / "images").rglob("[!.]*"):
+            if path.is_file() and path not in known:
+                path.unlink(missing_ok=True)
+
+    # Classes
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class list: those added by hand, then all labels that occur in proposals and reviews."""
+        named = [str(name) for name in self._head().get("classes", [])]
+        labels = {box.label for frame in self.frames() for box in frame.proposals}
+        labels |= {box.label for review in self.reviews() for box in review.boxes}
+        return tuple(named + sorted(labels - set(named)))
+
+    def set_classes(self, names: Iterable[str]) -> None:
+        """Replace the class list; labels that occur stay in :attr:`classes` all the same."""
+        self._write(self.root / "collection.json", {**self._head(), "classes": list(dict.fromkeys(names))})
+
+    # Frames
+
+    def ids(self) -> list[str]:
+        """The ids of all frames, sorted."""
+        return sorted(entry.name[:-5] for entry in _scan(self.root / "frames") if entry.name.endswith(".json"))
+
+    def frames(self) -> Iterator[KeptFrame]:
+        """All frames by id; one that another process removes meanwhile, or that is damaged, is left out."""
+        for name in self.ids():
+            try:
+                yield self.frame(name)
+            except CollectionError:
+                continue
+
+    def frame(self, name: str) -> KeptFrame:
+        """One frame. Raises CollectionError where there is none of this id, or its file is damaged."""
+        row = _read(self._path("frames", name))
+        try:
+            size = (int(row["width"]), int(row["height"]))
+            row["proposals"] = tuple(Box.parse(box, size) for box in row["proposals"])
+            row["rules"] = tuple(row["rules"])
+            return KeptFrame(**row)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CollectionError(f"{self._path('frames', name)} is damaged: {error}") from error
+
+    def image_path(self, frame: KeptFrame) -> Path:
+        """Where the image is. Raises CollectionError for a path that leaves the collection."""
+        path = (self.root / frame.image).resolve()
+        if not path.is_relative_to(self.root.resolve()):
+            raise CollectionError(f"frame {frame.id}: image {frame.image!r} lies outside the collection")
+        return path
+
+    def add(self, frame: KeptFrame, image: bytes) -> KeptFrame:
+        """Store a frame with its encoded image; gives it with its size in bytes.
+
+        Raises:
+            CacheError: the disk is full or not writable; nothing of the frame is left then.
+        """
+        path = self.image_path(frame)
+        with cache.explained(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        cache.write(path, image)
+        frame = replace(frame, bytes=len(image))
+        try:
+            self._write(self._path("frames", frame.id), asdict(frame))
+        except cache.CacheError:
+            path.unlink(missing_ok=True)
+            raise
+        return frame
+
+    def remove(self, name: str) -> None:
+        """Delete a frame, its image and its review."""
+        try:
+            image = self.image_path(self.frame(name))
+        except CollectionError:
+            image = None
+        self._path("frames", name).unlink(missing_ok=True)
+        self._path("reviews", name).unlink(missing_ok=True)
+        if image is not None:
+            image.unlink(missing_ok=True)
+
+    # Reviews
+
+    def is_reviewed(self, name: str) -> bool:
+        return self._path("reviews", name).is_file()
+
+    def reviews(self) -> Iterator[Review]:
+        """All reviews whose frame exists, by id."""
+        frames = set(self.ids())
+        for entry in sorted(_scan(self.root / "reviews"), key=lambda entry: entry.name):
+            name = entry.name[:-5]
+            if name in frames and (review := self.review(name)) is not None:
+                yield review
+
+    def review(self, name: str) -> Review | None:
+        """The review of a frame, None where there is none. Raises CollectionError for a damaged one."""
+        path = self._path("reviews", name)
+        if not path.is_file():
+            return None
+        row = _read(path)
+        try:
+            size = self.frame(name).size
+            boxes = tuple(Box.parse(box, size) for box in row["boxes"])
+            return Review(name, row["state"], boxes, row["reviewer"], int(row["revision"]), int(row["reviewed_ns"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CollectionError(f"{path} is damaged: {error}") from error
+
+    def save_review(self, review: Review) -> Review:
+        """Store a review made from revision ``review.revision`` (0: there was none); gives it with the next number.
+
+        Raises:
+            ReviewConflict: another revision is stored.
+            CollectionError: there is no such frame, or the state is unknown.
+            CacheError: it cannot be written.
+        """
+        if review.state not in (REVIEWED, SKIPPED):
+            raise CollectionError(f"state '{review.state}' must be {REVIEWED} or {SKIPPED}")
+        self.frame(review.id)
+        with cache.lock(self.root / "reviews" / ".lock"):
+            current = self.review(review.id)
+            if current is not None and current.revision != review.revision:
+                raise ReviewConflict(current)
+            saved = replace(review, revision=review.revision + 1)
+            self._write(self._path("reviews", review.id), asdict(saved))
+        return saved
+
+    # Files
+
+    def _path(self, folder: str, name: str) -> Path:
+        if not _ID.fullmatch(name):
+            raise CollectionError(f"'{name[:80]}' is not the id of a frame")
+        return self.root / folder / f"{name}.json"
+
+    def _write(self, path: Path, content: dict[str, Any]) -> None:
+        cache.write(path, (json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError:
+        return []
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CollectionError(f"there is no {path}") from error
+    except (OSError, ValueError) as error:
+        raise CollectionError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise CollectionError(f"{path} must hold a JSON object")
+    return content

@@ -1,0 +1,54 @@
+"""Brings a frame and the detections made from it together, by exact stamp. No clock inside."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Generic, TypeVar
+
+F = TypeVar("F")
+D = TypeVar("D")
+WAITING = 64  # frames or detections of a camera that wait for their partner
+
+
+class StampJoiner(Generic[F, D]):
+    """Pairs two streams of one camera; the elder half gives way when too much waits.
+
+    ``most_bytes`` bounds the frames kept. Not thread safe.
+    """
+
+    def __init__(self, most_bytes: int = 64 << 20) -> None:
+        self._most_bytes = most_bytes
+        self._frames: OrderedDict[int, tuple[F, int]] = OrderedDict()
+        self._found: OrderedDict[int, D] = OrderedDict()
+        self._bytes = 0
+
+    def frame(self, stamp_ns: int, frame: F, size: int) -> tuple[F, D] | None:
+        """A frame of ``size`` bytes came; gives the pair when its detections are there already."""
+        if stamp_ns in self._found:
+            return frame, self._found.pop(stamp_ns)
+        self._forget(stamp_ns)
+        self._frames[stamp_ns] = (frame, size)
+        self._bytes += size
+        while self._frames and (self._bytes > self._most_bytes or len(self._frames) > WAITING):
+            self._forget(next(iter(self._frames)))
+        return None
+
+    def detections(self, stamp_ns: int, found: D) -> tuple[F, D] | None:
+        """Detections came; gives the pair when their frame is there."""
+        if stamp_ns in self._frames:
+            frame, _ = self._frames[stamp_ns]
+            self._forget(stamp_ns)
+            return frame, found
+        self._found[stamp_ns] = found
+        while len(self._found) > WAITING:
+            self._found.popitem(last=False)
+        return None
+
+    def clear(self) -> None:
+        self._frames.clear()
+        self._found.clear()
+        self._bytes = 0
+
+    def _forget(self, stamp_ns: int) -> None:
+        _, size = self._frames.pop(stamp_ns, (None, 0))
+        self._bytes -= size

@@ -1,0 +1,43 @@
+"""A 64-bit perceptual hash (DCT hash): images that look alike differ in few bits."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from edgecam_core.types import Frame
+
+BITS = 64
+_SIDE, _LOW = 32, 8
+
+
+def perceptual_hash(frame: Frame) -> int:
+    """The signs of the 64 lowest frequencies of a 32x32 grey copy, relative to their median.
+
+    Two JPEG qualities of one image differ in 0 to 3 bits, unrelated images in about 32.
+    """
+    pixels = frame.array() if frame.encoding in ("mono8", "bgr8", "rgb8") else frame.bgr()
+    small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    low = cv2.dct(grey.astype(np.float32))[:_LOW, :_LOW].ravel()
+    bits = low > np.median(low[1:])
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+class KeptHashes:
+    """The hashes of the kept frames of one camera, newest ``most``."""
+
+    def __init__(self, most: int = 5000) -> None:
+        self._most = most
+        self._hashes: list[int] = []
+
+    def add(self, value: int) -> None:
+        self._hashes.append(value)
+        del self._hashes[: -self._most]
+
+    def distance(self, value: int) -> int:
+        """The fewest bits in which ``value`` differs from a kept hash; BITS where none is kept."""
+        if not self._hashes:
+            return BITS
+        difference = np.array(self._hashes, np.uint64) ^ np.uint64(value)
+        return int(np.unpackbits(difference.view(np.uint8).reshape(-1, 8), axis=1).sum(axis=1).min())

@@ -1,0 +1,169 @@
+"""Why a frame is worth keeping: one table of rules. Every rule is a small class with its state per camera."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from edgecam_core.collect.observation import Finding, Observation
+from edgecam_core.types import Detection
+
+if TYPE_CHECKING:
+    from edgecam_core.collect.settings import CollectorSettings
+
+SECOND = 1_000_000_000
+MATCH = 0.5  # intersection over union from which two boxes of a label are the same object
+
+
+class Rule(ABC):
+    """Looks at every observation of every camera, in order of arrival. ``worth`` orders the rules: 0 to 1."""
+
+    name: str
+    worth: float
+    text: str
+
+    def __init__(self, settings: CollectorSettings) -> None:
+        self.settings = settings
+
+    @abstractmethod
+    def look(self, seen: Observation) -> Finding | None:
+        """A reason to keep this frame or a recent one, or None."""
+
+
+class Uncertain(Rule):
+    """Value: the score in the band that lies nearest to its middle."""
+
+    name, worth, text = "uncertain", 0.6, "a score within the band"
+
+    def look(self, seen: Observation) -> Finding | None:
+        low, high = self.settings.uncertain_low, self.settings.uncertain_high
+        scores = [one.score for one in seen.detections if low <= one.score <= high]
+        if not scores:
+            return None
+        return Finding(self.name, min(scores, key=lambda score: abs(score - (low + high) / 2)), seen)
+
+
+class Flicker(Rule):
+    """A track that is lost and found again, or whose label changes; needs the detector's ``track``.
+
+    Of a gap the first frame without the track is kept: there the detector most likely missed the object. Value: the
+    length of the gap in seconds, 0 for a changed label.
+    """
+
+    name, worth, text = "flicker", 0.8, "a track lost and found, or a label that changes within a track"
+
+    def __init__(self, settings: CollectorSettings) -> None:
+        super().__init__(settings)
+        self._tracks: dict[str, dict[str, tuple[str, int]]] = {}  # camera -> track -> label, last seen
+        self._gap: dict[str, Observation] = {}  # camera -> the first frame of the newest gap
+        self._previous: dict[str, int] = {}
+
+    def look(self, seen: Observation) -> Finding | None:
+        camera, now = seen.camera, seen.stamp_ns
+        previous = self._previous.get(camera, now)
+        tracks = self._tracks.setdefault(camera, {})
+        if now < previous:  # the camera's time line began anew
+            tracks.clear()
+        self._previous[camera] = now
+        present = {one.track_id: one for one in seen.detections if one.track_id}
+        limit = self.settings.flicker_seconds * SECOND
+        for track in [name for name, (_, last) in tracks.items() if now - last > limit]:
+            del tracks[track]
+        finding = self._changed(seen, present, tracks, previous)
+        if any(last == previous and name not in present for name, (_, last) in tracks.items()):
+            self._gap[camera] = seen
+        tracks.update({name: (one.label, now) for name, one in present.items()})
+        return finding
+
+    def _changed(
+        self, seen: Observation, present: dict[str, Detection], tracks: dict[str, tuple[str, int]], previous: int
+    ) -> Finding | None:
+        for name, one in present.items():
+            label, last = tracks.get(name, (one.label, previous))
+            if label != one.label:
+                return Finding(self.name, 0.0, seen)
+            gap = self._gap.get(seen.camera)
+            if last < previous and gap is not None and last < gap.stamp_ns:
+                del self._gap[seen.camera]
+                return Finding(self.name, (seen.stamp_ns - last) / SECOND, gap)
+        return None
+
+
+class Novel(Rule):
+    """Value: the bits of the perceptual hash that differ from the nearest kept frame of the camera."""
+
+    name, worth, text = "novel", 0.4, "an image unlike all kept ones"
+
+    def look(self, seen: Observation) -> Finding | None:
+        if seen.distance is None or seen.distance < self.settings.novel_distance:
+            return None
+        return Finding(self.name, float(seen.distance), seen)
+
+
+class Disagree(Rule):
+    """Value: the number of objects that only one of the two models found."""
+
+    name, worth, text = "disagree", 0.9, "the live model and the shadow model differ"
+
+    def look(self, seen: Observation) -> Finding | None:
+        if seen.shadow is None:
+            return None
+        unmatched = count_unmatched(seen.detections, seen.shadow)
+        return Finding(self.name, float(unmatched), seen) if unmatched else None
+
+
+class OfClass(Rule):
+    """Value: the best score of a wanted label."""
+
+    name, worth, text = "class", 0.5, "one of the labels in keep_classes"
+
+    def look(self, seen: Observation) -> Finding | None:
+        scores = [one.score for one in seen.detections if one.label in self.settings.keep_classes]
+        return Finding(self.name, max(scores), seen) if scores else None
+
+
+class Interval(Rule):
+    """Value: seconds since the last frame this rule kept of the camera."""
+
+    name, worth, text = "interval", 0.1, "time has passed"
+
+    def __init__(self, settings: CollectorSettings) -> None:
+        super().__init__(settings)
+        self._last: dict[str, int] = {}
+
+    def look(self, seen: Observation) -> Finding | None:
+        last = self._last.setdefault(seen.camera, seen.stamp_ns)
+        elapsed = (seen.stamp_ns - last) / SECOND
+        if 0 <= elapsed < self.settings.interval:
+            return None
+        self._last[seen.camera] = seen.stamp_ns
+        return Finding(self.name, max(elapsed, 0.0), seen) if elapsed > 0 else None
+
+
+RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Uncertain, Flicker, Novel, Disagree, OfClass, Interval)}
+REQUEST = "request"
+WORTH = {REQUEST: 1.0, **{name: rule.worth for name, rule in RULES.items()}}
+
+
+def count_unmatched(live: tuple[Detection, ...], shadow: tuple[Detection, ...]) -> int:
+    """Objects of either model without a partner of the same label and an intersection over union of at least MATCH."""
+    free = list(shadow)
+    unmatched = 0
+    for one in live:
+        partner = max(
+            (other for other in free if other.label == one.label), key=lambda o: overlap(one.box, o.box), default=None
+        )
+        if partner is not None and overlap(one.box, partner.box) >= MATCH:
+            free.remove(partner)
+        else:
+            unmatched += 1
+    return unmatched + len(free)
+
+
+def overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
+    """Intersection over union of two x1 y1 x2 y2 boxes; 0 where both are empty."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
+    return shared / union if union > 0 else 0.0

@@ -1,0 +1,302 @@
+"""The collected data set on disk, and the collector that fills it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from edgecam_core.cache import CacheError
+from edgecam_core.collect import coco
+from edgecam_core.collect.budget import Budget, least_valuable
+from edgecam_core.collect.collection import (
+    REVIEWED,
+    SKIPPED,
+    Box,
+    Collection,
+    CollectionError,
+    KeptFrame,
+    Review,
+    ReviewConflict,
+)
+from edgecam_core.collect.collector import Collector
+from edgecam_core.collect.observation import Observation
+from edgecam_core.collect.settings import CollectorSettings
+from edgecam_core.types import Detection, Frame
+
+SECOND = 1_000_000_000
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8).repeat(20, 0).repeat(20, 1)
+
+
+def seen(number: int, score: float = 0.45, camera: str = "front") -> Observation:
+    frame = Frame.from_array(noise(number), "bgr8", (100 + number) * SECOND, "lens")
+    return Observation(camera, frame, (Detection("cat", 0, score, (10.0, 20.0, 60.0, 80.0), "3"),))
+
+
+def settings(folder: Path, **values: object) -> CollectorSettings:
+    values = {"rules": ("uncertain",), "min_free_megabytes": 0.0, **values}
+    return CollectorSettings(directory=str(folder), **values)  # type: ignore[arg-type]
+
+
+def collect(folder: Path, *observations: Observation, **values: object) -> Collector:
+    collector = Collector(settings(folder, **values))
+    collector.model = {"name": "m", "sha256": "ab"}
+    for one in observations:
+        collector.look(one)
+    collector.close()
+    return collector
+
+
+def test_a_kept_frame_says_why_when_and_by_which_model(tmp_path: Path) -> None:
+    collector = collect(tmp_path / "c", seen(1))
+    collection = Collection.open(tmp_path / "c")
+    (frame,) = collection.frames()
+    assert frame.rules == ({"rule": "uncertain", "value": 0.45},)
+    assert (frame.stamp_ns, frame.frame_id, frame.camera) == (101 * SECOND, "lens", "front")
+    assert frame.model == {"name": "m", "sha256": "ab"}
+    assert frame.proposals == (Box("cat", (10.0, 20.0, 60.0, 80.0), 0.45, "3"),)
+    stored = cv2.imread(str(collection.image_path(frame)))
+    assert np.abs(stored.astype(int) - noise(1)).mean() < 6
+    assert collector.kept == {"uncertain": 1}
+    data = json.loads((tmp_path / "c" / "proposals.json").read_text())
+    assert data["annotations"][0]["bbox"] == [10, 20, 50, 60]
+    assert data["images"][0]["capture_stamp_ns"] == str(101 * SECOND)
+    assert json.loads((tmp_path / "c" / "annotations" / "instances_reviewed.json").read_text())["images"] == []
+
+
+def test_png_is_lossless_and_source_bytes_stay_as_they_came(tmp_path: Path) -> None:
+    collect(tmp_path / "png", seen(1), image_format="png")
+    (frame,) = Collection.open(tmp_path / "png").frames()
+    assert (cv2.imread(str(tmp_path / "png" / frame.image)) == noise(1)).all()
+    encoded = cv2.imencode(".jpg", noise(1))[1].tobytes()
+    one = seen(1)
+    collect(
+        tmp_path / "source", Observation(one.camera, one.frame, one.detections, encoded=encoded), image_format="source"
+    )
+    (frame,) = Collection.open(tmp_path / "source").frames()
+    assert (tmp_path / "source" / frame.image).read_bytes() == encoded
+
+
+def test_near_duplicates_and_hourly_limits_are_counted(tmp_path: Path) -> None:
+    collector = collect(tmp_path / "c", seen(1), seen(1), *(seen(n) for n in range(2, 8)), max_per_hour=4)
+    assert collector.frames == 4
+    assert collector.counters.totals() == {"near-duplicate": 1, "over max_per_hour": 3}
+
+
+def test_duplicates_are_known_again_after_a_restart(tmp_path: Path) -> None:
+    collect(tmp_path / "c", seen(1))
+    assert collect(tmp_path / "c", seen(1)).counters.totals() == {"near-duplicate": 1}
+
+
+def test_a_request_keeps_the_next_frame_whatever_it_shows(tmp_path: Path) -> None:
+    collector = Collector(settings(tmp_path / "c", max_per_hour=1))
+    collector.look(seen(1))
+    answers: list[str] = []
+    answered = threading.Event()
+
+    def done(text: str) -> None:
+        answers.append(text)
+        answered.set()
+
+    collector.request("front", done)
+    collector.look(seen(2, camera="rear"))
+    collector.look(seen(1, 0.99))
+    assert answered.wait(30)
+    collector.close()
+    frame = Collection.open(tmp_path / "c").frame(answers[0])
+    assert frame.rules[0]["rule"] == "request"
+
+
+def test_when_full_the_least_valuable_goes_first_and_reviewed_frames_stay(tmp_path: Path) -> None:
+    collect(tmp_path / "c", *(seen(n) for n in range(4)))
+    collection = Collection.open(tmp_path / "c")
+    names = collection.ids()
+    collection.save_review(Review(names[0], REVIEWED))
+    size = sum(frame.bytes for frame in collection.frames()) / 1e6
+    collector = collect(tmp_path / "c", seen(10), max_megabytes=max(size, 1.0) if size > 1 else 1.0)
+    assert collector.frames == 5
+    collector = Collector(settings(tmp_path / "c"))
+    object.__setattr__(collector.settings, "max_megabytes", size)
+    collector.look(seen(11))
+    collector.close()
+    left = Collection.open(tmp_path / "c").ids()
+    assert names[0] in left
+    assert names[1] not in left
+    assert any("-front-" in name and name.startswith(f"{111 * SECOND:020d}") for name in left)
+
+
+def test_retention_deletes_what_nobody_reviewed(tmp_path: Path) -> None:
+    collect(tmp_path / "c", seen(1), seen(2))
+    collection = Collection.open(tmp_path / "c")
+    first, second = collection.frames()
+    collection.save_review(Review(second.id, SKIPPED))
+    for frame in (first, second):
+        row = json.loads((collection.root / "frames" / f"{frame.id}.json").read_text())
+        (collection.root / "frames" / f"{frame.id}.json").write_text(json.dumps({**row, "kept_ns": 1}))
+    collector = Collector(settings(tmp_path / "c", retention_days=1.0))
+    collector.look(seen(3))
+    collector.close()
+    left = Collection.open(tmp_path / "c").ids()
+    assert first.id not in left
+    assert second.id in left
+
+
+def test_without_free_space_nothing_is_kept_and_the_reason_is_there(tmp_path: Path) -> None:
+    collector = collect(tmp_path / "c", seen(1), min_free_megabytes=1e7)
+    assert collector.frames == 0
+    assert "min_free_megabytes" in str(collector.problem)
+    assert collector.counters.totals() == {"could not be stored": 1}
+
+
+def test_a_disk_that_fills_leaves_a_readable_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collector = Collector(settings(tmp_path / "c"))
+
+    def full(path: Path, data: bytes) -> None:
+        raise CacheError(f"{path}: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("edgecam_core.cache.write", full)
+        collector.look(seen(1))
+        done = threading.Event()
+        collector.request("front", lambda text: done.set())
+        collector.look(seen(2))
+        assert done.wait(30)
+    collector.look(seen(3))
+    collector.close()
+    (frame,) = Collection.create(tmp_path / "c").frames()
+    assert frame.stamp_ns == 103 * SECOND
+    assert [path.name for path in (tmp_path / "c" / "images").rglob("*.jpg")] == [Path(frame.image).name]
+
+
+def test_a_killed_collector_leaves_a_readable_set(tmp_path: Path) -> None:
+    program = f"""
+import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_collect_collection import *
+collector = Collector(settings(Path({str(tmp_path / "c")!r}), max_per_hour=100000, max_per_rule=100000))
+number = 0
+while True:
+    number += 1
+    collector.look(seen(number))
+    if collector.frames > 5: print("going", flush=True)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    collection = Collection.create(tmp_path / "c")
+    frames = list(collection.frames())
+    assert len(frames) > 5
+    assert all(cv2.imread(str(collection.image_path(frame))) is not None for frame in frames)
+    images = {str(path.relative_to(collection.root)) for path in (collection.root / "images").rglob("*.jpg")}
+    assert images == {frame.image for frame in frames}
+
+
+def test_two_reviewers_of_one_frame_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    collect(tmp_path / "c", seen(1))
+    collection = Collection.open(tmp_path / "c")
+    (name,) = collection.ids()
+    first = collection.save_review(Review(name, REVIEWED, (Box("cat", (1.0, 2.0, 30.0, 40.0)),), "ann"))
+    assert first.revision == 1
+    with pytest.raises(ReviewConflict, match="ann") as conflict:
+        collection.save_review(Review(name, REVIEWED, (), "bob"))
+    assert conflict.value.current == first
+    assert collection.save_review(Review(name, REVIEWED, (), "bob", first.revision)).revision == 2
+
+
+def test_reviews_become_coco(tmp_path: Path) -> None:
+    collect(tmp_path / "c", seen(1), seen(2), seen(3))
+    collection = Collection.open(tmp_path / "c")
+    collection.set_classes(["pig"])
+    one, two, three = collection.ids()
+    collection.save_review(Review(one, REVIEWED, (Box("pig", (1.0, 2.0, 31.0, 42.0)),)))
+    collection.save_review(Review(two, REVIEWED))
+    collection.save_review(Review(three, SKIPPED))
+    coco.write(collection)
+    data = json.loads((collection.root / coco.ANNOTATIONS).read_text())
+    assert [image["frame"] for image in data["images"]] == [one, two]
+    assert [category["name"] for category in data["categories"]] == ["pig", "cat"]
+    assert [(item["image_id"], item["category_id"], item["bbox"]) for item in data["annotations"]] == [
+        (1, 1, [1.0, 2.0, 30.0, 40.0])
+    ]
+    assert all((collection.root / "images" / image["file_name"]).is_file() for image in data["images"])
+
+
+def test_collections_are_merged(tmp_path: Path) -> None:
+    collect(tmp_path / "a", seen(1), seen(2))
+    collect(tmp_path / "b", seen(3, camera="rear"))
+    shutil.copytree(tmp_path / "a", tmp_path / "copy")
+    copy = Collection.open(tmp_path / "copy")
+    copy.save_review(Review(copy.ids()[0], REVIEWED, (Box("cat", (1.0, 1.0, 9.0, 9.0)),)))
+    counts = coco.merge([tmp_path / "a", tmp_path / "b", tmp_path / "copy"], tmp_path / "all")
+    assert counts == {"added": 3, "present": 2, "reviews": 1}
+    merged = Collection.open(tmp_path / "all")
+    assert len(merged.ids()) == 3
+    assert len(list(merged.reviews())) == 1
+    with pytest.raises(CollectionError, match="one of the sources"):
+        coco.merge([tmp_path / "a"], tmp_path / "a")
+
+
+@pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "x" * 300, "a\0b"])
+def test_names_from_outside_never_leave_the_folder(tmp_path: Path, name: str) -> None:
+    collection = Collection.create(tmp_path / "c")
+    with pytest.raises(CollectionError):
+        collection.frame(name)
+
+
+def test_a_frame_file_that_points_outside_is_refused(tmp_path: Path) -> None:
+    collection = Collection.create(tmp_path / "c")
+    frame = KeptFrame("x", "../../etc/passwd", 1, 1, 1, "", "front", (), ())
+    with pytest.raises(CollectionError, match="outside"):
+        collection.image_path(frame)
+
+
+def test_a_folder_with_other_files_is_no_collection(tmp_path: Path) -> None:
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(CollectionError, match="other files"):
+        Collection.create(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        None,
+        {},
+        {"label": "", "box": [0, 0, 1, 1]},
+        {"label": "a", "box": [0, 0, 1]},
+        {"label": "a", "box": [5, 5, 5, 9]},
+        {"label": "a", "box": [float("nan"), 0, 1, 1]},
+        {"label": "a", "box": [200, 0, 300, 10]},
+        {"label": "a", "box": ["x", 0, 1, 1]},
+        {"label": "a", "box": [0, 0, 9, 9], "score": 7},
+    ],
+)
+def test_impossible_boxes_are_refused(row: object) -> None:
+    with pytest.raises(CollectionError):
+        Box.parse(row, (100, 100))
+
+
+def test_the_budget_counts_by_the_hour_and_never_refuses_a_request() -> None:
+    budget = Budget(3, 2)
+    for now in (0.0, 1.0):
+        budget.spend("novel", now)
+    assert "novel" in budget.refusal("novel", 2.0)
+    assert budget.refusal("class", 2.0) == ""
+    budget.spend("class", 2.0)
+    assert "max_per_hour" in budget.refusal("class", 3.0)
+    assert budget.refusal("request", 3.0) == ""
+    assert budget.refusal("class", 3600.0) == ""
+
+
+def test_the_least_valuable_are_deleted_first() -> None:
+    assert least_valuable([(0.5, 10, "a"), (0.1, 10, "b"), (0.1, 10, "c")], 15) == ["b", "c"]
+    assert least_valuable([(0.5, 10, "a")], 0) == []
