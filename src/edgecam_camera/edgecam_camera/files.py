@@ -14,12 +14,11 @@ from edgecam_core.camera.record import Recorder, RecordSettings
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.types import Frame
+from edgecam_ros.background import Background
 from edgecam_ros.diagnostics import ERROR, OK, WARN
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
-
-from edgecam_camera.background import Background
 
 _SNAPSHOT_WAIT = 10.0  # an idle stream has to wait for its next key frame
 
