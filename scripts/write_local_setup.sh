@@ -1,9 +1,10 @@
 #!/bin/sh
 # Make a virtual environment with the ROS 2 wheels look like /opt/ros/<distro>: write local_setup.sh and
 # local_setup.bash into it, so that `. install/setup.bash` of a workspace chains to it.
-# Usage: write_local_setup.sh VENV
+# Usage: write_local_setup.sh VENV DISTRO
 set -eu
 venv=$(cd "$1" && pwd)
+distro=$2
 site=$("$venv/bin/python3" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 for name in local_setup.sh local_setup.bash setup.sh setup.bash; do
   cat >"$venv/$name.part" <<EOF
@@ -22,7 +23,7 @@ for _edgecam_dir in "$venv/lib" "$site"/ros_*.libs; do
   _edgecam_prepend LD_LIBRARY_PATH "\$_edgecam_dir"
 done
 # The libraries are found now, so the wheels need not start every Python twice to set the path themselves.
-export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 ROS_DISTRO=kilted ROS_VERSION=2 ROS_PYTHON_VERSION=3
+export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 ROS_DISTRO=$distro ROS_VERSION=2 ROS_PYTHON_VERSION=3
 unset -f _edgecam_prepend
 unset _edgecam_old _edgecam_dir
 EOF

@@ -1,0 +1,171 @@
+"""scripts/setup and scripts/setup-training: a step that fails is named on the screen, with its error and a remedy.
+
+Every step in turn is broken by a program on PATH that fails in its place; the others only pretend to work.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NOISE = "the output of a tool, after and before what matters"
+
+# Stands for apt-get, dpkg-query, cmake, python3 and the rest: succeeds, but fails as the real one in step $BREAK.
+SHIM = r"""#!/bin/bash
+name=$(basename "$0")
+case "$name $*" in
+  apt-get*ffmpeg*) step=apt-test ;;
+  apt-get*libgirepository*) step=apt-pygobject ;;
+  apt-get*gstreamer1.0-tools*) step=apt ;;
+  cmake*) step=vision_msgs ;;
+  *"-m venv"*) step=venv ;;
+  *"-m pip"*--target*) step=test-backends ;;
+  *"-m pip"*underlay/cv_bridge*) step=cv_bridge ;;
+  *"-m pip"*underlay/ros2cli*) step=ros2cli ;;
+  *"-m pip"*) step=python-packages ;;
+  *"-m colcon"*) step=workspace ;;
+  *"-m edgecam_core.models.zoo"*) step=model ;;
+  *sysconfig*) step=ros-environment program=program ;;
+  dpkg-query*) exit 1 ;;
+  sudo*) exec "$@" ;;
+  "apt-cache show"*) echo Package: x; exit ;;
+  *--version) echo Python 3.11.2; exit ;;
+esac
+if [ "$step" = "$BREAK" ] || [ "$program" = "$BREAK" ]; then
+  for i in $(seq 30); do echo "$NOISE"; done
+  echo "$ERROR" >&2
+  for i in $(seq 30); do echo "$NOISE"; done
+  exit 1
+fi
+if [ "$step" = venv ]; then
+  folder=${!#}
+  mkdir -p "$folder/bin" "$folder/share/x/cmake"
+  touch "$folder/share/x/cmake/export_x__rosidl_generator_pyExport.cmake"
+  cp "$0" "$folder/bin/python3"; cp "$0" "$folder/bin/python"
+fi
+if [ "$step" = ros-environment ]; then dirname "$0"; fi
+exit 0
+"""
+ERRORS = {
+    "apt": "E: Unable to locate package python3-gi",
+    "apt-pygobject": "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (apt-get)",
+    "venv": "Error: Command '['.venv/bin/python3', '-m', 'ensurepip']' returned non-zero exit status 1.",
+    "python-packages": "ERROR: No matching distribution found for numpy==2.4.6",
+    "ros-environment": "ModuleNotFoundError: No module named 'sysconfig'",
+    "vision_msgs": "/usr/bin/ld: cannot find -lpython3.11: No such file or directory",
+    "cv_bridge": "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
+    "ros2cli": "error: subprocess-exited-with-error",
+    "workspace": "error: option --editable not recognized",
+    "model": "error: cannot get the model 'ssd_mobilenet_v2_coco'. Tried: https://example.org: timed out",
+    "apt-test": "sudo: a password is required",
+    "test-backends": "WARNING: Retrying after connection broken by 'NewConnectionError': Name or service not known",
+}
+TRAINING_ERRORS = {name: ERRORS[name] for name in ("venv", "python-packages")} | {
+    "program": "PermissionError: [Errno 13] Permission denied"
+}
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A checkout with its set-up scripts, everything else linked, and programs on PATH that pretend."""
+    folder = tmp_path / "edgecam"
+    folder.mkdir()
+    for path in ("requirements", "src", "underlay", "launch", "config", "media", "scripts"):
+        (folder / path).symlink_to(ROOT / path)
+    (folder / "scripts").unlink()
+    (folder / "scripts").mkdir()
+    for script in ("setup", "setup-training", "steps.bash", "write_local_setup.sh", "fetch-model"):
+        text = (ROOT / "scripts" / script).read_bytes()
+        (folder / "scripts" / script).write_bytes(text)
+        (folder / "scripts" / script).chmod(0o755)
+    (tmp_path / "bin").mkdir()
+    for name in ("apt-get", "apt-cache", "dpkg-query", "sudo", "cmake", "pkg-config", "npm", "python3.shim"):
+        (tmp_path / "bin" / name).write_text(SHIM)
+        (tmp_path / "bin" / name).chmod(0o755)
+    return folder
+
+
+def run(clone: Path, script: str, broken: str, error: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": f"{clone.parent}/bin:/usr/bin:/bin", "HOME": str(clone.parent), "BREAK": broken, "ERROR": error,
+        "NOISE": NOISE, "EDGECAM_PYTHON": str(clone.parent / "bin" / "python3.shim"), "ROS": "kilted", **more,
+    }  # fmt: skip
+    command = [str(clone / "scripts" / script), *(["test"] if script == "setup" else [])]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def steps(script: str) -> set[str]:
+    text = (ROOT / "scripts" / script).read_text()
+    loop = re.search(r"for package in (.*); do", text.split("# ---- ROS", 1)[-1])
+    names = {name for name in re.findall(r'run_step "?([\w$-]+)', text) if not name.startswith("$")}
+    return names | set(loop[1].split() if loop and script == "setup" else [])
+
+
+def test_every_step_is_broken_here() -> None:
+    assert steps("setup") == set(ERRORS)
+    assert steps("setup-training") == set(TRAINING_ERRORS)
+
+
+def test_the_programs_on_path_let_every_step_pass(clone: Path) -> None:
+    done = run(clone, "setup", "nothing")
+    assert done.returncode == 0, done.stderr
+    assert set(re.findall(r"setup: (\S+) done", done.stdout)) == set(ERRORS)
+    again = run(clone, "setup", "nothing")
+    assert (again.returncode, again.stdout, again.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("step", ERRORS)
+def test_a_step_of_setup_that_fails_says_which_why_and_what_to_do(clone: Path, step: str) -> None:
+    check(run(clone, "setup", step, ERRORS[step]), "setup", step, ERRORS[step])
+
+
+@pytest.mark.parametrize("step", TRAINING_ERRORS)
+def test_a_step_of_setup_training_that_fails_says_which_why_and_what_to_do(clone: Path, step: str) -> None:
+    done = run(clone, "setup-training", step, TRAINING_ERRORS[step])
+    check(done, "setup-training", step, TRAINING_ERRORS[step])
+
+
+def check(done: subprocess.CompletedProcess[str], program: str, step: str, error: str) -> None:
+    assert done.returncode != 0
+    assert f"{program}: step '{step}' failed:" in done.stderr
+    assert error in done.stderr
+    assert NOISE not in done.stderr + done.stdout
+    assert re.search(r"What to do: \S.{20,}", done.stderr), done.stderr
+    assert f"log/{program}.log" in done.stderr
+
+
+def test_what_looks_like_no_error_is_shown_by_its_last_lines(clone: Path) -> None:
+    done = run(clone, "setup", "workspace", "it stood still")
+    assert done.stderr.count(NOISE) == 3
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("ROS", "foxy", "ROS is 'foxy': wheels exist for jazzy kilted"),
+        ("EDGECAM_PYTHON", "/nowhere/python3", "EDGECAM_PYTHON is '/nowhere/python3': there is no such program"),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_refused(clone: Path, variable: str, value: str, said: str) -> None:
+    done = run(clone, "setup", "nothing", **{variable: value})
+    assert done.returncode == 1
+    assert said in done.stderr
+
+
+def test_the_last_choice_of_ros_is_kept(clone: Path) -> None:
+    assert run(clone, "setup", "nothing", ROS="jazzy").returncode == 0
+    again = run(clone, "setup", "nothing", ROS="", EDGECAM_PYTHON="")
+    assert (again.returncode, again.stdout) == (0, "")
+
+
+def test_pip_that_cannot_reach_its_index_is_quoted_with_the_cause(clone: Path) -> None:
+    """The real pip: its last line only says that there is no such package."""
+    offline = {"PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PIP_RETRIES": "1", "PIP_CONFIG_FILE": os.devnull}
+    done = run(clone, "setup-training", "nothing", EDGECAM_PYTHON="/usr/bin/python3", **offline)
+    assert "Connection refused" in done.stderr
+    assert "step 'python-packages' failed" in done.stderr
