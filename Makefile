@@ -8,12 +8,12 @@ PYTEST_ARGS ?=
 PARALLEL := -n 3 --dist loadfile
 OPEN := source install/setup.bash &&
 
-.PHONY: help setup setup-test demo test lint types unit backends node launch-tests launch-testing setup-training training-tests demo-train bench clean
+.PHONY: help setup setup-test demo test test-bare test-hard test-matrix lint types unit backends node launch-tests launch-testing setup-training training-tests demo-train bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
-setup: ## install and build what the demo needs (called by the other targets)
+setup: ## install and build what the demo needs (ROS=jazzy|kilted, EDGECAM_PYTHON=/path; called by the other targets)
 	@scripts/setup
 
 setup-test:
@@ -22,7 +22,17 @@ setup-test:
 demo: setup ## clip -> camera -> RTP/H.265 -> detector -> page at http://127.0.0.1:8080 (DEMO_SECONDS=20 ends by itself)
 	@$(OPEN) exec scripts/demo --port $(PORT) --seconds $(DEMO_SECONDS)
 
-test: setup-test lint types unit backends node launch-tests training-tests ## everything CI checks
+test: ## everything CI checks; all parts run whatever fails, a table ends it (PARTS="unit node" for some)
+	@scripts/test
+
+test-hard: setup-test ## the parts of PARTS five times beside four busy processes, on one core, in random order; hours
+	@.venv/bin/python3 scripts/test_hard.py
+
+test-matrix: ## node and launch tests on Jazzy and Kilted, on every Python 3.10 to 3.14 found, with NumPy 1 and 2; hours
+	@scripts/test-matrix
+
+test-bare: ## demo and test in a fresh clone on bare Debian 12 and 13 (debootstrap, root), as root and with sudo; hours
+	@scripts/test-bare $(SUITES)
 
 lint: setup ## ruff, the vocabulary, the direction of imports
 	@.venv/bin/ruff check .

@@ -49,7 +49,7 @@ def _shared_memory(folder: Path) -> Finding:
         text = f"{folder} has {size.total // MIB} MiB: each process needs 64 for frames"
         return error("shared-memory", text, "in a container: docker run --shm-size=1g or --ipc=host")
     if size.free < SHM_NEEDS // 4:
-        remedy = f"stop what fills it; stale files of dead nodes: rm {folder}/fastrtps_* (no node may be running)"
+        remedy = "stop what fills it; what killed nodes left: python3 -m edgecam_core.doctor.shared_memory --free"
         return warning("shared-memory", f"{folder} has only {size.free // MIB} MiB free", remedy)
     return ok("shared-memory", f"{folder}: {size.free // MIB} MiB free")
 

@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Run the parts of the test suite, all of them whatever fails, and end with a table.
+
+Each part is a target of the Makefile. The results of pytest come from its JUnit files in log/test/. A test that one
+part skips and another runs (PyTorch is in the training environment alone) is not counted as skipped, and one that two
+parts skip counts once. The last line is "N passed, N failed, N skipped"; the exit code is 1 if anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import os
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[1]
+CHECKS = ("lint", "types")
+PARTS = (*CHECKS, "unit", "backends", "node", "launch-tests", "training-tests")
+
+
+@dataclass
+class Result:
+    """What one part came to. Tests are named by class and name, as JUnit does."""
+
+    part: str
+    seconds: float = 0.0
+    passed: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    skipped: dict[str, str] = field(default_factory=dict)  # test -> reason
+
+    def row(self) -> tuple[str, int, int, int, int]:
+        return self.part, len(self.passed), len(self.failed), len(self.skipped), round(self.seconds)
+
+
+def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path) -> Result:
+    """Run one target; its output goes to the screen as it comes."""
+    report = results / f"{part}.xml"
+    report.unlink(missing_ok=True)
+    command = [*prefix, "make", "--no-print-directory", part]
+    if part not in CHECKS:
+        command.append(f"PYTEST_ARGS={shlex.join([*pytest_args, f'--junitxml={report}'])}")
+    print(f"\n==== {part} ====", flush=True)
+    begin = time.monotonic()
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    result = read(part, report) if report.exists() else Result(part)
+    result.seconds = time.monotonic() - begin
+    if code and not result.failed:
+        result.failed.add(f"{part} (make ended with {code}, its last lines above say why)")
+    elif part in CHECKS:
+        result.passed.add(part)
+    elif not code and not result.passed:
+        result.failed.add(f"{part} (no test passed)")
+    return result
+
+
+def read(part: str, report: Path) -> Result:
+    """The result that a JUnit file tells; a file cut off by a crash tells nothing."""
+    result = Result(part)
+    try:
+        cases = ElementTree.parse(report).getroot().iter("testcase")
+    except ElementTree.ParseError:
+        return result
+    for case in cases:
+        name = f"{case.get('classname')}::{case.get('name')}"
+        if case.find("failure") is not None or case.find("error") is not None:
+            result.failed.add(name)
+        elif (skipped := case.find("skipped")) is not None:
+            result.skipped[name] = skipped.get("message") or "no reason given"
+        else:
+            result.passed.add(name)
+    result.passed -= result.failed  # a test that passed and whose clean-up failed stands twice
+    return result
+
+
+def count_skips_once(results: list[Result]) -> None:
+    """Leave the skips of tests that no part ran, each at the first part that skipped it."""
+    known = {name for result in results for name in (*result.passed, *result.failed)}
+    for result in results:
+        result.skipped = {name: reason for name, reason in result.skipped.items() if name not in known}
+        known |= set(result.skipped)
+
+
+def summary(results: list[Result], heading: str = "part") -> str:
+    """The table, skips by reason, failures by name, and the last line."""
+    lines = [f"{heading:<28} {'passed':>7} {'failed':>7} {'skipped':>7} {'seconds':>7}"]
+    lines += ["{:<28} {:>7} {:>7} {:>7} {:>7}".format(*result.row()) for result in results]
+    reasons = collections.Counter(reason for result in results for reason in result.skipped.values())
+    if reasons:
+        lines += ["", "skipped:", *(f"  {count:>3}  {reason}" for reason, count in reasons.most_common())]
+    if any(result.failed for result in results):
+        lines += ["", "failed:", *(f"  {one.part}: {name}" for one in results for name in sorted(one.failed))]
+    totals = [sum(result.row()[column] for result in results) for column in (1, 2, 3)]
+    return "\n".join([*lines, "", "{} passed, {} failed, {} skipped".format(*totals)])
+
+
+def free_shared_memory() -> None:
+    """Remove the Fast DDS segments of processes that were killed."""
+    command = [sys.executable, "-m", "edgecam_core.doctor.shared_memory", "--free"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src" / "edgecam_core")}
+    subprocess.run(command, env=environment, check=False)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--parts", default=os.environ.get("PARTS", " ".join(PARTS)), help="names, by spaces")
+    parser.add_argument("pytest_args", nargs="*", help="after --: for every pytest")
+    args = parser.parse_args()
+    results = ROOT / "log" / "test"
+    results.mkdir(parents=True, exist_ok=True)
+    free_shared_memory()
+    extra = [*shlex.split(os.environ.get("PYTEST_ARGS", "")), *args.pytest_args]
+    done = [run_part(part, extra, [], results) for part in args.parts.split()]
+    count_skips_once(done)
+    print(f"\n{summary(done)}", flush=True)
+    return 1 if any(result.failed for result in done) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

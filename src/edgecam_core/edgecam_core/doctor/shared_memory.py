@@ -1,0 +1,122 @@
+"""Shared memory.
+
+Fast DDS keeps a segment in /dev/shm for each participant and a file for each port. The process that uses one holds a
+lock (flock) on its ``_el`` or ``_sl`` file; a process that was killed holds none and leaves the files behind.
+``python3 -m edgecam_core.doctor.shared_memory --free`` removes only those, as ``fastdds shm clean`` does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecam_core.doctor import Finding, ok, warning
+
+FOLDER = Path("/dev/shm")
+MIB = 2**20
+_LOCK = re.compile(r"(?:fastdds|fastrtps)_(?:[0-9a-f]{16}|port\d{1,5})_(?:el|sl)")
+REMEDY = "python3 -m edgecam_core.doctor.shared_memory --free"
+
+
+@dataclass(frozen=True)
+class Stale:
+    """A segment or port that no process uses: its lock file, all its files, their size in bytes."""
+
+    lock: Path
+    files: tuple[Path, ...]
+    size: int
+    removable: bool  # by this user
+
+
+def check() -> Iterator[Finding]:
+    found = stale()
+    if not found:
+        yield ok("stale-shared-memory", f"{FOLDER} holds no Fast DDS segment of a killed process")
+        return
+    size = sum(one.size for one in found) / MIB
+    text = f"{len(found)} Fast DDS segments and ports of killed processes hold {size:.0f} MiB of {FOLDER}"
+    remedy = REMEDY if all(one.removable for one in found) else f"sudo -E env PYTHONPATH=$PYTHONPATH {REMEDY}"
+    yield warning("stale-shared-memory", text, f"{remedy}  # removes only what no process has locked")
+
+
+def stale(folder: Path = FOLDER) -> list[Stale]:
+    """The segments and ports in a folder whose lock is free. Changes nothing."""
+    found = []
+    for lock in _locks(folder):
+        with _taken(lock) as free:
+            if free:
+                found.append(_describe(lock))
+    return found
+
+
+def free(folder: Path = FOLDER) -> tuple[int, int]:
+    """Remove what no process uses; the number of segments and ports removed, and their bytes.
+
+    Holds each lock while it removes, so that a process that is just opening the segment waits and finds it gone.
+    """
+    count = size = 0
+    for lock in _locks(folder):
+        with _taken(lock) as is_free:
+            one = _describe(lock) if is_free else None
+            if one is None or not one.removable:
+                continue
+            for path in one.files:
+                with suppress(FileNotFoundError):
+                    path.unlink()
+            count, size = count + 1, size + one.size
+    return count, size
+
+
+def _locks(folder: Path) -> list[Path]:
+    with suppress(OSError):
+        return sorted(path for path in folder.iterdir() if _LOCK.fullmatch(path.name))
+    return []
+
+
+@contextmanager
+def _taken(lock: Path) -> Iterator[bool]:
+    """Hold the lock for the time of the block; False where another process holds it or it cannot be read."""
+    try:
+        file = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(file)  # releases the lock
+
+
+def _describe(lock: Path) -> Stale:
+    segment = lock.with_name(lock.name[:-3])
+    files = [segment, lock, lock.with_name(f"sem.{segment.name}_mutex")]
+    facts = [path.stat() for path in files if path.exists()]
+    mine = os.geteuid() == 0 or all(one.st_uid == os.geteuid() for one in facts)
+    return Stale(lock, tuple(files), sum(one.st_size for one in facts), mine)
+
+
+def main(arguments: list[str]) -> int:
+    """``--free`` removes and reports where there was something; without it the stale ones are listed."""
+    if arguments == ["--free"]:
+        count, size = free()
+        if count:
+            print(f"freed {count} Fast DDS segments and ports of killed processes, {size / MIB:.0f} MiB of {FOLDER}")
+        return 0
+    for one in stale():
+        print(f"{one.size / MIB:7.1f} MiB  {one.lock.name[:-3]}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,79 @@
+"""What a killed node leaves in /dev/shm is found and freed; what a living one uses stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgecam_core.doctor import Level, shared_memory
+from ros_peer import Peer
+
+# A participant; says when it is up, which is after its segment and its ports were made.
+NODE = """
+import rclpy, time
+rclpy.init()
+node = rclpy.create_node("left_behind")
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def participant() -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen([sys.executable, "-c", NODE], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def mapped(process: subprocess.Popen[str]) -> set[Path]:
+    """The Fast DDS files that a process maps."""
+    lines = Path(f"/proc/{process.pid}/maps").read_text().splitlines()
+    return {Path(line.split()[-1]) for line in lines if "/dev/shm/fast" in line}
+
+
+def test_only_what_a_killed_node_left_is_freed(peer: Peer) -> None:
+    with participant() as living, participant() as killed:
+        own = mapped(killed) - mapped(living)
+        segments = {path for path in own if "port" not in path.name}
+        assert segments
+        assert not segments & {one.files[0] for one in shared_memory.stale()}, "in use, yet found stale"
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        assert segments <= {one.files[0] for one in shared_memory.stale()}
+        finding = next(iter(shared_memory.check()))
+        assert finding.level == Level.WARNING
+        assert "--free" in finding.remedy
+        used = {path for path in mapped(living) if "port" not in path.name}
+        done = subprocess.run([sys.executable, "-m", "edgecam_core.doctor.shared_memory", "--free"], check=False)
+        assert done.returncode == 0
+        assert not [path for path in segments if path.exists()]
+        assert used
+        assert all(path.exists() for path in used)
+        assert living.poll() is None
+
+
+def test_a_segment_of_nobody_is_told_from_one_in_use(tmp_path: Path) -> None:
+    (tmp_path / "fastdds_0123456789abcdef").write_bytes(bytes(5000))
+    (tmp_path / "fastdds_0123456789abcdef_el").touch()
+    (tmp_path / "fastdds_port7411").write_bytes(bytes(100))
+    (tmp_path / "fastdds_port7411_sl").touch()
+    (tmp_path / "sem.fastdds_port7411_mutex").touch()
+    (tmp_path / "somebody_elses_el").touch()
+    with (tmp_path / "fastdds_port7411_sl").open() as port:
+        shared_memory.fcntl.flock(port, shared_memory.fcntl.LOCK_SH)
+        assert shared_memory.free(tmp_path) == (1, 5000)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "fastdds_port7411", "fastdds_port7411_sl", "sem.fastdds_port7411_mutex", "somebody_elses_el"
+    }  # fmt: skip
+    assert shared_memory.free(tmp_path) == (1, 100)
+    assert [path.name for path in tmp_path.iterdir()] == ["somebody_elses_el"]

@@ -1,0 +1,125 @@
+"""scripts/run_parts.py: every part runs, the table counts what pytest reported."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+spec = importlib.util.spec_from_file_location("run_parts", ROOT / "scripts" / "run_parts.py")
+assert spec is not None
+assert spec.loader is not None
+run_parts = importlib.util.module_from_spec(spec)
+sys.modules["run_parts"] = run_parts
+spec.loader.exec_module(run_parts)
+
+MAKEFILE = """
+lint:
+	@echo nothing wrong
+types:
+	@echo src/x.py:1: error: it is wrong; exit 1
+unit:
+	@{python} -m pytest -q -p no:cacheprovider -c /dev/null unit_test.py $(PYTEST_ARGS)
+node:
+	@{python} -m pytest -q -p no:cacheprovider -c /dev/null node_test.py $(PYTEST_ARGS)
+launch-tests:
+	@exit 3
+training-tests:
+	@{python} -m pytest -q -p no:cacheprovider -c /dev/null unit_test.py $(PYTEST_ARGS)
+"""
+UNIT = """
+import os, pytest
+def test_passes(): pass
+@pytest.mark.skipif("EDGECAM_TORCH" not in os.environ, reason="needs PyTorch")
+def test_elsewhere(): pass
+def test_nowhere(): pytest.skip("needs an NVIDIA GPU")
+"""
+NODE = """
+import pytest
+@pytest.fixture
+def broken(): raise RuntimeError("broken")
+def test_fails(): assert 1 == 2
+def test_breaks(broken): pass
+@pytest.mark.parametrize("i", range(3))
+def test_passes(i): pass
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    python = sys.executable
+    makefile = MAKEFILE.format(python=python).replace("training-tests:\n\t@", "training-tests:\n\t@EDGECAM_TORCH=1 ")
+    (tmp_path / "Makefile").write_text(makefile)
+    (tmp_path / "unit_test.py").write_text(UNIT)
+    (tmp_path / "node_test.py").write_text(NODE)
+    monkeypatch.setattr(run_parts, "ROOT", tmp_path)
+    monkeypatch.setattr(run_parts, "free_shared_memory", lambda: None)
+    for name in ("PARTS", "PYTEST_ARGS", "PYTEST_ADDOPTS", "MAKEFLAGS", "PYTEST_XDIST_WORKER"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], parts: str) -> tuple[int, list[str]]:
+    monkeypatch.setattr(sys, "argv", ["run_parts.py", "--parts", parts])
+    code = run_parts.main()
+    return code, capfd.readouterr().out.rstrip("\n").splitlines()
+
+
+def test_all_parts_run_whatever_fails(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, lines = run(monkeypatch, capfd, "lint types unit node launch-tests training-tests")
+    assert code == 1
+    rows = {words[0]: words[1:4] for line in lines if len(words := line.split()) == 5 and words[1].isdigit()}
+    assert rows == {
+        "lint": ["1", "0", "0"],
+        "types": ["0", "1", "0"],
+        "unit": ["1", "0", "1"],  # the skip that the training part ran is not counted
+        "node": ["3", "2", "0"],
+        "launch-tests": ["0", "1", "0"],
+        "training-tests": ["2", "0", "0"],
+    }
+    assert "    1  needs an NVIDIA GPU" in lines
+    assert not [line for line in lines if "needs PyTorch" in line and line.startswith("   ")]
+    assert any(line.startswith("  node: node_test::test_fails") for line in lines)
+    assert lines[-1] == "7 passed, 4 failed, 1 skipped"
+
+
+def test_a_run_without_failures_ends_well(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, lines = run(monkeypatch, capfd, "lint unit")
+    assert (code, lines[-1]) == (0, "2 passed, 0 failed, 2 skipped")
+
+
+def test_a_part_that_runs_no_test_has_failed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "node_test.py").write_text("import pytest\ndef test_x(): pytest.skip('needs a network')\n")
+    code, lines = run(monkeypatch, capfd, "node")
+    assert (code, lines[-1]) == (1, "0 passed, 1 failed, 1 skipped")
+
+
+def test_too_little_disk_ends_with_one_line_before_anything_is_installed(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "scripts" / "test").write_bytes((ROOT / "scripts" / "test").read_bytes())
+    (tmp_path / "scripts" / "setup").write_text("#!/bin/sh\necho installing\n")
+    (tmp_path / "bin" / "df").write_text("#!/bin/sh\necho Filesystem\necho /dev/x 9999 9000 999 90% /\n")
+    for path in (tmp_path / "scripts" / "test", tmp_path / "scripts" / "setup", tmp_path / "bin" / "df"):
+        path.chmod(0o755)
+    done = subprocess.run(
+        [tmp_path / "scripts" / "test"],
+        env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "PyTorch" in done.stdout
+    assert "6300 MB of disk" in done.stdout
+    assert done.stderr.count("\n") == 1
+    assert "has 999 MB of disk free; set-up and tests need" in done.stderr
+    assert "installing" not in done.stdout
