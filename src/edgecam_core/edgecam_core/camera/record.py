@@ -179,7 +179,7 @@ class _Run:
         self._last = max(self._last, sample.pts_ns)
         if full or self._waits_for_key:
             return False
-        buffer = sample.buffer.copy()  # shares the frame's memory
+        buffer = gst.writable_copy(sample.buffer)  # shares the frame's memory
         shift = self._base - sample.pts_ns
         if sample.buffer.dts != gst.load().CLOCK_TIME_NONE:
             buffer.dts = max(0, sample.buffer.dts - sample.buffer.pts - shift)

@@ -97,31 +97,25 @@ def _type(spec: Any) -> tuple[str, str]:
     """The type in plain words and what values are allowed."""
     kind = spec.value_type
     if kind.is_a("GEnum"):
-        return "enum", ", ".join(value.value_nick for value in _enum_values(spec))
+        return "enum", ", ".join(value.nick for value in gst.enum_values(spec))
     name = kind.name.removeprefix("g")
     plain = {"chararray": "string", "uint": "unsigned int", "uint64": "unsigned int 64", "int64": "int 64"}
     low, high = getattr(spec, "minimum", None), getattr(spec, "maximum", None)
     return plain.get(name, name), f"{low} to {high}" if low is not None and high is not None else ""
 
 
-def _enum_values(spec: Any) -> list[Any]:
-    return [value for _number, value in sorted(spec.enum_class.__enum_values__.items())]
-
-
 def _enum_words(spec: Any) -> set[str]:
-    values = spec.enum_class.__enum_values__
-    return (
-        {value.value_nick for value in values.values()}
-        | {value.value_name for value in values.values()}
-        | {str(int(number)) for number in values}
-    )
+    """Everything that launch text may say for a value."""
+    return {word for value in gst.enum_values(spec) for word in (value.nick, value.name, str(value.number))}
 
 
 def _default(spec: Any) -> str:
     value = spec.default_value
     if value is None:
         return ""
-    return str(getattr(value, "value_nick", str(value).lower() if isinstance(value, bool) else value))
+    if spec.value_type.is_a("GEnum"):
+        return next((each.nick for each in gst.enum_values(spec) if each.number == int(value)), "")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _caps(token: Token, result: Explanation) -> None:
@@ -132,15 +126,15 @@ def _caps(token: Token, result: Explanation) -> None:
         result.rows.append(Row(text, "capability", "INVALID"))
         return
     for index in range(caps.get_size()):
-        structure, features = caps.get_structure(index), caps.get_features(index)
+        structure, features = gst.structure_of(caps.get_structure(index)), caps.get_features(index)
         memory = features.to_string() if features else ""
         note = f", in {memory.removeprefix('memory:')} memory" if memory not in ("", "memory:SystemMemory") else ""
-        result.rows.append(Row(structure.get_name(), "capability", f"media type that may pass here{note}"))
-        for name, kind, value in _fields(structure):
+        result.rows.append(Row(structure.name, "capability", f"media type that may pass here{note}"))
+        for name, kind, value in _fields(structure.text):
             result.rows.append(Row(f"  {name}={value}", "capability", f"field of type {kind}"))
 
 
-def _fields(structure: Any) -> list[tuple[str, str, str]]:
+def _fields(structure: str) -> list[tuple[str, str, str]]:
     """Name, type and value of each field, from the structure's own text (fractions have no Python value)."""
     pattern = r'([\w-]+)=\(([^)]*)\)((?:"(?:\\.|[^"\\])*"|\{[^}]*\}|\[[^\]]*\]|[^,;]+))'
-    return [(name, kind, value.strip()) for name, kind, value in re.findall(pattern, structure.to_string())]
+    return [(name, kind, value.strip()) for name, kind, value in re.findall(pattern, structure)]

@@ -11,8 +11,8 @@ from edgecam_core.camera.platform import Have, out_of_decodebin
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
-from edgecam_core.media.gst import quoted
 from edgecam_core.media.image_files import IMAGE_SUFFIXES
+from edgecam_core.media.launch_text import quoted
 
 SCHEMES = ("file",)
 EXAMPLE = "file:///path/clip.mp4"

@@ -10,7 +10,7 @@ from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.sources.rtsp import credentials, without_credentials
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
-from edgecam_core.media.gst import quoted
+from edgecam_core.media.launch_text import quoted
 
 SCHEMES = ("http", "https")
 EXAMPLE = "http://host/stream.mjpg"

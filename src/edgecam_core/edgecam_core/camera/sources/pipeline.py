@@ -9,7 +9,7 @@ from edgecam_core.camera.platform import Have
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
-from edgecam_core.media.gst import element_names
+from edgecam_core.media.launch_text import element_names
 
 SCHEMES = ("pipeline",)
 EXAMPLE = "pipeline:videotestsrc ! agingtv"

@@ -7,7 +7,7 @@ from edgecam_core.camera.platform import Have, decode_text
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
-from edgecam_core.media.gst import quoted
+from edgecam_core.media.launch_text import quoted
 
 SCHEMES = ("v4l2",)
 EXAMPLE = "v4l2:///dev/video0"

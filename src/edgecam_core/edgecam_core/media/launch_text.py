@@ -1,0 +1,26 @@
+"""gst-launch text: quoting values, and finding the elements in it. Pure functions."""
+
+from __future__ import annotations
+
+import re
+
+
+def quoted(value: str) -> str:
+    """A property value as launch text: quoted, so that blanks, ``!`` and quotes in it are safe."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_TOKEN = re.compile(r"""!|(?:"(?:\\.|[^"\\])*"|'[^']*'|\{[^}]*\}|\[[^]]*\]|[^\s!"'{[])+""")
+
+
+def element_names(text: str) -> list[str]:
+    """The element names of a launch text in order: first words, and words after a ``!`` or a pad reference.
+
+    Properties, caps and references (``name.``, also quoted ones with blanks) are passed over, so that a missing
+    element is found by name before GStreamer's parser gives up at the first problem.
+    """
+    names = []
+    for token in _TOKEN.findall(text):
+        if re.fullmatch(r"[a-zA-Z_][\w-]*", token):
+            names.append(token)
+    return names

@@ -1,0 +1,52 @@
+"""What a pipeline reports on its bus, as plain data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgecam_core.masking import masked
+from edgecam_core.media.binding import load, structure_of
+
+
+@dataclass(frozen=True)
+class Message:
+    """One bus message, plain: ``kind`` is error, warning, eos, segment-done or element; ``code`` the GError code.
+
+    ``name`` and ``fields`` are an element message's name and its fields that are text.
+    """
+
+    kind: str
+    source: str
+    text: str
+    domain: str = ""
+    code: int = 0
+    name: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+# Some elements pass on another's debug text: the line in its C code, and element names that differ each time.
+_CODE_LINE = re.compile(r"\S+\.c\(\d+\): [^\n]*\n")
+
+
+def plain_message(message: Any) -> Message | None:
+    gst = load()
+    source = message.src.get_name() if message.src else ""
+    if message.type in (gst.MessageType.ERROR, gst.MessageType.WARNING):
+        parse = message.parse_error if message.type == gst.MessageType.ERROR else message.parse_warning
+        error, _debug = parse()
+        kind = "error" if message.type == gst.MessageType.ERROR else "warning"
+        # The factory's name: "v4l2src: ..." reads the same each time a pipeline is built, "v4l2src7: ..." does not.
+        factory = message.src.get_factory() if isinstance(message.src, gst.Element) else None
+        who = factory.get_name() if factory else source
+        text = " ".join(_CODE_LINE.sub("", masked(error.message)).split())
+        return Message(kind, source, f"{who}: {text}", error.domain, error.code)
+    if message.type == gst.MessageType.EOS:
+        return Message("eos", source, "end of stream")
+    if message.type == gst.MessageType.SEGMENT_DONE:
+        return Message("segment-done", source, "end of the segment")
+    if message.type == gst.MessageType.ELEMENT:
+        structure = structure_of(message.get_structure())
+        return Message("element", source, structure.text, name=structure.name, fields=structure.fields)
+    return None

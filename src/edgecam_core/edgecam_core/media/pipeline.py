@@ -1,0 +1,213 @@
+"""A running GStreamer pipeline.
+
+Frames are pulled by the caller's own thread (``appsink`` callbacks would defeat ``drop=true``) and pushed by mapping a
+fresh buffer (handing ``gi`` an array or memoryview costs tens of milliseconds).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from edgecam_core.errors import PipelineError
+from edgecam_core.masking import masked
+from edgecam_core.media.binding import library, load, require_elements
+from edgecam_core.media.messages import Message, plain_message
+from edgecam_core.media.samples import Sample, buffer_of
+
+
+class Pipeline:
+    """A running ``gst-launch`` text. Not thread safe, except that ``pull``, ``push`` and ``messages`` may each be
+    called from a thread of its own.
+
+    Raises:
+        MissingDependency: an element is not installed; the message names the apt package.
+        PipelineError: the text does not parse.
+    """
+
+    def __init__(self, text: str) -> None:
+        gst = load()
+        self.text = text
+        self._sinks: dict[str, Any] = {}
+        self._probes: list[tuple[Any, int]] = []
+        require_elements(text)
+        try:
+            pipeline = gst.parse_launch(text)
+        except Exception as error:  # GLib.GError; its class is only there once gi is loaded
+            raise PipelineError(
+                f"GStreamer refuses the pipeline: {masked(_gerror_text(error))}; it was: {masked(text)}"
+            ) from error
+        if not isinstance(pipeline, gst.Pipeline):
+            wrapper = gst.Pipeline.new(None)
+            wrapper.add(pipeline)
+            pipeline = wrapper
+        self.gst_pipeline = pipeline
+        self._bus = pipeline.get_bus()
+
+    def element(self, name: str) -> Any:
+        """The element with that ``name=``. Raises PipelineError when there is none."""
+        found = self.gst_pipeline.get_by_name(name)
+        if found is None:
+            raise PipelineError(f"the pipeline has no element named {name!r}: {masked(self.text)}")
+        return found
+
+    def start(self, timeout: float = 10.0) -> None:
+        """Go to PLAYING. Blocks up to ``timeout`` seconds for the state change to fail or to be under way.
+
+        Raises:
+            PipelineError: a device is missing, a port in use, ...; the text is GStreamer's own.
+        """
+        gst = load()
+        change = self.gst_pipeline.set_state(gst.State.PLAYING)
+        if change == gst.StateChangeReturn.ASYNC:
+            change, _, _ = self.gst_pipeline.get_state(int(timeout * gst.SECOND))
+        if change == gst.StateChangeReturn.FAILURE:
+            raise PipelineError(self._why() or f"the pipeline does not start: {masked(self.text)}")
+
+    def preroll(self, timeout: float = 10.0) -> bool:
+        """Go to PAUSED and wait up to ``timeout`` seconds for the first frame; False when it has not come by then.
+
+        Raises:
+            PipelineError: the stream cannot be opened; the text is GStreamer's own.
+        """
+        gst = load()
+        self.gst_pipeline.set_state(gst.State.PAUSED)
+        change, _, _ = self.gst_pipeline.get_state(int(timeout * gst.SECOND))
+        if change == gst.StateChangeReturn.FAILURE:
+            raise PipelineError(self._why() or f"the pipeline does not preroll: {masked(self.text)}")
+        return bool(change != gst.StateChangeReturn.ASYNC)
+
+    def _why(self) -> str:
+        """Stop after a failed state change and give the first error; it may come a moment after the failure."""
+        first = self.wait_for(("error",), 0.5)
+        self.stop()
+        return first.text if first else ""
+
+    def seek_to_start(self, flush: bool = True, segment: bool = False) -> bool:
+        """Play from the beginning again; False when the stream cannot seek.
+
+        With ``segment`` the end is told by a ``segment-done`` message instead of ending the stream; the next seek
+        without ``flush`` then goes on with the running time, without a gap.
+        """
+        gst = load()
+        flags = gst.SeekFlags.NONE
+        if flush:
+            flags |= gst.SeekFlags.FLUSH | gst.SeekFlags.ACCURATE
+        if segment:
+            flags |= gst.SeekFlags.SEGMENT
+        kinds = gst.SeekType
+        return bool(self.gst_pipeline.seek(1.0, gst.Format.TIME, flags, kinds.SET, 0, kinds.NONE, -1))
+
+    def stop(self) -> None:
+        """Go to NULL and free everything; safe to call twice. Blocks until GStreamer's threads are gone."""
+        gst = load()
+        self.gst_pipeline.set_state(gst.State.NULL)
+        self._sinks.clear()
+        while self._probes:  # a callback that leads back to the pipeline would keep both for ever
+            pad, number = self._probes.pop()
+            pad.remove_probe(number)
+        self._bus.set_flushing(True)
+
+    def pull(self, timeout: float, sink: str = "sink") -> Sample | None:
+        """The next buffer of an appsink, waiting up to ``timeout`` seconds; None when none came."""
+        gst = load()
+        if sink not in self._sinks:
+            self._sinks[sink] = self.element(sink)
+        sample = self._sinks[sink].emit("try-pull-sample", int(timeout * gst.SECOND))
+        return None if sample is None else Sample(sample)
+
+    def arrivals(self, sink: str = "sink") -> tuple[int, int]:
+        """How many buffers have reached an appsink since it started or last seeked, and how many wait in it now.
+
+        (0, 0) before GStreamer 1.18; 0 waiting where appsink does not tell it.
+        """
+        if sink not in self._sinks:
+            self._sinks[sink] = self.element(sink)
+        element = self._sinks[sink]
+        if element.find_property("stats") is None:
+            return 0, 0
+        arrived = element.get_property("stats").get_value("rendered")
+        waiting = 0
+        if element.find_property("current-level-buffers") is not None:
+            waiting = element.get_property("current-level-buffers")
+        return int(arrived), int(waiting)
+
+    def video_decoder(self) -> str:
+        """The element that decodes the frames, whoever put it there; empty where there is none."""
+        found = ""
+
+        def look(element: Any) -> None:
+            nonlocal found
+            factory = element.get_factory()
+            kinds = set(factory.get_metadata("klass").split("/")) if factory else set()
+            if "Decoder" in kinds and kinds & {"Video", "Image"}:
+                found = str(factory.get_name())
+
+        self.gst_pipeline.iterate_recurse().foreach(look)
+        return found
+
+    def new_buffer(self, data: np.ndarray, pts_ns: int, duration_ns: int = 0) -> Any:
+        """A fresh buffer holding a copy of ``data`` (any contiguous array); callers may add metas before pushing."""
+        buffer = buffer_of(data)
+        buffer.pts = pts_ns
+        buffer.duration = duration_ns or load().CLOCK_TIME_NONE
+        return buffer
+
+    def push(self, buffer: Any, source: str = "src") -> bool:
+        """Give a buffer to an appsrc; False when the pipeline does not take it (flushing, ended)."""
+        return bool(self.element(source).emit("push-buffer", buffer) == load().FlowReturn.OK)
+
+    def force_keyframe(self, sink: str = "sink") -> None:
+        """Ask the encoder upstream of this sink to make its next frame a keyframe, with parameter sets."""
+        gst = load()
+        event = library("GstVideo").video_event_new_upstream_force_key_unit(gst.CLOCK_TIME_NONE, True, 0)
+        self.element(sink).get_static_pad("sink").push_event(event)
+
+    def messages(self, wait: float = 0.0) -> list[Message]:
+        """All bus messages that have come; waits up to ``wait`` seconds for the first."""
+        gst = load()
+        found = []
+        message = self._bus.timed_pop(int(wait * gst.SECOND)) if wait else self._bus.pop()
+        while message is not None:
+            if plain := plain_message(message):
+                found.append(plain)
+            message = self._bus.pop()
+        return found
+
+    def wait_for(self, kinds: tuple[str, ...], timeout: float) -> Message | None:
+        """The first message of one of these kinds, or None after ``timeout`` seconds."""
+        end = time.monotonic() + timeout
+        while (left := end - time.monotonic()) > 0:
+            for message in self.messages(min(left, 0.2)):
+                if message.kind in kinds:
+                    return message
+        return None
+
+    def running_time_ns(self) -> int:
+        """Now on the pipeline's own time line (clock minus base time), -1 before it plays."""
+        clock = self.gst_pipeline.get_clock()
+        return -1 if clock is None else int(clock.get_time() - self.gst_pipeline.get_base_time())
+
+    def on_buffer(self, element: str, pad: str, callback: Callable[[Any], bool]) -> None:
+        """Call back with every buffer at a pad, in the streaming thread; False drops the buffer. Must be quick."""
+        gst = load()
+
+        def probe(_pad: Any, info: Any) -> Any:
+            if info.type & gst.PadProbeType.BUFFER_LIST:
+                buffers = info.get_buffer_list()
+                verdicts = [callback(buffers.get(i)) for i in range(buffers.length())]  # every buffer is shown
+                keep = all(verdicts)
+            else:
+                keep = callback(info.get_buffer())
+            return gst.PadProbeReturn.OK if keep else gst.PadProbeReturn.DROP
+
+        kinds = gst.PadProbeType.BUFFER | gst.PadProbeType.BUFFER_LIST
+        watched = self.element(element).get_static_pad(pad)
+        self._probes.append((watched, watched.add_probe(kinds, probe)))
+
+
+def _gerror_text(error: Exception) -> str:
+    return str(getattr(error, "message", error))
