@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PARALLEL := -n 3 --dist loadfile
 OPEN := source install/setup.bash &&
 
-.PHONY: help setup setup-test demo test test-bare test-hard test-matrix lint types unit backends node launch-tests launch-testing setup-training training-tests demo-train bench clean
+.PHONY: help setup setup-test demo test test-bare test-hard test-matrix lint types unit backends node launch-tests launch-testing setup-training training-tests demo-train docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -64,6 +64,13 @@ training-tests: setup-training ## data sets, training, export and the torch back
 
 demo-train: setup-training ## compose, train, score and export the demonstration model, 10 to 20 minutes on two cores
 	@examples/train_animals.sh
+
+docs: .venv-docs/ready ## the documentation site, into build/site; fails on any warning
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+
+.venv-docs/ready: requirements/docs.txt
+	@/usr/bin/python3 -m venv --clear .venv-docs
+	@.venv-docs/bin/pip install --quiet --disable-pip-version-check -r $< && touch $@
 
 bench: setup-test ## measure and write benchmarks/results/
 	@$(OPEN) python3 -m benchmarks $(BENCH_ARGS)

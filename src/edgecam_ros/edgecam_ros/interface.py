@@ -1,0 +1,68 @@
+"""The ROS interface of the nodes as one table: what other software may rely on. docs/reference/topics.md is made of it.
+
+Names are relative to the node's namespace (``/camera`` by default); ``~`` is the node itself. A new publisher or
+service needs its row here: a test compares this table with the calls in the node packages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One topic or service of one node. ``kind`` is ``publishes``, ``subscribes`` or ``serves``.
+
+    ``type`` is the full ROS type; ``qos`` names the quality of service of a topic and is empty for a service.
+    """
+
+    node: str
+    kind: str
+    name: str
+    type: str
+    qos: str
+    text: str
+
+
+IMAGE = "sensor_msgs/msg/Image"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+DETECTIONS = "vision_msgs/msg/Detection2DArray"
+STATUS = "diagnostic_msgs/msg/DiagnosticArray"
+RELIABLE, LATCHED, LISTEN = "reliable, depth 5", "reliable, latched", "best effort, depth 2"
+
+ENDPOINTS = (
+    Endpoint("camera", "publishes", "image_raw", IMAGE, RELIABLE, "The frame; its stamp is the capture time."),
+    Endpoint("camera", "publishes", "image_raw/compressed", "sensor_msgs/msg/CompressedImage", RELIABLE,
+             "The same frame as JPEG; encoded only while somebody subscribes."),
+    Endpoint("camera", "publishes", "camera_info", CAMERA_INFO, RELIABLE,
+             "The calibration, with the stamp of the frame. Without a calibration `k[0]` is 0."),
+    Endpoint("camera", "serves", "set_camera_info", "sensor_msgs/srv/SetCameraInfo", "", "Set and store a calibration."),
+    Endpoint("camera", "serves", "~/snapshot", "std_srvs/srv/Trigger", "", "Store the next frame as an image file."),
+    Endpoint("camera", "serves", "~/record", "std_srvs/srv/SetBool", "", "Start or stop recording to a video file."),
+    Endpoint("rtp_sender", "subscribes", "image_raw", IMAGE, LISTEN, "The frames to send."),
+    Endpoint("rtp_sender", "publishes", "video", "foxglove_msgs/msg/CompressedVideo", RELIABLE,
+             "The access units as sent, where `foxglove_msgs` is installed."),
+    Endpoint("rtp_sender", "serves", "~/force_keyframe", "std_srvs/srv/Trigger", "", "Make the next frame a keyframe."),
+    Endpoint("rtp_receiver", "publishes", "image_raw", IMAGE, RELIABLE,
+             "The received frame with the capture time of the sender. In `stream/` in the shipped launch files."),
+    Endpoint("rtp_receiver", "publishes", "camera_info", CAMERA_INFO, RELIABLE, "An empty calibration, same stamp."),
+    Endpoint("detector", "subscribes", "image_raw", IMAGE, LISTEN,
+             "The frames to look at; `<camera>/image_raw` for each name in `cameras`."),
+    Endpoint("detector", "publishes", "detections", DETECTIONS, "reliable, depth 10",
+             "One array for every processed frame, empty where nothing was found; header and pixels of the source."),
+    Endpoint("detector", "publishes", "overlay", IMAGE, RELIABLE,
+             "The frame with its boxes; drawn only while somebody subscribes."),
+    Endpoint("detector", "publishes", "label_info", "vision_msgs/msg/LabelInfo", LATCHED,
+             "Class numbers, names and the threshold."),
+    Endpoint("detector", "publishes", "vision_info", "vision_msgs/msg/VisionInfo", LATCHED,
+             "Method, back end, and where the labels are."),
+    Endpoint("viewer", "subscribes", "image_raw", IMAGE, LISTEN,
+             "Subscribed only while somebody watches; the parameter `image_topics` names them."),
+    Endpoint("viewer", "subscribes", "detections", DETECTIONS, "reliable, depth 10",
+             "The parameter `detections_topics` names them."),
+    Endpoint("viewer", "subscribes", "/diagnostics", STATUS, "reliable, depth 50", "The status of every node."),
+    Endpoint("monitor", "subscribes", "detections", DETECTIONS, "reliable, depth 10", "Rates and latency."),
+    Endpoint("monitor", "subscribes", "/diagnostics", STATUS, "reliable, depth 50", "The status of every node."),
+    Endpoint("every node", "publishes", "/diagnostics", STATUS, "reliable, depth 10",
+             "Status once a second, named `<namespace>/<node>`."),
+)  # fmt: skip
