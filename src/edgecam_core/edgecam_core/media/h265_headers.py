@@ -48,7 +48,7 @@ def slice_header(unit: bytes, sets: Mapping[SetKey, bytes]) -> SliceHeader:
     if kind in _IRAP:
         bits.u(1)  # no_output_of_prior_pics_flag
     picture_set = (PPS, bits.ue())
-    sequence_id, output_flag, extra = _picture(parameter_set(sets, picture_set))
+    sequence_id, output_flag, extra = _picture_set(parameter_set(sets, picture_set))
     sequence_set = (SPS, sequence_id)
     _, video_id, separate_planes, width = _sequence(parameter_set(sets, sequence_set))
     video_set = (VPS, video_id)
@@ -62,7 +62,7 @@ def slice_header(unit: bytes, sets: Mapping[SetKey, bytes]) -> SliceHeader:
 
 
 @functools.lru_cache(maxsize=64)
-def _picture(unit: bytes) -> tuple[int, int, int]:
+def _picture_set(unit: bytes) -> tuple[int, int, int]:
     """Of a picture parameter set: its sequence's identifier, output_flag_present_flag, num_extra_slice_header_bits."""
     bits = Bits(unit[2:])
     bits.skip_ue(1)
