@@ -17,6 +17,7 @@ from chromium import Page, chromium, executable
 from edgecam_core.errors import MissingDependency
 from edgecam_core.types import Frame
 from edgecam_viewer.encoder import Encoder
+from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.peer import require
@@ -61,10 +62,11 @@ class Served:
     def __init__(self, webrtc: bool = True, **settings: Any) -> None:
         self.settings = ViewerSettings(port=0, **settings)
         self.hub = Hub(1, 8)
-        self.video = Video(self.settings, self.hub) if webrtc else None
-        self.server = WebServer(self.settings, self.hub, Refusing(), self.video)
-        self.failed: list[Exception] = []
-        self.jpeg = Encoder(self.hub.publish, self.failed.append, 80, 1280)
+        self.failed: list[str] = []
+        faults = FaultLog(self.failed.append)
+        self.video = Video(self.settings, self.hub, faults) if webrtc else None
+        self.server = WebServer(self.settings, self.hub, Refusing(), faults, self.video)
+        self.jpeg = Encoder(self.hub.publish, faults, 80, 1280)
         self.jpegs = 0
         self._ending = threading.Event()
         self._source = threading.Thread(target=self._publish)

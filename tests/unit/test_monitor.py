@@ -90,13 +90,35 @@ def test_percentiles_of_a_long_run_stay_right_in_bounded_memory() -> None:
 
 
 def test_a_silent_node_becomes_stale_and_is_forgotten() -> None:
-    board = NodeStatusTable()
-    board.put(node("/camera/detector", "30", at=10.0))
-    assert board.nodes(10.0 + STALE_AFTER)[0].level == "ok"
-    old = board.nodes(10.0 + STALE_AFTER + 1)[0]
+    nodes = NodeStatusTable()
+    nodes.put(node("camera/detector", "30", at=10.0))
+    assert nodes.nodes(10.0 + STALE_AFTER)[0].level == "ok"
+    old = nodes.nodes(10.0 + STALE_AFTER + 1)[0]
     assert (old.level, old.message) == ("stale", "silent for 5 s (was: running)")
-    assert board.get("camera/detector", 11.0).number("fps") == 30.0
-    assert board.nodes(10.0 + FORGET_AFTER) == []
+    assert nodes.nodes(10.0 + FORGET_AFTER) == []
+
+
+def test_two_nodes_of_one_name_are_shown_with_host_and_process() -> None:
+    nodes = NodeStatusTable()
+    for now in (10.0, 11.0):
+        for host, pid in (("jetson", "7"), ("laptop", "7")):
+            values = {"host": host, "pid": pid}
+            nodes.put(NodeStatus("camera/detector", "ok", "running", values=values, at=now))
+    first, second = nodes.nodes(11.5)
+    assert [one.name for one in (first, second)] == [
+        "camera/detector (jetson process 7)",
+        "camera/detector (laptop process 7)",
+    ]
+    assert first.level == "error"
+    assert first.message.startswith("2 nodes have this name (jetson process 7, laptop process 7): stop one")
+
+
+def test_a_node_that_was_started_again_is_one_node() -> None:
+    nodes = NodeStatusTable()
+    nodes.put(NodeStatus("camera/detector", "ok", "running", values={"pid": "7"}, at=10.0))
+    nodes.put(NodeStatus("camera/detector", "ok", "running", values={"pid": "8"}, at=11.0))
+    (one,) = nodes.nodes(11.1)
+    assert (one.name, one.level, one.values["pid"]) == ("camera/detector", "ok", "8")
 
 
 def test_values_that_are_not_numbers_are_none() -> None:

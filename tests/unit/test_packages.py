@@ -29,6 +29,7 @@ ROS_PACKAGES = {
 KEY_OF_IMPORT = {
     "aiohttp": "python3-aiohttp", "cv2": "python3-opencv", "gi": "python3-gi", "numpy": "python3-numpy",
     "onnx": "python3-onnx-pip", "onnxruntime": "python3-onnxruntime-pip", "psutil": "python3-psutil",
+    "qrcode": "python3-qrcode",
     "yaml": "python3-yaml", "flatbuffers": "python3-onnxruntime-pip",  # comes with ONNX Runtime
 }  # fmt: skip
 # Imported only where they are asked for; the error there says how to install them.

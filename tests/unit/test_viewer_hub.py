@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from edgecam_core.types import Frame
 from edgecam_viewer.encoder import Encoder
+from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.wire import FrameMessage, pack
@@ -101,8 +102,8 @@ def wait_until(condition, seconds: float = 20.0) -> None:  # type: ignore[no-unt
 
 def test_the_encoder_counts_a_bad_frame_and_goes_on() -> None:
     got: list[FrameMessage] = []
-    errors: list[Exception] = []
-    encoder = Encoder(got.append, errors.append, quality=80, max_width=640)
+    faults = FaultLog(print)
+    encoder = Encoder(got.append, faults, quality=80, max_width=640)
     encoder.start()
     too_wide = Frame.from_array(np.zeros((1, 70000), np.uint8), "mono8", 1)
     encoder.max_width = 100_000
@@ -112,18 +113,26 @@ def test_the_encoder_counts_a_bad_frame_and_goes_on() -> None:
     wait_until(lambda: got)
     encoder.stop()
     assert [one.stamp_ns for one in got] == [2]
-    assert not errors
+    assert faults.count == 0
 
 
-def test_an_unexpected_error_goes_to_the_owner() -> None:
-    errors: list[Exception] = []
+def test_an_unexpected_error_is_logged_once_and_counted_and_the_thread_goes_on() -> None:
+    log: list[str] = []
+    faults = FaultLog(log.append)
+    got: list[FrameMessage] = []
 
-    def broken(_frame: FrameMessage) -> None:
-        raise RuntimeError("sink broke")
+    def broken(frame: FrameMessage) -> None:
+        if frame.stamp_ns < 3:
+            raise RuntimeError("sink broke")
+        got.append(frame)
 
-    encoder = Encoder(broken, errors.append, quality=80, max_width=640)
+    encoder = Encoder(broken, faults, quality=80, max_width=640)
     encoder.start()
-    encoder.submit(0, AnnotatedFrame(Frame.from_array(np.zeros((8, 8), np.uint8), "mono8"), None))
-    wait_until(lambda: errors)
+    for stamp in (1, 2, 3):
+        encoder.submit(0, AnnotatedFrame(Frame.from_array(np.zeros((8, 8), np.uint8), "mono8", stamp), None))
+        wait_until(lambda stamp=stamp: faults.count == min(stamp, 2))
+    wait_until(lambda: got)
     encoder.stop()
-    assert str(errors[0]) == "sink broke"
+    assert len(log) == 1
+    assert "RuntimeError at test_viewer_hub.py" in log[0]
+    assert "sink broke" in log[0]

@@ -10,66 +10,25 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import numpy as np
 import pytest
-from edgecam_core.errors import EdgecamError, SettingError
+from edgecam_core.errors import SettingError
 from edgecam_viewer.access import Access, is_own_name
+from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.hub import Hub
-from edgecam_viewer.server import PAGE, PAGE_FILES, WebServer, outward_address
+from edgecam_viewer.listening import outward_address
+from edgecam_viewer.pages import PAGE, PAGE_FILES, TOKEN_PAGE
+from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings
-from edgecam_viewer.wire import pack, unpack
+from edgecam_viewer.wire import unpack
+from viewer_served import JPEG, Echo, Served
 from waiting import wait_until
 
-from edgecam_viewer import connection_limiter
-
-JPEG = np.frombuffer(b"\xff\xd8 not a real frame \xff\xd9", np.uint8)
-
-
-class Echo:
-    """Grants requests of type "echo", refuses all others."""
-
-    def ask(self, request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
-        if request["type"] != "echo":
-            raise EdgecamError(f"{request['type']!r} is not on offer")
-        threading.Thread(target=answer, args=({"value": request["value"]},)).start()
-
-
-class Served:
-    """A running server whose cameras deliver 50 frames a second of ``size`` bytes, or none when ``silent``."""
-
-    def __init__(self, size: int = 0, cameras: int = 2, silent: bool = False, **settings: Any) -> None:
-        self.silent = silent
-        self.settings = ViewerSettings(
-            port=0, image_topics=[f"camera{n}/image_raw" for n in range(cameras)], **settings
-        )
-        self.hub = Hub(cameras, self.settings.max_viewers)
-        self.server = WebServer(self.settings, self.hub, Echo())
-        self.jpeg = np.resize(JPEG, size) if size else JPEG
-        self.stamp = 0
-        self._ending = threading.Event()
-        self._source = threading.Thread(target=self._publish)
-
-    def __enter__(self) -> Served:
-        self.server.start()
-        self._source.start()
-        self.base = f"http{'s' if self.settings.tls_key else ''}://127.0.0.1:{self.server.port}"
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._ending.set()
-        self._source.join()
-        self.server.stop()
-
-    def _publish(self) -> None:
-        while not self._ending.wait(0.02):
-            self.stamp += 1
-            for camera in range(0 if self.silent else self.hub.cameras):
-                self.hub.publish(pack(camera, self.stamp, (64, 48), [], self.jpeg))
+from edgecam_viewer import connections, pages
 
 
 @pytest.fixture
@@ -95,7 +54,7 @@ async def first_frames(socket_: aiohttp.ClientWebSocketResponse, count: int) -> 
 
 
 async def test_every_file_of_the_page_is_served_and_nothing_comes_from_elsewhere(served: Served) -> None:
-    assert {path.name for path in PAGE.iterdir()} == set(PAGE_FILES)
+    assert {path.name for path in PAGE.iterdir()} == {*PAGE_FILES, TOKEN_PAGE}
     for name, kind in PAGE_FILES.items():
         status, body, headers = await get(served, "/" if name == "index.html" else f"/page/{name}")
         assert (status, body) == (200, (PAGE / name).read_bytes())
@@ -218,9 +177,8 @@ async def test_200_viewers_are_served_up_to_the_limit_and_the_rest_refused() -> 
         assert (status, body) == (200, JPEG.tobytes()), "places are free again"
 
 
-def test_connections_without_a_whole_request_are_limited_and_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection_limiter, "SPARE", 8)
-    monkeypatch.setattr(connection_limiter, "PATIENCE", 1.5)
+def test_connections_without_a_whole_request_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "REQUEST_TIMEOUT", 1.5)
     with Served(max_viewers=1) as served, contextlib.ExitStack() as stack:
         address = ("127.0.0.1", served.server.port)
         slow = [stack.enter_context(socket.create_connection(address)) for _ in range(6)]
@@ -229,15 +187,75 @@ def test_connections_without_a_whole_request_are_limited_and_ended(monkeypatch: 
         viewer = stack.enter_context(socket.create_connection(address, timeout=20))
         viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert viewer.recv(100).startswith(b"HTTP/1.1 200")
-        late = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(6)]
-        counted = served.server.access.counters.totals
-        wait_until(lambda: counted().get("connection refused") == 4)
-        wait_until(lambda: counted().get("connection without a request ended") == 8)
-        for one in (*slow, *late):
+        wait_until(lambda: served.server.access.counters.totals().get("connection without a request ended") == 6)
+        for one in slow:
             with contextlib.suppress(ConnectionError):
                 assert one.recv(10) == b""
         assert viewer.recv(100), "who watches is left alone"
         assert asyncio.run(get(served, "/api/status"))[0] == 200
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_connections_that_ask_for_nothing_keep_nobody_out(
+    tls: bool, pem: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connections, "MOST_WAITING", 20)
+    monkeypatch.setattr(connections, "MOST", 40)
+    files = {"tls_certificate": pem[0], "tls_key": pem[1]} if tls else {}
+    context = ssl._create_unverified_context() if tls else None
+    with Served(host="0.0.0.0", token="secret", max_viewers=2, **files) as served, contextlib.ExitStack() as stack:
+        for source in ("127.0.0.2", "127.0.0.3", "127.0.0.4"):
+            for _ in range(50):
+                idle = socket.create_connection(("127.0.0.1", served.server.port), 20, source_address=(source, 0))
+                stack.enter_context(idle)
+        for _ in range(3):  # from another address, and from one that holds many
+            for source in ("127.0.0.1", "127.0.0.4"):
+                answer = fetch_from(source, served.server.port, context)
+                assert answer.startswith(b"HTTP/1.1 200"), (source, answer)
+        ended = served.server.access.counters.totals()["waiting connection ended for a newer one"]
+        assert ended >= 110, "more than 40 of 150 must never be open"
+        assert served.log == []
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def fetch_from(source: str, port: int, tls: ssl.SSLContext | None) -> bytes:
+    """The first bytes of the state as JSON, asked for from this address."""
+    with contextlib.ExitStack() as stack:
+        link = stack.enter_context(socket.create_connection(("127.0.0.1", port), 20, source_address=(source, 0)))
+        if tls is not None:
+            link = stack.enter_context(tls.wrap_socket(link))
+        link.sendall(b"GET /api/status?token=secret HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        return link.recv(100)
+
+
+def test_when_every_connection_is_in_use_one_more_is_refused_without_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connections, "MOST", 2)
+    with Served() as served, contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", served.server.port)
+        for _ in range(2):
+            viewer = stack.enter_context(socket.create_connection(address, timeout=20))
+            viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert viewer.recv(100).startswith(b"HTTP/1.1 200")
+        late = stack.enter_context(socket.create_connection(address, timeout=20))
+        with contextlib.suppress(ConnectionError):
+            assert late.recv(10) == b""
+        assert served.server.access.counters.take() == "1 x connection refused: all are in use"
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("::ffff:10.0.0.7", "10.0.0.7"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("2001:db8::5", "2001:db8::/64"),
+    ],
+)
+def test_what_counts_as_one_address(address: str, counted: str) -> None:
+    assert connections.network(address) == counted
 
 
 def test_the_printed_address_can_be_opened_from_elsewhere() -> None:
@@ -316,7 +334,28 @@ async def test_other_web_sites_get_nothing(served: Served) -> None:
     assert (await get(served, "/api/status", headers={"Origin": "http://evil.example"}))[0] == 403
     assert (await get(served, "/ws", headers={"Origin": "null"}))[0] == 403
     assert (await get(served, "/api/status", headers={"Origin": served.base}))[0] == 200
-    assert served.server.access.counters.totals() == {"request refused": 3}
+    assert served.server.access.counters.totals() == {"request refused: from another web site": 3}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "unheard-of"])
+@pytest.mark.parametrize("path", ["/snapshot.jpg", "/stream.mjpg", "/api/status", "/page/main.js", "/ws"])
+async def test_nothing_can_be_embedded_by_another_web_site(served: Served, path: str, site: str) -> None:
+    status, _, headers = await get(served, path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Dest": "image"})
+    assert status == 403
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+async def test_a_link_on_another_web_site_opens_the_page_and_our_own_requests_pass(served: Served) -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}
+    assert (await get(served, "/", headers=link))[0] == 200
+    assert (await get(served, "/", headers={**link, "Sec-Fetch-Dest": "iframe"}))[0] == 403
+    assert (await get(served, "/api/status", headers={"Sec-Fetch-Site": "same-origin"}))[0] == 200
+    assert (await get(served, "/api/status", headers={"Sec-Fetch-Site": "none"}))[0] == 200
+
+
+async def test_every_response_says_that_no_other_site_may_use_it(served: Served) -> None:
+    for path in ("/", "/page/main.js", "/api/status", "/snapshot.jpg", "/nothing", "/snapshot.jpg?camera=99"):
+        assert (await get(served, path))[2]["Cross-Origin-Resource-Policy"] == "same-origin", path
 
 
 @pytest.mark.parametrize(
@@ -335,6 +374,11 @@ async def test_a_token_is_needed_where_one_is_set() -> None:
             assert (await get(served, path, params={"token": "wrong"}))[0] == 401, path
         bearer = {"Authorization": "Bearer open sesame"}
         assert (await get(served, "/api/status", headers=bearer))[0] == 200
+        status, body, _ = await get(served, "/")
+        assert status == 401
+        assert b'<input id="token" name="token"' in body
+        for path in pages.PUBLIC:
+            assert (await get(served, path))[0] == 200
         status, _, headers = await get(served, "/", params={"token": "open sesame"})
         assert (status, headers["Location"]) == (303, "/")
         cookie = headers["Set-Cookie"]
@@ -347,6 +391,23 @@ async def test_a_token_is_needed_where_one_is_set() -> None:
                 assert "token" not in str(answer.url)
             async with session.ws_connect(f"{served.base}/ws") as link:
                 await first_frames(link, 1)
+
+
+async def test_the_token_can_be_typed_into_the_page() -> None:
+    with Served(token="open sesame") as served:
+        jar = aiohttp.CookieJar(unsafe=True)
+        async with aiohttp.ClientSession(cookie_jar=jar, headers={"Origin": served.base}) as session:
+            for wrong in ({"token": "sesame"}, {"token": ""}, {}, {"token": "x" * 50_000}):
+                answer = await session.post(f"{served.base}/", data=wrong)
+                assert answer.status == 401, wrong
+                assert "not the token" in await answer.text()
+            async with session.post(f"{served.base}/", data={"token": " open sesame\n"}) as answer:
+                assert (answer.status, answer.url.path) == (200, "/")
+                assert "main.js" in await answer.text()
+        foreign = {"Origin": "http://evil.example"}
+        async with aiohttp.ClientSession(headers=foreign) as session:
+            assert (await session.post(f"{served.base}/", data={"token": "open sesame"})).status == 403
+        assert served.log == []
 
 
 @pytest.mark.parametrize(
@@ -368,7 +429,7 @@ async def test_odd_headers_are_refused_counted_and_not_logged(
         answer = await asyncio.wait_for(reader.read(), 20)
         writer.close()
         assert int(answer.split()[1]) == status, answer[:200]
-        assert served.server.access.counters.totals() == {"request refused": 1}
+        assert sum(served.server.access.counters.totals().values()) == 1
         assert [one for one in caplog.records if one.levelname != "DEBUG"] == []
     assert "Traceback" not in "".join(capfd.readouterr())
 
@@ -396,13 +457,13 @@ def test_a_port_in_use_is_named_with_a_remedy() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SettingError, match=f"parameter 'port' is {port}: is in use by another program; .*or 0"):
-            WebServer(ViewerSettings(port=port), Hub(1, 1), Echo())
+            WebServer(ViewerSettings(port=port), Hub(1, 1), Echo(), FaultLog(print))
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "203.0.113.9", "not an address"])
 def test_an_address_that_is_not_ours_is_refused(host: str) -> None:
     with pytest.raises(SettingError, match="parameter 'host' is"):
-        WebServer(ViewerSettings(host=host, port=0), Hub(1, 1), Echo())
+        WebServer(ViewerSettings(host=host, port=0), Hub(1, 1), Echo(), FaultLog(print))
 
 
 @pytest.fixture(scope="module")
@@ -430,13 +491,32 @@ async def test_tls_serves_the_page_encrypted(pem: tuple[str, str]) -> None:
 def test_tls_files_are_checked_at_the_start(pem: tuple[str, str], tmp_path: Path, broken: str) -> None:
     files = {"tls_certificate": pem[0], "tls_key": pem[1]}
     with pytest.raises(SettingError, match=f"'{broken}' is .*not a file"):
-        WebServer(ViewerSettings(port=0, **{**files, broken: str(tmp_path / "none.pem")}), Hub(1, 1), Echo())
+        WebServer(
+            ViewerSettings(port=0, **{**files, broken: str(tmp_path / "none.pem")}), Hub(1, 1), Echo(), FaultLog(print)
+        )
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("no key in here")
     with pytest.raises(SettingError, match="cannot be used"):
-        WebServer(ViewerSettings(port=0, **{**files, broken: str(garbage)}), Hub(1, 1), Echo())
+        WebServer(ViewerSettings(port=0, **{**files, broken: str(garbage)}), Hub(1, 1), Echo(), FaultLog(print))
     with pytest.raises(SettingError, match="give both"):
         ViewerSettings(**{broken: files[broken]})
+
+
+def test_stopping_frees_the_port_and_the_loop_when_a_handler_is_stuck() -> None:
+    with Served() as served:
+        port = served.server.port
+        stuck = threading.Event()
+        served.server._loop.call_soon_threadsafe(stuck.wait, 5)  # the loop answers nobody
+        began = time.monotonic()
+        served.server.stop()
+        took = time.monotonic() - began
+        stuck.set()
+        with pytest.raises(ConnectionError):
+            socket.create_connection(("127.0.0.1", port), 20)
+        assert served.faults.count == 1
+        assert "web server's stop" in served.log[0]
+        assert took < 5, "it must not wait for what is stuck"
+        served.server.stop = lambda: None  # type: ignore[method-assign]
 
 
 async def test_the_end_tells_the_viewers() -> None:

@@ -31,7 +31,7 @@ def test_stages_and_losses_of_one_namespace() -> None:
 
 def test_a_silent_stage_is_no_stage() -> None:
     assert stage_facts([node("camera/detector", "stale", fps="25")], "camera") == {
-        "stages": {}, "losses": {}, "recording": "",
+        "stages": {}, "losses": {}, "bitrates": {}, "recording": "",
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import pytest
 from edgecam_core.errors import EdgecamError, MissingDependency
 from edgecam_core.types import Frame
 from edgecam_viewer.broadcast import Broadcast
+from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.peer import Peer, require
@@ -106,8 +107,8 @@ def annotated(count: int, width: int = 320, height: int = 240) -> AnnotatedFrame
 
 
 def test_a_camera_is_encoded_once_for_all_and_only_while_somebody_watches() -> None:
-    counters = Video(ViewerSettings(), Hub(0, 1)).counters
-    camera = Broadcast(0, ViewerSettings(max_width=160), counters)
+    counters = Video(ViewerSettings(), Hub(0, 1), FaultLog(print)).counters
+    camera = Broadcast(0, ViewerSettings(max_width=160), counters, FaultLog(print))
     notes: list[dict] = []
     first, second = Connected(), Connected()
     camera.join("first", first, lambda _kind, text: notes.append(json.loads(text)))  # type: ignore[arg-type]
@@ -130,7 +131,9 @@ def test_a_camera_is_encoded_once_for_all_and_only_while_somebody_watches() -> N
 
 
 def test_frames_the_encoder_cannot_take_are_counted() -> None:
-    camera = Broadcast(0, ViewerSettings(), (video := Video(ViewerSettings(), Hub(0, 1))).counters)
+    camera = Broadcast(
+        0, ViewerSettings(), (video := Video(ViewerSettings(), Hub(0, 1), FaultLog(print))).counters, FaultLog(print)
+    )
     camera.join("one", Connected(), lambda *_: None)  # type: ignore[arg-type]
     camera.submit(annotated(0, 3, 1))
     wait_until(lambda: any(what.startswith("video failed") for what in video.counters.totals()))
@@ -139,7 +142,7 @@ def test_frames_the_encoder_cannot_take_are_counted() -> None:
 
 def test_connections_follow_what_is_watched() -> None:
     hub = Hub(2, 8)
-    video = Video(ViewerSettings(), hub)
+    video = Video(ViewerSettings(), hub, FaultLog(print))
     client = Client([0])
     video.watch(client, [0, 1])
     wait_until(lambda: video.connections == 2)

@@ -125,5 +125,12 @@ def _detection_from_ros(message: Detection2D) -> Detection:
     best = message.results[0].hypothesis if message.results else ObjectHypothesis()
     center, half_x, half_y = message.bbox.center.position, message.bbox.size_x / 2, message.bbox.size_y / 2
     box = (center.x - half_x, center.y - half_y, center.x + half_x, center.y + half_y)
-    class_id = int(best.class_id) if best.class_id.isdecimal() else -1
-    return Detection(best.class_id, class_id, best.score, box, message.id)
+    return Detection(best.class_id, _class_number(best.class_id), best.score, box, message.id)
+
+
+def _class_number(text: str) -> int:
+    """The class number where the text is one that fits Detections.class_ids (int32), else -1."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 10:
+        return -1
+    number = int(text)
+    return number if number < 2**31 else -1

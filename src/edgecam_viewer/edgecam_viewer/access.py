@@ -1,4 +1,4 @@
-"""Who may see the page: a token at public addresses, and no foreign web site as go-between anywhere."""
+"""Who may see the page: a token at public addresses, and no other web site as go-between anywhere."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import socket
 from aiohttp import web
 from edgecam_core.counters import Counters
 
+from edgecam_viewer import pages
 from edgecam_viewer.settings import is_loopback
 
 
@@ -27,7 +28,7 @@ def host_name(host: str) -> str:
 
 
 def is_own_name(host: str, bound: str) -> bool:
-    """True for a Host header that cannot come from a rebound DNS name of somebody else: an address or our own name."""
+    """True for a Host header that cannot come from a rebound foreign DNS name: an address or this machine's name."""
     name = host_name(host).lower().rstrip(".")
     own = socket.gethostname().lower()
     if name in ("localhost", bound.lower(), own, f"{own}.local", socket.getfqdn().lower()):
@@ -49,38 +50,56 @@ class Access:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler) -> web.StreamResponse:  # type: ignore[no-untyped-def]
-        refusal = self._refusal(request)
+        refusal = _foreign(request, self.host)
         if refusal is not None:
-            self.counters.add("request refused")
+            self.counters.add("request refused: from another web site")
             return refusal
-        given = request.query.get("token", "")
-        if given and self.token and request.path == "/":
-            # The token leaves the address bar at once: addresses end up in histories and screenshots.
-            answer = web.HTTPSeeOther("/")
-            secure = request.scheme == "https"
-            answer.set_cookie(
-                cookie_name(request), self.token, httponly=True, samesite="Strict", secure=secure, path="/"
-            )
-            raise answer
-        return await handler(request)
-
-    def _refusal(self, request: web.Request) -> web.Response | None:
-        host = request.headers.get("Host", "")
-        if not is_own_name(host, self.host):
-            return web.Response(status=421, text=f"{host[:100]!r} is not a name of this machine\n")
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2] != host:
-            return web.Response(status=403, text="requests from other web sites are refused\n")
         if not self.token:
-            return None
-        if any(self._is_token(given) for given in _given(request)):
-            return None
-        remedy = "open the address the viewer printed at its start; it ends in ?token=…"
+            return await handler(request)
+        if request.path == "/" and request.method == "POST":
+            form = await request.post()
+            return self._enter(request, str(form.get("token", "")).strip())
+        if request.path == "/" and "token" in request.query:
+            # The token leaves the address bar at once: addresses end up in histories and screenshots.
+            return self._enter(request, request.query["token"])
+        if request.path in pages.PUBLIC or any(map(self._is_token, _given(request))):
+            return await handler(request)
+        self.counters.add("request refused: no token")
+        if request.path == "/":
+            return pages.token_page(401, "")
+        remedy = "open the address that the viewer printed when it started; it ends in ?token=…"
         return web.Response(status=401, text=f"a token is needed: {remedy}\n")
+
+    def _enter(self, request: web.Request, given: str) -> web.Response:
+        """The redirection to the page with the token in a cookie, or the page that asks again."""
+        if not self._is_token(given):
+            self.counters.add("request refused: wrong token")
+            return pages.token_page(401, "This is not the token of this viewer. It makes a new one at every start.")
+        answer = web.Response(status=303, headers={"Location": "/"})
+        answer.set_cookie(
+            cookie_name(request), self.token, httponly=True, samesite="Strict", secure=request.secure, path="/"
+        )
+        return answer
 
     def _is_token(self, given: str) -> bool:
         # Bytes of a header that are no UTF-8 arrive as lone surrogates.
-        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self.token.encode())
+        return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self.token.encode())
+
+
+def _foreign(request: web.Request, bound: str) -> web.Response | None:
+    """The refusal of a request that another web site made a browser send, None for any other."""
+    host = request.headers.get("Host", "")
+    if not is_own_name(host, bound):
+        return web.Response(status=421, text=f"{host[:100]!r} is not a name of this machine\n")
+    origin = request.headers.get("Origin")
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    # A link on another site may lead to the page, but nothing of ours may be embedded there.
+    opened = request.path == "/" and request.method == "GET" and request.headers.get("Sec-Fetch-Dest") == "document"
+    if (origin is not None and origin.partition("://")[2] != host) or (
+        site not in ("same-origin", "none") and not opened
+    ):
+        return web.Response(status=403, text="requests from other web sites are refused\n")
+    return None
 
 
 def _given(request: web.Request) -> list[str]:

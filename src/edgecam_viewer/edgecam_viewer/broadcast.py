@@ -19,36 +19,40 @@ from edgecam_core.rtp.packetiser import Packetiser
 from edgecam_core.types import Frame
 
 from edgecam_viewer.encoder import shrink
+from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.peer import PAYLOAD_TYPE, Peer
+from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.settings import ViewerSettings
 
 H264 = codec("h264")
 MTU = 1200  # fits through tunnels, too
-ENCRYPTION = 14  # bytes SRTP adds to a packet
-KEYFRAME_EVERY = 300  # frames; viewers who need one ask
+SRTP_OVERHEAD = 14  # bytes SRTP adds to a packet
+KEYFRAME_INTERVAL = 300  # frames; viewers who need one ask
 KEYFRAME_PAUSE = 0.3  # seconds between two that were asked for
-PATIENCE = 1.0  # seconds an encoder may take for a frame
-FACTS = 32  # notes about frames that may wait for a viewer
+ENCODE_TIMEOUT = 1.0  # seconds
+NOTES = 32  # about frames, that may wait for a viewer
 
-Tell = Callable[[str, str], None]
+Notify = Callable[[str, str], None]
 
 
 class Broadcast:
     """Encodes what is submitted and sends it to the peers that have joined.
 
     ``join`` and ``leave`` belong to one thread, ``submit`` may be called from another. The thread and the encoder are
-    there while somebody has joined. What fails is counted in ``counters``; the encoder is made anew for the next frame.
+    there while somebody has joined. Failures are counted in ``counters``, unexpected exceptions go to ``faults``; the
+    next frame gets a new encoder.
     """
 
-    def __init__(self, camera: int, settings: ViewerSettings, counters: Counters) -> None:
+    def __init__(self, camera: int, settings: ViewerSettings, counters: Counters, faults: FaultLog) -> None:
         self.meter = Meter()  # value: seconds one encoding took
         self.encoding = False
         self._camera = camera
         self._settings = settings
         self._counters = counters
-        self._packetiser = Packetiser(H264, PAYLOAD_TYPE, MTU, ENCRYPTION)
-        self._viewers: dict[object, tuple[Peer, Tell]] = {}
+        self._faults = faults
+        self._packetiser = Packetiser(H264, PAYLOAD_TYPE, MTU, SRTP_OVERHEAD)
+        self._viewers: dict[object, tuple[Peer, Notify]] = {}
         self._wake = threading.Condition()
         self._waiting: AnnotatedFrame | None = None
         self._keyframe = False
@@ -60,11 +64,11 @@ class Broadcast:
     def ssrc(self) -> int:
         return self._packetiser.ssrc
 
-    def join(self, key: object, peer: Peer, tell: Tell) -> None:
-        """From now on ``peer`` gets the packets, and ``tell`` a note (its kind, JSON) about every frame."""
-        self._viewers = {**self._viewers, key: (peer, tell)}
+    def join(self, key: object, peer: Peer, notify: Notify) -> None:
+        """From now on ``peer`` gets the packets, and ``notify`` a note (its kind, JSON) about every frame."""
+        self._viewers = {**self._viewers, key: (peer, notify)}
         if self._thread is None:
-            self._waiting = None  # whatever is there is old
+            self._waiting = None  # from before
             self._thread = threading.Thread(target=self._run, name="video encoder", daemon=True)
             self._thread.start()
 
@@ -82,7 +86,7 @@ class Broadcast:
         """Encode this next, unless a newer one comes first. Safe from any thread; never blocks."""
         with self._wake:
             if self._waiting is not None:
-                self._counters.add("frame overtaken before encoding")
+                self._counters.add("frame replaced before encoding")
             self._waiting = annotated
             self._wake.notify()
 
@@ -91,21 +95,26 @@ class Broadcast:
         self._keyframe = True
 
     def _run(self) -> None:
+        lower_priority(self._settings.niceness)
         encoder: EncoderPipeline | None = None
         while (annotated := self._next()) is not None:
             if not any(peer.connected for peer, _ in self._viewers.values()):
                 continue
             try:
                 encoder = self._encode(encoder, annotated)
-            except (EdgecamError, cv2.error) as error:
-                self._counters.add(f"video failed: {error}")
-                if encoder is not None:
-                    encoder.stop()
+            except Exception as error:  # the image came from another node: nothing in it may end the thread
+                self._failed(error)
+                _stop(encoder)
                 encoder = None
             self.encoding = encoder is not None
-        if encoder is not None:
-            encoder.stop()
+        _stop(encoder)
         self.encoding = False
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, EdgecamError | cv2.error):
+            self._counters.add(f"video failed: {str(error).splitlines()[0]}")
+        else:
+            self._faults.add("video encoder", error)
 
     def _next(self) -> AnnotatedFrame | None:
         with self._wake:
@@ -123,16 +132,16 @@ class Broadcast:
         if encoder is None or encoder.size != (width, height):
             if encoder is not None:
                 encoder.stop()
-            request = encoders.Request(self._settings.video_bitrate, KEYFRAME_EVERY)
+            request = encoders.Request(self._settings.video_bitrate, KEYFRAME_INTERVAL)
             row = encoders.choose("auto", "h264")
             encoder = EncoderPipeline(row, request, width, height, self._settings.max_fps)
         elif self._keyframe and began - self._keyframe_at > KEYFRAME_PAUSE:
             self._keyframe, self._keyframe_at = False, began
             encoder.force_keyframe()
         encoder.push(planes, frame.stamp_ns)
-        coded = encoder.pull(PATIENCE)
+        coded = encoder.pull(ENCODE_TIMEOUT)
         if coded is None:
-            raise EdgecamError(f"the encoder gave no frame within {PATIENCE:.0f} s")
+            raise EdgecamError(f"the encoder gave no frame within {ENCODE_TIMEOUT:.0f} s")
         self.meter.add(time.monotonic(), time.monotonic() - began)
         self._send(coded, annotated)
         return encoder
@@ -140,15 +149,15 @@ class Broadcast:
     def _send(self, coded: EncodedFrame, annotated: AnnotatedFrame) -> None:
         made = self._packetiser.packets(coded.nals, coded.stamp_ns)
         packets = [gst.buffer_of(np.frombuffer(data, np.uint8)) for _, data in made]
-        facts = json.dumps(self._facts(annotated), separators=(",", ":"))
-        kind = f"video {self._camera} {self._sent % FACTS}"  # a viewer that does not read keeps the newest few
+        note = json.dumps(self._note(annotated), separators=(",", ":"))
+        kind = f"video {self._camera} {self._sent % NOTES}"  # a viewer that does not read keeps the newest few
         self._sent += 1
-        for peer, tell in self._viewers.values():
+        for peer, notify in self._viewers.values():
             if peer.connected:
-                tell(kind, facts)
+                notify(kind, note)
                 peer.send(packets)
 
-    def _facts(self, annotated: AnnotatedFrame) -> dict[str, Any]:
+    def _note(self, annotated: AnnotatedFrame) -> dict[str, Any]:
         """What the page needs to draw on the frame with this RTP timestamp; the rest is as in wire.py."""
         return {
             "type": "video",
@@ -159,3 +168,8 @@ class Broadcast:
             "height": annotated.frame.height,
             "detections": annotated.found,
         }
+
+
+def _stop(encoder: EncoderPipeline | None) -> None:
+    if encoder is not None:
+        encoder.stop()

@@ -16,6 +16,7 @@ from vision_msgs.msg import Detection2DArray
 
 from edgecam_viewer.feed import AnnotatedFrame, Feed
 from edgecam_viewer.status import CameraStats
+from edgecam_viewer.text import one_line
 from edgecam_viewer.wire import found_list
 
 LINGER = 3.0  # seconds the frames stay subscribed after the last viewer left
@@ -30,7 +31,7 @@ def camera_name(topic: str) -> str:
 class CameraSubscription:
     """Subscribes to the detections always (small) and to the frames (large) only while somebody watches.
 
-    All methods run on the executor's thread. ``show`` is given every annotated that is to be encoded.
+    All methods run on the executor's thread. ``show`` is given every frame that is to be encoded.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class CameraSubscription:
         self.feed = Feed(max_fps)
         self.counters = Counters()
         self.stats = CameraStats(camera_name(node.resolve_topic_name(self._image_topic)))
+        self.topic = node.resolve_topic_name(self._image_topic)
         # The pipeline's other nodes report under the namespace the detections are in.
         topic = node.resolve_topic_name(detections_topic or self._image_topic)
         self.namespace = topic.strip("/").rpartition("/")[0]
@@ -73,6 +75,10 @@ class CameraSubscription:
             self._images = None
             self.feed.clear()
 
+    def publishers(self) -> int:
+        """How many publish the frames."""
+        return self._node.count_publishers(self.topic)
+
     def close(self) -> None:
         for subscription in (self._images, self._results):
             if subscription is not None:
@@ -85,7 +91,7 @@ class CameraSubscription:
         try:
             frame = image_from_ros(message)
         except ImageError as error:
-            self.counters.add(str(error))
+            self.counters.add(f"frame refused: {one_line(str(error), 200)}")
             return
         self._offer(self.feed.add_frame(frame, now))
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 import functools
 import math
 import queue
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from edgecam_core.errors import EdgecamError
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParameters
-from rclpy.client import Client
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
+
+from edgecam_viewer.service_calls import ServiceCalls
+from edgecam_viewer.text import one_line
 
 THRESHOLD = "confidence_threshold"
 WAITING = 64  # requests that may wait for the executor; more are refused
@@ -23,9 +27,10 @@ Value = float | bool | None
 
 def _threshold(request: dict[str, Any]) -> float:
     value = request.get("value")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (math.isfinite(value) and 0 <= value <= 1):
+    # Compared before anything else is done with it: an int of JSON may be too large for a float.
+    if type(value) not in (int, float) or not 0 <= value <= 1:  # type: ignore[operator]
         raise EdgecamError("a threshold is a number from 0 to 1")
-    return float(value)
+    return float(value)  # type: ignore[arg-type]
 
 
 def _switch(request: dict[str, Any]) -> bool:
@@ -50,27 +55,47 @@ def checked(request: dict[str, Any], cameras: int) -> tuple[str, int, Value]:
     """
     kind, camera = request["type"], request.get("camera")
     if kind not in OFFERS:
-        raise EdgecamError(f"{kind[:40]!r} is not on offer")
+        raise EdgecamError(f"{one_line(kind, 40)!r} is not on offer; known are {', '.join(OFFERS)}")
     if type(camera) is not int or not 0 <= camera < cameras:
-        raise EdgecamError(f"there is no camera {str(camera)[:20]}")
+        raise EdgecamError(f"this camera does not exist; known are 0 to {cameras - 1}")
     return kind, camera, OFFERS[kind](request)
+
+
+@dataclass
+class DetectorState:
+    """What a detector last said about its threshold; ``problem`` is why it cannot be set now, '' when it can."""
+
+    threshold: float | None = None
+    problem: str = ""
 
 
 class RosControl:
     """``ask`` is called by the web server's thread; everything else runs on the executor's.
 
-    ``detectors`` and ``drivers`` hold one node name per camera, relative to the viewer's namespace; '' for none.
-    ``thresholds`` is what each detector last said, None while unknown; ``saving`` whether a camera's node can save
-    frames.
+    Args:
+        detectors, drivers: one node name per camera, relative to the viewer's namespace; '' for none.
+        on_fault: given what was raised by an answer that makes no sense, and where.
+
+    ``saving`` says for each camera whether its node can save frames.
     """
 
-    def __init__(self, node: Node, detectors: list[str], drivers: list[str]) -> None:
-        self._node = node
+    def __init__(
+        self,
+        node: Node,
+        detectors: Sequence[str],
+        drivers: Sequence[str],
+        on_fault: Callable[[str, BaseException], None],
+    ) -> None:
         self._nodes = {"threshold": detectors, "record": drivers, "snapshot": drivers}
         self._requests: queue.Queue[tuple[str, int, Value, Answer]] = queue.Queue(WAITING)
-        self._clients: dict[tuple[str, str], Client] = {}
-        self.thresholds: list[float | None] = [None] * len(detectors)
+        self._calls = ServiceCalls(node, on_fault)
+        self._states = {name: DetectorState() for name in detectors if name}
+        self._sets: Counter[str] = Counter()  # thresholds on their way, by detector
         self.saving = [False] * len(detectors)
+
+    def detector(self, camera: int) -> DetectorState | None:
+        """The state of the camera's detector, None where it has none."""
+        return self._states.get(self._nodes["threshold"][camera])
 
     def ask(self, request: dict[str, Any], answer: Answer) -> None:
         kind, camera, value = checked(request, len(self.saving))
@@ -82,7 +107,8 @@ class RosControl:
             raise EdgecamError("too many requests at once") from None
 
     def work(self) -> None:
-        """Send what viewers have asked for; called a few times a second. Does not block."""
+        """Send what viewers have asked for; called a few times a second."""
+        self._calls.expire()
         newest: dict[tuple[str, int], tuple[Value, Answer]] = {}
         while not self._requests.empty():
             kind, camera, value, answer = self._requests.get_nowait()
@@ -91,56 +117,72 @@ class RosControl:
             self._send(kind, camera, value, answer)
 
     def refresh(self) -> None:
-        """Look which services are there and ask every detector for its threshold. Does not block."""
+        """Look which services are there and ask every detector for its threshold."""
         for camera, driver in enumerate(self._nodes["record"]):
-            self.saving[camera] = bool(driver) and self._client(driver, "record", SetBool).service_is_ready()
-        for camera, detector in enumerate(self._nodes["threshold"]):
-            client = self._client(detector, "get_parameters", GetParameters) if detector else None
-            if client is None or not client.service_is_ready():
-                self.thresholds[camera] = None
-                continue
-            future = client.call_async(GetParameters.Request(names=[THRESHOLD]))
-            future.add_done_callback(functools.partial(self._got, camera))
+            self.saving[camera] = bool(driver) and self._calls.ready(driver, "record", SetBool)
+        for name, state in self._states.items():
+            if not self._calls.ready(name, "get_parameters", GetParameters):
+                state.problem = f"node {name!r} is not running"
+            elif not self._calls.pending(("get", name)) and not self._sets[name]:
+                request = GetParameters.Request(names=[THRESHOLD])
+                done = functools.partial(self._got, name, state)
+                failed = functools.partial(self._not_got, state)
+                self._calls.send(("get", name), name, "get_parameters", GetParameters, request, done, failed)
 
     def close(self) -> None:
-        for client in self._clients.values():
-            self._node.destroy_client(client)
-        self._clients.clear()
+        self._calls.close()
 
     def _send(self, kind: str, camera: int, value: Value, answer: Answer) -> None:
         name = self._nodes[kind][camera]
-        client, request = self._call(kind, name, value)
-        if not client.service_is_ready():
-            answer({"camera": camera, "ok": False, "text": f"node {name!r} is not running or cannot do this"})
+
+        def say(ok: bool, text: str) -> None:
+            answer({"camera": camera, "ok": ok, "value": value, "text": one_line(text, 500)})
+
+        service, service_type, request = _call(kind, value)
+        if not self._calls.ready(name, service, service_type):
+            say(False, f"node {name!r} is not running or cannot do this")
             return
 
         def done(response: Any) -> None:
             result = response.results[0] if kind == "threshold" else response
             good = bool(result.successful if kind == "threshold" else result.success)
-            text = str(result.reason if kind == "threshold" else result.message)
-            if kind == "threshold" and good:
-                self.thresholds[camera] = value
-            answer({"camera": camera, "ok": good, "value": value, "text": text})
+            if kind == "threshold":
+                self._threshold_set(name, value if good else None)
+            say(good, str(result.reason if kind == "threshold" else result.message))
 
-        client.call_async(request).add_done_callback(lambda future: done(future.result()))
+        def failed(error: EdgecamError) -> None:
+            if kind == "threshold":
+                self._threshold_set(name, None)
+            say(False, str(error))
 
-    def _call(self, kind: str, name: str, value: Value) -> tuple[Client, Any]:
-        """The client and the request that do it."""
-        if kind == "record":
-            return self._client(name, "record", SetBool), SetBool.Request(data=bool(value))
-        if kind == "snapshot":
-            return self._client(name, "snapshot", Trigger), Trigger.Request()
-        wanted = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
-        request = SetParameters.Request(parameters=[Parameter(name=THRESHOLD, value=wanted)])
-        return self._client(name, "set_parameters", SetParameters), request
+        if kind == "threshold":
+            self._sets[name] += 1
+            self._calls.give_up(("get", name))  # its answer would be the value from before
+        # A key of its own: a later request does not cut off the answer to this one.
+        self._calls.send(object(), name, service, service_type, request, done, failed)
 
-    def _got(self, camera: int, future: Any) -> None:
-        values = future.result().values
-        known = values and values[0].type == ParameterType.PARAMETER_DOUBLE
-        self.thresholds[camera] = values[0].double_value if known else None
+    def _threshold_set(self, name: str, value: Value) -> None:
+        """A call that sets the detector's threshold has ended; ``value`` is None where it was refused."""
+        self._sets[name] = max(0, self._sets[name] - 1)
+        if value is not None:
+            self._states[name].threshold = value
 
-    def _client(self, node: str, name: str, service: type) -> Client:
-        key = (node, name)
-        if key not in self._clients:
-            self._clients[key] = self._node.create_client(service, f"{node}/{name}")
-        return self._clients[key]
+    def _got(self, name: str, state: DetectorState, response: Any) -> None:
+        value = response.values[0] if response.values else ParameterValue()
+        known = value.type == ParameterType.PARAMETER_DOUBLE and math.isfinite(value.double_value)
+        state.problem = "" if known else f"node {name!r} has no parameter {THRESHOLD!r}"
+        if known:
+            state.threshold = value.double_value
+
+    def _not_got(self, state: DetectorState, error: EdgecamError) -> None:
+        state.problem = str(error)
+
+
+def _call(kind: str, value: Value) -> tuple[str, type, Any]:
+    """Name, type and request of the service that does it."""
+    if kind == "record":
+        return "record", SetBool, SetBool.Request(data=bool(value))
+    if kind == "snapshot":
+        return "snapshot", Trigger, Trigger.Request()
+    wanted = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
+    return "set_parameters", SetParameters, SetParameters.Request(parameters=[Parameter(name=THRESHOLD, value=wanted)])

@@ -13,7 +13,9 @@ from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import ImageError
 from edgecam_core.types import Frame
 
+from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
+from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.wire import FrameMessage, pack
 
 
@@ -39,25 +41,27 @@ def jpeg(frame: Frame, quality: int, max_width: int) -> np.ndarray:
 
 
 class Encoder:
-    """Turns shots into frames on a thread of its own and gives them to ``sink``.
+    """Encodes annotated frames as JPEG on a thread of its own and gives the messages to ``sink``.
 
-    A annotated that waits while a newer one of the same camera comes is thrown away. A frame that cannot be encoded is
-    counted in ``counters`` and skipped; any other exception ends the thread and goes to ``on_error``.
+    A frame that waits while a newer one of the same camera comes is dropped. One that cannot be encoded is counted in
+    ``counters`` and skipped.
 
     Args:
-        sink: called on the encoder's thread with every frame; must not block.
-        on_error: called once, on the encoder's thread, with what ended it.
+        sink: called on the encoder's thread with every message; must not block.
+        faults: given every exception that is not about the image.
+        niceness: of the thread.
     """
 
     def __init__(
-        self, sink: Callable[[FrameMessage], None], on_error: Callable[[Exception], None], quality: int, max_width: int
+        self, sink: Callable[[FrameMessage], None], faults: FaultLog, quality: int, max_width: int, niceness: int = 0
     ) -> None:
         self.quality = quality
         self.max_width = max_width
         self.counters = Counters()
         self.meter = Meter()  # value: seconds one encoding took
         self._sink = sink
-        self._on_error = on_error
+        self._faults = faults
+        self._niceness = niceness
         self._waiting: OrderedDict[int, AnnotatedFrame] = OrderedDict()
         self._wake = threading.Condition()
         self._running = False
@@ -69,7 +73,7 @@ class Encoder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread; blocks for at most the encoding of one frame."""
+        """End the thread; blocks for at most the encoding of one frame."""
         with self._wake:
             self._running = False
             self._waiting.clear()
@@ -79,33 +83,32 @@ class Encoder:
             self._thread = None
 
     def submit(self, camera: int, annotated: AnnotatedFrame) -> None:
-        """Encode this next, unless a newer annotated of the camera comes first. Safe from any thread; never blocks."""
+        """Encode this next, unless a newer frame of the camera comes first. Safe from any thread; never blocks."""
         with self._wake:
             if self._waiting.pop(camera, None) is not None:
-                self.counters.add("frame overtaken before encoding")
+                self.counters.add("frame replaced before encoding")
             self._waiting[camera] = annotated
             self._wake.notify()
 
     def _run(self) -> None:
-        try:
-            while True:
-                with self._wake:
-                    self._wake.wait_for(lambda: self._waiting or not self._running)
-                    if not self._running:
-                        return
-                    camera, annotated = self._waiting.popitem(last=False)
-                self._encode(camera, annotated)
-        except Exception as error:
-            self._on_error(error)
+        lower_priority(self._niceness)
+        while (waiting := self._next()) is not None:
+            try:
+                self._encode(*waiting)
+            except (ImageError, cv2.error) as error:
+                self.counters.add(f"frame not encoded: {str(error).splitlines()[0]}")
+            except Exception as error:  # the image came from another node: nothing in it may end the thread
+                self._faults.add("JPEG encoder", error)
+
+    def _next(self) -> tuple[int, AnnotatedFrame] | None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._waiting or not self._running)
+            return self._waiting.popitem(last=False) if self._running else None
 
     def _encode(self, camera: int, annotated: AnnotatedFrame) -> None:
         frame = annotated.frame
         began = time.monotonic()
-        try:
-            data = jpeg(frame, self.quality, self.max_width)
-        except (ImageError, cv2.error) as error:
-            self.counters.add(f"frame not encoded: {str(error).splitlines()[0]}")
-            return
+        data = jpeg(frame, self.quality, self.max_width)
         now = time.monotonic()
         self.meter.add(now, now - began)
         self._sink(pack(camera, frame.stamp_ns, (frame.width, frame.height), annotated.found, data))

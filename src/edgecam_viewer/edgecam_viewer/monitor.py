@@ -1,4 +1,4 @@
-"""What the terminal monitor counts and says. No ROS and no clock inside: times are seconds of a monotonic clock."""
+"""What the terminal monitor counts and prints. No ROS and no clock inside: times are seconds of a monotonic clock."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from edgecam_viewer.node_status import NodeStatus, stage_nodes
 from edgecam_viewer.status import best_scores, finite, label_counts
 from edgecam_viewer.wire import Found
 
+MOST_LABELS = 200  # classes counted by themselves; the rest is "others"
+MOST_SHOWN = 10  # classes on a line
 MOST_LATENCIES = 100_000  # about an hour at 30 Hz; afterwards every second one is kept, and so on
 
 
@@ -55,7 +57,7 @@ class Summary:
         rates = ", ".join(f"{stage} {fps:.1f}" for stage, fps in self.fps.items())
         labels = ", ".join(f"{label} {count}" for label, count in self.labels.items()) or "nothing"
         return [
-            f"summary: {self.arrays} frames looked at in {self.seconds:.0f} s, {self.detections} detections",
+            f"summary: {self.arrays} frames processed in {self.seconds:.0f} s, {self.detections} detections",
             f"  frames/s   {rates}",
             f"  latency    {_ms(self.latency_p50_ms)} (p95 {_ms(self.latency_p95_ms)}) from capture to detections",
             f"  seen       {labels}",
@@ -102,7 +104,9 @@ class Monitor:
         """Detections came, ``latency`` seconds after the capture of their frame."""
         self._arrays.add(now, latency)
         self._latencies.add(latency)
-        self._labels.update(label_counts(found))
+        for label, count in label_counts(found).items():
+            known = label in self._labels or len(self._labels) < MOST_LABELS
+            self._labels[label if known else "others"] += count
         self._detections += len(found)
         self._newest = found
         self._first = now if self._first is None else self._first
@@ -120,7 +124,10 @@ class Monitor:
         latency = self._arrays.percentile(now, 50)
         if latency != latency:  # nan: nothing came within the window
             return f"{shown} fps | no detections yet" if shown else "waiting for the nodes"
-        seen = ", ".join(f"{label} {score:.2f}" for label, score in best_scores(self._newest).items()) or "nothing"
+        best = best_scores(self._newest)
+        seen = ", ".join(f"{label} {score:.2f}" for label, score in list(best.items())[:MOST_SHOWN]) or "nothing"
+        if len(best) > MOST_SHOWN:
+            seen += f" and {len(best) - MOST_SHOWN} more"
         return f"{shown} fps | {1000 * latency:.0f} ms | {seen}"
 
     def summary(self, now: float) -> Summary:

@@ -28,7 +28,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
     def __init__(self, **node_arguments: Any) -> None:
         self._node_status = NodeStatusTable()
         self._monitor: Monitor | None = None
-        self._url_told = False
+        self._url_shown = False
         super().__init__("monitor", **node_arguments)
 
     def open(self) -> None:
@@ -39,7 +39,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
     def start(self) -> None:
         self._began = time.monotonic()
         self._monitor = Monitor(self.get_namespace(), self._began)
-        self._tell_url(self.settings.viewer_url)
+        self._show_url(self.settings.viewer_url)
         self._results = self.create_subscription(
             Detection2DArray, self.settings.detections_topic, self._on_detections, 10
         )
@@ -67,17 +67,17 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in node_statuses(message, time.monotonic()):
             self._node_status.put(status)
-            self._tell_url(status.values.get("url", ""))
+            self._show_url(status.values.get("url", ""))
 
-    def _tell_url(self, url: str) -> None:
-        if url and not self._url_told:
-            self._url_told = True
-            _say(f"viewer: {url}")
+    def _show_url(self, url: str) -> None:
+        if url and not self._url_shown:
+            self._url_shown = True
+            _print(f"viewer: {url}")
 
     def _tick(self) -> None:
         assert self._monitor is not None
         now = time.monotonic()
-        _say(self._monitor.line(self._node_status.nodes(now), now))
+        _print(self._monitor.line(self._node_status.nodes(now), now))
         seconds = self.settings.seconds
         # A timer may fire a little early; half an interval later would be a line too much.
         if seconds and now - self._began >= seconds - self.settings.interval / 2:
@@ -86,7 +86,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
     def _conclude(self, monitor: Monitor) -> None:
         summary = monitor.summary(time.monotonic())
         for line in summary.lines():
-            _say(line)
+            _print(line)
         if self.settings.summary_file:
             try:
                 write_summary(summary, self.settings.summary_file)
@@ -94,7 +94,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
                 self.fail(EdgecamError(f"the summary was not written: {error}"))
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     try:
         print(line, flush=True)
     except BrokenPipeError:  # nobody reads any more; the counting goes on

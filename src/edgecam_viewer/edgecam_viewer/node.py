@@ -8,23 +8,27 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from edgecam_core.errors import EdgecamError, MissingDependency
+from edgecam_core.counters import Counters
+from edgecam_core.errors import MissingDependency, SettingError
 from edgecam_ros.diagnostics import Status
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
+from rclpy.exceptions import InvalidServiceNameException, InvalidTopicNameException
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from edgecam_viewer.camera_subscription import CameraSubscription
 from edgecam_viewer.control import RosControl
 from edgecam_viewer.encoder import Encoder
+from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Hub
+from edgecam_viewer.invitation import invitation, show
 from edgecam_viewer.node_status import NodeStatusTable, node_statuses
-from edgecam_viewer.priority import stand_back
+from edgecam_viewer.priority import lower_session_priority
 from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings
-from edgecam_viewer.status import finite, nodes_list, stage_facts
+from edgecam_viewer.status import page_status
 from edgecam_viewer.video import Video
 
 TICK = 0.1  # seconds
@@ -41,7 +45,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self.control: RosControl | None = None
         self.video: Video | None = None
         self.hub = Hub(0, 1)
-        self.node_status = NodeStatusTable()
+        self.node_table = NodeStatusTable()
+        self.faults = FaultLog(lambda text: self.get_logger().error(text))
         self.cameras: list[CameraSubscription] = []
         self._active_timers: list[Timer] = []
         self._reports: Subscription | None = None
@@ -49,17 +54,20 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def open(self) -> None:
         settings = self.settings
-        stand_back(settings.niceness)  # before the encoder and the web server are started
+        self._check_names(settings)
+        lower_session_priority(settings.niceness)
         cameras = len(settings.image_topics)
         self.hub = Hub(cameras, settings.max_viewers)
         detectors, drivers = (_padded(names, cameras) for names in (settings.detector_nodes, settings.camera_nodes))
-        self.control = RosControl(self, detectors, drivers)
+        self.control = RosControl(self, detectors, drivers, self.faults.add)
         self.video = self._video() if settings.webrtc else None
-        self.server = WebServer(settings, self.hub, self.control, self.video)
-        self.encoder = Encoder(self.hub.publish, self._encoder_failed, settings.jpeg_quality, settings.max_width)
+        self.server = WebServer(settings, self.hub, self.control, self.faults, self.video)
+        self.encoder = Encoder(
+            self.hub.publish, self.faults, settings.jpeg_quality, settings.max_width, settings.niceness
+        )
         self.encoder.start()
         self.server.start()
-        self._tell_address(self.server)
+        self._show_address(self.server)
         if self.server.public_without_tls:
             self.get_logger().warning(
                 "the page is served without encryption beyond this machine: set tls_certificate and tls_key"
@@ -69,10 +77,12 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         settings = self.settings
         detections = _padded(settings.detections_topics, len(settings.image_topics))
         for index, topics in enumerate(zip(settings.image_topics, detections, strict=True)):
-            show = functools.partial(self._show, index)
-            self.cameras.append(CameraSubscription(self, topics, settings.image_reliability, settings.max_fps, show))
+            on_frame = functools.partial(self._show, index)
+            self.cameras.append(
+                CameraSubscription(self, topics, settings.image_reliability, settings.max_fps, on_frame)
+            )
         self._reports = self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
-        self._active_timers = [self.create_timer(TICK, self._tick), self.create_timer(1.0, self._tell)]
+        self._active_timers = [self.create_timer(TICK, self._tick), self.create_timer(1.0, self._every_second)]
 
     def stop(self) -> None:
         for camera in self.cameras:
@@ -86,12 +96,11 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             self._reports = None
 
     def close(self) -> None:
-        if self.encoder is not None:
-            self.encoder.stop()
-        if self.server is not None:
-            self.server.stop()
-        if self.video is not None:
-            self.video.stop()
+        lower_session_priority(0)  # stopping must not wait for the pipeline
+        # Who asks for frames first, then those that make them.
+        for part in (self.server, self.encoder, self.video):
+            if part is not None:
+                part.stop()
         if self.control is not None:
             self.control.close()
         self.encoder = self.server = self.video = self.control = None
@@ -120,20 +129,43 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             "skipped": self.hub.skipped,
             "refused": self.hub.refused,
             "shed": self.hub.shed,
-            "url": self.server.url.partition("?")[0],  # the token is nobody else's business
+            "url": self.server.address,  # without the token: every node reads this
         }
-        sources = [self.server.access.counters, self.server.streams.counters, self.encoder.counters]
         if self.video is not None:
-            sources.append(self.video.counters)
             values |= self.video.facts(now)
-        for counters in sources:
+        for counters in self._counters():
             values.update(counters.totals())
+        if self.faults.count:
+            values["faults"] = self.faults.count
         return Status(values=values, message=f"{self.hub.viewers} viewers")
 
-    def _tell_address(self, server: WebServer) -> None:
+    def _counters(self) -> list[Counters]:
+        """Of what went wrong, in every part there is."""
+        parts = [self.encoder, self.video, *self.cameras]
+        web = [self.server.access.counters, self.server.streams.counters] if self.server else []
+        return [*web, *(part.counters for part in parts if part is not None)]
+
+    def _check_names(self, settings: ViewerSettings) -> None:
+        for name in ("image_topics", "detections_topics"):
+            for topic in filter(None, getattr(settings, name)):
+                try:
+                    self.resolve_topic_name(topic)
+                except (InvalidTopicNameException, ValueError) as error:
+                    raise SettingError(name, topic, f"is not a topic name ({_first_line(error)})") from None
+        for name in ("detector_nodes", "camera_nodes"):
+            for node in filter(None, getattr(settings, name)):
+                try:
+                    self.resolve_service_name(f"{node}/record")
+                except (InvalidServiceNameException, ValueError) as error:
+                    raise SettingError(name, node, f"is not a node name ({_first_line(error)})") from None
+
+    def _show_address(self, server: WebServer) -> None:
         if server.access.token:
-            # Not through the logger, which writes files and tells every node of the graph (/rosout).
-            print(f"open {server.url}", flush=True)
+            # Not through the logger, which writes files and sends to every node of the graph (/rosout).
+            if server.public:
+                show(invitation(server.address, server.access.token))
+            else:
+                print(f"open {server.url}", flush=True)
         else:
             self.get_logger().info(f"open {server.url}")
 
@@ -145,17 +177,14 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def _video(self) -> Video | None:
         try:
-            return Video(self.settings, self.hub)
+            return Video(self.settings, self.hub, self.faults)
         except MissingDependency as error:
-            self.get_logger().info(f"no WebRTC, frames only: {error}")
+            self.get_logger().info(f"no WebRTC, JPEG frames only: {error}")
             return None
-
-    def _encoder_failed(self, error: Exception) -> None:
-        self.fail(EdgecamError(f"the JPEG encoder failed: {error}"))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in node_statuses(message, time.monotonic()):
-            self.node_status.put(status)
+            self.node_table.put(status)
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -164,41 +193,26 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         if self.control is not None:
             self.control.work()
 
-    def _tell(self) -> None:
-        """Once a second: the state for the page, and what went wrong since for the log."""
-        for camera in self.cameras:
-            trouble = camera.counters.take()
-            if trouble:
-                self.get_logger().warning(trouble)
+    def _every_second(self) -> None:
+        """The state for the page, and what went wrong since the last one for the log."""
+        trouble = ", ".join(filter(None, (counters.take() for counters in self._counters())))
+        if trouble:
+            self.get_logger().warning(trouble)
         if self.control is None:
             return
         if self.hub.viewers:
             self.control.refresh()
-        self.hub.note("status", json.dumps(self._state(self.control)))
-
-    def _state(self, control: RosControl) -> dict[str, Any]:
-        now = time.monotonic()
-        nodes = self.node_status.nodes(now)
-        cameras = [
-            {
-                **camera.stats.as_dict(now),
-                **stage_facts(nodes, camera.namespace),
-                "threshold": None if threshold is None else finite(threshold, 4),
-                "saving": saving,
-            }
-            for camera, threshold, saving in zip(self.cameras, control.thresholds, control.saving, strict=True)
-        ]
-        return {
-            "type": "status",
-            "cameras": cameras,
-            "nodes": nodes_list(nodes),
-            "viewers": self.hub.viewers,
-            "webrtc": self.video is not None,
-        }
+        status = page_status(self.cameras, self.control, self.node_table.nodes(time.monotonic()), time.monotonic())
+        status |= {"viewers": self.hub.viewers, "webrtc": self.video is not None}
+        self.hub.note("status", json.dumps(status))
 
 
 def _padded(values: tuple[str, ...], length: int) -> list[str]:
     return [*values, *[""] * (length - len(values))]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
 
 
 def main() -> int:

@@ -1,15 +1,22 @@
-"""What the nodes say about themselves: the newest /diagnostics status of each, and how old it is. No ROS inside."""
+"""The newest /diagnostics status of every node, and its age. Bounded, as any program of the graph may publish there."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+from edgecam_viewer.text import one_line
 
 LEVELS = ("ok", "warn", "error", "stale")
 STALE_AFTER = 4.0  # seconds; nodes report once a second
 FORGET_AFTER = 60.0
+REPLACED_AFTER = 2.5  # seconds of silence after which a process of the same name has taken a node's place
+MOST_NODES = 200
+MOST_VALUES = 100  # of one node
+MOST_NAME, MOST_TEXT = 200, 500  # characters
 # Node name and what its stage is called, in the order a frame passes them.
 STAGES = {
     "camera_driver": "camera",
@@ -31,30 +38,63 @@ class NodeStatus:
     at: float = 0.0
 
     def number(self, key: str) -> float | None:
-        """The value as a number, None when it is not there or not one."""
+        """The value as a finite number, None when it is not there or not one."""
         try:
-            return float(self.values[key])
+            number = float(self.values[key])
         except (KeyError, ValueError):
             return None
+        return number if math.isfinite(number) else None
+
+    @property
+    def process(self) -> tuple[str, str]:
+        """Host and process id, as far as the node reports them: what tells two nodes of one name apart."""
+        return self.values.get("host", ""), self.values.get("pid", "")
 
 
 class NodeStatusTable:
-    """The newest status of every node, by name without the leading slash. Times are monotonic seconds."""
+    """The newest status of every node, by name without the leading slash. Times are monotonic seconds.
+
+    A node that was started again replaces the one before. Nodes of one name that report at the same time are kept
+    apart by host and process. ``refused`` counts statuses of further nodes when MOST_NODES are known.
+    """
 
     def __init__(self) -> None:
-        self._nodes: dict[str, NodeStatus] = {}
+        self.refused = 0
+        self._nodes: dict[tuple[str, tuple[str, str]], NodeStatus] = {}
+        self._since: dict[tuple[str, tuple[str, str]], float] = {}  # arrival of the first
 
     def put(self, status: NodeStatus) -> None:
-        self._nodes[status.name.lstrip("/")] = status
+        key = (status.name, status.process)
+        if key not in self._nodes and len(self._nodes) >= MOST_NODES:
+            self._forget(status.at)
+            if len(self._nodes) >= MOST_NODES:
+                self.refused += 1
+                return
+        self._nodes[key] = status
+        self._since.setdefault(key, status.at)
 
     def nodes(self, now: float) -> list[NodeStatus]:
-        """All nodes by name; one that has been silent for STALE_AFTER is stale, after FORGET_AFTER it is gone."""
-        self._nodes = {name: one for name, one in self._nodes.items() if now - one.at < FORGET_AFTER}
-        return [_aged(self._nodes[name], now) for name in sorted(self._nodes)]
+        """All nodes by name; one that has been silent for STALE_AFTER is stale, after FORGET_AFTER it is gone.
 
-    def get(self, name: str, now: float) -> NodeStatus | None:
-        one = self._nodes.get(name.lstrip("/"))
-        return _aged(one, now) if one else None
+        Where several of one name report, each is named with its host and process and has at least level ``error``.
+        """
+        self._forget(now)
+        shown = []
+        for name in sorted({name for name, _ in self._nodes}):
+            reporting = self._reporting(name)
+            shown += reporting if len(reporting) == 1 else [_namesake(one, reporting) for one in reporting]
+        return [_aged(one, now) for one in shown]
+
+    def _reporting(self, name: str) -> list[NodeStatus]:
+        """The newest status of this name, and those of other processes that have reported since its first one."""
+        newest = max((key for key in self._nodes if key[0] == name), key=lambda key: self._nodes[key].at)
+        at, since = self._nodes[newest].at, self._since[newest]
+        same = (one for (known, _), one in self._nodes.items() if known == name)
+        return [one for one in same if one.at >= since and at - one.at < REPLACED_AFTER]
+
+    def _forget(self, now: float) -> None:
+        self._nodes = {key: one for key, one in self._nodes.items() if now - one.at < FORGET_AFTER}
+        self._since = {key: since for key, since in self._since.items() if key in self._nodes}
 
 
 def stage_nodes(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, NodeStatus]:
@@ -66,20 +106,37 @@ def stage_nodes(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, NodeSt
     return {stage: by_name[name] for name, stage in STAGES.items() if name in by_name}
 
 
+def _namesake(status: NodeStatus, reporting: list[NodeStatus]) -> NodeStatus:
+    places = ", ".join(_place(one) for one in reporting)
+    text = f"{len(reporting)} nodes have this name ({places}): stop one or give it another name; {status.message}"
+    return replace(status, name=f"{status.name} ({_place(status)})", level="error", message=text)
+
+
+def _place(status: NodeStatus) -> str:
+    host, pid = status.process
+    return " ".join(part for part in (host, f"process {pid}" if pid else "") if part) or "unknown process"
+
+
 def _aged(status: NodeStatus, now: float) -> NodeStatus:
     age = now - status.at
     if age <= STALE_AFTER:
         return status
-    text = f"silent for {age:.0f} s (was: {status.message})"
-    return NodeStatus(status.name, "stale", text, status.hardware_id, status.values, status.at)
+    return replace(status, level="stale", message=f"silent for {age:.0f} s (was: {status.message})")
 
 
 def node_statuses(message: DiagnosticArray, now: float) -> list[NodeStatus]:
-    """The statuses of a message that arrived at ``now`` (monotonic seconds). Unknown levels count as errors."""
-    statuses = []
-    for status in message.status:
-        level = status.level[0] if status.level else 0
-        word = LEVELS[level] if level < len(LEVELS) else "error"
-        values = {pair.key: pair.value for pair in status.values}
-        statuses.append(NodeStatus(status.name, word, status.message, status.hardware_id, values, now))
-    return statuses
+    """The statuses of a message that arrived at ``now`` (monotonic seconds), texts and numbers of values bounded."""
+    return [_node_status(status, now) for status in message.status[:MOST_NODES]]
+
+
+def _node_status(status: DiagnosticStatus, now: float) -> NodeStatus:
+    level = status.level[0] if status.level else 0
+    values = {one_line(pair.key, MOST_NAME): one_line(pair.value, MOST_TEXT) for pair in status.values[:MOST_VALUES]}
+    return NodeStatus(
+        name=one_line(status.name, MOST_NAME).lstrip("/"),
+        level=LEVELS[level] if level < len(LEVELS) else "error",
+        message=one_line(status.message, MOST_TEXT),
+        hardware_id=one_line(status.hardware_id, MOST_TEXT),
+        values=values,
+        at=now,
+    )

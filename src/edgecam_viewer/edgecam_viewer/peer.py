@@ -85,6 +85,8 @@ class Peer:
         """
         if self._answered or self._on_offer is not None:
             raise EdgecamError("a WebRTC answer came without an offer")
+        if not sdp.isascii() or "\0" in sdp:  # C cannot take it
+            raise EdgecamError("that is no answer to the WebRTC offer made")
         kept = re.sub(r"(?m)^a=candidate:.*\r?\n?", "", sdp)
         result, message = gst.library("GstSdp").SDPMessage.new_from_text(kept)
         media = message.get_media(0) if int(result) == 0 and message.medias_len() == 1 else None

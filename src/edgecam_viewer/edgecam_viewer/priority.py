@@ -1,4 +1,4 @@
-"""Standing back when the processor is short."""
+"""Leaving the processor to the pipeline when it is short, and taking it back to stop in time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from pathlib import Path
 AUTOGROUP = Path("/proc/self/autogroup")
 
 
-def stand_back(niceness: int) -> None:
-    """Give the calling thread, and those it starts later, at least this nice value (0..19); never a lower one.
+def lower_priority(niceness: int) -> None:
+    """Give the calling thread, and those it starts later, at least this nice value (0..19); never a lower one."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
+
+
+def lower_session_priority(niceness: int) -> None:
+    """Make the session of this process this nice, where the process leads it.
 
     With the kernel's autogroups (sched(7)) nice values count only within a session, and launch files start each node
-    in a session of its own: the session's group is made nicer, too, when it is this process's own.
+    in a session of its own. Unlike a thread's nice value, a session's may go back to 0 without privileges.
     """
-    os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
     if os.getsid(0) == os.getpid():
         # Not there without autogroups, and the kernel limits how often it may be written.
         with contextlib.suppress(OSError):

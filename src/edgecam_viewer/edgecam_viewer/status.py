@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from edgecam_core.counters import Meter
 
 from edgecam_viewer.node_status import NodeStatus, stage_nodes
 from edgecam_viewer.wire import Found
+
+if TYPE_CHECKING:
+    from edgecam_viewer.camera_subscription import CameraSubscription
+    from edgecam_viewer.control import RosControl
 
 # What each stage counts that did not get through: the values of its diagnostics, and what the page calls them.
 LOSSES = {
@@ -19,6 +23,11 @@ LOSSES = {
     "receiver": {"missing": "packets missing", "lost": "packets lost", "refused": "frames withheld"},
     "detector": {"dropped for a newer one": "detector drops"},
 }
+
+
+BITRATES = ("target_bitrate", "sent_bitrate", "estimated_bitrate")  # of the sender's diagnostics, bit/s
+MOST_LABELS = 100
+LABEL_AGE = 60.0  # seconds after which a class that is not seen any more leaves the page
 
 
 def finite(value: float, digits: int = 1) -> float | None:
@@ -33,8 +42,7 @@ class CameraStats:
         self.name = name
         self.frames = Meter()
         self.results = Meter()  # value: seconds from capture to the arrival of the detections
-        self.seen: dict[str, float] = {}
-        self.labels: set[str] = set()
+        self._labels: dict[str, float] = {}  # when each was last seen, the oldest first
 
     def frame(self, now: float) -> None:
         self.frames.add(now)
@@ -42,8 +50,11 @@ class CameraStats:
     def found(self, found: Found, latency: float, now: float) -> None:
         """Detections came, ``latency`` seconds after the capture of their frame."""
         self.results.add(now, latency)
-        self.seen = best_scores(found)
-        self.labels.update(self.seen)
+        for label in {str(one[0]) for one in found}:
+            self._labels.pop(label, None)
+            self._labels[label] = now
+        for label in list(self._labels)[:-MOST_LABELS]:
+            del self._labels[label]
 
     def as_dict(self, now: float) -> dict[str, Any]:
         return {
@@ -52,7 +63,7 @@ class CameraStats:
             "detection_fps": finite(self.results.rate(now)),
             "latency_ms": finite(1000 * self.results.percentile(now, 50)),
             "latency_p95_ms": finite(1000 * self.results.percentile(now, 95)),
-            "labels": sorted(self.labels),
+            "labels": sorted(label for label, seen in self._labels.items() if now - seen < LABEL_AGE),
         }
 
 
@@ -69,7 +80,7 @@ def label_counts(found: Found) -> Counter[str]:
 
 
 def stage_facts(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, Any]:
-    """Frames per second of each stage, and counters of what was lost on the way, both since the nodes' start."""
+    """What the nodes of one camera report: rates, counters of what was lost since their start, bitrates."""
     stages = stage_nodes(nodes, namespace)
     losses: dict[str, int] = {}
     for stage, node in stages.items():
@@ -78,10 +89,13 @@ def stage_facts(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, Any]:
             if count is not None:
                 losses[name] = int(count)
     rates = {stage: node.number("fps") for stage, node in stages.items()}
+    sender = stages.get("sender")
+    bitrates = {name: sender.number(name) for name in BITRATES} if sender else {}
     recording = stages["camera"].values.get("recording", "no") if "camera" in stages else "no"
     return {
         "stages": {stage: fps for stage, fps in rates.items() if fps is not None},
         "losses": losses,
+        "bitrates": {name: rate for name, rate in bitrates.items() if rate is not None},
         "recording": "" if recording == "no" else recording,
     }
 
@@ -98,3 +112,39 @@ def nodes_list(nodes: Iterable[NodeStatus]) -> list[dict[str, Any]]:
         }
         for node in nodes
     ]
+
+
+def waiting_text(camera: CameraSubscription, nodes: Sequence[NodeStatus]) -> str:
+    """Why no frame of this camera can come, as far as the viewer knows; '' where it knows no reason.
+
+    A node on the way that reports trouble explains more than the topic does.
+    """
+    prefix = f"{camera.namespace}/" if camera.namespace else ""
+    stages = {one.name.removeprefix(prefix).rpartition("/")[2]: one for one in nodes if one.name.startswith(prefix)}
+    for name in ("camera_driver", "rtp_sender", "rtp_receiver"):
+        if name in stages and stages[name].level != "ok":
+            return f"{stages[name].name}: {stages[name].message}"
+    return "" if camera.publishers() else f"nothing publishes {camera.topic}"
+
+
+def page_status(
+    cameras: Sequence[CameraSubscription], control: RosControl, nodes: Sequence[NodeStatus], now: float
+) -> dict[str, Any]:
+    """The note of type ``status``: everything the page shows besides frames."""
+    shown = []
+    for index, camera in enumerate(cameras):
+        detector = control.detector(index)
+        threshold = detector.threshold if detector else None
+        shown.append(
+            {
+                **camera.stats.as_dict(now),
+                **stage_facts(nodes, camera.namespace),
+                "topic": camera.topic,
+                "waiting": waiting_text(camera, nodes),
+                "detector": detector is not None,
+                "threshold": None if threshold is None else finite(threshold, 4),
+                "threshold_problem": detector.problem if detector else "",
+                "saving": control.saving[index],
+            }
+        )
+    return {"type": "status", "cameras": shown, "nodes": nodes_list(nodes)}

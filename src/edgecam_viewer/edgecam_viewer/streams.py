@@ -12,13 +12,15 @@ from aiohttp import WSMsgType, web
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
 
+from edgecam_viewer.faults import FaultLog, watch
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.video import Video
 from edgecam_viewer.wire import FrameMessage
 
-MESSAGE_LIMIT = 64 * 1024  # a viewer only ever says short things
+MESSAGE_LIMIT = 64 * 1024  # a page sends short requests and, for WebRTC, an SDP answer
 HEARTBEAT = 20.0
 SNAPSHOT_WAIT = 5.0
+GOODBYE_TIMEOUT = 0.3  # seconds for the closing handshake of the WebSockets
 BOUNDARY = "edgecam-frame"
 
 
@@ -36,10 +38,13 @@ class Control(Protocol):
 class Streams:
     """The handlers. All run on the event loop's thread."""
 
-    def __init__(self, hub: Hub, control: Control, stall_timeout: float, video: Video | None = None) -> None:
+    def __init__(
+        self, hub: Hub, control: Control, stall_timeout: float, faults: FaultLog, video: Video | None = None
+    ) -> None:
         self.hub = hub
         self.stall_timeout = stall_timeout
         self.counters = Counters()
+        self._faults = faults
         self._control = control
         self._video = video
         self._transports: dict[Client, Callable[[], None]] = {}
@@ -53,15 +58,16 @@ class Streams:
         app.router.add_get("/api/status", self.status)
 
     def start(self) -> None:
-        self._reaper = asyncio.create_task(self._reap())
+        self._reaper = asyncio.create_task(self._disconnect_stalled())
+        watch(self._faults, "search for stalled viewers", self._reaper)
 
     async def stop(self) -> None:
-        """Tells the viewers that the server goes away, and cuts those who do not listen."""
+        """Tell the viewers that the server stops, and abort unresponsive ones. Takes GOODBYE_TIMEOUT at most."""
         if self._reaper is not None:
             self._reaper.cancel()
         goodbyes = [asyncio.create_task(one.close(code=1001, message=b"viewer stops")) for one in list(self._sockets)]
         if goodbyes:
-            await asyncio.wait(goodbyes, timeout=1.0)
+            await asyncio.wait(goodbyes, timeout=GOODBYE_TIMEOUT)
         for abort in list(self._transports.values()):
             abort()
 
@@ -76,6 +82,7 @@ class Streams:
             await link.prepare(request)
             self._sockets.add(link)
             sender = asyncio.create_task(self._send(link, client))
+            watch(self._faults, "sending to a viewer", sender)
             try:
                 await self._listen(link, client)
             finally:
@@ -108,8 +115,14 @@ class Streams:
             try:
                 self._request(client, message.data)
             except EdgecamError as error:
-                self.counters.add("message refused")
-                client.offer("refusal", json.dumps({"type": "refused", "text": str(error)}))
+                self._refuse(client, str(error))
+            except Exception as error:  # whatever a browser sends, its connection and the viewer go on
+                self._faults.add("message of a viewer", error)
+                self._refuse(client, "this message could not be processed")
+
+    def _refuse(self, client: Client, text: str) -> None:
+        self.counters.add("message refused")
+        client.offer("refusal", json.dumps({"type": "refused", "text": text}))
 
     def _request(self, client: Client, text: str) -> None:
         request = _parse(text)
@@ -201,7 +214,7 @@ class Streams:
         if self._video is not None:
             self._video.watch(client, ())
 
-    async def _reap(self) -> None:
+    async def _disconnect_stalled(self) -> None:
         """Once a second disconnects the viewers that have stopped reading."""
         while True:
             await asyncio.sleep(1.0)

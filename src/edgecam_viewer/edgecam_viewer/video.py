@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from edgecam_core.counters import Counters
@@ -13,9 +13,11 @@ from edgecam_core.errors import EdgecamError
 from edgecam_core.media.encoders import choose
 
 from edgecam_viewer.broadcast import Broadcast
+from edgecam_viewer.faults import FaultLog, watch
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.peer import Peer, require
+from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.settings import ViewerSettings
 
 
@@ -29,17 +31,18 @@ class Video:
         MissingDependency: something WebRTC or H.264 needs is not installed here.
     """
 
-    def __init__(self, settings: ViewerSettings, hub: Hub) -> None:
+    def __init__(self, settings: ViewerSettings, hub: Hub, faults: FaultLog) -> None:
         require()
         choose("auto", "h264")
         self.counters = Counters()
         self._host = settings.host
         self._hub = hub
-        self.broadcasts = [Broadcast(camera, settings, self.counters) for camera in range(hub.cameras)]
+        self._faults = faults
+        self.broadcasts = [Broadcast(camera, settings, self.counters, faults) for camera in range(hub.cameras)]
         self._peers: dict[tuple[Client, int], Peer] = {}
         self._wanted: dict[Client, frozenset[int]] = {}
         self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(1, "webrtc")
+        self._worker = ThreadPoolExecutor(1, "webrtc", lower_priority, (settings.niceness,))
 
     @property
     def connections(self) -> int:
@@ -51,11 +54,11 @@ class Video:
             waiting = client in self._wanted
             self._wanted[client] = frozenset(cameras)
         if not waiting:
-            self._worker.submit(self._follow, client)
+            self._do(self._follow, client)
 
     def answer(self, client: Client, camera: int, sdp: str) -> None:
         """The viewer's answer to the offer it was told; a wrong one is counted and ends the connection."""
-        self._worker.submit(self._answer, client, camera, sdp)
+        self._do(self._answer, client, camera, sdp)
 
     def submit(self, camera: int, annotated: AnnotatedFrame) -> None:
         self.broadcasts[camera].submit(annotated)
@@ -73,6 +76,12 @@ class Video:
         for client in {client for client, _ in list(self._peers)}:
             self.watch(client, ())
         self._worker.shutdown(wait=True)
+
+    def _do(self, work: Callable[..., None], *arguments: object) -> None:
+        try:
+            watch(self._faults, "WebRTC connection", self._worker.submit(work, *arguments))
+        except RuntimeError:  # stopping: no connection is made or ended by itself any more
+            pass
 
     def _follow(self, client: Client) -> None:
         with self._lock:

@@ -23,9 +23,12 @@ from dataclasses import dataclass
 import numpy as np
 from edgecam_core.types import Detection
 
+from edgecam_viewer.text import one_line
+
 _LENGTH = struct.Struct("<I")
 Found = list[list[str | float]]
-MOST_FOUND = 1000  # boxes of one frame; nobody can see more
+MOST_FOUND = 1000  # boxes of one frame
+MOST_LABEL = 64  # characters of a label or a track's number
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,18 @@ class FrameMessage:
 
 
 def found_list(detections: Iterable[Detection]) -> Found:
-    """Detections as they travel: in their order, boxes rounded to a tenth of a pixel.
+    """Detections as they travel: in their order, boxes rounded to a tenth of a pixel, texts of one short line.
 
     Those whose box or score is not a finite number (JSON has none) are left out, and all after the first MOST_FOUND.
     """
     finite = (one for one in detections if all(map(math.isfinite, (one.score, *one.box))))
     return [
-        [one.label, round(one.score, 3), *(round(edge, 1) for edge in one.box), one.track_id]
+        [
+            one_line(one.label, MOST_LABEL),
+            round(one.score, 3),
+            *(round(edge, 1) for edge in one.box),
+            one_line(one.track_id, MOST_LABEL),
+        ]
         for one in itertools.islice(finite, MOST_FOUND)
     ]
 

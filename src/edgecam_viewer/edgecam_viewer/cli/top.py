@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> int:
         for status in node_statuses(message, time.monotonic()):
             reports.put(status)
 
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is KeyboardInterrupt, in this thread
+    rclpy.init(
+        args=[], signal_handler_options=SignalHandlerOptions.NO
+    )  # Ctrl-C is Keynode_tableInterrupt, in this thread
     node = rclpy.create_node("edgecam_top", start_parameter_services=False)
     node.create_subscription(DiagnosticArray, "/diagnostics", keep, 50)
     try:

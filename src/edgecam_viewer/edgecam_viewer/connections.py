@@ -1,0 +1,174 @@
+"""Accepts the web server's connections and ends those that ask for nothing: they need no token, yet take a place.
+
+The listening socket is ours and each accepted socket is handed to aiohttp (``connect_accepted_socket``), so that a
+connection can be refused before aiohttp knows of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+from edgecam_core.counters import Counters
+
+from edgecam_viewer.faults import FaultLog, watch
+
+REQUEST_TIMEOUT = 10.0  # seconds to send a whole request, and to send the next one
+MOST_WAITING = 256  # connections of one address that have no request being answered
+MOST = 512  # of all addresses
+PERIOD = 1.0
+SHORT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+@dataclass(eq=False)
+class _Connection:
+    address: str
+    since: float  # monotonic seconds: when it was accepted or its last request was answered
+    opening: asyncio.Task[None] | None = None
+    transport: asyncio.Transport | None = None
+
+    def gone(self) -> bool:
+        return self.transport.is_closing() if self.transport else bool(self.opening and self.opening.done())
+
+    def end(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+        elif self.opening is not None:
+            self.opening.cancel()
+
+
+class Connections:
+    """Lives in the event loop. A newcomer is always let in while any connection waits: the oldest waiting one of the
+    address that has most of them makes room. So nobody who asks for nothing can keep the page from others.
+    """
+
+    def __init__(self, counters: Counters, faults: FaultLog) -> None:
+        self._counters = counters
+        self._faults = faults
+        self._known: list[_Connection] = []  # the oldest first
+        self._answering: set[asyncio.BaseTransport] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @web.middleware
+    async def middleware(self, request: web.Request, handler) -> web.StreamResponse:  # type: ignore[no-untyped-def]
+        transport = request.transport
+        if transport is None:
+            return await handler(request)
+        self._answering.add(transport)
+        try:
+            return await handler(request)
+        finally:
+            self._answering.discard(transport)
+            for one in self._known:
+                if one.transport is transport:
+                    one.since = time.monotonic()
+
+    def start(
+        self, listening: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None
+    ) -> None:
+        """Accept from now on; ``listening`` stays the caller's."""
+        listening.setblocking(False)
+        self._tasks = [
+            asyncio.create_task(self._accept(listening, protocol, tls)),
+            asyncio.create_task(self._end_quiet()),
+        ]
+        for task in self._tasks:
+            watch(self._faults, "accepting connections", task)
+
+    def stop(self) -> None:
+        """Accept no more; the connections that are there go on."""
+        for task in self._tasks:
+            task.cancel()
+
+    def end_all(self) -> None:
+        for one in self._known:
+            one.end()
+        self._known.clear()
+
+    async def _accept(
+        self, listening: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, address = await loop.sock_accept(listening)
+            except OSError as error:
+                self._counters.add(f"connection not accepted: {error.strerror}")
+                if error.errno in SHORT_OF_RESOURCES:
+                    await asyncio.sleep(PERIOD)
+                continue
+            one = _Connection(network(address[0]), time.monotonic())
+            if not self._make_room(one.address):
+                self._counters.add("connection refused: all are in use")
+                accepted.close()
+                continue
+            self._known.append(one)
+            one.opening = asyncio.create_task(self._open(one, accepted, protocol, tls))
+
+    async def _open(
+        self,
+        one: _Connection,
+        accepted: socket.socket,
+        protocol: Callable[[], asyncio.BaseProtocol],
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        timeout = REQUEST_TIMEOUT if tls else None
+        try:
+            one.transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                protocol, accepted, ssl=tls, ssl_handshake_timeout=timeout
+            )
+        except OSError:  # it left, or does not speak TLS (an SSLError is an OSError)
+            self._counters.add("connection failed before its request")
+        except Exception as error:
+            self._faults.add("opening a connection", error)
+
+    def _make_room(self, address: str) -> bool:
+        """End as many waiting connections as a new one of this address needs; False when none can be ended."""
+        if len(self._known) >= min(MOST_WAITING, MOST):
+            self._known = [one for one in self._known if not one.gone()]
+        waiting = [one for one in self._known if one.transport not in self._answering]
+        of_address = Counter(one.address for one in waiting)
+        if of_address[address] >= MOST_WAITING:
+            self._drop(waiting, address)
+        elif len(self._known) >= MOST:
+            if not waiting:
+                return False
+            self._drop(waiting, of_address.most_common(1)[0][0])
+        return True
+
+    def _drop(self, waiting: list[_Connection], address: str) -> None:
+        oldest = next(one for one in waiting if one.address == address)
+        self._counters.add("waiting connection ended for a newer one")
+        self._known.remove(oldest)
+        oldest.end()
+
+    async def _end_quiet(self) -> None:
+        """Once a second end the connections that have asked for nothing for REQUEST_TIMEOUT."""
+        while True:
+            await asyncio.sleep(PERIOD)
+            self._known = [one for one in self._known if not one.gone()]
+            now = time.monotonic()
+            for one in self._known:
+                if now - one.since > REQUEST_TIMEOUT and one.transport not in self._answering:
+                    self._counters.add("connection without a request ended")
+                    one.end()
+
+
+def network(address: str) -> str:
+    """What counts as one address: of IPv6 the /64, which a single machine has to itself."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv6Address):
+        mapped = parsed.ipv4_mapped
+        return str(mapped) if mapped else str(ipaddress.ip_network((parsed, 64), strict=False))
+    return str(parsed)

@@ -1,0 +1,64 @@
+"""The page's own files, by a fixed table, and the headers that every response carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiohttp import web
+
+PAGE = Path(__file__).parent / "page"
+PAGE_FILES = {
+    "index.html": "text/html",
+    "style.css": "text/css",
+    "icon.svg": "image/svg+xml",
+    "main.js": "text/javascript",
+    "link.js": "text/javascript",
+    "camera.js": "text/javascript",
+    "panels.js": "text/javascript",
+    "chart.js": "text/javascript",
+    "save.js": "text/javascript",
+    "video.js": "text/javascript",
+}
+TOKEN_PAGE = "token.html"  # asks for the token
+PUBLIC = frozenset(("/page/style.css", "/page/icon.svg"))  # what that page needs
+# The page needs nothing from elsewhere, may not be framed by anybody, and no other site may embed what is served.
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; form-action 'self'; frame-ancestors 'none'; "
+    "base-uri 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+def add_routes(app: web.Application) -> None:
+    app.on_response_prepare.append(_add_headers)
+    app.router.add_get("/", _page_file)
+    app.router.add_post("/", _to_page)
+    app.router.add_get("/page/{name}", _page_file)
+
+
+def token_page(status: int, note: str) -> web.Response:
+    """The page that asks for the token; ``note`` says why, in plain text."""
+    html = (PAGE / TOKEN_PAGE).read_text(encoding="utf-8").replace("<!--note-->", note)
+    return web.Response(status=status, text=html, content_type="text/html")
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+async def _to_page(_request: web.Request) -> web.Response:
+    """The form of TOKEN_PAGE sent where no token is needed."""
+    return web.Response(status=303, headers={"Location": "/"})
+
+
+async def _page_file(request: web.Request) -> web.Response:
+    """One of the page's files by its name in the table: no path from a request ever reaches the file system."""
+    name = request.match_info.get("name", "index.html")
+    if name not in PAGE_FILES:
+        raise web.HTTPNotFound(text="no such page\n")
+    return web.Response(body=(PAGE / name).read_bytes(), content_type=PAGE_FILES[name], charset="utf-8")

@@ -1,0 +1,93 @@
+"""Calls of other nodes' services that always end: with the response, or with an error after a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from edgecam_core.errors import EdgecamError
+from rclpy.client import Client
+from rclpy.node import Node
+
+TIMEOUT = 5.0  # seconds a node may take to answer
+Done = Callable[[Any], None]
+Failed = Callable[[EdgecamError], None]
+
+
+@dataclass(frozen=True)
+class _Call:
+    client: Client
+    future: Any
+    deadline: float
+    failed: Failed
+
+
+class ServiceCalls:
+    """All methods and callbacks run on the executor's thread; none blocks.
+
+    Args:
+        on_fault: given what a callback raised, and where.
+    """
+
+    def __init__(self, node: Node, on_fault: Callable[[str, BaseException], None]) -> None:
+        self._node = node
+        self._on_fault = on_fault
+        self._clients: dict[tuple[str, str], Client] = {}
+        self._calls: dict[object, _Call] = {}
+
+    def ready(self, node: str, service: str, kind: type) -> bool:
+        """Whether somebody offers the service ``<node>/<service>`` now."""
+        return bool(self._client(node, service, kind).service_is_ready())
+
+    def pending(self, key: object) -> bool:
+        """Whether the call sent under this key has not ended yet."""
+        return key in self._calls
+
+    def send(self, key: object, node: str, service: str, kind: type, request: Any, done: Done, failed: Failed) -> None:
+        """Call the service; then ``done`` gets its response or ``failed`` an error, once. A call under the same key
+        that has not ended yet is given up and gets neither."""
+        self.give_up(key)
+        client = self._client(node, service, kind)
+        future = client.call_async(request)
+        self._calls[key] = _Call(client, future, time.monotonic() + TIMEOUT, failed)
+        future.add_done_callback(lambda ended: self._ended(key, ended, f"answer of {node}/{service}", done, failed))
+
+    def expire(self) -> None:
+        """End the calls that got no answer in time; called a few times a second."""
+        now = time.monotonic()
+        for key, call in list(self._calls.items()):
+            if now > call.deadline:
+                self.give_up(key)
+                call.failed(EdgecamError(f"{call.client.srv_name} did not answer within {TIMEOUT:.0f} s"))
+
+    def close(self) -> None:
+        for key in list(self._calls):
+            self.give_up(key)
+        for client in self._clients.values():
+            self._node.destroy_client(client)
+        self._clients.clear()
+
+    def give_up(self, key: object) -> None:
+        """Forget the call sent under this key, if there is one: nobody gets its answer."""
+        call = self._calls.pop(key, None)
+        if call is not None:
+            call.client.remove_pending_request(call.future)
+
+    def _ended(self, key: object, future: Any, where: str, done: Done, failed: Failed) -> None:
+        call = self._calls.get(key)
+        if call is None or call.future is not future:
+            return
+        del self._calls[key]
+        try:
+            done(future.result())
+        except Exception as error:  # the response is another node's: nothing in it may end this one
+            self._on_fault(where, error)
+            failed(EdgecamError(f"the {where} could not be used: {error}"))
+
+    def _client(self, node: str, service: str, kind: type) -> Client:
+        key = (node, service)
+        if key not in self._clients:
+            self._clients[key] = self._node.create_client(kind, f"{node}/{service}")
+        return self._clients[key]
