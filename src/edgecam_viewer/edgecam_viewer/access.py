@@ -56,16 +56,16 @@ class Access:
             return refusal
         if not self.token:
             return await handler(request)
-        if request.path == "/" and request.method == "POST":
+        if request.path in pages.ENTRIES and request.method == "POST":
             form = await request.post()
             return self._enter(request, str(form.get("token", "")).strip())
-        if request.path == "/" and "token" in request.query:
+        if request.path in pages.ENTRIES and "token" in request.query:
             # The token leaves the address bar at once: addresses end up in histories and screenshots.
             return self._enter(request, request.query["token"])
         if request.path in pages.PUBLIC or any(map(self._is_token, _given(request))):
             return await handler(request)
         self.counters.add("request refused: no token")
-        if request.path == "/":
+        if request.path in pages.ENTRIES:
             return pages.token_page(401, "")
         remedy = "open the address that the viewer printed when it started; it ends in ?token=…"
         return web.Response(status=401, text=f"a token is needed: {remedy}\n")
@@ -75,7 +75,7 @@ class Access:
         if not self._is_token(given):
             self.counters.add("request refused: wrong token")
             return pages.token_page(401, "This is not the token of this viewer. It makes a new one at every start.")
-        answer = web.Response(status=303, headers={"Location": "/"})
+        answer = web.Response(status=303, headers={"Location": request.path})
         answer.set_cookie(
             cookie_name(request), self.token, httponly=True, samesite="Strict", secure=request.secure, path="/"
         )
@@ -94,7 +94,7 @@ def _foreign(request: web.Request, bound: str) -> web.Response | None:
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site", "none")
     # A link on another site may lead to the page, but nothing of ours may be embedded there.
-    opened = request.path == "/" and request.method == "GET" and request.headers.get("Sec-Fetch-Dest") == "document"
+    opened = request.path in pages.ENTRIES and request.method == "GET" and request.headers.get("Sec-Fetch-Dest") == "document"
     if (origin is not None and origin.partition("://")[2] != host) or (
         site not in ("same-origin", "none") and not opened
     ):

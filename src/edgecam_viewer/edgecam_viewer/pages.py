@@ -18,7 +18,13 @@ PAGE_FILES = {
     "chart.js": "text/javascript",
     "save.js": "text/javascript",
     "video.js": "text/javascript",
+    "label.html": "text/html",
+    "label.css": "text/css",
+    "label.js": "text/javascript",
+    "label_edit.js": "text/javascript",
+    "label_view.js": "text/javascript",
 }
+ENTRIES = {"/": "index.html", "/label": "label.html"}  # the pages that people open
 TOKEN_PAGE = "token.html"  # asks for the token
 PUBLIC = frozenset(("/page/style.css", "/page/icon.svg"))  # what that page needs
 # The page needs nothing from elsewhere, may not be framed by anybody, and no other site may embed what is served.
@@ -35,8 +41,9 @@ HEADERS = {
 
 def add_routes(app: web.Application) -> None:
     app.on_response_prepare.append(_add_headers)
-    app.router.add_get("/", _page_file)
-    app.router.add_post("/", _to_page)
+    for path in ENTRIES:
+        app.router.add_get(path, _page_file)
+        app.router.add_post(path, _to_page)
     app.router.add_get("/page/{name}", _page_file)
 
 
@@ -51,14 +58,14 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
         response.headers.setdefault(name, value)
 
 
-async def _to_page(_request: web.Request) -> web.Response:
+async def _to_page(request: web.Request) -> web.Response:
     """The form of TOKEN_PAGE sent where no token is needed."""
-    return web.Response(status=303, headers={"Location": "/"})
+    return web.Response(status=303, headers={"Location": request.path})
 
 
 async def _page_file(request: web.Request) -> web.Response:
     """One of the page's files by its name in the table: no path from a request ever reaches the file system."""
-    name = request.match_info.get("name", "index.html")
+    name = request.match_info.get("name") or ENTRIES[request.path]
     if name not in PAGE_FILES:
         raise web.HTTPNotFound(text="no such page\n")
     return web.Response(body=(PAGE / name).read_bytes(), content_type=PAGE_FILES[name], charset="utf-8")

@@ -17,6 +17,7 @@ from edgecam_viewer.access import Access
 from edgecam_viewer.connections import Connections
 from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.hub import Hub
+from edgecam_viewer.labelling import Labelling
 from edgecam_viewer.listening import bind, outward_address, tls_context
 from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.settings import ANY_ADDRESS, ViewerSettings, is_loopback
@@ -122,6 +123,8 @@ class WebServer:
         )
         pages.add_routes(app)
         self.streams.add_routes(app)
+        if self._settings.collection:
+            Labelling(self._settings.collection).add_routes(app)
         logger = _logger(self.access.counters)
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=0.2, handler_cancellation=True, logger=logger

@@ -46,6 +46,7 @@ class ViewerSettings(Settings):
         "best_effort", "Reliability asked of the image publisher.", choices=("best_effort", "reliable")
     )
     jpeg_quality: int = setting(80, "JPEG quality of the frame sent to browsers.", low=1, high=100, runtime=True)
+    collection: str = setting("", "Folder of collected frames to label at /label; empty: there is no such page.")
     webrtc: bool = setting(
         True, "Offer H.264 over WebRTC to browsers that can; false, and where it does not connect: JPEG frames."
     )

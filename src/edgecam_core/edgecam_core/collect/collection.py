@@ -27,7 +27,7 @@ from edgecam_core import cache
 from edgecam_core.errors import EdgecamError
 
 FORMAT, VERSION = "edgecam-collection", 1
-REVIEWED, SKIPPED = "reviewed", "skipped"
+REVIEWED, SKIPPED, DRAFT = "reviewed", "skipped", "draft"
 _TEMPORARY_AGE = 60.0  # seconds
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
@@ -105,7 +105,7 @@ class KeptFrame:
 
 @dataclass(frozen=True)
 class Review:
-    """What a person said of a frame. ``state`` is REVIEWED (``boxes`` are all there is) or SKIPPED."""
+    """What a person said of a frame. ``state`` is REVIEWED (``boxes`` are all there is), SKIPPED, or DRAFT (begun)."""
 
     id: str
     state: str
@@ -277,8 +277,8 @@ class Collection:
             CollectionError: there is no such frame, or the state is unknown.
             CacheError: it cannot be written.
         """
-        if review.state not in (REVIEWED, SKIPPED):
-            raise CollectionError(f"state '{review.state}' must be {REVIEWED} or {SKIPPED}")
+        if review.state not in (REVIEWED, SKIPPED, DRAFT):
+            raise CollectionError(f"state '{review.state}' must be {REVIEWED}, {SKIPPED} or {DRAFT}")
         self.frame(review.id)
         with cache.lock(self.root / "reviews" / ".lock"):
             current = self.review(review.id)

@@ -1,0 +1,46 @@
+"""Label collected frames in the browser, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+from pathlib import Path
+from typing import Any
+
+from edgecam_core.errors import EdgecamError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("collection", help="folder of a collection, as the collector writes it")
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="TCP port, 0 for any free one (default %(default)s)")
+    parser.add_argument("--token", default="", help="what a browser must present at an address other than loopback")
+
+
+class _NoPipeline:
+    """There is nothing to control."""
+
+    def ask(self, request: dict[str, Any], answer: Any) -> None:
+        raise EdgecamError("there is no pipeline; start the viewer for that")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C."""
+    from edgecam_core.collect.collection import Collection
+
+    from edgecam_viewer.hub import Hub
+    from edgecam_viewer.server import WebServer
+    from edgecam_viewer.settings import ViewerSettings
+
+    collection = Collection.open(Path(args.collection))
+    settings = ViewerSettings(host=args.host, port=args.port, token=args.token, collection=str(collection.root))
+    server = WebServer(settings, Hub(1, settings.max_viewers), _NoPipeline())
+    server.start()
+    address, _, token = server.url.partition("/?")
+    print(f"{len(collection.ids())} frames in {collection.root}", flush=True)
+    print(f"label them at {address}/label{'?' + token if token else ''} (Ctrl-C ends)", flush=True)
+    try:
+        threading.Event().wait()
+    finally:
+        server.stop()
+    return 0

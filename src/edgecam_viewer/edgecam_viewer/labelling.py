@@ -1,0 +1,202 @@
+"""The labelling page: frames of a collection by value, reviewed by one or several people. No ROS inside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aiohttp import web
+from edgecam_core.cache import CacheError
+from edgecam_core.collect import coco
+from edgecam_core.collect.collection import (
+    DRAFT,
+    REVIEWED,
+    Box,
+    Collection,
+    CollectionError,
+    KeptFrame,
+    Review,
+    ReviewConflict,
+)
+
+T = TypeVar("T")
+OPEN = "open"
+CLAIM_SECONDS = 120.0  # a frame on somebody's screen is offered to nobody else for so long
+MOST_BOXES = 1000
+MOST_CLASSES = 1000
+_SUFFIXES = {".jpg": "image/jpeg", ".png": "image/png"}
+
+
+class Labelling:
+    """Serves one collection; all its requests pass the server's token and Origin rules like any other.
+
+    ``finished`` is called (in the event loop) when the last open frame has been reviewed.
+    """
+
+    def __init__(self, folder: str, finished: Callable[[], None] | None = None) -> None:
+        self._folder = Path(folder)
+        self._finished = finished
+        self._frames: dict[str, KeptFrame] = {}  # a frame's file never changes
+        self._claims: dict[str, tuple[str, float]] = {}  # frame -> reviewer, until when (monotonic)
+        self._lock = asyncio.Lock()
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/label/state", self._state)
+        app.router.add_get("/label/next", self._next)
+        app.router.add_get("/label/frame/{id}", self._frame)
+        app.router.add_post("/label/frame/{id}", self._save)
+        app.router.add_get("/label/image/{id}", self._image)
+        app.router.add_post("/label/classes", self._classes)
+        app.router.add_get("/label/coco.json", self._coco)
+
+    async def _on_disk(self, work: Callable[[Collection], T]) -> T:
+        """Do ``work`` in a thread, one at a time; what goes wrong becomes an answer in words."""
+        async with self._lock:
+            try:
+                return await asyncio.to_thread(lambda: work(Collection.open(self._folder)))
+            except ReviewConflict as error:
+                raise _refusal(web.HTTPConflict, str(error), current=asdict(error.current)) from None
+            except CollectionError as error:
+                raise _refusal(web.HTTPNotFound, str(error)) from None
+            except (CacheError, OSError) as error:
+                raise _refusal(web.HTTPInsufficientStorage, str(error)) from None
+
+    def _known(self, collection: Collection) -> dict[str, KeptFrame]:
+        names = set(collection.ids())
+        for gone in self._frames.keys() - names:
+            del self._frames[gone]
+        for name in names - self._frames.keys():
+            try:
+                self._frames[name] = collection.frame(name)
+            except CollectionError:
+                continue
+        return self._frames
+
+    def _look(self, collection: Collection) -> tuple[dict[str, KeptFrame], dict[str, Review]]:
+        frames = self._known(collection)
+        return frames, {review.id: review for review in collection.reviews()}
+
+    # Requests
+
+    async def _state(self, _request: web.Request) -> web.Response:
+        def look(collection: Collection) -> dict[str, Any]:
+            frames, reviews = self._look(collection)
+            states = Counter(reviews[name].state if name in reviews else OPEN for name in frames)
+            done = [one for one in reviews.values() if one.state == REVIEWED]
+            labels = Counter(box.label for one in done for box in one.boxes)
+            return {
+                "classes": list(collection.classes),
+                "frames": len(frames),
+                "states": dict(states),
+                "boxes": dict(labels),
+            }
+
+        return web.json_response(await self._on_disk(look))
+
+    async def _next(self, request: web.Request) -> web.Response:
+        """The most valuable frame that is open or a draft and on nobody else's screen; ``after`` names one to pass."""
+        reviewer, after = request.query.get("reviewer", "")[:80], request.query.get("after", "")
+        now = time.monotonic()
+        self._claims = {name: claim for name, claim in self._claims.items() if claim[1] > now}
+
+        def choose(collection: Collection) -> str | None:
+            frames, reviews = self._look(collection)
+            todo = [name for name in frames if name not in reviews or reviews[name].state == DRAFT]
+            free = [name for name in todo if self._claims.get(name, (reviewer, 0.0))[0] == reviewer]
+            order = sorted(free, key=lambda name: (-frames[name].value, name))
+            if after in order:  # go on behind it, then from the front
+                place = order.index(after) + 1
+                order = order[place:] + order[:place]
+            return order[0] if order else None
+
+        chosen = await self._on_disk(choose)
+        if chosen is not None:
+            self._claims[chosen] = (reviewer, now + CLAIM_SECONDS)
+        return web.json_response({"id": chosen})
+
+    async def _frame(self, request: web.Request) -> web.Response:
+        name = request.match_info["id"]
+
+        def read(collection: Collection) -> dict[str, Any]:
+            review = collection.review(name)
+            return {"frame": asdict(collection.frame(name)), "review": asdict(review) if review else None}
+
+        return web.json_response(await self._on_disk(read))
+
+    async def _save(self, request: web.Request) -> web.Response:
+        name, row = request.match_info["id"], await _json_object(request)
+
+        def save(collection: Collection) -> Review:
+            return collection.save_review(_review(name, row, collection.frame(name)))
+
+        saved = await self._on_disk(save)
+        if self._finished is not None and saved.state == REVIEWED:
+            _frames, left = await self._on_disk(self._open_frames)
+            if not left:
+                self._finished()
+        return web.json_response({"revision": saved.revision})
+
+    def _open_frames(self, collection: Collection) -> tuple[int, int]:
+        frames, reviews = self._look(collection)
+        left = sum(name not in reviews or reviews[name].state == DRAFT for name in frames)
+        return len(frames), left
+
+    async def _image(self, request: web.Request) -> web.StreamResponse:
+        path = await self._on_disk(lambda collection: collection.image_path(collection.frame(request.match_info["id"])))
+        if path.suffix not in _SUFFIXES or not path.is_file():
+            raise _refusal(web.HTTPNotFound, f"the image of {request.match_info['id']} is gone")
+        headers = {"Content-Type": _SUFFIXES[path.suffix], "Cache-Control": "private, max-age=86400, immutable"}
+        return web.FileResponse(path, headers=headers)
+
+    async def _classes(self, request: web.Request) -> web.Response:
+        names = (await _json_object(request)).get("classes")
+        if not isinstance(names, list) or len(names) > MOST_CLASSES or not all(_is_label(name) for name in names):
+            raise _refusal(web.HTTPBadRequest, f"'classes' must be a list of up to {MOST_CLASSES} names")
+        await self._on_disk(lambda collection: collection.set_classes(name.strip() for name in names))
+        return await self._state(request)
+
+    async def _coco(self, _request: web.Request) -> web.StreamResponse:
+        def export(collection: Collection) -> Path:
+            coco.write(collection)
+            return collection.root / coco.ANNOTATIONS
+
+        path = await self._on_disk(export)
+        return web.FileResponse(path, headers={"Content-Type": "application/json"})
+
+
+def _review(name: str, row: dict[str, Any], frame: KeptFrame) -> Review:
+    boxes, revision = row.get("boxes"), row.get("revision")
+    if not isinstance(boxes, list) or len(boxes) > MOST_BOXES:
+        raise _refusal(web.HTTPBadRequest, f"'boxes' must be a list of up to {MOST_BOXES}")
+    if not isinstance(revision, int) or isinstance(revision, bool):
+        raise _refusal(web.HTTPBadRequest, "'revision' must be the number of the revision that was edited")
+    try:
+        parsed = tuple(Box.parse(box, frame.size) for box in boxes)
+    except CollectionError as error:
+        raise _refusal(web.HTTPBadRequest, str(error)) from None
+    reviewer = str(row.get("reviewer", ""))[:80]
+    return Review(name, str(row.get("state")), parsed, reviewer, revision, time.time_ns())
+
+
+def _is_label(name: object) -> bool:
+    return isinstance(name, str) and 0 < len(name.strip()) <= 200
+
+
+async def _json_object(request: web.Request) -> dict[str, Any]:
+    try:
+        row = await request.json()
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        row = None
+    if not isinstance(row, dict):
+        raise _refusal(web.HTTPBadRequest, "the request must hold a JSON object")
+    return row
+
+
+def _refusal(kind: type[web.HTTPException], text: str, **more: Any) -> web.HTTPException:
+    return kind(text=json.dumps({"error": text, **more}), content_type="application/json")

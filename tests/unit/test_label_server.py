@@ -1,0 +1,192 @@
+"""The labelling page's requests on a real socket, without ROS."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import cv2
+import numpy as np
+import pytest
+from edgecam_core.collect.collection import Box, Collection, KeptFrame
+from edgecam_core.errors import EdgecamError
+from edgecam_viewer.hub import Hub
+from edgecam_viewer.server import WebServer
+from edgecam_viewer.settings import ViewerSettings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+
+def fill(folder: Path, count: int) -> Collection:
+    """A collection of ``count`` frames, the last the most valuable, each with a proposal around its square."""
+    collection = Collection.create(folder)
+    for number in range(count):
+        image = np.full((120, 160, 3), 40, np.uint8)
+        image[20:60, 30:90] = (90, 200, 30 * number % 255)
+        frame = KeptFrame(
+            id=f"{number:04d}",
+            image=f"images/front/{number:04d}.png",
+            width=160,
+            height=120,
+            stamp_ns=1_700_000_000_000_000_000 + number,
+            frame_id="lens",
+            camera="front",
+            rules=({"rule": "uncertain", "value": 0.5},),
+            proposals=(Box("cat", (30.0, 20.0, 90.0, 60.0), 0.5),),
+            value=number / 100,
+        )
+        collection.add(frame, cv2.imencode(".png", image)[1].tobytes())
+    return collection
+
+
+FLAT = {"label": "a", "box": [5, 5, 5, 5]}
+
+
+class NoPipeline:
+    def ask(self, request: dict[str, Any], answer: Any) -> None:
+        raise EdgecamError("no pipeline")
+
+
+class Labels:
+    def __init__(self, folder: Path, **values: Any) -> None:
+        self.settings = ViewerSettings(port=0, collection=str(folder), **values)
+        self.server = WebServer(self.settings, Hub(1, 4), NoPipeline())
+        self.server.start()
+        self.base = f"http://127.0.0.1:{self.server.port}"
+
+    def ask(self, path: str, content: object = None, raw: bytes | None = None) -> tuple[int, Any]:
+        body = raw if raw is not None else (None if content is None else json.dumps(content).encode())
+        request = Request(self.base + path, body, {"Content-Type": "application/json"} if body is not None else {})
+        try:
+            with urlopen(request, timeout=30) as answer:
+                data = answer.read()
+                return answer.status, json.loads(data) if "json" in answer.headers["Content-Type"] else data
+        except HTTPError as error:
+            data = error.read()
+            return error.code, json.loads(data) if "json" in error.headers.get("Content-Type", "") else data
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Iterator[Labels]:
+    fill(tmp_path / "c", 3)
+    one = Labels(tmp_path / "c")
+    yield one
+    one.server.stop()
+
+
+def test_the_most_valuable_frame_comes_first_and_two_people_get_different_ones(labels: Labels) -> None:
+    assert labels.ask("/label/next?reviewer=ann") == (200, {"id": "0002"})
+    assert labels.ask("/label/next?reviewer=bob") == (200, {"id": "0001"})
+    assert labels.ask("/label/next?reviewer=ann") == (200, {"id": "0002"})
+    assert labels.ask("/label/next?reviewer=ann&after=0002") == (200, {"id": "0000"})
+
+
+def test_a_review_is_stored_and_counted(labels: Labels, tmp_path: Path) -> None:
+    boxes = [{"label": "cat", "box": [30, 20, 90, 60]}, {"label": "dog", "box": [-5, 0, 20, 400]}]
+    content = {"state": "reviewed", "boxes": boxes, "revision": 0, "reviewer": "ann"}
+    assert labels.ask("/label/frame/0001", content) == (200, {"revision": 1})
+    assert labels.ask("/label/state")[1] == {
+        "classes": ["cat", "dog"],
+        "frames": 3,
+        "states": {"open": 2, "reviewed": 1},
+        "boxes": {"cat": 1, "dog": 1},
+    }
+    _, answer = labels.ask("/label/frame/0001")
+    assert answer["review"]["boxes"][1]["box"] == [0, 0, 20, 120]
+    assert answer["review"]["reviewer"] == "ann"
+    _, document = labels.ask("/label/coco.json")
+    assert len(document["annotations"]) == 2
+    assert labels.ask("/label/next?reviewer=x")[1]["id"] != "0001"
+
+
+def test_a_draft_is_offered_again_but_is_no_training_data(labels: Labels) -> None:
+    content = {"state": "draft", "boxes": [], "revision": 0, "reviewer": "ann"}
+    assert labels.ask("/label/frame/0002", content)[0] == 200
+    assert labels.ask("/label/next?reviewer=ann")[1] == {"id": "0002"}
+    assert labels.ask("/label/coco.json")[1]["images"] == []
+
+
+def test_the_second_of_two_people_on_one_frame_sees_the_first_ones_boxes(labels: Labels) -> None:
+    first = {"state": "reviewed", "boxes": [{"label": "cat", "box": [1, 1, 9, 9]}], "revision": 0, "reviewer": "ann"}
+    assert labels.ask("/label/frame/0000", first)[0] == 200
+    status, answer = labels.ask("/label/frame/0000", {**first, "boxes": [], "reviewer": "bob"})
+    assert status == 409
+    assert answer["current"]["reviewer"] == "ann"
+    assert len(answer["current"]["boxes"]) == 1
+    assert labels.ask("/label/frame/0000", {**first, "boxes": [], "reviewer": "bob", "revision": 1})[0] == 200
+
+
+def test_image_page_and_classes(labels: Labels) -> None:
+    status, data = labels.ask("/label/image/0001")
+    assert status == 200
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (120, 160, 3)
+    assert b"Label frames" in labels.ask("/label")[1]
+    assert labels.ask("/label/classes", {"classes": ["pig", " cow "]})[1]["classes"] == ["pig", "cow", "cat"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status"),
+    [
+        ("/label/frame/nobody", None, 404),
+        ("/label/frame/..%2f..%2fcollection", None, 404),
+        ("/label/image/..%2fcollection.json", None, 404),
+        ("/label/frame/0001", {"state": "reviewed", "boxes": "x", "revision": 0}, 400),
+        ("/label/frame/0001", {"state": "reviewed", "boxes": [], "revision": "0"}, 400),
+        ("/label/frame/0001", {"state": "perfect", "boxes": [], "revision": 0}, 404),
+        (
+            "/label/frame/0001",
+            {"state": "reviewed", "boxes": [{"label": "a", "box": [5, 5, 5, 5]}], "revision": 0},
+            400,
+        ),
+        ("/label/frame/0001", [], 400),
+        ("/label/classes", {"classes": [1]}, 400),
+    ],
+)
+def test_requests_that_cannot_be_are_refused_in_words(labels: Labels, path: str, content: object, status: int) -> None:
+    code, answer = labels.ask(path, content)
+    assert code == status
+    assert answer["error"] if isinstance(answer, dict) else answer
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["label", "box", "score"]), inner),
+    max_leaves=12,
+)
+
+
+def test_no_content_ends_the_page_or_the_collection(labels: Labels) -> None:
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(
+        st.fixed_dictionaries({}, optional={"state": values, "boxes": values, "revision": values, "reviewer": values})
+    )
+    def send(content: dict[str, Any]) -> None:
+        status, _ = labels.ask("/label/frame/0000", raw=json.dumps(content).encode())
+        assert status in (200, 400, 404, 409)
+
+    send()
+    assert labels.ask("/label/frame/0000", raw=b"[" * 60_000)[0] == 400
+    assert labels.ask("/label/frame/0000")[0] == 200
+
+
+def test_a_collection_that_vanishes_is_reported(labels: Labels, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "c")
+    status, answer = labels.ask("/label/state")
+    assert status == 404
+    assert "collection.json" in answer["error"]
+
+
+def test_the_labels_need_the_token_too(tmp_path: Path) -> None:
+    fill(tmp_path / "c", 1)
+    one = Labels(tmp_path / "c", token="secret")
+    try:
+        assert one.ask("/label/state")[0] == 401
+        assert one.ask("/label/image/0000")[0] == 401
+        assert one.ask("/label/state?token=secret")[0] == 200
+    finally:
+        one.server.stop()
