@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from edgecam_core.collect.collection import Box, Collection, KeptFrame
 from edgecam_core.errors import EdgecamError
+from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings
@@ -55,7 +56,7 @@ class NoPipeline:
 class Labels:
     def __init__(self, folder: Path, **values: Any) -> None:
         self.settings = ViewerSettings(port=0, collection=str(folder), **values)
-        self.server = WebServer(self.settings, Hub(1, 4), NoPipeline())
+        self.server = WebServer(self.settings, Hub(1, 4), NoPipeline(), FaultLog(print))
         self.server.start()
         self.base = f"http://127.0.0.1:{self.server.port}"
 

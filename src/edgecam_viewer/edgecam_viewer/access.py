@@ -94,7 +94,11 @@ def _foreign(request: web.Request, bound: str) -> web.Response | None:
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site", "none")
     # A link on another site may lead to the page, but nothing of ours may be embedded there.
-    opened = request.path in pages.ENTRIES and request.method == "GET" and request.headers.get("Sec-Fetch-Dest") == "document"
+    opened = (
+        request.path in pages.ENTRIES
+        and request.method == "GET"
+        and request.headers.get("Sec-Fetch-Dest") == "document"
+    )
     if (origin is not None and origin.partition("://")[2] != host) or (
         site not in ("same-origin", "none") and not opened
     ):

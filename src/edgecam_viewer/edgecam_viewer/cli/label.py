@@ -28,13 +28,14 @@ def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from edgecam_core.collect.collection import Collection
 
+    from edgecam_viewer.faults import FaultLog
     from edgecam_viewer.hub import Hub
     from edgecam_viewer.server import WebServer
     from edgecam_viewer.settings import ViewerSettings
 
     collection = Collection.open(Path(args.collection))
     settings = ViewerSettings(host=args.host, port=args.port, token=args.token, collection=str(collection.root))
-    server = WebServer(settings, Hub(1, settings.max_viewers), _NoPipeline())
+    server = WebServer(settings, Hub(1, settings.max_viewers), _NoPipeline(), FaultLog(print))
     server.start()
     address, _, token = server.url.partition("/?")
     print(f"{len(collection.ids())} frames in {collection.root}", flush=True)
