@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from edgecam_core.errors import InferenceError, ModelError
+from edgecam_core.errors import InferenceError, ModelError, SettingError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import open_family
-from tiny_models import fixed_outputs
+from onnx import TensorProto, helper, numpy_helper
+from tiny_models import fixed_outputs, save
 
 IMAGE = np.zeros((200, 400, 3), np.uint8)  # twice as wide as high; networks here see 100 x 100
 F = np.float32
@@ -52,7 +53,7 @@ def test_yolo_that_needs_no_suppression(tmp_path: Path) -> None:
     output = np.zeros((1, 300, 6), F)
     output[0, 0] = [40, 45, 60, 55, 0.9, 1]
     output[0, 1] = [40, 45, 60, 55, 0.8, 1]  # its word is final
-    output[0, 2] = [40, 45, 60, 55, 0.8, 77]  # no such class
+    output[0, 2] = [40, 45, 60, 55, 0.4, 77]  # no such class, but not sure of it either
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": output}, {"labels": '["cat", "dog"]'})
     assert found(detector(path)) == [("dog", 0.9, (160, 80, 240, 120)), ("dog", 0.8, (160, 80, 240, 120))]
 
@@ -112,14 +113,17 @@ def test_another_task_than_detection_is_named(tmp_path: Path, outputs: dict[str,
         open_family(ModelFile.read(told(path, {"names": NAMES, "task": task})))
 
 
-def test_an_input_beside_the_image_is_named(tmp_path: Path) -> None:
-    outputs = {"labels": np.zeros((1, 9), np.int64), "boxes": np.zeros((1, 9, 4), F), "scores": np.zeros((1, 9), F)}
-    path = fixed_outputs(tmp_path / "m.onnx", outputs, {"labels": '["BACKGROUND", "cat"]'})
+def with_input(path: Path, name: str, kind: int, shape: list[int]) -> Path:
     proto = onnx.load(path)
-    proto.graph.input.append(onnx.helper.make_tensor_value_info("orig_target_sizes", onnx.TensorProto.INT64, [1, 2]))
+    proto.graph.input.append(helper.make_tensor_value_info(name, kind, shape))
     onnx.save(proto, path)
-    with pytest.raises(ModelError, match="wants orig_target_sizes beside the image"):
-        open_family(ModelFile.read(path))
+    return path
+
+
+def test_an_input_beside_the_image_is_named(tmp_path: Path) -> None:
+    path = fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)})
+    with pytest.raises(ModelError, match="wants im_shape beside the image"):
+        open_family(ModelFile.read(with_input(path, "im_shape", TensorProto.FLOAT, [1, 2])))
 
 
 def logit(score: float) -> float:
@@ -214,3 +218,319 @@ def test_what_a_model_leaves_open_is_said(
 ) -> None:
     with pytest.raises(ModelError, match=message):
         open_family(ModelFile.read(fixed_outputs(tmp_path / "m.onnx", outputs, facts)))
+
+
+# What a graph joins into its output tells two layouts of one shape apart.
+
+
+def joined_outputs(path: Path, columns: list[np.ndarray], numbers: np.ndarray | None = None, **facts: str) -> Path:
+    """A model whose output ``output0`` joins columns, and class numbers cast from integers, as real exports do."""
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 100, 100])
+    count = sum(part.shape[2] for part in columns) + (numbers is not None)
+    output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, columns[0].shape[1], count])
+    weights = [numpy_helper.from_array(part, f"part{place}") for place, part in enumerate(columns)]
+    nodes, names = [], [item.name for item in weights]
+    if numbers is not None:
+        weights.append(numpy_helper.from_array(numbers, "numbers"))
+        nodes = [
+            helper.make_node("Abs", ["numbers"], ["counted"]),
+            helper.make_node("Cast", ["counted"], ["numbers_f"], to=TensorProto.FLOAT),
+        ]
+        names.append("numbers_f")
+    nodes.append(helper.make_node("Concat", names, ["output0"], axis=2))
+    return told(save(helper.make_graph(nodes, "g", [image], [output], weights), path, {}), facts)
+
+
+RTDETR = {"task": "detect", "description": "Ultralytics RTDETR-l model"}
+
+
+def test_two_classes_of_rt_detr_are_no_finished_boxes(tmp_path: Path) -> None:
+    boxes, scores = np.zeros((1, 300, 4), F), np.zeros((1, 300, 2), F)
+    boxes[0, 2], scores[0, 2] = (0.5, 0.5, 0.2, 0.1), (0.1, 0.8)
+    for facts in (RTDETR, {"task": "detect", "head": "RTDETRDecoder", "end2end": "False"}, {}):
+        path = joined_outputs(tmp_path / "m.onnx", [boxes, scores], names=NAMES, **facts)
+        assert found(detector(path)) == [("hot dog", 0.8, (160, 90, 240, 110))]
+
+
+def test_ranked_queries_of_newer_rt_detr_exports(tmp_path: Path) -> None:
+    boxes, scores = np.zeros((1, 300, 4), F), np.zeros((1, 300, 1), F)
+    boxes[0, 2], scores[0, 2] = (0.5, 0.5, 0.2, 0.1), 0.8
+    numbers = np.ones((1, 300, 1), np.int64)
+    path = joined_outputs(
+        tmp_path / "m.onnx", [boxes, scores], numbers, names=NAMES, head="RTDETRDecoder", task="detect"
+    )
+    assert found(detector(path)) == [("hot dog", 0.8, (160, 90, 240, 110))]
+
+
+def test_finished_boxes_of_two_classes_stay_finished(tmp_path: Path) -> None:
+    boxes, scores = np.zeros((1, 300, 4), F), np.zeros((1, 300, 1), F)
+    boxes[0, 2], scores[0, 2] = (40, 45, 60, 55), 0.8
+    numbers = np.ones((1, 300, 1), np.int64)
+    for facts in ({"task": "detect", "end2end": "True"}, {"task": "detect", "args": "{'nms': True}"}, {}):
+        path = joined_outputs(tmp_path / "m.onnx", [boxes, scores], numbers, names=NAMES, **facts)
+        assert found(detector(path)) == [("hot dog", 0.8, (160, 80, 240, 120))]
+
+
+@pytest.mark.parametrize(("end2end", "layout"), [("False", "columns"), ("True", "finished")])
+def test_ultralytics_export_with_all_sizes_free(tmp_path: Path, end2end: str, layout: str) -> None:
+    """``dynamic=True, simplify=False``: not even the number of rows is in the file."""
+    output = np.zeros((1, 300, 6) if layout == "finished" else (1, 6, 50), F)
+    if layout == "finished":
+        output[0, 2] = (40, 45, 60, 55, 0.9, 1)
+    else:
+        output[0, :, 7] = [50, 50, 20, 10, 0.1, 0.9]
+    path = fixed_outputs(tmp_path / "m.onnx", {"output0": output})
+    facts = {"names": NAMES, "imgsz": "[100, 100]", "task": "detect", "head": "Detect", "end2end": end2end}
+    free = {"images": (0, 2, 3), "output0": (0, 1, 2)}
+    assert found(detector(told(path, facts, free))) == [("hot dog", 0.9, (160, 80, 240, 120))]
+    path = fixed_outputs(tmp_path / "old.onnx", {"output0": output})
+    del facts["head"], facts["end2end"]  # and this graph tells nothing
+    with pytest.raises(ModelError, match=r"edgecam\.layout, one of columns"):
+        detector(told(path, facts, free))
+    assert found(detector(told(path, {"edgecam.layout": layout}))) == [("hot dog", 0.9, (160, 80, 240, 120))]
+
+
+@pytest.mark.parametrize(
+    ("facts", "shape", "message"),
+    [
+        ({"end2end": "True"}, (1, 84, 50), "laid out as 'finished', which its shape 1x84x50 is not"),
+        ({"edgecam.layout": "grid"}, (1, 6, 50), "edgecam.layout = 'grid'; it must be one of columns"),
+        ({"names": "{0: 'a', 2: 'b'}"}, (1, 6, 50), "names its classes 0, 2; they must be numbered 0 to 1"),
+    ],
+)
+def test_metadata_that_contradicts_the_file_is_refused(
+    tmp_path: Path, facts: dict[str, str], shape: tuple[int, ...], message: str
+) -> None:
+    path = told(fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros(shape, F)}), {"task": "detect", **facts})
+    with pytest.raises(ModelError, match=message):
+        detector(path)
+
+
+def test_an_anchor_shows_its_best_class_only(tmp_path: Path) -> None:
+    """As Ultralytics' own predict does; multi_label is for its validation."""
+    output = np.zeros((1, 6, 50), F)
+    output[0, :, 7] = [50, 50, 20, 10, 0.7, 0.9]
+    output[0, :, 9] = [20, 40, 10, 10, 0.7, 0.6]
+    path = fixed_outputs(tmp_path / "m.onnx", {"output0": output}, {"labels": '["cat", "dog"]'})
+    assert [item[:2] for item in found(detector(path))] == [("dog", 0.9), ("cat", 0.7)]
+    assert [item[:2] for item in found(detector(path, classes=("cat",)))] == [("cat", 0.7)]
+
+
+def test_suppression_across_classes_on_request(tmp_path: Path) -> None:
+    output = np.zeros((1, 6, 50), F)
+    output[0, :, 7] = [50, 50, 20, 10, 0.0, 0.89]
+    output[0, :, 8] = [51, 50, 20, 10, 0.69, 0.0]
+    path = fixed_outputs(tmp_path / "m.onnx", {"output0": output}, {"labels": '["car", "truck"]'})
+    assert [item[0] for item in found(detector(path))] == ["truck", "car"]
+    assert [item[0] for item in found(detector(path, agnostic_nms=True))] == ["truck"]
+
+
+def test_boxes_are_suppressed_before_they_are_clipped(tmp_path: Path) -> None:
+    """Two boxes that share a corner of the image, and little else."""
+    scores, boxes = np.zeros((1, 2, 2), F), np.zeros((1, 2, 4), F)
+    scores[0, :, 1] = (0.9, 0.8)
+    boxes[0] = [(-0.4, 0.0, 0.1, 0.2), (-0.05, -0.2, 0.1, 0.2)]
+    path = fixed_outputs(tmp_path / "m.onnx", {"scores": scores, "boxes": boxes})
+    assert found(detector(path)) == [("class 1", 0.9, (0, 0, 40, 40)), ("class 1", 0.8, (0, 0, 40, 40))]
+
+
+# Inputs of other types and layouts.
+
+
+def looking(path: Path, kind: int, shape: list[int | str], facts: dict[str, str] | None = None) -> Path:
+    """A YOLO of one box whose score is the input's greatest value over 255."""
+    image = helper.make_tensor_value_info("images", kind, shape)
+    output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 6, 50])
+    base = np.zeros((1, 6, 50), F)
+    base[0, :4, 0] = [50, 50, 20, 10]
+    where = np.zeros((1, 6, 50), F)
+    where[0, 4, 0] = 1 / 255
+    weights = [numpy_helper.from_array(base, "base"), numpy_helper.from_array(where, "where")]
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMax", ["floats"], ["most"], keepdims=0),
+        helper.make_node("Mul", ["where", "most"], ["lit"]),
+        helper.make_node("Add", ["base", "lit"], ["output0"]),
+    ]
+    return told(save(helper.make_graph(nodes, "g", [image], [output], weights), path, {}), facts or {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        (TensorProto.UINT8, [1, 3, 100, 100]),
+        (TensorProto.INT32, [1, 3, 100, 100]),
+        (TensorProto.UINT8, [1, 100, 100, 3]),
+        (TensorProto.UINT8, ["batch", 100, 100, 3]),
+    ],
+)
+def test_integer_inputs_get_pixels_as_they_are(tmp_path: Path, kind: int, shape: list[int | str]) -> None:
+    subject = detector(looking(tmp_path / "m.onnx", kind, shape))
+    (item,) = subject.detect(np.full((200, 400, 3), 204, np.uint8))
+    assert item.score == pytest.approx(204 / 255)
+
+
+def test_channels_last_is_fed_channels_last(tmp_path: Path) -> None:
+    path = looking(tmp_path / "m.onnx", TensorProto.FLOAT, [1, 100, 100, 3], {"edgecam.std": "1"})
+    assert detector(path).family.spec.layout == "nhwc"
+    (item,) = detector(path).detect(np.full((200, 400, 3), 204, np.uint8))
+    assert item.score == pytest.approx(204 / 255)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "facts", "message"),
+    [
+        (TensorProto.UINT8, [1, 3, 100, 100], {"edgecam.std": "255"}, "takes pixels as uint8, but its metadata has"),
+        (TensorProto.INT8, [1, 3, 100, 100], {}, "takes images as int8; edgecam feeds"),
+        (TensorProto.FLOAT, [1, 1, 100, 100], {}, "takes grey images"),
+        (TensorProto.FLOAT, [1, 5, 100, 100], {}, "has no input of shape Nx3xHxW or NxHxWx3"),
+        (TensorProto.FLOAT, [1, 3, 100, 100], {"edgecam.width": "99"}, "edgecam.width = 99, but its input is 100"),
+        (TensorProto.FLOAT, [1, 3, "h", "w"], {}, "leaves its input size open"),
+    ],
+)
+def test_an_input_that_cannot_be_fed_is_refused(
+    tmp_path: Path, kind: int, shape: list[int | str], facts: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        detector(looking(tmp_path / "m.onnx", kind, shape, facts))
+
+
+# Finished detections.
+
+
+def with_input_type(path: Path, kind: int, shape: list[int | str]) -> Path:
+    proto = onnx.load(path)
+    proto.graph.input[0].CopyFrom(helper.make_tensor_value_info("images", kind, shape))
+    onnx.save(proto, path)
+    return path
+
+
+TENSORFLOW = {
+    "detection_boxes": np.array([[[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1]]], F),
+    "detection_classes": np.array([[2, 1]], F),
+    "detection_scores": np.array([[0.9, 0.8]], F),
+    "num_detections": np.array([1], F),  # the second row is left over
+}
+
+
+def test_tensorflows_export_takes_images_as_they_are(tmp_path: Path) -> None:
+    path = fixed_outputs(tmp_path / "m.onnx", TENSORFLOW, {"labels": LABELS})
+    subject = detector(with_input_type(path, TensorProto.UINT8, [1, "h", "w", 3]))
+    assert found(subject) == [("dog", 0.9, (80, 20, 240, 100))]
+    assert subject.prepare(IMAGE).tensor.shape == (1, 200, 400, 3)
+    assert subject.prepare(np.zeros((2000, 3000, 3), np.uint8)).tensor.shape == (1, 889, 1333, 3)
+
+
+def test_torchvisions_export_of_one_image(tmp_path: Path) -> None:
+    """Its input is [3, H, W], its outputs have numbers for names; boxes are in pixels of what it was given."""
+    outputs = {"2120": np.array([[20, 10, 60, 50]], F), "2089": np.array([0.6], F), "2090": np.array([1], np.int64)}
+    path = fixed_outputs(tmp_path / "m.onnx", outputs)
+    with_input_type(path, TensorProto.FLOAT, [3, 100, 100])
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    assert found(detector(path)) == [("cat", 0.6, (80, 20, 240, 100))]
+    assert detector(path).detect_batch([IMAGE, IMAGE])[1].labels == ("BACKGROUND", "cat", "dog")
+    with_input_type(path, TensorProto.FLOAT, [3, "h", "w"])
+    assert found(detector(path)) == [("cat", 0.6, (20, 10, 60, 50))]
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_rt_detr_with_its_postprocessor(tmp_path: Path, batch: int) -> None:
+    """``orig_target_sizes`` comes back in the boxes: they are the sizes times a tenth to a half."""
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 100, 50])
+    sizes = helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, ["n", 2])
+    outputs = [
+        helper.make_tensor_value_info("labels", TensorProto.INT64, ["n", 1]),
+        helper.make_tensor_value_info("boxes", TensorProto.FLOAT, ["n", 1, 4]),
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 1]),
+    ]
+    weights = [
+        numpy_helper.from_array(np.array([0.1, 0.1, 0.5, 0.5], F), "place"),
+        numpy_helper.from_array(np.array([0.9], F), "sure"),
+        numpy_helper.from_array(np.array([-1, 1, 4], np.int64), "shape"),
+    ]
+    nodes = [
+        helper.make_node("Cast", ["orig_target_sizes"], ["whole"], to=TensorProto.FLOAT),
+        helper.make_node("Concat", ["whole", "whole"], ["four"], axis=1),
+        helper.make_node("Mul", ["four", "place"], ["placed"]),
+        helper.make_node("Reshape", ["placed", "shape"], ["boxes"]),
+        helper.make_node("ReduceMin", ["whole"], ["least"], axes=[1], keepdims=1),
+        helper.make_node("Div", ["least", "least"], ["one"]),
+        helper.make_node("Mul", ["one", "sure"], ["scores"]),
+        helper.make_node("Cast", ["one"], ["labels"], to=TensorProto.INT64),
+    ]
+    path = save(helper.make_graph(nodes, "g", [image, sizes], outputs, weights), tmp_path / "m.onnx", {})
+    subject = detector(path, labels=str(labels_file(tmp_path, "cat", "dog")), max_batch=batch)
+    for detections in subject.detect_batch([IMAGE] * batch):
+        ((label, box),) = [(item.label, item.box) for item in detections]
+        assert (label, box) == ("dog", pytest.approx((40, 20, 200, 100)))
+
+
+def labels_file(folder: Path, *labels: str, encoding: str = "utf-8") -> Path:
+    path = folder / "given.txt"
+    path.write_text("\n".join(labels) + "\n", encoding=encoding)
+    return path
+
+
+FINISHED: dict[str, dict[str, np.ndarray]] = {
+    "end-to-end YOLO": {"output0": np.array([[[40, 45, 60, 55, 0.9, 1]] + [[0] * 6] * 9], F)},
+    "TensorFlow": TENSORFLOW,
+    "EfficientNMS": {
+        "num_dets": np.array([[1]], np.int32),
+        "det_boxes": np.array([[[20, 10, 60, 50]]], F),
+        "det_scores": np.array([[0.9]], F),
+        "det_classes": np.array([[1]], np.int32),
+    },
+    "torchvision": {
+        "boxes": np.array([[20, 10, 60, 50]], F),
+        "labels": np.array([2], np.int64),
+        "scores": np.array([0.9], F),
+    },
+    "RT-DETR": {
+        "labels": np.array([[1]], np.int64),
+        "boxes": np.array([[[20, 10, 60, 50]]], F),
+        "scores": np.array([[0.9]], F),
+    },
+}
+
+
+@pytest.mark.parametrize("name", FINISHED)
+def test_labels_given_are_honoured_by_every_finished_layout(tmp_path: Path, name: str) -> None:
+    path = fixed_outputs(tmp_path / "m.onnx", FINISHED[name])
+    for labels in (("cat", "dog"), ("BACKGROUND", "cat", "dog"), ("???", "cat", "dog")):
+        subject = detector(path, labels=str(labels_file(tmp_path, *labels)))
+        assert [item[:2] for item in found(subject)] == [("dog", 0.9)]
+        assert [label for _, label in subject.classes()] == ["cat", "dog"]
+    with pytest.raises(InferenceError, match=r"reports class \d, but its labels name classes 0 to"):
+        detector(path, labels=str(labels_file(tmp_path, "cat"))).detect(IMAGE)
+    told(path, {"edgecam.labels": '["a", "b", "c", "d"]'})
+    with pytest.raises(SettingError, match="has 2 labels, but the model has 4 classes"):
+        detector(path, labels=str(labels_file(tmp_path, "cat", "dog")))
+
+
+def test_a_column_more_than_labels_is_no_object(tmp_path: Path) -> None:
+    logits, boxes = np.zeros((1, 10, 3), F), np.full((1, 10, 4), 0.5, F)
+    logits[0, :, 2] = 9
+    logits[0, 5] = [0, 9, 8.9]
+    path = fixed_outputs(tmp_path / "m.onnx", {"logits": logits, "pred_boxes": boxes}, {"labels": '["cat", "dog"]'})
+    assert [item[:2] for item in found(detector(path))] == [("dog", 0.525)]  # a softmax, not a sigmoid
+    path = fixed_outputs(tmp_path / "m.onnx", {"labels": logits, "dets": boxes}, {"labels": '["cat", "dog"]'})
+    assert [item[:2] for item in found(detector(path))] == [("dog", 1.0)]  # RF-DETR has a spare one, and a sigmoid
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({"output0": np.array([[[0.4, 0.45, 0.6, 0.55, 0.9, 1]] * 10], F)}, "must be pixels of the input"),
+        ({"output0": np.array([[[40, 45, 60, 55, 9.5, 1]] * 10], F)}, "a score of 9.5, which is no probability"),
+        (
+            {"scores": np.array([[[0.1, 0.0, 0.9]]], F), "boxes": np.array([[[40, 45, 60, 55]]], F)},
+            "must be fractions of the input",
+        ),
+    ],
+)
+def test_outputs_that_contradict_their_layout_are_refused(
+    tmp_path: Path, outputs: dict[str, np.ndarray], message: str
+) -> None:
+    path = fixed_outputs(tmp_path / "m.onnx", outputs)
+    with pytest.raises(InferenceError, match=message):
+        detector(path, labels=str(labels_file(tmp_path, "cat", "dog"))).detect(IMAGE)

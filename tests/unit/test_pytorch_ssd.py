@@ -22,23 +22,30 @@ from pytorch_ssd import CLASSES, export, reference_priors
 def reference_detections(
     logits: np.ndarray, offsets: np.ndarray, size: tuple[int, int], threshold: float, overlap: float
 ) -> list[tuple[int, float, tuple[float, ...]]]:
-    """Class, score, box in pixels; best first."""
+    """Class, score, box in pixels; best first. Boxes are suppressed as they are, and clipped at the end."""
     candidates = []
     for prior, logit, offset in zip(reference_priors(), logits.tolist(), offsets.tolist(), strict=True):
         cx, cy = prior[0] + offset[0] * 0.1 * prior[2], prior[1] + offset[1] * 0.1 * prior[3]
         w, h = prior[2] * math.exp(offset[2] * 0.2), prior[3] * math.exp(offset[3] * 0.2)
         corners = (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-        box = tuple(min(max(value, 0.0), 1.0) * side for value, side in zip(corners, size * 2, strict=True))
         total = sum(math.exp(value) for value in logit)
         for number in range(1, CLASSES):
             score = math.exp(logit[number]) / total
-            if score > threshold and box[2] > box[0] and box[3] > box[1]:
-                candidates.append((number, score, box))
+            if score > threshold:
+                candidates.append((number, score, corners))
     kept: list[tuple[int, float, tuple[float, ...]]] = []
     for candidate in sorted(candidates, key=lambda item: -item[1]):
         if all(other[0] != candidate[0] or iou(other[2], candidate[2]) <= overlap for other in kept):
             kept.append(candidate)
-    return kept
+    return [(number, score, cut) for number, score, box in kept if has_area(cut := clipped(box, size))]
+
+
+def clipped(box: tuple[float, ...], size: tuple[int, int]) -> tuple[float, ...]:
+    return tuple(min(max(value, 0.0), 1.0) * side for value, side in zip(box, size * 2, strict=True))
+
+
+def has_area(box: tuple[float, ...]) -> bool:
+    return box[2] > box[0] and box[3] > box[1]
 
 
 def iou(a: tuple[float, ...], b: tuple[float, ...]) -> float:

@@ -59,7 +59,7 @@ class StandIn:
         inspector = SimpleNamespace(get_engine_information=lambda _form: json.dumps({"Layers": layers}))
         engine = SimpleNamespace(create_engine_inspector=lambda: inspector)
         self.Runtime = lambda _logger: SimpleNamespace(deserialize_cuda_engine=lambda _plan: engine)
-        self.OnnxParser = lambda _network, _logger: SimpleNamespace(parse=lambda _data: True)
+        self.OnnxParser = lambda _network, _logger: SimpleNamespace(parse=lambda _data, _path: True)
 
     def Builder(self, _logger: object) -> Any:
         def create_network(flags: int) -> object:

@@ -129,3 +129,20 @@ def test_images_without_stamps() -> None:
     for number in range(20):
         last = tracker.update(found((10.0 * number, 0)), np.ones(1, bool))
     assert last.track_ids == ("1",)
+
+
+@pytest.mark.parametrize("before", [1, 2, 5])
+def test_a_pause_longer_than_the_patience_ends_tracks(before: int) -> None:
+    """Nothing was looked at meanwhile: a camera that slept, a stream that was down."""
+    tracker = Tracker(patience=1.0)
+    for number in range(before):
+        track(tracker, found((50, 50)), number)
+    later = before + 60 * 30 * 10
+    assert [track(tracker, found((50, 50)), later + number) for number in range(2)] == [("",), ("2",)]
+
+
+def test_a_pause_shorter_than_the_patience_does_not() -> None:
+    tracker = Tracker(patience=1.0)
+    for number in range(5):
+        track(tracker, found((50, 50)), number)
+    assert track(tracker, found((50, 50)), 4 + 29) == ("1",)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edgecam_core import cache
 from edgecam_core.errors import MissingDependency, ModelError
@@ -21,7 +23,8 @@ PREFIX = "edgecam."
 class ModelFile:
     """A model on disk, read but not loaded for inference.
 
-    ``inputs`` and ``outputs`` map names to shapes, None for a size that is free. ``precision`` is that of the
+    ``inputs`` and ``outputs`` map names to shapes, None for a size that is free; ``types`` maps both to element types,
+    float32 where a name is missing. ``precision`` is that of the
     weights: fp32, fp16, or int8 where values are quantised explicitly. ``metadata`` are the file's metadata_props as
     they are; :meth:`fact` reads the ``edgecam.*`` ones. ``data_files`` are the files beside it that hold its weights.
     """
@@ -32,6 +35,7 @@ class ModelFile:
     metadata: Mapping[str, str]
     precision: str = "fp32"
     data_files: tuple[Path, ...] = ()
+    types: Mapping[str, np.dtype] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | Path) -> ModelFile:
@@ -61,7 +65,8 @@ class ModelFile:
         if not inputs or not outputs:
             raise ModelError(f"parameter 'model' is '{path}': this is not an ONNX file, or its graph is empty")
         metadata = {item.key: item.value for item in proto.metadata_props}
-        return cls(path, inputs, outputs, metadata, _precision(proto.graph), external_files(proto, path))
+        types = {item.name: _type(item) for item in (*proto.graph.input, *proto.graph.output)}
+        return cls(path, inputs, outputs, metadata, _precision(proto.graph), external_files(proto, path), types)
 
     @cached_property
     def sha256(self) -> str:
@@ -84,6 +89,16 @@ class ModelFile:
             return onnx.load(str(self.path))
         except Exception as error:  # of onnx, protobuf or the file system
             raise ModelError(f"{self.path} cannot be loaded with its weights: {_first_line(error)}") from error
+
+    def type_of(self, name: str) -> np.dtype:
+        """Element type of an input or output."""
+        return self.types.get(name, np.dtype(np.float32))
+
+    def graph(self) -> Any:
+        """The GraphProto without weights kept in other files, for questions that shapes and metadata leave open."""
+        import onnx
+
+        return onnx.load(str(self.path), load_external_data=False).graph
 
     def packed(self, proto: Any) -> bytes:
         """A ModelProto derived from this model as the bytes of one file.
@@ -121,6 +136,15 @@ def _precision(graph: Any) -> str:
     float16 = 10  # onnx.TensorProto.FLOAT16
     types = [weight.data_type for weight in graph.initializer if len(weight.dims) == 4]
     return "fp16" if types and types.count(float16) * 2 > len(types) else "fp32"
+
+
+def _type(item: Any) -> np.dtype:
+    from onnx import helper
+
+    try:
+        return np.dtype(helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type))
+    except (KeyError, TypeError):  # a type of a later ONNX, or no tensor
+        return np.dtype(np.object_)
 
 
 def _shape(item: Any) -> tuple[int | None, ...]:

@@ -14,8 +14,8 @@ from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Progress, Runner, RunnerOptions, silent
 from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.family import Candidates, Family, open_family
-from edgecam_core.models.labels import fit_labels, numbered, read_labels
+from edgecam_core.models.family import Candidates, Family, check_candidates, open_family
+from edgecam_core.models.labels import fit_labels, metadata_labels, numbered, read_labels
 from edgecam_core.models.nms import nms
 from edgecam_core.models.preprocess import Placement, Preprocessor
 from edgecam_core.models.selection import Selection
@@ -29,7 +29,7 @@ _MOST_CANDIDATES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An image as the network takes it: (1, 3, H, W), where it came from in source pixels, when it was taken."""
+    """An image as the network takes it (see :class:`InputSpec`), its place in source pixels, its capture time."""
 
     tensor: np.ndarray
     placement: Placement
@@ -61,8 +61,11 @@ class Plan:
             SettingError: labels that do not fit the model.
         """
         model = ModelFile.read(locate(settings.model, progress))
-        family = open_family(model)
-        return cls(model, family, _labels(settings, model, family))
+        labels, origin = _labels(settings, model)
+        family = open_family(model, metadata_labels(model) or labels)  # the user's have to fit the model's own
+        columns, background = family.columns, family.has_background
+        fitted = fit_labels(labels, columns, background, origin) if labels else numbered(columns, background)
+        return cls(model, family, fitted)
 
 
 class Detector:
@@ -84,7 +87,8 @@ class Detector:
         self._track_patience = settings.track_patience if settings.track else None
         self._trackers: dict[str, Tracker] = {}
         tensor = runner.inputs[self.family.spec.name]
-        self._fixed_batch = tensor.shape[0]
+        self._batched = self.family.spec.layout != "chw"
+        self._fixed_batch = tensor.shape[0] if self._batched else 1
         self.max_batch = self._fixed_batch or settings.max_batch
         self._dtype = tensor.dtype
         self._preprocessor = Preprocessor(self.family.spec)
@@ -143,7 +147,7 @@ class Detector:
         return self.detect_prepared([self.prepare(image) for image in images], cameras)
 
     def prepare(self, image: Frame | np.ndarray) -> Prepared:
-        """The part of detecting that needs no model, to be done beside the inference before it.
+        """The part of detecting that needs no model; safe to run during the previous inference.
 
         Raises:
             ImageError: the image cannot be used.
@@ -164,7 +168,9 @@ class Detector:
     def _detect(self, images: Sequence[Prepared], cameras: Sequence[str]) -> list[Detections]:
         selection = self._selection
         started = time.perf_counter()
-        outputs = self.runner.infer({self.family.spec.name: self._batch([image.tensor for image in images])})
+        batch = self._batch([image.tensor for image in images])
+        more = self.family.more_inputs(len(batch))
+        outputs = self.runner.infer({self.family.spec.name: batch, **more})
         inferred = time.perf_counter()
         found = []
         for index, (image, camera) in enumerate(zip(images, cameras, strict=True)):
@@ -181,21 +187,26 @@ class Detector:
         return tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
 
     def _choose(self, candidates: Candidates, placement: Placement, selection: Selection, camera: str) -> Detections:
-        boxes = placement.to_source(candidates.boxes)
+        check_candidates(candidates, self.family.fractions, placement.size)
+        boxes = placement.to_source(candidates.boxes, self.family.fractions)
         scores, classes = candidates.scores, candidates.classes
-        # A box outside the image is empty once clipped; comparisons with NaN are false.
-        real = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+        real = np.flatnonzero(_have_area(boxes))
         if len(real) > _MOST_CANDIDATES:
             real = real[np.argsort(-scores[real], kind="stable")[:_MOST_CANDIDATES]]
         boxes, scores, classes = boxes[real], scores[real], classes[real]
-        if self.family.needs_nms:
-            # What lies outside a region may well suppress a worse box inside: it is the same object.
-            most = len(scores) if selection.regions else selection.most
-            kept = nms(boxes, scores, classes, selection.nms_threshold, most)
+        # Suppressed as the model gives them and clipped afterwards, as pytorch-ssd and Ultralytics do: clipped first,
+        # two objects at the image's edge come to look like one.
+        clipped = placement.clip(boxes)
+        wanted = _have_area(clipped) & selection.inside(clipped, placement.width, placement.height, camera)
+        if self.family.needs_nms or selection.agnostic:
+            # What is not wanted may well suppress a worse box that is: it is the same object.
+            most = selection.most if wanted.all() else len(scores)
+            rivals = np.zeros_like(classes) if selection.agnostic else classes
+            kept = nms(boxes, scores, rivals, selection.nms_threshold, most)
         else:
             kept = np.argsort(-scores, kind="stable")
-        kept = kept[selection.inside(boxes[kept], placement.width, placement.height, camera)][: selection.most]
-        return Detections(boxes[kept], scores[kept], classes[kept].astype(np.int32), self.labels)
+        kept = kept[wanted[kept]][: selection.most]
+        return Detections(clipped[kept], scores[kept], classes[kept].astype(np.int32), self.labels)
 
     def classes(self) -> list[tuple[int, str]]:
         """Number and label of everything the model can report: neither the background nor columns without a class."""
@@ -232,15 +243,16 @@ def runner_options(plan: Plan, settings: DetectorSettings, progress: Progress = 
     )
 
 
-def _labels(settings: DetectorSettings, model: ModelFile, family: Family) -> tuple[str, ...]:
-    """From the file the user names, else from the model, else a labels.txt beside it, else numbers."""
+def _have_area(boxes: np.ndarray) -> np.ndarray:
+    """(N,) bool; False for boxes with NaN as well."""
+    return np.asarray((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+
+
+def _labels(settings: DetectorSettings, model: ModelFile) -> tuple[tuple[str, ...], str]:
+    """From the file the user names, else from the model, else a labels.txt beside it; and where they are from."""
     beside = model.path.with_name("labels.txt")
     if settings.labels:
-        labels, origin = read_labels(settings.labels), settings.labels
-    elif found := family.labels(model):
-        labels, origin = found, f"{model.path} (metadata)"
-    elif beside.is_file():
-        labels, origin = read_labels(beside), str(beside)
-    else:
-        return numbered(family.columns, family.has_background)
-    return fit_labels(labels, family.columns, family.has_background, origin)
+        return read_labels(settings.labels), settings.labels
+    if told := metadata_labels(model):
+        return told, f"{model.path} (metadata)"
+    return (read_labels(beside), str(beside)) if beside.is_file() else ((), "")

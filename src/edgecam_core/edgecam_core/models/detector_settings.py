@@ -41,6 +41,9 @@ class DetectorSettings(Settings):
         high=1.0,
         runtime=True,
     )
+    agnostic_nms: bool = setting(
+        False, "Suppress overlapping boxes of different classes too, so that an object has one label.", runtime=True
+    )
     max_detections: int = setting(
         100, "The most detections of one image; the best stay.", low=1, high=1000, runtime=True
     )
@@ -63,7 +66,11 @@ class DetectorSettings(Settings):
         False, "Number objects from image to image; one whose score dips to half the threshold stays reported."
     )
     track_patience: float = setting(
-        1.0, "How long an object may be unseen and keep its number.", low=0.0, high=60.0, unit="s"
+        1.0,
+        "How long an object may be unseen and keep its number; more than the time between two images.",
+        low=0.0,
+        high=60.0,
+        unit="s",
     )
 
     @property

@@ -1,20 +1,23 @@
 """DETR-style heads: a fixed set of queries, each with class logits and one box; no suppression is needed.
 
 Outputs ``logits`` or ``pred_logits`` [B, Q, C] and ``boxes`` or ``pred_boxes`` [B, Q, 4], cx cy w h as fractions of the
-network's input; RF-DETR calls them ``labels`` and ``dets``.
-With metadata ``edgecam.activation`` = ``softmax`` (DETR: the last column is "no object") or ``sigmoid`` (RT-DETR,
-Deformable DETR; the default). Input RGB, ImageNet mean and deviation, stretched.
+network's input; RF-DETR calls them ``labels`` and ``dets``. Input RGB, stretched.
+
+Metadata ``edgecam.activation`` is ``softmax`` (DETR: the last column is "no object", and a query shows its best class)
+or ``sigmoid`` (RT-DETR, D-FINE, RF-DETR, Deformable DETR: a query may show several). Without it the labels decide: one
+column more than labels is "no object". Mean and deviation are ImageNet's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.models.family import Candidates, Family, check_numbers, image_input
+from edgecam_core.models.family import Candidates, Family, check_numbers, corners
+from edgecam_core.models.image_input import image_input
 from edgecam_core.models.preprocess import InputSpec
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -27,11 +30,11 @@ class DetrFamily(Family):
 
     name = "detr"
     needs_nms = False
+    fractions = True
 
     def __init__(self, spec: InputSpec, columns: int, logits: str, boxes: str, softmax: bool) -> None:
         super().__init__(spec, columns)
         self._logits, self._boxes, self._softmax = logits, boxes, softmax
-        self._size = np.array((spec.width, spec.height) * 2, np.float32)
 
     @classmethod
     def fits(cls, model: ModelFile) -> bool:
@@ -42,25 +45,32 @@ class DetrFamily(Family):
         return len(scores_shape) == 3 and len(boxes_shape) == 3 and boxes_shape[2] in (4, None)
 
     @classmethod
-    def open(cls, model: ModelFile) -> DetrFamily:
+    def open(cls, model: ModelFile, labels: Sequence[str] = ()) -> DetrFamily:
         logits, boxes = _named(model, _LOGITS), _named(model, _BOXES)
-        activation = model.fact("activation", "sigmoid")
-        if activation not in ("sigmoid", "softmax"):
-            raise ModelError(f"{model.path} has edgecam.activation = {activation!r}; it must be sigmoid or softmax")
         columns = model.outputs[logits][2]
         if columns is None:
             raise ModelError(f"{model.path} leaves the number of classes open ({model.describe()})")
+        spare = columns == len(labels) + 1
+        activation = model.fact("activation", "softmax" if spare and boxes != "dets" else "sigmoid")
+        if activation not in ("sigmoid", "softmax"):
+            raise ModelError(f"{model.path} has edgecam.activation = {activation!r}; it must be sigmoid or softmax")
         softmax = activation == "softmax"
-        return cls(image_input(model, _DEFAULTS), columns - softmax, logits, boxes, softmax)
+        without_last = softmax or (spare and boxes == "dets")  # RF-DETR trains one column more than it has classes
+        return cls(image_input(model, _DEFAULTS), columns - without_last, logits, boxes, softmax)
 
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
         logits = outputs[self._logits][index].astype(np.float32, copy=False)
         check_numbers(logits)
-        scores = _softmax(logits)[:, : self.columns] if self._softmax else 1 / (1 + np.exp(-logits.clip(-80, 80)))
-        rows, classes = np.nonzero(scores > thresholds)
+        if self._softmax:
+            scores = _softmax(logits)[:, : self.columns]
+            rows, classes = np.arange(len(scores)), scores.argmax(axis=1)
+            rows = np.flatnonzero(scores[rows, classes] > thresholds[classes])
+            classes = classes[rows]
+        else:
+            scores = 1 / (1 + np.exp(-logits[:, : self.columns].clip(-80, 80)))
+            rows, classes = np.nonzero(scores > thresholds)
         boxes = outputs[self._boxes][index][rows].astype(np.float32, copy=False)
-        centers, halves = boxes[:, :2], boxes[:, 2:] / 2
-        return Candidates(np.hstack([centers - halves, centers + halves]) * self._size, scores[rows, classes], classes)
+        return Candidates(corners(boxes), scores[rows, classes], classes)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

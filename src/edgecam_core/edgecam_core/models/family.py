@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -22,10 +22,15 @@ FAMILIES: dict[str, tuple[str, str]] = {
 }
 
 
+_MOST_SCORE = 1.05  # rounding of int8 and fp16 included
+_MOST_FRACTION = 10.0  # of a box that lies mostly outside the image
+_LEAST_PIXELS, _LEAST_SIZE = 1.5, 32
+
+
 @dataclass(frozen=True)
 class Candidates:
-    """What a model proposes for one image, unsorted: boxes (N, 4) x1 y1 x2 y2 in pixels of the network's input,
-    scores (N,) in 0..1, classes (N,) as indices of score columns."""
+    """What a model proposes for one image, unsorted: boxes (N, 4) x1 y1 x2 y2 in the family's unit, scores (N,) in
+    0..1, classes (N,) as indices of score columns."""
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -33,14 +38,17 @@ class Candidates:
 
 
 class Family(ABC):
-    """Subclasses decode. ``columns`` is the number of score columns, ``has_background`` whether column 0 is none.
+    """Subclasses decode. ``columns`` is the number of score columns, ``has_background`` whether column 0 is the
+    background.
 
-    ``needs_nms`` is False where the model suppresses duplicates itself.
+    ``needs_nms`` is False where the model suppresses duplicates itself. ``fractions`` tells the unit of candidates'
+    boxes: fractions of the network's input, else its pixels.
     """
 
     name: str = ""
     has_background: bool = False
     needs_nms: bool = True
+    fractions: bool = False
 
     def __init__(self, spec: InputSpec, columns: int) -> None:
         self.spec = spec
@@ -53,18 +61,19 @@ class Family(ABC):
 
     @classmethod
     @abstractmethod
-    def open(cls, model: ModelFile) -> Family:
+    def open(cls, model: ModelFile, labels: Sequence[str] = ()) -> Family:
         """Read sizes and normalisation from the file.
+
+        Args:
+            labels: the labels found for the model; they tell the number of classes where the file does not.
 
         Raises:
             ModelError: the file contradicts itself or leaves open what must be known.
         """
 
-    @classmethod
-    def labels(cls, model: ModelFile) -> tuple[str, ...]:
-        """The labels in the file's metadata; empty where it has none."""
-        found = model.fact("labels", ())
-        return tuple(str(label) for label in found) if isinstance(found, list | tuple) else ()
+    def more_inputs(self, count: int) -> dict[str, np.ndarray]:
+        """What the model wants beside ``count`` images; empty for most."""
+        return {}
 
     @abstractmethod
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
@@ -72,14 +81,14 @@ class Family(ABC):
 
         Args:
             outputs: as the runner gave them, batch first.
-            thresholds: (columns,) float32; above 1 for a class nobody wants.
+            thresholds: (columns,) float32; above 1 for a class that is not wanted.
 
         Raises:
-            InferenceError: the outputs hold values that are not numbers.
+            InferenceError: the outputs hold values that are not numbers, or contradict what the file says.
         """
 
 
-def open_family(model: ModelFile) -> Family:
+def open_family(model: ModelFile, labels: Sequence[str] = ()) -> Family:
     """The family that a model's metadata names, else the first whose shapes fit.
 
     Raises:
@@ -91,7 +100,7 @@ def open_family(model: ModelFile) -> Family:
     for name in [named] if named else FAMILIES:
         family = _family_type(name)
         if family.fits(model):
-            return family.open(model)
+            return family.open(model, labels)
     wanted = f"family '{named}'" if named else f"any of the families {', '.join(FAMILIES)}"
     raise ModelError(f"parameter 'model' is '{model.path}': its tensors do not fit {wanted} ({model.describe()})")
 
@@ -103,49 +112,49 @@ def _family_type(name: str) -> type[Family]:
     return family
 
 
-def image_input(model: ModelFile, default: InputSpec) -> InputSpec:
-    """How the model's image input is fed: sizes from its shape, the rest from its metadata or ``default``.
-
-    Raises:
-        ModelError: not one NCHW input with three channels, another input beside it, a free size without metadata, or
-            metadata that cannot be.
-    """
-    images = {name: shape for name, shape in model.inputs.items() if len(shape) == 4 and shape[1] in (3, None)}
-    if len(images) != 1:
-        raise ModelError(f"{model.path} has no input of shape Nx3xHxW, or several ({model.describe()})")
-    ((name, shape),) = images.items()
-    if others := ", ".join(sorted(set(model.inputs) - {name})):
-        raise ModelError(
-            f"{model.path} wants {others} beside the image, which edgecam does not feed; export it with the image "
-            "as its only input, for RT-DETR and its like without the postprocessor (logits and boxes)"
-        )
-    width = shape[3] or model.fact("width", default.width)
-    height = shape[2] or model.fact("height", default.height)
-    if not width or not height:
-        raise ModelError(f"{model.path} leaves its input size open; export it with a fixed height and width")
-    spec = InputSpec(
-        name=name,
-        width=int(width),
-        height=int(height),
-        mean=_triple(model, "mean", default.mean),
-        std=_triple(model, "std", default.std),
-        color=str(model.fact("color", default.color)).lower(),
-        fit=str(model.fact("fit", default.fit)),
-    )
-    if spec.color not in ("rgb", "bgr") or spec.fit not in ("stretch", "letterbox") or 0 in spec.std:
-        raise ModelError(f"{model.path} has impossible metadata: color {spec.color}, fit {spec.fit}, std {spec.std}")
-    return spec
-
-
-def _triple(model: ModelFile, key: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
-    value = model.fact(key, default)
-    items = list(value) if isinstance(value, list | tuple) else [value] * 3
-    if len(items) != 3 or not all(isinstance(item, int | float) for item in items):
-        raise ModelError(f"{model.path} has metadata edgecam.{key} = {value!r}; it must be three numbers")
-    return float(items[0]), float(items[1]), float(items[2])
-
-
 def check_numbers(scores: np.ndarray) -> None:
     """Raise InferenceError where a score is NaN: a model broken by its precision, not an empty image."""
     if np.isnan(scores.max(initial=0.0)):
         raise InferenceError("the model's scores are not numbers (NaN); its precision may be too low for it")
+
+
+def check_classes(classes: np.ndarray, columns: int) -> None:
+    """Raise InferenceError where a finished detection is of a class that has no label.
+
+    Args:
+        classes: of the rows whose score counts; what fills up the unused rows is left out.
+    """
+    unknown = classes[(classes < 0) | (classes >= columns)]
+    if unknown.size:
+        raise InferenceError(
+            f"the model reports class {int(unknown[0])}, but its labels name classes 0 to {columns - 1}; "
+            "give labels that fit the model"
+        )
+
+
+def check_candidates(found: Candidates, fractions: bool, size: tuple[int, int]) -> None:
+    """Raise InferenceError where scores or boxes cannot be what the file's layout says they are.
+
+    Args:
+        fractions: the unit that the boxes should have; else pixels of the network's input of that ``size``.
+    """
+    if not len(found.scores):
+        return
+    if (best := float(found.scores.max())) > _MOST_SCORE:
+        raise InferenceError(
+            f"the model gives a score of {best:.1f}, which is no probability; export it with its softmax or sigmoid"
+        )
+    farthest = float(np.abs(found.boxes).max())
+    if fractions and farthest > _MOST_FRACTION:
+        told = "must be fractions of the input"
+    elif not fractions and farthest <= _LEAST_PIXELS and min(size) > _LEAST_SIZE:
+        told = "must be pixels of the input"
+    else:
+        return
+    raise InferenceError(f"the model gives box coordinates up to {farthest:.4g}, but in its layout they {told}")
+
+
+def corners(boxes: np.ndarray) -> np.ndarray:
+    """(N, 4) cx cy w h to x1 y1 x2 y2."""
+    centers, halves = boxes[:, :2], boxes[:, 2:] / 2
+    return np.hstack([centers - halves, centers + halves])

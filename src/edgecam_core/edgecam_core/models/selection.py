@@ -1,4 +1,4 @@
-"""What of all a model proposes is wanted: thresholds, classes, regions, as the decoders need them."""
+"""Detection filter: thresholds, classes, regions, in the form the decoders need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NEVER = 2.0  # a threshold no score reaches
 
 @dataclass(frozen=True)
 class Selection:
-    """``thresholds`` is (columns,) float32, the score a class must exceed; above 1 for a class nobody wants.
+    """``thresholds`` is (columns,) float32, the score a class must exceed; above 1 for a class that is not wanted.
 
     ``candidates`` are the thresholds the decoder uses: half of ``thresholds`` where doubtful detections help tracking.
     ``regions`` maps a camera (``""``: every camera) to polygons, (K, 2) float32, x y as fractions of the image.
@@ -26,6 +26,7 @@ class Selection:
     thresholds: np.ndarray
     candidates: np.ndarray
     nms_threshold: float
+    agnostic: bool
     most: int
     regions: Mapping[str, tuple[np.ndarray, ...]]
 
@@ -34,7 +35,7 @@ class Selection:
         """Work the settings out for a model's labels.
 
         Raises:
-            SettingError: a class the model does not have (the text offers the nearest), a region that is none.
+            SettingError: a class the model does not have (the text offers the nearest), a region that is not a polygon.
         """
         first = int(has_background)
         wanted = {class_number("classes", text, labels, first) for text in settings.classes}
@@ -47,8 +48,9 @@ class Selection:
                 thresholds[number] = threshold
         candidates = np.where(thresholds <= 1, thresholds / 2, _NEVER) if settings.track else thresholds
         regions = parse_regions(settings.regions)
-        nms_threshold, most = settings.nms_threshold, settings.max_detections
-        return cls(thresholds, candidates.astype(np.float32), nms_threshold, most, regions)
+        nms_threshold, agnostic = settings.nms_threshold, settings.agnostic_nms
+        most = settings.max_detections
+        return cls(thresholds, candidates.astype(np.float32), nms_threshold, agnostic, most, regions)
 
     def inside(self, boxes: np.ndarray, width: int, height: int, camera: str = "") -> np.ndarray:
         """(N,) bool: which boxes, in pixels of an image of that size, have their centre in a region."""

@@ -6,13 +6,15 @@ fractions of the image. Input RGB, (pixel - 127) / 128, stretched to the network
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.models.family import Candidates, Family, check_numbers, image_input
+from edgecam_core.models.family import Candidates, Family, check_numbers
+from edgecam_core.models.image_input import image_input
+from edgecam_core.models.labels import columns_named
 from edgecam_core.models.preprocess import InputSpec
 
 _DEFAULTS = InputSpec("", 0, 0, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), color="rgb", fit="stretch")
@@ -23,10 +25,7 @@ class SsdFamily(Family):
 
     name = "ssd"
     has_background = True
-
-    def __init__(self, spec: InputSpec, columns: int) -> None:
-        super().__init__(spec, columns)
-        self._size = np.array((spec.width, spec.height) * 2, np.float32)
+    fractions = True
 
     @classmethod
     def fits(cls, model: ModelFile) -> bool:
@@ -36,8 +35,8 @@ class SsdFamily(Family):
         return scores[1] is None or boxes[1] is None or scores[1] == boxes[1]
 
     @classmethod
-    def open(cls, model: ModelFile) -> SsdFamily:
-        columns = model.outputs["scores"][2] or len(cls.labels(model))
+    def open(cls, model: ModelFile, labels: Sequence[str] = ()) -> SsdFamily:
+        columns = model.outputs["scores"][2] or columns_named(labels, has_background=True)
         if columns < 2:
             raise ModelError(f"{model.path} has {columns} score columns; SSD needs the background and a class or more")
         return cls(image_input(model, _DEFAULTS), columns)
@@ -48,8 +47,5 @@ class SsdFamily(Family):
         # One pass over all scores; after it only the few that pass count.
         rows, classes = np.divmod(np.flatnonzero(scores[:, 1:] > thresholds[1:]), self.columns - 1)
         classes += 1
-        return Candidates(
-            boxes[rows].astype(np.float32, copy=False) * self._size,
-            scores[rows, classes].astype(np.float32, copy=False),
-            classes,
-        )
+        found = scores[rows, classes].astype(np.float32, copy=False)
+        return Candidates(boxes[rows].astype(np.float32, copy=False), found, classes)

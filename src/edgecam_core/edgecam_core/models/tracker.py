@@ -67,7 +67,7 @@ class Tracker:
     """Numbers for the objects of one camera. Not for two threads at a time.
 
     Args:
-        patience: seconds a track may go unseen before its number is given up.
+        patience: seconds a track may go unseen before its number is given up; more than the time between two images.
     """
 
     def __init__(self, patience: float = 1.0) -> None:
@@ -90,6 +90,8 @@ class Tracker:
         """
         first = not self._tracks and self._stamp_ns is None
         self._advance(stamp_ns)
+        # Before pairing: after a pause without images a track has been unseen for as long as the pause was.
+        self._tracks = [track for track in self._tracks if track.unseen <= self._patience]
         boxes = found.boxes.astype(np.float64)
         numbers = [""] * len(found)
         keep = sure.copy()
@@ -152,7 +154,7 @@ class Tracker:
 
     def _lives(self, track: _Track) -> bool:
         """Unconfirmed tracks end with the first image that does not show them."""
-        return track.unseen == 0 or (bool(track.number) and track.unseen <= self._patience)
+        return track.unseen == 0 or bool(track.number)
 
 
 def _measured(box: np.ndarray) -> np.ndarray:

@@ -1,46 +1,41 @@
-"""YOLO-style heads, as the Ultralytics exporter and YOLOv5-like projects write them.
+"""YOLO-style heads, as the Ultralytics exporter and YOLOv5-like projects write them; see ``yolo_layout`` for the five.
 
-Four layouts, told apart by their shapes:
-
-* [B, 4 + C, N] (v8 and later): cx cy w h in pixels of the network's input, then C scores;
-* [B, N, 5 + C] (v5, v7): cx cy w h, then objectness, then C scores; a score is objectness times class;
-* [B, K, 6] with K up to 1000 (v10 and others that need no NMS): x1 y1 x2 y2 score class;
-* [B, Q, 4 + C] with Q up to 1000 and C names in the metadata (the Ultralytics exporter's RT-DETR): cx cy w h as
-  fractions of the network's input, then C scores; no NMS either.
-
-One output; N is larger than the other size, or free. Input RGB, pixel / 255, letterboxed with grey (RT-DETR:
-stretched). Class names and, where the shapes leave it open, the input's size are also found where the Ultralytics
-exporter puts them, in the metadata ``names`` and ``imgsz``.
+One output. Input RGB, pixel / 255, letterboxed with grey (RT-DETR: stretched). Class names and, where the shapes leave
+it open, the input's size are also found where the Ultralytics exporter puts them, in the metadata ``names`` and
+``imgsz``. As that project's own prediction does, an anchor shows its best class and no other.
 """
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from edgecam_core.errors import ModelError
+from edgecam_core.errors import InferenceError, ModelError
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.models.family import Candidates, Family, check_numbers, image_input
+from edgecam_core.models.family import Candidates, Family, check_classes, check_numbers, corners
+from edgecam_core.models.image_input import image_input
+from edgecam_core.models.labels import columns_named, metadata_labels
 from edgecam_core.models.preprocess import InputSpec
+from edgecam_core.models.yolo_layout import Head, recognise
 
 _DEFAULTS = InputSpec("", 0, 0, color="rgb", fit="letterbox")
-_OTHER_TASKS = ("segment", "pose", "obb", "classify")
-_FINISHED_ROWS = 1000  # v5 has at least 25 times as many rows at any useful size
+_OTHER_TASKS = ("segment", "pose", "obb", "classify", "semantic", "depth")
 
 
 class YoloFamily(Family):
-    """See the module's text. ``layout`` is ``columns``, ``rows``, ``finished`` or ``queries``, as in that text."""
+    """See the module's text."""
 
     name = "yolo"
 
-    def __init__(self, spec: InputSpec, columns: int, output: str, layout: str) -> None:
-        super().__init__(spec, columns)
-        self.needs_nms = layout in ("columns", "rows")
+    def __init__(self, spec: InputSpec, head: Head, output: str) -> None:
+        super().__init__(spec, head.classes)
+        self.needs_nms = head.layout in ("columns", "rows")
+        self.fractions = head.layout in ("queries", "ranked")
         self._output = output
-        self._decode = getattr(self, f"_{layout}")
+        self._layout = head.layout
 
     @classmethod
     def fits(cls, model: ModelFile) -> bool:
@@ -50,80 +45,66 @@ class YoloFamily(Family):
         if len(shapes) != 1 or len(shapes[0]) != 3:
             return False
         _, rows, columns = shapes[0]
-        return rows != columns and min(rows or 5, columns or 7) > 4 and (rows is not None or columns != 6)
+        if rows is None and columns is None:
+            return "task" in model.metadata or model.fact("layout") is not None
+        return rows != columns and min(rows or 5, columns or 7) > 4
 
     @classmethod
-    def open(cls, model: ModelFile) -> YoloFamily:
+    def open(cls, model: ModelFile, labels: Sequence[str] = ()) -> YoloFamily:
         if (task := model.metadata.get("task")) in _OTHER_TASKS:
             raise ModelError(f"{model.path} is an Ultralytics model of task {task!r}; export one of task 'detect'")
-        ((output, (_, rows, columns)),) = model.outputs.items()
-        names, defaults = len(cls.labels(model)), _sized(model)
-        if columns == 6 and rows is not None and rows <= _FINISHED_ROWS:
-            layout, classes = "finished", names or int(model.fact("classes", 0))
-        elif rows is not None and rows <= _FINISHED_ROWS and names and columns == 4 + names:
-            layout, classes, defaults = "queries", names, replace(defaults, fit="stretch")
-        elif columns is None or (rows is not None and rows < columns):
-            layout, classes = "columns", (rows or 0) - 4
-        else:
-            layout, classes = "rows", columns - 5
-        if classes < 1:
-            remedy = "add the metadata edgecam.labels, a JSON list" if layout == "finished" else model.describe()
-            raise ModelError(f"{model.path} does not tell its classes by its output {output!r}: {remedy}")
-        return cls(image_input(model, defaults), classes, output, layout)
-
-    @classmethod
-    def labels(cls, model: ModelFile) -> tuple[str, ...]:
-        names = _literal(model, "names")
-        if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-            names = [names[number] for number in range(len(names))]
-        return super().labels(model) or (tuple(map(str, names)) if isinstance(names, list) else ())
+        (output,) = model.outputs
+        head = recognise(model, output, len(metadata_labels(model)))
+        if head.classes < 1:
+            head = replace(head, classes=columns_named(labels, has_background=False))
+        if head.classes < 1:
+            raise ModelError(
+                f"{model.path} does not say how many classes it has; give the parameter 'labels' a file with one label "
+                "a line, or add the metadata edgecam.labels, a JSON list"
+            )
+        defaults = replace(_sized(model), fit="stretch") if head.layout in ("queries", "ranked") else _sized(model)
+        return cls(image_input(model, defaults), head, output)
 
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
         found = outputs[self._output][index].astype(np.float32, copy=False)
         check_numbers(found)
-        return self._decode(found, thresholds)
+        if self._layout in ("finished", "ranked"):
+            return self._listed(found, thresholds)
+        if self._layout == "columns":
+            boxes, scores = found[:4].T, found[4:].T
+        elif self._layout == "rows":
+            likely = found[found[:, 4] > thresholds.min()]  # a score is never above its objectness
+            boxes, scores = likely[:, :4], likely[:, 5:] * likely[:, 4:5]
+        else:
+            boxes, scores = found[:, :4], found[:, 4:]
+        if scores.shape[1] != self.columns:
+            raise InferenceError(f"the model gives {scores.shape[1]} scores a box, but its file says {self.columns}")
+        return _best(boxes, scores, thresholds)
 
-    @staticmethod
-    def _columns(found: np.ndarray, thresholds: np.ndarray) -> Candidates:
-        classes, places = np.nonzero(found[4:] > thresholds[:, None])
-        return Candidates(_corners(found[:4, places].T), found[4 + classes, places], classes)
-
-    @staticmethod
-    def _rows(found: np.ndarray, thresholds: np.ndarray) -> Candidates:
-        likely = found[found[:, 4] > thresholds.min()]  # a score is never above its objectness
-        scores = likely[:, 5:] * likely[:, 4:5]
-        rows, classes = np.nonzero(scores > thresholds)
-        return Candidates(_corners(likely[rows, :4]), scores[rows, classes], classes)
-
-    def _finished(self, found: np.ndarray, thresholds: np.ndarray) -> Candidates:
-        classes = found[:, 5].astype(np.intp)
-        known = (classes >= 0) & (classes < self.columns)
-        rows = np.flatnonzero(known & (found[:, 4] > thresholds[np.where(known, classes, 0)]))
-        return Candidates(found[rows, :4], found[rows, 4], classes[rows])
-
-    def _queries(self, found: np.ndarray, thresholds: np.ndarray) -> Candidates:
-        rows, classes = np.nonzero(found[:, 4:] > thresholds)
-        size = np.array((self.spec.width, self.spec.height) * 2, np.float32)
-        return Candidates(_corners(found[rows, :4]) * size, found[rows, 4 + classes], classes)
+    def _listed(self, found: np.ndarray, thresholds: np.ndarray) -> Candidates:
+        """Rows of a box, a score and a class number."""
+        likely = found[found[:, 4] > thresholds.min()]
+        classes = likely[:, 5].astype(np.intp)
+        check_classes(classes, self.columns)
+        kept = likely[:, 4] > thresholds[classes]
+        boxes = likely[kept, :4]
+        return Candidates(corners(boxes) if self._layout == "ranked" else boxes, likely[kept, 4], classes[kept])
 
 
-def _corners(boxes: np.ndarray) -> np.ndarray:
-    """(N, 4) cx cy w h to x1 y1 x2 y2."""
-    centers, halves = boxes[:, :2], boxes[:, 2:] / 2
-    return np.hstack([centers - halves, centers + halves])
-
-
-def _literal(model: ModelFile, key: str) -> object:
-    """What the Ultralytics exporter wrote there as a Python literal, ``"{0: 'person'}"``; None where it did not."""
-    try:
-        return ast.literal_eval(model.metadata.get(key, ""))
-    except (ValueError, SyntaxError):
-        return None
+def _best(boxes: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) -> Candidates:
+    """The best class of each box (N, 4) cx cy w h, where its score (N, C) is above that class's threshold."""
+    classes = scores.argmax(axis=1)
+    best = np.take_along_axis(scores, classes[:, None], axis=1)[:, 0]
+    kept = np.flatnonzero(best > thresholds[classes])
+    return Candidates(corners(boxes[kept]), best[kept], classes[kept])
 
 
 def _sized(model: ModelFile) -> InputSpec:
     """The defaults, with the size an export with free sizes was made for (height first)."""
-    size = _literal(model, "imgsz")
+    try:
+        size = ast.literal_eval(model.metadata.get("imgsz", ""))
+    except (ValueError, SyntaxError):
+        return _DEFAULTS
     if isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
         return replace(_DEFAULTS, height=size[0], width=size[1])
     return _DEFAULTS

@@ -1,0 +1,112 @@
+"""How a model's image input is fed: layout, size and element type from the file, the rest from its metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from edgecam_core.errors import ModelError
+from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.models.preprocess import InputSpec
+
+Shape = tuple[int | None, ...]
+_RAW = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+def image_input(
+    model: ModelFile, default: InputSpec, filled: Collection[str] = (), any_size: bool = False
+) -> InputSpec:
+    """The input that takes the image.
+
+    Args:
+        default: what the family takes for granted where the file says nothing.
+        filled: inputs beside the image that the family fills itself.
+        any_size: the model resizes images itself, so that sizes left open stay open.
+
+    Raises:
+        ModelError: no input for a colour image or several, another input beside it, a size left open, or metadata that
+            is impossible or contradicts the file.
+    """
+    others = set(model.inputs) - set(filled)
+    images = {name: layout for name in others if (layout := _layout(model.inputs[name]))}
+    if len(images) != 1:
+        _refuse_input(model)
+    ((name, layout),) = images.items()
+    if more := ", ".join(sorted(others - {name})):
+        raise ModelError(
+            f"{model.path} wants {more} beside the image, which edgecam does not feed; export it with the image as its "
+            "only input"
+        )
+    shape = model.inputs[name]
+    height, width = shape[_HEIGHT[layout]], shape[_HEIGHT[layout] + 1]
+    width = _side(model, "width", width, default.width)
+    height = _side(model, "height", height, default.height)
+    if not (width and height) and not any_size:
+        raise ModelError(f"{model.path} leaves its input size open; export it with a fixed height and width")
+    mean, std = _normalisation(model, name, default)
+    spec = InputSpec(
+        name,
+        width,
+        height,
+        mean,
+        std,
+        color=str(model.fact("color", default.color)).lower(),
+        fit=str(model.fact("fit", default.fit)),
+        layout=layout,
+        dtype=model.type_of(name).name,
+    )
+    if spec.color not in ("rgb", "bgr") or spec.fit not in ("stretch", "letterbox") or 0 in spec.std:
+        raise ModelError(f"{model.path} has impossible metadata: color {spec.color}, fit {spec.fit}, std {spec.std}")
+    return spec
+
+
+_HEIGHT = {"nchw": 2, "nhwc": 1, "chw": 1}  # which dimension it is; the width follows
+
+
+def _layout(shape: Shape) -> str:
+    if len(shape) == 4 and (shape[1] == 3 or (shape[1] is None and shape[3] != 3)):
+        return "nchw"
+    if len(shape) == 4 and shape[3] == 3:
+        return "nhwc"
+    return "chw" if len(shape) == 3 and shape[0] == 3 else ""
+
+
+def _refuse_input(model: ModelFile) -> None:
+    for name, shape in model.inputs.items():
+        if len(shape) == 4 and 1 in (shape[1], shape[3]):
+            raise ModelError(f"{model.path} takes grey images ({name}); edgecam feeds three channels")
+    raise ModelError(f"{model.path} has no input of shape Nx3xHxW or NxHxWx3, or several ({model.describe()})")
+
+
+def _side(model: ModelFile, key: str, in_file: int | None, default: int) -> int:
+    told = model.fact(key)
+    if told is not None and (not isinstance(told, int) or told < 1 or in_file not in (None, told)):
+        raise ModelError(f"{model.path} has metadata edgecam.{key} = {told!r}, but its input is {in_file or 'open'}")
+    return int(in_file or told or default)
+
+
+def _normalisation(
+    model: ModelFile, name: str, default: InputSpec
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and deviation. Integers cannot hold normalised values: such a model normalises pixels itself."""
+    dtype = model.type_of(name)
+    if dtype.kind in "iu" and dtype != np.int8:
+        told = _triple(model, "mean", _RAW[0]), _triple(model, "std", _RAW[1])
+        if told != _RAW:
+            raise ModelError(
+                f"{model.path} takes pixels as {dtype}, but its metadata has edgecam.mean {list(told[0])} and "
+                f"edgecam.std {list(told[1])}, which give fractions; remove them or export it with a float input"
+            )
+        return _RAW
+    if dtype.kind != "f":
+        raise ModelError(f"{model.path} takes {name} as {dtype}; edgecam feeds float32, float16, uint8 or int32")
+    return _triple(model, "mean", default.mean), _triple(model, "std", default.std)
+
+
+def _triple(model: ModelFile, key: str, default: tuple[float, float, float]) -> tuple[float, float, float]:
+    value = model.fact(key, default)
+    items = list(value) if isinstance(value, list | tuple) else [value] * 3
+    if len(items) != 3 or not all(isinstance(item, int | float) for item in items):
+        raise ModelError(f"{model.path} has metadata edgecam.{key} = {value!r}; it must be three numbers")
+    return float(items[0]), float(items[1]), float(items[2])

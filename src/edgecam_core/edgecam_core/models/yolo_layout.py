@@ -1,0 +1,128 @@
+"""Which of five layouts a YOLO-style output has: read from metadata and graph, checked against its shape.
+
+* ``columns`` [B, 4 + C, N] (v8 and later): cx cy w h in pixels of the network's input, then C scores;
+* ``rows`` [B, N, 5 + C] (v5, v7): cx cy w h, then objectness, then C scores; a score is objectness times class;
+* ``finished`` [B, K, 6] (YOLOv10 and YOLO26 without suppression, exports with it): x1 y1 x2 y2 score class;
+* ``queries`` [B, Q, 4 + C] (RT-DETR of the Ultralytics exporter): cx cy w h as fractions of the input, then C scores;
+* ``ranked`` [B, Q, 6] (the same since Ultralytics 8.4.x): cx cy w h as fractions, score, class.
+
+The metadata ``edgecam.layout`` names one outright.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import Any
+
+from edgecam_core.errors import ModelError
+from edgecam_core.inference.model_file import ModelFile
+
+LAYOUTS = ("columns", "rows", "finished", "queries", "ranked")
+_MOST_ROWS = 1000  # of heads that need no suppression; v5 has at least 25 times as many at any useful size
+_PASSED = ("Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Pad", "Cast")
+
+Shape = tuple[int | None, ...]
+
+
+@dataclass(frozen=True)
+class Head:
+    """``classes`` is 0 where neither shape nor metadata tells it."""
+
+    layout: str
+    classes: int
+
+
+def recognise(model: ModelFile, output: str, names: int) -> Head:
+    """The layout of an output [B, ?, ?] and its number of classes.
+
+    Args:
+        names: how many class names the file's metadata has, 0 for none.
+
+    Raises:
+        ModelError: nothing tells the layout, or what tells it contradicts the shape.
+    """
+    shape = model.outputs[output]
+    layout = _told(model, output, names) or _shaped(model, output, names)
+    if not layout:
+        raise ModelError(
+            f"{model.path} does not say how its output {output} is laid out ({model.describe()}); export it with fixed "
+            f"sizes, or add the metadata edgecam.layout, one of {', '.join(LAYOUTS)}"
+        )
+    extra, place = {"columns": (4, 1), "rows": (5, 2), "queries": (4, 2)}.get(layout, (0, 2))
+    if not extra:
+        _require(model, output, layout, shape[2] in (6, None))
+        return Head(layout, names or int(model.fact("classes", 0)))
+    size = shape[place]
+    _require(model, output, layout, size is None or size > extra)
+    return Head(layout, size - extra if size is not None else names)
+
+
+def _told(model: ModelFile, output: str, names: int) -> str:
+    """By metadata: ours, or what the Ultralytics exporter writes; in older versions only its description helps."""
+    if (layout := model.fact("layout")) is not None:
+        if layout not in LAYOUTS:
+            raise ModelError(f"{model.path} has edgecam.layout = {layout!r}; it must be one of {', '.join(LAYOUTS)}")
+        return str(layout)
+    if "task" not in model.metadata:  # not of that exporter
+        return ""
+    head = model.metadata.get("head", "")
+    described = f"{head} {model.metadata.get('description', '')}".lower().replace("-", "")
+    if "rtdetr" in described:
+        return "ranked" if last_column(model, output) == "class" else "queries"
+    if model.metadata.get("end2end") == "True" or _arguments(model).get("nms"):
+        return "finished"
+    if model.metadata.get("end2end") == "False" and head.endswith("Detect"):
+        return "columns"
+    if names and (size := model.outputs[output][1]) is not None:
+        return "columns" if size == 4 + names else ""
+    return {"class": "finished", "score": "columns"}.get(last_column(model, output), "")
+
+
+def _arguments(model: ModelFile) -> dict[str, Any]:
+    """The arguments of the export, as newer versions keep them."""
+    try:
+        found = ast.literal_eval(model.metadata.get("args", "{}"))
+    except (ValueError, SyntaxError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _shaped(model: ModelFile, output: str, names: int) -> str:
+    _, rows, columns = model.outputs[output]
+    few = rows is not None and rows <= _MOST_ROWS
+    if columns == 6 and few:
+        scored = names == 2 and last_column(model, output) == "score"  # two scores, or a score and a class?
+        return "queries" if scored else "finished"
+    if few and names and columns == 4 + names:
+        return "queries"
+    if rows is None and columns is None:
+        return ""
+    if columns is None or (rows is not None and rows < columns):
+        return "columns"
+    return "rows"
+
+
+def last_column(model: ModelFile, output: str) -> str:
+    """What the graph puts into the last column of an output: ``class`` for a number cast from integers, ``score`` for
+    anything computed in floats, empty where columns are not joined at the end of the graph."""
+    producers = {name: node for node in model.graph().node for name in node.output}
+    node, joined, cast = producers.get(output), False, False
+    while node is not None and (node.op_type in _PASSED or (node.op_type == "Concat" and not joined)):
+        if node.op_type == "Concat":
+            joined, cast = True, False
+        cast = cast or node.op_type == "Cast"
+        node = producers.get(node.input[-1 if node.op_type == "Concat" else 0])
+    if not joined:
+        return ""
+    computed_in_floats = node is None or node.op_type in ("Sigmoid", "Softmax")  # also where a half-precision cast ends
+    return "class" if cast and not computed_in_floats else "score"
+
+
+def _require(model: ModelFile, output: str, layout: str, fits: bool) -> None:
+    if not fits:
+        shape = "x".join("?" if size is None else str(size) for size in model.outputs[output])
+        raise ModelError(
+            f"{model.path} says that its output {output} is laid out as '{layout}', which its shape {shape} is not; "
+            "export it again"
+        )

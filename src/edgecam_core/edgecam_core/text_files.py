@@ -1,0 +1,54 @@
+"""Text files as people have them: UTF-8, UTF-16 or UTF-32 with or without a byte-order mark, Western single bytes."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LONGEST_RUN = 2  # accented letters in a row in Western words; in other alphabets all letters are above 0x7F
+
+
+def read_text(path: str | Path) -> str:
+    """A text file's content, without a byte-order mark, whatever encoding can be recognised.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: not text, or in an encoding that cannot be recognised; the text says what works.
+    """
+    return decode_text(Path(path).read_bytes())
+
+
+def decode_text(data: bytes) -> str:
+    """As :func:`read_text`, of bytes. UTF-16 without a mark is recognised by its zero bytes, Windows-1252 (of which
+    Latin-1's letters are a part) by accented letters that stand alone among ASCII ones."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return _decoded(data, encoding)
+    if b"\0" in data:
+        return _decoded(data, "utf-16-le" if data[1::2].count(0) > data[::2].count(0) else "utf-16-be")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = _decoded(data, "cp1252")
+    runs = re.findall(r"[^\x00-\x7f]+", text)
+    if any(len(run) > _LONGEST_RUN or not all(one.isalpha() or one in "’‘“”–—°·" for one in run) for run in runs):
+        raise ValueError("the encoding cannot be recognised; save the file as UTF-8")
+    return text
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        raise ValueError("it is not text; give a text file in UTF-8") from None
+    if "\0" in text or (encoding.startswith("utf-16-") and not text.isprintable() and not text.split()):
+        raise ValueError("it is not text; give a text file in UTF-8")
+    return text
