@@ -20,8 +20,8 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "viewer_node = edgecam_viewer.node:main",
-            "monitor_node = edgecam_viewer.monitor_node:main",
+            "viewer_node = edgecam_viewer.start:viewer",
+            "monitor_node = edgecam_viewer.start:monitor",
         ],
     },
 )

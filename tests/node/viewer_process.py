@@ -11,7 +11,7 @@ from pathlib import Path
 
 from waiting import wait_until
 
-RUN = "import sys; from edgecam_viewer.node import main; sys.exit(main())"
+RUN = "import sys; from edgecam_viewer.start import viewer; sys.exit(viewer())"
 
 
 class ViewerProcess:
@@ -28,6 +28,13 @@ class ViewerProcess:
     def url(self) -> str:
         found = wait_until(lambda: re.search(r"open (https?://\S+)", self.text()), 30, "the viewer's address")
         return found.group(1)
+
+    def started(self) -> bool:
+        """Whether the program takes signals: SIGTERM is caught from its first line on."""
+        status = dict(
+            line.split(":\t", 1) for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        )
+        return bool(int(status["SigCgt"], 16) >> (signal.SIGTERM - 1) & 1)
 
     def text(self) -> str:
         return self.log.read_text()

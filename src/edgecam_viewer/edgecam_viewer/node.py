@@ -55,7 +55,6 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
     def open(self) -> None:
         settings = self.settings
         self._check_names(settings)
-        lower_session_priority(settings.niceness)
         cameras = len(settings.image_topics)
         self.hub = Hub(cameras, settings.max_viewers)
         detectors, drivers = (_padded(names, cameras) for names in (settings.detector_nodes, settings.camera_nodes))
@@ -67,6 +66,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         )
         self.encoder.start()
         self.server.start()
+        lower_session_priority(settings.niceness)
         self._show_address(self.server)
         if self.server.public_without_tls:
             self.get_logger().warning(

@@ -54,7 +54,7 @@ class WebServer:
         self._socket = bind(settings.host, settings.port)
         self._loop = asyncio.new_event_loop()
         self._runner: web.AppRunner | None = None
-        self._thread = threading.Thread(target=self._run, name="web server", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="web server", daemon=True)
 
     @property
     def port(self) -> int:
@@ -111,10 +111,6 @@ class WebServer:
             if not self._loop.is_running():
                 self._loop.close()
 
-    def _run(self) -> None:
-        lower_priority(self._settings.niceness)
-        self._loop.run_forever()
-
     async def _serve(self) -> None:
         self._hub.attach(asyncio.get_running_loop())
         app = web.Application(
@@ -133,6 +129,7 @@ class WebServer:
         assert self._runner.server is not None
         self._connections.start(self._socket, self._runner.server, self._tls)
         self.streams.start()
+        lower_priority(self._settings.niceness)  # last: the node's thread waits for this one until here
 
     async def _close(self) -> None:
         self._connections.stop()

@@ -26,7 +26,7 @@ from edgecam_core.rtp.settings import ReceiverSettings
 from edgecam_camera.cameras import node_command
 
 _NAME = "edgecam_show"
-_VIEWER = "import sys; from edgecam_viewer.node import main; sys.exit(main())"
+_VIEWER = "import sys; from edgecam_viewer.start import viewer; sys.exit(viewer())"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
