@@ -9,7 +9,6 @@ from edgecam_core.camera import sources
 from edgecam_core.camera.capture import Camera, prepare
 from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
-from edgecam_core.errors import EdgecamError
 from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
 from edgecam_ros.local_topics import CAPTURED, LOCAL
 from edgecam_ros.main import run
@@ -71,7 +70,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
             self._on_frame,
             ros_now_ns=lambda: int(clock.now().nanoseconds),
             on_event=self._on_event,
-            on_failure=lambda error: self.fail(EdgecamError(f"the camera's thread died: {error!r}")),
+            on_failure=self.recover,
             wanted=self._wanted,
         )
         for note in self._camera.plan.notes:

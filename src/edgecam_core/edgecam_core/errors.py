@@ -9,7 +9,7 @@ class EdgecamError(Exception):
     """Base of all errors edgecam raises on purpose; the text is one line meant for the user."""
 
     @classmethod
-    def of(cls, error: Exception) -> EdgecamError:
+    def of(cls, error: BaseException) -> EdgecamError:
         """The error itself where it is one of ours, else one that names it: what a thread hands to its owner."""
         if isinstance(error, EdgecamError):
             return error

@@ -6,7 +6,7 @@ import sys
 import time
 
 from edgecam_core.counters import Meter
-from edgecam_core.errors import EdgecamError, InferenceError, SettingError
+from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.worker import DetectionWorker, Job
@@ -46,7 +46,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._facts = ClassFacts(self)
         linger = self.settings.batch_timeout_ms / 1e3
         self._worker = DetectionWorker(
-            self._load, self._loaded, self._deliver, self._ended, linger, refused=self._refused
+            self._load, self._loaded, self._deliver, self.recover, linger, refused=self._refused
         )
         self._worker.start()
 
@@ -100,10 +100,6 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     def _deliver(self, job: Job, detections: Detections) -> None:
         self._cameras[job.source].publish(job.frame, job.tag, detections, self.settings.class_id_format)
         self._latency.add(time.monotonic(), self._age(job.frame.stamp_ns))
-
-    def _ended(self, error: Exception) -> None:
-        what = f"the detector failed unexpectedly: {type(error).__name__}: {error}"
-        self.fail(error if isinstance(error, EdgecamError) else InferenceError(what))
 
     # In the executor's thread.
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from edgecam_core.masking import masked
 from rclpy.node import Node
 
 from edgecam_ros.process import ProcessUsage
@@ -33,7 +34,7 @@ def value_text(value: object) -> str:
 
 
 class DiagnosticsPublisher:
-    """Asks ``report`` once a second and publishes what it says.
+    """Publishes what ``report`` says; its owner calls ``publish`` once a second.
 
     The status is named ``<namespace>/<node>`` without the leading slash, as diagnostic_aggregator groups it. What the
     process costs is added to the values.
@@ -45,10 +46,8 @@ class DiagnosticsPublisher:
         self._report = report
         self._usage = ProcessUsage()
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._timer = node.create_timer(1.0, self.publish)
 
     def publish(self) -> None:
-        """Publish now; also called when the state changes."""
         status = self._report()
         values = {**status.values, **self._usage.values()}
         message = DiagnosticArray()
@@ -57,9 +56,9 @@ class DiagnosticsPublisher:
             DiagnosticStatus(
                 level=status.level,
                 name=self._node.get_fully_qualified_name().lstrip("/"),
-                message=status.message,
-                hardware_id=self._hardware_id(),
-                values=[KeyValue(key=key, value=value_text(value)) for key, value in values.items()],
+                message=masked(status.message),
+                hardware_id=masked(self._hardware_id()),
+                values=[KeyValue(key=key, value=masked(value_text(value))) for key, value in values.items()],
             )
         ]
         self._publisher.publish(message)

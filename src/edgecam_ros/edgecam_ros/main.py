@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import rclpy
 from edgecam_core.errors import EdgecamError
+from edgecam_core.masking import masked
 from edgecam_core.memory import keep_pages
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
+from edgecam_ros.faults import place
 from edgecam_ros.node import EdgecamNode
 
+SPIN_SECONDS = 0.2
 EXIT_FAILED = 1
 EXIT_BAD_PARAMETER = 2
 
@@ -52,15 +55,15 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
         for node_type in node_types:
             nodes.append(node_type())
             executor.add_node(nodes[-1])
-        while not stopping and not any(node.ended.is_set() for node in nodes):
+        while rclpy.ok() and not stopping and not any(node.ended.is_set() for node in nodes):
             # The executor sleeps in C++; a signal is seen when it returns to Python.
-            executor.spin_once(timeout_sec=0.2)
-    except (EdgecamError, rclpy_implementation.RCLError) as error:
+            _spin(executor, nodes)
+    except ExternalShutdownException:
+        pass
+    except Exception as error:
         if len(nodes) == len(node_types):
             raise
         return _refused(error)
-    except ExternalShutdownException:
-        pass
     finally:
         # A second Ctrl-C must not cut the clean-up short.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -70,17 +73,31 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
             executor.remove_node(node)
         executor.shutdown()
         for node in nodes:
-            node.destroy_node()
+            node.supervised(node.destroy_node)()
     failed = [node for node in nodes if node.failure is not None]
     for node in failed:
-        print(f"error: {node.failure}", file=sys.stderr, flush=True)
+        print(f"error: {masked(str(node.failure))}", file=sys.stderr, flush=True)
     return 0 if stopping and not failed else max((node.exit_code for node in nodes), default=0)
 
 
+def _spin(executor: Any, nodes: Sequence[EdgecamNode]) -> None:
+    """Serve what is ready. Callbacks are supervised; what rclpy itself raises over a message ends no node either."""
+    try:
+        executor.spin_once(timeout_sec=SPIN_SECONDS)
+    except ExternalShutdownException:
+        raise
+    except Exception as error:
+        nodes[0].faults.add("executor", error)
+        time.sleep(SPIN_SECONDS)  # should it be raised each time
+
+
 def _refused(error: Exception) -> int:
-    text = " ".join(str(error).split(", at /")[0].split())  # rcl adds the line of its own source
-    print(f"error: {text}", file=sys.stderr, flush=True)
-    return EXIT_BAD_PARAMETER
+    """One line for what kept a node from being created: a setting's error as it is, a defect with its place."""
+    expected = isinstance(error, EdgecamError | RuntimeError)  # rcl's errors are RuntimeError
+    # rcl adds the line of its own source
+    text = str(error).split(", at /")[0] if expected else f"{EdgecamError.of(error)} ({place(error)})"
+    print(f"error: {masked(' '.join(text.split()))}", file=sys.stderr, flush=True)
+    return EXIT_BAD_PARAMETER if expected else EXIT_FAILED
 
 
 def _executor() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from edgecam_core.errors import EdgecamError, MissingDependency, ModelError, SettingError
@@ -12,7 +13,8 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from edgecam_ros import parameters
-from edgecam_ros.diagnostics import ERROR, STALE, DiagnosticsPublisher, Status
+from edgecam_ros.diagnostics import ERROR, STALE, WARN, DiagnosticsPublisher, Status
+from edgecam_ros.supervision import SupervisedNode
 
 S = TypeVar("S", bound=Settings)
 _FINAL = (SettingError, MissingDependency, ModelError)
@@ -20,12 +22,16 @@ _RETRY_SECONDS = 2.0
 _AUTOSTART_TEXT = "Configure and activate by itself; false leaves that to a lifecycle manager."
 
 
-class EdgecamNode(LifecycleNode, Generic[S]):
+class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[misc]  # rclpy types each argument
     """Subclasses set ``settings_type`` and override ``open``, ``start``, ``stop``, ``close``, ``apply``, ``report``.
 
-    All hooks run on the executor's thread. ``open`` and ``start`` raise EdgecamError to refuse the transition; the
-    error is logged once, kept in ``problem`` and shown in /diagnostics. With ``autostart`` a refusal that no waiting
-    can cure (SettingError, MissingDependency, ModelError) ends the node with exit code 1; any other is tried again.
+    All hooks run on the executor's thread. ``open`` and ``start`` raise EdgecamError to refuse the transition. Any
+    exception of theirs is logged once with its place, kept in ``problem``, shown as ERROR in /diagnostics, and what
+    was opened is closed. With ``autostart`` a refusal that waiting cannot cure (SettingError, MissingDependency,
+    ModelError) ends the node with exit code 1; any other exception is followed by another attempt.
+
+    Exceptions of callbacks: see :class:`~edgecam_ros.supervision.SupervisedNode`. Threads are started by
+    ``start_thread``, or hand their exception to ``recover``.
 
     Raises:
         SettingError: a parameter value cannot work; nothing has been created then but the bare node.
@@ -41,17 +47,21 @@ class EdgecamNode(LifecycleNode, Generic[S]):
     def __init__(self, default_name: str, **node_arguments: Any) -> None:
         super().__init__(default_name, enable_communication_interface=True, **node_arguments)
         self.problem: EdgecamError | None = None
+        self._broken: EdgecamError | None = None
         self.failure: EdgecamError | None = None
         self.ended = threading.Event()
         self.exit_code = 0
-        told = ParameterDescriptor(description=_AUTOSTART_TEXT, read_only=True)
-        self._autostart = bool(self.declare_parameter("autostart", True, told).value)
+        descriptor = ParameterDescriptor(description=_AUTOSTART_TEXT, read_only=True)
+        self._autostart = bool(self.declare_parameter("autostart", True, descriptor).value)
         self.settings: S = parameters.declare(self, self.settings_type)
         parameters.refuse_unknown(self, self.open_prefixes, self.neighbours)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._autostarting = False
-        self._diagnostics = DiagnosticsPublisher(self, self.hardware_id, self._status)
-        self._starter = self.create_timer(0.0, self._autostart_step) if self._autostart else None
+        self._starter: Any = None
+        self._diagnostics = DiagnosticsPublisher(self, self._hardware_id, self._status)
+        self.create_timer(1.0, self._each_second)
+        if self._autostart:
+            self._starter = self.create_timer(0.0, self._autostart_step)
 
     # What subclasses override.
 
@@ -90,40 +100,65 @@ class EdgecamNode(LifecycleNode, Generic[S]):
         self.exit_code = exit_code
         self.ended.set()
 
-    # Lifecycle: each transition calls one hook and turns its error into a refusal.
+    def recover(self, error: Exception) -> None:
+        """Take the node back to ``unconfigured`` and, with ``autostart``, up again; from any thread, at once.
+
+        For a thread or a device that has failed: the exception is logged and shown as ERROR, and within a second the
+        executor's thread calls ``stop`` and ``close``. An error that waiting cannot cure ends the node instead.
+        """
+        self.problem = self._broken = self.faults.add(f"thread {threading.current_thread().name}", error)
+
+    def start_thread(self, name: str, work: Callable[..., object], *arguments: object) -> threading.Thread:
+        """A started daemon thread, whose exception is handed to ``recover``."""
+
+        def supervised() -> None:
+            try:
+                work(*arguments)
+            except Exception as error:
+                self.recover(error)
+
+        thread = threading.Thread(target=supervised, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    # Lifecycle: each transition calls one hook. rclpy would swallow an exception, so none gets there.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._attempt(self.open, undo=self.close)
+        return self._attempt("open", self.open, undo=self.close)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        outcome = self._attempt(self.start, undo=self.stop)
+        outcome = self._attempt("start", self.start, undo=self.stop)
         return super().on_activate(state) if outcome == TransitionCallbackReturn.SUCCESS else outcome
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.stop()
+        self.supervised(self.stop, "stop")()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.close()
+        self.supervised(self.close, "close")()
+        self.problem = None
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         if state.label == "active":
-            self.stop()
+            self.supervised(self.stop, "stop")()
         if state.label in ("active", "inactive"):
-            self.close()
+            self.supervised(self.close, "close")()
         return TransitionCallbackReturn.SUCCESS
 
-    def _attempt(self, hook: Any, undo: Any) -> TransitionCallbackReturn:
+    def _attempt(self, where: str, hook: Callable[[], None], undo: Callable[[], None]) -> TransitionCallbackReturn:
+        before = self.entities()
         try:
             hook()
-        except EdgecamError as error:
-            repeated = str(error) == str(self.problem)  # a retry that fails the same way is not news
-            ends_the_node = self._autostarting and isinstance(error, _FINAL)  # main says it as its last word
-            if not repeated and not ends_the_node:
-                self.get_logger().error(str(error))
-            self.problem = error
-            undo()
+        except Exception as error:
+            known, same = EdgecamError.of(error), str(EdgecamError.of(error)) == str(self.problem)
+            self.problem = known
+            if not (self._autostarting and isinstance(known, _FINAL)):  # else main prints it as the last line
+                if not (self._autostarting and same):  # else a retry that failed as before
+                    self.faults.forget()
+                self.faults.add("" if known is error else where, error)
+            self.supervised(undo, f"undoing {where}")()
+            self.supervised(self.destroy_since, f"undoing {where}")(before)
             return TransitionCallbackReturn.FAILURE
         self.problem = None
         return TransitionCallbackReturn.SUCCESS
@@ -135,15 +170,33 @@ class EdgecamNode(LifecycleNode, Generic[S]):
         self.destroy_timer(self._starter)
         self._starter = None
         self._autostarting = True
-        if self.state_label() == "unconfigured":
-            self.trigger_configure()
-        if self.state_label() == "inactive" and self.problem is None:
-            self.trigger_activate()
-        self._autostarting = False
-        if isinstance(self.problem, _FINAL):
-            self.fail(self.problem)
-        elif self.problem is not None:
+        try:
+            configured = self.state_label() == "inactive"
+            if self.state_label() == "unconfigured":
+                configured = self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+            if configured:
+                self.trigger_activate()
+        finally:
+            self._autostarting = False
+        if self.problem is not None:
+            self._retry(self.problem)
+
+    def _retry(self, problem: EdgecamError) -> None:
+        if isinstance(problem, _FINAL):
+            self.fail(problem)
+        elif self._starter is None:
             self._starter = self.create_timer(_RETRY_SECONDS, self._autostart_step)
+
+    def _each_second(self) -> None:
+        broken, self._broken = self._broken, None
+        if broken is not None and (label := self.state_label()) in ("active", "inactive"):
+            if label == "active":
+                self.trigger_deactivate()
+            self.trigger_cleanup()
+            self.problem = broken
+            if self._autostart and label == "active":  # somebody wants an inactive node as it is
+                self._retry(broken)
+        self._diagnostics.publish()
 
     def state_label(self) -> str:
         """The lifecycle state's name: unconfigured, inactive, active, finalized."""
@@ -152,17 +205,41 @@ class EdgecamNode(LifecycleNode, Generic[S]):
     # Parameters and diagnostics.
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
+        settings = self.settings
         try:
             settings = parameters.changed(self.settings, changes)
             if settings != self.settings:
                 self.apply(self.settings, settings)
         except EdgecamError as error:
             return parameters.refused(error)
+        except Exception:
+            self.supervised(self.apply, "undoing a parameter")(settings, self.settings)
+            raise
         self.settings = settings
         return SetParametersResult(successful=True)
 
     def _status(self) -> Status:
+        """What is published: the report, made worse by what went wrong lately."""
+        try:
+            status = self._own_status()
+        except Exception as error:
+            self.faults.add("report", error)
+            status = Status()
+        values = {**status.values, **self.faults.values()}
+        if self.problem is not None or (fault := self.faults.recent()) is None:
+            return Status(status.level, status.message, values)
+        level = max(status.level if status.level != STALE else WARN, WARN if fault.refusal else ERROR)
+        return Status(level, f"{status.message}; {fault}", values)
+
+    def _own_status(self) -> Status:
         if self.problem is not None:
             return Status(ERROR, str(self.problem))
         label = self.state_label()
         return self.report() if label == "active" else Status(STALE, label)
+
+    def _hardware_id(self) -> str:
+        try:
+            return self.hardware_id()
+        except Exception as error:
+            self.faults.add("hardware_id", error)
+            return str(self.get_name())

@@ -9,7 +9,6 @@ import threading
 import numpy as np
 from edgecam_core.camera import calibration
 from edgecam_core.camera.calibration import Calibration
-from edgecam_core.errors import EdgecamError
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.receiver_stats import ReceiverStats
 from edgecam_core.types import Frame
@@ -58,8 +57,7 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
         receiver.start()
         self._receiver = receiver
         self._stopping.clear()
-        self._thread = threading.Thread(target=self._publish_all, args=(receiver,), name="publish", daemon=True)
-        self._thread.start()
+        self._thread = self.start_thread("publish", self._publish_all, receiver)
 
     def stop(self) -> None:
         self._stopping.set()
@@ -76,13 +74,10 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
                 self.destroy_publisher(publisher)
 
     def _publish_all(self, receiver: Receiver) -> None:
-        try:
-            while not self._stopping.is_set():
-                frame = receiver.read(0.2, self._memory)
-                if frame is not None:
-                    self._publish(frame)
-        except Exception as error:
-            self.fail(EdgecamError.of(error))
+        while not self._stopping.is_set():
+            frame = receiver.read(0.2, self._memory)
+            if frame is not None:
+                self._publish(frame)
 
     def _memory(self, width: int, height: int) -> np.ndarray:
         """The pixels of the message that is sent next; publishing copies it, so one message serves for ever."""

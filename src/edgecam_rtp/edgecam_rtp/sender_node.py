@@ -52,12 +52,12 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         return f"udp://{self.settings.host}:{self.settings.port}"
 
     def open(self) -> None:
-        self._sender = Sender(self.settings, self.fail)
+        self._sender = Sender(self.settings, self.recover)
         self._service = self.create_service(Trigger, "~/force_keyframe", self._force_keyframe)
 
     def start(self) -> None:
         # A stopped sender has said goodbye (BYE), so every activation is a stream of its own.
-        sender = self._sender or Sender(self.settings, self.fail)
+        sender = self._sender or Sender(self.settings, self.recover)
         if message := message_type():
             self._video = VideoTopic(self, message, self.settings.codec, sender.force_keyframe)
             sender.on_coded = self._video.send
@@ -104,7 +104,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         except ImageError as error:
             self._troubles.add(str(error))
         except EdgecamError as error:
-            self.fail(error)
+            self.recover(error)
 
     def _topic(self) -> str:
         return str(self.resolve_topic_name("image_raw"))

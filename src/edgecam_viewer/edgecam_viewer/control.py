@@ -84,7 +84,7 @@ class RosControl:
         node: Node,
         detectors: Sequence[str],
         drivers: Sequence[str],
-        on_fault: Callable[[str, BaseException], None],
+        on_fault: Callable[[str, BaseException], object],
     ) -> None:
         self._nodes = {"threshold": detectors, "record": drivers, "snapshot": drivers}
         self._requests: queue.Queue[tuple[str, int, Value, Answer]] = queue.Queue(WAITING)

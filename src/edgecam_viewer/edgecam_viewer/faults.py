@@ -1,34 +1,14 @@
-"""Exceptions nobody expected, in threads and tasks without ROS: counted, and each kind logged once with its place."""
+"""Failed tasks and jobs of the web server's threads, reported to the node's fault log."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import traceback
-from collections.abc import Callable
 from typing import Any
 
-from edgecam_viewer.text import one_line
+from edgecam_ros.faults import FaultLog
 
-MOST_KINDS = 100  # different faults that are logged; all are counted
-
-
-class FaultLog:
-    """``add`` may be called from any thread; ``log`` is called once for each kind of fault with one line of text."""
-
-    def __init__(self, log: Callable[[str], object]) -> None:
-        self.count = 0
-        self._log = log
-        self._known: set[tuple[str, str]] = set()
-
-    def add(self, where: str, error: BaseException) -> None:
-        self.count += 1
-        frames = traceback.extract_tb(error.__traceback__)
-        place = f"{frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno}" if frames else "unknown place"
-        kind = (where, f"{type(error).__name__} at {place}")
-        if kind not in self._known and len(self._known) < MOST_KINDS:
-            self._known.add(kind)
-            self._log(f"{where}: {kind[1]}: {one_line(str(error), 300)}")
+__all__ = ["FaultLog", "watch"]
 
 
 def watch(faults: FaultLog, where: str, future: asyncio.Future[Any] | concurrent.futures.Future[Any]) -> None:

@@ -20,7 +20,6 @@ from rclpy.timer import Timer
 from edgecam_viewer.camera_subscription import CameraSubscription
 from edgecam_viewer.control import RosControl
 from edgecam_viewer.encoder import Encoder
-from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.invitation import invitation, show
@@ -46,7 +45,6 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self.video: Video | None = None
         self.hub = Hub(0, 1)
         self.node_table = NodeStatusTable()
-        self.faults = FaultLog(lambda text: self.get_logger().error(text))
         self.cameras: list[CameraSubscription] = []
         self._active_timers: list[Timer] = []
         self._reports: Subscription | None = None
@@ -135,8 +133,6 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             values |= self.video.facts(now)
         for counters in self._counters():
             values.update(counters.totals())
-        if self.faults.count:
-            values["faults"] = self.faults.count
         return Status(values=values, message=f"{self.hub.viewers} viewers")
 
     def _counters(self) -> list[Counters]:

@@ -31,7 +31,7 @@ class ServiceCalls:
         on_fault: given what a callback raised, and where.
     """
 
-    def __init__(self, node: Node, on_fault: Callable[[str, BaseException], None]) -> None:
+    def __init__(self, node: Node, on_fault: Callable[[str, BaseException], object]) -> None:
         self._node = node
         self._on_fault = on_fault
         self._clients: dict[tuple[str, str], Client] = {}

@@ -1,0 +1,88 @@
+"""What goes wrong inside a node: each kind is logged once with its place, counted, and shown in /diagnostics."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecam_core.errors import EdgecamError
+from edgecam_core.masking import masked
+
+SHOWN_SECONDS = 10.0
+MOST_KINDS = 50
+MOST_TEXT = 500  # characters of one exception
+_LIBRARIES = ("site-packages", "dist-packages", "/lib/python3", "<")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One exception. ``refusal`` tells input that was refused on purpose (EdgecamError) from a defect."""
+
+    where: str
+    text: str
+    refusal: bool
+    at: float
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}" if self.where else self.text
+
+
+class FaultLog:
+    """Every exception of a node's hooks, callbacks and threads. Any method may be called from any thread.
+
+    ``log`` is called once for each kind (where it happened, exception type, line of source); after ``MOST_KINDS``
+    kinds new ones are only counted. ``now`` is a monotonic clock in seconds.
+    """
+
+    def __init__(self, log: Callable[[str], object], now: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._now = now
+        self._kinds: set[tuple[str, str, str]] = set()
+        self._last: Fault | None = None
+        self.count = 0
+
+    def add(self, where: str, error: BaseException) -> EdgecamError:
+        """Count an exception of ``where`` (a callback, hook or thread), log a new kind, give it as an EdgecamError."""
+        known, line = EdgecamError.of(error), place(error)
+        refusal = known is error
+        text = _one_line(masked(str(known) if refusal else f"{known} ({line})"))
+        self._last = Fault(where, text, refusal, self._now())
+        self.count += 1
+        kind = (where, type(error).__name__, line)
+        if kind not in self._kinds and len(self._kinds) < MOST_KINDS:
+            self._kinds.add(kind)
+            self._log(str(self._last))
+        return known
+
+    def forget(self) -> None:
+        """Log the next exception again even if it is of a known kind: the node has started anew."""
+        self._kinds.clear()
+
+    def recent(self) -> Fault | None:
+        """The newest exception while it is to be shown."""
+        last = self._last
+        return last if last is not None and self._now() - last.at < SHOWN_SECONDS else None
+
+    def values(self) -> Mapping[str, object]:
+        """For /diagnostics: nothing as long as nothing went wrong."""
+        last = self._last
+        return {} if last is None else {"faults": self.count, "last_fault": str(last)}
+
+
+def _one_line(text: str) -> str:
+    """Without line ends and, where input was quoted at length, without its middle."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= MOST_TEXT else f"{flat[: MOST_TEXT // 2]} ... {flat[-MOST_TEXT // 2 :]}"
+
+
+def place(error: BaseException) -> str:
+    """``package/file.py:line`` of the innermost traceback line that is in no library, else of the last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "unknown place"
+    ours = [one for one in frames if "edgecam_" in one.filename or not any(mark in one.filename for mark in _LIBRARIES)]
+    frame = (ours or frames)[-1]
+    return f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}"

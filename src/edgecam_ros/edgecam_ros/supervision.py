@@ -1,0 +1,99 @@
+"""No exception of a callback ends a node or goes unseen: one mix-in wraps whatever the executor calls."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from edgecam_core.errors import EdgecamError
+from rcl_interfaces.msg import SetParametersResult
+
+from edgecam_ros.faults import FaultLog
+
+R = TypeVar("R")
+_TEXT_FIELDS = ("message", "status_message", "reason")
+
+
+class SupervisedNode:
+    """Mix-in before an rclpy node: the callbacks of its subscriptions, timers, services and parameters are supervised.
+
+    An exception is logged once with its place, counted, and shown in /diagnostics for ten seconds: as WARN where it is
+    an EdgecamError (the message or request was refused), as ERROR where it is a defect. The next message, tick or
+    request is served. A service answers with ``success`` false and the reason; a parameter is refused with it.
+    """
+
+    def __init__(self, *arguments: Any, **node_arguments: Any) -> None:
+        # Before rclpy's own, which creates the parameter services.
+        self.faults = FaultLog(lambda text: self.get_logger().error(text))  # type: ignore[attr-defined]
+        self._parameter_callbacks: dict[Callable, Callable] = {}
+        super().__init__(*arguments, **node_arguments)
+
+    def supervised(
+        self, callback: Callable[..., R], where: str = "", answer: Callable[..., R | None] = lambda *_: None
+    ) -> Callable[..., R | None]:
+        """The callback with its exceptions caught, for what rclpy calls by other ways (futures) and for hooks.
+
+        ``where`` names it in the log; ``answer`` makes the result after an exception, from it and the arguments.
+        """
+        name = where or getattr(callback, "__qualname__", type(callback).__name__)
+
+        @functools.wraps(callback)  # rclpy looks at the signature
+        def call(*arguments: Any, **named: Any) -> R | None:
+            try:
+                return callback(*arguments, **named)
+            except Exception as error:
+                return answer(self.faults.add(name, error), *arguments)
+
+        return call
+
+    def create_subscription(self, message_type: Any, topic: str, callback: Any, *rest: Any, **named: Any) -> Any:
+        callback = self.supervised(callback, f"subscription {topic}")
+        return super().create_subscription(message_type, topic, callback, *rest, **named)  # type: ignore[misc]
+
+    def create_timer(self, period: float, callback: Any, *rest: Any, **named: Any) -> Any:
+        return super().create_timer(period, self.supervised(callback), *rest, **named)  # type: ignore[misc]
+
+    def create_service(self, service_type: Any, name: str, callback: Any, *rest: Any, **named: Any) -> Any:
+        callback = self.supervised(callback, f"service {name}", _refusal)
+        return super().create_service(service_type, name, callback, *rest, **named)  # type: ignore[misc]
+
+    def add_on_set_parameters_callback(self, callback: Any) -> None:
+        wrapped = self._parameter_callbacks[callback] = self.supervised(callback, "parameter", _refused_parameter)
+        super().add_on_set_parameters_callback(wrapped)  # type: ignore[misc]
+
+    def remove_on_set_parameters_callback(self, callback: Any) -> None:
+        super().remove_on_set_parameters_callback(self._parameter_callbacks.pop(callback, callback))  # type: ignore[misc]
+
+    def entities(self) -> dict[int, tuple[Callable[[Any], object], Any]]:
+        """Publishers, subscriptions, timers, services and clients by identity, each with what destroys it."""
+        node: Any = self
+        kinds = ("publisher", "subscription", "timer", "service", "client")
+        return {id(one): (getattr(node, f"destroy_{kind}"), one) for kind in kinds for one in getattr(node, f"{kind}s")}
+
+    def destroy_since(self, before: Mapping[int, object]) -> None:
+        """Destroy what has been created since ``before`` (from ``entities``) and is still there."""
+        for identity, (destroy, one) in self.entities().items():
+            if identity not in before:
+                destroy(one)
+
+
+def _refused_parameter(error: EdgecamError, _changes: Any) -> SetParametersResult:
+    return SetParametersResult(successful=False, reason=str(error))
+
+
+def _refusal(error: EdgecamError, request: Any, response: Any) -> Any:
+    """A response that says no, as far as its type can."""
+    fields = response.get_fields_and_field_types()
+    for name in ("success", "successful"):
+        if name in fields:
+            setattr(response, name, False)
+    for name in _TEXT_FIELDS:
+        if name in fields:
+            setattr(response, name, str(error))
+    if fields.get("results") == "sequence<rcl_interfaces/SetParametersResult>":
+        missing = len(request.parameters) - len(response.results)
+        response.results = [*response.results, *[_refused_parameter(error, None)] * missing]
+    if fields.get("result") == "rcl_interfaces/SetParametersResult":
+        response.result = _refused_parameter(error, None)
+    return response

@@ -1,0 +1,258 @@
+"""No exception of a node disappears and none ends it: whatever raises is logged once, shown, undone and retried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from edgecam_core.errors import ImageError, SettingError
+from edgecam_core.settings import Settings, setting
+from edgecam_ros.diagnostics import Status
+from edgecam_ros.node import EdgecamNode
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from ros_peer import Peer
+from running import running
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+from waiting import wait_until
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+@dataclass(frozen=True, kw_only=True)
+class FragileSettings(Settings):
+    rate: float = setting(1.0, "Any number.", low=0.0, high=10.0, runtime=True)
+
+
+@dataclass
+class Plan:
+    """What raises, and how often; what was called."""
+
+    fails: dict[str, list[Exception]] = field(default_factory=dict)
+    called: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+
+    def reach(self, where: str) -> None:
+        self.called.append(where)
+        if errors := self.fails.get(where):
+            raise errors.pop(0)
+
+
+class FragileNode(EdgecamNode[FragileSettings]):
+    settings_type = FragileSettings
+
+    def __init__(self, plan: Plan, **node_arguments: Any) -> None:
+        self.plan = plan
+        super().__init__("fragile", **node_arguments)
+
+    def open(self) -> None:
+        self.subscription = self.create_subscription(String, "words", self._heard, 10)
+        self.service = self.create_service(Trigger, "~/ask", self._asked)
+        self.ticking = self.create_timer(0.1, lambda: self.plan.reach("tick"))
+        self.plan.reach("open")
+
+    def start(self) -> None:
+        self.plan.reach("start")
+        self.start_thread("worker", self.plan.reach, "thread")
+
+    def stop(self) -> None:
+        self.plan.reach("stop")
+
+    def close(self) -> None:
+        self.plan.reach("close")
+        self.destroy_timer(self.ticking)
+        self.destroy_service(self.service)
+        self.destroy_subscription(self.subscription)
+
+    def apply(self, old: FragileSettings, new: FragileSettings) -> None:
+        self.plan.reach(f"apply {new.rate:g}")
+
+    def report(self) -> Status:
+        self.plan.reach("report")
+        return Status()
+
+    def hardware_id(self) -> str:
+        if "hardware id" in self.plan.fails:
+            raise self.plan.fails["hardware id"][0]
+        return "lamp"
+
+    def _heard(self, message: String) -> None:
+        self.plan.heard.append(message.data)
+        self.plan.reach("heard")
+
+    def _asked(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self.plan.reach("asked")
+        response.success = True
+        return response
+
+
+class Scene:
+    def __init__(self, peer: Peer, node: FragileNode) -> None:
+        self.peer, self.node, self.plan = peer, node, node.plan
+        self._arrays = peer.collect(DiagnosticArray, "/diagnostics")
+
+    def statuses(self) -> list[DiagnosticStatus]:
+        return [status for array in self._arrays for status in array.status if status.name == "fragile"]
+
+    def wait_for(self, level: bytes, text: str) -> DiagnosticStatus:
+        """The first status from now on with this level and text."""
+        seen = len(self.statuses())
+
+        def found() -> DiagnosticStatus | None:
+            return next((one for one in self.statuses()[seen:] if one.level == level and text in one.message), None)
+
+        return wait_until(found, what=f"{text!r} in /diagnostics")
+
+
+@contextmanager
+def scene(peer: Peer, **fails: list[Exception]) -> Iterator[Scene]:
+    with running(FragileNode(Plan({name.replace("_", " "): errors for name, errors in fails.items()}))) as node:
+        yield Scene(peer, node)
+
+
+def lines(capfd: pytest.CaptureFixture[str], text: str) -> list[str]:
+    return [line for line in capfd.readouterr().err.splitlines() if text in line]
+
+
+@pytest.mark.parametrize("error", [ValueError("netloc"), OSError(97, "family"), KeyError("x"), ZeroDivisionError()])
+@pytest.mark.parametrize("hook", ["open", "start"])
+def test_a_hook_that_raises_is_undone_and_tried_again(
+    peer: Peer, capfd: pytest.CaptureFixture[str], hook: str, error: Exception
+) -> None:
+    with scene(peer, **{hook: [error, error]}) as subject:  # running() waits until it is active
+        called = subject.plan.called
+        assert called.count(hook) == 3
+        undo = {"open": "close", "start": "stop"}[hook]
+        assert called.count(undo) == 2
+        assert subject.node.failure is None
+        subject.wait_for(OK, "running")
+    (line,) = lines(capfd, "unexpected")
+    assert f"{hook}: unexpected {type(error).__name__}" in line
+    assert "test_supervision.py:" in line
+
+
+def test_a_refused_transition_says_why_while_it_lasts(peer: Peer) -> None:
+    node = FragileNode(Plan({"open": [ValueError("the reason")] * 1000}))
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    subject = Scene(peer, node)
+    try:
+
+        def told() -> DiagnosticStatus | None:
+            executor.spin_once(timeout_sec=0.05)
+            return next((one for one in subject.statuses() if "the reason" in one.message), None)
+
+        assert wait_until(told, what="the reason").level == ERROR
+        assert node.state_label() == "unconfigured"
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+
+
+def test_what_a_failed_open_created_is_destroyed(peer: Peer) -> None:
+    """Even where ``close`` fails as well."""
+    with scene(peer, open=[ValueError("half")], close=[ValueError("cannot")]) as subject:
+        names = [one.topic_name for one in subject.node.subscriptions]
+        assert names.count("/words") == 1
+        assert [one.srv_name for one in subject.node.services].count("~/ask") == 1
+
+
+def test_what_raises_while_it_stops_is_told_and_the_rest_is_stopped(
+    peer: Peer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with scene(peer, stop=[OSError("stuck")], close=[ValueError("also stuck")]) as subject:
+        pass
+    assert subject.plan.called[-2:] == ["stop", "close"]
+    assert len(lines(capfd, "stuck")) == 2
+
+
+def test_one_bad_message_is_counted_and_the_next_is_answered(peer: Peer, capfd: pytest.CaptureFixture[str]) -> None:
+    words = peer.node.create_publisher(String, "words", 10)
+    with scene(peer, heard=[ImageError("no pixels"), IndexError("far out"), IndexError("far out")]) as subject:
+
+        def say(text: str, level: bytes, expected: str) -> DiagnosticStatus:
+            wait_until(lambda: words.get_subscription_count(), what="the subscription")
+            words.publish(String(data=text))
+            return subject.wait_for(level, expected)
+
+        say("one", WARN, "running; subscription words: no pixels")
+        say("two", ERROR, "subscription words: unexpected IndexError: far out")
+        assert {pair.key: pair.value for pair in say("three", ERROR, "far out").values}["faults"] == "3"
+        words.publish(String(data="four"))
+        wait_until(lambda: subject.plan.heard == ["one", "two", "three", "four"], what="all four")
+        assert subject.node.state_label() == "active"
+    assert len(lines(capfd, "far out")) == 1
+
+
+def test_a_service_that_raises_answers(peer: Peer) -> None:
+    with scene(peer, asked=[RuntimeError("jammed")]):
+        answer = peer.call(Trigger, "/fragile/ask", Trigger.Request())
+        assert (answer.success, "unexpected RuntimeError: jammed" in answer.message) == (False, True)
+        assert peer.call(Trigger, "/fragile/ask", Trigger.Request()).success
+
+
+def test_a_timer_that_raises_ticks_on(peer: Peer) -> None:
+    with scene(peer, tick=[ValueError("late")]) as subject:
+        wait_until(lambda: subject.plan.called.count("tick") > 3, what="more ticks")
+        assert subject.wait_for(ERROR, "unexpected ValueError: late")
+
+
+def test_a_report_that_raises_is_reported(peer: Peer) -> None:
+    with scene(peer, report=[ValueError("no figures")] * 2, hardware_id=[ValueError("no lamp")]) as subject:
+        assert "fragile" in {status.hardware_id for status in [subject.wait_for(ERROR, "")]}
+
+
+def test_a_thread_that_raises_takes_the_node_down_and_up_again(peer: Peer, capfd: pytest.CaptureFixture[str]) -> None:
+    with scene(peer, thread=[OSError("cable")]) as subject:
+        subject.wait_for(ERROR, "unexpected OSError: cable")
+        wait_until(lambda: subject.plan.called.count("thread") == 2, what="a second thread")
+        assert [one for one in subject.plan.called if one in ("open", "start", "stop", "close")] == [
+            "open", "start", "stop", "close", "open", "start",
+        ]  # fmt: skip
+        subject.wait_for(OK, "running")
+    assert len(lines(capfd, "thread worker: unexpected OSError: cable")) == 1
+
+
+def set_rate(peer: Peer, value: float) -> tuple[bool, str]:
+    given = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
+    request = SetParameters.Request(parameters=[Parameter(name="rate", value=given)])
+    (result,) = peer.call(SetParameters, "/fragile/set_parameters", request).results
+    return result.successful, result.reason
+
+
+def test_a_parameter_whose_use_raises_is_refused_and_undone(peer: Peer) -> None:
+    with scene(peer, apply_3=[ValueError("odd")]) as subject:
+        accepted, reason = set_rate(peer, 3.0)
+        assert not accepted
+        assert reason == "unexpected ValueError: odd"
+        assert subject.plan.called.count("apply 1") == 1
+        assert subject.node.settings.rate == 1.0
+        assert set_rate(peer, 4.0) == (True, "")
+
+
+def test_a_request_that_no_client_should_send_is_answered(peer: Peer) -> None:
+    with scene(peer):
+        bad = Parameter(name="rate", value=ParameterValue(type=200))
+        answer = peer.call(SetParameters, "/fragile/set_parameters", SetParameters.Request(parameters=[bad, bad]))
+        assert [one.successful for one in answer.results] == [False, False]
+        assert all(one.reason for one in answer.results)
+
+
+def test_an_error_that_waiting_cannot_cure_ends_the_node(peer: Peer) -> None:
+    with scene(peer, thread=[SettingError("rate", 1.0, "cannot work")]) as subject:
+        wait_until(subject.node.ended.is_set, what="the end")
+        assert str(subject.node.failure) == "parameter 'rate' is 1.0: cannot work"
+
+
+def test_an_executor_that_raises_goes_on(peer: Peer) -> None:
+    """What rclpy itself raises over a message, e.g. from a client's future, which it lets through."""
+    with scene(peer) as subject:
+        raised: Callable[..., Any] = subject.node.supervised(lambda _future: 1 / 0, "future")
+        assert raised(None) is None
+        subject.wait_for(ERROR, "future: unexpected ZeroDivisionError")
