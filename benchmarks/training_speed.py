@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 from edgecam_training.data.compose import Plan, compose
-from edgecam_training.data.dataset import load
+from edgecam_training.data.loading import load
 from edgecam_training.data.materials import gather
 from edgecam_training.train.distributed import join
 from edgecam_training.train.log import open_log

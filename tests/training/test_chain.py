@@ -15,7 +15,7 @@ from edgecam_core.cli.main import main
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.cuda_driver import find_gpu
 from edgecam_training.data.compose import Plan, compose
-from edgecam_training.data.dataset import load
+from edgecam_training.data.loading import load
 from edgecam_training.data.materials import Material
 from edgecam_training.evaluate.models import open_detector
 from edgecam_training.train import checkpoint
@@ -38,7 +38,7 @@ def test_composing_is_reproducible_and_boxes_fit(tmp_path: Path) -> None:
     assert compose(_material(), tmp_path / "b", plan).read_bytes() == first
     dataset = load(tmp_path / "a")
     assert dataset.counts() == {"train": 6, "val": 2, "held-out": 2}
-    assert not dataset.notes.keys() - {"images without boxes (kept)"}
+    assert set(dataset.findings.counts()) <= {"note images: without boxes, used as background"}
     boxes = np.concatenate([sample.boxes for sample in dataset.samples])
     assert len(boxes) > 5
     assert (boxes[:, :2] >= 0).all()
@@ -48,6 +48,8 @@ def test_composing_is_reproducible_and_boxes_fit(tmp_path: Path) -> None:
 def test_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     compose(_material(), Path("data"), Plan(train=300, val=4, held_out=2, width=160, height=120))
+    assert main(["dataset", "check", "data"]) == 0
+    assert "used      300 images with" in capsys.readouterr().out
     assert main(["dataset", "stats", "data", "--html", "s.html"]) == 0
     assert "Bounding box distribution" in capsys.readouterr().out
     assert "data:image/png;base64" in Path("s.html").read_text()

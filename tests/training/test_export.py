@@ -22,7 +22,7 @@ from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import open_family
 from edgecam_training.cli.export import run as run_export
 from edgecam_training.data.checks import read_image
-from edgecam_training.data.dataset import load
+from edgecam_training.data.loading import load
 from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.models import open_detector
 from edgecam_training.export.acceptance import through_gate

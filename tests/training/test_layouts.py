@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 import pytest
 from edgecam_training.data import manifest, stats
-from edgecam_training.data.checks import read_image, tidy
-from edgecam_training.data.dataset import Dataset, Sample, load
+from edgecam_training.data.checks import read_image, tidy_boxes
+from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_cache import ImageCache
+from edgecam_training.data.loading import load
 from edgecam_training.errors import DatasetError
 from shapes import CLASSES, shape_image
 
@@ -88,7 +90,7 @@ def test_manifest_is_reproducible_and_keeps_facts(shapes: Path, tmp_path: Path) 
     dataset = load(shapes)
     marked = [replace(s, facts={"licence": "CC0-1.0"}, path=tmp_path / s.path.name) for s in dataset.samples]
     first = manifest.write(tmp_path, dataset.classes, marked).read_bytes()
-    again = load(tmp_path)
+    again = manifest.read(tmp_path)
     assert again.samples[0].facts == {"licence": "CC0-1.0"}
     assert manifest.write(tmp_path, again.classes, again.samples).read_bytes() == first
 
@@ -96,12 +98,13 @@ def test_manifest_is_reproducible_and_keeps_facts(shapes: Path, tmp_path: Path) 
 def test_bad_boxes_are_repaired_and_counted() -> None:
     boxes = [(50, 40, 10, 20), (-30, 0, 20, 20), (10, 10, 10, 30), (float("nan"), 0, 5, 5)]
     sample = Sample.make(Path("x.jpg"), (100, 80), "train", boxes, [0, 0, 0, 0])
-    tidied = tidy(Dataset(Path("."), ("a",), (sample,)))
-    assert tidied.samples[0].boxes.tolist() == [[10, 20, 50, 40], [0, 0, 20, 20]]
-    assert tidied.notes == {
-        "boxes with inverted corners (swapped)": 1,
-        "boxes reaching outside the image (clipped)": 1,
-        "empty boxes (dropped)": 2,
+    findings = Findings()
+    assert tidy_boxes(sample, findings).boxes.tolist() == [[10, 20, 50, 40], [0, 0, 20, 20]]
+    assert findings.counts() == {
+        "repaired boxes: corners inverted: swapped": 1,
+        "repaired boxes: reach outside the image: clipped": 1,
+        "dropped boxes: a coordinate is no number": 1,
+        "dropped boxes: smaller than a pixel": 1,
     }
 
 
@@ -131,8 +134,8 @@ def test_cut_jpeg_is_left_out(tmp_path: Path) -> None:
     ]
     cache = ImageCache.build(Dataset(tmp_path, CLASSES, tuple(samples)), 64)
     assert len(cache) == len(cache.images) == 2
-    assert cache.broken == (str(tmp_path / "cut.jpg"),)
-    with pytest.raises(DatasetError, match="cannot be read"):
+    assert [sample.path for sample in cache.broken] == [tmp_path / "cut.jpg"]
+    with pytest.raises(DatasetError, match="none of 1 images can be read"):
         ImageCache.build(Dataset(tmp_path, CLASSES, (samples[0],)), 64)
 
 

@@ -122,7 +122,7 @@ def test_all_that_goes_wrong_at_once(server: Server, tmp_path: Path) -> None:
     assert first.facts["licence"] == "CC-BY"
     assert first.facts["author"] == "An Author"
     assert first.boxes[0].tolist() == pytest.approx([16, 24, 96, 84])
-    assert first.difficult.tolist() == [True]  # a group counts neither way
+    assert first.difficult.tolist() == first.crowd.tolist() == [True]  # a group counts neither way
     before = (tmp_path / "a" / "manifest.jsonl").read_bytes()
     server.asked.clear()
     _download(server, tmp_path / "a")

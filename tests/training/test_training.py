@@ -13,7 +13,7 @@ import torch
 import torchvision
 from edgecam_core.cache import CacheError
 from edgecam_core.errors import SettingError
-from edgecam_training.data.dataset import load
+from edgecam_training.data.loading import load
 from edgecam_training.errors import CheckpointError, TrainingError
 from edgecam_training.models.loss import Targets
 from edgecam_training.models.mobilenet_v2_ssd import MobileNetV2Ssd

@@ -43,11 +43,11 @@ def measure(model: str, backend: str, data: str, split: str, rename: dict[str, s
     import numpy as np
 
     from edgecam_training.data.checks import read_image
-    from edgecam_training.data.dataset import load
+    from edgecam_training.data.summary import load_accepted
     from edgecam_training.evaluate.evaluation import as_dict, evaluate
     from edgecam_training.evaluate.models import open_detector
 
-    dataset = load(data).split(split)
+    dataset = load_accepted(data, tell=lambda line: print(line, file=sys.stderr)).split(split)
     detector = open_detector(model, backend)
     for sample in dataset.samples[:5]:
         pixels = read_image(sample.path)

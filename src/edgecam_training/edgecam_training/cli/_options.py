@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from edgecam_core.errors import MissingDependency, SettingError
 from edgecam_core.settings import Settings, Spec
 
+from edgecam_training.data.findings import ALLOWED
+
 S = TypeVar("S", bound=Settings)
 
 
@@ -25,6 +27,14 @@ def add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None:
         else:
             options["metavar"] = spec.type_name.upper()
         parser.add_argument(f"--{spec.name.replace('_', '-')}", **options)
+
+
+def add_allowed(parser: argparse.ArgumentParser) -> None:
+    """``--allow-dropped``, for commands that read a data set with its boxes."""
+    parser.add_argument(
+        "--allow-dropped", type=float, default=ALLOWED, metavar="PERCENT",
+        help="share of the boxes that may be dropped; more is refused [%(default)g]",
+    )  # fmt: skip
 
 
 def settings_from(kind: type[S], given: dict[str, Any], base: dict[str, Any] | None = None) -> S:

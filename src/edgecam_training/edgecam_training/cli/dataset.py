@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from edgecam_training.cli._options import bar
+from edgecam_training.cli._options import add_allowed, bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,6 +16,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stats.add_argument("--png", type=Path, help="write the charts")
     stats.add_argument("--html", type=Path, help="write a report with sample images, one file")
     stats.set_defaults(act=_stats)
+    check = actions.add_parser("check", help="a table of what is used, repaired, dropped and why; decodes every image")
+    check.add_argument("data")
+    add_allowed(check)
+    check.set_defaults(act=_check)
     compose = actions.add_parser("compose", help="the demonstration data: cut-outs of seven animals on photographs")
     compose.add_argument("--output", type=Path, required=True)
     compose.add_argument("--train", type=int, default=3000)
@@ -55,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _stats(arguments: argparse.Namespace) -> int:
     from edgecam_training.data import report, stats
-    from edgecam_training.data.dataset import load
+    from edgecam_training.data.loading import load
 
     dataset = load(arguments.data)
     numbers = stats.measure(dataset)
@@ -64,6 +68,16 @@ def _stats(arguments: argparse.Namespace) -> int:
         arguments.png.write_bytes(report.chart(numbers))
     if arguments.html:
         report.write_html(dataset, numbers, arguments.html)
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from edgecam_training.data import summary
+    from edgecam_training.data.loading import load
+
+    dataset = summary.without_broken(load(arguments.data), bar("images"))
+    print("\n".join(summary.lines(dataset)))
+    summary.accept(dataset, arguments.allow_dropped)
     return 0
 
 
@@ -78,12 +92,11 @@ def _compose(arguments: argparse.Namespace) -> int:
 
 def _convert(arguments: argparse.Namespace) -> int:
     from edgecam_training.data import manifest
-    from edgecam_training.data.dataset import load
+    from edgecam_training.data.loading import load
 
     dataset = load(arguments.data)
     print(manifest.write(dataset.root, dataset.classes, dataset.samples))
-    for what, count in dataset.notes.items():
-        print(f"note: {count} {what}")
+    print("\n".join(dataset.findings.lines()))
     return 0
 
 

@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from edgecam_training.cli._options import bar, need_torch
+from edgecam_training.cli._options import add_allowed, bar, need_torch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,17 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rename", action="append", default=[], metavar="CLASS=LABEL", help="how the model calls a class"
     )
+    add_allowed(parser)
     parser.add_argument("--output", type=Path, help="folder for report.json, curves.png and worst.png")
 
 
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
-    from edgecam_training.data.dataset import load
+    from edgecam_training.data.summary import load_accepted
     from edgecam_training.evaluate import images
     from edgecam_training.evaluate.evaluation import as_dict, evaluate, text_table
     from edgecam_training.evaluate.models import open_detector
 
-    dataset = load(arguments.data).split(arguments.split)
+    dataset = load_accepted(arguments.data, arguments.allow_dropped).split(arguments.split)
     rename = dict(item.split("=", 1) for item in arguments.rename if "=" in item)
     detector = open_detector(arguments.model, arguments.backend, onnx=arguments.onnx)
     result = evaluate(detector, dataset, rename, bar("images"))

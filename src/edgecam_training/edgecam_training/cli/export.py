@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _float(arguments: argparse.Namespace) -> int:
     from edgecam_training.data.checks import read_image
-    from edgecam_training.data.dataset import load
+    from edgecam_training.data.loading import load
     from edgecam_training.export.onnx_export import Form, export
     from edgecam_training.train.checkpoint import open_model
 

@@ -19,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
-    from edgecam_training.data.dataset import load
+    from edgecam_training.data import summary
+    from edgecam_training.data.loading import load
     from edgecam_training.train import checkpoint
     from edgecam_training.train.distributed import join
     from edgecam_training.train.log import open_log
@@ -35,7 +36,10 @@ def run(arguments: argparse.Namespace) -> int:
     world = join(settings.device)
     try:
         with open_log(Path(settings.output), world.leads) as log:
-            trainer = Trainer(settings, load(settings.data), world, log)
+            dataset = load(settings.data)
+            for line in summary.lines(dataset):
+                log(line)
+            trainer = Trainer(settings, summary.accept(dataset, settings.allow_dropped), world, log)
             if last:
                 trainer.resume(last)
             trainer.run()

@@ -1,35 +1,86 @@
-"""Boxes and images as they come, made usable: repaired with a note, or left out with a note."""
+"""Makes what annotations say agree with the images: repaired with a finding, or left out with a finding."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
+from edgecam_core.errors import ImageError
+from edgecam_core.media import image_reader
 
-if TYPE_CHECKING:
-    from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data import orientation
+from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.findings import Findings
+from edgecam_training.data.image_files import Header, read_headers
+from edgecam_training.data.orientation import CONTRADICTION, SCALE, TURN, UNTOLD, UPRIGHT
 
 SMALLEST = 1.0  # pixels a side; anything less cannot be learned
+FRACTIONS = "coordinates are fractions of the image, not pixels"
+WRONG_SIZE = "annotation's image size contradicts the image"
 
 
 def tidy(dataset: Dataset) -> Dataset:
-    """Swap inverted corners, clip boxes to the image, drop empty ones; every kind is counted in ``notes``.
+    """Compare every annotation with its image's header and repair the boxes; the findings say what was done.
 
-    Images without boxes stay: they teach and test silence.
+    Sizes become those of the upright images and boxes turn with them. Images that are missing or contradict their
+    annotation are dropped with their boxes. Corners are swapped where they are inverted, boxes clipped, empty ones
+    dropped. Images without boxes stay: they teach and test silence.
     """
-    notes: Counter[str] = Counter(dataset.notes)
-    samples = tuple(_tidy_sample(sample, notes) for sample in dataset.samples)
-    return replace(dataset, samples=samples, notes=dict(notes))
+    findings = dataset.findings.copy()
+    headers = list(read_headers([sample.path for sample in dataset.samples]))
+    answers = [
+        orientation.compare((sample.width, sample.height), header) if isinstance(header, Header) else header
+        for sample, header in zip(dataset.samples, headers, strict=True)
+    ]
+    untold = _convention(answers)
+    samples = []
+    for sample, header, answer in zip(dataset.samples, headers, answers, strict=True):
+        if not isinstance(header, Header) or answer == CONTRADICTION:
+            drop(findings, sample, WRONG_SIZE if isinstance(header, Header) else header)
+            continue
+        samples.append(tidy_boxes(_placed(sample, header, answer, untold, findings), findings))
+    return replace(dataset, samples=tuple(samples), findings=findings)
 
 
-def _tidy_sample(sample: Sample, notes: Counter[str]) -> Sample:
+def drop(findings: Findings, sample: Sample, reason: str) -> None:
+    """Count an image that is left out, and its boxes."""
+    findings.dropped("images", reason, 1, sample.path)
+    findings.dropped("boxes", reason, len(sample.labels), sample.path)
+
+
+def _convention(answers: Sequence[str]) -> str:
+    """How boxes of turned images are read where their own size does not say: as in the rest of the data set."""
+    said = Counter(answers)
+    return TURN if said[TURN] > said[UPRIGHT] else UPRIGHT
+
+
+def _placed(sample: Sample, header: Header, answer: str, untold: str, findings: Findings) -> Sample:
+    """The sample with the upright image's size, its boxes moved there."""
+    boxes = sample.boxes
+    if answer == UNTOLD:
+        answer = untold
+        if len(boxes):
+            how = "as stored, like the rest of the set" if answer == TURN else "upright"
+            findings.noted("images", f"turned by EXIF, boxes read {how}", 1, sample.path)
+    if answer == TURN and len(boxes):
+        boxes = orientation.turn(boxes, header)
+        findings.repaired("images", "turned by EXIF: boxes turned with the image", 1, sample.path)
+    if answer == SCALE:
+        factor = np.array(header.upright * 2) / np.array([sample.width, sample.height] * 2)
+        boxes = (boxes * factor).astype(np.float32)
+        findings.repaired("images", "annotated at another resolution: boxes scaled", 1, sample.path)
+    width, height = header.upright
+    return replace(sample, width=width, height=height, boxes=boxes)
+
+
+def tidy_boxes(sample: Sample, findings: Findings) -> Sample:
+    """Swap inverted corners, clip boxes to the image, drop those without extent."""
     boxes = sample.boxes.copy()
     if not len(boxes):
-        notes["images without boxes (kept)"] += 1
+        findings.noted("images", "without boxes, used as background", 1, sample.path)
         return sample
     numbers = np.isfinite(boxes).all(axis=1)
     boxes[~numbers] = 0
@@ -37,36 +88,24 @@ def _tidy_sample(sample: Sample, notes: Counter[str]) -> Sample:
     ordered = np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
     clipped = np.clip(ordered, 0, np.array([sample.width, sample.height] * 2, np.float32))
     outside = np.abs(clipped - ordered).max(axis=1) > 1.0  # a pixel over the border is rounding, not a mistake
+    beside = ((ordered[:, 2:] <= 0) | (ordered[:, :2] >= [sample.width, sample.height])).any(axis=1) & outside
     empty = ((clipped[:, 2:] - clipped[:, :2]) < SMALLEST).any(axis=1)
-    found = {
-        "boxes with inverted corners (swapped)": inverted & ~empty,
-        "boxes reaching outside the image (clipped)": outside & ~empty,
-        "empty boxes (dropped)": empty,
-    }
-    for text, mask in found.items():
-        if mask.any():
-            notes[text] += int(mask.sum())
-    return replace(sample, boxes=clipped).keep(~empty)
+    fractions = empty & numbers & ((ordered[:, 2:] - ordered[:, :2]) > 0).all(axis=1) & (ordered.max(axis=1) <= 1.0)
+    findings.repaired("boxes", "corners inverted: swapped", int((inverted & ~empty).sum()), sample.path)
+    findings.repaired("boxes", "reach outside the image: clipped", int((outside & ~empty).sum()), sample.path)
+    findings.dropped("boxes", "a coordinate is no number", int((~numbers).sum()), sample.path)
+    findings.dropped("boxes", FRACTIONS, int(fractions.sum()), sample.path)
+    findings.dropped("boxes", "wholly outside the image", int((beside & numbers & ~fractions).sum()), sample.path)
+    small = empty & numbers & ~fractions & ~beside
+    findings.dropped("boxes", "smaller than a pixel", int(small.sum()), sample.path)
+    kept = replace(sample, boxes=clipped).keep(~empty)
+    findings.ignored("boxes", "difficult or crowd: neither learned nor scored", int(kept.difficult.sum()), sample.path)
+    return kept
 
 
 def read_image(path: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 BGR, or None where the file is missing, cut short or no image.
-
-    EXIF orientation is ignored: every annotation format counts pixels as stored.
-    """
+    """(H, W, 3) uint8 BGR, upright, or None where the file is missing, cut short, too large or no image."""
     try:
-        data = path.read_bytes()
-    except OSError:
+        return image_reader.read_image(path)
+    except ImageError:
         return None
-    if not whole(data):
-        return None
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-
-
-def whole(data: bytes) -> bool:
-    """Whether the file ends as its format must. Decoders fill a cut JPEG with grey and say nothing."""
-    if data[:2] == b"\xff\xd8":
-        return b"\xff\xd9" in data[-4096:]
-    if data[:8] == b"\x89PNG\r\n\x1a\n":
-        return b"IEND" in data[-16:]
-    return len(data) > 0

@@ -1,72 +1,248 @@
-"""COCO: ``annotations/*.json`` (``instances_train2017.json``, ``val.json``, ...) beside the folders of images.
+"""COCO: JSON files in ``annotations/`` beside the folders of images, or one in each split's folder (Roboflow).
 
-A box is x, y, width, height in pixels with edges counted from 0. ``iscrowd`` becomes difficult.
+A box is x, y, width, height in pixels with edges counted from 0. ``iscrowd`` becomes a crowd: an ignore region.
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.findings import Findings
+from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
+from edgecam_training.data.splits import split_in, split_named
+from edgecam_training.data.text_files import read_text
 from edgecam_training.errors import DatasetError
+
+Box = tuple[float, float, float, float]
+_NEEDED = ("images", "annotations", "categories")
+_NO_BOX = "neither bbox nor a usable segmentation"
 
 
 def fits(root: Path) -> bool:
-    return root.suffix == ".json" or bool(_files(root))
+    return root.suffix == ".json" if root.is_file() else bool(_candidates(root))
+
+
+def _candidates(root: Path) -> list[Path]:
+    """JSON files that may be COCO's, from the most to the least usual place."""
+    for pattern in ("annotations/*.json", "*/_annotations.coco.json", "_annotations.coco.json", "*.json"):
+        found = sorted(path for path in root.glob(pattern) if not hidden(path))
+        if pattern == "*.json":  # any tool's files: only those that say they are COCO
+            found = [path for path in found if all(f'"{key}"' in path.read_text(errors="ignore") for key in _NEEDED)]
+        if found:
+            return found
+    return []
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    split: str
+    data: dict[str, Any]
 
 
 def read(root: Path) -> Dataset:
-    """Read a folder with ``annotations/``, or one JSON file.
+    """Read a folder, or one JSON file.
+
+    Of several files for the same images (captions, keypoints, instances) the one of instances is taken.
 
     Raises:
-        DatasetError: damaged JSON, a missing key, class lists that differ between splits, a missing category.
+        DatasetError: damaged JSON, files that contradict each other, a key or a category missing.
     """
-    files = [root] if root.is_file() else _files(root)
-    home = root.parent if root.is_file() else root
-    classes: tuple[str, ...] = ()
-    samples: list[Sample] = []
-    for file in files:
+    findings = Findings()
+    given = root.is_file()
+    files = [_open(path) for path in ([root] if given else _candidates(root))]
+    home = root
+    if given:
+        home = root.parent.parent if root.parent.name == "annotations" else root.parent
+        if isinstance(files[0], str):
+            raise DatasetError(f"{root} {files[0]}")
+    chosen = _with_boxes(root, [file for file in files if isinstance(file, _File)])
+    for path, file in zip([root] if given else _candidates(root), files, strict=True):
+        if isinstance(file, str):
+            findings.noted("files", "JSON without boxes (not used)", 1, f"{path.name}: {file}")
+        elif file not in chosen:
+            findings.noted("files", "JSON beside instances for the same images (not used)", 1, path)
+    classes: dict[str, int] = {}
+    for file in chosen:
+        for name in _categories(file).values():
+            classes.setdefault(name, len(classes))
+    index = ImageIndex(home)
+    samples = [sample for file in chosen for sample in _samples(file, index, classes, findings)]
+    return Dataset(home, tuple(classes), tuple(samples), findings)
+
+
+def _open(path: Path) -> _File | str:
+    """A file with boxes, or what it lacks.
+
+    Raises:
+        DatasetError: it is not JSON.
+    """
+    try:
+        data = json.loads(read_text(path))
+    except ValueError as error:
+        raise DatasetError(f"{path} is not JSON: {error}") from error
+    missing = [key for key in _NEEDED if not isinstance(data, dict) or not isinstance(data.get(key), list)]
+    if missing:
+        return f"is not COCO JSON with boxes: it has no list {', '.join(map(repr, missing))}"
+    if data["annotations"] and not any("bbox" in item or "segmentation" in item for item in data["annotations"]):
+        return "is not COCO JSON with boxes: its annotations have neither 'bbox' nor 'segmentation'"
+    split = split_in(path.stem) or split_named(path.parent.name) or "train"
+    return _File(path, split, data)
+
+
+def _with_boxes(root: Path, files: list[_File]) -> list[_File]:
+    """One file for every image: instances where there are several.
+
+    Raises:
+        DatasetError: none has boxes, or several describe the same images and none is called instances.
+    """
+    if not files:
+        raise DatasetError(f"{root} has no COCO JSON file with images, annotations and categories")
+    chosen = [file for file in files if "instances" in file.path.stem]
+    taken = {(file.split, str(image.get("file_name"))): file for file in chosen for image in file.data["images"]}
+    for file in (file for file in files if file not in chosen):
+        names = [(file.split, str(image.get("file_name"))) for image in file.data["images"]]
+        rival = next((taken[name] for name in names if name in taken), None)
+        if rival is None:
+            chosen.append(file)
+            taken |= dict.fromkeys(names, file)
+        elif "instances" not in rival.path.stem:
+            raise DatasetError(
+                f"{rival.path.name} and {file.path.name} annotate the same images; give one of the files as data set"
+            )
+    return sorted(chosen, key=lambda file: str(file.path))
+
+
+def _categories(file: _File) -> dict[str, str]:
+    """Id as text -> name, ids in numerical order."""
+    found: dict[str, str] = {}
+    try:
+        for item in file.data["categories"]:
+            key, name = str(item["id"]), str(item["name"]).strip()
+            if found.get(key, name) != name:
+                raise DatasetError(f"{file.path}: category {key} is called {found[key]!r} and {name!r}")
+            found[key] = name
+    except (KeyError, TypeError) as error:
+        raise DatasetError(f"{file.path}: a category has no id or no name ({error})") from error
+    return dict(
+        sorted(found.items(), key=lambda pair: (not pair[0].isdigit(), int(pair[0]) if pair[0].isdigit() else 0))
+    )
+
+
+def _samples(file: _File, index: ImageIndex, classes: dict[str, int], findings: Findings) -> list[Sample]:
+    names = _categories(file)
+    by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for item in file.data["annotations"]:
+        by_image[str(item.get("image_id"))].append(item)
+    _refuse_corners(file)
+    near = _near(index.root, file)
+    found, seen = [], set()
+    for image in file.data["images"]:
+        key = str(image.get("id"))
+        if key in seen:
+            raise DatasetError(f"{file.path}: two images have the id {key}")
+        seen.add(key)
+        items = by_image.pop(key, [])
         try:
-            data = json.loads(file.read_text())
-            categories = {item["id"]: item["name"] for item in data["categories"]}
-            names = tuple(categories[key] for key in sorted(categories))
-            if classes and names != classes:
-                raise DatasetError(f"{file} has other categories than {files[0]}")
-            classes = names
-            samples += _samples(home, file, data, {key: index for index, key in enumerate(sorted(categories))})
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DatasetError(f"{file} is not COCO JSON: {type(error).__name__} {error}") from error
-    return Dataset(home, classes, tuple(samples))
-
-
-def _files(root: Path) -> list[Path]:
-    return sorted((root / "annotations").glob("*.json"))
-
-
-def _samples(home: Path, file: Path, data: dict[str, Any], numbers: dict[int, int]) -> list[Sample]:
-    split = next((name for name in ("train", "val", "test") if name in file.stem), "train")
-    folder = _folder(home, file, data["images"])
-    by_image = defaultdict(list)
-    for item in data["annotations"]:
-        by_image[item["image_id"]].append(item)
-    found = []
-    for image in data["images"]:
-        items = by_image[image["id"]]
-        boxes = [(x, y, x + width, y + height) for x, y, width, height in (item["bbox"] for item in items)]
-        labels = [numbers[item["category_id"]] for item in items]
-        crowd = [bool(item.get("iscrowd", 0)) for item in items]
-        size = (int(image["width"]), int(image["height"]))
-        found.append(Sample.make(folder / image["file_name"], size, split, boxes, labels, crowd))
+            path = index.find(str(image.get("file_name", "")), near)
+        except NotFound as reason:
+            findings.dropped("images", str(reason), 1, image.get("file_name"))
+            findings.dropped("boxes", str(reason), len(items), image.get("file_name"))
+            continue
+        found.append(_sample(file, path, image, items, names, classes, findings))
+    lost = sum(map(len, by_image.values()))
+    findings.dropped(
+        "boxes", "image_id is not in the file's list of images", lost, f"{file.path.name}: {next(iter(by_image), '')}"
+    )
     return found
 
 
-def _folder(home: Path, file: Path, images: list[dict[str, Any]]) -> Path:
-    """Where the images are: a folder named like the JSON's split, ``images/<split>``, ``images`` or here."""
-    split = file.stem.replace("instances_", "").replace("_annotations.coco", "")
-    places = [home / split, home / "images" / split, home / "images", home]
-    if not images:
-        return home
-    return next((place for place in places if (place / images[0]["file_name"]).is_file()), places[0])
+def _sample(
+    file: _File, path: Path, image: dict[str, Any], items: Sequence[dict[str, Any]], names: dict[str, str],
+    classes: dict[str, int], findings: Findings,
+) -> Sample:  # fmt: skip
+    boxes, labels, crowd = [], [], []
+    for item in items:
+        name = names.get(str(item.get("category_id")))
+        box = _box(item)
+        if name is None or box is None:
+            reason = "category_id is not in the file's list of categories" if name is None else _NO_BOX
+            findings.dropped("boxes", reason, 1, f"{file.path.name}: annotation {item.get('id')}")
+            continue
+        boxes.append(box)
+        labels.append(classes[name])
+        crowd.append(str(item.get("iscrowd", 0)) in ("1", "True"))
+    return Sample.make(path, _size(image), file.split, boxes, labels, crowd=crowd)
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int]:
+    try:
+        width, height = int(image["width"]), int(image["height"])
+    except (KeyError, TypeError, ValueError):
+        return 0, 0
+    return (width, height) if width > 0 and height > 0 else (0, 0)
+
+
+def _box(item: dict[str, Any]) -> Box | None:
+    """Corners from ``bbox``, else from the outline: polygons or a run-length mask."""
+    try:
+        if item.get("bbox"):
+            x, y, width, height = map(float, item["bbox"])
+            return x, y, x + width, y + height
+        outline = item.get("segmentation")
+        if isinstance(outline, dict):
+            return _mask_box(outline)
+        points = [float(value) for polygon in outline or () for value in polygon]
+        return (min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])) if len(points) > 5 else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _mask_box(mask: dict[str, Any]) -> Box | None:
+    """The box around a run-length mask, compressed or not; None without pycocotools."""
+    try:
+        from pycocotools import mask as tools
+    except ImportError:
+        return None
+    height, width = mask["size"]
+    coded = tools.frPyObjects(mask, height, width) if isinstance(mask["counts"], list) else mask
+    x, y, w, h = tools.toBbox(coded).tolist()
+    return (x, y, x + w, y + h) if w and h else None
+
+
+def _refuse_corners(file: _File) -> None:
+    """Raise DatasetError where ``bbox`` evidently holds x1 y1 x2 y2: many boxes do not fit as width and height."""
+    sizes = {str(image.get("id")): _size(image) for image in file.data["images"]}
+    outside = total = 0
+    for item in file.data["annotations"]:
+        width, height = sizes.get(str(item.get("image_id")), (0, 0))
+        box = item.get("bbox")
+        if not width or not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
+            continue
+        x, y, w, h = box
+        if not (x < w <= width + 1 and y < h <= height + 1):
+            return  # no corners
+        total += 1
+        outside += x + w > width + 1 or y + h > height + 1
+    if total > 4 and outside > total / 4:
+        raise DatasetError(
+            f"{file.path}: {outside} of {total} boxes reach outside their images when bbox is read as x, y, width, "
+            "height, and all fit as x1, y1, x2, y2; COCO's bbox is x, y, width, height"
+        )
+
+
+def _near(home: Path, file: _File) -> Iterable[Path]:
+    """Where the images may be: in a folder named like the JSON file or its split, in images/, beside the JSON file."""
+    named = file.path.stem.replace("instances_", "").replace("_annotations.coco", "")
+    names = [name for name in dict.fromkeys((named, file.split)) if name]
+    split_folders = [path for path in sorted(home.glob("*")) if path.is_dir() and split_named(path.name) == file.split]
+    return (
+        *([file.path.parent] if file.path.parent.name != "annotations" else []),
+        *(home / name for name in names), *(home / "images" / name for name in names), *split_folders, home / "images",
+    )  # fmt: skip

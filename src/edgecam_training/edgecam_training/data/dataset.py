@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgecam_training.data.checks import tidy
+from edgecam_training.data.findings import Findings
 from edgecam_training.errors import DatasetError
 
 SPLITS = ("train", "val", "test")
@@ -21,8 +20,10 @@ class Sample:
     """One image.
 
     ``boxes`` is (N, 4) float32, x1 y1 x2 y2 in pixels; ``labels`` (N,) int64, an index into the data set's classes.
-    ``difficult`` (N,) bool marks boxes that evaluation neither asks for nor punishes (VOC "difficult", COCO
-    "iscrowd", Open Images "group of"). ``facts`` travel with the image: id, sha256, licence, author, source.
+    ``difficult`` (N,) bool marks ignore regions: training takes no negatives there, evaluation neither asks for them
+    nor punishes them. ``crowd`` (N,) bool marks those among them that cover many objects (COCO "iscrowd", Open Images
+    "group of"); the others are one object that is hard to see (VOC "difficult"). A size of 0 x 0 means that the
+    annotation gives none. ``facts`` travel with the image: id, sha256, licence, author, source.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class Sample:
     boxes: np.ndarray
     labels: np.ndarray
     difficult: np.ndarray
+    crowd: np.ndarray
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -43,27 +45,34 @@ class Sample:
         boxes: Iterable[Iterable[float]],
         labels: Iterable[int],
         difficult: Iterable[bool] | None = None,
+        crowd: Iterable[bool] | None = None,
         **facts: Any,
     ) -> Sample:
-        """From plain lists; ``size`` is (width, height)."""
+        """From plain lists; ``size`` is (width, height). A crowd is difficult too."""
         labels = np.array(list(labels), np.int64).reshape(-1)
-        flags = np.zeros(len(labels), bool) if difficult is None else np.array(list(difficult), bool)
+        hard, many = (
+            np.zeros(len(labels), bool) if flags is None else np.array(list(flags), bool)
+            for flags in (difficult, crowd)
+        )
         corners = np.array([list(box) for box in boxes], np.float32).reshape(-1, 4)
-        return cls(path, *size, split, corners, labels, flags, facts)
+        return cls(path, *size, split, corners, labels, hard | many, many, facts)
 
     def keep(self, rows: np.ndarray) -> Sample:
         """A copy with only these boxes (indices or a mask)."""
-        return replace(self, boxes=self.boxes[rows], labels=self.labels[rows], difficult=self.difficult[rows])
+        return replace(
+            self, boxes=self.boxes[rows], labels=self.labels[rows], difficult=self.difficult[rows],
+            crowd=self.crowd[rows],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images of all splits. ``classes`` are names without the background; ``notes`` what reading it repaired."""
+    """Images of all splits. ``classes`` are names without the background; ``findings`` what reading it changed."""
 
     root: Path
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
-    notes: dict[str, int] = field(default_factory=dict)
+    findings: Findings = field(default_factory=Findings)
 
     def split(self, name: str) -> Dataset:
         """Only one split.
@@ -107,33 +116,3 @@ class Dataset:
         table = np.array([classes.index(name) if name in classes else -1 for name in self.classes], np.int64)
         samples = tuple(replace(sample, labels=table[sample.labels]) for sample in self.samples)
         return replace(self, classes=classes, samples=samples)
-
-
-# Name -> module with fits(root) and read(root), in the order they are tried.
-LAYOUTS = {
-    "edgecam": "edgecam_training.data.manifest",
-    "coco": "edgecam_training.data.coco",
-    "voc": "edgecam_training.data.voc",
-    "yolo": "edgecam_training.data.yolo",
-}
-
-
-def load(root: str | Path, layout: str = "auto") -> Dataset:
-    """Read a data set of any layout and repair its boxes (see ``notes``). Images are not decoded (but for YOLO).
-
-    Raises:
-        DatasetError: nothing there, no layout fits, or the one that fits is damaged.
-    """
-    root = Path(root).expanduser()
-    if not root.exists():
-        raise DatasetError(f"data set '{root}': there is no such folder or file")
-    for name, module in LAYOUTS.items():
-        if layout == name or (layout == "auto" and import_module(module).fits(root)):
-            dataset: Dataset = import_module(module).read(root)
-            if not dataset.samples:
-                raise DatasetError(f"data set '{root}' ({name}) lists no image")
-            return tidy(dataset)
-    raise DatasetError(
-        f"data set '{root}' has no known layout; known are a manifest.jsonl, a COCO annotations/ folder, "
-        "a Pascal VOC Annotations/ folder, and a YOLO data.yaml"
-    )

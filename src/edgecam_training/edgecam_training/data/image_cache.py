@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,21 +20,22 @@ from torch import Tensor
 from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.errors import DatasetError
+from edgecam_training.models.loss import IGNORE
 
-_MOST_BROKEN = 0.5  # of all images; more means a wrong folder, not some bad files
+_MOST_MEMORY = 0.8  # of what is free
 
 
 @dataclass(frozen=True)
 class ImageCache:
     """``images`` (N, side, side, 3) uint8 RGB; ``boxes`` (N, M, 4) float32 corners as fractions; ``labels``
-    (N, M) int64, 0 = padding, 1 = first class. ``samples[i]`` is where image i came from; ``broken`` lists files
-    that were left out."""
+    (N, M) int64, 0 = padding, 1 = first class, -1 = ignore region. ``samples[i]`` is where image i came from;
+    ``broken`` are those whose files could not be decoded; they are left out."""
 
     images: Tensor
     boxes: Tensor
     labels: Tensor
     samples: tuple[Sample, ...]
-    broken: tuple[str, ...]
+    broken: tuple[Sample, ...]
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -62,15 +64,17 @@ class ImageCache:
             progress: told (done, total) now and then.
 
         Raises:
-            DatasetError: more than half of the images cannot be read.
+            DatasetError: no image can be read, or all together are larger than the free memory.
         """
         total = len(dataset.samples)
+        _fits_memory(total * side * side * 3, dataset, side)
         store = torch.empty((total, side, side, 3), dtype=torch.uint8)
         view = store.numpy()
 
         def decode(index: int) -> bool:
-            pixels = read_image(dataset.samples[index].path)
-            if pixels is None:
+            sample = dataset.samples[index]
+            pixels = read_image(sample.path)
+            if pixels is None or pixels.shape[1::-1] != (sample.width, sample.height):
                 return False
             shrinks = pixels.shape[0] > side and pixels.shape[1] > side
             how = cv2.INTER_AREA if shrinks and not exact else cv2.INTER_LINEAR
@@ -85,21 +89,41 @@ class ImageCache:
                 if progress and (index % 50 == 49 or index + 1 == total):
                     progress(index + 1, total)
         samples = tuple(dataset.samples[index] for index in good)
-        broken = tuple(str(dataset.samples[index].path) for index in sorted(set(range(total)) - set(good)))
-        if len(broken) > total * _MOST_BROKEN:
-            raise DatasetError(f"{len(broken)} of {total} images cannot be read, first {broken[0]}")
+        broken = tuple(dataset.samples[index] for index in sorted(set(range(total)) - set(good)))
+        if not good:
+            raise DatasetError(f"none of {total} images can be read, first {broken[0].path}")
+        if broken:
+            for place, index in enumerate(good):  # within the memory that is there: a copy would double it
+                view[place] = view[index]
         boxes, labels = pad_boxes(samples)
-        return cls(store if not broken else store[good], boxes, labels, samples, broken)
+        return cls(store[: len(good)], boxes, labels, samples, broken)
 
 
 def pad_boxes(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-    """Boxes as fractions and columns, padded to the fullest image; difficult boxes are not learned."""
-    kept = [sample.keep(~sample.difficult) for sample in samples]
-    most = max([len(sample.labels) for sample in kept] + [1])
-    boxes = np.zeros((len(kept), most, 4), np.float32)
-    labels = np.zeros((len(kept), most), np.int64)
-    for index, sample in enumerate(kept):
+    """Boxes as fractions and columns, padded to the fullest image; difficult ones become ignore regions (-1)."""
+    most = max([len(sample.labels) for sample in samples] + [1])
+    boxes = np.zeros((len(samples), most, 4), np.float32)
+    labels = np.zeros((len(samples), most), np.int64)
+    for index, sample in enumerate(samples):
         count = len(sample.labels)
         boxes[index, :count] = sample.boxes / np.array([sample.width, sample.height] * 2, np.float32)
-        labels[index, :count] = sample.labels + 1
+        labels[index, :count] = np.where(sample.difficult, IGNORE, sample.labels + 1)
     return torch.from_numpy(boxes), torch.from_numpy(labels)
+
+
+def _fits_memory(needed: int, dataset: Dataset, side: int) -> None:
+    free = _free_memory()
+    if free and needed > free * _MOST_MEMORY:
+        raise DatasetError(
+            f"{dataset.root}: {len(dataset.samples)} images of {side}x{side} need {needed / 1e9:.1f} GB of memory and "
+            f"{free / 1e9:.1f} GB are free; set a smaller side, or train on fewer images"
+        )
+
+
+def _free_memory() -> int:
+    """Bytes that the system can give without swapping; 0 where it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return 0

@@ -2,22 +2,25 @@
 
 The first line is ``{"format": "edgecam-dataset", "version": 1, "classes": [...]}``. Each other line has ``image``
 (relative path), ``split``, ``width``, ``height``, ``sha256``, ``boxes`` (``[[x1, y1, x2, y2], ...]`` in pixels),
-``labels`` (names), ``difficult`` (left out where nothing is) and any facts such as licence and author.
+``labels`` (names), ``difficult`` and ``crowd`` (left out where nothing is) and any facts such as licence and author.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from edgecam_core import cache
 from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.image_files import inside
 from edgecam_training.errors import DatasetError
 
 NAME = "manifest.jsonl"
-_KNOWN = ("image", "split", "width", "height", "boxes", "labels", "difficult")
+_KNOWN = ("image", "split", "width", "height", "boxes", "labels", "difficult", "crowd")
+_SPLIT = re.compile(r"\w[\w.-]*")
 
 
 def fits(root: Path) -> bool:
@@ -32,7 +35,7 @@ def read(root: Path) -> Dataset:
     """
     path = root if root.is_file() else root / NAME
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path} cannot be read: {error}") from error
     head = _parse(path, 1, lines[0]) if lines else {}
@@ -46,7 +49,8 @@ def read(root: Path) -> Dataset:
         try:
             samples.append(_sample(path.parent, row, numbers))
         except (KeyError, TypeError, ValueError) as error:
-            raise DatasetError(f"{path}, line {number}: {type(error).__name__} {error}") from error
+            what = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise DatasetError(f"{path}, line {number}: {what}") from error
     return Dataset(path.parent, classes, tuple(samples))
 
 
@@ -62,20 +66,37 @@ def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
 
 def _sample(root: Path, row: dict[str, Any], numbers: dict[str, int]) -> Sample:
     facts = {key: value for key, value in row.items() if key not in _KNOWN}
+    path = root / str(row["image"])
+    if not inside(path, root):
+        raise ValueError(f"image '{row['image']}' lies outside the data set's folder")
+    if not _SPLIT.fullmatch(str(row["split"])):
+        raise ValueError(f"split '{row['split']}' must be a plain name such as train, val or test")
+    unknown = [name for name in row["labels"] if name not in numbers]
+    if unknown or len(row["labels"]) != len(row["boxes"]):
+        found = f"label '{unknown[0]}' is not in classes" if unknown else f"{len(row['labels'])} labels"
+        raise ValueError(f"{found}, for {len(row['boxes'])} boxes")
     return Sample.make(
-        root / row["image"],
+        path,
         (int(row["width"]), int(row["height"])),
-        row["split"],
+        str(row["split"]),
         row["boxes"],
         [numbers[name] for name in row["labels"]],
         row.get("difficult"),
+        row.get("crowd"),
         **facts,
     )
 
 
 def write(root: Path, classes: Iterable[str], samples: Iterable[Sample]) -> Path:
-    """Write the manifest whole or not at all; the same samples give the same bytes. Images are not touched."""
-    names = list(classes)
+    """Write the manifest whole or not at all; the same samples give the same bytes. Images are not touched.
+
+    Raises:
+        DatasetError: an image lies outside ``root``.
+    """
+    names, samples = list(classes), list(samples)
+    outside = next((sample.path for sample in samples if not inside(sample.path, root)), None)
+    if outside is not None:
+        raise DatasetError(f"{root / NAME} cannot name {outside}, which lies outside its folder")
     lines = [json.dumps({"format": "edgecam-dataset", "version": 1, "classes": names}, ensure_ascii=False)]
     lines += [json.dumps(_row(root, names, sample), ensure_ascii=False) for sample in samples]
     path = root / NAME
@@ -95,4 +116,6 @@ def _row(root: Path, names: list[str], sample: Sample) -> dict[str, Any]:
     }
     if sample.difficult.any():
         row["difficult"] = [bool(flag) for flag in sample.difficult]
+    if sample.crowd.any():
+        row["crowd"] = [bool(flag) for flag in sample.crowd]
     return row | sample.facts

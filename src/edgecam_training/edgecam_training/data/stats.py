@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgecam_core import cache
 from edgecam_training.data.dataset import Dataset
+from edgecam_training.data.findings import Findings
 
 _BARS = 40
 
@@ -35,7 +36,7 @@ class Stats:
     missing: tuple[str, ...]
     sizes: np.ndarray
     aspects: np.ndarray
-    notes: dict[str, int]
+    findings: Findings
 
 
 def measure(dataset: Dataset) -> Stats:
@@ -60,7 +61,7 @@ def measure(dataset: Dataset) -> Stats:
     size, shape = corners[:, 2:] - corners[:, :2], pixels[:, 2:] - pixels[:, :2]
     return Stats(
         dataset.classes, tuple(splits), tuple(absent), tuple(twice), tuple(missing),
-        np.sqrt(size.prod(axis=1)), shape[:, 0] / shape[:, 1], dataset.notes,
+        np.sqrt(size.prod(axis=1)), shape[:, 0] / shape[:, 1], dataset.findings,
     )  # fmt: skip
 
 
@@ -97,7 +98,7 @@ def warnings(stats: Stats) -> list[str]:
         few = [stats.classes[i] for i in np.flatnonzero((split.boxes > 0) & (split.boxes < 10))]
         if split.name == "train" and few:
             lines.append(f"warning: fewer than 10 boxes to learn {', '.join(few)} from")
-    return lines + [f"note: {count} {what}" for what, count in Counter(stats.notes).items()]
+    return lines + stats.findings.lines()
 
 
 def histogram(values: np.ndarray, edges: np.ndarray) -> list[str]:

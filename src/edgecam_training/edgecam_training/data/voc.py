@@ -1,87 +1,247 @@
-"""Pascal VOC: ``JPEGImages/``, ``Annotations/*.xml``, ``ImageSets/Main/<split>.txt``.
+"""Pascal VOC: XML files in ``Annotations/``, lists in ``ImageSets/Main/<split>.txt``, images in ``JPEGImages/``.
 
-VOC counts pixels from 1 and means the outer pixels inside the box: x1 - 1, y1 - 1, x2, y2 are edges here.
-``labels.txt`` (one class a line) gives the order of classes where it exists, else they are sorted by name.
+Also as tools write it: XML files beside the images in ``train/``, ``valid/`` and ``test/`` (Roboflow), in
+``annotations/`` beside ``images/``, with CVAT's ``default.txt``. VOC counts pixels from 1 and means the outer pixels
+inside the box: x1 - 1, y1 - 1, x2, y2 are edges here. ``labels.txt`` (one class a line) gives the order of classes
+where it exists, else they are sorted by name.
 """
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ElementTree
-from collections import Counter
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
+from edgecam_training.data.checks import FRACTIONS
 from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.findings import Findings
+from edgecam_training.data.image_files import OUTSIDE, ImageIndex, NotFound, hidden
+from edgecam_training.data.splits import split_named
+from edgecam_training.data.text_files import decode, read_lines
 from edgecam_training.errors import DatasetError
 
-_SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "test", "trainval": "train"}
+_FLAG = re.compile(r"\s+-?[01]$")  # the class lists of VOC itself: "000012  1"
+_SUFFIX = re.compile(r"\.[A-Za-z]{2,4}$")
+_CONTRADICTS = "<filename> names another image than the XML file's own name: own name used"
+_UNREADABLE = "in XML files that cannot be read (at least one each)"
 
 
 def fits(root: Path) -> bool:
-    return (root / "Annotations").is_dir()
+    return root.is_dir() and bool(_folders(root))
+
+
+def _folders(root: Path) -> list[Path]:
+    """Where XML files are: in Annotations/, else beside the images of each split, else in the folder itself."""
+    named = [root / name for name in ("Annotations", "annotations") if _has_xml(root / name)]
+    if named:
+        return named[:1]
+    splits = [path for path in sorted(root.iterdir()) if path.is_dir() and split_named(path.name)]
+    return [path for path in splits if _has_xml(path)] or ([root] if _has_xml(root, deep=False) else [])
+
+
+def _has_xml(folder: Path, deep: bool = True) -> bool:
+    files = folder.rglob("*.xml") if deep else folder.glob("*.xml")
+    return folder.is_dir() and any(not hidden(file) for file in files)
+
+
+@dataclass(frozen=True)
+class _File:
+    """One XML file: ``id`` is its path below its folder without suffix."""
+
+    path: Path
+    id: str
+    tree: ElementTree.Element
 
 
 def read(root: Path) -> Dataset:
     """Read one VOC folder.
 
     Raises:
-        DatasetError: no annotations, a damaged XML file, or a class missing from labels.txt.
+        DatasetError: lists of unknown names only, or a class missing from labels.txt.
     """
-    splits = _splits(root)
-    files = sorted((root / "Annotations").glob("*.xml"))
-    if not files:
-        raise DatasetError(f"{root / 'Annotations'} holds no XML file")
-    notes: Counter[str] = Counter()
-    parsed = []
-    for file in files:
-        try:
-            parsed.append((file, ElementTree.parse(file).getroot()))
-        except ElementTree.ParseError as error:
-            raise DatasetError(f"{file} is not XML: {error}") from error
-    classes = _classes(root, [tree for _, tree in parsed])
+    findings = Findings()
+    folders = _folders(root)
+    files = _parsed(folders, findings)
+    splits = _splits(root, folders, files, findings)
+    classes = _classes(root, files)
+    index = ImageIndex(root)
+    own = {file.id for file in files} | {PurePosixPath(file.id).name for file in files}
     samples = []
-    for file, tree in parsed:
-        if file.stem not in splits:
-            notes["annotations in no split (left out)"] += 1
+    for file in files:
+        split = splits.get(file.id)
+        if split is None:
+            findings.noted("files", "annotations in no list of ImageSets/Main (left out)", 1, file.path)
             continue
-        samples.append(_sample(root, file, tree, splits[file.stem], classes))
-    return Dataset(root, classes, tuple(samples), dict(notes))
+        samples += _sample(file, split, classes, _Images(root, index, own), findings)
+    return Dataset(root, classes, tuple(samples), findings)
 
 
-def _splits(root: Path) -> dict[str, str]:
-    """Image id -> split. Without ImageSets everything is for training. trainval counts only where train is absent."""
-    lists = {file.stem: file.read_text().split("\n") for file in sorted((root / "ImageSets" / "Main").glob("*.txt"))}
-    if not lists:
-        return {file.stem: "train" for file in (root / "Annotations").glob("*.xml")}
-    found: dict[str, str] = {}
-    for name in ("trainval", "train", "val", "validation", "test"):  # later ones win
-        for line in lists.get(name, ()):
-            if line.strip():
-                found[line.split()[0]] = _SPLITS[name]
+def _parsed(folders: Iterable[Path], findings: Findings) -> list[_File]:
+    found = []
+    for folder in folders:
+        for path in sorted(folder.rglob("*.xml")):
+            if hidden(path):
+                continue
+            try:
+                tree = _parse(path)
+            except (ElementTree.ParseError, DatasetError, OSError) as error:
+                findings.dropped("boxes", _UNREADABLE, 1, f"{path}: {error}")
+                continue
+            if tree.tag == "annotation":
+                found.append(_File(path, path.relative_to(folder).with_suffix("").as_posix(), tree))
+            else:
+                findings.noted("files", f"XML files of another kind, <{tree.tag}> (not used)", 1, path)
     return found
 
 
-def _classes(root: Path, trees: list[ElementTree.Element]) -> tuple[str, ...]:
-    used = {node.findtext("name", "") for tree in trees for node in tree.iter("object")}
-    file = root / "labels.txt"
-    if not file.is_file():
+def _parse(path: Path) -> ElementTree.Element:
+    """An XML file in the encoding it declares, else in the one its bytes tell."""
+    data = path.read_bytes()
+    try:
+        return ElementTree.fromstring(data)
+    except (ElementTree.ParseError, ValueError, LookupError):
+        text = decode(data, path)
+    return ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text))
+
+
+def _splits(root: Path, folders: list[Path], files: list[_File], findings: Findings) -> dict[str, str]:
+    """Id -> split: from the lists, else from the split folder an XML file is in, else everything is for training."""
+    lists = {path.stem: path for path in sorted((root / "ImageSets" / "Main").glob("*.txt")) if not hidden(path)}
+    if not lists:
+        return {file.id: _folder_split(root, file.path) for file in files}
+    known = {name: split for name in lists if (split := split_named(name))}
+    if not known:
+        raise DatasetError(
+            f"{root / 'ImageSets' / 'Main'} has no list of a known split, only {', '.join(list(lists)[:5])}; name the "
+            "lists train.txt, val.txt and test.txt"
+        )
+    ids = _Ids(files)
+    found: dict[str, str] = {}
+    # trainval counts only where no list of its own takes an image out of it: later ones win.
+    for name in sorted(known, key=lambda name: ("trainval", "default", "train", "val", "test").index(known[name])):
+        for line in read_lines(lists[name]):
+            match = ids.find(line)
+            if match is None:
+                findings.dropped("images", "listed, but without an annotation", 1, f"{lists[name].name}: {line}")
+            else:
+                found[match] = {"trainval": "train", "default": "train"}.get(known[name], known[name])
+    return found
+
+
+def _folder_split(root: Path, path: Path) -> str:
+    parts = path.relative_to(root).parts[:-1]
+    return next((split for part in parts if (split := split_named(part))), "train").replace("trainval", "train")
+
+
+class _Ids:
+    """Annotations by what a list may call them: id, path with folder or suffix, id with a class flag."""
+
+    def __init__(self, files: Iterable[_File]) -> None:
+        self._ids = {file.id for file in files}
+        names = [PurePosixPath(name).name for name in self._ids]
+        self._by_name = {PurePosixPath(name).name: name for name in self._ids}
+        self._ambiguous = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
+
+    def find(self, line: str) -> str | None:
+        for text in (line, _FLAG.sub("", line)):
+            written = text.strip().replace("\\", "/").removeprefix("./")
+            for candidate in (written, _SUFFIX.sub("", written)):
+                if candidate in self._ids:
+                    return candidate
+                name = PurePosixPath(candidate).name
+                if name in self._by_name and name not in self._ambiguous:
+                    return self._by_name[name]
+        return None
+
+
+def _name(node: ElementTree.Element) -> str:
+    return (node.findtext("name") or "").strip()
+
+
+def _classes(root: Path, files: list[_File]) -> tuple[str, ...]:
+    used = {_name(node) for file in files for node in file.tree.iter("object")} - {""}
+    path = root / "labels.txt"
+    if not path.is_file():
         return tuple(sorted(used))
-    names = [line.strip() for line in file.read_text().splitlines() if line.strip()]
-    classes = tuple(name for name in names if name.upper() != "BACKGROUND")
+    classes = tuple(name for name in read_lines(path) if name.upper() != "BACKGROUND")
     if used - set(classes):
-        raise DatasetError(f"{file} does not list {', '.join(sorted(used - set(classes)))}, which have boxes")
+        raise DatasetError(f"{path} does not list {', '.join(sorted(used - set(classes)))}, which have boxes")
     return classes
 
 
-def _sample(root: Path, file: Path, tree: ElementTree.Element, split: str, classes: tuple[str, ...]) -> Sample:
+def _sample(file: _File, split: str, classes: tuple[str, ...], images: _Images, findings: Findings) -> list[Sample]:
+    """The image of one XML file with its boxes; none where no image belongs to it."""
+    objects = list(file.tree.iter("object"))
     try:
-        size = tuple(int(float(tree.findtext(f"size/{key}", ""))) for key in ("width", "height"))
-        boxes, labels, difficult = [], [], []
-        for node in tree.iter("object"):
-            x1, y1, x2, y2 = (float(node.findtext(f"bndbox/{key}", "")) for key in ("xmin", "ymin", "xmax", "ymax"))
-            boxes.append((x1 - 1, y1 - 1, x2, y2))
-            labels.append(classes.index(node.findtext("name", "")))
-            difficult.append(node.findtext("difficult", "0").strip() == "1")
-    except ValueError as error:
-        raise DatasetError(f"{file}: a size or a box is missing or no number ({error})") from error
-    name = tree.findtext("filename") or f"{file.stem}.jpg"
-    return Sample.make(root / "JPEGImages" / name, (size[0], size[1]), split, boxes, labels, difficult)
+        path = images.of(file, findings)
+    except NotFound as error:
+        findings.dropped("images", str(error), 1, file.path)
+        findings.dropped("boxes", str(error), len(objects), file.path)
+        return []
+    boxes, labels, difficult = [], [], []
+    for node in objects:
+        corners = _corners(node)
+        if isinstance(corners, str) or not _name(node):
+            reason = corners if isinstance(corners, str) else "no class name"
+            findings.dropped("boxes", reason, 1, file.path)
+            continue
+        boxes.append(corners)
+        labels.append(classes.index(_name(node)))
+        difficult.append((node.findtext("difficult") or "").strip().casefold() in ("1", "true"))
+    return [Sample.make(path, _size(file.tree), split, boxes, labels, difficult)]
+
+
+def _corners(node: ElementTree.Element) -> tuple[float, float, float, float] | str:
+    """Edges counted from 0, or why there are none."""
+    try:
+        x1, y1, x2, y2 = (float(node.findtext(f"bndbox/{key}") or "") for key in ("xmin", "ymin", "xmax", "ymax"))
+    except ValueError:
+        return "<bndbox> incomplete or not numbers"
+    if max(map(abs, (x1, y1, x2, y2))) <= 1.0 and (x1, y1, x2, y2) != (1, 1, 1, 1):
+        return FRACTIONS
+    return x1 - 1, y1 - 1, x2, y2
+
+
+def _size(tree: ElementTree.Element) -> tuple[int, int]:
+    """Width and height, 0 x 0 where the file gives none."""
+    try:
+        width, height = (int(float(tree.findtext(f"size/{key}") or 0)) for key in ("width", "height"))
+    except ValueError:
+        return 0, 0
+    return (width, height) if width > 0 and height > 0 else (0, 0)
+
+
+class _Images:
+    """Which image an XML file belongs to."""
+
+    def __init__(self, root: Path, index: ImageIndex, own: set[str]) -> None:
+        self._root, self._index, self._own = root, index, own
+
+    def of(self, file: _File, findings: Findings) -> Path:
+        """The image of the XML's own name; where there is none, the one its ``<filename>`` names.
+
+        Raises:
+            NotFound: neither exists, or that image has an XML file of its own.
+        """
+        written = (file.tree.findtext("filename") or "").strip()
+        near = (
+            self._root / "JPEGImages" / PurePosixPath(file.id).parent, self._root / "JPEGImages", file.path.parent,
+            self._root / "images",
+        )  # fmt: skip
+        try:
+            own = self._index.find_stem(file.id, near)
+        except NotFound:
+            named = self._index.find(written or file.id, near)
+            if named.stem != file.path.stem and named.stem in self._own:
+                raise NotFound("<filename> names the image of another XML file") from None
+            return named
+        if written and PurePosixPath(written.replace("\\", "/")).stem != own.stem:
+            try:
+                if self._index.find(written, near) != own:
+                    findings.repaired("images", _CONTRADICTS, 1, f"{file.path.name}: {written}")
+            except NotFound as reason:
+                if str(reason) == OUTSIDE:
+                    findings.repaired("images", f"{OUTSIDE}: own name used", 1, f"{file.path.name}: {written}")
+        return own

@@ -1,82 +1,247 @@
-"""YOLO: ``data.yaml`` (``names``, ``train``, ``val``, ``test``), ``images/<split>/``, ``labels/<split>/*.txt``.
+"""YOLO: ``data.yaml`` (``names``, ``train``, ``val``, ``test``), images, and a text file of boxes for each.
 
-A line is class, centre x, centre y, width, height, as fractions of the image. Sizes come from the images, whose
-headers are read; an image that cannot be read is left out and counted.
+A line is class, centre x, centre y, width, height, as fractions of the upright image, or a class and the corners of
+a polygon. The labels of ``images/a/b.jpg`` are in ``labels/a/b.txt``, else beside the image. Darknet's and CVAT's
+``obj.data`` is read too.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from pathlib import Path
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
-from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import SPLITS, Dataset, Sample
+from edgecam_training.data.findings import Findings
+from edgecam_training.data.image_files import Header, ImageIndex, NotFound, hidden, images_in, inside, read_headers
+from edgecam_training.data.text_files import read_lines, read_text
 from edgecam_training.errors import DatasetError
 
-_IMAGES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+_PIXELS = "coordinates are pixels, not fractions of the image"
+_NAMES = re.compile(rb"""^[\xef\xbb\xbf\xff\xfe]*["']?names["']?\s*:""", re.MULTILINE)
+_MOST = 1.5  # a fraction may be a little above 1 by rounding or by a box over the border; pixels are far above it
 
 
 def fits(root: Path) -> bool:
-    return (root / "data.yaml").is_file()
+    return root.suffix in (".yaml", ".yml") if root.is_file() else bool(_configs(root))
+
+
+def _configs(root: Path) -> list[Path]:
+    for pattern in ("data.y*ml", "*.y*ml", "obj.data"):
+        found = [path for path in sorted(root.glob(pattern)) if not hidden(path) and _names_classes(path)]
+        if found:
+            return found
+    return []
+
+
+def _names_classes(path: Path) -> bool:
+    return path.name == "obj.data" or bool(_NAMES.search(path.read_bytes().replace(b"\0", b"")))
+
+
+@dataclass(frozen=True)
+class _Config:
+    """``numbers`` maps what a label file writes to the class's index; ``parts`` are the files and folders of a split;
+    ``base`` is what they are relative to. ``keypoints`` says that lines go on after the box."""
+
+    file: Path
+    base: Path
+    classes: tuple[str, ...]
+    numbers: dict[int, int]
+    parts: dict[str, list[str]]
+    keypoints: bool = False
 
 
 def read(root: Path) -> Dataset:
-    """Read one YOLO folder.
+    """Read one YOLO folder, or one YAML file.
 
     Raises:
-        DatasetError: no usable data.yaml, a class number out of range, a line that is not five numbers.
+        DatasetError: no usable configuration, a split that does not exist, no label file at all, or a class number
+            that is not in ``names``.
     """
-    file = root / "data.yaml"
-    try:
-        config: dict[str, Any] = yaml.safe_load(file.read_text())
-        names = config["names"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise DatasetError(f"{file} has no list 'names': {error}") from error
-    classes = tuple(str(names[key]) for key in sorted(names)) if isinstance(names, dict) else tuple(map(str, names))
-    notes: Counter[str] = Counter()
+    files = [root] if root.is_file() else _configs(root)
+    if len(files) > 1:
+        raise DatasetError(f"{root} has several configurations, {', '.join(path.name for path in files)}; give one")
+    config = _darknet(files[0]) if files[0].name == "obj.data" else _config(files[0])
+    findings = Findings()
+    images = {split: _images(config, split, findings) for split in config.parts}
+    labels = {path: _labels_of(path) for paths in images.values() for path in paths}
+    if labels and not any(file.is_file() for file in labels.values()):
+        raise DatasetError(
+            f"{config.file}: none of {len(labels)} images has a label file; looked for {next(iter(labels.values()))} "
+            "and a .txt beside each image"
+        )
+    twice = set(images.get("train", ())) & set(images.get("val", ()))
+    findings.noted("images", "both in train and val: scores say little", len(twice), next(iter(twice), ""))
     samples = []
-    for split in SPLITS:
-        folder = _folder(root, config, split)
-        images = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _IMAGES) if folder else []
-        for path in images:
-            sample = _sample(path, split, len(classes))
-            if sample is None:
-                notes["images that cannot be read (left out)"] += 1
-            else:
-                samples.append(sample)
-    return Dataset(root, classes, tuple(samples), dict(notes))
+    for split, paths in images.items():
+        for path, header in zip(paths, read_headers(paths), strict=True):
+            size = header.upright if isinstance(header, Header) else (0, 0)
+            samples.append(_sample(config, path, labels[path], split, size, findings))
+    return Dataset(config.file.parent, config.classes, tuple(samples), findings)
 
 
-def _folder(root: Path, config: dict[str, Any], split: str) -> Path | None:
-    named = config.get(split)
-    base = root / str(config.get("path", "."))
-    places = [base / str(named), root / str(named)] if named else [root / "images" / split]
-    return next((place for place in places if place.is_dir()), None)
+def _config(file: Path) -> _Config:
+    try:
+        # Every value as text: YAML would make true of a class called "yes", and 1 of a quoted key.
+        content: Any = yaml.load(read_text(file), Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise DatasetError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or "names" not in content:
+        raise DatasetError(f"{file} has no 'names'; it must be a list of class names")
+    ids = _ids(file, content["names"])
+    count = content.get("nc", "")
+    if count and count != str(len(ids)):
+        raise DatasetError(f"{file}: nc is {count}, but names has {len(ids)} classes")
+    base = file.parent / str(content.get("path") or ".")
+    parts = {split: _entries(content.get(key)) for split in SPLITS for key in _keys(split) if content.get(key)}
+    if not parts:
+        parts = {split: [f"images/{split}"] for split in SPLITS if (file.parent / "images" / split).is_dir()}
+    if "train" not in parts and "val" not in parts and "test" not in parts:
+        raise DatasetError(f"{file} names no train, val or test images, and there is no images/train beside it")
+    return _Config(
+        file, base if base.is_dir() else file.parent, tuple(ids.values()),
+        {number: index for index, number in enumerate(ids)}, parts, bool(content.get("kpt_shape")),
+    )  # fmt: skip
 
 
-def _sample(path: Path, split: str, classes: int) -> Sample | None:
-    pixels = read_image(path)
-    if pixels is None:
-        return None
-    height, width = pixels.shape[:2]
-    parts = list(path.parts)
-    if "images" in parts:
+def _keys(split: str) -> tuple[str, ...]:
+    return ("val", "valid", "validation") if split == "val" else (split,)
+
+
+def _entries(value: Any) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def _ids(file: Path, names: Any) -> dict[int, str]:
+    """Class number in the label files -> name, in order of the numbers."""
+    if isinstance(names, dict):
+        try:
+            found = {int(key): str(name).strip() for key, name in names.items()}
+        except ValueError as error:
+            raise DatasetError(f"{file}: the keys of names must be class numbers ({error})") from error
+        found = dict(sorted(found.items()))
+    elif isinstance(names, list):
+        found = {number: str(name).strip() for number, name in enumerate(names)}
+    else:
+        raise DatasetError(f"{file}: names is {names!r}; it must be a list, e.g. names: [{names}]")
+    values = list(found.values())
+    twice = sorted({name for name in values if values.count(name) > 1})
+    if not values or twice or "" in values or min(found) < 0:
+        raise DatasetError(f"{file}: names must be different, non-empty names, is {names}")
+    return found
+
+
+def _darknet(file: Path) -> _Config:
+    """``key = value`` lines; ``names`` is a file with a class a line."""
+    values = dict(part.split("=", 1) for part in read_lines(file) if "=" in part)
+    content = {key.strip(): value.strip() for key, value in values.items()}
+    index = [
+        file.parent / content.get("names", "obj.names"),
+        file.parent / Path(content.get("names", "obj.names")).name,
+    ]
+    names = next((path for path in index if path.is_file()), None)
+    if names is None:
+        raise DatasetError(f"{file}: the file of names '{content.get('names', '')}' does not exist")
+    ids = _ids(file, read_lines(names))
+    parts = {
+        split: [content[key]]
+        for split, key in (("train", "train"), ("val", "valid"), ("test", "test"))
+        if content.get(key)
+    }
+    return _Config(file, file.parent, tuple(ids.values()), {number: number for number in ids}, parts)
+
+
+def _images(config: _Config, split: str, findings: Findings) -> list[Path]:
+    """The images of a split, in order, each once.
+
+    Raises:
+        DatasetError: a folder or list that does not exist.
+    """
+    found: dict[Path, None] = {}
+    for entry in config.parts[split]:
+        place = _place(config, entry)
+        if place is None:
+            raise DatasetError(f"{config.file}: {split} is '{entry}', which does not exist below {config.base}")
+        if place.is_dir():
+            found |= dict.fromkeys(images_in(place))
+        elif place.suffix == ".txt":
+            found |= dict.fromkeys(_listed(config, place, findings))
+        else:
+            raise DatasetError(f"{config.file}: {split} is '{entry}'; it must be a folder or a .txt list of images")
+    return list(found)
+
+
+def _place(config: _Config, entry: str) -> Path | None:
+    """A folder or list inside the data set; Roboflow's ``../train/images`` means ``train/images``."""
+    written = entry.replace("\\", "/")
+    inner = written
+    while inner.startswith("../"):
+        inner = inner[3:]
+    bases = dict.fromkeys((config.base, config.file.parent))
+    places = [base / text for text in dict.fromkeys((inner, written)) for base in bases]
+    if written.startswith("/") or config.file.name == "obj.data":  # of another machine: the end may exist here
+        parts = PurePosixPath(written.lstrip("/")).parts
+        places += [config.file.parent / Path(*parts[start:]) for start in range(len(parts))]
+    return next((place for place in places if place.exists()), None)
+
+
+def _listed(config: _Config, file: Path, findings: Findings) -> Iterator[Path]:
+    home = config.file.parent if inside(file, config.file.parent) else config.base
+    index = ImageIndex(home)
+    for line in read_lines(file):
+        try:
+            yield index.find(line, (file.parent, config.base))
+        except NotFound as reason:
+            findings.dropped("images", str(reason), 1, f"{file.name}: {line}")
+            findings.dropped("boxes", f"{reason} (at least one box each)", 1, f"{file.name}: {line}")
+
+
+def _labels_of(image: Path) -> Path:
+    parts = list(image.parts)
+    if "images" in parts[:-1]:
         parts[len(parts) - 1 - parts[::-1].index("images")] = "labels"
-    labels_file = Path(*parts).with_suffix(".txt")
+    named = Path(*parts).with_suffix(".txt")
+    return image.with_suffix(".txt") if not named.is_file() and image.with_suffix(".txt").is_file() else named
+
+
+def _sample(config: _Config, path: Path, file: Path, split: str, size: tuple[int, int], findings: Findings) -> Sample:
     boxes, labels = [], []
-    lines = labels_file.read_text().splitlines() if labels_file.is_file() else []
+    lines = read_text(file).splitlines() if file.is_file() else []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            label, x, y, w, h = (float(item) for item in line.split())
+            label, *values = (float(item) for item in line.split())
         except ValueError as error:
-            raise DatasetError(f"{labels_file}, line {number}: must be five numbers, is {line!r}") from error
-        if not 0 <= label < classes:
-            raise DatasetError(f"{labels_file}, line {number}: class {label:g}, but data.yaml has {classes}")
-        boxes.append(((x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height))
-        labels.append(int(label))
-    return Sample.make(path, (width, height), split, boxes, labels)
+            raise DatasetError(f"{file}, line {number}: must be numbers, is {line!r}") from error
+        if label not in config.numbers:
+            known = f"names has {', '.join(map(str, config.numbers))}"
+            raise DatasetError(f"{file}, line {number}: class {label:g} is not in {config.file.name}; {known}")
+        box = _box(values, config.keypoints)
+        if box is None:
+            raise DatasetError(
+                f"{file}, line {number}: has {1 + len(values)} numbers; a box has 5, a polygon a class and pairs"
+            )
+        if not all(map(math.isfinite, box)):
+            findings.dropped("boxes", "a coordinate is no number", 1, f"{file}, line {number}")
+        elif max(map(abs, box)) > _MOST:
+            findings.dropped("boxes", _PIXELS, 1, f"{file}, line {number}")
+        else:
+            boxes.append([value * side for value, side in zip(box, size * 2, strict=True)])
+            labels.append(config.numbers[int(label)])
+    return Sample.make(path, size, split, boxes, labels)
+
+
+def _box(values: list[float], keypoints: bool) -> tuple[float, float, float, float] | None:
+    """Corners as fractions of a box or of the box around a polygon; None where the count is neither's."""
+    if len(values) == 4 or (keypoints and len(values) > 4):
+        x, y, width, height = values[:4]
+        return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    if len(values) >= 6 and len(values) % 2 == 0:
+        return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
+    return None

@@ -69,7 +69,7 @@ def evaluate(
     if not samples:
         raise DatasetError(f"{dataset.root}: none of {len(dataset.samples)} images can be read")
     begin = time.perf_counter()
-    truth = [Truth(sample.boxes, sample.labels, sample.difficult) for sample in samples]
+    truth = [Truth(sample.boxes, sample.labels, sample.difficult, sample.crowd) for sample in samples]
     quiet = [seen for seen, sample in zip(found, samples, strict=True) if not len(sample.labels)]
     alarms = sum(int((seen.scores > _SHOWN).sum()) for seen in quiet)
     scores = score(found, truth, len(dataset.classes))

@@ -1,9 +1,9 @@
 """Average precision, in NumPy: Pascal VOC at IoU 0.5 and COCO's mean over IoU 0.50 to 0.95.
 
 VOC: area under the precision envelope (VOC 2010 on) and the 11-point mean of VOC 2007; boxes marked difficult are
-neither asked for nor punished. COCO: 101 points, 10 thresholds, at most 100 boxes an image, a crowd box matches any
-number of detections by the share of the detection it covers. A class without boxes has no AP: NaN here, "no data"
-in every table, and no part of a mean.
+neither asked for nor punished, nor is what lies half in a crowd. COCO: 101 points, 10 thresholds, at most 100 boxes
+an image, a crowd box matches any number of detections by the share of the detection it covers. A class without boxes
+has no AP: NaN here, "no data" in every table, and no part of a mean.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ class Found:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is in one image: (M, 4), (M,), (M,) bool."""
+    """What is in one image: (M, 4), (M,), (M,) bool; ``crowd`` marks those difficult ones that are regions of many
+    objects, None for none."""
 
     boxes: np.ndarray
     classes: np.ndarray
     difficult: np.ndarray
+    crowd: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def _match_class(found: Sequence[Found], truth: Sequence[Truth], number: int) ->
         if len(chosen):
             iou, covered = overlaps(seen.boxes[chosen], real.boxes[mine])
             scores.append(seen.scores[chosen])
-            voc.append(_match_voc(iou, difficult))
+            crowd = difficult & real.crowd[mine] if real.crowd is not None else np.zeros_like(difficult)
+            voc.append(_match_voc(iou, covered, difficult, crowd))
             coco.append(_match_coco(np.where(difficult, covered, iou), difficult))
     if not scores:
         none = np.zeros(0, bool)
@@ -135,18 +138,18 @@ def overlaps(boxes: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndar
     return shared / np.maximum(union, 1e-12), shared / np.maximum(area[:, None], 1e-12)
 
 
-def _match_voc(iou: np.ndarray, difficult: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each detection looks at the box it overlaps most, and only at that one."""
+def _match_voc(
+    iou: np.ndarray, covered: np.ndarray, difficult: np.ndarray, crowd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each detection looks at the box it overlaps most, and only at that one; half in a crowd it does not count."""
     hit, ignored = np.zeros(len(iou), bool), np.zeros(len(iou), bool)
     taken = np.zeros(len(difficult), bool)
     for row in range(len(iou) if len(difficult) else 0):
         best = int(iou[row].argmax())
-        if iou[row, best] < 0.5:
-            continue
-        if difficult[best]:
-            ignored[row] = True
-        elif not taken[best]:
+        if iou[row, best] >= 0.5 and not difficult[best] and not taken[best]:
             taken[best] = hit[row] = True
+        else:
+            ignored[row] = (iou[row, best] >= 0.5 and difficult[best]) or (covered[row] * crowd).max() >= 0.5
     return hit, ignored
 
 

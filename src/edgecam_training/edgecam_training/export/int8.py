@@ -18,7 +18,8 @@ from edgecam_core.types import Frame
 
 from edgecam_core import cache
 from edgecam_training.data.checks import read_image
-from edgecam_training.data.dataset import Dataset, load
+from edgecam_training.data.dataset import Dataset
+from edgecam_training.data.summary import load_accepted
 from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.evaluation import evaluate
 from edgecam_training.evaluate.models import open_detector
@@ -53,7 +54,7 @@ def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
         ExportError: the gate does not hold, or the model is no float ONNX model.
         DatasetError, SettingError: see the data set and the command line.
     """
-    dataset = load(job.data)
+    dataset = load_accepted(job.data, tell=tell)
     gate_data = dataset.split(job.split)
     with TemporaryDirectory(prefix="edgecam-export-") as folder:
         source = _as_onnx(job.model, Path(folder))

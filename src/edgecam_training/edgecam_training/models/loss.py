@@ -15,12 +15,15 @@ from torch.nn import functional
 from edgecam_training.models.base import encode
 
 IOU_THRESHOLD = 0.5
+IGNORE = -1  # the label of an ignore region: what lies in it is neither an object to learn nor background
+COVERED = 0.5  # share of a prior inside an ignore region from which on it is no negative
 NEGATIVES_PER_POSITIVE = 3
 
 
 @dataclass(frozen=True)
 class Targets:
-    """Boxes of a batch, padded: ``boxes`` (B, M, 4) corners as fractions, ``labels`` (B, M) columns, 0 = padding."""
+    """Boxes of a batch, padded: ``boxes`` (B, M, 4) corners as fractions, ``labels`` (B, M) columns, 0 = padding,
+    :data:`IGNORE` = an ignore region (crowd, group-of, difficult)."""
 
     boxes: Tensor
     labels: Tensor
@@ -35,24 +38,28 @@ class Losses:
     boxes: Tensor
 
 
-def pair_iou(boxes: Tensor, others: Tensor) -> Tensor:
-    """(B, M, 4) with (N, 4), both corners, to (B, M, N) intersection over union."""
+def pair_iou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, M, 4) with (N, 4), both corners, to (B, M, N) intersection over union, and share of the other's area."""
     low = torch.maximum(boxes[:, :, None, :2], others[None, None, :, :2])
     high = torch.minimum(boxes[:, :, None, 2:], others[None, None, :, 2:])
     shared = (high - low).clamp(min=0).prod(dim=-1)
     area = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(dim=-1)
     other = (others[:, 2:] - others[:, :2]).clamp(min=0).prod(dim=-1)
-    return shared / (area[:, :, None] + other[None, None, :] - shared).clamp(min=1e-9)
+    union = (area[:, :, None] + other[None, None, :] - shared).clamp(min=1e-9)
+    return shared / union, shared / other.clamp(min=1e-9)
 
 
 def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) -> tuple[Tensor, Tensor]:
-    """Which class (B, N) int64 and which offsets (B, N, 4) each prior should learn.
+    """Which class (B, N) int64 and which offsets (B, N, 4) each prior should learn; :data:`IGNORE` for none at all.
 
-    Of two boxes with the same best prior the later one gets it, as in pytorch-ssd.
+    Of two boxes with the same best prior the later one gets it, as in pytorch-ssd. A prior that matches no box and
+    lies half or more in an ignore region is ignored (as COCO's evaluation ignores detections in crowds).
     """
     corners = torch.cat([priors[:, :2] - priors[:, 2:] / 2, priors[:, :2] + priors[:, 2:] / 2], dim=1)
     real = targets.labels > 0
-    iou = pair_iou(targets.boxes, corners).masked_fill(~real[:, :, None], -1.0)
+    iou, covered = pair_iou(targets.boxes, corners)
+    ignored = (covered.masked_fill((targets.labels != IGNORE)[:, :, None], 0.0) >= COVERED).any(dim=1)
+    iou = iou.masked_fill(~real[:, :, None], -1.0)
     best_iou, best_box = iou.max(dim=1)
     best_prior = iou.argmax(dim=2)
     batch, most = targets.labels.shape
@@ -63,7 +70,9 @@ def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) ->
     forced = forced.scatter_reduce(1, place, number, "amax")[:, :-1]
     best_box = torch.where(forced >= 0, forced, best_box)
     positive = (forced >= 0) | (best_iou >= threshold)
-    labels = torch.gather(targets.labels, 1, best_box).masked_fill(~positive, 0)
+    labels = (
+        torch.gather(targets.labels, 1, best_box).masked_fill(~positive, 0).masked_fill(ignored & ~positive, IGNORE)
+    )
     boxes = torch.gather(targets.boxes, 1, best_box[:, :, None].expand(-1, -1, 4))
     # Where nothing is to be learned the prior itself stands in: its offsets are zero, never infinite.
     boxes = torch.where(positive[:, :, None], boxes, corners[None])
@@ -74,9 +83,9 @@ def hard_negatives(background_loss: Tensor, labels: Tensor, ratio: int = NEGATIV
     """(B, N) bool: the negatives with the largest loss, ``ratio`` per positive of the same image."""
     positive = labels > 0
     wanted = positive.sum(dim=1, keepdim=True) * ratio
-    ranked = background_loss.detach().masked_fill(positive, float("-inf"))
+    ranked = background_loss.detach().masked_fill(labels != 0, float("-inf"))
     order = ranked.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-    return (order < wanted) & ~positive
+    return (order < wanted) & (labels == 0)
 
 
 def multibox_loss(logits: Tensor, offsets: Tensor, targets: Targets, priors: Tensor, smoothing: float = 0.0) -> Losses:
@@ -88,7 +97,10 @@ def multibox_loss(logits: Tensor, offsets: Tensor, targets: Targets, priors: Ten
         background = -functional.log_softmax(logits, dim=2)[:, :, 0]
         chosen = positive | hard_negatives(background, labels)
     # Masks as factors, not as indices: sizes stay fixed, so nothing waits for the device.
-    per_prior = functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none", label_smoothing=smoothing)
+    classes_wanted = labels.clamp(min=0)  # ignored priors are not chosen
+    per_prior = functional.cross_entropy(
+        logits.transpose(1, 2), classes_wanted, reduction="none", label_smoothing=smoothing
+    )
     classes = (per_prior * chosen).sum()
     boxes = (functional.smooth_l1_loss(offsets, wanted, reduction="none").sum(dim=2) * positive).sum()
     count = positive.sum().clamp(min=1)

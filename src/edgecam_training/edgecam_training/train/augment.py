@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edgecam_training.models.loss import Targets
+from edgecam_training.models.loss import IGNORE, Targets
 
 _TRIES = 16  # candidate crops an image
 _LEAST_IOU = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
@@ -158,13 +158,16 @@ def _sample(images: Tensor, window: Tensor, flipped: Tensor, size: int) -> Tenso
 
 
 def _move(targets: Targets, window: Tensor, flipped: Tensor) -> Targets:
-    """Boxes in the window's coordinates; those whose centre left it, or that shrank to nothing, become padding."""
+    """Boxes in the window's coordinates; those whose centre left it, or that shrank to nothing, become padding.
+
+    Of an ignore region whatever part is still in the window stays one.
+    """
     origin, extent = window[:, None, :2].repeat(1, 1, 2), window[:, None, 2:].repeat(1, 1, 2)
     boxes = (targets.boxes - origin) / extent
     mirrored = torch.stack([1 - boxes[..., 2], boxes[..., 1], 1 - boxes[..., 0], boxes[..., 3]], dim=-1)
     boxes = torch.where(flipped[:, None, None], mirrored, boxes)
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
-    inside = ((centre > 0) & (centre < 1)).all(dim=-1)
+    inside = ((centre > 0) & (centre < 1)).all(dim=-1) | (targets.labels == IGNORE)
     boxes = boxes.clamp(0, 1)
     large = ((boxes[..., 2:] - boxes[..., :2]) > 0.01).all(dim=-1)
     return Targets(boxes, targets.labels.masked_fill(~(inside & large), 0))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edgecam_core.settings import Settings, setting
 
+from edgecam_training.data.findings import ALLOWED
 from edgecam_training.models.registry import MODELS
 
 
@@ -13,7 +14,13 @@ from edgecam_training.models.registry import MODELS
 class TrainSettings(Settings):
     """What to train, on what, how."""
 
-    data: str = setting("", "Data set: folder with manifest.jsonl, VOC, COCO or YOLO layout.")
+    data: str = setting("", "Data set of any layout that edgecam dataset reads.")
+    allow_dropped: float = setting(
+        ALLOWED,
+        "Share of the boxes that reading the data set may drop, in percent; more is refused.",
+        low=0.0,
+        high=100.0,
+    )
     output: str = setting("runs/train", "Folder for checkpoints, labels.txt, logs.")
     model: str = setting("ssd_mobilenet_v2", "Network.", choices=tuple(MODELS))
     init: str = setting(

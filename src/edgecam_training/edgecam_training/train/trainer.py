@@ -16,6 +16,7 @@ from torch import Tensor
 
 from edgecam_training.data.dataset import Dataset
 from edgecam_training.data.image_cache import ImageCache
+from edgecam_training.data.summary import UNDECODABLE, accept, without
 from edgecam_training.errors import CheckpointError, TrainingError
 from edgecam_training.models.loss import Targets
 from edgecam_training.train import checkpoint
@@ -66,9 +67,14 @@ class Trainer:
         self.scaler = self.step.scaler
         side = settings.side or round(self.model.size * 1.25)
         self.train_data = self._load(dataset.split("train"), side, exact=False)
+        broken = [*self.train_data.broken]
         has_val = "val" in dataset.counts()
         scores = has_val and world.leads
         self.val_data = self._load(dataset.split("val"), self.model.size, exact=True) if scores else None
+        broken += self.val_data.broken if self.val_data else ()
+        if broken:
+            self.log(f"dropped   {len(broken)} images   {UNDECODABLE}, first {broken[0].path}")
+            accept(without(dataset, broken), settings.allow_dropped)
         self.has_val = has_val
         self.steps = max(1, len(self.train_data) // (settings.batch * world.size))
         self.progress = Progress()
@@ -76,10 +82,7 @@ class Trainer:
         self._saver = checkpoint.Saver()
 
     def _load(self, dataset: Dataset, side: int, exact: bool) -> ImageCache:
-        cache = ImageCache.build(dataset, side, exact=exact)
-        if cache.broken:
-            self.log(f"{len(cache.broken)} images cannot be read and are left out, first {cache.broken[0]}")
-        return cache.on(self.world.device)
+        return ImageCache.build(dataset, side, exact=exact).on(self.world.device)
 
     # -- running -------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ _NMS_THRESHOLD = 0.5
 
 
 def truth_of(sample: Sample) -> Truth:
-    return Truth(sample.boxes, sample.labels, sample.difficult)
+    return Truth(sample.boxes, sample.labels, sample.difficult, sample.crowd)
 
 
 @torch.no_grad()

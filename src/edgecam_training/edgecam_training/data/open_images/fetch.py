@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
-from edgecam_core.errors import SettingError
+from edgecam_core.errors import ImageError, SettingError
+from edgecam_core.media.image_reader import decode_image
 
 from edgecam_training.data import manifest
-from edgecam_training.data.checks import tidy, whole
-from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.checks import tidy_boxes
+from edgecam_training.data.dataset import Sample
+from edgecam_training.data.findings import Findings
 from edgecam_training.data.open_images import tables, transfer
 from edgecam_training.data.open_images.selection import Wish, choose
 from edgecam_training.data.open_images.tables import FOLDERS, RELEASES, Box
@@ -35,7 +36,7 @@ class Outcome:
     broken: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
-    notes: dict[str, int] = field(default_factory=dict)
+    findings: dict[str, int] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -124,10 +125,11 @@ def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: Ou
     if not samples:
         reasons = {key: len(value) for key, value in asdict(outcome).items() if isinstance(value, list) and value}
         raise DatasetError(f"no image could be had for {output}: {reasons or 'none has a box of these classes'}")
-    tidied = tidy(Dataset(output, tuple(classes), tuple(samples)))
-    manifest.write(output, classes, tidied.samples)
-    outcome.images, outcome.notes = len(samples), tidied.notes
-    outcome.boxes = sum(len(sample.labels) for sample in tidied.samples)
+    findings = Findings()
+    tidied = [tidy_boxes(sample, findings) for sample in samples]
+    manifest.write(output, classes, tidied)
+    outcome.images, outcome.findings = len(tidied), findings.counts()
+    outcome.boxes = sum(len(sample.labels) for sample in tidied)
     return outcome
 
 
@@ -171,19 +173,20 @@ def _image(job: _Job, output: Path, server: str) -> tuple[int, int, str] | str:
                     raise
                 return "failed"
         data = target.read_bytes()
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8) if whole(data) else None
         digest = hashlib.sha256(data).hexdigest()
-        if pixels is not None and job.sha256 in ("", digest):
-            width, height = _size(data)
-            return width, height, digest
+        size = _upright_size(data)
+        if size and job.sha256 in ("", digest):
+            return *size, digest
         target.unlink()
-    return "changed" if pixels is not None else "broken"
+    return "changed" if size else "broken"
 
 
-def _size(data: bytes) -> tuple[int, int]:
-    """Width and height as stored, orientation ignored as everywhere."""
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
-    assert pixels is not None  # it was decoded once already
+def _upright_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height of a whole image that can be decoded, else None."""
+    try:
+        pixels = decode_image(data)
+    except ImageError:
+        return None
     return int(pixels.shape[1]), int(pixels.shape[0])
 
 
@@ -193,7 +196,7 @@ def _sample(
     found: tuple[int, int, str],
     boxes: list[Box],
     numbers: dict[str, int],
-    facts: dict[str, str],
+    facts: dict[str, Any],
 ) -> Sample:
     width, height, digest = found
     scale = np.array([width, height] * 2)
@@ -201,8 +204,9 @@ def _sample(
     labels = [numbers[box.code] for box in boxes]
     groups = [box.group for box in boxes]
     return Sample.make(
-        job.target(output), (width, height), job.split, corners, labels, groups, id=job.image, sha256=digest, **facts
-    )
+        job.target(output), (width, height), job.split, corners, labels, crowd=groups, id=job.image, sha256=digest,
+        **facts,
+    )  # fmt: skip
 
 
 def _moved(sample: Sample, path: Path) -> Sample:

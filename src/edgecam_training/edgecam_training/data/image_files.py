@@ -1,0 +1,162 @@
+"""Image files of a data set: found by the names annotations give them, and their headers read without decoding."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from PIL import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+MOST_PIXELS = 150_000_000  # 450 MB decoded; more is a damaged header or no photograph
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+
+ABSENT = "image file missing"
+OUTSIDE = "image name leaves the data set's folder"
+SEVERAL = "image name fits several files"
+
+
+@dataclass(frozen=True)
+class Header:
+    """``stored`` is (width, height) as in the file; ``orientation`` is EXIF's, 1 to 8."""
+
+    stored: tuple[int, int]
+    orientation: int = 1
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """(width, height) after EXIF's rotation: the size that every reader of edgecam returns."""
+        width, height = self.stored
+        return (height, width) if self.orientation in _TURNED else (width, height)
+
+
+def read_header(path: Path) -> Header | str:
+    """Size and orientation of an image, or why it cannot be used. Reads a few kilobytes."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns about large images; the limit is ours
+            with Image.open(path) as image:
+                # Pillow would decode a whole PNG to look for EXIF data behind the pixels.
+                exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
+                orientation = exif.get(_ORIENTATION, 1)
+                stored = image.size
+    except FileNotFoundError:
+        return ABSENT
+    except Image.DecompressionBombError:
+        return f"image larger than {MOST_PIXELS // 1_000_000} megapixels"
+    except Exception:  # Pillow's parsers raise anything on damaged bytes
+        return "file is not a readable image"
+    if stored[0] * stored[1] > MOST_PIXELS:
+        return f"image larger than {MOST_PIXELS // 1_000_000} megapixels"
+    return Header(stored, orientation if orientation in range(1, 9) else 1)
+
+
+def read_headers(paths: Sequence[Path]) -> Iterator[Header | str]:
+    """Of many files, in order; a few threads, since most of the time is waiting for the disk."""
+    with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
+        yield from pool.map(read_header, paths, chunksize=64)
+
+
+def hidden(path: Path) -> bool:
+    """Whether a file was put there by an operating system: ``._x.jpg``, ``.DS_Store``, ``__MACOSX``."""
+    return path.name.startswith(".") or "__MACOSX" in path.parts
+
+
+def images_in(folder: Path) -> list[Path]:
+    """All image files below a folder, sorted."""
+    return sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not hidden(path) and path.is_file()
+    )
+
+
+class NotFound(Exception):
+    """No usable file; the text is the reason for the table of findings."""
+
+
+class ImageIndex:
+    """The images below ``root``, by the names that annotations give them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        return _grouped(images_in(self.root), lambda path: path.name)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[Path]]:
+        return _grouped(images_in(self.root), lambda path: path.stem)
+
+    def find(self, name: str, near: Iterable[Path] = ()) -> Path:
+        """The file an annotation names, relative to one of ``near`` or to the root, else by its bare name.
+
+        Of an absolute path, which is another machine's, only the end counts. No result lies outside the root.
+
+        Raises:
+            NotFound: missing, ambiguous, or outside.
+        """
+        written = name.strip().replace("\\", "/")
+        foreign = written.startswith("/") or written[1:2] == ":"
+        outside = False
+        for folder in () if foreign or not written else (*near, self.root):
+            place = Path(os.path.normpath(folder / written))
+            if not inside(place, self.root):
+                outside = True
+            elif place.is_file():
+                return place
+        if outside:
+            raise NotFound(OUTSIDE)
+        return self._choose(self._by_name.get(posixpath.basename(written).casefold(), []), written, near)
+
+    def find_stem(self, stem: str, near: Iterable[Path] = ()) -> Path:
+        """The image called ``stem`` with any suffix; ``stem`` may contain folders.
+
+        Raises:
+            NotFound: missing or ambiguous.
+        """
+        return self._choose(self._by_stem.get(posixpath.basename(stem).casefold(), []), stem, near)
+
+    def _choose(self, found: list[Path], written: str, near: Iterable[Path]) -> Path:
+        """Of several the one whose folders agree with the written name, else the one near the annotation."""
+        if not found:
+            raise NotFound(ABSENT)
+        if len(found) == 1:
+            return found[0]
+        tail = [part for part in written.split("/") if part][:-1]
+        ranked = [(_agreeing(path.parent.parts, tail), path) for path in found]
+        best = max(score for score, _ in ranked)
+        chosen = [path for score, path in ranked if score == best]
+        if len(chosen) > 1:
+            chosen = [path for path in chosen if any(inside(path, folder) for folder in near)] or chosen
+        if len(chosen) > 1:
+            raise NotFound(SEVERAL)
+        return chosen[0]
+
+
+def _agreeing(parts: Sequence[str], tail: Sequence[str]) -> int:
+    count = 0
+    for mine, theirs in zip(reversed(parts), reversed(tail), strict=False):
+        if mine != theirs:
+            break
+        count += 1
+    return count
+
+
+def _grouped(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = defaultdict(list)
+    for path in paths:
+        found[key(path).casefold()].append(path)
+    return found
+
+
+def inside(path: Path, folder: Path) -> bool:
+    """Whether a path lies below a folder by its name. Links may lead elsewhere: people keep images that way."""
+    return Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder))

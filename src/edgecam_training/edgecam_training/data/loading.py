@@ -1,0 +1,59 @@
+"""Reads a data set of any layout."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from edgecam_training.data.checks import tidy
+from edgecam_training.data.dataset import Dataset
+from edgecam_training.data.findings import Findings
+from edgecam_training.errors import DatasetError
+
+# Name -> module with fits(root) and read(root), in the order they are tried.
+LAYOUTS = {
+    "edgecam": "edgecam_training.data.manifest",
+    "open-images": "edgecam_training.data.open_images.folder",
+    "coco": "edgecam_training.data.coco",
+    "voc": "edgecam_training.data.voc",
+    "yolo": "edgecam_training.data.yolo",
+}
+_KNOWN = (
+    "a manifest.jsonl, COCO JSON files, Pascal VOC XML files, a YOLO data.yaml or obj.data, and the folder that Open "
+    "Images' downloader of jetson-inference writes"
+)
+
+
+def load(root: str | Path, layout: str = "auto") -> Dataset:
+    """Read a data set of any layout, compare it with its images' headers and repair its boxes (see ``findings``).
+
+    No image is decoded.
+
+    Raises:
+        DatasetError: nothing there, no layout fits, the one that fits is damaged, or no image of it can be used.
+    """
+    root = Path(root).expanduser()
+    if not root.exists():
+        raise DatasetError(f"data set '{root}': there is no such folder or file")
+    for name, module in LAYOUTS.items():
+        if layout == name or (layout == "auto" and import_module(module).fits(root)):
+            dataset: Dataset = import_module(module).read(root)
+            if not dataset.samples:
+                raise DatasetError(_nothing(root, name, dataset.findings))
+            tidied = tidy(dataset)
+            if not tidied.samples:
+                raise DatasetError(_nothing(root, name, tidied.findings))
+            return tidied
+    raise DatasetError(f"data set '{root}' has no known layout; known are {_KNOWN}{_nested(root)}")
+
+
+def _nothing(root: Path, layout: str, findings: Findings) -> str:
+    reasons = "; ".join(line.strip() for line in findings.lines()) or "it lists none"
+    return f"data set '{root}' ({layout}) has no usable image: {reasons}"
+
+
+def _nested(root: Path) -> str:
+    """A hint where a folder inside would do, as in an archive that was unpacked into a folder of its own."""
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    fitting = [str(path) for path in folders if any(import_module(module).fits(path) for module in LAYOUTS.values())]
+    return f". Did you mean {' or '.join(fitting[:3])}?" if fitting else ""

@@ -1,0 +1,75 @@
+"""The folder that jetson-inference's ``open_images_downloader.py`` writes.
+
+``train/``, ``validation/`` and ``test/`` with images, and ``sub-<folder>-annotations-bbox.csv`` with their boxes as
+fractions and their ``ClassName``. Its training takes boxes around groups as single boxes, and so does this reader.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import defaultdict
+from pathlib import Path
+
+from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.findings import Findings
+from edgecam_training.data.image_files import ABSENT, Header, read_headers
+from edgecam_training.data.open_images.tables import FOLDERS
+from edgecam_training.data.text_files import read_text
+from edgecam_training.errors import DatasetError
+
+_GROUPS = "around groups: learned as single boxes, as jetson-inference does"
+_Row = dict[str, str]
+
+
+def fits(root: Path) -> bool:
+    return any(_table(root, split).is_file() for split in FOLDERS)
+
+
+def _table(root: Path, split: str) -> Path:
+    return root / f"sub-{FOLDERS[split]}-annotations-bbox.csv"
+
+
+def read(root: Path) -> Dataset:
+    """Read one such folder; images whose download failed are dropped with their boxes.
+
+    Raises:
+        DatasetError: a table without the columns it must have.
+    """
+    findings = Findings()
+    rows = {split: _rows(_table(root, split)) for split in FOLDERS if _table(root, split).is_file()}
+    classes = tuple(sorted({row["ClassName"].strip() for part in rows.values() for row in part}))
+    samples = [sample for split, part in rows.items() for sample in _samples(root, split, part, classes, findings)]
+    return Dataset(root, classes, tuple(samples), findings)
+
+
+def _rows(table: Path) -> list[_Row]:
+    rows = list(csv.DictReader(io.StringIO(read_text(table))))
+    missing = {"ImageID", "XMin", "YMin", "XMax", "YMax", "ClassName"} - set(rows[0] if rows else ())
+    if rows and missing:
+        raise DatasetError(f"{table} has no column {', '.join(sorted(missing))}")
+    return rows
+
+
+def _samples(root: Path, split: str, rows: list[_Row], classes: tuple[str, ...], findings: Findings) -> list[Sample]:
+    by_image: dict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        by_image[row["ImageID"]].append(row)
+    paths = [root / FOLDERS[split] / f"{name}.jpg" for name in by_image]
+    samples = []
+    for path, header, lines in zip(paths, read_headers(paths), by_image.values(), strict=True):
+        if not isinstance(header, Header):
+            findings.dropped("images", ABSENT if header == ABSENT else header, 1, path)
+            findings.dropped("boxes", header, len(lines), path)
+            continue
+        boxes = []
+        for line in lines:
+            try:
+                fractions = [float(line[key]) for key in ("XMin", "YMin", "XMax", "YMax")]
+            except (TypeError, ValueError) as error:
+                raise DatasetError(f"{_table(root, split)}: a box of {path.stem} is not four numbers") from error
+            boxes.append([value * side for value, side in zip(fractions, header.upright * 2, strict=True)])
+        labels = [classes.index(line["ClassName"].strip()) for line in lines]
+        findings.noted("boxes", _GROUPS, sum(line.get("IsGroupOf") == "1" for line in lines), path)
+        samples.append(Sample.make(path, header.upright, split, boxes, labels))
+    return samples

@@ -1,0 +1,57 @@
+"""Boxes that were drawn on an image as stored, turned with it to where its EXIF orientation puts them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgecam_training.data.image_files import Header
+
+KEEP, UPRIGHT, TURN, SCALE = "keep", "upright", "turn", "scale"
+UNTOLD, CONTRADICTION = "untold", "contradiction"
+_SAME_SHAPE = 0.01  # relative difference of two aspect ratios that rounding explains
+
+
+def compare(annotated: tuple[int, int], header: Header) -> str:
+    """What to do with boxes of an annotation of this (width, height); 0 x 0 where it gives none.
+
+    ``KEEP``: EXIF does not turn the image. ``UPRIGHT``: it does, and they belong to the upright image. ``TURN``: they
+    belong to the image as stored. ``SCALE``: to a copy of another resolution. ``UNTOLD``: EXIF turns the image and the
+    size does not say for which of the two they were made. ``CONTRADICTION``: to another image.
+    """
+    turned = header.orientation != 1
+    if annotated == (0, 0):
+        return UNTOLD if turned else KEEP
+    if header.stored == header.upright:
+        same = annotated == header.stored
+        return CONTRADICTION if not same and not _scaled(annotated, header.stored) else _told(same, turned)
+    for size, answer in ((header.upright, UPRIGHT), (header.stored, TURN)):
+        if annotated == size:
+            return answer
+    return CONTRADICTION
+
+
+def _told(same: bool, turned: bool) -> str:
+    if turned:
+        return UNTOLD if same else CONTRADICTION
+    return KEEP if same else SCALE
+
+
+def _scaled(annotated: tuple[int, int], real: tuple[int, int]) -> bool:
+    return abs(annotated[0] * real[1] / (annotated[1] * real[0]) - 1) < _SAME_SHAPE if min(annotated) > 0 else False
+
+
+def turn(boxes: np.ndarray, header: Header) -> np.ndarray:
+    """(N, 4) corners in the stored image's pixels to the upright image's."""
+    width, height = header.stored
+    x1, y1, x2, y2 = boxes.T
+    turned = {
+        1: (x1, y1, x2, y2),
+        2: (width - x2, y1, width - x1, y2),
+        3: (width - x2, height - y2, width - x1, height - y1),
+        4: (x1, height - y2, x2, height - y1),
+        5: (y1, x1, y2, x2),
+        6: (height - y2, x1, height - y1, x2),
+        7: (height - y2, width - x2, height - y1, width - x1),
+        8: (y1, width - x2, y2, width - x1),
+    }
+    return np.stack(turned[header.orientation], axis=1).astype(np.float32)

@@ -1,0 +1,95 @@
+"""What a data set holds and what reading it dropped, in words; and the refusal where that is too much."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from edgecam_training.data.checks import drop, read_image
+from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.findings import ALLOWED, DROPPED
+from edgecam_training.data.loading import load
+from edgecam_training.errors import DatasetError
+
+UNDECODABLE = "image file damaged or cut short"
+
+
+def lines(dataset: Dataset) -> list[str]:
+    """Classes, used images and boxes of every split, then every finding."""
+    text = [f"data set {dataset.root}: {len(dataset.classes)} classes, {', '.join(dataset.classes)}"]
+    for split in dataset.counts():
+        part = dataset.split(split)
+        boxes, hard = int(part.boxes_per_class().sum()), sum(int(sample.difficult.sum()) for sample in part.samples)
+        regions = f" and {hard} ignore regions" if hard else ""
+        text.append(f"used      {len(part.samples)} images with {boxes} boxes{regions} in '{split}'")
+    if "train" in dataset.counts() and "val" not in dataset.counts():
+        text.append("note      no images in 'val': nothing is scored while training")
+    return text + dataset.findings.lines()
+
+
+def dropped_share(dataset: Dataset) -> float:
+    """Percent of all boxes that were dropped."""
+    gone = dataset.findings.count(DROPPED, "boxes")
+    kept = sum(len(sample.labels) for sample in dataset.samples)
+    return 100.0 * gone / max(1, gone + kept)
+
+
+def accept(dataset: Dataset, allowed: float = ALLOWED) -> Dataset:
+    """The data set itself.
+
+    Raises:
+        DatasetError: more than ``allowed`` percent of its boxes were dropped, or none is left.
+    """
+    gone, share = dataset.findings.count(DROPPED, "boxes"), dropped_share(dataset)
+    reasons = "; ".join(
+        f"{row.count} {row.reason} (first {row.example})"
+        for row in dataset.findings
+        if (row.fate, row.item) == (DROPPED, "boxes")
+    )
+    if share > allowed:
+        raise DatasetError(
+            f"data set {dataset.root}: {gone} boxes, {share:.1f} %, had to be dropped and {allowed:g} % are allowed: "
+            f"{reasons}. Correct the annotations, or allow it with --allow-dropped {min(100, int(share) + 1)}"
+        )
+    if not any(len(sample.labels) for sample in dataset.samples):
+        raise DatasetError(f"data set {dataset.root} has no box at all" + (f": {reasons}" if reasons else ""))
+    return dataset
+
+
+def without_broken(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """The same without images that cannot be decoded; decodes every one, so it blocks for minutes on large sets."""
+    broken, total = [], len(dataset.samples)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for number, fine in enumerate(pool.map(_decodes, dataset.samples), start=1):
+            if not fine:
+                broken.append(dataset.samples[number - 1])
+            if progress and (number % 50 == 0 or number == total):
+                progress(number, total)
+    return without(dataset, broken)
+
+
+def _decodes(sample: Sample) -> bool:
+    pixels = read_image(sample.path)
+    return pixels is not None and pixels.shape[1::-1] == (sample.width, sample.height)
+
+
+def without(dataset: Dataset, broken: Sequence[Sample]) -> Dataset:
+    """The data set after decoding has found ``broken`` images."""
+    findings, gone = dataset.findings.copy(), set(map(id, broken))
+    for sample in broken:
+        drop(findings, sample, UNDECODABLE)
+    return replace(dataset, samples=tuple(s for s in dataset.samples if id(s) not in gone), findings=findings)
+
+
+def load_accepted(root: str, allowed: float = ALLOWED, tell: Callable[[str], None] = print) -> Dataset:
+    """Load a data set, say what was changed or dropped in it, and refuse it where that is too much.
+
+    Raises:
+        DatasetError: see :func:`dataset.load` and :func:`accept`.
+    """
+    dataset = load(root)
+    for line in dataset.findings.lines():
+        tell(line)
+    return accept(dataset, allowed)

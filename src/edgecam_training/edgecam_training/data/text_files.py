@@ -1,0 +1,69 @@
+"""Text of unknown encoding: UTF-8, UTF-16, UTF-32 or Latin-1, where the bytes say which; else a refusal."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+from edgecam_training.errors import DatasetError
+
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+# Single accented letters among ASCII. Two high bytes in a row are rather another alphabet or a multi-byte encoding.
+_LATIN = re.compile(rb"(?:[\t\n\r\x20-\x7e]|(?<![\x80-\xff])[\xc0-\xd6\xd8-\xf6\xf8-\xff](?![\x80-\xff]))*")
+
+
+def decode(data: bytes, path: Path) -> str:
+    """The text of a file's bytes, without a byte order mark.
+
+    Raises:
+        DatasetError: the encoding cannot be determined.
+    """
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return _decoded(data, name, path)
+    zeros_odd, zeros_even = data[1:512:2].count(0), data[:512:2].count(0)
+    if zeros_odd or zeros_even:  # UTF-16 without a mark: the high bytes of ASCII are zero
+        half = max(1, len(data[:512]) // 2)
+        if zeros_odd > 0.6 * half and not zeros_even:
+            return _decoded(data, "utf-16-le", path)
+        if zeros_even > 0.6 * half and not zeros_odd:
+            return _decoded(data, "utf-16-be", path)
+        raise DatasetError(f"{path} is not text: it contains zero bytes")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        if _LATIN.fullmatch(data):
+            return data.decode("latin-1")
+    raise DatasetError(f"{path}: the text encoding is neither UTF-8, UTF-16 nor Latin-1; save the file as UTF-8")
+
+
+def _decoded(data: bytes, name: str, path: Path) -> str:
+    try:
+        return data.decode(name).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} starts as {name.removesuffix('-sig').upper()} but is not: {error}") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        DatasetError: it cannot be read, or its encoding cannot be determined.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"{path} cannot be read: {error.strerror}") from error
+    return decode(data, path)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a file, stripped, without empty ones."""
+    return [line.strip() for line in read_text(path).splitlines() if line.strip()]
