@@ -172,8 +172,8 @@ def test_pip_that_cannot_reach_its_index_is_quoted_with_the_cause(clone: Path) -
     assert "step 'python-packages' failed" in done.stderr
 
 
-# Stands for the workspace's Python: the model can be had where there is npm. `-m venv` makes an environment with npm and
-# a Python that has no NumPy.
+# Stands for the workspace's Python: the model can be had where there is npm. `-m venv` makes an environment with npm
+# and a Python that has no NumPy.
 MODEL_PYTHON = r"""#!/bin/bash
 case "$*" in
   *"-m edgecam_core.models.zoo"*)
