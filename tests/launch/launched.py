@@ -15,7 +15,7 @@ from waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIP = ROOT / "media" / "animals.mp4"
-START = 60.0  # seconds until everything runs, on a busy machine
+START = 120.0  # seconds until everything runs, on a busy machine
 _launched = itertools.count()
 
 
@@ -58,24 +58,24 @@ class Launched:
         if self.process.poll() is None:
             self.remember_children()
             os.killpg(self.process.pid, number)
-        return self.process.wait(40)
+        return self.process.wait(120)
 
     def orphans(self) -> list[psutil.Process]:
         """Processes it had started that still run."""
-        _, alive = psutil.wait_procs(list(self.children), timeout=10)
+        _, alive = psutil.wait_procs(list(self.children), timeout=60)
         return alive
 
     def kill(self) -> None:
         if self.process.poll() is None:
             self.remember_children()
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
+            self.process.wait(120)
         for child in self.children:
             if child.is_running():
                 child.kill()
 
 
-def ros2(env: dict[str, str], *arguments: str, timeout: float = 60) -> str:
+def ros2(env: dict[str, str], *arguments: str, timeout: float = 120) -> str:
     """What a ros2 command prints; fails the test when it fails."""
     done = subprocess.run(["ros2", *arguments], env=env, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, f"ros2 {' '.join(arguments)}: {done.stdout}{done.stderr}"

@@ -14,7 +14,7 @@ from waiting import wait_until
 )
 def test_camera_and_detector_in_one_process(launch: Callable[..., Launched], arguments: list[str]) -> None:
     running = launch(*arguments, f"source:=file://{CLIP}", "loop:=true", "precision:=fp32")
-    wait_until(lambda: "/camera/detections" in ros2(running.env, "topic", "list").split(), 60, "the detections topic")
+    wait_until(lambda: "/camera/detections" in ros2(running.env, "topic", "list").split(), 120, "the detections topic")
     array = ros2(running.env, "topic", "echo", "/camera/detections", "--once")
     assert "camera_optical_frame" in array
     assert "class_id: " in array

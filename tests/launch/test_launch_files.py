@@ -141,7 +141,7 @@ def test_every_node_is_an_executable_of_its_package(path: Path) -> None:
 def test_show_args_lists_every_argument_with_its_text(path: Path) -> None:
     done = subprocess.run(
         ["ros2", "launch", "edgecam_bringup", path.name, "--show-args"],
-        env=ros_environment(), capture_output=True, text=True, timeout=60,
+        env=ros_environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for arg in root_of(path).findall("arg"):
@@ -152,7 +152,7 @@ def test_show_args_lists_every_argument_with_its_text(path: Path) -> None:
 def test_a_launch_file_that_does_not_exist_is_named() -> None:
     done = subprocess.run(
         ["ros2", "launch", "edgecam_bringup", "no_such_file.launch.xml"],
-        env=ros_environment(), capture_output=True, text=True, timeout=60,
+        env=ros_environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode != 0
     assert "no_such_file.launch.xml" in done.stderr
@@ -163,7 +163,7 @@ def test_security_reaches_every_node_of_the_pipeline() -> None:
     # Without the keys no node may start unprotected: each says where it looked and ends.
     done = subprocess.run(
         ["ros2", "launch", "edgecam_bringup", "pipeline.launch.xml", "security_keystore:=/no/such/keystore"],
-        env=ros_environment(), capture_output=True, text=True, timeout=60,
+        env=ros_environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     text = done.stdout + done.stderr
     for node in ("camera_node", "rtp_sender_node", "rtp_receiver_node", "detector_node", "viewer_node"):

@@ -47,7 +47,7 @@ def start(tmp_path: Path, launch: Callable[..., Launched]) -> Callable[..., Laun
 
 
 def finish(launched: Launched) -> tuple[int, str]:
-    code = launched.process.wait(40)
+    code = launched.process.wait(120)
     return code, launched.text()
 
 
@@ -152,7 +152,7 @@ def test_sigterm_ends_everything_and_is_passed_on(start: Callable[..., Launched]
     launched.wait_for("ready")
     launched.remember_children()
     os.kill(launched.process.pid, number)
-    assert launched.process.wait(40) == -number
+    assert launched.process.wait(120) == -number
     assert len(pids(launched)) == 2
     assert launched.orphans() == []
 
@@ -163,7 +163,7 @@ def test_a_killed_launch_leaves_no_orphans(start: Callable[..., Launched]) -> No
     launched.remember_children()
     assert len(launched.children) == 4  # two processes, a grandchild, and the guardian
     os.killpg(launched.process.pid, signal.SIGKILL)
-    assert launched.process.wait(10) == -signal.SIGKILL
+    assert launched.process.wait(120) == -signal.SIGKILL
     assert launched.orphans() == []
 
 
@@ -225,9 +225,9 @@ def test_nobody_reads_the_screen_any_more(start: Callable[..., Launched], tmp_pa
     script = f"{' '.join(RUN)} {tmp_path}/loud.launch.xml | head -n 5"
     launched = Launched(["sh", "-c", script], output, dict(os.environ))
     try:
-        wait_until(lambda: len(launched.text().splitlines()) == 5, 30, "five lines")
+        wait_until(lambda: len(launched.text().splitlines()) == 5, 120, "five lines")
         launched.remember_children()
-        launched.process.wait(40)
+        launched.process.wait(120)
         assert launched.orphans() == []
     finally:
         launched.kill()

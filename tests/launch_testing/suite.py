@@ -32,7 +32,7 @@ from sensor_msgs.msg import Image
 
 from launch import LaunchDescription
 
-TIMEOUT = 60.0  # seconds; a loaded machine starts five nodes slowly
+TIMEOUT = 120.0  # seconds; a loaded machine starts five nodes slowly
 SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 SHARE = Path(get_package_share_directory("edgecam_bringup"))
 CLIP = f"file://{SHARE / 'media' / 'animals.mp4'}"

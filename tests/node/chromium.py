@@ -21,7 +21,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-default-apps",
     "--disable-dev-shm-usage", "--remote-debugging-port=0",
 )  # fmt: skip
-START_TIMEOUT = 60.0
+START_TIMEOUT = 120.0
 
 
 def executable() -> str | None:
@@ -74,7 +74,7 @@ class Page:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def wait_for(self, expression: str, seconds: float = 60) -> Any:
+    async def wait_for(self, expression: str, seconds: float = 120) -> Any:
         """Until the expression is true; gives its value. An expression that throws is not true yet."""
         end = time.monotonic() + seconds
         outcome: Any = None
@@ -127,7 +127,7 @@ async def chromium(folder: Path) -> AsyncIterator[Page]:
                 yield Page(socket)
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=120)
 
 
 async def _port(folder: Path, process: subprocess.Popen) -> int:

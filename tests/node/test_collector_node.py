@@ -75,7 +75,7 @@ class Scene:
                 return wait_until(lambda: len(self.kept()), 1.0)
             return 0
 
-        return wait_until(one_more, 30, "a kept frame")
+        return wait_until(one_more, 120, "a kept frame")
 
 
 @pytest.fixture

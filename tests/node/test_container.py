@@ -65,7 +65,7 @@ def test_detections_without_a_frame_on_dds(peer: Peer, tmp_path: Path) -> None:
         assert names
     finally:
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=120)
     assert process.returncode == 0, told
     assert "Traceback" not in told
     assert arrays[0].header.frame_id == "camera_optical_frame"
@@ -84,14 +84,14 @@ def test_detections_without_a_frame_on_dds(peer: Peer, tmp_path: Path) -> None:
 )
 def test_what_is_no_node_is_refused(nodes: list[str], message: str) -> None:
     command = [sys.executable, "-m", "edgecam_ros.container", *nodes]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=os.environ)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ)
     assert ended.returncode == 2
     assert message in ended.stderr.strip().splitlines()[-1]
 
 
 def test_a_parameter_nobody_has_is_refused() -> None:
     command = [sys.executable, "-m", "edgecam_ros.container", *NODES, "--ros-args", "-p", "sorce:=test://smpte"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2
     assert "did you mean source" in ended.stderr.strip().splitlines()[-1]
 

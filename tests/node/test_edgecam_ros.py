@@ -86,12 +86,12 @@ class Process:
         return self.output.read_text()
 
     def wait_for(self, line: str) -> None:
-        wait_until(lambda: line in self.text(), 20, f"{line!r} in {self.text()!r}")
+        wait_until(lambda: line in self.text(), 120, f"{line!r} in {self.text()!r}")
 
     def stop(self, number: int = signal.SIGINT) -> int:
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
-        return self.process.wait(20)
+        return self.process.wait(120)
 
 
 @pytest.fixture
@@ -188,13 +188,13 @@ def test_nothing_found_is_an_empty_array() -> None:
 )
 def test_a_bad_parameter_ends_the_node_before_it_starts(blink, argument: str, message: str) -> None:
     node = blink("-p", argument)
-    assert node.process.wait(20) == 2
+    assert node.process.wait(120) == 2
     assert node.text() == f"error: {message}\n"
 
 
 def test_an_error_that_waiting_cannot_cure_ends_the_node(blink) -> None:
     node = blink("-p", "refuse:=model")
-    assert node.process.wait(20) == 1
+    assert node.process.wait(120) == 1
     assert node.text().splitlines() == ["open", "close", "error: no such model"]
     assert "Traceback" not in node.text()
 

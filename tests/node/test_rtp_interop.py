@@ -51,7 +51,7 @@ def command(*words: str) -> Iterator[subprocess.Popen[bytes]]:
 
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(120)
 
 
 class Source:
@@ -221,7 +221,7 @@ def test_a_port_in_use_ends_the_receiver_with_a_text_that_names_it(peer: Peer) -
         executor.add_node(node)
         thread = threading.Thread(target=executor.spin, daemon=True)
         thread.start()
-        assert node.ended.wait(15)
+        assert node.ended.wait(120)
         executor.shutdown()
         thread.join(5)
         assert str(node.failure) == (

@@ -26,7 +26,7 @@ class ViewerProcess:
 
     @property
     def url(self) -> str:
-        found = wait_until(lambda: re.search(r"open (https?://\S+)", self.text()), 30, "the viewer's address")
+        found = wait_until(lambda: re.search(r"open (https?://\S+)", self.text()), 120, "the viewer's address")
         return found.group(1)
 
     def started(self) -> bool:
@@ -42,7 +42,7 @@ class ViewerProcess:
     def stop(self, number: int = signal.SIGINT) -> int:
         if self.process.poll() is None:
             os.killpg(self.process.pid, number)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=120)
 
     def __enter__(self) -> ViewerProcess:
         return self

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
 
-LONG = 30.0
+LONG = 120.0
 Start = Callable[..., "subprocess.Popen[str]"]
 
 

@@ -125,7 +125,7 @@ def hls_server(folder: Path) -> Iterator[int]:
         "! video/x-raw,format=I420,width=160,height=120,framerate=25/1 ! x264enc tune=zerolatency key-int-max=25 "
         f"! h264parse ! mpegtsmux ! filesink location={whole}"
     )
-    subprocess.run(text.split(), check=True, timeout=30)
+    subprocess.run(text.split(), check=True, timeout=120)
     data, lines = whole.read_bytes(), ["#EXTM3U", "#EXT-X-VERSION:3", "#EXT-X-TARGETDURATION:1"]
     size = -(-len(data) // 4 // 188) * 188  # whole packets of the transport stream
     for index in range(4):

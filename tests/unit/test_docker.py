@@ -173,14 +173,14 @@ def test_the_unit_ends_ros2_launch_with_sigint_and_logs_to_the_journal() -> None
 def test_systemd_reads_the_unit_without_complaint(tmp_path: Path) -> None:
     instance = tmp_path / "edgecam@pipeline.service"
     instance.write_text(UNIT.read_text())
-    done = subprocess.run(["systemd-analyze", "verify", str(instance)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["systemd-analyze", "verify", str(instance)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "edgecam@" not in done.stderr, done.stderr
 
 
 @pytest.mark.skipif(shutil.which("hadolint") is None, reason="needs hadolint")
 def test_hadolint_finds_nothing() -> None:
-    done = subprocess.run(["hadolint", str(DOCKERFILE)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["hadolint", str(DOCKERFILE)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout
 
 
@@ -188,7 +188,7 @@ def compose_command() -> list[str] | None:
     if shutil.which("docker-compose"):
         return ["docker-compose"]
     docker = shutil.which("docker")
-    probe = docker and subprocess.run([docker, "compose", "version"], capture_output=True, timeout=30)
+    probe = docker and subprocess.run([docker, "compose", "version"], capture_output=True, timeout=120)
     return ["docker", "compose"] if probe and probe.returncode == 0 else None
 
 
@@ -198,7 +198,7 @@ def test_docker_compose_reads_the_file() -> None:
         pytest.skip("needs docker compose")
     done = subprocess.run(
         [*command, "-f", str(COMPOSE), "--profile", "*", "config", "--quiet"],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
 

@@ -87,6 +87,6 @@ def test_closing_wakes_the_consumer() -> None:
     consumer = threading.Thread(target=lambda: taken.append(box.take()))
     consumer.start()
     box.close()
-    consumer.join(timeout=30)
+    consumer.join(timeout=120)
     assert taken == [[]]
     assert box.put("a", 1) == 1

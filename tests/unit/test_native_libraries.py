@@ -18,6 +18,6 @@ except Exception as error:
 
 def test_onnxruntime_can_raise_after_gstreamer_was_loaded() -> None:
     command = [sys.executable, "-c", GSTREAMER_THEN_ONNXRUNTIME]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr}"
     assert done.stdout.startswith("refused:")

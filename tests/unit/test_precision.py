@@ -223,7 +223,7 @@ def test_a_builder_that_is_killed_holds_nobody_up(tmp_path: Path) -> None:
         make, options = Maker(), RunnerOptions(progress=lambda _: waiting.set())
         mine = threading.Thread(target=Artifact(path).get, args=(FACTS, make), kwargs=options.artifact_options())
         mine.start()
-        assert waiting.wait(60)
+        assert waiting.wait(120)
         assert make.count == 0
         other.kill()
         mine.join(60)

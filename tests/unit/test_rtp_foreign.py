@@ -33,7 +33,7 @@ def program(*words: str, **streams: object) -> Iterator[subprocess.Popen[bytes]]
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(120)
 
 
 @needs_ffmpeg
@@ -102,7 +102,7 @@ def test_vlc_records_what_the_sender_sends_by_its_sdp_file(codec: str) -> None:
         with sending(free_udp_port(), codec=codec, sdp_file=str(sdp), keyframe_interval=15):
             wait_until(lambda: "sprop" in sdp.read_text(), what="parameter sets in the SDP file")
             with program(*vlc, str(sdp), **streams):
-                wait_until(lambda: out.exists() and out.stat().st_size > 40_000, 30.0, what="what VLC records")
+                wait_until(lambda: out.exists() and out.stat().st_size > 40_000, 120, what="what VLC records")
         clip = cv2.VideoCapture(str(out))
         frames = [frame for ok, frame in (clip.read() for _ in range(10)) if ok]
     assert len(frames) == 10

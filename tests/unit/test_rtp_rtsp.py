@@ -38,7 +38,7 @@ def test_gstreamer_clients_watch(codec: str, transport: str, tmp_path: Path) -> 
         with program("gst-launch-1.0", "-q", *text.split()):
             wait_until(lambda: len(list(tmp_path.glob("*.png"))) >= 15, what="frames of rtspsrc")
             assert feed.sender.stats().rtsp_clients == 1
-        wait_until(lambda: feed.sender.stats().rtsp_clients == 0, 30.0, what="the client to be gone")
+        wait_until(lambda: feed.sender.stats().rtsp_clients == 0, 120, what="the client to be gone")
     numbers = [index_of(cv2.imread(str(path))) for path in sorted(tmp_path.glob("*.png"))[:14]]
     assert np.diff(numbers).min() >= 1
 
@@ -56,7 +56,7 @@ def test_two_clients_at_a_time(tmp_path: Path) -> None:
         program(*ends[0]),
         program(*ends[1]),
     ):
-        wait_until(lambda: all(f.exists() and f.stat().st_size > 10 * 320 * 240 * 3 for f in files), 40.0)
+        wait_until(lambda: all(f.exists() and f.stat().st_size > 10 * 320 * 240 * 3 for f in files), 120)
 
 
 def test_a_port_in_use_is_told() -> None:

@@ -170,4 +170,4 @@ class gst_launch:
 
     def __exit__(self, *unused: object) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(120)

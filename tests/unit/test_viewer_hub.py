@@ -93,7 +93,7 @@ async def test_a_stuck_send_is_seen() -> None:
     assert hub.stalled(10.0) == []
 
 
-def wait_until(condition, seconds: float = 20.0) -> None:  # type: ignore[no-untyped-def]
+def wait_until(condition, seconds: float = 120.0) -> None:  # type: ignore[no-untyped-def]
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -47,7 +47,7 @@ async def get(served: Served, path: str, **options: Any) -> tuple[int, bytes, An
 async def first_frames(socket_: aiohttp.ClientWebSocketResponse, count: int) -> list[dict]:
     frames: list[dict] = []
     while len(frames) < count:
-        message = await socket_.receive(timeout=20)
+        message = await socket_.receive(timeout=120)
         if message.type is aiohttp.WSMsgType.BINARY:
             frames.append(unpack(message.data)[0])
     return frames
@@ -74,7 +74,7 @@ async def test_every_file_of_the_page_is_served_and_nothing_comes_from_elsewhere
 async def test_no_path_reaches_a_file_that_is_not_on_offer(served: Served, path: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
-    answer = await asyncio.wait_for(reader.read(), 20)
+    answer = await asyncio.wait_for(reader.read(), 120)
     writer.close()
     assert answer.split()[1] in (b"404", b"400"), answer[:200]
     assert b"root:" not in answer
@@ -102,7 +102,7 @@ async def test_a_question_gets_its_answer_and_the_clock_is_told(served: Served) 
         await link.send_json({"type": "ping", "sent": 1.5})
         notes = {}
         while len(notes) < 2:
-            message = await link.receive(timeout=20)
+            message = await link.receive(timeout=120)
             if message.type is aiohttp.WSMsgType.TEXT:
                 note = json.loads(message.data)
                 notes[note["type"]] = note
@@ -117,7 +117,7 @@ async def test_a_pong_is_json_whatever_the_ping_held(served: Served) -> None:
         for sent in ("NaN", "Infinity", "1e999", '"x"', "[[]]", "true", "9" * 400):
             await link.send_str(f'{{"type": "ping", "sent": {sent}}}')
             while True:
-                message = await link.receive(timeout=20)
+                message = await link.receive(timeout=120)
                 if message.type is aiohttp.WSMsgType.TEXT:
                     break
             assert "NaN" not in message.data
@@ -136,7 +136,7 @@ async def test_garbage_is_refused_and_the_viewer_stays(served: Served, text: str
     async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
         await link.send_str(text)
         while True:
-            message = await link.receive(timeout=20)
+            message = await link.receive(timeout=120)
             if message.type is aiohttp.WSMsgType.TEXT:
                 assert json.loads(message.data)["type"] == "refused"
                 break
@@ -153,7 +153,7 @@ async def test_a_10_mb_message_ends_that_viewer_only(served: Served) -> None:
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
             await bad.send_str("x" * 10_000_000)
         while not bad.closed:
-            message = await bad.receive(timeout=20)
+            message = await bad.receive(timeout=120)
             if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
                 break
         assert bad.close_code in (aiohttp.WSCloseCode.MESSAGE_TOO_BIG, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
@@ -184,7 +184,7 @@ def test_connections_without_a_whole_request_are_ended(monkeypatch: pytest.Monke
         slow = [stack.enter_context(socket.create_connection(address)) for _ in range(6)]
         for one in slow[1:]:  # the first says nothing at all
             one.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
-        viewer = stack.enter_context(socket.create_connection(address, timeout=20))
+        viewer = stack.enter_context(socket.create_connection(address, timeout=120))
         viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert viewer.recv(100).startswith(b"HTTP/1.1 200")
         wait_until(lambda: served.server.access.counters.totals().get("connection without a request ended") == 6)
@@ -262,7 +262,7 @@ def test_the_printed_address_can_be_opened_from_elsewhere() -> None:
     own = outward_address("0.0.0.0")
     with Served(host="0.0.0.0", token="secret") as served:
         assert served.server.url == f"http://{own}:{served.server.port}/?token=secret"
-        with socket.create_connection((own, served.server.port), timeout=20):
+        with socket.create_connection((own, served.server.port), timeout=120):
             pass
 
 
@@ -273,12 +273,12 @@ async def test_a_viewer_that_stops_reading_is_shed_and_slows_nobody() -> None:
     ):
         stuck.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")  # and never reads
         async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             while not served.hub.shed:
                 assert time.monotonic() < deadline
                 before = served.stamp
                 newest = int((await first_frames(link, 1))[0]["stamp"])
-                assert newest >= before - 50, "the other viewer must not fall behind by more than a second"
+                assert newest >= before - 50, "the other viewer must not fall behind by 50 frames"
             assert served.hub.viewers == 1
 
 
@@ -304,7 +304,7 @@ def test_mjpeg_viewers_that_leave_a_silent_camera_make_room() -> None:
         with socket.create_connection(address) as one, socket.create_connection(address) as other:
             for viewer in (one, other):
                 viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            wait_until(served.hub.full, 20, "two viewers")
+            wait_until(served.hub.full, 120, "two viewers")
             served.hub.note("status", '{"type": "status"}')
             assert one.recv(100).startswith(b"HTTP/1.1 200"), "who stays is kept"
             assert served.hub.full()
@@ -313,7 +313,7 @@ def test_mjpeg_viewers_that_leave_a_silent_camera_make_room() -> None:
             served.hub.note("status", '{"type": "status"}')  # comes once a second from the node
             return served.hub.viewers == 0
 
-        wait_until(left, 20, "free places")
+        wait_until(left, 120, "free places")
 
 
 async def test_mjpeg_has_no_head(served: Served) -> None:
@@ -426,7 +426,7 @@ async def test_odd_headers_are_refused_counted_and_not_logged(
         header = header.replace(b"PORT", str(served.server.port).encode())
         reader, writer = await asyncio.open_connection("127.0.0.1", served.server.port)
         writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n" + header + b"\r\n\r\n")
-        answer = await asyncio.wait_for(reader.read(), 20)
+        answer = await asyncio.wait_for(reader.read(), 120)
         writer.close()
         assert int(answer.split()[1]) == status, answer[:200]
         assert sum(served.server.access.counters.totals().values()) == 1
@@ -526,7 +526,7 @@ async def test_the_end_tells_the_viewers() -> None:
             await first_frames(link, 1)
             stopping = asyncio.create_task(asyncio.to_thread(served.server.stop))
             while not link.closed:
-                message = await link.receive(timeout=20)
+                message = await link.receive(timeout=120)
                 if message.type is aiohttp.WSMsgType.CLOSE:
                     assert message.data == aiohttp.WSCloseCode.GOING_AWAY
                     break

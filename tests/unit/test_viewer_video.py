@@ -39,7 +39,7 @@ class Offered:
             come.set()
 
         self.peer = Peer(7, host, take, lambda: None)
-        assert come.wait(30)
+        assert come.wait(120)
         self.sdp = offers[0]
 
 
