@@ -11,9 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from edgecam_core.cli.detect import summary
 from edgecam_core.cli.main import main
 from edgecam_core.errors import SettingError
+from edgecam_core.images import annotate
 from edgecam_core.images.inputs import InputImage, each, expand, read_inputs
+from edgecam_core.types import Detections, Frame
 from tiny_models import color_detector, quadrants
 
 
@@ -138,6 +141,71 @@ def test_a_video_in_and_out(model: str, tmp_path: Path) -> None:
     assert int(cv2.VideoCapture(str(seen)).get(cv2.CAP_PROP_FRAME_COUNT)) == 4
     files = {row["file"] for row in csv.DictReader((tmp_path / "d.csv").open())}
     assert files == {f"{clip}#{number}" for number in range(1, 5)}
+
+
+def clip(path: Path, rate: float, count: int) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (64, 48))
+    for number in range(count):
+        writer.write(np.full((48, 64, 3), 5 * number, np.uint8))
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("rate", [10, 25, 29.97, 60])
+def test_an_annotated_video_has_the_rate_of_its_original(model: str, tmp_path: Path, rate: float) -> None:
+    seen = tmp_path / "seen.mp4"
+    assert detect(clip(tmp_path / "clip.mp4", rate, 20), "--model", model, "--output", seen, "--quiet") == 0
+    video = cv2.VideoCapture(str(seen))
+    assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(rate, rel=1e-3)
+    assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 20
+
+
+def written(path: Path, stamps_ms: list[int], rate: float) -> list[int]:
+    """Which of some frames a video of them shows, frame by frame."""
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32), ())
+    writer = annotate.writer(str(path))
+    for number, stamp in enumerate(stamps_ms):
+        frame = Frame.from_array(np.full((48, 64, 3), 40 * number, np.uint8), "bgr8", stamp * 1_000_000)
+        writer.write(InputImage(str(number), "x", frame, rate=rate), nothing)
+    writer.close()
+    video, shown = cv2.VideoCapture(str(path)), []
+    while (frame := video.read())[0]:
+        shown.append(round(float(frame[1].mean()) / 40))
+    return shown
+
+
+def test_unevenly_spaced_frames_keep_their_time(tmp_path: Path) -> None:
+    assert written(tmp_path / "a.mp4", [100, 200, 300, 400], 10) == [0, 1, 2, 3]
+    assert written(tmp_path / "b.mp4", [0, 33, 67, 100, 133], 30) == [0, 1, 2, 3, 4]  # rounded times are no gaps
+    assert written(tmp_path / "c.mp4", [100, 400, 500], 10) == [0, 0, 0, 1, 2]
+    assert written(tmp_path / "d.mp4", [100, 200, 210, 300], 10) == [0, 2, 3]
+    assert written(tmp_path / "e.mp4", [0, 0, 0], 0) == [0, 1, 2]  # still images
+
+
+def test_names_that_a_camera_may_play_can_be_detected_in(model: str, tmp_path: Path) -> None:
+    for suffix in ("ppm", "pgm", "bmp", "tif", "PNG"):
+        cv2.imwrite(str(tmp_path / f"x.{suffix}"), quadrants(64, 48)[:, :, 0] if suffix == "pgm" else quadrants(64, 48))
+    assert len(expand([str(tmp_path)])) == 5
+    assert detect(tmp_path, "--model", model, "--quiet") == 0
+
+
+def test_a_silent_camera_says_what_is_waited_for(model: str, tmp_path: Path) -> None:
+    pytest.importorskip("gi")
+    command = [sys.executable, "-m", "edgecam_core.cli.main", "detect", "rtsp://me:secret@127.0.0.1:1/x"]
+    command += ["--model", model, "--backend", "onnxruntime"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if line.startswith("waiting for"))
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+    assert line.startswith("waiting for rtsp://me:***@127.0.0.1:1/x: ")
+    assert process.returncode == 1
+
+
+def test_a_line_is_short(tmp_path: Path) -> None:
+    boxes = np.tile(np.array([0, 0, 9, 9], np.float32), (200, 1))
+    found = Detections(boxes, np.full(200, 0.5, np.float32), np.zeros(200, np.int32), ("sheep",))
+    assert summary(found) == ", ".join(["sheep 0.50"] * 5) + " and 195 more"
 
 
 def test_a_camera_is_read(model: str, tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from edgecam_core.types import Detections
 
 
+_SHOWN = 5  # detections of an image's line; --json and --csv have all
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", nargs="+", help="image, folder, glob, video, or the URI of a camera")
     parser.add_argument(
@@ -66,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         except (ImageError, InferenceError) as error:
             return str(error)
 
-    images = each(sources, look, detector.streams)
+    images = each(sources, look, detector.streams, say.waiting)
     try:
         for item, seen in images:
             if item.frame is None or isinstance(seen, str):
@@ -92,6 +95,13 @@ def run(args: argparse.Namespace) -> int:
     return int(bad > 0 or say.count == 0)
 
 
+def summary(detections: Detections) -> str:
+    """The best few with their scores, and how many more there are: one short line."""
+    best = [f"{item.label} {item.score:.2f}" for item, _ in zip(detections, range(_SHOWN), strict=False)]
+    more = len(detections) - len(best)
+    return (", ".join(best) + (f" and {more} more" if more else "")) or "nothing"
+
+
 class _Progress:
     """One line per image on stdout; where stdout is a terminal, a bar instead."""
 
@@ -115,8 +125,12 @@ class _Progress:
             whole = f"/{self._total}" if self._total else ""
             print(f"\r{self.count}{whole} images, {rate:.1f} a second ", end="", flush=True)
         elif not self._quiet:
-            seen = ", ".join(f"{item.label} {item.score:.2f}" for item in detections) or "nothing"
-            print(f"{name}: {seen}", flush=True)
+            print(f"{name}: {summary(detections)}", flush=True)
+
+    def waiting(self, text: str) -> None:
+        """A camera that is silent is no error yet, but the reason why nothing happens."""
+        if not self._quiet:
+            self.problem(text)
 
     def problem(self, text: str) -> None:
         self._leave_bar()

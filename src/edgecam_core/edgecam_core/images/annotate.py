@@ -14,7 +14,8 @@ from edgecam_core.images.inputs import VIDEOS, InputImage
 from edgecam_core.images.overlay import draw
 from edgecam_core.types import Detections, Frame
 
-_RATE = 30.0  # of a video made from images that have no times
+_RATE = 30.0  # Hz; of a video made from still images or a camera
+_LONGEST_GAP = 10.0  # seconds a frame is repeated for at most: a camera that was away longer is not waited for
 
 
 class Writer:
@@ -56,25 +57,51 @@ class FileWriter(Writer):
 
 
 class VideoWriter(Writer):
-    """One MPEG-4 video at 30 Hz, in the size of the first image."""
+    """One MPEG-4 video in the size and at the rate of the first image's video, 30 Hz where it has none.
+
+    It plays as long as the original: where frames are unevenly spaced, one is repeated until the next is due, and of
+    several that are due at once the last stays. Still images are a frame each.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._video: cv2.VideoWriter | None = None
         self._size = (0, 0)
+        self._rate = _RATE
+        self._before: tuple[int, np.ndarray] | None = None  # capture time and pixels of the frame not yet written
+        self._owed = 0.0  # frames by which what is written falls short of the time that has passed
 
     def write(self, item: InputImage, detections: Detections) -> None:
+        assert isinstance(item.frame, Frame)
         pixels = _drawn(item, detections)
         if self._video is None:
-            _make_folder(self._path)
-            self._size = (pixels.shape[1], pixels.shape[0])
-            self._video = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), _RATE, self._size)
-            if not self._video.isOpened():
-                raise EdgecamError(f"cannot write the video {self._path}; give a writable path that ends in .mp4")
-        self._video.write(cv2.resize(pixels, self._size) if pixels.shape[1::-1] != self._size else pixels)
+            self._video = self._open(item.rate or _RATE, (pixels.shape[1], pixels.shape[0]))
+        pixels = cv2.resize(pixels, self._size) if pixels.shape[1::-1] != self._size else pixels
+        self._flush(item.frame.stamp_ns)
+        self._before = (item.frame.stamp_ns, pixels)
+
+    def _open(self, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
+        _make_folder(self._path)
+        self._rate, self._size = rate, size
+        video = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+        if not video.isOpened():
+            raise EdgecamError(f"cannot write the video {self._path}; give a writable path that ends in .mp4")
+        return video
+
+    def _flush(self, now_ns: int | None = None) -> None:
+        """Write the frame before as often as the time up to ``now_ns`` takes; once where times tell nothing."""
+        if self._before is None or self._video is None:
+            return
+        stamp_ns, pixels = self._before
+        seconds = (now_ns - stamp_ns) / 1e9 if now_ns is not None else 0.0
+        self._owed += min(seconds, _LONGEST_GAP) * self._rate if seconds > 0 else 1.0
+        for _ in range(round(self._owed)):
+            self._video.write(pixels)
+            self._owed -= 1.0
 
     def close(self) -> None:
         if self._video is not None:
+            self._flush()
             self._video.release()
 
 

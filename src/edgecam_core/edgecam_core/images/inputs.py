@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import cv2
 
 from edgecam_core.errors import ImageError, SettingError
+from edgecam_core.masking import masked
 from edgecam_core.media.image_files import IMAGE_SUFFIXES, image_files
 from edgecam_core.media.image_reader import read_image
 from edgecam_core.types import Frame
@@ -26,7 +28,15 @@ T = TypeVar("T")
 VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".h264", ".h265")
 _READERS = 2  # decoding a JPEG leaves the interpreter lock free; more than two readers outrun any model here
 _AHEAD = 8
-_PATIENCE = 0.2  # seconds between looks at a silent camera's state
+_USUAL_RATE, _FASTEST = 30.0, 1000.0  # Hz; of a video that does not say, or says nonsense
+_POLL = 0.2  # seconds between looks at a silent camera's state
+_PATIENCE = 1.0  # seconds of silence before the caller is told what is waited for
+
+Waiting = Callable[[str], None]
+
+
+def _ignore(_text: str) -> None:
+    """A Waiting that shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +44,14 @@ class InputImage:
     """One image, or why there is none.
 
     ``name`` is the file it comes from, for videos and cameras with ``#`` and the frame's number behind it; ``stem``
-    is a file name made of it, without a suffix.
+    is a file name made of it, without a suffix. ``rate`` is the video's nominal rate in Hz, 0 where there is none.
     """
 
     name: str
     stem: str
     frame: Frame | None
     problem: str = ""
+    rate: float = 0.0
 
 
 def expand(inputs: Sequence[str]) -> list[str]:
@@ -74,25 +85,32 @@ def is_moving(source: str) -> bool:
     return "://" in source or Path(source).suffix.lower() in VIDEOS
 
 
-def read_inputs(sources: Sequence[str]) -> Generator[InputImage, None, None]:
-    """The images of expanded inputs, in order. Files are read ahead in threads while the caller works."""
-    return _in_order(sources, lambda item: item, _READERS)
+def read_inputs(sources: Sequence[str], waiting: Waiting = _ignore) -> Generator[InputImage, None, None]:
+    """The images of expanded inputs, in order. Files are read ahead in threads while the caller works.
+
+    Args:
+        waiting: called, in the caller's thread, when a camera has been silent for a second, with what is waited for;
+            again when that changes.
+    """
+    return _in_order(sources, lambda item: item, _READERS, waiting)
 
 
 def each(
-    sources: Sequence[str], work: Callable[[InputImage], T], threads: int = 1
+    sources: Sequence[str], work: Callable[[InputImage], T], threads: int = 1, waiting: Waiting = _ignore
 ) -> Generator[tuple[InputImage, T], None, None]:
-    """The images of expanded inputs, in order, with what ``work`` makes of each.
+    """The images of expanded inputs, in order, with what ``work`` makes of each; ``waiting`` as for `read_inputs`.
 
     With several threads each of them reads a file and works on it; ``work`` is then called by all of them at once.
     Videos and cameras are worked on by the caller's thread alone.
     """
     if threads > 1:
-        return _in_order(sources, lambda item: (item, work(item)), threads)
-    return ((item, work(item)) for item in read_inputs(sources))
+        return _in_order(sources, lambda item: (item, work(item)), threads, waiting)
+    return ((item, work(item)) for item in read_inputs(sources, waiting))
 
 
-def _in_order(sources: Sequence[str], work: Callable[[InputImage], T], threads: int) -> Generator[T, None, None]:
+def _in_order(
+    sources: Sequence[str], work: Callable[[InputImage], T], threads: int, waiting: Waiting
+) -> Generator[T, None, None]:
     with ThreadPoolExecutor(threads, "images") as pool:
         coming: deque[Future[T]] = deque()
         try:
@@ -100,7 +118,7 @@ def _in_order(sources: Sequence[str], work: Callable[[InputImage], T], threads: 
                 if is_moving(source):
                     while coming:
                         yield coming.popleft().result()
-                    yield from map(work, _camera(source) if "://" in source else _video(source))
+                    yield from map(work, _camera(source, waiting) if "://" in source else _video(source))
                     continue
                 coming.append(pool.submit(lambda path: work(_read(path)), source))
                 if len(coming) > _AHEAD:
@@ -121,20 +139,24 @@ def _read(path: str) -> InputImage:
 
 def _video(path: str) -> Iterator[InputImage]:
     video = cv2.VideoCapture(path)
-    rate = video.get(cv2.CAP_PROP_FPS) or 30.0
-    number = 0
+    rate = video.get(cv2.CAP_PROP_FPS)
+    rate = rate if 0 < rate <= _FASTEST else _USUAL_RATE  # NaN and a time base (90000) included
+    number, stamp_ns = 0, 0
     while True:
         read, pixels = video.read()
         if not read:
             break
         number += 1
-        frame = Frame.from_array(pixels, "bgr8", round(number * 1e9 / rate))
-        yield InputImage(f"{path}#{number}", f"{Path(path).stem}_{number:06d}", frame)
+        # The file's own time where it has one that advances: frames may be unevenly spaced.
+        at = round(video.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+        stamp_ns = at if number == 1 or at > stamp_ns else stamp_ns + round(1e9 / rate)
+        frame = Frame.from_array(pixels, "bgr8", stamp_ns)
+        yield InputImage(f"{path}#{number}", f"{Path(path).stem}_{number:06d}", frame, rate=rate)
     if number == 0:
         yield InputImage(path, Path(path).stem, None, "cannot be read as a video")
 
 
-def _camera(source: str) -> Iterator[InputImage]:
+def _camera(source: str, waiting: Waiting) -> Iterator[InputImage]:
     """Live images, the newest each time, until the source ends. Blocks while it is silent."""
     from edgecam_core.camera.capture import Camera
     from edgecam_core.camera.settings import CameraSettings
@@ -149,14 +171,21 @@ def _camera(source: str) -> Iterator[InputImage]:
 
     camera = Camera(CameraSettings(source=source), keep, on_failure=failures.append)
     camera.start()
-    number = 0
+    number, told = 0, ""
+    silent_since = time.monotonic()
     try:
         while not failures:
-            if not came.wait(_PATIENCE):
-                if camera.status().state == "ended":
+            if not came.wait(_POLL):
+                status = camera.status()
+                if status.state == "ended":
                     return
+                text = f"waiting for {masked(source)}: {status.problem or status.state}"
+                if time.monotonic() - silent_since > _PATIENCE and text != told:
+                    told = text
+                    waiting(text)
                 continue
             came.clear()
+            silent_since, told = time.monotonic(), ""
             if newest:
                 number += 1
                 yield InputImage(f"{source}#{number}", f"camera_{number:06d}", newest.pop())
