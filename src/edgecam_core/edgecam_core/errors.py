@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from edgecam_core.masking import masked, masked_address
+
 
 class EdgecamError(Exception):
-    """Base of all errors edgecam raises on purpose; the text is one line meant for the user."""
+    """Base of all errors edgecam raises on purpose; the text is one line meant for the user, without credentials."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(masked(one) if isinstance(one, str) else one for one in arguments))
 
     @classmethod
     def of(cls, error: BaseException) -> EdgecamError:
@@ -28,7 +33,8 @@ class SettingError(EdgecamError, ValueError):
     """
 
     def __init__(self, name: str, value: object, remedy: str) -> None:
-        super().__init__(f"parameter '{name}' is {value!r}: {remedy}")
+        shown = masked_address(value) if isinstance(value, str) else value
+        super().__init__(f"parameter '{name}' is {shown!r}: {remedy}")
         self.name = name
         self.value = value
         self.remedy = remedy

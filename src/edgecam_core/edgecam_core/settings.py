@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from edgecam_core.errors import SettingError, UnknownSetting
+from edgecam_core.masking import HIDDEN
 
 Scalar = bool | int | float | str
 S = TypeVar("S", bound="Settings")
@@ -82,16 +83,16 @@ class Spec:
 
     def _check_item(self, value: object) -> Scalar:
         checked = _as_type(self.item_type, value)
+        shown = HIDDEN if self.secret else value if checked is None else checked
         if checked is None:
-            shown = "***" if self.secret else value
             raise SettingError(self.name, shown, f"must be of type {self.type_name}")
         if self.choices and checked not in self.choices:
-            raise SettingError(self.name, checked, f"must be {self.range_text()}")
+            raise SettingError(self.name, shown, f"must be {self.range_text()}")
         if isinstance(checked, int | float) and not isinstance(checked, bool):
             too_low = self.low is not None and checked < self.low
             too_high = self.high is not None and checked > self.high
             if too_low or too_high or not math.isfinite(checked):
-                raise SettingError(self.name, checked, f"must be {self.range_text() or 'a finite number'}")
+                raise SettingError(self.name, shown, f"must be {self.range_text() or 'a finite number'}")
         return checked
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from edgecam_core.errors import SettingError
-from edgecam_core.masking import masked
+from edgecam_core.masking import masked_address
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class SourceUri:
 
     def shown(self) -> str:
         """As it may be logged: without a password."""
-        return masked(self.text)
+        return masked_address(self.text)
 
 
 def parse(source: str) -> SourceUri:

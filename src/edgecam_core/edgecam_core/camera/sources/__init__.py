@@ -18,7 +18,7 @@ from edgecam_core.camera.platform import Have
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri, parse
 from edgecam_core.errors import SettingError
-from edgecam_core.masking import masked
+from edgecam_core.masking import masked, masked_address
 
 
 @functools.cache
@@ -33,7 +33,7 @@ def table() -> dict[str, ModuleType]:
 
 def shown(settings: CameraSettings) -> str:
     """The source as it may be logged: without a password."""
-    return masked(settings.pipeline or settings.source)
+    return masked(settings.pipeline) or masked_address(settings.source)
 
 
 def find(settings: CameraSettings) -> tuple[ModuleType, SourceUri]:
