@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +30,7 @@ def encode(
     row = codec(name)
     width, height = size
     text = (
-        f"videotestsrc num-buffers={count} pattern=pinwheel ! "
+        f"videotestsrc num-buffers={count} pattern=pinwheel horizontal-speed=3 ! "
         f"video/x-raw,format=I420,width={width},height={height},framerate={RATE}/1 ! tee name=t "
         f"t. ! queue max-size-buffers=0 max-size-time=0 max-size-bytes=0 ! "
         f'{_ENCODERS[name]} {properties} option-string="{options}" ! {row.parser} ! '
@@ -49,7 +48,7 @@ def encode(
                 break
         while len(frames) < count and (sample := pipeline.pull(5.0, "raw")) is not None:
             with sample:
-                frames[sample.pts_ns] = _luma(sample)
+                frames[sample.pts_ns] = luma(sample)
     finally:
         pipeline.stop()
     assert len(units) == len(frames) == count
@@ -57,26 +56,37 @@ def encode(
     return CodedStream(name, [(nals, pts - first) for nals, pts in units], frames)
 
 
-def decode(name: str, units: Iterable[tuple[list[bytes], int]]) -> dict[int, np.ndarray]:
-    """What GStreamer's software decoder makes of these access units, by presentation time, as luma."""
-    row = codec(name)
-    text = (
-        f"appsrc name=src format=time max-bytes=0 caps={row.media_type},stream-format=byte-stream,alignment=au "
-        f"! {row.parser} ! {_DECODERS[name]} ! videoconvert ! video/x-raw,format=I420 ! appsink name=sink sync=false"
-    )
-    pipeline = gst.Pipeline(text)
-    pipeline.start(timeout=0.0)
-    found: dict[int, np.ndarray] = {}
-    try:
-        for nals, pts in units:
-            pipeline.push(pipeline.new_buffer(np.frombuffer(nal.join(nals), np.uint8), pts))
-        pipeline.element("src").emit("end-of-stream")
-        while (sample := pipeline.pull(2.0)) is not None:
+class StreamDecoder:
+    """GStreamer's software decoder; gives frames as luma, by presentation time."""
+
+    def __init__(self, name: str) -> None:
+        row = codec(name)
+        self._pipeline = gst.Pipeline(
+            f"appsrc name=src format=time max-bytes=0 caps={row.media_type},stream-format=byte-stream,alignment=au "
+            f"! {row.parser} ! {_DECODERS[name]} ! videoconvert ! video/x-raw,format=I420 "
+            "! appsink name=sink sync=false"
+        )
+        self._pipeline.start(timeout=0.0)
+
+    def push(self, nals: list[bytes], pts: int) -> list[tuple[int, np.ndarray]]:
+        """Decode one access unit; the frames that have come out by then."""
+        self._pipeline.push(self._pipeline.new_buffer(np.frombuffer(nal.join(nals), np.uint8), pts))
+        return self._frames(0.002)
+
+    def end(self) -> list[tuple[int, np.ndarray]]:
+        """The last frames; ends the decoder."""
+        try:
+            self._pipeline.element("src").emit("end-of-stream")
+            return self._frames(2.0)
+        finally:
+            self._pipeline.stop()
+
+    def _frames(self, timeout: float) -> list[tuple[int, np.ndarray]]:
+        found = []
+        while (sample := self._pipeline.pull(timeout)) is not None:
             with sample:
-                found[sample.pts_ns] = _luma(sample)
-    finally:
-        pipeline.stop()
-    return found
+                found.append((sample.pts_ns, luma(sample)))
+        return found
 
 
 def psnr(left: np.ndarray, right: np.ndarray) -> float:
@@ -85,7 +95,8 @@ def psnr(left: np.ndarray, right: np.ndarray) -> float:
     return 10 * np.log10(255**2 / max(error, 1e-9))
 
 
-def _luma(sample: gst.Sample) -> np.ndarray:
+def luma(sample: gst.Sample) -> np.ndarray:
+    """The Y plane of a raw sample, (H, W) uint8; a copy."""
     plane = sample.planes[0]
     rows = np.ndarray((sample.height, sample.width), np.uint8, sample.data, plane.offset, (plane.stride, 1))
     return rows.copy()

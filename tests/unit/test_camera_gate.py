@@ -1,39 +1,128 @@
-"""The gates before the decoder, by buffer flags."""
+"""The keyframe gate in a capture pipeline: real streams with losses, through GStreamer, compared with their source."""
 
 from __future__ import annotations
 
-from edgecam_core.camera.keyframe_gate import BufferKeyframeGate, IdleFrameSkipper
-from edgecam_core.media import gst
+from dataclasses import dataclass, field
 
-FLAGS = gst.load().BufferFlags
-KEY, DELTA = 0, int(FLAGS.DELTA_UNIT)
-GAP = int(FLAGS.DISCONT)
+import numpy as np
+import pytest
+from coded_streams import CodedStream, encode, luma, psnr
+from edgecam_core.camera.decoder_gate import DecoderGate
+from edgecam_core.media import gst, nal
+from edgecam_core.media.codecs import codec
+from edgecam_core.media.coded import parameter_sets
+
+_FAST = "bitrate=2000 speed-preset=ultrafast tune=zerolatency key-int-max=20"
+STREAMS = {
+    "h264-idr": ("h264", "scenecut=0", _FAST),
+    "h264-intra-refresh": ("h264", "scenecut=0", f"{_FAST} intra-refresh=true"),
+    "h264-open-gop": ("h264", "open-gop=1:scenecut=0", "bitrate=2000 key-int-max=20 bframes=3 b-adapt=false"),
+    "h265-open-gop": ("h265", "open-gop=1:scenecut=0:bframes=4:b-adapt=0", "bitrate=2000 key-int-max=20"),
+}
+_GOOD = 27.0
 
 
-def test_nothing_passes_before_the_first_key_frame() -> None:
-    gate = BufferKeyframeGate()
-    assert [gate.take(flags) for flags in (DELTA | GAP, DELTA, KEY, DELTA)] == [False, False, True, True]
-    assert gate.held == 2
+@dataclass
+class Outcome:
+    quality: dict[int, float] = field(default_factory=dict)
+    recorded: list[int] = field(default_factory=list)
+    gate: DecoderGate = field(default_factory=lambda: DecoderGate(lambda: True))
 
 
-def test_after_a_gap_everything_waits_for_the_next_key_frame() -> None:
-    gate = BufferKeyframeGate()
-    assert gate.take(KEY)
-    assert [gate.take(flags) for flags in (DELTA, DELTA | GAP, DELTA, KEY, DELTA)] == [True, False, False, True, True]
+def play(made: CodedStream, lost: range, form: str, decoder: str, gate: DecoderGate) -> Outcome:
+    """Push a stream without its lost access units through tee, gate and decoder."""
+    row = codec(made.codec)
+    pipeline = gst.Pipeline(
+        f"appsrc name=src is-live=true format=time max-bytes=0 "
+        f"caps={row.media_type},stream-format=byte-stream,alignment=au "
+        f"! {row.parser} ! {row.media_type},stream-format={form},alignment=au ! tee name=tap "
+        f"tap. ! queue name=decode ! {decoder} ! videoconvert ! video/x-raw,format=I420 "
+        "! appsink name=sink sync=false tap. ! queue ! appsink name=coded sync=false async=false"
+    )
+    outcome = Outcome(gate=gate)
+    gate.attach(pipeline)
+    pipeline.start(timeout=0.0)
+    try:
+        for index, (nals, pts) in enumerate(made.units):
+            if index in lost:
+                continue
+            buffer = pipeline.new_buffer(np.frombuffer(nal.join(nals), np.uint8), pts)
+            if index - 1 in lost:
+                buffer.set_flags(gst.load().BufferFlags.DISCONT)
+            pipeline.push(buffer)
+            _collect(pipeline, outcome, made, 0.002)
+        pipeline.element("src").emit("end-of-stream")
+        _collect(pipeline, outcome, made, 5.0)
+    finally:
+        pipeline.stop()
+    return outcome
 
 
-def test_a_gap_right_before_a_key_frame_costs_nothing() -> None:
-    gate = BufferKeyframeGate()
-    assert [gate.take(flags) for flags in (KEY, KEY | GAP, DELTA)] == [True, True, True]
+def _collect(pipeline: gst.Pipeline, outcome: Outcome, made: CodedStream, wait: float) -> None:
+    while (sample := pipeline.pull(wait)) is not None:
+        with sample:
+            outcome.quality[sample.pts_ns] = psnr(luma(sample), made.frames[sample.pts_ns])
+    while (sample := pipeline.pull(0, "coded")) is not None:
+        with sample:
+            outcome.recorded.append(sample.pts_ns)
+
+
+@pytest.mark.parametrize("decoder", ["avdec", "decodebin"])
+@pytest.mark.parametrize("lost", [range(3), range(5, 7), range(19, 21)])
+@pytest.mark.parametrize("name", STREAMS)
+def test_after_losses_only_whole_frames_are_shown(name: str, lost: range, decoder: str) -> None:
+    kind, options, properties = STREAMS[name]
+    made = encode(kind, options, properties)
+    if 0 in lost:  # the parameter sets come apart from the first frame
+        row = codec(kind)
+        sets = [unit for unit in made.units[0][0] if row.kind(unit) in row.parameter_sets]
+        made.units[lost.stop] = ([*sets, *made.units[lost.stop][0]], made.units[lost.stop][1])
+    text = f"{kind}parse ! avdec_{kind} thread-type=slice" if decoder == "avdec" else "decodebin"
+    form = "avc" if kind == "h264" else "hvc1"
+    outcome = play(made, lost, form, text, DecoderGate(lambda: True))
+    assert min(outcome.quality.values()) > _GOOD, outcome.quality
+    assert max(outcome.quality) == max(made.frames)
+    assert outcome.gate.held > 0
+    assert len(outcome.recorded) < len(made.units)
+
+
+def test_while_nobody_wants_frames_only_keyframes_are_decoded() -> None:
+    made = encode("h264", "scenecut=0", _FAST)
+    wanted = False
+    outcome = play(made, range(0), "byte-stream", "h264parse ! avdec_h264", DecoderGate(lambda: wanted))
+    assert len(outcome.quality) == 4
+    assert outcome.gate.skipped == 71
+    assert outcome.gate.held == 0
+    assert len(outcome.recorded) == 75
+
+
+def test_after_a_pause_frames_are_shown_from_the_next_keyframe_on() -> None:
+    made = encode("h265", "open-gop=1:scenecut=0:bframes=4:b-adapt=0", "bitrate=2000 key-int-max=20")
+    calls = iter(range(1000))
+    outcome = play(made, range(0), "hvc1", "h265parse ! avdec_h265", DecoderGate(lambda: next(calls) >= 30))
+    assert len(outcome.quality) >= 30
+    assert min(outcome.quality.values()) > _GOOD, outcome.quality
+
+
+def test_a_stream_of_another_codec_goes_by_the_flags() -> None:
+    pipeline = gst.Pipeline(
+        "videotestsrc num-buffers=5 ! video/x-raw,width=64,height=48 ! jpegenc ! tee name=tap "
+        "tap. ! queue name=decode ! jpegdec ! appsink name=sink tap. ! queue ! appsink name=coded async=false"
+    )
+    gate = DecoderGate(lambda: True)
+    gate.attach(pipeline)
+    pipeline.start()
+    for _ in range(5):
+        sample = pipeline.pull(10.0)
+        assert sample is not None
+        sample.close()
+    pipeline.stop()
     assert gate.held == 0
 
 
-def test_while_nobody_wants_frames_only_key_frames_are_decoded() -> None:
-    wanted = False
-    gate = IdleFrameSkipper(lambda: wanted)
-    assert [gate.take(flags) for flags in (KEY, DELTA, DELTA, KEY)] == [True, False, False, True]
-    wanted = True
-    assert [gate.take(flags) for flags in (DELTA, KEY, DELTA, DELTA)] == [False, True, True, True]
-    wanted = False
-    assert [gate.take(flags) for flags in (DELTA, KEY, DELTA)] == [False, True, False]
-    assert gate.skipped == 5
+@pytest.mark.parametrize("record", [b"", b"\x01\x64", b"\x01\x64\x00\x28\xff\xe1\x00\x20ab", b"\x01" * 30])
+def test_a_stream_description_that_is_cut_off_gives_what_is_there(record: bytes) -> None:
+    for name in ("h264", "h265"):
+        size, sets = parameter_sets(name, record)
+        assert 1 <= size <= 4
+        assert isinstance(sets, list)

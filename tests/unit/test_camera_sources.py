@@ -122,7 +122,7 @@ def test_rtsp_takes_the_login_out_of_the_address() -> None:
 def test_rtp_says_what_it_carries() -> None:
     text = text_of(source="rtp://@:5600", rtp_codec="h265")
     assert "udpsrc port=5600 buffer-size=4000000 caps=application/x-rtp,media=video,clock-rate=90000" in text
-    assert "rtph265depay ! h265parse ! video/x-h265,alignment=au ! tee name=tap" in text
+    assert "rtph265depay ! h265parse ! video/x-h265,stream-format=hvc1,alignment=au ! tee name=tap" in text
     assert "avdec_h265 thread-type=slice" in text
     assert "udpsrc port=5600 address=239.1.2.3" in text_of(source="rtp://239.1.2.3:5600")
     assert "nvv4l2decoder ! nvvidconv ! video/x-raw,format=I420" in text_of(jetson, source="rtp://@:5600")
@@ -182,8 +182,9 @@ def test_a_usb_camera_that_codes_is_decoded_and_kept_for_recording(have, decoder
     settings = {"source": "v4l2://0", "image_width": 1920, "image_height": 1080, "framerate": 30.0}
     text = text_of(have, **settings, pixel_format="h264")
     camera = 'v4l2src device="/dev/video0" ! video/x-h264,width=1920,height=1080,framerate=30/1'
-    parsed = "h264parse ! video/x-h264,alignment=au"
-    assert text.startswith(f"{camera} ! {parsed} ! tee name=tap tap. ! queue name=decode ! {decoder} ! videoconvert")
+    parsed = "h264parse ! video/x-h264,stream-format=avc,alignment=au"
+    decode = f"h264parse ! {decoder} ! videoconvert"
+    assert text.startswith(f"{camera} ! {parsed} ! tee name=tap tap. ! queue name=decode ! {decode}")
     assert "appsink name=coded" in text
     assert "videoscale" not in text
     assert "h265parse" in text_of(have, **settings, pixel_format="h265")
@@ -210,7 +211,7 @@ def test_a_jetsonturns_and_scales_in_hardware() -> None:
 )
 def test_the_best_decoder_is_chosen_and_the_choice_told(have, element: str, told: str) -> None:
     text, note = platform.decode_text("h265", "auto", have)
-    assert text.startswith(element)
+    assert text.startswith(f"h265parse ! {element}")
     assert re.search(told, note)
 
 

@@ -158,7 +158,7 @@ class Camera:
             fps=self._meter.rate(now),
             drops=self._arrivals.drops,
             held=self._held + (session.gate.held if session and session.gate else 0),
-            skipped=self._skipped + (session.idle.skipped if session and session.idle else 0),
+            skipped=self._skipped + (session.gate.skipped if session and session.gate else 0),
             bad=sum(self._counters.totals().values()),
             reconnects=self._reconnects,
             last_frame_age=now - self._last_frame,
@@ -240,7 +240,7 @@ class Camera:
             session.run()
         finally:
             self._held += session.gate.held if session.gate else 0
-            self._skipped += session.idle.skipped if session.idle else 0
+            self._skipped += session.gate.skipped if session.gate else 0
             self._session = None
 
     def _deliver(self, sample: gst.Sample) -> None:

@@ -88,7 +88,9 @@ def decode_text(codec: str, wanted: str, have: Have) -> tuple[str, str]:
         SettingError, MissingDependency: as :func:`choose`.
     """
     chosen = choose("decoder", wanted, DECODERS[codec], have)
-    return _into_memory(chosen.element, _EXTRA.get((chosen.element, codec), "")), chosen.note
+    # The stream is kept with its parameter sets in the caps; the second parser puts it as this decoder wants it.
+    parser = f"{codec}parse ! " if codec in ("h264", "h265") else ""
+    return parser + _into_memory(chosen.element, _EXTRA.get((chosen.element, codec), "")), chosen.note
 
 
 def decode_anything(wanted: str, have: Have) -> str:

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from edgecam_core.camera.decoder_gate import DecoderGate
 from edgecam_core.camera.folder import FolderFeeder
-from edgecam_core.camera.keyframe_gate import BufferKeyframeGate, IdleFrameSkipper
 from edgecam_core.camera.pace import Arrivals
 from edgecam_core.camera.plan import SourcePlan
 from edgecam_core.camera.remedies import with_remedy
@@ -52,8 +52,7 @@ class Session:
     ) -> None:
         self.pipeline = gst.Pipeline(text)
         self.take_coded: Callable[[gst.Sample], None] | None = None
-        self.gate = BufferKeyframeGate() if plan.tapped else None
-        self.idle = IdleFrameSkipper(wanted) if plan.tapped else None
+        self.gate = DecoderGate(wanted) if plan.tapped else None
         self._plan = plan
         self._settings = settings
         self._wake = wake
@@ -74,9 +73,8 @@ class Session:
         hint = self._plan.hint
         feeder = None
         try:
-            if self.gate and self.idle:
-                self.pipeline.on_buffer("tap", "sink", self.gate)
-                self.pipeline.on_buffer("decode", "sink", self.idle)
+            if self.gate:
+                self.gate.attach(self.pipeline)
             segments = self._plan.loops and self._settings().loop and self._start_looping()
             self.pipeline.start(timeout=0.0)
             if self._plan.folder:
@@ -106,8 +104,8 @@ class Session:
             if sample is not None:
                 last, self._error = now, ""
                 self._show(sample)
-            elif self.idle and self.idle.skipped != skipped:  # frames do come
-                last, skipped = now, self.idle.skipped
+            elif self.gate and self.gate.skipped != skipped:  # frames do come
+                last, skipped = now, self.gate.skipped
             if self.take_coded:
                 self._drain(self.take_coded)
             for message in self.pipeline.messages():

@@ -18,10 +18,17 @@ _LARGEST_SET = 16384  # bytes; parameter sets have a few hundred at most
 
 
 class Admission(NamedTuple):
-    """``nals`` are for the decoder. ``shown``: the decoded frame is whole; False: it only serves later frames."""
+    """What the decoder may have of one access unit.
+
+    ``nals`` are for the decoder. ``shown``: the decoded frame is whole; False: it only serves later frames. ``begins``:
+    decoding begins anew with this access unit. ``resets``: the decoder still holds frames from before a gap, and
+    nothing in the stream says so: reset it first.
+    """
 
     nals: list[bytes]
     shown: bool
+    begins: bool = False
+    resets: bool = False
 
 
 class _State(enum.Enum):
@@ -55,6 +62,9 @@ class KeyframeGate:
         self._shown_from: int | None = None
         self._left = 0  # how far the slice number has to go up to the recovery point
         self._number = 0
+        self._feeds = False  # closed, but the decoder goes on
+        self._fed = False  # the decoder has been given something
+        self._distrusted = False
         self.refused = 0
         self.starving = False
         self.remember(known)
@@ -67,6 +77,12 @@ class KeyframeGate:
     def close(self) -> None:
         """References are lost (packets lost, decoder restarted): wait for the next random access point."""
         self._state = _State.CLOSED
+        self._feeds = False
+
+    def distrust(self) -> None:
+        """The decoder did not decode the access unit it began with: show nothing up to the next random access point,
+        but keep it going. From any thread."""
+        self._distrusted = True
 
     def remember(self, nals: Iterable[bytes]) -> None:
         """Keep the parameter sets among these units; a damaged one is left out."""
@@ -93,11 +109,16 @@ class KeyframeGate:
         if whole:
             self.remember(nals)
         slices = [unit for unit in nals if self._codec.is_vcl(self._codec.kind(unit))]
+        if self._distrusted and self._state is not _State.CLOSED:
+            self.close()
+            self._feeds = True
+        self._distrusted = False
         if not whole or follows_gap:
             self.close()
         if not slices:
             return None  # parameter sets or SEI alone: nothing to decode
         admission = self._decide(nals, slices, time) if whole else None
+        self._fed = self._fed or admission is not None
         if admission is None or not admission.shown:
             self.refused += 1
         self.starving = self._state is _State.CLOSED
@@ -112,10 +133,12 @@ class KeyframeGate:
         if self._skips_leading and self._codec.is_skipped_after_join(kind):
             return None
         try:
-            if self._state is _State.CLOSED and not self._begins_recovery(nals, slices):
-                return None
+            begins = self._state is _State.CLOSED
+            if begins and not self._begins_recovery(nals, slices):
+                return Admission(nals, False) if self._feeds else None
             if self._state is _State.RECOVERING:
-                return self._recover(nals, slices[0], time)
+                resets = begins and self._fed and not self._feeds
+                return self._recover(nals, slices[0], time)._replace(begins=begins, resets=resets)
         except BitstreamError:
             self.close()
             return None
@@ -132,7 +155,7 @@ class KeyframeGate:
         self._skips_leading = joined or self._codec.breaks_link(kind)
         self._state = _State.OPEN
         self._shown_from = None
-        return Admission(self._with_sets(nals, header) if joined else nals, True)
+        return Admission(self._with_sets(nals, header) if joined else nals, True, begins=joined)
 
     def _begins_recovery(self, nals: list[bytes], slices: list[bytes]) -> bool:
         count = self._codec.recovery_count(nals)

@@ -11,8 +11,8 @@ from edgecam_core.errors import SettingError
 SCHEMES = ("rtp",)
 EXAMPLE = "rtp://@:5000"
 _DEPAY = {
-    "h264": "rtph264depay ! h264parse ! video/x-h264,alignment=au",
-    "h265": "rtph265depay ! h265parse ! video/x-h265,alignment=au",
+    "h264": "rtph264depay ! h264parse ! video/x-h264,stream-format=avc,alignment=au",
+    "h265": "rtph265depay ! h265parse ! video/x-h265,stream-format=hvc1,alignment=au",
     "jpeg": "rtpjpegdepay",
 }
 

@@ -1,0 +1,60 @@
+"""Which of the frames that leave a decoder may be shown: the other side of the keyframe gate."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+from edgecam_core.media.keyframe_gate import Admission, KeyframeGate
+
+_MOST_PENDING = 256
+_NEW_TIME_LINE_NS = 1_000_000_000
+_SAME_NS = 500_000
+"""Decoders may round presentation times."""
+
+
+class ShownFrames:
+    """Matches decoded frames with what the gate said about their access units, by presentation time in nanoseconds.
+
+    Also checks the decoder: it has to give a frame for the access unit it began with, and times have to increase.
+    libavcodec inside GStreamer 1.26 fails at a recovery point that follows a gap, and then invents what refers to it;
+    older ones give late frames the times of others. Thread safe.
+    """
+
+    def __init__(self, gate: KeyframeGate) -> None:
+        self._gate = gate
+        self._pending: OrderedDict[int, bool] = OrderedDict()
+        self._begun: int | None = None
+        self._last: int | None = None
+        self._lock = threading.Lock()
+
+    def admitted(self, time: int, admission: Admission) -> None:
+        """The decoder gets this access unit."""
+        with self._lock:
+            self._pending[time] = admission.shown
+            if admission.begins:
+                self._begun = time
+            while len(self._pending) > _MOST_PENDING:
+                self._pending.popitem(last=False)
+
+    def decoded(self, time: int) -> bool:
+        """Whether this frame may be shown; one whose time is not known may."""
+        with self._lock:
+            if self._last is not None and 0 <= self._last - time < _NEW_TIME_LINE_NS:
+                return self._distrust()
+            self._last = time
+            known = next((key for key in self._pending if abs(key - time) <= _SAME_NS), None)
+            if known is None:
+                return True
+            shown = self._pending.pop(known)
+            if known == self._begun:
+                self._begun = None
+            elif self._begun is not None and known > self._begun and shown:
+                return self._distrust()
+            return shown
+
+    def _distrust(self) -> bool:
+        self._begun = None
+        self._gate.distrust()
+        self._pending = OrderedDict.fromkeys(self._pending, False)
+        return False
