@@ -88,11 +88,11 @@ def scene(peer: Peer, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
 
 
 def test_an_uncertain_frame_is_kept_with_its_own_stamp(scene: Scene) -> None:
-    scene.vision.publish(VisionInfo(method="ssd, onnxruntime", database_version=0x1234567))
+    scene.vision.publish(VisionInfo(method="ssd, onnxruntime", database_version=3))
     wait_until(lambda: scene.node._collector and scene.node._collector.model, what="the model's name")
     scene.send_until_kept(0.45)
     frame = next(Collection.open(scene.folder).frames())
-    assert frame.model == {"method": "ssd, onnxruntime", "version": "1234567"}
+    assert frame.model == {"method": "ssd, onnxruntime", "version": "3"}
     assert (frame.frame_id, frame.camera) == ("lens", "camera")
     assert [box.label for box in frame.proposals] == ["cat"]
     stored = cv2.imread(str(scene.folder / frame.image))

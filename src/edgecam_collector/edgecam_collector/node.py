@@ -81,7 +81,7 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
 
     def _on_vision_info(self, message: VisionInfo) -> None:
         if self._collector is not None:
-            self._collector.model = {"method": message.method, "version": f"{message.database_version:07x}"}
+            self._collector.model = {"method": message.method, "version": str(message.database_version)}
 
     def _look(self, seen: Observation) -> None:
         self._looked.add(time.monotonic())

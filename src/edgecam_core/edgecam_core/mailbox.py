@@ -19,6 +19,17 @@ class Mailbox(Generic[T]):
         self._waiting: dict[str, T] = {}
         self._turns: list[str] = []  # all sources ever seen, the one served longest ago first
         self._closed = False
+        self._woken = False
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def wake(self) -> None:
+        """Let the consumer's :meth:`take` come back at once, if need be with nothing."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
 
     def put(self, source: str, item: T) -> T | None:
         """Leave the newest item of a source; gives back the one that nobody will see for it."""
@@ -41,11 +52,12 @@ class Mailbox(Generic[T]):
         """The items of up to ``most`` sources, those first that were served longest ago.
 
         Blocks until there is one; then up to ``linger`` seconds more for others to fill the batch.
-        An empty list means that the mailbox is closed.
+        An empty list means that the mailbox was woken or is closed.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
-            if linger > 0:
+            self._changed.wait_for(lambda: self._waiting or self._closed or self._woken)
+            self._woken = False
+            if linger > 0 and self._waiting:
                 self._changed.wait_for(lambda: self._full(most) or self._closed, linger)
             turn = [source for source in self._turns if source in self._waiting][:most]
             return [(source, self._serve(source)) for source in turn]

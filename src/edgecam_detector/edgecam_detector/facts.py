@@ -1,11 +1,12 @@
-"""What the detector can find, said once to everyone: label_info, vision_info and the parameter class_names."""
+"""What the detector can find: label_info, vision_info and the parameter class_names."""
 
 from __future__ import annotations
 
 from edgecam_core.models.detector import Detector
 from edgecam_ros.qos import latched_qos
-from rcl_interfaces.msg import ParameterDescriptor
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from vision_msgs.msg import LabelInfo, VisionClass, VisionInfo
 
 from edgecam_detector.settings import DetectorNodeSettings
@@ -19,25 +20,48 @@ class ClassFacts:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._version = 0
+        self._model = ""
+        self._setting = False
+        node.add_on_set_parameters_callback(self._refuse_names)
         self._labels = node.create_publisher(LabelInfo, "label_info", latched_qos())
         self._vision = node.create_publisher(VisionInfo, "vision_info", latched_qos())
 
     def publish(self, detector: Detector, settings: DetectorNodeSettings) -> None:
         """Classes, threshold and method as they are now."""
-        if not self._node.has_parameter(CLASS_NAMES):
-            told = ParameterDescriptor(description=_TEXT, read_only=True)
-            self._node.declare_parameter(CLASS_NAMES, list(detector.labels), told, ignore_override=True)
+        if detector.model.sha256 != self._model:
+            self._model, self._version = detector.model.sha256, self._version + 1
+            self._set_names(list(detector.labels))
         labels = LabelInfo()
         labels.header.stamp = self._node.get_clock().now().to_msg()
         labels.class_map = [VisionClass(class_id=number, class_name=label) for number, label in detector.classes()]
         labels.threshold = settings.confidence_threshold
         self._labels.publish(labels)
-        vision = VisionInfo(method=f"{detector.family.name}, {detector.runner.description}")
+        vision = VisionInfo(method=f"{detector.family.name}, {detector.runner.description}, sha256 {self._model[:12]}")
         vision.header.stamp = labels.header.stamp
         vision.database_location = f"{self._node.get_fully_qualified_name()}/{CLASS_NAMES}"
-        vision.database_version = int(detector.model.sha256[:7], 16)
+        vision.database_version = self._version
         self._vision.publish(vision)
 
+    def _set_names(self, names: list[str]) -> None:
+        self._setting = True
+        try:
+            if self._node.has_parameter(CLASS_NAMES):
+                self._node.set_parameters([Parameter(CLASS_NAMES, value=names)])
+            else:
+                told = ParameterDescriptor(description=_TEXT)
+                self._node.declare_parameter(CLASS_NAMES, names, told, ignore_override=True)
+        finally:
+            self._setting = False
+
+    def _refuse_names(self, changes: list[Parameter]) -> SetParametersResult:
+        """Nobody but the node sets the names; a read-only parameter could not follow a new model."""
+        if not self._setting and any(change.name == CLASS_NAMES for change in changes):
+            reason = f"parameter '{CLASS_NAMES}' is set by the node; it follows the model"
+            return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
+
     def close(self) -> None:
+        self._node.remove_on_set_parameters_callback(self._refuse_names)
         self._node.destroy_publisher(self._labels)
         self._node.destroy_publisher(self._vision)

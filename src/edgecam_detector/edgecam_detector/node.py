@@ -21,6 +21,7 @@ from sensor_msgs.msg import Image
 from edgecam_detector.camera import CameraTopics
 from edgecam_detector.facts import ClassFacts
 from edgecam_detector.logs import forward_logs_to
+from edgecam_detector.models import ModelServices
 from edgecam_detector.settings import DetectorNodeSettings
 
 
@@ -38,6 +39,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._cameras: dict[str, CameraTopics] = {}
         self._facts: ClassFacts | None = None
         self._worker: DetectionWorker | None = None
+        self._models: ModelServices | None = None
         self._receive, self._latency = Meter(), Meter()
 
     def open(self) -> None:
@@ -49,6 +51,9 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
             self._load, self._loaded, self._deliver, self.recover, linger, refused=self._refused
         )
         self._worker.start()
+        self._models = ModelServices(
+            self, self.settings.model, lambda: self._worker, self._load, lambda: self.settings.max_slowdown
+        )
 
     def start(self) -> None:
         for camera in self._cameras.values():
@@ -59,13 +64,15 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
             camera.unsubscribe()
 
     def close(self) -> None:
+        if self._models is not None:
+            self._models.close()
         if self._worker is not None:
             self._worker.close()
         for camera in self._cameras.values():
             camera.close()
         if self._facts is not None:
             self._facts.close()
-        self._worker, self._cameras, self._facts = None, {}, None
+        self._worker, self._models, self._cameras, self._facts = None, None, {}, None
 
     def apply(self, old: DetectorNodeSettings, new: DetectorNodeSettings) -> None:
         if self._worker is not None and self._worker.detector is not None:
@@ -150,6 +157,9 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         values: dict[str, object] = {
             "model": str(detector.model.path),
             "backend": detector.runner.description,
+            "model_sha256": detector.model.sha256[:12],
+            "model_swaps": self._models.swap.count if self._models else 0,
+            "model_state": (self._models.swap.state if self._models else "") or "as started",
             "receive_ms": 1e3 * self._receive.percentile(now, 50),
         }
         for stage, meter in worker.meters.items():

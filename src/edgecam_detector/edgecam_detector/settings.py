@@ -33,6 +33,14 @@ class DetectorNodeSettings(DetectorSettings):
         unit="ms",
     )
 
+    max_slowdown: float = setting(
+        2.0,
+        "A model that is to take over while the node runs may take so many times as long; 0: any time.",
+        low=0.0,
+        high=1000.0,
+        runtime=True,
+    )
+
     def check(self) -> None:
         for camera in parse_regions(self.regions):
             if camera and camera not in self.cameras:

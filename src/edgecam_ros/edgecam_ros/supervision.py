@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -38,6 +39,13 @@ class SupervisedNode:
         """
         name = where or getattr(callback, "__qualname__", type(callback).__name__)
 
+        @functools.wraps(callback)
+        async def call_coroutine(*arguments: Any, **named: Any) -> Any:
+            try:
+                return await callback(*arguments, **named)  # type: ignore[misc]
+            except Exception as error:
+                return answer(self.faults.add(name, error), *arguments)
+
         @functools.wraps(callback)  # rclpy looks at the signature
         def call(*arguments: Any, **named: Any) -> R | None:
             try:
@@ -45,7 +53,7 @@ class SupervisedNode:
             except Exception as error:
                 return answer(self.faults.add(name, error), *arguments)
 
-        return call
+        return call_coroutine if inspect.iscoroutinefunction(callback) else call  # type: ignore[return-value]
 
     def create_subscription(self, message_type: Any, topic: str, callback: Any, *rest: Any, **named: Any) -> Any:
         callback = self.supervised(callback, f"subscription {topic}")

@@ -39,6 +39,7 @@ class _Ready:
     job: Job
     prepared: Prepared | None = None
     preprocess: float = 0.0
+    prepared_by: Detector | None = None
 
 
 class DetectionWorker:
@@ -80,6 +81,7 @@ class DetectionWorker:
         self._refused = refused
         self._mailbox: Mailbox[_Ready] = Mailbox()
         self._closing = threading.Event()
+        self._replacement: tuple[Detector, Callable[[str], None]] | None = None
         self._thread = threading.Thread(target=self._run, name="detection", daemon=True)
         self.detector: Detector | None = None
         self.progress = "loading the model"
@@ -114,7 +116,21 @@ class DetectionWorker:
             self.troubles.add(str(error))
             return False
         ready.preprocess = time.monotonic() - began
+        ready.prepared_by = detector
         return True
+
+    def replace(self, detector: Detector, done: Callable[[str], None]) -> None:
+        """Let another detector take over between two batches; the worker closes the old one. From any thread.
+
+        ``done`` is called in the worker's thread with an empty text once ``loaded`` has been called with the new one,
+        or at once with the reason why there is nothing to replace.
+        """
+        if self.detector is None or self._closing.is_set():
+            detector.close()
+            done("no model is loaded that could be replaced")
+            return
+        self._replacement = (detector, done)
+        self._mailbox.wake()
 
     def close(self) -> None:
         """End the thread and free the model; waits for an image in work, or for the next step of a long load."""
@@ -134,17 +150,36 @@ class DetectionWorker:
             try:
                 self.detector = detector
                 self._loaded(detector)
-                linger = self._linger if detector.max_batch > 1 else 0.0
-                while batch := [ready for _, ready in self._mailbox.take(detector.max_batch, linger)]:
-                    if usable := [item for item in batch if item.prepared or self._prepare(detector, item)]:
-                        self._work(detector, usable)
+                while not self._mailbox.closed:
+                    linger = self._linger if detector.max_batch > 1 else 0.0
+                    batch = [ready for _, ready in self._mailbox.take(detector.max_batch, linger)]
+                    detector = self._replaced(detector)
+                    # One that waited while the detector changed, or came unprepared, is prepared now.
+                    usable = [each for each in batch if each.prepared_by is detector or self._prepare(detector, each)]
+                    for first in range(0, len(usable), detector.max_batch):
+                        self._work(detector, usable[first : first + detector.max_batch])
             finally:
                 self.detector = None
                 detector.close()
+                if self._replacement is not None:
+                    self._replacement[0].close()
+                    self._replacement[1]("the detector is closing")
         except LoadCancelled:
             pass
         except Exception as error:
             self._failed(error)
+
+    def _replaced(self, detector: Detector) -> Detector:
+        """The detector to go on with: the waiting one, announced before its first result, or the same."""
+        if self._replacement is None:
+            return detector
+        fresh, done = self._replacement
+        self._replacement = None
+        self.detector = fresh
+        self._loaded(fresh)
+        detector.close()
+        done("")
+        return fresh
 
     def _load_at_last(self) -> Detector:
         """A model file may be mended, a network or a GPU come back; what was asked for stays the same."""

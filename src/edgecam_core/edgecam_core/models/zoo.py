@@ -19,6 +19,7 @@ from edgecam_core.cache import CacheError, cache_dir, lock, sha256, write
 from edgecam_core.errors import EdgecamError, MissingDependency, ModelError
 from edgecam_core.models import coco_labels
 from edgecam_core.models.download import LocalFile, NpmFile, Source, Unavailable, Url
+from edgecam_core.models.store import SCHEME, ModelStore
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +194,52 @@ def _original(model: ZooModel, cache: Path) -> tuple[bytes, str]:
     )
 
 
+def check_model(model: str) -> None:
+    """Fail at once where :func:`locate` could never succeed; does not touch the network.
+
+    Raises:
+        ModelError: neither a file, nor a name of the zoo, nor a version in the model store.
+    """
+    if model.startswith(SCHEME):
+        ModelStore().locate(model)
+    elif model not in MODELS and not Path(model).expanduser().is_file():
+        offer = f"give the path of an ONNX file, {SCHEME}NAME for a model of the store, or {', '.join(MODELS)}"
+        raise ModelError(f"parameter 'model' is '{model}': there is no such file; {offer}")
+
+
+def locate(model: str, progress: Callable[[str], None] | None = None) -> Path:
+    """The ONNX file that the parameter ``model`` means: a path, a name of the zoo, or ``store:NAME[@VERSION]``.
+
+    A model of the zoo is downloaded the first time, which may take minutes; while another process does that,
+    ``progress`` is told so, and may raise to give up.
+
+    Raises:
+        ModelError: see :func:`check_model`.
+        EdgecamError: a model of the zoo cannot be had; the text says what was tried.
+    """
+    if model.startswith(SCHEME):
+        return ModelStore().locate(model)
+    check_model(model)
+    return fetch(model, progress) if model in MODELS else Path(model).expanduser()
+
+
+def download(url: str, wanted_sha256: str) -> bytes:
+    """A file from a web address, checked against its SHA-256.
+
+    Raises:
+        FetchError: the address does not answer, or the file is another one.
+    """
+    try:
+        data = Url(url).read()
+    except Unavailable as reason:
+        raise FetchError(f"{url} cannot be fetched: {reason}") from None
+    got = hashlib.sha256(data).hexdigest()
+    if got != wanted_sha256.lower():
+        wish = f"expected {wanted_sha256}" if wanted_sha256 else "give it as --sha256 if you trust the file"
+        raise FetchError(f"{url} has SHA-256 {got}; {wish}")
+    return data
+
+
 def main(arguments: list[str]) -> int:
     """Print the path of one model; exit code 1 and one line on stderr where it cannot be had."""
     try:
@@ -205,26 +252,3 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
-
-
-def check_model(model: str) -> None:
-    """Fail at once where :func:`locate` could never succeed; does not touch the network.
-
-    Raises:
-        ModelError: neither a file nor a name of the zoo.
-    """
-    if model not in MODELS and not Path(model).expanduser().is_file():
-        offer = f"give the path of an ONNX file, or {', '.join(MODELS)}"
-        raise ModelError(f"parameter 'model' is '{model}': there is no such file; {offer}")
-
-
-def locate(model: str, progress: Callable[[str], None] | None = None) -> Path:
-    """The ONNX file meant. A model of the zoo is downloaded the first time, which may take minutes; while
-    another process does that, ``progress`` is told so, and may raise to give up.
-
-    Raises:
-        ModelError: neither a file nor a name of the zoo.
-        EdgecamError: a model of the zoo cannot be had; the text says what was tried.
-    """
-    check_model(model)
-    return fetch(model, progress) if model in MODELS else Path(model).expanduser()

@@ -1,0 +1,113 @@
+"""Store, deploy and roll back versions of models."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+from edgecam_core.models.store import ModelStore, Version
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--store", type=Path, help="folder of the store (default $EDGECAM_MODELS or the user's data)")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="all models and versions")
+    listing.set_defaults(act=_list)
+    show = actions.add_parser("show", help="what is known of a version")
+    _name(show, "the current one")
+    show.set_defaults(act=_show)
+    add = actions.add_parser("import", help="store an ONNX file as the next version")
+    add.add_argument("file", type=Path)
+    add.add_argument("name")
+    add.add_argument("--report", type=Path, action="append", default=[], help="a file to keep with it; may be repeated")
+    add.set_defaults(act=_import)
+    get = actions.add_parser("get", help="store a model of the zoo, or one by address and SHA-256")
+    get.add_argument("name", help="a name of the zoo, or the name to store under with --url")
+    get.add_argument("--url", help="where the ONNX file is")
+    get.add_argument("--sha256", help="what the file's SHA-256 must be")
+    get.set_defaults(act=_get)
+    deploy = actions.add_parser("deploy", help="make a version the current one; detectors that follow it load it")
+    _name(deploy, "the newest")
+    deploy.set_defaults(act=_deploy)
+    rollback = actions.add_parser("rollback", help="go back to the version deployed before")
+    rollback.add_argument("name")
+    rollback.set_defaults(act=_rollback)
+    remove = actions.add_parser("remove", help="delete a version")
+    remove.add_argument("name")
+    remove.add_argument("version", type=int)
+    remove.set_defaults(act=_remove)
+
+
+def _name(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("name")
+    parser.add_argument("version", type=int, nargs="?", help=f"its number ({default} without)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    code: int = arguments.act(ModelStore(arguments.store), arguments)
+    return code
+
+
+def _line(version: Version) -> str:
+    facts = version.facts
+    mark = "*" if version.current else " "
+    note = facts.get("note", "")
+    stored, digest = facts.get("stored_at", "-"), str(facts.get("sha256", "-"))[:12]
+    return f"{mark} {version.name:24} {version.number:4}  {stored:20}  {digest}  {note}".rstrip()
+
+
+def _list(store: ModelStore, _arguments: argparse.Namespace) -> int:
+    names = store.names()
+    for name in names:
+        for version in store.versions(name):
+            print(_line(version))
+    if not names:
+        print(f"{store.root} holds no model; 'edgecam model import FILE NAME' stores one")
+    return 0
+
+
+def _show(store: ModelStore, arguments: argparse.Namespace) -> int:
+    version = store.version(arguments.name, arguments.version)
+    model = store.check(version)
+    print(_line(version))
+    print(f"  {version.path}: {model.precision}, {model.describe()}")
+    print(json.dumps(version.facts, indent=2))
+    for report in sorted(version.folder.glob("report.*")):
+        print(f"  {report}")
+    return 0
+
+
+def _import(store: ModelStore, arguments: argparse.Namespace) -> int:
+    print(_line(store.add(arguments.file, arguments.name, arguments.report)))
+    return 0
+
+
+def _get(store: ModelStore, arguments: argparse.Namespace) -> int:
+    from edgecam_core.models import zoo
+
+    if not arguments.url:
+        print(_line(store.add(zoo.fetch(arguments.name), arguments.name, origin="zoo")))
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(zoo.download(arguments.url, arguments.sha256 or ""))
+        print(_line(store.add(path, arguments.name, origin=arguments.url)))
+    return 0
+
+
+def _deploy(store: ModelStore, arguments: argparse.Namespace) -> int:
+    print(_line(store.deploy(arguments.name, arguments.version)))
+    return 0
+
+
+def _rollback(store: ModelStore, arguments: argparse.Namespace) -> int:
+    print(_line(store.rollback(arguments.name)))
+    return 0
+
+
+def _remove(store: ModelStore, arguments: argparse.Namespace) -> int:
+    store.remove(arguments.name, arguments.version)
+    print(f"removed version {arguments.version} of '{arguments.name}'")
+    return 0

@@ -1,0 +1,111 @@
+"""Exchanging the model of a running detector: the new one is loaded, warmed up and measured beside the old one."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from edgecam_core.errors import EdgecamError
+from edgecam_core.inference.runner import Progress
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.worker import DetectionWorker
+
+log = logging.getLogger(__name__)
+_WARM_UP = 3  # the first runs allocate and tune
+_MEASURED = 7
+
+
+class ModelSwap:
+    """At most one exchange at a time. ``state`` says in words how the newest one stands or ended.
+
+    Args:
+        load: builds the new detector; called in a thread of its own.
+        slowdown: how many times as long as the old model's an inference of the new one may take; 0: any.
+        reported: called with (whether it took over, text) at the end, in some thread.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Progress], Detector],
+        slowdown: Callable[[], float],
+        reported: Callable[[bool, str], None] = lambda _took_over, _text: None,
+    ) -> None:
+        self._load = load
+        self._slowdown = slowdown
+        self._reported = reported
+        self._lock = threading.Lock()
+        self.state = ""
+        self.count = 0
+
+    def begin(self, worker: DetectionWorker, why: str, done: Callable[[bool, str], None] | None = None) -> bool:
+        """Start an exchange in the background; False where one is under way. ``done`` as ``reported``."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        self.state = f"loading ({why})"
+
+        def end(took_over: bool, text: str) -> None:
+            self.state = text
+            self._lock.release()
+            for told in (self._reported, done):
+                if told is not None:
+                    told(took_over, text)
+
+        threading.Thread(target=self._run, args=(worker, end), name="model swap", daemon=True).start()
+        return True
+
+    def _run(self, worker: DetectionWorker, end: Callable[[bool, str], None]) -> None:
+        fresh: Detector | None = None
+        try:
+            fresh = self._load(self._progress)
+            refusal = self._too_slow(fresh, worker)
+        except EdgecamError as error:
+            refusal = str(error)
+        except Exception as error:
+            log.exception("loading a model failed unexpectedly")
+            refusal = f"{type(error).__name__}: {error}"
+        if refusal or fresh is None:
+            if fresh is not None:
+                fresh.close()
+            end(False, f"the model in use stays: {refusal}")
+            return
+        path, sha = fresh.model.path, fresh.model.sha256
+
+        def replaced(problem: str) -> None:
+            if problem:
+                end(False, f"the model in use stays: {problem}")
+            else:
+                self.count += 1
+                end(True, f"{path} (sha256 {sha[:12]}) took over")
+
+        worker.replace(fresh, replaced)
+
+    def _progress(self, text: str) -> None:
+        self.state = text
+
+    def _too_slow(self, fresh: Detector, worker: DetectionWorker) -> str:
+        """Warm the new model up; why it may not take over, empty where it may."""
+        new_ms = 1e3 * inference_seconds(fresh)
+        old_ms = 1e3 * worker.meters["infer"].percentile(time.monotonic(), 50)  # nan where no images came lately
+        allowed = self._slowdown()
+        if allowed > 0 and new_ms > allowed * old_ms:
+            return (
+                f"an inference of {fresh.model.path} takes {new_ms:.1f} ms, of the one in use {old_ms:.1f} ms; "
+                f"max_slowdown allows {allowed:g} times"
+            )
+        return ""
+
+
+def inference_seconds(detector: Detector, runs: int = _MEASURED) -> float:
+    """The median time of an inference on a grey image, after a warm-up; blocks for about ten inferences."""
+    image = np.full((480, 640, 3), 114, np.uint8)
+    times = []
+    for run in range(_WARM_UP + runs):
+        detector.detect(image)
+        if run >= _WARM_UP:
+            times.append(detector.timings.infer)
+    return statistics.median(times)

@@ -1,0 +1,116 @@
+"""Exchanging the model while the node runs: the services ~/load_model and ~/rollback, and following the store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from edgecam_core.errors import EdgecamError
+from edgecam_core.inference.runner import Progress
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.store import SCHEME, ModelStore
+from edgecam_core.models.swap import ModelSwap
+from edgecam_core.models.worker import DetectionWorker
+from edgecam_ros.background import Background
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+
+_LOAD_WAIT = 1800.0  # seconds; building an engine takes minutes
+_FOLLOW_PERIOD = 1.0
+
+
+class ModelServices:
+    """``model`` gives the parameter of that name; ``worker`` the worker, None while there is none.
+
+    A model of the store without a version (``store:NAME``) is followed: when another version is deployed, by any
+    process, it takes over here. One that could not take over is tried again only when asked for.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        model: str,
+        worker: Callable[[], DetectionWorker | None],
+        load: Callable[[Progress], Detector],
+        slowdown: Callable[[], float],
+    ) -> None:
+        self._node = node
+        self._model = model
+        self._worker = worker
+        self._tried = ""
+        self.swap = ModelSwap(load, slowdown, self._report)
+        # A group of their own: detecting goes on while a service waits for a model.
+        group = MutuallyExclusiveCallbackGroup()
+        self._services = (
+            node.create_service(Trigger, "~/load_model", self._on_load, callback_group=group),
+            node.create_service(Trigger, "~/rollback", self._on_rollback, callback_group=group),
+        )
+        self._timer = node.create_timer(_FOLLOW_PERIOD, self._follow) if self._store_name() else None
+
+    def close(self) -> None:
+        for service in self._services:
+            self._node.destroy_service(service)
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+
+    def _store_name(self) -> str:
+        """The name of a model that is followed in the store, empty where none is."""
+        name = self._model.removeprefix(SCHEME)
+        return name if self._model.startswith(SCHEME) and "@" not in name else ""
+
+    def _report(self, took_over: bool, text: str) -> None:
+        if took_over:
+            self._node.get_logger().info(text)
+        else:
+            self._node.get_logger().error(text)
+
+    def _follow(self) -> None:
+        worker = self._worker()
+        detector = worker.detector if worker is not None else None
+        if worker is None or detector is None:
+            return
+        try:
+            deployed = str(ModelStore().version(self._store_name()).path)
+        except EdgecamError as error:
+            self._tried = self._tried or str(error)
+            return
+        if deployed in (str(detector.model.path), self._tried):
+            return
+        if self.swap.begin(worker, f"{deployed} was deployed"):
+            self._tried = deployed
+
+    async def _on_load(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        return await self._exchange("asked for", response)
+
+    async def _on_rollback(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        name = self._store_name()
+        if not name:
+            response.success = False
+            response.message = f"model '{self._model}' is not followed in the store; start with model:={SCHEME}NAME"
+            return response
+        try:
+            self._tried = str(ModelStore().rollback(name).path)
+        except EdgecamError as error:
+            response.success, response.message = False, str(error)
+            return response
+        return await self._exchange("rolled back", response)
+
+    async def _exchange(self, why: str, response: Trigger.Response) -> Trigger.Response:
+        worker = self._worker()
+        if worker is None or worker.detector is None:
+            response.success, response.message = False, "no model is loaded yet; the node's diagnostics say why"
+            return response
+        outcome: list[tuple[bool, str]] = []
+        ended = threading.Event()
+
+        def done(took_over: bool, text: str) -> None:
+            outcome.append((took_over, text))
+            ended.set()
+
+        if not self.swap.begin(worker, why, done):
+            response.success, response.message = False, f"another model is on its way: {self.swap.state}"
+            return response
+        await Background(lambda: ended.wait(_LOAD_WAIT))
+        response.success, response.message = outcome[0] if outcome else (False, f"still {self.swap.state}")
+        return response

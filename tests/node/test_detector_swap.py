@@ -1,0 +1,146 @@
+"""Exchanging the model of a running detector: nothing lost, every array by exactly one model, labels with it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from detecting import Detecting, names
+from edgecam_core.models.store import ModelStore
+from edgecam_ros.conversions import ns_from_stamp
+from edgecam_ros.qos import latched_qos
+from rcl_interfaces.srv import GetParameters
+from ros_peer import Peer
+from std_srvs.srv import Trigger
+from tiny_models import color_detector, quadrants
+from vision_msgs.msg import LabelInfo, VisionInfo
+from waiting import wait_until
+
+OLD, NEW = {"red", "green", "blue"}, {"rot", "gruen", "blau"}
+LONG = 60.0
+
+
+def labelled(path: Path, labels: list[str], size: int = 8) -> Path:
+    return color_detector(path, size=size, metadata={"labels": json.dumps(["BACKGROUND", *labels])})
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
+    """A store whose model 'colours' has two versions, the first one deployed."""
+    monkeypatch.setenv("EDGECAM_MODELS", str(tmp_path / "store"))
+    store = ModelStore()
+    store.add(labelled(tmp_path / "old.onnx", ["red", "green", "blue"]), "colours")
+    store.deploy("colours")
+    store.add(labelled(tmp_path / "new.onnx", ["rot", "gruen", "blau"]), "colours")
+    return store
+
+
+@pytest.fixture
+def subject(peer: Peer, store: ModelStore) -> Iterator[Detecting]:
+    one = Detecting(peer, Path("store:colours"), max_slowdown=0.0)
+    yield one
+    one.close()
+
+
+class Load:
+    """Sends images one after the other, each when the one before was answered, until stopped."""
+
+    def __init__(self, subject: Detecting) -> None:
+        self._subject = subject
+        self._stop = threading.Event()
+        self.sent: list[int] = []
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for stamp in itertools.count(1_800_000_000_000_000_000):
+            if self._stop.is_set():
+                return
+            self.sent.append(stamp)
+            self._subject.send(quadrants(32, 32), stamp)
+            for _ in range(2000):
+                arrays = self._subject.arrays
+                if self._stop.wait(0.005) or (arrays and ns_from_stamp(arrays[-1].header.stamp) == stamp):
+                    break
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def test_a_deployment_takes_over_under_load_and_goes_back(peer: Peer, store: ModelStore, subject: Detecting) -> None:
+    labels = peer.collect(LabelInfo, "/camera/label_info", latched_qos())
+    vision = peer.collect(VisionInfo, "/camera/vision_info", latched_qos())
+    assert names(subject.answer(quadrants(32, 32))) == OLD
+    load = Load(subject)
+    try:
+        wait_until(lambda: len(load.sent) > 10, LONG, "the load")
+        store.deploy("colours")  # by any process: the node follows the link
+        wait_until(lambda: names(subject.arrays[-1]) == NEW, LONG, "the new model")
+        answer = peer.call(Trigger, "/camera/detector/rollback", Trigger.Request(), LONG)
+        assert answer.success, answer.message
+        wait_until(lambda: names(subject.arrays[-1]) == OLD, LONG, "the old model")
+    finally:
+        load.stop()
+    found = [names(array) for array in subject.arrays]
+    assert all(one in (OLD, NEW) for one in found)  # no array mixes two models
+    changes = [(before, after) for before, after in itertools.pairwise(found) if before != after]
+    assert changes == [(OLD, NEW), (NEW, OLD)]
+    answered = {ns_from_stamp(array.header.stamp) for array in subject.arrays}
+    lost = [stamp for stamp in load.sent[5:-1] if stamp not in answered]
+    assert len(lost) <= 2  # at most one at each of the two exchanges
+    wait_until(lambda: len(labels) >= 3 and len(vision) >= 3, LONG, "what the models can find")
+    maps = [{one.class_name for one in message.class_map} for message in labels]
+    assert maps[-3:] == [OLD, NEW, OLD]
+    versions = [message.database_version for message in vision]
+    assert versions == sorted(versions)
+    assert versions[-1] == 3
+    request = GetParameters.Request(names=["class_names"])
+    told = peer.call(GetParameters, "/camera/detector/get_parameters", request).values[0].string_array_value
+    assert set(told) >= OLD
+    assert "follows the model" in subject.set(class_names=["x"])
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_old_one(peer: Peer, store: ModelStore, subject: Detecting) -> None:
+    assert names(subject.answer(quadrants(32, 32))) == OLD
+    broken = store.versions("colours")[1]
+    store.deploy("colours")
+    broken.path.write_bytes(b"swapped on disk")
+    answer = peer.call(Trigger, "/camera/detector/load_model", Trigger.Request(), LONG)
+    while answer.message.startswith("another model"):  # the node follows the store by itself
+        answer = peer.call(Trigger, "/camera/detector/load_model", Trigger.Request(), LONG)
+    assert not answer.success
+    assert "the model in use stays" in answer.message
+    assert names(subject.answer(quadrants(32, 32))) == OLD
+
+
+def test_a_model_that_is_too_slow_leaves_the_old_one(peer: Peer, store: ModelStore, tmp_path: Path) -> None:
+    store.add(labelled(tmp_path / "slow.onnx", ["rot", "gruen", "blau"], size=2048), "colours")
+    subject = Detecting(peer, Path("store:colours"), max_slowdown=1.01)
+    load = Load(subject)
+    try:
+        wait_until(lambda: len(subject.arrays) > 5, LONG, "detections of the old model")
+        store.deploy("colours", 3)
+        wait_until(lambda: "max_slowdown" in subject.node._models.swap.state, LONG, "the refusal")
+        seen = len(subject.arrays)
+        wait_until(lambda: len(subject.arrays) > seen + 3, LONG, "detections after the refusal")
+    finally:
+        load.stop()
+        subject.close()
+    assert all(names(array) == OLD for array in subject.arrays)
+
+
+def test_what_is_not_in_the_store_cannot_be_rolled_back(peer: Peer, tmp_path: Path) -> None:
+    subject = Detecting(peer, color_detector(tmp_path / "m.onnx"), max_slowdown=0.0)
+    try:
+        answer = peer.call(Trigger, "/camera/detector/rollback", Trigger.Request(), LONG)
+        assert not answer.success
+        assert "store:NAME" in answer.message
+        again = peer.call(Trigger, "/camera/detector/load_model", Trigger.Request(), 5)
+        assert again.success or "waited" in again.message
+    finally:
+        subject.close()
