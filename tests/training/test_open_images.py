@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
 import pytest
+from edgecam_core.cli.main import main
 from edgecam_training.data import manifest
-from edgecam_training.data.open_images import fetch, transfer
+from edgecam_training.data.dataset import Sample
+from edgecam_training.data.loading import load
+from edgecam_training.data.open_images import fetch, tables, transfer
 from edgecam_training.data.open_images.selection import Wish, choose
+from edgecam_training.data.open_images.source import Source
 from edgecam_training.data.open_images.tables import Box
 from edgecam_training.errors import DatasetError
 from shapes import shape_image
@@ -70,7 +74,7 @@ class Server:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(transfer, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(transfer.fetch, "__defaults__", (3, 0.01))
+    monkeypatch.setattr(transfer, "TRIES", 3)
     found = Server()
     found.files["/v5/class-descriptions-boxable.csv"] = b"/m/z,Zebra\n/m/w,Whale\n/m/s,Sea turtle\n"
     rows = {"train": [], "validation": [], "test": []}
@@ -99,7 +103,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def _download(server: Server, output: Path, **changes: object) -> fetch.Outcome:
     wish = Wish(classes=("zebra", "Whale"), **changes)  # type: ignore[arg-type]
-    return fetch.download(wish, output, "v6", 4, None, (server.url, server.url))
+    return fetch.download(wish, output, "v6", 4, source=Source.mirror(server.url))
 
 
 def test_all_that_goes_wrong_at_once(server: Server, tmp_path: Path) -> None:
@@ -133,11 +137,12 @@ def test_all_that_goes_wrong_at_once(server: Server, tmp_path: Path) -> None:
 def test_same_bytes_again_from_the_manifest(server: Server, tmp_path: Path) -> None:
     _download(server, tmp_path / "a")
     source = tmp_path / "a" / "manifest.jsonl"
-    assert fetch.refetch(source, tmp_path / "b", 4, None, server.url).complete
+    mirror = Source.mirror(server.url)
+    assert fetch.refetch(source, tmp_path / "b", 4, source=mirror).complete
     assert (tmp_path / "b" / "manifest.jsonl").read_bytes() == source.read_bytes()
     changed = next(path for path in server.files if path.startswith("/train/"))
     server.files[changed] = server.files[next(path for path in server.files if path.startswith("/test/"))]
-    outcome = fetch.refetch(source, tmp_path / "c", 4, None, server.url)
+    outcome = fetch.refetch(source, tmp_path / "c", 4, source=mirror)
     assert len(outcome.changed) == 1
     assert not outcome.complete
     assert not (tmp_path / "c" / changed[1:]).exists()
@@ -156,13 +161,13 @@ def test_stopped_downloads_go_on(server: Server, tmp_path: Path) -> None:
 def test_dead_server_says_so(tmp_path: Path, server: Server) -> None:
     server.http.shutdown()
     server.http.server_close()
-    with pytest.raises(DatasetError, match="cannot be had after 3 tries"):
+    with pytest.raises(DatasetError, match="cannot be downloaded after 3 tries"):
         transfer.fetch(server.url + "/x", tmp_path / "x")
 
 
 def test_unknown_class_offers_the_nearest(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="did you mean 'Sea turtle'"):
-        fetch.download(Wish(classes=("Sea turtel",)), tmp_path, "v6", 4, None, (server.url, server.url))
+        fetch.download(Wish(classes=("Sea turtel",)), tmp_path, "v6", 4, source=Source.mirror(server.url))
 
 
 def test_limits_serve_the_rare_class_first() -> None:
@@ -176,3 +181,133 @@ def test_limits_serve_the_rare_class_first() -> None:
     capped = choose(found, Wish(classes=(), max_per_class=3))
     assert sorted(box.code for boxes in capped.values() for box in boxes) == ["common"] * 3 + ["rare"] * 3
     assert {"007", "008"}.isdisjoint(choose(found, Wish(classes=(), groups=False, depictions=False)))
+
+
+def test_a_folder_with_another_set_is_not_overwritten(server: Server, tmp_path: Path) -> None:
+    _download(server, tmp_path / "a")
+    before = (tmp_path / "a" / "manifest.jsonl").read_bytes()
+    with pytest.raises(DatasetError, match=r"holds another data set \(max_images: 0, now 2\); .* or --replace"):
+        _download(server, tmp_path / "a", max_images=2)
+    source = tmp_path / "b" / "manifest.jsonl"
+    _download(server, tmp_path / "b", max_images=2)
+    with pytest.raises(DatasetError, match="holds another data set"):
+        fetch.refetch(source, tmp_path / "a", 4, source=Source.mirror(server.url))
+    assert (tmp_path / "a" / "manifest.jsonl").read_bytes() == before
+    (tmp_path / "a" / "request.json").unlink()  # written by an older version, or not by this program
+    with pytest.raises(DatasetError, match="already holds a data set"):
+        _download(server, tmp_path / "a")
+    wish = Wish(classes=("zebra",))
+    fetch.download(wish, tmp_path / "a", workers=4, source=Source.mirror(server.url), replace_other=True)
+    assert load(tmp_path / "a").classes == ("Zebra",)
+
+
+def test_a_wrong_class_name_claims_no_folder(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="Sea turtle"):
+        fetch.download(Wish(classes=("Sea turtel",)), tmp_path, "v6", 4, source=Source.mirror(server.url))
+    assert _download(server, tmp_path).complete
+
+
+def test_a_mirror_may_be_a_folder(server: Server, tmp_path: Path) -> None:
+    for path, data in server.files.items():
+        file = tmp_path / "disk" / path[1:]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    server.asked.clear()
+    arguments = ["dataset", "open-images", "--classes", "Zebra,Whale", "--output", str(tmp_path / "a")]
+    assert main([*arguments, "--mirror", str(tmp_path / "disk")]) == 0
+    assert not server.asked
+    assert load(tmp_path / "a").counts() == {"train": 6, "val": 1, "test": 1}
+
+
+def test_tables_show_progress_and_are_indexed_once(server: Server, tmp_path: Path) -> None:
+    told: dict[str, list[tuple[int, int]]] = {}
+
+    def bar(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: told.setdefault(what, []).append((done, total))
+
+    wish, mirror = Wish(classes=("Zebra", "Whale")), Source.mirror(server.url)
+    fetch.download(wish, tmp_path, workers=4, bar=bar, source=mirror)
+    assert told["oidv6-train-annotations-bbox.csv, MB"][-1] == (1, 1)
+    assert "reading boxes of train, MB" in told
+    first = (tmp_path / "manifest.jsonl").read_bytes()
+    told.clear()
+    fetch.download(wish, tmp_path, workers=4, bar=bar, source=mirror)
+    assert set(told) == {"images"}  # neither downloaded nor read again
+    assert (tmp_path / "manifest.jsonl").read_bytes() == first
+    table = tmp_path / "tables" / "v6_oidv6-train-annotations-bbox.csv"
+    table.write_bytes(table.read_bytes().replace(b"/m/z", b"/m/other"))
+    fetch.download(wish, tmp_path, workers=4, bar=bar, source=mirror)
+    assert "reading boxes of train, MB" in told  # another table: another index
+
+
+@pytest.mark.parametrize("block", [64, 1 << 24])
+def test_the_index_has_exactly_the_lines_of_the_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(tables, "_BLOCK", block)
+    lines = [f"{i:04d},x,/m/{'abc'[i % 3]}{'' if i % 5 else 'x'},1,0.1,0.2,0.3,0.4,0,0,0,0,0" for i in range(200)]
+    for end in ("\n", "\r\n"):
+        table = tmp_path / f"table{len(end)}.csv"
+        table.write_bytes(end.join([_HEAD, *lines]).encode())
+        found = [box.image for box in tables.boxes(table, {"/m/a": "A", "/m/bx": "B"})]
+        assert found == [line[:4] for line in lines if ",/m/a," in line or ",/m/bx," in line]
+
+
+def test_like_jetson_inference(server: Server, tmp_path: Path) -> None:
+    """Release v4, no depictions, groups as ordinary boxes, limits shared out over the splits."""
+    expected = {}
+    for split in ("train", "validation", "test"):
+        rows = []
+        for number in range({"train": 20, "validation": 5, "test": 5}[split]):
+            name, code = f"{split[:2]}{number:02d}", ("/m/z", "/m/w", "/m/other")[number % 3]
+            group, depiction = int(number % 4 == 1), {0: 1, 1: -1}.get(number % 5, 0)
+            rows.append(f"{name},x,{code},1,0.1,0.6,0.2,0.7,0,0,{group},{depiction},0")
+            if depiction != 1 and code != "/m/other":
+                expected[f"{split}/{name}"] = group
+            server.files[f"/{split}/{name}.jpg"] = server.files["/test/0000000000000006.jpg"]
+        server.files[f"/2018_04/{split}/{split}-annotations-bbox.csv"] = "\n".join([_HEAD, *rows]).encode()
+        name = "train-images-boxable-with-rotation" if split == "train" else f"{split}-images-with-rotation"
+        server.files[f"/2018_04/{split}/{name}.csv"] = _FACTS.encode()
+    server.files["/2018_04/class-descriptions-boxable.csv"] = b"/m/z,Zebra\n/m/w,Whale\n"
+    arguments = ["dataset", "open-images", "--classes", "zebra,Whale", "--like", "jetson-inference"]
+    arguments += ["--mirror", server.url, "--output"]
+    assert main([*arguments, str(tmp_path / "all")]) == 0
+    samples = manifest.read(tmp_path / "all").samples
+    there = {"train": "train", "val": "validation", "test": "test"}
+    assert {f"{there[s.split]}/{s.path.stem}" for s in samples} == set(expected)
+    assert sum(expected.values()) > 2  # groups, which count as boxes
+    assert not any(s.difficult.any() for s in samples)
+    assert main([*arguments, str(tmp_path / "few"), "--max-images", "10"]) == 0
+    counts, whole = load(tmp_path / "few").counts(), load(tmp_path / "all").counts()
+    assert counts == {split: int(10 * (count / len(samples))) for split, count in whole.items()}
+    for wrong in (["--version", "v6"], ["--no-groups"], ["--max-per-class", "3"], ["--splits", "train"]):
+        assert main([*arguments, str(tmp_path / "x"), *wrong]) == 2
+
+
+def test_a_folder_that_jetson_inferences_downloader_wrote(server: Server, tmp_path: Path) -> None:
+    head = f"{_HEAD},id,ClassName\n"
+    for split in ("train", "validation", "test"):
+        (tmp_path / split).mkdir()
+        name = f"{split}01"
+        (tmp_path / split / f"{name}.jpg").write_bytes(server.files["/test/0000000000000006.jpg"])
+        group = int(split == "train")
+        rows = [
+            f"{name},x,/m/z,1,0.1,0.6,0.2,0.7,0,0,{group},0,0,/m/z,Zebra",
+            f"gone{split},x,/m/w,1,0,1,0,1,0,0,0,0,0,/m/w,Whale",
+        ]
+        (tmp_path / f"sub-{split}-annotations-bbox.csv").write_text(head + "\n".join(rows))
+    dataset = load(tmp_path)
+    assert dataset.classes == ("Whale", "Zebra")
+    assert dataset.counts() == {"train": 1, "val": 1, "test": 1}
+    assert dataset.samples[0].boxes[0].tolist() == pytest.approx([16, 24, 96, 84])
+    assert not dataset.samples[0].difficult.any()
+    counts = dataset.findings.counts()
+    assert counts["dropped boxes: image file missing"] == 3
+    assert counts["note boxes: around groups: learned as single boxes, as jetson-inference does"] == 1
+
+
+def test_a_manifest_of_other_splits_is_refused(tmp_path: Path) -> None:
+    sample = Sample.make(tmp_path / "a.jpg", (4, 4), "held-out", [], [])
+    manifest.write(tmp_path, ["a"], [sample])
+    with pytest.raises(DatasetError, match="has a split 'held-out'; Open Images has train, val, test"):
+        fetch.refetch(tmp_path, tmp_path / "b")

@@ -5,8 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecam_core.errors import SettingError
 
 from edgecam_training.cli._options import add_allowed, bar
+
+if TYPE_CHECKING:
+    from edgecam_training.data.open_images.selection import Wish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +44,18 @@ def _add_open_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", help='names as Open Images has them, e.g. "Zebra,Sea turtle"')
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--manifest", type=Path, help="fetch exactly the images of this manifest, hashes checked")
-    parser.add_argument("--version", default="v6", help="release of the box files: v4, v5, v6 or v7 [%(default)s]")
-    parser.add_argument("--splits", default="train,val,test")
+    parser.add_argument(
+        "--like", default="", metavar="TOOL",
+        help="jetson-inference: the images and boxes that its open_images_downloader.py selects (release v4, no "
+        "depictions, groups as single boxes, --max-images for all splits together)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mirror", default="", metavar="PLACE",
+        help="server or folder with the tables and images of Open Images, instead of the public servers",
+    )  # fmt: skip
+    parser.add_argument("--replace", action="store_true", help="take over a folder that holds another data set")
+    parser.add_argument("--version", default="", help="release of the box files: v4, v5, v6 or v7 [v6; --like: v4]")
+    parser.add_argument("--splits", default="train,val,test", help="[%(default)s]")
     parser.add_argument("--max-images", type=int, default=0, help="images per split, 0 for all [%(default)s]")
     parser.add_argument(
         "--max-per-class", type=int, default=0, help="boxes per class and split, 0 for all [%(default)s]"
@@ -47,7 +63,7 @@ def _add_open_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-depictions", action="store_true", help="leave out drawings, toys and statues")
     parser.add_argument("--no-groups", action="store_true", help="leave out boxes around groups of more than five")
     parser.add_argument("--no-occluded", action="store_true", help="leave out boxes marked as occluded")
-    parser.add_argument("--workers", type=int, default=32)
+    parser.add_argument("--workers", type=int, default=32, help="downloads at the same time [%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="decides which images are taken where there are limits")
     parser.set_defaults(act=_open_images)
 
@@ -101,23 +117,45 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 
 def _open_images(arguments: argparse.Namespace) -> int:
-    from edgecam_core.errors import SettingError
-
     from edgecam_training.data.open_images import fetch
-    from edgecam_training.data.open_images.selection import Wish
+    from edgecam_training.data.open_images.source import Source
 
     if bool(arguments.classes) == bool(arguments.manifest):
         raise SettingError("classes", arguments.classes, "give either --classes or --manifest")
+    source = Source.mirror(arguments.mirror)
     if arguments.manifest:
-        outcome = fetch.refetch(arguments.manifest, arguments.output, arguments.workers, bar("images"))
-    else:
-        wish = Wish(
-            classes=tuple(name.strip() for name in arguments.classes.split(",")),
-            splits=tuple(arguments.splits.split(",")),
-            max_images=arguments.max_images, max_per_class=arguments.max_per_class,
-            depictions=not arguments.no_depictions, groups=not arguments.no_groups, occluded=not arguments.no_occluded,
-            seed=arguments.seed,
+        outcome = fetch.refetch(
+            arguments.manifest, arguments.output, arguments.workers, bar, source, arguments.replace
         )  # fmt: skip
-        outcome = fetch.download(wish, arguments.output, arguments.version, arguments.workers, bar("images"))
+    else:
+        wish, version = _wish(arguments)
+        outcome = fetch.download(
+            wish, arguments.output, version, arguments.workers, bar, source, arguments.like, arguments.replace
+        )
     print(json.dumps(outcome.as_dict(), indent=2))
     return 0 if outcome.complete else 1
+
+
+def _wish(arguments: argparse.Namespace) -> tuple[Wish, str]:
+    """What is asked for, and the release. ``--like`` sets the rules, so options that contradict them are refused."""
+    from edgecam_training.data.open_images import like
+    from edgecam_training.data.open_images.selection import Wish
+
+    copying = bool(arguments.like)
+    splits = tuple(name.strip() for name in arguments.splits.split(","))
+    if copying:
+        rules = {
+            "version": (arguments.version or like.RELEASE, like.RELEASE), "splits": (splits, like.SPLITS),
+            "max-per-class": (arguments.max_per_class, 0), "no-groups": (arguments.no_groups, False),
+            "no-occluded": (arguments.no_occluded, False),
+        }  # fmt: skip
+        for name, (given, rule) in rules.items():
+            if given != rule:
+                raise SettingError(name, given, f"contradicts --like {arguments.like}; leave it out")
+    wish = Wish(
+        classes=tuple(name.strip() for name in arguments.classes.split(",")), splits=splits,
+        max_images=arguments.max_images, max_per_class=arguments.max_per_class,
+        depictions=not (arguments.no_depictions or copying), groups=not arguments.no_groups,
+        occluded=not arguments.no_occluded, groups_as_objects=copying, seed=arguments.seed,
+    )  # fmt: skip
+    return wish, arguments.version or (like.RELEASE if copying else "v6")

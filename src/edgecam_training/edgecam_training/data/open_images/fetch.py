@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,16 +13,19 @@ import numpy as np
 from edgecam_core.errors import ImageError, SettingError
 from edgecam_core.media.image_reader import decode_image
 
+from edgecam_core import cache
 from edgecam_training.data import manifest
 from edgecam_training.data.checks import tidy_boxes
 from edgecam_training.data.dataset import Sample
 from edgecam_training.data.findings import Findings
+from edgecam_training.data.open_images import like as rules
 from edgecam_training.data.open_images import tables, transfer
-from edgecam_training.data.open_images.selection import Wish, choose
+from edgecam_training.data.open_images.request import claim
+from edgecam_training.data.open_images.selection import Chosen, Wish, choose, wanted
+from edgecam_training.data.open_images.source import Bar, Source, Tell, megabytes, silent
 from edgecam_training.data.open_images.tables import FOLDERS, RELEASES, Box
 from edgecam_training.errors import DatasetError
 
-Tell = Callable[[int, int], None]
 _BROKEN_TRIES = 2  # downloads of an image that arrives whole and cannot be decoded
 
 
@@ -62,17 +65,27 @@ def download(
     output: Path,
     version: str = "v6",
     workers: int = 32,
-    progress: Tell | None = None,
-    servers: tuple[str, str] = (tables.TABLES, tables.IMAGES),
+    bar: Bar = silent,
+    source: Source | None = None,
+    like: str = "",
+    replace_other: bool = False,
 ) -> Outcome:
     """Download tables (train: 2 GB, once) and images, check every one, write ``manifest.jsonl``.
 
-    May be stopped at any moment; the same call goes on. Tables stay in ``output/tables``.
+    May be stopped at any moment; the same call continues. Tables stay in ``output/tables``.
+
+    Args:
+        like: ``jetson-inference`` for the rules of its downloader, see :mod:`like`.
+        replace_other: take the folder over although it holds another data set.
 
     Raises:
-        SettingError: an unknown release or split.
-        DatasetError: an unknown class, a table that cannot be had, no image at all, a full disk.
+        SettingError: an unknown release, split or tool.
+        DatasetError: an unknown class, a table that cannot be had, no image at all, a full disk, or the folder holds
+            another data set.
     """
+    source = source or Source()
+    if like not in ("", rules.NAME):
+        raise SettingError("like", like, f"must be {rules.NAME}")
     if version not in RELEASES:
         raise SettingError("version", version, f"must be one of {', '.join(RELEASES)}")
     for split in wish.splits:
@@ -81,42 +94,52 @@ def download(
     release = RELEASES[version]
 
     def table(name: str) -> Path:
-        path = output / "tables" / name.replace("/", "_")
-        if not path.is_file():
-            try:
-                transfer.fetch(f"{servers[0]}/{name}", path)
-            except transfer.Missing as error:
-                raise DatasetError(f"the table {servers[0]}/{name} does not exist (any more)") from error
-        return path
+        return source.table(name, output / "tables", bar)
 
     codes = tables.class_codes(table(release.classes), wish.classes)
-    chosen = {split: choose(tables.boxes(table(release.boxes[split]), codes), wish) for split in wish.splits}
-    jobs = [_Job(image, split) for split, images in chosen.items() for image in images]
+    request = {**asdict(wish), "classes": list(codes.values()), "version": version, "like": like}
+    claim(output, request, replace_other)
+    chosen: dict[str, Chosen] = {}
+    for split in wish.splits:
+        reading = megabytes(bar(f"reading boxes of {split}, MB"))
+        found = tables.boxes(table(release.boxes[split]), codes, reading)
+        chosen[split] = wanted(found, wish) if like else choose(found, wish)
+    if like:
+        chosen = rules.limited(chosen, wish.max_images, wish.seed)
+    jobs = [_Job(image, split) for split, images in chosen.items() for image in sorted(images)]
     outcome = Outcome()
-    sizes = _fetch_all(jobs, output, servers[1], workers, outcome, progress)
+    sizes = _fetch_all(jobs, output, source.images, workers, outcome, bar("images"))
     facts = {split: tables.facts(table(release.images[split]), set(chosen[split])) for split in wish.splits}
     names = list(codes.values())
     numbers = {code: index for index, code in enumerate(codes)}
     samples = [
-        _sample(job, output, sizes[job], chosen[job.split][job.image], numbers, facts[job.split].get(job.image, {}))
+        _sample(job, output, sizes[job], chosen[job.split][job.image], numbers, wish.groups_as_objects,
+                facts[job.split].get(job.image, {}))
         for job in jobs
         if job in sizes
-    ]
+    ]  # fmt: skip
     return _finish(output, names, samples, outcome)
 
 
 def refetch(
-    source: Path, output: Path, workers: int = 32, progress: Tell | None = None, server: str = tables.IMAGES
-) -> Outcome:
+    manifest_file: Path, output: Path, workers: int = 32, bar: Bar = silent, source: Source | None = None,
+    replace_other: bool = False,
+) -> Outcome:  # fmt: skip
     """The images of a manifest again, byte for byte; an image whose hash differs is not kept.
 
     Raises:
-        DatasetError: no such manifest, or nothing could be had.
+        DatasetError: no such manifest, one of other splits, nothing could be had, or the folder holds another data set.
     """
-    known = manifest.read(source)
+    known = manifest.read(manifest_file)
+    strange = set(known.counts()) - set(FOLDERS)
+    if strange:
+        raise DatasetError(f"{manifest_file} has a split {sorted(strange)[0]!r}; Open Images has {', '.join(FOLDERS)}")
+    path = manifest_file if manifest_file.is_file() else manifest_file / manifest.NAME
+    if path.resolve() != (output / manifest.NAME).resolve():
+        claim(output, {"manifest_sha256": cache.sha256(path)}, replace_other)
     by_job = {_Job(s.path.stem, s.split, str(s.facts.get("sha256", ""))): s for s in known.samples}
     outcome = Outcome()
-    sizes = _fetch_all(list(by_job), output, server, workers, outcome, progress)
+    sizes = _fetch_all(list(by_job), output, (source or Source()).images, workers, outcome, bar("images"))
     samples = [_moved(sample, job.target(output)) for job, sample in by_job.items() if job in sizes]
     return _finish(output, list(known.classes), samples, outcome)
 
@@ -124,7 +147,7 @@ def refetch(
 def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: Outcome) -> Outcome:
     if not samples:
         reasons = {key: len(value) for key, value in asdict(outcome).items() if isinstance(value, list) and value}
-        raise DatasetError(f"no image could be had for {output}: {reasons or 'none has a box of these classes'}")
+        raise DatasetError(f"no image could be downloaded for {output}: {reasons or 'none has a box of these classes'}")
     findings = Findings()
     tidied = [tidy_boxes(sample, findings) for sample in samples]
     manifest.write(output, classes, tidied)
@@ -134,7 +157,7 @@ def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: Ou
 
 
 def _fetch_all(
-    jobs: list[_Job], output: Path, server: str, workers: int, outcome: Outcome, progress: Tell | None
+    jobs: list[_Job], output: Path, server: str, workers: int, outcome: Outcome, progress: Tell
 ) -> dict[_Job, tuple[int, int, str]]:
     """Job -> width, height, SHA-256 of every good image; the others are written into ``outcome``."""
     found = {}
@@ -143,8 +166,7 @@ def _fetch_all(
             found[job] = result
         else:
             getattr(outcome, result).append(f"{job.split}/{job.image}")
-        if progress:
-            progress(number, len(jobs))
+        progress(number, len(jobs))
     return found
 
 
@@ -196,13 +218,14 @@ def _sample(
     found: tuple[int, int, str],
     boxes: list[Box],
     numbers: dict[str, int],
+    groups_as_objects: bool,
     facts: dict[str, Any],
 ) -> Sample:
     width, height, digest = found
     scale = np.array([width, height] * 2)
     corners = [tuple(np.array(box.corners) * scale) for box in boxes]
     labels = [numbers[box.code] for box in boxes]
-    groups = [box.group for box in boxes]
+    groups = [box.group and not groups_as_objects for box in boxes]
     return Sample.make(
         job.target(output), (width, height), job.split, corners, labels, crowd=groups, id=job.image, sha256=digest,
         **facts,

@@ -9,10 +9,13 @@ from dataclasses import dataclass
 
 from edgecam_training.data.open_images.tables import Box
 
+Chosen = dict[str, list[Box]]
+"""Image id -> its boxes."""
+
 
 @dataclass(frozen=True)
 class Wish:
-    """What to download; a limit of 0 is none."""
+    """What to download; 0 = unlimited. ``groups_as_objects`` makes boxes around groups ordinary ones, not crowds."""
 
     classes: tuple[str, ...]
     splits: tuple[str, ...] = ("train", "val", "test")
@@ -21,26 +24,33 @@ class Wish:
     depictions: bool = True
     groups: bool = True
     occluded: bool = True
+    groups_as_objects: bool = False
     seed: int = 0
 
 
-def choose(found: Iterable[Box], wish: Wish) -> dict[str, list[Box]]:
+def wanted(found: Iterable[Box], wish: Wish) -> Chosen:
+    """The images and boxes that the flags allow, in the order of the table."""
+    by_image: Chosen = defaultdict(list)
+    for box in found:
+        kept = (wish.depictions or not box.depiction) and (wish.groups or not box.group)
+        if kept and (wish.occluded or not box.occluded):
+            by_image[box.image].append(box)
+    return dict(by_image)
+
+
+def choose(found: Iterable[Box], wish: Wish) -> Chosen:
     """Image id -> its boxes, ids sorted.
 
     With limits the rarest class is served first, so that common ones do not use the places up: with
     ``max_per_class`` an image is taken while any of its classes still lacks boxes.
     """
-    by_image: dict[str, list[Box]] = defaultdict(list)
-    for box in found:
-        wanted = (wish.depictions or not box.depiction) and (wish.groups or not box.group)
-        if wanted and (wish.occluded or not box.occluded):
-            by_image[box.image].append(box)
+    by_image = wanted(found, wish)
     if not wish.max_images and not wish.max_per_class:
         return dict(sorted(by_image.items()))
     return {name: by_image[name] for name in sorted(_limited(by_image, wish))}
 
 
-def _limited(by_image: dict[str, list[Box]], wish: Wish) -> list[str]:
+def _limited(by_image: Chosen, wish: Wish) -> list[str]:
     queues: dict[str, list[str]] = defaultdict(list)
     for name in sorted(by_image, key=lambda name: _rank(wish.seed, name)):
         for code in {box.code for box in by_image[name]}:

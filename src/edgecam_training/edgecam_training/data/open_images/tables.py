@@ -1,20 +1,27 @@
 """Where the releases keep their tables and images, and how the tables are read.
 
-The big ones have millions of lines, so they are read as a stream; only lines that are wanted stay.
+The big ones have millions of lines, so they are read as a stream; the lines that are wanted are kept in a small file
+beside them, so that a stopped download continues at once.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from edgecam_core import cache
 from edgecam_training.errors import DatasetError
 
 TABLES = "https://storage.googleapis.com/openimages"
 IMAGES = "https://open-images-dataset.s3.amazonaws.com"
+Progress = Callable[[int, int], None]
+_BLOCK = 1 << 24
 FOLDERS = {"train": "train", "val": "validation", "test": "test"}  # split here -> split there
 
 
@@ -87,17 +94,46 @@ def class_codes(table: Path, names: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def boxes(table: Path, codes: dict[str, str]) -> Iterator[Box]:
-    """The lines of these classes, in the order of the file."""
-    with table.open(newline="", encoding="utf-8-sig") as file:
+def boxes(table: Path, codes: dict[str, str], progress: Progress | None = None) -> Iterator[Box]:
+    """The lines of these classes, in the order of the file. Blocks to read the whole table, the first time only."""
+    with index(table, codes, progress).open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             if row["LabelName"] in codes:
                 try:
                     yield _box(row)
-                except (KeyError, ValueError) as error:
-                    raise DatasetError(
-                        f"{table}: a line of {row.get('ImageID')} is not as it must be: {error}"
-                    ) from error
+                except (KeyError, TypeError, ValueError) as error:
+                    raise DatasetError(f"{table}: a line of image {row.get('ImageID')} is damaged: {error}") from error
+
+
+def index(table: Path, codes: dict[str, str], progress: Progress | None = None) -> Path:
+    """The lines of a box table with these classes, in a file beside it; made once, again when the table changes."""
+    target = table.with_name(f"{table.stem}.{_digest(table, codes)}.csv")
+    if target.is_file():
+        return target
+    pattern = re.compile(b",(?:" + b"|".join(re.escape(code.encode()) for code in codes) + b"),")
+    total = table.stat().st_size
+    found: list[bytes] = []
+    with table.open("rb") as file:
+        found.append(file.readline())
+        while block := file.read(_BLOCK):
+            block += file.readline()
+            end = 0
+            for match in pattern.finditer(block):
+                if match.start() >= end:
+                    begin, end = (
+                        block.rfind(b"\n", 0, match.start()) + 1,
+                        block.find(b"\n", match.end()) + 1 or len(block),
+                    )
+                    found.append(block[begin:end].rstrip(b"\r\n") + b"\n")
+            if progress:
+                progress(min(total, file.tell()), total)
+    cache.write(target, b"".join(found))
+    return target
+
+
+def _digest(table: Path, wanted: Iterable[str]) -> str:
+    facts = table.stat()
+    return hashlib.sha256(f"{facts.st_size} {facts.st_mtime_ns} {sorted(wanted)}".encode()).hexdigest()[:12]
 
 
 def _box(row: dict[str, str]) -> Box:
@@ -107,11 +143,19 @@ def _box(row: dict[str, str]) -> Box:
 
 
 def facts(table: Path, wanted: set[str]) -> dict[str, dict[str, str]]:
-    """Licence, author and source of these images, by id; an image the table lacks is left out."""
+    """Licence, author and source of these images, by id; an image the table lacks is left out.
+
+    Blocks to read the whole table, the first time only.
+    """
+    target = table.with_name(f"{table.stem}.{_digest(table, wanted)}.json")
+    if target.is_file():
+        known: dict[str, dict[str, str]] = json.loads(target.read_text(encoding="utf-8"))
+        return known
     keys = {"License": "licence", "Author": "author", "OriginalLandingURL": "source", "Rotation": "rotation"}
     found = {}
     with table.open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             if row["ImageID"] in wanted:
                 found[row["ImageID"]] = {new: row[old] for old, new in keys.items() if row.get(old)}
+    cache.write(target, json.dumps(found, ensure_ascii=False).encode())
     return found

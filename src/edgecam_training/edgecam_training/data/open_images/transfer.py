@@ -1,16 +1,19 @@
-"""Getting one file over HTTP: retries, goes on where it stopped, whole or not at all."""
+"""One file over HTTP, or from a folder: retries, continues where it stopped, whole or not at all."""
 
 from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from edgecam_training.errors import DatasetError
 
+Progress = Callable[[int, int], None]
 TIMEOUT = 30.0  # seconds without a byte
 TRIES = 5
 FIRST_PAUSE = 0.5  # seconds; doubles
@@ -18,25 +21,32 @@ _BLOCK = 1 << 18
 
 
 class Missing(Exception):
-    """The server says there is no such file; trying again is no use."""
+    """The server says there is no such file; another try is useless."""
 
 
-def fetch(url: str, target: Path, tries: int = TRIES, pause: float = FIRST_PAUSE) -> None:
-    """Download to ``target``. What a stopped download left (``target.part``) is gone on with.
+def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
+    """Download to ``target``; a stopped download (``target.part``) is continued. A path without a scheme is copied.
 
-    Blocks; ends after ``tries`` failures in a row without any progress.
+    Blocks; ends after :data:`TRIES` failures in a row without any progress.
+
+    Args:
+        progress: called with (bytes, all bytes) after every block, where the server gives the length.
 
     Raises:
-        Missing: 404 or 410.
+        Missing: 404 or 410, or no such file.
         DatasetError: every try failed, or the disk is full; says why.
     """
     partial = target.with_name(target.name + ".part")
     target.parent.mkdir(parents=True, exist_ok=True)
+    if "://" not in url:
+        _copy(Path(url).expanduser(), partial)
+        os.replace(partial, target)
+        return
     failures = 0
     while True:
         before = partial.stat().st_size if partial.is_file() else 0
         try:
-            _go_on(url, partial, before)
+            _continue(url, partial, before, progress)
             os.replace(partial, target)
             return
         except urllib.error.HTTPError as error:
@@ -53,12 +63,23 @@ def fetch(url: str, target: Path, tries: int = TRIES, pause: float = FIRST_PAUSE
             reason = f"{type(error).__name__} {error}"
         after = partial.stat().st_size if partial.is_file() else 0
         failures = 1 if after > before else failures + 1
-        if failures >= tries:
-            raise DatasetError(f"{url} cannot be had after {failures} tries: {reason}; the same command goes on there")
-        time.sleep(pause * 2 ** (failures - 1))
+        if failures >= TRIES:
+            raise DatasetError(
+                f"{url} cannot be downloaded after {failures} tries: {reason}; the same command continues there"
+            )
+        time.sleep(FIRST_PAUSE * 2 ** (failures - 1))
 
 
-def _go_on(url: str, partial: Path, begin: int) -> None:
+def _copy(source: Path, target: Path) -> None:
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise Missing(str(source)) from error
+    except OSError as error:
+        raise DatasetError(f"{source} cannot be copied to {target}: {error.strerror}") from error
+
+
+def _continue(url: str, partial: Path, begin: int, progress: Progress | None) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "edgecam"})
     if begin:
         request.add_header("Range", f"bytes={begin}-")
@@ -68,6 +89,8 @@ def _go_on(url: str, partial: Path, begin: int) -> None:
         with partial.open("ab" if goes_on else "wb") as file:
             while block := response.read(_BLOCK):
                 file.write(block)
+                if progress and total:
+                    progress(file.tell(), total)
     size = partial.stat().st_size
     if total is not None and size != total:
         raise OSError(f"the connection ended after {size} of {total} bytes")

@@ -1,0 +1,53 @@
+"""What a folder was asked to hold, so that a request for something else does not overwrite it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from edgecam_core import cache
+from edgecam_training.data import manifest
+from edgecam_training.errors import DatasetError
+
+NAME = "request.json"
+
+
+def claim(output: Path, request: dict[str, Any], replace: bool = False) -> None:
+    """Write the request into the folder; the same request may come again.
+
+    Args:
+        replace: let the new request take the folder over.
+
+    Raises:
+        DatasetError: the folder holds, or is being filled for, another data set.
+    """
+    wanted = json.loads(json.dumps(request))
+    path = output / NAME
+    if not replace and path.is_file():
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            there = {}
+        if there != wanted:
+            raise DatasetError(f"{output} holds another data set ({_difference(there, wanted)}); {_REMEDY}")
+    elif not replace and (output / manifest.NAME).is_file():
+        raise DatasetError(f"{output} already holds a data set, {manifest.NAME}; {_REMEDY}")
+    output.mkdir(parents=True, exist_ok=True)
+    cache.write(path, (json.dumps(wanted, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+_REMEDY = "give another --output, or --replace"
+
+
+def _difference(there: Any, wanted: dict[str, Any]) -> str:
+    known = there if isinstance(there, dict) else {}
+    return "; ".join(
+        f"{key}: {_words(known.get(key))}, now {_words(wanted.get(key))}"
+        for key in [*wanted, *(set(known) - set(wanted))]
+        if known.get(key) != wanted.get(key)
+    )
+
+
+def _words(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else "not given" if value is None else str(value)

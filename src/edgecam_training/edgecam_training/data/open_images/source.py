@@ -1,0 +1,60 @@
+"""Where Open Images is had from, its public servers or a mirror, and its tables on this disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecam_training.data.open_images import transfer
+from edgecam_training.data.open_images.tables import IMAGES, TABLES
+from edgecam_training.errors import DatasetError
+
+Tell = Callable[[int, int], None]
+Bar = Callable[[str], Tell]
+_MEGABYTE = 1_000_000
+
+
+def silent(_: str) -> Tell:
+    """Progress for nobody."""
+    return lambda done, total: None
+
+
+@dataclass(frozen=True)
+class Source:
+    """``tables`` and ``images`` are URLs, or folders with the same paths below them."""
+
+    tables: str = TABLES
+    images: str = IMAGES
+
+    @classmethod
+    def mirror(cls, place: str) -> Source:
+        """A server or folder that has both: ``<place>/2018_04/…``, ``<place>/v6/…`` and ``<place>/train/<id>.jpg``."""
+        return cls(place.rstrip("/"), place.rstrip("/")) if place else cls()
+
+    def table(self, name: str, folder: Path, bar: Bar = silent) -> Path:
+        """A table on this disk, downloaded if it is not there yet.
+
+        Raises:
+            DatasetError: it cannot be had.
+        """
+        path = folder / name.replace("/", "_")
+        if not path.is_file():
+            try:
+                transfer.fetch(f"{self.tables}/{name}", path, progress=megabytes(bar(f"{Path(name).name}, MB")))
+            except transfer.Missing as error:
+                raise DatasetError(f"the table {self.tables}/{name} does not exist") from error
+        return path
+
+
+def megabytes(tell: Tell) -> Tell:
+    """Bytes as whole megabytes, told when they change."""
+    last = -1
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        if done // _MEGABYTE != last or done >= total:
+            last = done // _MEGABYTE
+            tell(-(-done // _MEGABYTE), max(1, -(-total // _MEGABYTE)))
+
+    return report
