@@ -34,9 +34,8 @@ test-matrix: ## node and launch tests on Jazzy and Kilted, on every Python 3.10 
 test-bare: ## demo and test in a fresh clone on bare Debian 12 and 13 (debootstrap, root), as root and with sudo; hours
 	@scripts/test-bare $(SUITES)
 
-lint: setup ## ruff, the vocabulary, the direction of imports, links
-	@.venv/bin/ruff check .
-	@.venv/bin/python scripts/lint_words.py && .venv/bin/python scripts/lint_imports.py && .venv/bin/python scripts/lint_links.py
+lint: setup ## ruff check and format, the vocabulary, the direction of imports, links, manifests
+	@scripts/lint
 
 types: setup ## mypy
 	@scripts/types

@@ -122,7 +122,7 @@ def _run(program: str, *how: str) -> str:
     images, calibration = material()
     env = dict(os.environ)
     if program == "torch_folder":
-        packages = [ROOT, *(ROOT / "src" / name for name in ("edgecam_core", "edgecam_training"))]
+        packages: list[str | Path] = [ROOT, *(ROOT / "src" / name for name in ("edgecam_core", "edgecam_training"))]
         command = [str(TORCH_PYTHON), *peer(program)[1:], str(images), *how]
     else:
         packages = [ROOT, BACKENDS, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]

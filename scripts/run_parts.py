@@ -95,7 +95,7 @@ def summary(results: list[Result], heading: str = "part") -> str:
         lines += ["", "skipped:", *(f"  {count:>3}  {reason}" for reason, count in reasons.most_common())]
     if any(result.failed for result in results):
         lines += ["", "failed:", *(f"  {one.part}: {name}" for one in results for name in sorted(one.failed))]
-    totals = [sum(result.row()[column] for result in results) for column in (1, 2, 3)]
+    totals = [sum(counts) for counts in zip(*(result.row()[1:4] for result in results), strict=True)]
     return "\n".join([*lines, "", "{} passed, {} failed, {} skipped".format(*totals)])
 
 

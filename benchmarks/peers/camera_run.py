@@ -25,7 +25,7 @@ def main() -> None:
     node.trigger_activate()
     while node.report().message != "ended":
         executor.spin_once(timeout_sec=0.2)
-    spent.report(int(node.report().values["frames"]))
+    spent.report(int(str(node.report().values["frames"])))
     node.trigger_shutdown()
     rclpy.try_shutdown()
 

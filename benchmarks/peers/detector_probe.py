@@ -34,7 +34,7 @@ def main() -> None:
     rclpy.init()
     node = rclpy.create_node("detector_probe")
     prefixes = {camera: f"{camera}/" if camera else "" for camera in cameras}
-    pixels = cv2.resize(cv2.imread(str(PHOTO)), (640, 480))
+    pixels = cv2.resize(np.asarray(cv2.imread(str(PHOTO))), (640, 480))
     ages: dict[str, list[tuple[float, float]]] = {camera: [] for camera in cameras}
     busy: list[float] = []
     published: list[float] = []

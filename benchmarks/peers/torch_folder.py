@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from edgecam_core.models.coco_labels import LABELS
 from edgecam_training.models.mobilenet_v2_ssd import MobileNetV2Ssd
@@ -38,7 +39,7 @@ def detect(
     model: MobileNetV2Ssd, path: Path, threshold: float = 0.5
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Boxes in pixels, scores, classes."""
-    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    image = cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB)
     height, width = image.shape[:2]
     small = torch.from_numpy(cv2.resize(image, (300, 300))).permute(2, 0, 1).float()
     logits, offsets = model(((small - 127) / 128)[None])

@@ -39,7 +39,8 @@ def encode(
     )
     pipeline = gst.Pipeline(text)
     pipeline.start(timeout=0.0)
-    units, frames = [], {}
+    units: list[tuple[list[bytes], int]] = []
+    frames: dict[int, np.ndarray] = {}
     try:
         while (sample := pipeline.pull(20.0, "coded")) is not None:
             with sample:

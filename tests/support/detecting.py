@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Detecting:
             wait_until(lambda: self.node._worker and self.node._worker.detector, what="the model")
         for name, topic in topics.items():
             wait_until(self.publishers[name].get_subscription_count, what="the detector's subscription")
-            wait_until(lambda topic=topic: peer.node.count_publishers(f"{topic}detections"), what="its publisher")
+            wait_until(partial(peer.node.count_publishers, f"{topic}detections"), what="its publisher")
 
     def send(self, pixels: np.ndarray, stamp: int = STAMP, camera: str = "") -> None:
         frame = Frame.from_array(pixels, "bgr8", stamp, camera or "camera_optical_frame")

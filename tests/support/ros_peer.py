@@ -35,7 +35,7 @@ class Peer:
         A server answers before it has discovered who asks, and then the answer is lost: after a while the request is
         sent again.
         """
-        client = self.node.create_client(service_type, name)
+        client: Any = self.node.create_client(service_type, name)
         assert client.wait_for_service(timeout), f"no service {name}"
         futures = [client.call_async(request)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from edgecam_core.media.encoders import ENCODERS, Request
@@ -114,7 +115,7 @@ class Reader:
 
 @contextmanager
 def sending(
-    port: int, first: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT), rate: float = 30.0, **values: object
+    port: int, first: int = 0, size: tuple[int, int] = (WIDTH, HEIGHT), rate: float = 30.0, **values: Any
 ) -> Iterator[Feed]:
     sender = Sender(SenderSettings(port=port, bitrate=1_000_000, framerate=rate, **values))
     sender.start()
@@ -127,7 +128,7 @@ def sending(
 
 
 @contextmanager
-def receiving(port: int, **values: object) -> Iterator[tuple[Receiver, Reader]]:
+def receiving(port: int, **values: Any) -> Iterator[tuple[Receiver, Reader]]:
     receiver = Receiver(ReceiverSettings(port=port, **values))
     receiver.start()
     reader = Reader(receiver)

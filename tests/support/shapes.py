@@ -17,7 +17,8 @@ def shape_image(number: int, width: int = 160, height: int = 120) -> Shapes:
     """BGR image with one or two shapes, their boxes and classes; a function of the number."""
     chance = np.random.default_rng(number)
     image = chance.integers(60, 110, (height, width, 3), np.uint8)
-    boxes, labels = [], []
+    boxes: list[tuple[int, ...]] = []
+    labels: list[int] = []
     for half in range(1 + number % 2):
         side = int(chance.integers(36, 60))
         x = int(chance.integers(2, width // 2 - side)) + half * width // 2

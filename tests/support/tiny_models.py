@@ -28,7 +28,7 @@ def color_detector(
     nan: bool = False,
 ) -> Path:
     """Write the model; ``batch`` None leaves the batch size free, ``nan`` makes every score NaN."""
-    weights = {
+    weights: dict[str, np.ndarray] = {
         "std": np.array(STD / 255, np.float32),
         "mean": np.array(MEAN / 255, np.float32),
         "zero": np.array(0, np.float32),

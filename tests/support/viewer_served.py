@@ -32,7 +32,7 @@ class Served:
     def __init__(self, size: int = 0, cameras: int = 2, silent: bool = False, **settings: Any) -> None:
         self.silent = silent
         self.settings = ViewerSettings(
-            port=0, image_topics=[f"camera{n}/image_raw" for n in range(cameras)], **settings
+            port=0, image_topics=tuple(f"camera{n}/image_raw" for n in range(cameras)), **settings
         )
         self.hub = Hub(cameras, self.settings.max_viewers)
         self.log: list[str] = []
