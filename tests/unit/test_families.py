@@ -534,3 +534,16 @@ def test_outputs_that_contradict_their_layout_are_refused(
     path = fixed_outputs(tmp_path / "m.onnx", outputs)
     with pytest.raises(InferenceError, match=message):
         detector(path, labels=str(labels_file(tmp_path, "cat", "dog"))).detect(IMAGE)
+
+
+def test_rt_detr_without_its_postprocessor_takes_plain_pixels(tmp_path: Path) -> None:
+    """Hugging Face's exports differ from DETR's in nothing but the names of their weights."""
+    outputs = {"logits": np.zeros((1, 10, 3), F), "pred_boxes": np.zeros((1, 10, 4), F)}
+    path = fixed_outputs(tmp_path / "m.onnx", outputs)
+    assert detector(path).family.spec.mean == (123.675, 116.28, 103.53)
+    proto = onnx.load(path)
+    weight = numpy_helper.from_array(np.zeros(1, F), "model.model.encoder.fpn_blocks.0.conv1.conv.weight")
+    proto.graph.initializer.append(weight)
+    onnx.save(proto, path)
+    spec = detector(path).family.spec
+    assert (spec.mean, spec.std) == ((0, 0, 0), (255, 255, 255))

@@ -5,12 +5,14 @@ network's input; RF-DETR calls them ``labels`` and ``dets``. Input RGB, stretche
 
 Metadata ``edgecam.activation`` is ``softmax`` (DETR: the last column is "no object", and a query shows its best class)
 or ``sigmoid`` (RT-DETR, D-FINE, RF-DETR, Deformable DETR: a query may show several). Without it the labels decide: one
-column more than labels is "no object". Mean and deviation are ImageNet's.
+column more than labels is "no object". Mean and deviation are ImageNet's, but RT-DETR, RT-DETRv2 and D-FINE, recognised
+by the hybrid encoder's names in their graph, take pixel / 255.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from edgecam_core.models.preprocess import InputSpec
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _DEFAULTS = InputSpec("", 0, 0, mean=_MEAN, std=_STD, color="rgb", fit="stretch")
+_PLAIN = replace(_DEFAULTS, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0))
+_HYBRID_ENCODER = ("fpn_blocks", "pan_blocks", "lateral_convs")
 _LOGITS, _BOXES = ("logits", "pred_logits", "labels"), ("boxes", "pred_boxes", "dets")
 
 
@@ -56,7 +60,8 @@ class DetrFamily(Family):
             raise ModelError(f"{model.path} has edgecam.activation = {activation!r}; it must be sigmoid or softmax")
         softmax = activation == "softmax"
         without_last = softmax or (spare and boxes == "dets")  # RF-DETR trains one column more than it has classes
-        return cls(image_input(model, _DEFAULTS), columns - without_last, logits, boxes, softmax)
+        spec = image_input(model, _PLAIN if _has_hybrid_encoder(model) else _DEFAULTS)
+        return cls(spec, columns - without_last, logits, boxes, softmax)
 
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
         logits = outputs[self._logits][index].astype(np.float32, copy=False)
@@ -71,6 +76,12 @@ class DetrFamily(Family):
             rows, classes = np.nonzero(scores > thresholds)
         boxes = outputs[self._boxes][index][rows].astype(np.float32, copy=False)
         return Candidates(corners(boxes), scores[rows, classes], classes)
+
+
+def _has_hybrid_encoder(model: ModelFile) -> bool:
+    graph = model.graph()
+    names = (item.name for items in (graph.initializer, graph.node) for item in items)
+    return any(part in name for name in names for part in _HYBRID_ENCODER)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
