@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -8,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError, SettingError
-from edgecam_core.inference import BACKENDS, RunnerOptions, open_runner
+from edgecam_core.inference import RunnerOptions, onnxruntime_runner, open_runner
+from edgecam_core.inference.cuda_driver import Gpu, find_gpu
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.onnxruntime_runner import OnnxRuntimeRunner
+from edgecam_core.inference.onnxruntime_runner import OnnxRuntimeRunner, why_no_provider
+from edgecam_core.inference.onnxruntime_tensorrt import provider_options
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.worker import DetectionWorker, Job
@@ -71,9 +75,80 @@ def test_a_missing_back_end_says_how_to_get_it(model: ModelFile, monkeypatch: py
 def test_auto_takes_one_that_loads_and_tells_about_the_others(model: ModelFile) -> None:
     runner = open_runner(model, "auto")
     assert runner.infer({"input_0": IMAGE})
-    better = list(BACKENDS)[: list(BACKENDS).index(runner.name)]
-    assert list(runner.rejected) == better
+    order = ["tensorrt on cuda", "onnxruntime on cuda", "openvino on cpu", "onnxruntime on cpu"]
+    passed_over = list(runner.rejected)
+    assert passed_over == order[: len(passed_over)]
     assert all(runner.rejected.values())
+    assert open_runner(model, "auto", RunnerOptions(device="cpu")).name in ("openvino", "onnxruntime")
+
+
+def test_an_accelerator_is_taken_only_where_it_is_asked_for(model: ModelFile) -> None:
+    with pytest.raises(ModelError, match=r"no back end can run .*tensorrt on dla0: "):
+        open_runner(model, "auto", RunnerOptions(device="dla0"))
+    with pytest.raises(ModelError, match="'device' is 'dla0': the back end 'onnxruntime' runs on cpu and cuda"):
+        open_runner(model, "onnxruntime", RunnerOptions(device="dla0"))
+
+
+class Build:
+    """What a build of ONNX Runtime says of itself, with a provider library as it is on disk."""
+
+    def __init__(self, folder: Path, *providers: str) -> None:
+        self.__file__ = str(folder / "__init__.py")
+        self.get_available_providers = lambda: [*providers, "CPUExecutionProvider"]
+
+
+def test_cuda_that_is_asked_for_and_missing_is_an_error(model: ModelFile) -> None:
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    for backend in ("onnxruntime", "onnxruntime-tensorrt"):
+        with pytest.raises(ModelError, match=r"has no \w+ExecutionProvider; pip install onnxruntime-gpu"):
+            open_runner(model, backend, RunnerOptions(device="cuda"))
+
+
+def test_a_provider_that_does_not_load_names_the_missing_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = Build(tmp_path, "CUDAExecutionProvider")
+    if find_gpu() is None:
+        assert "no NVIDIA GPU" in why_no_provider(build, "CUDAExecutionProvider")
+    monkeypatch.setattr(onnxruntime_runner, "find_gpu", lambda: Gpu("Orin", "8.7"))
+    assert why_no_provider(build, "CUDAExecutionProvider") == ""  # linked in
+    (tmp_path / "capi").mkdir()
+    compiler = ["gcc", "-shared", "-x", "c", "/dev/null", "-Wl,--no-as-needed", "-L.", "-o"]
+    provider = ["libonnxruntime_providers_cuda.so", "-l:libcublasLt_of_another_cuda.so.12"]
+    for what in (["libcublasLt_of_another_cuda.so.12"], provider):
+        subprocess.run([*compiler, *what], cwd=tmp_path / "capi", check=True)
+    (tmp_path / "capi" / "libcublasLt_of_another_cuda.so.12").unlink()
+    reason = why_no_provider(build, "CUDAExecutionProvider")
+    assert reason.startswith("libcublasLt_of_another_cuda.so.12: cannot open shared object file")
+
+
+def test_falling_back_to_the_cpu_is_said(model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = Build(tmp_path, "CUDAExecutionProvider")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", build.get_available_providers)
+    monkeypatch.setattr(onnxruntime_runner, "find_gpu", lambda: None)
+    told: list[str] = []
+    runner = open_runner(model, "onnxruntime", RunnerOptions(degraded=told.append))
+    assert "CPU" in runner.description
+    warning = "does not run on CUDA although its GPU package is installed: there is no NVIDIA GPU, or no driver of it"
+    assert told == [f"ONNX Runtime {warning}"]
+    runner = open_runner(model, "auto", RunnerOptions(degraded=told.append))
+    assert "no NVIDIA GPU" in runner.rejected["onnxruntime on cuda"]
+    assert told == [f"ONNX Runtime {warning}"] * 2
+
+
+def test_what_tensorrt_in_onnxruntime_is_told(tmp_path: Path) -> None:
+    """Its cache goes by names in the graph: other weights must not find the engine of the first."""
+    options = RunnerOptions(cache=tmp_path, max_batch=4)
+    path = tmp_path / "m.onnx"
+    told = []
+    for number in (1, 2):
+        one = ModelFile.read(color_detector(path, batch=None, metadata={"weights": number}))
+        told.append(provider_options(one, options, "1.32.0"))
+    assert told[0]["trt_engine_cache_path"] != told[1]["trt_engine_cache_path"]
+    assert told[0]["trt_profile_min_shapes"] == "input_0:1x3x8x8"
+    assert told[0]["trt_profile_max_shapes"] == "input_0:4x3x8x8"
+    assert not told[0]["trt_fp16_enable"]
 
 
 def test_a_worker_loads_runs_and_closes_a_runner_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

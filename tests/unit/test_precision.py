@@ -279,7 +279,7 @@ def test_auto_passes_over_a_back_end_whose_cache_fails(tmp_path: Path, monkeypat
     monkeypatch.setattr(OpenVinoRunner, "load", fail)
     runner = open_runner(ModelFile.read(color_detector(tmp_path / "m.onnx")))
     assert runner.name == "onnxruntime"
-    assert runner.rejected["openvino"] == "the disk is full"
+    assert runner.rejected["openvino on cpu"] == "the disk is full"
 
 
 def test_a_wait_for_another_process_is_told_and_can_be_given_up(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_a_build_can_be_cancelled(api: TensorRt, model: ModelFile) -> None:
 def test_without_a_gpu_the_reason_is_given(model: ModelFile) -> None:
     with pytest.raises(ModelError, match="needs an NVIDIA GPU and its driver"):
         open_runner(model, "tensorrt")
-    assert "NVIDIA GPU" in open_runner(model, "auto").rejected["tensorrt"]
+    assert "NVIDIA GPU" in open_runner(model, "auto").rejected["tensorrt on cuda"]
 
 
 def test_a_precision_that_got_lost_is_an_error() -> None:

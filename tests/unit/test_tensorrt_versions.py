@@ -165,7 +165,7 @@ def test_what_tensorrt_throws_lets_auto_go_on(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(tensorrt_runner, "import_tensorrt", lambda: TensorRt(stand_in, "tensorrt", "10.3.0"))
     monkeypatch.setattr(tensorrt_runner, "CudaContext", lambda: context)
     runner = open_runner(ModelFile.read(color_detector(tmp_path / "m.onnx")), "auto", RunnerOptions(cache=tmp_path))
-    assert "cannot be used on Orin (compute capability 8.7): factory function" in runner.rejected["tensorrt"]
+    assert "cannot be used on Orin (compute capability 8.7): factory function" in runner.rejected["tensorrt on cuda"]
     assert closed == [True]
 
 

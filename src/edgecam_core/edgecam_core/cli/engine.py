@@ -15,7 +15,8 @@ from edgecam_core.cli._settings import add_settings, settings_from
 from edgecam_core.models.detector_settings import DetectorSettings
 
 _BUILDING = (
-    "model", "backend", "precision", "calibration", "engine_cache", "force_engine_update", "max_batch", "threads",
+    "model", "backend", "device", "precision", "calibration", "engine_cache", "force_engine_update", "max_batch",
+    "threads",
 )  # fmt: skip
 _ELSEWHERE = (
     "note: there is no NVIDIA GPU here, so this engine is for another machine; "

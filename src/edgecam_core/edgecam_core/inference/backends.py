@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 from edgecam_core.cache import CacheError
@@ -9,13 +10,27 @@ from edgecam_core.errors import MissingDependency, ModelError, SettingError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Runner, RunnerOptions
 
-# Name -> module and class, in the order ``auto`` tries them: best first.
+# Name -> module and class.
 BACKENDS: dict[str, tuple[str, str]] = {
     "tensorrt": ("edgecam_core.inference.tensorrt_runner", "TensorRtRunner"),
     "openvino": ("edgecam_core.inference.openvino_runner", "OpenVinoRunner"),
     "onnxruntime": ("edgecam_core.inference.onnxruntime_runner", "OnnxRuntimeRunner"),
+    "onnxruntime-tensorrt": ("edgecam_core.inference.onnxruntime_tensorrt", "OnnxRuntimeTensorRtRunner"),
     "torch": ("edgecam_core.inference.torch_runner", "TorchRunner"),
 }
+DEVICES = ("auto", "cpu", "cuda", "dla0", "dla1")
+
+# Back end and device, in the order ``auto`` tries them: best first.
+_ORDER = (
+    ("tensorrt", "dla0"),
+    ("tensorrt", "dla1"),
+    ("tensorrt", "cuda"),
+    ("onnxruntime", "cuda"),
+    ("openvino", "cpu"),
+    ("onnxruntime", "cpu"),
+    ("torch", "cuda"),
+    ("torch", "cpu"),
+)
 
 
 def open_runner(model: ModelFile, backend: str = "auto", options: RunnerOptions | None = None) -> Runner:
@@ -33,11 +48,15 @@ def open_runner(model: ModelFile, backend: str = "auto", options: RunnerOptions 
     if backend != "auto":
         return _runner_type(backend).load(model, options)
     rejected: dict[str, str] = {}
-    for name in BACKENDS:
+    # An accelerator beside the GPU is taken only where it is asked for.
+    wanted = ("cuda", "cpu") if options.device == "auto" else (options.device,)
+    for name, device in _ORDER:
+        if device not in wanted:
+            continue
         try:
-            runner = _runner_type(name).load(model, options)
+            runner = _runner_type(name).load(model, replace(options, device=device))
         except (MissingDependency, ModelError, CacheError) as error:
-            rejected[name] = str(error)
+            rejected[f"{name} on {device}"] = str(error)
         else:
             runner.rejected = rejected
             return runner

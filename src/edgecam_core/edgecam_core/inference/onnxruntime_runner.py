@@ -1,18 +1,23 @@
-"""ONNX Runtime: the back end that runs everywhere; on CUDA where its GPU package is installed."""
+"""ONNX Runtime: the back end that runs everywhere; on CUDA where its GPU package is installed and loads."""
 
 from __future__ import annotations
 
+import ctypes
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError
+from edgecam_core.inference.cuda_driver import find_gpu
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import CPU, explicit
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 
+CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
+_INSTALL_GPU = "pip install onnxruntime-gpu in place of onnxruntime"
 _DTYPES = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
@@ -40,25 +45,23 @@ class OnnxRuntimeRunner(Runner):
 
     @classmethod
     def load(cls, model: ModelFile, options: RunnerOptions) -> OnnxRuntimeRunner:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingDependency("the back end 'onnxruntime'", "pip install onnxruntime") from error
+        options.require_device(cls.name, "cpu", "cuda")
+        onnxruntime = import_onnxruntime()
+        why_not = "the CPU was asked for" if options.device == "cpu" else why_no_provider(onnxruntime, CUDA_PROVIDER)
+        if options.device != "cpu" and why_not:
+            _without_cuda(onnxruntime, options, why_not)
+        on_cuda = not why_not
+        if on_cuda and options.precision == "int8":
+            options.warn("ONNX Runtime computes int8 on CUDA more slowly than fp32; set precision fp16 or use TensorRT")
         model = explicit(model, options, CPU)
         threads = options.threads or len(os.sched_getaffinity(0))
-        session_options = onnxruntime.SessionOptions()
-        session_options.log_severity_level = 3  # errors only; they come back as exceptions as well
-        session_options.intra_op_num_threads = max(1, threads // options.streams)
-        # Spinning would burn a core per thread between two frames of a camera; it gains 8 % at full load.
-        session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        providers = _providers(onnxruntime)
-        try:
-            session = onnxruntime.InferenceSession(str(model.path), session_options, providers=providers)
-        except Exception as error:  # its exception types are not public
-            raise ModelError(f"onnxruntime cannot load {model.path}: {_first_line(error)}") from error
-        device = session.get_providers()[0].removesuffix("ExecutionProvider")
-        runs_on = f"{device}, {threads} threads" if device == "CPU" else device
-        streams = options.streams if device == "CPU" else 1
+        providers = [CUDA_PROVIDER, CPU_PROVIDER] if on_cuda else [CPU_PROVIDER]
+        session = open_session(onnxruntime, model, options, providers)
+        if on_cuda and session.get_providers()[0] != CUDA_PROVIDER:
+            _without_cuda(onnxruntime, options, "it gives no reason; its log on stderr may")
+            on_cuda = False
+        runs_on = "CUDA" if on_cuda else f"CPU, {threads} threads"
+        streams = 1 if on_cuda else options.streams
         return cls(session, streams, f"onnxruntime {onnxruntime.__version__} on {runs_on}, {model.precision}")
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -69,10 +72,70 @@ class OnnxRuntimeRunner(Runner):
         return dict(zip(self._names, found, strict=True))
 
 
-def _providers(onnxruntime: Any) -> list[str]:
-    """CUDA where this build of ONNX Runtime has it, and always the CPU behind it."""
-    available = onnxruntime.get_available_providers()
-    return [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in available]
+def _without_cuda(onnxruntime: Any, options: RunnerOptions, why: str) -> None:
+    """Never on the CPU in silence: an error where CUDA was asked for, a warning where its package is installed."""
+    if CUDA_PROVIDER in onnxruntime.get_available_providers():
+        options.warn(f"ONNX Runtime does not run on CUDA although its GPU package is installed: {why}")
+    if options.device == "cuda":
+        raise ModelError(f"onnxruntime does not run on CUDA: {why}")
+
+
+def import_onnxruntime() -> Any:
+    """The module.
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependency("the back end 'onnxruntime'", "pip install onnxruntime") from error
+    return onnxruntime
+
+
+def open_session(onnxruntime: Any, model: ModelFile, options: RunnerOptions, providers: Sequence[Any]) -> Any:
+    """A session of a model with these execution providers, the first that loads.
+
+    Raises:
+        ModelError: the model cannot be loaded.
+    """
+    threads = options.threads or len(os.sched_getaffinity(0))
+    session_options = onnxruntime.SessionOptions()
+    session_options.log_severity_level = 3  # errors only; they come back as exceptions as well
+    session_options.intra_op_num_threads = max(1, threads // options.streams)
+    # Spinning would burn a core per thread between two frames of a camera; it gains 8 % at full load.
+    session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(model.path), session_options, providers=list(providers))
+    except Exception as error:  # its exception types are not public
+        raise ModelError(f"onnxruntime cannot load {model.path}: {_first_line(error)}") from error
+
+
+def why_no_provider(onnxruntime: Any, provider: str) -> str:
+    """Why a GPU's execution provider would not load; empty where nothing stands against it.
+
+    ONNX Runtime itself only logs that, and goes on with the CPU.
+    """
+    if provider not in onnxruntime.get_available_providers():
+        return f"this build of ONNX Runtime has no {provider}; {_INSTALL_GPU}"
+    if find_gpu() is None:
+        return "there is no NVIDIA GPU, or no driver of it"
+    if hasattr(onnxruntime, "preload_dlls"):  # since 1.21: finds CUDA and cuDNN among the Python packages
+        onnxruntime.preload_dlls()
+    name = provider.removesuffix("ExecutionProvider").lower()
+    library = Path(onnxruntime.__file__).parent / "capi" / f"libonnxruntime_providers_{name}.so"
+    return why_not_loadable(library)
+
+
+def why_not_loadable(library: Path) -> str:
+    """The dynamic linker's reason, which names the library that is missing."""
+    try:
+        for needed in (library.with_name("libonnxruntime_providers_shared.so"), library):
+            if needed.is_file():  # builds that link the provider in have none
+                ctypes.CDLL(str(needed), mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        return f"{error}; install the CUDA and cuDNN that this ONNX Runtime was built for"
+    return ""
 
 
 def _tensor(item: Any) -> Tensor:

@@ -31,6 +31,7 @@ class OpenVinoRunner(Runner):
 
     @classmethod
     def load(cls, model: ModelFile, options: RunnerOptions) -> OpenVinoRunner:
+        options.require_device(cls.name, "cpu")
         try:
             import openvino
         except ImportError as error:

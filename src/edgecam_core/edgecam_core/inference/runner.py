@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from edgecam_core.errors import InferenceError
+from edgecam_core.errors import InferenceError, ModelError
 
 if TYPE_CHECKING:
     from edgecam_core.inference.model_file import ModelFile
@@ -19,7 +19,7 @@ Progress = Callable[[str], None]
 
 
 def silent(_text: str) -> None:
-    """A Progress that tells nobody."""
+    """A Progress that shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,17 @@ class Calibration(Protocol):
 class RunnerOptions:
     """How to load a model. A back end that cannot honour an option says so with an error.
 
-    ``precision`` is auto (as the file is), fp32, fp16 or int8. ``threads`` is for CPU back ends, 0 for one per core.
+    ``precision`` is auto (as the file is), fp32, fp16 or int8. ``device`` is auto, cpu, cuda, or
+    dla0 and dla1, the deep learning accelerators of a Jetson. ``threads`` is for CPU back ends, 0 for one per core.
     ``streams`` is how many threads of the caller will infer at a time, where a back end allows more than one.
     ``cache`` is the folder of built engines; ``rebuild`` builds anew. ``max_batch`` is the largest batch ever fed.
     ``calibration`` are images for int8. ``progress`` is told, from the loading thread, what a long load
-    is doing. ``degraded`` is told why a derived file is used from a temporary folder where the cache cannot be written;
-    without it that is an error.
+    is doing. ``degraded`` is told what works, but not as it was asked for: a derived file used from a temporary folder
+    where the cache cannot be written (an error without it), CUDA that does not load.
     """
 
     precision: str = "auto"
+    device: str = "auto"
     threads: int = 0
     streams: int = 1
     cache: Path | None = None
@@ -72,6 +74,18 @@ class RunnerOptions:
     calibration: Calibration | None = None
     progress: Progress = field(default=silent, compare=False)
     degraded: Progress | None = field(default=None, compare=False)
+
+    def require_device(self, backend: str, *able: str) -> None:
+        """Raise ModelError where a device is asked for that a back end does not run on."""
+        if self.device != "auto" and self.device not in able:
+            raise ModelError(
+                f"parameter 'device' is '{self.device}': the back end '{backend}' runs on {' and '.join(able)}"
+            )
+
+    def warn(self, text: str) -> None:
+        """Report what works, but not as it was asked for."""
+        if self.degraded is not None:
+            self.degraded(text)
 
     def artifact_options(self) -> dict[str, Any]:
         """What :meth:`edgecam_core.inference.artifacts.Artifact.get` takes of these."""

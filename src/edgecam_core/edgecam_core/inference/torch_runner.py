@@ -33,6 +33,7 @@ class TorchRunner(Runner):
 
     @classmethod
     def load(cls, model: ModelFile, options: RunnerOptions) -> TorchRunner:
+        options.require_device(cls.name, "cpu", "cuda")
         try:
             import torch
         except ImportError as error:
@@ -40,7 +41,9 @@ class TorchRunner(Runner):
         path = model.path.with_suffix(SUFFIX)
         if not path.is_file():
             raise ModelError(f"the back end 'torch' needs {path}, a TorchScript module beside the ONNX file")
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if options.device == "cuda" and not torch.cuda.is_available():
+            raise ModelError("the back end 'torch' finds no CUDA device")
+        device = "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"
         half = options.precision == "fp16"
         if options.precision == "int8" or (half and device == "cpu"):
             raise ModelError(f"the back end 'torch' has no precision '{options.precision}' on {device}; use fp32")

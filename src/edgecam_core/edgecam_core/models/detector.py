@@ -234,6 +234,7 @@ def runner_options(plan: Plan, settings: DetectorSettings, progress: Progress = 
     calibration = ImageCalibration(settings.calibration, plan.family.spec) if settings.calibration else None
     return RunnerOptions(
         precision=settings.precision,
+        device=settings.device,
         threads=settings.threads,
         cache=settings.cache_folder,
         rebuild=settings.force_engine_update,

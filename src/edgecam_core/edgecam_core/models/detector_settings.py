@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecam_core.inference.backends import BACKENDS
+from edgecam_core.inference.backends import BACKENDS, DEVICES
 from edgecam_core.settings import Settings, setting
 
 
@@ -19,6 +19,12 @@ class DetectorSettings(Settings):
     )
     backend: str = setting(
         "auto", "What runs the model; auto takes the best one that loads.", choices=("auto", *BACKENDS)
+    )
+    device: str = setting(
+        "auto",
+        "What the model runs on; auto: the GPU where a back end runs there, else the processor. dla0 and dla1 are the "
+        "deep learning accelerators of a Jetson, with the GPU for layers they cannot run.",
+        choices=DEVICES,
     )
     precision: str = setting(
         "auto",

@@ -74,6 +74,8 @@ class DetrFamily(Family):
         else:
             scores = 1 / (1 + np.exp(-logits[:, : self.columns].clip(-80, 80)))
             rows, classes = np.nonzero(scores > thresholds)
+            best = np.argsort(-scores[rows, classes], kind="stable")[: len(scores)]  # no more than there are queries
+            rows, classes = rows[best], classes[best]
         boxes = outputs[self._boxes][index][rows].astype(np.float32, copy=False)
         return Candidates(corners(boxes), scores[rows, classes], classes)
 

@@ -1,0 +1,68 @@
+"""TensorRT through ONNX Runtime's execution provider, for machines that have it that way (the GPU wheel with TensorRT's
+libraries, or NVIDIA's builds for Jetson). What TensorRT cannot take runs on CUDA. Not run on hardware yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecam_core.errors import ModelError
+from edgecam_core.inference import artifacts
+from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.inference.onnxruntime_runner import (
+    CPU_PROVIDER,
+    CUDA_PROVIDER,
+    OnnxRuntimeRunner,
+    import_onnxruntime,
+    open_session,
+    why_no_provider,
+)
+from edgecam_core.inference.precision import TENSORRT, explicit
+from edgecam_core.inference.runner import RunnerOptions
+
+PROVIDER = "TensorrtExecutionProvider"
+
+
+class OnnxRuntimeTensorRtRunner(OnnxRuntimeRunner):
+    """A session whose graph TensorRT runs. See :class:`Runner`; the first load builds the engine: minutes."""
+
+    name = "onnxruntime-tensorrt"
+
+    @classmethod
+    def load(cls, model: ModelFile, options: RunnerOptions) -> OnnxRuntimeTensorRtRunner:
+        options.require_device(cls.name, "cuda")
+        onnxruntime = import_onnxruntime()
+        if why_not := why_no_provider(onnxruntime, PROVIDER):
+            raise ModelError(f"onnxruntime does not run on TensorRT: {why_not}")
+        source = explicit(model, options, TENSORRT)
+        options.progress("building the engine in ONNX Runtime")
+        settings = provider_options(source, options, onnxruntime.__version__)
+        session = open_session(onnxruntime, source, options, [(PROVIDER, settings), CUDA_PROVIDER, CPU_PROVIDER])
+        if session.get_providers()[0] != PROVIDER:
+            raise ModelError("onnxruntime does not run on TensorRT: it gives no reason; its log on stderr may")
+        return cls(session, 1, f"onnxruntime {onnxruntime.__version__} on TensorRT, {source.precision}")
+
+
+def provider_options(model: ModelFile, options: RunnerOptions, version: str) -> dict[str, Any]:
+    """What the execution provider is told.
+
+    Its cache tells models apart by the names in their graph, not by their weights: each model gets its own folder.
+    """
+    key = artifacts.tag({"model_sha256": model.sha256, "onnxruntime": version, "max_batch": options.max_batch})
+    folder = artifacts.folder(options.cache) / f"{model.path.stem}-onnxruntime-{key}"
+    told: dict[str, Any] = {
+        "trt_engine_cache_enable": True,
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": True,
+        "trt_timing_cache_path": str(folder),
+        "trt_fp16_enable": model.precision == "fp16",
+        "trt_int8_enable": model.precision == "int8",
+    }
+    free = {name: shape for name, shape in model.inputs.items() if None in shape}
+    for name, shape in free.items():
+        if None in shape[1:]:
+            raise ModelError(f"{model.path} leaves sizes of its input {name!r} open; export it with a fixed size")
+    for which, batch in (("min", 1), ("opt", options.max_batch), ("max", options.max_batch)):
+        if free:
+            shapes = (f"{name}:{'x'.join(map(str, (batch, *shape[1:])))}" for name, shape in free.items())
+            told[f"trt_profile_{which}_shapes"] = ",".join(shapes)
+    return told
