@@ -71,7 +71,7 @@ docs: .venv-docs/ready ## the documentation site, into build/site; fails on any 
 	@/usr/bin/python3 -m venv --clear .venv-docs
 	@.venv-docs/bin/pip install --quiet --disable-pip-version-check -r $< && touch $@
 
-bench: setup-test ## measure and write benchmarks/results/
+bench: setup-test ## measure against references; resumes (BENCH_ARGS="--quick", "--list", "rtp", "--publish")
 	@$(OPEN) python3 -m benchmarks $(BENCH_ARGS)
 
 clean: ## remove what was built (the virtual environment and the model cache stay)

@@ -1,34 +1,85 @@
-"""`make bench`: run all rows, or those whose names begin with the given texts."""
+"""`make bench`: measure all rows, or those whose names begin with the given texts, each beside its reference.
+
+Every row is written when it ends. A run that was stopped goes on where it was; rows that are not measured again keep
+their values, with their own machine and date.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from benchmarks.harness import all_rows, machine, markdown, measure, write
+from benchmarks import compare, machine, plan
+from benchmarks.measure import measure
+from benchmarks.publish import publish
+from benchmarks.row import Row, all_rows
+from benchmarks.store import PUBLISHED, RUN, Store
 
 
-def main() -> int:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 -m benchmarks", description=__doc__)
     parser.add_argument("rows", nargs="*", help="beginnings of row names; none: all")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each row, ours and reference in turn")
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"), help="folder of the results")
+    parser.add_argument("--quick", action="store_true", help="a few rows, one round each, in three minutes")
+    parser.add_argument("--fresh", action="store_true", help="begin again instead of resuming")
+    parser.add_argument("--publish", action="store_true", help="write the measured rows to results, plot, README, docs")
     parser.add_argument("--list", action="store_true", help="only list the rows")
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = arguments()
+    published, run = Store.open(PUBLISHED), Store.open(RUN)
+    if args.publish:
+        return publish(run, published)
     rows = all_rows(args.rows)
     if not rows:
-        parser.error(f"no row begins with {' or '.join(args.rows)}; --list shows all")
+        print(f"bench: no row begins with {' or '.join(args.rows)}; --list shows all", file=sys.stderr)
+        return 2
     if args.list:
-        print("\n".join(f"{row.name:32} {row.what}, beside {row.reference_name}" for row in rows))
+        print("\n".join(f"{row.name:32} {row.what}, against {row.reference_name}" for row in rows))
         return 0
-    results = []
-    for row in rows:
-        print(f"{row.name}: {row.what}, beside {row.reference_name}", flush=True)
-        results.append(measure(row, args.rounds, lambda line: print(line, flush=True)))
-    write(results, args.output)
-    print("\n" + markdown(results, machine()))
-    return 0
+    rounds = 1 if args.quick else args.rounds
+    if args.quick:
+        rows = plan.quick(rows, run.rows, published.rows)
+    else:
+        resumed = plan.chosen(rows, bool(args.rows), run, args.fresh)
+        if len(resumed) < len(rows):
+            print(f"bench: resuming, {len(resumed)} of {len(rows)} rows left (--fresh begins again)")
+            rows, rounds = resumed, run.rounds
+    failed = measure_all(rows, rounds, run, published, keep=not args.quick, whole=not args.rows)
+    return 1 if failed else 0
+
+
+def measure_all(rows: list[Row], rounds: int, run: Store, published: Store, keep: bool, whole: bool) -> list[str]:
+    """Measure these rows and print how they compare; returns the names of those that failed.
+
+    ``keep`` writes each to the run's file, ``whole`` also what is left to do, for the next call.
+    """
+    left = {row.name: plan.expected(row.name, rounds, run.rows, published.rows) for row in rows}
+    if keep and whole:
+        run.pending, run.rounds = list(left), rounds
+        run.save()
+    measured, failed, facts = {}, [], machine.facts()
+    for number, row in enumerate(rows, 1):
+        print(f"[{number}/{len(rows)}, about {plan.duration(sum(left.values()))} left] {row.name}: {row.what}, "
+              f"against {row.reference_name}", flush=True)  # fmt: skip
+        try:
+            result = measure(row, rounds, lambda line: print(line, flush=True))
+        except Exception as error:
+            # One row that fails must not cost the others; it stays pending.
+            print(f"  failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            failed.append(row.name)
+        else:
+            measured[row.name] = result
+            if keep:
+                run.pending = [name for name in run.pending if name != row.name]
+                run.add(result, facts)
+        del left[row.name]
+    print("\n".join(["", *compare.lines(measured, published.rows)]))
+    if failed:
+        print(f"bench: failed: {', '.join(failed)}; `make bench` tries them again", file=sys.stderr)
+    return failed
 
 
 if __name__ == "__main__":

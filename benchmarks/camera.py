@@ -1,4 +1,4 @@
-"""The camera node on a file as fast as it can be read, beside the bare pipeline and the usual OpenCV node.
+"""The camera node on a file as fast as it can be read, against the bare pipeline and the usual OpenCV node.
 
 One subscriber in another process takes every frame of both nodes.
 """
@@ -12,7 +12,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import Row
+from benchmarks.row import Row
 from benchmarks.support import environment, peer, process
 
 FRAMES = {"640x480": 1200, "1280x720": 600, "1920x1080": 400}  # starting up is not what is measured
@@ -28,14 +28,17 @@ def rows() -> list[Row]:
             Row(
                 f"camera_fps_{size}", f"{size} H.264 file to image_raw (bgr8), frames a second", "Hz", OPENCV,
                 partial(value, ours, "fps"), partial(value, opencv, "fps"), "higher",
+                label=f"Camera node, {size}: frames a second",
             ),
             Row(
-                f"camera_cpu_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node a frame", "ms",
+                f"camera_cpu_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node per frame", "ms",
                 OPENCV, partial(value, ours, "cpu_ms"), partial(value, opencv, "cpu_ms"),
+                label=f"Camera node, {size}: CPU time per frame",
             ),
             Row(
-                f"camera_cpu_bare_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node a frame",
+                f"camera_cpu_bare_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node per frame",
                 "ms", BARE, partial(value, ours, "cpu_ms"), partial(value, partial(bare, size), "cpu_ms"),
+                label=f"Camera node, {size}: CPU time per frame, against the bare pipeline",
             ),
         ]  # fmt: skip
     return made

@@ -1,4 +1,4 @@
-"""The detector: what the node adds to the bare model, several cameras at once."""
+"""The detector: what the node adds to the bare model, and several cameras at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.harness import Row
+from benchmarks.row import Row
 from benchmarks.support import ROOT, environment, peer, process
 
 PHOTO = ROOT / "tests" / "assets" / "photos" / "horse.jpg"
@@ -28,28 +28,33 @@ def rows() -> list[Row]:
         Row(
             "detector_node_time", "detector node: preprocess, infer and decode, 640x480 at 10 Hz (p50)", "ms",
             "the bare ONNX Runtime call on the same image", partial(slow, "busy_ms"), bare_call, aim=1.1,
+            label="Detector: time per frame",
         ),
         Row(
             "detector_latency", "detector node: capture elsewhere to published, 640x480 at 10 Hz (p50)", "ms",
             "the bare ONNX Runtime call plus 5 ms", partial(slow, "published_ms"), allowed, aim=1.0,
+            label="Detector: capture to published",
         ),
         Row(
             "detector_latency_seen", "capture to detections arrived in another process, 640x480 at 10 Hz (p50)", "ms",
             "the bare ONNX Runtime call plus 5 ms", partial(slow, "latency_p50_ms"), allowed,
+            label="Detector: capture to detections in another process",
         ),
         Row(
             "detector_four_cameras", "four cameras at 30 Hz into one detector: latency (p99)", "ms",
             "three times a camera's frame time", partial(overload, "latency_p99_ms"), lambda: 100.0, aim=1.0,
+            label="Four cameras, one detector: latency (99th percentile)",
         ),
         Row(
             "detector_fairness", "four cameras at 30 Hz into one detector: least served camera", "Hz",
             "a fair share", least_served, fair_share, better="higher", aim=0.8,
+            label="Four cameras, one detector: rate of the least served camera",
         ),
     ]  # fmt: skip
 
 
 def probe(cameras: tuple[str, ...], rate: float) -> dict[str, Any]:
-    """Run a detector node and the probe; what the probe says."""
+    """Run a detector node and the probe; returns what the probe measured."""
     env = environment()
     node = [sys.executable, "-m", "edgecam_detector.node", "--ros-args", "-p", "backend:=onnxruntime"]
     if cameras:
@@ -64,7 +69,7 @@ def probe(cameras: tuple[str, ...], rate: float) -> dict[str, Any]:
 
 
 def slow(key: str) -> float:
-    """One camera that leaves the detector time enough."""
+    """One camera, slow enough for the detector to keep up."""
     return float(probe((), 10)[key])
 
 

@@ -1,7 +1,7 @@
-"""A folder of JPEGs to boxes: images a second and mAP of every back end and precision, beside naive PyTorch.
+"""A folder of JPEGs to boxes: images a second and mAP of every back end and precision, against plain PyTorch.
 
-The images are made for it, cut-outs of animals on photographs, so that every box is known exactly; nothing was
-trained on them. INT8 is calibrated with other images, on other backgrounds.
+The images are composed: cut-outs of animals on photographs, so every box is known exactly. Nothing was trained on
+them, and INT8 is calibrated with other images on other backgrounds.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import Row
+from benchmarks.row import Row
 from benchmarks.support import ROOT, peer
 
 TORCH_PYTHON = ROOT / ".venv-training" / "bin" / "python"
-BACKENDS = ROOT / ".venv" / "backends"  # where setup puts those that only tests need
-IMAGES = 505  # as many as the homework's test set
+BACKENDS = ROOT / ".venv" / "backends"  # where setup installs those that only tests need
+IMAGES = 505
 CALIBRATION = 100
 SIZE = (1024, 768)
-# Cut-outs of the composed data set, and what the default model calls such an animal.
+# Cut-outs of the composed data set, and the default model's label for each.
 ANIMALS = {"Zebra": "zebra", "Cattle": "cow", "Sheep": "sheep", "Chicken": "bird"}
 RUNS = {
     "onnxruntime": ("fp32", "fp16", "int8"),
@@ -34,6 +34,7 @@ RUNS = {
     "tensorrt": ("fp32", "fp16", "int8"),
 }
 BEST = ("openvino", "int8")
+NAMES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO", "tensorrt": "TensorRT"}
 
 
 def rows() -> list[Row]:
@@ -49,11 +50,13 @@ def rows() -> list[Row]:
                 "images/s", "PyTorch eager: read, infer, suppress in turn",
                 partial(rate, *ours), partial(rate, "torch_folder"), better="higher",
                 aim=5.0 if (backend, precision) == BEST else None,
+                label=f"Folder of images to boxes, {NAMES[backend]} {precision.upper()}",
             ),
             Row(
                 f"folder_map_{backend}_{precision}", f"COCO mAP on the same JPEGs, {backend} {precision}",
                 "%", "PyTorch eager less one point",
                 partial(accuracy, *ours), lambda: accuracy("torch_folder") - 1, better="higher", aim=1.0,
+                label=f"Accuracy (COCO mAP), {NAMES[backend]} {precision.upper()}",
             ),
         ]  # fmt: skip
     return found
@@ -74,14 +77,14 @@ def _is_there(backend: str) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def material() -> tuple[Path, Path]:
-    """Folders of the JPEGs to look at and of those to calibrate with; manifest.jsonl above them knows the boxes."""
+    """Folders of the JPEGs to detect in and of those to calibrate with; manifest.jsonl above them has the boxes."""
     _import_training()
     from edgecam_training.data.compose import Plan, compose
     from edgecam_training.data.materials import Material, gather
 
     had = gather()
     cutouts = {label: had.cutouts[name] + had.held_out[name] for name, label in ANIMALS.items()}
-    # No cut-outs of other animals: a duck is a bird as well, and would be missing among the known boxes.
+    # No cut-outs of other animals: a duck would be detected as a bird, without a known box.
     chosen = Material(cutouts, {}, [], had.backgrounds, had.new_backgrounds, [])
     folder = Path(tempfile.mkdtemp(prefix="edgecam-bench-"))
     compose(chosen, folder, Plan(CALIBRATION, IMAGES, 0, *SIZE, seed=505))
@@ -89,7 +92,7 @@ def material() -> tuple[Path, Path]:
 
 
 def _import_training() -> None:
-    """It is no part of the workspace; what is used of it here needs no PyTorch."""
+    """Make edgecam_training importable: it is not installed with the workspace. What is used here needs no PyTorch."""
     path = str(ROOT / "src" / "edgecam_training")
     if path not in sys.path:
         sys.path.append(path)
@@ -101,7 +104,7 @@ def rate(program: str, *how: str) -> float:
 
 @functools.cache
 def accuracy(program: str, *how: str) -> float:
-    """COCO mAP (0.50:0.95) in percent over the animals. It is the same in every round, and so taken once."""
+    """COCO mAP (0.50:0.95) in percent over the animals. It is the same in every round, so it is measured once."""
     _import_training()
     from edgecam_training.data import manifest
     from edgecam_training.evaluate.metrics import Found, Truth, score

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Row
+from benchmarks.row import Row
 from benchmarks.support import environment
 from tests.support.network import free_tcp_port, free_udp_port
 
@@ -25,6 +25,7 @@ def rows() -> list[Row]:
             "the same without the RTP link",
             partial(latency, True),
             partial(latency, False),
+            label="Demo with the H.265/RTP link: capture to detections",
         )
     ]
 

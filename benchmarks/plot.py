@@ -1,4 +1,4 @@
-"""The results as one frame: a bar for each row's ratio to its reference."""
+"""The results as bars: what each row is, in words, and how edgecam compares with its reference."""
 
 from __future__ import annotations
 
@@ -6,29 +6,44 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.numbers import quantity
+
 if TYPE_CHECKING:
     from benchmarks.result import Result
 
+GOOD, BAD = "#2a9d8f", "#e9a03b"
+
+
+def advantage(result: Result) -> float | None:
+    """How many times better than the reference; below 1 is worse; None where the ratio is not known."""
+    if not result.ratio:
+        return None
+    return result.ratio if result.better == "higher" else 1 / result.ratio
+
 
 def draw(results: list[Result], path: Path) -> None:
+    """A bar a row, to the right where edgecam is better, on a logarithmic scale."""
     import matplotlib as mpl
 
-    mpl.use("Agg")
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "edgecam"  # the same results give the same file
     from matplotlib import pyplot as plt
 
-    shown = [one for one in results if math.isfinite(one.ratio) and one.ratio > 0]
-    figure, axes = plt.subplots(figsize=(9, 1.2 + 0.5 * len(shown)), layout="constrained")
-    for place, one in enumerate(shown):
-        good = one.ratio <= 1 if one.better == "lower" else one.ratio >= 1
-        axes.barh(place, math.log2(one.ratio), color="#2a9d8f" if good else "#e9a03b")
-        text = f" {one.ratio:.2f}x  ({one.ours:.3g} / {one.reference:.3g} {one.unit}) "
-        axes.text(math.log2(one.ratio), place, text, va="center", ha="left" if one.ratio >= 1 else "right", fontsize=8)
-    axes.set_yticks(range(len(shown)), [f"{one.name}\n({one.better} is better)" for one in shown], fontsize=8)
+    shown = [(one, times) for one in results if (times := advantage(one)) is not None]
+    shown.sort(key=lambda pair: -pair[1])
+    figure, axes = plt.subplots(figsize=(11, 1.2 + 0.34 * len(shown)), layout="constrained")
+    for place, (one, times) in enumerate(shown):
+        axes.barh(place, math.log2(times), color=GOOD if times >= 1 else BAD, height=0.7)
+        ours, reference = quantity(one.ours, one.unit), quantity(one.reference, one.unit)
+        text = f" {times:.2g}×  ({ours}, reference {reference}) "
+        axes.text(max(0.0, math.log2(times)), place, text, va="center", ha="left", fontsize=8)
+    axes.set_yticks(range(len(shown)), [one.label for one, _ in shown], fontsize=9)
     axes.axvline(0, color="black", linewidth=1)
     axes.invert_yaxis()
-    axes.margins(x=0.45)
-    ticks = range(math.floor(axes.get_xlim()[0]), math.ceil(axes.get_xlim()[1]) + 1)
-    axes.set_xticks(list(ticks), [f"{2.0**tick:g}x" for tick in ticks])
-    axes.set_title("edgecam / reference, medians of interleaved rounds", fontsize=10)
-    figure.savefig(path, dpi=120)
+    low, high = axes.get_xlim()
+    axes.set_xlim(low, high + 2.2)
+    ticks = list(range(math.floor(low), math.ceil(high) + 1))
+    axes.set_xticks(ticks, [f"{2.0**tick:g}×" for tick in ticks])
+    axes.set_title("How many times better than the reference (right: edgecam is better)", fontsize=11)
+    figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

@@ -1,19 +1,73 @@
-"""What one row measured."""
+"""What one row measured, and where."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+LEAST_NOISE = 0.03  # medians of a few rounds are not known better than that
 
 
 @dataclass
 class Result:
+    """Medians of all rounds. ``ratio`` is the median of the rounds' ratios, None where a reference was 0.
+
+    ``rounds`` are pairs (ours, reference); empty for figures whose rounds were not kept. ``busy`` is the largest share
+    of the machine's processor time that others took before a round; None where it was not measured. ``seconds`` is
+    what the row took.
+    """
+
     name: str
+    label: str
     what: str
     unit: str
     better: str
     reference_name: str
-    ours: float
-    reference: float
-    ratio: float
+    ours: float | None
+    reference: float | None
+    ratio: float | None
     aim: float | None
-    rounds: list[tuple[float, float]] = field(default_factory=list)
+    machine: str
+    date: str
+    busy: float | None = None
+    seconds: float | None = None
+    rounds: list[tuple[float | None, float | None]] = field(default_factory=list)
+
+    def noise(self) -> float:
+        """Half the range of our rounds as a fraction of their median, at least ``LEAST_NOISE``."""
+        return spread(ours for ours, _ in self.rounds)
+
+    def ratio_noise(self) -> float:
+        """The same of the rounds' ratios."""
+        return spread(ours / reference for ours, reference in self.rounds if ours is not None and reference)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "noise": round(self.noise(), 4), "ratio_noise": round(self.ratio_noise(), 4)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Result:
+        known = {key: value for key, value in values.items() if key in cls.__dataclass_fields__}
+        return cls(**{**known, "rounds": [(ours, reference) for ours, reference in values.get("rounds", [])]})
+
+    def verdict(self) -> str:
+        """Whether the aim is met, as text; empty without one."""
+        if self.aim is None or self.ratio is None:
+            return ""
+        met = self.ratio <= self.aim if self.better == "lower" else self.ratio >= self.aim
+        return f"{'met' if met else 'missed'} ({'≤' if self.better == 'lower' else '≥'} {self.aim:g})"
+
+
+def spread(values: Iterable[float | None]) -> float:
+    """Half the range of these values as a fraction of their median, at least ``LEAST_NOISE``."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    middle = statistics.median(known) if known else 0.0
+    return max(LEAST_NOISE, (max(known) - min(known)) / 2 / abs(middle)) if middle else LEAST_NOISE
+
+
+def median(values: Iterable[float]) -> float | None:
+    """The median of the finite values; None where there is none (a fault that was not survived)."""
+    known = [value for value in values if math.isfinite(value)]
+    return statistics.median(known) if known else None

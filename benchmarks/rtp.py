@@ -1,4 +1,4 @@
-"""The RTP bridge beside the bare GStreamer pair with the same encoder settings, each end a process of its own."""
+"""The RTP link against the bare GStreamer pair with the same encoder settings, each end a process of its own."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from typing import Any
 import numpy as np
 from edgecam_core.rtp.relay import Conditions, Relay
 
-from benchmarks.harness import Row
+from benchmarks.row import Row
 from benchmarks.support import environment, peer, process
 from tests.support.network import free_udp_port
 
 COUNT = 150
 LOSSY_COUNT = 300
-GOOD_DB = 28.0  # a right frame of this scene has 33 dB and more, a grey invented one less than 20
+GOOD_DB = 28.0  # a correct frame of this scene has 33 dB and more, a grey one invented by the decoder less than 20
 SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 BARE = "bare GStreamer pair (x265enc as ours, rtpjitterbuffer latency=60, videoconvert)"
 Ends = tuple[dict[str, Any], dict[str, Any]]  # settings of the sender and of the receiver
-GOOD_SHARE = "share of the coded frames that arrive good"
+GOOD_SHARE = "share of the sent frames that arrive intact"
 ANSWERED: Ends = ({}, {})
 FAULTS = {
     "outage": "an outage of three seconds",
-    "restart": "a sender was killed and another started",
-    "late": "a receiver started late",
+    "restart": "the sender was killed and started again",
+    "late": "a late start of the receiver",
 }
 ONE_WAY: Ends = ({"redundancy": 50}, {"redundancy": True, "feedback": False, "latency": 100})
 
@@ -38,38 +38,53 @@ ONE_WAY: Ends = ({"redundancy": 50}, {"redundancy": True, "feedback": False, "la
 def rows() -> list[Row]:
     made = []
     for name, size in SIZES.items():
-        told = f"{name} at 30 Hz, bgr8 handed over to bgr8 received, p50 (aim: 5 ms more at most)"
+        told = f"{name} at 30 Hz, bgr8 in to bgr8 out, p50 (aim: 5 ms more at most)"
         made.append(Row(f"rtp_latency_{name}", told, "ms", BARE, partial(latency, "ours", size),
-                        partial(latency, "bare", size)))  # fmt: skip
+                        partial(latency, "bare", size), label=f"RTP link, {name}: frame in to frame out"))  # fmt: skip
         told = f"processor time of sender and receiver per frame received, {name} at 30 Hz"
         made.append(Row(f"rtp_cpu_{name}", told, "ms", BARE, partial(cpu, "ours", size), partial(cpu, "bare", size),
-                        aim=1.3))  # fmt: skip
+                        aim=1.3, label=f"RTP link, {name}: CPU time per frame, both ends"))  # fmt: skip
     whole = partial(good, "ours", Conditions(), ANSWERED), partial(good, "bare", Conditions(), ANSWERED)
-    made.append(Row("rtp_good_no_loss", f"{GOOD_SHARE}, no loss", "%", BARE, *whole, "higher"))
+    made.append(
+        Row(
+            "rtp_good_no_loss",
+            f"{GOOD_SHARE}, no loss",
+            "%",
+            BARE,
+            *whole,
+            "higher",
+            label="Good frames over RTP, no loss",
+        )
+    )
     shaken = Conditions(jitter=0.02)
     made.append(Row("rtp_good_jitter", f"{GOOD_SHARE}, 20 ms jitter (packets overtake each other)", "%", BARE,
                     partial(good, "ours", shaken, ANSWERED), partial(good, "bare", shaken, ANSWERED),
-                    "higher"))  # fmt: skip
+                    "higher", label="Good frames over RTP, 20 ms jitter"))  # fmt: skip
     for loss, burst, label in ((0.001, 1, "0.1"), (0.01, 1, "1"), (0.05, 1, "5"), (0.05, 5, "5_bursts")):
         told = f"{GOOD_SHARE}, {100 * loss:g} % of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
+        lost = f"Good frames over RTP, {100 * loss:g} % loss{' in bursts' if burst > 1 else ''}"
         ways = Conditions(loss=loss, burst=burst, back_loss=loss)
         made.append(Row(f"rtp_good_loss_{label}_answered", told + "retransmission (also the answers are lost)", "%",
                         BARE, partial(good, "ours", ways, ANSWERED), partial(good, "bare", ways, ANSWERED),
-                        "higher"))  # fmt: skip
+                        "higher", label=f"{lost}, retransmission"))  # fmt: skip
         made.append(Row(f"rtp_good_loss_{label}_one_way", told + "50 % parity, no way back", "%", BARE,
                         partial(good, "ours", ways, ONE_WAY), partial(good, "bare", ways, ANSWERED),
-                        "higher"))  # fmt: skip
+                        "higher", label=f"{lost}, one way with parity"))  # fmt: skip
     made.append(Row("rtp_bitrate_loss_5", "bytes sent per frame at 5 % loss with retransmission", "bytes",
-                    "the same without loss", partial(octets, 0.05), partial(octets, 0.0), aim=1.5))  # fmt: skip
+                    "the same without loss", partial(octets, 0.05), partial(octets, 0.0), aim=1.5,
+                    label="RTP link: bytes sent at 5 % loss"))  # fmt: skip
     lossy = Conditions(loss=0.01, back_loss=0.01)
-    made.append(Row("rtp_latency_loss_1", "bgr8 handed over to bgr8 received, 640x480 at 30 Hz, p99 at 1 % loss", "ms",
+    made.append(Row("rtp_latency_loss_1", "640x480 at 30 Hz, bgr8 in to bgr8 out, p99 at 1 % loss", "ms",
                     BARE, partial(latency, "ours", SIZES["640x480"], lossy, 0.99),
-                    partial(latency, "bare", SIZES["640x480"], lossy, 0.99)))  # fmt: skip
+                    partial(latency, "bare", SIZES["640x480"], lossy, 0.99),
+                    label="RTP link, 1 % loss: frame in to frame out (99th percentile)"))  # fmt: skip
     made.append(Row("rtp_stamp_error", "largest error of the received capture time", "ms", "arrival time as the stamp",
-                    partial(stamp_error, "ours"), partial(stamp_error, "bare")))  # fmt: skip
+                    partial(stamp_error, "ours"), partial(stamp_error, "bare"),
+                    label="RTP link: largest error of the capture time"))  # fmt: skip
     for fault, text in FAULTS.items():
         made.append(Row(f"rtp_recovery_{fault}", f"first good frame after {text}", "ms", BARE,
-                        partial(recovery, "ours", fault), partial(recovery, "bare", fault)))  # fmt: skip
+                        partial(recovery, "ours", fault), partial(recovery, "bare", fault),
+                        label=f"RTP link: first good frame after {text}"))  # fmt: skip
     return made
 
 
@@ -136,7 +151,7 @@ def cpu(kind: str, size: tuple[int, int]) -> float:
 
 
 def good(kind: str, conditions: Conditions, settings: Ends) -> float:
-    """The share of the coded frames that arrived and look as they should, in percent."""
+    """The share of the sent access units whose frames arrive intact, in percent."""
     chosen = settings if kind == "ours" else ({}, {})
     found = transfer(kind, SIZES["640x480"], LOSSY_COUNT, True, conditions, chosen)
     right = {number for number, _, _, quality in found["seen"] if quality >= GOOD_DB and number < LOSSY_COUNT}

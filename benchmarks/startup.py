@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 
-from benchmarks.harness import Row
+from benchmarks.row import Row
 from benchmarks.support import environment, peer, process
 
 
@@ -18,6 +18,7 @@ def rows() -> list[Row]:
             "a bare rclpy node that publishes an array",
             camera,
             bare,
+            label="Camera node: start to first frame",
         )
     ]
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 from functools import partial
 
-from benchmarks.harness import Row
+from benchmarks.row import Row
 from benchmarks.support import environment, peer, process
 
 COUNT = 150
@@ -25,6 +25,7 @@ def rows() -> list[Row]:
                 partial(share, size, True),
                 partial(share, size, False),
                 "higher",
+                label=f"Raw {name} frames that arrive at 30 Hz",
             )
         )
     made.append(
@@ -35,6 +36,7 @@ def rows() -> list[Row]:
             "stock Fast DDS settings (of those that arrive)",
             partial(age, SIZES["640x480"], True),
             partial(age, SIZES["640x480"], False),
+            label="Raw 640x480 frames: age on arrival",
         )
     )
     return made

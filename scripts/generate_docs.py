@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Write docs/reference and config/<node>.yaml from the code; --check only compares.
+"""Write docs/reference and config/<node>.yaml from the code, and measured numbers into every page; --check compares.
 
-One module of scripts/reference a page: parameters, launch files, commands, topics and services.
+One module of scripts/reference a page: parameters, launch files, commands, topics and services. Numbers come from
+benchmarks/results/results.json; benchmarks/numbers.py describes the marks in the pages.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), *(str(path) for path in (ROOT / "src").iterdir())]
+from benchmarks.numbers import filled  # noqa: E402
+from benchmarks.store import PUBLISHED, Store  # noqa: E402
 from scripts.reference import commands, launch_files, parameters, topics  # noqa: E402
 
 PAGES = parameters.PAGES
@@ -20,6 +23,9 @@ def outputs() -> dict[Path, str]:
     """Every generated file and what should be in it."""
     pages = {"parameters": parameters, "launch": launch_files, "commands": commands, "topics": topics}
     files = {ROOT / "docs" / "reference" / f"{name}.md": page.text() for name, page in pages.items()}
+    results = Store.open(PUBLISHED)
+    hand_written = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    files |= {path: filled(path.read_text(), results) for path in hand_written if path not in files}
     return files | {ROOT / "config" / f"{page.name}.yaml": parameters.yaml_text(page) for page in parameters.PAGES}
 
 

@@ -1,0 +1,65 @@
+"""The machine that the numbers are from, and how busy it is with other work."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import time
+from pathlib import Path
+
+QUIET = 0.1  # more of the processors than this at other work: figures are not published
+
+
+def name() -> str:
+    """What identifies the machine in the results: processor, cores and memory; ``EDGECAM_MACHINE`` overrides it."""
+    cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?")
+    memory = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    return os.environ.get("EDGECAM_MACHINE") or f"{cpu}, {os.cpu_count()} cores, {memory / 2**20:.0f} GiB"
+
+
+def facts() -> dict[str, str]:
+    """What else may matter."""
+    return {
+        "system": _os_name(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "ros": os.environ.get("ROS_DISTRO", "?"),
+        "gpu": _gpu(),
+    }
+
+
+def today() -> str:
+    return time.strftime("%Y-%m-%d")
+
+
+def busy(seconds: float = 0.5) -> float:
+    """The share of all processors' time that is not idle over ``seconds``, 0 to 1; blocks that long."""
+    before = _jiffies()
+    time.sleep(seconds)
+    after = _jiffies()
+    total = sum(after) - sum(before)
+    idle = sum(after[3:5]) - sum(before[3:5])  # idle and waiting for a disk
+    return 1 - idle / total if total else 0.0
+
+
+def _jiffies() -> list[int]:
+    # user nice system idle iowait irq softirq steal; guest time is part of user.
+    return [int(word) for word in _lines("/proc/stat")[0].split()[1:9]]
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def _os_name() -> str:
+    known = dict(line.split("=", 1) for line in _lines("/etc/os-release") if "=" in line)
+    return known.get("PRETTY_NAME", platform.platform()).strip('"')
+
+
+def _gpu() -> str:
+    try:
+        query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+        return subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip() or "none"
+    except (OSError, subprocess.CalledProcessError):
+        return "none"

@@ -1,0 +1,43 @@
+"""Measuring one row: rounds of ours and the reference in turn, medians, and how busy the machine was."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from benchmarks import machine
+from benchmarks.result import Result, median
+from benchmarks.row import Row
+
+
+def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
+    """Alternate ours and the reference, so that a drift of the machine affects both; blocks until all is measured."""
+    began = time.monotonic()
+    pairs, loads = [], []
+    for number in range(rounds):
+        loads.append(machine.busy())
+        # The second one finds warmer caches, so the order changes every round.
+        if number % 2:
+            reference = row.reference()
+            ours = row.ours()
+        else:
+            ours = row.ours()
+            reference = row.reference()
+        note = f", {100 * loads[-1]:.0f} % of the machine at other work" if loads[-1] > machine.QUIET else ""
+        report(f"  round {number + 1}/{rounds}: {ours:.4g} against {reference:.4g} {row.unit}{note}")
+        pairs.append((ours, reference))
+    whole = all(reference and math.isfinite(ours / reference) for ours, reference in pairs)
+    return Result(
+        name=row.name, label=row.label or row.what, what=row.what, unit=row.unit, better=row.better,
+        reference_name=row.reference_name,
+        ours=median(ours for ours, _ in pairs), reference=median(reference for _, reference in pairs),
+        ratio=median(ours / reference for ours, reference in pairs) if whole else None, aim=row.aim,
+        machine=machine.name(), date=machine.today(), busy=round(max(loads), 3),
+        seconds=round(time.monotonic() - began, 1),
+        rounds=[(_finite(ours), _finite(reference)) for ours, reference in pairs],
+    )  # fmt: skip
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,41 @@
+"""`make bench BENCH_ARGS=--publish`: the measured rows into results, plot, README and docs in one go."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from benchmarks import compare, machine
+from benchmarks.plot import draw
+from benchmarks.store import ROOT, Store
+
+
+def publish(run: Store, published: Store) -> int:
+    """0, or 1 with the reason where the run may not be published; then nothing is written."""
+    if problem := refusal(run):
+        print(f"bench: not published: {problem}", file=sys.stderr)
+        return 1
+    print("\n".join(compare.lines(run.rows, published.rows)))
+    published.machines |= run.machines
+    published.rows |= run.rows
+    published.save()
+    draw(list(published.rows.values()), published.path.with_suffix(".svg"))
+    subprocess.run([sys.executable, str(ROOT / "scripts" / "generate_docs.py")], check=True)
+    run.path.unlink(missing_ok=True)
+    return 0
+
+
+def refusal(run: Store) -> str:
+    """Why this run may not be published, or an empty text."""
+    if not run.rows:
+        return "nothing is measured; run `make bench` first"
+    if run.pending:
+        return f"{len(run.pending)} rows are not measured yet; `make bench` goes on with them"
+    loud = [name for name, row in run.rows.items() if row.busy is None or row.busy > machine.QUIET]
+    if loud:
+        limit = f"{100 * machine.QUIET:.0f} %"
+        return (
+            f"more than {limit} of the machine was at other work while these rows were measured: {', '.join(loud)}; "
+            f"end the other programs and measure them again: make bench BENCH_ARGS='{' '.join(loud)}'"
+        )
+    return ""

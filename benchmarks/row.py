@@ -1,0 +1,41 @@
+"""One comparison of `make bench`, and the list of all of them."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import benchmarks
+
+
+@dataclass(frozen=True)
+class Row:
+    """``ours`` and ``reference`` each measure once and return a number in ``unit``.
+
+    ``name`` begins with the module's name (``transport_…``); ``reference_name`` says what we are compared with.
+    ``label`` is a short title for plots and the README. ``aim`` is the ratio ours/reference we want: at most it
+    for ``better="lower"``, at least it for ``"higher"``.
+    """
+
+    name: str
+    what: str
+    unit: str
+    reference_name: str
+    ours: Callable[[], float]
+    reference: Callable[[], float]
+    better: str = "lower"
+    aim: float | None = None
+    label: str = ""
+
+
+def all_rows(wanted: Iterable[str] = ()) -> list[Row]:
+    """The rows of every module here that has a function ``rows``; ``wanted`` keeps those whose name begins so."""
+    rows: list[Row] = []
+    for module in pkgutil.iter_modules(benchmarks.__path__):
+        if not module.ispkg and not module.name.startswith("_") and module.name != "training_speed":
+            found = importlib.import_module(f"benchmarks.{module.name}")
+            rows += found.rows() if hasattr(found, "rows") else []
+    starts = tuple(wanted)
+    return [row for row in rows if not starts or row.name.startswith(starts)]
