@@ -29,7 +29,11 @@ SKIP = {"build", "install", "log", ".venv", "runs", "data", "reference"}  # docs
 PAGES = sorted(
     path
     for path in ROOT.rglob("*.md")
-    if not (set(path.relative_to(ROOT).parts) & SKIP or path.relative_to(ROOT).parts[0].startswith("."))
+    if not (
+        set(path.relative_to(ROOT).parts) & SKIP
+        or path.name == "CHANGELOG.md"
+        or path.relative_to(ROOT).parts[0].startswith(".")
+    )
 )
 ROS2_VERBS = {
     "launch": set(), "run": set(), "topic": {"list", "echo", "hz", "bw", "info", "pub"}, "node": {"list", "info"},
