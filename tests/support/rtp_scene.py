@@ -86,6 +86,8 @@ class Feed:
 class Reader:
     """Reads frames in a thread and keeps stamp, number and size of all, the pixels of every tenth and the newest."""
 
+    keep_every = 10
+
     def __init__(self, receiver: Receiver) -> None:
         self.seen: list[tuple[int, int, tuple[int, int]]] = []
         self.newest: Frame | None = None
@@ -100,7 +102,7 @@ class Reader:
             got = self._receiver.read(0.1)
             if got is not None:
                 self.newest = got
-                if len(self.seen) % 10 == 0:
+                if len(self.seen) % self.keep_every == 0:
                     self._kept.append(got)
                 self.seen.append((got.stamp_ns, index_of(got.bgr()), (got.width, got.height)))
 

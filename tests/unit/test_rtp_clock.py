@@ -7,7 +7,7 @@ import random
 
 import pytest
 from edgecam_core.rtp import clock
-from edgecam_core.rtp.clock import SECOND, RtpTimeline, StampReader
+from edgecam_core.rtp.clock import SECOND, RtpTimeline
 
 NOW = 1_764_000_000_123_456_789
 
@@ -48,55 +48,3 @@ def test_rtp_time_always_increases() -> None:
     steps = [clock.signed_difference(later, earlier) for earlier, later in itertools.pairwise(times)]
     assert all(0 < step < 90_000 for step in steps)
     assert steps[4] == pytest.approx(3000, abs=1)  # after the jump back the stamps' own pace goes on
-
-
-def test_the_header_extension_wins() -> None:
-    reader = StampReader()
-    reader.report(clock.ntp_from_ns(5), 0)
-    assert reader.stamp(NOW, 0, 7) == NOW
-    assert reader.source == "ntp64"
-
-
-def test_rtcp_then_arrival() -> None:
-    reader = StampReader()
-    assert reader.stamp(None, 0xFFFFFF00, NOW) == NOW
-    assert reader.source == "arrival"
-    reader.report(clock.ntp_from_ns(NOW), 0xFFFFFF00)
-    assert reader.stamp(None, (0xFFFFFF00 + 9000) & 0xFFFFFFFF, NOW) == NOW + SECOND // 10
-    assert reader.source == "rtcp"
-    reader.reset()
-    assert reader.stamp(None, 1, NOW) == NOW
-
-
-def test_rtcp_time_of_a_clock_that_is_not_set_is_not_taken() -> None:
-    reader = StampReader()
-    for wrong in (0, NOW + 61 * SECOND):
-        reader.report(clock.ntp_from_ns(wrong), 0)
-        assert reader.stamp(None, 0, NOW) == NOW
-        assert reader.source == "arrival"
-        assert reader.troubles["RTCP time over 60 s off: arrival time taken"] == 1
-        reader = StampReader()
-    reader.report(clock.ntp_from_ns(NOW - 59 * SECOND), 0)
-    assert reader.stamp(None, 9000, NOW) == NOW - 59 * SECOND + SECOND // 10
-    assert reader.source == "rtcp"
-    assert reader.stamp(None, 1 << 31, NOW + SECOND) == NOW + SECOND  # RTP time that jumps is no time either
-
-
-def test_stamps_by_rtcp_never_step_back() -> None:
-    reader = StampReader()
-    arrivals = [NOW + index * SECOND // 30 for index in range(30)]
-    stamps = [reader.stamp(None, index * 3000, arrival) for index, arrival in enumerate(arrivals[:10])]
-    reader.report(clock.ntp_from_ns(NOW - SECOND // 5), 0)  # the frames take 0.2 s to come
-    stamps += [reader.stamp(None, (10 + index) * 3000, arrival) for index, arrival in enumerate(arrivals[10:])]
-    assert all(later > earlier for earlier, later in itertools.pairwise(stamps))
-    assert stamps[-1] == pytest.approx(arrivals[-1] - SECOND // 5, abs=1000)
-    reader.report(clock.ntp_from_ns(NOW - 20 * SECOND), 0)
-    assert reader.stamp(None, 30 * 3000, NOW + SECOND) == pytest.approx(NOW + SECOND * 4 // 5, abs=1000)
-    assert reader.troubles == {"report with a time that steps back: not taken": 1}
-
-
-def test_rtp_time_as_the_stamp_when_asked_for() -> None:
-    reader = StampReader("rtp_timestamp")
-    sent = RtpTimeline().timestamp(NOW)
-    assert abs(reader.stamp(None, sent, NOW + 3 * 3600 * SECOND) - NOW) < 100_000  # a clock three hours off
-    assert reader.source == "rtp_timestamp"

@@ -12,6 +12,7 @@ from edgecam_core.rtp.reorder import MILLISECOND
 from edgecam_core.rtp.rtp_session import HANDOVER_NS, TAIL_NS, RtpSession
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
+from edgecam_core.rtp.stamps import Stamp
 from network import free_udp_port
 from rtp_scene import frame
 from waiting import wait_until
@@ -74,8 +75,7 @@ def test_a_report_that_came_before_the_stream_counts() -> None:
     port.control(rtcp.sender_report(1, ntp_from_ns(10**18), 3000, 0, 0), CAMERA, 0)
     send(port, 1, 0)
     send(port, 2, 0)
-    assert port.stamps.stamp(None, 3000 + 90_000, 10**18) == 10**18 + 10**9
-    assert port.stamps.source == "rtcp"
+    assert port.stamps.stamp(None, 3000 + 90_000, 10**18) == Stamp(10**18 + 10**9, "rtcp")
 
 
 @pytest.mark.parametrize(("network", "welcome"), [("192.0.2.0/24", True), ("198.51.100.0/24", False), ("::/0", False)])

@@ -71,7 +71,7 @@ def test_a_new_sender_takes_over_where_one_died() -> None:
 
 def test_stamps_that_jump_back_come_through_exactly() -> None:
     port = free_udp_port()
-    stamps = [FIRST_STAMP, FIRST_STAMP + 1, FIRST_STAMP + 1, 5_000_000_000, 6, FIRST_STAMP + 10**13, 7]
+    stamps = [FIRST_STAMP, FIRST_STAMP + 1, FIRST_STAMP + 2, 5_000_000_000, 6, FIRST_STAMP + 10**13, 7]
     sender = Sender(SenderSettings(port=port))
     with receiving(port) as (_, reader):
         sender.start()

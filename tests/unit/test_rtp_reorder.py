@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
+import pytest
 from edgecam_core.rtp.packet import RtpPacket
 from edgecam_core.rtp.reorder import MAX_DROPOUT, MILLISECOND, ReorderBuffer
 
@@ -119,3 +120,34 @@ def test_random_traffic_never_grows_and_always_comes_out_in_order() -> None:
     forward = sum(1 for one, two in itertools.pairwise(order) if 0 < (two - one) % 65_536 < 32_768)
     assert len(order) > 5_000
     assert forward > 0.99 * (len(order) - 1)
+
+
+def timed(sequence: int, timestamp: int) -> RtpPacket:
+    return packet(sequence)._replace(timestamp=timestamp)
+
+
+@pytest.mark.parametrize("back", [10, 99, 500, 20_000])
+def test_a_sequence_that_steps_back_begins_anew_with_its_second_packet(back: int) -> None:
+    buffer = ReorderBuffer(WAIT)
+    for number in range(1000, 2000):
+        buffer.push(timed(number, number), 0, 0)
+    assert len(take(buffer, 0)) == 1000
+    out: list[int | None] = []
+    for number in range(2000 - back, 2000 - back + 5):
+        buffer.push(timed(number, 100_000 + number), 0, 0)
+        out += take(buffer, 0)
+    assert out == [None, *(number & 0xFFFF for number in range(2000 - back, 2000 - back + 5))]
+    assert buffer.counts.resynchronised == 1
+
+
+def test_old_copies_begin_nothing_unless_nothing_else_comes() -> None:
+    buffer = ReorderBuffer(WAIT)
+    for number in range(1000):
+        buffer.push(timed(number, number), 0, 0)
+        if number > 300:
+            buffer.push(timed(number - 300, number - 300), 0, 0)  # a network that repeats packets late
+    assert len(take(buffer, 0)) == 1000
+    assert buffer.counts.resynchronised == 0
+    for number in range(200):  # a recording that is played in a loop
+        buffer.push(timed(number, number), 0, 0)
+    assert take(buffer, 0)[-1] == 199

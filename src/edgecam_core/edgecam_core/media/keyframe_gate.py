@@ -74,6 +74,11 @@ class KeyframeGate:
         """Whether decoded frames are shown."""
         return self._state is _State.OPEN
 
+    @property
+    def closed(self) -> bool:
+        """Whether decoding has to begin anew, at a random access point."""
+        return self._state is _State.CLOSED
+
     def close(self) -> None:
         """References are lost (packets lost, decoder restarted): wait for the next random access point."""
         self._state = _State.CLOSED

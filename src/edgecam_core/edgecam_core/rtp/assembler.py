@@ -1,9 +1,10 @@
-"""RTP payloads in order to access units, each with the truth about what is missing; and the gate that uses it."""
+"""RTP payloads in order to access units, each with the truth about what is missing."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from edgecam_core.media.bits import BitstreamError
 from edgecam_core.media.codecs import Codec
 from edgecam_core.rtp.clock import NTP_ID, stamp_from_extension
 from edgecam_core.rtp.packet import PacketError, RtpPacket
@@ -12,22 +13,27 @@ MAX_UNIT_BYTES = 32 << 20  # an access unit larger than this is an attack or an 
 
 
 class AccessUnit(NamedTuple):
-    """One coded frame. ``whole``: nothing of it is missing. ``follows_gap``: packets were lost before it."""
+    """``whole``: nothing of it is missing. ``follows_gap``: packets were lost before it.
+
+    ``random_access``: decoding can begin here, or a gradual refresh begins. ``stream`` counts streams from 1.
+    """
 
     nals: list[bytes]
     timestamp: int
     stamp_ns: int | None  # from the header extension
     arrival_ns: int  # wall clock at its first packet
-    keyframe: bool
+    random_access: bool
     whole: bool
     follows_gap: bool
+    stream: int = 1
 
 
 class Assembler:
     """Collects the payloads of one stream. Feed packets in sequence order, call :meth:`gap` where some are missing."""
 
-    def __init__(self, codec: Codec, stamp_id: int = NTP_ID) -> None:
+    def __init__(self, codec: Codec, stamp_id: int = NTP_ID, stream: int = 1) -> None:
         self._codec = codec
+        self._stream = stream
         self._stamp_id = stamp_id
         self._lost = True  # nothing is known before the first packet
         self._begin_unit(0, True, None, 0)
@@ -83,78 +89,20 @@ class Assembler:
         whole = self._whole and not self._fragments and not self._lost
         frames = [kind for kind in map(self._codec.kind, self._nals) if self._codec.is_vcl(kind)]
         keyframe = bool(frames) and all(map(self._codec.is_keyframe, frames))
+        random_access = keyframe or self._has_recovery_point()
         return AccessUnit(
-            self._nals, self._timestamp, self._stamp_ns, self._arrival_ns, keyframe, whole, self._follows_gap
+            self._nals,
+            self._timestamp,
+            self._stamp_ns,
+            self._arrival_ns,
+            random_access,
+            whole,
+            self._follows_gap,
+            self._stream,
         )
 
-
-class KeyframeGate:
-    """Lets only frames through that decode to what was sent.
-
-    Decoders invent grey frames after a loss and do not flag them, so nothing reaches the decoder from the first
-    missing packet to the next whole keyframe, nor before the first one. Parameter sets are remembered and put in front
-    of a keyframe that comes without (senders with ``config-interval=1`` repeat them by a timer, SDP may hold them).
-    ``starving`` is set when a frame was refused and only a keyframe can help.
-    """
-
-    def __init__(self, codec: Codec, known: list[bytes] | None = None) -> None:
-        self._codec = codec
-        self._sets: dict[int, list[bytes]] = {}
-        self._remember(known or [])
-        self.open = False
-        self._joined_at_keyframe = False
-        self.refused = 0
-        self.starving = False
-
-    def close(self) -> None:
-        """Something went wrong elsewhere (decoder restarted): wait for the next keyframe."""
-        self.open = False
-        self.starving = True
-
-    def admit(self, unit: AccessUnit) -> list[bytes] | None:
-        """The NAL units for the decoder, or None when the frame must not be shown."""
-        if unit.whole:
-            self._remember(unit.nals)
-        if not unit.whole or (unit.follows_gap and not unit.keyframe):
-            self.open = False
-        elif unit.keyframe:
-            return self._keyframe(unit)
-        if not self.open:
-            self._refuse()
-            return None
-        return self._following(unit)
-
-    def _refuse(self) -> None:
-        self.refused += 1
-        self.starving = not self.open
-
-    def _remember(self, nals: list[bytes]) -> None:
-        fresh: dict[int, list[bytes]] = {}
-        for unit in nals:
-            kind = self._codec.kind(unit)
-            if kind in self._codec.parameter_sets:
-                fresh.setdefault(kind, []).append(unit)
-        self._sets.update(fresh)
-
-    def _keyframe(self, unit: AccessUnit) -> list[bytes] | None:
-        if any(kind not in self._sets for kind in self._codec.parameter_sets):
-            self.open = False
-            self._refuse()
-            return None
-        if not self.open:
-            self._joined_at_keyframe = True
-        self.open = True
-        self.starving = False
-        present = {self._codec.kind(nal) for nal in unit.nals}
-        missing = [nal for kind in self._codec.parameter_sets if kind not in present for nal in self._sets[kind]]
-        return missing + unit.nals
-
-    def _following(self, unit: AccessUnit) -> list[bytes] | None:
-        kinds = [kind for kind in map(self._codec.kind, unit.nals) if self._codec.is_vcl(kind)]
-        if not kinds:
-            return None  # parameter sets alone: remembered, nothing to decode
-        if self._joined_at_keyframe and any(map(self._codec.is_skipped_after_join, kinds)):
-            self._refuse()  # refers to frames before the keyframe we joined at
-            return None
-        self._joined_at_keyframe = False
-        return unit.nals
+    def _has_recovery_point(self) -> bool:
+        try:
+            return self._codec.recovery_count(self._nals) is not None
+        except BitstreamError:
+            return False

@@ -8,7 +8,6 @@ RTCP sender reports (RFC 3550 section 6.4.1) map their RTP time to NTP time once
 from __future__ import annotations
 
 import struct
-from collections import Counter
 
 NTP_URI = "urn:ietf:params:rtp-hdrext:ntp-64"
 NTP_ID = 1
@@ -18,9 +17,6 @@ SECOND = 1_000_000_000
 _ERA = 1 << 32
 _WRAP = 1 << 32
 _NTP = struct.Struct("!Q")
-FAR_NS = 60 * SECOND  # a sender's clock further off is not set: its time is worth less than the arrival
-STEP_NS = 1 * SECOND
-STAMP_SOURCES = ("ntp64", "rtp_timestamp", "rtcp", "arrival")
 
 
 def ntp_from_ns(stamp_ns: int) -> int:
@@ -83,60 +79,3 @@ class RtpTimeline:
             now = max(now, self._last + 1)
         self._last = now
         return now % _WRAP
-
-
-class StampReader:
-    """The receiver's side: the stamp of a frame by the best source the stream has.
-
-    ``wanted`` is one of ``STAMP_SOURCES`` or ``auto`` (header extension, then RTCP, then arrival; RTP time is taken
-    for the stamp only when asked for, because only the user can know that it is one). ``source`` tells what the last
-    frame got.
-
-    RTCP time is taken only while it lies within ``FAR_NS`` of the arrival and does not step back by ``STEP_NS`` or
-    more; stamps by RTCP or arrival never go back within a stream. ``troubles`` counts what was not taken.
-    """
-
-    def __init__(self, wanted: str = "auto") -> None:
-        self._wanted = wanted
-        self._report: tuple[int, int] | None = None
-        self._last: tuple[int, int] | None = None  # stamp and RTP timestamp of the last frame without an exact stamp
-        self.source = "none"
-        self.troubles: Counter[str] = Counter()
-
-    def report(self, ntp: int, rtp_timestamp: int) -> None:
-        """An RTCP sender report of this stream came."""
-        report = ns_from_ntp(ntp), rtp_timestamp
-        if self._last is not None and _mapped(report, self._last[1]) <= self._last[0] - STEP_NS:
-            self.troubles["report with a time that steps back: not taken"] += 1
-        else:
-            self._report = report
-
-    def reset(self) -> None:
-        """Another stream begins."""
-        self._report = self._last = None
-
-    def stamp(self, extension_ns: int | None, rtp_timestamp: int, arrival_ns: int) -> int:
-        """Nanoseconds for one frame. ``arrival_ns``: when its first packet came, in the receiver's wall clock."""
-        if extension_ns is not None and self._wanted in ("auto", "ntp64"):
-            self.source = "ntp64"
-            return extension_ns
-        if self._wanted == "rtp_timestamp":
-            self.source = "rtp_timestamp"
-            near = rtp_from_ns(arrival_ns)
-            return (near + signed_difference(rtp_timestamp, near % _WRAP)) * 100_000 // 9
-        self.source, stamp_ns = "arrival", arrival_ns
-        if self._report is not None and self._wanted in ("auto", "rtcp"):
-            mapped_ns = _mapped(self._report, rtp_timestamp)
-            if abs(mapped_ns - arrival_ns) <= FAR_NS:
-                self.source, stamp_ns = "rtcp", mapped_ns
-            else:
-                self.troubles[f"RTCP time over {FAR_NS // SECOND} s off: arrival time taken"] += 1
-        if self._last is not None:
-            stamp_ns = max(stamp_ns, self._last[0] + 1)
-        self._last = (stamp_ns, rtp_timestamp)
-        return stamp_ns
-
-
-def _mapped(report: tuple[int, int], rtp_timestamp: int) -> int:
-    """Nanoseconds of an RTP timestamp, given those of a report's."""
-    return report[0] + signed_difference(rtp_timestamp, report[1]) * 100_000 // 9

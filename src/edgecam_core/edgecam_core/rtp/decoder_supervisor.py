@@ -7,7 +7,8 @@ import time
 from edgecam_core.counters import Counters
 from edgecam_core.errors import PipelineError
 from edgecam_core.media.decoders import Decoder
-from edgecam_core.rtp.decoding import Allocate, DecodedFrame, DecoderPipeline
+from edgecam_core.media.h264 import IDR
+from edgecam_core.rtp.decoding import Allocate, DecodedFrame, DecoderPipeline, Ticket
 
 MOST_WAITING = 30  # access units before the decoder: more means that the decoder is too slow
 FEW_WAITING = 3
@@ -37,9 +38,17 @@ class DecoderSupervisor:
         """Access units that the decoder has not taken yet."""
         return self._pipeline.waiting()
 
-    def push(self, nals: list[bytes], pts: int, stamp_ns: int, now_ns: int) -> None:
+    def push(self, nals: list[bytes], ticket: Ticket) -> None:
         """Decode one access unit; returns at once."""
-        self._pipeline.push(nals, pts, stamp_ns, now_ns)
+        self._pipeline.push(nals, ticket)
+
+    def begin(self, nals: list[bytes], ticket: Ticket) -> None:
+        """The next access unit is the first of a sequence. Call before it is pushed."""
+        # At a recovery point libavcodec allocates frames for the gap in frame_num, which GStreamer allows once for each
+        # access unit: the first one is decoded in vain and closes the gap for its copy.
+        if self._row.element == "avdec_h264" and not any(nal[0] & 0x1F == IDR for nal in nals):
+            place = ticket.place._replace(pts=ticket.place.pts - 1)
+            self._pipeline.push(nals, ticket._replace(place=place, shown=False))
 
     def pull(self, timeout: float, allocate: Allocate | None) -> DecodedFrame | None:
         """The next frame; None when none came within ``timeout`` seconds."""
@@ -59,9 +68,12 @@ class DecoderSupervisor:
         try:
             for text in self._pipeline.check():
                 self._counters.add(text)
-            if not self._pipeline.stuck(time.monotonic_ns()):
+            if self._pipeline.unplaced:
+                self._counters.add("RTP time stepped back between keyframes: decoder replaced")
+            elif self._pipeline.stuck(time.monotonic_ns()):
+                self._counters.add("decoder stalled: replaced")
+            else:
                 return False
-            self._counters.add("decoder stalled: replaced")
         except PipelineError as error:
             self._counters.add(str(error))
         old, self._pipeline = self._pipeline, DecoderPipeline(self._row)

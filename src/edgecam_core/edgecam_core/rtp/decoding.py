@@ -6,50 +6,42 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from edgecam_core.errors import PipelineError
 from edgecam_core.media import colour, gst, nal
 from edgecam_core.media.decoders import Decoder, pipeline_text
-from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, signed_difference
+from edgecam_core.rtp.clock import SECOND
+from edgecam_core.rtp.stamps import Stamp
+from edgecam_core.rtp.timeline import Place
 
 Allocate = Callable[[int, int], np.ndarray]
-_MARGIN_NS = 3600 * SECOND
+NEWEST = 4  # frames kept for a reader that is late, as the pipeline's text says
 _MOST_PENDING = 256
-_MOST_UNANSWERED = 8  # decoders hold back a few frames at most
+_MOST_UNANSWERED = 20  # decoders hold back 16 frames at most, to reorder them
 _STUCK_NS = 2 * SECOND
+
+
+class Ticket(NamedTuple):
+    """What goes with a frame through the decoder. ``arrived_ns`` is the monotonic time its last packet came.
+
+    ``shown`` is False for a frame that only serves later ones.
+    """
+
+    place: Place
+    stamp: Stamp
+    arrived_ns: int
+    shown: bool
 
 
 @dataclass(frozen=True)
 class DecodedFrame:
-    """A decoded frame, (H, W, 3) uint8 bgr8; ``arrived_ns`` is the monotonic time its last packet came."""
+    """A decoded frame, (H, W, 3) uint8 bgr8."""
 
     bgr: np.ndarray
-    stamp_ns: int
-    arrived_ns: int
-
-
-class TimeLine:
-    """RTP timestamps as presentation times for the decoder: increasing across wraps and new streams."""
-
-    def __init__(self) -> None:
-        self._last: tuple[int, int] | None = None  # RTP timestamp, nanoseconds
-        self._highest = 0
-
-    def pts(self, timestamp: int) -> int:
-        if self._last is None:
-            pts = self._highest + _MARGIN_NS
-        else:
-            pts = self._last[1] + signed_difference(timestamp, self._last[0]) * SECOND // CLOCK_RATE
-        pts = max(pts, 0)
-        self._last = (timestamp, pts)
-        self._highest = max(self._highest, pts)
-        return pts
-
-    def restart(self) -> None:
-        """The next timestamp belongs to another stream."""
-        self._last = None
+    ticket: Ticket
 
 
 class DecoderPipeline:
@@ -61,9 +53,11 @@ class DecoderPipeline:
 
     def __init__(self, row: Decoder) -> None:
         self._pipeline = gst.Pipeline(pipeline_text(row))
-        self._pending: OrderedDict[int, tuple[int, int]] = OrderedDict()
+        self._pending: OrderedDict[int, Ticket] = OrderedDict()
+        self.unplaced = 0  # frames that came out at a time that no access unit has
         self._lock = threading.Lock()
         self.decoded = 0  # frames so far
+        self._highest_pts = self._lower = self._burst = 0
         self._unanswered = 0
         self._unanswered_since_ns = 0
         # Counted where frames leave the decoder: a reader that does not read is no fault of the decoder.
@@ -75,17 +69,28 @@ class DecoderPipeline:
         self.decoded += 1
         return True
 
-    def push(self, nals: list[bytes], pts: int, stamp_ns: int, now_ns: int) -> bool:
+    def push(self, nals: list[bytes], ticket: Ticket) -> bool:
         """Decode one access unit; returns at once."""
         with self._lock:
-            self._pending[pts] = (stamp_ns, now_ns)
+            self._pending[ticket.place.pts] = ticket
             while len(self._pending) > _MOST_PENDING:
                 self._pending.popitem(last=False)
             if not self._unanswered:
-                self._unanswered_since_ns = now_ns
+                self._unanswered_since_ns = ticket.arrived_ns
             self._unanswered += 1
+        self._make_room(ticket.place.pts)
         data = np.frombuffer(nal.join(nals), np.uint8)
-        return self._pipeline.push(self._pipeline.new_buffer(data, pts))
+        return self._pipeline.push(self._pipeline.new_buffer(data, ticket.place.pts))
+
+    def _make_room(self, pts: int) -> None:
+        """Frames that are reordered leave the decoder in bursts: the sink must not drop them."""
+        if pts > self._highest_pts:
+            self._highest_pts, self._lower = pts, 0
+            return
+        self._lower += 1
+        if self._lower > self._burst:
+            self._burst = self._lower
+            self._pipeline.element("sink").set_property("max-buffers", NEWEST + min(self._burst, _MOST_UNANSWERED))
 
     def pull(self, timeout: float, allocate: Allocate | None = None) -> DecodedFrame | None:
         """The next frame, waiting up to ``timeout`` seconds.
@@ -98,16 +103,19 @@ class DecoderPipeline:
             return None
         with sample:
             with self._lock:
-                entry = self._pending.pop(sample.pts_ns, None)
-            if entry is None:
-                return None  # two units with one time: the other one's stamp would be wrong
+                ticket = self._pending.pop(sample.pts_ns, None)
+            if ticket is None:  # GStreamer moved it: its RTP time lies before that of a frame shown already
+                self.unplaced += 1
+                return None
+            if not ticket.shown:
+                return None
             width, height = sample.width, sample.height
             bgr = np.empty((height, width, 3), np.uint8) if allocate is None else allocate(width, height)
             raw = colour.RawVideo(
                 width, height, sample.format, sample.planes, sample.data, sample.matrix, sample.full_range
             )
             colour.convert(raw, "bgr8", bgr)
-            return DecodedFrame(bgr, *entry)
+            return DecodedFrame(bgr, ticket)
 
     def waiting(self) -> int:
         """Access units that the decoder has not taken yet."""

@@ -13,11 +13,12 @@ from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, ImageError, SettingError
 from edgecam_core.media import decoders
 from edgecam_core.media.codecs import codec
+from edgecam_core.media.keyframe_gate import KeyframeGate
 from edgecam_core.rtp import sdp, sockets
-from edgecam_core.rtp.assembler import AccessUnit, KeyframeGate
-from edgecam_core.rtp.clock import CLOCK_RATE, StampReader
+from edgecam_core.rtp.assembler import AccessUnit
+from edgecam_core.rtp.clock import CLOCK_RATE
 from edgecam_core.rtp.decoder_supervisor import DecoderSupervisor
-from edgecam_core.rtp.decoding import Allocate, TimeLine
+from edgecam_core.rtp.decoding import Allocate, Ticket
 from edgecam_core.rtp.feedback import ReceiverFeedback
 from edgecam_core.rtp.parity import PORT_OFFSET
 from edgecam_core.rtp.receiver_stats import ReceiverMeter, ReceiverStats
@@ -25,6 +26,8 @@ from edgecam_core.rtp.reorder import MILLISECOND
 from edgecam_core.rtp.rtp_session import RtpSession
 from edgecam_core.rtp.settings import ReceiverSettings
 from edgecam_core.rtp.srtp import Protector, Unprotector, read_key
+from edgecam_core.rtp.stamps import PublishedStamps, StampReader
+from edgecam_core.rtp.timeline import TimeLine
 from edgecam_core.types import Frame
 
 IDLE_SECONDS = 0.1
@@ -72,6 +75,7 @@ class Receiver:
             self._protector = Protector(settings.srtp_cipher, key, self._feedback.ssrc)
         self._lock = threading.Lock()  # protects the session and the gate
         self._timeline = TimeLine()
+        self._published = PublishedStamps()
         self._decoder: DecoderSupervisor | None = None
         self._sockets: list[socket.socket] = []
         self._parity_socket: socket.socket | None = None
@@ -126,8 +130,9 @@ class Receiver:
             return None
         if decoded is None:
             return None
-        self._meter.frame(time.monotonic_ns(), decoded.arrived_ns)
-        return Frame.from_array(decoded.bgr, "bgr8", decoded.stamp_ns, self._frame_id)
+        self._meter.frame(time.monotonic_ns(), decoded.ticket.arrived_ns)
+        stamp_ns = self._published.next(decoded.ticket.stamp, *decoded.ticket.place)
+        return Frame.from_array(decoded.bgr, "bgr8", stamp_ns, self._frame_id)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield good frames until stopped; blocks while there are none."""
@@ -167,7 +172,6 @@ class Receiver:
             if self._session.streams != self._seen_streams:
                 self._seen_streams = self._session.streams
                 self._meter.progress(self._session.packets().received)
-                self._timeline.restart()
         for unit in units:
             self._decode(unit)
 
@@ -201,14 +205,23 @@ class Receiver:
                 self._gate.close()
                 self._counters.add("frame dropped: the decoder is too slow")
                 return
-            nals = self._gate.admit(unit)
-            if nals is None:
+            now_ns, jumps = time.monotonic_ns(), self._timeline.jumps
+            place = self._timeline.place(unit.stream, unit.timestamp, unit.random_access, now_ns)
+            if self._timeline.jumps != jumps:
+                self._counters.add("RTP time jumped: new time line")
+                self._session.stamps.jumped(unit.timestamp, unit.arrival_ns)
+                self._gate.close()  # the decoder cannot tell frames of the old time from those of the new one
+            begins = self._gate.closed or unit.follows_gap
+            admission = self._gate.admit(unit.nals, place.pts, unit.whole, unit.follows_gap)
+            if admission is None:
                 return
-            stamp_ns = self._session.stamps.stamp(unit.stamp_ns, unit.timestamp, unit.arrival_ns)
-        now_ns = time.monotonic_ns()
-        if unit.keyframe:
+            stamp = self._session.stamps.stamp(unit.stamp_ns, unit.timestamp, unit.arrival_ns)
+        if unit.random_access:
             self._meter.keyframe(now_ns)
-        self._decoder.push(nals, self._timeline.pts(unit.timestamp), stamp_ns, now_ns)
+        ticket = Ticket(place, stamp, now_ns, admission.shown)
+        if begins:
+            self._decoder.begin(admission.nals, ticket)
+        self._decoder.push(admission.nals, ticket)
 
     def _send_feedback(self) -> None:
         stream = self._session.stream
@@ -244,7 +257,7 @@ class Receiver:
                 troubles["malformed payloads"] += stream.assembler.malformed
             stats = ReceiverStats(
                 decoder=self._row.element,
-                stamp_source=self._session.stamps.source,
+                stamp_source=self._published.source,
                 refused=self._gate.refused,
                 packets=counts.received,
                 missing=counts.missing,

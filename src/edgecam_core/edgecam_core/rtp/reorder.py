@@ -10,14 +10,15 @@ from edgecam_core.rtp.packet import RtpPacket
 
 MILLISECOND = 1_000_000
 MAX_DROPOUT = 3000  # RFC 3550 appendix A.1: a larger step forward is another sequence
-MAX_MISORDER = 1000  # further back than this is another sequence as well
+MAX_MISORDER = 100  # further back than this is another sequence as well
+MAX_REPEATS = 64  # copies of old packets in a row: more is a sender that begins again, not a network that repeats
 ASK_AGAIN_NS = 8 * MILLISECOND  # before a round trip has been measured
 ASK_AFTER_NS = 2 * MILLISECOND  # packets that merely changed places come by themselves; more where many do
 ASK_AFTER_MOST_NS = 20 * MILLISECOND
 MAX_ASKS = 20
-QUICK_ASKS = 5  # then at growing pauses: whoever does not answer may be short of time
+QUICK_ASKS = 5  # then at growing pauses: a sender that does not answer may be short of time
 MAX_REPAIR = 256  # missing in a row: more is an outage, and asking for all of it would be another one
-MAX_ASKED = 4096
+MAX_ASKED = 4096  # sequence numbers remembered
 
 
 class Arrived(NamedTuple):
@@ -66,6 +67,8 @@ class ReorderBuffer:
         self._stray: Arrived | None = None
         self._asked: OrderedDict[int, int] = OrderedDict()  # how often, also of those that have come
         self._ask_after_ns = ASK_AFTER_NS
+        self._timestamps: OrderedDict[int, int] = OrderedDict()  # of the newest packets received
+        self._repeats = 0
 
     def push(self, packet: RtpPacket, now_ns: int, arrival_ns: int) -> None:
         """Take one packet. ``arrival_ns`` is handed through."""
@@ -73,9 +76,9 @@ class ReorderBuffer:
             self._next = self._highest = packet.sequence + (1 << 16)
         step = (packet.sequence - self._highest + (1 << 15)) % (1 << 16) - (1 << 15)
         number = self._highest + step
-        if not -MAX_MISORDER < step < MAX_DROPOUT and number not in self._missing:
-            if number in self._asked:  # an answer that comes far too late is no new beginning
-                self.counts.late += 1
+        if self._is_elsewhere(number, step, packet.timestamp):
+            if number in self._asked and number not in self._timestamps:
+                self.counts.late += 1  # an answer that comes far too late is no new beginning
                 return
             stray, self._stray = self._stray, Arrived(packet, arrival_ns)
             if stray is None or stray.packet is None or packet.sequence != (stray.packet.sequence + 1) & 0xFFFF:
@@ -85,10 +88,21 @@ class ReorderBuffer:
         self._stray = None
         self._place(number, packet, now_ns, arrival_ns)
 
+    def _is_elsewhere(self, number: int, step: int, timestamp: int) -> bool:
+        """Whether a packet is not of this sequence: too far away, or in the place of one with another time."""
+        known = self._timestamps.get(number)
+        if known is not None:
+            self._repeats = self._repeats + 1 if known == timestamp else self._repeats
+            return known != timestamp or self._repeats > MAX_REPEATS
+        self._repeats = 0
+        return not -MAX_MISORDER < step < MAX_DROPOUT and number not in self._missing
+
     def _restart(self, number: int, first: Arrived) -> None:
         self._held = {number - 2: Arrived(None, 0), number - 1: first}  # begins with a gap, for the reader to know
         self._missing.clear()
         self._asked.clear()
+        self._timestamps.clear()
+        self._repeats = 0
         self._next, self._highest = number - 2, number - 1
         self.counts.resynchronised += 1
 
@@ -110,6 +124,9 @@ class ReorderBuffer:
                 self.round_trip_ns += (took - self.round_trip_ns) // 8
         self.counts.received += 1
         self._held[number] = Arrived(packet, arrival_ns)
+        self._timestamps[number] = packet.timestamp
+        if len(self._timestamps) > MAX_ASKED:
+            self._timestamps.popitem(last=False)
         holes = range(max(self._highest + 1, self._next), number)
         hopeless = len(holes) > MAX_REPAIR
         for hole in holes:

@@ -10,10 +10,11 @@ from edgecam_core.media.codecs import Codec
 from edgecam_core.rtp import packet as rtp
 from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.assembler import AccessUnit, Assembler
-from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, StampReader, signed_difference
+from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, signed_difference
 from edgecam_core.rtp.parity import ParityRepair
 from edgecam_core.rtp.reorder import MILLISECOND, Counts, ReorderBuffer
 from edgecam_core.rtp.srtp import Unprotector
+from edgecam_core.rtp.stamps import StampReader
 
 Address = tuple[str, int]
 HANDOVER_NS = 300 * MILLISECOND  # a stream this long silent gives way to another one
@@ -129,10 +130,10 @@ class RtpSession:
         units = self.finish(now_ns)
         ssrc = held.packet.ssrc
         repair = ParityRepair(ssrc) if self.redundancy else None
-        assembler = Assembler(self.codec, self.stamp_id)
+        self.streams += 1
+        assembler = Assembler(self.codec, self.stamp_id, self.streams)
         stream = Stream(ssrc, held.sender, ReorderBuffer(self.wait_ns), assembler, repair, now_ns)
         self.stream = stream
-        self.streams += 1
         self._candidates.clear()
         self.stamps.reset()
         if early := self._reports.pop(stream.ssrc, None):

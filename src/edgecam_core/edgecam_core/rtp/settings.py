@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from edgecam_core.errors import SettingError
 from edgecam_core.media.codecs import CODECS
-from edgecam_core.rtp.clock import STAMP_SOURCES
 from edgecam_core.rtp.srtp import CIPHERS
+from edgecam_core.rtp.stamps import STAMP_SOURCES
 from edgecam_core.settings import Settings, setting
 
 _CODEC_NAMES = tuple(CODECS)
