@@ -121,7 +121,7 @@ def test_overlay_has_the_images_stamp_and_its_boxes(detecting: Detecting) -> Non
     overlays: list[Image] = detecting.peer.collect(Image, "/camera/overlay")
     wait_until(lambda: detecting.answer(image) and overlays, what="an overlay")
     drawn = np.frombuffer(overlays[0].data, np.uint8).reshape(240, 320, 3)
-    assert overlays[0].header == detecting.arrays[-1].header
+    assert overlays[0].header in [array.header for array in detecting.arrays]
     assert overlays[0].encoding == "bgr8"
     assert (drawn != image).any()
     assert (drawn[100, 20:140] == image[100, 20:140]).all()  # the inside of a box stays
@@ -159,14 +159,14 @@ def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path, monkeypatch
 
     def running() -> bool:
         values = {item.key: item.value for item in told(*cameras).values}
-        return all(float(values.get(f"{name}/fps", 0)) > 0 for name in cameras) and "no images" not in told().message
+        return all(float(values.get(f"{name}/fps", 0)) > 0 for name in cameras) and "no frames" not in told().message
 
     try:
         for name in cameras:
             (reader,) = peer.node.get_subscriptions_info_by_topic(f"/camera/{name}/image_raw")
             assert reader.qos_profile.reliability == ReliabilityPolicy.RELIABLE
         wait_until(running, 2 * DISCOVERY, "the rates of both cameras")
-        gone = "no images on /camera/rear/image_raw"
+        gone = "no frames on /camera/rear/image_raw"
         wait_until(lambda: told("front").message == gone, 2 * DISCOVERY, "the end of one camera in /diagnostics")
         wait_until(running, 2 * DISCOVERY, "its return")
     finally:

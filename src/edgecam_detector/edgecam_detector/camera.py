@@ -10,6 +10,7 @@ from edgecam_ros.conversions import detections_to_ros, image_to_ros
 from edgecam_ros.local_topics import LOCAL, Receiver
 from edgecam_ros.qos import image_qos, sensor_qos
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -27,6 +28,7 @@ class CameraTopics:
         self._image_topic = self._topic("image_raw")
         self._detections = node.create_publisher(Detection2DArray, self._topic("detections"), RESULT_DEPTH)
         self._overlay = node.create_publisher(Image, self._topic("overlay"), image_qos())
+        self._shadow: Publisher | None = None
         self._subscription: Subscription | None = None
         self._local: Receiver | None = None
 
@@ -68,6 +70,12 @@ class CameraTopics:
             message.header = header
             self._overlay.publish(message)
 
+    def publish_shadow(self, header: Header, detections: Detections, class_id_format: str) -> None:
+        """What the shadow model found; the topic is there from the first time on."""
+        if self._shadow is None:
+            self._shadow = self._node.create_publisher(Detection2DArray, self._topic("shadow/detections"), RESULT_DEPTH)
+        self._shadow.publish(detections_to_ros(detections, header, class_id_format))
+
     def image_topic_of(self) -> str:
         """The topic as it is after remapping, for messages."""
         return str(self._node.resolve_topic_name(self._image_topic))
@@ -76,3 +84,5 @@ class CameraTopics:
         self.unsubscribe()
         self._node.destroy_publisher(self._detections)
         self._node.destroy_publisher(self._overlay)
+        if self._shadow is not None:
+            self._node.destroy_publisher(self._shadow)

@@ -9,6 +9,7 @@ from edgecam_core.counters import Meter
 from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.models.detector import Detector
+from edgecam_core.models.shadow import ShadowWorker
 from edgecam_core.models.worker import DetectionWorker, Job
 from edgecam_core.models.zoo import check_model
 from edgecam_core.types import Detections, Frame
@@ -40,10 +41,13 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._facts: ClassFacts | None = None
         self._worker: DetectionWorker | None = None
         self._models: ModelServices | None = None
+        self._shadow: ShadowWorker | None = None
         self._receive, self._latency = Meter(), Meter()
 
     def open(self) -> None:
         check_model(self.settings.model)
+        if self.settings.shadow_model:
+            check_model(self.settings.shadow_model)
         self._cameras = {name: CameraTopics(self, name) for name in self.settings.cameras or ("",)}
         self._facts = ClassFacts(self)
         linger = self.settings.batch_timeout_ms / 1e3
@@ -54,6 +58,9 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._models = ModelServices(
             self, self.settings.model, lambda: self._worker, self._load, lambda: self.settings.max_slowdown
         )
+
+        if self.settings.shadow_model:
+            self._shadow = ShadowWorker(self._load_shadow, self._deliver_shadow)
 
     def start(self) -> None:
         for camera in self._cameras.values():
@@ -66,13 +73,15 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     def close(self) -> None:
         if self._models is not None:
             self._models.close()
+        if self._shadow is not None:
+            self._shadow.close()
         if self._worker is not None:
             self._worker.close()
         for camera in self._cameras.values():
             camera.close()
         if self._facts is not None:
             self._facts.close()
-        self._worker, self._models, self._cameras, self._facts = None, None, {}, None
+        self._worker, self._models, self._shadow, self._cameras, self._facts = None, None, None, {}, None
 
     def apply(self, old: DetectorNodeSettings, new: DetectorNodeSettings) -> None:
         if self._worker is not None and self._worker.detector is not None:
@@ -88,6 +97,16 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     def _load(self, progress: Progress) -> Detector:
         with forward_logs_to(self.get_logger()):
             return Detector.open(self.settings, progress)
+
+    def _load_shadow(self, progress: Progress) -> Detector:
+        # One thread, so that all of it has the shadow's priority; its labels are those in its own file.
+        own = {"model": self.settings.shadow_model, "labels": "", "threads": 1, "max_batch": 1, "track": False}
+        own |= {"classes": (), "class_thresholds": ()}
+        return Detector.open(self.settings.changed(**own), progress)
+
+    def _deliver_shadow(self, job: Job, detections: Detections) -> None:
+        if (camera := self._cameras.get(job.source)) is not None:
+            camera.publish_shadow(job.tag, detections, self.settings.class_id_format)
 
     def _refused(self, error: EdgecamError) -> None:
         self.get_logger().error(str(error))
@@ -107,6 +126,8 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     def _deliver(self, job: Job, detections: Detections) -> None:
         self._cameras[job.source].publish(job.frame, job.tag, detections, self.settings.class_id_format)
         self._latency.add(time.monotonic(), self._age(job.frame.stamp_ns))
+        if self._shadow is not None:
+            self._shadow.offer(job, detections)
 
     # In the executor's thread.
 
@@ -146,6 +167,8 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         if troubles := worker.troubles.take():
             self.get_logger().warning(troubles)
             problems.append(troubles)
+        if self._shadow is not None and self._shadow.problem is not None:
+            problems.append(f"shadow model: {self._shadow.problem}")
         now = time.monotonic()
         for name, camera in self._cameras.items():
             if name not in worker.sources or worker.sources[name].rate(now) == 0:
@@ -169,6 +192,10 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         values["fps_in"] = self._receive.rate(now)
         for camera, meter in worker.sources.items():
             values[f"{camera}/fps" if camera else "fps"] = meter.rate(now)
+        if self._shadow is not None:
+            values["shadow_fps"] = self._shadow.meter.rate(now)
+            values |= {f"shadow_agreement/{label}": text for label, text in self._shadow.agreement().items()}
+            values |= self._shadow.counters.totals()
         return {**values, **worker.drops.totals(), **worker.troubles.totals()}
 
 

@@ -33,6 +33,11 @@ class DetectorNodeSettings(DetectorSettings):
         unit="ms",
     )
 
+    shadow_model: str = setting(
+        "",
+        "A second model to compare with, as for model; it runs on the idle share of the machine and publishes "
+        "shadow/detections. Empty: none.",
+    )
     max_slowdown: float = setting(
         2.0,
         "A model that is to take over while the node runs may take so many times as long; 0: any time.",

@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from edgecam_core.collect.observation import Finding, Observation
+from edgecam_core.models.agreement import compare
 from edgecam_core.types import Detection
 
 if TYPE_CHECKING:
     from edgecam_core.collect.settings import CollectorSettings
 
 SECOND = 1_000_000_000
-MATCH = 0.5  # intersection over union from which two boxes of a label are the same object
 
 
 class Rule(ABC):
@@ -146,24 +146,6 @@ WORTH = {REQUEST: 1.0, **{name: rule.worth for name, rule in RULES.items()}}
 
 
 def count_unmatched(live: tuple[Detection, ...], shadow: tuple[Detection, ...]) -> int:
-    """Objects of either model without a partner of the same label and an intersection over union of at least MATCH."""
-    free = list(shadow)
-    unmatched = 0
-    for one in live:
-        partner = max(
-            (other for other in free if other.label == one.label), key=lambda o: overlap(one.box, o.box), default=None
-        )
-        if partner is not None and overlap(one.box, partner.box) >= MATCH:
-            free.remove(partner)
-        else:
-            unmatched += 1
-    return unmatched + len(free)
-
-
-def overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
-    """Intersection over union of two x1 y1 x2 y2 boxes; 0 where both are empty."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
-    return shared / union if union > 0 else 0.0
+    """Objects that only one of the two models found (see :func:`edgecam_core.models.agreement.compare`)."""
+    _, live_only, shadow_only = compare(live, shadow)
+    return live_only.total() + shadow_only.total()

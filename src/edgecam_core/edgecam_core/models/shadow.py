@@ -1,0 +1,116 @@
+"""A second model on the idle share of the machine: it sees frames of the live one and is compared with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from edgecam_core.counters import Counters, Meter
+from edgecam_core.errors import EdgecamError
+from edgecam_core.inference.runner import Progress
+from edgecam_core.models.agreement import compare
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.worker import Job
+from edgecam_core.types import Detections
+
+
+class ShadowWorker:
+    """Detects in the newest frame offered, in a thread that the scheduler runs only when nothing else wants to.
+
+    Frames offered while it is at work are passed over. ``both``, ``live_only`` and ``shadow_only`` count objects by
+    label since the start; ``problem`` says why the model cannot be used. The live model never waits for it: on a CPU
+    the thread has SCHED_IDLE (sched(7)) where the system allows that, else the lowest nice value; on a GPU the two
+    models share the device.
+
+    Args:
+        load: builds the detector, in the worker's thread; for a CPU with one thread, so that it keeps the priority.
+        deliver: called in the worker's thread with each frame looked at and what was found.
+    """
+
+    def __init__(self, load: Callable[[Progress], Detector], deliver: Callable[[Job, Detections], None]) -> None:
+        self._load = load
+        self._deliver = deliver
+        self._changed = threading.Condition()
+        self._waiting: tuple[Job, Detections] | None = None
+        self._closing = False
+        self.problem: EdgecamError | None = None
+        self.detector: Detector | None = None
+        self.meter = Meter()
+        self.counters = Counters()
+        self.both: Counter[str] = Counter()
+        self.live_only: Counter[str] = Counter()
+        self.shadow_only: Counter[str] = Counter()
+        self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
+        self._thread.start()
+
+    def offer(self, job: Job, found: Detections) -> None:
+        """A frame and what the live model found in it; returns at once."""
+        with self._changed:
+            if self._waiting is None and self.detector is not None:
+                self._waiting = (job, found)
+                self._changed.notify()
+
+    def close(self) -> None:
+        """End the thread; waits for an inference or for the next step of a load."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+
+    def agreement(self) -> dict[str, str]:
+        """By label: 'n of m objects found by both'."""
+        labels = sorted({*self.both, *self.live_only, *self.shadow_only})
+        found = {label: self.both[label] + self.live_only[label] + self.shadow_only[label] for label in labels}
+        return {label: f"{self.both[label]} of {found[label]}" for label in labels}
+
+    def _progress(self, _text: str) -> None:
+        if self._closing:
+            raise EdgecamError("closing")
+
+    def _run(self) -> None:
+        _stand_back()
+        try:
+            detector = self._load(self._progress)
+        except EdgecamError as error:
+            self.problem = error
+            return
+        self.detector = detector
+        try:
+            while (item := self._next()) is not None:
+                self._look(detector, *item)
+        finally:
+            self.detector = None
+            detector.close()
+
+    def _next(self) -> tuple[Job, Detections] | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting is not None or self._closing)
+            return None if self._closing else self._waiting
+
+    def _look(self, detector: Detector, job: Job, live: Detections) -> None:
+        try:
+            found = detector.detect(job.frame)
+        except EdgecamError as error:
+            self.counters.add(str(error))
+        else:
+            both, live_only, shadow_only = compare(live, found)
+            self.both += both
+            self.live_only += live_only
+            self.shadow_only += shadow_only
+            self.meter.add(time.monotonic())
+            self._deliver(job, found)
+        with self._changed:
+            self._waiting = None
+
+
+def _stand_back() -> None:
+    """Give the calling thread the lowest priority there is, without privileges."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+        return
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
