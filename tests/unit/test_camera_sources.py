@@ -23,7 +23,8 @@ def desktop(element: str) -> bool:
 
 
 def text_of(have=desktop, **values) -> str:
-    settings = CameraSettings(**values)
+    """The launch text, without the two elements that pass on what needs nothing (they have a test of their own)."""
+    settings = CameraSettings(**{"deinterlace": "never", "orientation": "ignore"} | values)
     return compose(sources.plan(settings, have), settings, have)
 
 
@@ -220,3 +221,13 @@ def test_a_decoder_that_cannot_be_had_is_told() -> None:
         text_of(source="rtp://@:5000", decoder="libde265dec")
     with pytest.raises(MissingDependency, match="NVIDIA driver"):
         text_of(source="rtp://@:5000", decoder="nvh265dec")
+
+
+def test_only_what_may_be_interlaced_or_turned_passes_the_elements_for_it() -> None:
+    settings = {"deinterlace": "auto", "orientation": "auto"}
+    assert "deinterlace mode=auto" in text_of(source="file:///a.mp4", **settings)
+    assert "videoflip video-direction=auto" in text_of(source="file:///a.mp4", **settings)
+    assert "deinterlace mode=auto" in text_of(source="rtsp://cam/x", **settings)
+    assert "video-direction" not in text_of(source="rtsp://cam/x", **settings)
+    assert "deinterlace" not in text_of(source="test://smpte", **settings)
+    assert "deinterlace mode=interlaced" in text_of(source="v4l2://0", deinterlace="always")

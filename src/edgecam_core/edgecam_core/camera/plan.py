@@ -24,7 +24,8 @@ class SourcePlan:
     encode. ``paced``: the frames have to be held back to their own speed. ``loops``: can be played from the start
     again. ``ends``: an end of stream is its natural end, not a fault. ``asked``: size and rate were asked of the
     device, so nothing needs scaling; ``turned``: flip_method too. ``folder``: frames are fed from the files of this
-    path. ``hint`` is added to errors, ``notes`` say what was chosen and why.
+    path. ``tagged``: the container may say how the frames are to be turned. ``progressive``: never interlaced.
+    ``hint`` is added to errors, ``notes`` say what was chosen and why.
     """
 
     head: str
@@ -37,6 +38,8 @@ class SourcePlan:
     asked: bool = False
     turned: bool = False
     folder: str = ""
+    tagged: bool = False
+    progressive: bool = False
     hint: str = ""
     notes: tuple[str, ...] = ()
 
@@ -97,8 +100,8 @@ def reshaped(plan: SourcePlan, settings: CameraSettings) -> bool:
 
 
 def geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str]:
-    """Turning, scaling, cropping, in this order: crop_* counts pixels of the published orientation and size."""
-    steps = []
+    """Deinterlacing, turning, scaling, cropping, in this order: crop_* counts pixels of the published orientation."""
+    steps = _upright(plan, settings)
     scaled = settings.sized and not plan.asked
     fields = [f"width={settings.image_width}"] if settings.image_width > 0 else []
     fields += [f"height={settings.image_height}"] if settings.image_height > 0 else []
@@ -114,6 +117,17 @@ def geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str
             f"videocrop left={settings.crop_left} right={settings.crop_right} "
             f"top={settings.crop_top} bottom={settings.crop_bottom}"
         )
+    return steps
+
+
+def _upright(plan: SourcePlan, settings: CameraSettings) -> list[str]:
+    """Whole frames, turned as the container says. Both elements pass on untouched what needs nothing."""
+    steps = []
+    if settings.deinterlace != "never" and not plan.progressive and plan.codec not in ("jpeg", "nvmm"):
+        mode = "auto" if settings.deinterlace == "auto" else "interlaced"
+        steps.append(f"deinterlace mode={mode} method=linear fields=top")
+    if settings.orientation == "auto" and plan.tagged:
+        steps.append("videoconvert ! videoflip video-direction=auto")
     return steps
 
 

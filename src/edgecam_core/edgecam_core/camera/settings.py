@@ -57,6 +57,14 @@ class CameraSettings(Settings):
     loop: bool = setting(False, "Play a file again and again.")
     realtime: bool = setting(True, "Play a file at its own speed; false: as fast as it can be read.")
     flip_method: str = setting("none", "Turn or mirror the frame.", choices=FLIPS, runtime=True)
+    orientation: str = setting(
+        "auto", "Turn the frames of a file as its rotation tag says; ignore: as they are stored.",
+        choices=("auto", "ignore"),
+    )  # fmt: skip
+    deinterlace: str = setting(
+        "auto", "Make whole frames of interlaced ones: auto where the stream says so, or always, or never.",
+        choices=("auto", "always", "never"),
+    )  # fmt: skip
     crop_left: int = setting(0, "Columns cut off at the left.", low=0, high=16384, unit="px", runtime=True)
     crop_right: int = setting(0, "Columns cut off at the right.", low=0, high=16384, unit="px", runtime=True)
     crop_top: int = setting(0, "Rows cut off at the top.", low=0, high=16384, unit="px", runtime=True)

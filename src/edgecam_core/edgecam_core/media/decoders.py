@@ -1,4 +1,4 @@
-"""Decoders, one row each: from whole access units to I420 or NV12. A further decoder is one more row."""
+"""Decoders, one row each: from whole access units to I420, NV12 or GRAY8. A further decoder is one more row."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def pipeline_text(row: Decoder) -> str:
     return (
         "appsrc name=src is-live=true format=time max-bytes=0 max-buffers=0 "
         f"caps={form.media_type},stream-format=byte-stream,alignment=au ! {form.parser} ! {row.text} ! "
-        "video/x-raw,format={I420,NV12} ! appsink name=sink sync=false async=false max-buffers=4 drop=true"
+        "video/x-raw,format={I420,NV12,GRAY8} ! appsink name=sink sync=false async=false max-buffers=4 drop=true"
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from edgecam_core.errors import PipelineError
 from edgecam_core.masking import masked
+from edgecam_core.media import refusals
 from edgecam_core.media.binding import library, load, require_elements
 from edgecam_core.media.messages import Message, plain_message
 from edgecam_core.media.samples import Sample, buffer_of
@@ -45,6 +46,7 @@ class Pipeline:
             wrapper.add(pipeline)
             pipeline = wrapper
         self.gst_pipeline = pipeline
+        refusals.watch(pipeline)
         self._bus = pipeline.get_bus()
 
     def element(self, name: str) -> Any:

@@ -89,7 +89,8 @@ def _video_caps(text: str) -> _VideoCaps:
     if info is None:
         return facts
     planes = tuple(Plane(info.offset[i], info.stride[i]) for i in range(info.finfo.n_planes))
-    full_range = info.colorimetry.range.value_nick == "0-255"
+    # GStreamer's own reading forgets the range where the matrix is unknown (1:0:0:0), as of monochrome streams.
+    full_range = info.colorimetry.range.value_nick == "0-255" or "colorimetry=(string)1:" in text
     return replace(facts, planes=planes, matrix=info.colorimetry.matrix.value_nick, full_range=full_range)
 
 

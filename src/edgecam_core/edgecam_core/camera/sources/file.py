@@ -24,11 +24,11 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     A folder, or a file whose suffix is that of a frame, is fed frame by frame.
     """
     if uri.path.lower().endswith(IMAGE_SUFFIXES) or Path(uri.path).is_dir():
-        return SourcePlan(folder.HEAD, ends=True, folder=uri.path)
+        return SourcePlan(folder.HEAD, ends=True, folder=uri.path, progressive=True)
     location = quoted(Path(uri.path).as_uri())
     head = f'uridecodebin uri={location} caps="video/x-raw(ANY)" expose-all-streams=false'
     decode = " ! ".join(out_of_decodebin(have))
-    return SourcePlan(head, decode=decode, paced=settings.realtime, loops=True, ends=True)
+    return SourcePlan(head, decode=decode, paced=settings.realtime, loops=True, ends=True, tagged=True)
 
 
 def look(settings: CameraSettings, uri: SourceUri) -> None:

@@ -34,7 +34,9 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
         head = f'uridecodebin uri={quoted(whole)} caps="video/x-raw(ANY)" expose-all-streams=false'
         is_file = path.endswith(_FILES)
         decode = " ! ".join(out_of_decodebin(have))
-        return SourcePlan(head, decode=decode, paced=not is_file or settings.realtime, loops=is_file, ends=is_file)
+        return SourcePlan(
+            head, decode=decode, paced=not is_file or settings.realtime, loops=is_file, ends=is_file, tagged=is_file
+        )
     login = f" user-id={quoted(user)} user-pw={quoted(password)}" if user else ""
     timeout = max(1, round(settings.stall_timeout))
     head = (

@@ -35,4 +35,4 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     media = "video/x-bayer" if bayer else "video/x-raw"
     # Animation by the wall clock goes on where it was after the source was opened again.
     head = f"videotestsrc is-live=true pattern={pattern} animation-mode=wall-time ! {media},{size},framerate={rate}"
-    return SourcePlan(head, codec="bayer" if bayer else "raw", asked=True)
+    return SourcePlan(head, codec="bayer" if bayer else "raw", asked=True, progressive=True)

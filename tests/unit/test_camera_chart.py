@@ -1,0 +1,207 @@
+"""A colour chart in every codec, pixel format and container that can be made here, seen by the camera.
+
+Formats that the camera cannot take are named in its error. ffmpeg makes what GStreamer's encoders do not.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from charts import Kind, chart, patches, write
+from edgecam_core.camera.capture import Camera
+from edgecam_core.camera.captured_frame import CapturedFrame
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.media import gst
+
+_X264 = "x264enc tune=zerolatency bitrate=4000 ! h264parse"
+_X265 = "x265enc tune=zerolatency speed-preset=ultrafast bitrate=4000 ! h265parse"
+_VP8 = "vp8enc deadline=1 target-bitrate=4000000"
+_VP9 = "vp9enc deadline=1 target-bitrate=4000000"
+_JPEG = "jpegenc quality=95"
+_FULL = "1:4:0:0"  # JPEG's own: BT.601 weights in full range
+_CLOSE = 10
+"""Levels of 255 that coding and chroma subsampling may cost."""
+
+
+def kind(encoder: str, form: str, muxer: str, colorimetry: str = "", size: tuple[int, int] = (256, 192)) -> Kind:
+    suffix = {"mp4mux": ".mp4", "qtmux": ".mov", "matroskamux": ".mkv", "avimux": ".avi", "mpegtsmux": ".ts",
+              "flvmux": ".flv", "webmmux": ".webm"}[muxer]  # fmt: skip
+    caps = f"video/x-raw,format={form}" + (f",colorimetry={colorimetry}" if colorimetry else "")
+    return Kind(encoder, caps, muxer, suffix, size, form.startswith("GRAY"))
+
+
+KINDS = [
+    *(kind(_X264, "I420", muxer, "bt709") for muxer in ("mp4mux", "qtmux", "matroskamux", "avimux", "mpegtsmux")),
+    kind(_X264, "I420", "flvmux", "bt709"),
+    *(kind(_X264, "I420", "mp4mux", colorimetry) for colorimetry in ("bt601", "bt2020")),
+    *(kind(_X264, form, "matroskamux", "bt709") for form in ("Y42B", "Y444", "I420_10LE", "I422_10LE", "Y444_10LE")),
+    *(kind(_X265, "I420", muxer, "bt709") for muxer in ("mp4mux", "qtmux", "mpegtsmux")),
+    *(kind(_X265, "I420", "matroskamux", colorimetry) for colorimetry in ("bt601", "bt2020", _FULL, "1:3:5:1")),
+    *(kind(_X265, form, "matroskamux", "bt709") for form in ("Y42B", "Y444", "I420_10LE", "Y444_10LE", "I420_12LE")),
+    kind(_VP8, "I420", "webmmux", "bt601"),
+    kind(_VP8, "I420", "webmmux", "bt601", (255, 191)),
+    *(kind(_VP9, "I420", "webmmux", colorimetry) for colorimetry in ("bt601", "bt709", _FULL)),
+    *(kind(_VP9, form, "webmmux", "bt709") for form in ("Y444", "I420_10LE")),
+    *(kind(_JPEG, "I420", muxer, _FULL) for muxer in ("avimux", "qtmux", "matroskamux")),
+    kind(_JPEG, "Y444", "avimux", _FULL),
+    kind(_JPEG, "GRAY8", "avimux"),
+    kind(_JPEG, "I420", "avimux", _FULL, (255, 191)),
+    kind("avenc_mpeg4 bitrate=4000000", "I420", "mp4mux"),
+    *(kind("avenc_ffv1", form, "matroskamux") for form in ("I420", "BGRA", "GRAY8", "I420_10LE")),
+    kind("avenc_prores_ks", "I422_10LE", "qtmux"),
+    kind("pngenc", "RGBA", "qtmux"),
+    kind("identity", "I420", "avimux"),
+    kind("identity", "I420", "matroskamux", "", (255, 191)),
+    *(kind("identity", form, "qtmux") for form in ("UYVY", "v210", "RGB")),
+    kind("identity", "GRAY8", "matroskamux"),
+]  # fmt: skip
+_FULL_709 = "-vf scale=out_range=full:out_color_matrix=bt709 -color_range pc -colorspace bt709"
+_X265_FFMPEG = "libx265 -x265-params log-level=0"
+FFMPEG = [
+    ("libx264 -pix_fmt gray", "mp4"),
+    (f"{_X265_FFMPEG} -pix_fmt gray", "mkv"),
+    (f"libx264 -pix_fmt yuv420p {_FULL_709}", "mp4"),
+    ("mpeg2video -b:v 4M", "ts"),
+    ("mpeg2video -b:v 4M -pix_fmt yuv422p", "mpg"),
+    ("prores_ks -pix_fmt yuva444p10le", "mov"),
+    ("qtrle -pix_fmt argb", "mov"),
+    ("rawvideo -pix_fmt yuyv422", "avi"),
+    ("ffv1 -pix_fmt gray16le", "mkv"),
+    (f"{_X265_FFMPEG} -pix_fmt gbrp", "mkv"),
+]
+
+
+def seen(path: Path, **settings: object) -> tuple[np.ndarray | None, str]:
+    """The first frame that the camera gives of a file, (H, W, 3) uint8 BGR, or None and its error."""
+    images: list[np.ndarray] = []
+    problems: list[str] = []
+    done = threading.Event()
+
+    def take(frame: CapturedFrame) -> None:
+        if not images:
+            images.append(frame.frame("bgr8").array().copy())
+        done.set()
+
+    def note(is_problem: bool, text: str) -> None:
+        if is_problem:
+            problems.append(text)
+            done.set()
+
+    camera = Camera(CameraSettings.from_mapping({"source": f"file://{path}", **settings}), take, on_event=note)
+    camera.start()
+    try:
+        assert done.wait(60)
+    finally:
+        camera.stop()
+    return (images[0] if images else None), " ".join(problems)
+
+
+def difference(image: np.ndarray, size: tuple[int, int], grey: bool) -> float:
+    """By how many levels the worst patch differs from the chart."""
+    wanted = patches(chart(size))
+    if grey:
+        wanted = np.repeat(wanted @ np.array([[0.114], [0.587], [0.299]]), 3, axis=1)
+    return float(np.abs(patches(image) - wanted).max())
+
+
+@pytest.mark.parametrize("made", KINDS, ids=lambda made: made.name.replace("video/x-raw,", ""))
+def test_colours_are_those_of_the_chart(made: Kind, tmp_path: Path) -> None:
+    path = tmp_path / f"chart{made.suffix}"
+    write(made, path)
+    image, problem = seen(path)
+    assert image is not None, problem
+    assert image.shape == (made.size[1], made.size[0], 3)
+    assert difference(image, made.size, made.grey) < _CLOSE
+
+
+def ffmpeg(arguments: str, path: Path) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    still = path.with_suffix(".still.png")
+    cv2.imwrite(str(still), chart((256, 192)))
+    command = f"ffmpeg -v error -y -loop 1 -r 10 -t 1 -i {still} -c:v {arguments} {path}"
+    subprocess.run(command.split(), check=True, timeout=60)
+
+
+@pytest.mark.parametrize(("arguments", "suffix"), FFMPEG)
+def test_colours_of_streams_that_only_ffmpeg_makes(arguments: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"chart.{suffix}"
+    ffmpeg(arguments, path)
+    image, problem = seen(path)
+    assert image is not None, problem
+    assert difference(image, (256, 192), "gray" in arguments) < _CLOSE
+
+
+@pytest.mark.parametrize("arguments", ["libx264 -pix_fmt gray10le", f"{_X265_FFMPEG} -pix_fmt gray12le"])
+def test_what_would_crash_the_decoder_is_refused_by_name(arguments: str, tmp_path: Path) -> None:
+    """Monochrome of more than 8 bits ends the process inside libav's decoders of GStreamer 1.22."""
+    path = tmp_path / "chart.mkv"
+    ffmpeg(arguments, path)
+    image, problem = seen(path)
+    if image is None:
+        assert "-bit monochrome video is not supported" in problem
+    else:  # a newer GStreamer
+        assert difference(image, (256, 192), grey=True) < _CLOSE
+
+
+_ONE, _W, _H = 1 << 16, 256 << 16, 192 << 16
+# The movie's matrix a, b, c, d, x, y (ISO/IEC 14496-12 section 6.2.2), and what is done to the chart.
+TURNED = {
+    "90": ((0, _ONE, -_ONE, 0, _H, 0), lambda image: np.rot90(image, -1)),
+    "180": ((-_ONE, 0, 0, -_ONE, _W, _H), lambda image: np.rot90(image, 2)),
+    "270": ((0, -_ONE, _ONE, 0, 0, _W), lambda image: np.rot90(image)),
+    "mirrored": ((-_ONE, 0, 0, _ONE, _W, 0), lambda image: image[:, ::-1]),
+    "upside-down": ((_ONE, 0, 0, -_ONE, 0, _H), lambda image: image[::-1]),
+    "transposed": ((0, _ONE, _ONE, 0, 0, 0), lambda image: image.transpose(1, 0, 2)),
+}
+
+
+@pytest.mark.parametrize("muxer", ["mp4mux", "qtmux"])
+@pytest.mark.parametrize("turn", TURNED)
+def test_the_rotation_tag_turns_the_frames(turn: str, muxer: str, tmp_path: Path) -> None:
+    if turn in ("mirrored", "upside-down", "transposed") and gst.version() < (1, 22):
+        pytest.skip("qtdemux reads mirrored tracks from GStreamer 1.22 on")
+    made = kind(_X264, "I420", muxer, "bt709")
+    path = tmp_path / f"turned{made.suffix}"
+    write(made, path)
+    (a, b, c, d, x, y), turned = TURNED[turn]
+    data = bytearray(path.read_bytes())
+    at = data.find(b"tkhd") + 4 + 4 + (32 if data[data.find(b"tkhd") + 4] else 20) + 16
+    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, x, y, 1 << 30)
+    path.write_bytes(data)
+    wanted = turned(chart(made.size))
+    image, problem = seen(path)
+    assert image is not None, problem
+    assert image.shape == wanted.shape
+    assert np.abs(image.astype(int) - wanted).mean() < 3
+    stored, _problem = seen(path, orientation="ignore")
+    assert stored is not None
+    assert np.abs(stored.astype(int) - chart(made.size)).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("coded", "suffix"),
+    [("libx264 -flags +ilme+ildct -x264opts tff=1", "mp4"), ("mpeg2video -b:v 6M -flags +ilme+ildct -top 1", "ts")],
+)
+def test_interlaced_frames_are_made_whole(coded: str, suffix: str, tmp_path: Path) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed")
+    path = tmp_path / f"interlaced.{suffix}"
+    scene = "-f lavfi -i testsrc2=s=320x240:r=50 -t 1 -vf scroll=h=0.03,tinterlace=4,setfield=tff"
+    command = f"ffmpeg -v error -y {scene} -c:v {coded} -pix_fmt yuv420p {path}"
+    subprocess.run(command.split(), check=True, timeout=60)
+
+    def combing(deinterlace: str) -> float:
+        image, problem = seen(path, deinterlace=deinterlace)
+        assert image is not None, problem
+        rows = image.astype(int)
+        return float(np.abs(2 * rows[1:-1] - rows[:-2] - rows[2:]).mean())
+
+    assert combing("auto") < combing("never") / 4
