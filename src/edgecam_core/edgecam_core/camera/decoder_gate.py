@@ -28,7 +28,7 @@ class DecoderGate:
         self._whole: _Gate | None = None
         self._decodes: _Gate | None = None
         self._shown: ShownFrames | None = None
-        self._tap_pad: Any = None
+        self._coded_pad: Any = None
         self._decode_pad: Any = None
         self._now: CodedBuffer | None = None
         self._gap = False  # the decoder has not had all since its last access unit
@@ -37,14 +37,14 @@ class DecoderGate:
 
     def attach(self, pipeline: gst.Pipeline) -> None:
         """Put the probes into a pipeline with the elements ``tap``, ``decode`` and ``sink``."""
-        self._tap_pad = pipeline.element("tap").get_static_pad("sink")
+        self._coded_pad = pipeline.element("tap").get_static_pad("sink")
         self._decode_pad = pipeline.element("decode").get_static_pad("sink")
         pipeline.on_buffer("tap", "sink", self._received)
         pipeline.on_buffer("decode", "sink", self._to_decoder)
         pipeline.on_buffer("sink", "sink", self._decoded)
 
     def _received(self, buffer: Any) -> bool:
-        unit = read_buffer(buffer, self._tap_pad.get_current_caps())
+        unit = read_buffer(buffer, self._coded_pad.get_current_caps())
         if self._whole is None:
             self._whole, self._decodes = _gate(unit), _gate(unit)
             self._shown = ShownFrames(self._decodes) if isinstance(self._decodes, KeyframeGate) else None
