@@ -21,7 +21,7 @@ class Destinations:
 
     def __init__(self, settings: SenderSettings, counters: Counters) -> None:
         self._counters = counters
-        self._ttl, self._dscp = settings.ttl, settings.dscp
+        self._settings = settings
         wanted = [("host", settings.host, settings.port)]
         wanted += [("destinations", *split_address("destinations", text)) for text in settings.destinations]
         self._targets = [sockets.resolve(*each) for each in wanted]
@@ -33,9 +33,10 @@ class Destinations:
         return self._targets[0][1][0]
 
     def open(self) -> list[socket.socket]:
-        """The sockets, on which feedback arrives too."""
+        """The sockets, on which feedback arrives too. SettingError when there is no such interface."""
+        settings = self._settings
         for family in {family for family, _ in self._targets}:
-            self._sockets[family] = sockets.sender(family, self._ttl, self._dscp)
+            self._sockets[family] = sockets.sender(family, settings.ttl, settings.dscp, settings.interface)
         return list(self._sockets.values())
 
     @property
@@ -48,7 +49,7 @@ class Destinations:
 
     def send(self, family: int, address: sockets.Address, data: bytes) -> None:
         try:
-            self._sockets[family].sendto(data, address)
+            self._sockets[family].sendto(data, sockets.native(family, address))
         except OSError as error:  # no route, network down, buffer full
             self._counters.add(f"{error.strerror or error} ({address[0]})")
 
@@ -58,7 +59,7 @@ class Destinations:
         Otherwise anyone could aim the stream at a third party.
         """
         for known, target in self._targets:
-            if known == family and target[0] == sender[0]:
+            if known == family and _same_host(target[0], sender[0]):
                 return sender  # its own port: it may be behind address translation
             if known == family and sockets.is_multicast(target[0]):
                 return target
@@ -68,3 +69,7 @@ class Destinations:
         for each in self._sockets.values():
             each.close()
         self._sockets.clear()
+
+
+def _same_host(one: str, other: str) -> bool:
+    return one.partition("%")[0] == other.partition("%")[0]

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from edgecam_core.counters import Counters
-from edgecam_core.errors import EdgecamError, ImageError, SettingError
+from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.media import decoders
 from edgecam_core.media.codecs import codec
 from edgecam_core.media.keyframe_gate import KeyframeGate
-from edgecam_core.rtp import sdp, sockets
+from edgecam_core.rtp import sockets
 from edgecam_core.rtp.assembler import AccessUnit
 from edgecam_core.rtp.clock import CLOCK_RATE
 from edgecam_core.rtp.decoder_supervisor import DecoderSupervisor
@@ -22,6 +22,7 @@ from edgecam_core.rtp.decoding import Allocate, Ticket
 from edgecam_core.rtp.feedback import ReceiverFeedback
 from edgecam_core.rtp.parity import PORT_OFFSET
 from edgecam_core.rtp.receiver_stats import ReceiverMeter, ReceiverStats
+from edgecam_core.rtp.reception import Reception
 from edgecam_core.rtp.reorder import MILLISECOND
 from edgecam_core.rtp.rtp_session import RtpSession
 from edgecam_core.rtp.settings import ReceiverSettings
@@ -43,27 +44,16 @@ class Receiver:
     """
 
     def __init__(self, settings: ReceiverSettings) -> None:
-        known: list[bytes] = []
-        stamp_id = 1
-        self._frame_id = settings.frame_id
-        if settings.sdp_file:
-            described = sdp.read_file(settings.sdp_file)
-            settings = settings.changed(port=described.port, codec=described.codec, payload_type=described.payload_type)
-            if described.encrypted and not settings.srtp_key:
-                remedy = "describes an encrypted stream (SRTP): set srtp_key as well"
-                raise SettingError("sdp_file", settings.sdp_file, remedy)
-            stamp_id = sdp.stamp_id(described.extensions)
-            known = codec(described.codec).sprop_nals(described.parameters)
-            self._frame_id = described.frame_id or settings.frame_id
-        self.settings = settings
+        self._reception = Reception.of(settings)
+        self.settings = settings = self._reception.settings
         self._row = decoders.choose(settings.decoder, settings.codec)
-        self._gate = KeyframeGate(codec(settings.codec), known)
+        self._gate = KeyframeGate(codec(settings.codec), self._reception.parameter_sets)
         self._session = RtpSession(
             codec(settings.codec),
             settings.payload_type or None,
             settings.latency * MILLISECOND,
             settings.source_network(),
-            stamp_id,
+            self._reception.stamp_id,
             settings.redundancy,
             stamps=StampReader(settings.stamp_source),
         )
@@ -94,14 +84,14 @@ class Receiver:
             PipelineError: the decoder does not start.
         """
         settings = self.settings
-        self._sockets = [sockets.receiver(settings.host, settings.port)]
+        self._sockets = [self._socket(0)]
         try:
-            self._sockets.append(sockets.receiver(settings.host, settings.port + 1))
+            self._sockets.append(self._socket(1))
         except EdgecamError:
             self._counters.add(f"no RTCP: port {settings.port + 1} is taken")
         try:
             if settings.redundancy:
-                self._parity_socket = sockets.receiver(settings.host, settings.port + PORT_OFFSET)
+                self._parity_socket = self._socket(PORT_OFFSET)
                 self._sockets.append(self._parity_socket)
             self._decoder = DecoderSupervisor(self._row, self._counters)
         except EdgecamError:
@@ -109,6 +99,10 @@ class Receiver:
             raise
         self._thread = threading.Thread(target=self._run, name="rtp-receive", daemon=True)
         self._thread.start()
+
+    def _socket(self, port_offset: int) -> socket.socket:
+        settings, source = self.settings, self._reception.group_source
+        return sockets.receiver(settings.host, settings.port + port_offset, settings.interface, source)
 
     def read(self, timeout: float, allocate: Allocate | None = None) -> Frame | None:
         """The next good frame as bgr8, waiting up to ``timeout`` seconds; None when none came.
@@ -132,7 +126,7 @@ class Receiver:
             return None
         self._meter.frame(time.monotonic_ns(), decoded.ticket.arrived_ns)
         stamp_ns = self._published.next(decoded.ticket.stamp, *decoded.ticket.place)
-        return Frame.from_array(decoded.bgr, "bgr8", stamp_ns, self._frame_id)
+        return Frame.from_array(decoded.bgr, "bgr8", stamp_ns, self._reception.frame_id)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield good frames until stopped; blocks while there are none."""
@@ -234,7 +228,7 @@ class Receiver:
             return
         try:
             data = compound if self._protector is None else self._protector.rtcp(compound)
-            self._sockets[0].sendto(data, stream.sender)
+            self._sockets[0].sendto(data, sockets.native(self._sockets[0].family, stream.sender))
         except OSError as error:
             self._counters.add(f"feedback: {error.strerror or error}")
 

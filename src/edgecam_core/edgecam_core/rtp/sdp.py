@@ -31,6 +31,7 @@ class Description:
     feedback: bool = False
     encrypted: bool = False
     bitrate: int = 0
+    source: str = ""  # the only sender of the multicast group (RFC 4570), numeric
 
 
 def write(text: Description, session: int = 0, ttl: int = 1) -> str:
@@ -84,6 +85,7 @@ def parse(text: str) -> Description:
                 extensions=_extensions(attributes),
                 frame_id=next((a.partition(":")[2] for a in attributes if a.startswith(FRAME_ATTRIBUTE + ":")), ""),
                 encrypted="encrypted" in attributes,
+                source=_source(attributes, address),
                 feedback=any(a.startswith("rtcp-fb:") for a in attributes),
             )
     wanted = " or ".join(row.encoding_name for row in CODECS.values())
@@ -127,6 +129,15 @@ def _fmtp(attributes: list[str], payload_type: int) -> dict[str, str]:
             pairs = (part.strip().partition("=") for part in value.split(";"))
             return {name.lower(): content for name, _, content in pairs if name}
     return {}
+
+
+def _source(attributes: list[str], group: str) -> str:
+    """The one address that a source filter includes for this group or for any; empty when there is none."""
+    for attribute in attributes:
+        match = re.fullmatch(r"source-filter:\s*incl IN (?:IP[46]|\*) (\S+) (\S+)", attribute)
+        if match and match[1] in (group, "*"):
+            return match[2]
+    return ""
 
 
 def _extensions(attributes: list[str]) -> dict[str, int]:

@@ -13,6 +13,7 @@ from edgecam_core.rtp.stamps import STAMP_SOURCES
 from edgecam_core.settings import Settings, setting
 
 _CODEC_NAMES = tuple(CODECS)
+_SOURCE_SPECIFIC = (ipaddress.ip_network("232.0.0.0/8"), ipaddress.ip_network("ff30::/12"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class SenderSettings(Settings):
     srtp_cipher: str = setting("aes-128-gcm", "SRTP cipher; gcm needs 28 bytes of key, icm (with HMAC-SHA1-80) 30.",
                                choices=tuple(CIPHERS))  # fmt: skip
     sdp_file: str = setting("", "Write the session description here for other players; empty: none.")
+    interface: str = setting("", "Network interface that multicast leaves by, e.g. eth0; empty: the system's choice.")
     ttl: int = setting(1, "Router hops a multicast packet may take.", low=0, high=255)
     dscp: int = setting(0, "Differentiated services code point of the packets (34 is AF41, video).", low=0, high=63)
     rtsp_port: int = setting(0, "Serve the stream by RTSP on this TCP port too, unencrypted, for players; "
@@ -72,9 +74,13 @@ class ReceiverSettings(Settings):
     latency: int = setting(60, "Longest time a missing packet may hold back what follows it; costs nothing while "
                            "nothing is missing.", low=0, high=5000, unit="ms")  # fmt: skip
     payload_type: int = setting(96, "RTP payload type to take; 0 takes any.", low=0, high=127)
-    sdp_file: str = setting("", "Session description of the stream; its port, codec, payload type, parameter sets and "
-                            "optical frame win over the parameters. Empty: none.")  # fmt: skip
-    source_address: str = setting("", "Take packets only from this address or network (192.168.1.0/24); empty: any.")
+    sdp_file: str = setting("", "Session description of the stream; its multicast group, port, codec, payload type, "
+                            "parameter sets and optical frame win over the parameters. Empty: none.")  # fmt: skip
+    source_address: str = setting("", "Take packets only from this address or network (192.168.1.0/24); empty: any. "
+                                  "A group of source-specific multicast (232.0.0.0/8, ff3x::) is joined for this "
+                                  "address.")  # fmt: skip
+    interface: str = setting("", "Network interface on which a multicast group is joined, e.g. eth0; empty: the "
+                             "system's choice.")  # fmt: skip
     stamp_source: str = setting("auto", "Where the capture time comes from; auto takes the header extension, then "
                                 "RTCP, then the arrival time.", choices=("auto", *STAMP_SOURCES))  # fmt: skip
     timeout: float = setting(1.0, "Silence after which the stream counts as gone.", low=0.1, high=60.0, unit="s")
@@ -88,6 +94,15 @@ class ReceiverSettings(Settings):
 
     def check(self) -> None:
         self.source_network()
+
+    def group_source(self) -> str:
+        """The address for which a group of source-specific multicast is joined; empty for other groups and hosts."""
+        try:
+            group = ipaddress.ip_address(self.host.partition("%")[0])
+            source = ipaddress.ip_address(self.source_address)
+        except ValueError:
+            return ""
+        return str(source) if any(group in each for each in _SOURCE_SPECIFIC) else ""
 
     def source_network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         """The network packets must come from; None for any."""

@@ -1,4 +1,4 @@
-"""UDP sockets with errors that name the parameter."""
+"""UDP sockets with errors that name the parameter; multicast groups, their interface and their source."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from edgecam_core.errors import SettingError, SourceError
 RECEIVE_BUFFER = 4 << 20
 SEND_BUFFER = 1 << 20
 Address = tuple[str, int]
+"""Numeric address and port; the address of an IPv6 link has its scope, ``fe80::1%eth0``."""
+
+_ADD_SOURCE_MEMBERSHIP = 39  # Linux; Python 3.10 has no name for these
+_MCAST_JOIN_SOURCE_GROUP = 46
 
 
 def resolve(name: str, host: str, port: int) -> tuple[int, Address]:
@@ -25,34 +29,74 @@ def resolve(name: str, host: str, port: int) -> tuple[int, Address]:
     except (OSError, UnicodeError) as error:
         raise SettingError(name, host, f"cannot be resolved ({error}); give an address or a name DNS knows") from None
     family, _, _, _, address = found[0]
-    return int(family), (str(address[0]), int(address[1]))
+    numeric, scope = str(address[0]).partition("%")[0], address[3] if len(address) == 4 else 0
+    return int(family), (f"{numeric}%{scope}" if scope else numeric, int(address[1]))
+
+
+def native(family: int, address: Address) -> tuple[str, int] | tuple[str, int, int, int]:
+    """The address as the socket calls take it: without this an IPv6 scope is lost."""
+    host, _, scope = address[0].partition("%")
+    if family != socket.AF_INET6 or not scope:
+        return address
+    return host, address[1], 0, _scope_index(scope)
+
+
+def _scope_index(scope: str) -> int:
+    return int(scope) if scope.isdecimal() else socket.if_nametoindex(scope) if scope else 0
 
 
 def is_multicast(address: str) -> bool:
+    """Whether a numeric address, with or without scope, is a multicast group."""
     return ipaddress.ip_address(address.partition("%")[0]).is_multicast
 
 
-def sender(family: int, ttl: int, dscp: int) -> socket.socket:
-    """An unbound socket for sending; answers come back to the port the system gives it."""
+def interface_index(name: str) -> int:
+    """The number of a network interface, 0 (the system chooses) for an empty name.
+
+    Raises:
+        SettingError: for the parameter ``interface``: this machine has none of that name.
+    """
+    if not name:
+        return 0
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        known = ", ".join(each for _, each in socket.if_nameindex())
+        raise SettingError("interface", name, f"is no network interface of this machine; it has {known}") from None
+
+
+def sender(family: int, ttl: int, dscp: int, interface: str = "") -> socket.socket:
+    """An unbound socket for sending; answers come back to the port the system gives it.
+
+    Raises:
+        SettingError: there is no such interface.
+    """
+    index = interface_index(interface)
     made = socket.socket(family, socket.SOCK_DGRAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     if family == socket.AF_INET6:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, ttl)
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
     else:
         made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
         made.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)
+        if index:
+            made.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, struct.pack("=4s4si", bytes(4), bytes(4), index))
     made.bind(("", 0))
     return made
 
 
-def receiver(host: str, port: int) -> socket.socket:
-    """A bound socket; joins the group where ``host`` is a multicast address.
+def receiver(host: str, port: int, interface: str = "", source: str = "") -> socket.socket:
+    """A bound socket; joins the group where ``host`` is a multicast address, on that interface.
+
+    With ``source`` the group is joined for packets of that address only (source-specific multicast, RFC 4607).
 
     Raises:
-        SettingError: the port is in use, or the address is not of this machine.
+        SettingError: the port is in use, the address is not of this machine, there is no such interface.
         SourceError: the group cannot be joined (no network yet).
     """
+    index = interface_index(interface)
     family, address = resolve("host", host, port)
     made = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -62,22 +106,47 @@ def receiver(host: str, port: int) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # several receivers of one group may share
         if family == socket.AF_INET6 and address[0] == "::":
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        made.bind(address)
+        made.bind(native(family, address))
         if group:
-            _join(made, family, address[0])
+            _join(made, family, address[0], index, source)
     except OSError as error:
         made.close()
         raise _bind_error(error, host, port) from None
     return made
 
 
-def _join(made: socket.socket, family: int, group: str) -> None:
+def _join(made: socket.socket, family: int, group: str, index: int, source: str) -> None:
+    bare, _, scope = group.partition("%")
     if family == socket.AF_INET6:
-        member = socket.inet_pton(family, group.partition("%")[0]) + struct.pack("@I", 0)
+        index = index or _scope_index(scope)
+        if source:
+            addresses = b"".join(_storage6(each) for each in (bare, source))
+            made.setsockopt(socket.IPPROTO_IPV6, _MCAST_JOIN_SOURCE_GROUP, struct.pack("@L", index) + addresses)
+            return
+        member = socket.inet_pton(family, bare) + struct.pack("@I", index)
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, member)
+    elif source:
+        local = _address_of(index) if index else bytes(4)
+        member = socket.inet_aton(bare) + local + socket.inet_aton(source)
+        made.setsockopt(socket.IPPROTO_IP, _ADD_SOURCE_MEMBERSHIP, member)
     else:
-        member = struct.pack("=4sI", socket.inet_aton(group), socket.INADDR_ANY)
+        member = struct.pack("=4s4si", socket.inet_aton(bare), bytes(4), index)
         made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+
+
+def _storage6(address: str) -> bytes:
+    """A sockaddr_storage (128 bytes) with an IPv6 address."""
+    head = struct.pack("@HHI", socket.AF_INET6, 0, 0) + socket.inet_pton(socket.AF_INET6, address)
+    return head + bytes(128 - len(head))
+
+
+def _address_of(index: int) -> bytes:
+    """The IPv4 address of an interface: a source-specific join knows interfaces by address only."""
+    import fcntl
+
+    with socket.socket(type=socket.SOCK_DGRAM) as probe:
+        request = struct.pack("256s", socket.if_indextoname(index).encode())
+        return fcntl.ioctl(probe.fileno(), 0x8915, request)[20:24]  # SIOCGIFADDR
 
 
 def _bind_error(error: OSError, host: str, port: int) -> Exception:

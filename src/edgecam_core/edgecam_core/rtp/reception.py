@@ -1,0 +1,56 @@
+"""What a receiver listens for: its settings, completed by the session description."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edgecam_core.errors import SettingError
+from edgecam_core.media.codecs import codec
+from edgecam_core.rtp import sdp, sockets
+from edgecam_core.rtp.clock import NTP_ID
+from edgecam_core.rtp.settings import ReceiverSettings
+
+
+@dataclass(frozen=True)
+class Reception:
+    """``parameter_sets`` are known before the first packet; ``group_source`` is the only source of a multicast group
+    (empty: any).
+    """
+
+    settings: ReceiverSettings
+    frame_id: str
+    group_source: str
+    stamp_id: int = NTP_ID
+    parameter_sets: list[bytes] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, settings: ReceiverSettings) -> Reception:
+        """What these settings and the SDP file they name mean.
+
+        Raises:
+            SettingError: the file cannot be read, or describes a stream that these settings cannot receive.
+        """
+        if not settings.sdp_file:
+            return cls(settings, settings.frame_id, settings.group_source())
+        described = sdp.read_file(settings.sdp_file)
+        if described.encrypted and not settings.srtp_key:
+            remedy = "describes an encrypted stream (SRTP): set srtp_key as well"
+            raise SettingError("sdp_file", settings.sdp_file, remedy)
+        host = described.address if _is_group(described.address) else settings.host
+        settings = settings.changed(
+            host=host, port=described.port, codec=described.codec, payload_type=described.payload_type
+        )
+        return cls(
+            settings,
+            described.frame_id or settings.frame_id,
+            described.source or settings.group_source(),
+            sdp.stamp_id(described.extensions),
+            codec(described.codec).sprop_nals(described.parameters),
+        )
+
+
+def _is_group(address: str) -> bool:
+    try:
+        return sockets.is_multicast(address)
+    except ValueError:  # a name, or nothing
+        return False
