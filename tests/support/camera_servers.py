@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import parse_http_list, parse_keqv_list
 
 import cv2
 import numpy as np
@@ -142,6 +146,96 @@ def hls_server(folder: Path) -> Iterator[int]:
 
     with _serving(Handler) as port:
         yield port
+
+
+@dataclass
+class Page:
+    """What :func:`web_server` answers: ``pieces`` are sent one after the other, again and again while ``endless``."""
+
+    content_type: str = ""
+    pieces: Sequence[bytes] = ()
+    endless: bool = False
+    status: int = 200
+    location: str = ""
+    length: bool = False
+    login: str = ""  # "basic" or "digest": user "me", password "p@ss:/?#"
+
+
+USER, PASSWORD = "me", "p@ss:/?#"
+
+
+@contextmanager
+def web_server(pages: Mapping[str, Page]) -> Iterator[tuple[int, list[str]]]:
+    """A web server with these pages by path; gives its port and the list of paths that were asked for."""
+    stopping = threading.Event()
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            asked.append(self.path)
+            page = pages.get(path, Page(status=404))
+            if page.login and not _logged_in(page.login, self.headers.get("Authorization", ""), self.path):
+                self.send_response(401)
+                challenge = (
+                    'Digest realm="cam", nonce="abc", qop="auth"' if page.login == "digest" else 'Basic realm="c"'
+                )
+                self.send_header("WWW-Authenticate", challenge)
+                self.end_headers()
+                return
+            body = b"".join(page.pieces)
+            first, last = _range(self.headers.get("Range", ""), len(body)) if page.length else (0, len(body))
+            self.send_response(206 if page.length and "Range" in self.headers else page.status)
+            if page.location:
+                self.send_header("Location", page.location)
+            if page.content_type:
+                self.send_header("Content-Type", page.content_type)
+            if page.length:
+                self.send_header("Accept-Ranges", "bytes")
+                self.send_header("Content-Range", f"bytes {first}-{last - 1}/{len(body)}")
+                self.send_header("Content-Length", str(last - first))
+            self.end_headers()
+            try:
+                if page.endless:
+                    while not stopping.is_set():
+                        for piece in page.pieces:
+                            self.wfile.write(piece)
+                        stopping.wait(0.04)
+                else:
+                    self.wfile.write(body[first:last])
+            except OSError:
+                pass  # the camera went away
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with _serving(Handler) as port:
+        try:
+            yield port, asked
+        finally:
+            stopping.set()
+
+
+def _range(header: str, size: int) -> tuple[int, int]:
+    if not header.startswith("bytes="):
+        return 0, size
+    first, _, last = header.removeprefix("bytes=").partition("-")
+    return int(first or 0), min(size, int(last) + 1) if last else size
+
+
+def _logged_in(kind: str, header: str, path: str) -> bool:
+    if kind == "basic":
+        return header == "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    if not header.startswith("Digest "):
+        return False
+    given = parse_keqv_list(parse_http_list(header.removeprefix("Digest ")))
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode()).hexdigest()
+
+    secret, what = md5(f"{USER}:cam:{PASSWORD}"), md5(f"GET:{path}")
+    parts = (secret, given["nonce"], given["nc"], given["cnonce"], given["qop"], what)
+    return given["uri"] == path and given["response"] == md5(":".join(parts))
 
 
 @contextmanager

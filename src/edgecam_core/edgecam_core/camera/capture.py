@@ -43,6 +43,12 @@ class CameraStatus:
     height: int
 
 
+@dataclass
+class _Asked:
+    plan: SourcePlan | None = None
+    error: Exception | None = None
+
+
 def prepare(settings: CameraSettings) -> tuple[SourcePlan, str]:
     """The plan and the launch text for these settings on this machine.
 
@@ -85,6 +91,7 @@ class Camera:
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self.plan, self.text = prepare(settings)
+        self._opened = self.plan
         self.settings = settings
         self._on_frame = on_frame
         self._on_event = on_event
@@ -172,12 +179,12 @@ class Camera:
 
     def chosen(self) -> str:
         """What was chosen for this source on this machine, and why."""
-        return "; ".join([*self.plan.notes, *([self._decoder] if self._decoder else [])])
+        return "; ".join([*self._opened.notes, *([self._decoder] if self._decoder else [])])
 
     def _tell_decoder(self) -> None:
         """Say what GStreamer chose, where the choice was left to it."""
         element = self._session.pipeline.video_decoder() if self._session else ""
-        if not element or any(note.startswith("decoder: ") for note in self.plan.notes):
+        if not element or any(note.startswith("decoder: ") for note in self._opened.notes):
             return
         asked = self.settings.decoder == element
         note = f"decoder: {element}, as asked"
@@ -230,8 +237,11 @@ class Camera:
     def _open_and_deliver(self) -> None:
         if self._state != "retrying":
             self._state = "opening"
+        self._opened, text = self._resolved()
+        if self._wake.is_set():
+            return
         session = Session(
-            self.plan, self.text, lambda: self.settings, self._wake, self._deliver, self._counters, self._arrivals,
+            self._opened, text, lambda: self.settings, self._wake, self._deliver, self._counters, self._arrivals,
             lambda: self.settings.decode_idle == "all" or self._wanted(),
         )  # fmt: skip
         session.take_coded = self._take_coded
@@ -242,6 +252,28 @@ class Camera:
             self._held += session.gate.held if session.gate else 0
             self._skipped += session.gate.skipped if session.gate else 0
             self._session = None
+
+    def _resolved(self) -> tuple[SourcePlan, str]:
+        """The plan and launch text to open now. Asking the source may take seconds; waking up ends the wait."""
+        settings, found = self.settings, _Asked()
+
+        def ask() -> None:
+            try:
+                found.plan = sources.resolve(settings, gst.has_element)
+            except Exception as error:
+                found.error = error
+
+        if not sources.is_asked(settings):
+            return self.plan, self.text
+        thread = threading.Thread(target=ask, name="camera-ask", daemon=True)
+        thread.start()
+        while thread.is_alive() and not self._wake.is_set():
+            thread.join(0.05)
+        if found.error is not None:
+            raise found.error
+        if found.plan is None:
+            return self.plan, self.text
+        return found.plan, compose(found.plan, settings, gst.has_element)
 
     def _deliver(self, sample: gst.Sample) -> None:
         if not self._limit.take(sample.pts_ns):

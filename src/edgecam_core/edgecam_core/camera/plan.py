@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from edgecam_core.camera.platform import NVVIDCONV_FLIPS, Choice, Have, choose
 from edgecam_core.camera.settings import CameraSettings
-from edgecam_core.errors import SettingError
+from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.media.encodings import ENCODINGS
+from edgecam_core.media.pipeline import Pipeline
 
 _CONVERTIBLE = ("bgr8", "rgb8", "mono8")
 # What colour.py turns into BGR, RGB or grey; cheaper there than in videoconvert.
 NATIVE_FORMATS = "{ I420, NV12, YUY2, UYVY, BGR, RGB, BGRx, RGBx, BGRA, RGBA, GRAY8 }"
 _BAYER = {"bayer_rggb8": "rggb", "bayer_bggr8": "bggr", "bayer_gbrg8": "gbrg", "bayer_grbg8": "grbg"}
+
+
+class Feeder(Protocol):
+    """Pushes frames into a pipeline from a thread of its own. ``error`` is what ended it early."""
+
+    error: EdgecamError | None
+
+    def stop(self) -> None:
+        """Call after the pipeline was stopped."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +36,8 @@ class SourcePlan:
     encode. ``paced``: the frames have to be held back to their own speed. ``loops``: can be played from the start
     again. ``ends``: an end of stream is its natural end, not a fault. ``asked``: size and rate were asked of the
     device, so nothing needs scaling; ``turned``: flip_method too. ``folder``: frames are fed from the files of this
-    path. ``tagged``: the container may say how the frames are to be turned. ``progressive``: never interlaced.
+    path, or by ``feeder``, which is made for the running pipeline. ``tagged``: the container may say how the frames
+    are to be turned. ``progressive``: never interlaced.
     ``hint`` is added to errors, ``notes`` say what was chosen and why.
     """
 
@@ -38,6 +51,7 @@ class SourcePlan:
     asked: bool = False
     turned: bool = False
     folder: str = ""
+    feeder: Callable[[Pipeline, CameraSettings], Feeder] | None = None
     tagged: bool = False
     progressive: bool = False
     hint: str = ""

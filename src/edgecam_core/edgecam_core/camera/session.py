@@ -10,7 +10,7 @@ from pathlib import Path
 from edgecam_core.camera.decoder_gate import DecoderGate
 from edgecam_core.camera.folder import FolderFeeder
 from edgecam_core.camera.pace import Arrivals
-from edgecam_core.camera.plan import SourcePlan
+from edgecam_core.camera.plan import Feeder, SourcePlan
 from edgecam_core.camera.remedies import with_remedy
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.counters import Counters
@@ -71,7 +71,7 @@ class Session:
             Ended: it came to its natural end.
         """
         hint = self._plan.hint
-        feeder = None
+        feeder: Feeder | None = None
         try:
             if self.gate:
                 self.gate.attach(self.pipeline)
@@ -79,6 +79,8 @@ class Session:
             self.pipeline.start(timeout=0.0)
             if self._plan.folder:
                 feeder = FolderFeeder(self.pipeline, Path(self._plan.folder), self._settings(), self._counters)
+            if self._plan.feeder:
+                feeder = self._plan.feeder(self.pipeline, self._settings())
             self._pump(segments, feeder)
         except (PipelineError, SourceError) as error:
             raise SourceError(f"{error} ({hint})" if hint else str(error)) from error
@@ -96,7 +98,7 @@ class Session:
                 return False
         return self.pipeline.seek_to_start(flush=True, segment=True)
 
-    def _pump(self, segments: bool, feeder: FolderFeeder | None) -> None:
+    def _pump(self, segments: bool, feeder: Feeder | None) -> None:
         last, skipped = time.monotonic(), 0
         while not self._wake.is_set():
             sample = self.pipeline.pull(_POLL)
@@ -149,7 +151,7 @@ class Session:
         if not self._settings().loop:
             raise Ended
 
-    def _check(self, now: float, silence: float, feeder: FolderFeeder | None) -> None:
+    def _check(self, now: float, silence: float, feeder: Feeder | None) -> None:
         """Whether the source is lost, when no frame has come."""
         if feeder and feeder.error:
             raise feeder.error

@@ -2,7 +2,8 @@
 
 A source file has ``SCHEMES`` (names), ``EXAMPLE`` (a URI for messages and docs) and the pure function
 ``plan(settings, uri, have) -> SourcePlan``. Where the world has to be looked at (does the file exist?) it also has
-``look(settings, uri)``, which raises SettingError for what no waiting can cure.
+``look(settings, uri)``, which raises SettingError for what no waiting can cure. A source whose address does not tell
+what it gives also has ``resolve(settings, uri, have) -> SourcePlan``, which asks it.
 """
 
 from __future__ import annotations
@@ -56,6 +57,22 @@ def plan(settings: CameraSettings, have: Have) -> SourcePlan:
     """How to get at the source of these settings; looks at nothing but the settings and ``have``."""
     module, uri = find(settings)
     made: SourcePlan = module.plan(settings, uri, have)
+    return made
+
+
+def is_asked(settings: CameraSettings) -> bool:
+    """Whether :func:`resolve` has to be called before the source is opened."""
+    return hasattr(find(settings)[0], "resolve")
+
+
+def resolve(settings: CameraSettings, have: Have) -> SourcePlan:
+    """How to get at a source whose address does not tell what it gives. Asks it; blocks as long as that takes.
+
+    Raises:
+        SourceError: it cannot be reached, or gives no video.
+    """
+    module, uri = find(settings)
+    made: SourcePlan = module.resolve(settings, uri, have)
     return made
 
 

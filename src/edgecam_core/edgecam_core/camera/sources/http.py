@@ -1,24 +1,33 @@
-"""``http(s)://``: an MJPEG stream, HLS (``.m3u8``) or a video file on a web server."""
+"""``http(s)://``: an MJPEG stream, a still image, HLS or a video file on a web server.
+
+What it is goes by what the server says: by Content-Type, then by the first bytes. The address is only a first guess.
+"""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
+from edgecam_core.camera.http_client import Answer, Login, get
+from edgecam_core.camera.http_feeder import HEAD, JpegFeeder
 from edgecam_core.camera.plan import SourcePlan
 from edgecam_core.camera.platform import Have, decode_text, out_of_decodebin
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.sources.rtsp import credentials, without_credentials
 from edgecam_core.camera.uri import SourceUri
-from edgecam_core.errors import SettingError
+from edgecam_core.errors import SettingError, SourceError
+from edgecam_core.masking import masked
 from edgecam_core.media.launch_text import quoted
+from edgecam_core.media.pipeline import Pipeline
 
 SCHEMES = ("http", "https")
 EXAMPLE = "http://host/stream.mjpg"
 _FILES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".m4v")
+_ENOUGH = 512
+"""Bytes that show what a stream is."""
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """MJPEG unless the path ends like HLS or a video file.
+    """The first guess, by the address alone: MJPEG unless the path ends like HLS or a video file.
 
     Raises:
         SettingError: the URI has no host.
@@ -26,22 +35,75 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     if not uri.parts.hostname:
         raise SettingError("source", uri.shown(), f"names no host; write {EXAMPLE}")
     path = uri.parts.path.lower()
-    user, password = credentials(settings, uri)
     location = without_credentials(uri)
+    login = Login(*credentials(settings, uri))
     if path.endswith((".m3u8", *_FILES)):
-        login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user else ""
-        whole = location.replace("://", f"://{login}", 1)
-        head = f'uridecodebin uri={quoted(whole)} caps="video/x-raw(ANY)" expose-all-streams=false'
-        is_file = path.endswith(_FILES)
-        decode = " ! ".join(out_of_decodebin(have))
-        return SourcePlan(
-            head, decode=decode, paced=not is_file or settings.realtime, loops=is_file, ends=is_file, tagged=is_file
-        )
-    login = f" user-id={quoted(user)} user-pw={quoted(password)}" if user else ""
+        return _video(location, login, path.endswith(_FILES), settings, have)
+    user = f" user-id={quoted(login.user)} user-pw={quoted(login.password)}" if login.user else ""
     timeout = max(1, round(settings.stall_timeout))
     head = (
-        f"souphttpsrc location={quoted(location)}{login} is-live=true do-timestamp=true timeout={timeout} retries=0 "
+        f"souphttpsrc location={quoted(location)}{user} is-live=true do-timestamp=true timeout={timeout} retries=0 "
         "keep-alive=true ! multipartdemux single-stream=true ! image/jpeg"
     )
     decode, note = decode_text("jpeg", settings.decoder, have)
     return SourcePlan(head, codec="jpeg", decode=decode, notes=(note,))
+
+
+def resolve(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
+    """What it really is. Asks the server; blocks as long as that takes.
+
+    Raises:
+        SourceError: the server cannot be reached, refuses, or gives no video.
+    """
+    login = Login(*credentials(settings, uri))
+    answer = get(without_credentials(uri), login, _timeout(settings))
+    try:
+        begin = b""
+        while len(begin) < _ENOUGH and (data := answer.read()):
+            begin += data
+        return _by_content(answer, begin, login, settings, have)
+    finally:
+        answer.close()
+
+
+def _timeout(settings: CameraSettings) -> float:
+    return min(max(settings.stall_timeout, 1.0), 10.0) if settings.stall_timeout else 10.0
+
+
+def _by_content(answer: Answer, begin: bytes, login: Login, settings: CameraSettings, have: Have) -> SourcePlan:
+    kind = answer.content_type
+    if begin.lstrip().startswith(b"#EXTM3U") or kind.endswith("mpegurl"):
+        return _video(answer.url, login, False, settings, have)
+    is_stream = kind.startswith("multipart/") or "motion-jpeg" in kind or begin.lstrip().startswith(b"--")
+    if is_stream or begin.startswith(b"\xff\xd8"):
+        polled = not is_stream and (answer.length is not None or kind.startswith("image/"))
+        return _jpeg(answer.url, login, polled, settings, have)
+    if not begin:
+        raise SourceError(f"the server's answer from {masked(answer.url)} is empty")
+    if kind.startswith("image/"):
+        raise SourceError(f"{masked(answer.url)} is {kind}; of still images only JPEG can be asked for again and again")
+    if kind in ("text/html", "application/json", "text/xml", "application/xml"):
+        what = "a web page" if kind == "text/html" else kind
+        raise SourceError(
+            f"{masked(answer.url)} is {what}, no video; the camera's manual has the address of its stream"
+        )
+    return _video(answer.url, login, answer.length is not None, settings, have)
+
+
+def _video(location: str, login: Login, is_file: bool, settings: CameraSettings, have: Have) -> SourcePlan:
+    user = f"{quote(login.user, safe='')}:{quote(login.password, safe='')}@" if login.user else ""
+    whole = location.replace("://", f"://{user}", 1)
+    head = f'uridecodebin uri={quoted(whole)} caps="video/x-raw(ANY)" expose-all-streams=false'
+    paced = not is_file or settings.realtime
+    decode = " ! ".join(out_of_decodebin(have))
+    return SourcePlan(head, decode=decode, paced=paced, loops=is_file, ends=is_file, tagged=is_file)
+
+
+def _jpeg(location: str, login: Login, polled: bool, settings: CameraSettings, have: Have) -> SourcePlan:
+    decode, note = decode_text("jpeg", settings.decoder, have)
+    what = "http: one image, asked for again and again" if polled else "http: an MJPEG stream"
+
+    def feed(pipeline: Pipeline, now: CameraSettings) -> JpegFeeder:
+        return JpegFeeder(pipeline, location, login, polled, now.framerate, _timeout(now))
+
+    return SourcePlan(HEAD, codec="jpeg", decode=decode, feeder=feed, notes=(what, note))

@@ -1,0 +1,138 @@
+"""A GET that follows redirects, logs in (basic and digest), and can be ended from another thread."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import socket
+import ssl
+from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
+from urllib.request import HTTPDigestAuthHandler, HTTPPasswordMgrWithDefaultRealm, Request, parse_http_list
+from urllib.request import parse_keqv_list as parse_pairs
+
+from edgecam_core.errors import SourceError
+from edgecam_core.masking import masked
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS = 5
+_LOGIN = "set rtsp_user and rtsp_password, or write user:password@ into the source"
+
+
+@dataclass(frozen=True)
+class Login:
+    user: str = ""
+    password: str = ""
+
+
+class Answer:
+    """A server's answer; its body is read piece by piece.
+
+    ``url`` is where it came from after redirects, ``content_type`` in lower case without parameters, ``length`` the
+    body's size in bytes or None.
+    """
+
+    def __init__(self, connection: http.client.HTTPConnection, answer: http.client.HTTPResponse, url: str) -> None:
+        self._connection = connection
+        self._socket = connection.sock
+        self._answer = answer
+        self.url = url
+        self.content_type = answer.headers.get_content_type() if "Content-Type" in answer.headers else ""
+        length = answer.headers.get("Content-Length", "")
+        self.length = int(length) if length.isdecimal() else None
+
+    def read(self) -> bytes:
+        """What has come, waiting for the first byte up to the timeout; empty at the end.
+
+        Raises:
+            SourceError: the connection is lost or silent.
+        """
+        try:
+            return self._answer.read1(1 << 16)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise SourceError(f"the connection to {masked(self.url)} is lost: {_why(error)}") from error
+
+    def close(self) -> None:
+        """End it, also a read that waits in another thread."""
+        with contextlib.suppress(OSError, AttributeError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._connection.close()
+
+
+def get(url: str, login: Login, timeout: float) -> Answer:
+    """Ask for ``url`` (without credentials in it); each step waits up to ``timeout`` seconds.
+
+    Raises:
+        SourceError: there is no usable answer; the text says why and what to do.
+    """
+    home = urlsplit(url).netloc
+    authorization = ""
+    for _ in range(_MOST_REDIRECTS + 2):
+        connection, answer = _ask(url, authorization if urlsplit(url).netloc == home else "", timeout)
+        if answer.status in _REDIRECTS and (target := answer.headers.get("Location")):
+            connection.close()
+            url = urljoin(url, target)
+            if urlsplit(url).scheme not in ("http", "https"):
+                raise SourceError(f"the server redirects to {masked(url)}; use that as the source")
+            continue
+        if answer.status == 401 and login.user and not authorization:
+            authorization = _authorization(answer.headers.get_all("WWW-Authenticate") or [], url, login)
+            connection.close()
+            if authorization:
+                continue
+        if answer.status in (401, 403):
+            connection.close()
+            what = "refuses this user and password" if login.user else "asks for a user and password"
+            raise SourceError(f"the server {what} (HTTP status {answer.status}); {_LOGIN}")
+        if answer.status != 200:
+            connection.close()
+            raise SourceError(f"the server answers with HTTP status {answer.status} {answer.reason}; check the path")
+        return Answer(connection, answer, url)
+    raise SourceError(f"the server redirects more than {_MOST_REDIRECTS} times; check the address")
+
+
+def _ask(url: str, authorization: str, timeout: float) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    parts = urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    headers = {"User-Agent": "edgecam", "Accept": "*/*"}
+    if authorization:
+        headers["Authorization"] = authorization
+    connection = kind(parts.hostname or "", parts.port, timeout=timeout)
+    try:
+        connection.connect()
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("GET", path.replace(" ", "%20"), headers=headers)
+        held = connection.sock  # http.client lets go of it where the server closes after its answer
+        answer = connection.getresponse()
+        connection.sock = held
+        return connection, answer
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
+        connection.close()
+        remedy = "check the address; is the server running?"
+        if isinstance(error, ssl.SSLError):
+            remedy = "its certificate cannot be checked; add its authority to this machine, or use http://"
+        raise SourceError(f"{parts.hostname}:{parts.port or parts.scheme}: {_why(error)}; {remedy}") from error
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def _authorization(challenges: list[str], url: str, login: Login) -> str:
+    """The header for the strongest challenge we know; empty where there is none."""
+    found = {challenge.split(" ", 1)[0].lower(): challenge for challenge in challenges}
+    if "digest" in found:
+        pairs = parse_pairs(list(filter(None, parse_http_list(found["digest"].split(" ", 1)[1]))))
+        manager = HTTPPasswordMgrWithDefaultRealm()
+        manager.add_password(None, url, login.user, login.password)
+        try:
+            value = HTTPDigestAuthHandler(manager).get_authorization(Request(url), pairs)
+        except (ValueError, KeyError):
+            value = None
+        return f"Digest {value}" if value else ""
+    if "basic" in found:
+        return "Basic " + base64.b64encode(f"{login.user}:{login.password}".encode()).decode("ascii")
+    return ""

@@ -1,0 +1,76 @@
+"""JPEG images from a web server, pushed into the pipeline: an MJPEG stream of any dialect, or one image asked for again
+and again."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+
+from edgecam_core.camera.http_client import Answer, Login, get
+from edgecam_core.camera.jpeg_stream import JpegSplitter
+from edgecam_core.errors import EdgecamError, SourceError
+from edgecam_core.media import gst
+
+HEAD = "appsrc name=feed is-live=true format=time do-timestamp=true block=true caps=image/jpeg"
+POLL_RATE = 2.0
+"""Images a second where ``framerate`` is 0."""
+
+
+class JpegFeeder:
+    """Reads from a thread of its own until it is stopped. ``error`` is what ended it early, None while all is well.
+
+    Args:
+        pipeline: has an appsrc named ``feed``.
+        url: without credentials.
+        polled: the address gives one image at a time; it is asked for ``rate`` times a second.
+    """
+
+    def __init__(
+        self, pipeline: gst.Pipeline, url: str, login: Login, polled: bool, rate: float, timeout: float
+    ) -> None:
+        self.error: EdgecamError | None = None
+        self._pipeline = pipeline
+        self._url, self._login, self._timeout = url, login, timeout
+        self._polled = polled
+        self._period = 1 / (rate or POLL_RATE)
+        self._stopping = threading.Event()
+        self._answer: Answer | None = None
+        self._thread = threading.Thread(target=self._run, name="camera-http", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Call after the pipeline was stopped: that ends a push that is waiting. Waits a second for the thread; a
+        connection that is being made ends by itself later."""
+        self._stopping.set()
+        if self._answer is not None:
+            self._answer.close()
+        self._thread.join(1.0)
+
+    def _run(self) -> None:
+        try:
+            due = time.monotonic()
+            while not self._stopping.is_set():
+                self._read_one()
+                due = max(due + self._period, time.monotonic())
+                if not self._polled:
+                    raise SourceError("the server ended the stream")
+                self._stopping.wait(max(0.0, due - time.monotonic()))
+        except EdgecamError as error:
+            self.error = error
+
+    def _read_one(self) -> None:
+        """One answer to its end."""
+        self._answer = answer = get(self._url, self._login, self._timeout)
+        try:
+            splitter = JpegSplitter()
+            while not self._stopping.is_set() and (data := answer.read()):
+                for image in splitter.feed(data):
+                    self._push(image)
+        finally:
+            answer.close()
+
+    def _push(self, image: bytes) -> None:
+        buffer = gst.buffer_of(np.frombuffer(image, np.uint8))
+        self._pipeline.push(buffer, "feed")

@@ -1,0 +1,62 @@
+"""Whole JPEG images out of a byte stream, whatever stands between them. Pure."""
+
+from __future__ import annotations
+
+import re
+
+_START = b"\xff\xd8"
+# In entropy-coded data FF is followed by 00 or a restart marker; anything else begins the next segment.
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_MOST_BYTES = 64 << 20
+"""An image larger than this is an attack or an error."""
+
+
+class JpegSplitter:
+    """Finds the images by JPEG's own markers (ITU-T T.81 section B.1).
+
+    So it takes every dialect of MJPEG over HTTP: any boundary, a missing first one, parts without a length or with
+    another type, and images sent one after the other without anything in between. Thumbnails inside an image do not
+    end it.
+    """
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._at = -1  # where reading goes on inside the image; -1: no image has begun
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The images that end with these bytes."""
+        self._data += data
+        found = []
+        while (image := self._next()) is not None:
+            found.append(image)
+        if len(self._data) > _MOST_BYTES:
+            self._data, self._at = b"", -1
+        return found
+
+    def _next(self) -> bytes | None:
+        if self._at < 0:
+            begin = self._data.find(_START)
+            if begin < 0:
+                self._data = self._data[-1:]  # half a marker
+                return None
+            self._data, self._at = self._data[begin:], 2
+        while (marker := _MARKER.search(self._data, self._at)) is not None:
+            at, code = marker.start(), self._data[marker.start() + 1]
+            if code == 0xD9:
+                image, self._data, self._at = self._data[: at + 2], self._data[at + 2 :], -1
+                return image
+            if code == 0xD8:  # the image before it was cut off
+                self._data, self._at = self._data[at:], 2
+                continue
+            if at + 4 > len(self._data):
+                break
+            end = at + 2 + int.from_bytes(self._data[at + 2 : at + 4], "big")
+            if end > len(self._data):
+                self._at = at
+                return None
+            self._at = end
+        else:
+            self._at = max(self._at, len(self._data) - 1)
+            return None
+        self._at = at
+        return None
