@@ -92,3 +92,30 @@ def test_rubbish_is_refused_and_never_grows() -> None:
         repair.parity(b"")
     with pytest.raises(PacketError, match="another stream"):
         ParityRepair(1).parity(good[0])
+
+
+def test_blocks_that_cannot_be_repaired_expire() -> None:
+    repair = ParityRepair(SSRC)
+    maker = ParityMaker(SSRC, 97, 0.1)
+    for turn in range(20):
+        block = media(20, first=20 * turn)
+        for sequence, data in block[:10]:
+            repair.media(sequence, data)
+        for data in maker.add(block, 5) + maker.add([], 5):
+            repair.parity(data)
+    for sequence, data in media(600, first=400):
+        repair.media(sequence, data)
+    assert len(repair._blocks) == 0
+    assert repair.expired > 0
+
+
+def test_a_forged_length_costs_no_block() -> None:
+    block = media(10)
+    maker = ParityMaker(SSRC, 97, 0.2)
+    parities = maker.add(block, 5) + maker.add([], 5)
+    repair = ParityRepair(SSRC)
+    for sequence, data in block[:8]:
+        repair.media(sequence, data)
+    repair.parity(parities[0] + b"more")
+    found = [data for each in parities for data in repair.parity(each)]
+    assert sorted(found) == sorted(data for _, data in block[8:])

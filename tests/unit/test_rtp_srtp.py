@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 from edgecam_core.errors import SettingError
+from edgecam_core.media.codecs import CODECS
 from edgecam_core.rtp import packet, rtcp, srtp
+from edgecam_core.rtp.parity import ParityMaker
+from edgecam_core.rtp.rtp_session import RtpSession
+from edgecam_core.rtp.unprotector import SILENT_SECONDS, TRIALS_PER_SECOND, Unprotector
 from network import free_udp_port
 from rtp_scene import receiving, sending
 from waiting import wait_until
@@ -30,7 +35,7 @@ def key_file(folder: Path, cipher: str, name: str = "key") -> Path:
 
 def test_what_is_protected_comes_back_and_grows_as_said(cipher: str) -> None:
     key = os.urandom(srtp.CIPHERS[cipher].key_size)
-    sender, receiver = srtp.Protector(cipher, key, 77), srtp.Unprotector(cipher, key)
+    sender, receiver = srtp.Protector(cipher, key, 77), Unprotector(cipher, key)
     data = packet.build(96, True, 5, 6, 77, b"secret" * 100)
     protected = sender.rtp(data)
     assert b"secret" not in protected
@@ -43,21 +48,144 @@ def test_what_is_protected_comes_back_and_grows_as_said(cipher: str) -> None:
 
 def test_a_receiver_that_joins_after_the_sequence_number_wrapped(cipher: str) -> None:
     key = os.urandom(srtp.CIPHERS[cipher].key_size)
-    sender, late = srtp.Protector(cipher, key, 77), srtp.Unprotector(cipher, key)
+    sender, late = srtp.Protector(cipher, key, 77), Unprotector(cipher, key)
     for number in range(65_000, 65_536 + 65_536 + 100):
         data = packet.build(96, True, number & 0xFFFF, 6, 77, b"x")
         protected = sender.rtp(data)
     assert late.rtp(protected) == (data, "")
 
 
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Stream:
+    """Protected packets of one sender from any place in its sequence."""
+
+    def __init__(self, cipher: str, key: bytes, ssrc: int = 77) -> None:
+        self._session = srtp.SrtpSession(cipher, key, ssrc)
+        self._ssrc = ssrc
+
+    def at(self, number: int) -> tuple[bytes, bytes]:
+        """The packet of this number, which counts across wraps: clear and protected. Numbers must increase."""
+        clear = packet.build(96, True, number & 0xFFFF, 6, self._ssrc, b"x")
+        if number >> 16:
+            self._session.set_rollover(number >> 16)
+        status, protected = self._session.call("srtp_protect", clear)
+        assert status == 0
+        return clear, protected
+
+
+def follow(receiver: Unprotector, stream: Stream, first: int, clock: Clock, most: int = 1000) -> int:
+    """How many packets, 200 a second, it takes until one is understood."""
+    for count in range(most):
+        clear, protected = stream.at(first + count)
+        if receiver.rtp(protected)[0] == clear:
+            return count
+        clock.now += 1 / 200
+    raise AssertionError(f"none of {most} packets was understood")
+
+
+@pytest.mark.parametrize("missed", [40_000, 65_536 * 3, 65_536 * 50 + 17])
+def test_an_outage_of_any_length_is_caught_up(cipher: str, missed: int) -> None:
+    key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
+    stream, receiver = Stream(cipher, key), Unprotector(cipher, key, clock)
+    assert follow(receiver, stream, 60_000, clock) == 0
+    follow(receiver, stream, 60_001 + missed, clock)
+    assert follow(receiver, stream, 62_000 + missed, clock) == 0
+
+
+def test_a_receiver_that_joins_after_a_week(cipher: str) -> None:
+    key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
+    follow(Unprotector(cipher, key, clock), Stream(cipher, key), 65_536 * 400 + 5, clock)
+
+
+def test_a_session_that_began_with_rtcp_knows_no_rollover_count(cipher: str) -> None:
+    key = os.urandom(srtp.CIPHERS[cipher].key_size)
+    sender, receiver = srtp.Protector(cipher, key, 77), Unprotector(cipher, key)
+    assert receiver.rtcp(sender.rtcp(rtcp.sender_report(77, 1, 2, 3, 4))) is not None
+    clear, protected = Stream(cipher, key).at(65_536 * 2 + 40_000)
+    assert receiver.rtp(protected) == (clear, "")
+
+
+def test_stray_packets_cost_little_and_hinder_nobody(cipher: str) -> None:
+    key, clock, chance = os.urandom(srtp.CIPHERS[cipher].key_size), Clock(), random.Random(4)
+    stream, receiver = Stream(cipher, key), Unprotector(cipher, key, clock)
+    made = []
+    original = srtp.SrtpSession.call
+
+    def counted(session: srtp.SrtpSession, function: str, data: bytes) -> tuple[int, bytes]:
+        made.append(function)
+        return original(session, function, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(srtp.SrtpSession, "call", counted)
+        for _ in range(20_000):  # in one second
+            stray = packet.build(96, True, chance.randrange(65_536), 6, chance.randrange(1 << 32), chance.randbytes(50))
+            assert receiver.rtp(stray)[0] is None
+            assert receiver.rtcp(b"\x80\xc9\0\1" + chance.randbytes(30)) is None
+            clock.now += 1 / 20_000
+        assert len(made) <= 2 * TRIALS_PER_SECOND
+        # The same flood beside a stream that wants its rollover count found.
+        for count in range(400):
+            clear, protected = stream.at(65_536 * 20 + count)
+            if receiver.rtp(protected)[0] == clear:
+                break
+            for _ in range(100):
+                receiver.rtp(packet.build(96, True, 1, 6, chance.randrange(1 << 32), chance.randbytes(50)))
+            clock.now += 1 / 200
+        else:
+            pytest.fail("the stream was not understood")
+
+
+def test_recorded_packets_are_not_accepted_again_while_the_stream_lives(cipher: str) -> None:
+    key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
+    old, stream, receiver = Stream(cipher, key), Stream(cipher, key), Unprotector(cipher, key, clock)
+    _, recorded = old.at(65_536 * 2 + 7)
+    assert follow(receiver, stream, 65_536 * 5, clock) == 0
+    for _ in range(200):
+        assert receiver.rtp(recorded)[0] is None
+        clock.now += 0.01
+    assert follow(receiver, stream, 65_536 * 5 + 1, clock) == 0
+
+
+def test_a_sender_that_begins_anew_under_its_old_name_is_followed(cipher: str) -> None:
+    key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
+    receiver = Unprotector(cipher, key, clock)
+    follow(receiver, Stream(cipher, key), 65_536 * 5, clock)
+    clock.now += SILENT_SECONDS + 1
+    assert follow(receiver, Stream(cipher, key), 9, clock) == 0
+
+
+def test_parity_is_authenticated(cipher: str) -> None:
+    key = os.urandom(srtp.CIPHERS[cipher].key_size)
+    session = RtpSession(CODECS["h265"], 96, 0, redundancy=True, unprotector=Unprotector(cipher, key))
+    stream = Stream(cipher, key)
+    for number in (5, 6):
+        session.datagram(stream.at(number)[1], ("192.0.2.7", 4000), 0, 0)
+    maker = ParityMaker(77, 97, 1.0)
+    (parity,) = maker.add([(7, stream.at(7)[1])], 6) + maker.add([], 6)
+    assert session.stream is not None
+    assert session.parity(parity, ("192.0.2.7", 4000), 0, 0) == []
+    assert session.counts["SRTP authentication failed"] == 1
+    session.parity(srtp.Protector(cipher, key, maker.ssrc).rtp(parity), ("192.0.2.7", 4000), 0, 0)
+    assert session.packets().received == 3
+
+
 def test_a_wrong_key_and_a_changed_packet_are_refused(cipher: str) -> None:
     size = srtp.CIPHERS[cipher].key_size
     sender = srtp.Protector(cipher, bytes(size), 77)
     protected = sender.rtp(packet.build(96, True, 5, 6, 77, b"secret"))
-    assert srtp.Unprotector(cipher, b"1" * size).rtp(protected)[0] is None
-    assert srtp.Unprotector(cipher, b"1" * size).rtcp(sender.rtcp(rtcp.bye(77))) is None
-    assert srtp.Unprotector(cipher, bytes(size)).rtp(protected[:-1] + b"!")[0] is None
-    assert srtp.Unprotector(cipher, bytes(size)).rtp(b"short")[0] is None
+    assert Unprotector(cipher, b"1" * size).rtp(protected)[0] is None
+    assert Unprotector(cipher, b"1" * size).rtcp(sender.rtcp(rtcp.bye(77))) is None
+    assert Unprotector(cipher, bytes(size)).rtp(protected[:-1] + b"!")[0] is None
+    assert Unprotector(cipher, bytes(size)).rtp(b"short")[0] is None
 
 
 def test_the_key_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

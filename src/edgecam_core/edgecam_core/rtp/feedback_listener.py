@@ -13,7 +13,7 @@ from edgecam_core.rtp.destinations import Destinations
 from edgecam_core.rtp.packet import PacketError
 from edgecam_core.rtp.retransmission import Retransmitter
 from edgecam_core.rtp.sockets import Address
-from edgecam_core.rtp.srtp import Unprotector
+from edgecam_core.rtp.unprotector import Unprotector
 
 KEYFRAME_REQUEST_SECONDS = 0.1
 

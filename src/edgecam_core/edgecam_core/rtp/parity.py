@@ -15,6 +15,7 @@ import math
 import secrets
 import struct
 from collections import OrderedDict
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -30,6 +31,7 @@ _HEADER = struct.Struct("!IHBB")
 _LENGTH = struct.Struct("!H")
 _MEMORY = 1024
 _BLOCKS = 16
+_EXPIRE = 4 * MAX_DATA  # packets after the first of a block: what is still missing then will not come
 
 
 def payload_type(media: int) -> int:
@@ -44,7 +46,7 @@ class ParityMaker:
         self._media_ssrc = media_ssrc
         self._payload_type = payload_type
         self._share = share
-        self._ssrc = secrets.randbits(32)
+        self.ssrc = secrets.randbits(32)
         self._sequence = secrets.randbelow(1 << 16)
         self._block: list[tuple[int, bytes]] = []
         self._frames = 0
@@ -74,7 +76,7 @@ class ParityMaker:
     def _packet(self, first: int, size: int, index: int, parity: np.ndarray, timestamp: int) -> bytes:
         self._sequence = (self._sequence + 1) & 0xFFFF
         payload = _HEADER.pack(self._media_ssrc, first, size, index) + parity.tobytes()
-        return rtp.build(self._payload_type, False, self._sequence, timestamp, self._ssrc, payload)
+        return rtp.build(self._payload_type, False, self._sequence, timestamp, self.ssrc, payload)
 
 
 def _stack(packets: list[bytes], length: int = 0) -> np.ndarray:
@@ -87,25 +89,51 @@ def _stack(packets: list[bytes], length: int = 0) -> np.ndarray:
     return rows
 
 
+@dataclass(slots=True)
+class _Block:
+    """A block that misses packets: their sequence numbers, and the parities that have come by index."""
+
+    first: int
+    size: int
+    missing: set[int]
+    parities: dict[int, bytes] = field(default_factory=dict)
+
+
 class ParityRepair:
     """The receiver's side of one stream: give it all packets, it gives back what can be made good."""
 
     def __init__(self, media_ssrc: int) -> None:
         self.media_ssrc = media_ssrc
         self._media: OrderedDict[int, bytes] = OrderedDict()
-        self._blocks: OrderedDict[tuple[int, int], dict[int, bytes]] = OrderedDict()
+        self._blocks: OrderedDict[tuple[int, int, int], _Block] = OrderedDict()
+        self._newest: int | None = None
         self.repaired = 0
+        self.expired = 0  # blocks that lost more than their parities can make good
 
     def media(self, sequence: int, data: bytes) -> list[bytes]:
         """A media packet came; it may complete a block."""
         self._remember(sequence, data)
-        return [found for key in list(self._blocks) for found in self._repair(key)] if self._blocks else []
+        if self._newest is None or (sequence - self._newest) & 0xFFFF < 1 << 15:
+            self._newest = sequence
+            self._expire(sequence)
+        found = []
+        for key in [key for key, block in self._blocks.items() if sequence in block.missing]:
+            self._blocks[key].missing.discard(sequence)
+            found += self._repair(key)
+        return found
 
     def _remember(self, sequence: int, data: bytes) -> None:
         self._media.pop(sequence, None)
         self._media[sequence] = data
         if len(self._media) > _MEMORY:
             self._media.popitem(last=False)
+
+    def _expire(self, newest: int) -> None:
+        for key, block in list(self._blocks.items()):
+            behind = (newest - block.first) & 0xFFFF
+            if _EXPIRE < behind < 1 << 15:
+                del self._blocks[key]
+                self.expired += 1
 
     def parity(self, data: bytes) -> list[bytes]:
         """A datagram of the parity port came; gives the media packets it makes good.
@@ -119,29 +147,36 @@ class ParityRepair:
         ssrc, first, size, index = _HEADER.unpack_from(payload)
         if ssrc != self.media_ssrc or not 0 < size <= MAX_DATA or index >= MAX_DATA:
             raise PacketError("parity of another stream")
-        key = (first, size)
-        block = self._blocks.setdefault(key, {})
-        block[index] = payload[_HEADER.size :]
+        key = (first, size, len(payload))  # parities of one block have one length
+        block = self._blocks.get(key)
+        if block is None:
+            numbers = {(first + at) & 0xFFFF for at in range(size)}
+            missing = numbers.difference(self._media)
+            if not missing:
+                return []
+            block = self._blocks[key] = _Block(first, size, missing)
+        block.parities[index] = payload[_HEADER.size :]
         while len(self._blocks) > _BLOCKS:
             self._blocks.popitem(last=False)
         return self._repair(key)
 
-    def _repair(self, key: tuple[int, int]) -> list[bytes]:
-        first, size = key
-        block = self._blocks.get(key, {})
-        missing = [at for at in range(size) if (first + at) & 0xFFFF not in self._media]
-        if len(missing) > len(block):
+    def _repair(self, key: tuple[int, int, int]) -> list[bytes]:
+        block = self._blocks[key]
+        if len(block.missing) > len(block.parities):
             return []
         del self._blocks[key]
-        if not missing:
+        if not block.missing:
             return []
-        return self._solve(first, size, missing, dict(list(block.items())[: len(missing)]))
+        places = sorted((number - block.first) & 0xFFFF for number in block.missing)
+        if any((block.first + at) & 0xFFFF not in self._media for at in range(block.size) if at not in places):
+            return []  # forgotten meanwhile
+        return self._solve(block.first, block.size, places, dict(list(block.parities.items())[: len(places)]))
 
     def _solve(self, first: int, size: int, missing: list[int], block: dict[int, bytes]) -> list[bytes]:
         length = len(next(iter(block.values())))
         present = [at for at in range(size) if at not in missing]
         known = [self._media[(first + at) & 0xFFFF] for at in present]
-        if any(len(each) != length for each in block.values()) or any(len(each) + 2 > length for each in known):
+        if any(len(each) + 2 > length for each in known):
             return []
         rows = list(block)
         sums = np.stack([np.frombuffer(each, np.uint8) for each in block.values()])

@@ -26,9 +26,10 @@ from edgecam_core.rtp.reception import Reception
 from edgecam_core.rtp.reorder import MILLISECOND
 from edgecam_core.rtp.rtp_session import RtpSession
 from edgecam_core.rtp.settings import ReceiverSettings
-from edgecam_core.rtp.srtp import Protector, Unprotector, read_key
+from edgecam_core.rtp.srtp import Protector, read_key
 from edgecam_core.rtp.stamps import PublishedStamps, StampReader
 from edgecam_core.rtp.timeline import TimeLine
+from edgecam_core.rtp.unprotector import Unprotector
 from edgecam_core.types import Frame
 
 IDLE_SECONDS = 0.1

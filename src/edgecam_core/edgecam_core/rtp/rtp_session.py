@@ -13,8 +13,8 @@ from edgecam_core.rtp.assembler import AccessUnit, Assembler
 from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, signed_difference
 from edgecam_core.rtp.parity import ParityRepair
 from edgecam_core.rtp.reorder import MILLISECOND, Counts, ReorderBuffer
-from edgecam_core.rtp.srtp import Unprotector
 from edgecam_core.rtp.stamps import StampReader
+from edgecam_core.rtp.unprotector import Unprotector
 
 Address = tuple[str, int]
 HANDOVER_NS = 300 * MILLISECOND  # a stream this long silent gives way to another one
@@ -174,6 +174,12 @@ class RtpSession:
         stream = self.stream
         if not self._welcome(sender) or stream is None or stream.repair is None:
             return []
+        if self.unprotector is not None:
+            clear, refusal = self.unprotector.rtp(data)
+            if clear is None:
+                self.counts[refusal or "repeated"] += 1
+                return []
+            data = clear
         try:
             self._repaired(stream, stream.repair.parity(data), now_ns, wall_ns)
         except rtp.PacketError:

@@ -11,7 +11,6 @@ import ctypes
 import functools
 import os
 import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +19,7 @@ from edgecam_core.errors import MissingDependency, SettingError
 LIBRARY = "libsrtp2.so.1"
 LARGEST_TRAILER = 256  # what protecting may add, generously
 WINDOW = 4096  # packets; retransmissions come late
-MAX_STREAMS = 8
-MAX_ROLLOVERS = 2048  # sequence numbers wrap every few minutes: this reaches back about a week
 _SPECIFIC_SSRC = 1
-_AUTH_FAILED, _REPLAYED, _TOO_OLD = 7, 9, 10
 
 
 @dataclass(frozen=True)
@@ -80,7 +76,7 @@ def read_key(text: str, cipher: str) -> bytes:
         if content is None:
             raise SettingError("srtp_key", text, "names an environment variable that is not set")
     else:
-        if "/" not in text:  # somebody may have put the key itself here: keep it out of logs
+        if "/" not in text:  # this may be the key itself: keep it out of logs
             raise SettingError("srtp_key", "***", "must be the path of a key file (with a /) or env:NAME")
         try:
             content = Path(text.removeprefix("file://")).expanduser().read_text(encoding="ascii")
@@ -105,7 +101,7 @@ def _decoded(text: str) -> bytes | None:
         return None
 
 
-class _Session:
+class SrtpSession:
     """One libsrtp session for one SSRC."""
 
     def __init__(self, cipher: str, key: bytes, ssrc: int) -> None:
@@ -115,12 +111,19 @@ class _Session:
         policy.key = ctypes.cast(self._key, ctypes.c_char_p)
         for name, part in zip(CIPHERS[cipher].setters, ("rtp", "rtcp"), strict=True):
             getattr(self._library, name)(ctypes.byref(policy, getattr(_Policy, part).offset))
+        self._ssrc = ctypes.c_uint32(ssrc)
         self._context = ctypes.c_void_p()
         if self._library.srtp_create(ctypes.byref(self._context), ctypes.byref(policy)):
             raise MissingDependency(f"libsrtp2 with {cipher}", "choose srtp_cipher:=aes-128-icm")
 
-    def set_rollover(self, ssrc: int, count: int) -> None:
-        self._library.srtp_set_stream_roc(self._context, ctypes.c_uint32(ssrc), ctypes.c_uint32(count))
+    def set_rollover(self, count: int) -> None:
+        """How often the sequence number of the next packet has wrapped."""
+        self._library.srtp_set_stream_roc(self._context, self._ssrc, ctypes.c_uint32(count))
+
+    def rollover(self) -> int:
+        count = ctypes.c_uint32()
+        self._library.srtp_get_stream_roc(self._context, self._ssrc, ctypes.byref(count))
+        return count.value
 
     def call(self, function: str, data: bytes) -> tuple[int, bytes]:
         buffer = ctypes.create_string_buffer(data, len(data) + LARGEST_TRAILER)
@@ -137,7 +140,7 @@ class Protector:
     """Encrypts and signs what one sender (one SSRC) sends. Safe to use from several threads."""
 
     def __init__(self, cipher: str, key: bytes, ssrc: int) -> None:
-        self._session = _Session(cipher, key, ssrc)
+        self._session = SrtpSession(cipher, key, ssrc)
         self._lock = threading.Lock()
 
     def rtp(self, data: bytes) -> bytes:
@@ -152,68 +155,3 @@ class Protector:
         if status:
             raise ValueError(f"libsrtp2 refuses a packet (status {status})")
         return protected
-
-
-class Unprotector:
-    """Checks and decrypts what others send; ``refusals`` says in words why packets were refused.
-
-    A receiver that joins late does not know how often the sequence number has wrapped: it finds out by trying.
-    """
-
-    def __init__(self, cipher: str, key: bytes) -> None:
-        self._cipher, self._key = cipher, key
-        self._sessions: OrderedDict[int, _Session] = OrderedDict()
-        self._lock = threading.Lock()
-        self._searched: OrderedDict[int, int] = OrderedDict()  # SSRC: failures since the last search
-
-    def rtp(self, data: bytes) -> tuple[bytes | None, str]:
-        """The clear packet, or None and the reason ("" for a harmless repetition)."""
-        if len(data) < 12:
-            return None, "not RTP"
-        ssrc = int.from_bytes(data[8:12], "big")
-        with self._lock:
-            session = self._sessions.get(ssrc)
-            if session is not None:
-                status, clear = session.call("srtp_unprotect", data)
-                if status in (_REPLAYED, _TOO_OLD):
-                    return None, ""
-                if not status:
-                    return clear, ""
-            found = self._search(ssrc, data) if session is None else None
-        return (found, "") if found is not None else (None, "SRTP authentication failed")
-
-    def _search(self, ssrc: int, data: bytes) -> bytes | None:
-        """Try how often the sequence number may have wrapped; seldom, for it takes a tenth of a second."""
-        failures = self._searched.pop(ssrc, 0)
-        self._searched[ssrc] = failures + 1
-        while len(self._searched) > MAX_STREAMS * 8:
-            self._searched.popitem(last=False)
-        reach = MAX_ROLLOVERS if failures % 2048 == 0 and len(self._searched) <= MAX_STREAMS else 1
-        for count in range(reach):
-            session = _Session(self._cipher, self._key, ssrc)
-            if count:
-                session.set_rollover(ssrc, count)
-            status, clear = session.call("srtp_unprotect", data)
-            if not status:
-                self._searched.pop(ssrc, None)
-                self._keep(ssrc, session)
-                return clear
-        return None
-
-    def _keep(self, ssrc: int, session: _Session) -> None:
-        self._sessions[ssrc] = session
-        while len(self._sessions) > MAX_STREAMS:
-            self._sessions.popitem(last=False)
-
-    def rtcp(self, data: bytes) -> bytes | None:
-        """The clear compound packet, None when authentication fails."""
-        if len(data) < 8:
-            return None
-        ssrc = int.from_bytes(data[4:8], "big")
-        with self._lock:
-            known = self._sessions.get(ssrc)
-            session = known or _Session(self._cipher, self._key, ssrc)
-            status, clear = session.call("srtp_unprotect_rtcp", data)
-            if not status and known is None:
-                self._keep(ssrc, session)
-        return None if status else clear

@@ -17,7 +17,8 @@ from edgecam_core.rtp.parity import PORT_OFFSET, ParityMaker, payload_type
 from edgecam_core.rtp.retransmission import Retransmitter
 from edgecam_core.rtp.sender_stats import SenderStats
 from edgecam_core.rtp.settings import SenderSettings
-from edgecam_core.rtp.srtp import CIPHERS, Protector, Unprotector, read_key
+from edgecam_core.rtp.srtp import CIPHERS, Protector, read_key
+from edgecam_core.rtp.unprotector import Unprotector
 
 REPORT_SECONDS = 1.0
 _BITRATE_SECONDS = 2.0
@@ -35,6 +36,7 @@ class Transmitter:
         self._packetiser = Packetiser(codec(settings.codec), settings.payload_type, settings.mtu, trailer)
         self.ssrc = self._packetiser.ssrc
         self._protector: Protector | None = None
+        self._parity_protector: Protector | None = None
         unprotector: Unprotector | None = None
         if settings.srtp_key:
             key = read_key(settings.srtp_key, settings.srtp_cipher)
@@ -43,6 +45,8 @@ class Transmitter:
         self._parity: ParityMaker | None = None
         if settings.redundancy:
             self._parity = ParityMaker(self.ssrc, payload_type(settings.payload_type), settings.redundancy / 100)
+            if settings.srtp_key:
+                self._parity_protector = Protector(settings.srtp_cipher, key, self._parity.ssrc)
         self._bytes = Meter(window=_BITRATE_SECONDS, most=20_000)
         self._destinations = Destinations(settings, counters)
         self._retransmitter = Retransmitter()
@@ -75,6 +79,8 @@ class Transmitter:
             self._retransmitter.sent(sequence, data)
             self._transmit(data, 0)
         parities = self._parity.add(made, self._packetiser.timestamp) if self._parity is not None else []
+        if self._parity_protector is not None:
+            parities = [self._parity_protector.rtp(data) for data in parities]
         for data in parities:
             self._transmit(data, PORT_OFFSET)
         self._stamp_ns = stamp_ns

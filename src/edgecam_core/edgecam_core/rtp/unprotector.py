@@ -1,0 +1,133 @@
+"""The receiving side of Secure RTP: authenticates and decrypts, and finds out how often a sequence number has wrapped.
+
+SRTP packets do not carry the rollover count (RFC 3711 section 3.3.1): a receiver that joins late, or that missed more
+than half a turn of the sequence number, has to try.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from edgecam_core.rtp.srtp import SrtpSession
+
+MAX_STREAMS = 64
+MAX_ROLLOVERS = 1 << 16  # sequence numbers wrap every few minutes: this reaches back most of a year
+TRIALS = 8  # for one packet
+TRIALS_PER_SECOND = 400  # each takes some 50 microseconds
+RESERVE = 200  # of them for senders that were heard before: single packets of ever new senders leave them
+MAX_SEARCHES = 4096
+REPEATS = 16  # packets in a row that look like old ones
+SILENT_SECONDS = 10.0  # without an authentic packet a sender may have begun anew
+AUTHENTICATION_FAILED = "SRTP authentication failed"
+_REPLAYED, _TOO_OLD = 9, 10
+
+
+class Unprotector:
+    """Checks and decrypts what others send. Safe to use from several threads.
+
+    The work for packets that are not authentic is bounded, whatever their number: one check each, and for all of them
+    together ``TRIALS_PER_SECOND`` trials. ``clock`` gives monotonic seconds.
+    """
+
+    def __init__(self, cipher: str, key: bytes, clock: Callable[[], float] = time.monotonic) -> None:
+        self._cipher, self._key, self._clock = cipher, key, clock
+        self._lock = threading.Lock()
+        # Apart, so that a new rollover count for RTP leaves the replay protection of RTCP as it is.
+        self._rtp: OrderedDict[int, SrtpSession] = OrderedDict()
+        self._rtcp: OrderedDict[int, SrtpSession] = OrderedDict()
+        self._authentic_at: dict[int, float] = {}
+        self._repeats: dict[int, int] = {}
+        self._turns: OrderedDict[int, int] = OrderedDict()  # of the search, by SSRC
+        self._trials = float(TRIALS_PER_SECOND)
+        self._refilled_at = clock()
+
+    def rtp(self, data: bytes) -> tuple[bytes | None, str]:
+        """The clear packet, or None and the reason ("" for a harmless repetition)."""
+        if len(data) < 12:
+            return None, "not RTP"
+        ssrc = int.from_bytes(data[8:12], "big")
+        with self._lock:
+            session = self._rtp.get(ssrc)
+            if session is not None:
+                status, clear = session.call("srtp_unprotect", data)
+                if not status:
+                    self._authentic_at[ssrc] = self._clock()
+                    self._repeats.pop(ssrc, None)
+                    return clear, ""
+                if status in (_REPLAYED, _TOO_OLD) and not self._only_repeats(ssrc):
+                    return None, ""
+            found = self._search(ssrc, data, session)
+        return (found, "") if found is not None else (None, AUTHENTICATION_FAILED)
+
+    def _only_repeats(self, ssrc: int) -> bool:
+        """Whether nothing but seeming repetitions comes: after an outage new packets look like old ones."""
+        self._repeats[ssrc] = self._repeats.get(ssrc, 0) + 1
+        return self._repeats[ssrc] > REPEATS
+
+    def _search(self, ssrc: int, data: bytes, known: SrtpSession | None) -> bytes | None:
+        """Try some rollover counts for this packet; the packets after it go on where this one stopped."""
+        turn = self._turns.pop(ssrc, None)
+        may_try = self._take_trials(TRIALS, RESERVE if turn is None else 0)
+        self._turns[ssrc] = (turn or 0) + may_try
+        while len(self._turns) > MAX_SEARCHES:
+            self._turns.popitem(last=False)
+        for count in self._candidates(ssrc, known, turn or 0) if may_try else ():
+            session = SrtpSession(self._cipher, self._key, ssrc)
+            if count:
+                session.set_rollover(count)
+            status, clear = session.call("srtp_unprotect", data)
+            if not status:
+                self._turns.pop(ssrc, None)
+                self._authentic_at[ssrc] = self._clock()
+                self._keep(self._rtp, ssrc, session)
+                return clear
+        return None
+
+    def _candidates(self, ssrc: int, known: SrtpSession | None, turn: int) -> list[int]:
+        """``TRIALS`` counts, half of them always the likeliest: packets that are not authentic must not use them up.
+
+        Upwards from the known count, or from 0. Not below the known one while the stream is alive: recorded packets
+        must not be accepted again.
+        """
+        is_silent = self._clock() - self._authentic_at.get(ssrc, 0.0) > SILENT_SECONDS
+        starts = ([] if known is None else [known.rollover()]) + ([0] if known is None or is_silent else [])
+        half = TRIALS // 2 // len(starts)
+        steps = [*range(half), *((half * (1 + turn) + step) % MAX_ROLLOVERS for step in range(half))]
+        return [start + step for start in starts for step in steps]
+
+    def _take_trials(self, wanted: int, reserve: int = 0) -> bool:
+        """Whether so many trials may be made now, with ``reserve`` left for others."""
+        now = self._clock()
+        self._trials = min(self._trials + (now - self._refilled_at) * TRIALS_PER_SECOND, TRIALS_PER_SECOND)
+        self._refilled_at = now
+        if self._trials < wanted + reserve:
+            return False
+        self._trials -= wanted
+        return True
+
+    def rtcp(self, data: bytes) -> bytes | None:
+        """The clear compound packet, None when authentication fails."""
+        if len(data) < 8:
+            return None
+        ssrc = int.from_bytes(data[4:8], "big")
+        with self._lock:
+            session = self._rtcp.get(ssrc)
+            if session is None:
+                if not self._take_trials(1, RESERVE):
+                    return None
+                session = SrtpSession(self._cipher, self._key, ssrc)
+            status, clear = session.call("srtp_unprotect_rtcp", data)
+            if status:
+                return None
+            self._keep(self._rtcp, ssrc, session)
+            return clear
+
+    def _keep(self, sessions: OrderedDict[int, SrtpSession], ssrc: int, session: SrtpSession) -> None:
+        sessions[ssrc] = session
+        while len(sessions) > MAX_STREAMS:
+            gone, _ = sessions.popitem(last=False)
+            self._authentic_at.pop(gone, None)
+            self._repeats.pop(gone, None)
