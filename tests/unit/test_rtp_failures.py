@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.media import colour, encoders
@@ -13,6 +15,7 @@ from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.rtp_session import RtpSession
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
+from edgecam_core.types import Frame
 from network import free_udp_port
 from rtp_scene import frame, receiving, sending
 from waiting import wait_until
@@ -79,5 +82,22 @@ def test_an_encoder_that_gives_nothing_is_noticed(monkeypatch: pytest.MonkeyPatc
         sender.send(frame(0))
         wait_until(lambda: sender.stats().stalled > 0.3)
         assert sender.stats().frames_sent == 0
+    finally:
+        sender.stop()
+
+
+def test_an_image_that_the_encoder_refuses_is_refused_by_name_and_the_next_one_goes() -> None:
+    sender = Sender(SenderSettings(port=free_udp_port(), codec="h264"))
+    sender.start()
+    huge = np.zeros((16, 65_536), np.uint8)
+    try:
+        for _ in range(2):
+            with contextlib.suppress(ImageError):
+                sender.send(Frame.from_array(huge, "mono8", 1, ""))
+        wait_until(lambda: (65_536, 16) in sender._refused, what="the encoder's refusal")
+        with pytest.raises(ImageError, match=r"65536x16 frames are refused by x264enc: .+"):
+            sender.send(Frame.from_array(huge, "mono8", 2, ""))
+        sender.send(frame(3))
+        wait_until(lambda: sender.stats().frames_sent == 1)
     finally:
         sender.stop()

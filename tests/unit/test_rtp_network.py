@@ -66,10 +66,7 @@ def test_parity_repairs_a_link_on_which_nobody_can_answer() -> None:
 
 def test_without_talking_back_nothing_wrong_is_shown() -> None:
     with link(Conditions(loss=0.05), feedback=False) as (_, feed, receiver, reader):
-        wait_until(lambda: len(feed.stamps) >= 120)
-        stats = receiver.stats()
-    assert stats.lost > 0
-    assert stats.refused > 0
+        wait_until(lambda: len(feed.stamps) >= 60 and receiver.stats().lost and receiver.stats().refused, timeout=60.0)
     if reader.seen:
         assert_all_right(feed, reader)
 

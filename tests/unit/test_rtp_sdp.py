@@ -64,3 +64,15 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
         sdp.read_file(str(tmp_path / "missing.sdp"))
     with pytest.raises(SettingError, match=r"sdp_file.*cannot be written"):
         sdp.write_file(str(tmp_path / "no" / "folder.sdp"), FULL, 0, 1)
+
+
+def test_the_file_is_never_written_through_a_link(tmp_path: Path) -> None:
+    mine, path = tmp_path / "mine", tmp_path / "x.sdp"
+    mine.write_text("precious")
+    for name in ("x.sdp.part", "x.sdp"):
+        (tmp_path / name).symlink_to(mine)
+    sdp.write_file(str(path), sdp.Description("192.0.2.7", 5000, 96, "h265"), 1, 1)
+    assert mine.read_text() == "precious"
+    assert not path.is_symlink()
+    assert sdp.read_file(str(path)).port == 5000
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["mine", "x.sdp", "x.sdp.part"]

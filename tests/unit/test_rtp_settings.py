@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from edgecam_core.cli.receive import stream_settings
 from edgecam_core.errors import SettingError
 from edgecam_core.media import decoders, encoders
 from edgecam_core.media.encoders import Request
@@ -86,3 +87,9 @@ def test_every_encoder_row_says_bitrate_and_keyframe_interval(row: encoders.Enco
     assert "extra=1" in text
     assert "framerate=30000/1001" in text
     assert text.index("appsrc") < text.index(row.element) < text.index("config-interval=-1")
+
+
+@pytest.mark.parametrize("text", ["udp://@:5000", "rtsp://camera/stream", "srt://1.2.3.4:5"])
+def test_receive_says_which_addresses_it_takes(text: str) -> None:
+    with pytest.raises(SettingError, match=r"'stream' is .*: must be rtp://@:PORT, rtp://ADDRESS:PORT or an SDP file"):
+        stream_settings(text)

@@ -156,3 +156,10 @@ def test_another_stream_begins_behind_the_first() -> None:
     assert second.pts > first.pts
     assert second.line != first.line
     assert line.jumps == 0
+
+
+def test_capture_times_that_ros_cannot_say_are_not_taken() -> None:
+    reader = StampReader()
+    assert reader.stamp((1 << 31) * SECOND - 1, 0, NOW).source == "ntp64"
+    assert reader.stamp((1 << 31) * SECOND, 0, NOW) == Stamp(NOW, "arrival")
+    assert sum(reader.troubles.values()) == 1

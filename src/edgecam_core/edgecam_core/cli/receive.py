@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def stream_settings(text: str) -> dict[str, object]:
     """Host and port, or the SDP file, of what the user typed; SettingError when it is neither."""
-    if not text.startswith("rtp://"):
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme != "rtp":
+        raise SettingError("stream", text, "must be rtp://@:PORT, rtp://ADDRESS:PORT or an SDP file")
+    if not separator:
         return {"sdp_file": text}
     parts = urlsplit(text)
     try:

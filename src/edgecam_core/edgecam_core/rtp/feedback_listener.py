@@ -59,6 +59,9 @@ class FeedbackListener:
             self.datagram(data, source.family, (str(sender[0]), int(sender[1])))
 
     def datagram(self, data: bytes, family: int, sender: Address) -> None:
+        if not self._retransmitter.may_speak(sender, time.monotonic()):
+            self._counters.add("feedback beyond the limit: ignored")
+            return
         clear = data if self._unprotector is None else self._unprotector.rtcp(data)
         if clear is None:
             self._counters.add("SRTCP authentication failed")
@@ -79,12 +82,10 @@ class FeedbackListener:
         if receiver is None:
             self._counters.add("NACK from unknown address")
             return
-        for sequence in sequences:
-            now = time.monotonic()
-            data = self._retransmitter.take(sequence, receiver, now)
-            if data is not None:
-                self._destinations.send(family, receiver, data)
-                self._sent_bytes.add(now, len(data))
+        now = time.monotonic()
+        for data in self._retransmitter.take(sequences, receiver, now):
+            self._destinations.send(family, receiver, data)
+            self._sent_bytes.add(now, len(data))
 
     def _keyframe(self) -> None:
         now = time.monotonic()

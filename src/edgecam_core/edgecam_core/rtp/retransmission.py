@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from edgecam_core.rtp.sockets import Address
+from edgecam_core.rtp.token_bucket import TokenBucket
 
 RESEND_PAUSE_SECONDS = 0.004
 RESEND_SHARE = 0.5  # of the packets sent, at most this share once more
 RESEND_BURST = 300.0
+MESSAGES_PER_SECOND = 500.0  # of feedback from one receiver; a busy one sends 200
+REQUESTS_PER_SECOND = 5000.0  # sequence numbers from one receiver
+MAX_RECEIVERS = 64
 
 
 class History:
@@ -30,32 +35,72 @@ class History:
         return self._packets.get(sequence)
 
 
+class _Receiver:
+    """What one receiver may still ask for."""
+
+    def __init__(self) -> None:
+        self.messages = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_PER_SECOND)
+        self.requests = TokenBucket(REQUESTS_PER_SECOND, REQUESTS_PER_SECOND)
+        self.credit = RESEND_BURST / 4
+        self.resent_at: dict[int, float] = {}
+
+
 class Retransmitter:
-    """Decides which packets are sent once more. Safe to use from several threads. Times are monotonic seconds."""
+    """Decides which packets are sent once more. Safe to use from several threads. Times are monotonic seconds.
+
+    Each receiver has its own budget: feedback messages, packets asked for, and packets sent again, at most
+    ``RESEND_SHARE`` of the stream. One that floods takes nothing from the others and costs little. ``refused`` counts
+    what went over a budget.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._history = History()
-        self._credit = 0.0
-        self._resent_at: dict[tuple[int, Address], float] = {}
+        self._receivers: OrderedDict[Address, _Receiver] = OrderedDict()
         self.resent = 0
+        self.refused = 0
 
     def sent(self, sequence: int, data: bytes) -> None:
         """A packet was sent for the first time."""
         with self._lock:
             self._history.add(sequence, data)
-            self._credit = min(self._credit + RESEND_SHARE, RESEND_BURST)
+            for receiver in self._receivers.values():
+                receiver.credit = min(receiver.credit + RESEND_SHARE, RESEND_BURST)
 
-    def take(self, sequence: int, receiver: Address, now: float) -> bytes | None:
-        """The packet to send again to this receiver now, None when it is unknown, too frequent or over the budget."""
+    def _receiver(self, address: Address) -> _Receiver:
+        receiver = self._receivers.pop(address, None) or _Receiver()
+        self._receivers[address] = receiver
+        while len(self._receivers) > MAX_RECEIVERS:
+            self._receivers.popitem(last=False)
+        return receiver
+
+    def may_speak(self, sender: Address, now: float) -> bool:
+        """Whether another feedback message of this sender is to be read."""
         with self._lock:
-            data = self._history.get(sequence)
-            too_soon = now - self._resent_at.get((sequence, receiver), 0.0) < RESEND_PAUSE_SECONDS
-            if data is None or too_soon or self._credit < 1.0:
-                return None
-            self._credit -= 1.0
-            self._resent_at[sequence, receiver] = now
-            if len(self._resent_at) > 4096:
-                self._resent_at = {key: at for key, at in self._resent_at.items() if now - at < 1.0}
-            self.resent += 1
-            return data
+            allowed = self._receiver(sender).messages.take(1, now)
+            self.refused += not allowed
+            return allowed
+
+    def take(self, sequences: Sequence[int], address: Address, now: float) -> list[bytes]:
+        """The packets among these to send again to this receiver now: known, not sent just before, in its budget."""
+        with self._lock:
+            receiver = self._receiver(address)
+            if not receiver.requests.take(len(sequences), now):
+                self.refused += len(sequences)
+                return []
+            found = []
+            for sequence in sequences:
+                data = self._history.get(sequence)
+                too_soon = now - receiver.resent_at.get(sequence, 0.0) < RESEND_PAUSE_SECONDS
+                if data is None or too_soon:
+                    continue
+                if receiver.credit < 1.0:
+                    self.refused += 1
+                    continue
+                receiver.credit -= 1.0
+                receiver.resent_at[sequence] = now
+                found.append(data)
+            if len(receiver.resent_at) > 4096:
+                receiver.resent_at = {key: at for key, at in receiver.resent_at.items() if now - at < 1.0}
+            self.resent += len(found)
+            return found

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from edgecam_core.rtp.packet import RTP_VERSION, PacketError
 
 SR, RR, SDES, BYE, RTPFB, PSFB = 200, 201, 202, 203, 205, 206
 NACK_FORMAT, PLI_FORMAT, FIR_FORMAT = 1, 1, 4
+MOST_NACKED = 1024  # sequence numbers in one message; our own receivers ask for 256 at most
 _HEAD = struct.Struct("!BBH")
 
 
@@ -48,7 +50,7 @@ def parse(data: bytes) -> list[SenderReport | Nack | KeyframeRequest | Bye]:
         elif kind == BYE and len(body) >= 4 * count:
             found.append(Bye(struct.unpack_from(f"!{count}I", body)))
         elif kind == RTPFB and count == NACK_FORMAT and len(body) >= 8:
-            found.append(Nack(_word(body, 4), tuple(_nacked(body[8:]))))
+            found.append(Nack(_word(body, 4), tuple(islice(_nacked(body[8:]), MOST_NACKED))))
         elif kind == PSFB and count == PLI_FORMAT and len(body) >= 8:
             found.append(KeyframeRequest(_word(body, 4)))
         elif kind == PSFB and count == FIR_FORMAT and len(body) >= 16:

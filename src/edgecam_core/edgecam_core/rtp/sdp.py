@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgecam_core.errors import SettingError
+from edgecam_core.files import write_atomically
 from edgecam_core.media.codecs import CODECS
 from edgecam_core.rtp.clock import CLOCK_RATE, NTP_ID, NTP_URI
 
@@ -165,11 +165,8 @@ def write_file(path: str, description: Description, session: int, ttl: int) -> N
     Raises:
         SettingError: for the parameter ``sdp_file``: cannot be written.
     """
-    target = Path(path).expanduser()
-    part = target.with_name(target.name + ".part")
     try:
-        part.write_text(write(description, session, ttl), encoding="utf-8", newline="")
-        os.replace(part, target)
+        write_atomically(Path(path).expanduser(), write(description, session, ttl))
     except OSError as error:
         raise SettingError("sdp_file", path, f"cannot be written: {error.strerror}") from None
 

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 
 from edgecam_core.counters import Counters, Meter
-from edgecam_core.errors import EdgecamError, ImageError
+from edgecam_core.errors import EdgecamError, ImageError, PipelineError
 from edgecam_core.media import encoders, i420
 from edgecam_core.media.codecs import codec
 from edgecam_core.media.encoding import EncodedFrame, EncoderPipeline
@@ -24,6 +24,9 @@ from edgecam_core.rtp.transmitter import Transmitter
 from edgecam_core.types import Frame
 
 SMALLEST = 16  # pixels; no encoder here takes a smaller frame
+REFERENCE = (320, 240)  # every encoder takes that
+TRIAL_SECONDS = 5.0
+MOST_REFUSED = 64  # sizes to remember
 
 
 class Sender:
@@ -50,6 +53,8 @@ class Sender:
         self._rtsp: RtspServer | None = None
         self._lock = threading.Lock()  # protects the encoder's exchange and the counts
         self._encoder: EncoderPipeline | None = None
+        self._answered = False  # whether the encoder has given a frame
+        self._refused: dict[tuple[int, int], str] = {}  # sizes, and why
         self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
         self._stats = SenderStats(encoder=self._row.element)
@@ -95,7 +100,7 @@ class Sender:
         a keyframe). Odd sizes lose their last column or row.
 
         Raises:
-            ImageError: the frame is too small or its encoding unknown.
+            ImageError: the frame is too small, its encoding unknown, or the encoder refuses its size.
             PipelineError: the encoder does not start.
             EdgecamError: the sender has failed and cannot go on.
         """
@@ -112,8 +117,10 @@ class Sender:
             self._stats.frames_in += 1
             self._unanswered_since = self._unanswered_since or time.monotonic()
             self._frame_id = self._settings.frame_id or frame_id
+            if reason := self._refused.get((width, height)):
+                raise ImageError(reason)
             if self._encoder is None or self._encoder.size != (width, height):
-                self._exchange(width, height)
+                self._begin(width, height)
             encoder = self._encoder
             self._entered[stamp_ns] = time.monotonic()
             while len(self._entered) > 16:
@@ -121,15 +128,53 @@ class Sender:
         if encoder is not None:
             encoder.push(planes, stamp_ns)
 
+    def _begin(self, width: int, height: int) -> None:
+        """A new encoder for frames of this size; ImageError when it is the size that the encoder refuses."""
+        try:
+            self._exchange(width, height)
+        except PipelineError as error:
+            self._refuse((width, height), error)
+            raise ImageError(self._refused[width, height]) from None
+
+    def _refuse(self, size: tuple[int, int], error: EdgecamError) -> None:
+        """Remember a size that the encoder refuses; raise the error where the encoder takes no frame at all."""
+        if not self._encodes(REFERENCE):
+            raise error
+        if len(self._refused) > MOST_REFUSED:
+            self._refused.clear()
+        self._refused[size] = f"{size[0]}x{size[1]} frames are refused by {self._row.element}: {error}"
+        self._unanswered_since = 0.0
+
+    def _encodes(self, size: tuple[int, int]) -> bool:
+        """Whether the encoder gives a frame of that size; blocks for some seconds at most."""
+        request = encoders.Request(
+            self._settings.bitrate, self._settings.keyframe_interval, self._settings.encoder_options
+        )
+        try:
+            trial = EncoderPipeline(self._row, request, *size, self._settings.framerate)
+        except EdgecamError:
+            return False
+        try:
+            trial.push(np.full(i420.layout(*size).size, 128, np.uint8), 0)
+            return trial.pull(TRIAL_SECONDS) is not None
+        except EdgecamError:
+            return False
+        finally:
+            trial.stop()
+
     def _exchange(self, width: int, height: int) -> None:
         if self._stopping.is_set():
             return
-        settings = self._settings
-        request = encoders.Request(settings.bitrate, settings.keyframe_interval, settings.encoder_options)
         old, self._encoder = self._encoder, None
         if old is not None:
             old.stop()
-        self._encoder = EncoderPipeline(self._row, request, width, height, settings.framerate)
+        self._answered = False
+        self._encoder = self._make_encoder(width, height)
+
+    def _make_encoder(self, width: int, height: int) -> EncoderPipeline:
+        settings = self._settings
+        request = encoders.Request(settings.bitrate, settings.keyframe_interval, settings.encoder_options)
+        return EncoderPipeline(self._row, request, width, height, settings.framerate)
 
     def set_bitrate(self, bitrate: int) -> None:
         """Change the encoder's target in bit/s while it runs; some encoders start anew, with a keyframe."""
@@ -160,11 +205,18 @@ class Sender:
                 continue
             try:
                 coded = encoder.pull(0.1)
-            except EdgecamError:
-                if encoder is self._encoder:
-                    raise
-                continue  # that one was being replaced
+            except EdgecamError as error:
+                with self._lock:
+                    if encoder is self._encoder:
+                        if self._answered:
+                            raise
+                        self._encoder = None
+                        self._refuse(encoder.size, error)
+                        self._counters.add(self._refused[encoder.size])
+                        encoder.stop()
+                continue
             if coded is not None:
+                self._answered = True
                 self._send_access_unit(coded)
             self._transmitter.report()
 

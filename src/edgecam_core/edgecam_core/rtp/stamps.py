@@ -9,6 +9,7 @@ from edgecam_core.rtp.clock import SECOND, ns_from_ntp, rtp_from_ns, signed_diff
 
 FAR_NS = 60 * SECOND  # a sender's clock further off is not set: the arrival says more
 STEP_NS = 1 * SECOND  # reports that differ by more contradict each other
+LAST_NS = (1 << 31) * SECOND  # builtin_interfaces/Time counts seconds in 32 bits with a sign
 EXACT_NS = 1_000_000  # a stamp this close to its source's time is that source's
 STAMP_SOURCES = ("ntp64", "rtp_timestamp", "rtcp", "arrival")
 _WRAP = 1 << 32
@@ -63,7 +64,9 @@ class StampReader:
     def stamp(self, extension_ns: int | None, rtp_timestamp: int, arrival_ns: int) -> Stamp:
         """The stamp of one unit. ``arrival_ns``: when its first packet came, in the receiver's wall clock."""
         if extension_ns is not None and self._wanted in ("auto", "ntp64"):
-            return Stamp(extension_ns, "ntp64")
+            if extension_ns < LAST_NS:
+                return Stamp(extension_ns, "ntp64")
+            self.troubles["capture time after 2038, which ROS cannot say: not taken"] += 1
         if self._wanted == "rtp_timestamp":
             near = rtp_from_ns(arrival_ns)
             ticks = near + signed_difference(rtp_timestamp, near % _WRAP)

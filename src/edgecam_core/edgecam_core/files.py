@@ -1,0 +1,28 @@
+"""Files that others read while they are written."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees the old content or the new one, never a part.
+
+    The content goes into a new file in the same folder first. That file is created under a name nobody can guess and
+    never through a link that is there already; a link at ``path`` itself is replaced, its target stays as it is.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,25 @@
+"""A rate with bursts (token bucket)."""
+
+from __future__ import annotations
+
+
+class TokenBucket:
+    """``rate`` tokens come in a second, ``most`` are kept. Full at the start. Times are monotonic seconds."""
+
+    def __init__(self, rate: float, most: float) -> None:
+        self.rate, self._most = rate, most
+        self._tokens = most
+        self._at: float | None = None
+
+    def take(self, count: float, now: float) -> bool:
+        """Take so many tokens; False, and none is taken, when there are not enough."""
+        self._refill(now)
+        if self._tokens < count:
+            return False
+        self._tokens -= count
+        return True
+
+    def _refill(self, now: float) -> None:
+        passed = 0.0 if self._at is None else max(0.0, now - self._at)
+        self._at = now
+        self._tokens = min(self._most, self._tokens + passed * self.rate)
