@@ -70,7 +70,11 @@ def yaml_text(page: Page) -> str:
 def yaml_value(page: Page, spec: Spec) -> str:
     if spec.name not in page.launch_arguments:
         return plain(spec.default)
-    return f'"$(var {spec.name})"' if spec.item_type is str else f"$(var {spec.name})"
+    if spec.item_type is not str:
+        return f"$(var {spec.name})"
+    # As JSON, so that quotes and backslashes of the argument arrive as they are and "007" stays a text. The blank keeps
+    # a last quote or backslash away from the end of the literal.
+    return f"""$(eval "__import__('json').dumps(r'''$(var {spec.name}) '''[:-1], ensure_ascii=False)")"""
 
 
 def markdown_row(spec: Spec) -> str:

@@ -73,10 +73,14 @@ def test_every_argument_says_what_it_is(path: Path) -> None:
 @pytest.mark.parametrize("path", LEAVES, ids=name_of)
 def test_a_leaf_starts_one_node_with_the_common_arguments(path: Path) -> None:
     root = root_of(path)
-    assert len(list(root.iter("node"))) == 1
+    node, again = root.iter("node")
+    ending = {"on_exit": "shutdown", "unless": "$(var respawn)"}
+    respawning = {"respawn": "true", "respawn_delay": "2.0", "if": "$(var respawn)"}
+    assert ending.items() <= node.attrib.items()
+    assert {**node.attrib, **respawning} == {**again.attrib, **ending}
+    assert [one.attrib for one in node] == [one.attrib for one in again]
     assert list(root.iter("include")) == []
     assert declared(path) >= COMMON
-    node = next(root.iter("node"))
     files = [param.attrib["from"] for param in node.findall("param")]
     # The user's file comes last: what it sets wins.
     assert files == [f"$(find-pkg-share edgecam_bringup)/config/{name_of(path)}.yaml", "$(var params_file)"]
@@ -87,8 +91,10 @@ def test_a_leaf_starts_one_node_with_the_common_arguments(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in LAUNCH_FILES if name_of(path) in COMPOSED], ids=name_of)
 def test_a_composed_file_only_includes(path: Path) -> None:
     root = root_of(path)
-    assert {child.tag for child in root if child.tag is not ElementTree.Comment} <= {"arg", "let", "include"}
-    assert root.findall("include")
+    assert {child.tag for child in root if child.tag is not ElementTree.Comment} <= {"arg", "let", "group", "include"}
+    for include in root.findall("include"):  # not in a group of its own: its variables are everybody's
+        assert include.attrib["file"].endswith("/security.launch.xml")
+    assert root.findall("group/include")
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
@@ -101,9 +107,8 @@ def test_an_include_hands_over_only_arguments_that_exist(path: Path) -> None:
         assert len(given) == len(set(given))
         assert set(given) <= declared(target)
         assert all("value" in arg.attrib for arg in include.findall("arg")), "an include sets values, not defaults"
-        # The monitor's end is the demo's end, so it is never started again.
-        handed_on = COMMON - ({"respawn"} if name_of(target) == "monitor" else set())
-        assert handed_on & declared(path) & declared(target) <= set(given), "a common argument is not handed on"
+        # What is not handed on is taken from the including file all the same, where it may mean something else.
+        assert declared(path) & declared(target) <= set(given), "an argument of the same name is not handed on"
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
@@ -166,6 +171,5 @@ def test_security_reaches_every_node_of_the_pipeline() -> None:
         env=ros_environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     text = done.stdout + done.stderr
-    for node in ("camera_node", "rtp_sender_node", "rtp_receiver_node", "detector_node", "viewer_node"):
-        assert re.search(rf"\[{node}-\d\].*/no/such/keystore", text), text
-    assert text.count("process has died") == 5
+    assert re.search(r"\[\w+_node-\d\] error: .*/no/such/keystore", text), text  # the first ends the launch
+    assert "process has died" in text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import json
 import signal
 import subprocess
 import sys
@@ -25,13 +26,14 @@ _NODE = "camera_driver"
 _STOP_SECONDS = 10.0
 _RESPAWN_SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Fleet:
-    """The camera processes. ``run`` blocks until a signal comes or all have ended."""
+    """The camera processes. ``run`` blocks until a signal comes, all have ended, or one has failed for good."""
 
-    def __init__(self, cameras: list[CameraSettings], namespace: str, respawn: bool, folder: Path) -> None:
-        self._commands = {c.camera_name: node_command(c, namespace, folder) for c in cameras}
+    def __init__(self, commands: dict[str, list[str]], respawn: bool) -> None:
+        self._commands = commands
         self._respawn = respawn
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._due: dict[str, float] = {}
@@ -39,12 +41,13 @@ class Fleet:
         self._worst = 0
 
     def run(self) -> int:
-        """Start all and wait; gives 0, or the worst exit code of a camera that failed for good."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        """Start all and wait; gives 0, or the exit code of the camera that failed without ``respawn``."""
+        for number in _ENDING:
             signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # setup.cfg blocks them until here
         for name in self._commands:
             self._start(name)
-        while not self._stopping and (self._running or self._due):
+        while not self._stopping and not self._worst and (self._running or self._due):
             self._look_after()
             time.sleep(0.1)
         self._stop()
@@ -68,8 +71,8 @@ class Fleet:
                 self._due[name] = time.monotonic() + _RESPAWN_SECONDS
                 print(f"camera {name} ended with {code}; starting it again", file=sys.stderr, flush=True)
             else:
-                self._worst = max(self._worst, abs(code))
-                print(f"camera {name} ended with {code}; the others go on", file=sys.stderr, flush=True)
+                self._worst = code if code > 0 else 128 - code
+                print(f"error: camera {name} ended with {code}; stopping the others", file=sys.stderr, flush=True)
         for name, when in list(self._due.items()):
             if time.monotonic() >= when:
                 del self._due[name]
@@ -87,7 +90,7 @@ class Fleet:
                 process.wait()
 
 
-def node_command(camera: CameraSettings, namespace: str, folder: Path) -> list[str]:
+def node_command(camera: CameraSettings, namespace: str, log_level: str, folder: Path) -> list[str]:
     """The command line of one camera. Its parameters go by file: a command line would show passwords to everyone."""
     changed = {name: value for name, value in camera.as_dict().items() if value != camera.specs()[name].default}
     parameters = folder / f"{camera.camera_name}.yaml"
@@ -97,11 +100,13 @@ def node_command(camera: CameraSettings, namespace: str, folder: Path) -> list[s
     return [
         *(sys.executable, "-m", "edgecam_camera.node", "--ros-args"),
         *("-r", f"__ns:={where}", "-r", f"__node:={_NODE}", "--params-file", str(parameters)),
+        *("--log-level", log_level),
     ]
 
 
 def _die_with_parent() -> None:
-    """In the child: end when the parent is killed, so that no camera stays taken."""
+    """In the child: end when the parent is killed, so that no camera stays taken; signals wait for its handlers."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
@@ -109,7 +114,9 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cameras", description="Start every camera of a YAML file.")
     parser.add_argument("file", type=Path, help="YAML file with a list 'cameras'")
     parser.add_argument("--namespace", default="", help="namespace before the cameras' names")
-    parser.add_argument("--respawn", default="true", choices=("true", "false"), help="start a failed camera again")
+    parser.add_argument("--respawn", default="false", help="true: start a failed camera again")
+    parser.add_argument("--log-level", default="info", help="of the camera nodes")
+    parser.add_argument("--names", action="store_true", help="only print the cameras' names, as JSON")
     words = list(sys.argv[1:] if args is None else args)
     if "--ros-args" in words:  # ros2 launch puts its own remappings at the end
         words = words[: words.index("--ros-args")]
@@ -119,8 +126,15 @@ def main(args: Sequence[str] | None = None) -> int:
     except EdgecamError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
+    if given.names:
+        print(json.dumps([camera.camera_name for camera in cameras]))
+        return 0
     with tempfile.TemporaryDirectory(prefix="edgecam-cameras-") as folder:
-        return Fleet(cameras, given.namespace, given.respawn == "true", Path(folder)).run()
+        commands = {
+            camera.camera_name: node_command(camera, given.namespace, given.log_level, Path(folder))
+            for camera in cameras
+        }
+        return Fleet(commands, given.respawn.lower() in ("true", "1")).run()
 
 
 if __name__ == "__main__":

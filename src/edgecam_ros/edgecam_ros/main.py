@@ -19,6 +19,7 @@ from edgecam_ros.faults import place
 from edgecam_ros.node import EdgecamNode
 
 SPIN_SECONDS = 0.2
+ENDING = (signal.SIGINT, signal.SIGTERM)
 EXIT_FAILED = 1
 EXIT_BAD_PARAMETER = 2
 
@@ -34,18 +35,30 @@ def run_all(node_types: Sequence[Callable[[], EdgecamNode]], args: Sequence[str]
     SIGINT and SIGTERM end it with 0, a parameter or ROS argument that cannot work with 2, any other refusal with 1.
     Errors are one line on stderr. Blocks as long as the node lives.
     """
+    stopping = catch_signals()
+    if stopping:  # while Python was still importing
+        return 0
     keep_pages()
     try:
         rclpy.init(args=list(sys.argv if args is None else args), signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # rcl's: an unreadable parameter file, unknown ROS arguments, missing security keys
         return _refused(error)
-    stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: stopping.append(received))
     try:
         return _run(node_types, stopping)
     finally:
         rclpy.try_shutdown()
+
+
+def catch_signals() -> list[int]:
+    """From now on SIGINT and SIGTERM are appended to the list that this gives.
+
+    Our executables start with both blocked (setup.cfg), so one that came during the imports is in the list at once.
+    """
+    received: list[int] = []
+    for number in ENDING:
+        signal.signal(number, lambda caught, _frame: received.append(caught))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
+    return received
 
 
 def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -> int:
@@ -53,6 +66,8 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
     executor = _executor()
     try:
         for node_type in node_types:
+            if stopping:
+                break
             nodes.append(node_type())
             executor.add_node(nodes[-1])
         while rclpy.ok() and not stopping and not any(node.ended.is_set() for node in nodes):
@@ -66,7 +81,7 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
         return _refused(error)
     finally:
         # A second Ctrl-C must not cut the clean-up short.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
         for node in reversed(nodes):
             node.trigger_shutdown()

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.viewer or not window.has_display(os.environ):
         if not arguments.viewer:
             print("there is no display here (DISPLAY and WAYLAND_DISPLAY are empty): using the viewer's page")
-        camera = partial(node_command, settings.changed(camera_name=_NAME), "")
+        camera = partial(node_command, settings.changed(camera_name=_NAME), "", "info")
         return _in_viewer(arguments, None if is_topic else camera)
     sink = window.pick_sink(gst.can_open, os.environ)
     print(sink.note)

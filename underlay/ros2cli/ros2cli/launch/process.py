@@ -45,6 +45,8 @@ class Lines(asyncio.Protocol):
 class Process:
     """Runs one ProcessSpec until it is done; `failed` tells that it could not be started at all.
 
+    `code` is its last exit code, `last_line` the last line that it wrote to stderr.
+
     Every process leads a group and a session of its own: a signal reaches it once, from here, together with
     all it has started itself, and what it leaves behind is ended.
     """
@@ -52,11 +54,13 @@ class Process:
     def __init__(self, spec: ProcessSpec, console: Console, guardian: Guardian, stopping: asyncio.Event) -> None:
         self.spec = spec
         self.failed = False
+        self.code = 0
+        self.last_line = ""
         self._console = console
         self._guardian = guardian
         self._stopping = stopping
 
-    async def run(self, on_exit: Callable[[ProcessSpec], None]) -> None:
+    async def run(self, on_exit: Callable[[Process], None]) -> None:
         """Run it, and again as `respawn` says, until it is done or `stopping` is set.
 
         `on_exit` is called each time it ends.
@@ -64,7 +68,7 @@ class Process:
         retries = 0
         while not self._stopping.is_set():
             await self._run_once()
-            on_exit(self.spec)
+            on_exit(self)
             spent = 0 <= self.spec.respawn_max_retries <= retries
             if not self.spec.respawn or spent or self.failed:
                 return
@@ -97,6 +101,7 @@ class Process:
         await asyncio.wait([stream.closed for stream in streams], timeout=DRAIN)
         for stream in streams:
             stream.flush()
+        self.code = process.returncode
         self._report(process)
         await self._sweep(process.pid)
         self._guardian.forget(process.pid)
@@ -107,6 +112,8 @@ class Process:
         spec = self.spec
 
         def on_line(line: str) -> None:
+            if is_stderr and line.strip():
+                self.last_line = line
             self._console.line(spec.name, spec.output, is_stderr, line)
 
         assert stream is not None

@@ -27,6 +27,7 @@ class Supervisor:
         self._console = console
         self._guardian = guardian
         self.ended_by: signal.Signals | None = None
+        self._ended_first: Process | None = None
 
     def run(self) -> int:
         """Start everything and wait for its end."""
@@ -41,12 +42,22 @@ class Supervisor:
         self._console.on_broken = self._stopping.set
         processes = [Process(spec, self._console, self._guardian, self._stopping) for spec in self._specs]
         await asyncio.gather(*(process.run(self._on_exit) for process in processes))
+        self._explain_end()
         return int(any(process.failed for process in processes))
 
-    def _on_exit(self, spec: ProcessSpec) -> None:
-        if spec.required and not self._stopping.is_set():
-            self._console.say("INFO", "launch", f"process[{spec.name}] was required: shutting down launched system")
+    def _on_exit(self, process: Process) -> None:
+        name = process.spec.name
+        if process.spec.required and not self._stopping.is_set():
+            self._ended_first = process
+            self._console.say("INFO", "launch", f"process[{name}] was required: shutting down launched system")
             self._stopping.set()
+
+    def _explain_end(self) -> None:
+        """Last, where people look, what the real one says somewhere above: which process ended the launch, and why."""
+        ended = self._ended_first
+        if ended is not None and ended.code != 0:
+            text = f"the launch has ended because process[{ended.spec.name}] ended with exit code {ended.code}"
+            self._console.say("ERROR", "launch", f"{text}: {ended.last_line}" if ended.last_line else text)
 
     def _on_interrupt(self) -> None:
         text = "user interrupted with ctrl-c (SIGINT)"

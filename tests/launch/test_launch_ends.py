@@ -1,0 +1,90 @@
+"""A launch in which a node fails ends as a whole and says why; launch arguments arrive as they were typed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from launched import START, Launched, ros2
+from network import free_tcp_port, free_udp_port
+from waiting import wait_until
+
+QUIET = ("viewer:=false",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (
+            ("camera.launch.xml", "source:=bogus://x"),
+            "[camera_node-1] ended with exit code 1: error: ",
+        ),
+        (("pipeline.launch.xml", *QUIET, "port:=80800"), "exit code 2: error: parameter 'port' is 80800"),
+        (("viewer.launch.xml", "port:=eighty"), "exit code 2: error: parameter 'port' is 'eighty'"),
+        (("rtp_sender.launch.xml", "log_level:=loud"), "[rtp_sender_node-1] ended with exit code 2: error: "),
+    ],
+)
+def test_a_bad_parameter_ends_the_launch_and_the_last_line_says_why(
+    launch: Callable[..., Launched], arguments: tuple[str, ...], reason: str
+) -> None:
+    launched = launch(*arguments)
+    assert launched.process.wait(START) == 0  # as the real one: it has no other code for the end of a node
+    last = launched.text().splitlines()[-1]
+    assert last.startswith("[ERROR] [launch]: the launch has ended because process[")
+    assert reason in last
+    assert "Traceback" not in launched.text()
+    assert not launched.orphans()
+
+
+def test_with_respawn_the_rest_goes_on(launch: Callable[..., Launched]) -> None:
+    launched = launch("pipeline.launch.xml", *QUIET, "source:=bogus://x", "respawn:=true", f"port:={free_udp_port()}")
+    wait_until(lambda: launched.text().count("process has died") > 1, START, "the second start")
+    assert launched.process.poll() is None
+    assert launched.stop() == 0
+
+
+def test_a_camera_of_the_list_that_fails_ends_the_launch(launch: Callable[..., Launched], tmp_path: Path) -> None:
+    cameras = [{"camera_name": "left", "source": "test://smpte"}, {"camera_name": "right", "source": "file:///no.mp4"}]
+    listed = tmp_path / "a list.yaml"
+    listed.write_text(json.dumps({"cameras": [*cameras[:1], {**cameras[1], "calibration": 1}]}))
+    refused = launch("cameras.launch.xml", f"cameras_file:={listed}")
+    assert refused.process.wait(START) == 1
+    assert "did you mean" in refused.text() or "parameter 'calibration' does not exist" in refused.text()
+
+
+HOSTILE = [
+    """pipeline:videotestsrc is-live=true ! textoverlay text="hello \\"you\\"" ! video/x-raw,format="I420",width=64""",
+    r"""pipeline:videotestsrc is-live=true ! textoverlay text="it's C:\new\t # {a: b} !" ! video/x-raw,width=64""",
+    "pipeline:videotestsrc is-live=true ! textoverlay text='it is \\\\ 100 % \u00e9' ! video/x-raw,width=64",
+]
+
+
+@pytest.mark.parametrize("source", HOSTILE)
+def test_quotes_and_backslashes_of_a_source_arrive_unchanged(launch: Callable[..., Launched], source: str) -> None:
+    launched = launch("camera.launch.xml", f"source:={source}", "respawn:=true")
+    launched.wait_for(r"process started|process has died")
+    wait_until(lambda: "/camera/camera_driver" in ros2(launched.env, "node", "list"), START, "the camera")
+    assert ros2(launched.env, "param", "get", "/camera/camera_driver", "source").strip() == f"String value is: {source}"
+    assert ros2(launched.env, "param", "get", "/camera/camera_driver", "camera_info_url").strip() == "String value is:"
+
+
+def test_a_number_stays_the_text_it_is_given_for(launch: Callable[..., Launched]) -> None:
+    launched = launch("detector.launch.xml", "labels:=007", "respawn:=true")
+    wait_until(lambda: "/camera/detector" in ros2(launched.env, "node", "list"), START, "the detector")
+    assert ros2(launched.env, "param", "get", "/camera/detector", "labels").strip() == "String value is: 007"
+
+
+def test_one_list_starts_cameras_detector_and_page(launch: Callable[..., Launched]) -> None:
+    launched = launch("cameras.launch.xml", "namespace:=/robot", f"viewer_port:={free_tcp_port()}")
+    wanted = {"/robot/left/camera_driver", "/robot/right/camera_driver", "/robot/detector", "/robot/viewer"}
+    wait_until(lambda: wanted <= set(ros2(launched.env, "node", "list").split()), START, f"the nodes {wanted}")
+    shown = ros2(launched.env, "param", "get", "/robot/viewer", "camera_nodes")
+    assert "left/camera_driver" in shown
+    assert "right/camera_driver" in shown
+    listed = set(ros2(launched.env, "topic", "list").split())
+    assert {"/robot/left/detections", "/robot/right/detections"} <= listed
+    assert launched.stop() == 0
+    assert "process has died" not in launched.text()
+    assert not launched.orphans()
