@@ -16,8 +16,8 @@ import pytest_asyncio
 from chromium import Page, chromium, executable
 from edgecam_core.errors import MissingDependency
 from edgecam_core.types import Frame
+from edgecam_ros.faults import FaultLog
 from edgecam_viewer.encoder import Encoder
-from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.peer import require
@@ -140,7 +140,7 @@ async def test_it_moves_and_boxes_sit_on_the_objects(page: Page, tmp_path: Path,
         await page.wait_for(MOVING)
         assert await page.evaluate("edgecam.videos.size") == int(webrtc)
         assert await page.evaluate("edgecam.cameras[0].latency") > 0
-        await page.wait_for(f"document.querySelector('#link span').textContent === 'live{', WebRTC' * webrtc}'")
+        await page.wait_for(f"document.querySelector('#state span').textContent === 'live{', WebRTC' * webrtc}'")
         drawn, pixels = await frozen_box(page, tmp_path / "page.png")
         assert page.problems == []
     seen = square_on_screen(pixels)

@@ -14,7 +14,7 @@ MOVING = "window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown > 10 
 # The drawn box of the best detection in device pixels of the screen, and its label.
 BOX_ON_SCREEN = """(() => {
   const camera = edgecam.cameras[0], [label, score, x1, y1, x2, y2] = camera.facts.detections[0];
-  const { left, top, scale } = camera.place, tile = camera.tile.getBoundingClientRect(), r = devicePixelRatio;
+  const { left, top, scale } = camera.place, tile = camera.tile.view.getBoundingClientRect(), r = devicePixelRatio;
   return { label, score, box: [x1, y1, x2, y2],
     screen: [tile.x * r + left + x1 * scale, tile.y * r + top + y1 * scale,
              tile.x * r + left + x2 * scale, tile.y * r + top + y2 * scale] };

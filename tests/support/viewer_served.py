@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from edgecam_core.errors import EdgecamError
-from edgecam_viewer.faults import FaultLog
+from edgecam_ros.faults import FaultLog
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings

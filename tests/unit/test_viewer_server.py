@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 import pytest
 from edgecam_core.errors import SettingError
+from edgecam_ros.faults import FaultLog
 from edgecam_viewer.access import Access, is_own_name
-from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.listening import outward_address
 from edgecam_viewer.pages import PAGE, PAGE_FILES, TOKEN_PAGE

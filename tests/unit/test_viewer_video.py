@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from edgecam_core.errors import EdgecamError, MissingDependency
 from edgecam_core.types import Frame
+from edgecam_ros.faults import FaultLog
 from edgecam_viewer.broadcast import Broadcast
-from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.peer import Peer, require

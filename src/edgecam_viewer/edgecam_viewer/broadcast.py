@@ -1,4 +1,4 @@
-"""One camera's H.264: encoded once while somebody watches it, the same packets for every viewer."""
+"""One camera's H.264: encoded once while it is watched, the same packets for every viewer."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from edgecam_core.media.codecs import codec
 from edgecam_core.media.encoding import EncodedFrame, EncoderPipeline
 from edgecam_core.rtp.packetiser import Packetiser
 from edgecam_core.types import Frame
+from edgecam_ros.faults import FaultLog
 
 from edgecam_viewer.encoder import shrink
-from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.peer import PAYLOAD_TYPE, Peer
 from edgecam_viewer.priority import lower_priority

@@ -1,4 +1,4 @@
-"""Accepts the web server's connections and ends those that ask for nothing: they need no token, yet take a place.
+"""Accepts the web server's connections and ends idle ones, which need no token and still take a place.
 
 The listening socket is ours and each accepted socket is handed to aiohttp (``connect_accepted_socket``), so that a
 connection can be refused before aiohttp knows of it.
@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 from edgecam_core.counters import Counters
+from edgecam_ros.faults import FaultLog
 
-from edgecam_viewer.faults import FaultLog, watch
+from edgecam_viewer.faults import watch
 
 REQUEST_TIMEOUT = 10.0  # seconds to send a whole request, and to send the next one
 MOST_WAITING = 256  # connections of one address that have no request being answered
@@ -47,7 +48,7 @@ class _Connection:
 
 class Connections:
     """Lives in the event loop. A newcomer is always let in while any connection waits: the oldest waiting one of the
-    address that has most of them makes room. So nobody who asks for nothing can keep the page from others.
+    address that has most of them makes room. So connections that ask for nothing keep the page from no other.
     """
 
     def __init__(self, counters: Counters, faults: FaultLog) -> None:

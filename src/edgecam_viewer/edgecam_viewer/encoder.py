@@ -12,8 +12,8 @@ import numpy as np
 from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import ImageError
 from edgecam_core.types import Frame
+from edgecam_ros.faults import FaultLog
 
-from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.wire import FrameMessage, pack

@@ -1,4 +1,4 @@
-"""Failed tasks and jobs of the web server's threads, reported to the node's fault log."""
+"""Futures that are looked at: how a task of the event loop or a job of a worker thread ends."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from typing import Any
 
 from edgecam_ros.faults import FaultLog
 
-__all__ = ["FaultLog", "watch"]
-
 
 def watch(faults: FaultLog, where: str, future: asyncio.Future[Any] | concurrent.futures.Future[Any]) -> None:
-    """Report how this task or job ends if it fails; a cancelled one has not failed."""
+    """Report the exception this task or job ends with, if it does; a cancelled one has not failed."""
 
     def ended(done: asyncio.Future[Any] | concurrent.futures.Future[Any]) -> None:
         error = None if done.cancelled() else done.exception()

@@ -76,7 +76,7 @@ class Feed:
         return None
 
     def clear(self) -> None:
-        """Forget everything held: nobody watches any more."""
+        """Drop everything held; called when the last viewer has left."""
         self._frames.clear()
         self._results.clear()
         self._bytes = 0

@@ -1,4 +1,4 @@
-"""Fan-out to the viewers: everyone gets the newest frame, nobody waits for anybody."""
+"""Fan-out to the viewers: each gets the newest frame, and a slow one delays no other."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Client:
 
 
 class Hub:
-    """Knows the viewers and gives them what is published.
+    """Holds the viewers and passes on to them what is published.
 
     ``publish``, ``note`` and ``tell`` may be called and ``watchers`` (of frames) and ``video`` (watchers over WebRTC)
     read from any thread; the rest belongs to the event loop's thread.
@@ -128,7 +128,7 @@ class Hub:
             return
         try:
             loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:  # the loop was closed between the two lines: nobody is left to tell
+        except RuntimeError:  # the loop was closed between the two lines: there are no viewers any more
             pass
 
     def _fan_out(self, frame: FrameMessage) -> None:

@@ -97,7 +97,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
 def _print(line: str) -> None:
     try:
         print(line, flush=True)
-    except BrokenPipeError:  # nobody reads any more; the counting goes on
+    except BrokenPipeError:  # the reader has gone; counting goes on
         pass
 
 

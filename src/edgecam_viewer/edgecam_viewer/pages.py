@@ -14,6 +14,10 @@ PAGE_FILES = {
     "main.js": "text/javascript",
     "link.js": "text/javascript",
     "camera.js": "text/javascript",
+    "boxes.js": "text/javascript",
+    "tile.js": "text/javascript",
+    "threshold.js": "text/javascript",
+    "state.js": "text/javascript",
     "panels.js": "text/javascript",
     "chart.js": "text/javascript",
     "save.js": "text/javascript",
@@ -27,7 +31,7 @@ PAGE_FILES = {
 ENTRIES = {"/": "index.html", "/label": "label.html"}  # the pages that people open
 TOKEN_PAGE = "token.html"  # asks for the token
 PUBLIC = frozenset(("/page/style.css", "/page/icon.svg"))  # what that page needs
-# The page needs nothing from elsewhere, may not be framed by anybody, and no other site may embed what is served.
+# The page loads nothing from other hosts and cannot be framed; other sites cannot embed anything that is served.
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; form-action 'self'; frame-ancestors 'none'; "
     "base-uri 'none'",

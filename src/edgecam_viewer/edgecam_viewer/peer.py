@@ -112,7 +112,7 @@ class Peer:
         """End the connection and free its sockets; once. Blocks for some milliseconds."""
         self.connected = False
         self._pipeline.stop()
-        # What leads back to this object would keep both, and the sockets, for ever.
+        # References back to this object would keep both, and the sockets, alive.
         self._pad.remove_probe(self._probe)
         for handler in self._handlers:
             self._rtc.disconnect(handler)

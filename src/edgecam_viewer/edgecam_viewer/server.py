@@ -11,11 +11,11 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
+from edgecam_ros.faults import FaultLog
 
 from edgecam_viewer import pages
 from edgecam_viewer.access import Access
 from edgecam_viewer.connections import Connections
-from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.labelling import Labelling
 from edgecam_viewer.listening import bind, outward_address, tls_context

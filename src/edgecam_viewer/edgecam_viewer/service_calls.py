@@ -70,7 +70,7 @@ class ServiceCalls:
         self._clients.clear()
 
     def give_up(self, key: object) -> None:
-        """Forget the call sent under this key, if there is one: nobody gets its answer."""
+        """Forget the call sent under this key, if there is one: its answer is dropped."""
         call = self._calls.pop(key, None)
         if call is not None:
             call.client.remove_pending_request(call.future)

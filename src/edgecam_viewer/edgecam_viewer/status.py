@@ -43,6 +43,7 @@ class CameraStats:
         self.frames = Meter()
         self.results = Meter()  # value: seconds from capture to the arrival of the detections
         self._labels: dict[str, float] = {}  # when each was last seen, the oldest first
+        self._recording_since: float | None = None
 
     def frame(self, now: float) -> None:
         self.frames.add(now)
@@ -55,6 +56,15 @@ class CameraStats:
             self._labels[label] = now
         for label in list(self._labels)[:-MOST_LABELS]:
             del self._labels[label]
+
+    def recording_seconds(self, recording: bool, now: float) -> float:
+        """Since the camera's node has said that it records; to be called with every report."""
+        if not recording:
+            self._recording_since = None
+            return 0.0
+        if self._recording_since is None:
+            self._recording_since = now
+        return round(now - self._recording_since, 1)
 
     def as_dict(self, now: float) -> dict[str, Any]:
         return {
@@ -134,11 +144,13 @@ def page_status(
     shown = []
     for index, camera in enumerate(cameras):
         detector = control.detector(index)
+        facts = stage_facts(nodes, camera.namespace)
         threshold = detector.threshold if detector else None
         shown.append(
             {
                 **camera.stats.as_dict(now),
-                **stage_facts(nodes, camera.namespace),
+                **facts,
+                "recording_seconds": camera.stats.recording_seconds(bool(facts["recording"]), now),
                 "topic": camera.topic,
                 "waiting": waiting_text(camera, nodes),
                 "detector": detector is not None,

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 from aiohttp import WSMsgType, web
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
+from edgecam_ros.faults import FaultLog
 
-from edgecam_viewer.faults import FaultLog, watch
+from edgecam_viewer.faults import watch
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.video import Video
 from edgecam_viewer.wire import FrameMessage
@@ -116,7 +117,7 @@ class Streams:
                 self._request(client, message.data)
             except EdgecamError as error:
                 self._refuse(client, str(error))
-            except Exception as error:  # whatever a browser sends, its connection and the viewer go on
+            except Exception as error:  # no message ends the connection or the viewer
                 self._faults.add("message of a viewer", error)
                 self._refuse(client, "this message could not be processed")
 

@@ -11,9 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
 from edgecam_core.media.encoders import choose
+from edgecam_ros.faults import FaultLog
 
 from edgecam_viewer.broadcast import Broadcast
-from edgecam_viewer.faults import FaultLog, watch
+from edgecam_viewer.faults import watch
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.peer import Peer, require
@@ -24,7 +25,7 @@ from edgecam_viewer.settings import ViewerSettings
 class Video:
     """``watch`` and ``answer`` are called on the event loop, ``submit`` on any thread; none of them blocks.
 
-    Connections are made one after the other on a thread of their own. A viewer is told the offer of each camera in a
+    Connections are made one after the other on a thread of their own. A viewer gets the offer of each camera in a
     note of type ``offer``, and everything else in notes of type ``video`` (see broadcast.py).
 
     Raises:
@@ -57,7 +58,7 @@ class Video:
             self._do(self._follow, client)
 
     def answer(self, client: Client, camera: int, sdp: str) -> None:
-        """The viewer's answer to the offer it was told; a wrong one is counted and ends the connection."""
+        """The viewer's answer to the offer; an unusable one is counted and ends the connection."""
         self._do(self._answer, client, camera, sdp)
 
     def submit(self, camera: int, annotated: AnnotatedFrame) -> None:

@@ -27,8 +27,8 @@ class _NoPipeline:
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from edgecam_core.collect.collection import Collection
+    from edgecam_ros.faults import FaultLog
 
-    from edgecam_viewer.faults import FaultLog
     from edgecam_viewer.hub import Hub
     from edgecam_viewer.server import WebServer
     from edgecam_viewer.settings import ViewerSettings

@@ -4,23 +4,25 @@ const POINTS = 120;
 const FEWEST = 20;
 
 export class Chart {
-  // series: [key, title, color] each. A chart of trouble lists only the lines that are not zero all along.
+  // series: [key, title, number of its colour] each. A chart of trouble lists only lines that are not zero all along.
   constructor(title, unit, series, trouble = false) {
     this.unit = unit;
     this.trouble = trouble;
-    this.series = series.map(([key, name, color]) => ({ key, name, color, values: [] }));
+    this.series = series.map(([key, name, hue]) => ({ key, name, hue, values: [] }));
     this.element = document.createElement("figure");
     this.element.className = "chart";
     this.element.append(document.createElement("figcaption"), document.createElement("canvas"), document.createElement("ul"));
     this.element.firstChild.textContent = title;
+    this.element.children[1].setAttribute("role", "img");
+    this.element.children[1].setAttribute("aria-label", `${title} of the last two minutes; the newest values are listed below`);
     this.rows = this.series.map((one) => this.row(one));
     new ResizeObserver(() => this.draw()).observe(this.element);
   }
 
-  row({ name, color }) {
+  row({ name, hue }) {
     const row = document.createElement("li");
     row.append(document.createElement("i"), document.createElement("span"), document.createElement("b"));
-    row.style.setProperty("--hue", color);
+    row.style.setProperty("--hue", `var(--series-${hue})`);
     row.children[1].textContent = name;
     this.element.lastChild.append(row);
     return row;
@@ -38,6 +40,8 @@ export class Chart {
     this.draw();
   }
 
+  clear() { for (const one of this.series) one.values.length = 0; }
+
   draw() {
     const canvas = this.element.children[1];
     const ratio = window.devicePixelRatio || 1;
@@ -50,10 +54,13 @@ export class Chart {
     const pen = canvas.getContext("2d");
     pen.lineWidth = 1.5 * ratio;
     pen.lineJoin = "round";
-    for (const one of this.series) this.line(pen, one, top, width, height, ratio);
+    this.series.forEach((one, i) => {
+      const color = getComputedStyle(this.rows[i]).getPropertyValue("--hue"); // follows light and dark
+      this.line(pen, one.values, color, top, width, height, ratio);
+    });
   }
 
-  line(pen, { values, color }, top, width, height, ratio) {
+  line(pen, values, color, top, width, height, ratio) {
     const points = Math.max(FEWEST, values.length);
     pen.strokeStyle = color;
     pen.beginPath();

@@ -1,13 +1,12 @@
-// The page: one link, one tile per camera, the side panel once a second.
+// The page: one link, one tile per camera, the header's state, the side panel once a second.
 
 import { Camera } from "./camera.js";
 import { Link } from "./link.js";
-import { Charts, Chips, Saving, showFacts, showNodes, Threshold } from "./panels.js";
-import { Recorder, saveSnapshot } from "./save.js";
+import { Charts, Chips, showNodes, showProblems } from "./panels.js";
+import { problems, reason, summary } from "./state.js";
 import { able, Video } from "./video.js";
 
 const element = (id) => document.getElementById(id);
-const STATES = { waiting: "connecting", live: "live", lost: "reconnecting" };
 const choices = { boxes: true, hidden: new Set() };
 const cameras = [];
 const videos = new Map(); // by camera, those that are tried or play
@@ -15,31 +14,33 @@ const without = new Set(); // cameras whose video did not work; tried again afte
 const AGAIN_MS = 60_000;
 let status = { cameras: [], nodes: [] };
 let only = null; // index of the enlarged camera
+let connection = "waiting";
 
 const link = new Link({
   frame: (facts) => cameras[facts.camera]?.show(facts),
   note: take,
   state: (state) => {
-    element("link").dataset.state = state;
-    showLink();
+    connection = state;
     if (state === "live") {
-      document.getElementById("plain")?.remove();
+      if (element("plain")) element("grid").replaceChildren(...cameras.map(({ tile }) => tile.element));
+      for (const camera of cameras) camera.asked();
       for (const index of [...videos.keys()]) endVideo(index);
       without.clear();
       watch();
+    } else {
+      for (const camera of cameras) camera.tile.threshold.giveUp();
     }
+    showState();
   },
   hopeless: showPlain,
 });
 const chips = new Chips(choices, redraw);
-const threshold = new Threshold((message) => link.send(message));
-const saving = new Saving((message) => link.send(message));
 const charts = new Charts();
-const recorder = new Recorder();
 
 function take(note) {
-  if (note.type === "threshold" || note.type === "refused") return threshold.answer(note);
-  if (note.type === "snapshot" || note.type === "record") return saving.answer(note);
+  if (note.type === "threshold") return cameras[note.camera]?.tile.threshold.answer(note);
+  if (note.type === "snapshot" || note.type === "record") return cameras[note.camera]?.tile.say(note.text);
+  if (note.type === "refused") return refused(note.text);
   if (note.type === "offer") return videos.get(note.camera)?.offer(note.sdp);
   if (note.type === "video") return videos.get(note.camera)?.take(note);
   if (note.type !== "status") return undefined;
@@ -47,36 +48,61 @@ function take(note) {
   status = note;
   while (cameras.length < status.cameras.length) addCamera(cameras.length);
   if (first) watch();
-  status.cameras.forEach((one, i) => cameras[i].name(one.name));
+  arrange();
+  // Here, not once a second: a status from before an answer must not be read after it.
+  status.cameras.forEach((facts, i) => cameras[i].tile.threshold.show(facts));
   return showNodes(status.nodes);
 }
 
-// Without WebSockets: the bare frames of the first camera, as MJPEG.
+// A request that the viewer did not take; it does not say which one.
+function refused(text) {
+  for (const { tile } of cameras) {
+    if (tile.threshold.waiting()) tile.threshold.giveUp(text);
+    else tile.say(text);
+  }
+}
+
+// Without WebSockets: the frames of the first camera alone, as MJPEG.
 function showPlain() {
   const frame = document.createElement("img");
   frame.id = "plain";
-  frame.alt = "Camera";
+  frame.alt = "Frames of the first camera";
   frame.src = "/stream.mjpg?camera=0";
   element("grid").replaceChildren(frame);
 }
 
-function showLink() {
-  const { state } = element("link").dataset;
-  const video = state === "live" && videos.get(only ?? 0)?.playing;
-  element("link").querySelector("span").textContent = video ? "live, WebRTC" : STATES[state];
+// The cameras whose frames are asked for.
+function visible() {
+  return cameras.filter((_, i) => (only === null || only === i) && i < status.cameras.length);
+}
+
+function showState() {
+  const shown = visible().map((camera) => [camera, status.cameras[camera.index]]);
+  const found = problems(connection, document.hidden ? [] : shown, status);
+  const playing = shown.length > 0 && shown.every(([camera]) => videos.get(camera.index)?.playing);
+  const { level, text } = element("plain")
+    ? { level: "warn", text: "something between here and the viewer blocks WebSockets: frames of the first camera only" }
+    : summary(found, shown, playing);
+  const box = element("state");
+  box.dataset.level = level;
+  box.title = text;
+  const words = box.querySelector("span");
+  if (words.textContent !== text) words.textContent = text;
+  showProblems(found);
 }
 
 function addCamera(index) {
   const camera = new Camera(index, link, choices);
   cameras.push(camera);
-  camera.tile.onclick = () => enlarge(only === null ? index : null);
-  element("grid").append(camera.tile);
-  arrange();
+  camera.tile.view.onclick = () => enlarge(only === null ? index : null);
+  element("grid").append(camera.tile.element);
 }
 
 function enlarge(index) {
   if (cameras.length < 2) return;
   only = index;
+  if (index !== null) charts.choose(index);
+  for (const camera of visible()) camera.asked();
   arrange();
   watch();
 }
@@ -86,26 +112,27 @@ function arrange() {
   const grid = element("grid");
   const count = only === null ? cameras.length : 1;
   grid.style.gridTemplateColumns = `repeat(${Math.ceil(Math.sqrt(count))}, minmax(0, 1fr))`;
-  grid.classList.toggle("single", only !== null);
-  grid.classList.toggle("lone", cameras.length === 1);
-  cameras.forEach((camera, i) => { camera.tile.hidden = only !== null && only !== i; });
+  cameras.forEach(({ tile }, i) => {
+    tile.element.hidden = only !== null && only !== i;
+    tile.name(status.cameras[i]?.name ?? String(i), cameras.length === 1, only === i);
+  });
 }
 
 // Ask only for what can be seen: nothing while the page is in the background.
 function watch() {
   if (!cameras.length) return;
-  const wanted = document.hidden ? [] : cameras.map((_, i) => i).filter((i) => only === null || only === i);
+  const wanted = document.hidden ? [] : visible().map((camera) => camera.index);
   const video = able && status.webrtc ? wanted.filter((i) => !without.has(i)) : [];
   for (const index of [...videos.keys()]) if (!video.includes(index)) endVideo(index);
   for (const index of video) if (!videos.has(index)) videos.set(index, newVideo(index));
   link.send({ type: "watch", cameras: wanted.filter((i) => !videos.get(i)?.playing), video });
 }
 
-// Frames go on until the first frame of the video has come.
+// JPEG frames go on until the first frame of the video has come.
 function newVideo(index) {
   const video = new Video(index, link, (bitmap, facts) => {
-    if (!video.told) watch();
-    video.told = true;
+    if (!video.shown) watch();
+    video.shown = true;
     cameras[index].present(bitmap, facts);
   });
   return video;
@@ -117,7 +144,7 @@ function endVideo(index) {
 }
 
 function checkVideos() {
-  const hopeless = [...videos].filter(([index, video]) => video.hopeless(status.cameras[index].fps > 0));
+  const hopeless = [...videos].filter(([index, video]) => video.hopeless(status.cameras[index]?.fps > 0));
   if (!hopeless.length) return;
   for (const [index] of hopeless) without.add(index);
   watch();
@@ -137,49 +164,45 @@ function toggle(button, apply) {
   };
 }
 
-const text = (value, unit) => (Number.isFinite(value) ? `${value.toFixed(value < 10 ? 1 : 0)} ${unit}` : "–");
-
 function showClasses() {
   const counts = new Map();
-  for (const one of cameras) for (const [label, n] of one.counts) counts.set(label, (counts.get(label) ?? 0) + n);
+  for (const one of visible()) for (const [label, n] of one.counts) counts.set(label, (counts.get(label) ?? 0) + n);
   chips.show(new Set([...status.cameras.flatMap((one) => one.labels), ...counts.keys()]), counts);
 }
 
 function everySecond() {
-  cameras.forEach((camera) => camera.check());
   checkVideos();
-  showLink();
-  const index = only ?? 0;
-  const camera = cameras[index];
-  if (!camera) return;
-  const facts = status.cameras[index];
-  threshold.show(index, facts.threshold);
-  saving.show(index, facts);
-  const shown = camera.fps();
-  const glass = shown ? camera.latency : NaN;
-  showFacts([
-    ["frame", text(shown, "fps")],
-    ["detections", text(facts.detection_fps ?? NaN, "fps")],
-    ["latency", text(glass, "ms")],
-  ]);
-  // The viewer sees the detections itself; the other stages report their rates.
-  const stages = { ...facts.stages, detector: facts.detection_fps ?? facts.stages.detector, shown };
-  charts.add(index, stages, { detected: facts.latency_ms, glass }, facts.losses);
+  showState();
+  for (const camera of visible()) {
+    const facts = status.cameras[camera.index];
+    camera.tile.show(facts, connection === "live" ? reason(camera, facts) : "the viewer does not answer");
+  }
+  charts.add(cameras, status.cameras);
+}
+
+// The camera a key is meant for: the enlarged one, the one the focus is in, or the only one.
+function meant() {
+  const focused = cameras.find(({ tile }) => tile.element.contains(document.activeElement));
+  return only !== null ? cameras[only] : focused ?? (cameras.length === 1 ? cameras[0] : undefined);
 }
 
 toggle(element("boxes"), (on) => { choices.boxes = on; redraw(); });
 toggle(element("details"), (on) => document.body.classList.toggle("plain", !on));
-toggle(element("record"), (on) => {
-  if (on && cameras.length) recorder.start(cameras[only ?? 0]);
-  else recorder.stop();
+document.addEventListener("visibilitychange", () => {
+  for (const camera of visible()) camera.asked();
+  watch();
 });
-element("snapshot").onclick = () => cameras.length && saveSnapshot(cameras[only ?? 0]);
-document.addEventListener("visibilitychange", watch);
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input") || event.ctrlKey || event.metaKey || event.altKey) return;
-  const button = { b: "boxes", d: "details", s: "snapshot", r: "record" }[event.key];
-  if (button) element(button).click();
-  if (event.key === "Escape") enlarge(null);
+  if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "b") element("boxes").click();
+  if (event.key === "d") element("details").click();
+  if (event.key === "s") meant()?.tile.buttons.snapshot.click();
+  if (event.key === "r") meant()?.tile.buttons.record.click();
+  if (event.key === "Escape" && only !== null) {
+    const { view } = cameras[only].tile;
+    enlarge(null);
+    view.focus();
+  }
 });
 setInterval(showClasses, 200);
 setInterval(everySecond, 1000);

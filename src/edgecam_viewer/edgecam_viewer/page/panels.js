@@ -1,23 +1,24 @@
-// The side panel: classes, threshold, charts, nodes.
+// The side panel: problems, classes, charts, nodes.
 
-import { color } from "./camera.js";
+import { color } from "./boxes.js";
 import { Chart } from "./chart.js";
 
 const element = (id) => document.getElementById(id);
-const number = (value, digits = 1) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
 
-// The header's figures: [name, text] pairs.
-export function showFacts(facts) {
-  const list = element("facts");
-  facts.forEach(([name, text], i) => {
-    const row = list.children[i] ?? list.appendChild(document.createElement("div"));
-    if (!row.children.length) row.append(document.createElement("dt"), document.createElement("dd"));
-    row.children[0].textContent = name;
-    row.children[1].textContent = text;
+export function showProblems(found) {
+  const box = element("problems");
+  box.hidden = !found.length;
+  const list = box.querySelector("ul");
+  const rows = found.map(({ level, text }, i) => {
+    const row = list.children[i] ?? list.appendChild(document.createElement("li"));
+    row.dataset.level = level;
+    if (row.textContent !== text) row.textContent = text;
+    return row;
   });
+  while (list.children.length > rows.length) list.lastChild.remove();
 }
 
-// One chip per label ever seen; a click hides or shows its boxes.
+// One chip per label seen lately; a click hides or shows its boxes.
 export class Chips {
   constructor(choices, changed) {
     this.choices = choices;
@@ -25,6 +26,7 @@ export class Chips {
     this.chips = new Map();
   }
 
+  // labels: those of the last minute; a hidden one stays, so that it can be shown again.
   show(labels, counts) {
     for (const label of labels) if (!this.chips.has(label)) this.add(label);
     for (const [label, chip] of this.chips) {
@@ -32,14 +34,16 @@ export class Chips {
       const text = count ? String(count) : "";
       const shown = chip.querySelector("b");
       if (shown.textContent !== text) shown.textContent = text;
+      if (!labels.has(label) && !this.choices.hidden.has(label)) this.remove(label);
     }
   }
 
   add(label) {
     const chip = document.createElement("button");
     chip.className = "chip";
-    chip.innerHTML = "<i></i><span></span><b></b>";
+    chip.innerHTML = "<i></i><span></span> <b></b>";
     chip.querySelector("span").textContent = label;
+    chip.title = "Show or hide the boxes of this class";
     chip.style.setProperty("--hue", color(label));
     const hidden = this.choices.hidden;
     chip.setAttribute("aria-pressed", String(!hidden.has(label)));
@@ -50,95 +54,83 @@ export class Chips {
     };
     this.chips.set(label, chip);
     const box = element("chips");
-    if (this.chips.size === 1) box.replaceChildren();
+    box.querySelector(".none").hidden = true;
     box.append(chip);
   }
-}
 
-// The slider sets the detector's own parameter; what the detector answers is what is shown.
-export class Threshold {
-  constructor(send) {
-    this.box = element("threshold");
-    this.input = this.box.querySelector("input");
-    this.camera = 0;
-    this.held = false;
-    this.input.oninput = () => {
-      this.held = true;
-      this.text(Number(this.input.value));
-      send({ type: "threshold", camera: this.camera, value: Number(this.input.value) });
-    };
-    this.input.onchange = () => { this.held = false; };
+  remove(label) {
+    this.chips.get(label).remove();
+    this.chips.delete(label);
+    element("chips").querySelector(".none").hidden = this.chips.size > 0;
   }
-
-  text(value) { this.box.querySelector("output").textContent = value.toFixed(2); }
-
-  show(camera, value) {
-    this.camera = camera;
-    this.box.hidden = value === null || value === undefined;
-    if (this.box.hidden || this.held) return;
-    this.input.value = value;
-    this.text(value);
-  }
-
-  answer(note) { this.box.querySelector("small").textContent = note.ok ? "" : note.text; }
-}
-
-// Snapshot and recording by the camera's own node, on its disk.
-export class Saving {
-  constructor(send) {
-    this.box = element("saving");
-    this.camera = 0;
-    this.recording = "";
-    element("camera-snapshot").onclick = () => send({ type: "snapshot", camera: this.camera });
-    element("camera-record").onclick = () => send({ type: "record", camera: this.camera, value: !this.recording });
-  }
-
-  show(camera, { saving, recording }) {
-    if (this.camera !== camera) this.text("");
-    Object.assign(this, { camera, recording });
-    this.box.hidden = !saving;
-    element("camera-record").setAttribute("aria-pressed", String(Boolean(recording)));
-    element("camera-record").textContent = recording ? `Stop (${recording})` : "Record";
-  }
-
-  text(text) { this.box.querySelector("p").textContent = text; }
-
-  answer(note) { this.text(note.text); }
 }
 
 const RATES = [
-  ["camera", "camera", "#5eead4"], ["sender", "sender", "#60a5fa"], ["receiver", "receiver", "#c084fc"],
-  ["detector", "detector", "#fbbf24"], ["shown", "shown", "#f472b6"],
+  ["camera", "camera", 1], ["sender", "sender", 2], ["receiver", "receiver", 3], ["detector", "detector", 4],
+  ["shown", "shown", 5],
 ];
-const LATENCIES = [["detected", "capture to detection", "#fbbf24"], ["glass", "capture to screen", "#f472b6"]];
+const LATENCIES = [["detected", "capture to detection", 4], ["glass", "capture to screen", 5]];
+const BITRATES = [["target_bitrate", "target", 1], ["sent_bitrate", "sent", 2], ["estimated_bitrate", "estimated", 3]];
 const LOSSES = [
-  ["camera drops", "camera drops", "#5eead4"], ["bad frames", "bad frames", "#94a3b8"],
-  ["encoder skips", "encoder skips", "#60a5fa"], ["packets missing", "packets missing", "#c084fc"],
-  ["packets lost", "packets lost", "#f87171"], ["frames withheld", "frames withheld", "#fb923c"],
-  ["detector drops", "detector drops", "#fbbf24"],
+  ["camera drops", "camera drops", 1], ["bad frames", "bad frames", 7], ["encoder skips", "encoder skips", 2],
+  ["packets missing", "packets missing", 3], ["packets lost", "packets lost", 6],
+  ["frames withheld", "frames withheld", 8], ["detector drops", "detector drops", 4],
 ];
 
-// Frames per second of every stage, latencies, and what was lost per second.
+// Of one camera: frames per second of every stage, latencies, bitrates, and what was lost per second.
 export class Charts {
   constructor() {
-    this.rates = new Chart("Frames per second", "", RATES);
-    this.latencies = new Chart("Latency", "ms", LATENCIES);
-    this.losses = new Chart("Lost per second", "", LOSSES, true);
-    for (const one of [this.latencies, this.losses]) one.element.classList.add("long");
-    element("charts").append(this.rates.element, this.latencies.element, this.losses.element);
+    this.charts = {
+      rates: new Chart("Frames per second", "", RATES),
+      latencies: new Chart("Latency", "ms", LATENCIES),
+      bitrates: new Chart("Bitrate", "Mbit/s", BITRATES),
+      losses: new Chart("Lost per second", "", LOSSES, true),
+    };
+    for (const name of ["latencies", "bitrates", "losses"]) this.charts[name].element.classList.add("long");
+    element("charts").append(...Object.values(this.charts).map((one) => one.element));
+    this.select = element("choice").querySelector("select");
+    this.select.onchange = () => this.choose(Number(this.select.value));
+    this.index = 0;
     this.counters = {};
   }
 
-  add(camera, stages, latencies, counters) {
-    this.rates.add(stages);
-    this.latencies.add(latencies);
-    const known = this.camera === camera ? this.counters : {};
+  choose(index) {
+    if (index === this.index) return;
+    Object.assign(this, { index, counters: {} });
+    this.select.value = String(index);
+    for (const chart of Object.values(this.charts)) chart.clear();
+  }
+
+  offer(all) {
+    element("choice").hidden = all.length < 2;
+    all.forEach(({ name }, i) => {
+      const option = this.select.options[i] ?? this.select.appendChild(new Option(name, String(i)));
+      if (option.textContent !== name) option.textContent = name;
+    });
+  }
+
+  add(cameras, all) {
+    this.offer(all);
+    const [camera, facts] = [cameras[this.index], all[this.index]];
+    if (!camera || !facts) return;
+    const shown = camera.fps();
+    const glass = shown ? camera.latency : NaN;
+    // The viewer sees the detections itself; the other stages report their rates.
+    this.charts.rates.add({ ...facts.stages, detector: facts.detection_fps ?? facts.stages.detector, shown });
+    this.charts.latencies.add({ detected: facts.latency_ms, glass });
+    const bitrates = Object.entries(facts.bitrates ?? {}).map(([name, rate]) => [name, rate / 1e6]);
+    this.charts.bitrates.add(Object.fromEntries(bitrates));
+    this.charts.bitrates.element.hidden = !bitrates.length;
+    this.addLosses(facts.losses);
+  }
+
+  addLosses(counters) {
     const fresh = {};
     // A counter that went back belongs to a node that was started again.
-    for (const [name, count] of Object.entries(counters)) fresh[name] = Math.max(0, count - (known[name] ?? count));
-    this.losses.add(fresh);
-    this.losses.element.hidden = !Object.keys(counters).length;
-    Object.assign(this, { camera, counters });
+    for (const [name, count] of Object.entries(counters)) fresh[name] = Math.max(0, count - (this.counters[name] ?? count));
+    this.counters = counters;
+    this.charts.losses.add(fresh);
+    this.charts.losses.element.hidden = !Object.keys(counters).length;
   }
 }
 
@@ -159,7 +151,7 @@ function newNode(box, name) {
   const row = document.createElement("details");
   row.className = "node";
   row.dataset.name = name;
-  row.innerHTML = "<summary><i></i><span></span><em></em></summary><table></table>";
+  row.innerHTML = "<summary><i></i><span></span><em></em></summary><table><tbody></tbody></table>";
   row.querySelector("span").textContent = name;
   box.append(row);
   return row;
@@ -169,14 +161,15 @@ function fillNode(row, node) {
   row.dataset.level = node.level;
   const fps = Number(node.values.fps);
   const fine = node.level === "ok" && Number.isFinite(fps) && "fps" in node.values;
-  row.querySelector("em").textContent = fine ? `${number(fps)} fps` : node.message;
-  row.querySelector("i").title = node.level;
+  row.querySelector("em").textContent = fine ? `${fps.toFixed(1)} fps` : `${node.level === "ok" ? "" : `${node.level}: `}${node.message}`;
   if (!row.open) return;
-  const table = row.querySelector("table");
+  const table = row.querySelector("tbody");
   table.replaceChildren();
   for (const [key, value] of [["state", node.message], ["hardware", node.hardware_id], ...Object.entries(node.values)]) {
     const line = table.insertRow();
-    line.insertCell().textContent = key.replaceAll("_", " ");
+    const head = line.appendChild(document.createElement("th"));
+    head.scope = "row";
+    head.textContent = key.replaceAll("_", " ");
     line.insertCell().textContent = value;
   }
 }

@@ -10,20 +10,35 @@ function save(blob, name) {
 
 const fileName = (text) => text.replaceAll(/[^\w.-]+/g, "_");
 
-// The newest frame as the node sends it, without boxes; its capture stamp is in the name.
+// The newest frame as the node sends it, without boxes; its capture stamp is in the name. Gives what went wrong, or "".
 export async function saveSnapshot(camera) {
-  const answer = await fetch(`/snapshot.jpg?camera=${camera.index}`);
-  if (answer.ok) save(await answer.blob(), `${fileName(camera.title)}-${answer.headers.get("X-Stamp")}.jpg`);
+  try {
+    const answer = await fetch(`/snapshot.jpg?camera=${camera.index}`);
+    if (!answer.ok) return (await answer.text()).trim();
+    save(await answer.blob(), `${fileName(camera.title)}-${answer.headers.get("X-Stamp")}.jpg`);
+    return "";
+  } catch {
+    return "the viewer does not answer";
+  }
 }
 
-// Films the tile with everything that is drawn in it.
+// Films a camera's canvas with everything that is drawn on it.
 export class Recorder {
   get running() { return this.recorder?.state === "recording"; }
 
+  get seconds() { return this.running ? (performance.now() - this.began) / 1000 : 0; }
+
+  // Gives what went wrong, or "".
   start(camera) {
     const parts = [];
     const stream = camera.canvas.captureStream();
-    this.recorder = new MediaRecorder(stream, { videoBitsPerSecond: 5_000_000 });
+    try {
+      this.recorder = new MediaRecorder(stream, { videoBitsPerSecond: 5_000_000 });
+      this.recorder.start(1000);
+    } catch (error) {
+      return `this browser cannot record: ${error.message}`;
+    }
+    this.began = performance.now();
     const name = `${fileName(camera.title)}-${new Date().toISOString().replaceAll(/[:.]/g, "-")}`;
     this.recorder.ondataavailable = ({ data }) => parts.push(data);
     this.recorder.onstop = () => {
@@ -31,7 +46,7 @@ export class Recorder {
       const type = this.recorder.mimeType;
       save(new Blob(parts, { type }), `${name}.${type.includes("mp4") ? "mp4" : "webm"}`);
     };
-    this.recorder.start(1000);
+    return "";
   }
 
   stop() { if (this.running) this.recorder.stop(); }

@@ -1,0 +1,52 @@
+// The slider of one camera: it sets the parameter of the camera's detector, for every viewer.
+
+const PATIENCE_MS = 8000; // the viewer answers within 5 s
+
+export class Threshold {
+  // box: an element with <input type=range>, <output> and an element .note; send(value): asks for a new value
+  constructor(box, send) {
+    Object.assign(this, { box, send, wanted: null, wantedAt: 0, held: false, refusal: "" });
+    this.input = box.querySelector("input");
+    this.input.oninput = () => this.want(Number(this.input.value), true);
+    this.input.onchange = () => { this.held = false; };
+  }
+
+  want(value, held) {
+    Object.assign(this, { held, wanted: value, wantedAt: performance.now(), refusal: "" });
+    this.write(value);
+    this.send(value);
+  }
+
+  // A value of the user's is on its way: what the detector reports may be older and is not shown.
+  waiting() { return this.held || (this.wanted !== null && performance.now() - this.wantedAt < PATIENCE_MS); }
+
+  // The status: value is null while unknown; problem says why it cannot be set now, "" where it can.
+  show({ detector, threshold = null, threshold_problem: problem }) {
+    this.box.hidden = !detector;
+    this.input.disabled = Boolean(problem) || threshold === null;
+    if (this.input.disabled) Object.assign(this, { held: false, wanted: null });
+    this.note(problem || this.refusal);
+    if (threshold !== null && !this.waiting()) this.write(threshold);
+  }
+
+  // The answer to the newest value; that to an older one says nothing about what is shown.
+  answer({ ok, value, text }) {
+    if (value !== this.wanted) return;
+    this.wanted = null;
+    this.refusal = ok ? "" : text;
+    this.note(this.refusal);
+  }
+
+  // The connection was lost, or the request was refused: no answer will come.
+  giveUp(text = "") { Object.assign(this, { wanted: null, held: false, refusal: text }); }
+
+  write(value) {
+    this.input.value = value;
+    this.box.querySelector("output").textContent = value.toFixed(2);
+  }
+
+  note(text) {
+    const note = this.box.querySelector(".note");
+    if (note.textContent !== text) note.textContent = note.title = text;
+  }
+}

@@ -1,0 +1,282 @@
+"""The page says what is wrong, keeps what the user set, fits every screen and passes axe-core."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from chromium import Page, chromium, executable
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import ParameterType, ParameterValue, SetParametersResult
+from rcl_interfaces.srv import GetParameters, SetParameters
+from ros_peer import Peer
+from viewer_process import ViewerProcess
+from viewer_scene import Scene
+
+AXE = Path(__file__).resolve().parents[2] / ".venv" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
+STATE = "document.querySelector('#state span').textContent"
+LEVEL = "document.getElementById('state').dataset.level"
+SLIDER = "edgecam.cameras[0].tile.threshold.input"
+
+pytestmark = [
+    pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)"),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+class FakeDetector:
+    """The parameter services and the diagnostics of a detector, which answers when it is told to."""
+
+    def __init__(self, name: str) -> None:
+        self.peer = Peer("fake_detector")
+        self.threshold = 0.5
+        self.name = name
+        node = self.peer.node
+        node.create_service(GetParameters, f"/{name}/get_parameters", self._get)
+        node.create_service(SetParameters, f"/{name}/set_parameters", self._set)
+        self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+
+    def _get(self, _request: Any, response: GetParameters.Response) -> GetParameters.Response:
+        response.values = [ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=self.threshold)]
+        return response
+
+    def _set(self, request: SetParameters.Request, response: SetParameters.Response) -> SetParameters.Response:
+        self.threshold = request.parameters[0].value.double_value
+        response.results = [SetParametersResult(successful=True)]
+        return response
+
+    def report(self, level: int, message: str, name: str = "", **values: str) -> None:
+        pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+        status = DiagnosticStatus(level=bytes([level]), name=name or self.name, message=message, values=pairs)
+        self._publisher.publish(DiagnosticArray(status=[status]))
+
+
+@pytest.fixture
+def detector() -> Iterator[FakeDetector]:
+    one = FakeDetector("camera/detector")
+    yield one
+    one.peer.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
+    profile = tmp_path_factory.mktemp("profile")
+    async with chromium(profile) as page:
+        yield page
+    shutil.rmtree(profile, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Page) -> AsyncIterator[Page]:
+    await browser.size(1280, 800)
+    await browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    browser.problems.clear()
+    yield browser
+    await browser.open("about:blank")
+
+
+@pytest.fixture(scope="module")
+def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
+    with ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
+        yield viewer
+
+
+async def violations(page: Page) -> list[str]:
+    """What axe-core finds: rule, what is wrong, the first element."""
+    await page.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
+    found = await page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((done) => done.violations)")
+    return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:150]}" for one in found]
+
+
+async def repeat(page: Page, expression: str, action: Any) -> None:
+    """Do ``action`` again and again until the expression is true."""
+    async with asyncio.timeout(60):
+        while not await page.evaluate(f"Boolean(document.getElementById('state') && ({expression}))"):
+            action()
+            await asyncio.sleep(0.2)
+
+
+async def test_without_a_camera_the_header_says_so(page: Page, viewer: ViewerProcess) -> None:
+    await page.open(viewer.url)
+    await page.wait_for(f"{STATE} === 'Error: camera: no frames: nothing publishes /camera/image_raw'")
+    assert await page.evaluate(LEVEL) == "error"
+    assert "nothing publishes /camera/image_raw" in await page.evaluate("document.querySelector('.wait').innerText")
+    with Scene("/camera", fps=10):
+        await page.wait_for(f"{LEVEL} === 'ok' && {STATE}.startsWith('live')")
+        await page.wait_for("document.querySelector('.figures .word').textContent === 'live'")
+    await page.wait_for(f"{LEVEL} === 'error' && {STATE}.includes('no frames')")
+    assert page.problems == []
+
+
+async def test_warnings_errors_and_namesakes_reach_the_header_the_worst_first(
+    page: Page, viewer: ViewerProcess, detector: FakeDetector
+) -> None:
+    with Scene("/camera", fps=10):
+        await page.open(viewer.url)
+        warned = f"{STATE} === 'Warning: camera/detector: 3 frames late'"
+        await repeat(page, warned, lambda: detector.report(1, "3 frames late"))
+        failed = f"{STATE} === 'Error: camera/rtp_sender: no route to 10.0.0.9 (and 1 more)'"
+
+        def both() -> None:
+            detector.report(1, "3 frames late")
+            detector.report(2, "no route to 10.0.0.9", "camera/rtp_sender")
+
+        await repeat(page, failed, both)
+        assert await page.evaluate("document.querySelectorAll('#problems li').length") == 2
+
+        def twins() -> None:
+            for pid in ("17", "18"):
+                detector.report(0, "running", "camera/twin", host="jetson", pid=pid)
+
+        shown = "[...document.querySelectorAll('#problems li')].some((one) => one.textContent.includes('2 nodes have'))"
+        await repeat(page, shown, twins)
+        rows = "[...document.querySelectorAll('.node')].map((one) => one.dataset.name)"
+        assert "camera/twin (jetson process 17)" in await page.evaluate(rows)
+    assert page.problems == []
+
+
+async def test_the_slider_never_goes_back_and_stays_when_the_detector_dies(
+    page: Page, viewer: ViewerProcess, detector: FakeDetector
+) -> None:
+    with Scene("/camera", fps=10):
+        await page.open(viewer.url)
+        await page.wait_for(f"!{SLIDER}.disabled && {SLIDER}.value === '0.5'")
+        # Every value the slider has is noted from here on.
+        await page.evaluate(
+            f"""(() => {{
+              window.seen = [];
+              const one = edgecam.cameras[0].tile.threshold, write = one.write;
+              one.write = function (value) {{ seen.push(value); write.call(this, value); }};
+              {SLIDER}.value = 0.83;
+              {SLIDER}.dispatchEvent(new Event('input'));
+              {SLIDER}.dispatchEvent(new Event('change'));
+            }})()"""
+        )
+        await page.wait_for("edgecam.cameras[0].tile.threshold.wanted === null && seen.length > 3")
+        assert set(await page.evaluate("seen")) == {0.83}
+        assert detector.threshold == 0.83
+        detector.threshold = 0.25
+        await page.wait_for(f"{SLIDER}.value === '0.25'")  # what others set is shown, too
+        detector.peer.close()
+        await page.wait_for(f"{SLIDER}.disabled")
+        assert not await page.evaluate("document.querySelector('.slider').hidden")
+        assert await page.evaluate(f"{SLIDER}.value") == "0.25"
+        await page.wait_for("document.querySelector('.note').textContent === `node 'detector' is not running`")
+    assert page.problems == []
+
+
+TOPICS = {
+    "image_topics": "image_raw",
+    "detections_topics": "detections",
+    "detector_nodes": "detector",
+    "camera_nodes": "camera_driver",
+}
+
+
+def four_cameras(names: list[str]) -> list[str]:
+    return [f"{key}:=[{','.join(f'/{name}/{topic}' for name in names)}]" for key, topic in TOPICS.items()]
+
+
+async def test_each_camera_has_its_own_figures_and_controls(page: Page, tmp_path: Path) -> None:
+    first, second = FakeDetector("front/detector"), FakeDetector("rear/detector")
+    second.threshold = 0.75
+    names = ["front", "rear", "left", "right"]
+    try:
+        with Scene("/front", fps=10), ViewerProcess(tmp_path, "port:=0", *four_cameras(names)) as viewer:
+            await page.open(viewer.url)
+            await page.wait_for("window.edgecam && edgecam.cameras.length === 4 && edgecam.cameras[0].shown > 3")
+            values = "edgecam.cameras.map(({ tile }) => tile.threshold.input.value)"
+            await page.wait_for(f"{values}[0] === '0.5' && {values}[1] === '0.75'")
+            words = "[...document.querySelectorAll('.figures .word')].map((one) => one.textContent).join()"
+            await page.wait_for(f"{words} === 'live,no frames,no frames,no frames'")
+            await page.evaluate("edgecam.cameras[1].tile.threshold.want(0.6, false)")
+            await page.wait_for("edgecam.cameras[1].tile.threshold.wanted === null")
+            assert (first.threshold, second.threshold) == (0.5, 0.6)
+            labels = await page.evaluate(
+                "[...document.querySelectorAll('.tile button, .tile input')].map((one) => one.ariaLabel)"
+            )
+            assert len(set(labels)) == len(labels), "every control is named with its camera"
+            assert await fits(page)
+            if AXE.exists():
+                assert await violations(page) == []
+    finally:
+        first.peer.close()
+        second.peer.close()
+
+
+async def fits(page: Page) -> bool:
+    """Whether nothing needs a horizontal scrollbar."""
+    return bool(await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="needs axe-core (make setup-test)")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desktop", "phone"])
+@pytest.mark.parametrize("frames", [True, False], ids=["camera", "no camera"])
+async def test_axe_core_finds_nothing(
+    page: Page, viewer: ViewerProcess, detector: FakeDetector, theme: str, width: int, height: int, frames: bool
+) -> None:
+    await page.size(width, height, mobile=width < 500)
+    await page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+    with Scene("/camera", fps=10, detect=frames) if frames else Silent():
+        await page.open(viewer.url)
+        await repeat(
+            page,
+            f"document.querySelector('.word')?.textContent === '{'live' if frames else 'no frames'}' && "
+            "[...document.querySelectorAll('#problems li')].some((one) => one.textContent.includes('rather long'))",
+            lambda: detector.report(1, "a rather long warning " * 5),
+        )
+        await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+        assert await violations(page) == []
+        assert await fits(page)
+        background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (json.loads(background[3:].replace("(", "[").replace(")", "]"))[0] > 128) == (theme == "light")
+
+
+class Silent:
+    """No camera."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_error: object) -> None: ...
+
+
+async def test_on_a_phone_nothing_jumps_and_fingers_find_the_buttons(page: Page, viewer: ViewerProcess) -> None:
+    await page.size(390, 844, 2.0, mobile=True)
+    await page.open(viewer.url)
+    places = """JSON.stringify([...document.querySelectorAll('header, .screen, .bar, .bar button, .slider')]
+      .map((one) => one.getBoundingClientRect()).map(({ x, y, width, height }) => [x, y, width, height]))"""
+    await page.wait_for(f"{LEVEL} === 'error'")
+    before = await page.evaluate(places)
+    sizes = await page.evaluate(
+        "[...document.querySelectorAll('button, select, input, summary')].filter((one) => one.checkVisibility())"
+        ".map((one) => [one.outerHTML.slice(0, 60), one.offsetHeight, one.offsetWidth])"
+    )
+    assert [one for one in sizes if min(one[1:]) < 44] == []
+    with Scene("/camera", fps=10):
+        await page.wait_for(f"{LEVEL} !== 'error'")
+        assert await page.evaluate(places) == before, "frames arrive"
+    await page.wait_for(f"{LEVEL} === 'error'")
+    assert await page.evaluate(places) == before, "and stop"
+
+
+async def test_the_page_asks_for_the_token(page: Page, tmp_path: Path) -> None:
+    with ViewerProcess(tmp_path, "port:=0", "token:=open sesame") as viewer:
+        address = viewer.url.partition("/?")[0]
+        await page.open(address)
+        await page.wait_for("!!document.querySelector('input[name=token]')")
+        if AXE.exists():
+            assert await violations(page) == []
+        await page.evaluate("document.querySelector('input').value = 'wrong'; document.querySelector('button').click()")
+        await page.wait_for("document.querySelector('[role=alert]').textContent.includes('not the token')")
+        await page.evaluate(
+            "document.querySelector('input').value = 'open sesame'; document.querySelector('button').click()"
+        )
+        await page.wait_for("window.edgecam && edgecam.cameras.length === 1")
+        assert await page.evaluate("location.href") == f"{address}/"
