@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 
 import pytest
 from edgecam_core.camera import platform, sources
+from edgecam_core.camera.capture import Camera, prepare
 from edgecam_core.camera.plan import compose, jpeg_as_is
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import MissingDependency, SettingError
 from edgecam_core.media import gst
+from waiting import wait_until
 
 
 def everything(_element: str) -> bool:
@@ -231,3 +234,58 @@ def test_only_what_may_be_interlaced_or_turned_passes_the_elements_for_it() -> N
     assert "video-direction" not in text_of(source="rtsp://cam/x", **settings)
     assert "deinterlace" not in text_of(source="test://smpte", **settings)
     assert "deinterlace mode=interlaced" in text_of(source="v4l2://0", deinterlace="always")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "rtsp://admin:S3c]ret*@127.0.0.1:7254/live", "rtsp://admin:a/b@10.0.0.7/live", "rtsp://admin:a#b@10.0.0.7/live",
+        "rtsp://admin:a?b@10.0.0.7/live", "rtsp://admin:12/b@10.0.0.7/live", "rtsp://admin:a b@10.0.0.7/live",
+        "http://admin:a[b@10.0.0.7/live", "https://admin:a/b@10.0.0.7/x.mp4",
+    ],
+)  # fmt: skip
+def test_a_password_that_breaks_the_address_is_told_with_the_remedy_and_hidden(source: str) -> None:
+    with pytest.raises(SettingError, match=r"percent-encoded.*rtsp_password") as told:
+        text_of(source=source)
+    for piece in ("S3c", "ret", ":a", "/b@", "#b", "?b", " b@"):
+        assert piece not in str(told.value).partition("write special")[0].replace("'source'", "")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "http://[::1/x", "rtsp://host:99999/x", "rtsp://host:0/x", "rtsp://host:port/x", "http://[zz]/x", "rtsp://[::1",
+        "rtsp://", "http:///x", "rtsp:", "http://", "rtsp://ho st/x", "rtp://@:99999", "rtp://[::1", "v4l2://", "csi://x",
+        "file:///" + "x" * 5000, "file:///a\0b", "x" * 100_000, "", "://", "test://nothing", "1234", "pipeline:",
+        "file://relative", "\0", "rtsp://\u2100/x", "http://\ud800/x",
+    ],
+)  # fmt: skip
+def test_any_text_that_is_no_source_is_a_setting_error(source: str) -> None:
+    with pytest.raises(SettingError):
+        prepare(CameraSettings(source=source))
+
+
+def test_percent_encoded_passwords_and_at_signs_in_the_userinfo_work() -> None:
+    text = text_of(source="rtsp://me:p%40ss%2Fw%5D@cam:554/live?user=a@b")
+    assert 'location="rtsp://cam:554/live?user=a@b" user-id="me" user-pw="p@ss/w]"' in text
+    assert 'user-pw="p@ss"' in text_of(source="rtsp://me:p@ss@cam/live")
+
+
+def test_a_silent_source_says_what_it_waits_for() -> None:
+    """From the start, without waiting for a time-out."""
+    with socket.socket() as server:  # takes connections and never answers
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        address = f"rtsp://127.0.0.1:{server.getsockname()[1]}/x"
+        camera = Camera(CameraSettings(source=address), lambda frame: None)
+        camera.start()
+        try:
+            wait_until(lambda: camera.status().waiting == f"connecting to {address}")
+        finally:
+            camera.stop()
+    camera = Camera(CameraSettings(source="v4l2:///dev/video77"), lambda frame: None)
+    camera.start()
+    try:
+        wait_until(lambda: "/dev/video77" in camera.status().waiting and camera.status().problem)
+    finally:
+        camera.stop()

@@ -23,6 +23,7 @@ from edgecam_core.media import gst
 @dataclass(frozen=True)
 class CameraStatus:
     """``state`` is stopped, opening, streaming, retrying, ended or failed; ``problem`` the last error while it lasts.
+    ``waiting`` says what a camera without frames waits for; empty while they come.
 
     ``last_frame_age`` is in seconds, nan before the first frame; ``drops`` counts frames that were captured but
     replaced by a newer one before anybody took them, ``held`` coded frames that packet loss made useless, ``skipped``
@@ -41,6 +42,7 @@ class CameraStatus:
     last_frame_age: float
     width: int
     height: int
+    waiting: str
 
 
 @dataclass
@@ -171,7 +173,17 @@ class Camera:
             last_frame_age=now - self._last_frame,
             width=width,
             height=height,
+            waiting=self._waiting(session),
         )
+
+    def _waiting(self, session: Session | None) -> str:
+        if self._state == "streaming":
+            return ""
+        if self._problem:
+            return self._problem
+        if session and session.gate and session.gate.held:
+            return f"{self._name()} sends, and a keyframe has to come first"
+        return f"{sources.approach(self.settings)} {self._name()}" if self._state == "opening" else self._state
 
     def troubles(self) -> str:
         """What went wrong with single frames since the last call, as one line; empty when all was well."""

@@ -179,7 +179,7 @@ def _camera(source: str, waiting: Waiting) -> Iterator[InputImage]:
                 status = camera.status()
                 if status.state == "ended":
                     return
-                text = f"waiting for {masked(source)}: {status.problem or status.state}"
+                text = f"waiting for {masked(source)}: {status.waiting or status.state}"
                 if time.monotonic() - silent_since > _PATIENCE and text != told:
                     told = text
                     waiting(text)

@@ -8,17 +8,19 @@ what it gives also has ``resolve(settings, uri, have) -> SourcePlan``, which ask
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from difflib import get_close_matches
 from types import ModuleType
 
 from edgecam_core.camera.plan import SourcePlan
 from edgecam_core.camera.platform import Have
 from edgecam_core.camera.settings import CameraSettings
-from edgecam_core.camera.uri import SourceUri, parse
-from edgecam_core.errors import SettingError
+from edgecam_core.camera.uri import NETWORK, SourceUri, check_address, parse
+from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.masking import masked, masked_address
 
 
@@ -37,6 +39,12 @@ def shown(settings: CameraSettings) -> str:
     return masked(settings.pipeline) or masked_address(settings.source)
 
 
+def approach(settings: CameraSettings) -> str:
+    """What a camera does until the first frame comes: a word before the source's name."""
+    scheme = find(settings)[1].scheme
+    return "listening on" if scheme == "rtp" else "connecting to" if scheme in NETWORK else "opening"
+
+
 def find(settings: CameraSettings) -> tuple[ModuleType, SourceUri]:
     """The source file and the URI for these settings.
 
@@ -50,14 +58,28 @@ def find(settings: CameraSettings) -> tuple[ModuleType, SourceUri]:
         hint = f"did you mean {near[0]}://? " if near else ""
         examples = ", ".join(sorted({module.EXAMPLE for module in known.values()}))
         raise SettingError("source", uri.shown(), f"unknown scheme '{uri.scheme}'; {hint}sources are {examples}")
+    check_address(uri)
     return known[uri.scheme], uri
+
+
+@contextlib.contextmanager
+def _explained(settings: CameraSettings) -> Iterator[None]:
+    """Whatever a source's text makes the system or a library refuse is a fault of that setting."""
+    try:
+        yield
+    except EdgecamError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SettingError("source", shown(settings), f"cannot be used: {reason}; check how it is written") from error
 
 
 def plan(settings: CameraSettings, have: Have) -> SourcePlan:
     """How to get at the source of these settings; looks at nothing but the settings and ``have``."""
     module, uri = find(settings)
-    made: SourcePlan = module.plan(settings, uri, have)
-    return made
+    with _explained(settings):
+        made: SourcePlan = module.plan(settings, uri, have)
+        return made
 
 
 def is_asked(settings: CameraSettings) -> bool:
@@ -80,4 +102,5 @@ def look(settings: CameraSettings) -> None:
     """Raise SettingError where the world makes this source impossible and no waiting will help."""
     module, uri = find(settings)
     if hasattr(module, "look"):
-        module.look(settings, uri)
+        with _explained(settings):
+            module.look(settings, uri)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from edgecam_core.camera.plan import SourcePlan
 from edgecam_core.camera.platform import Have, decode_text
 from edgecam_core.camera.settings import CameraSettings
@@ -10,6 +12,7 @@ from edgecam_core.errors import SettingError
 
 SCHEMES = ("rtp",)
 EXAMPLE = "rtp://@:5000"
+_HOST = re.compile(r"[\w.-]*|\[[\w:.%]+\]", re.ASCII)
 _DEPAY = {
     "h264": "rtph264depay ! h264parse ! video/x-h264,stream-format=avc,alignment=au",
     "h265": "rtph265depay ! h265parse ! video/x-h265,stream-format=hvc1,alignment=au",
@@ -24,7 +27,9 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
         SettingError: no port, or none that can be.
     """
     host, _, port = uri.rest.removeprefix("//").rstrip("/").lstrip("@").rpartition(":")
-    if not port.isdecimal() or not 1 <= int(port) <= 65535:  # udpsrc takes 80000 without a word and stays silent
+    if (
+        not _HOST.fullmatch(host) or not port.isdecimal() or not 1 <= int(port) <= 65535
+    ):  # udpsrc takes 80000 without a word and stays silent
         raise SettingError("source", uri.text, f"needs a port from 1 to 65535; write {EXAMPLE}")
     codec = settings.rtp_codec
     caps = f"application/x-rtp,media=video,clock-rate=90000,encoding-name={codec.upper()}"
