@@ -6,6 +6,7 @@ That every 1080p frame arrives at 30 Hz, which stock settings cannot do, is a ro
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +36,11 @@ for number in itertools.count():
 
 def segments(pid: int) -> list[int]:
     """The sizes of the shared memory segments of a process, in bytes."""
-    paths = {line.split()[-1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines() if "/fastdds_" in line}
+    paths = {
+        line.split()[-1]
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines()
+        if re.search("/fast(dds|rtps)_", line)
+    }
     return [Path(path).stat().st_size for path in paths if Path(path).exists()]
 
 

@@ -102,7 +102,7 @@ class FileServices:
     async def _on_snapshot(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self.camera is None:
             return _answer(response, False, "the camera is not active")
-        return _answer(response, *await Background(self._take_snapshot))
+        return _answer(response, *await Background(self._node, self._take_snapshot))
 
     def _take_snapshot(self) -> tuple[bool, str]:
         """Wait for the next frame and write it."""
@@ -129,7 +129,7 @@ class FileServices:
         recorder = self._take_recorder()
         if recorder is None:
             return _answer(response, False, "there is no recording to end")
-        files = await Background(recorder.close)
+        files = await Background(self._node, recorder.close)
         told, error = ", ".join(map(str, files)), recorder.error
         return _answer(response, bool(files) and not error, f"{error}; wrote {told}" if error else told or "no frame")
 

@@ -103,7 +103,7 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
 
         for camera in cameras:
             collector.request(camera, done)
-        await Background(lambda: answered.wait(_REQUEST_WAIT))
+        await Background(self, lambda: answered.wait(_REQUEST_WAIT))
         names = [text for text in answers if not text.startswith("error: ")]
         problems = [text for text in answers if text.startswith("error: ")]
         if len(answers) < len(cameras):

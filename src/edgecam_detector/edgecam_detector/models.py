@@ -111,6 +111,6 @@ class ModelServices:
         if not self.swap.begin(worker, why, done):
             response.success, response.message = False, f"another model is on its way: {self.swap.state}"
             return response
-        await Background(lambda: ended.wait(_LOAD_WAIT))
+        await Background(self._node, lambda: ended.wait(_LOAD_WAIT))
         response.success, response.message = outcome[0] if outcome else (False, f"still {self.swap.state}")
         return response
