@@ -1,16 +1,17 @@
 """Buffers, stream and CUDA graph of the TensorRT back end on a real GPU, with a plain kernel in place of an engine.
 
-Not part of `make test`: it needs an NVIDIA GPU, nvcc and PyCUDA. Run it with
+Not part of `make test`: it needs an NVIDIA GPU, and PyCUDA or cuda-python (each is tested where it is installed). Run
 
     PYTHONPATH=src/edgecam_core python3 -m pytest -s tests/gpu
 """
 
 from __future__ import annotations
 
+import ctypes
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
@@ -18,50 +19,71 @@ from typing import Any
 import numpy as np
 import pytest
 from edgecam_core.errors import InferenceError, ModelError
-from edgecam_core.inference.cuda_driver import current_context, find_gpu
-from edgecam_core.inference.cuda_session import CudaContext, CudaSession
+from edgecam_core.inference.cuda_driver import CudaGraph, current_context, find_gpu
+from edgecam_core.inference.cuda_memory import CudaContext, CudaPythonContext, PyCudaContext
+from edgecam_core.inference.cuda_session import CudaSession
 from edgecam_core.inference.runner import Tensor
 from edgecam_core.inference.tensorrt_calibrator import calibrator
 
-KERNEL = """
-__global__ void scale(const float *in, float *out, int count) {
-    int i = blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < count) out[i] = 2.0f * in[i] + 1.0f;
+# out = 2 * in + 1 for count floats, in PTX, which the driver compiles for whatever GPU it finds.
+KERNEL = b"""
+.version 6.0
+.target sm_50
+.address_size 64
+.visible .entry scale(.param .u64 from, .param .u64 to, .param .u32 count) {
+  .reg .pred %p<2>; .reg .f32 %f<3>; .reg .b32 %r<6>; .reg .b64 %d<8>;
+  ld.param.u64 %d1, [from]; ld.param.u64 %d2, [to]; ld.param.u32 %r1, [count];
+  mov.u32 %r2, %ctaid.x; mov.u32 %r3, %ntid.x; mov.u32 %r4, %tid.x;
+  mad.lo.s32 %r5, %r2, %r3, %r4;
+  setp.ge.s32 %p1, %r5, %r1; @%p1 bra DONE;
+  cvta.to.global.u64 %d3, %d1; cvta.to.global.u64 %d4, %d2;
+  mul.wide.s32 %d5, %r5, 4; add.s64 %d6, %d3, %d5; add.s64 %d7, %d4, %d5;
+  ld.global.f32 %f1, [%d6]; fma.rn.f32 %f2, %f1, 0f40000000, 0f3F800000; st.global.f32 [%d7], %f2;
+DONE: ret;
 }
 """
 SHAPE = (3, 300, 300)
 FLOAT = np.dtype(np.float32)
+Kernel = Callable[[int, int, int, int], None]
+WAYS = {"pycuda": (PyCudaContext, None), "cuda-python": (CudaPythonContext, None)}
+WAYS |= {f"{name}, shared memory": (library, True) for name, (library, _) in list(WAYS.items())}
 
 
-@pytest.fixture(scope="module")
-def context() -> Iterator[CudaContext]:
+@pytest.fixture(scope="module", params=WAYS)
+def context(request: pytest.FixtureRequest) -> Iterator[CudaContext]:
     if find_gpu() is None:
         pytest.skip("there is no NVIDIA GPU here")
-    context = CudaContext()
-    yield context
-    context.close()
+    library, shared = WAYS[request.param]
+    try:
+        made = library(0, shared)
+    except ImportError as error:
+        pytest.skip(f"{library.library} is not installed: {error}")
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
-def kernel(context: CudaContext) -> Any:
-    from pycuda.compiler import SourceModule
-
+def kernel(context: CudaContext) -> Kernel:
+    """``kernel(from, to, count, stream)`` enqueues the computation."""
+    cuda = ctypes.CDLL("libcuda.so.1")
+    module, function = ctypes.c_void_p(), ctypes.c_void_p()
     with context.current():
-        return SourceModule(KERNEL).get_function("scale")
+        assert cuda.cuModuleLoadData(ctypes.byref(module), KERNEL) == 0
+        assert cuda.cuModuleGetFunction(ctypes.byref(function), module, b"scale") == 0
+
+    def launch(source: int, target: int, count: int, stream: int) -> None:
+        given = (ctypes.c_uint64(source), ctypes.c_uint64(target), ctypes.c_uint32(count))
+        pointers = (ctypes.c_void_p * 3)(*(ctypes.cast(ctypes.pointer(one), ctypes.c_void_p) for one in given))
+        grid = -(-count // 256)
+        assert cuda.cuLaunchKernel(function, grid, 1, 1, 256, 1, 1, 0, ctypes.c_void_p(stream), pointers, None) == 0
+
+    return launch
 
 
-def session(context: CudaContext, kernel: Any, batch: int | None = 1, **options: Any) -> CudaSession:
-    def enqueue(rows: int, _handle: int, stream: Any) -> None:
-        count = rows * int(np.prod(SHAPE))
+def session(context: CudaContext, kernel: Kernel, batch: int | None = 1, **options: Any) -> CudaSession:
+    def enqueue(rows: int, stream: int) -> None:
         pointers = made.pointers
-        kernel(
-            np.uintp(pointers["input_0"]),
-            np.uintp(pointers["scores"]),
-            np.int32(count),
-            block=(256, 1, 1),
-            grid=(-(-count // 256), 1),
-            stream=stream,
-        )
+        kernel(pointers["input_0"], pointers["scores"], rows * int(np.prod(SHAPE)), stream)
 
     tensor = Tensor(FLOAT, (batch, *SHAPE))
     made = CudaSession(context, {"input_0": tensor}, {"scores": tensor}, enqueue, max_batch=4, **options)
@@ -73,7 +95,7 @@ def images(batch: int, seed: int = 0) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("batch", "use_graph"), [(1, False), (1, True), (4, True), (None, True)])
-def test_every_run_sees_its_own_input(context: CudaContext, kernel: Any, batch: int | None, use_graph: bool) -> None:
+def test_every_run_sees_its_own_input(context: CudaContext, kernel: Kernel, batch: int | None, use_graph: bool) -> None:
     subject = session(context, kernel, batch, use_graph=use_graph)
     for turn in range(10):
         for rows in (batch,) if batch else (1, 4, 2):
@@ -83,9 +105,29 @@ def test_every_run_sees_its_own_input(context: CudaContext, kernel: Any, batch: 
     subject.close()
 
 
+def test_outputs_that_grow_are_returned_whole(context: CudaContext, kernel: Kernel) -> None:
+    """As TensorRT's output allocator does it: memory is asked for during the run, the shape told at its end."""
+
+    def enqueue(_batch: int, stream: int) -> None:
+        memory = subject.grow("boxes", rows * 16)
+        kernel(subject.pointers["input_0"], memory, rows * 4, stream)
+        subject.shaped("boxes", (rows, 4))
+
+    inputs, outputs = {"input_0": Tensor(FLOAT, (1, *SHAPE))}, {"boxes": Tensor(FLOAT, (None, 4))}
+    subject = CudaSession(context, inputs, outputs, enqueue, growing=("boxes",))
+    for rows in (3, 1000, 7, 20000):
+        feed = images(1, rows)
+        found = subject.run({"input_0": feed})["boxes"]
+        np.testing.assert_allclose(found, 2 * feed.ravel()[: rows * 4].reshape(rows, 4) + 1, rtol=1e-6)
+    assert not subject.uses_graph
+    subject.close()
+    with pytest.raises(ModelError, match=r"the size of tensor 'boxes'.* depends on the data"):
+        CudaSession(context, inputs, outputs, enqueue)
+
+
 def test_work_that_cannot_be_captured_still_runs(context: CudaContext) -> None:
-    def synchronises(_batch: int, _handle: int, stream: Any) -> None:
-        stream.synchronize()  # not allowed while a stream is captured
+    def synchronises(_batch: int, stream: int) -> None:
+        context.synchronize(stream)  # not allowed while a stream is captured
 
     subject = CudaSession(context, {"a": Tensor(FLOAT, (1, *SHAPE))}, {}, synchronises)
     for _ in range(3):
@@ -94,11 +136,11 @@ def test_work_that_cannot_be_captured_still_runs(context: CudaContext) -> None:
     subject.close()
 
 
-def test_no_context_is_left_on_the_stack(kernel: Any) -> None:
+def test_no_context_is_left_on_the_stack(context: CudaContext) -> None:
     seen = []
 
     def work() -> None:  # a thread of its own: it starts without a context
-        own = CudaContext()
+        own = type(context)(0, context.shared)
         tensor = Tensor(FLOAT, (None, *SHAPE))
         subject = CudaSession(own, {"a": tensor}, {"a_again": tensor}, lambda *_: None)
         seen.append(current_context())
@@ -131,15 +173,16 @@ def test_calibration_images_reach_the_gpu(context: CudaContext) -> None:
     outside = current_context()
     with context.current():
         before = current_context()
-        with closing(CudaContext()) as own, own.current():
-            subject = calibrator(trt, own.driver, given, print)
+        with closing(type(context)(0, context.shared)) as own, own.current():
+            subject = calibrator(trt, own, given, print)
             for image in given:
                 (pointer,) = subject.get_batch(["a"])
                 back = np.empty_like(image["a"])
-                own.driver.memcpy_dtoh(back, pointer)
+                own.download(back, pointer)
                 np.testing.assert_array_equal(back, image["a"])
             assert subject.get_batch(["a"]) is None
             assert subject.failed is None
+            subject.close()
         assert current_context() == before
     assert current_context() == outside
 
@@ -152,13 +195,11 @@ def test_too_large_a_model_is_a_clear_error(context: CudaContext) -> None:
 
 
 def test_a_graph_needs_a_real_stream(context: CudaContext) -> None:
-    from edgecam_core.inference.cuda_driver import CudaGraph
-
     with context.current(), pytest.raises(InferenceError, match="cuStreamBeginCapture"):
         CudaGraph(0, lambda: None)
 
 
-def test_beside_pytorch(context: CudaContext, kernel: Any) -> None:
+def test_beside_pytorch(context: CudaContext, kernel: Kernel) -> None:
     torch = pytest.importorskip("torch")
     subject = session(context, kernel, 2)
     on_gpu = torch.ones(1000, device="cuda")
@@ -167,7 +208,7 @@ def test_beside_pytorch(context: CudaContext, kernel: Any) -> None:
     subject.close()
 
 
-def test_timing(context: CudaContext, kernel: Any) -> None:
+def test_timing(context: CudaContext, kernel: Kernel) -> None:
     """Prints what a run costs beyond the computation; nothing is asserted about speed."""
     subjects = {use: session(context, kernel, use_graph=use) for use in (False, True)}
     times: dict[bool, list[float]] = {False: [], True: []}
@@ -179,5 +220,7 @@ def test_timing(context: CudaContext, kernel: Any) -> None:
             if turn >= 20:
                 times[use].append(time.perf_counter() - started)
     for use, subject in subjects.items():
-        print(f"\n{find_gpu()}, graph {use}: median {1e6 * statistics.median(times[use]):.0f} us a run of 1x3x300x300")
+        how = f"{context.library}{', shared' if context.shared else ''}"
+        median = 1e6 * statistics.median(times[use])
+        print(f"\n{find_gpu()}, {how}, graph {use}: median {median:.0f} us a run of 1x3x300x300")
         subject.close()

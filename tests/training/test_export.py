@@ -14,7 +14,7 @@ from edgecam_core.inference.artifacts import Artifact
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.inference.tensorrt_api import import_tensorrt
-from edgecam_core.inference.tensorrt_builder import build_engine
+from edgecam_core.inference.tensorrt_builder import Recipe, build_engine
 from edgecam_core.inference.tensorrt_runner import ensure_engine
 from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector import Detector
@@ -67,7 +67,7 @@ def exported(model: SsdModel, images: list[np.ndarray], tmp_path_factory: pytest
 def _layers(path: Path) -> dict[str, int]:
     """Convolutions by precision, of an engine that TensorRT-RTX builds; that needs no GPU."""
     pytest.importorskip("tensorrt_rtx_libs")
-    plan, facts = build_engine(import_tensorrt(), ModelFile.read(path), 1, lambda _: None)
+    plan, facts = build_engine(import_tensorrt(), ModelFile.read(path), Recipe(), lambda _: None)
     assert len(plan) > 1e6
     layers: dict[str, int] = facts["layers"]
     return layers

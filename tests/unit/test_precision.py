@@ -19,7 +19,7 @@ from edgecam_core.inference.backends import open_runner
 from edgecam_core.inference.batching import free_batch
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.openvino_runner import OpenVinoRunner
-from edgecam_core.inference.precision import CPU, delicate, explicit, tail
+from edgecam_core.inference.precision import CPU, TENSORRT, delicate, explicit, tail
 from edgecam_core.inference.runner import Runner, RunnerOptions
 from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector import Detector
@@ -110,6 +110,30 @@ def test_a_quantised_file_cannot_become_fp16(engines: Path, tmp_path: Path) -> N
     (path,) = engines.glob("ssd_mobilenet_v2_coco-int8-cpu-*.onnx")
     with pytest.raises(ModelError, match="is int8 already; give the fp32 model"):
         open_with(tmp_path, "fp16", model=str(path))
+
+
+def test_int8_for_tensorrt_has_its_remainder_in_fp16_and_still_sees(engines: Path) -> None:
+    model = ModelFile.read(fetch())
+    calibration = ImageCalibration(PHOTOS, open_family(model).spec)
+    options = RunnerOptions(precision="int8", cache=engines, calibration=calibration)
+    made = explicit(model, options, TENSORRT)
+    graph = onnx.load(made.path).graph
+    types = {item.name: item.data_type for item in graph.initializer}
+    quantised = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    plain = [node for node in convolutions if not set(node.input[:2]) <= quantised]
+    assert len(plain) == 17
+    assert {types[node.input[1]] for node in plain} == {onnx.TensorProto.FLOAT16}
+    scales = {types[node.input[1]] for node in graph.node if node.op_type == "QuantizeLinear"}
+    assert scales == {onnx.TensorProto.FLOAT16}
+    exact, subject = open_with(engines, "fp32"), open_with(engines, "auto", model=str(made.path))
+    for path in sorted(PHOTOS.glob("*.jpg")):
+        image = cv2.imread(str(path))
+        wanted, found = exact.detect(image), subject.detect(image)
+        best = found.boxes[:1]
+        same = wanted.boxes[wanted.class_ids == found.class_ids[0]]
+        # Symmetric signed activations are coarser than the unsigned ones for CPUs.
+        assert overlaps(best[0], same).max(initial=0) > 0.7, path.name
 
 
 def test_models_of_the_same_name_do_not_share_files(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ class Artifact:
         return self.path.with_name(self.path.name + ".json")
 
     def facts(self) -> dict[str, Any]:
-        """What the sidecar says; empty where there is none that can be read."""
+        """What the sidecar says; {} if it is missing or unreadable."""
         try:
             told = json.loads(self.sidecar.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -42,7 +42,7 @@ class Artifact:
             return f"there is none yet{self._nearest(wanted)}"
         told = self.facts()
         if not told:
-            return f"{self.sidecar.name} is missing or unreadable, so nobody knows what the file is"
+            return f"{self.sidecar.name} is missing or unreadable, so it is unknown what the file is"
         for difference in _differences(wanted, told):
             return difference
         if told.get("sha256") != cache.sha256(self.path):
@@ -50,7 +50,7 @@ class Artifact:
         return ""
 
     def _nearest(self, wanted: Facts) -> str:
-        """How the likest file of the same model in the same precision differs, so that a new build is no riddle."""
+        """How the most similar file of the same model and precision differs: the reason for a new build."""
         others = [
             (item.path.name, _differences(wanted, told))
             for item in listed(self.path.parent)
@@ -107,12 +107,24 @@ class Artifact:
                 return self.path
             log.warning("building %s: %s", self.path.name, reason)
             data, more = make()
-            with cache.explained(self.path.parent):
-                self.sidecar.unlink(missing_ok=True)  # from here to the end the file counts as unknown
-            cache.write(self.path, data)
-            facts = {**wanted, **more, "sha256": cache.sha256(self.path)}
-            cache.write(self.sidecar, (json.dumps(facts, indent=2, sort_keys=True) + "\n").encode())
+            self._write(data, {**wanted, **more})
         return self.path
+
+    def put(self, facts: Facts, data: bytes) -> None:
+        """Keep these bytes in place of what was there.
+
+        Raises:
+            CacheError: the folder cannot be written.
+        """
+        with cache.lock(self.path.with_name(self.path.name + ".lock")):
+            self._write(data, facts)
+
+    def _write(self, data: bytes, facts: Facts) -> None:
+        with cache.explained(self.path.parent):
+            self.sidecar.unlink(missing_ok=True)  # from here to the end the file counts as unknown
+        cache.write(self.path, data)
+        described = {**facts, "sha256": cache.sha256(self.path)}
+        cache.write(self.sidecar, (json.dumps(described, indent=2, sort_keys=True) + "\n").encode())
 
     def remove(self) -> None:
         for path in (self.path, self.sidecar, self.path.with_name(self.path.name + ".lock")):
@@ -146,7 +158,7 @@ def _differences(wanted: Facts, told: Facts) -> list[str]:
 
 
 def tag(facts: Facts) -> str:
-    """Ten hex digits for a file's name: what is made from other things must not bear the same name."""
+    """Ten hex digits for a file's name: files made from different things have different names."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -1,4 +1,4 @@
-"""The few calls of the CUDA driver that PyCUDA does not have: what GPU there is, and stream capture into a graph.
+"""The few calls of the CUDA driver that no Python library is needed for: what GPU there is, stream capture.
 
 Through ctypes, so that a machine without CUDA can ask too. Names are those of the CUDA driver API.
 """
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from edgecam_core.errors import InferenceError
 
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+_INTEGRATED = 18  # CU_DEVICE_ATTRIBUTE_INTEGRATED
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 
 
@@ -50,6 +51,14 @@ def find_gpu(number: int = 0) -> Gpu | None:
     if any(call() != 0 for call in calls):
         return None
     return Gpu(name.value.decode(), f"{major.value}.{minor.value}")
+
+
+def is_integrated(number: int = 0) -> bool:
+    """Whether that GPU has no memory of its own but shares the processor's, as a Jetson's does."""
+    cuda, integrated = _library(), ctypes.c_int()
+    if cuda is None or cuda.cuInit(0) != 0:
+        return False
+    return cuda.cuDeviceGetAttribute(ctypes.byref(integrated), _INTEGRATED, number) == 0 and integrated.value == 1
 
 
 def current_context() -> int:

@@ -6,71 +6,35 @@ else in the process uses CUDA (PyTorch, OpenCV) finds its context as it left it,
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
-from edgecam_core.errors import InferenceError, MissingDependency, ModelError
-from edgecam_core.inference.cuda_driver import CudaGraph, drop_context
+from edgecam_core.errors import InferenceError, ModelError
+from edgecam_core.inference.cuda_driver import CudaGraph
+from edgecam_core.inference.cuda_memory import CudaContext
 from edgecam_core.inference.runner import Tensor
 
 log = logging.getLogger(__name__)
-Pointers = Mapping[str, int]
-Enqueue = Callable[[int, int, Any], None]
-
-
-class CudaContext:
-    """The primary context of one GPU. Use ``with context.current():`` around anything that touches CUDA.
-
-    Raises:
-        MissingDependency: PyCUDA is not installed.
-        ModelError: there is no usable GPU.
-    """
-
-    def __init__(self, number: int = 0) -> None:
-        try:
-            import pycuda.driver
-        except ImportError as error:
-            raise MissingDependency("PyCUDA", "pip install pycuda (needs nvcc and the Python headers)") from error
-        self.driver = pycuda.driver
-        try:
-            self.driver.init()
-            self._context = self.driver.Device(number).retain_primary_context()
-        except self.driver.Error as error:
-            raise ModelError(f"CUDA device {number} cannot be used: {error}") from error
-
-    @contextlib.contextmanager
-    def current(self) -> Iterator[None]:
-        self._context.push()
-        try:
-            yield
-        finally:
-            self._context.pop()
-
-    def close(self) -> None:
-        """Let go of the primary context, outside of :meth:`current`; it lives on while others hold it."""
-        if self._context is not None:
-            handle = self._context.handle
-            self._context.detach()
-            drop_context(handle)  # detach() pushes it first, and for a primary context nothing pops it again
-            self._context = None
+Enqueue = Callable[[int, int], None]
 
 
 class CudaSession:
     """Copies inputs to the GPU, lets ``enqueue`` compute, copies outputs back. For one thread at a time.
 
-    ``pointers`` are the device addresses of all tensors. Sizes that are None are the batch, up to ``max_batch``.
+    ``pointers`` are the device addresses of all tensors but the growing ones. A first size that is None is the batch,
+    up to ``max_batch``. Where GPU and processor share memory nothing is copied.
 
     Args:
-        enqueue: ``enqueue(batch, stream handle, stream)`` puts the computation on the stream and does not wait.
+        enqueue: ``enqueue(batch, stream handle)`` puts the computation on the stream and does not wait.
         use_graph: capture copies and computation into a CUDA graph once they have run, where all sizes are fixed:
             TensorRT's execution context must not change under a graph that was captured from it.
+        growing: outputs whose sizes depend on the data; ``enqueue`` sees to it that :meth:`grow` and :meth:`shaped` are
+            called for them in each run.
 
     Raises:
-        ModelError: not enough device memory.
+        ModelError: not enough device memory, or an output whose size cannot be known.
     """
 
     def __init__(
@@ -81,35 +45,69 @@ class CudaSession:
         enqueue: Enqueue,
         max_batch: int = 1,
         use_graph: bool = True,
+        growing: Collection[str] = (),
     ) -> None:
         self._context = context
-        self._cuda = context.driver
-        self._inputs, self._outputs = dict(inputs), dict(outputs)
+        self._inputs = dict(inputs)
+        self._outputs = {name: tensor for name, tensor in outputs.items() if name not in growing}
+        self._growing = {name: outputs[name] for name in growing}
         self._enqueue = enqueue
         tensors = {**self._inputs, **self._outputs}
-        self._use_graph = use_graph and all(None not in tensor.shape for tensor in tensors.values())
+        self._use_graph = use_graph and not growing and all(None not in tensor.shape for tensor in tensors.values())
         self._graph: CudaGraph | None = None
         self._ran = False
         self._hosts: dict[str, np.ndarray] = {}
-        self._devices: dict[str, Any] = {}
+        self._devices: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}  # bytes held for growing outputs
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._require_sizes()
         with context.current():
-            self._stream = self._cuda.Stream()
+            self._stream = context.stream()
             for name, tensor in tensors.items():
-                shape = tuple(max_batch if size is None else size for size in tensor.shape)
-                self._allocate(name, shape, tensor.dtype)
+                self._allocate(name, tuple(max_batch if size is None else size for size in tensor.shape), tensor.dtype)
+
+    def _require_sizes(self) -> None:
+        """A buffer that is too small would be written past its end."""
+        batched = any(tensor.shape[:1] == (None,) for tensor in self._inputs.values())
+        for name, tensor in {**self._inputs, **self._outputs}.items():
+            if None in tensor.shape[1:] or (tensor.shape[:1] == (None,) and not batched):
+                raise ModelError(
+                    f"the size of tensor {name!r}, {tensor}, depends on the data; export it with a fixed one"
+                )
 
     def _allocate(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
         try:
-            host = self._cuda.pagelocked_empty(shape, dtype)
-            self._devices[name] = self._cuda.mem_alloc(max(1, host.nbytes))
-        except self._cuda.MemoryError as error:
-            size = int(np.prod(shape)) * dtype.itemsize / 2**20
+            host = self._context.host(shape, dtype)
+            if not self._context.shared:
+                self._devices[name] = self._context.allocate(max(1, host.nbytes))
+        except (InferenceError, ValueError, MemoryError, OverflowError) as error:
+            size = int(np.prod(shape, dtype=np.float64)) * dtype.itemsize / 2**20
             raise ModelError(f"the GPU has no {size:.1f} MiB left for tensor {name!r}; free memory on it") from error
         self._hosts[name] = host
 
     @property
     def pointers(self) -> dict[str, int]:
-        return {name: int(memory) for name, memory in self._devices.items()}
+        if self._context.shared:
+            return {name: self._context.device_address(host) for name, host in self._hosts.items()}
+        return {name: self._devices[name] for name in self._hosts}
+
+    def grow(self, name: str, size: int) -> int:
+        """Device memory for a growing output, at least ``size`` bytes; what it had before is lost.
+
+        Raises:
+            InferenceError: not enough device memory.
+        """
+        if self._sizes.get(name, 0) < size:
+            if name in self._devices:
+                self._context.free(self._devices.pop(name))
+            self._sizes[name] = 0
+            self._devices[name] = self._context.allocate(size)
+            self._sizes[name] = size
+        return self._devices.get(name, 0)
+
+    def shaped(self, name: str, shape: tuple[int, ...]) -> None:
+        """The shape that a growing output has in this run."""
+        self._shapes[name] = shape
 
     def run(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Compute once; blocks until the outputs are on the host, where they stay until the next call.
@@ -117,25 +115,33 @@ class CudaSession:
         Raises:
             InferenceError: CUDA failed.
         """
-        batch = next(iter(feed.values())).shape[0]
-        for name in self._inputs:
-            np.copyto(self._hosts[name][:batch], feed[name])
-        try:
-            with self._context.current():
-                self._launch(batch)
-                self._stream.synchronize()
-        except self._cuda.Error as error:
-            raise InferenceError(f"CUDA failed: {error}") from error
-        return {name: self._hosts[name][: self._rows(tensor, batch)] for name, tensor in self._outputs.items()}
+        sizes = (len(feed[name]) for name, tensor in self._inputs.items() if tensor.shape[:1] == (None,))
+        batch = next(sizes, 1)
+        for name, tensor in self._inputs.items():
+            np.copyto(self._hosts[name][: _rows(tensor, batch)], feed[name])
+        self._shapes = {}
+        with self._context.current():
+            self._launch(batch)
+            self._context.synchronize(self._stream)
+            grown = {name: self._fetch(name, tensor) for name, tensor in self._growing.items()}
+        found = {name: self._hosts[name][: _rows(tensor, batch)] for name, tensor in self._outputs.items()}
+        return {**found, **grown}
 
-    def _rows(self, tensor: Tensor, batch: int) -> int | None:
-        return batch if tensor.shape and tensor.shape[0] is None else None
+    def _fetch(self, name: str, tensor: Tensor) -> np.ndarray:
+        if name not in self._shapes:
+            raise InferenceError(f"the engine gave no shape for its output {name!r}")
+        host = np.empty(self._shapes[name], tensor.dtype)
+        if host.nbytes > self._sizes.get(name, 0):
+            raise InferenceError(f"the engine gave output {name!r} more values than it asked memory for")
+        if host.size:
+            self._context.download(host, self._devices[name])
+        return host
 
     def _launch(self, batch: int) -> None:
         if self._use_graph and self._graph is None and self._ran:  # the first run may allocate, which no graph can hold
             try:
-                self._graph = CudaGraph(self._stream.handle, lambda: self._work(batch))
-            except (InferenceError, self._cuda.Error) as error:
+                self._graph = CudaGraph(self._stream, lambda: self._work(batch))
+            except InferenceError as error:
                 log.warning("running without a CUDA graph: %s", error)
                 self._use_graph = False
         if self._graph is not None:
@@ -145,12 +151,13 @@ class CudaSession:
         self._ran = True
 
     def _work(self, batch: int) -> None:
-        for name in self._inputs:
-            self._cuda.memcpy_htod_async(self._devices[name], self._hosts[name][:batch], self._stream)
-        self._enqueue(batch, self._stream.handle, self._stream)
+        for name, tensor in self._inputs.items():
+            if not self._context.shared:
+                self._context.upload(self._devices[name], self._hosts[name][: _rows(tensor, batch)], self._stream)
+        self._enqueue(batch, self._stream)
         for name, tensor in self._outputs.items():
-            host = self._hosts[name][: self._rows(tensor, batch)]
-            self._cuda.memcpy_dtoh_async(host, self._devices[name], self._stream)
+            if not self._context.shared:
+                self._context.download(self._hosts[name][: _rows(tensor, batch)], self._devices[name], self._stream)
 
     @property
     def uses_graph(self) -> bool:
@@ -162,8 +169,12 @@ class CudaSession:
         with self._context.current():
             if self._graph is not None:
                 self._graph.close()
-            for memory in self._devices.values():
-                memory.free()
+            for pointer in self._devices.values():
+                self._context.free(pointer)
             self._graph = None
-            self._devices, self._hosts = {}, {}
-            self._stream = None
+            self._devices, self._hosts, self._sizes = {}, {}, {}
+
+
+def _rows(tensor: Tensor, batch: int) -> int | None:
+    """How many rows of a buffer a run uses; None for all."""
+    return batch if tensor.shape[:1] == (None,) else None

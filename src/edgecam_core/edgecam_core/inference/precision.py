@@ -2,7 +2,7 @@
 
 What is explicit in the graph cannot silently come out as something else; every back end reads the same file.
 Boxes are always decoded in FP32: what comes after the last convolution is left as it is. INT8 leaves the
-convolutions at both ends in FP32 too.
+convolutions at both ends in floating point too: in FP32 for CPUs, in FP16 for TensorRT.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from edgecam_core.inference.model_file import ModelFile
 if TYPE_CHECKING:
     from edgecam_core.inference.runner import Calibration, Progress, RunnerOptions
 
+log = logging.getLogger(__name__)
+
 # Which INT8 a back end is fast with. CPUs take unsigned activations, TensorRT only symmetric signed ones.
 CPU, TENSORRT = "cpu", "tensorrt"
 _HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_FP16_QDQ = 19  # the first opset whose QuantizeLinear and DequantizeLinear take FP16
 _EARLY = 5  # convolutions after the image that INT8 leaves in FP32
 _INSTALL = "pip install onnxruntime onnx sympy"
 
@@ -55,7 +58,7 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
     calibration = options.calibration
     # How it is quantised belongs to the facts: what an older version made is made anew.
     facts |= {
-        "in_fp32": f"decoding, heads, first {_EARLY}",
+        "in_fp32": f"decoding, heads, first {_EARLY}" if flavour == CPU else "decoding; heads and first in fp16",
         "calibration": calibration.fingerprint() if calibration else None,
     }
 
@@ -128,11 +131,15 @@ def _load(model: ModelFile) -> Any:
 
 
 def _fp16(model: ModelFile) -> bytes:
+    return model.packed(_cast_to_fp16(_load(model)))
+
+
+def _cast_to_fp16(proto: Any) -> Any:
+    """All but the decoding in FP16; inputs and outputs keep their types."""
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as error:
         raise MissingDependency("the tool that casts to fp16", _INSTALL) from error
-    proto = _load(model)
     proto = convert_float_to_float16(proto, keep_io_types=True, node_block_list=tail(proto))
     nodes: dict[str, Any] = {}
     for node in proto.graph.node:  # ONNX Runtime 1.30 casts a weight that several nodes use once for each of them
@@ -140,7 +147,23 @@ def _fp16(model: ModelFile) -> bytes:
     kept = list(nodes.values())
     del proto.graph.node[:]
     proto.graph.node.extend(kept)
-    return model.packed(proto)
+    return proto
+
+
+def _half_remainder(proto: Any) -> Any:
+    """What Q/DQ pairs leave in floating point, in FP16: a strongly typed network computes it as the file says.
+
+    Q/DQ pairs take FP16 from opset 19 on. A graph that cannot be brought there stays as it is, its remainder in FP32.
+    """
+    from onnx import version_converter
+
+    version = max((item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")), default=0)
+    try:
+        newer = proto if version >= _FP16_QDQ else version_converter.convert_version(proto, _FP16_QDQ)
+    except Exception as error:  # of onnx's C++, for operators without an adapter
+        log.warning("what int8 leaves out stays fp32: the graph cannot be brought to opset %d (%s)", _FP16_QDQ, error)
+        return proto
+    return _cast_to_fp16(newer)
 
 
 def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Progress) -> bytes:
@@ -148,6 +171,8 @@ def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Pr
         from onnxruntime.quantization import QuantType, quantize_static
     except ImportError as error:
         raise MissingDependency("the tool that quantises to int8", _INSTALL) from error
+    import onnx
+
     proto = _load(model)
     signed = flavour == TENSORRT
     # TensorRT refuses zero points other than 0 and quantised biases.
@@ -164,7 +189,12 @@ def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Pr
             nodes_to_exclude=[*tail(proto), *delicate(proto)],
             extra_options=extra,
         )
-        return target.read_bytes()
+        if not signed:
+            return target.read_bytes()
+        quantised = onnx.load(str(target))
+    for number, node in enumerate(quantised.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
+    return model.packed(_half_remainder(quantised))
 
 
 class _Reader:

@@ -35,9 +35,19 @@ class TensorRt:
         return hasattr(self.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
 
     @property
+    def takes_flags(self) -> bool:
+        """Whether builder flags may give a network FP16 and INT8 (8.x, and 10.x beside strong typing)."""
+        return hasattr(getattr(self.module, "BuilderFlag", None), "FP16")
+
+    @property
     def portable(self) -> bool:
         """Whether one engine serves every supported GPU; TensorRT proper builds for the GPU it finds."""
         return self.flavour == "tensorrt-rtx"
+
+    def load_plugins(self, logger: Any) -> None:
+        """Register TensorRT's own plugins, such as EfficientNMS; parsing and loading need it in each process."""
+        if hasattr(self.module, "init_libnvinfer_plugins"):  # not in TensorRT-RTX, which has none
+            self.module.init_libnvinfer_plugins(logger, "")
 
     def __str__(self) -> str:
         return f"{self.flavour} {self.version} {platform.machine()}"

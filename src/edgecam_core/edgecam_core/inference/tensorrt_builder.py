@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from edgecam_core.errors import EdgecamError, ModelError
@@ -17,66 +18,117 @@ _WORKSPACE = 1 << 30  # bytes of device memory that tactics may use while they a
 _MOST_ERRORS = 3
 
 
-def build_engine(
-    api: TensorRt, model: ModelFile, max_batch: int, progress: Progress, calibrator: Any = None
-) -> tuple[bytes, dict[str, Any]]:
-    """Build an engine in the precision written in the ONNX file, or with a calibrator (TensorRT 8.x) in INT8.
+@dataclass
+class Recipe:
+    """How an engine is built.
+
+    ``typed`` tells that precision comes from the ONNX file alone (10.x on); else builder flags and constraints give it.
+    ``calibrator`` is for TensorRT's own INT8 calibration. ``dla`` is the number of a deep learning accelerator, None
+    for the GPU. ``timing`` are the measurements of earlier builds, and of this one afterwards.
+    """
+
+    max_batch: int = 1
+    typed: bool = True
+    precision: str = "fp32"
+    calibrator: Any = None
+    dla: int | None = None
+    timing: bytes = b""
+
+
+def build_engine(api: TensorRt, model: ModelFile, recipe: Recipe, progress: Progress) -> tuple[bytes, dict[str, Any]]:
+    """Build an engine.
 
     Blocks from a second (TensorRT-RTX) to many minutes (TensorRT on a Jetson); ``progress`` is called from this
-    thread and may raise to cancel.
+    thread and may raise to cancel, in the steps that TensorRT tells (10.x on).
 
     Returns:
         The serialised engine, and facts for its sidecar: layers by precision.
 
     Raises:
-        ModelError: an operator TensorRT does not know (named), a free size, or a precision that got lost.
+        ModelError: an operator TensorRT does not know (named), a free size, a precision that got lost, or no DLA.
     """
     trt = api.module
     logger = collecting_logger(trt)
+    api.load_plugins(logger)
     builder = trt.Builder(logger)
-    network = builder.create_network(_network_flags(trt))
+    network = builder.create_network(_network_flags(trt, recipe.typed))
     _parse(trt, network, logger, model)
     layers = network_precisions(trt, network)
-    if api.strongly_typed:  # else TensorRT chooses while it builds, and only the engine can tell
+    if recipe.typed:  # else TensorRT chooses while it builds, and only the engine can tell
         require_precision(model.precision, layers, str(model.path))
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # layers can be inspected afterwards
-    calibrated = calibrator is not None
+    calibrated = recipe.calibrator is not None
     if calibrated:
-        config.int8_calibrator = calibrator
-    if not api.strongly_typed:
-        _allow_precision(trt, network, config, model, calibrated)
-    _add_profile(builder, config, model, max_batch, calibrated)
+        config.int8_calibrator = recipe.calibrator
+    if not recipe.typed:
+        _allow_precision(trt, network, config, model, recipe)
+    if recipe.dla is not None:
+        use_dla(trt, builder, config, recipe.dla)
+    _add_profile(builder, config, model, recipe.max_batch, calibrated)
+    timing = _timing_cache(config, recipe)
     monitor = _monitor(trt, config, progress)
     plan = builder.build_serialized_network(network, config)
     if monitor is not None and monitor.cancelled is not None:
         raise monitor.cancelled
-    if calibrated and calibrator.failed is not None:  # else it would be calibrated with fewer images
-        raise calibrator.failed
+    if calibrated and recipe.calibrator.failed is not None:  # else it would be calibrated with fewer images
+        raise recipe.calibrator.failed
     if plan is None:
         raise ModelError(f"{api} cannot build {model.path}: {logger.text()}")
+    if timing is not None:
+        recipe.timing = bytes(timing.serialize())
     return bytes(plan), {"layers": dict(layers)}
 
 
-def _network_flags(trt: Any) -> int:
+def use_dla(trt: Any, builder: Any, config: Any, number: int) -> None:
+    """Build for a deep learning accelerator, with the GPU for the layers that it cannot run.
+
+    Raises:
+        ModelError: this version or this machine has none of that number.
+    """
+    cores = int(getattr(builder, "num_DLA_cores", 0)) if hasattr(trt, "DeviceType") else 0
+    if not hasattr(getattr(trt, "DeviceType", None), "DLA") or number >= cores:
+        have = f"dla0 to dla{cores - 1}" if cores else "none"
+        raise ModelError(f"parameter 'device' is 'dla{number}': TensorRT {trt.__version__} finds {have} here; use auto")
+    config.default_device_type = trt.DeviceType.DLA
+    config.DLA_core = number
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+
+
+def _timing_cache(config: Any, recipe: Recipe) -> Any:
+    """Which tactic was fastest for which layer: a second engine of the same GPU builds in a fraction of the time."""
+    if not hasattr(config, "create_timing_cache"):
+        return None
+    timing = config.create_timing_cache(recipe.timing)
+    if timing is None:  # damaged, or of another version
+        timing = config.create_timing_cache(b"")
+    config.set_timing_cache(timing, False)
+    return timing
+
+
+def _network_flags(trt: Any, typed: bool) -> int:
     flags = 0
     for name in ("EXPLICIT_BATCH", "STRONGLY_TYPED"):  # 8.x has only the first, 11.x and RTX only the second
-        if hasattr(trt.NetworkDefinitionCreationFlag, name):
+        if hasattr(trt.NetworkDefinitionCreationFlag, name) and (typed or name != "STRONGLY_TYPED"):
             flags |= 1 << int(getattr(trt.NetworkDefinitionCreationFlag, name))
     return flags
 
 
-def _allow_precision(trt: Any, network: Any, config: Any, model: ModelFile, calibrated: bool) -> None:
-    """TensorRT 8.x: let it use FP16 and INT8, but not where FP32 has to stay."""
-    flags = {"fp16": ("FP16",), "int8": ("INT8", "FP16")}.get("int8" if calibrated else model.precision, ())
+def _allow_precision(trt: Any, network: Any, config: Any, model: ModelFile, recipe: Recipe) -> None:
+    """Weakly typed networks: let TensorRT use FP16 and INT8, but make it keep FP32 where that has to stay."""
+    flags = {"fp16": ("FP16",), "int8": ("INT8", "FP16")}.get(recipe.precision, ())
     if not flags:
         return
-    for flag in (*flags, "PREFER_PRECISION_CONSTRAINTS"):
+    for flag in (*flags, "OBEY_PRECISION_CONSTRAINTS"):  # PREFER would let it choose a faster tactic without a word
         config.set_flag(getattr(trt.BuilderFlag, flag))
     # With Q/DQ pairs the graph says which convolutions are INT8.
+    calibrated = recipe.calibrator is not None
     for layer in layers_of(trt, network, fp32_tensors(model, with_delicate=calibrated)):
         layer.precision = trt.DataType.FLOAT
+        for index in range(layer.num_outputs):  # the precision alone leaves the type of what it writes open
+            if layer.get_output(index).dtype == trt.DataType.FLOAT:
+                layer.set_output_type(index, trt.DataType.FLOAT)
 
 
 def layers_of(trt: Any, network: Any, tensors: set[str]) -> list[Any]:
@@ -193,9 +245,10 @@ def collecting_logger(trt: Any) -> Any:
 
 def _monitor(trt: Any, config: Any, progress: Callable[[str], None]) -> Any:
     """Progress of the build, where this version (10.x on) can tell it."""
-    progress("building the engine")
     if not hasattr(trt, "IProgressMonitor"):
+        progress(f"building the engine; TensorRT {trt.__version__} tells no steps, and cannot be stopped")
         return None
+    progress("building the engine")
 
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:

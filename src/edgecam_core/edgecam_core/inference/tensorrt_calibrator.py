@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from edgecam_core.inference.cuda_memory import CudaContext
     from edgecam_core.inference.runner import Calibration, Progress
 
 
-def calibrator(trt: Any, cuda: Any, calibration: Calibration, progress: Progress) -> Any:
+def calibrator(trt: Any, context: CudaContext, calibration: Calibration, progress: Progress) -> Any:
     """What ``IBuilderConfig.int8_calibrator`` wants: one image after the other in device memory.
 
     The thread that builds must have a CUDA context. ``failed`` is what an image or ``progress`` raised, which must not
     cross TensorRT's C++; the build fails then, and its caller raises it.
 
     Args:
-        cuda: the module ``pycuda.driver``.
+        context: of the GPU that the engine is built on, current in the building thread.
     """
 
     # The base is of the module found at run time, as for the logger and the monitor in tensorrt_builder.
@@ -31,7 +32,7 @@ def calibrator(trt: Any, cuda: Any, calibration: Calibration, progress: Progress
             trt.IInt8EntropyCalibrator2.__init__(self)
             self.failed: Exception | None = None
             self._feeds = enumerate(calibration.feeds(), 1)
-            self._memory: dict[str, Any] = {}
+            self._memory: dict[str, int] = {}
 
         def get_batch_size(self) -> int:
             return 1
@@ -49,9 +50,15 @@ def calibrator(trt: Any, cuda: Any, calibration: Calibration, progress: Progress
 
         def _upload(self, name: str, values: np.ndarray) -> int:
             if name not in self._memory:  # all images have one size, that of the network
-                self._memory[name] = cuda.mem_alloc(values.nbytes)
-            cuda.memcpy_htod(self._memory[name], np.ascontiguousarray(values))
-            return int(self._memory[name])
+                self._memory[name] = context.allocate(values.nbytes)
+            context.upload(self._memory[name], np.ascontiguousarray(values))
+            return self._memory[name]
+
+        def close(self) -> None:
+            """Free what was uploaded."""
+            for pointer in self._memory.values():
+                context.free(pointer)
+            self._memory = {}
 
         def read_calibration_cache(self) -> None:
             """None: the engine is what is kept."""

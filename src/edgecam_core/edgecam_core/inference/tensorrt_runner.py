@@ -1,26 +1,30 @@
-"""TensorRT: builds or loads the engine for this GPU and runs it through PyCUDA."""
+"""TensorRT: builds or loads the engine for this GPU and runs it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgecam_core.cache import CacheError
 from edgecam_core.errors import EdgecamError, InferenceError, ModelError
 from edgecam_core.inference import artifacts
 from edgecam_core.inference.cuda_driver import Gpu, find_gpu
-from edgecam_core.inference.cuda_session import CudaContext, CudaSession
+from edgecam_core.inference.cuda_memory import CudaContext, open_context
+from edgecam_core.inference.cuda_session import CudaSession
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import TENSORRT, explicit, required
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
-from edgecam_core.inference.tensorrt_builder import build_engine, collecting_logger, require_engine_precision
+from edgecam_core.inference.tensorrt_builder import Recipe, build_engine, collecting_logger, require_engine_precision
 from edgecam_core.inference.tensorrt_calibrator import calibrator
 
 _PORTABLE = "any RTX"
+log = logging.getLogger(__name__)
 
 
 class TensorRtRunner(Runner):
@@ -38,13 +42,19 @@ class TensorRtRunner(Runner):
         if self._execution is None:
             raise ModelError(f"TensorRT has no execution context (is the GPU out of memory?): {logger.text()}")
         self._context = context
-        self._session = CudaSession(context, inputs, outputs, self._enqueue, max_batch)
+        self._batch = 0
+        self._shape_inputs(max_batch)
+        growing = [name for name in outputs if any(size < 0 for size in self._execution.get_tensor_shape(name))]
+        self._session = CudaSession(context, inputs, outputs, self._enqueue, max_batch, growing=growing)
         for name, pointer in self._session.pointers.items():
             self._execution.set_tensor_address(name, pointer)
-        self._batch = 0
+        self._allocator = output_allocator(api.module, self._session) if growing else None
+        for name in growing:
+            self._execution.set_output_allocator(name, self._allocator)
 
     @classmethod
     def load(cls, model: ModelFile, options: RunnerOptions) -> TensorRtRunner:
+        options.require_device(cls.name, "cuda", "dla0", "dla1")
         return cls._open(options, lambda api, gpu: ensure_engine(model, options, api, gpu))
 
     @classmethod
@@ -65,27 +75,33 @@ class TensorRtRunner(Runner):
         if gpu is None:
             raise ModelError("TensorRT needs an NVIDIA GPU and its driver; none is found")
         api = import_tensorrt()
-        context = CudaContext()
+        context = open_context()
         try:
             with context.current():
                 path, precision = find(api, gpu)
-                engine, logger = _deserialise(api, path.read_bytes(), precision, str(path))
-                return cls(engine, logger, api, context, options.max_batch, f"{api} on {gpu}, {precision}")
+                engine, logger = _deserialise(api, path.read_bytes(), precision, str(path), _dla(options))
+                on = f"{options.device} of {gpu}" if _dla(options) is not None else str(gpu)
+                return cls(engine, logger, api, context, options.max_batch, f"{api} on {on}, {precision}")
         except Exception as error:
             context.close()
             if isinstance(error, EdgecamError):
                 raise
-            raise ModelError(f"{api} cannot be used on {gpu}: {error}") from error  # PyCUDA's errors, TensorRT's
+            raise ModelError(
+                f"{api} cannot be used on {gpu}: {error}"
+            ) from error  # errors of the CUDA library, TensorRT's
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return self._session.run(feed)
 
-    def _enqueue(self, batch: int, handle: int, _stream: Any) -> None:
+    def _shape_inputs(self, batch: int) -> None:
         if batch != self._batch:
             for name, tensor in self.inputs.items():
-                if tensor.shape[0] is None:
+                if tensor.shape[:1] == (None,):
                     self._execution.set_input_shape(name, (batch, *tensor.shape[1:]))
             self._batch = batch
+
+    def _enqueue(self, batch: int, handle: int) -> None:
+        self._shape_inputs(batch)
         if not self._execution.execute_async_v3(handle):
             raise InferenceError(f"TensorRT could not enqueue the engine: {self._logger.text()}")
 
@@ -106,9 +122,14 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
     """
     if gpu is None and not api.portable:
         raise ModelError(f"{api} builds for the NVIDIA GPU it finds, and finds none; build where the engine will run")
-    calibrated = options.precision == "int8" != model.precision and not api.strongly_typed
+    dla = _dla(options)
+    # Strongly typed networks cannot be placed on a DLA; where builder flags are gone, so is that restriction.
+    typed = api.strongly_typed and (dla is None or not api.takes_flags)
+    calibrated = options.precision == "int8" != model.precision and not typed
     source = model if calibrated else explicit(model, options, TENSORRT)
     precision = "int8" if calibrated else source.precision
+    if dla is not None and precision == "fp32":
+        raise ModelError(f"parameter 'device' is '{options.device}', which computes fp16 or int8; set the precision")
     batch = options.max_batch if any(None in shape for shape in model.inputs.values()) else 1
     facts = {
         "model": model.path.name,
@@ -120,6 +141,8 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
         "inputs": {name: list(shape) for name, shape in model.inputs.items()},
         "max_batch": batch,
     }
+    if dla is not None:
+        facts["device"] = options.device
     name = f"{model.path.stem}-{precision}-b{batch}-{artifacts.tag(facts)}.{api.flavour}.engine"
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / name)
     facts["calibration"] = (
@@ -127,31 +150,57 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
         if calibrated
         else artifacts.Artifact(source.path).facts().get("calibration")
     )
+    recipe = Recipe(batch, typed, precision, dla=dla)
 
     def make() -> tuple[bytes, dict[str, Any]]:
-        if calibrated:
-            plan, more = _build_calibrated(api, model, batch, options)
-        else:
-            plan, more = build_engine(api, source, batch, options.progress)
+        with _kept_timing(recipe, api, gpu, options):
+            if calibrated:
+                plan, more = _build_calibrated(api, model, recipe, options)
+            else:
+                plan, more = build_engine(api, source, recipe, options.progress)
         if not api.portable:  # what is built for this very GPU can be inspected before it is kept
-            _deserialise(api, plan, precision, name)
+            _deserialise(api, plan, precision, name, dla)
         return plan, more
 
     return artifact.get(facts, make, **options.artifact_options()), precision
 
 
-def _build_calibrated(api: TensorRt, model: ModelFile, batch: int, options: RunnerOptions) -> tuple[bytes, Any]:
-    """TensorRT 8.x finds the ranges of INT8 itself; later versions want them in the file."""
+def _dla(options: RunnerOptions) -> int | None:
+    return int(options.device[-1]) if options.device.startswith("dla") else None
+
+
+@contextmanager
+def _kept_timing(recipe: Recipe, api: TensorRt, gpu: Gpu | None, options: RunnerOptions) -> Iterator[None]:
+    """Give the build the measurements of earlier ones, and keep its own beside the engines."""
+    facts = {"kind": "timing", "tensorrt": str(api), "gpu": _PORTABLE if api.portable else str(gpu)}
+    artifact = artifacts.Artifact(artifacts.folder(options.cache) / f"timing-{artifacts.tag(facts)}.cache")
+    if not artifact.misfit(facts):
+        recipe.timing = artifact.path.read_bytes()
+    yield
+    if recipe.timing:
+        with suppress(CacheError):  # an engine is worth more than the time of the next one
+            artifact.put(facts, recipe.timing)
+
+
+def _build_calibrated(api: TensorRt, model: ModelFile, recipe: Recipe, options: RunnerOptions) -> tuple[bytes, Any]:
+    """TensorRT finds the ranges of INT8 itself (8.x, or for a DLA); else they are in the file."""
     images = required(options.calibration)
-    with closing(CudaContext()) as context, context.current():
-        using = calibrator(api.module, context.driver, images, options.progress)
-        return build_engine(api, model, batch, options.progress, using)
+    with closing(open_context()) as context, context.current():
+        recipe.calibrator = calibrator(api.module, context, images, options.progress)
+        try:
+            return build_engine(api, model, recipe, options.progress)
+        finally:
+            recipe.calibrator.close()
 
 
-def _deserialise(api: TensorRt, plan: bytes, precision: str, what: str) -> tuple[Any, Any]:
+def _deserialise(api: TensorRt, plan: bytes, precision: str, what: str, dla: int | None = None) -> tuple[Any, Any]:
     """Engine and its logger. An engine that lost its precision is an error, not a slow success."""
     logger = collecting_logger(api.module)
-    engine = api.module.Runtime(logger).deserialize_cuda_engine(plan)
+    api.load_plugins(logger)
+    runtime = api.module.Runtime(logger)
+    if dla is not None:
+        runtime.DLA_core = dla
+    engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:
         raise ModelError(f"{api} cannot load {what} on this machine: {logger.text()}. Another back end may work")
     information = engine.create_engine_inspector().get_engine_information(api.module.LayerInformationFormat.JSON)
@@ -169,3 +218,29 @@ def _tensors(api: TensorRt, engine: Any) -> tuple[dict[str, Tensor], dict[str, T
         tensor = Tensor(np.dtype(trt.nptype(engine.get_tensor_dtype(name))), shape)
         (inputs if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT else outputs)[name] = tensor
     return inputs, outputs
+
+
+def output_allocator(trt: Any, session: CudaSession) -> Any:
+    """What TensorRT asks for the memory of outputs whose size depends on the data, while it runs.
+
+    An exception must not cross TensorRT's C++: it is logged, and the run fails for want of memory.
+    """
+
+    class Allocator(trt.IOutputAllocator):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            trt.IOutputAllocator.__init__(self)
+
+        def reallocate_output(self, name: str, _memory: int, size: int, _alignment: int) -> int:
+            try:
+                return session.grow(name, size)
+            except Exception as error:
+                log.warning("output %r: %s", name, error)
+                return 0
+
+        def reallocate_output_async(self, name: str, memory: int, size: int, alignment: int, _stream: int) -> int:
+            return self.reallocate_output(name, memory, size, alignment)
+
+        def notify_shape(self, name: str, shape: Any) -> None:
+            session.shaped(name, tuple(shape))
+
+    return Allocator()

@@ -169,7 +169,10 @@ class Detector:
         selection = self._selection
         started = time.perf_counter()
         batch = self._batch([image.tensor for image in images])
-        more = self.family.more_inputs(len(batch))
+        more = {
+            name: values.astype(self.runner.inputs[name].dtype, copy=False)  # TensorRT 8 makes int32 of int64
+            for name, values in self.family.more_inputs(len(batch)).items()
+        }
         outputs = self.runner.infer({self.family.spec.name: batch, **more})
         inferred = time.perf_counter()
         found = []

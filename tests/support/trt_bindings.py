@@ -1,0 +1,102 @@
+"""The real Python bindings of several TensorRT versions, importable on any machine.
+
+The wheels hold the bindings alone (about 1 MB each). A stub library under the name of TensorRT's own, with the symbols
+that the bindings ask for, lets them load: classes, enums and signatures are the real ones, but nothing can be built.
+
+    python3 tests/support/trt_bindings.py     # downloads them into edgecam's cache
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecam_core.cache import cache_dir
+
+# Version -> package and release: JetPack 5, JetPack 6, JetPack 7, the newest. 8.5 has no wheel.
+RELEASES = {
+    "8.6": ("tensorrt_bindings", "8.6.1"),
+    "10.3": ("tensorrt_cu12_bindings", "10.3.0"),
+    "10.13": ("tensorrt_cu12_bindings", "10.13.3.9"),
+    "11.4": ("tensorrt_cu12_bindings", "11.4.0.106"),
+}
+
+
+class Unavailable(Exception):
+    """The bindings of a version cannot be had here; the text says why."""
+
+
+@dataclass(frozen=True)
+class Bindings:
+    """Where a version's package lies, and the stub libraries that it loads."""
+
+    package: Path
+    libraries: Path
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a process that can import them."""
+        paths = [str(self.package), *sys.path]
+        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "LD_LIBRARY_PATH": str(self.libraries)}
+
+
+def bindings(version: str) -> Bindings:
+    """The bindings of a version, from the cache or downloaded first.
+
+    Raises:
+        Unavailable: no network, no wheel for this Python, or no compiler.
+    """
+    name, release = RELEASES[version]
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    folder = cache_dir("test") / "tensorrt-bindings" / f"{name}-{release}-{tag}"
+    if not (folder / "stubs").is_dir():
+        _fetch(f"{name}=={release}", folder)
+        (library,) = (folder / "package" / "tensorrt_bindings").glob("tensorrt*.so")
+        _compile_stubs(library, folder)
+    return Bindings(folder / "package", folder / "stubs")
+
+
+def _run(*command: str) -> str:
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+    except FileNotFoundError as error:
+        raise Unavailable(f"{command[0]} is not installed") from error
+    except subprocess.SubprocessError as error:
+        told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        raise Unavailable(f"{' '.join(command[:3])}: {told[-1] if told else error}") from error
+
+
+def _fetch(requirement: str, folder: Path) -> None:
+    wheels = folder / "wheel"
+    options = ("--quiet", "--no-deps", "--only-binary", ":all:", "--retries", "1", "--timeout", "20")
+    _run(sys.executable, "-m", "pip", "download", *options, "--dest", str(wheels), requirement)
+    (wheel,) = wheels.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "package")
+
+
+def _compile_stubs(library: Path, folder: Path) -> None:
+    """One shared library for each of TensorRT's that the bindings name; together they have what is undefined."""
+    needed = [line.split()[1] for line in _run("objdump", "-p", str(library)).splitlines() if "NEEDED" in line]
+    undefined = [line.split()[1] for line in _run("nm", "-D", "--undefined-only", str(library)).splitlines()]
+    symbols = [name for name in undefined if "@" not in name and not name.startswith(("__gmon", "_ITM"))]
+    python = [name for name in symbols if name.startswith(("Py", "_Py"))]
+    making = folder / "making"
+    making.mkdir(exist_ok=True)
+    source = making / "stub.c"
+    source.write_text("\n".join(f"void *{name}(void) {{ return 0; }}" for name in symbols if name not in python))
+    for name in needed:
+        if name.startswith("libnv"):
+            _run("gcc", "-shared", "-fPIC", "-o", str(making / name), str(source), f"-Wl,-soname,{name}")
+    making.rename(folder / "stubs")
+
+
+if __name__ == "__main__":
+    for known in RELEASES:
+        try:
+            print(known, bindings(known).package)
+        except Unavailable as reason:
+            print(f"{known}: {reason}; the tests of that version are left out", file=sys.stderr)
