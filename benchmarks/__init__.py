@@ -1,1 +1,1 @@
-"""What edgecam's speed is measured with: every row beside a named reference, in the same run."""
+"""The benchmarks of edgecam: every row is measured against a named reference in the same run."""

@@ -1,4 +1,4 @@
-"""`make bench`: measure all rows, or those whose names begin with the given texts, each beside its reference.
+"""`make bench`: measure all rows, or those whose names begin with the given texts, each against its reference.
 
 Every row is written when it ends. A run that was stopped goes on where it was; rows that are not measured again keep
 their values, with their own machine and date.

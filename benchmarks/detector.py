@@ -60,11 +60,11 @@ def probe(cameras: tuple[str, ...], rate: float) -> dict[str, Any]:
     if cameras:
         node += ["-p", f"cameras:=[{','.join(cameras)}]"]
     with process(node, env):
-        told = subprocess.run(
+        done = subprocess.run(
             peer("detector_probe", SECONDS, rate, *cameras),
             env=env, check=True, capture_output=True, text=True, timeout=120, cwd=ROOT,
         )  # fmt: skip
-    found: dict[str, Any] = json.loads(told.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 

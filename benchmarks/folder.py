@@ -131,5 +131,5 @@ def _run(program: str, *how: str) -> str:
         packages = [ROOT, BACKENDS, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         command = peer(program, images, calibration, *how)
     env["PYTHONPATH"] = os.pathsep.join(map(str, packages))
-    told = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True, timeout=900, cwd=ROOT)
-    return told.stdout
+    done = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True, timeout=900, cwd=ROOT)
+    return done.stdout

@@ -3,8 +3,9 @@
 In a page, two kinds of marks are filled in; what stands between them is replaced:
 
     <!--= ROW.ours -->54 ms<!--/-->              ours, reference, ratio, machine or date of one row
-    <!-- results: KIND WORDS -->...<!-- /results -->     KIND: summary, rows, machines, table; WORDS: names of rows (a
-                                                          trailing * takes all that begin so), or of a table
+    <!-- results: KIND WORDS -->...<!-- /results -->
+
+KIND is summary, rows, machines, table or scale; WORDS are names of rows, with wildcards, or the name of a table.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable
 
+from benchmarks import scale
 from benchmarks.result import Result
 from benchmarks.store import Store
 
@@ -83,7 +85,7 @@ def table(words: list[str], store: Store) -> str:
 
 
 KINDS: dict[str, Callable[[list[str], Store], str]] = {
-    "summary": summary, "rows": detailed, "machines": machines, "table": table,
+    "summary": summary, "rows": detailed, "machines": machines, "table": table, "scale": scale.text,
 }  # fmt: skip
 
 

@@ -38,11 +38,11 @@ ONE_WAY: Ends = ({"redundancy": 50}, {"redundancy": True, "feedback": False, "la
 def rows() -> list[Row]:
     made = []
     for name, size in SIZES.items():
-        told = f"{name} at 30 Hz, bgr8 in to bgr8 out, p50 (aim: 5 ms more at most)"
-        made.append(Row(f"rtp_latency_{name}", told, "ms", BARE, partial(latency, "ours", size),
+        what = f"{name} at 30 Hz, bgr8 in to bgr8 out, p50 (aim: 5 ms more at most)"
+        made.append(Row(f"rtp_latency_{name}", what, "ms", BARE, partial(latency, "ours", size),
                         partial(latency, "bare", size), label=f"RTP link, {name}: frame in to frame out"))  # fmt: skip
-        told = f"processor time of sender and receiver per frame received, {name} at 30 Hz"
-        made.append(Row(f"rtp_cpu_{name}", told, "ms", BARE, partial(cpu, "ours", size), partial(cpu, "bare", size),
+        what = f"processor time of sender and receiver per frame received, {name} at 30 Hz"
+        made.append(Row(f"rtp_cpu_{name}", what, "ms", BARE, partial(cpu, "ours", size), partial(cpu, "bare", size),
                         aim=1.3, label=f"RTP link, {name}: CPU time per frame, both ends"))  # fmt: skip
     whole = partial(good, "ours", Conditions(), ANSWERED), partial(good, "bare", Conditions(), ANSWERED)
     made.append(
@@ -61,13 +61,13 @@ def rows() -> list[Row]:
                     partial(good, "ours", shaken, ANSWERED), partial(good, "bare", shaken, ANSWERED),
                     "higher", label="Good frames over RTP, 20 ms jitter"))  # fmt: skip
     for loss, burst, label in ((0.001, 1, "0.1"), (0.01, 1, "1"), (0.05, 1, "5"), (0.05, 5, "5_bursts")):
-        told = f"{GOOD_SHARE}, {100 * loss:g} % of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
+        what = f"{GOOD_SHARE}, {100 * loss:g} % of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
         lost = f"Good frames over RTP, {100 * loss:g} % loss{' in bursts' if burst > 1 else ''}"
         ways = Conditions(loss=loss, burst=burst, back_loss=loss)
-        made.append(Row(f"rtp_good_loss_{label}_answered", told + "retransmission (also the answers are lost)", "%",
+        made.append(Row(f"rtp_good_loss_{label}_answered", what + "retransmission (also the answers are lost)", "%",
                         BARE, partial(good, "ours", ways, ANSWERED), partial(good, "bare", ways, ANSWERED),
                         "higher", label=f"{lost}, retransmission"))  # fmt: skip
-        made.append(Row(f"rtp_good_loss_{label}_one_way", told + "50 % parity, no way back", "%", BARE,
+        made.append(Row(f"rtp_good_loss_{label}_one_way", what + "50 % parity, no way back", "%", BARE,
                         partial(good, "ours", ways, ONE_WAY), partial(good, "bare", ways, ANSWERED),
                         "higher", label=f"{lost}, one way with parity"))  # fmt: skip
     made.append(Row("rtp_bitrate_loss_5", "bytes sent per frame at 5 % loss with retransmission", "bytes",
@@ -111,7 +111,7 @@ def _ready(stack: ExitStack, command: list[str]) -> subprocess.Popen[str]:
     return started
 
 
-def told(sending: subprocess.Popen[str], receiving: subprocess.Popen[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def outcome(sending: subprocess.Popen[str], receiving: subprocess.Popen[str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What both ends measured, once all is sent."""
     assert sending.stdout is not None
     sent = json.loads(sending.stdout.readline())
@@ -134,7 +134,7 @@ def transfer(
         if conditions is not None:
             relay = stack.enter_context(Relay(("127.0.0.1", port), conditions=conditions))
         sending = sender(stack, kind, relay.port if relay is not None else port, size, count, settings[0])
-        found, received = told(sending, receiving)
+        found, received = outcome(sending, receiving)
         octets = relay.octets if relay is not None else 0
     return {**found, "octets": octets, "seen": received["seen"], "cpu_s": found["cpu_s"] + received["cpu_s"]}
 
@@ -191,7 +191,7 @@ def recovery(kind: str, fault: str) -> float:
                 os.killpg(sending.pid, signal.SIGKILL)
                 sending = sender(stack, kind, relay.port, size, count, {})
         over = time.monotonic_ns()
-        seen = told(sending, receiving)[1]["seen"]
+        seen = outcome(sending, receiving)[1]["seen"]
     after = [arrival for _, arrival, _, quality in seen if arrival > over and quality >= GOOD_DB]
     return (min(after) - over) / 1e6 if after else float("nan")
 

@@ -1,7 +1,7 @@
-"""How fast training is: images a second, share of time the GPU is busy, seconds for the homework's whole job.
+"""How fast training is: images a second, how busy the GPU is, and the seconds of a whole job.
 
-The homework trained 3,626 images for 30 epochs at 300x300. This composes as many images of 1024x768 (about the
-size of Open Images images), then trains with `edgecam train`'s own loop, decoding included.
+The job is 3,626 images and 30 epochs at 300x300. The images are composed at 1024x768, like Open Images, and
+trained on with the loop of `edgecam train`, decoding included.
 
     python benchmarks/training_speed.py --materials FOLDER --data data/speed --result speed.json
     torchrun --nproc-per-node 2 benchmarks/training_speed.py --materials FOLDER --data data/speed --result speed.json

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The demonstration from nothing to a model file: about 205 MB of Debian packages are fetched, then minutes on a CPU.
+# From nothing to a model file: fetches about 205 MB of Debian packages, then trains for some minutes on a CPU.
 # Usage: examples/train_animals.sh [FOLDER]      needs: scripts/setup-training
 set -eu
 cd "$(dirname "$0")/.."

@@ -55,7 +55,7 @@ def commands(page: Path) -> Iterator[list[str]]:
     text = page.read_text()
     plain = without_code(text)
     blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", text, re.DOTALL)
-    indented = re.findall(r"^ {4}.*\n", plain, re.MULTILINE)
+    indented = re.findall(r"^ {4}(?! *`).*\n", plain, re.MULTILINE)  # not text of a list that begins with code
     inline = [code for code in re.findall(r"`([^`\n]+)`", plain) if is_command(code)]
     for block in [*blocks, "".join(indented), *inline]:
         for line in block.replace("\\\n", " ").splitlines():

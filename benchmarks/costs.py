@@ -1,0 +1,69 @@
+"""What a frame costs each stage: ``python3 -m benchmarks.costs`` measures it into the published results.
+
+Processor time, not latency: it depends much less on what else runs. The ends of the link run in a process each, the
+detector in this one, without ROS; the camera is its published row. benchmarks/scale.py computes with it.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack
+
+import cv2
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.detector_settings import DetectorSettings
+
+from benchmarks import machine, rtp
+from benchmarks.store import PUBLISHED, ROOT, Store
+from tests.support.network import free_udp_port
+
+SIZE, COUNT, WARM_UP = (640, 480), 60, 5
+
+
+def link() -> dict[str, float]:
+    """Milliseconds of processor time a frame, of the sender and of the receiver; blocks for some seconds."""
+    port = free_udp_port()
+    with ExitStack() as stack:
+        receiving = rtp.receiver(stack, "ours", port, False, {})
+        sending = rtp.sender(stack, "ours", port, SIZE, rtp.COUNT, {})
+        sent, received = rtp.outcome(sending, receiving)
+    arrived = len({number for number, *_ in received["seen"]})
+    return {"sender": 1000 * sent["cpu_s"] / sent["coded"], "receiver": 1000 * received["cpu_s"] / arrived}
+
+
+def detector() -> float:
+    """Milliseconds of processor time, all threads, that the default model takes for a frame."""
+    found = Detector.open(DetectorSettings())
+    photo = cv2.imread(str(ROOT / "tests" / "assets" / "photos" / "horse.jpg"))
+    assert photo is not None
+    image = cv2.resize(photo, SIZE)
+    for _ in range(WARM_UP):
+        found.detect(image)
+    begin = time.process_time()
+    for _ in range(COUNT):
+        found.detect(image)
+    return 1000 * (time.process_time() - begin) / COUNT
+
+
+def main() -> int:
+    store, load = Store.open(PUBLISHED), machine.busy()
+    costs = {"camera": store.rows["camera_cpu_640x480"].ours or 0.0, **link(), "detector": detector()}
+    store.machines[machine.name()] = machine.facts()
+    store.tables["frame_costs"] = {
+        "columns": ["stage", "processor time per frame, ms"],
+        "rows": [[stage, f"{cost:.1f}"] for stage, cost in costs.items()],
+        "note": (
+            "640x480, H.265 by x265 at 2 Mbit/s, default model. Copies between nodes are not included. "
+            f"{100 * load:.0f} % of the machine was at other work"
+        ),
+        "machine": machine.name(),
+        "date": machine.today(),
+    }
+    store.save()
+    print("\n".join(f"{stage:10} {cost:6.1f} ms a frame" for stage, cost in costs.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
