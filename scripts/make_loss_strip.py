@@ -11,6 +11,7 @@ Needs what `make setup` installs:
 from __future__ import annotations
 
 import argparse
+import socket
 import sys
 import threading
 import time
@@ -26,7 +27,6 @@ sys.path.insert(0, str(ROOT))
 from edgecam_core.rtp.relay import Conditions, Relay  # noqa: E402
 
 from benchmarks.peers import rtp_receive, rtp_send  # noqa: E402
-from tests.support.network import free_udp_port  # noqa: E402
 
 FPS, WARM_UP, EVERY, COLUMNS = 25, 3.0, 1.3, 5
 WIDTH, HEIGHT = 640, 480
@@ -52,6 +52,12 @@ class Shown:
         self._thread.join()
 
 
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def clip() -> list[np.ndarray]:
     """All frames of the demo's clip, (H, W, 3) uint8 BGR."""
     video, frames = cv2.VideoCapture(str(ROOT / "media" / "animals.mp4")), []
@@ -67,7 +73,7 @@ def record(loss: float) -> dict[str, list[np.ndarray]]:
         sends: list[Callable[[np.ndarray, int, int], None]] = []
         shown: dict[str, Shown] = {}
         for kind in KINDS:
-            port = free_udp_port()
+            port = free_port()
             read, stop_receiver = getattr(rtp_receive, kind)(port, {})
             stack.callback(stop_receiver)
             relay = stack.enter_context(Relay(("127.0.0.1", port), conditions=Conditions(loss=loss, back_loss=loss)))
