@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from edgecam_core.camera import calibration
 from edgecam_core.camera.calibration import Calibration
@@ -63,3 +65,100 @@ def test_urls_are_found_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         calibration.locate("http://x/y.yaml", "front", nowhere)
     with pytest.raises(SettingError, match="cannot be read"):
         calibration.load(Path("/nowhere.yaml"), "file:///nowhere.yaml")
+
+
+_INI = """# oST version 5.0 parameters
+
+
+[image]
+
+width
+640
+
+height
+480
+
+[narrow_stereo]
+
+camera matrix
+500.0 0.0 320.0
+0.0 510.0 240.0
+0.0 0.0 1.0
+
+distortion
+0.1 -0.2 0.0 0.0 0.05
+
+rectification
+1.0 0 0
+0 1.0 0
+0 0 1.0
+
+projection
+500.0 0 320.0 -50.0
+0 510.0 240.0 0
+0 0 1.0 0
+"""
+
+
+def opencv(path: Path, coefficients: int = 5, **names: str) -> Path:
+    """A calibration as cv::FileStorage writes it; ``names`` replaces the usual ones."""
+    storage = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
+    storage.write(names.get("width", "image_width"), 640)
+    storage.write(names.get("height", "image_height"), 480)
+    storage.write(names.get("matrix", "camera_matrix"), np.array(GOOD.k).reshape(3, 3))
+    storage.write(names.get("distortion", "distortion_coefficients"), np.resize(np.array(GOOD.d), coefficients))
+    storage.release()
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".yml", ".yaml", ".xml"])
+def test_opencvs_own_files_are_read(tmp_path: Path, suffix: str) -> None:
+    found = calibration.load(opencv(tmp_path / f"opencv{suffix}"), "x")
+    assert (found.width, found.height, found.k, found.d) == (640, 480, GOOD.k, GOOD.d)
+    assert found.distortion_model == "plumb_bob"
+    assert found.p == (500.0, 0.0, 320.0, 0.0, 0.0, 510.0, 240.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    other = opencv(tmp_path / f"names{suffix}", 8, matrix="K", distortion="distCoeffs", width="image_Width")
+    assert calibration.load(other, "x").distortion_model == "rational_polynomial"
+
+
+def test_the_ini_file_of_camera_calibration_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "ost.txt"
+    path.write_text(_INI)
+    assert calibration.load(path, "x") == GOOD
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("%YAML:1.0\n---\nimage_width: 640\n", "no calibration"),
+        ("%YAML:1.0\n---\na: !!opencv-matrix\n   rows: 3\n", "no calibration"),
+        ("<?xml version='1.0'?><opencv_storage></opencv_storage>", "no calibration"),
+        ("<?xml ", "no calibration"),
+        (_INI.replace("640", "wide"), "no calibration"),
+        (_INI.replace("distortion", "distort"), "no calibration.*distortion"),
+        (_INI.replace("0.1 -0.2 0.0", "0.1"), "3 distortion coefficients"),
+    ],
+)
+def test_foreign_files_that_lack_something_are_refused(tmp_path: Path, content: str, told: str) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_text(content)
+    with pytest.raises(SettingError, match=f"(?s)camera_info_url.*{told}"):
+        calibration.load(path, "x")
+
+
+def test_a_file_name_may_hold_spaces_and_percent_signs(tmp_path: Path) -> None:
+    for name in ("my camera.yaml", "100%.yaml", "a%20b.yaml"):
+        path = tmp_path / name
+        calibration.save(GOOD, path, "camera")
+        for url in (f"file://{path}", path.as_uri()):
+            assert calibration.load(calibration.locate(url, "camera", nowhere), url) == GOOD
+
+
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    for name in ("camera.yaml", "camera.yaml.part", ".camera.yaml.part"):
+        (tmp_path / name).symlink_to(victim)
+    calibration.save(GOOD, tmp_path / "camera.yaml", "camera")
+    assert victim.read_text() == "precious"
+    assert calibration.load(tmp_path / "camera.yaml", "x") == GOOD

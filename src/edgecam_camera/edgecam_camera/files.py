@@ -13,6 +13,7 @@ from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.record import Recorder, RecordSettings
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError, SettingError
+from edgecam_core.files import write_atomically
 from edgecam_core.types import Frame
 from edgecam_ros.background import Background
 from edgecam_ros.diagnostics import ERROR, OK, WARN
@@ -183,10 +184,4 @@ def write_snapshot(path: Path, frame: Frame, jpeg_quality: int) -> None:
     pixels: np.ndarray = frame.array() if frame.encoding == "mono8" else frame.bgr()
     options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix == ".jpg" else []
     _ok, data = cv2.imencode(path.suffix, pixels, options)
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_bytes(data.tobytes())
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    write_atomically(path, data.tobytes())

@@ -1,4 +1,4 @@
-"""Camera calibrations in the YAML form of ROS (camera_calibration_parsers), without ROS."""
+"""Camera calibrations as ROS and OpenCV write them, without ROS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from urllib.parse import unquote
 
 import yaml
 
+from edgecam_core import text_files
+from edgecam_core.camera import calibration_formats
 from edgecam_core.errors import SettingError
+from edgecam_core.files import write_atomically
 
 _MATRICES = {"camera_matrix": 9, "rectification_matrix": 9, "projection_matrix": 12}
 
@@ -52,16 +55,22 @@ def locate(url: str, camera_name: str, package_share: Callable[[str], str]) -> P
             there is no such package) does not know the package.
     """
     home = os.environ.get("ROS_HOME", str(Path.home() / ".ros"))
-    text = unquote(url.replace("${NAME}", camera_name).replace("${ROS_HOME}", home))
+    text = url.replace("${NAME}", camera_name).replace("${ROS_HOME}", home)
     if text.startswith("file:///"):
-        return Path(text.removeprefix("file://"))
+        return _existing(Path(), text.removeprefix("file://"))
     if text.startswith("package://"):
         package, _, inside = text.removeprefix("package://").partition("/")
         try:
-            return Path(package_share(package)) / inside
+            return _existing(Path(package_share(package)), inside)
         except LookupError as error:
             raise SettingError("camera_info_url", url, f"there is no ROS package {package!r} here") from error
     raise SettingError("camera_info_url", url, "must begin with file:/// or package://, e.g. file:///path/camera.yaml")
+
+
+def _existing(folder: Path, name: str) -> Path:
+    """A name as it is written where such a file is there, else with its ``%20`` and the like as characters."""
+    literal = folder / name
+    return literal if literal.exists() else folder / unquote(name)
 
 
 def load(path: Path, url: str) -> Calibration:
@@ -71,12 +80,15 @@ def load(path: Path, url: str) -> Calibration:
         SettingError: the file is missing, no YAML, or not a calibration.
     """
     try:
-        loaded = yaml.safe_load(path.read_text())
+        loaded = calibration_formats.parse(text_files.read_text(path))
     except OSError as error:
         raise SettingError("camera_info_url", url, f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         first = str(error).splitlines()[0]
         raise SettingError("camera_info_url", url, f"{path} is not YAML ({first}); write it with {_HOW}") from error
+    except (KeyError, ValueError) as error:
+        what = f"{path} is no calibration ({type(error).__name__}: {error})"
+        raise SettingError("camera_info_url", url, f"{what}; write it with {_HOW}") from error
     try:
         return _from_yaml(loaded)
     except (KeyError, TypeError, ValueError) as error:
@@ -129,6 +141,4 @@ def save(calibration: Calibration, path: Path, camera_name: str) -> None:
         "projection_matrix": matrix(3, 4, calibration.p),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(yaml.safe_dump(document, sort_keys=False, default_flow_style=None))
-    os.replace(part, path)
+    write_atomically(path, yaml.safe_dump(document, sort_keys=False, default_flow_style=None))

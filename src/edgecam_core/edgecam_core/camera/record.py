@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -78,9 +79,8 @@ class Recorder:
     def __init__(self, settings: RecordSettings) -> None:
         try:
             settings.directory.mkdir(parents=True, exist_ok=True)
-            probe = settings.directory / f".{settings.name}.part"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=settings.directory):
+                pass
         except OSError as error:
             remedy = f"cannot be written ({error.strerror}); choose another folder"
             raise SettingError("output_directory", str(settings.directory), remedy) from error
