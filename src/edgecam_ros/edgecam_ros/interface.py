@@ -56,6 +56,8 @@ ENDPOINTS = (
              "Class numbers, names and the threshold."),
     Endpoint("detector", "publishes", "vision_info", "vision_msgs/msg/VisionInfo", LATCHED,
              "Method, back end, and where the labels are."),
+    Endpoint("detector", "publishes", "shadow/detections", DETECTIONS, "reliable, depth 10",
+             "What the shadow model finds in the same frames, while one is running."),
     Endpoint("detector", "serves", "~/load_model", "std_srvs/srv/Trigger", "",
              "Load the model that the parameters name, while the old one keeps running."),
     Endpoint("detector", "serves", "~/rollback", "std_srvs/srv/Trigger", "", "Go back to the model before."),
