@@ -192,6 +192,18 @@ def test_a_bad_parameter_ends_the_node_before_it_starts(blink, argument: str, me
     assert node.text() == f"error: {message}\n"
 
 
+@pytest.mark.parametrize("given", ["5", "5.0", "[]", "file"])
+def test_an_integer_is_taken_for_a_double(blink, peer: Peer, tmp_path: Path, given: str) -> None:
+    file = tmp_path / "p.yaml"
+    file.write_text("/**:\n  ros__parameters:\n    rate: 5\n    names: []\n")
+    blink(*{"file": ("--params-file", str(file)), "[]": ("-p", "rate:=5", "-p", "names:=[]")}.get(
+        given, ("-p", f"rate:={given}")
+    )).wait_for("start")  # fmt: skip
+    values = peer.call(GetParameters, "/blink/get_parameters", GetParameters.Request(names=["rate", "names"])).values
+    assert (values[0].type, values[0].double_value) == (ParameterType.PARAMETER_DOUBLE, 5.0)
+    assert (values[1].type, list(values[1].string_array_value)) == (ParameterType.PARAMETER_STRING_ARRAY, [])
+
+
 def test_an_error_that_waiting_cannot_cure_ends_the_node(blink) -> None:
     node = blink("-p", "refuse:=model")
     assert node.process.wait(120) == 1
@@ -218,7 +230,9 @@ def set_parameter(peer: Peer, **value: object) -> tuple[bool, str]:
     ((name, given),) = value.items()
     value_of = {
         float: lambda: ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=given),
+        int: lambda: ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=given),
         str: lambda: ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=given),
+        list: lambda: ParameterValue(type=ParameterType.PARAMETER_STRING_ARRAY, string_array_value=given),
     }
     parameter = Parameter(name=name, value=value_of[type(given)]())
     result = peer.call(SetParameters, "/blink/set_parameters", SetParameters.Request(parameters=[parameter]))
@@ -233,10 +247,26 @@ def test_parameters_over_ros(blink, peer: Peer) -> None:
     assert described[0].description == "How often to blink."
     assert described[0].additional_constraints == "0.1 to 10 Hz"
     assert [one.read_only for one in described] == [False, True, False]
+    (limits,) = described[0].floating_point_range
+    assert (limits.from_value, limits.to_value) == (0.1, 10.0)
+    assert not any(one.dynamic_typing for one in described)
+    assert set_parameter(peer, rate=4) == (True, "")  # an integer for a double
+    assert set_parameter(peer, rate="abc") == (False, "parameter 'rate' is 'abc': must be of type double")
+    assert set_parameter(peer, rat=5.0) == (False, "parameter 'rat' does not exist: did you mean rate?")
+    assert set_parameter(peer, names=["a", "b"]) == (True, "")
+    again = peer.call(
+        DescribeParameters, "/blink/describe_parameters", DescribeParameters.Request(names=["rate", "colour", "names"])
+    )
+    assert again.descriptors == described  # refused and accepted values change nothing of it
+    kept = peer.call(GetParameters, "/blink/get_parameters", GetParameters.Request(names=["rate"])).values[0]
+    assert (kept.type, kept.double_value) == (ParameterType.PARAMETER_DOUBLE, 4.0)
     assert set_parameter(peer, rate=5.0) == (True, "")
     assert set_parameter(peer, rate=50.0) == (False, "parameter 'rate' is 50.0: must be 0.1 to 10 Hz")
     assert set_parameter(peer, rate=7.0) == (False, "parameter 'rate' is 7.0: is unlucky; take 8")
-    assert not set_parameter(peer, colour="green")[0]
+    assert set_parameter(peer, colour="green") == (
+        False,
+        "parameter 'colour' is 'green': is fixed while the node runs; restart the node with the new value",
+    )
     values = peer.call(GetParameters, "/blink/get_parameters", GetParameters.Request(names=["rate", "colour"])).values
     assert (values[0].double_value, values[1].string_value) == (5.0, "red")
 

@@ -204,6 +204,18 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
 
     # Parameters and diagnostics.
 
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """As rclpy's, but a refusal says why and what would work, and an integer is taken for a double."""
+        try:
+            known = self.get_parameters_by_prefix("")
+            parameter_list = parameters.prepared(self.settings, parameter_list, known)
+        except EdgecamError as error:
+            return parameters.refused(error)
+        return super().set_parameters_atomically(parameter_list)
+
+    def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
+        return [self.set_parameters_atomically([one]) for one in parameter_list]
+
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
         settings = self.settings
         try:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from edgecam_core.errors import EdgecamError, SettingError, UnknownSetting
 from edgecam_core.settings import Settings, Spec
-from rcl_interfaces.msg import ParameterDescriptor, ParameterType, SetParametersResult
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    ParameterType,
+    SetParametersResult,
+)
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -22,20 +29,44 @@ _ARRAY_OFFSET = ParameterType.PARAMETER_BOOL_ARRAY - ParameterType.PARAMETER_BOO
 
 
 def descriptor(spec: Spec) -> ParameterDescriptor:
-    """What ``ros2 param describe`` shows of a setting.
+    """What ``ros2 param describe`` shows of a setting, with its range as numbers for the sliders of rqt and Foxglove.
 
-    Types and ranges are checked by :meth:`Spec.check`, whose message names the value and what would work; rclpy's
-    own check of a described range or type would come first and say less (and refuse ``framerate:=30`` for a
-    double), so typing is dynamic and the range is described as text.
+    rclpy checks what is described, but says less than :meth:`Spec.check`, which is therefore asked before (see
+    :func:`typed`).
     """
-    return ParameterDescriptor(
+    described = ParameterDescriptor(
         name=spec.name,
-        type=_SCALARS[spec.item_type] + (_ARRAY_OFFSET if spec.is_list else 0),
+        type=ros_type(spec).value,
         description=spec.text,
         additional_constraints=spec.range_text(),
         read_only=not spec.runtime,
-        dynamic_typing=True,
     )
+    if not spec.is_list and (spec.low is not None or spec.high is not None):
+        if spec.item_type is float:
+            low, high = _ends(spec, -sys.float_info.max, sys.float_info.max)
+            described.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+        elif spec.item_type is int:
+            low, high = _ends(spec, -(2**63), 2**63 - 1)
+            described.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+    return described
+
+
+def _ends(spec: Spec, lowest: float, highest: float) -> tuple[float, float]:
+    return lowest if spec.low is None else spec.low, highest if spec.high is None else spec.high
+
+
+def ros_type(spec: Spec) -> Parameter.Type:
+    return Parameter.Type(_SCALARS[spec.item_type] + (_ARRAY_OFFSET if spec.is_list else 0))
+
+
+def typed(spec: Spec, value: object) -> Parameter:
+    """A value of the setting as a parameter of its declared type: 15 for a double is 15.0, an empty list has a type.
+
+    Raises:
+        SettingError: the value cannot work.
+    """
+    checked = spec.check(() if value is None and spec.is_list else value)
+    return Parameter(spec.name, ros_type(spec), list(checked) if spec.is_list else checked)
 
 
 def declare(node: Node, settings_type: type[S]) -> S:
@@ -44,13 +75,24 @@ def declare(node: Node, settings_type: type[S]) -> S:
     Raises:
         SettingError: a value given on the command line or in a file cannot work.
     """
-    values = {}
+    # rclpy takes the value as it was given or not at all; only here 15 can become 15.0.
+    given = getattr(node, "_parameter_overrides", {})
+    values: dict[str, object] = {}
     for name, spec in settings_type.specs().items():
-        default = list(spec.default) if spec.is_list else spec.default
-        values[name] = node.declare_parameter(name, default, descriptor(spec)).value
-        if values[name] is None:  # an empty list in YAML has no type
-            values[name] = ()
+        given[name] = wanted = typed(spec, given[name].value if name in given else spec.default)
+        values[name] = wanted.value
+        if wanted.value == []:
+            _declare_empty(node, wanted, descriptor(spec))
+        else:
+            node.declare_parameter(name, ros_type(spec), descriptor(spec))
     return settings_type.from_mapping(values)
+
+
+def _declare_empty(node: Any, wanted: Parameter, described: ParameterDescriptor) -> None:
+    """rclpy guesses the type of an empty list (bytes) whatever is declared: its two tables are set right afterwards."""
+    node.declare_parameter(wanted.name, [], ParameterDescriptor(dynamic_typing=True))
+    node._parameters[wanted.name] = wanted
+    node._descriptors[wanted.name] = described
 
 
 def refuse_unknown(node: Node, open_prefixes: tuple[str, ...] = (), neighbours: frozenset[str] = frozenset()) -> None:
@@ -82,6 +124,21 @@ def changed(settings: S, parameters: Iterable[Parameter]) -> S:
         if not specs[name].runtime:
             raise SettingError(name, value, "is fixed while the node runs; restart the node with the new value")
     return settings.changed(**changes)
+
+
+def prepared(settings: Settings, parameters: Iterable[Parameter], known: Iterable[str]) -> list[Parameter]:
+    """The parameters of a request with their declared types.
+
+    Raises:
+        UnknownSetting: a name that the node has not declared; with the nearest of ``known``.
+        SettingError: a value that cannot work, or a setting that is fixed once the node runs.
+    """
+    wanted, names, specs = list(parameters), set(known), settings.specs()
+    for parameter in wanted:
+        if parameter.name not in names:
+            raise UnknownSetting(parameter.name, [name for name in names if not name.startswith("qos_overrides.")])
+    changed(settings, wanted)
+    return [typed(specs[one.name], one.value) if one.name in specs else one for one in wanted]
 
 
 def refused(error: EdgecamError) -> SetParametersResult:

@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
         facts = {"worst": worst.name.lower(), "counts": counts, "findings": [one.as_dict() for one in findings]}
         print(json.dumps(facts, indent=2))
     else:
-        print(f"\n{counts['ok']} ok, {counts['note']} notes, {counts['warning']} warnings, {counts['error']} errors")
+        counted = [f"{counts[kind]} {kind}{'' if counts[kind] == 1 else 's'}" for kind in ("note", "warning", "error")]
+        print(f"\n{counts['ok']} ok, {', '.join(counted)}")
     return int(worst >= (Level.WARNING if args.strict else Level.ERROR))
 
 

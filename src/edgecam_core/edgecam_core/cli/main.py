@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import importlib.util
 import pkgutil
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from edgecam_core.errors import EdgecamError, SettingError
 
@@ -34,15 +36,21 @@ def main(args: Sequence[str] | None = None) -> int:
     """Run a command; 0 when all went well, 1 when it failed, 2 for arguments that cannot work."""
     words = list(sys.argv[1:] if args is None else args)
     found = commands()
+    if words and not words[0].startswith("-") and words[0] not in found:
+        near = difflib.get_close_matches(words[0], found, n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"commands are {', '.join(found)}"
+        print(f"error: there is no command {words[0]!r}: {hint}", file=sys.stderr)
+        return 2
     # Importing one command is quick, importing all of them (ROS, torch) is not: only --help needs them all.
     wanted = {words[0]: found[words[0]]} if words and words[0] in found else found
     parser = argparse.ArgumentParser(prog="edgecam", description="Tools of the edgecam packages.")
+    parser.add_argument("--version", action="version", version=f"edgecam {version('edgecam-core')}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = {}
     for name, where in wanted.items():
         module = modules[name] = importlib.import_module(where)
-        told = (module.__doc__ or name).strip().splitlines()[0].replace("%", "%%")
-        module.add_arguments(subparsers.add_parser(name, help=told, description=told))
+        text = (module.__doc__ or name).strip().splitlines()[0].replace("%", "%%")
+        module.add_arguments(subparsers.add_parser(name, help=text, description=text))
     arguments = parser.parse_args(words)
     try:
         return int(modules[arguments.command].run(arguments))
