@@ -83,7 +83,8 @@ def kernel(context: CudaContext) -> Kernel:
 def session(context: CudaContext, kernel: Kernel, batch: int | None = 1, **options: Any) -> CudaSession:
     def enqueue(rows: int, stream: int) -> None:
         pointers = made.pointers
-        kernel(pointers["input_0"], pointers["scores"], rows * int(np.prod(SHAPE)), stream)
+        count = (rows if batch is None else batch) * int(np.prod(SHAPE))
+        kernel(pointers["input_0"], pointers["scores"], count, stream)
 
     tensor = Tensor(FLOAT, (batch, *SHAPE))
     made = CudaSession(context, {"input_0": tensor}, {"scores": tensor}, enqueue, max_batch=4, **options)
