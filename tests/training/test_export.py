@@ -1,4 +1,4 @@
-"""Exported files compute what PyTorch computes; INT8 passes the gate or is not written; TensorRT-RTX builds them."""
+"""Exported files compute what PyTorch computes; INT8 is accepted or not written; TensorRT-RTX builds them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import open_family
 from edgecam_training.cli.export import run as run_export
 from edgecam_training.data.checks import read_image
+from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.loading import load
 from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.models import open_detector
-from edgecam_training.export.acceptance import through_gate
+from edgecam_training.export.acceptance import accept_int8, check_images
 from edgecam_training.export.onnx_export import Form, export, inputs
 from edgecam_training.export.quantize import Ranges, calibrate, quantize
 from edgecam_training.export.suppress import greedy, suppress
@@ -187,7 +188,7 @@ def test_int8_for_tensorrt_builds_and_for_cpu_is_unsigned(
         calibrate(exported, [], "dsp")
 
 
-def test_gate_keeps_layers_in_float_until_it_holds(ranges: Ranges, tmp_path: Path) -> None:
+def test_layers_stay_in_float_until_the_accuracy_is_accepted(ranges: Ranges, tmp_path: Path) -> None:
     """The score stands for an evaluation: it rises with the number of layers in float."""
 
     def score(path: Path) -> float:
@@ -197,12 +198,12 @@ def test_gate_keeps_layers_in_float_until_it_holds(ranges: Ranges, tmp_path: Pat
     ranges = replace(ranges, convolutions=ranges.convolutions[:15])  # the others stay in float: less to measure
     told: list[str] = []
     probe = [np.zeros((1, 3, 300, 300), np.float32)]
-    passed = through_gate(ranges, tmp_path / "x.onnx", 0.75, score, 1.0, probe, told.append)
+    passed = accept_int8(ranges, tmp_path / "x.onnx", 0.75, score, 1.0, probe, told.append)
     assert passed.drop <= 1.0
     assert 0 < len(passed.kept) < len(ranges.convolutions) // 2
     assert (tmp_path / "x.onnx").is_file()
     with pytest.raises(ExportError, match="even with half of the layers"):
-        through_gate(ranges, tmp_path / "y.onnx", 2.0, score, 1.0, probe, told.append)
+        accept_int8(ranges, tmp_path / "y.onnx", 2.0, score, 1.0, probe, told.append)
     assert list(tmp_path.iterdir()) == [tmp_path / "x.onnx"]
 
 
@@ -216,3 +217,19 @@ def test_too_few_calibration_images_are_refused(tmp_path: Path, shapes: Path) ->
     words = ["m.pt", "--output", str(tmp_path / "x.onnx"), "--precision", "int8", "--data", str(shapes)]
     with pytest.raises(SettingError, match="must be at least 300"):
         run_export(parser.parse_args([*words, "--calibration-images", "20"]))
+
+
+@pytest.mark.parametrize("reference", [0.0, 0.04, float("nan")])
+def test_int8_is_not_accepted_where_nothing_can_be_lost(ranges: Ranges, tmp_path: Path, reference: float) -> None:
+    with pytest.raises(ExportError, match=r"the float model reaches mAP .* so nothing shows what INT8 loses"):
+        accept_int8(ranges, tmp_path / "x.onnx", reference, lambda _: reference, 1.0, [], print)
+    assert not list(tmp_path.iterdir())
+
+
+def test_int8_is_not_accepted_on_a_handful_of_images(tmp_path: Path) -> None:
+    few = [Sample.make(tmp_path / f"{n}.png", (4, 4), "val", [(0, 0, 2, 2)], [0], [n > 2]) for n in range(9)]
+    few.append(Sample.make(tmp_path / "none.png", (4, 4), "val", [], []))
+    dataset = Dataset(tmp_path, ("a",), tuple(few))
+    with pytest.raises(ExportError, match=r"'val' has 3 images with boxes; .* needs 50"):
+        check_images(dataset, 50)
+    check_images(dataset, 3)

@@ -166,8 +166,9 @@ def test_dead_server_says_so(tmp_path: Path, server: Server) -> None:
 
 
 def test_unknown_class_offers_the_nearest(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="did you mean 'Sea turtle'"):
-        fetch.download(Wish(classes=("Sea turtel",)), tmp_path, "v6", 4, source=Source.mirror(server.url))
+    wish = Wish(classes=("Sea turtel", "zebra", "Wale"))
+    with pytest.raises(DatasetError, match=r"'Sea turtel'; did you mean 'Sea turtle'.*'Wale'; did you mean 'Whale'"):
+        fetch.download(wish, tmp_path, "v6", 4, source=Source.mirror(server.url))
 
 
 def test_limits_serve_the_rare_class_first() -> None:

@@ -15,6 +15,10 @@ from edgecam_training.data.image_cache import ImageCache
 from edgecam_training.data.image_files import Header, read_header
 from edgecam_training.data.loading import load
 from edgecam_training.errors import DatasetError
+from edgecam_training.evaluate.evaluation import evaluate
+from edgecam_training.evaluate.models import open_detector
+from edgecam_training.models.registry import create
+from edgecam_training.train import checkpoint
 from PIL import Image
 
 GOOD, PIXELS = "0 0.5 0.5 0.4 0.5\n", "0 80 60 40 50\n"
@@ -136,3 +140,18 @@ def test_manifests_that_contradict_themselves(tmp_path: Path, change: dict[str, 
     (tmp_path / "manifest.jsonl").write_text(f"{json.dumps(head)}\n{json.dumps(row | change)}\n")
     with pytest.raises(DatasetError, match=reason):
         load(tmp_path)
+
+
+def test_all_classes_that_the_model_lacks_are_named(tmp_path: Path) -> None:
+    network = create("ssd_mobilenet_v1", ("zebra", "whale"))
+    checkpoint.save(
+        tmp_path / "m.pt", {"model": network.name, "classes": ["zebra", "whale"], "state": network.state_dict()}
+    )
+    detector = open_detector(str(tmp_path / "m.pt"))
+    dataset = Dataset(tmp_path, ("zebra", "cow", "pig"), ())
+    with pytest.raises(
+        DatasetError, match=r"not in the model, which has zebra, whale: 'cow', 'pig'; use --rename 'cow="
+    ):
+        evaluate(detector, dataset)
+    with pytest.raises(DatasetError, match="not in the data set: 'Cow'"):
+        evaluate(detector, Dataset(tmp_path, ("zebra",), ()), {"Cow": "zebra"})

@@ -210,5 +210,5 @@ def test_untrusted_and_damaged_checkpoints_are_refused(tmp_path: Path, capsys: p
 
 def test_likeness_offers_and_refuses() -> None:
     assert likeness(("Zebra", "Cattle"), ("Cattle=cow",)) == {1: 24, 2: 21}
-    with pytest.raises(SettingError, match="likeness"):
-        likeness(("Zebra",), ("Zebra=unicorn",))
+    with pytest.raises(SettingError, match="Zebra=unicorn, Horse=horse"):
+        likeness(("Zebra",), ("Zebra=unicorn", "Zebra=zebra", "Horse=horse"))

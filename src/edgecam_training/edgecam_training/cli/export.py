@@ -1,4 +1,4 @@
-"""Checkpoint to ONNX in FP32, FP16 or INT8, compared with PyTorch, INT8 behind an accuracy gate."""
+"""Checkpoint to ONNX in FP32, FP16 or INT8, or to pytorch-ssd; compared with PyTorch, INT8 also by its accuracy."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from pathlib import Path
 from edgecam_core.errors import SettingError
 
 from edgecam_training.cli._options import bar, need_torch
+from edgecam_training.data.findings import LEAST_SCORED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="checkpoint; for INT8 also an FP32 ONNX file or a name of the zoo")
-    parser.add_argument("--output", type=Path, required=True, help="the ONNX file to write")
+    parser.add_argument("--output", type=Path, required=True, help="the file to write")
+    parser.add_argument(
+        "--format", choices=("onnx", "pytorch-ssd"), default="onnx",
+        help="pytorch-ssd: a checkpoint that pytorch-ssd and jetson-inference load [%(default)s]",
+    )  # fmt: skip
     parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
     parser.add_argument("--batch", type=int, default=1, help="batch size, 0 leaves it open [%(default)s]")
     parser.add_argument("--uint8", action="store_true", help="take uint8 pixels, normalise in the graph")
@@ -21,8 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--nms", type=float, nargs="?", const=0.45, default=0.0, metavar="OVERLAP",
         help="finished detections: suppression in the graph, at this overlap [0.45 if no number is given]",
     )  # fmt: skip
-    parser.add_argument("--data", help="data set: images to compare on; INT8: calibration and gate")
-    parser.add_argument("--split", default="val", help="split for comparison and gate [%(default)s]")
+    parser.add_argument("--data", help="data set: images to compare on; INT8: calibration and acceptance check")
+    parser.add_argument("--split", default="val", help="split for comparison and acceptance check [%(default)s]")
+    parser.add_argument(
+        "--acceptance-images", type=int, default=LEAST_SCORED, metavar="N",
+        help="INT8: fewest images with boxes that the acceptance check may rest on [%(default)s]",
+    )  # fmt: skip
     parser.add_argument("--calibration-split", default="train", help="INT8 [%(default)s]")
     parser.add_argument("--calibration-images", type=int, default=300, help="INT8, at least 300 [%(default)s]")
     parser.add_argument("--int8", choices=("tensorrt", "cpu"), default="tensorrt", help="INT8 for whom [%(default)s]")
@@ -38,7 +47,25 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingError("nms", arguments.nms, "must be above 0 and below 1")
     if arguments.nms and (arguments.raw or arguments.precision == "int8"):
         raise SettingError("nms", arguments.nms, "goes with fp32 and fp16 and not with --raw")
+    if arguments.format == "pytorch-ssd":
+        return _pytorch_ssd(arguments)
     return _int8(arguments) if arguments.precision == "int8" else _float(arguments)
+
+
+def _pytorch_ssd(arguments: argparse.Namespace) -> int:
+    from edgecam_training.export.pytorch_ssd import export
+    from edgecam_training.train.checkpoint import open_model
+
+    plain = {"precision": "fp32", "batch": 1, "uint8": False, "raw": False, "nms": 0.0}
+    for name, value in plain.items():
+        if getattr(arguments, name) != value:
+            raise SettingError(
+                name, getattr(arguments, name), "belongs to ONNX files; leave it out with --format pytorch-ssd"
+            )
+    model, classes = open_model(arguments.model)
+    labels = export(model, classes, arguments.output)
+    print(f"{arguments.output} and {labels}: {len(classes)} classes, for pytorch-ssd's and jetson-inference's mb1-ssd")
+    return 0
 
 
 def _float(arguments: argparse.Namespace) -> int:
@@ -65,13 +92,14 @@ def _int8(arguments: argparse.Namespace) -> int:
     from edgecam_training.export.quantize import LEAST_IMAGES
 
     if not arguments.data:
-        raise SettingError("data", arguments.data, "INT8 needs a data set, for calibration and for the accuracy gate")
+        raise SettingError("data", arguments.data, "INT8 needs a data set, for calibration and the acceptance check")
     if arguments.calibration_images < LEAST_IMAGES:
         raise SettingError("calibration-images", arguments.calibration_images, f"must be at least {LEAST_IMAGES}")
     job = Job(
         model=arguments.model, output=arguments.output, data=arguments.data, split=arguments.split,
         calibration_split=arguments.calibration_split, images=arguments.calibration_images, flavour=arguments.int8,
-        most_drop=arguments.max_drop, rename=dict(item.split("=", 1) for item in arguments.rename if "=" in item),
+        most_drop=arguments.max_drop, least_scored=arguments.acceptance_images,
+        rename=dict(item.split("=", 1) for item in arguments.rename if "=" in item),
     )  # fmt: skip
     passed = run_job(job, print, bar)
     print(

@@ -48,7 +48,7 @@ def evaluate(
         rename: class of the data set -> label of the model, where they differ. Names are compared without case.
 
     Raises:
-        DatasetError: a class of the data set that the model does not have, or no image that can be read.
+        DatasetError: classes of the data set that the model does not have, or no image that can be read.
     """
     table = _columns(detector, dataset.classes, rename or {})
     found, samples, seconds, broken = [], [], [], 0
@@ -83,14 +83,15 @@ def _columns(detector: Detector, classes: Sequence[str], rename: dict[str, str])
     """(columns,) the data set's class of each of the model's columns, -1 for none."""
     labels = {label.casefold(): number for number, label in detector.classes()}
     table = np.full(len(detector.labels), -1, np.int64)
-    for number, name in enumerate(classes):
-        wanted = rename.get(name, name).casefold()
-        if wanted not in labels:
-            raise DatasetError(
-                f"class '{name}' of the data set is not in the model, which has {', '.join(list(labels)[:20])}; "
-                f"use --rename '{name}=its name'"
-            )
-        table[labels[wanted]] = number
+    wanted = [rename.get(name, name).casefold() for name in classes]
+    missing = [name for name, label in zip(classes, wanted, strict=True) if label not in labels]
+    if missing or set(rename) - set(classes):
+        strange = ", ".join(f"'{name}'" for name in missing or sorted(set(rename) - set(classes)))
+        where = "the model, which has " + ", ".join(list(labels)[:20]) if missing else "the data set"
+        remedy = f"use --rename '{missing[0]}=its name'" if missing else "correct --rename"
+        raise DatasetError(f"not in {where}: {strange}; {remedy}")
+    for number, label in enumerate(wanted):
+        table[labels[label]] = number
     return table
 
 

@@ -1,6 +1,6 @@
-"""The accuracy gate: an INT8 file is written only where it loses no more than was allowed.
+"""The acceptance check: an INT8 file is written only if it loses no more accuracy than was allowed.
 
-Where too much is lost, the most harmful convolutions go back to float, some more each round.
+If too much is lost, the most harmful convolutions go back to float, some more each round.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from edgecam_core import cache
+from edgecam_training.data.dataset import Dataset
 from edgecam_training.errors import ExportError
 from edgecam_training.export.quantize import Ranges, quantize, sensitivity
 
+LEAST_REFERENCE = 0.05  # mAP of the float model
 _SHARES = (0.1, 0.2, 0.35, 0.5)  # of all convolutions, kept in float, round by round
 
 
@@ -28,7 +30,17 @@ class Passed:
     kept: tuple[str, ...]
 
 
-def through_gate(
+def check_images(scored: Dataset, least: int) -> None:
+    """Raise ExportError if too few images of a split have a box that counts."""
+    count = sum(bool((~sample.difficult).any()) for sample in scored.samples)
+    if count < least:
+        raise ExportError(
+            f"the split '{scored.samples[0].split}' has {count} images with boxes; the acceptance check of INT8 needs "
+            f"{least}. Take another --split, or accept a check that says little with --acceptance-images {count}"
+        )
+
+
+def accept_int8(
     ranges: Ranges,
     path: Path,
     reference: float,
@@ -37,7 +49,7 @@ def through_gate(
     probe: Sequence[np.ndarray],
     tell: Callable[[str], None],
 ) -> Passed:
-    """Write the first file that holds the gate.
+    """Write the first file that loses no more than ``most_drop``.
 
     Args:
         reference: mAP (0..1) of the float model.
@@ -46,8 +58,14 @@ def through_gate(
         probe: inputs for the sensitivity measurement.
 
     Raises:
-        ExportError: half of the convolutions in float were not enough; nothing is left at ``path``.
+        ExportError: the float model finds nothing that could be lost, or half of the convolutions in float were not
+            enough; nothing is left at ``path``.
     """
+    if not reference >= LEAST_REFERENCE:
+        raise ExportError(
+            f"{path.name}: the float model reaches mAP {reference:.4f} on this split, so nothing shows what INT8 "
+            f"loses; {LEAST_REFERENCE:g} is the least. Are the class names, --rename and --split right?"
+        )
     order: list[str] = []
     drop = float("inf")
     for share in (0.0, *_SHARES):

@@ -1,4 +1,4 @@
-"""From a checkpoint or a float ONNX file to an INT8 file that passed the gate."""
+"""From a checkpoint or a float ONNX file to an INT8 file that passed the acceptance check."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from edgecam_core.types import Frame
 from edgecam_core import cache
 from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import Dataset
+from edgecam_training.data.findings import LEAST_SCORED
 from edgecam_training.data.summary import load_accepted
 from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.evaluation import evaluate
 from edgecam_training.evaluate.models import open_detector
-from edgecam_training.export.acceptance import Passed, through_gate
+from edgecam_training.export.acceptance import Passed, accept_int8, check_images
 from edgecam_training.export.quantize import calibrate
 
 Bar = Callable[[str], Callable[[int, int], None]]
@@ -42,20 +43,22 @@ class Job:
     images: int = 300
     flavour: str = "tensorrt"
     most_drop: float = 1.0
+    least_scored: int = LEAST_SCORED
     rename: dict[str, str] = field(default_factory=dict)
 
 
 def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
-    """Calibrate, quantise, score, keep layers in float until the gate holds; blocks for minutes.
+    """Calibrate, quantise, score, keep layers in float until the accuracy is accepted; blocks for minutes.
 
     Beside the file ``<name>.calibration.json`` lists the calibration images with their hashes.
 
     Raises:
-        ExportError: the gate does not hold, or the model is no float ONNX model.
+        ExportError: too much accuracy is lost, there is too little to measure it by, or the model is no float model.
         DatasetError, SettingError: see the data set and the command line.
     """
     dataset = load_accepted(job.data, tell=tell)
-    gate_data = dataset.split(job.split)
+    scored = dataset.split(job.split)
+    check_images(scored, job.least_scored)
     with TemporaryDirectory(prefix="edgecam-export-") as folder:
         source = _as_onnx(job.model, Path(folder))
         inputs, used = _inputs(source, dataset.split(job.calibration_split), job.images)
@@ -63,11 +66,11 @@ def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
         ranges = calibrate(source, inputs, job.flavour)
 
         def score(path: Path) -> float:
-            return _map(path, gate_data, job.rename, bar("scoring"))
+            return _map(path, scored, job.rename, bar("scoring"))
 
         reference = score(source)
-        tell(f"float: mAP {reference:.4f} at IoU 0.5 on {len(gate_data.samples)} images of '{job.split}'")
-        passed = through_gate(ranges, job.output, reference, score, job.most_drop, inputs[:_PROBE], tell)
+        tell(f"float: mAP {reference:.4f} at IoU 0.5 on {len(scored.samples)} images of '{job.split}'")
+        passed = accept_int8(ranges, job.output, reference, score, job.most_drop, inputs[:_PROBE], tell)
     text = json.dumps({"sha256": hashlib.sha256(json.dumps(used).encode()).hexdigest(), "images": used}, indent=1)
     cache.write(job.output.with_suffix(".calibration.json"), text.encode())
     return passed

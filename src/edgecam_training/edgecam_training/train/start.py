@@ -53,10 +53,12 @@ def likeness(classes: Sequence[str], pairs: Sequence[str]) -> dict[int, int]:
     known = {name.casefold(): number for number, name in enumerate(LABELS) if number and number not in UNUSED}
     own = {name.casefold(): number for number, name in enumerate(classes, start=1)}
     found = {number: known[name] for name, number in own.items() if name in known}
-    for pair in pairs:
-        mine, _, theirs = (part.strip().casefold() for part in pair.partition("="))
-        if mine not in own or theirs not in known:
-            raise SettingError("likeness", pair, "must be Own=coco with a class of the data set and one of COCO")
+    split = {pair: [part.strip().casefold() for part in pair.partition("=")][::2] for pair in pairs}
+    wrong = [pair for pair, (mine, theirs) in split.items() if mine not in own or theirs not in known]
+    if wrong:
+        remedy = "must be Own=coco with a class of the data set and one of COCO"
+        raise SettingError("likeness", ", ".join(wrong), remedy)
+    for mine, theirs in split.values():
         found[own[mine]] = known[theirs]
     return dict(sorted(found.items()))
 

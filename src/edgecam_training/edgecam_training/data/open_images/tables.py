@@ -78,20 +78,21 @@ def class_codes(table: Path, names: tuple[str, ...]) -> dict[str, str]:
     """Code (``/m/0898b``) -> name, in the order asked.
 
     Raises:
-        DatasetError: a name Open Images does not have; the nearest are offered.
+        DatasetError: names Open Images does not have; for each the nearest are offered.
     """
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.reader(file) if len(row) >= 2]
     known = {row[1].casefold(): (row[0], row[1]) for row in rows if row[0].startswith("/")}
-    found = {}
-    for name in names:
-        if name.casefold() not in known:
-            near = get_close_matches(name.casefold(), list(known), n=3, cutoff=0.5)
-            offer = " or ".join(repr(known[item][1]) for item in near) or "see the class list of Open Images"
-            raise DatasetError(f"Open Images has no boxes of a class '{name}'; did you mean {offer}?")
-        code, written = known[name.casefold()]
-        found[code] = written
-    return found
+    wrong = [_offer(name, known) for name in names if name.casefold() not in known]
+    if wrong:
+        raise DatasetError(f"Open Images has no boxes of {'; nor of '.join(wrong)}")
+    return dict(known[name.casefold()] for name in names)
+
+
+def _offer(name: str, known: dict[str, tuple[str, str]]) -> str:
+    near = get_close_matches(name.casefold(), list(known), n=3, cutoff=0.5)
+    words = " or ".join(repr(known[item][1]) for item in near)
+    return f"a class '{name}'" + (f"; did you mean {words}?" if words else "")
 
 
 def boxes(table: Path, codes: dict[str, str], progress: Progress | None = None) -> Iterator[Box]:

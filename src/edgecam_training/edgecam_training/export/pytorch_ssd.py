@@ -1,0 +1,41 @@
+"""A checkpoint for pytorch-ssd and jetson-inference: the plain state dict that their ``net.load`` takes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from edgecam_core.models.labels import BACKGROUND
+
+from edgecam_core import cache
+from edgecam_training.data.text_files import read_lines
+from edgecam_training.errors import ExportError
+from edgecam_training.models.base import SsdModel
+from edgecam_training.models.mobilenet_v1_ssd import MobileNetV1Ssd
+
+
+def export(model: SsdModel, classes: Sequence[str], path: Path) -> Path:
+    """Write the weights to ``path`` and the class list, BACKGROUND first, to ``labels.txt`` beside it.
+
+    Names and shapes are those of pytorch-ssd's ``mb1-ssd``; the file holds float32 tensors and nothing else.
+
+    Returns:
+        The label file.
+
+    Raises:
+        ExportError: another network, or there is a ``labels.txt`` with other classes.
+    """
+    if not isinstance(model, MobileNetV1Ssd):
+        raise ExportError(f"pytorch-ssd has no network like {model.name}; it takes ssd_mobilenet_v1 (its mb1-ssd)")
+    labels = path.with_name("labels.txt")
+    lines = [BACKGROUND, *classes]
+    if labels.is_file() and read_lines(labels) != lines:
+        raise ExportError(f"{labels} lists other classes than the checkpoint; choose another folder for --output")
+    buffer = io.BytesIO()
+    torch.save({name: value.detach().cpu().clone() for name, value in model.state_dict().items()}, buffer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cache.write(path, buffer.getvalue())
+    cache.write(labels, ("\n".join(lines) + "\n").encode())
+    return labels
