@@ -1,10 +1,11 @@
 """How fast training is: images a second, how busy the GPU is, and the seconds of a whole job.
 
 The job is 3,626 images and 30 epochs at 300x300. The images are composed at 1024x768, like Open Images, and
-trained on with the loop of `edgecam train`, decoding included.
+trained on with the loop of `edgecam train`, decoding included. Without `--materials` the cut-outs are made
+shapes of seven classes, so nothing is downloaded.
 
-    python benchmarks/training_speed.py --materials FOLDER --data data/speed --result speed.json
-    torchrun --nproc-per-node 2 benchmarks/training_speed.py --materials FOLDER --data data/speed --result speed.json
+    python benchmarks/training_speed.py --data data/speed --result speed.json
+    torchrun --nproc-per-node 2 benchmarks/training_speed.py --data data/speed --result speed.json
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from edgecam_training.data.compose import Plan, compose
 from edgecam_training.data.loading import load
-from edgecam_training.data.materials import gather
+from edgecam_training.data.materials import Material, gather
 from edgecam_training.train.distributed import join
 from edgecam_training.train.log import open_log
 from edgecam_training.train.settings import TrainSettings
@@ -64,9 +67,36 @@ class BusyShare:
         return round(sum(chosen) / len(chosen) / 100, 3) if chosen else None
 
 
+def made_material() -> Material:
+    """Seven classes of polygons with holes, and soft coloured backgrounds: the cost of photographs, no download."""
+    chance = np.random.default_rng(0)
+
+    def cutout(corners: int, hole: bool) -> np.ndarray:
+        side = int(chance.integers(180, 260))
+        angles = np.arange(corners) * 2 * np.pi / corners + chance.uniform(0, 0.4)
+        points = side / 2 + (side / 2 - 4) * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        pixels = np.zeros((side, side, 4), np.uint8)
+        pixels[..., :3] = cv2.GaussianBlur(chance.integers(0, 256, (side, side, 3), np.uint8), (0, 0), 3)
+        alpha = np.zeros((side, side), np.uint8)
+        cv2.fillPoly(alpha, [points.astype(np.int32)], 255)
+        if hole:
+            cv2.circle(alpha, (side // 2, side // 2), side // 5, 0, -1)
+        pixels[..., 3] = alpha
+        return pixels
+
+    def ground() -> np.ndarray:
+        small = chance.integers(0, 256, (24, 32, 3), np.uint8)
+        soft = cv2.resize(small, (1280, 960), interpolation=cv2.INTER_CUBIC).astype(np.int16)
+        return np.clip(soft + chance.normal(0, 6, soft.shape), 0, 255).astype(np.uint8)
+
+    kinds = {f"shape {n}": [cutout(3 + n % 4, n > 3) for _ in range(3)] for n in range(7)}
+    grounds = [ground() for _ in range(40)]
+    return Material(kinds, {}, [cutout(12, True)], grounds[:30], grounds[30:], [])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--materials", type=Path)
+    parser.add_argument("--materials", type=Path, help="folder of unpacked packages [made shapes: no download]")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--result", type=Path, required=True)
     parser.add_argument("--images", type=int, default=3626)
@@ -75,17 +105,19 @@ def main() -> None:
     parser.add_argument("--model", default="ssd_mobilenet_v1")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--no-graph", action="store_true")
+    parser.add_argument("--fused-norms", action="store_true")
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     if int(os.environ.get("RANK", "0")) == 0 and not (options.data / "manifest.jsonl").is_file():
-        compose(gather(options.materials), options.data, Plan(options.images, 171, 0, 1024, 768))
+        material = gather(options.materials) if options.materials else made_material()
+        compose(material, options.data, Plan(options.images, 171, 0, 1024, 768))
     world = join("auto")
     if world.size > 1:
         torch.distributed.barrier()
     settings = TrainSettings(
         data=str(options.data), output=str(options.result.with_suffix("")), model=options.model, init="random",
         epochs=options.epochs, batch=options.batch, learning_rate=0.02, compile=options.compile, evaluate_every=10,
-        graph=not options.no_graph, precision=options.precision,
+        graph=not options.no_graph, precision=options.precision, fused_norms=options.fused_norms,
     )  # fmt: skip
     begin = time.perf_counter()
     with open_log(Path(settings.output), world.leads) as log:

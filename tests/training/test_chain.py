@@ -61,8 +61,13 @@ def test_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_epoch", _stopped_in_the_second(Trainer._epoch))
         assert main([*train, "--output", "cut", "--epochs", "2"]) == 0
-    assert "go on with --resume cut" in capsys.readouterr().out
+    seen = capsys.readouterr().out
+    assert "continue with --resume cut" in seen
+    assert "not evaluated yet: there is no best.pt, the weights are in cut/last.pt" in seen
     assert main(["train", "--resume", "cut"]) == 0
+    seen = capsys.readouterr().out
+    assert "ssd_mobilenet_v2, weights of cut/last.pt" in seen
+    assert "random weights" not in seen
     whole, cut = (checkpoint.read(f"{run}/last.pt") for run in ("whole", "cut"))
     assert all(torch.equal(value, cut["state"][name]) for name, value in whole["state"].items())
     assert Path("cut/labels.txt").read_text().splitlines() == ["BACKGROUND", "disc", "square"]
@@ -109,8 +114,8 @@ def _stopped_in_the_second(epoch: Callable[[Trainer], bool]) -> Callable[[Traine
     return stopped
 
 
-# The gate stands wide open: two epochs on eight images leave nothing that a point of mAP would say anything about.
-_INT8 = ("--precision", "int8", "--max-drop", "100")
+# Everything is accepted: two epochs on eight images leave nothing that a point of mAP would say anything about.
+_INT8 = ("--precision", "int8", "--max-drop", "100", "--acceptance-images", "1")
 
 
 def _engine(onnx: str, capsys: pytest.CaptureFixture[str]) -> Path:

@@ -7,9 +7,12 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from edgecam_training.evaluate.metrics import Found, Truth, score
+from edgecam_training.train.validate import choose
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
+from torchvision.ops import batched_nms
 
 
 def _random(seed: int, crowds: bool) -> tuple[list[Found], list[Truth]]:
@@ -88,3 +91,22 @@ def test_class_without_boxes_is_no_data_not_zero() -> None:
     result = score([_one([(0, 0, 10, 10)], [0.9])], truth, 2)
     assert np.isnan(result.voc[1])
     assert result.map50 == pytest.approx(1.0)
+
+
+def test_suppressing_a_batch_at_once_is_suppressing_each_image() -> None:
+    torch.manual_seed(0)
+    scores = (torch.randn(5, 300, 4) * 3).softmax(dim=2)
+    scores[3, :, 1:] = 0.0  # an image in which nothing is found
+    corner = torch.rand(5, 300, 2) * 0.7
+    boxes = torch.cat([corner, corner + 0.05 + 0.25 * torch.rand(5, 300, 2)], dim=2)
+    sizes = [(100 + 10 * n, 80) for n in range(5)]
+    for row, found in enumerate(choose(scores, boxes, sizes)):
+        flat = scores[row, :, 1:].flatten()
+        best, place = flat.topk(400)
+        place, best = place[best > 0.01], best[best > 0.01]
+        prior, label = place // 3, place % 3
+        kept = batched_nms(boxes[row][prior], best, label, 0.5)[:100]
+        np.testing.assert_array_equal(found.classes, label[kept].numpy())
+        np.testing.assert_array_equal(found.scores, best[kept].numpy())
+        np.testing.assert_allclose(found.boxes, boxes[row][prior[kept]].numpy() * np.array(sizes[row] * 2), rtol=1e-6)
+    assert len(found.scores) == 100

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from annotated import coco, write_image, write_list, write_yolo, xml
 from edgecam_training.data import manifest
-from edgecam_training.data.checks import read_image
+from edgecam_training.data.checks import read_image, read_reduced
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.image_cache import ImageCache
+from edgecam_training.data.image_files import Header, read_header
 from edgecam_training.data.loading import load
 from edgecam_training.errors import DatasetError
 
@@ -96,6 +97,22 @@ def test_training_sees_what_the_boxes_say(tmp_path: Path) -> None:
     assert cache.images[0, y1 + 2 : y2 - 2, x1 + 2 : x2 - 2].min() > 200
     cache.images[0, max(0, y1 - 2) : y2 + 2, max(0, x1 - 2) : x2 + 2] = 0
     assert cache.images[0].max() < 150
+
+
+@pytest.mark.parametrize("orientation", [1, 6, 3])
+def test_large_jpegs_are_decoded_at_a_fraction_and_look_the_same(tmp_path: Path, orientation: int) -> None:
+    box = (160, 120, 640, 420)
+    write_image(tmp_path / "a.jpg", (1600, 1201), orientation, box)
+    header = read_header(tmp_path / "a.jpg")
+    assert isinstance(header, Header)
+    dataset = Dataset(tmp_path, ("cat",), (Sample.make(tmp_path / "a.jpg", header.upright, "train", [], []),))
+    found = read_reduced(tmp_path / "a.jpg", 300)
+    assert found is not None
+    assert found[1] == 4
+    fast, exact = (ImageCache.build(dataset, 300, exact=way).images[0].int() for way in (False, True))
+    assert (fast - exact).abs().float().mean() < 1.0
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:9000])
+    assert read_reduced(tmp_path / "a.jpg", 300) is None
 
 
 def test_another_resolution_is_scaled(tmp_path: Path) -> None:

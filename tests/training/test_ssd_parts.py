@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from edgecam_core.cli.main import main
+from edgecam_core.errors import SettingError
 from edgecam_core.models import priors as core
 from edgecam_training.models.base import decode, encode
 from edgecam_training.models.loss import Targets, hard_negatives, match, multibox_loss
@@ -16,6 +21,7 @@ from edgecam_training.models.registry import MODELS, create
 from edgecam_training.train import checkpoint
 from edgecam_training.train.settings import TrainSettings
 from edgecam_training.train.start import starting_model
+from edgecam_training.train.step import Step
 
 
 def _batch(seed: int = 0) -> Targets:
@@ -54,8 +60,8 @@ def test_networks_fit_their_priors(name: str) -> None:
     assert offsets.shape == (2, len(model.priors), 4)
 
 
-def _published() -> dict[str, tuple[int, ...]]:
-    """Every tensor of pytorch-ssd's mb1-ssd for 21 columns, written down from its layers' definition."""
+def _published(columns: int = 21) -> dict[str, tuple[int, ...]]:
+    """Every tensor of pytorch-ssd's mb1-ssd, written down from its layers' definition."""
     found: dict[str, tuple[int, ...]] = {}
 
     def conv(name: str, *shape: int, bias: bool = True) -> None:
@@ -82,7 +88,7 @@ def _published() -> dict[str, tuple[int, ...]]:
         conv(f"extras.{number}.0", middle, width, 1, 1)
         conv(f"extras.{number}.2", channels, middle, 3, 3)
     for number, width in enumerate((512, 1024, 512, 256, 256, 256)):
-        conv(f"classification_headers.{number}", 6 * 21, width, 3, 3)
+        conv(f"classification_headers.{number}", 6 * columns, width, 3, 3)
         conv(f"regression_headers.{number}", 6 * 4, width, 3, 3)
     return found
 
@@ -193,3 +199,47 @@ def test_gradient_of_the_box_loss() -> None:
     # Smooth L1: the error itself inside 1, its sign outside, over the number of positives.
     want = (offsets.detach() - wanted).clamp(-1, 1) * positive[:, :, None] / positive.sum()
     torch.testing.assert_close(offsets.grad, want.float(), atol=1e-5, rtol=1e-4)
+
+
+def test_pytorch_ssd_gets_a_plain_state_dict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Loaded strictly, as its net.load does, by a network with the names of its source."""
+    network = create("ssd_mobilenet_v1", ("zebra", "blue jay"))
+    content = {"model": network.name, "classes": ["zebra", "blue jay"], "state": network.state_dict(), "ema": None}
+    checkpoint.save(tmp_path / "best.pt", content)
+    out = tmp_path / "models" / "animal" / "mb1-ssd-edgecam.pth"
+    words = ["export", str(tmp_path / "best.pt"), "--format", "pytorch-ssd", "--output", str(out)]
+    assert main(words) == 0
+    state = torch.load(out, weights_only=True)
+    wanted = _published(3)
+    assert {name: tuple(value.shape) for name, value in state.items()} == wanted
+    theirs = create("ssd_mobilenet_v1", ("zebra", "blue jay"))
+    theirs.load_state_dict(state, strict=True)
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    assert out.with_name("labels.txt").read_text().splitlines() == ["BACKGROUND", "zebra", "blue jay"]
+    assert checkpoint.open_model(out)[1] == ("zebra", "blue jay")
+    assert main(words) == 0  # again, over its own file
+    out.with_name("labels.txt").write_text("BACKGROUND\ncat\ndog\n")
+    capsys.readouterr()
+    assert main(words) == 1
+    assert "lists other classes" in capsys.readouterr().err
+    assert main([*words, "--precision", "fp16"]) == 2
+    other = create("ssd_mobilenet_v2", ("a", "b"))
+    checkpoint.save(tmp_path / "v2.pt", {**content, "model": other.name, "state": other.state_dict()})
+    assert main(["export", str(tmp_path / "v2.pt"), *words[2:]]) == 1
+    assert "no network like ssd_mobilenet_v2" in capsys.readouterr().err
+
+
+def test_the_fused_norm_computes_what_norm_and_relu_compute() -> None:
+    """In Triton's interpreter, which must be chosen before Triton is imported."""
+    pytest.importorskip("triton")
+    script = Path(__file__).with_name("interpreted_norm.py")
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True)
+    assert done.stdout == "equal\n", done.stderr
+
+
+def test_fused_norms_are_refused_where_there_are_none() -> None:
+    settings = TrainSettings.from_mapping({"fused_norms": True})
+    assert Step(create("ssd_mobilenet_v1", ("a",)), settings, torch.device("cpu"))
+    with pytest.raises(SettingError, match="ssd_mobilenet_v2 has no norms"):
+        Step(create("ssd_mobilenet_v2", ("a",)), settings, torch.device("cpu"))

@@ -39,10 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
             dataset = load(settings.data)
             for line in summary.lines(dataset):
                 log(line)
-            trainer = Trainer(settings, summary.accept(dataset, settings.allow_dropped), world, log)
-            if last:
-                trainer.resume(last)
-            trainer.run()
+            Trainer(settings, summary.accept(dataset, settings.allow_dropped), world, log, last).run()
     finally:
         world.close()
     return 0

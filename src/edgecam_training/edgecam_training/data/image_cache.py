@@ -17,11 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edgecam_training.data.checks import read_image
+from edgecam_training.data.checks import read_reduced
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.errors import DatasetError
 from edgecam_training.models.loss import IGNORE
 
+LARGEST = 1 << 30  # no image is this large, so none is reduced
 _MOST_MEMORY = 0.8  # of what is free
 
 
@@ -55,12 +56,15 @@ class ImageCache:
         side: int,
         *,
         exact: bool = False,
+        most: int = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> ImageCache:
         """Decode everything with all cores.
 
         Args:
-            exact: resize as the detector does (bilinear), for evaluation; else by area, which keeps more.
+            exact: resize as the detector does (bilinear), for evaluation; else by area, which keeps more, from images
+                that are decoded at a fraction of their size where that is enough.
+            most: columns of ``boxes``, at least as many as the fullest image has; 0: as many.
             progress: told (done, total) now and then.
 
         Raises:
@@ -73,8 +77,11 @@ class ImageCache:
 
         def decode(index: int) -> bool:
             sample = dataset.samples[index]
-            pixels = read_image(sample.path)
-            if pixels is None or pixels.shape[1::-1] != (sample.width, sample.height):
+            found = read_reduced(sample.path, LARGEST if exact else side)
+            if found is None:
+                return False
+            pixels, divisor = found
+            if pixels.shape[:2] != (-(-sample.height // divisor), -(-sample.width // divisor)):
                 return False
             shrinks = pixels.shape[0] > side and pixels.shape[1] > side
             how = cv2.INTER_AREA if shrinks and not exact else cv2.INTER_LINEAR
@@ -95,13 +102,18 @@ class ImageCache:
         if broken:
             for place, index in enumerate(good):  # within the memory that is there: a copy would double it
                 view[place] = view[index]
-        boxes, labels = pad_boxes(samples)
+        boxes, labels = pad_boxes(samples, most)
         return cls(store[: len(good)], boxes, labels, samples, broken)
 
 
-def pad_boxes(samples: Sequence[Sample]) -> tuple[Tensor, Tensor]:
-    """Boxes as fractions and columns, padded to the fullest image; difficult ones become ignore regions (-1)."""
-    most = max([len(sample.labels) for sample in samples] + [1])
+def most_boxes(samples: Sequence[Sample]) -> int:
+    """Boxes of the fullest image, at least 1."""
+    return max([len(sample.labels) for sample in samples] + [1])
+
+
+def pad_boxes(samples: Sequence[Sample], most: int = 0) -> tuple[Tensor, Tensor]:
+    """Boxes as fractions and columns, padded to ``most`` or the fullest image; difficult ones are regions (-1)."""
+    most = max(most, most_boxes(samples))
     boxes = np.zeros((len(samples), most, 4), np.float32)
     labels = np.zeros((len(samples), most), np.int64)
     for index, sample in enumerate(samples):

@@ -84,8 +84,11 @@ def hard_negatives(background_loss: Tensor, labels: Tensor, ratio: int = NEGATIV
     positive = labels > 0
     wanted = positive.sum(dim=1, keepdim=True) * ratio
     ranked = background_loss.detach().masked_fill(labels != 0, float("-inf"))
-    order = ranked.argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-    return (order < wanted) & (labels == 0)
+    order = ranked.argsort(dim=1, descending=True, stable=True)
+    rank = torch.empty_like(order).scatter_(
+        1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
+    )
+    return (rank < wanted) & (labels == 0)
 
 
 def multibox_loss(logits: Tensor, offsets: Tensor, targets: Targets, priors: Tensor, smoothing: float = 0.0) -> Losses:

@@ -11,6 +11,7 @@ from edgecam_core.models.priors import MOBILENET_V1_300, grid_priors
 from torch import Tensor, nn
 
 from edgecam_training.models.base import SsdModel, rows
+from edgecam_training.models.norm_relu import NormRelu
 
 # Output channels and stride of the 13 depthwise-separable blocks (Howard et al., "MobileNets", table 1).
 _BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
@@ -52,17 +53,16 @@ class MobileNetV1Ssd(SsdModel):
 
 
 def _first(channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, channels, 3, 2, 1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+    return nn.Sequential(nn.Conv2d(3, channels, 3, 2, 1, bias=False), NormRelu(channels))
 
 
 def _separable(width: int, channels: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(width, width, 3, stride, 1, groups=width, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
+        NormRelu(width),
+        nn.Identity(),  # pytorch-ssd has its ReLU here and counts it
         nn.Conv2d(width, channels, 1, bias=False),
-        nn.BatchNorm2d(channels),
-        nn.ReLU(inplace=True),
+        NormRelu(channels),
     )
 
 

@@ -51,6 +51,9 @@ class TrainSettings(Settings):
     )
     compile: bool = setting(False, "torch.compile the network: a minute at the start, faster steps.")
     graph: bool = setting(True, "On a GPU: record the step once as a CUDA graph and start it as one.")
+    fused_norms: bool = setting(
+        False, "On a GPU: each norm and its ReLU as one Triton kernel each way; ssd_mobilenet_v1 only."
+    )
     side: int = setting(
         0, "Side of the decoded images kept in memory; 0: a quarter more than the input.", low=0, high=2048
     )

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from edgecam_core.errors import SettingError
 from torch import Tensor
 
 from edgecam_training.models.base import SsdModel
 from edgecam_training.models.loss import Targets, multibox_loss
+from edgecam_training.models.norm_relu import fuse
 from edgecam_training.train.augment import Augmentation, augment, draw
 from edgecam_training.train.settings import TrainSettings
 from edgecam_training.train.validate import normalise
@@ -25,6 +27,9 @@ class Step:
     """Call it with a batch; the gradients are then in the parameters. One thread.
 
     ``scaler`` has multiplied them where the network computes in FP16.
+
+    Raises (construction):
+        SettingError: ``fused_norms`` for a network that has none.
     """
 
     def __init__(self, model: SsdModel, settings: TrainSettings, device: torch.device) -> None:
@@ -34,6 +39,8 @@ class Step:
         self._how = Augmentation(settings.zoom_out, settings.crop, settings.flip, settings.color, settings.mosaic)
         self._forward: Any = torch.compile(model) if settings.compile else model
         self._recorded: _Recorded | None = None
+        if not fuse(model, settings.fused_norms) and settings.fused_norms:
+            raise SettingError("fused_norms", True, f"{model.name} has no norms followed by a ReLU; leave it out")
 
     def __call__(self, images: Tensor, targets: Targets, generator: torch.Generator) -> Tensor:
         """(B, S, S, 3) uint8 images and their boxes to (3,) losses on the device: total, classes, boxes."""
@@ -44,6 +51,21 @@ class Step:
         if self._recorded is None:
             self._recorded = _Recorded(self.model, self._gradients, inputs)
         return self._recorded(inputs)
+
+    def prepare(self, batch: int, side: int, most: int) -> None:
+        """Load libraries and record the step, on a GPU, for batches of this shape, while the images are still decoded.
+
+        Args:
+            side: of the kept images.
+            most: columns of the boxes.
+        """
+        if self.device.type != "cuda" or not self.settings.graph:
+            return
+        images = torch.zeros(batch, side, side, 3, dtype=torch.uint8, device=self.device)
+        boxes = torch.zeros(batch, most, 4, device=self.device)
+        labels = torch.zeros(batch, most, dtype=torch.int64, device=self.device)
+        chance = [item.to(self.device) for item in draw(batch, torch.Generator())]
+        self._recorded = _Recorded(self.model, self._gradients, [images, boxes, labels, *chance])
 
     def batch(self, images: Tensor, targets: Targets, *chance: Tensor) -> tuple[Tensor, Targets]:
         """The augmented, normalised batch and its boxes."""

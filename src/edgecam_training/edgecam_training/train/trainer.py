@@ -6,6 +6,7 @@ import copy
 import math
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from edgecam_core.errors import SettingError
 from torch import Tensor
 
 from edgecam_training.data.dataset import Dataset
-from edgecam_training.data.image_cache import ImageCache
+from edgecam_training.data.image_cache import ImageCache, most_boxes
 from edgecam_training.data.summary import UNDECODABLE, accept, without
 from edgecam_training.errors import CheckpointError, TrainingError
 from edgecam_training.models.loss import Targets
@@ -44,6 +45,10 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
+def _has_boxes(dataset: Dataset, split: str) -> bool:
+    return split in dataset.counts() and bool(dataset.split(split).boxes_per_class().any())
+
+
 class Trainer:
     """Trains one network. Call :meth:`run`; one thread.
 
@@ -51,38 +56,58 @@ class Trainer:
         SettingError, CheckpointError, DatasetError: see :func:`starting_model` and :class:`ImageCache`.
     """
 
-    def __init__(self, settings: TrainSettings, dataset: Dataset, world: World, log: RunLog) -> None:
+    def __init__(
+        self, settings: TrainSettings, dataset: Dataset, world: World, log: RunLog, resume: Path | None = None
+    ) -> None:
         self.settings, self.world, self.log = settings, world, log
         self.classes = dataset.classes
         self.output = Path(settings.output)
         # No search for the fastest convolutions: half a minute at the start for one percent.
         torch.backends.cudnn.deterministic = settings.deterministic
-        model, origin = starting_model(settings, self.classes)
-        log(f"{settings.model}, {origin}")
+        # A run that is resumed needs no start: all weights come from its checkpoint.
+        model, origin = starting_model(settings.changed(init="random") if resume else settings, self.classes)
+        log(f"{settings.model}, weights of {resume}" if resume else f"{settings.model}, {origin}")
         self.model = model.to(world.device, memory_format=torch.channels_last)
         freeze(self.model, settings.freeze)
         self.optimizer = build_optimizer(self.model, settings)
         self.average = Average(self.model, settings.ema) if settings.ema else None
         self.step = Step(self.model, settings, world.device)
         self.scaler = self.step.scaler
-        side = settings.side or round(self.model.size * 1.25)
-        self.train_data = self._load(dataset.split("train"), side, exact=False)
-        broken = [*self.train_data.broken]
-        has_val = "val" in dataset.counts()
-        scores = has_val and world.leads
-        self.val_data = self._load(dataset.split("val"), self.model.size, exact=True) if scores else None
-        broken += self.val_data.broken if self.val_data else ()
-        if broken:
-            self.log(f"dropped   {len(broken)} images   {UNDECODABLE}, first {broken[0].path}")
-            accept(without(dataset, broken), settings.allow_dropped)
-        self.has_val = has_val
+        frozen_to_eval(self.model, settings.freeze)  # as the step is recorded
+        self.train_data, self.val_data = self._load(dataset)
+        self.has_val = _has_boxes(dataset, "val")
         self.steps = max(1, len(self.train_data) // (settings.batch * world.size))
         self.progress = Progress()
         self._stop = threading.Event()
         self._saver = checkpoint.Saver()
+        if resume:
+            self.resume(resume)
 
-    def _load(self, dataset: Dataset, side: int, exact: bool) -> ImageCache:
-        return ImageCache.build(dataset, side, exact=exact).on(self.world.device)
+    def _load(self, dataset: Dataset) -> tuple[ImageCache, ImageCache | None]:
+        """Decode the images, while the GPU gets ready for batches of their shape.
+
+        Raises:
+            DatasetError: too many images cannot be decoded.
+        """
+        side = self.settings.side or round(self.model.size * 1.25)
+        train = dataset.split("train")
+        scored = _has_boxes(dataset, "val")
+        if "val" in dataset.counts() and not scored:
+            self.log("note      no box in 'val': nothing is scored while training, best.pt is the latest checkpoint")
+        most = most_boxes(train.samples)
+        with ThreadPoolExecutor(1, "decoder") as pool:
+            decoding = pool.submit(ImageCache.build, train, side, most=most)
+            own = scored and self.world.leads
+            scoring = pool.submit(ImageCache.build, dataset.split("val"), self.model.size, exact=True) if own else None
+            self.step.prepare(self.settings.batch, side, most)
+            caches = [decoding.result(), scoring.result() if scoring else None]
+        broken = [sample for cache in caches if cache for sample in cache.broken]
+        if broken:
+            self.log(f"dropped   {len(broken)} images   {UNDECODABLE}, first {broken[0].path}")
+            accept(without(dataset, broken), self.settings.allow_dropped)
+        found = [cache.on(self.world.device) if cache else None for cache in caches]
+        assert found[0] is not None
+        return found[0], found[1]
 
     # -- running -------------------------------------------------------------------------------------------
 
@@ -97,7 +122,10 @@ class Trainer:
                 while self.progress.epoch < self.settings.epochs and not self._too_long():
                     if not self._epoch():
                         self._save("last.pt")
-                        self.log(f"stopped in epoch {self.progress.epoch + 1}; go on with --resume {self.output}")
+                        self.log(f"stopped in epoch {self.progress.epoch + 1}; continue with --resume {self.output}")
+                        if not self.progress.epoch or (self.has_val and self.progress.best < 0):
+                            last = self.output / "last.pt"
+                            self.log(f"not evaluated yet: there is no best.pt, the weights are in {last}")
                         break
             self._saver.wait()
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +19,7 @@ from edgecam_training.train.augment import plain
 _LEAST_SCORE = 0.01
 _CANDIDATES = 400  # an image, before suppression
 _NMS_THRESHOLD = 0.5
+_MOST = 100  # detections an image
 
 
 def truth_of(sample: Sample) -> Truth:
@@ -32,10 +34,8 @@ def validate(model: SsdModel, cache: ImageCache, batch: int = 64) -> Scores:
     for start in range(0, len(cache), batch):
         images = cache.images[start : start + batch].to(device, non_blocking=True)
         logits, offsets = model(normalise(plain(images, model.size), model))
-        scores, boxes = logits.softmax(dim=2), model.boxes(offsets).clamp(0, 1)
-        for row in range(len(images)):
-            sample = cache.samples[start + row]
-            found.append(_choose(scores[row], boxes[row], (sample.width, sample.height)))
+        sizes = [(sample.width, sample.height) for sample in cache.samples[start : start + batch]]
+        found += choose(logits.softmax(dim=2), model.boxes(offsets).clamp(0, 1), sizes)
     return score(found, [truth_of(sample) for sample in cache.samples], model.columns - 1)
 
 
@@ -50,11 +50,22 @@ def _planes(how: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
     return tuple(torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (how.mean, how.std))  # type: ignore[return-value]
 
 
-def _choose(scores: Tensor, boxes: Tensor, size: tuple[int, int]) -> Found:
-    flat = scores[:, 1:].flatten()
-    best, place = flat.topk(min(_CANDIDATES, len(flat)))
-    place, best = place[best > _LEAST_SCORE], best[best > _LEAST_SCORE]
-    prior, label = place // (scores.shape[1] - 1), place % (scores.shape[1] - 1)
-    kept = batched_nms(boxes[prior], best, label, _NMS_THRESHOLD)[:100]
-    pixels = boxes[prior[kept]].cpu().numpy() * np.array(size * 2, np.float32)
-    return Found(pixels, best[kept].cpu().numpy(), label[kept].cpu().numpy())
+def choose(scores: Tensor, boxes: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Found]:
+    """Suppress a whole batch at once: scores (B, N, columns), boxes (B, N, 4) as fractions, to pixels of ``sizes``."""
+    classes = scores.shape[2] - 1
+    flat = scores[:, :, 1:].flatten(1)
+    best, place = flat.topk(min(_CANDIDATES, flat.shape[1]), dim=1)
+    image, column = torch.nonzero(best > _LEAST_SCORE, as_tuple=True)
+    best, place = best[image, column], place[image, column]
+    prior, label = place // classes, place % classes
+    chosen = boxes[image, prior]
+    kept = batched_nms(chosen, best, image * classes + label, _NMS_THRESHOLD)  # best first over all images
+    table = (
+        torch.cat([image[kept, None], label[kept, None], best[kept, None], chosen[kept]], dim=1).double().cpu().numpy()
+    )
+    found = []
+    for number, size in enumerate(sizes):
+        mine = table[table[:, 0] == number][:_MOST]
+        pixels = mine[:, 3:].astype(np.float32) * np.array(size * 2, np.float32)
+        found.append(Found(pixels, mine[:, 2].astype(np.float32), mine[:, 1].astype(np.int64)))
+    return found

@@ -1,0 +1,44 @@
+"""A batch norm with its ReLU, which may run as one pass on a GPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class NormRelu(nn.BatchNorm2d):
+    """``nn.BatchNorm2d`` followed by ReLU; same parameters, statistics and names. ``fused`` chooses the Triton kernels
+    of :mod:`fused_norm`, for training on a GPU."""
+
+    fused = False
+
+    def forward(self, images: Tensor) -> Tensor:
+        if not (self.fused and self.training and images.is_cuda):
+            return functional.relu(super().forward(images), inplace=True)
+        return self.forward_fused(images)
+
+    def forward_fused(self, images: Tensor) -> Tensor:
+        """Normalise with the batch's statistics and update the running ones."""
+        from edgecam_training.models.fused_norm import NormRelu as Kernels
+
+        found, mean, variance = Kernels.apply(images, self.weight, self.bias, self.eps)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        with torch.no_grad():
+            count = images.numel() // images.shape[1]
+            momentum = self.momentum or 0.0
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(variance * (count / max(1, count - 1)), momentum)
+        result: Tensor = found
+        return result
+
+
+def fuse(model: nn.Module, fused: bool) -> int:
+    """Let all norms with a ReLU use the kernels; how many there are."""
+    layers = [layer for layer in model.modules() if isinstance(layer, NormRelu)]
+    for layer in layers:
+        layer.fused = fused
+    return len(layers)
