@@ -9,7 +9,7 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from edgecam_core.errors import EdgecamError, SettingError
 
@@ -32,6 +32,13 @@ def commands() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def _version() -> str:
+    try:
+        return version("edgecam-core")
+    except PackageNotFoundError:  # run from its sources, as in the environment of edgecam_training
+        return "from sources"
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; 0 when all went well, 1 when it failed, 2 for arguments that cannot work."""
     words = list(sys.argv[1:] if args is None else args)
@@ -44,7 +51,7 @@ def main(args: Sequence[str] | None = None) -> int:
     # Importing one command is quick, importing all of them (ROS, torch) is not: only --help needs them all.
     wanted = {words[0]: found[words[0]]} if words and words[0] in found else found
     parser = argparse.ArgumentParser(prog="edgecam", description="Tools of the edgecam packages.")
-    parser.add_argument("--version", action="version", version=f"edgecam {version('edgecam-core')}")
+    parser.add_argument("--version", action="version", version=f"edgecam {_version()}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = {}
     for name, where in wanted.items():
