@@ -6,7 +6,7 @@ setup(
     name=package,
     version="0.1.0",
     packages=find_packages(),
-    package_data={package: ["py.typed", "models/*.npz"]},
+    package_data={package: ["py.typed", "models/*.npz", "explain/*.txt"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + package]),
         ("share/" + package, ["package.xml"]),

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from edgecam_core.cli.main import main
+from edgecam_core.explain import jetson
 from edgecam_core.explain.describe import MISSING, describe
-from edgecam_core.explain.graph import Graph, Link, from_text, has_effects
+from edgecam_core.explain.graph import Graph, Link, from_text, has_effects, possible
 from edgecam_core.explain.tokens import tokens
 
 HOMEWORK = (
@@ -62,9 +63,10 @@ def test_elements_of_other_platforms_name_their_platform() -> None:
     explanation = describe(JETSON)
     assert explanation.missing == ["nvvidconv", "omxh265enc"]
     rows = {row.text: row.detail for row in explanation.rows}
-    assert rows["nvvidconv"].startswith(f"{MISSING}: is part of JetPack")
+    assert f"{MISSING}: is part of JetPack" in rows["nvvidconv"]
+    assert "in its place here: videoconvert ! videoscale" in rows["nvvidconv"]
     assert "JetPack 4" in rows["omxh265enc"]
-    assert "cannot be checked" in rows["insert-vui=1"]
+    assert rows["insert-vui=1"].startswith("boolean; default false; write video usability information")
     assert rows["rtph265pay"].startswith("payloader")
 
 
@@ -74,6 +76,13 @@ def test_elements_of_other_platforms_name_their_platform() -> None:
         ("videotestsrc patern=ball ! fakesink", "videotestsrc has no property 'patern'"),
         ("x264enc speed-preset=warp", "speed-preset=warp: must be one of .*ultrafast"),
         ("pattern=ball videotestsrc", "stands before any element"),
+        ("videotestsrc ! agingtv scratch-lines=1000", "scratch-lines=1000: must be 0 to 20"),
+        ("videotestsrc ! agingtv scratch-line=3", "no property 'scratch-line'; did you mean scratch-lines?"),
+        ("videotestsrc num-buffers=many", "num-buffers=many: must be a whole number"),
+        ("videotestsrc is-live=perhaps", "is-live=perhaps: must be true or false"),
+        ("nvarguscamerasrc sensor-id=900", "sensor-id=900: must be 0 to 255"),
+        ("nvarguscamerasrc wbmode=green", "wbmode=green: must be one of off, auto"),
+        ("nvv4l2h265enc maxperf-enabl=1", "did you mean maxperf-enable?"),
     ],
 )
 def test_mistakes_are_told(text: str, told: str) -> None:
@@ -120,3 +129,42 @@ def test_an_unknown_command_is_refused_with_the_known_ones(capsys: pytest.Captur
         main(["explan"])
     assert ended.value.code == 2
     assert "explain" in capsys.readouterr().err
+
+
+def test_a_misspelt_element_is_offered_its_right_name() -> None:
+    rows = {row.text: row.detail for row in describe("videotestsrc ! vidoconvert ! nvvidcon ! nvv4l2decoder").rows}
+    assert "did you mean videoconvert" in rows["vidoconvert"]
+    assert "nvvidconv" in rows["nvvidcon"]
+    assert "did you mean" not in rows["nvv4l2decoder"]
+
+
+def test_without_opening_it_the_templates_say_what_may_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "videotestsrc ! video/x-raw,width=64 ! videoconvert ! nvvidconv ! x264enc ! filesink location=/dev/null"
+    links = {(link.source, link.sink): link.caps for link in possible(text)}
+    assert "width=(int)64" in links["videotestsrc", "videoconvert"]
+    assert links["videoconvert", "nvvidconv"].startswith("video/x-raw")
+    assert "video/x-h264" in links["x264enc", "filesink"]
+    assert main(["explain", text]) == 1
+    assert "what may pass by the elements' templates" in capsys.readouterr().out
+    assert main(["explain", "--no-caps", "audiotestsrc ! x264enc ! fakesink"]) == 1
+    assert "audiotestsrc --> x264enc: nothing can pass" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["/nonexistent/x.dot", "/nonexistent/x.png", "x.nosuchformat"])
+def test_a_graph_that_cannot_be_written_is_an_error_and_no_traceback(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["explain", "--no-caps", "videotestsrc ! fakesink", "--dot", str(tmp_path / name)]) != 0
+    assert "error: " in capsys.readouterr().err
+
+
+def test_the_table_of_foreign_elements_is_complete_in_itself() -> None:
+    table = jetson.table()
+    assert {"nvarguscamerasrc", "nvvidconv", "nvegltransform", "nveglglessink", "nvv4l2decoder", "nvv4l2h265enc",
+            "omxh265enc", "nvjpegenc", "nvstreammux"} <= set(table)  # fmt: skip
+    for name, element in table.items():
+        assert all((element.kind, element.meaning, element.instead)), name
+        for key, spec in element.properties.items():
+            assert spec.meaning, f"{name} {key}"
+            assert spec.kind != "enum" or "," in spec.allowed, f"{name} {key}"
+            assert not spec.default or not spec.refuses(spec.default), f"{name} {key}={spec.default}"

@@ -8,10 +8,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from edgecam_core.errors import EdgecamError, MissingDependency
+from edgecam_core.errors import EdgecamError, MissingDependency, SettingError
 from edgecam_core.explain import graph
 from edgecam_core.explain.describe import Explanation, describe
 from edgecam_core.media import elements
+
+_LONGEST = 300  # characters of caps in a line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,15 +31,22 @@ def run(arguments: argparse.Namespace) -> int:
     _print_rows(explanation)
     effect = graph.has_effects(text)
     negotiate = arguments.caps or (not arguments.no_caps and not effect)
-    links, dot, problem = graph.from_text(text), "", ""
+    links, dot, problem = graph.possible(text), "", ""
+    explanation.wrong += [
+        f"{link.source} --> {link.sink}: nothing can pass, by their templates and the caps between them"
+        for link in links
+        if link.caps == "EMPTY"
+    ]
     if not explanation.missing and not explanation.wrong:
         try:
             built = graph.Graph(text, negotiate)
-            links, dot, problem = built.links(), built.dot(), built.problem
+            dot, problem = built.dot(), built.problem
+            if negotiate and not problem:
+                links = built.links()
             built.close()
         except EdgecamError as error:
             explanation.wrong.append(str(error))
-    _print_links(links)
+    _print_links(links, bool(dot) and negotiate and not problem)
     if not negotiate and not arguments.no_caps and effect:
         print(f"\nnegotiated caps: not tried, because {effect} would act; --caps tries all the same")
     if problem:
@@ -59,23 +68,33 @@ def _print_rows(explanation: Explanation) -> None:
         print(f"{text:{first}}  {kind:{second}}  {detail}")
 
 
-def _print_links(links: list[graph.Link]) -> None:
+def _print_links(links: list[graph.Link], negotiated: bool) -> None:
     if links:
-        print("\nlinks")
+        print("\nlinks" if negotiated else "\nlinks, with what may pass by the elements' templates")
     for link in links:
         print(f"  {link.source} --> {link.sink}" + (f"    {_short(link.caps)}" if link.caps else ""))
 
 
 def _short(caps: str) -> str:
     """Caps without their types: ``video/x-raw, format=I420, width=640``."""
-    return re.sub(r"\((?:string|int|fraction|boolean|double|bitmask)\)", "", caps)
+    plain = re.sub(r"\((?:string|int|fraction|boolean|double|bitmask)\)", "", caps)
+    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]} …"
 
 
 def _write_dot(path: Path, dot: str) -> None:
     if path.suffix == ".dot":
-        path.write_text(dot)
+        try:
+            path.write_text(dot)
+        except OSError as error:
+            raise SettingError(
+                "--dot", str(path), f"cannot be written ({error.strerror}); choose another file"
+            ) from None
     elif shutil.which("dot") is None:
-        raise MissingDependency("graphviz, which draws the frame", "sudo apt-get install graphviz, or write a .dot")
+        raise MissingDependency("graphviz, which draws the graph", "sudo apt-get install graphviz, or write a .dot")
     else:
-        subprocess.run(["dot", f"-T{path.suffix[1:]}", "-o", str(path)], input=dot, text=True, check=True)
+        command = ["dot", f"-T{path.suffix[1:]}", "-o", str(path)]
+        drawn = subprocess.run(command, input=dot, text=True, capture_output=True, check=False)
+        if drawn.returncode:
+            reason = drawn.stderr.strip().splitlines()[-1] if drawn.stderr.strip() else "graphviz failed"
+            raise SettingError("--dot", str(path), f"cannot be drawn ({reason}); write a .dot, .png or .svg file")
     print(f"\ngraph written to {path}")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
+from edgecam_core.explain import jetson
 from edgecam_core.explain.tokens import Token, tokens
 from edgecam_core.media import elements, gst
 
@@ -60,9 +64,8 @@ def describe(text: str) -> Explanation:
 def _element(name: str, result: Explanation) -> Any:
     factory = gst.load().ElementFactory.find(name)
     if factory is None:
-        remedy = elements.remedy(name)
         result.missing.append(name)
-        result.rows.append(Row(name, "element", f"{MISSING}: {remedy}"))
+        result.rows.append(Row(name, "element", _missing(name)))
         return None
     words = factory.get_metadata("klass").split("/")
     role = next((told for word, told in _ROLES if word in words), "element")
@@ -72,23 +75,68 @@ def _element(name: str, result: Explanation) -> Any:
     return factory.create(None)
 
 
+def _missing(name: str) -> str:
+    """What is known of an element that is not installed."""
+    remedy = elements.remedy(name)
+    if known := jetson.table().get(name):
+        return f"{known.kind}: {known.meaning}; {MISSING}: {remedy}; in its place here: {known.instead}"
+    near = get_close_matches(name, [*_installed(), *jetson.table()], n=2, cutoff=0.75)
+    if near and not elements.package(name):
+        return f"{MISSING}: did you mean {' or '.join(near)}? {remedy}"
+    return f"{MISSING}: {remedy}"
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    """The names of all elements here."""
+    g = gst.load()
+    found = g.Registry.get().get_feature_list(g.ElementFactory.__gtype__)
+    return tuple(feature.get_name() for feature in found)
+
+
+def _property_of_missing(token: Token, name: str, result: Explanation) -> None:
+    known = jetson.table().get(name)
+    if known is None:
+        result.rows.append(Row(token.text, "property", f"cannot be checked: {name} is not installed"))
+        return
+    spec = known.properties.get(token.name)
+    if spec is None:
+        _unknown_property(token, name, known.properties, result)
+        return
+    if must := spec.refuses(token.value):
+        result.wrong.append(f"{name} {token.name}={token.value}: must be {must}")
+    allowed = spec.allowed.replace("..", " to ").replace(",", ", ")
+    parts = [spec.kind, allowed, f"default {spec.default}" if spec.default else "", spec.meaning]
+    result.rows.append(Row(token.text, "property", "; ".join(part for part in parts if part)))
+
+
+def _unknown_property(token: Token, name: str, known: Iterable[str], result: Explanation) -> None:
+    near = get_close_matches(token.name, list(known), n=2, cutoff=0.6)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    result.wrong.append(f"{name} has no property {token.name!r}{hint}")
+    result.rows.append(Row(token.text, "property", f"UNKNOWN: {name} has no such property{hint}"))
+
+
 def _property(token: Token, current: tuple[str, Any] | None, result: Explanation) -> None:
     if current is None:
         result.wrong.append(f"property {token.text} stands before any element")
         return
     name, element = current
     if element is None:
-        result.rows.append(Row(token.text, "property", f"cannot be checked: {name} is not installed"))
+        _property_of_missing(token, name, result)
         return
     spec = element.find_property(token.name)
-    if spec is None and token.name != "name":
-        result.wrong.append(f"{name} has no property {token.name!r}")
-        result.rows.append(Row(token.text, "property", f"UNKNOWN: {name} has no such property"))
+    if spec is None:
+        names = [each.name for each in element.list_properties()]
+        if "::" in token.name:  # of a child, such as a pad's: known when the pipeline is built
+            result.rows.append(Row(token.text, "property", f"property of a child of {name}"))
+        else:
+            _unknown_property(token, name, names, result)
         return
     kind, allowed = _type(spec)
     default = _default(spec)
-    if kind == "enum" and token.value not in _enum_words(spec):
-        result.wrong.append(f"{name} {token.name}={token.value}: must be one of {allowed}")
+    if must := _refuses(spec, kind, allowed, token.value):
+        result.wrong.append(f"{name} {token.name}={token.value}: must be {must}")
     parts = [kind, allowed, f"default {default}" if default else "", (spec.blurb or "").rstrip(".")]
     result.rows.append(Row(token.text, "property", "; ".join(part for part in parts if part)))
 
@@ -102,6 +150,15 @@ def _type(spec: Any) -> tuple[str, str]:
     plain = {"chararray": "string", "uint": "unsigned int", "uint64": "unsigned int 64", "int64": "int 64"}
     low, high = getattr(spec, "minimum", None), getattr(spec, "maximum", None)
     return plain.get(name, name), f"{low} to {high}" if low is not None and high is not None else ""
+
+
+def _refuses(spec: Any, kind: str, allowed: str, value: str) -> str:
+    """What a value must be, where it is not that; empty where it may be right."""
+    if kind == "enum":
+        return "" if value in _enum_words(spec) else f"one of {allowed}"
+    value = re.sub(r"^\(\w+\)\s*", "", value)
+    number = jetson.Property(kind, f"{spec.minimum}..{spec.maximum}" if allowed else "", "", "")
+    return number.refuses(value) if kind == "boolean" or allowed else ""
 
 
 def _enum_words(spec: Any) -> set[str]:

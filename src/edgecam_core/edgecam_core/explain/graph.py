@@ -45,6 +45,41 @@ def from_text(text: str) -> list[Link]:
     return found
 
 
+def possible(text: str) -> list[Link]:
+    """The links by the text, with what may pass on each by the elements' pad templates and the caps between them.
+
+    ``caps`` is empty where an element is not installed or anything may pass, and ``EMPTY`` where nothing can.
+    """
+    g = gst.load()
+    found: list[Link] = []
+    before, linked, caps = "", False, g.Caps.new_any()
+    for token in tokens(text):
+        if token.kind == "link":
+            linked = True
+        elif token.kind == "caps":
+            between = g.Caps.from_string(token.text.strip("\"'"))
+            caps = caps.intersect(between) if between is not None else caps
+        elif token.kind in ("element", "reference"):
+            if linked and before:
+                allowed = caps.intersect(_template(before, "SRC")).intersect(_template(token.text, "SINK"))
+                found.append(Link(before, token.text, "" if allowed.is_any() else allowed.simplify().to_string()))
+            before, linked, caps = token.text, False, g.Caps.new_any()
+    return found
+
+
+def _template(element: str, direction: str) -> Any:
+    """What the pads of an element take or give, all of one direction together."""
+    g = gst.load()
+    factory = g.ElementFactory.find(element)
+    if factory is None:
+        return g.Caps.new_any()
+    found = g.Caps.new_empty()
+    for template in factory.get_static_pad_templates():
+        if template.direction == getattr(g.PadDirection, direction):
+            found.append(template.get_caps())
+    return found
+
+
 class Graph:
     """A built pipeline. With ``negotiate`` it is opened and paused, for up to ``timeout`` seconds.
 

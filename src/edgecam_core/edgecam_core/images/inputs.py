@@ -16,7 +16,7 @@ import cv2
 
 from edgecam_core.errors import ImageError, SettingError
 from edgecam_core.masking import masked
-from edgecam_core.media.image_files import IMAGE_SUFFIXES, image_files
+from edgecam_core.media.image_files import IMAGE_SUFFIXES, image_files, natural_key
 from edgecam_core.media.image_reader import read_image
 from edgecam_core.types import Frame
 
@@ -72,7 +72,7 @@ def expand(inputs: Sequence[str]) -> list[str]:
             found += map(str, inside)
         elif path.is_file():
             found.append(str(path))
-        elif matches := sorted(glob.glob(str(path), recursive=True)):
+        elif matches := sorted(glob.glob(str(path), recursive=True), key=lambda name: natural_key(Path(name))):
             found += matches
         else:
             remedy = "is no file, folder or matching glob; a camera is given like v4l2:///dev/video0"

@@ -1,0 +1,65 @@
+"""The table of NVIDIA's elements (``jetson.txt``): answers for what is not installed here."""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+from typing import NamedTuple
+
+
+class Property(NamedTuple):
+    """``allowed`` is ``low..high``, a list of words with commas, or empty."""
+
+    kind: str
+    allowed: str
+    default: str
+    meaning: str
+
+    def refuses(self, value: str) -> str:
+        """What a value must be, where it is not that; empty where it may be right."""
+        if self.kind == "boolean" and value.lower() not in ("true", "false", "1", "0", "yes", "no", "t", "f"):
+            return "true or false"
+        if self.kind == "enum":
+            words = self.allowed.split(",")
+            right = value in words or (value.isdecimal() and int(value) < len(words))
+            return "" if right else f"one of {', '.join(words)}"
+        if ".." not in self.allowed:
+            return ""
+        low, high = (float(part) for part in self.allowed.split(".."))
+        try:
+            number = float(int(value, 0)) if "int" in self.kind else float(value)
+        except ValueError:
+            return "a whole number" if "int" in self.kind else "a number"
+        return "" if low <= number <= high else f"{self.allowed.replace('..', ' to ')}"
+
+
+class Element(NamedTuple):
+    """An element of the table. ``instead`` is what takes its place on other machines."""
+
+    kind: str
+    meaning: str
+    instead: str
+    properties: dict[str, Property]
+
+
+@functools.cache
+def table() -> dict[str, Element]:
+    """All elements by name."""
+    text = resources.files(__package__).joinpath("jetson.txt").read_text(encoding="utf-8")
+    groups: dict[str, dict[str, Property]] = {}
+    found: dict[str, Element] = {}
+    current: dict[str, Property] = {}
+    for line in text.splitlines():
+        words = [word.strip() for word in line.split("|")]
+        if line.startswith("#") or not line.strip():
+            continue
+        if line.startswith("@"):
+            current = groups.setdefault(line.strip(), {})
+        elif line.startswith(" ") and words[0].startswith("@"):
+            current.update(groups[words[0]])
+        elif line.startswith(" "):
+            current[words[0]] = Property(*words[1:5])
+        else:
+            current = {}
+            found[words[0]] = Element(words[1], words[2], words[3], current)
+    return found
