@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 import time
 
 
@@ -15,11 +16,19 @@ class ProcessUsage:
         self._cpu = time.process_time()
 
     def values(self) -> dict[str, object]:
-        """``cpu_percent`` of one core since the last call, ``memory_mb`` resident, ``pid``. Takes microseconds."""
+        """``cpu_percent`` of one core since the last call, ``memory_mb`` resident, ``pid`` and ``host``.
+
+        Takes microseconds.
+        """
         wall, cpu = time.monotonic(), time.process_time()
         share = (cpu - self._cpu) / (wall - self._wall) if wall > self._wall else 0.0
         self._wall, self._cpu = wall, cpu
-        return {"cpu_percent": round(100 * share, 1), "memory_mb": round(resident_bytes() / 2**20), "pid": os.getpid()}
+        return {
+            "cpu_percent": round(100 * share, 1),
+            "memory_mb": round(resident_bytes() / 2**20),
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+        }
 
 
 def resident_bytes() -> int:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 from edgecam_core.doctor import Finding, error, note, ok, warning
 
+from edgecam_ros.duplicates import DuplicateNodes, duplicate_text
+
 # Seconds. Nodes report once a second; discovery takes up to four on localhost.
 LISTEN_AT_LEAST, LISTEN_AT_MOST, QUIET = 5.0, 10.0, 2.5
 CLOCK_LIMIT = 0.2  # seconds between a report's stamp and its arrival
@@ -41,11 +43,13 @@ def _look(node, context) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
     from rclpy.executors import SingleThreadedExecutor
 
     reports: dict[str, tuple[DiagnosticArray, float]] = {}
+    duplicates = DuplicateNodes()
 
     def keep(message: DiagnosticArray) -> None:
         age = (node.get_clock().now().nanoseconds - _nanoseconds(message.header.stamp)) * 1e-9
         for status in message.status:
             reports[status.name] = (status, age)
+            duplicates.add(status.name, {pair.key: pair.value for pair in status.values}, time.monotonic())
 
     node.create_subscription(DiagnosticArray, "/diagnostics", keep, 50)
     executor = SingleThreadedExecutor(context=context)
@@ -66,6 +70,9 @@ def _look(node, context) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
         yield note("graph", f"no node is running in domain {domain}")
         return
     yield ok("graph", f"{len(others)} nodes are running")
+    for name, processes in duplicates.found(time.monotonic()).items():
+        remedy = "stop one, or give it another namespace (namespace:=/name) or domain (ROS_DOMAIN_ID)"
+        yield error("duplicate-node", duplicate_text(name, processes), remedy)
     yield from _reported(reports)
     yield from _mismatches(node)
 
@@ -77,10 +84,14 @@ def _reported(reports) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
             yield ok("node-state", f"{name}: {status.message}")
         else:
             report = error if level == 2 else warning
-            yield report("node-state", f"{name}: {status.message}", "the message says what is missing")
+            yield report("node-state", f"{name}: {status.message}", f"all its values: {_echo(name)}")
         if abs(age) > CLOCK_LIMIT:
             text = f"{name}: its report came {age:+.1f} s after its stamp; clocks differ, or the machine is overloaded"
             yield warning("clock-offset", text, "synchronise the clocks: sudo apt-get install chrony on both machines")
+
+
+def _echo(name: str) -> str:
+    return f"ros2 topic echo /diagnostics --field status | grep -A3 {name}"
 
 
 def _mismatches(node) -> Iterator[Finding]:  # type: ignore[no-untyped-def]

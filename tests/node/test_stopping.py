@@ -1,0 +1,52 @@
+"""A node stopped at any moment of its start ends cleanly: no traceback, exit code 0, nothing but its own lines.
+
+EDGECAM_STOPS sets how many moments of the first five seconds each node is stopped at (make fuzz: 20).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from ament_index_python.packages import get_package_prefix
+from network import free_tcp_port, free_udp_port
+
+STOPS = int(os.environ.get("EDGECAM_STOPS", "3"))
+NODES = {
+    "camera_node": ("edgecam_camera", ()),
+    "cameras": ("edgecam_camera", (str(Path(__file__).resolve().parents[2] / "config" / "cameras.yaml"),)),
+    "rtp_sender_node": ("edgecam_rtp", ("--ros-args", "-p", "port:={udp}")),
+    "rtp_receiver_node": ("edgecam_rtp", ("--ros-args", "-p", "port:={udp}")),
+    "detector_node": ("edgecam_detector", ()),
+    "viewer_node": ("edgecam_viewer", ("--ros-args", "-p", "port:={tcp}")),
+    "monitor_node": ("edgecam_viewer", ()),
+}
+
+
+def moments(name: str) -> list[float]:
+    """Spread over the first five seconds, most of them early, where Python starts and imports."""
+    chance = random.Random(name)
+    return [0.01, *(5.0 * chance.random() ** 2 for _ in range(STOPS - 1))]
+
+
+@pytest.mark.timeout(60 + 40 * STOPS)
+@pytest.mark.parametrize("name", NODES)
+def test_a_node_stopped_at_any_moment_ends_cleanly(name: str) -> None:
+    package, arguments = NODES[name]
+    program = Path(get_package_prefix(package)) / "lib" / package / name
+    for moment, number in zip(moments(name), (signal.SIGINT, signal.SIGTERM) * STOPS, strict=False):
+        given = [one.format(udp=free_udp_port(), tcp=free_tcp_port()) for one in arguments]
+        process = subprocess.Popen([program, *given], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        with process:
+            time.sleep(moment)  # the moment is what is tested
+            process.send_signal(number)
+            output, _ = process.communicate(timeout=30)
+        assert "Traceback" not in output, f"stopped after {moment:.2f} s:\n{output}"
+        assert "Fatal" not in output, f"stopped after {moment:.2f} s:\n{output}"
+        before_python = process.returncode == -number and not output
+        assert process.returncode == 0 or before_python, f"stopped after {moment:.2f} s by {number.name}:\n{output}"
