@@ -94,7 +94,7 @@ def test_an_image_that_the_encoder_refuses_is_refused_by_name_and_the_next_one_g
         for _ in range(2):
             with contextlib.suppress(ImageError):
                 sender.send(Frame.from_array(huge, "mono8", 1, ""))
-        wait_until(lambda: (65_536, 16) in sender._refused, what="the encoder's refusal")
+        wait_until(lambda: (65_536, 16) in sender._encoder.refused, what="the encoder's refusal")
         with pytest.raises(ImageError, match=r"65536x16 frames are refused by x264enc: .+"):
             sender.send(Frame.from_array(huge, "mono8", 2, ""))
         sender.send(frame(3))

@@ -59,6 +59,11 @@ class EncoderPipeline:
         stamp_ns, skipped = self._stamp(pts)
         return EncodedFrame(nal.split(stream), stamp_ns, skipped)
 
+    @property
+    def waiting(self) -> int:
+        """Frames pushed that have not been pulled."""
+        return len(self._stamps)
+
     def _stamp(self, pts: int) -> tuple[int, int]:
         with self._lock:
             older = [key for key in self._stamps if key < pts - self._interval_ns // 2]

@@ -1,8 +1,9 @@
-"""What a receiver says to the sender by RTCP: missing packets (NACK), keyframe wanted (PLI), that it is there (RR)."""
+"""What a receiver says by RTCP: missing packets (NACK), keyframe wanted (PLI), how the link is (RR, RFC 8888)."""
 
 from __future__ import annotations
 
 import secrets
+import time
 
 from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.reorder import MILLISECOND
@@ -10,6 +11,7 @@ from edgecam_core.rtp.rtp_session import Stream
 
 REQUEST_PAUSE_NS = 150 * MILLISECOND
 REPORT_NS = 1000 * MILLISECOND
+CONGESTION_NS = 50 * MILLISECOND
 
 
 class ReceiverFeedback:
@@ -18,6 +20,9 @@ class ReceiverFeedback:
     def __init__(self) -> None:
         self.ssrc = secrets.randbits(32)
         self.requests = 0
+        self._epoch_ns = time.time_ns() - time.monotonic_ns()  # wall clock that never steps
+        self._congestion_ns = 0
+        self._before: tuple[int, int, int] = (0, 0, 0)  # stream, packets received and lost at the last report
         self._keyframe_asked_ns = 0
         self._sent_ns = 0
 
@@ -29,9 +34,24 @@ class ReceiverFeedback:
         if wants_keyframe and now_ns - self._keyframe_asked_ns >= REQUEST_PAUSE_NS:
             self._keyframe_asked_ns = now_ns
             messages.append(rtcp.picture_loss_indication(self.ssrc, stream.ssrc))
-        if not messages and now_ns - self._sent_ns < REPORT_NS:
-            return None
-        self._sent_ns = now_ns
         self.requests += bool(messages)
-        head = rtcp.receiver_report(self.ssrc) + rtcp.source_description(self.ssrc, "edgecam-receiver")
+        if now_ns - self._congestion_ns >= CONGESTION_NS and (came := stream.arrivals.report(now_ns)):
+            self._congestion_ns = now_ns
+            clock = (self._epoch_ns + now_ns) / 1e9
+            messages.append(rtcp.congestion_feedback(self.ssrc, stream.ssrc, *came, clock))
+        block = b""
+        if now_ns - self._sent_ns >= REPORT_NS:
+            self._sent_ns = now_ns
+            block = self._report_block(stream)
+        elif not messages:
+            return None
+        head = rtcp.receiver_report(self.ssrc, block) + rtcp.source_description(self.ssrc, "edgecam-receiver")
         return head + b"".join(messages)
+
+    def _report_block(self, stream: Stream) -> bytes:
+        counts = stream.buffer.counts
+        ssrc, received, lost = self._before if self._before[0] == stream.ssrc else (stream.ssrc, 0, 0)
+        self._before = (ssrc, counts.received, counts.lost)
+        fresh = counts.received - received + counts.lost - lost
+        share = (counts.lost - lost) / fresh if fresh > 0 else 0.0
+        return rtcp.report_block(stream.ssrc, share, counts.lost, stream.buffer.highest, int(stream.jitter))

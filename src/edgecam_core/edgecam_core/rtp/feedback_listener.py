@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from edgecam_core.counters import Counters, Meter
 from edgecam_core.rtp import rtcp
+from edgecam_core.rtp.adaptation import Adaptation
 from edgecam_core.rtp.destinations import Destinations
 from edgecam_core.rtp.packet import PacketError
 from edgecam_core.rtp.retransmission import Retransmitter
@@ -33,6 +34,7 @@ class FeedbackListener:
         force_keyframe: Callable[[], object],
         counters: Counters,
         sent_bytes: Meter,
+        adaptation: Adaptation | None,
     ) -> None:
         self._ssrc = ssrc
         self._destinations = destinations
@@ -41,6 +43,7 @@ class FeedbackListener:
         self._force_keyframe = force_keyframe
         self._counters = counters
         self._sent_bytes = sent_bytes
+        self._adaptation = adaptation
         self._last_keyframe = 0.0
         self.keyframe_requests = 0
 
@@ -76,6 +79,11 @@ class FeedbackListener:
                 self._resend(message.sequences, family, sender)
             elif isinstance(message, rtcp.KeyframeRequest) and message.media_ssrc == self._ssrc:
                 self._keyframe()
+            elif self._adaptation is not None and self._destinations.reply_address(family, sender) is not None:
+                if isinstance(message, rtcp.CongestionFeedback) and message.media_ssrc == self._ssrc:
+                    self._adaptation.feedback(message, sender, time.monotonic())
+                elif isinstance(message, rtcp.ReportBlock) and message.media_ssrc == self._ssrc:
+                    self._adaptation.report(message, sender, time.monotonic())
 
     def _resend(self, sequences: tuple[int, ...], family: int, sender: Address) -> None:
         receiver = self._destinations.reply_address(family, sender)
@@ -83,7 +91,9 @@ class FeedbackListener:
             self._counters.add("NACK from unknown address")
             return
         now = time.monotonic()
-        for data in self._retransmitter.take(sequences, receiver, now):
+        for sequence, data in self._retransmitter.take(sequences, receiver, now):
+            if self._adaptation is not None:
+                self._adaptation.sent_again(sequence)
             self._destinations.send(family, receiver, data)
             self._sent_bytes.add(now, len(data))
 

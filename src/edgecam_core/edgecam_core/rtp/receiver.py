@@ -34,6 +34,7 @@ from edgecam_core.types import Frame
 
 IDLE_SECONDS = 0.1
 REPAIR_SECONDS = 0.002
+REPORT_SECONDS = 0.05
 DATAGRAM = 65_535
 MOST_DATAGRAMS = 256  # of one socket in one turn
 
@@ -157,7 +158,7 @@ class Receiver:
             return REPAIR_SECONDS
         wake_ns = self._session.wake_ns()
         if wake_ns is None:
-            return IDLE_SECONDS
+            return IDLE_SECONDS if stream is None else REPORT_SECONDS
         return min(max((wake_ns - time.monotonic_ns()) / 1e9, 0.0), IDLE_SECONDS)
 
     def _take(self, ready: list[socket.socket]) -> None:

@@ -1,4 +1,4 @@
-"""A UDP relay that behaves like a bad network: loss, bursts, delay, jitter, reordering, duplicates, outages.
+"""A UDP relay that behaves like a bad network: loss, delay, jitter, a limited rate, outages.
 
     python3 -m edgecam_core.rtp.relay --listen 5002 --to 127.0.0.1:5000 --loss 0.05 --burst 5
 
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from edgecam_core.rtp.settings import split_address
 
 Address = tuple[str, int]
+HEADERS = 28  # bytes of UDP and IP
 PORTS = 3  # media, RTCP, parity
 
 
@@ -31,6 +32,7 @@ class Conditions:
 
     ``loss`` is the share of datagrams lost, in runs of ``burst``; ``delay`` and ``jitter`` (added, evenly
     distributed) are seconds; datagrams may overtake each other by jitter. ``back_loss`` is the loss of the way back.
+    ``rate`` in bit/s limits the way there, 0 does not; what has to wait longer than ``queue`` seconds is lost.
     """
 
     loss: float = 0.0
@@ -40,6 +42,8 @@ class Conditions:
     duplicate: float = 0.0
     back_loss: float = 0.0
     down: bool = False
+    rate: float = 0.0
+    queue: float = 0.3
 
 
 class Fate:
@@ -85,6 +89,7 @@ class Relay:
         self._back = [Fate(seed + 2 * index + 1) for index in range(PORTS)]
         self._queue: list[tuple[float, int, socket.socket, bytes, Address]] = []
         self._count = 0
+        self._free_at = 0.0  # when the link has sent what waits for it
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self._thread.start()
@@ -109,7 +114,7 @@ class Relay:
                 return
             if forward:
                 self._senders[index] = sender
-                delays = self._there[index].delays(self.conditions, self.conditions.loss)
+                delays = self._queued(self._there[index].delays(self.conditions, self.conditions.loss), len(data))
                 self.octets += len(data)
                 self.passed += bool(delays)
                 self.dropped += not delays
@@ -122,6 +127,17 @@ class Relay:
             for delay in delays:
                 self._count += 1
                 heapq.heappush(self._queue, (time.monotonic() + delay, self._count, way[0], data, way[1]))
+
+    def _queued(self, delays: list[float], size: int) -> list[float]:
+        """The delays of the copies behind what waits for the link already; empty when its queue is full."""
+        rate, now = self.conditions.rate, time.monotonic()
+        if not rate or not delays:
+            return delays
+        wait = max(self._free_at - now, 0.0)
+        if wait > self.conditions.queue:
+            return []
+        self._free_at = now + wait + (size + HEADERS) * 8 / rate
+        return [delay + self._free_at - now for delay in delays]
 
     def _release(self) -> None:
         now = time.monotonic()
@@ -173,10 +189,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--delay", type=float, default=0.0, help="milliseconds")
     parser.add_argument("--jitter", type=float, default=0.0, help="milliseconds more, at random")
     parser.add_argument("--duplicate", type=float, default=0.0, help="share of datagrams to send twice")
+    parser.add_argument("--rate", type=float, default=0.0, help="bit/s of the link; 0: no limit")
+    parser.add_argument("--queue", type=float, default=300.0, help="milliseconds a datagram may wait for the link")
     parser.add_argument("--back-loss", type=float, default=0.0, help="share of answers to lose")
     given = parser.parse_args(arguments)
     conditions = Conditions(
-        given.loss, given.burst, given.delay / 1e3, given.jitter / 1e3, given.duplicate, given.back_loss
+        given.loss,
+        given.burst,
+        given.delay / 1e3,
+        given.jitter / 1e3,
+        given.duplicate,
+        given.back_loss,
+        rate=given.rate,
+        queue=given.queue / 1e3,
     )
     with Relay(split_address("to", given.to), given.listen, conditions) as relay:
         try:

@@ -196,6 +196,11 @@ class ReorderBuffer:
             self.counts.missing += 1
 
     @property
+    def highest(self) -> int:
+        """The highest sequence number so far, with its wraps."""
+        return self._highest
+
+    @property
     def waiting(self) -> bool:
         """Whether something is missing that may still come."""
         return bool(self._missing)

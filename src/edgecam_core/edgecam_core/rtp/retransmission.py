@@ -81,14 +81,14 @@ class Retransmitter:
             self.refused += not allowed
             return allowed
 
-    def take(self, sequences: Sequence[int], address: Address, now: float) -> list[bytes]:
+    def take(self, sequences: Sequence[int], address: Address, now: float) -> list[tuple[int, bytes]]:
         """The packets among these to send again to this receiver now: known, not sent just before, in its budget."""
         with self._lock:
             receiver = self._receiver(address)
             if not receiver.requests.take(len(sequences), now):
                 self.refused += len(sequences)
                 return []
-            found = []
+            found: list[tuple[int, bytes]] = []
             for sequence in sequences:
                 data = self._history.get(sequence)
                 too_soon = now - receiver.resent_at.get(sequence, 0.0) < RESEND_PAUSE_SECONDS
@@ -99,7 +99,7 @@ class Retransmitter:
                     continue
                 receiver.credit -= 1.0
                 receiver.resent_at[sequence] = now
-                found.append(data)
+                found.append((sequence, data))
             if len(receiver.resent_at) > 4096:
                 receiver.resent_at = {key: at for key, at in receiver.resent_at.items() if now - at < 1.0}
             self.resent += len(found)

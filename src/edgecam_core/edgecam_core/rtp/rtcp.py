@@ -1,4 +1,6 @@
-"""The RTCP packets in use: SR, RR, SDES, BYE (RFC 3550), generic NACK and PLI (RFC 4585), FIR (RFC 5104)."""
+"""The RTCP packets in use: SR, RR, SDES, BYE (RFC 3550), generic NACK and PLI (RFC 4585), FIR (RFC 5104), congestion
+control feedback (RFC 8888).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from typing import NamedTuple
 from edgecam_core.rtp.packet import RTP_VERSION, PacketError
 
 SR, RR, SDES, BYE, RTPFB, PSFB = 200, 201, 202, 203, 205, 206
-NACK_FORMAT, PLI_FORMAT, FIR_FORMAT = 1, 1, 4
+NACK_FORMAT, PLI_FORMAT, FIR_FORMAT, CONGESTION_FORMAT = 1, 1, 4, 11
+MOST_REPORTED = 1024  # packets in one congestion control feedback
 MOST_NACKED = 1024  # sequence numbers in one message; our own receivers ask for 256 at most
 _HEAD = struct.Struct("!BBH")
 
@@ -36,26 +39,76 @@ class Bye(NamedTuple):
     ssrcs: tuple[int, ...]
 
 
-def parse(data: bytes) -> list[SenderReport | Nack | KeyframeRequest | Bye]:
+class ReportBlock(NamedTuple):
+    """What a receiver says of one stream; ``loss`` is the share lost since its last report, 0..1."""
+
+    media_ssrc: int
+    loss: float
+
+
+class CongestionFeedback(NamedTuple):
+    """RFC 8888 for one stream: ``arrivals`` by sequence number, in seconds before ``reported_at``; None: not arrived.
+
+    ``reported_at`` is the receiver's clock in seconds modulo 65536.
+    """
+
+    media_ssrc: int
+    reported_at: float
+    arrivals: tuple[tuple[int, float | None], ...]
+
+
+Message = SenderReport | Nack | KeyframeRequest | Bye | ReportBlock | CongestionFeedback
+
+
+def parse(data: bytes) -> list[Message]:
     """What a compound packet says, as far as this bridge uses it; the rest is passed over.
 
     Raises:
         PacketError: the lengths inside do not fit.
     """
-    found: list[SenderReport | Nack | KeyframeRequest | Bye] = []
+    found: list[Message] = []
     for kind, count, body in _packets(data):
         if kind == SR and len(body) >= 24:
             ssrc, ntp, timestamp = struct.unpack_from("!IQI", body)
             found.append(SenderReport(ssrc, ntp, timestamp))
+        elif kind == RR:
+            found += _report_blocks(body, count)
         elif kind == BYE and len(body) >= 4 * count:
             found.append(Bye(struct.unpack_from(f"!{count}I", body)))
         elif kind == RTPFB and count == NACK_FORMAT and len(body) >= 8:
             found.append(Nack(_word(body, 4), tuple(islice(_nacked(body[8:]), MOST_NACKED))))
+        elif kind == RTPFB and count == CONGESTION_FORMAT and len(body) >= 8:
+            found += _congestion(body)
         elif kind == PSFB and count == PLI_FORMAT and len(body) >= 8:
             found.append(KeyframeRequest(_word(body, 4)))
         elif kind == PSFB and count == FIR_FORMAT and len(body) >= 16:
             found.append(KeyframeRequest(_word(body, 8)))
     return found
+
+
+def _report_blocks(body: bytes, count: int) -> Iterator[ReportBlock]:
+    for at in range(4, min(len(body), 4 + 24 * count) - 23, 24):
+        yield ReportBlock(_word(body, at), body[at + 4] / 256)
+
+
+def _congestion(body: bytes) -> Iterator[CongestionFeedback]:
+    reported_at = _word(body, len(body) - 4) / 65_536
+    at, end = 4, len(body) - 4
+    while at + 8 <= end:
+        ssrc, first, count = struct.unpack_from("!IHH", body, at)
+        at += 8
+        if count > MOST_REPORTED or at + 2 * count > end:
+            raise PacketError("RTCP: congestion control feedback cut inside its reports")
+        reports = struct.unpack_from(f"!{count}H", body, at)
+        arrivals = tuple(((first + nth) & 0xFFFF, _offset(each)) for nth, each in enumerate(reports))
+        yield CongestionFeedback(ssrc, reported_at, arrivals)
+        at += 2 * (count + count % 2)
+
+
+def _offset(report: int) -> float | None:
+    if not report & 0x8000:
+        return None
+    return (report & 0x1FFF) / 1024
 
 
 def _word(body: bytes, at: int) -> int:
@@ -91,9 +144,29 @@ def sender_report(ssrc: int, ntp: int, rtp_timestamp: int, packets: int, octets:
     return _packet(SR, 0, struct.pack("!IQIII", ssrc, ntp, rtp_timestamp & 0xFFFFFFFF, *counts))
 
 
-def receiver_report(ssrc: int) -> bytes:
-    """An empty report: it must begin every compound packet of a receiver."""
-    return _packet(RR, 0, struct.pack("!I", ssrc))
+def receiver_report(ssrc: int, block: bytes = b"") -> bytes:
+    """It must begin every compound packet of a receiver; ``block`` is what :func:`report_block` made."""
+    return _packet(RR, bool(block), struct.pack("!I", ssrc) + block)
+
+
+def report_block(
+    media_ssrc: int, loss: float, lost: int, highest: int, jitter: int, report: int = 0, delay: float = 0.0
+) -> bytes:
+    """``loss`` is the share lost since the last report, ``lost`` the packets lost so far, ``highest`` the extended
+    sequence number, ``report`` the middle 32 bits of the last sender report's NTP time and ``delay`` the seconds since.
+    """
+    lost = min(max(lost, -(1 << 23)), (1 << 23) - 1) & 0xFFFFFF
+    share = min(max(int(loss * 256), 0), 255)
+    words = (share << 24 | lost, highest & 0xFFFFFFFF, jitter & 0xFFFFFFFF, report, int(delay * 65_536) & 0xFFFFFFFF)
+    return struct.pack("!I5I", media_ssrc, *words)
+
+
+def congestion_feedback(ssrc: int, media_ssrc: int, first: int, ages: list[float | None], now: float) -> bytes:
+    """Which packets from sequence number ``first`` on arrived, and how many seconds before ``now`` (RFC 8888)."""
+    reports = [0 if age is None else 0x8000 | min(max(int(age * 1024), 0), 0x1FFE) for age in ages]
+    body = struct.pack("!IIHH", ssrc, media_ssrc, first & 0xFFFF, len(reports))
+    body += struct.pack(f"!{len(reports)}H", *reports) + bytes(2 * (len(reports) % 2))
+    return _packet(RTPFB, CONGESTION_FORMAT, body + struct.pack("!I", int(now * 65_536) & 0xFFFFFFFF))
 
 
 def source_description(ssrc: int, cname: str) -> bytes:

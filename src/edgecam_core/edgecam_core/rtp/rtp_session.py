@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from edgecam_core.media.codecs import Codec
 from edgecam_core.rtp import packet as rtp
 from edgecam_core.rtp import rtcp
+from edgecam_core.rtp.arrivals import Arrivals
 from edgecam_core.rtp.assembler import AccessUnit, Assembler
 from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, signed_difference
 from edgecam_core.rtp.parity import ParityRepair
@@ -40,6 +41,7 @@ class Stream:
     assembler: Assembler
     repair: ParityRepair | None
     last_ns: int
+    arrivals: Arrivals = field(default_factory=Arrivals)
     jitter: float = 0.0  # RFC 3550 section 6.4.1, in RTP clock units
     transit: int | None = None
     tail_open: bool = False
@@ -158,6 +160,7 @@ class RtpSession:
         stream.sender = held.sender
         stream.tail_open = not held.packet.marker
         self._measure_jitter(stream, held.packet.timestamp, now_ns)
+        stream.arrivals.note(held.packet.sequence, now_ns)
         stream.buffer.push(held.packet, now_ns, held.arrival_ns)
         if stream.repair is not None:
             self._repaired(stream, stream.repair.media(held.packet.sequence, held.data), now_ns, held.arrival_ns)

@@ -12,11 +12,14 @@ from functools import partial
 import numpy as np
 
 from edgecam_core.counters import Counters, Meter
-from edgecam_core.errors import EdgecamError, ImageError, PipelineError
+from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.media import encoders, i420
 from edgecam_core.media.codecs import codec
-from edgecam_core.media.encoding import EncodedFrame, EncoderPipeline
+from edgecam_core.media.encoding import EncodedFrame
 from edgecam_core.rtp import clock, sdp
+from edgecam_core.rtp.adaptation import Adaptation
+from edgecam_core.rtp.encoder_supervisor import EncoderSupervisor
+from edgecam_core.rtp.rate_control import should_change
 from edgecam_core.rtp.rtsp import RtspServer
 from edgecam_core.rtp.sender_stats import SenderStats
 from edgecam_core.rtp.settings import SenderSettings
@@ -24,9 +27,9 @@ from edgecam_core.rtp.transmitter import Transmitter
 from edgecam_core.types import Frame
 
 SMALLEST = 16  # pixels; no encoder here takes a smaller frame
-REFERENCE = (320, 240)  # every encoder takes that
-TRIAL_SECONDS = 5.0
-MOST_REFUSED = 64  # sizes to remember
+PACE, PACE_FREE = 2.0, 4.0  # times the target; the second while the link gives all that is wanted
+ENCODED_SHARE = 0.9  # of the target; packet headers and retransmissions need the rest
+MOST_WAITING = 5  # frames in the encoder and the pacer
 
 
 class Sender:
@@ -49,14 +52,15 @@ class Sender:
         self._failure: EdgecamError | None = None
         self._row = encoders.choose(settings.encoder, settings.codec)
         self._counters = Counters()
-        self._transmitter = Transmitter(settings, self.force_keyframe, self._counters)
-        self._rtsp: RtspServer | None = None
-        self._lock = threading.Lock()  # protects the encoder's exchange and the counts
-        self._encoder: EncoderPipeline | None = None
-        self._answered = False  # whether the encoder has given a frame
-        self._refused: dict[tuple[int, int], str] = {}  # sizes, and why
-        self._threads: list[threading.Thread] = []
         self._stopping = threading.Event()
+        self._adaptation = Adaptation(settings.bitrate_min, settings.bitrate) if settings.bitrate_min else None
+        self._changed_at = 0.0
+        self._transmitter = Transmitter(settings, self.force_keyframe, self._counters, self._adaptation, self._stopping)
+        self._rtsp: RtspServer | None = None
+        self._lock = threading.Lock()  # protects the counts
+        request = encoders.Request(settings.bitrate, settings.keyframe_interval, settings.encoder_options)
+        self._encoder = EncoderSupervisor(self._row, request, settings.framerate, self._counters)
+        self._threads: list[threading.Thread] = []
         self._stats = SenderStats(encoder=self._row.element)
         self._delay = Meter(window=5.0)
         self._frame_id = settings.frame_id
@@ -117,106 +121,55 @@ class Sender:
             self._stats.frames_in += 1
             self._unanswered_since = self._unanswered_since or time.monotonic()
             self._frame_id = self._settings.frame_id or frame_id
-            if reason := self._refused.get((width, height)):
-                raise ImageError(reason)
-            if self._encoder is None or self._encoder.size != (width, height):
-                self._begin(width, height)
-            encoder = self._encoder
+            if self._should_skip():
+                self._stats.frames_skipped += 1
+                return
             self._entered[stamp_ns] = time.monotonic()
             while len(self._entered) > 16:
                 del self._entered[next(iter(self._entered))]
-        if encoder is not None:
-            encoder.push(planes, stamp_ns)
-
-    def _begin(self, width: int, height: int) -> None:
-        """A new encoder for frames of this size; ImageError when it is the size that the encoder refuses."""
         try:
-            self._exchange(width, height)
-        except PipelineError as error:
-            self._refuse((width, height), error)
-            raise ImageError(self._refused[width, height]) from None
-
-    def _refuse(self, size: tuple[int, int], error: EdgecamError) -> None:
-        """Remember a size that the encoder refuses; raise the error where the encoder takes no frame at all."""
-        if not self._encodes(REFERENCE):
-            raise error
-        if len(self._refused) > MOST_REFUSED:
-            self._refused.clear()
-        self._refused[size] = f"{size[0]}x{size[1]} frames are refused by {self._row.element}: {error}"
-        self._unanswered_since = 0.0
-
-    def _encodes(self, size: tuple[int, int]) -> bool:
-        """Whether the encoder gives a frame of that size; blocks for some seconds at most."""
-        request = encoders.Request(
-            self._settings.bitrate, self._settings.keyframe_interval, self._settings.encoder_options
-        )
-        try:
-            trial = EncoderPipeline(self._row, request, *size, self._settings.framerate)
-        except EdgecamError:
-            return False
-        try:
-            trial.push(np.full(i420.layout(*size).size, 128, np.uint8), 0)
-            return trial.pull(TRIAL_SECONDS) is not None
-        except EdgecamError:
-            return False
-        finally:
-            trial.stop()
-
-    def _exchange(self, width: int, height: int) -> None:
-        if self._stopping.is_set():
-            return
-        old, self._encoder = self._encoder, None
-        if old is not None:
-            old.stop()
-        self._answered = False
-        self._encoder = self._make_encoder(width, height)
-
-    def _make_encoder(self, width: int, height: int) -> EncoderPipeline:
-        settings = self._settings
-        request = encoders.Request(settings.bitrate, settings.keyframe_interval, settings.encoder_options)
-        return EncoderPipeline(self._row, request, width, height, settings.framerate)
+            self._encoder.push(planes, (width, height), stamp_ns)
+        except ImageError:
+            self._unanswered_since = 0.0
+            raise
 
     def set_bitrate(self, bitrate: int) -> None:
-        """Change the encoder's target in bit/s while it runs; some encoders start anew, with a keyframe."""
+        """Change the target in bit/s (the most, where the sender adapts); some encoders begin anew with a keyframe."""
         with self._lock:
             self._settings = self._settings.changed(bitrate=bitrate)
-            if self._encoder is None:
-                return
-            if self._row.live_bitrate is not None:
-                name, unit = self._row.live_bitrate
-                self._encoder.set_bitrate(name, max(1, bitrate // unit))
+            if self._adaptation is not None:
+                self._adaptation.limit(self._settings.bitrate_min, bitrate)
             else:
-                self._exchange(*self._encoder.size)
+                self._encoder.set_bitrate(bitrate)
+
+    def _adapt(self) -> None:
+        """Follow the link: pace and encode as the receivers' reports ask for."""
+        if self._adaptation is None:
+            return
+        now = time.monotonic()
+        target = self._adaptation.target(now)
+        most = self._settings.bitrate
+        self._transmitter.pace(target * (PACE_FREE if target >= most else PACE))
+        wanted = int(target / (1 + self._settings.redundancy / 100) * ENCODED_SHARE)
+        if should_change(self._encoder.bitrate, wanted, now - self._changed_at, self._encoder.can_change_bitrate):
+            self._changed_at = now
+            self._encoder.set_bitrate(wanted)
+
+    def _should_skip(self) -> bool:
+        """Whether a frame is better not encoded: the pacer or the network's queue must drain first."""
+        if self._adaptation is None:
+            return False
+        return self._adaptation.is_paused(time.monotonic()) or self._encoder.waiting >= MOST_WAITING
 
     def force_keyframe(self) -> bool:
         """Make the next frame a keyframe; False when there is no encoder yet."""
-        with self._lock:
-            encoder = self._encoder
-        if encoder is not None:
-            encoder.force_keyframe()
-        return encoder is not None
+        return self._encoder.force_keyframe()
 
     def _deliver(self) -> None:
         while not self._stopping.is_set():
-            with self._lock:
-                encoder = self._encoder
-            if encoder is None:
-                self._stopping.wait(0.02)
-                continue
-            try:
-                coded = encoder.pull(0.1)
-            except EdgecamError as error:
-                with self._lock:
-                    if encoder is self._encoder:
-                        if self._answered:
-                            raise
-                        self._encoder = None
-                        self._refuse(encoder.size, error)
-                        self._counters.add(self._refused[encoder.size])
-                        encoder.stop()
-                continue
+            self._adapt()
+            coded = self._encoder.pull(0.1)
             if coded is not None:
-                self._answered = True
                 self._send_access_unit(coded)
             self._transmitter.report()
 
@@ -267,6 +220,11 @@ class Sender:
             stats = SenderStats(**vars(self._stats))
             stats.stalled = now - self._unanswered_since if self._unanswered_since else 0.0
         self._transmitter.add_to(stats)
+        stats.target_bitrate = self._settings.bitrate
+        if self._adaptation is not None:
+            stats.target_bitrate = self._adaptation.target(now)
+            stats.estimated_bitrate, queuing = self._adaptation.estimate(now)
+            stats.queuing_ms = queuing * 1000
         stats.fps = self._delay.rate(now)
         stats.encode_ms = self._delay.percentile(now, 50) * 1000
         stats.rtsp_clients = self._rtsp.clients if self._rtsp is not None else 0
@@ -280,10 +238,7 @@ class Sender:
         self._stopping.set()
         for thread in self._threads:
             thread.join(timeout=5.0)
-        with self._lock:
-            encoder, self._encoder = self._encoder, None
-        if encoder is not None:
-            encoder.stop()
+        self._encoder.stop()
         if self._rtsp is not None:
             self._rtsp.stop()
         self._transmitter.close()

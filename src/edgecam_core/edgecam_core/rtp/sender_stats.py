@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 class SenderStats:
     """What a sender has done. ``bitrate`` is the rate of the packets sent over the last seconds, in bit/s.
 
+    ``target_bitrate`` is what the link allows (``bitrate`` of the settings where the sender does not adapt),
+    ``sent_bitrate`` the rate of the last second with retransmissions and parity, ``estimated_bitrate`` what arrived by
+    the receivers' reports and ``queuing_ms`` how long packets waited in the network; nan: not known.
+
     ``stalled``: seconds since frames went into the encoder without any coming out.
     """
 
@@ -19,6 +23,10 @@ class SenderStats:
     keyframes: int = 0
     packets: int = 0
     bitrate: float = 0.0
+    target_bitrate: float = 0.0
+    sent_bitrate: float = 0.0
+    estimated_bitrate: float = float("nan")
+    queuing_ms: float = float("nan")
     fps: float = 0.0
     encode_ms: float = float("nan")
     stalled: float = 0.0

@@ -12,6 +12,7 @@ from edgecam_core.rtp.srtp import CIPHERS
 from edgecam_core.rtp.stamps import STAMP_SOURCES
 from edgecam_core.settings import Settings, setting
 
+LEAST_BITRATE = 50_000
 _CODEC_NAMES = tuple(CODECS)
 _SOURCE_SPECIFIC = (ipaddress.ip_network("232.0.0.0/8"), ipaddress.ip_network("ff30::/12"))
 
@@ -26,8 +27,11 @@ class SenderSettings(Settings):
     codec: str = setting("h265", "What to encode with.", choices=_CODEC_NAMES)
     encoder: str = setting("auto", "GStreamer encoder element, or auto for the best one installed.")
     encoder_options: str = setting("", "More properties for the encoder element, e.g. speed-preset=superfast.")
-    bitrate: int = setting(2_000_000, "Target of the encoder.",
+    bitrate: int = setting(2_000_000, "Target of the encoder; with bitrate_min the most that is sent.",
                            low=50_000, high=100_000_000, unit="bit/s", runtime=True)  # fmt: skip
+    bitrate_min: int = setting(0, "Adapt to the link: send between this and bitrate, as the receivers report loss and "
+                               "delay; 0: always send with bitrate.",
+                               low=0, high=100_000_000, unit="bit/s")  # fmt: skip
     framerate: float = setting(30.0, "Frames per second to expect; the encoder shares out the bitrate by it.",
                                low=1.0, high=240.0, unit="Hz")  # fmt: skip
     keyframe_interval: int = setting(30, "Frames from one keyframe to the next; a receiver that joins waits for one.",
@@ -59,6 +63,10 @@ class SenderSettings(Settings):
             raise SettingError("rtsp_port", self.rtsp_port, "serves the stream unencrypted; not together with srtp_key")
         if not re.fullmatch(r"[\w./-]+", self.rtsp_path):
             raise SettingError("rtsp_path", self.rtsp_path, "must be letters, digits, '-', '_', '.' and '/'")
+        if self.bitrate_min > self.bitrate:
+            raise SettingError("bitrate_min", self.bitrate_min, f"must not exceed bitrate ({self.bitrate})")
+        if 0 < self.bitrate_min < LEAST_BITRATE:
+            raise SettingError("bitrate_min", self.bitrate_min, f"must be 0 or at least {LEAST_BITRATE} bit/s")
         if "!" in self.encoder_options:
             raise SettingError("encoder_options", self.encoder_options, "must be properties like name=value, no '!'")
 

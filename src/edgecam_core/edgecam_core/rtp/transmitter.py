@@ -10,8 +10,10 @@ from collections.abc import Callable
 from edgecam_core.counters import Counters, Meter
 from edgecam_core.media.codecs import codec
 from edgecam_core.rtp import clock, rtcp
+from edgecam_core.rtp.adaptation import Adaptation
 from edgecam_core.rtp.destinations import Destinations
 from edgecam_core.rtp.feedback_listener import FeedbackListener
+from edgecam_core.rtp.pacer import Pacer
 from edgecam_core.rtp.packetiser import Packetiser
 from edgecam_core.rtp.parity import PORT_OFFSET, ParityMaker, payload_type
 from edgecam_core.rtp.retransmission import Retransmitter
@@ -22,6 +24,7 @@ from edgecam_core.rtp.unprotector import Unprotector
 
 REPORT_SECONDS = 1.0
 _BITRATE_SECONDS = 2.0
+UDP_IP = 28  # bytes of header that the link carries too
 
 
 class Transmitter:
@@ -31,7 +34,14 @@ class Transmitter:
         SettingError: an address does not resolve, the SRTP key cannot be read.
     """
 
-    def __init__(self, settings: SenderSettings, force_keyframe: Callable[[], object], counters: Counters) -> None:
+    def __init__(
+        self,
+        settings: SenderSettings,
+        force_keyframe: Callable[[], object],
+        counters: Counters,
+        adaptation: Adaptation | None,
+        stopping: threading.Event,
+    ) -> None:
         trailer = CIPHERS[settings.srtp_cipher].trailer if settings.srtp_key else 0
         self._packetiser = Packetiser(codec(settings.codec), settings.payload_type, settings.mtu, trailer)
         self.ssrc = self._packetiser.ssrc
@@ -50,8 +60,17 @@ class Transmitter:
         self._bytes = Meter(window=_BITRATE_SECONDS, most=20_000)
         self._destinations = Destinations(settings, counters)
         self._retransmitter = Retransmitter()
+        self._adaptation = adaptation
+        self._pacer = Pacer(stopping)
         self._feedback = FeedbackListener(
-            self.ssrc, self._destinations, self._retransmitter, unprotector, force_keyframe, counters, self._bytes
+            self.ssrc,
+            self._destinations,
+            self._retransmitter,
+            unprotector,
+            force_keyframe,
+            counters,
+            self._bytes,
+            adaptation,
         )
         self._packets = self._octets = self._parity_packets = 0
         self._stamp_ns = 0
@@ -77,11 +96,15 @@ class Transmitter:
             made = [(sequence, self._protector.rtp(data)) for sequence, data in made]
         for sequence, data in made:
             self._retransmitter.sent(sequence, data)
+            self._pacer.wait(len(data))
+            if self._adaptation is not None:
+                self._adaptation.sent(sequence, len(data) + UDP_IP, time.monotonic())
             self._transmit(data, 0)
         parities = self._parity.add(made, self._packetiser.timestamp) if self._parity is not None else []
         if self._parity_protector is not None:
             parities = [self._parity_protector.rtp(data) for data in parities]
         for data in parities:
+            self._pacer.wait(len(data))
             self._transmit(data, PORT_OFFSET)
         self._stamp_ns = stamp_ns
         self._packets += len(made)
@@ -91,6 +114,10 @@ class Transmitter:
     def _transmit(self, data: bytes, port_offset: int) -> None:
         self._destinations.send_all(data, port_offset)
         self._bytes.add(time.monotonic(), len(data))
+
+    def pace(self, bitrate: float | None) -> None:
+        """Send packets with at most so many bit/s from now on; None: as fast as they come."""
+        self._pacer.set_rate(bitrate)
 
     def report(self) -> None:
         """Send an RTCP sender report when one is due and something was sent."""
@@ -112,6 +139,7 @@ class Transmitter:
         stats.packets = self._packets
         stats.parity_packets = self._parity_packets
         stats.bitrate = self._bytes.sum(time.monotonic()) * 8 / _BITRATE_SECONDS
+        stats.sent_bitrate = self._bytes.sum(time.monotonic()) * 8 / _BITRATE_SECONDS
         stats.resent = self._retransmitter.resent
         stats.keyframe_requests = self._feedback.keyframe_requests
 

@@ -1,0 +1,47 @@
+"""When the packets of a stream arrived, for congestion control feedback (RFC 8888)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+REPORTED_TWICE_NS = 100_000_000  # a lost report costs nothing: the next ones repeat what it said
+_MOST = 1024
+
+
+class Arrivals:
+    """Notes each packet's first arrival. Times are monotonic nanoseconds."""
+
+    def __init__(self) -> None:
+        self._at: OrderedDict[int, int] = OrderedDict()  # by extended sequence number
+        self._highest: int | None = None
+        self._fresh = False
+
+    def note(self, sequence: int, now_ns: int) -> None:
+        highest = sequence if self._highest is None else self._highest
+        number = highest + (sequence - highest + (1 << 15)) % (1 << 16) - (1 << 15)
+        if number in self._at:
+            return
+        if abs(number - highest) > _MOST:  # the sender began anew
+            self._at.clear()
+            highest = number
+        self._at[number] = now_ns
+        self._highest = max(highest, number)
+        self._fresh = True
+
+    def report(self, now_ns: int) -> tuple[int, list[float | None]] | None:
+        """The first sequence number and, from it on, how many seconds ago each packet came (None: it did not).
+
+        None where nothing has come since the last report.
+        """
+        if not self._fresh or self._highest is None:
+            return None
+        self._fresh = False
+        while len(self._at) > _MOST:
+            self._at.popitem(last=False)
+        recent = [number for number, at in self._at.items() if now_ns - at < REPORTED_TWICE_NS + 100_000_000]
+        first = max(min(recent, default=self._highest), self._highest - _MOST + 1)
+        ages = []
+        for number in range(first, self._highest + 1):
+            at = self._at.get(number)
+            ages.append(None if at is None else (now_ns - at) / 1e9)
+        return first, ages

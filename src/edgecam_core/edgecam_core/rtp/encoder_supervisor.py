@@ -1,0 +1,178 @@
+"""Keeps an encoder for frames of any size: replaces it without losing frames, and knows the sizes it refuses."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+from edgecam_core.counters import Counters
+from edgecam_core.errors import EdgecamError, ImageError, PipelineError
+from edgecam_core.media import i420
+from edgecam_core.media.encoders import Encoder, Request
+from edgecam_core.media.encoding import EncodedFrame, EncoderPipeline
+
+REFERENCE = (320, 240)  # every encoder takes that
+TRIAL_SECONDS = 5.0
+DRAIN_SECONDS = 0.3
+MOST_REFUSED = 64  # sizes to remember
+
+
+class EncoderSupervisor:
+    """``push`` and ``pull`` are for one thread each, everything else for any."""
+
+    def __init__(self, row: Encoder, request: Request, framerate: float, counters: Counters) -> None:
+        self._row, self._request, self._framerate, self._counters = row, request, framerate, counters
+        self._lock = threading.Lock()  # protects the exchange
+        self._encoder: EncoderPipeline | None = None
+        self._draining: deque[EncoderPipeline] = deque()  # replaced ones that still hold frames
+        self._answered = False  # whether the encoder has given a frame
+        self._stopped = False
+        self.refused: dict[tuple[int, int], str] = {}  # sizes, and why
+
+    @property
+    def can_change_bitrate(self) -> bool:
+        """Whether the bitrate changes in place; otherwise a new encoder begins with a keyframe."""
+        return self._row.live_bitrate is not None
+
+    @property
+    def bitrate(self) -> int:
+        return self._request.bitrate
+
+    @property
+    def waiting(self) -> int:
+        """Frames pushed into the encoder that have not been pulled."""
+        encoder = self._encoder
+        return 0 if encoder is None else encoder.waiting
+
+    def push(self, planes: np.ndarray, size: tuple[int, int], stamp_ns: int) -> None:
+        """Encode one frame, flat I420; returns at once unless the size is new.
+
+        Raises:
+            ImageError: the encoder refuses frames of this size.
+            PipelineError: the encoder does not start.
+        """
+        with self._lock:
+            if reason := self.refused.get(size):
+                raise ImageError(reason)
+            if self._encoder is None or self._encoder.size != size:
+                self._begin(size)
+            encoder = self._encoder
+        if encoder is not None:
+            encoder.push(planes, stamp_ns)
+
+    def _begin(self, size: tuple[int, int]) -> None:
+        try:
+            self._exchange(size)
+        except PipelineError as error:
+            self._refuse(size, error)
+            raise ImageError(self.refused[size]) from None
+
+    def _exchange(self, size: tuple[int, int]) -> None:
+        if self._stopped:
+            return
+        old, self._encoder = self._encoder, None
+        if old is not None:
+            self._draining.append(old)
+        self._answered = False
+        self._encoder = self._make(size)
+
+    def _make(self, size: tuple[int, int]) -> EncoderPipeline:
+        return EncoderPipeline(self._row, self._request, *size, self._framerate)
+
+    def _refuse(self, size: tuple[int, int], error: EdgecamError) -> None:
+        """Remember a size that the encoder refuses; raise the error where the encoder takes no frame at all."""
+        if not self._works():
+            raise error
+        if len(self.refused) > MOST_REFUSED:
+            self.refused.clear()
+        self.refused[size] = f"{size[0]}x{size[1]} frames are refused by {self._row.element}: {error}"
+
+    def _works(self) -> bool:
+        """Whether the encoder gives a frame of a usual size; blocks for some seconds at most."""
+        try:
+            trial = self._make(REFERENCE)
+        except EdgecamError:
+            return False
+        try:
+            trial.push(np.full(i420.layout(*REFERENCE).size, 128, np.uint8), 0)
+            return trial.pull(TRIAL_SECONDS) is not None
+        except EdgecamError:
+            return False
+        finally:
+            trial.stop()
+
+    def pull(self, timeout: float) -> EncodedFrame | None:
+        """The next access unit, waiting up to ``timeout`` seconds; None when none came.
+
+        Raises:
+            EdgecamError: the encoder has failed.
+        """
+        with self._lock:
+            encoder = self._draining[0] if self._draining else self._encoder
+            is_current = not self._draining
+        if encoder is None:
+            time.sleep(min(timeout, 0.02))
+            return None
+        try:
+            if not is_current:
+                return self._drain(encoder)
+            coded = encoder.pull(timeout)
+        except EdgecamError as error:
+            with self._lock:
+                if encoder is not self._encoder:  # it was being replaced
+                    return None
+                if self._answered or self._stopped:
+                    raise
+                self._encoder = None
+                self._refuse(encoder.size, error)
+                self._counters.add(self.refused[encoder.size])
+            encoder.stop()
+            return None
+        self._answered |= coded is not None
+        return coded
+
+    def _drain(self, encoder: EncoderPipeline) -> EncodedFrame | None:
+        """The next frame of an encoder that was replaced; it is stopped when it has none left."""
+        try:
+            coded = encoder.pull(DRAIN_SECONDS) if encoder.waiting else None
+        except EdgecamError:
+            coded = None
+        if coded is None:
+            with self._lock:
+                if encoder in self._draining:
+                    self._draining.remove(encoder)
+            encoder.stop()
+        return coded
+
+    def set_bitrate(self, bitrate: int) -> None:
+        """Change the target in bit/s; some encoders begin anew, with a keyframe."""
+        with self._lock:
+            self._request = replace(self._request, bitrate=bitrate)
+            if self._encoder is None:
+                return
+            if self._row.live_bitrate is not None:
+                name, unit = self._row.live_bitrate
+                self._encoder.set_bitrate(name, max(1, bitrate // unit))
+            else:
+                self._exchange(self._encoder.size)
+
+    def force_keyframe(self) -> bool:
+        """Make the next frame a keyframe; False when there is no encoder yet."""
+        with self._lock:
+            encoder = self._encoder
+        if encoder is not None:
+            encoder.force_keyframe()
+        return encoder is not None
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            left = [*self._draining, *([self._encoder] if self._encoder is not None else [])]
+            self._draining.clear()
+            self._encoder = None
+        for each in left:
+            each.stop()

@@ -1,0 +1,150 @@
+"""How fast to send: NADA (RFC 8698), from what receivers report of each packet (RFC 8888).
+
+Pure: no clock and no socket inside. NADA balances queuing delay and loss against the rate that the sender asks for. It
+differs from the RFC where a camera's link needs it:
+
+- it ramps up while loss stays below ``LOSS_REFERENCE``: radio links always lose some, and what is lost is sent again;
+- a delay above ``HIGH_DELAY`` lowers the rate at once below what arrives, so that the queue drains;
+- near the rate at which the link was last full it no longer ramps up: there all senders rise by the same amount, which
+  makes their shares equal;
+- queuing delay is not warped where packets are lost: we give way to senders that fill queues.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+REFERENCE_DELAY = 0.010  # XREF
+SCALE, SLOPE, TIME_CONSTANT = 1.0, 2.0, 0.5  # KAPPA, ETA, TAU
+LOSS_DELAY, LOSS_REFERENCE = 0.010, 0.02  # DLOSS, PLRREF
+LOW_DELAY = 0.010  # QEPS
+HIGH_DELAY = 0.050
+RAMP_MOST, RAMP_DELAY, FILTER = 0.5, 0.050, 0.120  # GAMMA_MAX, QBOUND, DFILT
+CUT = 0.85
+NEAR = 0.8  # of the rate at which the link was full: from there on the rate rises by the same amount for every sender
+PROBE = 1.04  # of the rate at each feedback, where the encoder does not use it up
+RATE_WINDOW, LOSS_WINDOW, BASE_WINDOW = 0.3, 1.0, 30.0
+LOSS_PACKETS = 100
+SILENCE = 1.0
+HIGH_LOSS, LOSS_RAMP = 0.10, 1.08
+
+
+class Acknowledged(NamedTuple):
+    """What was reported of one packet. ``arrived_at`` is on the receiver's clock, in seconds; None: it was lost."""
+
+    sent_at: float
+    arrived_at: float | None
+    size: int
+
+
+class RateController:
+    """The rate for one stream in bit/s, between ``least`` and ``most``; it begins with ``most``.
+
+    ``estimate`` is the rate that arrives, ``queuing_delay`` in seconds, ``loss`` a share.
+    """
+
+    def __init__(self, least: float, most: float) -> None:
+        self.least, self.most = least, most
+        self.target = most
+        self.estimate = 0.0
+        self.queuing_delay = 0.0
+        self.loss = 0.0
+        self._base: deque[tuple[float, float]] = deque()  # time, smallest one-way delay of that second
+        self._arrivals: deque[tuple[float, int]] = deque()
+        self._fates: deque[tuple[float, bool]] = deque()
+        self._delays: deque[tuple[float, float]] = deque()
+        self._signal = 0.0
+        self._full_at = 0.0  # the rate that arrived when the link was full
+        self._last: float | None = None
+
+    def limit(self, least: float, most: float) -> None:
+        """Other bounds; the rate follows at once where it has to."""
+        self.least, self.most = least, most
+        self.target = min(max(self.target, least), most)
+
+    def feedback(self, packets: list[Acknowledged], now: float, round_trip: float) -> None:
+        """A report came. Times are monotonic seconds."""
+        elapsed = 0.1 if self._last is None else min(max(now - self._last, 0.01), 0.5)
+        if not self._measure(packets, now):
+            return
+        self._last = now
+        signal = self.queuing_delay + LOSS_DELAY * min(self.loss / LOSS_REFERENCE, 5.0) ** 2
+        if self.queuing_delay > HIGH_DELAY:
+            rate = min(self.target, CUT * self.estimate)
+            self._full_at = self.estimate
+        elif self.queuing_delay < LOW_DELAY and self.loss < LOSS_REFERENCE:
+            rate = self._ramped_up(round_trip, elapsed)
+        else:
+            rate = self._gradual(signal, elapsed)
+        self._signal = signal
+        self.target = min(max(rate, self.least), self.most)
+
+    def _ramped_up(self, round_trip: float, elapsed: float) -> float:
+        if NEAR * self._full_at < self.target < self._full_at * 1.2:
+            return self._gradual(self.queuing_delay, elapsed)
+        self._full_at = 0.0 if self.target >= self._full_at else self._full_at
+        step = min(RAMP_MOST, RAMP_DELAY / (round_trip + elapsed + FILTER))
+        uses_little = self.estimate < 0.7 * self.target
+        return max(self.target * (PROBE if uses_little else 1.0), (1 + step) * self.estimate)
+
+    def _gradual(self, signal: float, elapsed: float) -> float:
+        wanted = REFERENCE_DELAY * self.most / self.target
+        offset, change = signal - wanted, signal - self._signal
+        share = SCALE * elapsed / TIME_CONSTANT * offset / TIME_CONSTANT + SCALE * SLOPE * change / TIME_CONSTANT
+        return self.target * (1 - min(max(share, -0.2), 0.3))
+
+    def report(self, loss: float) -> None:
+        """A receiver without RFC 8888 reported this share as lost (RFC 3550): all that is known of the link then."""
+        self.loss = loss
+        if loss > HIGH_LOSS:
+            self.target *= 1 - loss / 2
+        elif loss < LOSS_REFERENCE:
+            self.target *= LOSS_RAMP
+        self.target = min(max(self.target, self.least), self.most)
+
+    def silence(self, now: float) -> None:
+        """Call now and then: without reports for ``SILENCE`` seconds the rate halves, and again each such time."""
+        if self._last is not None and now - self._last > SILENCE:
+            self._last = now
+            self.target = max(self.least, self.target / 2)
+
+    def _measure(self, packets: list[Acknowledged], now: float) -> bool:
+        for packet in packets:
+            self._fates.append((now, packet.arrived_at is None))
+            if packet.arrived_at is not None:
+                self._arrivals.append((packet.arrived_at, packet.size))
+                self._delay(packet.arrived_at - packet.sent_at, now)
+        if not self._delays:
+            return False
+        while self._fates[0][0] < now - LOSS_WINDOW and len(self._fates) > LOSS_PACKETS:
+            self._fates.popleft()
+        self.loss = sum(lost for _, lost in self._fates) / max(len(self._fates), LOSS_PACKETS // 2)
+        while self._delays[0][0] < now - FILTER and len(self._delays) > 1:
+            self._delays.popleft()
+        self.queuing_delay = min(delay for _, delay in self._delays) - min(base for _, base in self._base)
+        newest = max((at for at, _ in self._arrivals), default=0.0)
+        while self._arrivals and self._arrivals[0][0] < newest - RATE_WINDOW:
+            self._arrivals.popleft()
+        self.estimate = sum(size for _, size in self._arrivals) * 8 / RATE_WINDOW
+        return True
+
+    def _delay(self, delay: float, now: float) -> None:
+        self._delays.append((now, delay))
+        if not self._base or now - self._base[-1][0] > 1.0:
+            self._base.append((now, delay))
+        elif delay < self._base[-1][1]:
+            self._base[-1] = (self._base[-1][0], delay)
+        while self._base[0][0] < now - BASE_WINDOW:
+            self._base.popleft()
+
+
+def should_change(now: float, wanted: float, seconds: float, is_live: bool) -> bool:
+    """Whether an encoder is to change its rate, ``seconds`` after the last change.
+
+    Encoders that cannot change in place (``is_live`` false) begin anew with a keyframe, which is paid for in bits.
+    """
+    change = wanted / now - 1
+    if is_live:
+        return abs(change) > 0.05 and seconds > 0.1
+    return (change < -0.15 and seconds > 0.4) or (change > 0.25 and seconds > 2.0) or (change > 0.1 and seconds > 6.0)

@@ -1,0 +1,207 @@
+"""A link that adapts: the controller on a simulated link, the messages, and a real sender behind a slow relay."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from edgecam_core.errors import SettingError
+from edgecam_core.rtp import rtcp
+from edgecam_core.rtp.adaptation import Adaptation
+from edgecam_core.rtp.arrivals import Arrivals
+from edgecam_core.rtp.rate_control import RateController, should_change
+from edgecam_core.rtp.relay import Conditions, Relay
+from edgecam_core.rtp.sender import Sender
+from edgecam_core.rtp.settings import SenderSettings
+from edgecam_core.types import Frame
+from network import free_udp_port
+from rtp_scene import pixels_of, receiving
+from simulated_link import Flow, run
+from waiting import wait_until
+
+MBIT = 1e6
+ADDRESS = ("192.0.2.7", 4000)
+
+
+def flow() -> Flow:
+    return Flow(RateController(0.3 * MBIT, 8 * MBIT))
+
+
+def steps(now: float) -> float:
+    return (8 if now < 10 else 1.5 if now < 20 else 0.7 if now < 30 else 8) * MBIT
+
+
+def test_the_rate_follows_the_link() -> None:
+    one = flow()
+    run([one], 45, steps)
+    assert one.rate(5, 10) > 7.5 * MBIT
+    for begin, end, capacity in ((12, 20, 1.5), (22, 30, 0.7)):
+        assert 0.75 * capacity * MBIT < one.rate(begin, end) < 1.1 * capacity * MBIT
+        delays = sorted(delay for at, delay in one.delays if begin + 1 <= at < end)
+        assert delays[int(len(delays) * 0.95)] < 0.25
+        lost = sum(begin <= at < end for at in one.lost)
+        assert lost < 0.03 * len(delays)
+    assert one.rate(38, 45) > 7.5 * MBIT  # within 8 s
+
+
+@pytest.mark.parametrize("capacity", [2.0, 4.0])
+def test_two_streams_share_a_link_within_thirty_percent(capacity: float) -> None:
+    pair = [flow(), flow()]
+    run(pair, 40, lambda now: capacity * MBIT)
+    for each in pair:
+        assert each.rate(20, 40) == pytest.approx(capacity / 2 * MBIT, rel=0.3)
+
+
+def test_a_stream_that_comes_later_gets_its_share() -> None:
+    pair = [flow(), flow()]
+    pair[1].use = 0.0
+
+    def step(now: float) -> None:
+        pair[1].use = float(now > 15)
+
+    run(pair, 60, lambda now: 4 * MBIT, step=step)
+    for each in pair:
+        assert each.rate(40, 60) == pytest.approx(2 * MBIT, rel=0.3)
+
+
+def test_loss_alone_lowers_the_rate_only_where_it_is_high() -> None:
+    few, many = flow(), flow()
+    run([few], 20, lambda now: 20 * MBIT, loss=0.01)
+    run([many], 20, lambda now: 20 * MBIT, loss=0.15)
+    assert few.rate(10, 20) > 7.5 * MBIT
+    assert many.rate(10, 20) < 5 * MBIT
+
+
+def test_a_scene_that_needs_little_does_not_lower_what_is_allowed() -> None:
+    quiet = flow()
+    quiet.use = 0.2
+    run([quiet], 20, lambda now: 20 * MBIT)
+    assert quiet.rate(15, 20) > 7 * MBIT
+
+
+def test_reports_of_receivers_without_rfc_8888_count_too() -> None:
+    adaptation = Adaptation(1 * MBIT, 8 * MBIT)
+    for second in range(10):
+        adaptation.report(rtcp.ReportBlock(1, 0.3), ADDRESS, float(second))
+    assert adaptation.target(10.0) < 3 * MBIT
+    for second in range(10, 60):
+        adaptation.report(rtcp.ReportBlock(1, 0.0), ADDRESS, float(second))
+    assert adaptation.target(60.0) == 8 * MBIT
+
+
+def report_all(adaptation: Adaptation, arrivals: Arrivals, now: float) -> None:
+    came = arrivals.report(int(now * 1e9))
+    assert came is not None
+    (message,) = rtcp.parse(rtcp.congestion_feedback(5, 9, *came, now + 65_000.0))
+    assert isinstance(message, rtcp.CongestionFeedback)
+    adaptation.feedback(message, ADDRESS, now + 0.02)
+
+
+def test_silence_of_the_receiver_lowers_the_rate_and_its_return_raises_it() -> None:
+    adaptation, arrivals, now, sequence = Adaptation(1 * MBIT, 8 * MBIT), Arrivals(), 100.0, 65_000
+
+    def stream(seconds: float) -> None:
+        nonlocal now, sequence
+        end = now + seconds
+        while now < end:
+            for _ in range(40):
+                adaptation.sent(sequence & 0xFFFF, 1200, now)
+                arrivals.note(sequence & 0xFFFF, int((now + 0.02) * 1e9))
+                sequence += 1
+                now += 0.00125
+            report_all(adaptation, arrivals, now + 0.02)
+
+    stream(3)
+    assert adaptation.target(now) == 8 * MBIT
+    for _ in range(50):
+        now += 0.1
+        adaptation.target(now)
+    assert adaptation.target(now) == 1 * MBIT
+    stream(10)
+    assert adaptation.target(now) > 7 * MBIT
+
+
+def test_congestion_feedback_says_what_came_and_when() -> None:
+    ages = [0.5, None, 0.25, 0.0, 7.9]
+    (message,) = rtcp.parse(rtcp.receiver_report(5) + rtcp.congestion_feedback(5, 9, 65_534, ages, 70_000.5))
+    assert isinstance(message, rtcp.CongestionFeedback)
+    assert message.media_ssrc == 9
+    assert message.reported_at == pytest.approx(70_000.5 - 65_536, abs=1e-4)
+    assert [sequence for sequence, _ in message.arrivals] == [65_534, 65_535, 0, 1, 2]
+    for (_, found), age in zip(message.arrivals, ages, strict=True):
+        assert (found is None) == (age is None)
+        assert age is None or found == pytest.approx(age, abs=0.001)
+
+
+def test_report_blocks_are_read() -> None:
+    block = rtcp.report_block(9, 0.25, -3, 70_000, 12)
+    assert rtcp.parse(rtcp.receiver_report(5, block)) == [rtcp.ReportBlock(9, 0.25)]
+
+
+def test_encoders_that_begin_anew_change_seldom() -> None:
+    assert should_change(1e6, 0.9e6, 0.2, is_live=True)
+    assert not should_change(1e6, 0.9e6, 10.0, is_live=False)
+    assert should_change(1e6, 0.5e6, 0.5, is_live=False)
+    assert not should_change(1e6, 2e6, 1.0, is_live=False)
+    assert should_change(1e6, 2e6, 2.5, is_live=False)
+
+
+def test_the_least_must_not_exceed_the_most() -> None:
+    with pytest.raises(SettingError, match="'bitrate_min' is 3000000: must not exceed bitrate"):
+        SenderSettings(bitrate=2_000_000, bitrate_min=3_000_000)
+
+
+class Noise:
+    """Numbered frames that take all the bits they can get, sent at 30 Hz."""
+
+    def __init__(self, sender: Sender) -> None:
+        self.stamps: dict[int, int] = {}
+        self._sender = sender
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        chance = np.random.default_rng(1)
+        noise = [chance.integers(0, 90, (208, 320, 3), dtype=np.uint8) for _ in range(16)]
+        number = 0
+        while not self._stop.wait(1 / 30):
+            pixels = pixels_of(number)
+            pixels[32:] += noise[number % 16]
+            stamp = 1_700_000_000_000_000_000 + number * 33_333_333
+            self.stamps[stamp] = number % 256
+            self._sender.send(Frame.from_array(pixels, "bgr8", stamp, "camera"))
+            number += 1
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(10)
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+def test_a_real_sender_follows_its_link_down_and_up_again(codec: str) -> None:
+    port = free_udp_port()
+    with (
+        receiving(port, codec=codec, latency=300) as (_, reader),
+        Relay(("127.0.0.1", port), conditions=Conditions(delay=0.02)) as relay,
+    ):
+        settings = SenderSettings(port=relay.port, codec=codec, bitrate=4_000_000, bitrate_min=200_000)
+        sender = Sender(settings)
+        sender.start()
+        feed = Noise(sender)
+        try:
+            wait_until(lambda: len(reader.seen) > 20, timeout=30.0)
+            relay.conditions = Conditions(delay=0.02, rate=800_000)
+            wait_until(lambda: sender.stats().target_bitrate < 1_200_000, timeout=60.0, what="a lower rate")
+            shown = len(reader.seen)
+            wait_until(lambda: len(reader.seen) > shown + 30, timeout=60.0, what="frames on the slow link")
+            assert sender.stats().estimated_bitrate > 0
+            relay.conditions = Conditions(delay=0.02)
+            wait_until(lambda: sender.stats().target_bitrate > 3_000_000, timeout=60.0, what="the full rate again")
+        finally:
+            feed.close()
+            sender.stop()
+    stamps = [stamp for stamp, _, _ in reader.seen]
+    assert stamps == sorted(set(stamps))
+    assert all(feed.stamps[stamp] == index for stamp, index, _ in reader.seen)
