@@ -31,7 +31,7 @@ PAGES = (
     Page("camera", "edgecam_core.camera.settings.CameraSettings", "camera.launch.xml",
          ("source", "camera_name", "camera_info_url", "loop", "image_width", "image_height", "framerate")),
     Page("rtp_sender", "edgecam_rtp.settings.SenderNodeSettings", "rtp_sender.launch.xml",
-         ("host", "port", "bitrate")),
+         ("host", "port", "bitrate", "bitrate_min")),
     Page("rtp_receiver", "edgecam_rtp.settings.ReceiverNodeSettings", "rtp_receiver.launch.xml", ("port",)),
     Page(
         "detector",
