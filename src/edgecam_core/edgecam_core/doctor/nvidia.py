@@ -25,7 +25,8 @@ def check(driver: Path = DRIVER, jetson: Path = JETSON) -> Iterator[Finding]:
         "tensorrt", "TensorRT", "on a Jetson: sudo apt-get install python3-libnvinfer; else: pip install tensorrt"
     )
     yield _onnxruntime_gpu()
-    yield _module("pycuda", "PyCUDA (for TensorRT)", "pip install pycuda (needs nvcc and the Python headers)")
+    library = "pycuda" if importlib.util.find_spec("pycuda") else "cuda"
+    yield _module(library, "a Python library for CUDA (for TensorRT)", "pip install cuda-python")
 
 
 def _first_line(path: Path) -> str:
