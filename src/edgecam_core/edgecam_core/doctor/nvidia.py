@@ -25,8 +25,7 @@ def check(driver: Path = DRIVER, jetson: Path = JETSON) -> Iterator[Finding]:
         "tensorrt", "TensorRT", "on a Jetson: sudo apt-get install python3-libnvinfer; else: pip install tensorrt"
     )
     yield _onnxruntime_gpu()
-    library = "pycuda" if importlib.util.find_spec("pycuda") else "cuda"
-    yield _module(library, "a Python library for CUDA (for TensorRT)", "pip install cuda-python")
+    yield _python_library()
 
 
 def _first_line(path: Path) -> str:
@@ -52,6 +51,13 @@ def _module(name: str, title: str, remedy: str) -> Finding:
     if importlib.util.find_spec(name) is not None:
         return ok(name, f"{title} is installed")
     return warning(name, f"{title} is not installed", remedy)
+
+
+def _python_library() -> Finding:
+    for name in ("pycuda", "cuda"):
+        if importlib.util.find_spec(name) is not None:
+            return ok("cuda-python", f"TensorRT can use CUDA through the package '{name}'")
+    return warning("cuda-python", "no Python library for CUDA is installed (for TensorRT)", "pip install cuda-python")
 
 
 def _onnxruntime_gpu() -> Finding:
