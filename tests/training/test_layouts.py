@@ -103,7 +103,7 @@ def test_bad_boxes_are_repaired_and_counted() -> None:
     assert findings.counts() == {
         "repaired boxes: corners inverted: swapped": 1,
         "repaired boxes: reach outside the image: clipped": 1,
-        "dropped boxes: a coordinate is no number": 1,
+        "dropped boxes: a coordinate is not a number": 1,
         "dropped boxes: smaller than a pixel": 1,
     }
 

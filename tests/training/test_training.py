@@ -178,7 +178,7 @@ def test_starts_from_imagenet_classifiers(tmp_path: Path) -> None:
 def test_checkpoints_of_pytorch_ssd_go_both_ways(tmp_path: Path) -> None:
     theirs = create("ssd_mobilenet_v1", ("zebra", "whale"))
     torch.save(theirs.state_dict(), tmp_path / "mb1-ssd.pth")
-    (tmp_path / "labels.txt").write_text("BACKGROUND\nzebra\nwhale\n")
+    (tmp_path / "labels.txt").write_text("BACKGROUND\nzebra\nwhale\n", encoding="utf-8-sig")  # a mark is no class
     model, classes = checkpoint.open_model(tmp_path / "mb1-ssd.pth")
     assert classes == ("zebra", "whale")
     assert _same(model.state_dict(), theirs.state_dict())

@@ -19,8 +19,8 @@ from edgecam_training.errors import TrainingError
 @dataclass(frozen=True)
 class Row:
     """One line of the table. Times in milliseconds; ``images_per_second`` includes reading and decoding the files;
-    ``map50`` and ``map`` are 0..1, None without any box; ``joules_per_image`` is what ``energy_source`` told, None on a
-    machine that tells nothing."""
+    ``map50`` and ``map`` are 0..1, None without any box; ``joules_per_image`` comes from ``energy_source``, None
+    where nothing measures it."""
 
     model: str
     runtime: str

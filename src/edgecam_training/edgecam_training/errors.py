@@ -1,4 +1,4 @@
-"""What can go wrong while training, beside what edgecam_core knows."""
+"""Errors of edgecam_training, in addition to those of edgecam_core."""
 
 from __future__ import annotations
 

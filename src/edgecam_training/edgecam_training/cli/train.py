@@ -13,7 +13,7 @@ from edgecam_training.train.settings import TrainSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--resume", metavar="FOLDER", help="go on with the run in this folder, with its settings")
+    parser.add_argument("--resume", metavar="FOLDER", help="continue the run in this folder, with its settings")
     add_settings(parser, TrainSettings)
 
 

@@ -17,7 +17,7 @@ from edgecam_training.data import orientation
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import Header, read_headers
-from edgecam_training.data.orientation import CONTRADICTION, SCALE, TURN, UNTOLD, UPRIGHT
+from edgecam_training.data.orientation import CONTRADICTION, SCALE, TURN, UNKNOWN, UPRIGHT
 
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 SMALLEST = 1.0  # pixels a side; anything less cannot be learned
@@ -30,7 +30,7 @@ def tidy(dataset: Dataset) -> Dataset:
 
     Sizes become those of the upright images and boxes turn with them. Images that are missing or contradict their
     annotation are dropped with their boxes. Corners are swapped where they are inverted, boxes clipped, empty ones
-    dropped. Images without boxes stay: they teach and test silence.
+    dropped. Images without boxes stay, as background.
     """
     findings = dataset.findings.copy()
     headers = list(read_headers([sample.path for sample in dataset.samples]))
@@ -38,13 +38,13 @@ def tidy(dataset: Dataset) -> Dataset:
         orientation.compare((sample.width, sample.height), header) if isinstance(header, Header) else header
         for sample, header in zip(dataset.samples, headers, strict=True)
     ]
-    untold = _convention(answers)
+    convention = _convention(answers)
     samples = []
     for sample, header, answer in zip(dataset.samples, headers, answers, strict=True):
         if not isinstance(header, Header) or answer == CONTRADICTION:
             drop(findings, sample, WRONG_SIZE if isinstance(header, Header) else header)
             continue
-        samples.append(tidy_boxes(_placed(sample, header, answer, untold, findings), findings))
+        samples.append(tidy_boxes(_placed(sample, header, answer, convention, findings), findings))
     return replace(dataset, samples=tuple(samples), findings=findings)
 
 
@@ -60,11 +60,11 @@ def _convention(answers: Sequence[str]) -> str:
     return TURN if said[TURN] > said[UPRIGHT] else UPRIGHT
 
 
-def _placed(sample: Sample, header: Header, answer: str, untold: str, findings: Findings) -> Sample:
+def _placed(sample: Sample, header: Header, answer: str, convention: str, findings: Findings) -> Sample:
     """The sample with the upright image's size, its boxes moved there."""
     boxes = sample.boxes
-    if answer == UNTOLD:
-        answer = untold
+    if answer == UNKNOWN:
+        answer = convention
         if len(boxes):
             how = "as stored, like the rest of the set" if answer == TURN else "upright"
             findings.noted("images", f"turned by EXIF, boxes read {how}", 1, sample.path)
@@ -96,7 +96,7 @@ def tidy_boxes(sample: Sample, findings: Findings) -> Sample:
     fractions = empty & numbers & ((ordered[:, 2:] - ordered[:, :2]) > 0).all(axis=1) & (ordered.max(axis=1) <= 1.0)
     findings.repaired("boxes", "corners inverted: swapped", int((inverted & ~empty).sum()), sample.path)
     findings.repaired("boxes", "reach outside the image: clipped", int((outside & ~empty).sum()), sample.path)
-    findings.dropped("boxes", "a coordinate is no number", int((~numbers).sum()), sample.path)
+    findings.dropped("boxes", "a coordinate is not a number", int((~numbers).sum()), sample.path)
     findings.dropped("boxes", FRACTIONS, int(fractions.sum()), sample.path)
     findings.dropped("boxes", "wholly outside the image", int((beside & numbers & ~fractions).sum()), sample.path)
     small = empty & numbers & ~fractions & ~beside

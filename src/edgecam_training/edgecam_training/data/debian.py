@@ -20,7 +20,7 @@ def unpack(package: str, folder: Path) -> Path:
 
     Raises:
         MissingDependency: no apt-get or dpkg-deb here.
-        DatasetError: the package cannot be had; the text ends with apt's own words.
+        DatasetError: the package cannot be downloaded; the text ends with apt's message.
     """
     target = folder / package
     if target.is_dir():

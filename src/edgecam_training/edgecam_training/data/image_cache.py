@@ -1,4 +1,4 @@
-"""A split decoded once and kept as bytes, so that no step ever waits for a JPEG.
+"""A split decoded once and kept as bytes, so that no step waits for decoding.
 
 Images are stretched to a square of ``side`` pixels, which the network's input does anyway; boxes become fractions.
 3,626 images of 384 pixels take 1.6 GB; they live on the GPU where they fit, else in main memory.
@@ -65,7 +65,7 @@ class ImageCache:
             exact: resize as the detector does (bilinear), for evaluation; else by area, which keeps more, from images
                 that are decoded at a fraction of their size where that is enough.
             most: columns of ``boxes``, at least as many as the fullest image has; 0: as many.
-            progress: told (done, total) now and then.
+            progress: called with (done, total) every 50 images.
 
         Raises:
             DatasetError: no image can be read, or all together are larger than the free memory.

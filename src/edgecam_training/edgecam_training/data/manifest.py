@@ -1,4 +1,4 @@
-"""edgecam's own layout: ``manifest.jsonl`` beside the images, one line an image, nothing lost.
+"""edgecam's own layout: ``manifest.jsonl`` beside the images, one line per image, with every fact.
 
 The first line is ``{"format": "edgecam-dataset", "version": 1, "classes": [...]}``. Each other line has ``image``
 (relative path), ``split``, ``width``, ``height``, ``sha256``, ``boxes`` (``[[x1, y1, x2, y2], ...]`` in pixels),
@@ -88,7 +88,7 @@ def _sample(root: Path, row: dict[str, Any], numbers: dict[str, int]) -> Sample:
 
 
 def write(root: Path, classes: Iterable[str], samples: Iterable[Sample]) -> Path:
-    """Write the manifest whole or not at all; the same samples give the same bytes. Images are not touched.
+    """Write the manifest atomically; the same samples give the same bytes. Images are not touched.
 
     Raises:
         DatasetError: an image lies outside ``root``.

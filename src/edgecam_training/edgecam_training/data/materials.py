@@ -58,7 +58,7 @@ def gather(folder: Path | None = None) -> Material:
     """Fetch (205 MB the first time) and read everything; blocks for the download, then some seconds.
 
     Raises:
-        DatasetError, MissingDependency: a package cannot be had, or lacks a file.
+        DatasetError, MissingDependency: a package cannot be downloaded, or lacks a file.
     """
     folder = folder or cache_dir("materials")
     stamps, gcompris, darknet = (unpack(package, folder) for package in _PACKAGES)

@@ -7,7 +7,7 @@ import numpy as np
 from edgecam_training.data.image_files import Header
 
 KEEP, UPRIGHT, TURN, SCALE = "keep", "upright", "turn", "scale"
-UNTOLD, CONTRADICTION = "untold", "contradiction"
+UNKNOWN, CONTRADICTION = "unknown", "contradiction"
 _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that rounding explains
 
 
@@ -15,24 +15,24 @@ def compare(annotated: tuple[int, int], header: Header) -> str:
     """What to do with boxes of an annotation of this (width, height); 0 x 0 where it gives none.
 
     ``KEEP``: EXIF does not turn the image. ``UPRIGHT``: it does, and they belong to the upright image. ``TURN``: they
-    belong to the image as stored. ``SCALE``: to a copy of another resolution. ``UNTOLD``: EXIF turns the image and the
+    belong to the image as stored. ``SCALE``: to a copy of another resolution. ``UNKNOWN``: EXIF turns the image and the
     size does not say for which of the two they were made. ``CONTRADICTION``: to another image.
     """
     turned = header.orientation != 1
     if annotated == (0, 0):
-        return UNTOLD if turned else KEEP
+        return UNKNOWN if turned else KEEP
     if header.stored == header.upright:
         same = annotated == header.stored
-        return CONTRADICTION if not same and not _scaled(annotated, header.stored) else _told(same, turned)
+        return CONTRADICTION if not same and not _scaled(annotated, header.stored) else _same_sides(same, turned)
     for size, answer in ((header.upright, UPRIGHT), (header.stored, TURN)):
         if annotated == size:
             return answer
     return CONTRADICTION
 
 
-def _told(same: bool, turned: bool) -> str:
+def _same_sides(same: bool, turned: bool) -> str:
     if turned:
-        return UNTOLD if same else CONTRADICTION
+        return UNKNOWN if same else CONTRADICTION
     return KEEP if same else SCALE
 
 

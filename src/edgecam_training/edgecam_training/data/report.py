@@ -41,7 +41,7 @@ def chart(stats: Stats) -> bytes:
 
 
 def write_html(dataset: Dataset, stats: Stats, path: Path) -> None:
-    """Everything in one file that needs no network."""
+    """One self-contained HTML file."""
     images = []
     step = max(1, len(dataset.samples) // _SAMPLES)
     for sample in dataset.samples[::step][:_SAMPLES]:

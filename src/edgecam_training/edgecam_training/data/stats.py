@@ -1,4 +1,4 @@
-"""Numbers about a data set: what is in it, how large, how balanced, what is suspicious."""
+"""Numbers about a data set: what is in it, how large, how balanced, and warnings."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def measure(dataset: Dataset) -> Stats:
 
 
 def text(stats: Stats) -> str:
-    """For a terminal: a table a split, histograms, and what is suspicious."""
+    """For a terminal: a table per split, histograms, warnings."""
     lines = []
     for split in stats.splits:
         total = int(split.boxes.sum())
@@ -89,7 +89,7 @@ def text(stats: Stats) -> str:
 
 
 def warnings(stats: Stats) -> list[str]:
-    """One line each; empty where all is well."""
+    """One line per warning."""
     lines = [f"warning: no box of {name} in '{split}': no data there, not AP 0" for split, name in stats.absent]
     lines += [f"warning: the same image in several splits: {', '.join(group)}" for group in stats.duplicates]
     if stats.missing:

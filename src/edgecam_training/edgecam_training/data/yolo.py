@@ -46,7 +46,7 @@ def _names_classes(path: Path) -> bool:
 @dataclass(frozen=True)
 class _Config:
     """``numbers`` maps what a label file writes to the class's index; ``parts`` are the files and folders of a split;
-    ``base`` is what they are relative to. ``keypoints`` says that lines go on after the box."""
+    ``base`` is what they are relative to. ``keypoints`` allows more numbers after the box."""
 
     file: Path
     base: Path
@@ -228,7 +228,7 @@ def _sample(config: _Config, path: Path, file: Path, split: str, size: tuple[int
                 f"{file}, line {number}: has {1 + len(values)} numbers; a box has 5, a polygon a class and pairs"
             )
         if not all(map(math.isfinite, box)):
-            findings.dropped("boxes", "a coordinate is no number", 1, f"{file}, line {number}")
+            findings.dropped("boxes", "a coordinate is not a number", 1, f"{file}, line {number}")
         elif max(map(abs, box)) > _MOST:
             findings.dropped("boxes", _PIXELS, 1, f"{file}, line {number}")
         else:

@@ -1,4 +1,4 @@
-"""TensorRT engines as they lie on the disk, behind the detector's interface.
+"""TensorRT engine files behind the detector's interface.
 
 An engine has tensors but no labels and no normalisation: those come from the ONNX file it was built from, which the
 sidecar of ``edgecam engine build`` names with its hash.

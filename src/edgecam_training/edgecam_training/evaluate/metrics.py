@@ -164,7 +164,7 @@ def _match_coco(iou: np.ndarray, crowd: np.ndarray) -> tuple[np.ndarray, np.ndar
     every = np.arange(levels)
     for row, overlap in enumerate(iou):
         free = np.where(taken | crowd, -1.0, overlap)
-        # pycocotools goes on while the overlap is not smaller: of equals the last wins
+        # as in pycocotools, the last of several equal overlaps wins
         best = len(crowd) - 1 - free[:, ::-1].argmax(axis=1)
         good = free[every, best] >= least
         hit[good, row] = True

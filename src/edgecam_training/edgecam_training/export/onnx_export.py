@@ -1,4 +1,4 @@
-"""A checkpoint as an ONNX file with its facts inside, compared with PyTorch before it gets its name."""
+"""Writes a checkpoint as an ONNX file with metadata, after comparing it with PyTorch."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def export(
         images: (H, W, 3) BGR to compare on; without any, noise is used.
 
     Raises:
-        ExportError: the file computes something else than the network; nothing is left at ``path``.
+        ExportError: the file does not compute what the network computes; nothing is left at ``path``.
     """
     data = _annotated(_exported(model, form), model, classes, form)
     parity = compare(model, data, form, images)

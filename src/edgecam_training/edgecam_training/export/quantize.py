@@ -2,7 +2,7 @@
 
 ``tensorrt``: activations and weights int8, symmetric, per channel, biases left in float (TensorRT refuses quantised
 ones). ``cpu``: activations uint8, weights int8, which is what x86 CPUs multiply fast. One is slow where the other is
-fast, so a file says for whom it is (metadata ``edgecam.int8``).
+fast, so the metadata ``edgecam.int8`` names the flavour.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from edgecam_core.errors import SettingError
 from onnx import helper
 
 FLAVOURS = ("tensorrt", "cpu")
-LEAST_IMAGES = 300  # fewer leave the ranges of activations to luck
+LEAST_IMAGES = 300  # with fewer the ranges of activations are unreliable
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """What calibration saw: the prepared model's bytes and the range of every tensor."""
+    """What calibration measured: the prepared model's bytes and the range of every tensor."""
 
     prepared: bytes
     tensors: Any

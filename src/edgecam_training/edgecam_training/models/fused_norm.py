@@ -1,7 +1,7 @@
 """Batch normalisation and ReLU in one pass each way, as Triton kernels for channels-last tensors on a GPU.
 
 PyTorch reads and writes every activation thirteen times for a norm and a ReLU and their gradients; here it is eight
-times. Sums are in float32, whatever the activations are. Every product is written to the same memory layout as its
+times. Sums are in float32 for any type of activation. Every product is written to the same memory layout as its
 input; nothing waits for the device, so the kernels can be recorded in a CUDA graph.
 """
 

@@ -92,7 +92,7 @@ def hard_negatives(background_loss: Tensor, labels: Tensor, ratio: int = NEGATIV
 
 
 def multibox_loss(logits: Tensor, offsets: Tensor, targets: Targets, priors: Tensor, smoothing: float = 0.0) -> Losses:
-    """The loss of a batch, computed in float32 whatever comes in."""
+    """The loss of a batch, computed in float32 for any input type."""
     logits, offsets = logits.float(), offsets.float()
     with torch.no_grad():
         labels, wanted = match(targets, priors)

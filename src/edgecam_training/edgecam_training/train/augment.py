@@ -1,8 +1,8 @@
-"""SSD's augmentations for a whole batch at once, on whatever device the batch is.
+"""SSD's augmentations for a whole batch at once, on the device of the batch.
 
 Zoom-out, IoU crop and flip are one window per image, so pixels are sampled once; brightness, contrast, saturation
-and hue are one 3x4 colour matrix; mosaic comes before all of them. All chance comes from numbers drawn on the CPU from
-a seed that names the step, so the same step looks the same on every device, after every restart.
+and hue are one 3x4 colour matrix; mosaic comes before all of them. All random numbers are drawn on the CPU from a
+seed that includes the step, so a step looks the same on every device and after every restart.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def step_generator(seed: int, epoch: int, step: int, rank: int) -> torch.Generat
 
 
 def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """All the chance of a batch, on the CPU: (B, 16), and (B, T, 4) for the candidate crops; uniform in 0..1."""
+    """All random numbers of a batch, on the CPU: (B, 16), and (B, T, 4) for the candidate crops; uniform in 0..1."""
     return torch.rand(batch, 16, generator=generator), torch.rand(batch, _TRIES, 4, generator=generator)
 
 
@@ -82,7 +82,7 @@ def augment(
 
 
 def plain(images: Tensor, size: int) -> Tensor:
-    """No chance at all: (B, S, S, 3) uint8 to (B, 3, size, size) float32 pixels."""
+    """Without augmentation: (B, S, S, 3) uint8 to (B, 3, size, size) float32 pixels."""
     pixels = images.permute(0, 3, 1, 2).float()
     if pixels.shape[-1] == size:
         return pixels
@@ -160,7 +160,7 @@ def _sample(images: Tensor, window: Tensor, flipped: Tensor, size: int) -> Tenso
 def _move(targets: Targets, window: Tensor, flipped: Tensor) -> Targets:
     """Boxes in the window's coordinates; those whose centre left it, or that shrank to nothing, become padding.
 
-    Of an ignore region whatever part is still in the window stays one.
+    An ignore region is kept as long as any part of it is in the window.
     """
     origin, extent = window[:, None, :2].repeat(1, 1, 2), window[:, None, 2:].repeat(1, 1, 2)
     boxes = (targets.boxes - origin) / extent

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole or not at all, read without running code from them."""
+"""Checkpoints: written atomically, read without running code from them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from edgecam_core import cache
+from edgecam_training.data.text_files import read_lines
 from edgecam_training.errors import CheckpointError
 from edgecam_training.models.base import SsdModel
 from edgecam_training.models.registry import MODELS, create
@@ -33,7 +34,7 @@ def save(path: Path, content: dict[str, Any], *more: Path) -> None:
 
 
 class Saver:
-    """Saves from a thread of its own while training goes on. One thread calls; an error comes with its next call."""
+    """Saves in its own thread while training continues. One thread calls; an error is raised by its next call."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "saver")
@@ -55,7 +56,7 @@ class Saver:
 
 
 def _on_cpu(value: Any) -> Any:
-    """A copy of a nest of dictionaries and lists that no later step changes."""
+    """A copy of nested dictionaries and lists that later steps do not change."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True)
     if isinstance(value, dict):
@@ -128,8 +129,7 @@ def _labels_beside(path: Path, columns: int) -> tuple[str, ...]:
     file = path.with_name("labels.txt")
     if not file.is_file():
         return tuple(f"class {index}" for index in range(1, columns))
-    names = [line.strip() for line in file.read_text().splitlines() if line.strip()]
-    classes = tuple(name for name in names if name.upper() != "BACKGROUND")
+    classes = tuple(name for name in read_lines(file) if name.upper() != "BACKGROUND")
     if len(classes) != columns - 1:
         raise CheckpointError(f"{file} names {len(classes)} classes, but '{path}' has {columns - 1}")
     return classes

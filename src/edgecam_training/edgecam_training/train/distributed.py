@@ -1,4 +1,4 @@
-"""One process or many: ``torchrun`` sets the environment, this reads it. Without it everything is rank 0 of 1."""
+"""One process or several: reads the environment that ``torchrun`` sets; without it this is rank 0 of 1."""
 
 from __future__ import annotations
 

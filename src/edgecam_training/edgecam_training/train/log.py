@@ -1,4 +1,4 @@
-"""What a run tells: lines on the terminal and in ``log.txt``, curves for TensorBoard where it is installed."""
+"""The log of a run: lines on the terminal and in ``log.txt``, curves for TensorBoard where it is installed."""
 
 from __future__ import annotations
 

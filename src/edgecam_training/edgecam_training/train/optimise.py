@@ -23,7 +23,7 @@ def _is_class_head(name: str) -> bool:
 
 
 def freeze(model: SsdModel, what: str) -> None:
-    """Stop learning of the backbone, or of all but the class heads."""
+    """Freeze the backbone, or everything but the class heads."""
     for name, parameter in model.named_parameters():
         if what == "all-but-classes":
             parameter.requires_grad_(_is_class_head(name))

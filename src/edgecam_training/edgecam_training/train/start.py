@@ -1,4 +1,4 @@
-"""Where a network's weights come from before the first step."""
+"""The weights a network starts from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training run: data, network and loop, with everything that is needed to go on after a stop."""
+"""One training run: data, network and loop, with everything needed to resume after a stop."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from edgecam_training.train.start import starting_model
 from edgecam_training.train.step import Step
 from edgecam_training.train.validate import validate
 
-_PULSE = 20  # steps between looks at the GPU: for a stop, for a loss that is no number
+_PULSE = 20  # steps between checks of the GPU: for a stop, for a loss that is not a number
 
 
 @dataclass
@@ -115,7 +115,7 @@ class Trainer:
         """Train to the end, to the early stop, or to SIGINT/SIGTERM; blocks. Everything is saved on return.
 
         Raises:
-            TrainingError: the loss is no number any more; the batch is saved beside the last checkpoint.
+            TrainingError: the loss is no longer a number; the batch is saved beside the last checkpoint.
         """
         try:
             with stops(self._stop):
@@ -141,7 +141,7 @@ class Trainer:
         self.model.train()
         frozen_to_eval(self.model, self.settings.freeze)
         begin, first = time.perf_counter(), self.progress.step
-        total = torch.zeros(4, device=self.world.device)  # sums of three losses, and whether any was no number
+        total = torch.zeros(4, device=self.world.device)  # sums of three losses, and whether any was not a number
         order = self._order()
         rate = 0.0
         for step in range(first, self.steps):
@@ -156,7 +156,7 @@ class Trainer:
         return True
 
     def _must_stop(self, step: int, total: Tensor) -> bool:
-        """Look at the device now and then, all processes at the same step."""
+        """Check the device every few steps, in all processes at the same step."""
         if step % (_PULSE if self.world.device.type == "cuda" else 1) and step + 1 < self.steps:
             return False
         state = self.world.most(torch.stack([total[3], total.new_tensor(float(self._stop.is_set()))]))
@@ -261,7 +261,7 @@ class Trainer:
         (self.output / "labels.txt").write_text("\n".join(["BACKGROUND", *self.classes]) + "\n")
 
     def resume(self, path: Path) -> None:
-        """Go on where a checkpoint stopped: same order, same augmentation, same schedule.
+        """Continue from a checkpoint: same order, same augmentation, same schedule.
 
         Raises:
             CheckpointError: of other classes, another network, batch or number of processes.

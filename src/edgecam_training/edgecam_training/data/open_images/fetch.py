@@ -1,4 +1,4 @@
-"""Downloading a choice of Open Images, and the same again from its manifest."""
+"""Downloads a selection of Open Images, and the same images again from a manifest."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def download(
 
     Raises:
         SettingError: an unknown release, split or tool.
-        DatasetError: an unknown class, a table that cannot be had, no image at all, a full disk, or the folder holds
-            another data set.
+        DatasetError: an unknown class, a table that cannot be downloaded, no image at all, a full disk, or the folder
+            holds another data set.
     """
     source = source or Source()
     if like not in ("", rules.NAME):
@@ -128,7 +128,8 @@ def refetch(
     """The images of a manifest again, byte for byte; an image whose hash differs is not kept.
 
     Raises:
-        DatasetError: no such manifest, one of other splits, nothing could be had, or the folder holds another data set.
+        DatasetError: no such manifest, one of other splits, nothing could be downloaded, or the folder holds another
+            data set.
     """
     known = manifest.read(manifest_file)
     strange = set(known.counts()) - set(FOLDERS)

@@ -1,4 +1,4 @@
-"""Where Open Images is had from, its public servers or a mirror, and its tables on this disk."""
+"""Where Open Images is downloaded from, its public servers or a mirror, and its tables on this disk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MEGABYTE = 1_000_000
 
 
 def silent(_: str) -> Tell:
-    """Progress for nobody."""
+    """No progress display."""
     return lambda done, total: None
 
 
@@ -36,7 +36,7 @@ class Source:
         """A table on this disk, downloaded if it is not there yet.
 
         Raises:
-            DatasetError: it cannot be had.
+            DatasetError: it cannot be downloaded.
         """
         path = folder / name.replace("/", "_")
         if not path.is_file():
@@ -48,7 +48,7 @@ class Source:
 
 
 def megabytes(tell: Tell) -> Tell:
-    """Bytes as whole megabytes, told when they change."""
+    """Turns progress in bytes into whole megabytes, reported when they change."""
     last = -1
 
     def report(done: int, total: int) -> None:
