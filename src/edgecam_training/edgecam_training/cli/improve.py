@@ -1,0 +1,84 @@
+"""Make a better model of reviewed frames: learn, compare with the live one, decide, store."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("collection", type=Path, help="folder of a collection with reviewed frames")
+    parser.add_argument("--model", default="ssd_mobilenet_v2_coco", help="the live model (default %(default)s)")
+    parser.add_argument("--output", type=Path, default=Path("runs/improve"), help="folder of this run (%(default)s)")
+    parser.add_argument("--old-set", type=Path, help="data set of what the model knew: no label may lose there")
+    parser.add_argument("--replay", type=Path, help="data set that keeps known labels while they are corrected")
+    parser.add_argument(
+        "--max-loss", type=float, default=2.0, help="points of AP a label may lose on the old set (%(default)g)"
+    )
+    parser.add_argument("--test-share", type=float, default=0.3, help="share of the frames for the test (%(default)g)")
+    parser.add_argument(
+        "--gap-seconds", type=float, default=2.0, help="frames closer than this stay on one side (%(default)g)"
+    )
+    parser.add_argument("--store", metavar="NAME", help="store the model under this name, passed or not")
+    parser.add_argument("--deploy", action="store_true", help="with --store: deploy it when it has passed")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 when the new model passed, 3 when it was refused."""
+    from edgecam_core.errors import SettingError
+    from edgecam_core.models.store import ModelStore
+
+    from edgecam_training.data.loading import load
+    from edgecam_training.improve import field
+    from edgecam_training.improve.improve import Request, improve, store
+
+    if arguments.deploy and not arguments.store:
+        raise SettingError("deploy", True, "needs --store NAME")
+    if not 0.05 <= arguments.test_share <= 0.95:
+        raise SettingError("test-share", arguments.test_share, "must be 0.05 to 0.95")
+    old_set, replay = (
+        tuple(field.from_dataset(load(path))) if path else () for path in (arguments.old_set, arguments.replay)
+    )
+    request = Request(
+        arguments.collection,
+        arguments.model,
+        arguments.output,
+        old_set,
+        replay,
+        arguments.max_loss / 100,
+        arguments.test_share,
+        arguments.gap_seconds,
+    )
+    outcome = improve(request, _Line())
+    facts = outcome.facts["field"]
+    print(f"field test, {facts['images']} frames: {facts['old']} before, {facts['new']} after, {facts['difference']}")
+    for name, group in (("field", facts["labels"]), ("old set", outcome.facts["old_set"]["labels"])):
+        for label, row in group.items():
+            print(f"  {name}: {label:20} {row['boxes']:4} boxes  {100 * row['old']:5.1f} -> {100 * row['new']:5.1f}")
+    for reason in outcome.verdict.reasons:
+        print(("passed: " if outcome.verdict.passed else "refused: ") + reason)
+    print(f"report: {arguments.output / 'report.html'}")
+    if arguments.store:
+        models = ModelStore()
+        version = store(outcome, request, arguments.store, models)
+        print(f"stored as {version.name} version {version.number}")
+        if arguments.deploy and outcome.verdict.passed:
+            models.deploy(version.name, version.number)
+            print(f"deployed; detectors with model:=store:{version.name} take it over")
+    return 0 if outcome.verdict.passed else 3
+
+
+class _Line:
+    """Progress on one line of a terminal, a line every few seconds elsewhere."""
+
+    def __init__(self) -> None:
+        self._at = float("-inf")
+
+    def __call__(self, text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+        elif time.monotonic() - self._at > 5:
+            self._at = time.monotonic()
+            print(text, file=sys.stderr, flush=True)

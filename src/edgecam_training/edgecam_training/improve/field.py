@@ -1,0 +1,115 @@
+"""The reviewed frames of a collection as training and test images that share no moment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from edgecam_core.collect.collection import REVIEWED, Collection
+from edgecam_core.media.image_reader import read_image
+
+from edgecam_training.data.dataset import Dataset
+
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """``boxes`` is (N, 4) float32 x1 y1 x2 y2 in pixels; ``labels`` N names. ``group`` is the camera."""
+
+    path: Path
+    boxes: np.ndarray
+    labels: tuple[str, ...]
+    group: str = ""
+    stamp_ns: int = 0
+
+    def pixels(self) -> np.ndarray:
+        """(H, W, 3) uint8 BGR."""
+        return read_image(self.path)
+
+
+def reviewed(folder: Path) -> list[LabelledImage]:
+    """Every frame of a collection that a person has reviewed, in order of capture; skipped ones and drafts not.
+
+    Raises:
+        CollectionError: the folder is no collection, or a review is damaged.
+    """
+    collection = Collection.open(folder)
+    images = []
+    for review in collection.reviews():
+        if review.state != REVIEWED:
+            continue
+        frame = collection.frame(review.id)
+        boxes = np.array([box.box for box in review.boxes], np.float32).reshape(-1, 4)
+        labels = tuple(box.label for box in review.boxes)
+        images.append(LabelledImage(collection.image_path(frame), boxes, labels, frame.camera, frame.stamp_ns))
+    return sorted(images, key=lambda one: (one.group, one.stamp_ns))
+
+
+def from_dataset(dataset: Dataset) -> list[LabelledImage]:
+    """The images of a data set; boxes marked difficult are left out."""
+    return [
+        LabelledImage(
+            sample.path,
+            sample.boxes[~sample.difficult],
+            tuple(dataset.classes[label] for label in sample.labels[~sample.difficult]),
+        )
+        for sample in dataset.samples
+    ]
+
+
+def split(
+    images: Sequence[LabelledImage], share: float = 0.3, gap_seconds: float = 2.0
+) -> tuple[list[LabelledImage], list[LabelledImage]]:
+    """Training and test images that never come from neighbouring moments.
+
+    Each camera's frames are cut into runs wherever nothing was kept for ``gap_seconds``; a run goes to one side
+    whole. Runs are dealt in order of time so that every label gets about ``share`` of its boxes into the test.
+    """
+    runs = _runs(images, gap_seconds * SECOND)
+    wanted = Counter(label for one in images for label in one.labels)
+    tested: Counter[str] = Counter()
+    train: list[LabelledImage] = []
+    test: list[LabelledImage] = []
+    for number, run in enumerate(runs):
+        labels = Counter(label for one in run for label in one.labels)
+        if labels:
+            lacking = max(share * wanted[label] - tested[label] - labels[label] / 2 for label in labels) > 0
+        else:
+            lacking = number % round(1 / share) == 0
+        # The first run of a label is learned from: what was never seen cannot be found.
+        known = {label for one in train for label in one.labels}
+        if lacking and set(labels) <= known:
+            test += run
+            tested += labels
+        else:
+            train += run
+    return train, test
+
+
+def _runs(images: Iterable[LabelledImage], gap_ns: float) -> list[list[LabelledImage]]:
+    by_group: dict[str, list[LabelledImage]] = defaultdict(list)
+    for one in images:
+        by_group[one.group].append(one)
+    runs: list[list[LabelledImage]] = []
+    for members in by_group.values():
+        members.sort(key=lambda one: one.stamp_ns)
+        for before, one in zip([None, *members], members, strict=False):
+            if before is None or one.stamp_ns - before.stamp_ns > gap_ns:
+                runs.append([])
+            runs[-1].append(one)
+    return sorted(runs, key=lambda run: run[0].stamp_ns)
+
+
+def fingerprint(images: Iterable[LabelledImage]) -> str:
+    """SHA-256 over images and labels: what a model was made from."""
+    digest = hashlib.sha256()
+    for one in images:
+        digest.update(hashlib.sha256(one.path.read_bytes()).digest())
+        digest.update(json.dumps([one.boxes.tolist(), one.labels]).encode())
+    return digest.hexdigest()

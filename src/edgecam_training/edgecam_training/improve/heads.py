@@ -1,0 +1,134 @@
+"""The class heads of an SSD in ONNX: where they are, what they see, and the model with other ones.
+
+The heads are 1x1 or larger convolutions whose outputs go through Transpose, Reshape and Concat to a Sigmoid, each
+class by itself (no softmax): a class can be added, or changed, without any effect on the scores of the others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from edgecam_core.errors import ModelError
+from edgecam_core.inference.model_file import ModelFile
+from onnx import numpy_helper
+
+
+@dataclass(frozen=True)
+class Head:
+    """One convolution. ``weight`` is (anchors, classes, features), ``bias`` (anchors, classes)."""
+
+    features: str
+    weight_name: str
+    bias_name: str
+    weight: np.ndarray
+    bias: np.ndarray
+
+    @property
+    def anchors(self) -> int:
+        return int(self.weight.shape[0])
+
+
+class ClassHeads:
+    """The heads of one model, in the order of its rows.
+
+    Raises:
+        ModelError: the model has no such heads; the text says what was found instead.
+    """
+
+    def __init__(self, model: ModelFile, labels: Sequence[str]) -> None:
+        self.model = model
+        self.labels = tuple(labels)
+        self._proto = model.proto()
+        self._made_by = {name: node for node in self._proto.graph.node for name in node.output}
+        self._weights = {item.name: item for item in self._proto.graph.initializer}
+        self.heads = tuple(self._head(name) for name in self._branches())
+
+    def _refuse(self, what: str) -> ModelError:
+        return ModelError(
+            f"{self.model.path}: {what}; only SSD models whose class scores are a sigmoid over 1x1 convolutions can be "
+            "improved by their heads (the default model and what 'edgecam improve' made of it); train others anew"
+        )
+
+    def _branches(self) -> list[str]:
+        scores = self._made_by.get("scores")
+        if scores is None or scores.op_type != "Sigmoid":
+            raise self._refuse(f"'scores' comes from {scores.op_type if scores else 'nothing'}")
+        joined = self._made_by.get(scores.input[0])
+        if joined is None or joined.op_type != "Concat":
+            raise self._refuse("its scores are not joined from several heads")
+        return list(joined.input)
+
+    def _head(self, branch: str) -> Head:
+        node = self._made_by[branch]
+        while node.op_type in ("Reshape", "Transpose"):
+            node = self._made_by[node.input[0]]
+        if node.op_type != "Conv" or len(node.input) != 3:
+            raise self._refuse(f"a class head is a {node.op_type}")
+        weight = numpy_helper.to_array(self._weights[node.input[1]])
+        bias = numpy_helper.to_array(self._weights[node.input[2]])
+        classes = len(self.labels)
+        if weight.shape[2:] != (1, 1) or len(bias) % classes:
+            raise self._refuse(f"a class head has the shape {weight.shape} for {classes} labels")
+        anchors = len(bias) // classes
+        return Head(
+            node.input[0],
+            node.input[1],
+            node.input[2],
+            weight.reshape(anchors, classes, -1).astype(np.float32),
+            bias.reshape(anchors, classes).astype(np.float32),
+        )
+
+    def extractor(self) -> bytes:
+        """The model with the heads' inputs as further outputs, in their order, after ``scores`` and ``boxes``."""
+        proto = onnx.ModelProto()
+        proto.CopyFrom(self._proto)
+        del proto.graph.output[:]
+        for name in ("scores", "boxes", *(head.features for head in self.heads)):
+            proto.graph.output.append(onnx.ValueInfoProto(name=name))
+        return bytes(proto.SerializeToString())
+
+    def rebuilt(
+        self,
+        labels: Sequence[str],
+        weights: Sequence[np.ndarray],
+        biases: Sequence[np.ndarray],
+        facts: Mapping[str, str],
+    ) -> bytes:
+        """The model with other heads. ``weights`` and ``biases`` are as in :class:`Head`, for ``labels``."""
+        proto = onnx.ModelProto()
+        proto.CopyFrom(self._proto)
+        new: dict[str, np.ndarray] = {}
+        for head, weight, bias in zip(self.heads, weights, biases, strict=True):
+            new[head.weight_name] = weight.reshape(-1, weight.shape[-1], 1, 1).astype(np.float32)
+            new[head.bias_name] = bias.reshape(-1).astype(np.float32)
+        shapes = self._row_shapes()
+        for item in proto.graph.initializer:
+            if item.name in new:
+                item.CopyFrom(numpy_helper.from_array(new[item.name], item.name))
+            elif item.name in shapes:
+                rows = numpy_helper.to_array(item).copy()
+                rows[-1] = len(labels)
+                item.CopyFrom(numpy_helper.from_array(rows, item.name))
+        scores = next(output for output in proto.graph.output if output.name == "scores")
+        scores.type.tensor_type.shape.dim[2].dim_value = len(labels)
+        del proto.graph.value_info[:]
+        metadata = {item.key: item.value for item in proto.metadata_props}
+        metadata |= {"edgecam.labels": json.dumps(list(labels), ensure_ascii=False), **facts}
+        onnx.helper.set_model_props(proto, metadata)
+        onnx.checker.check_model(proto, full_check=True)
+        return bytes(proto.SerializeToString(deterministic=True))
+
+    def _row_shapes(self) -> set[str]:
+        """The constants that give the Reshape of the class rows its shape."""
+        names = set()
+        for branch in self._branches():
+            node = self._made_by[branch]
+            while node.op_type != "Conv":
+                if node.op_type == "Reshape":
+                    names.add(node.input[1])
+                node = self._made_by[node.input[0]]
+        return names

@@ -1,0 +1,71 @@
+"""Whether a new model may replace the live one."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edgecam_training.improve.field import LabelledImage
+from edgecam_training.improve.statistics import Interval
+
+LEAST_IMAGES = 10  # test images
+LEAST_BOXES = 5  # boxes of a label, in training and in the test each
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``passed`` and why, in sentences; ``enough`` is false where there is too little to judge by."""
+
+    passed: bool
+    enough: bool
+    reasons: tuple[str, ...]
+
+
+def lacking(train: Sequence[LabelledImage], test: Sequence[LabelledImage], labels: Sequence[str]) -> list[str]:
+    """What is missing for a judgement, in words with numbers; empty where nothing is."""
+    missing = []
+    if len(test) < LEAST_IMAGES:
+        missing.append(
+            f"{LEAST_IMAGES - len(test)} more test frames ({len(test)} of {LEAST_IMAGES}; frames of one moment count "
+            "as training or as test together)"
+        )
+    for name, images in (("training", train), ("test", test)):
+        boxes = Counter(label for one in images for label in one.labels)
+        for label in labels:
+            if boxes[label] < LEAST_BOXES:
+                short = LEAST_BOXES - boxes[label]
+                missing.append(f"{short} more boxes of '{label}' in {name} frames ({boxes[label]} of {LEAST_BOXES})")
+    return missing
+
+
+def judge(
+    missing: Sequence[str],
+    difference: Interval,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    max_loss: float,
+) -> Verdict:
+    """The verdict.
+
+    Args:
+        missing: what :func:`lacking` gives.
+        difference: new minus old mean AP on the field test.
+        before, after: AP by label on the old set, nan where it has no boxes.
+        max_loss: the largest drop (0..1) of a label on the old set that is allowed.
+    """
+    if missing:
+        return Verdict(False, False, tuple(f"needed: {text}" for text in missing))
+    reasons = []
+    better = difference.low > 0
+    if not better:
+        reasons.append(f"not shown to be better on the field test: {difference} points; the interval reaches zero")
+    worse = []
+    for label, value in before.items():
+        loss = value - after.get(label, float("nan"))
+        if math.isfinite(loss) and loss > max_loss:
+            worse.append(f"'{label}' loses {100 * loss:.1f} points on the old set; {100 * max_loss:g} are allowed")
+    if better and not worse:
+        reasons.append(f"better on the field test by {difference} points, no label of the old set loses too much")
+    return Verdict(better and not worse, True, (*reasons, *worse))

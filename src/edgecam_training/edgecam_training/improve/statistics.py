@@ -1,0 +1,119 @@
+"""Average precision of two models on the same images, with confidence intervals by the bootstrap over images.
+
+B. Efron: Bootstrap Methods: Another Look at the Jackknife (1979). Images are drawn, not boxes: boxes of one image are
+not independent of each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecam_training.improve.field import LabelledImage
+
+IOU = 0.5
+ROUNDS = 1000
+
+
+@dataclass(frozen=True)
+class Hits:
+    """One class of one model: detections by falling score with their image and whether they hit; boxes per image."""
+
+    images: np.ndarray  # (D,) int
+    hit: np.ndarray  # (D,) bool
+    boxes: np.ndarray  # (images,) int
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value with its 95 % interval; nan where there is no data."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{100 * self.value:.1f} [{100 * self.low:.1f}, {100 * self.high:.1f}]"
+
+
+def match(
+    found: Sequence[Sequence[tuple[str, float, tuple[float, ...]]]], truth: Sequence[LabelledImage], label: str
+) -> Hits:
+    """Greedy matching at IoU 0.5 as in Pascal VOC: by falling score, each box once. ``found``: label, score, box."""
+    rows = [
+        (score, number, box)
+        for number, detections in enumerate(found)
+        for name, score, box in detections
+        if name == label
+    ]
+    rows.sort(key=lambda row: -row[0])
+    boxes = [one.boxes[[name == label for name in one.labels]] for one in truth]
+    free = [np.ones(len(one), bool) for one in boxes]
+    hit = np.zeros(len(rows), bool)
+    for index, (_, number, box) in enumerate(rows):
+        if len(boxes[number]) == 0:
+            continue
+        iou = np.where(free[number], overlaps(np.array(box), boxes[number]), 0.0)
+        best = int(iou.argmax())
+        if iou[best] >= IOU:
+            hit[index], free[number][best] = True, False
+    return Hits(np.array([row[1] for row in rows], int), hit, np.array([len(one) for one in boxes]))
+
+
+def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union of one (4,) box with (N, 4) boxes."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    sizes = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2])
+    return np.asarray(shared / np.maximum(sizes - shared, 1e-9))
+
+
+def average_precision(hits: Hits, times: np.ndarray) -> float:
+    """Area under the precision envelope with each image counted ``times``; nan without boxes."""
+    total = float((hits.boxes * times).sum())
+    if total == 0:
+        return float("nan")
+    weight = times[hits.images].astype(float)
+    true = np.cumsum(weight * hits.hit)
+    seen = np.cumsum(weight)
+    keep = seen > 0
+    recall, precision = true[keep] / total, true[keep] / seen[keep]
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((np.diff(recall, prepend=0.0) * envelope).sum())
+
+
+def compare(
+    old: Sequence[Hits], new: Sequence[Hits], images: int, rounds: int = ROUNDS, seed: int = 0
+) -> tuple[Interval, Interval, Interval]:
+    """Mean AP over the classes (one Hits each) of both models and their difference, with 95 % intervals.
+
+    Both models are drawn on the same images, so that the difference is not blurred by what an image is like.
+    """
+    chance = np.random.default_rng(seed)
+    ones = np.ones(images, int)
+
+    def means(times: np.ndarray) -> tuple[float, float]:
+        pairs = [(average_precision(a, times), average_precision(b, times)) for a, b in zip(old, new, strict=True)]
+        known = [pair for pair in pairs if not np.isnan(pair[0])]
+        if not known:
+            return float("nan"), float("nan")
+        return float(np.mean([a for a, _ in known])), float(np.mean([b for _, b in known]))
+
+    value = means(ones)
+    drawn = np.array([means(np.bincount(chance.integers(0, images, images), minlength=images)) for _ in range(rounds)])
+    drawn = drawn[~np.isnan(drawn).any(axis=1)]
+
+    def interval(of: float, samples: np.ndarray) -> Interval:
+        if len(samples) == 0:
+            return Interval(of, float("nan"), float("nan"))
+        low, high = np.percentile(samples, [2.5, 97.5])
+        return Interval(of, float(low), float(high))
+
+    difference = drawn[:, 1] - drawn[:, 0]
+    return (
+        interval(value[0], drawn[:, 0]),
+        interval(value[1], drawn[:, 1]),
+        interval(value[1] - value[0], difference),
+    )

@@ -1,0 +1,236 @@
+"""From reviewed frames to a better model: learned by the default model's heads, compared, judged, stored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+import pytest
+from edgecam_core.collect.collection import REVIEWED, Box, Collection, KeptFrame, Review
+from edgecam_core.errors import EdgecamError, ModelError
+from edgecam_core.models import zoo
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.store import ModelStore
+from edgecam_training.cli.improve import add_arguments, run
+from edgecam_training.errors import DatasetError
+from edgecam_training.improve.field import LabelledImage, reviewed, split
+from edgecam_training.improve.improve import Request, improve, store
+from edgecam_training.improve.judge import judge, lacking
+from edgecam_training.improve.statistics import Hits, Interval, average_precision, compare, match
+from tiny_models import color_detector
+
+PHOTOS = Path(__file__).resolve().parents[1] / "assets" / "photos"
+SECOND = 1_000_000_000
+NEW = {"panda": "panda", "owl": "owl"}  # photo -> a label the default model has not got
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    try:
+        return zoo.fetch()
+    except zoo.FetchError as error:
+        pytest.skip(f"needs the default model: {error}")
+
+
+def boxes_of(model: Path, pixels: np.ndarray) -> list[tuple[float, ...]]:
+    """Where the live model sees the animal, whatever it takes it for."""
+    detector = Detector.open(DetectorSettings(model=str(model), confidence_threshold=0.3, backend="onnxruntime"))
+    found = sorted(detector.detect(pixels), key=lambda one: -one.score)
+    detector.runner.close()
+    return [found[0].box] if found else []
+
+
+def views(photo: str, count: int) -> list[tuple[np.ndarray, tuple[float, float, float]]]:
+    """Crops of a photo with (left, top, scale)."""
+    image = cv2.imread(str(PHOTOS / f"{photo}.jpg"))
+    height, width = image.shape[:2]
+    chance = np.random.default_rng(3)
+    made = []
+    for _ in range(count):
+        share = chance.uniform(0.85, 1.0)
+        w, h = round(width * share), round(height * share)
+        left, top = round(chance.uniform(0, width - w)), round(chance.uniform(0, height - h))
+        made.append((cv2.resize(image[top : top + h, left : left + w], (320, 240)), (left, top, share)))
+    return made
+
+
+@pytest.fixture(scope="module")
+def collection(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Reviewed frames of two unknown animals, ten seconds apart, and of two known ones without any box."""
+    root = tmp_path_factory.mktemp("field") / "c"
+    kept = Collection.create(root)
+    number = 0
+    for photo in (*NEW, "dog", "cat"):
+        for pixels, _ in views(photo, 20 if photo in NEW else 4):
+            number += 1
+            frame = KeptFrame(
+                id=f"{number:04d}",
+                image=f"images/front/{number:04d}.jpg",
+                width=320,
+                height=240,
+                stamp_ns=number * 10 * SECOND,
+                frame_id="lens",
+                camera="front",
+                rules=({"rule": "novel", "value": 20},),
+                proposals=(),
+            )
+            kept.add(frame, cv2.imencode(".jpg", pixels)[1].tobytes())
+            boxes = [Box(NEW[photo], box) for box in boxes_of(model, pixels)] if photo in NEW else []  # type: ignore[arg-type]
+            kept.save_review(Review(frame.id, REVIEWED, tuple(boxes), "test"))
+    return root
+
+
+def silent(_text: str) -> None:
+    pass
+
+
+def raw_scores(model: Path, pixels: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    tensor = (cv2.resize(pixels, (300, 300))[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32) - 127) / 128
+    return np.asarray(session.run(["scores"], {"input_0": np.ascontiguousarray(tensor)})[0][0])
+
+
+def test_new_labels_are_learned_and_nothing_that_was_known_changes(
+    model: Path, collection: Path, tmp_path: Path
+) -> None:
+    outcome = improve(Request(collection, str(model), tmp_path / "run"), silent)
+    rows = outcome.facts["field"]["labels"]
+    assert all(row["old"] == 0 and row["new"] > 0.5 for row in rows.values()), rows
+    assert outcome.verdict.passed, outcome.verdict.reasons
+    assert outcome.facts["field"]["difference_low"] > 0
+    pixels = cv2.imread(str(PHOTOS / "dog.jpg"))
+    before, after = raw_scores(model, pixels), raw_scores(outcome.model, pixels)
+    assert after.shape == (before.shape[0], before.shape[1] + 2)
+    assert np.array_equal(after[:, : before.shape[1]], before)  # the known labels: bit for bit
+    detector = Detector.open(DetectorSettings(model=str(outcome.model), backend="onnxruntime"))
+    assert detector.labels[-2:] == ("owl", "panda")
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["made"]["parent"] == outcome.facts["made"]["parent"]
+    assert "data:image/jpeg" in (tmp_path / "run" / "report.html").read_text()
+    again = improve(Request(collection, str(model), tmp_path / "run"), silent)  # goes on where it was
+    assert again.facts["made"] == outcome.facts["made"]
+    assert "learning" not in again.facts
+    stored = store(outcome, Request(collection, str(model), tmp_path / "run"), "field", ModelStore(tmp_path / "store"))
+    assert stored.facts["note"] == "passed"
+    assert (stored.folder / "report.html").is_file()
+
+
+def test_the_command_stores_and_deploys_what_passed(
+    model: Path,
+    collection: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import argparse
+
+    monkeypatch.setenv("EDGECAM_MODELS", str(tmp_path / "store"))
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    words = [str(collection), "--model", str(model), "--output", str(tmp_path / "run"), "--store", "field", "--deploy"]
+    assert run(parser.parse_args(words)) == 0
+    shown = capsys.readouterr().out
+    assert "passed: better on the field test" in shown
+    assert "deployed" in shown
+    assert ModelStore().locate("store:field").is_file()
+
+
+def test_without_reviews_or_with_known_labels_alone_the_reason_is_given(model: Path, tmp_path: Path) -> None:
+    kept = Collection.create(tmp_path / "c")
+    with pytest.raises(DatasetError, match="reviewed"):
+        improve(Request(tmp_path / "c", str(model), tmp_path / "run"), silent)
+    frame = KeptFrame("a", "images/x/a.jpg", 320, 240, SECOND, "", "x", (), ())
+    kept.add(frame, cv2.imencode(".jpg", np.zeros((240, 320, 3), np.uint8))[1].tobytes())
+    kept.save_review(Review("a", REVIEWED, (Box("dog", (10.0, 10.0, 100.0, 100.0)),)))
+    with pytest.raises(DatasetError, match="--replay"):
+        improve(Request(tmp_path / "c", str(model), tmp_path / "run"), silent)
+
+
+def test_a_model_without_such_heads_is_refused(collection: Path, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="sigmoid"):
+        improve(Request(collection, str(color_detector(tmp_path / "m.onnx")), tmp_path / "run"), silent)
+
+
+def test_few_frames_are_refused_with_what_is_missing(model: Path, collection: Path, tmp_path: Path) -> None:
+    small = tmp_path / "c"
+    kept, source = Collection.create(small), Collection.open(collection)
+    for name in source.ids()[:8]:
+        frame, review = source.frame(name), source.review(name)
+        assert review is not None
+        kept.add(frame, source.image_path(frame).read_bytes())
+        kept.save_review(Review(name, REVIEWED, review.boxes))
+    outcome = improve(Request(small, str(model), tmp_path / "run"), silent)
+    assert not outcome.verdict.passed
+    assert not outcome.verdict.enough
+    assert any("more test frames" in reason for reason in outcome.verdict.reasons)
+
+
+def image(stamp: float, *labels: str, group: str = "front") -> LabelledImage:
+    boxes = np.array([[0, 0, 10, 10]] * len(labels), np.float32).reshape(-1, 4)
+    return LabelledImage(Path(f"{group}-{stamp}.jpg"), boxes, labels, group, round(stamp * SECOND))
+
+
+def test_neighbouring_frames_stay_on_one_side_and_every_label_is_on_both() -> None:
+    images = [
+        image(moment * 60 + tick / 25, "cat" if moment % 2 else "dog") for moment in range(20) for tick in range(5)
+    ]
+    train, test = split(images, 0.3, 2.0)
+    assert len(train) + len(test) == 100
+    moments = [{one.stamp_ns // (60 * SECOND) for one in side} for side in (train, test)]
+    assert not moments[0] & moments[1]
+    for side in (train, test):
+        assert {label for one in side for label in one.labels} == {"cat", "dog"}
+    assert 20 <= len(test) <= 40
+
+
+def test_what_is_missing_is_counted() -> None:
+    train, test = [image(n, "cat") for n in range(3)], [image(n + 100, "cat") for n in range(4)]
+    text = "; ".join(lacking(train, test, ["cat"]))
+    assert "6 more test frames" in text
+    assert "2 more boxes of 'cat' in training frames" in text
+    assert "1 more boxes of 'cat' in test frames" in text
+
+
+def test_the_verdict_needs_a_difference_above_zero_and_no_label_that_loses() -> None:
+    clear, unclear = Interval(0.2, 0.05, 0.4), Interval(0.2, -0.01, 0.4)
+    assert judge([], clear, {"dog": 0.8}, {"dog": 0.79}, 0.02).passed
+    assert not judge([], unclear, {}, {}, 0.02).passed
+    refused = judge([], clear, {"dog": 0.8, "cat": float("nan")}, {"dog": 0.7, "cat": 0.0}, 0.02)
+    assert not refused.passed
+    assert "'dog' loses 10.0 points" in " ".join(refused.reasons)
+
+
+def test_average_precision_by_hand() -> None:
+    truth = [image(0, "cat"), image(1, "cat")]
+    box = (0.0, 0.0, 10.0, 10.0)
+    found = [[("cat", 0.9, box), ("cat", 0.8, box)], [("cat", 0.7, box)]]
+    hits = match(found, truth, "cat")
+    assert hits.hit.tolist() == [True, False, True]
+    assert average_precision(hits, np.array([1, 1])) == pytest.approx(0.5 + 0.5 * 2 / 3)
+    assert average_precision(hits, np.array([2, 0])) == pytest.approx(1.0)
+    assert np.isnan(average_precision(hits, np.array([0, 0])))
+
+
+def test_equal_models_have_a_difference_of_zero_and_a_better_one_an_interval_above() -> None:
+    count = 40
+    boxes = np.ones(count, int)
+    every = Hits(np.arange(count), np.ones(count, bool), boxes)
+    half = Hits(np.arange(count), np.arange(count) % 2 == 0, boxes)
+    same = compare([half], [half], count)[2]
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    assert compare([half], [every], count)[2].low > 0.2
+
+
+def test_a_reviewed_collection_is_read_in_order_of_capture(collection: Path) -> None:
+    images = reviewed(collection)
+    assert [one.stamp_ns for one in images] == sorted(one.stamp_ns for one in images)
+    assert {label for one in images for label in one.labels} == {"panda", "owl"}
+
+
+def test_a_folder_that_is_no_collection_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EdgecamError, match=r"collection\.json"):
+        reviewed(tmp_path)
