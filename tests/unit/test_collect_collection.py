@@ -300,3 +300,20 @@ def test_the_budget_counts_by_the_hour_and_never_refuses_a_request() -> None:
 def test_the_least_valuable_are_deleted_first() -> None:
     assert least_valuable([(0.5, 10, "a"), (0.1, 10, "b"), (0.1, 10, "c")], 15) == ["b", "c"]
     assert least_valuable([(0.5, 10, "a")], 0) == []
+
+
+def test_the_command_merges_and_training_reads_the_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from edgecam_core.cli.main import main
+    from edgecam_training.data.loading import load
+
+    collect(tmp_path / "a", seen(1))
+    collect(tmp_path / "b", seen(2))
+    for name in ("a", "b"):
+        one = Collection.open(tmp_path / name)
+        one.save_review(Review(one.ids()[0], REVIEWED, (Box("cat", (1.0, 1.0, 90.0, 90.0)),)))
+    words = ["dataset", "merge", str(tmp_path / "a"), str(tmp_path / "b"), "--output", str(tmp_path / "all")]
+    assert main(words) == 0
+    assert "2 frames added" in capsys.readouterr().out
+    dataset = load(tmp_path / "all")
+    assert dataset.classes == ("cat",)
+    assert [sample.boxes.tolist() for sample in dataset.samples] == [[[1, 1, 90, 90]]] * 2

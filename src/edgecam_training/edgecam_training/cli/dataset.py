@@ -37,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert = actions.add_parser("convert", help="write a manifest.jsonl for a data set of another layout")
     convert.add_argument("data")
     convert.set_defaults(act=_convert)
+    merge = actions.add_parser("merge", help="join collections of the collector into one")
+    merge.add_argument("collections", type=Path, nargs="+", help="folders of collections")
+    merge.add_argument("--output", type=Path, required=True, help="folder of the joined one; may exist")
+    merge.set_defaults(act=_merge)
     _add_open_images(actions.add_parser("open-images", help="download images and boxes of some classes"))
 
 
@@ -103,6 +107,14 @@ def _compose(arguments: argparse.Namespace) -> int:
 
     plan = Plan(arguments.train, arguments.val, arguments.held_out, seed=arguments.seed)
     print(compose(gather(arguments.materials), arguments.output, plan, bar("images")))
+    return 0
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from edgecam_core.collect.coco import merge
+
+    counts = merge(arguments.collections, arguments.output)
+    print(f"{counts['added']} frames added, {counts['present']} were there, {counts['reviews']} reviews taken over")
     return 0
 
 
