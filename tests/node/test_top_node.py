@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -41,3 +43,21 @@ def test_ctrl_c_ends_it_without_a_word() -> None:
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
+
+
+def test_two_nodes_of_one_name_are_shown_by_host_and_process(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with ViewerProcess(tmp_path / "one", "port:=0") as one, ViewerProcess(tmp_path / "two", "port:=0") as two:
+        assert one.url
+        assert two.url
+        host = socket.gethostname()
+        wanted = [f"camera/viewer ({host} process {viewer.process.pid}) error" for viewer in (one, two)]
+        for _ in range(5):  # one look lasts four seconds, which discovery may need
+            done = subprocess.run(
+                COMMAND, capture_output=True, text=True, timeout=60, env={**os.environ, "COLUMNS": "200"}
+            )
+            if all(line in done.stdout for line in wanted):
+                break
+    assert all(line in done.stdout for line in wanted), done.stdout
+    assert "2 nodes have this name" in done.stdout
