@@ -1,0 +1,134 @@
+"""Nothing that arrives ends a node: each subscription, service and parameter of each node gets hostile values.
+
+EDGECAM_FUZZ sets how many messages each entry gets (make fuzz: many). Afterwards the node is active and reports.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from hostile import interface, messages
+from hypothesis import HealthCheck, given, settings
+from lifecycle_msgs.srv import GetState
+from network import free_tcp_port, free_udp_port
+from rcl_interfaces.srv import ListParameters, SetParameters
+from ros_peer import Peer
+from tiny_models import color_detector
+from waiting import wait_until
+
+EXAMPLES = int(os.environ.get("EDGECAM_FUZZ", "15"))
+NODES = {
+    "camera_driver": ("edgecam_camera.node", {"source": "test://smpte"}),
+    "rtp_sender": ("edgecam_rtp.sender_node", {"port": "{udp}"}),
+    "rtp_receiver": ("edgecam_rtp.receiver_node", {"port": "{udp}"}),
+    "detector": ("edgecam_detector.node", {"model": "{model}", "backend": "onnxruntime"}),
+    "viewer": ("edgecam_viewer.node", {"port": "{tcp}"}),
+    "monitor": ("edgecam_viewer.monitor_node", {}),
+}
+MAIN = "import sys; from {module} import main; sys.exit(main())"
+OTHERS_BUSINESS = ("/parameter_events", "/rosout", "/clock")
+NOT_ASKED = ("change_state", "get_type_description")  # a request to shut down is obeyed
+
+
+class Running:
+    """A node as a process, with all that it listens to."""
+
+    def __init__(self, peer: Peer, name: str, folder: Path) -> None:
+        module, parameters = NODES[name]
+        places = {"udp": free_udp_port(), "tcp": free_tcp_port(), "model": color_detector(folder / "m.onnx")}
+        options = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value.format(**places)}")]
+        self.peer, self.name, self.output = peer, name, folder / "output.txt"
+        with self.output.open("w") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", MAIN.format(module=module), "--ros-args", *options],
+                stdout=out, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "HOME": str(folder)},
+            )  # fmt: skip
+        wait_until(lambda: self.state() == "active", 60, f"{name} to be active: {self.output.read_text()}")
+
+    def state(self) -> str:
+        assert self.process.poll() is None, self.output.read_text()
+        answer: Any = self.peer.call(GetState, f"/{self.name}/get_state", GetState.Request(), timeout=60)
+        return str(answer.current_state.label)
+
+    def subscriptions(self) -> list[tuple[str, str]]:
+        found = self.peer.node.get_subscriber_names_and_types_by_node(self.name, "/")
+        return [(topic, types[0]) for topic, types in found if topic not in OTHERS_BUSINESS]
+
+    def services(self) -> list[tuple[str, str]]:
+        found = self.peer.node.get_service_names_and_types_by_node(self.name, "/")
+        return [(name, types[0]) for name, types in found if not name.endswith(NOT_ASKED)]
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait(30)
+
+
+@pytest.fixture(params=NODES)
+def node(peer: Peer, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
+    running = Running(peer, request.param, tmp_path)
+    yield running
+    running.close()
+
+
+quick = settings(
+    max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+
+
+def each(strategy: Any, act: Callable[[Any], object]) -> None:
+    """Call ``act`` with what the strategy gives, as often as EXAMPLES says."""
+
+    @quick
+    @given(strategy)
+    def one(value: Any) -> None:
+        act(value)
+
+    one()
+
+
+class Client:
+    """One client for many requests; each has to be answered."""
+
+    def __init__(self, peer: Peer, service: Any, name: str) -> None:
+        self._client = peer.node.create_client(service, name)
+        assert self._client.wait_for_service(60), name
+
+    def __call__(self, request: Any) -> Any:
+        future = self._client.call_async(request)
+        return wait_until(lambda: future.done() and future, 60, f"an answer of {self._client.srv_name}").result()
+
+
+@pytest.mark.timeout(240 + 10 * EXAMPLES)
+def test_hostile_values_end_no_node(node: Running, peer: Peer) -> None:
+    reports = peer.collect(DiagnosticArray, "/diagnostics")
+    for topic, type_name in node.subscriptions():
+        kind = interface(type_name)
+        publisher = peer.node.create_publisher(kind, topic, 10)
+        each(messages(kind), publisher.publish)
+        peer.node.destroy_publisher(publisher)
+    for name, type_name in node.services():
+        service = interface(type_name)
+        each(messages(service.Request), Client(peer, service, name))
+    listed = peer.call(ListParameters, f"/{node.name}/list_parameters", ListParameters.Request(), 60).result.names
+
+    ask = Client(peer, SetParameters, f"/{node.name}/set_parameters")
+
+    def set_all(request: Any) -> None:
+        for parameter, name in zip(request.parameters, listed, strict=False):
+            parameter.name = name
+        assert len(ask(request).results) == len(request.parameters)
+
+    each(messages(SetParameters.Request), set_all)
+    reports.clear()
+    wait_until(
+        lambda: any(one.name == node.name for array in reports for one in array.status), 60, "a report afterwards"
+    )
+    assert node.state() == "active", node.output.read_text()
+    assert "Traceback" not in node.output.read_text()
