@@ -28,7 +28,7 @@ from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.models import open_detector
 from edgecam_training.export.acceptance import accept_int8, check_images
 from edgecam_training.export.onnx_export import Form, export, inputs
-from edgecam_training.export.quantize import Ranges, calibrate, quantize
+from edgecam_training.export.quantize import RECIPES, Ranges, best_ranges, calibrate, output_error, quantize
 from edgecam_training.export.suppress import greedy, suppress
 from edgecam_training.models.base import SsdModel
 from edgecam_training.models.registry import create
@@ -186,6 +186,20 @@ def test_int8_for_tensorrt_builds_and_for_cpu_is_unsigned(
     assert onnx.TensorProto.UINT8 in types
     with pytest.raises(SettingError, match="must be one of tensorrt, cpu"):
         calibrate(exported, [], "dsp")
+
+
+def test_the_recipe_with_the_smaller_error_is_chosen(model: SsdModel, exported: Path, images: list[np.ndarray]) -> None:
+    feeds = inputs(model, images[:4], Form()) * 3
+    feeds = [feeds[-1] * 30, *feeds[:9]]  # one image of extremes; the last is the probe
+    told: list[str] = []
+    found = best_ranges(exported, feeds, "tensorrt", told.append)
+    probe = feeds[9:10]
+    errors = {recipe: output_error(calibrate(exported, feeds[:9], "tensorrt", recipe), probe) for recipe in RECIPES}
+    assert output_error(found, probe) == pytest.approx(min(errors.values()))
+    assert errors["average"] < errors["minmax"]
+    assert told[0].startswith("error of the outputs: minmax ")
+    with pytest.raises(SettingError, match="must be one of minmax, average"):
+        calibrate(exported, feeds, "tensorrt", "entropy")
 
 
 def test_layers_stay_in_float_until_the_accuracy_is_accepted(ranges: Ranges, tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calibration-split", default="train", help="INT8 [%(default)s]")
     parser.add_argument("--calibration-images", type=int, default=300, help="INT8, at least 300 [%(default)s]")
     parser.add_argument("--int8", choices=("tensorrt", "cpu"), default="tensorrt", help="INT8 for whom [%(default)s]")
+    parser.add_argument(
+        "--calibration", choices=("minmax", "average", "auto"), default="minmax",
+        help="INT8: ranges from the extremes of all images, from the mean of each image's extremes, or the one of both "
+        "that changes the outputs least on held-back calibration images [%(default)s]",
+    )  # fmt: skip
     parser.add_argument("--max-drop", type=float, default=1.0, help="INT8: mAP points that may be lost [%(default)s]")
     parser.add_argument(
         "--rename", action="append", default=[], metavar="CLASS=LABEL", help="how the model calls a class"
@@ -98,6 +103,7 @@ def _int8(arguments: argparse.Namespace) -> int:
     job = Job(
         model=arguments.model, output=arguments.output, data=arguments.data, split=arguments.split,
         calibration_split=arguments.calibration_split, images=arguments.calibration_images, flavour=arguments.int8,
+        recipe=arguments.calibration,
         most_drop=arguments.max_drop, least_scored=arguments.acceptance_images,
         rename=dict(item.split("=", 1) for item in arguments.rename if "=" in item),
     )  # fmt: skip

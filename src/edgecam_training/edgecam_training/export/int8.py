@@ -25,7 +25,7 @@ from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.evaluation import evaluate
 from edgecam_training.evaluate.models import open_detector
 from edgecam_training.export.acceptance import Passed, accept_int8, check_images
-from edgecam_training.export.quantize import calibrate
+from edgecam_training.export.quantize import best_ranges, calibrate
 
 Bar = Callable[[str], Callable[[int, int], None]]
 _PROBE = 4  # images for the sensitivity measurement
@@ -42,6 +42,7 @@ class Job:
     calibration_split: str = "train"
     images: int = 300
     flavour: str = "tensorrt"
+    recipe: str = "minmax"
     most_drop: float = 1.0
     least_scored: int = LEAST_SCORED
     rename: dict[str, str] = field(default_factory=dict)
@@ -63,7 +64,10 @@ def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
         source = _as_onnx(job.model, Path(folder))
         inputs, used = _inputs(source, dataset.split(job.calibration_split), job.images)
         tell(f"calibrating on {len(inputs)} images of '{job.calibration_split}'")
-        ranges = calibrate(source, inputs, job.flavour)
+        if job.recipe == "auto":
+            ranges = best_ranges(source, inputs, job.flavour, tell)
+        else:
+            ranges = calibrate(source, inputs, job.flavour, job.recipe)
 
         def score(path: Path) -> float:
             return _map(path, scored, job.rename, bar("scoring"))
