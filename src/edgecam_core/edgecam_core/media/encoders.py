@@ -17,11 +17,15 @@ from edgecam_core.media.codecs import Codec, codec
 
 @dataclass(frozen=True)
 class Request:
-    """What the encoder is asked for: ``bitrate`` in bit/s, ``keyframe_interval`` in frames."""
+    """What the encoder is asked for: ``bitrate`` in bit/s, ``keyframe_interval`` in frames.
+
+    ``buffer_ms`` limits what one frame may take: so many milliseconds of the bitrate.
+    """
 
     bitrate: int
     keyframe_interval: int
     options: str = ""
+    buffer_ms: int = 500
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Encoder:
 def _x265(r: Request) -> str:
     rate = max(1, r.bitrate // 1000)
     # VBV over half a second keeps keyframes from becoming bursts that queues on the way drop.
-    options = f"open-gop=0:scenecut=0:info=0:vbv-maxrate={rate}:vbv-bufsize={max(1, rate // 2)}"
+    options = f"open-gop=0:scenecut=0:info=0:vbv-maxrate={rate}:vbv-bufsize={max(1, rate * r.buffer_ms // 1000)}"
     return (
         f"x265enc name=encoder tune=zerolatency speed-preset=ultrafast bitrate={rate} "
         f"key-int-max={r.keyframe_interval} option-string={options} {r.options}"
@@ -50,7 +54,7 @@ def _x265(r: Request) -> str:
 def _x264(r: Request) -> str:
     return (
         f"x264enc name=encoder tune=zerolatency speed-preset=ultrafast bitrate={max(1, r.bitrate // 1000)} "
-        f"key-int-max={r.keyframe_interval} vbv-buf-capacity=500 bframes=0 "
+        f"key-int-max={r.keyframe_interval} vbv-buf-capacity={r.buffer_ms} bframes=0 "
         f"option-string=scenecut=0:open-gop=0 {r.options}"
     )
 

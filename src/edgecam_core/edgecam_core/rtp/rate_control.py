@@ -3,7 +3,7 @@
 Pure: no clock and no socket inside. NADA balances queuing delay and loss against the rate that the sender asks for. It
 differs from the RFC where a camera's link needs it:
 
-- it ramps up while loss stays below ``LOSS_REFERENCE``: radio links always lose some, and what is lost is sent again;
+- it ramps up while loss stays below ``RAMP_LOSS``: radio links always lose some, and what is lost is sent again;
 - a delay above ``HIGH_DELAY`` lowers the rate at once below what arrives, so that the queue drains;
 - near the rate at which the link was last full it no longer ramps up: there all senders rise by the same amount, which
   makes their shares equal;
@@ -18,13 +18,14 @@ from typing import NamedTuple
 REFERENCE_DELAY = 0.010  # XREF
 SCALE, SLOPE, TIME_CONSTANT = 1.0, 2.0, 0.5  # KAPPA, ETA, TAU
 LOSS_DELAY, LOSS_REFERENCE = 0.010, 0.02  # DLOSS, PLRREF
-LOW_DELAY = 0.010  # QEPS
+LOW_DELAY = 0.020  # QEPS; schedulers of busy machines delay packets by some milliseconds
+RAMP_LOSS = 0.05
 HIGH_DELAY = 0.050
 RAMP_MOST, RAMP_DELAY, FILTER = 0.5, 0.050, 0.120  # GAMMA_MAX, QBOUND, DFILT
 CUT = 0.85
 NEAR = 0.8  # of the rate at which the link was full: from there on the rate rises by the same amount for every sender
 PROBE = 1.04  # of the rate at each feedback, where the encoder does not use it up
-RATE_WINDOW, LOSS_WINDOW, BASE_WINDOW = 0.3, 1.0, 30.0
+RATE_WINDOW, LOSS_WINDOW, BASE_WINDOW = 0.5, 1.0, 30.0
 LOSS_PACKETS = 100
 SILENCE = 1.0
 HIGH_LOSS, LOSS_RAMP = 0.10, 1.08
@@ -73,7 +74,7 @@ class RateController:
         if self.queuing_delay > HIGH_DELAY:
             rate = min(self.target, CUT * self.estimate)
             self._full_at = self.estimate
-        elif self.queuing_delay < LOW_DELAY and self.loss < LOSS_REFERENCE:
+        elif self.queuing_delay < LOW_DELAY and self.loss < RAMP_LOSS:
             rate = self._ramped_up(round_trip, elapsed)
         else:
             rate = self._gradual(signal, elapsed)
@@ -81,12 +82,15 @@ class RateController:
         self.target = min(max(rate, self.least), self.most)
 
     def _ramped_up(self, round_trip: float, elapsed: float) -> float:
-        if NEAR * self._full_at < self.target < self._full_at * 1.2:
+        if NEAR * self._full_at <= self.target < self._full_at / NEAR:
             return self._gradual(self.queuing_delay, elapsed)
-        self._full_at = 0.0 if self.target >= self._full_at else self._full_at
-        step = min(RAMP_MOST, RAMP_DELAY / (round_trip + elapsed + FILTER))
+        if self.target >= self._full_at:
+            self._full_at = 0.0  # the link carries more now
+        step = min(RAMP_MOST, RAMP_DELAY / (round_trip + elapsed + FILTER)) * elapsed / 0.1
         uses_little = self.estimate < 0.7 * self.target
-        return max(self.target * (PROBE if uses_little else 1.0), (1 + step) * self.estimate)
+        wanted = min((1 + RAMP_MOST) * self.estimate, self.target * (1 + step))
+        rate = max(self.target * (PROBE if uses_little else 1.0), wanted)
+        return min(rate, NEAR * self._full_at) if self._full_at else rate
 
     def _gradual(self, signal: float, elapsed: float) -> float:
         wanted = REFERENCE_DELAY * self.most / self.target

@@ -71,6 +71,14 @@ class Fate:
         return False
 
 
+class _Link:
+    """A link with a rate; ``free_at`` is when it has sent what waits for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.free_at = 0.0
+
+
 class Relay:
     """Relays three neighbouring UDP ports until it is closed. ``port`` is where to send to; 0 picks free ones.
 
@@ -89,7 +97,7 @@ class Relay:
         self._back = [Fate(seed + 2 * index + 1) for index in range(PORTS)]
         self._queue: list[tuple[float, int, socket.socket, bytes, Address]] = []
         self._count = 0
-        self._free_at = 0.0  # when the link has sent what waits for it
+        self._link = _Link()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
         self._thread.start()
@@ -133,11 +141,17 @@ class Relay:
         rate, now = self.conditions.rate, time.monotonic()
         if not rate or not delays:
             return delays
-        wait = max(self._free_at - now, 0.0)
-        if wait > self.conditions.queue:
-            return []
-        self._free_at = now + wait + (size + HEADERS) * 8 / rate
-        return [delay + self._free_at - now for delay in delays]
+        with self._link.lock:
+            wait = max(self._link.free_at - now, 0.0)
+            if wait > self.conditions.queue:
+                return []
+            wait += (size + HEADERS) * 8 / rate
+            self._link.free_at = now + wait
+        return [delay + wait for delay in delays]
+
+    def share_link(self, other: Relay) -> None:
+        """Send over the other relay's link: both together get its rate."""
+        self._link = other._link
 
     def _release(self) -> None:
         now = time.monotonic()

@@ -29,7 +29,8 @@ from edgecam_core.types import Frame
 SMALLEST = 16  # pixels; no encoder here takes a smaller frame
 PACE, PACE_FREE = 2.0, 4.0  # times the target; the second while the link gives all that is wanted
 ENCODED_SHARE = 0.9  # of the target; packet headers and retransmissions need the rest
-MOST_WAITING = 5  # frames in the encoder and the pacer
+MOST_WAITING = 8  # frames in the encoder and the pacer
+ADAPTIVE_BUFFER_MS = 200  # a keyframe must not fill the queue of a slow link
 
 
 class Sender:
@@ -58,7 +59,8 @@ class Sender:
         self._transmitter = Transmitter(settings, self.force_keyframe, self._counters, self._adaptation, self._stopping)
         self._rtsp: RtspServer | None = None
         self._lock = threading.Lock()  # protects the counts
-        request = encoders.Request(settings.bitrate, settings.keyframe_interval, settings.encoder_options)
+        buffer_ms = ADAPTIVE_BUFFER_MS if settings.bitrate_min else encoders.Request.buffer_ms
+        request = encoders.Request(settings.bitrate, settings.keyframe_interval, settings.encoder_options, buffer_ms)
         self._encoder = EncoderSupervisor(self._row, request, settings.framerate, self._counters)
         self._threads: list[threading.Thread] = []
         self._stats = SenderStats(encoder=self._row.element)
