@@ -221,4 +221,4 @@ def test_the_reason_of_a_build_comes_from_the_nodes_logger(
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "building reasoned-batch-" in line]
     assert line.startswith("[WARN]")
     assert "[camera.detector]" in line
-    assert line.endswith("there is none yet")
+    assert line.endswith("it does not exist yet")

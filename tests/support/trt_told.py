@@ -158,7 +158,7 @@ def test_steps_are_told_where_there_are_any(tmp_path: Path) -> None:
     stand = Stand("Float")
     build(stand, tmp_path, progress=told.append)
     if MAJOR < 10:
-        assert told == [f"building the engine; TensorRT {trt.__version__} tells no steps, and cannot be stopped"]
+        assert told == [f"building the engine; TensorRT {trt.__version__} reports no steps and cannot be stopped"]
         return
     monitor = stand.config.values["progress_monitor"]
     assert isinstance(monitor, trt.IProgressMonitor)

@@ -293,7 +293,7 @@ def test_ultralytics_export_with_all_sizes_free(tmp_path: Path, end2end: str, la
 @pytest.mark.parametrize(
     ("facts", "shape", "message"),
     [
-        ({"end2end": "True"}, (1, 84, 50), "laid out as 'finished', which its shape 1x84x50 is not"),
+        ({"end2end": "True"}, (1, 84, 50), "laid out as 'finished', but its shape is 1x84x50"),
         ({"edgecam.layout": "grid"}, (1, 6, 50), "edgecam.layout = 'grid'; it must be one of columns"),
         ({"names": "{0: 'a', 2: 'b'}"}, (1, 6, 50), "names its classes 0, 2; they must be numbered 0 to 1"),
     ],

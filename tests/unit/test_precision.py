@@ -188,7 +188,7 @@ DAMAGES = {
     "content": "the file is not the one its sidecar describes",
     "sidecar": "is missing or unreadable",
     "garbage": "is missing or unreadable",
-    "gone": "there is none yet",
+    "gone": "it does not exist yet",
 }
 
 
@@ -280,7 +280,7 @@ def test_what_cannot_be_kept_is_used_from_a_temporary_file(tmp_path: Path) -> No
     assert path.read_bytes() == b"engine"
     assert make.count == 1
     assert "cannot write the cache" in told[0]
-    assert "every start builds m.engine anew" in told[0]
+    assert "every start rebuilds m.engine" in told[0]
 
 
 def test_a_disk_that_fills_up_does_not_cost_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class CacheError(EdgecamError):
-    """The cache folder cannot be used; the message says what to do."""
+    """The cache folder cannot be used; the message has the remedy."""
 
 
 def cache_dir(kind: str) -> Path:
@@ -66,11 +66,11 @@ def write(path: Path, data: bytes) -> None:
 def lock(path: Path, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold a file's lock, making its folder first.
 
-    Blocks while another process holds it, at most 15 minutes; a process that ends in whatever way drops its lock.
-    Meanwhile ``waiting`` is told so ten times a second, and may raise to give up.
+    Blocks while another process holds it, at most 15 minutes; a process that ends releases its lock.
+    Meanwhile ``waiting`` is called ten times a second, and may raise to give up.
 
     Raises:
-        CacheError: the folder is not writable, or the wait was in vain.
+        CacheError: the folder is not writable, or the wait timed out.
     """
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,11 +17,11 @@ _LONGEST_RUN = 2  # accented letters in a row in Western words; in other alphabe
 
 
 def read_text(path: str | Path) -> str:
-    """A text file's content, without a byte-order mark, whatever encoding can be recognised.
+    """A text file's content, without a byte-order mark, in any encoding that can be recognised.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: not text, or in an encoding that cannot be recognised; the text says what works.
+        ValueError: not text, or in an encoding that cannot be recognised; the text has the remedy.
     """
     return decode_text(Path(path).read_bytes())
 

@@ -15,8 +15,8 @@ from edgecam_core.media import encodings
 class Frame:
     """One image with the facts of a sensor_msgs/Image.
 
-    ``data`` is flat uint8, at least ``step * stored rows`` bytes long; it may be a view of memory somebody else
-    owns, valid as long as the owner says. ``step`` is the length of one row in bytes, padding included (of the
+    ``data`` is flat uint8, at least ``step * stored rows`` bytes long; it may be a view of memory owned elsewhere,
+    valid as long as its owner guarantees. ``step`` is the length of one row in bytes, padding included (of the
     first plane's rows for NV12/NV21). ``stamp_ns`` is the capture time in nanoseconds of the ROS clock;
     ``frame_id`` the optical frame (REP-103).
 

@@ -16,7 +16,7 @@ _TEXT = "The model's labels in class order, set by the node itself."
 
 
 class ClassFacts:
-    """Latched publishers (whoever subscribes later still gets the last message) and a read-only parameter."""
+    """Latched publishers (late subscribers get the last message) and a read-only parameter."""
 
     def __init__(self, node: Node) -> None:
         self._node = node

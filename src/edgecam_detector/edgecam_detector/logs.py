@@ -27,7 +27,7 @@ class _Forward(logging.Handler):
 
 @contextmanager
 def forward_logs_to(logger: RcutilsLogger) -> Iterator[None]:
-    """Warnings of edgecam_core in this thread, while in the block, such as why an engine is built anew."""
+    """Warnings of edgecam_core in this thread, while in the block, such as why an engine is rebuilt."""
     handler = _Forward(logger)
     _CORE.addHandler(handler)
     try:

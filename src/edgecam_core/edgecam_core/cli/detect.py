@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     bad = 0
 
     def look(item: InputImage) -> Detections | str:
-        """What is in an image, or why that cannot be told."""
+        """The detections in an image, or the reason why there are none."""
         if item.frame is None:
             return item.problem
         try:
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
                 break
     except KeyboardInterrupt:
         pass  # the usual end of a live camera
-    finally:  # what was found is written whatever ends it, a camera that fails or a full disk as well
+    finally:  # results so far are written in any case, also after a failing camera or a full disk
         images.close()
         writer.close()
         detector.close()

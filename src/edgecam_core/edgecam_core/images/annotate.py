@@ -31,7 +31,7 @@ class Writer:
 class FileWriter(Writer):
     """One file per image. In ``pattern``, ``%i`` or ``%04d`` is the image's number from 0, ``{name}`` its name.
 
-    Images of the same name are told apart by ``_2``, ``_3``, ...; a file in ``inputs`` is never overwritten.
+    Images of the same name get ``_2``, ``_3``, ...; a file in ``inputs`` is never overwritten.
     """
 
     def __init__(self, pattern: str, inputs: frozenset[Path] = frozenset()) -> None:
@@ -106,7 +106,7 @@ class VideoWriter(Writer):
 
 
 def writer(output: str | None, inputs: Iterable[str] = ()) -> Writer:
-    """Where ``--output`` says: nowhere, a video, a pattern, or a folder (``<name>.jpg`` in it).
+    """The writer for ``--output``: none, a video, a pattern, or a folder (``<name>.jpg`` in it).
 
     Args:
         inputs: files that must not be overwritten.

@@ -28,9 +28,9 @@ T = TypeVar("T")
 VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".h264", ".h265")
 _READERS = 2  # decoding a JPEG leaves the interpreter lock free; more than two readers outrun any model here
 _AHEAD = 8
-_USUAL_RATE, _FASTEST = 30.0, 1000.0  # Hz; of a video that does not say, or says nonsense
+_USUAL_RATE, _FASTEST = 30.0, 1000.0  # Hz; default for a video without a plausible rate
 _POLL = 0.2  # seconds between looks at a silent camera's state
-_PATIENCE = 1.0  # seconds of silence before the caller is told what is waited for
+_PATIENCE = 1.0  # seconds of silence before the caller is informed
 
 Waiting = Callable[[str], None]
 
@@ -41,7 +41,7 @@ def _ignore(_text: str) -> None:
 
 @dataclass(frozen=True)
 class InputImage:
-    """One image, or why there is none.
+    """One image, or the reason why it is missing.
 
     ``name`` is the file it comes from, for videos and cameras with ``#`` and the frame's number behind it; ``stem``
     is a file name made of it, without a suffix. ``rate`` is the video's nominal rate in Hz, 0 where there is none.

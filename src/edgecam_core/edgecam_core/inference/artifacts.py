@@ -1,4 +1,4 @@
-"""Files derived from a model (engines, quantised graphs): kept with a JSON sidecar that says what they are."""
+"""Files derived from a model (engines, quantised graphs): kept with a JSON sidecar that describes them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Artifact:
         return self.path.with_name(self.path.name + ".json")
 
     def facts(self) -> dict[str, Any]:
-        """What the sidecar says; {} if it is missing or unreadable."""
+        """Content of the sidecar; {} if it is missing or unreadable."""
         try:
             told = json.loads(self.sidecar.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -39,7 +39,7 @@ class Artifact:
     def misfit(self, wanted: Facts) -> str:
         """Why the file cannot be used for these facts; empty where it can."""
         if not self.path.is_file():
-            return f"there is none yet{self._nearest(wanted)}"
+            return f"it does not exist yet{self._nearest(wanted)}"
         told = self.facts()
         if not told:
             return f"{self.sidecar.name} is missing or unreadable, so it is unknown what the file is"
@@ -74,8 +74,8 @@ class Artifact:
             wanted: the facts it must have.
             make: gives its bytes and more facts worth keeping; its errors come through.
             rebuild: make it even if it fits.
-            progress: is told of waiting for another process, and may raise to give up.
-            degraded: is told of a cache that cannot be written; the file then lies in a temporary folder that goes
+            progress: called while waiting for another process; may raise to give up.
+            degraded: called when the cache cannot be written; the file is then in a temporary folder that is removed
                 when this process ends.
 
         Raises:
@@ -83,7 +83,7 @@ class Artifact:
         """
         if not rebuild and not self.misfit(wanted):
             return self.path
-        made = once(make)  # what was built is not lost where it cannot be kept
+        made = once(make)  # built only once, even if it cannot be kept
         try:
             return self._keep(wanted, made, rebuild, progress)
         except cache.CacheError as error:
@@ -91,7 +91,7 @@ class Artifact:
                 raise
             path = _temporary() / self.path.name
             cache.write(path, made()[0])
-            degraded(f"{error}; until then every start builds {self.path.name} anew")
+            degraded(f"{error}; until then every start rebuilds {self.path.name}")
             return path
 
     def _keep(

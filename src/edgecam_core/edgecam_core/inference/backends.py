@@ -36,8 +36,8 @@ _ORDER = (
 def open_runner(model: ModelFile, backend: str = "auto", options: RunnerOptions | None = None) -> Runner:
     """Load a model with one back end, or with the best one that loads (``auto``).
 
-    ``rejected`` of the runner tells why better ones were passed over. Blocks while the model is loaded or built:
-    milliseconds to minutes.
+    ``rejected`` of the runner has the reasons why better ones were passed over. Blocks while the model is loaded or
+    built: milliseconds to minutes.
 
     Raises:
         SettingError: no such back end.

@@ -98,7 +98,7 @@ class CudaGraph:
         self._check("cuStreamBeginCapture_v2", self._stream, _THREAD_LOCAL)
         try:
             enqueue()
-        finally:  # the stream must leave capture mode whatever happened
+        finally:  # the stream must leave capture mode, also after an error
             ended = cuda.cuStreamEndCapture(self._stream, ctypes.byref(graph))
         if ended != 0 or not graph:
             raise InferenceError(f"the work cannot be captured as a CUDA graph (error {ended})")

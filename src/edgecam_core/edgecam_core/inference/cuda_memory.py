@@ -22,7 +22,7 @@ _INSTALL = "pip install cuda-python (or pycuda, which needs nvcc and the Python 
 class CudaContext(ABC):
     """The primary context of one GPU. Use ``with context.current():`` around anything that touches CUDA.
 
-    ``shared`` tells that GPU and processor share their memory, as on a Jetson: then :meth:`host` memory is the GPU's as
+    ``shared``: GPU and processor share their memory, as on a Jetson; :meth:`host` memory is the GPU's as
     well, at :meth:`device_address`, and need not be copied.
     """
 

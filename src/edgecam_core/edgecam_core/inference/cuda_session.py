@@ -1,7 +1,7 @@
 """Pinned buffers, device memory, a stream and a CUDA graph around something that computes on the GPU.
 
-All of it lives in the primary context, which is pushed for the length of each call and popped after it: whatever
-else in the process uses CUDA (PyTorch, OpenCV) finds its context as it left it, and none is left on the stack.
+All of it lives in the primary context, which is pushed for each call and popped after it: other users of
+CUDA in the process (PyTorch, OpenCV) keep their context, and none is left on the stack.
 """
 
 from __future__ import annotations

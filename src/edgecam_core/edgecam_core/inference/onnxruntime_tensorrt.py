@@ -43,9 +43,9 @@ class OnnxRuntimeTensorRtRunner(OnnxRuntimeRunner):
 
 
 def provider_options(model: ModelFile, options: RunnerOptions, version: str) -> dict[str, Any]:
-    """What the execution provider is told.
+    """Options of the execution provider.
 
-    Its cache tells models apart by the names in their graph, not by their weights: each model gets its own folder.
+    Its cache distinguishes models by the names in their graph, not by their weights: each model gets its own folder.
     """
     key = artifacts.tag({"model_sha256": model.sha256, "onnxruntime": version, "max_batch": options.max_batch})
     folder = artifacts.folder(options.cache) / f"{model.path.stem}-onnxruntime-{key}"

@@ -56,7 +56,7 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
         path = artifact.get(facts, lambda: (_fp16(model), {}), **options.artifact_options())
         return _derived(model, path)
     calibration = options.calibration
-    # How it is quantised belongs to the facts: what an older version made is made anew.
+    # How it is quantised belongs to the facts: files of an older version are rebuilt.
     facts |= {
         "in_fp32": f"decoding, heads, first {_EARLY}" if flavour == CPU else "decoding; heads and first in fp16",
         "calibration": calibration.fingerprint() if calibration else None,
@@ -71,7 +71,7 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
 
 
 def required(calibration: Calibration | None) -> Calibration:
-    """The calibration images, or a ModelError that says what they are."""
+    """The calibration images; ModelError with the remedy if there are none."""
     if calibration is None:
         raise ModelError(
             "parameter 'precision' is 'int8', which needs parameter 'calibration': a folder of some hundred "
@@ -151,7 +151,7 @@ def _cast_to_fp16(proto: Any) -> Any:
 
 
 def _half_remainder(proto: Any) -> Any:
-    """What Q/DQ pairs leave in floating point, in FP16: a strongly typed network computes it as the file says.
+    """What Q/DQ pairs leave in floating point, in FP16: a strongly typed network computes in the types of the file.
 
     Q/DQ pairs take FP16 from opset 19 on. A graph that cannot be brought there stays as it is, its remainder in FP32.
     """

@@ -40,7 +40,7 @@ class Tensor:
 
 
 class Calibration(Protocol):
-    """Images that show a quantiser the range of every tensor; ``len`` tells how many."""
+    """Images that show a quantiser the range of every tensor; ``len`` is their number."""
 
     def __len__(self) -> int: ...
 
@@ -53,14 +53,14 @@ class Calibration(Protocol):
 
 @dataclass(frozen=True)
 class RunnerOptions:
-    """How to load a model. A back end that cannot honour an option says so with an error.
+    """How to load a model. A back end that cannot honour an option raises an error.
 
     ``precision`` is auto (as the file is), fp32, fp16 or int8. ``device`` is auto, cpu, cuda, or
     dla0 and dla1, the deep learning accelerators of a Jetson. ``threads`` is for CPU back ends, 0 for one per core.
     ``streams`` is how many threads of the caller will infer at a time, where a back end allows more than one.
-    ``cache`` is the folder of built engines; ``rebuild`` builds anew. ``max_batch`` is the largest batch ever fed.
-    ``calibration`` are images for int8. ``progress`` is told, from the loading thread, what a long load
-    is doing. ``degraded`` is told what works, but not as it was asked for: a derived file used from a temporary folder
+    ``cache`` is the folder of built engines; ``rebuild`` ignores what is there. ``max_batch`` is the largest batch.
+    ``calibration`` are images for int8. ``progress`` is called, from the loading thread, with what a long load
+    is doing. ``degraded`` is called with what works, but not as requested: a derived file used from a temporary folder
     where the cache cannot be written (an error without it), CUDA that does not load.
     """
 
@@ -83,7 +83,7 @@ class RunnerOptions:
             )
 
     def warn(self, text: str) -> None:
-        """Report what works, but not as it was asked for."""
+        """Report what works, but not as requested."""
         if self.degraded is not None:
             self.degraded(text)
 
@@ -95,9 +95,9 @@ class RunnerOptions:
 class Runner(ABC):
     """One loaded model. Loading may take minutes, :meth:`infer` milliseconds.
 
-    A runner belongs to the thread that calls :meth:`infer`, or to as many as ``streams`` tells; only :meth:`close` may
+    A runner belongs to the thread that calls :meth:`infer`, or to up to ``streams`` threads; only :meth:`close` may
     come from another, once they have ended. ``inputs`` and ``outputs`` are in the order of the model; ``description``
-    tells library, version and device, e.g. ``onnxruntime 1.32 on CPU, 2 threads``.
+    names library, version and device, e.g. ``onnxruntime 1.32 on CPU, 2 threads``.
     """
 
     name: str = ""
@@ -116,7 +116,7 @@ class Runner(ABC):
 
         Raises:
             MissingDependency: the library is not installed; the text has the command.
-            ModelError: this back end cannot run this model; the text says what stands against it.
+            ModelError: this back end cannot run this model; the text has the reason.
         """
 
     def infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

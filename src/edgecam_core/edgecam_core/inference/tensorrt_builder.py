@@ -22,7 +22,7 @@ _MOST_ERRORS = 3
 class Recipe:
     """How an engine is built.
 
-    ``typed`` tells that precision comes from the ONNX file alone (10.x on); else builder flags and constraints give it.
+    ``typed``: precision comes from the ONNX file alone (10.x on); else builder flags and constraints give it.
     ``calibrator`` is for TensorRT's own INT8 calibration. ``dla`` is the number of a deep learning accelerator, None
     for the GPU. ``timing`` are the measurements of earlier builds, and of this one afterwards.
     """
@@ -39,7 +39,7 @@ def build_engine(api: TensorRt, model: ModelFile, recipe: Recipe, progress: Prog
     """Build an engine.
 
     Blocks from a second (TensorRT-RTX) to many minutes (TensorRT on a Jetson); ``progress`` is called from this
-    thread and may raise to cancel, in the steps that TensorRT tells (10.x on).
+    thread and may raise to cancel, at the steps that TensorRT reports (10.x on).
 
     Returns:
         The serialised engine, and facts for its sidecar: layers by precision.
@@ -67,7 +67,7 @@ def build_engine(api: TensorRt, model: ModelFile, recipe: Recipe, progress: Prog
     if recipe.dla is not None:
         use_dla(trt, builder, config, recipe.dla)
     _add_profile(builder, config, model, recipe.max_batch, calibrated)
-    timing = _timing_cache(config, recipe)
+    timing = None if api.portable else _timing_cache(config, recipe)  # a no-op in TensorRT-RTX
     monitor = _monitor(trt, config, progress)
     plan = builder.build_serialized_network(network, config)
     if monitor is not None and monitor.cancelled is not None:
@@ -98,8 +98,6 @@ def use_dla(trt: Any, builder: Any, config: Any, number: int) -> None:
 
 def _timing_cache(config: Any, recipe: Recipe) -> Any:
     """Which tactic was fastest for which layer: a second engine of the same GPU builds in a fraction of the time."""
-    if not hasattr(config, "create_timing_cache"):
-        return None
     timing = config.create_timing_cache(recipe.timing)
     if timing is None:  # damaged, or of another version
         timing = config.create_timing_cache(b"")
@@ -122,7 +120,7 @@ def _allow_precision(trt: Any, network: Any, config: Any, model: ModelFile, reci
         return
     for flag in (*flags, "OBEY_PRECISION_CONSTRAINTS"):  # PREFER would let it choose a faster tactic without a word
         config.set_flag(getattr(trt.BuilderFlag, flag))
-    # With Q/DQ pairs the graph says which convolutions are INT8.
+    # With Q/DQ pairs the graph defines which convolutions are INT8.
     calibrated = recipe.calibrator is not None
     for layer in layers_of(trt, network, fp32_tensors(model, with_delicate=calibrated)):
         layer.precision = trt.DataType.FLOAT
@@ -208,7 +206,7 @@ def require_engine_precision(precision: str, information: str, what: str) -> Non
     """Raise ModelError where an engine does not compute in FP16 or INT8 although it should.
 
     Args:
-        information: what the engine inspector says as JSON. Most versions tell the type of each convolution's weights;
+        information: the engine inspector's JSON. Most versions give the type of each convolution's weights;
             where none does, one tensor of the type has to do.
     """
     if precision not in ("fp16", "int8"):
@@ -244,9 +242,9 @@ def collecting_logger(trt: Any) -> Any:
 
 
 def _monitor(trt: Any, config: Any, progress: Callable[[str], None]) -> Any:
-    """Progress of the build, where this version (10.x on) can tell it."""
+    """Progress of the build, where this version reports it (10.x on)."""
     if not hasattr(trt, "IProgressMonitor"):
-        progress(f"building the engine; TensorRT {trt.__version__} tells no steps, and cannot be stopped")
+        progress(f"building the engine; TensorRT {trt.__version__} reports no steps and cannot be stopped")
         return None
     progress("building the engine")
 

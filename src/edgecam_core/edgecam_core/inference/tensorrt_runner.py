@@ -59,7 +59,7 @@ class TensorRtRunner(Runner):
 
     @classmethod
     def load_engine(cls, path: Path, options: RunnerOptions) -> TensorRtRunner:
-        """Load an engine that is there already, from wherever, if the sidecar beside it tells of this very file.
+        """Load an existing engine file, from anywhere, if the sidecar beside it describes this very file.
 
         Raises:
             MissingDependency, ModelError: as :meth:`load`; not the file of the sidecar, or of another version or GPU.

@@ -1,8 +1,7 @@
 """Class names of COCO detectors with 91 outputs: BACKGROUND, then the category ids 1 to 90.
 
 COCO numbered 91 categories and annotated 80 of them. Ids 12, 26, 29, 30, 45, 66, 68, 69, 71 and 83 have no
-image, no model has learned them, and nothing may report them: they are called ``unused <id>`` here, a name
-nobody asks for by accident.
+image, no model has learned them, and none may be reported: they are called ``unused <id>`` here.
 """
 
 from __future__ import annotations
@@ -25,4 +24,4 @@ LABELS: tuple[str, ...] = ("BACKGROUND", *(_NAMES.get(index, f"unused {index}") 
 """91 names; the position is the category id."""
 
 UNUSED: frozenset[int] = frozenset(range(1, 91)) - frozenset(_NAMES)
-"""The ids nothing was ever annotated with."""
+"""The ids without any annotation in COCO."""

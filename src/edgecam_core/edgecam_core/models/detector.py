@@ -71,9 +71,9 @@ class Plan:
 class Detector:
     """Finds objects in images.
 
-    :meth:`prepare` and :meth:`update` may be called from any thread; as many as ``streams`` tells may detect at a
-    time. ``labels[class_id]`` names what is found; ``timings`` are those of the last call; ``warnings`` what is not
-    as it should be although it works.
+    :meth:`prepare` and :meth:`update` may be called from any thread; up to ``streams`` threads may detect at a
+    time. ``labels[class_id]`` names what is found; ``timings`` are those of the last call; ``warnings`` what works,
+    but not as it should.
     """
 
     def __init__(self, plan: Plan, runner: Runner, settings: DetectorSettings) -> None:
@@ -99,8 +99,8 @@ class Detector:
         """Read and load the model; blocks from a tenth of a second (ONNX Runtime) to minutes (engine building).
 
         Args:
-            progress: told, from this thread, what a long load is doing.
-            streams: how many threads would like to detect at a time; ``streams`` of the detector tells how many may.
+            progress: called, from this thread, with what a long load is doing.
+            streams: how many threads should detect at a time; ``streams`` of the detector is how many may.
 
         Raises:
             SettingError, ModelError, MissingDependency: see :class:`Plan` and :func:`open_runner`.

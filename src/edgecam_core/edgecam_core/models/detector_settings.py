@@ -11,7 +11,7 @@ from edgecam_core.settings import Settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorSettings(Settings):
-    """What to look for, with which model, on what."""
+    """Model, hardware, thresholds and filters of the detector."""
 
     model: str = setting("ssd_mobilenet_v2_coco", "Path of an ONNX file, or the name of a model of the zoo.")
     labels: str = setting(
@@ -35,7 +35,7 @@ class DetectorSettings(Settings):
     engine_cache: str = setting(
         "", "Folder for built engines and quantised models; empty: engines in the user's edgecam cache."
     )
-    force_engine_update: bool = setting(False, "Build engines and quantised models anew.")
+    force_engine_update: bool = setting(False, "Rebuild engines and quantised models.")
     threads: int = setting(0, "Threads of a CPU back end; 0: one per core.", low=0, high=256)
     confidence_threshold: float = setting(
         0.5, "Detections with a lower score are dropped.", low=0.0, high=1.0, runtime=True

@@ -118,7 +118,7 @@ class NpmFile:
 
 
 def _npm_reason(stderr: str) -> str:
-    """The line of npm's complaint that tells most."""
+    """The most informative line of npm's error output."""
     lines = [line.removeprefix("npm").strip() for line in stderr.splitlines() if line.strip()]
     lines = [line.removeprefix("ERR!").removeprefix("error").strip() for line in lines]
     telling = [line for line in lines if not line.startswith(("A complete log", "code ", "errno ", "syscall "))]

@@ -41,8 +41,8 @@ class Family(ABC):
     """Subclasses decode. ``columns`` is the number of score columns, ``has_background`` whether column 0 is the
     background.
 
-    ``needs_nms`` is False where the model suppresses duplicates itself. ``fractions`` tells the unit of candidates'
-    boxes: fractions of the network's input, else its pixels.
+    ``needs_nms`` is False where the model suppresses duplicates itself. ``fractions`` is the unit of candidates' boxes:
+    fractions of the network's input, else its pixels.
     """
 
     name: str = ""
@@ -65,7 +65,7 @@ class Family(ABC):
         """Read sizes and normalisation from the file.
 
         Args:
-            labels: the labels found for the model; they tell the number of classes where the file does not.
+            labels: the labels found for the model; they give the number of classes where the file does not.
 
         Raises:
             ModelError: the file contradicts itself or leaves open what must be known.
@@ -84,7 +84,7 @@ class Family(ABC):
             thresholds: (columns,) float32; above 1 for a class that is not wanted.
 
         Raises:
-            InferenceError: the outputs hold values that are not numbers, or contradict what the file says.
+            InferenceError: the outputs hold values that are not numbers, or contradict the file.
         """
 
 
@@ -133,7 +133,7 @@ def check_classes(classes: np.ndarray, columns: int) -> None:
 
 
 def check_candidates(found: Candidates, fractions: bool, size: tuple[int, int]) -> None:
-    """Raise InferenceError where scores or boxes cannot be what the file's layout says they are.
+    """Raise InferenceError where scores or boxes contradict the file's layout.
 
     Args:
         fractions: the unit that the boxes should have; else pixels of the network's input of that ``size``.

@@ -1,6 +1,6 @@
 """Models that suppress duplicates in their own graph and give finished detections.
 
-Told apart by their outputs:
+Recognised by their outputs:
 
 * ``detection_boxes`` [B, K, 4] (y1 x1 y2 x2, fractions), ``detection_scores``, ``detection_classes`` [B, K], with
   ``num_detections``: TensorFlow's object detection API (SSD, EfficientDet); classes count from 1, pixels are fed as
@@ -13,7 +13,7 @@ Told apart by their outputs:
 * ``num_dets``, ``det_boxes`` [B, K, 4] (pixels), ``det_scores``, ``det_classes`` [B, K]: TensorRT's EfficientNMS,
   classes count from 0.
 
-Input RGB, pixel / 255 unless it says otherwise above or in the metadata. The number of classes comes from the labels
+Input RGB, pixel / 255 unless stated otherwise above or in the metadata. The number of classes comes from the labels
 or from ``edgecam.classes``.
 """
 
@@ -38,7 +38,7 @@ _RAW = replace(_DEFAULTS, std=(1.0, 1.0, 1.0))
 
 @dataclass(frozen=True)
 class Layout:
-    """Names of the outputs and what they hold; ``count`` is the output that tells how many rows are valid."""
+    """Names of the outputs and what they hold; ``count`` is the output with the number of valid rows."""
 
     boxes: str
     scores: str

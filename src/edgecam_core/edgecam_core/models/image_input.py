@@ -20,7 +20,7 @@ def image_input(
     """The input that takes the image.
 
     Args:
-        default: what the family takes for granted where the file says nothing.
+        default: the family's defaults where the file has no metadata.
         filled: inputs beside the image that the family fills itself.
         any_size: the model resizes images itself, so that sizes left open stay open.
 

@@ -19,7 +19,7 @@ STAGES = ("preprocess", "wait", "infer", "decode", "deliver")
 
 
 class LoadCancelled(EdgecamError):
-    """The owner does not want the model any more; raised out of the progress function."""
+    """The owner cancelled loading; raised by the progress function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class DetectionWorker:
     An image is prepared by the thread that puts it, beside the inference before it. It replaces the one of its source
     still waiting (counted as ``dropped``); sources are served in turn.
     An image that cannot be used, or that the model fails on, is counted and passed over. A model that cannot be
-    loaded is tried again until it can: ``problem`` says what stands against it. Anything else that goes wrong ends the
+    loaded is tried again until it can: ``problem`` is the reason. Anything else that goes wrong ends the
     thread and is handed to ``failed``. ``drops`` and ``troubles`` count, ``meters`` hold seconds per stage,
     ``sources`` the images delivered of each source.
 
@@ -102,7 +102,7 @@ class DetectionWorker:
             self.drops.add("dropped without a model")
             return
         ready = _Ready(job)
-        # Where one waits already the detector cannot keep up: this one may be replaced too, and be prepared in vain.
+        # If one is waiting already, the detector cannot keep up: this one may be replaced before it is used.
         usable = self._mailbox.waits(job.source) or self._prepare(detector, ready)
         if usable and self._mailbox.put(job.source, ready) is not None:
             self.drops.add("dropped for a newer one")
@@ -182,7 +182,7 @@ class DetectionWorker:
         return fresh
 
     def _load_at_last(self) -> Detector:
-        """A model file may be mended, a network or a GPU come back; what was asked for stays the same."""
+        """Retry: a model file may be repaired, a network or a GPU may come back."""
         while True:
             began = time.monotonic()
             try:

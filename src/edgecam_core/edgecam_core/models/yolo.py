@@ -40,7 +40,7 @@ class YoloFamily(Family):
     @classmethod
     def fits(cls, model: ModelFile) -> bool:
         if model.metadata.get("task") in _OTHER_TASKS:
-            return True  # open() says what is wrong with it
+            return True  # open() explains the refusal
         shapes = list(model.outputs.values())
         if len(shapes) != 1 or len(shapes[0]) != 3:
             return False
@@ -78,7 +78,7 @@ class YoloFamily(Family):
         else:
             boxes, scores = found[:, :4], found[:, 4:]
         if scores.shape[1] != self.columns:
-            raise InferenceError(f"the model gives {scores.shape[1]} scores a box, but its file says {self.columns}")
+            raise InferenceError(f"the model gives {scores.shape[1]} scores a box, but has {self.columns} classes")
         return _best(boxes, scores, thresholds)
 
     def _listed(self, found: np.ndarray, thresholds: np.ndarray) -> Candidates:

@@ -27,7 +27,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Head:
-    """``classes`` is 0 where neither shape nor metadata tells it."""
+    """``classes`` is 0 where neither shape nor metadata gives it."""
 
     layout: str
     classes: int
@@ -40,14 +40,14 @@ def recognise(model: ModelFile, output: str, names: int) -> Head:
         names: how many class names the file's metadata has, 0 for none.
 
     Raises:
-        ModelError: nothing tells the layout, or what tells it contradicts the shape.
+        ModelError: the layout is unknown, or metadata and shape contradict each other.
     """
     shape = model.outputs[output]
     layout = _told(model, output, names) or _shaped(model, output, names)
     if not layout:
         raise ModelError(
-            f"{model.path} does not say how its output {output} is laid out ({model.describe()}); export it with fixed "
-            f"sizes, or add the metadata edgecam.layout, one of {', '.join(LAYOUTS)}"
+            f"{model.path} does not specify the layout of its output {output} ({model.describe()}); export it with "
+            f"fixed sizes, or add the metadata edgecam.layout, one of {', '.join(LAYOUTS)}"
         )
     extra, place = {"columns": (4, 1), "rows": (5, 2), "queries": (4, 2)}.get(layout, (0, 2))
     if not extra:
@@ -123,6 +123,6 @@ def _require(model: ModelFile, output: str, layout: str, fits: bool) -> None:
     if not fits:
         shape = "x".join("?" if size is None else str(size) for size in model.outputs[output])
         raise ModelError(
-            f"{model.path} says that its output {output} is laid out as '{layout}', which its shape {shape} is not; "
+            f"by its metadata the output {output} of {model.path} is laid out as '{layout}', but its shape is {shape}; "
             "export it again"
         )

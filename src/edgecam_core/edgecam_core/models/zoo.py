@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 class FetchError(ModelError):
-    """A model cannot be had; the message says what was tried and what to do."""
+    """A model is unavailable; the message lists what was tried and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def fetch(name: str = DEFAULT, waiting: Callable[[str], None] | None = None) -> 
     """The path of a model's ONNX file, downloaded and converted first if it is not in the cache.
 
     A cached model costs one hash over the file (24 MB: tens of milliseconds). The first call downloads about 6 to 9 MB
-    and converts in about a second; processes calling at once wait for the one that works, up to 15 minutes, and tell
-    ``waiting`` so, which may raise to give up.
+    and converts in about a second; processes calling at once wait for the one that works, up to 15 minutes, and call
+    ``waiting``, which may raise to give up.
 
     Raises:
         FetchError: unknown name; no source reachable; wrong hash; cache not writable or full. Says what to do.
@@ -211,11 +211,11 @@ def locate(model: str, progress: Callable[[str], None] | None = None) -> Path:
     """The ONNX file that the parameter ``model`` means: a path, a name of the zoo, or ``store:NAME[@VERSION]``.
 
     A model of the zoo is downloaded the first time, which may take minutes; while another process does that,
-    ``progress`` is told so, and may raise to give up.
+    ``progress`` is called, and may raise to give up.
 
     Raises:
         ModelError: see :func:`check_model`.
-        EdgecamError: a model of the zoo cannot be had; the text says what was tried.
+        EdgecamError: a model of the zoo is unavailable; the text lists what was tried.
     """
     if model.startswith(SCHEME):
         return ModelStore().locate(model)
