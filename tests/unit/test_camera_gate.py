@@ -62,7 +62,7 @@ def _collect(pipeline: gst.Pipeline, outcome: Outcome, made: CodedStream, wait: 
     while (sample := pipeline.pull(wait)) is not None:
         with sample:
             outcome.quality[sample.pts_ns] = psnr(luma(sample), made.frames[sample.pts_ns])
-    while (sample := pipeline.pull(0, "coded")) is not None:
+    while (sample := pipeline.pull(wait if wait > 1 else 0, "coded")) is not None:  # at the end up to its own end
         with sample:
             outcome.recorded.append(sample.pts_ns)
 

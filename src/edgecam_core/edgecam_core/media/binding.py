@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import enum
 import functools
 from typing import Any, NamedTuple
 
@@ -159,6 +160,9 @@ class EnumValue(NamedTuple):
 def enum_values(spec: Any) -> list[EnumValue]:
     """The values that an enumeration property (a GParamSpec) may have, in ascending order."""
     enum_class = spec.enum_class
+    if isinstance(enum_class, enum.EnumMeta):  # PyGObject from 3.52 on
+        members: list[Any] = list(enum_class)
+        return sorted(EnumValue(int(value), value.value_nick, value.value_name) for value in members)
     if hasattr(enum_class, "__enum_values__"):  # PyGObject before 3.50
         old = enum_class.__enum_values__
         return [EnumValue(int(key), old[key].value_nick, old[key].value_name) for key in sorted(old)]
