@@ -295,6 +295,7 @@ def test_ultralytics_export_with_all_sizes_free(tmp_path: Path, end2end: str, la
     [
         ({"end2end": "True"}, (1, 84, 50), "laid out as 'finished', but its shape is 1x84x50"),
         ({"edgecam.layout": "grid"}, (1, 6, 50), "edgecam.layout = 'grid'; it must be one of columns"),
+        ({"edgecam.labels": "cat"}, (1, 6, 50), "edgecam.labels = 'cat'; it must be a JSON list"),
         ({"names": "{0: 'a', 2: 'b'}"}, (1, 6, 50), "names its classes 0, 2; they must be numbered 0 to 1"),
     ],
 )
@@ -304,6 +305,20 @@ def test_metadata_that_contradicts_the_file_is_refused(
     path = told(fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros(shape, F)}), {"task": "detect", **facts})
     with pytest.raises(ModelError, match=message):
         detector(path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "{0: 'person', 1: 'hot dog'}",
+        "['person', 'hot dog']",
+        '{"1": "hot dog", "0": "person"}',
+        "('\ufeffperson', ' hot dog ')",
+    ],
+)
+def test_every_legal_form_of_names(tmp_path: Path, names: str) -> None:
+    path = told(fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)}), {"names": names})
+    assert detector(path).labels == ("person", "hot dog")
 
 
 def test_an_anchor_shows_its_best_class_only(tmp_path: Path) -> None:

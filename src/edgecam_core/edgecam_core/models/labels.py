@@ -37,9 +37,12 @@ def metadata_labels(model: ModelFile) -> tuple[str, ...]:
     """The labels in a model's metadata, ``edgecam.labels`` or the Ultralytics exporter's ``names``; empty for none.
 
     Raises:
-        ModelError: class numbers that do not count from 0 without a gap.
+        ModelError: no list, or class numbers that do not count from 0 without a gap.
     """
-    found = model.fact("labels") or _literal(model.metadata.get("names", ""))
+    own = model.fact("labels")
+    if own is not None and not isinstance(own, list | tuple | dict):
+        raise ModelError(f"{model.path} has metadata edgecam.labels = {own!r}; it must be a JSON list of class names")
+    found = own or _literal(model.metadata.get("names", ""))
     if isinstance(found, dict):
         found = _by_number(found, model)
     if not isinstance(found, list | tuple):
