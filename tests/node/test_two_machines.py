@@ -1,0 +1,131 @@
+"""Camera and sender on one machine, receiver and detector on another: two network namespaces joined by a cable."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from tiny_models import color_detector
+from waiting import wait_until
+
+NEAR, FAR = "10.77.0.1", "10.77.0.2"
+MAIN = "import sys; from {module} import main; sys.exit(main())"
+# Prints a line for each array of detections, with its stamp and the names of the nodes that this machine sees.
+WATCH = """
+import rclpy
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from vision_msgs.msg import Detection2DArray
+
+rclpy.init()
+node = Node("watch")
+
+def show(array):
+    stamp = array.header.stamp.sec * 10**9 + array.header.stamp.nanosec
+    print(stamp, ",".join(sorted(node.get_node_names())), flush=True)
+
+node.create_subscription(Detection2DArray, "/camera/stream/detections", show, qos_profile_sensor_data)
+rclpy.spin(node)
+"""
+
+
+def ip(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["ip", *words], capture_output=True, text=True, timeout=30, check=False)
+
+
+def ip_or_skip(text: str) -> None:
+    made = ip(*text.split())
+    if made.returncode:
+        pytest.skip(f"ip {text} is not allowed here: {made.stderr.strip()}")
+
+
+@contextmanager
+def machines() -> Iterator[tuple[str, str]]:
+    """Two namespaces with a cable between them; ``near-…`` is the name of its near end, too."""
+    near, far = f"n{os.getpid()}", f"f{os.getpid()}"
+    try:
+        for name in (near, far):
+            ip_or_skip(f"netns add {name}")
+            ip_or_skip(f"-n {name} link set lo up")
+        ip_or_skip(f"link add {near} netns {near} type veth peer name {far} netns {far}")
+        for name, address in ((near, NEAR), (far, FAR)):
+            ip_or_skip(f"-n {name} address add {address}/24 dev {name}")
+            ip_or_skip(f"-n {name} link set {name} up")
+            ip_or_skip(f"-n {name} route add 224.0.0.0/4 dev {name}")
+        yield near, far
+    finally:
+        for name in (near, far):
+            ip("netns", "delete", name)
+
+
+@contextmanager
+def started(machine: str, code: str, output: Path, *options: str) -> Iterator[Path]:
+    """A process on one of the machines; they share no memory, as the transport is UDP."""
+    environment = {**os.environ, "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
+    environment.pop("FASTDDS_DEFAULT_PROFILES_FILE", None)
+    command = ["ip", "netns", "exec", machine, sys.executable, "-c", code, "--ros-args", *options]
+    with output.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+    try:
+        yield output
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        process.kill()
+        process.wait()
+
+
+def node(module: str, namespace: str, **parameters: object) -> tuple[str, list[str]]:
+    values = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    return MAIN.format(module=module), ["-r", f"__ns:={namespace}", *values]
+
+
+def test_detections_cross_the_cable_and_come_back_after_it_was_pulled(tmp_path: Path) -> None:
+    model = color_detector(tmp_path / "model.onnx")
+    with machines() as (near, far), ExitStack() as stack:
+        nodes = {
+            "camera": (near, *node("edgecam_camera.node", "/camera", source="test://smpte", framerate="15.0")),
+            "sender": (near, *node("edgecam_rtp.sender_node", "/camera", host=FAR, codec="h264")),
+            "receiver": (far, *node("edgecam_rtp.receiver_node", "/camera/stream", codec="h264")),
+            "detector": (far, *node("edgecam_detector.node", "/camera/stream", model=model, backend="onnxruntime")),
+        }
+        for name, (machine, code, options) in nodes.items():
+            stack.enter_context(started(machine, code, tmp_path / name, *options))
+        seen = stack.enter_context(started(far, WATCH, tmp_path / "watch"))
+
+        def lines() -> list[str]:
+            return [line for line in seen.read_text().splitlines() if line[:1].isdecimal()]
+
+        def outputs() -> str:
+            return "\n".join(f"{name}: {(tmp_path / name).read_text()[-600:]}" for name in (*nodes, "watch"))
+
+        with contextlib.suppress(pytest.fail.Exception):
+            wait_until(lambda: len(lines()) > 20, timeout=90.0)
+        assert len(lines()) > 20, outputs()
+        known = "camera_driver,detector,rtp_receiver,rtp_sender"
+        wait_until(
+            lambda: set(known.split(",")) <= set(lines()[-1].split()[1].split(",")), 60.0, "all nodes to be seen"
+        )
+        ip("-n", near, "link", "set", near, "down")
+        arrived = [len(lines()), time.monotonic()]
+
+        def is_silent() -> bool:
+            if len(lines()) != arrived[0]:
+                arrived[:] = [len(lines()), time.monotonic()]
+            return time.monotonic() - arrived[1] > 2.0
+
+        wait_until(is_silent, 60.0, "the detections to stop")
+        ip("-n", near, "link", "set", near, "up")
+        ip("-n", near, "route", "add", "224.0.0.0/4", "dev", near)
+        count = len(lines())
+        wait_until(lambda: len(lines()) > count + 20, 90.0, "detections after the cable is back")
+        stamps = [int(line.split()[0]) for line in lines()]
+        assert stamps == sorted(set(stamps))
