@@ -562,3 +562,12 @@ def test_rt_detr_without_its_postprocessor_takes_plain_pixels(tmp_path: Path) ->
     onnx.save(proto, path)
     spec = detector(path).family.spec
     assert (spec.mean, spec.std) == ((0, 0, 0), (255, 255, 255))
+
+
+def test_outputs_that_are_not_those_of_the_file_are_an_error(tmp_path: Path) -> None:
+    path = fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((0, 6, 50), F)})
+    proto = onnx.load(path)
+    proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("output0", TensorProto.FLOAT, ["batch", 6, 50]))
+    onnx.save(proto, path)
+    with pytest.raises(InferenceError, match=r"not those of its file \(output0 0x6x50\)"):
+        detector(path).detect(IMAGE)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from edgecam_core.errors import InferenceError
 from edgecam_core.inference.backends import open_runner
 from edgecam_core.inference.batching import free_batch
 from edgecam_core.inference.model_file import ModelFile
@@ -177,11 +178,18 @@ class Detector:
         inferred = time.perf_counter()
         found = []
         for index, (image, camera) in enumerate(zip(images, cameras, strict=True)):
-            candidates = self.family.candidates(outputs, index, selection.candidates)
+            candidates = self._candidates(outputs, index, selection)
             chosen = self._choose(candidates, image.placement, selection, camera)
             found.append(self._tracked(chosen, image.stamp_ns, selection, camera))
         self.timings = Timings(inferred - started, time.perf_counter() - inferred)
         return found
+
+    def _candidates(self, outputs: Mapping[str, np.ndarray], index: int, selection: Selection) -> Candidates:
+        try:
+            return self.family.candidates(outputs, index, selection.candidates)
+        except (IndexError, ValueError, TypeError) as error:
+            shapes = ", ".join(f"{name} {'x'.join(map(str, value.shape))}" for name, value in outputs.items())
+            raise InferenceError(f"the model's outputs are not those of its file ({shapes}): {error}") from error
 
     def _batch(self, tensors: list[np.ndarray]) -> np.ndarray:
         """One array of them; a model of a fixed batch gets it filled up."""
