@@ -1,6 +1,10 @@
-"""`edgecam`: its version, and a misspelt command."""
+"""`edgecam`: its version, a misspelt command, a reader that is gone."""
 
 from __future__ import annotations
+
+import os
+import subprocess
+import sys
 
 import pytest
 from edgecam_core.cli.main import main
@@ -24,3 +28,16 @@ def test_a_misspelt_command_is_answered_with_the_nearest(
 def test_a_word_near_to_nothing_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["xyzzy"]) == 2
     assert "commands are " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["detect", "--help"], 0), (["xyzzy"], 2)])
+def test_the_exit_code_is_the_same_when_nobody_reads_the_output(words: list[str], code: int) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        command = [sys.executable, "-m", "edgecam_core.cli.main", *words]
+        ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    finally:
+        os.close(writer)
+    assert ended.returncode == code
+    assert "BrokenPipeError" not in ended.stderr

@@ -12,6 +12,7 @@ import rclpy
 from edgecam_core.errors import EdgecamError
 from edgecam_core.masking import masked
 from edgecam_core.memory import keep_pages
+from edgecam_core.stdout import flush_stdout
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
@@ -47,6 +48,7 @@ def run_all(node_types: Sequence[Callable[[], EdgecamNode]], args: Sequence[str]
         return _run(node_types, stopping)
     finally:
         rclpy.try_shutdown()
+        flush_stdout()
 
 
 def catch_signals() -> list[int]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from edgecam_core.errors import EdgecamError, SettingError
+from edgecam_core.stdout import flush_stdout
 
 PACKAGES = ("core", "ros", "camera", "rtp", "detector", "viewer", "training")
 """Where commands may be; what is not installed (a machine without ROS) is passed over."""
@@ -41,6 +42,15 @@ def _version() -> str:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; 0 when all went well, 1 when it failed, 2 for arguments that cannot work."""
+    try:
+        return _main(args)
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 0
+    finally:
+        flush_stdout()
+
+
+def _main(args: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     found = commands()
     if words and not words[0].startswith("-") and words[0] not in found:
@@ -64,8 +74,6 @@ def main(args: Sequence[str] | None = None) -> int:
     except EdgecamError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, SettingError) else 1
-    except (KeyboardInterrupt, BrokenPipeError):
-        return 0
 
 
 if __name__ == "__main__":
