@@ -76,7 +76,7 @@ def _layers(path: Path) -> dict[str, int]:
 
 # INT8 leaves the five first of 47 convolutions and the twelve heads in FP32.
 @pytest.mark.parametrize(
-    ("precision", "layers"), [("fp32", {"fp32": 47}), ("fp16", {"fp16": 47}), ("int8", {"int8": 30, "fp32": 17})]
+    ("precision", "layers"), [("fp32", {"fp32": 47}), ("fp16", {"fp16": 47}), ("int8", {"int8": 30, "fp16": 17})]
 )
 def test_an_engine_is_built_in_each_precision(
     exported: Path, shapes: Path, tmp_path: Path, precision: str, layers: dict[str, int]

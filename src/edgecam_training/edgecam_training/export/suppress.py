@@ -29,7 +29,7 @@ def suppress(scores: Tensor, boxes: Tensor, threshold: float, size: int) -> tupl
     best, place = scores[:, :, 1:].flatten(1).topk(CANDIDATES, dim=1)
     prior = torch.div(place, classes, rounding_mode="trunc")
     label = place - prior * classes
-    chosen = boxes.clamp(0.0, 1.0).gather(1, prior[:, :, None].expand(-1, -1, 4))
+    chosen = boxes.gather(1, prior[:, :, None].expand(-1, -1, 4))
     rivals = _overlap(chosen) > threshold
     rivals = rivals & (label[:, :, None] == label[:, None, :])
     above = torch.ones(CANDIDATES, CANDIDATES, device=scores.device).triu(1)  # row is better than column
@@ -41,7 +41,8 @@ def suppress(scores: Tensor, boxes: Tensor, threshold: float, size: int) -> tupl
         kept = fine * (beaten < 0.5).to(scores.dtype)
     final, order = (best * kept).topk(MOST, dim=1)
     count = kept.sum(dim=1, keepdim=True).clamp(max=float(MOST)).to(torch.int32)
-    found = chosen.gather(1, order[:, :, None].expand(-1, -1, 4)) * float(size)
+    # Clipped after the suppression, as in pytorch-ssd and the detector.
+    found = chosen.gather(1, order[:, :, None].expand(-1, -1, 4)).clamp(0.0, 1.0) * float(size)
     return count, found, final, label.gather(1, order).to(torch.int32)
 
 
@@ -61,6 +62,6 @@ def greedy(scores: np.ndarray, boxes: np.ndarray, threshold: float, size: int) -
     order = np.argsort(-flat, kind="stable")[:CANDIDATES]
     order = order[flat[order] > LEAST_SCORE]
     prior, label = np.divmod(order, scores.shape[1] - 1)
-    chosen = boxes[prior].clip(0, 1)
+    chosen = boxes[prior]
     kept = nms(chosen, flat[order], label, threshold, MOST)
-    return chosen[kept] * size, flat[order][kept], label[kept]
+    return chosen[kept].clip(0, 1) * size, flat[order][kept], label[kept]
