@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.numbers import quantity
+from benchmarks.marks import quantity
 
 if TYPE_CHECKING:
     from benchmarks.result import Result

@@ -2,7 +2,7 @@
 """Write docs/reference and config/<node>.yaml from the code, and measured numbers into every page; --check compares.
 
 One module of scripts/reference a page: parameters, launch files, commands, topics and services. Numbers come from
-benchmarks/results/results.json; benchmarks/numbers.py describes the marks in the pages.
+benchmarks/results/results.json; benchmarks/marks.py describes the marks in the pages.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), *(str(path) for path in (ROOT / "src").iterdir())]
-from benchmarks.numbers import filled  # noqa: E402
+from benchmarks.marks import filled  # noqa: E402
 from benchmarks.store import PUBLISHED, Store  # noqa: E402
 from scripts.reference import commands, launch_files, parameters, topics  # noqa: E402
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import compare, machine, numbers, plan, publish
+from benchmarks import compare, machine, marks, plan, publish
 from benchmarks.measure import measure
 from benchmarks.plot import draw
 from benchmarks.result import Result
@@ -141,12 +141,12 @@ def test_marks_in_a_page_are_filled_and_filling_again_changes_nothing() -> None:
         Path("none"), machines={"here": {"system": "Linux", "ros": "kilted"}}, rows={"a_b": result("a_b", [54.2])}
     )
     page = "It takes <!--= a_b.ours -->521 ms<!--/-->.\n<!-- results: rows a_* -->\nold\n<!-- /results -->\n"
-    once = numbers.filled(page, store)
+    once = marks.filled(page, store)
     assert "<!--= a_b.ours -->54.2 ms<!--/-->" in once
     assert "old" not in once
-    assert numbers.filled(once, store) == once
+    assert marks.filled(once, store) == once
     with pytest.raises(KeyError, match="no_such_row"):
-        numbers.filled("<!-- results: rows no_such_row -->\n<!-- /results -->", store)
+        marks.filled("<!-- results: rows no_such_row -->\n<!-- /results -->", store)
 
 
 def test_the_published_results_have_labels_machines_and_dates_and_can_be_drawn(tmp_path: Path) -> None:
