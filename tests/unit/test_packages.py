@@ -35,7 +35,7 @@ KEY_OF_IMPORT = {
 # Imported only where they are asked for; the error there says how to install them.
 OPTIONAL = {
     "cuda", "lap", "matplotlib", "openvino", "PIL", "pycocotools", "pycuda", "scipy", "supervision", "tensorboard",
-    "tensorrt", "tensorrt_rtx", "torch", "torchvision", "tqdm", "trackers",
+    "tensorrt", "tensorrt_rtx", "torch", "torchvision", "tqdm", "trackers", "triton",
 }  # fmt: skip
 
 
