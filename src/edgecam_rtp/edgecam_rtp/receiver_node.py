@@ -80,7 +80,7 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
                 self._publish(frame)
 
     def _memory(self, width: int, height: int) -> np.ndarray:
-        """The pixels of the message that is sent next; publishing copies it, so one message serves for ever."""
+        """The pixels of the message that is sent next; publishing copies it, so one message serves all frames."""
         message = self._message
         if (message.width, message.height) != (width, height):
             message = Image(width=width, height=height, step=3 * width, encoding="bgr8")

@@ -126,6 +126,8 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
             problems.append(f"{stats.encoder} stalled for {stats.stalled:.0f} s")
         if stats.frames_skipped > self._last.frames_skipped:
             problems.append(f"{stats.encoder} is too slow: frames skipped")
+        if stats.frames_withheld > self._last.frames_withheld:
+            problems.append(f"the link is full: {stats.frames_withheld - self._last.frames_withheld} frames not sent")
         self._last = stats
         values = {name: value for name, value in vars(stats).items() if name not in HIDDEN}
         values = {"encoder": stats.encoder, **values, **stats.troubles, **self._troubles.totals()}

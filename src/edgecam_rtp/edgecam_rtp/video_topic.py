@@ -26,7 +26,7 @@ def message_type() -> Any:
 
 
 class VideoTopic:
-    """Publishes ``video`` while somebody subscribes; a new subscriber gets a keyframe.
+    """Publishes ``video`` while there are subscribers; a new subscriber gets a keyframe.
 
     Args:
         message: what :func:`message_type` gave.

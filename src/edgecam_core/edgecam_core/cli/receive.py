@@ -1,4 +1,4 @@
-"""Receive an RTP stream as rtp_receiver does: show it where there is a display, tell how it is.
+"""Receive an RTP stream as rtp_receiver does: show it where there is a display, and print its state once a second.
 
     edgecam receive rtp://@:5000
     edgecam receive rtp://239.1.2.3:5000 --codec h264
@@ -71,7 +71,7 @@ def play(
     receiver = Receiver(settings)
     receiver.start()
     newest: Frame | None = None
-    begin = told = time.monotonic()
+    begin = printed = time.monotonic()
     try:
         while not seconds or time.monotonic() - begin < seconds:
             frame = receiver.read(0.2)
@@ -82,8 +82,8 @@ def play(
                     shown.show(frame)
                 if any(message.kind == "error" for message in shown.pipeline.messages()):
                     break  # the user has closed the window
-            if time.monotonic() - told >= 1.0:
-                told = time.monotonic()
+            if time.monotonic() - printed >= 1.0:
+                printed = time.monotonic()
                 print(line(receiver.stats(), newest), flush=True)
     except KeyboardInterrupt:
         pass

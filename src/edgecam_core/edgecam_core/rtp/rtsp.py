@@ -86,7 +86,7 @@ class RtspServer:
         self._server.client_filter(self._end_client)
         self._loop.context.find_source_by_id(self._attached).destroy()  # frees the port now
         self._loop.stop()
-        for owner, number in self._handlers:  # they lead back here and would keep all of it for ever
+        for owner, number in self._handlers:  # they refer to this object and would keep it alive
             owner.disconnect(number)
         with self._lock:
             self._source = None

@@ -124,7 +124,7 @@ class Sender:
             self._unanswered_since = self._unanswered_since or time.monotonic()
             self._frame_id = self._settings.frame_id or frame_id
             if self._should_skip():
-                self._stats.frames_skipped += 1
+                self._stats.frames_withheld += 1
                 return
             self._entered[stamp_ns] = time.monotonic()
             while len(self._entered) > 16:
