@@ -23,6 +23,7 @@ case "$name $*" in
   apt-get*ffmpeg*) step=apt-test ;;
   apt-get*libgirepository*) step=apt-pygobject ;;
   apt-get*gstreamer1.0-tools*) step=apt ;;
+  npm*) step=test-npm ;;
   cmake*) step=vision_msgs ;;
   *"-m venv"*) step=venv ;;
   *"-m pip"*--target*) step=test-backends ;;
@@ -64,6 +65,7 @@ ERRORS = {
     "workspace": "error: option --editable not recognized",
     "model": "error: cannot get the model 'ssd_mobilenet_v2_coco'. Tried: https://example.org: timed out",
     "apt-test": "sudo: a password is required",
+    "test-npm": "npm ERR! code ENOTFOUND",
     "test-backends": "WARNING: Retrying after connection broken by 'NewConnectionError': Name or service not known",
 }
 TRAINING_ERRORS = {name: ERRORS[name] for name in ("venv", "python-packages")} | {
