@@ -1,0 +1,53 @@
+"""Each package builds alone, copied out of the repository, as the build farm's release repositories hold it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = sorted(path.parent for path in (ROOT / "src").glob("*/package.xml"))
+MADE = ("__pycache__", "*.egg-info", "*.pyc", "build", "dist")
+
+
+def without_this_workspace() -> dict[str, str]:
+    """The environment, in which nothing leads to the repository's own packages."""
+    own = (str(ROOT / "install"), str(ROOT / "build"), str(ROOT / "src"))
+
+    def kept(value: str) -> str:
+        return os.pathsep.join(part for part in value.split(os.pathsep) if not part.startswith(own))
+
+    return {name: kept(value) if name.endswith("PATH") else value for name, value in os.environ.items()}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_a_package_builds_alone(package: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "src" / package.name
+    shutil.copytree(package, copy, symlinks=True, ignore=shutil.ignore_patterns(*MADE))
+    assert [path for path in copy.rglob("*") if path.is_symlink()] == [], "a link may lead out of the package"
+
+    build = subprocess.run(
+        [sys.executable, "-m", "colcon", "build", "--event-handlers", "console_direct+"],
+        cwd=tmp_path, env=without_this_workspace(), capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+
+    assert build.returncode == 0, build.stdout + build.stderr
+    installed = tmp_path / "install" / package.name
+    assert (installed / "share" / "ament_index" / "resource_index" / "packages" / package.name).exists()
+    found = {path.relative_to(copy) for path in copy.rglob("*.*") if path.is_file()}
+    for part in ("launch", "config", "media"):
+        for file in (one for one in found if one.parts[0] == part):
+            assert (installed / "share" / package.name / file).read_bytes() == (copy / file).read_bytes()
+    modules = {file for file in found if file.parts[0] == package.name}
+    places = {path.parent for path in installed.rglob(f"{package.name}/__init__.py")}
+    assert modules <= {Path(package.name) / path.relative_to(place) for place in places for path in place.rglob("*.*")}
+
+
+def test_the_top_of_the_repository_leads_to_what_bringup_installs() -> None:
+    for name in ("launch", "config", "media"):
+        assert (ROOT / name).resolve() == ROOT / "src" / "edgecam_bringup" / name
