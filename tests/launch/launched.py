@@ -7,6 +7,8 @@ import os
 import re
 import signal
 import subprocess
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -25,6 +27,22 @@ def ros_environment() -> dict[str, str]:
     values["ROS_DOMAIN_ID"] = str(free_domain(1 + next(_launched) % 19))
     values["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     return values
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether it executes anything: a zombie waits only for its parent, and process 1 of a container reaps nothing."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def still_running(processes: Iterable[psutil.Process], timeout: float = 60.0) -> list[psutil.Process]:
+    """What of them has not ended after waiting for it."""
+    end = time.monotonic() + timeout
+    while (left := [process for process in processes if runs(process)]) and time.monotonic() < end:
+        time.sleep(0.01)
+    return left
 
 
 class Launched:
@@ -62,8 +80,7 @@ class Launched:
 
     def orphans(self) -> list[psutil.Process]:
         """Processes it had started that still run."""
-        _, alive = psutil.wait_procs(list(self.children), timeout=60)
-        return alive
+        return still_running(self.children)
 
     def kill(self) -> None:
         if self.process.poll() is None:

@@ -22,7 +22,7 @@ def test_demo_ends_by_itself_and_has_seen_animals(launch: Callable[..., Launched
     demo.wait_for(rf"http://127\.0\.0\.1:{port}")
     demo.remember_children()
     assert demo.process.wait(120) == 0, demo.text()
-    assert re.search(r"summary: \d+ frames looked at", demo.text())
+    assert re.search(r"summary: \d+ frames processed", demo.text())
     assert re.search(r"seen +.*(giraffe|cow|horse|dog|bird|sheep|bear|cat)", demo.text())
     assert "Traceback" not in demo.text()
     assert demo.orphans() == []

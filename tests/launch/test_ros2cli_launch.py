@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from launched import Launched
+from launched import Launched, runs
 from waiting import wait_until
 
 RUN = (sys.executable, "-m", "ros2cli", "launch")
@@ -57,7 +57,7 @@ def pids(launched: Launched) -> list[int]:
 
 
 def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return not psutil.pid_exists(pid) or not runs(psutil.Process(pid))
 
 
 @pytest.mark.parametrize(("command", "end"), [("true", "has finished cleanly"), ("false", "has died")])

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import psutil
-from launched import ROOT, ros_environment
+from launched import ROOT, ros_environment, still_running
 from waiting import wait_until
 
 UNIT = ROOT / "systemd" / "edgecam@.service"
@@ -36,7 +36,7 @@ def test_the_service_starts_its_launch_file_and_stops_clean(tmp_path: Path) -> N
         assert len(children) >= 2
         service.send_signal(signal.SIGINT)
         assert service.wait(120) == 0, journal.read_text()
-        assert psutil.wait_procs(children, timeout=60)[1] == []
+        assert still_running(children) == []
         assert "Traceback" not in journal.read_text()
     finally:
         if service.poll() is None:
