@@ -138,7 +138,7 @@ def test_the_printed_pipeline_runs_in_gst_launch_and_hides_the_password(display:
         return next(line for line in done.stdout.splitlines() if line.startswith("gst-launch"))
 
     line = told("test://ball", "--set", "flip_method=rotate-180")
-    assert "videoflip method=rotate-180" in line
+    assert "videoflip video-direction=180" in line
     line = re.sub(r"\w+sink sync=false", "fakesink", line.replace("videotestsrc", "videotestsrc num-buffers=5"))
     assert subprocess.run(line, shell=True, timeout=LONG, stdout=subprocess.DEVNULL).returncode == 0
     for source in ("rtsp://me:secret@cam/live", "http://me:secret@cam/live.m3u8", "http://me:secret@cam/live"):

@@ -57,7 +57,7 @@ def begin(name: str, world: ExitStack, folder: Path) -> tuple[dict[str, object],
         return {"source": f"file://{red_folder(folder / 'frames')}", "loop": True, "framerate": 20.0}, (163, 120)
     if name == "frame":
         return {"source": f"file://{red_folder(folder / 'frames')}/1.png", "framerate": 20.0}, (163, 120)
-    text = "videotestsrc is-live=true pattern=red ! video/x-raw,width=322,height=64 ! videoflip method=vertical-flip"
+    text = "videotestsrc is-live=true pattern=red ! video/x-raw,width=322,height=64 ! videoflip video-direction=vert"
     return {"source": f"pipeline:{text}"}, (322, 64)
 
 

@@ -200,8 +200,8 @@ def test_direct_mode_takes_the_frames_of_the_camera_in_the_same_process(peer: Pe
         stamps = {ns_from_stamp(message.header.stamp) for message in raw}
         wait_until(lambda: stamps & {ns_from_stamp(m.header.stamp) for m in received}, what="equal stamps")
         assert abs(ns_from_stamp(received[-1].header.stamp) - time.time_ns()) < 60e9
-        set_parameter(peer, "/camera/camera_driver", "flip_method", "clockwise")
-        wait_until(lambda: (received[-1].width, received[-1].height) == (240, 320), what="the camera's new setting")
+        set_parameter(peer, "/camera/camera_driver", "image_width", 160)
+        wait_until(lambda: (received[-1].width, received[-1].height) == (160, 240), what="the camera's new setting")
         set_parameter(peer, "/camera/rtp_sender", "bitrate", 500_000)
         assert sender.settings.bitrate == 500_000
 

@@ -133,6 +133,36 @@ def test_a_file_is_scaled_turned_cropped_and_thinned(camera: Callable[..., Camer
     assert steps.round().min() == 1
 
 
+TURNS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "none": lambda image: image,
+    "clockwise": lambda image: np.rot90(image, -1),
+    "rotate-180": lambda image: np.rot90(image, 2),
+    "counterclockwise": np.rot90,
+    "horizontal-flip": lambda image: image[:, ::-1],
+    "vertical-flip": lambda image: image[::-1],
+    "upper-left-diagonal": lambda image: image.transpose(1, 0, 2),
+    "upper-right-diagonal": lambda image: np.rot90(image, 2).transpose(1, 0, 2),
+}
+
+
+@pytest.mark.parametrize("flip", TURNS)
+def test_every_flip_method_turns_the_frames(flip: str) -> None:
+    source, published = Taker(), Taker()
+    width, height = (48, 64) if TURNS[flip](np.zeros((64, 48, 3))).shape == (48, 64, 3) else (64, 48)
+    for taker, settings in (
+        (source, {"image_width": width, "image_height": height}),
+        (published, {"image_width": 64, "image_height": 48, "flip_method": flip}),
+    ):
+        one = Camera(CameraSettings(source="test://colors", **settings), taker, on_event=taker.event)  # type: ignore[arg-type]
+        one.start()
+        try:
+            taker.wait(1)
+        finally:
+            one.stop()
+    assert published.last.shape == (48, 64, 3)
+    assert np.abs(published.last.astype(int) - TURNS[flip](source.last)).mean() < 3
+
+
 def test_garbage_is_told_once_and_tried_again_until_it_is_a_video(
     camera: Callable[..., Camera], taker: Taker, clip: Path, tmp_path: Path
 ) -> None:

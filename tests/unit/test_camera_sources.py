@@ -77,7 +77,7 @@ def test_v4l2_takes_jpeg_where_raw_would_not_fit_the_bus() -> None:
     assert jpeg_as_is(plan, settings)
     assert "jpegdec" not in compose(plan, settings, desktop)  # decoded only when somebody wants pixels
     turned = settings.changed(flip_method="rotate-180")
-    assert "jpegdec ! videoflip method=rotate-180" in compose(plan, turned, desktop)
+    assert "jpegdec ! videoflip video-direction=180" in compose(plan, turned, desktop)
 
 
 def test_a_file_is_scaled_after_decoding_and_paced_by_its_clock(tmp_path: Path) -> None:

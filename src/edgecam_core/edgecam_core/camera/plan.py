@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgecam_core.camera.platform import NVVIDCONV_FLIPS, Choice, Have, choose
+from edgecam_core.camera.platform import NVVIDCONV_FLIPS, VIDEO_DIRECTIONS, Choice, Have, choose
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.media.encodings import ENCODINGS
@@ -124,7 +124,7 @@ def geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str
     if reshaped(plan, settings) and converter(settings, have).element == "nvvidconv":
         steps.append(f"nvvidconv flip-method={NVVIDCONV_FLIPS[settings.flip_method]} ! {size if scaled else _PLAIN}")
     else:
-        steps += [f"videoflip method={settings.flip_method}"] if turned else []
+        steps += [f"videoflip video-direction={VIDEO_DIRECTIONS[settings.flip_method]}"] if turned else []
         steps += [f"videoscale ! {size}"] if scaled else []
     if settings.cropped:
         steps.append(

@@ -53,7 +53,12 @@ SINKS: tuple[tuple[str, str], ...] = (
     ("nv3dsink", "Jetson"), ("nveglglessink", "Jetson, EGL"), ("glimagesink", "OpenGL"), ("waylandsink", "Wayland"),
     ("xvimagesink", "X11, scaled by the card"), ("ximagesink", "X11"),
 )  # fmt: skip
-# nvvidconv's flip-method numbers, by videoflip's names.
+# videoflip's video-direction. Its property "method" changes nothing in GStreamer 1.22 when a launch text sets it.
+VIDEO_DIRECTIONS = {
+    "none": "identity", "clockwise": "90r", "rotate-180": "180", "counterclockwise": "90l", "horizontal-flip": "horiz",
+    "vertical-flip": "vert", "upper-left-diagonal": "ul-lr", "upper-right-diagonal": "ur-ll",
+}  # fmt: skip
+# nvvidconv's flip-method numbers, by the same names.
 NVVIDCONV_FLIPS = {
     "none": 0, "counterclockwise": 1, "rotate-180": 2, "clockwise": 3, "horizontal-flip": 4, "upper-right-diagonal": 5,
     "vertical-flip": 6, "upper-left-diagonal": 7,
