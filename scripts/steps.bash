@@ -24,7 +24,7 @@ reasons() {
     { last[NR % 3] = $0 }
     more > 0 { more--; if (NF) found[++count] = $0; next }
     /^CMake Error/ { found[++count] = $0; more = 2; next }
-    /^(E|Err:[0-9]+|sudo|ninja|fatal|make): / || /(^|[ :])([Ff]atal )?[Ee](rror|RROR)(:| )/ || /^Err:[0-9]/ ||
+    /^(E|Err:[0-9]+|sudo|ninja|fatal|make): / || /^npm ERR! code/ || /(^|[ :])([Ff]atal )?[Ee](rror|RROR)(:| )/ || /^Err:[0-9]/ ||
     /^[A-Za-z_.]+(Error|Exception|Failure|Exit)(:|$)/ || /(command not found|No such file|No space left|[Pp]ermission denied)/ ||
     /(connection broken|[Cc]ould not resolve|Temporary failure|undefined reference|Killed|Segmentation fault)/ {
       if (!seen[$0]++) found[++count] = $0

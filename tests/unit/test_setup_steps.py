@@ -78,7 +78,7 @@ def clone(tmp_path: Path) -> Path:
     """A checkout with its set-up scripts, everything else linked, and programs on PATH that pretend."""
     folder = tmp_path / "edgecam"
     folder.mkdir()
-    for path in ("requirements", "src", "underlay", "launch", "config", "media", "scripts"):
+    for path in ("requirements", "src", "underlay", "launch", "config", "media", "tests", "scripts"):
         (folder / path).symlink_to(ROOT / path)
     (folder / "scripts").unlink()
     (folder / "scripts").mkdir()
