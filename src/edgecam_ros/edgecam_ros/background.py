@@ -1,4 +1,4 @@
-"""Work that takes its time, for service callbacks: the executor goes on with other requests meanwhile."""
+"""Slow work for service callbacks: the executor serves other callbacks meanwhile."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ _POLL = 0.005
 
 
 class Background(Generic[T]):
-    """Begins ``work`` in a thread of its own; awaited in a coroutine callback it gives the result or the exception.
+    """Starts ``work`` in a thread of its own; awaited in a coroutine callback it gives the result or the error.
 
-    rclpy of Kilted resumes a waiting coroutine again and again: each time this blocks the executor for 5 ms at most, so
-    that waiting does not keep a core busy. That of Humble and Jazzy resumes it only when something else happens, so the
-    end of the work wakes the executor of ``node``. The process does not end before the work has.
+    rclpy's events executor (seen with 9.1.2) resumes a waiting coroutine in a loop: each time this blocks the executor
+    for 5 ms at most, so that waiting does not keep a core busy. Its single-threaded executor (seen with 7.1.5, 9.1.2)
+    resumes it only when it wakes up, so the end of the work wakes the executor of ``node``. The process does not end
+    before the work has.
     """
 
     def __init__(self, node: Node, work: Callable[[], T]) -> None:

@@ -13,9 +13,10 @@ from edgecam_core.errors import EdgecamError
 from edgecam_core.masking import masked
 from edgecam_core.memory import keep_pages
 from edgecam_core.stdout import flush_stdout
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 from rclpy.signals import SignalHandlerOptions
 
+from edgecam_ros.executor import make_executor
 from edgecam_ros.faults import place
 from edgecam_ros.node import EdgecamNode
 
@@ -65,7 +66,7 @@ def catch_signals() -> list[int]:
 
 def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -> int:
     nodes: list[EdgecamNode] = []
-    executor = _executor()
+    executor = make_executor()
     try:
         for node_type in node_types:
             if stopping:
@@ -115,12 +116,3 @@ def _refused(error: Exception) -> int:
     text = str(error).split(", at /")[0] if expected else f"{EdgecamError.of(error)} ({place(error)})"
     print(f"error: {masked(' '.join(text.split()))}", file=sys.stderr, flush=True)
     return EXIT_BAD_PARAMETER if expected else EXIT_FAILED
-
-
-def _executor() -> Any:
-    """The events executor where rclpy has it (Kilted; half the idle cost), else the single-threaded one."""
-    try:
-        from rclpy.experimental.events_executor import EventsExecutor
-    except ImportError:
-        return SingleThreadedExecutor()
-    return EventsExecutor()

@@ -1,0 +1,31 @@
+"""The executor of our processes: the cheapest of this rclpy that serves every kind of callback of ours."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from rclpy.executors import SingleThreadedExecutor
+
+# Older events executors (Jazzy has one up to 7.1.10) raise TypeError over a service whose callback is a coroutine, and
+# its client gets no answer: https://github.com/ros2/rclpy/issues/1473.
+_EVENTS_SINCE = (9, 1, 2)
+
+
+def make_executor() -> Any:
+    """rclpy's events executor from 9.1.2 on (Kilted; half the idle cost), else the single-threaded one."""
+    if _rclpy_version() < _EVENTS_SINCE:
+        return SingleThreadedExecutor()
+    try:
+        from rclpy.experimental.events_executor import EventsExecutor
+    except ImportError:
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+def _rclpy_version() -> tuple[int, ...]:
+    """Empty where rclpy is installed without its metadata."""
+    try:
+        return tuple(int(part) for part in version("rclpy").split(".") if part.isdecimal())
+    except PackageNotFoundError:
+        return ()
