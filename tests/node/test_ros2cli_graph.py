@@ -43,6 +43,13 @@ def ros2(*words: str, code: int = 0) -> str:
     return done.stdout if code == 0 else done.stderr
 
 
+def refused(*words: str) -> str:
+    """What a command says on stderr about what the node refused: like the real one it ends with 0."""
+    done = subprocess.run([*ROS2, *words], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+    return done.stderr
+
+
 def ros2_until(pattern: str, *words: str) -> tuple[re.Match[str], int]:
     """Run a command until a line of its output matches, then Ctrl-C; the match and the exit code."""
     process = subprocess.Popen([*ROS2, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -79,6 +86,19 @@ def test_topic_info_and_types() -> None:
     assert ros2("topic", "type", "/cam/text") == "std_msgs/msg/String\n"
     ros2("topic", "type", "/nope", code=1)
     assert ros2("service", "type", "/cam/switch") == "std_srvs/srv/SetBool\n"
+
+
+def test_topics_of_a_type() -> None:
+    assert ros2("topic", "find", "std_msgs/msg/String").splitlines() == ["/cam/text", "/cam/word"]
+    assert ros2("topic", "find", "-c", "std_msgs/msg/String") == "2\n"
+    assert ros2("topic", "find", "zoo/msg/Lion") == ""
+
+
+def test_delay() -> None:
+    match, code = ros2_until(r"average delay: ([\d.]+)", "topic", "delay", "/cam/image_raw")
+    assert float(match.group(1)) > 1e9  # its stamp is 0
+    assert code == signal.SIGINT
+    assert ros2("topic", "delay", "/cam/text", code=1) == "msg does not have header\n"
 
 
 def test_node_info() -> None:
@@ -190,8 +210,33 @@ def test_setting_and_dumping_parameters() -> None:
     assert ros2("param", "set", "/cam/talker", "box.size", "0.75") == "Set parameter successful\n"
     dumped = yaml.safe_load(ros2("param", "dump", "/cam/talker"))["/cam/talker"]["ros__parameters"]
     assert dumped["box"] == {"size": 0.75, "names": ["a", "b"]}
-    assert ros2("param", "set", "/cam/talker", "fixed", "false", code=1).startswith("Setting parameter failed: ")
-    assert ros2("param", "set", "/cam/talker", "count", "5", code=1).startswith("Setting parameter failed: ")
+    assert refused("param", "set", "/cam/talker", "fixed", "false").startswith("Setting parameter failed: ")
+    assert refused("param", "set", "/cam/talker", "count", "5").startswith("Setting parameter failed: ")
+
+
+def test_loading_parameters(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    words = ("param", "load", "/cam/talker", str(path))
+    path.write_text(
+        "/**:\n  ros__parameters:\n    first: 0.25\n/cam/talker:\n  ros__parameters:\n    deep: {second: [c]}\n"
+        "/cam/other:\n  ros__parameters:\n    count: 8\n"
+    )
+    assert ros2(*words) == "Set parameter first successful\nSet parameter deep.second successful\n"
+    assert ros2("param", "get", "/cam/talker", "first") == "Double value is: 0.25\n"
+    assert ros2(*words, "--no-use-wildcard") == "Set parameter deep.second successful\n"
+    path.write_text("/cam/talker:\n  ros__parameters:\n    count: 5\n")
+    assert refused(*words).startswith("Set parameter count failed: ")
+    for text in ("", "{", "/cam/talker: {}\n"):
+        path.write_text(text)
+        assert "Traceback" not in ros2(*words, code=1), text
+    assert "cannot read parameter file" in ros2("param", "load", "/cam/talker", "/no/such.yaml", code=1)
+
+
+def test_deleting_parameters() -> None:
+    assert ros2("param", "delete", "/cam/talker", "spare") == "Deleted parameter successfully\n"
+    assert "spare" not in ros2("param", "list", "/cam/talker")
+    assert refused("param", "delete", "/cam/talker", "fixed").startswith("Deleting parameter failed")
+    assert ros2("param", "delete", "/nope", "x", code=1) == "Node not found\n"
 
 
 def test_lifecycle() -> None:

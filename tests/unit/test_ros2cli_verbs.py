@@ -9,7 +9,7 @@ from launch_plan import Workbench
 from ros2cli import cli
 from ros2cli.errors import CliError
 from ros2cli.graph.participants import discovery_ports
-from ros2cli.graph.rates import BandwidthMeter, RateMeter
+from ros2cli.graph.rates import BandwidthMeter, DelayMeter, RateMeter
 from ros2cli.verbs.topic_echo import field_path
 
 SECOND = 1_000_000_000
@@ -58,6 +58,20 @@ def test_pkg(bench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "pkg", "executables") == (None, "zoo lion\n")
     assert run(capsys, "pkg", "executables", "zoo", "--full-path")[1] == f"{bench.prefix}/lib/zoo/lion\n"
     assert run(capsys, "pkg", "executables", "nope")[0] == "Package 'nope' not found"
+
+
+def test_pkg_xml(bench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
+    manifest = bench.prefix / "share" / "zoo" / "package.xml"
+    assert run(capsys, "pkg", "xml", "zoo")[0] == "Package xml manifest not found"
+    manifest.write_text('<?xml version="1.0"?>\n<package format="3"><name>zoo</name><depend>a</depend>'
+                        "<depend>b</depend></package>\n")  # fmt: skip
+    code, out = run(capsys, "pkg", "xml", "zoo")
+    assert (code, out.startswith('<package format="3"><name>zoo</name>')) == (None, True)
+    assert run(capsys, "pkg", "xml", "zoo", "-t", "depend") == (None, "a\nb\n")
+    assert run(capsys, "pkg", "xml", "zoo", "--tag", "version") == ("XML tag not found", "")
+    assert run(capsys, "pkg", "xml", "nope") == ("Package not found", "")
+    manifest.write_text("<package>")
+    assert "is not valid XML" in str(run(capsys, "pkg", "xml", "zoo")[0])
 
 
 def test_launch_and_run_say_what_they_did_not_find(bench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,6 +139,18 @@ def test_bandwidth_units() -> None:
     assert meter.report(SECOND) is None
     meter.arrived(SECOND // 2, 900_000)
     assert meter.report(SECOND) == ("1.80 MB/s from 2 messages\n\tMessage size mean: 0.90 MB min: 0.90 MB max: 0.90 MB")
+
+
+def test_delay_over_a_window() -> None:
+    meter = DelayMeter(window=2)
+    meter.arrived(0, 5)  # simulated time that has not begun
+    assert meter.report() is None
+    for delay in (9, 1, 3):
+        meter.arrived(100 * SECOND, 100 * SECOND - delay * SECOND)
+    assert meter.report() == "average delay: 2.000\n\tmin: 1.000s max: 3.000s std dev: 1.00000s window: 2"
+    assert meter.report() == "no new messages"
+    meter.arrived(50 * SECOND, 51 * SECOND)  # the clock went back; the stamp is ahead
+    assert meter.report() == "average delay: -1.000\n\tmin: -1.000s max: -1.000s std dev: 0.00000s window: 1"
 
 
 def test_discovery_ports_of_one_domain() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,13 +72,29 @@ def describe(node: Any, target: str, names: list[str]) -> list[Any]:
 
 
 def set_value(node: Any, target: str, name: str, text: str) -> Any:
-    """Set one parameter from text with YAML's typing. Gives the SetParametersResult."""
+    """Set one parameter from text with YAML's typing. Gives the SetParametersResult. Raises CliError."""
     from rcl_interfaces.msg import Parameter
-    from rcl_interfaces.srv import SetParameters
     from rclpy.parameter import get_parameter_value
 
-    request = SetParameters.Request(parameters=[Parameter(name=name, value=get_parameter_value(text))])
-    results = call(node, SetParameters, f"{target}/set_parameters", request).results
-    if len(results) != 1:
-        raise CliError(f"node '{target}' gave {len(results)} results for one parameter")
-    return results[0]
+    (result,) = set_values(node, target, [Parameter(name=name, value=get_parameter_value(text))])
+    return result
+
+
+def set_values(node: Any, target: str, parameters: list[Any]) -> list[Any]:
+    """Set `rcl_interfaces/msg/Parameter`s. Gives a SetParametersResult for each. Raises CliError."""
+    from rcl_interfaces.srv import SetParameters
+
+    request = SetParameters.Request(parameters=parameters)
+    results = list(call(node, SetParameters, f"{target}/set_parameters", request).results)
+    if len(results) != len(parameters):
+        raise CliError(f"node '{target}' gave {len(results)} results for {len(parameters)} parameters")
+    return results
+
+
+def print_result(result: Any, success: str, failure: str) -> None:
+    """A SetParametersResult in words: success to stdout, a refusal to stderr, each with its reason."""
+    reason = f": {result.reason}" if result.reason else ""
+    if result.successful:
+        print(f"{success}{reason}")
+    else:
+        print(f"{failure}{reason}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The arithmetic of `ros2 topic hz` and `ros2 topic bw`."""
+"""The arithmetic of `ros2 topic hz`, `ros2 topic bw` and `ros2 topic delay`."""
 
 from __future__ import annotations
 
@@ -73,4 +73,38 @@ class BandwidthMeter:
             shown = [f"{value / 1e6:.2f} MB" for value in values]
         return (
             f"{shown[0]}/s from {len(sizes)} messages\n\tMessage size mean: {shown[1]} min: {shown[2]} max: {shown[3]}"
+        )
+
+
+class DelayMeter:
+    """Statistics of the delay from the stamp in a header to the arrival, over a window of messages."""
+
+    def __init__(self, window: int) -> None:
+        self._delays: deque[int] = deque(maxlen=window)
+        self._last: int | None = None
+        self._new = False
+
+    def arrived(self, now: int, stamp: int) -> None:
+        """A message came; both times in nanoseconds. A clock that jumps back starts anew; 0 is a clock not yet set."""
+        if now == 0:
+            return
+        if self._last is not None and now < self._last:
+            self._delays.clear()
+        self._last = now
+        self._delays.append(now - stamp)
+        self._new = True
+
+    def report(self) -> str | None:
+        """The text to print, or None before the first message."""
+        if not self._delays:
+            return None
+        if not self._new:
+            return "no new messages"
+        self._new = False
+        count = len(self._delays)
+        mean = sum(self._delays) / count
+        deviation = math.sqrt(sum((delay - mean) ** 2 for delay in self._delays) / count)
+        return (
+            f"average delay: {mean * NANO:.3f}\n\tmin: {min(self._delays) * NANO:.3f}s "
+            f"max: {max(self._delays) * NANO:.3f}s std dev: {deviation * NANO:.5f}s window: {count}"
         )

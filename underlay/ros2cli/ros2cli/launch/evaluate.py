@@ -1,4 +1,4 @@
-"""Evaluation of launch files: loading, running, and the check that no argument goes astray."""
+"""Evaluation of launch files: loading, running, and the warning of an argument that no file declares or uses."""
 
 from __future__ import annotations
 
@@ -45,10 +45,9 @@ def run_file(path: Path, given: Mapping[str, str], context: Context, included_by
     with context.inside(path):
         run_actions(actions, context)
     context.names.pop()
-    unknown = names.unknown(given)
-    if unknown:
-        message = f"'{path}' has no argument '{unknown[0]}'{suggest(unknown[0], names.declared)}"
-        raise included_by.error(message) if included_by else LaunchError(message)
+    for name in names.unknown(given):
+        message = f"'{path}' has no argument '{name}', it is ignored{suggest(name, names.declared)}"
+        context.say("WARNING", "launch", str(included_by.error(message)) if included_by else message)
     if context.names:
         context.names[-1].add(names)
 

@@ -17,15 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target_arguments(parser)
 
 
-def main(args: argparse.Namespace) -> str | None:
-    """Set it; a refusal is an error."""
+def main(args: argparse.Namespace) -> None:
+    """Set it. A refusal is printed to stderr, and the exit code is 0 all the same, as that of the real command."""
     from ros2cli.graph import parameters
 
     with command_node(args) as node:
         target = parameters.find_node(node, args)
         result = parameters.set_value(node, target.full, args.parameter_name, args.value)
-    reason = f": {result.reason}" if result.reason else ""
-    if not result.successful:
-        return f"Setting parameter failed{reason}"
-    print(f"Set parameter successful{reason}")
-    return None
+    parameters.print_result(result, "Set parameter successful", "Setting parameter failed")

@@ -1,0 +1,29 @@
+"""Delete parameter."""
+
+from __future__ import annotations
+
+import argparse
+
+from ros2cli.graph.node import add_node_arguments, command_node
+from ros2cli.graph.parameters import add_target_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `ros2 param delete`."""
+    add_node_arguments(parser)
+    parser.add_argument("node_name", help="Name of the ROS node")
+    parser.add_argument("parameter_name", help="Name of the parameter")
+    add_target_arguments(parser)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Delete it. A refusal is printed to stderr; the exit code is 0, as that of the real command."""
+    from rcl_interfaces.msg import Parameter
+
+    from ros2cli.graph import parameters
+
+    with command_node(args) as node:
+        target = parameters.find_node(node, args)
+        # A new Parameter's value has the type PARAMETER_NOT_SET, which undeclares it.
+        (result,) = parameters.set_values(node, target.full, [Parameter(name=args.parameter_name)])
+    parameters.print_result(result, "Deleted parameter successfully", "Deleting parameter failed")

@@ -1,0 +1,45 @@
+"""Load parameter file for a node."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ros2cli.errors import CliError
+from ros2cli.graph.node import add_node_arguments, command_node
+from ros2cli.graph.parameters import add_target_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `ros2 param load`."""
+    add_node_arguments(parser)
+    parser.add_argument("node_name", help="Name of the ROS node")
+    parser.add_argument("parameter_file", help="Parameter file")
+    parser.add_argument("--no-use-wildcard", action="store_true", help="Do not load the parameters of '/**'")
+    add_target_arguments(parser)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Set each parameter of the file; a refusal is printed to stderr, and the exit code is 0."""
+    from ros2cli.graph import parameters
+
+    with command_node(args) as node:
+        target = parameters.find_node(node, args)
+        wanted = read(args.parameter_file, target.full, wildcard=not args.no_use_wildcard)
+        results = parameters.set_values(node, target.full, wanted)
+    for parameter, result in zip(wanted, results, strict=True):
+        name = parameter.name
+        parameters.print_result(result, f"Set parameter {name} successful", f"Set parameter {name} failed")
+
+
+def read(path: str, node_name: str, wildcard: bool) -> list[Any]:
+    """The `rcl_interfaces/msg/Parameter`s that a file holds for a node. Raises CliError."""
+    import yaml
+    from rclpy.parameter import parameter_dict_from_yaml_file
+
+    try:
+        return list(parameter_dict_from_yaml_file(path, wildcard, target_nodes=[node_name]).values())
+    except OSError as error:
+        raise CliError(f"cannot read parameter file '{path}': {error.strerror}") from error
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        raise CliError(f"'{path}' is not a ROS parameter file (node name, ros__parameters, values): {error}") from error

@@ -1,0 +1,29 @@
+"""Output a list of available topics of a given type."""
+
+from __future__ import annotations
+
+import argparse
+
+from ros2cli.graph.node import add_node_arguments, command_node, wait_for_graph
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `ros2 topic find`."""
+    add_node_arguments(parser)
+    parser.add_argument("topic_type", help="Name of the ROS topic type to filter for (e.g. 'std_msgs/msg/String')")
+    parser.add_argument("-c", "--count-topics", action="store_true", help="Only display the number of topics")
+    parser.add_argument("--include-hidden-topics", action="store_true", help="Consider hidden topics as well")
+
+
+def main(args: argparse.Namespace) -> None:
+    """Print the names; none is no error."""
+    from ros2cli.graph.names import visible
+
+    with command_node(args) as node:
+        wait_for_graph(node, args)
+        topics = visible(node.get_topic_names_and_types(), args.include_hidden_topics)
+    found = [name for name, types in topics if args.topic_type in types]
+    if args.count_topics:
+        print(len(found))
+    else:
+        print("".join(f"{name}\n" for name in found), end="")
