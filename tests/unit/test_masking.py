@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
@@ -40,6 +41,22 @@ LOGIN = 'rtspsrc location="rtsp://cam/live" user-id="me" user-pw="top secret\\" 
 )
 def test_only_the_password_is_hidden(text: str, shown: str) -> None:
     assert masked(text) == shown
+
+
+LONG = 100_000
+UNITS = (
+    "a", " ", "/", "_", "-", "@", "//a:", "//a:b@", " a://b:", "=a://", "pass", "?pass", "_pass", "&pass=", "password",
+    "password=", "password ", "pw", "-pw", "token", "secret='", 'secret="', 'secret="\\"', "authorization", "auth:\n",
+    "authorization ", "authorization:", "api_key", "code=", "\\", "\n", "=", ":",
+)  # fmt: skip
+
+
+@pytest.mark.timeout(120)  # where time grows with the square of the length each text takes minutes
+@pytest.mark.parametrize(("hide", "start"), [(masked, ""), (masked, "//u:"), (masked_address, "rtsp://u?")])
+def test_a_long_text_is_masked_in_linear_time(hide: Callable[[str], str], start: str) -> None:
+    for unit in UNITS:
+        text = f"{start}{unit * (LONG // len(unit))}"
+        assert hide(hide(text)) == hide(text)
 
 
 PASSWORDS = st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=4).map(lambda text: f"Zq{text}")

@@ -9,17 +9,18 @@ import re
 
 HIDDEN = "***"
 _SECRET = r"(?:pass(?:word|wd|phrase|code)|pwd|secret|token|credentials?|api[_-]?key|(?<![a-z])pw)s?"
-_SHORT = r"(?:[\w-]*pass?|pw|key|auth|sig|signature|code)"  # in addresses only: GStreamer's x264enc has a property pass
+_SHORT = r"(?:(?:[^\W_]|-)*pass?|pw|key|auth|sig|signature|code)"  # in addresses only: x264enc has a property pass
 
-# The last @ counts: a password typed as it is may hold @, / and spaces. A new address begins after a blank or quote.
-_NEXT_ADDRESS = r"""[\s"'(,;=]\w[\w+.-]*://"""
-_USERINFO = re.compile(rf"(//[^/:\s\"']*):(?:(?!{_NEXT_ADDRESS})[^\n])*@")
-_QUOTED = re.compile(rf"""(?i)([\w-]*{_SECRET}["']?\s*(?::=|[=:])\s*)("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""")
-_PLAIN = re.compile(rf"""(?i)([\w-]*{_SECRET}\s*(?::=|=)\s*)(?!["'])[^\s"'&]+""")
+# Each pattern begins with what the rest of it cannot contain, so that a long text costs time in proportion to its
+# length. The last @ counts: a password typed as it is may hold @, / and spaces, and ends where a new address begins.
+_NEXT_ADDRESS = re.compile(r"""\n|(?=[\s"'(,;=]\w[\w+.-]*://)""")
+_LOGIN = re.compile(r"""//[^/:\s"']*:""")
+_QUOTED = re.compile(rf"""(?i)({_SECRET}["']?\s*(?::=|[=:])\s*)("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""")
+_PLAIN = re.compile(rf"""(?i)(-?{_SECRET}\s*(?::=|=)\s*)(?!["'])[^\s"'&]+""")
 _IN_ADDRESS = re.compile(rf"""(?i)([?&;/_]{_SHORT}=)[^\s"'&]+""")
 _HEADER = re.compile(r"(?i)(authorization\s*[:=]\s*)[^\n\"']+")
 _ADDRESS = re.compile(r"\s*[A-Za-z][\w+.-]*://")
-_VALUE = re.compile(rf"(?i)([\w-]*(?:{_SECRET}|(?<=[?&;/_]){_SHORT})=)[^&]+")
+_VALUE = re.compile(rf"(?i)((?:{_SECRET}|[?&;/_]{_SHORT})=)[^&]+")
 
 
 def masked(text: str) -> str:
@@ -29,7 +30,7 @@ def masked(text: str) -> str:
     queries, paths, GStreamer properties, launch arguments and JSON), ``key=``, ``pass=``, ``auth=`` in addresses, and
     the header Authorization. Masking twice changes nothing.
     """
-    text = _USERINFO.sub(rf"\1:{HIDDEN}@", text)
+    text = _without_logins(text)
     text = _QUOTED.sub(_in_its_quotes, text)
     text = _PLAIN.sub(_property, text)
     text = _IN_ADDRESS.sub(rf"\g<1>{HIDDEN}", text)
@@ -41,6 +42,19 @@ def masked_address(address: str) -> str:
     if not _ADDRESS.match(address):
         return masked(address)
     return masked(_VALUE.sub(rf"\g<1>{HIDDEN}", address))
+
+
+def _without_logins(text: str) -> str:
+    """``//user:***@`` in each address of the text."""
+    ends = [found.end() for found in _NEXT_ADDRESS.finditer(text)]
+    parts = (text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True))
+    return "".join(_without_login(part) for part in parts)
+
+
+def _without_login(address: str) -> str:
+    at = address.rfind("@")
+    login = _LOGIN.search(address, 0, max(at, 0))
+    return f"{address[: login.end()]}{HIDDEN}{address[at:]}" if login else address
 
 
 def _in_its_quotes(found: re.Match[str]) -> str:
