@@ -2,7 +2,7 @@
 """Cut a version, or check that all versions agree. CONTRIBUTING.md describes the whole process.
 
     scripts/release.py --check
-    scripts/release.py 0.2.0      writes VERSION, package.xml, setup.py and CHANGELOG.md; you commit and tag
+    scripts/release.py 0.2.0      writes VERSION, package.xml, setup.py and all changelogs; you commit and tag
 
 The version is in the file VERSION; the packages repeat it because colcon and pip read it there.
 """
@@ -18,6 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 UPSTREAM = {"vision_msgs"}  # of the underlay: has the version of the package it stands for
+SECTION = r"^(Forthcoming|\d+\.\d+\.\d+)(?: \(\d{4}-\d\d-\d\d\))?\n---+\n"  # of a CHANGELOG.rst
 MARKS = {"package.xml": r"(<version>)([^<]*)(</version>)", "setup.py": r'(version=")([^"]*)(")'}
 
 
@@ -44,7 +45,27 @@ def problems(root: Path = ROOT) -> list[str]:
         found.append("CHANGELOG.md has no section [Unreleased]")
     if f"\n## [{version}]" not in changes:
         found.append(f"CHANGELOG.md has no section [{version}]")
+    for path in histories(root):
+        sections = re.findall(SECTION, path.read_text(), re.MULTILINE)
+        if not sections or sections[0] not in ("Forthcoming", version):
+            found.append(f"{path.relative_to(root)} begins with neither Forthcoming nor {version}")
     return found
+
+
+def histories(root: Path) -> list[Path]:
+    """The packages' changelogs in catkin's format (REP 132), which the build farm publishes."""
+    return sorted((root / "src").glob("*/CHANGELOG.rst"))
+
+
+def closed_history(text: str, version: str) -> str:
+    """A package's changelog whose section Forthcoming, or a new one, has become the version's."""
+    heading = f"{version} ({time.strftime('%Y-%m-%d')})"
+    section = f"{heading}\n{'-' * len(heading)}\n"
+    open_section = "Forthcoming\n-----------\n"
+    if open_section in text:
+        return text.replace(open_section, section, 1)
+    head, bar, rest = text.partition("^\n\n")
+    return f"{head}{bar}{section}* No change.\n\n{rest}"
 
 
 def cut(version: str, root: Path = ROOT) -> None:
@@ -66,6 +87,8 @@ def cut(version: str, root: Path = ROOT) -> None:
     closed = f"\n## [Unreleased]\n\n## [{version}] - {time.strftime('%Y-%m-%d')}\n" + rest.partition("\n")[2]
     (root / "CHANGELOG.md").write_text(head + closed)
     (root / "VERSION").write_text(f"{version}\n")
+    for path in histories(root):
+        path.write_text(closed_history(path.read_text(), version))
     for path, pattern in files(root):
         path.write_text(re.sub(pattern, rf"\g<1>{version}\g<3>", path.read_text(), count=1))
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from catkin_pkg.changelog import get_changelog_from_path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = sorted(path.parent for path in (ROOT / "src").glob("*/package.xml"))
@@ -129,6 +130,16 @@ def test_manifest_and_setup_agree(package: Path) -> None:
         assert fields["description"] in setup
         # Without this extra `colcon test` runs unittest, finds nothing and succeeds.
         assert '"test": ["pytest"]' in setup
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_a_package_has_a_changelog_as_the_build_farm_reads_it(package: Path) -> None:
+    log = get_changelog_from_path(str(package / "CHANGELOG.rst"))
+    assert log is not None
+    assert f"\nChangelog for package {package.name}\n" in (package / "CHANGELOG.rst").read_text()
+    versions = [version for version, _, _ in log.foreach_version()]
+    for version in versions:
+        assert log.get_content_of_version(version), f"{version} is empty"
 
 
 def test_a_package_never_depends_on_one_above_it() -> None:
