@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 
+import pytest
 from launched import ROOT, Launched, ros_environment
 from network import free_tcp_port
 
@@ -35,6 +36,15 @@ def test_a_demo_without_detections_fails(launch: Callable[..., Launched]) -> Non
     )  # fmt: skip
     assert demo.process.wait(120) == 1, demo.text()
     assert "no detections arrived" in demo.text()
+
+
+@pytest.mark.parametrize("port", [80800, 65536, -1])
+def test_a_port_out_of_range_is_refused_with_a_port_that_works(port: int) -> None:
+    done = subprocess.run([DEMO, f"--port={port}"], env=ros_environment(), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"demo: port {port} is out of range (0 to 65535, 0 takes any free one); e.g. make demo PORT=8080\n"
+    )
 
 
 def test_a_port_in_use_is_said_before_anything_starts() -> None:

@@ -15,6 +15,9 @@ import pytest
 from camera_process import LONG, camera_nodes
 from edgecam_core.media import gst
 from network import free_tcp_port, free_udp_port
+from ros_peer import Peer
+from sensor_msgs.msg import Image
+from std_msgs.msg import String
 from waiting import wait_until
 
 SHOW = [sys.executable, "-m", "edgecam_core.cli.main", "show"]
@@ -46,6 +49,41 @@ def test_without_a_display_the_page_shows_it() -> None:
     finally:
         show.kill()
         show.wait()
+
+
+def first_warning(show: subprocess.Popen[str]) -> str:
+    """The line that says what is waited for; then Ctrl-C."""
+    assert show.stderr is not None
+    try:
+        lines = []
+        for line in show.stderr:
+            lines.append(line)
+            if line.startswith("waiting: "):
+                return line
+        raise AssertionError("".join(lines))
+    finally:
+        os.killpg(show.pid, signal.SIGINT)
+        show.communicate(timeout=LONG)
+
+
+def show_topic(topic: str, *words: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*SHOW, topic, *words], env={**without_display(), **environment}, text=True, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def test_a_topic_that_nobody_publishes_is_named_on_the_terminal(peer: Peer) -> None:
+    words = ("--viewer", "--port", str(free_tcp_port()))
+    assert "nobody publishes /camera/nothing" in first_warning(show_topic("camera/nothing", *words))
+    text, images = peer.node.create_publisher(String, "/words", 1), peer.node.create_publisher(Image, "/images", 1)
+    try:
+        assert "topic /words carries std_msgs/msg/String, not" in first_warning(show_topic("/words", *words))
+        line = first_warning(show_topic("/nothing", *words))
+        assert re.search(r"nobody publishes /nothing; sensor_msgs/msg/Image is published on .*/images", line), line
+    finally:
+        peer.node.destroy_publisher(text)
+        peer.node.destroy_publisher(images)
 
 
 @pytest.fixture
@@ -103,6 +141,10 @@ def test_with_a_display_a_window_shows_it_and_the_pipeline_is_told(display: str,
         finally:
             show.kill()
             show.wait()
+
+
+def test_a_window_without_a_publisher_says_so(display: str) -> None:
+    assert "nobody publishes /camera/nothing" in first_warning(show_topic("/camera/nothing", DISPLAY=display))
 
 
 def test_an_rtp_stream_is_shown_by_the_receiver_that_repairs_it(display: str) -> None:

@@ -6,12 +6,15 @@ That every 1080p frame arrives at 30 Hz, which stock settings cannot do, is a ro
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+from ament_index_python.packages import get_package_prefix
 from rclpy.qos import qos_profile_sensor_data
 from ros_peer import Peer
 from sensor_msgs.msg import Image
@@ -54,3 +57,18 @@ def test_1080p_frames_arrive_whole_and_in_order_through_a_large_segment(peer: Pe
     assert numbers == sorted(set(numbers))
     for image, number in zip(images, numbers, strict=True):
         assert np.all(np.frombuffer(image.data, np.uint8) == number % 256)
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_sourced_shell_has_the_profile_unless_it_has_one_already(shell: str) -> None:
+    bringup = Path(get_package_prefix("edgecam_bringup"))
+    setup = next(one for one in (bringup / f"setup.{shell}", bringup.parent / f"setup.{shell}") if one.is_file())
+    command = [shell, "-c", f". {setup}; echo $FASTDDS_DEFAULT_PROFILES_FILE"]
+    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "AMENT_PREFIX_PATH", "COLCON_CURRENT_PREFIX", "AMENT_CURRENT_PREFIX")
+    fresh = {name: value for name, value in os.environ.items() if name not in names}
+    fresh["COLCON_CURRENT_PREFIX"] = str(setup.parent)  # sh cannot tell where a sourced file lies
+    said = subprocess.run(command, env=fresh, capture_output=True, text=True, check=True)
+    profile = Path(said.stdout.strip())
+    assert profile.samefile(bringup / "share" / "edgecam_bringup" / "config" / "fastdds.xml"), said
+    own = {**fresh, "FASTDDS_DEFAULT_PROFILES_FILE": "/mine.xml"}
+    assert subprocess.check_output(command, env=own, text=True) == "/mine.xml\n"

@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from edgecam_core.camera import sources, window
 from edgecam_core.camera.remedies import with_remedy
@@ -26,6 +28,8 @@ from edgecam_core.rtp.settings import ReceiverSettings
 from edgecam_camera.cameras import node_command
 
 _NAME = "edgecam_show"
+_IMAGE = "sensor_msgs/msg/Image"
+_DISCOVERY_SECONDS = 1.0
 _VIEWER = "import sys; from edgecam_viewer.start import viewer; sys.exit(viewer())"
 
 
@@ -112,7 +116,6 @@ def _topic(arguments: argparse.Namespace, sink: str) -> int:
         import rclpy
         from edgecam_ros.conversions import image_from_ros
         from edgecam_ros.qos import sensor_qos
-        from rclpy.signals import SignalHandlerOptions
         from sensor_msgs.msg import Image
     except ImportError as problem:
         raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
@@ -120,24 +123,57 @@ def _topic(arguments: argparse.Namespace, sink: str) -> int:
     if arguments.dry_run:
         return 0
     shown = window.TopicWindow(sink)
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is KeyboardInterrupt, in this thread
-    node = rclpy.create_node("edgecam_show", start_parameter_services=False)
-    node.create_subscription(Image, arguments.what, lambda message: shown.show(image_from_ros(message)), sensor_qos())
     try:
-        while not (errors := [one.text for one in shown.pipeline.messages() if one.kind == "error"]):
-            rclpy.spin_once(node, timeout_sec=0.2)
+        with _node() as node:
+            node.create_subscription(
+                Image, arguments.what, lambda message: shown.show(image_from_ros(message)), sensor_qos()
+            )
+            look = _once_without_publisher(node, arguments.what)
+            while not (errors := [one.text for one in shown.pipeline.messages() if one.kind == "error"]):
+                rclpy.spin_once(node, timeout_sec=0.2)
+                look()
         raise EdgecamError(errors[0])
     finally:
         shown.close()
+
+
+@contextmanager
+def _node() -> Iterator[Any]:
+    """An rclpy node for this process. Ctrl-C stays KeyboardInterrupt, in this thread. Raises MissingDependency."""
+    try:
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+    except ImportError as problem:
+        raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node(_NAME, start_parameter_services=False)
+    try:
+        yield node
+    finally:
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _once_without_publisher(node: Any, topic: str) -> Callable[[], None]:
+    """To be called often: after a second it says once on stderr if nobody publishes images on the topic."""
+    from edgecam_ros.publishers import missing_publisher
+
+    due = [time.monotonic() + _DISCOVERY_SECONDS]
+
+    def look() -> None:
+        if due and time.monotonic() >= due[0]:
+            due.clear()
+            if problem := missing_publisher(node, topic, _IMAGE):
+                print(f"waiting: {problem}", file=sys.stderr, flush=True)
+
+    return look
 
 
 def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]] | None) -> int:
     """A viewer node until Ctrl-C, and the node that ``source`` gives the command of where no topic is to be shown."""
     if importlib.util.find_spec("edgecam_viewer") is None:
         raise MissingDependency("the package edgecam_viewer", "build it beside edgecam_camera, or use a display")
-    topic = arguments.what if source is None else f"/{_NAME}/image_raw"
+    topic = f"/{arguments.what.lstrip('/')}" if source is None else f"/{_NAME}/image_raw"
     viewer = [
         *(sys.executable, "-c", _VIEWER, "--ros-args", "-r", f"__ns:=/{_NAME}"),
         *("-p", f"port:={arguments.port}", "-r", f"image_raw:={topic}"),
@@ -158,7 +194,9 @@ def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]
             stack.callback(process.wait)
             stack.callback(process.send_signal, signal.SIGINT)
             running.append(process)
+        look = _once_without_publisher(stack.enter_context(_node()), topic) if source is None else lambda: None
         while not stopping:
+            look()
             for process in running:
                 try:
                     return process.wait(0.2)  # it ended by itself, which it should not: its code is ours
