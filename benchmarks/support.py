@@ -14,20 +14,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / "config" / "fastdds.xml"
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # Fast DDS 3; 2 (Humble, Jazzy)
 _domains = itertools.count(random.SystemRandom().randint(1, 100))
 
 
 def environment(profile: bool = True) -> dict[str, str]:
     """The environment of one measurement: localhost only, a fresh domain, with or without our Fast DDS profile."""
     values = dict(os.environ)
-    values.pop("FASTDDS_DEFAULT_PROFILES_FILE", None)
+    for variable in PROFILE_VARIABLES:
+        values.pop(variable, None)
     values |= {
         "ROS_DOMAIN_ID": str(next(_domains) % 100 + 1),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "PYTHONPATH": f"{ROOT}{os.pathsep}{values.get('PYTHONPATH', '')}",
     }
     if profile:
-        values["FASTDDS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
+        values |= dict.fromkeys(PROFILE_VARIABLES, str(PROFILE))
     return values
 
 

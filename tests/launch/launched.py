@@ -23,7 +23,7 @@ _launched = itertools.count()
 
 def ros_environment() -> dict[str, str]:
     """A DDS domain of its own on this machine alone, and no profile from outside."""
-    values = {key: value for key, value in os.environ.items() if key != "FASTDDS_DEFAULT_PROFILES_FILE"}
+    values = {key: value for key, value in os.environ.items() if not key.endswith("_DEFAULT_PROFILES_FILE")}
     values["ROS_DOMAIN_ID"] = str(free_domain(1 + next(_launched) % 19))
     values["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     return values

@@ -20,6 +20,7 @@ from typing import Any
 os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 200))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.pop("FASTDDS_DEFAULT_PROFILES_FILE", None)
+os.environ.pop("FASTRTPS_DEFAULT_PROFILES_FILE", None)
 
 import rclpy
 from ament_index_python.packages import get_package_share_directory

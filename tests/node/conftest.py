@@ -14,6 +14,8 @@ os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 # As the launch files set it: with stock settings most 640x480 frames are lost between two processes.
 os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).resolve().parents[2] / "config" / "fastdds.xml")
+# Fast DDS 2 (Humble, Jazzy) knows this name alone, Fast DDS 3 the other.
+os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = os.environ["FASTDDS_DEFAULT_PROFILES_FILE"]
 
 import rclpy
 from ros_peer import Peer
