@@ -10,7 +10,8 @@ from pathlib import Path
 
 from edgecam_core.doctor import Finding, error, note, ok, warning
 
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+_PROFILE_OF_FAST_DDS_2 = "FASTRTPS_DEFAULT_PROFILES_FILE"  # Humble, Jazzy
+_PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 SEGMENT_NEEDS = 16 * 2**20  # two 1920x1080 frames and room
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 HIGHEST_DOMAIN = 232  # beyond it the UDP ports end
@@ -81,9 +82,10 @@ def _middleware(environment: Mapping[str, str]) -> Finding:
 def _profile(environment: Mapping[str, str]) -> Finding:
     if environment.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") != "rmw_fastrtps_cpp":
         return note("dds-profile", "no Fast DDS in use: its profile does not matter")
-    path = next((environment[name] for name in PROFILE_VARIABLES if environment.get(name)), "")
+    variable = _PROFILE_OF_FAST_DDS_2 if environment.get("ROS_DISTRO") in ("humble", "jazzy") else _PROFILE
+    path = environment.get(variable, "")
     remedy = (
-        "export FASTDDS_DEFAULT_PROFILES_FILE=$(ros2 pkg prefix --share edgecam_bringup)/config/fastdds.xml"
+        f"export {variable}=$(ros2 pkg prefix --share edgecam_bringup)/config/fastdds.xml"
         "  # edgecam's launch files do it"
     )
     if not path:
