@@ -1,1 +1,1 @@
-"""GStreamer camera publisher: USB, CSI, RTSP, file and test sources as sensor_msgs."""
+"""GStreamer camera node: publishes USB, CSI, RTSP, file and test sources as sensor_msgs."""

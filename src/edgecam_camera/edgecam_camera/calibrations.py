@@ -1,4 +1,4 @@
-"""Where this camera's calibration comes from, and the service that changes it."""
+"""Loads the camera's calibration and serves ``set_camera_info``."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _DEFAULT_URL = "file://${ROS_HOME}/camera_info/${NAME}.yaml"
 
 
 def path(settings: CameraSettings) -> Path:
-    """The file of ``camera_info_url``, or the usual place. Raises SettingError for a URL that cannot be one."""
+    """The file of ``camera_info_url``, or the default path. Raises SettingError for an invalid URL."""
     url = settings.camera_info_url or _DEFAULT_URL
     return calibration.locate(url, settings.camera_name, get_package_share_directory)
 
 
 def load(settings: CameraSettings) -> Calibration | None:
-    """The calibration named by ``camera_info_url``; when that is empty, the one in the usual place, or None.
+    """The calibration of ``camera_info_url``; if that is empty, the one at the default path, or None.
 
     Raises:
-        SettingError: the file is missing or damaged, or is for a frame of another shape.
+        SettingError: the file is missing or damaged, or is for another aspect ratio.
     """
     file = path(settings)
     if not settings.camera_info_url and not file.exists():
@@ -45,7 +45,7 @@ def load(settings: CameraSettings) -> Calibration | None:
 
 
 class CalibrationService:
-    """``set_camera_info``: saves what cameracalibrator sends and publishes it from then on."""
+    """``set_camera_info``: saves the calibration sent by cameracalibrator and publishes it from then on."""
 
     def __init__(self, node: Node, settings: Callable[[], CameraSettings], info: InfoPublisher) -> None:
         self._node = node

@@ -1,7 +1,7 @@
-"""``cameras FILE``: one camera node per entry of a YAML file, each a process of its own in its own namespace.
+"""``cameras FILE``: one camera node per entry of a YAML file, each in its own process and namespace.
 
-XML launch files have no loops; this is the loop. Separate processes, so that one camera's trouble (or its share of
-Python's lock) is not another's.
+XML launch files have no loops, so this program starts the nodes. Separate processes isolate the cameras: a fault of one
+(or its use of the GIL) does not affect the others.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Fleet:
-    """The camera processes. ``run`` blocks until a signal comes, all have ended, or one has failed for good."""
+    """The camera processes. ``run`` blocks until a signal, until all end, or until one fails without ``respawn``."""
 
     def __init__(self, commands: dict[str, list[str]], respawn: bool) -> None:
         self._commands = commands
@@ -41,7 +41,7 @@ class Fleet:
         self._worst = 0
 
     def run(self) -> int:
-        """Start all and wait; gives 0, or the exit code of the camera that failed without ``respawn``."""
+        """Start all and wait. Returns 0, or the exit code of the camera that failed without ``respawn``."""
         for number in _ENDING:
             signal.signal(number, self._on_signal)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # setup.cfg blocks them until here
@@ -91,7 +91,7 @@ class Fleet:
 
 
 def node_command(camera: CameraSettings, namespace: str, log_level: str, folder: Path) -> list[str]:
-    """The command line of one camera. Its parameters go by file: a command line would show passwords to everyone."""
+    """The command line of one camera. Parameters are passed in a file: command lines would expose passwords."""
     changed = {name: value for name, value in camera.as_dict().items() if value != camera.specs()[name].default}
     parameters = folder / f"{camera.camera_name}.yaml"
     parameters.touch(mode=0o600)
@@ -105,7 +105,7 @@ def node_command(camera: CameraSettings, namespace: str, log_level: str, folder:
 
 
 def _die_with_parent() -> None:
-    """In the child: end when the parent is killed, so that no camera stays taken; signals wait for its handlers."""
+    """In the child: end when the parent is killed, to free the camera; block signals until handlers are installed."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 

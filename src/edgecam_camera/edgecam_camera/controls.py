@@ -15,9 +15,9 @@ PREFIX = "control."
 
 
 class ControlParameters:
-    """Declares the controls that can be set once the device is there, and sets them again when it comes back.
+    """Declares the writable controls once the device is open, and restores their values after a reconnect.
 
-    Used on the executor's thread only.
+    Use only on the executor's thread.
     """
 
     def __init__(self, node: Node, settings: CameraSettings) -> None:
@@ -34,11 +34,11 @@ class ControlParameters:
         self._known = {}
 
     def released(self) -> None:
-        """Call when the device was let go: what was set is set again at the next :meth:`refresh`."""
+        """Call after the device was closed: the next :meth:`refresh` restores the values."""
         self._session = -1
 
     def refresh(self, session: int) -> None:
-        """Call while the camera streams, with a number that changes when it was opened again."""
+        """Call while the camera streams; ``session`` changes each time the device is reopened."""
         if not self._device or session == self._session:
             return
         self._session = session
@@ -52,10 +52,10 @@ class ControlParameters:
 
     def _take(self, device: ControlDevice, control: Control) -> None:
         name = PREFIX + control.name
-        if control.name in self._known:  # the device was away and has forgotten what was set
+        if control.name in self._known:  # a reconnected device has lost its settings
             try:
                 device.set(control, int(self._node.get_parameter(name).value))
-            except SettingError as error:  # e.g. a manual exposure that its automatic overrules
+            except SettingError as error:  # e.g. manual exposure while auto exposure is on
                 self._node.get_logger().info(str(error))
             return
         now = device.get(control)
@@ -67,9 +67,9 @@ class ControlParameters:
         self._declare(name, bool(now) if control.is_bool else now, descriptor)
 
     def _declare(self, name: str, now: int, descriptor: ParameterDescriptor) -> None:
-        """A value given at start wins over the device's: declaring it sets it, through the callback.
+        """A value given at start overrides the device's: declaring the parameter sets it through the callback.
 
-        One that cannot work is told, and the device keeps its own.
+        For an invalid value, a warning is logged and the device keeps its own.
         """
         try:
             self._node.declare_parameter(name, now, descriptor)
@@ -96,6 +96,6 @@ class ControlParameters:
 
 
 def _device(settings: CameraSettings) -> str:
-    """The device file of a v4l2 source; ``""`` for any other."""
+    """The device file of a v4l2 source; ``""`` for other sources."""
     module, uri = sources.find(settings)
     return str(module.device(uri)) if hasattr(module, "device") else ""

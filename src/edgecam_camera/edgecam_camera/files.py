@@ -21,25 +21,25 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
-_SNAPSHOT_WAIT = 10.0  # an idle stream has to wait for its next key frame
+_SNAPSHOT_WAIT = 10.0  # seconds; an idle stream must wait for its next keyframe
 
 
 class FileServices:
-    """Answers on the executor's thread, but waits for frames and disks in the background; gets its frames on the
-    camera's thread through :meth:`take`."""
+    """Responds on the executor's thread, but waits for frames and disk writes in the background. Receives frames on
+    the camera's thread through :meth:`take`."""
 
     def __init__(self, node: Node) -> None:
         self.camera: Camera | None = None
         self.settings = CameraSettings()
         self._node = node
         self._recorder: Recorder | None = None
-        self._told = False  # that the recording has died
+        self._reported = False  # the recording's failure has been logged
         self._dropped = 0
         self._one_snapshot = threading.Lock()
         self._asked = threading.Event()
         self._answered = threading.Event()
         self._snapshot: Frame | None = None
-        # A group of their own: executors that know groups run nothing else of a group whose callback waits.
+        # A separate callback group: a waiting callback blocks the other callbacks of its group.
         group = MutuallyExclusiveCallbackGroup()
         self._services = (
             node.create_service(Trigger, "~/snapshot", self._on_snapshot, callback_group=group),
@@ -48,24 +48,24 @@ class FileServices:
 
     def close(self) -> None:
         self.end()
-        self._answered.set()  # nobody has to wait for a frame any more
+        self._answered.set()  # release a waiting snapshot
         for service in self._services:
             self._node.destroy_service(service)
 
     def end(self) -> list[Path]:
-        """End a recording, if there is one; gives its files. Blocks until they are complete."""
+        """End the recording, if any, and return its files. Blocks until they are complete."""
         recorder = self._take_recorder()
         return recorder.close() if recorder else []
 
     def _take_recorder(self) -> Recorder | None:
-        """The recorder, which gets no more frames."""
+        """Detach the recorder: it receives no more frames."""
         recorder, self._recorder = self._recorder, None
         if recorder and self.camera:
             self.camera.on_coded(None)
         return recorder
 
     def status(self) -> dict[str, object]:
-        """What the diagnostics say about the recording."""
+        """Diagnostics values of the recording."""
         recorder = self._recorder
         if recorder is None:
             return {"recording": "no"}
@@ -73,25 +73,25 @@ class FileServices:
         return {"recording": state, "recording_dropped": recorder.dropped}
 
     def trouble(self) -> tuple[bytes, str]:
-        """The level and the text of what is wrong with the recording; asked once a second."""
+        """Diagnostics level and text of a recording problem; called once a second."""
         recorder = self._recorder
         if recorder is None:
             return OK, ""
         if recorder.error:
             text = f"the recording has ended: {recorder.error}"
-            if not self._told:
-                self._told = True
+            if not self._reported:
+                self._reported = True
                 self._node.get_logger().error(text)
             return ERROR, text
         fresh, self._dropped = recorder.dropped - self._dropped, recorder.dropped
         return (WARN, f"{fresh} frames not recorded: the encoder or the disk is too slow") if fresh else (OK, "")
 
     def wanted(self) -> bool:
-        """Whether a snapshot waits for a frame."""
+        """Whether a snapshot is waiting for a frame."""
         return self._asked.is_set()
 
     def take(self, frame: CapturedFrame) -> None:
-        """On the camera's thread, with every frame."""
+        """Called with every frame, on the camera's thread."""
         if self._asked.is_set():
             self._asked.clear()
             self._snapshot = frame.frame(self.settings.image_encoding)
@@ -131,8 +131,8 @@ class FileServices:
         if recorder is None:
             return _answer(response, False, "there is no recording to end")
         files = await Background(self._node, recorder.close)
-        told, error = ", ".join(map(str, files)), recorder.error
-        return _answer(response, bool(files) and not error, f"{error}; wrote {told}" if error else told or "no frame")
+        names, error = ", ".join(map(str, files)), recorder.error
+        return _answer(response, bool(files) and not error, f"{error}; wrote {names}" if error else names or "no frame")
 
     def _begin(self, response: SetBool.Response) -> SetBool.Response:
         if self._recorder is not None:
@@ -157,7 +157,7 @@ class FileServices:
             )
         except EdgecamError as error:
             return _answer(response, False, str(error))
-        self._told, self._dropped = False, 0
+        self._reported, self._dropped = False, 0
         if self.camera.plan.tapped:
             self.camera.on_coded(self._recorder.push)
         return _answer(response, True, f"recording into {_folder(s)}")
@@ -173,14 +173,14 @@ def _answer(response: object, success: bool, message: str) -> object:
 
 
 def snapshot_name(settings: CameraSettings, stamp_ns: int) -> str:
-    """``camera_20260131T235959.123456789Z.png``: the capture time in UTC, to the nanosecond of the message's stamp."""
+    """``camera_20260131T235959.123456789Z.png``: the message's stamp (capture time) in UTC, in nanoseconds."""
     seconds, nanoseconds = divmod(stamp_ns, 10**9)
     when = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
     return f"{settings.camera_name}_{when}.{nanoseconds:09d}Z.{settings.snapshot_format}"
 
 
 def write_snapshot(path: Path, frame: Frame, jpeg_quality: int) -> None:
-    """Write a frame by its suffix, whole or not at all. Raises OSError."""
+    """Write a frame atomically in the format of the suffix. Raises OSError."""
     pixels: np.ndarray = frame.array() if frame.encoding == "mono8" else frame.bgr()
     options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix == ".jpg" else []
     _ok, data = cv2.imencode(path.suffix, pixels, options)

@@ -1,4 +1,4 @@
-"""The camera node: parameters in, ``image_raw`` and ``camera_info`` out; the work is edgecam_core's."""
+"""The camera node: publishes ``image_raw`` and ``camera_info``; capturing is implemented in edgecam_core."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Closable(Protocol):
 
 
 class CameraNode(EdgecamNode[CameraSettings]):
-    """Publishes one camera. Configured it has checked everything, active it holds the device."""
+    """Publishes one camera. ``configure`` checks the settings; the device is open only while the node is active."""
 
     settings_type = CameraSettings
     open_prefixes = (PREFIX,)
@@ -34,9 +34,9 @@ class CameraNode(EdgecamNode[CameraSettings]):
     def __init__(self, **node_arguments: object) -> None:
         self._camera: Camera | None = None
         self._parts: list[Closable] = []
-        self._topic = ""  # a node whose parameters are refused is destroyed without having announced anything
+        self._topic = ""  # if parameters are refused, the node is destroyed before it announces a topic
         super().__init__("camera_driver", **node_arguments)
-        # Before any node of this process starts, so that none of them subscribes over DDS.
+        # Announce before other nodes of this process start, so that they do not subscribe over DDS.
         self._topic = str(self.resolve_topic_name("image_raw"))
         for local in (CAPTURED, LOCAL):
             local.announce(self._topic)
@@ -131,7 +131,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
         return Status(level, message, values)
 
     def _wanted(self) -> bool:
-        """Whether anybody wants a frame; on GStreamer's threads."""
+        """Whether there is a consumer for frames; called on GStreamer's threads."""
         parts = (self._raw, self._compressed, self._info, self._files)
         return CAPTURED.wanted(self._topic) or any(part.wanted() for part in parts)
 

@@ -1,4 +1,4 @@
-"""Frames as messages: one conversion straight into a message that is used again, and only while somebody listens."""
+"""Publishes frames as messages: converted once, into a reused message, and only while there are subscribers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from std_msgs.msg import Header
 
 
 def captured_qos(reliability: str) -> QoSProfile:
-    """The QoS of all that belongs to a captured frame, by the setting ``image_reliability``."""
+    """The QoS of all topics of a captured frame, as set by ``image_reliability``."""
     return image_qos() if reliability == "reliable" else sensor_qos("best_effort", depth=5)
 
 
 class RawPublisher:
-    """``image_raw``. Used from the camera's thread only; publishing copies the message, so it can be used again.
+    """``image_raw``. Use only on the camera's thread. Publishing copies the message, so it is reused.
 
-    Nodes of the same process get the frame itself (``edgecam_ros.local_topics``).
+    Nodes in the same process receive the frame itself (``edgecam_ros.local_topics``).
     """
 
     def __init__(self, node: Node, reliability: str) -> None:
@@ -42,9 +42,9 @@ class RawPublisher:
         return bool(self._publisher.get_subscription_count()) or LOCAL.wanted(self._topic)
 
     def publish(self, captured: CapturedFrame, header: Header, encoding: str) -> None:
-        """Convert the frame into the message and send it. Raises ImageError for a damaged frame."""
+        """Convert the frame into the message and publish it. Raises ImageError for a damaged frame."""
         if LOCAL.wanted(self._topic):
-            LOCAL.publish(self._topic, captured.frame(encoding))  # memory of its own: nobody may change it afterwards
+            LOCAL.publish(self._topic, captured.frame(encoding))  # own memory, which must not change afterwards
             if not self._publisher.get_subscription_count():
                 return
         size = captured.size(encoding)
@@ -60,7 +60,7 @@ class RawPublisher:
 
 
 class CompressedPublisher:
-    """``image_raw/compressed``: the camera's own JPEG where it gives one, else encoded here."""
+    """``image_raw/compressed``: the camera's own JPEG if it delivers JPEG, otherwise encoded here."""
 
     def __init__(self, node: Node, reliability: str) -> None:
         self._node = node
@@ -87,7 +87,7 @@ class CompressedPublisher:
 
 
 def compressed_format(encoding: str) -> str:
-    """The format text as image_transport's compressed plugin writes it; subscribers restore ``encoding`` from it."""
+    """The format string of image_transport's compressed plugin; subscribers restore ``encoding`` from it."""
     if encoding == "mono8":
         return "mono8; jpeg compressed "
     return f"{encoding if encoding in ('bgr8', 'rgb8') else 'bgr8'}; jpeg compressed bgr8"
@@ -122,16 +122,16 @@ class InfoPublisher:
 
 
 def full_size(width: int, height: int, settings: CameraSettings) -> tuple[int, int]:
-    """The size before cropping: what a calibration is for."""
+    """The size before cropping, to which the calibration applies."""
     return width + settings.crop_left + settings.crop_right, height + settings.crop_top + settings.crop_bottom
 
 
 def info_message(
     calibration: Calibration | None, width: int, height: int, header: Header, settings: CameraSettings
 ) -> CameraInfo:
-    """CameraInfo of a published frame of this size; without a calibration that fits, ``k[0]`` is 0 (REP-104).
+    """CameraInfo of a published frame of this size; without a matching calibration, ``k[0]`` is 0 (REP-104).
 
-    A cropped frame is a region of interest of the calibrated one, as CameraInfo.msg describes it.
+    A cropped frame is described as a region of interest of the full frame (see CameraInfo.msg).
     """
     full_width, full_height = full_size(width, height, settings)
     info = CameraInfo(header=header, width=full_width, height=full_height)

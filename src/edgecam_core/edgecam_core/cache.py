@@ -1,4 +1,4 @@
-"""Files edgecam can make again: written whole or not at all, by one process at a time."""
+"""Cache of files that edgecam can rebuild: written atomically, by one process at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class CacheError(EdgecamError):
-    """The cache folder cannot be used; the message has the remedy."""
+    """The cache folder is not usable; the message contains the remedy."""
 
 
 def cache_dir(kind: str) -> Path:
@@ -42,7 +42,7 @@ def sha256(path: Path) -> str:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write so that a reader sees the old file or the whole new one, also after a power cut.
+    """Write atomically: a reader sees either the old or the complete new file, even after a power cut.
 
     Raises:
         CacheError: the folder is not writable or the disk is full; nothing is left behind.
@@ -64,7 +64,7 @@ def write(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def lock(path: Path, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold a file's lock, making its folder first.
+    """Hold a file lock; creates its folder if necessary.
 
     Blocks while another process holds it, at most 15 minutes; a process that ends releases its lock.
     Meanwhile ``waiting`` is called ten times a second, and may raise to give up.
@@ -77,13 +77,13 @@ def lock(path: Path, waiting: Callable[[str], None] | None = None) -> Iterator[N
         file = path.open("wb")
     with file:
         deadline = time.monotonic() + LOCK_TIMEOUT
-        told = False
+        logged = False
         while not _locked(file.fileno(), path.parent):
             if time.monotonic() > deadline:
                 raise CacheError(f"another process has held {path} for {LOCK_TIMEOUT:.0f} s; end that process")
-            if not told:
+            if not logged:
                 log.info("waiting for another process that holds %s", path)
-            told = True
+            logged = True
             if waiting is not None:
                 waiting(f"waiting for another process that holds {path}")
             time.sleep(0.1)
@@ -101,7 +101,7 @@ def _locked(handle: int, folder: Path) -> bool:
 
 @contextlib.contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Turn what the file system refuses into a CacheError."""
+    """Turn file system errors into a CacheError."""
     try:
         yield
     except OSError as error:

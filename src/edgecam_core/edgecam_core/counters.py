@@ -1,4 +1,4 @@
-"""Counting on the hot path: cheap adds, one report a second."""
+"""Counters for the hot path: cheap to increment, reported once a second."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 
 class Counters:
-    """Counts what goes wrong per frame or packet. Safe to use from any thread; no call blocks.
+    """Counts faults per frame or packet. Thread-safe; no call blocks.
 
-    Reasons name sizes and the like, so a sender of garbage could invent ever new ones: after ``kinds`` different ones
-    the rest is counted as ``others``, in the totals and, by itself, in what came since the last call.
+    Reasons contain sizes and similar values, so invalid input could create any number of them. After ``kinds``
+    different reasons, further ones are counted as ``others``, separately for the totals and for the current interval.
     """
 
     def __init__(self, kinds: int = 50) -> None:
@@ -28,7 +28,7 @@ class Counters:
                 counts[what if known else "others"] += count
 
     def take(self) -> str:
-        """What came since the last call, as one line; empty when all was well."""
+        """The counts since the last call, as one line; empty if there are none."""
         with self._lock:
             fresh, self._fresh = self._fresh, Counter()
         return ", ".join(f"{count} x {what}" for what, count in sorted(fresh.items()))
@@ -49,28 +49,28 @@ class Meter:
         self.count = 0
 
     def add(self, now: float, value: float = 0.0) -> None:
-        """One event at ``now``; ``value`` is what it took or how old it was, in seconds."""
+        """One event at ``now``; ``value`` is its duration or age in seconds."""
         with self._lock:
             self._events.append((now, value))
             self.count += 1
 
     def rate(self, now: float) -> float:
-        """Events per second; 0 when none came within the window."""
+        """Events per second; 0 with fewer than two events in the window."""
         with self._lock:
             times = [when for when, _ in self._events if now - when <= self._window]
         if len(times) < 2:
             return 0.0
-        # Since the last event at least one more interval's worth of silence counts against the rate.
+        # Silence since the last event lowers the rate once it is longer than the mean interval.
         span = max(times[-1] - times[0], (now - times[0]) * (len(times) - 1) / len(times))
         return (len(times) - 1) / span if span > 0 else 0.0
 
     def sum(self, now: float) -> float:
-        """All values of the window together."""
+        """The sum of all values in the window."""
         with self._lock:
             return sum(value for when, value in self._events if now - when <= self._window)
 
     def percentile(self, now: float, share: float) -> float:
-        """The value below which ``share`` (0..100) percent of the window's values lie; nan when there is none."""
+        """The value below which ``share`` (0..100) percent of the window's values lie; nan if there are none."""
         with self._lock:
             values = [value for when, value in self._events if now - when <= self._window]
         return float(np.percentile(values, share)) if values else float("nan")

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. Every message names the thing, its value and what would work."""
+"""The exception hierarchy. Every message names the setting, its value and the remedy."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from edgecam_core.masking import masked, masked_address
 
 
 class EdgecamError(Exception):
-    """Base of all errors edgecam raises on purpose; the text is one line meant for the user, without credentials."""
+    """Base of all errors raised by edgecam; the text is one line for the user, without credentials."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*(masked(one) if isinstance(one, str) else one for one in arguments))
 
     @classmethod
     def of(cls, error: BaseException) -> EdgecamError:
-        """The error itself where it is one of ours, else one that names it: what a thread hands to its owner."""
+        """The error itself if it is an EdgecamError, otherwise wrapped in one; used to pass errors between threads."""
         if isinstance(error, EdgecamError):
             return error
         made = EdgecamError(f"unexpected {type(error).__name__}: {error}")
@@ -24,12 +24,12 @@ class EdgecamError(Exception):
 
 
 class SettingError(EdgecamError, ValueError):
-    """A setting has a value that cannot work.
+    """A setting has an invalid value.
 
     Args:
-        name: the parameter as the user types it.
-        value: what was given.
-        remedy: what is wrong and what would work, e.g. ``"must be 1 to 240 Hz"``.
+        name: the parameter name as the user types it.
+        value: the given value.
+        remedy: the reason and the accepted values, e.g. ``"must be 1 to 240 Hz"``.
     """
 
     def __init__(self, name: str, value: object, remedy: str) -> None:
@@ -44,7 +44,7 @@ class SettingError(EdgecamError, ValueError):
 
 
 class UnknownSetting(EdgecamError, KeyError):
-    """A setting nobody declared; the message offers the nearest names."""
+    """A setting that does not exist; the message suggests the closest names."""
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
         from difflib import get_close_matches
@@ -60,7 +60,7 @@ class UnknownSetting(EdgecamError, KeyError):
 
 
 class MissingDependency(EdgecamError):
-    """Something that has to be installed is not there; the message contains the command."""
+    """A required dependency is not installed; the message contains the command."""
 
     def __init__(self, what: str, install: str) -> None:
         super().__init__(f"{what} is not installed: {install}")
@@ -69,7 +69,7 @@ class MissingDependency(EdgecamError):
 
 
 class SourceError(EdgecamError):
-    """An image source failed or ended; it may come back, so the owner may try again."""
+    """An image source failed or ended; the owner may retry."""
 
 
 class PipelineError(EdgecamError):
@@ -77,11 +77,11 @@ class PipelineError(EdgecamError):
 
 
 class ImageError(EdgecamError, ValueError):
-    """An image that cannot be used: unknown encoding, impossible size, too few bytes."""
+    """An invalid image: unknown encoding, impossible size, too few bytes."""
 
 
 class ModelError(EdgecamError):
-    """A model file that is missing, damaged or not what its family needs."""
+    """A model file that is missing, damaged or does not match its family."""
 
 
 class InferenceError(EdgecamError):

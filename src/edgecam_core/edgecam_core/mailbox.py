@@ -1,4 +1,4 @@
-"""Where frames wait for a slow consumer: the newest of each source, the sources in turn."""
+"""Holds the newest frame of each source for a slow consumer; sources are served in turn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Mailbox(Generic[T]):
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiting: dict[str, T] = {}
-        self._turns: list[str] = []  # all sources ever seen, the one served longest ago first
+        self._turns: list[str] = []  # all sources seen so far, least recently served first
         self._closed = False
         self._woken = False
 
@@ -26,13 +26,13 @@ class Mailbox(Generic[T]):
         return self._closed
 
     def wake(self) -> None:
-        """Let the consumer's :meth:`take` come back at once, if need be with nothing."""
+        """Make the consumer's :meth:`take` return at once, possibly with nothing."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()
 
     def put(self, source: str, item: T) -> T | None:
-        """Leave the newest item of a source; gives back the one that nobody will see for it."""
+        """Store the newest item of a source. Returns the replaced item, or ``item`` itself if closed."""
         with self._changed:
             if self._closed:
                 return item
@@ -44,15 +44,15 @@ class Mailbox(Generic[T]):
         return replaced
 
     def waits(self, source: str) -> bool:
-        """Whether an item of the source waits to be taken."""
+        """Whether an item of the source is waiting."""
         with self._changed:
             return source in self._waiting
 
     def take(self, most: int = 1, linger: float = 0.0) -> list[tuple[str, T]]:
-        """The items of up to ``most`` sources, those first that were served longest ago.
+        """Take the items of up to ``most`` sources, least recently served first.
 
-        Blocks until there is one; then up to ``linger`` seconds more for others to fill the batch.
-        An empty list means that the mailbox was woken or is closed.
+        Blocks until there is an item, then up to ``linger`` seconds longer for others to fill the batch.
+        Returns an empty list if the mailbox was woken or closed.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed or self._woken)
@@ -71,7 +71,7 @@ class Mailbox(Generic[T]):
         return self._waiting.pop(source)
 
     def close(self) -> None:
-        """Wake the consumer for the last time; what waits is dropped."""
+        """Wake the consumer for the last time and drop waiting items."""
         with self._changed:
             self._closed = True
             self._waiting.clear()

@@ -1,4 +1,4 @@
-"""The two things that travel through edgecam: an image and what was found in it."""
+"""The data types that nodes exchange: frames and detections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgecam_core.media import encodings
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One image with the facts of a sensor_msgs/Image.
+    """One image with the fields of a sensor_msgs/Image.
 
     ``data`` is flat uint8, at least ``step * stored rows`` bytes long; it may be a view of memory owned elsewhere,
     valid as long as its owner guarantees. ``step`` is the length of one row in bytes, padding included (of the
@@ -21,7 +21,7 @@ class Frame:
     ``frame_id`` the optical frame (REP-103).
 
     Raises:
-        ImageError: unknown encoding, a size below 1x1, odd sizes where the encoding has none, a step shorter than
+        ImageError: unknown encoding, a size below 1x1, an odd size where the encoding needs even, a step shorter than
             a row, or fewer bytes than the image needs.
     """
 
@@ -68,7 +68,7 @@ class Frame:
         return np.ndarray(shape, row.dtype, buffer=self.data, strides=strides)
 
     def bgr(self) -> np.ndarray:
-        """The image as bgr8, (H, W, 3) uint8; a view of ``data`` where it already is bgr8."""
+        """The image as bgr8, (H, W, 3) uint8; a view of ``data`` if it is already bgr8."""
         return encodings.to_bgr(self.array(), self.encoding)
 
 

@@ -1,6 +1,6 @@
-"""The controls of a Video4Linux camera (exposure, gain, white balance, focus): found, read and set with its ioctls.
+"""Lists, reads and sets the controls of a V4L2 camera (exposure, gain, white balance, focus) with ioctls.
 
-Structures and numbers are those of linux/videodev2.h.
+Structures and numbers are from linux/videodev2.h.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VIDIOC_QUERYMENU = _iowr(37, _QUERYMENU.size)
 
 @dataclass(frozen=True)
 class Control:
-    """One control. ``name`` is written as v4l2-ctl writes it; ``menu`` maps values to texts, empty where it is none."""
+    """One control. ``name`` is formatted as in v4l2-ctl; ``menu`` maps values to texts, empty for other controls."""
 
     identifier: int
     name: str
@@ -51,7 +51,7 @@ class Control:
     menu: tuple[tuple[int, str], ...] = ()
 
     def describe(self) -> str:
-        """The text with what the values mean."""
+        """The text with the meaning of the values."""
         values = ", ".join(f"{value}: {text}" for value, text in self.menu)
         return f"{self.text} ({values})" if values else self.text
 
@@ -65,7 +65,7 @@ class ControlDevice:
     """The controls of an open device; a context manager. It may be streaming at the same time.
 
     Raises:
-        SourceError: the device is not there (any more).
+        SourceError: the device does not exist or was removed.
     """
 
     def __init__(self, path: str, ioctl: Ioctl = fcntl.ioctl) -> None:
@@ -83,11 +83,11 @@ class ControlDevice:
         os.close(self._fd)
 
     def controls(self) -> list[Control]:
-        """All controls that hold a number, a switch or a menu, in the device's order."""
+        """All integer, boolean and menu controls, in the device's order."""
         return list(self._each())
 
     def get(self, control: Control) -> int:
-        """The value now. Raises SourceError when the device does not tell."""
+        """The current value. Raises SourceError if it cannot be read."""
         data = bytearray(_CONTROL.pack(control.identifier, 0))
         self._call(VIDIOC_G_CTRL, data, f"reading {control.name}")
         return int(_CONTROL.unpack(data)[1])
@@ -96,8 +96,8 @@ class ControlDevice:
         """Set a value.
 
         Raises:
-            SettingError: out of the device's own range, or the device refuses it now (e.g. manual exposure while it
-                is automatic).
+            SettingError: out of the device's range, or currently refused by the device (e.g. manual exposure while auto
+                exposure is on).
         """
         name = f"control.{control.name}"
         if not control.low <= value <= control.high:
@@ -122,7 +122,7 @@ class ControlDevice:
             try:
                 self._ioctl(self._fd, VIDIOC_QUERYCTRL, data)
             except OSError:
-                return  # EINVAL: that was the last one
+                return  # EINVAL: no more controls
             identifier, kind, name, low, high, step, default, flags = _QUERYCTRL.unpack(data)
             if kind not in (_INTEGER, _BOOLEAN, _MENU, _INTEGER_MENU) or flags & (_DISABLED | _WRITE_ONLY):
                 continue

@@ -1,4 +1,4 @@
-"""A image file or a folder of image files as a camera: the files are pushed into the pipeline one by one."""
+"""An image file or a folder of image files as a camera: pushes the files into the pipeline one by one."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def files_of(path: Path) -> list[Path]:
 
 
 class FolderFeeder:
-    """Pushes frames at ``framerate`` (10 Hz when it is 0) from a thread of its own until it is stopped.
+    """Pushes frames at ``framerate`` (10 Hz if it is 0) from its own thread until it is stopped.
 
-    One frame is repeated for ever. A folder is gone through once, or again and again with ``loop``; files that come
-    while it runs are seen in the next round. ``error`` is what ended the thread early, None while all is well; files
-    that cannot be read are counted in ``counters``.
+    A single file is repeated until stopped. A folder is played once, or repeatedly with ``loop``; files added meanwhile
+    are played in the next round. ``error`` is the error that ended the thread, otherwise None; unreadable files are
+    counted in ``counters``.
     """
 
     def __init__(self, pipeline: gst.Pipeline, path: Path, settings: CameraSettings, counters: Counters) -> None:
@@ -44,7 +44,7 @@ class FolderFeeder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Call after the pipeline was stopped: that ends a push that is waiting."""
+        """Call after stopping the pipeline, which unblocks a waiting push."""
         self._stopping.set()
         self._thread.join()
 
@@ -63,7 +63,7 @@ class FolderFeeder:
             self.error = SourceError(f"{self._path} cannot be read: {error}")
 
     def _round(self) -> int:
-        """All frames once; gives how many could be shown."""
+        """Push all frames once; returns how many were pushed."""
         shown = 0
         paced = self._settings.realtime or self._path.is_file()
         period = 1 / (self._settings.framerate or DEFAULT_RATE)
@@ -74,7 +74,7 @@ class FolderFeeder:
             if pixels is None:
                 self._counters.add(f"unreadable image file {file.name}")
                 continue
-            due = max(due + period, time.monotonic())  # a slow disk is not made up for
+            due = max(due + period, time.monotonic())  # do not catch up after a slow read
             if not self._push(pixels):
                 return max(shown, 1)
             shown += 1
@@ -88,7 +88,7 @@ class FolderFeeder:
             self._size = (width, height)
             caps = gst.load().Caps.from_string(f"video/x-raw,format=BGR,width={width},height={height},framerate=0/1")
             self._pipeline.element("feed").set_property("caps", caps)
-        rows = np.zeros((height, (width * 3 + 3) // 4 * 4), np.uint8)  # GStreamer's rows are multiples of 4 bytes
+        rows = np.zeros((height, (width * 3 + 3) // 4 * 4), np.uint8)  # GStreamer pads rows to multiples of 4 bytes
         rows[:, : width * 3] = pixels.reshape(height, width * 3)
         buffer = self._pipeline.new_buffer(rows, 0)
         buffer.pts = gst.load().CLOCK_TIME_NONE  # the appsrc stamps it

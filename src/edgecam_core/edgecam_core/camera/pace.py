@@ -1,24 +1,24 @@
-"""Counting and thinning out frames."""
+"""Rate limiting and counting of dropped frames."""
 
 from __future__ import annotations
 
 
 class RateLimit:
-    """Lets at most ``rate`` frames a second pass, evenly; 0 lets all pass. Not thread safe."""
+    """Passes at most ``rate`` frames per second, evenly spaced; 0 passes all. Not thread-safe."""
 
     def __init__(self, rate: float) -> None:
         self._period = int(1e9 / rate) if rate else 0
         self._due: int | None = None
 
     def take(self, pts_ns: int) -> bool:
-        """Whether the frame of this time is one to pass on."""
+        """Whether to pass on the frame with this time stamp."""
         if not self._period or pts_ns < 0:
             return True
         late = self._due is None or pts_ns > self._due + self._period or pts_ns < self._due - 2 * self._period
         if late or self._due is None:
             self._due = pts_ns + self._period
             return True
-        # A frame that comes a little early is the one that was meant: cameras jitter.
+        # Accept a slightly early frame: cameras jitter.
         if pts_ns < self._due - self._period // 10:
             return False
         self._due += self._period
@@ -26,9 +26,9 @@ class RateLimit:
 
 
 class Arrivals:
-    """Frames that reached the sink but were replaced before they were taken.
+    """Counts frames that reached the sink but were replaced before they were taken.
 
-    GStreamer counts what arrives and starts from zero again after each seek; this adds the runs up.
+    GStreamer's own count restarts at zero after each seek; this class sums up the runs.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Arrivals:
         self._waiting = 0
 
     def update(self, arrived: int, waiting: int) -> None:
-        """Call after each frame that was taken, with the sink's own counts."""
+        """Call after each frame taken, with the sink's own counts."""
         self._taken += 1
         self._arrived += arrived - self._before if arrived >= self._before else arrived
         self._before = arrived

@@ -1,4 +1,4 @@
-"""From a source's plan and the settings to the text of the whole capture pipeline. Pure functions."""
+"""Builds the launch text of the capture pipeline from a source's plan and the settings. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,32 +13,31 @@ from edgecam_core.media.encodings import ENCODINGS
 from edgecam_core.media.pipeline import Pipeline
 
 _CONVERTIBLE = ("bgr8", "rgb8", "mono8")
-# What colour.py turns into BGR, RGB or grey; cheaper there than in videoconvert.
+# Formats that colour.py converts to BGR, RGB or grey, faster than videoconvert.
 NATIVE_FORMATS = "{ I420, NV12, YUY2, UYVY, BGR, RGB, BGRx, RGBx, BGRA, RGBA, GRAY8 }"
 _BAYER = {"bayer_rggb8": "rggb", "bayer_bggr8": "bggr", "bayer_gbrg8": "gbrg", "bayer_grbg8": "grbg"}
 
 
 class Feeder(Protocol):
-    """Pushes frames into a pipeline from a thread of its own. ``error`` is what ended it early."""
+    """Pushes frames into a pipeline from its own thread. ``error`` is the error that ended it."""
 
     error: EdgecamError | None
 
     def stop(self) -> None:
-        """Call after the pipeline was stopped."""
+        """Call after stopping the pipeline."""
 
 
 @dataclass(frozen=True)
 class SourcePlan:
-    """How to get at one source.
+    """How to read one source.
 
-    ``head`` is launch text that ends in ``codec``: raw (video/x-raw), bayer, jpeg, h264, h265 or any (unknown until
-    it plays). ``decode`` turns it into raw. ``tapped``: the coded stream is kept for recording without a second
-    encode. ``paced``: the frames have to be held back to their own speed. ``loops``: can be played from the start
-    again. ``ends``: an end of stream is its natural end, not a fault. ``asked``: size and rate were asked of the
-    device, so nothing needs scaling; ``turned``: flip_method too. ``folder``: frames are fed from the files of this
-    path, or by ``feeder``, which is made for the running pipeline. ``tagged``: the container may say how the frames
-    are to be turned. ``progressive``: never interlaced.
-    ``hint`` is added to errors, ``notes`` say what was chosen and why.
+    ``head`` is launch text that outputs ``codec``: raw (video/x-raw), bayer, jpeg, h264, h265 or any (unknown until
+    it plays). ``decode`` converts it to raw. ``tapped``: the coded stream is recorded without re-encoding.
+    ``paced``: frames are released at their own rate. ``loops``: can be replayed from the start. ``ends``: end of
+    stream is expected, not a fault. ``asked``: size and rate were requested from the device, so no scaling is
+    needed; ``turned``: so was flip_method. ``folder``: frames are read from the files of this path, or pushed by
+    ``feeder``, which is created for the running pipeline. ``tagged``: the container may specify the orientation.
+    ``progressive``: never interlaced. ``hint`` is added to errors; ``notes`` state what was selected and why.
     """
 
     head: str
@@ -62,7 +61,7 @@ def compose(plan: SourcePlan, settings: CameraSettings, have: Have) -> str:
     """The launch text of the capture pipeline; its appsink is named ``sink``.
 
     Raises:
-        SettingError: the image_encoding cannot be had from this source.
+        SettingError: this source cannot deliver the image_encoding.
     """
     steps = [plan.head]
     if jpeg_as_is(plan, settings):
@@ -77,7 +76,7 @@ def compose(plan: SourcePlan, settings: CameraSettings, have: Have) -> str:
     return " ! ".join([*steps, _sink(plan)]) + (_CODED_BRANCH if plan.tapped else "")
 
 
-# Some seconds of coded frames, so that a recording can begin at the key frame before the request.
+# Some seconds of access units, so that a recording can start at the keyframe before the request.
 _CODED_BRANCH = (
     " tap. ! queue ! appsink name=coded sync=false async=false max-buffers=250 drop=true enable-last-sample=false "
     "wait-on-eos=false"
@@ -85,7 +84,7 @@ _CODED_BRANCH = (
 
 
 def _sink(plan: SourcePlan) -> str:
-    """Newest frame wins, but of a file that is read as fast as possible every frame counts."""
+    """Keep only the newest frame, except for a file read as fast as possible: there every frame is kept."""
     newest = plan.paced or not plan.ends
     return (
         f"appsink name=sink sync={_bool(plan.paced)} max-buffers={1 if newest else 4} drop={_bool(newest)} "
@@ -94,7 +93,7 @@ def _sink(plan: SourcePlan) -> str:
 
 
 def jpeg_as_is(plan: SourcePlan, settings: CameraSettings) -> bool:
-    """Whether the source's own JPEG frames are taken as they are (and decoded only when somebody wants pixels)."""
+    """Whether the source's JPEG frames are passed through unchanged (and decoded only if pixels are requested)."""
     untouched = settings.flip_method == "none" and not settings.cropped and (plan.asked or not settings.sized)
     return plan.codec == "jpeg" and untouched and settings.image_encoding in _CONVERTIBLE
 
@@ -104,17 +103,17 @@ _PLAIN = "video/x-raw,format=I420"
 
 
 def converter(settings: CameraSettings, have: Have) -> Choice:
-    """What turns and scales. Raises MissingDependency when the element that was asked for is not installed."""
+    """The element that rotates and scales. Raises MissingDependency if the requested element is not installed."""
     return choose("converter", settings.converter, _CONVERTERS, have)
 
 
 def reshaped(plan: SourcePlan, settings: CameraSettings) -> bool:
-    """Whether the frames have to be turned or scaled after decoding."""
+    """Whether the frames must be rotated or scaled after decoding."""
     return (settings.flip_method != "none" and not plan.turned) or (settings.sized and not plan.asked)
 
 
 def geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str]:
-    """Deinterlacing, turning, scaling, cropping, in this order: crop_* counts pixels of the published orientation."""
+    """Deinterlace, rotate, scale and crop, in this order: crop_* counts pixels of the published orientation."""
     steps = _upright(plan, settings)
     scaled = settings.sized and not plan.asked
     fields = [f"width={settings.image_width}"] if settings.image_width > 0 else []
@@ -135,7 +134,7 @@ def geometry(plan: SourcePlan, settings: CameraSettings, have: Have) -> list[str
 
 
 def _upright(plan: SourcePlan, settings: CameraSettings) -> list[str]:
-    """Whole frames, turned as the container says. Both elements pass on untouched what needs nothing."""
+    """Deinterlace and apply the container's orientation. Both elements pass frames through if nothing is to be done."""
     steps = []
     if settings.deinterlace != "never" and not plan.progressive and plan.codec not in ("jpeg", "nvmm"):
         mode = "auto" if settings.deinterlace == "auto" else "interlaced"

@@ -1,6 +1,6 @@
-"""Which element does a job best on this machine: ranked tables, and a sentence that says why.
+"""Selects the best GStreamer element for a task on this machine from ranked tables, with the reason for the log.
 
-``have`` tells whether an element is there, so that the choice for every platform can be tested on any.
+``have`` reports whether an element is available, so the selection for any platform can be tested on any machine.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from edgecam_core.errors import MissingDependency, SettingError
 from edgecam_core.media import elements
 
 Have = Callable[[str], bool]
-"""Whether a GStreamer element is there; given in, so that plans for every platform can be made anywhere."""
+"""Whether a GStreamer element is available; injected, so that plans for any platform can be made on any machine."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """``element`` does the job; ``note`` is for the log: ``decoder: auto → avdec_h265, because …``."""
+    """The selected ``element``, and a ``note`` for the log: ``decoder: auto → avdec_h265, because …``."""
 
     element: str
     note: str
@@ -38,7 +38,7 @@ DECODERS: dict[str, tuple[tuple[str, str], ...]] = {
         ("jpegdec", "the CPU"),
     ),
 }  # fmt: skip
-# What has to follow a decoder whose frames lie in device memory.
+# Elements that copy a decoder's output from device memory to system memory.
 _TO_MEMORY = {
     "nvv4l2decoder": "nvvidconv ! video/x-raw,format=I420",
     "nvh264dec": "cudadownload", "nvh265dec": "cudadownload", "nvjpegdec": "cudadownload",
@@ -66,11 +66,11 @@ NVVIDCONV_FLIPS = {
 
 
 def choose(job: str, wanted: str, ranked: tuple[tuple[str, str], ...], have: Have) -> Choice:
-    """The best element of a table that is there, or the one the user wants.
+    """The best available element of a table, or the one set by the user.
 
     Raises:
-        SettingError: the wanted element cannot do this job.
-        MissingDependency: the wanted element, or any at all, is not installed.
+        SettingError: the requested element is not suitable.
+        MissingDependency: the requested element is not installed, or none of the table is.
     """
     names = [name for name, _why in ranked]
     if wanted != "auto":
@@ -87,22 +87,22 @@ def choose(job: str, wanted: str, ranked: tuple[tuple[str, str], ...], have: Hav
 
 
 def decode_text(codec: str, wanted: str, have: Have) -> tuple[str, str]:
-    """Launch text that turns parsed ``codec`` into raw video in main memory, and the note about the choice.
+    """Launch text that decodes parsed ``codec`` to raw video in system memory, and the note for the log.
 
     Raises:
         SettingError, MissingDependency: as :func:`choose`.
     """
     chosen = choose("decoder", wanted, DECODERS[codec], have)
-    # The stream is kept with its parameter sets in the caps; the second parser puts it as this decoder wants it.
+    # The stream has its parameter sets in the caps; the second parser converts it to the decoder's stream format.
     parser = f"{codec}parse ! " if codec in ("h264", "h265") else ""
     return parser + _into_memory(chosen.element, _EXTRA.get((chosen.element, codec), "")), chosen.note
 
 
 def decode_anything(wanted: str, have: Have) -> str:
-    """Launch text that turns parsed video of a codec not known yet into raw video in main memory.
+    """Launch text that decodes parsed video of a not yet known codec to raw video in system memory.
 
     Raises:
-        MissingDependency: the wanted decoder is not installed.
+        MissingDependency: the requested decoder is not installed.
     """
     if wanted == "auto":
         return " ! ".join(["decodebin", *out_of_decodebin(have)])
@@ -112,7 +112,7 @@ def decode_anything(wanted: str, have: Have) -> str:
 
 
 def out_of_decodebin(have: Have) -> list[str]:
-    """What has to follow ``decodebin`` and ``uridecodebin``: a Jetson's decoder leaves its frames in NVMM memory."""
+    """Elements to place after ``decodebin`` and ``uridecodebin``: a Jetson's decoder outputs NVMM memory."""
     return [_TO_MEMORY["nvv4l2decoder"]] if have("nvvidconv") else []
 
 

@@ -1,4 +1,4 @@
-"""Writing a camera's frames to video files that stay playable whatever happens."""
+"""Records a camera's frames to video files that stay playable after a crash."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.media import encoders, gst
 
 CODED = ("video/x-h264", "video/x-h265")
-# mkv can be played up to wherever it was cut off; mp4 only when it is written in fragments.
+# A truncated mkv is playable up to the cut; a truncated mp4 only if it is fragmented.
 _MUXERS = {
     "mkv": "muxer-factory=matroskamux",
     "mp4": 'muxer-factory=mp4mux muxer-properties="properties,fragment-duration=(uint)1000"',
 }
 _KEYFRAMES = 30
-# What may wait for the encoder or the disk: some minutes of coded video, some raw frames.
+# Queue limits before the encoder or the disk: bytes of coded video (some minutes), number of raw frames.
 _WAITING_CODED = 64_000_000
 _WAITING_FRAMES = 10
 _STEP_BACK_NS = 1_000_000_000
@@ -29,13 +29,13 @@ _RATE = re.compile(r"framerate=\(fraction\)[1-9]")
 
 
 class RecordError(EdgecamError):
-    """A recording could not be begun or written."""
+    """A recording could not be started or written."""
 
 
 @dataclass(frozen=True)
 class RecordSettings:
-    """``form`` is mkv or mp4; a new file begins after ``split_seconds`` or ``split_mb`` (0: never); ``bitrate`` in
-    bit/s and ``encoder`` are for sources that are not coded yet."""
+    """``form`` is mkv or mp4; a new file starts after ``split_seconds`` or ``split_mb`` (0: never); ``bitrate`` in
+    bit/s and ``encoder`` apply to sources that are not H.264 or H.265."""
 
     directory: Path
     name: str
@@ -47,10 +47,10 @@ class RecordSettings:
 
 
 def pipeline_text(media_type: str, settings: RecordSettings, pattern: str) -> str:
-    """The launch text from an appsrc named ``src`` to the files; coded video is not coded again.
+    """The launch text from an appsrc named ``src`` to the files; coded video is not re-encoded.
 
     Raises:
-        SettingError, MissingDependency: the encoder cannot be had.
+        SettingError, MissingDependency: the encoder is not available.
     """
     location = gst.quoted(str(settings.directory / pattern))
     split = f"max-size-time={int(settings.split_seconds * 1e9)} max-size-bytes={int(settings.split_mb * 1e6)}"
@@ -67,13 +67,13 @@ def pipeline_text(media_type: str, settings: RecordSettings, pattern: str) -> st
 
 
 class Recorder:
-    """One recording. ``push`` is called on the camera's thread and never waits; ``close`` ends the recording.
+    """One recording. ``push`` is called on the camera's thread and never blocks; ``close`` ends the recording.
 
-    When the camera was lost and found again, or its frames change, another file begins. ``frames`` counts what was
-    written, ``dropped`` what the encoder or the disk was too slow for.
+    A new file starts when the camera was reopened or its format changes. ``frames`` counts the written frames,
+    ``dropped`` those that the encoder or the disk was too slow for.
 
     Raises:
-        SettingError: the folder cannot be written.
+        SettingError: the folder is not writable.
     """
 
     def __init__(self, settings: RecordSettings) -> None:
@@ -93,9 +93,9 @@ class Recorder:
         self._closed = False
 
     def push(self, sample: gst.Sample) -> None:
-        """Write one frame, coded or raw; what comes before the first key frame is left out.
+        """Write one frame or access unit; anything before the first keyframe is skipped.
 
-        What makes the recording impossible is put into ``error`` and ends it.
+        An error that prevents recording is stored in ``error`` and ends the recording.
         """
         with self._lock:
             if self._closed or self.error:
@@ -107,7 +107,7 @@ class Recorder:
                 self._end_run()
 
     def close(self, timeout: float = 10.0) -> list[Path]:
-        """End the recording and give its files, oldest first. Blocks until they are complete, up to ``timeout`` s."""
+        """End the recording and return its files, oldest first. Blocks until they are complete, up to ``timeout`` s."""
         with self._lock:
             self._closed = True
             self._end_run()
@@ -131,7 +131,7 @@ class Recorder:
         self._run.watch()
 
     def _end_run(self) -> None:
-        """Completing a file takes the disk's time, not the camera's."""
+        """Complete the file in a separate thread, so that the camera does not wait for the disk."""
         if self._run is not None:
             thread = threading.Thread(target=self._run.finish, name="recording")
             self._ended.append((self._run, thread))
@@ -140,10 +140,10 @@ class Recorder:
 
 
 class _Run:
-    """The files of one stretch of frames without a break.
+    """The files of one uninterrupted sequence of frames.
 
     Raises:
-        SettingError, MissingDependency: the encoder cannot be had.
+        SettingError, MissingDependency: the encoder is not available.
     """
 
     def __init__(self, settings: RecordSettings, sample: gst.Sample, caps: str, number: int) -> None:
@@ -156,23 +156,23 @@ class _Run:
         self._coded = sample.media_type in CODED
         self._waits_for_key = False
         self._pipeline = gst.Pipeline(pipeline_text(sample.media_type, settings, pattern))
-        # Else the last 64 KiB, which can be many seconds, would be lost in a crash.
+        # Unbuffered: otherwise a crash would lose the last 64 KiB, which can be many seconds.
         self._pipeline.element("files").set_property("sink", gst.make("filesink", "buffer-mode", "unbuffered"))
-        # Frames of no fixed rate keep their times, but encoders want to be told some rate.
+        # Frames with a variable rate keep their times, but encoders need a nominal rate.
         rated = caps if _RATE.search(caps) else caps.replace(_NO_RATE, "") + ", framerate=(fraction)30/1"
         self._source = self._pipeline.element("src")
         self._source.set_property("caps", gst.load().Caps.from_string(rated))
         self._pipeline.start(timeout=0.0)
 
     def goes_on(self, sample: gst.Sample, caps: str) -> bool:
-        """Whether this frame belongs to the stretch.
+        """Whether this frame continues the sequence.
 
-        The pipeline's time starts over when the camera was opened again; B-frames step back by a few frames only.
+        Pipeline time restarts when the camera is reopened; B-frames step back by a few frames only.
         """
         return caps == self._caps and sample.pts_ns >= self._last - _STEP_BACK_NS
 
     def push(self, sample: gst.Sample) -> bool:
-        """False when the frame had to be left out: too much is waiting, or the key frame it needs was left out."""
+        """False if the frame was dropped: the queue is full, or the keyframe it depends on was dropped."""
         most = _WAITING_CODED if self._coded else _WAITING_FRAMES * len(sample.data)
         full = self._source.get_property("current-level-bytes") > most
         self._waits_for_key = self._coded and (full or (self._waits_for_key and _is_delta(sample)))
@@ -187,10 +187,10 @@ class _Run:
         return self._pipeline.push(buffer)
 
     def watch(self, wait: float = 0.0) -> bool:
-        """Read what the pipeline tells, waiting up to ``wait`` s for it; True when all is written.
+        """Process pipeline messages, waiting up to ``wait`` s; True once everything is written.
 
         Raises:
-            RecordError: it cannot write (any more).
+            RecordError: writing failed.
         """
         ended = False
         for message in self._pipeline.messages(wait):
@@ -203,14 +203,14 @@ class _Run:
         return ended
 
     def finish(self) -> None:
-        """Complete the files. Blocks as long as the disk needs, ten seconds at most where it does not answer."""
+        """Complete the files. Blocks until the disk is done, for ten seconds at most."""
         try:
             self._source.emit("end-of-stream")
             end = time.monotonic() + _FINISH
             while not self.error and time.monotonic() < end and not self.watch(0.1):
                 pass
         except RecordError:
-            pass  # close() tells it
+            pass  # reported by close()
         finally:
             self._pipeline.stop()
 
