@@ -1,7 +1,36 @@
 """For all tests."""
 
+from __future__ import annotations
+
+import importlib.util
 import signal
+from pathlib import Path
+
+import pytest
+from owners import owner
+
+PACKAGES = Path(__file__).resolve().parents[1] / "src"
 
 # Shells let SIGINT be ignored in what they start in the background, and every process started here would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """`colcon test` runs pytest in the folder of a package, for the test files of that package alone."""
+    if config.rootpath.parent != PACKAGES:
+        return None
+    if not collection_path.name.startswith("test_"):
+        return None
+    needs_torch = collection_path.parent.name == "training"
+    return True if owner(collection_path) != config.rootpath.name or (needs_torch and not has_torch()) else None
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    if config.rootpath.name == "edgecam_training" and not has_torch():
+        return "tests/training is left out: PyTorch is not installed (make training-tests)"
+    return None
+
+
+def has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
+import re
+import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 import yaml
 from catkin_pkg.changelog import get_changelog_from_path
+from owners import OWNERS, REPOSITORY, TESTS, owner
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = sorted(path.parent for path in (ROOT / "src").glob("*/package.xml"))
@@ -149,3 +154,33 @@ def test_a_package_never_depends_on_one_above_it() -> None:
     for package in PACKAGES:
         if package.name != "edgecam_bringup":
             assert dependencies(package) & OWN <= set(order), f"{package.name} depends on a sibling"
+
+
+FOLDERS = ("unit", "node", "launch", "training")
+TEST_FILES = sorted(path for folder in FOLDERS for path in TESTS.glob(f"{folder}/test_*.py"))
+
+
+def test_every_test_file_has_an_owner_and_every_package_its_tests() -> None:
+    assert {owner(path) for path in TEST_FILES} == OWN | {REPOSITORY}
+    names = [path.relative_to(TESTS).as_posix() for path in TEST_FILES]
+    assert [pattern for pattern in OWNERS if not fnmatch.filter(names, pattern)] == [], "of files that are gone"
+
+
+@pytest.mark.parametrize("package", ["edgecam_detector", "edgecam_viewer", "edgecam_training"])
+def test_colcon_test_runs_the_files_that_a_package_owns(package: str) -> None:
+    """As colcon does it: pytest in the folder of the package."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q"]
+    done = subprocess.run(command, cwd=ROOT / "src" / package, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    collected = set(re.findall(r"(test_\w+\.py)::", done.stdout))
+    mine = [path for path in TEST_FILES if owner(path) == package]
+    if find_spec("torch") is None:
+        mine = [path for path in mine if path.parent.name != "training"]
+    assert collected == {path.name for path in mine}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_what_its_tests_need_is_declared(package: Path) -> None:
+    text = "".join(path.read_text() for path in TEST_FILES if owner(path) == package.name)
+    used = set(re.findall(r"^(?:import|from) (pytest|pytest_asyncio|hypothesis|psutil)\b", text, re.MULTILINE))
+    assert {KEY_OF_IMPORT[name] for name in used} <= dependencies(package)
