@@ -20,8 +20,8 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "camera_node = edgecam_camera.node:main",
-            "cameras = edgecam_camera.cameras:main",
+            "camera_node = edgecam_camera.start:camera",
+            "cameras = edgecam_camera.start:cameras",
         ],
     },
 )

@@ -20,7 +20,7 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "collector_node = edgecam_collector.node:main",
+            "collector_node = edgecam_collector.start:collector",
         ],
     },
 )

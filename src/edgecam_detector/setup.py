@@ -20,7 +20,7 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "detector_node = edgecam_detector.node:main",
+            "detector_node = edgecam_detector.start:detector",
         ],
     },
 )

@@ -20,7 +20,7 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "container_node = edgecam_ros.container:main",
+            "container_node = edgecam_ros.start:container",
         ],
     },
 )

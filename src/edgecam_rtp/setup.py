@@ -20,8 +20,8 @@ setup(
     extras_require={"test": ["pytest"]},
     entry_points={
         "console_scripts": [
-            "rtp_sender_node = edgecam_rtp.sender_node:main",
-            "rtp_receiver_node = edgecam_rtp.receiver_node:main",
+            "rtp_sender_node = edgecam_rtp.start:sender",
+            "rtp_receiver_node = edgecam_rtp.start:receiver",
         ],
     },
 )

@@ -9,7 +9,9 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ NODES = {
     "rtp_sender_node": ("edgecam_rtp", ("--ros-args", "-p", "port:={udp}")),
     "rtp_receiver_node": ("edgecam_rtp", ("--ros-args", "-p", "port:={udp}")),
     "detector_node": ("edgecam_detector", ()),
+    "collector_node": ("edgecam_collector", ("--ros-args", "-p", "directory:={folder}")),
     "viewer_node": ("edgecam_viewer", ("--ros-args", "-p", "port:={tcp}")),
     "monitor_node": ("edgecam_viewer", ()),
 }
@@ -36,11 +39,11 @@ def moments(name: str) -> list[float]:
 
 @pytest.mark.timeout(60 + 40 * STOPS)
 @pytest.mark.parametrize("name", NODES)
-def test_a_node_stopped_at_any_moment_ends_cleanly(name: str) -> None:
+def test_a_node_stopped_at_any_moment_ends_cleanly(name: str, tmp_path: Path) -> None:
     package, arguments = NODES[name]
     program = Path(get_package_prefix(package)) / "lib" / package / name
     for moment, number in zip(moments(name), (signal.SIGINT, signal.SIGTERM) * STOPS, strict=False):
-        given = [one.format(udp=free_udp_port(), tcp=free_tcp_port()) for one in arguments]
+        given = [one.format(udp=free_udp_port(), tcp=free_tcp_port(), folder=tmp_path) for one in arguments]
         process = subprocess.Popen([program, *given], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         with process:
             time.sleep(moment)  # the moment is what is tested
@@ -50,3 +53,26 @@ def test_a_node_stopped_at_any_moment_ends_cleanly(name: str) -> None:
         assert "Fatal" not in output, f"stopped after {moment:.2f} s:\n{output}"
         before_python = process.returncode == -number and not output
         assert process.returncode == 0 or before_python, f"stopped after {moment:.2f} s by {number.name}:\n{output}"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_a_long_import_ends_the_program_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "slow.py").write_text("import time\nprint('importing', flush=True)\ntime.sleep(600)\n")
+    code = f"import sys; sys.path.append({str(tmp_path)!r}); from edgecam_ros.starting import start; start('slow')"
+    command = ["env", "--block-signal=INT,TERM", sys.executable, "-c", code]  # as setup.cfg does for the executables
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=60)[0] == ""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("package", sorted({"edgecam_ros", *(package for package, _ in NODES.values())}))
+def test_every_program_starts_in_the_same_way(package: str) -> None:
+    programs = [one for one in distribution(package).entry_points if one.group == "console_scripts"]
+    assert programs
+    for program in programs:
+        assert program.module == f"{package}.start"
+        script = Path(get_package_prefix(package)) / "lib" / package / program.name
+        assert "--block-signal=INT,TERM" in script.read_text().splitlines()[0]

@@ -44,7 +44,6 @@ class Fleet:
         """Start all and wait. Returns 0, or the exit code of the camera that failed without ``respawn``."""
         for number in _ENDING:
             signal.signal(number, self._on_signal)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)  # setup.cfg blocks them until here
         for name in self._commands:
             self._start(name)
         while not self._stopping and not self._worst and (self._running or self._due):
