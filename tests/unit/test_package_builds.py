@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -51,3 +52,18 @@ def test_a_package_builds_alone(package: Path, tmp_path: Path) -> None:
 def test_the_top_of_the_repository_leads_to_what_bringup_installs() -> None:
     for name in ("launch", "config", "media"):
         assert (ROOT / name).resolve() == ROOT / "src" / "edgecam_bringup" / name
+
+
+def test_launch_files_of_humble_lack_the_attribute_that_launch_1_0_refuses(tmp_path: Path) -> None:
+    package = ROOT / "src" / "edgecam_bringup"
+    shutil.copytree(package, tmp_path / "src" / package.name)
+    subprocess.run(
+        [sys.executable, "-m", "colcon", "build"], cwd=tmp_path, check=True, capture_output=True, timeout=600,
+        env=without_this_workspace() | {"ROS_DISTRO": "humble"},
+    )  # fmt: skip
+    installed = tmp_path / "install" / package.name / "share" / package.name / "launch"
+    for path in sorted((package / "launch").glob("*.launch.xml")):
+        kept = (installed / path.name).read_text()
+        assert kept == path.read_text().replace(' on_exit="shutdown"', "")
+        assert "on_exit" not in kept
+        ElementTree.fromstring(kept)
