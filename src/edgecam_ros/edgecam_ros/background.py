@@ -1,4 +1,4 @@
-"""Slow work for service callbacks: the executor serves other callbacks meanwhile."""
+"""Runs slow work of service callbacks in the background while the executor serves other callbacks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _POLL = 0.005
 
 
 class Background(Generic[T]):
-    """Starts ``work`` in a thread of its own; awaited in a coroutine callback it gives the result or the error.
+    """Starts ``work`` in its own thread; awaiting it in a coroutine callback returns the result or raises the error.
 
-    rclpy's events executor (seen with 9.1.2) resumes a waiting coroutine in a loop: each time this blocks the executor
-    for 5 ms at most, so that waiting does not keep a core busy. Its single-threaded executor (seen with 7.1.5, 9.1.2)
-    resumes it only when it wakes up, so the end of the work wakes the executor of ``node``. The process does not end
-    before the work has.
+    rclpy's events executor (seen with 9.1.2) polls a waiting coroutine in a loop; each poll blocks the executor for at
+    most 5 ms, so that waiting does not keep a core busy. Its single-threaded executor (seen with 7.1.5, 9.1.2) resumes
+    the coroutine only on wake-up, so the thread wakes the executor of ``node`` when it is done. The process does not
+    end before the work is done.
     """
 
     def __init__(self, node: Node, work: Callable[[], T]) -> None:

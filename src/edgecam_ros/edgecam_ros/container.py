@@ -1,10 +1,10 @@
-"""Several nodes in one process, so that frames pass between them without being serialised.
+"""Runs several nodes in one process, so that frames pass between them without serialisation.
 
     container_node edgecam_camera.node:CameraNode edgecam_detector.node:DetectorNode --ros-args \\
         -r __ns:=/camera -p camera_driver:source:=v4l2:///dev/video0 -p detector:model:=my.onnx
 
-Nodes start in the order given: put the camera first. Parameters and remappings of one node carry its name and a colon
-in front, as everywhere in ROS 2. The process ends when any of its nodes does.
+Nodes start in the given order: put the camera first. Prefix a single node's parameters and remappings with its name
+and a colon, as usual in ROS 2. The process ends when any of its nodes ends.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from edgecam_ros.node import EdgecamNode
 
 
 def node_type(text: str) -> type[EdgecamNode]:
-    """The class meant by ``package.module:Class``.
+    """The class named by ``package.module:Class``.
 
     Raises:
-        SettingError: no such module or class, or it is no edgecam node.
+        SettingError: no such module or class, or not an edgecam node.
     """
     module, _, name = text.partition(":")
     try:

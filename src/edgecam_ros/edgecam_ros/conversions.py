@@ -1,4 +1,4 @@
-"""Pairs ``thing_to_ros`` / ``thing_from_ros``: edgecam_core's types and the messages they travel in."""
+"""Conversions between edgecam_core's types and ROS messages: pairs of ``x_to_ros`` and ``x_from_ros``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vision_msgs.msg import (
 )
 
 _SECOND = 1_000_000_000
-# OpenCV's own type names say nothing of colour; what publishes them holds frames as OpenCV does.
+# OpenCV's type names do not specify colour; publishers that use them follow OpenCV's channel order.
 _OPENCV_NAMES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}
 
 
@@ -50,7 +50,7 @@ def image_to_ros(frame: Frame) -> Image:
         step=frame.step,
         is_bigendian=0,
     )
-    # Assigning an array or a memoryview would convert element by element: 5 to 300 ms a frame.
+    # Assigning an array or a memoryview would convert element by element: 5 to 300 ms per frame.
     message.data.frombytes(frame.data[: frame.step * row.stored_rows(frame.height)].data)
     return message
 
@@ -58,11 +58,11 @@ def image_to_ros(frame: Frame) -> Image:
 def image_from_ros(message: Image) -> Frame:
     """The frame of a message, a view of its data without a copy.
 
-    OpenCV's names (8UC3, ...) are taken for the encoding OpenCV means. Encodings that are not in
-    ``edgecam_core.media.encodings`` and big-endian samples go through cv_bridge to bgr8.
+    OpenCV's names (8UC3, ...) are mapped to the corresponding encoding. Encodings that are not in
+    ``edgecam_core.media.encodings`` and big-endian samples are converted to bgr8 by cv_bridge.
 
     Raises:
-        ImageError: the message's sizes, step and data do not fit together, or nobody knows the encoding.
+        ImageError: the message's size, step and data are inconsistent, or the encoding is unknown.
     """
     stamp_ns, frame_id = ns_from_stamp(message.header.stamp), message.header.frame_id
     encoding = _OPENCV_NAMES.get(message.encoding, message.encoding)
@@ -89,13 +89,13 @@ def _through_cv_bridge(message: Image) -> np.ndarray:
 
     try:
         return CvBridge().imgmsg_to_cv2(message, "bgr8")
-    except Exception as error:  # ImportError, AttributeError too, where it was built for another NumPy or OpenCV
+    except Exception as error:  # also ImportError, AttributeError if it was built for another NumPy or OpenCV
         size = f"{message.width}x{message.height} {message.encoding!r}"
         raise ImageError(f"a {size} frame with {len(message.data)} bytes cannot be converted: {error}") from error
 
 
 def detections_to_ros(detections: Detections, header: Header, class_id_format: str = "name") -> Detection2DArray:
-    """One Detection2DArray; ``header`` is that of the source image and is put on every detection as well.
+    """One Detection2DArray; ``header`` is that of the source image; it is copied to every detection.
 
     ``class_id_format`` is ``name`` (the label) or ``index`` (the class number as text).
     """
@@ -117,7 +117,7 @@ def _detection_to_ros(detection: Detection, header: Header, class_id_format: str
 
 
 def detections_from_ros(message: Detection2DArray) -> list[Detection]:
-    """The detections of an array, in its order. ``class_id`` is the number where the text is one, else -1."""
+    """The detections of an array, in its order. ``class_id`` is the number if the text is one, otherwise -1."""
     return [_detection_from_ros(detection) for detection in message.detections]
 
 

@@ -1,4 +1,4 @@
-"""One DiagnosticStatus a second from every node, under ``/diagnostics``."""
+"""Publishes a DiagnosticStatus of each node on ``/diagnostics``, once a second."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STALE = DiagnosticStatus.STALE
 
 @dataclass(frozen=True)
 class Status:
-    """How a node is. ``values`` are shown as text; floats with at most three decimals, nan as ``-``."""
+    """A node's status. ``values`` are shown as text; floats with at most three decimals, nan as ``-``."""
 
     level: bytes = OK
     message: str = "running"
@@ -34,10 +34,10 @@ def value_text(value: object) -> str:
 
 
 class DiagnosticsPublisher:
-    """Publishes what ``report`` says; its owner calls ``publish`` once a second.
+    """Publishes the status returned by ``report``; the owner calls ``publish`` once a second.
 
-    The status is named ``<namespace>/<node>`` without the leading slash, as diagnostic_aggregator groups it. What the
-    process costs is added to the values.
+    The status is named ``<namespace>/<node>`` without the leading slash, as diagnostic_aggregator groups it. CPU and
+    memory use of the process are added to the values.
     """
 
     def __init__(self, node: Node, hardware_id: Callable[[], str], report: Callable[[], Status]) -> None:

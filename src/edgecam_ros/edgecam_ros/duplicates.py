@@ -1,14 +1,14 @@
-"""Two nodes of one name in one domain, told apart by the host and process in their diagnostics. No ROS inside."""
+"""Detects nodes with the same name in one domain by host and process id in their diagnostics. Uses no ROS."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-TOGETHER = 3.0  # seconds; nodes report once a second, and a node that was started again has another process
+TOGETHER = 3.0  # seconds; nodes report once a second; a restarted node has a new process id
 
 
 class DuplicateNodes:
-    """Names under which more than one process reports. Times are seconds of a monotonic clock."""
+    """Finds names under which more than one process reports. Times are seconds of a monotonic clock."""
 
     def __init__(self) -> None:
         self._seen: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
@@ -26,11 +26,11 @@ class DuplicateNodes:
                 del processes[known]
 
     def found(self, now: float) -> dict[str, list[str]]:
-        """Each such name with its processes as ``host (pid 7)``; two that merely followed each other are not named."""
+        """Each such name with its processes as ``host (pid 7)``; a restarted node is not a duplicate."""
         found = {}
         for name, processes in sorted(self._seen.items()):
             current = {process: times for process, times in processes.items() if now - times[1] <= TOGETHER}
-            # Started again: the old one was silent from before the new one's first report.
+            # After a restart, the old process stopped reporting before the new one's first report.
             latest_start = max((first for first, _ in current.values()), default=0.0)
             together = sorted(process for process, (_, last) in current.items() if last >= latest_start)
             if len(together) > 1:
@@ -39,5 +39,5 @@ class DuplicateNodes:
 
 
 def duplicate_text(name: str, processes: list[str]) -> str:
-    """One line for people."""
+    """One line for the user."""
     return f"{len(processes)} nodes are named /{name}: {', '.join(processes)}; their topics mix"

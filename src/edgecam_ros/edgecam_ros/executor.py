@@ -1,4 +1,4 @@
-"""The executor of our processes: the cheapest of this rclpy that serves every kind of callback of ours."""
+"""Selects the most efficient executor of the installed rclpy that supports all our kinds of callbacks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from rclpy.executors import SingleThreadedExecutor
 
-# Older events executors (Jazzy has one up to 7.1.10) raise TypeError over a service whose callback is a coroutine, and
-# its client gets no answer: https://github.com/ros2/rclpy/issues/1473.
+# Older events executors (Jazzy has one up to 7.1.10) raise TypeError for a service with a coroutine callback, and its
+# client gets no response: https://github.com/ros2/rclpy/issues/1473.
 _EVENTS_SINCE = (9, 1, 2)
 
 
@@ -24,7 +24,7 @@ def make_executor() -> Any:
 
 
 def _rclpy_version() -> tuple[int, ...]:
-    """Empty where rclpy is installed without its metadata."""
+    """Empty if rclpy is installed without metadata."""
     try:
         return tuple(int(part) for part in version("rclpy").split(".") if part.isdecimal())
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What goes wrong inside a node: each kind is logged once with its place, counted, and shown in /diagnostics."""
+"""Collects a node's exceptions: each kind is logged once with its location, counted, and shown in /diagnostics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIBRARIES = ("site-packages", "dist-packages", "/lib/python3", "<")
 
 @dataclass(frozen=True)
 class Fault:
-    """One exception. ``refusal`` tells input that was refused on purpose (EdgecamError) from a defect."""
+    """One exception. ``refusal`` is true for rejected input (EdgecamError), false for a defect."""
 
     where: str
     text: str
@@ -31,10 +31,10 @@ class Fault:
 
 
 class FaultLog:
-    """Every exception of a node's hooks, callbacks and threads. Any method may be called from any thread.
+    """Records every exception of a node's hooks, callbacks and threads. Thread-safe.
 
-    ``log`` is called once for each kind (where it happened, exception type, line of source); after ``MOST_KINDS``
-    kinds new ones are only counted. ``now`` is a monotonic clock in seconds.
+    ``log`` is called once per kind (callback, exception type, source line); after ``MOST_KINDS`` kinds, new ones are
+    only counted. ``now`` is a monotonic clock in seconds.
     """
 
     def __init__(self, log: Callable[[str], object], now: Callable[[], float] = time.monotonic) -> None:
@@ -45,7 +45,7 @@ class FaultLog:
         self.count = 0
 
     def add(self, where: str, error: BaseException) -> EdgecamError:
-        """Count an exception of ``where`` (a callback, hook or thread), log a new kind, give it as an EdgecamError."""
+        """Count an exception of ``where`` (callback, hook or thread), log new kinds, return an EdgecamError."""
         known, line = EdgecamError.of(error), place(error)
         refusal = known is error
         text = _one_line(masked(str(known) if refusal else f"{known} ({line})"))
@@ -58,28 +58,28 @@ class FaultLog:
         return known
 
     def forget(self) -> None:
-        """Log the next exception again even if it is of a known kind: the node has started anew."""
+        """Log known kinds again, after the node has restarted."""
         self._kinds.clear()
 
     def recent(self) -> Fault | None:
-        """The newest exception while it is to be shown."""
+        """The newest exception, while it is recent enough to be shown."""
         last = self._last
         return last if last is not None and self._now() - last.at < SHOWN_SECONDS else None
 
     def values(self) -> Mapping[str, object]:
-        """For /diagnostics: nothing as long as nothing went wrong."""
+        """Values for /diagnostics; empty if there were no exceptions."""
         last = self._last
         return {} if last is None else {"faults": self.count, "last_fault": str(last)}
 
 
 def _one_line(text: str) -> str:
-    """Without line ends and, where input was quoted at length, without its middle."""
+    """On one line, with the middle of long text cut out."""
     flat = " ".join(text.split())
     return flat if len(flat) <= MOST_TEXT else f"{flat[: MOST_TEXT // 2]} ... {flat[-MOST_TEXT // 2 :]}"
 
 
 def place(error: BaseException) -> str:
-    """``package/file.py:line`` of the innermost traceback line that is in no library, else of the last."""
+    """``package/file.py:line`` of the innermost traceback line outside libraries, otherwise of the last."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return "unknown place"

@@ -1,4 +1,4 @@
-"""The ROS interface of the nodes as one table: what other software may rely on. docs/reference/topics.md is made of it.
+"""The public ROS interface of the nodes as one table. docs/reference/topics.md is generated from it.
 
 Names are relative to the node's namespace (``/camera`` by default); ``~`` is the node itself. A new publisher or
 service needs its row here: a test compares this table with the calls in the node packages.
@@ -33,7 +33,7 @@ RELIABLE, LATCHED, LISTEN = "reliable, depth 5", "reliable, latched", "best effo
 ENDPOINTS = (
     Endpoint("camera", "publishes", "image_raw", IMAGE, RELIABLE, "The frame; its stamp is the capture time."),
     Endpoint("camera", "publishes", "image_raw/compressed", "sensor_msgs/msg/CompressedImage", RELIABLE,
-             "The same frame as JPEG; encoded only while somebody subscribes."),
+             "The same frame as JPEG; encoded only while there are subscribers."),
     Endpoint("camera", "publishes", "camera_info", CAMERA_INFO, RELIABLE,
              "The calibration, with the stamp of the frame. Without a calibration `k[0]` is 0."),
     Endpoint("camera", "serves", "set_camera_info", "sensor_msgs/srv/SetCameraInfo", "", "Set the calibration."),
@@ -47,25 +47,25 @@ ENDPOINTS = (
              "The received frame with the capture time of the sender. In `stream/` in the shipped launch files."),
     Endpoint("rtp_receiver", "publishes", "camera_info", CAMERA_INFO, RELIABLE, "An empty calibration, same stamp."),
     Endpoint("detector", "subscribes", "image_raw", IMAGE, LISTEN,
-             "The frames to look at; `<camera>/image_raw` for each name in `cameras`."),
+             "The frames to process; `<camera>/image_raw` for each name in `cameras`."),
     Endpoint("detector", "publishes", "detections", DETECTIONS, "reliable, depth 10",
-             "One array for every processed frame, empty where nothing was found; header and pixels of the source."),
+             "One array for every processed frame, empty if nothing was found; header and pixels of the source."),
     Endpoint("detector", "publishes", "overlay", IMAGE, RELIABLE,
-             "The frame with its boxes; drawn only while somebody subscribes."),
+             "The frame with its boxes; drawn only while there are subscribers."),
     Endpoint("detector", "publishes", "label_info", "vision_msgs/msg/LabelInfo", LATCHED,
              "Class numbers, names and the threshold."),
     Endpoint("detector", "publishes", "vision_info", "vision_msgs/msg/VisionInfo", LATCHED,
              "Method, back end, and where the labels are."),
     Endpoint("detector", "publishes", "shadow/detections", DETECTIONS, "reliable, depth 10",
-             "What the shadow model finds in the same frames, while one is running."),
+             "Detections of the shadow model in the same frames, while one is running."),
     Endpoint("detector", "serves", "~/load_model", "std_srvs/srv/Trigger", "",
-             "Load the model that the parameters name, while the old one keeps running."),
-    Endpoint("detector", "serves", "~/rollback", "std_srvs/srv/Trigger", "", "Go back to the model before."),
+             "Load the model set by the parameters, while the old one keeps running."),
+    Endpoint("detector", "serves", "~/rollback", "std_srvs/srv/Trigger", "", "Go back to the previous model."),
     Endpoint("collector", "subscribes", "image_raw", IMAGE, LISTEN, "The frames to choose from."),
-    Endpoint("collector", "subscribes", "detections", DETECTIONS, "reliable, depth 10", "What the rules decide by."),
+    Endpoint("collector", "subscribes", "detections", DETECTIONS, "reliable, depth 10", "The input of the rules."),
     Endpoint("collector", "serves", "~/keep", "std_srvs/srv/Trigger", "", "Keep the next frame."),
     Endpoint("viewer", "subscribes", "image_raw", IMAGE, LISTEN,
-             "Subscribed only while somebody watches; the parameter `image_topics` names them."),
+             "Subscribed only while a viewer is connected; the parameter `image_topics` names them."),
     Endpoint("viewer", "subscribes", "detections", DETECTIONS, "reliable, depth 10",
              "The parameter `detections_topics` names them."),
     Endpoint("viewer", "subscribes", "/diagnostics", STATUS, "reliable, depth 50", "The status of every node."),

@@ -1,7 +1,7 @@
-"""Frames between nodes of one process: the same memory, no message, no serialisation.
+"""Passes frames between nodes of one process by reference: no message, no copy, no serialisation.
 
-A publisher announces its topic, a subscriber that finds the topic announced takes the frames from here and makes no
-DDS subscription. Topics are told apart by their resolved names, so remapping works as always.
+A publisher announces its topic. A subscriber to an announced topic receives the frames from here and creates no DDS
+subscription. Topics are identified by their resolved names, so remapping works as usual.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Receiver = Callable[[Frame], None]
 
 
 class LocalTopics(Generic[T]):
-    """What is announced and who listens. Every method may be called from any thread."""
+    """Announced topics and their subscribers. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,12 +28,12 @@ class LocalTopics(Generic[T]):
         self._receivers: dict[str, tuple[Callable[[T], None], ...]] = {}
 
     def announce(self, topic: str) -> None:
-        """Say that frames of this topic will be published in this process."""
+        """Announce that this process will publish frames on this topic."""
         with self._lock:
             self._announced[topic] = self._announced.get(topic, 0) + 1
 
     def withdraw(self, topic: str) -> None:
-        """Take one announcement back."""
+        """Withdraw one announcement."""
         with self._lock:
             self._announced[topic] = self._announced.get(topic, 1) - 1
 
@@ -42,9 +42,9 @@ class LocalTopics(Generic[T]):
             return self._announced.get(topic, 0) > 0
 
     def subscribe(self, topic: str, receiver: Callable[[T], None]) -> None:
-        """Have ``receiver`` called with every frame, on the publisher's thread: it must not block.
+        """Call ``receiver`` with every frame, on the publisher's thread; it must not block.
 
-        A frame's memory belongs to whoever holds the frame; nobody may write to it.
+        Receivers may keep a frame but must not write to its memory.
         """
         with self._lock:
             self._receivers[topic] = (*self._receivers.get(topic, ()), receiver)
@@ -55,17 +55,17 @@ class LocalTopics(Generic[T]):
             self._receivers[topic] = left
 
     def wanted(self, topic: str) -> bool:
-        """Whether anybody in this process listens."""
+        """Whether there is a subscriber in this process."""
         return bool(self._receivers.get(topic))
 
     def publish(self, topic: str, frame: T) -> None:
-        """Hand a frame to every listener. Its memory must not be written to afterwards."""
+        """Pass a frame to every subscriber. Its memory must not be modified afterwards."""
         for receiver in self._receivers.get(topic, ()):
             receiver(frame)
 
 
 LOCAL: LocalTopics[Frame] = LocalTopics()
-"""The frames of this process as they are published."""
+"""Published frames of this process."""
 
 CAPTURED: LocalTopics[CapturedFrame] = LocalTopics()
-"""The frames of this process as the camera gives them, unconverted; valid during the call only."""
+"""Captured, unconverted frames of this process; valid only during the call."""

@@ -1,4 +1,4 @@
-"""Running nodes as a process: clean signals, one-line errors, exit codes."""
+"""Runs nodes as a process: signal handling, one-line errors, exit codes."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ EXIT_BAD_PARAMETER = 2
 
 
 def run(node_type: Callable[[], EdgecamNode], args: Sequence[str] | None = None) -> int:
-    """Run a node until a signal, its own end or its failure; gives the process's exit code. See :func:`run_all`."""
+    """Run a node until a signal, its end or its failure; returns the exit code. See :func:`run_all`."""
     return run_all([node_type], args)
 
 
 def run_all(node_types: Sequence[Callable[[], EdgecamNode]], args: Sequence[str] | None = None) -> int:
-    """Run nodes in one process until a signal or the end or failure of one; gives the process's exit code.
+    """Run nodes in one process until a signal, or until one ends or fails; returns the exit code.
 
-    SIGINT and SIGTERM end it with 0, a parameter or ROS argument that cannot work with 2, any other refusal with 1.
-    Errors are one line on stderr. Blocks as long as the node lives.
+    The exit code is 0 after SIGINT or SIGTERM, 2 for an invalid parameter or ROS argument, 1 for any other error.
+    Errors are one line on stderr. Blocks until the nodes end.
     """
     stopping = catch_signals()
-    if stopping:  # while Python was still importing
+    if stopping:  # during the imports
         return 0
     keep_pages()
     try:
@@ -100,20 +100,20 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
 
 
 def _spin(executor: Any, nodes: Sequence[EdgecamNode]) -> None:
-    """Serve what is ready. Callbacks are supervised; what rclpy itself raises over a message ends no node either."""
+    """Run the ready callbacks. Callbacks are supervised; exceptions of rclpy itself do not end the node either."""
     try:
         executor.spin_once(timeout_sec=SPIN_SECONDS)
     except ExternalShutdownException:
         raise
     except Exception as error:
         nodes[0].faults.add("executor", error)
-        time.sleep(SPIN_SECONDS)  # should it be raised each time
+        time.sleep(SPIN_SECONDS)  # in case it is raised every time
 
 
 def _refused(error: Exception) -> int:
-    """One line for what kept a node from being created: a setting's error as it is, a defect with its place."""
+    """Print why a node could not be created, on one line: a setting's error as is, a defect with its location."""
     expected = isinstance(error, EdgecamError | RuntimeError)  # rcl's errors are RuntimeError
-    # rcl adds the line of its own source
+    # rcl appends its own source line
     text = str(error).split(", at /")[0] if expected else f"{EdgecamError.of(error)} ({place(error)})"
     print(f"error: {masked(' '.join(text.split()))}", file=sys.stderr, flush=True)
     return EXIT_BAD_PARAMETER if expected else EXIT_FAILED

@@ -1,4 +1,4 @@
-"""The base of every edgecam node: a lifecycle node whose parameters come from a settings table."""
+"""Base class of all edgecam nodes: a lifecycle node with parameters from a settings table."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
     """Subclasses set ``settings_type`` and override ``open``, ``start``, ``stop``, ``close``, ``apply``, ``report``.
 
     All hooks run on the executor's thread. ``open`` and ``start`` raise EdgecamError to refuse the transition. Any
-    exception of theirs is logged once with its place, kept in ``problem``, shown as ERROR in /diagnostics, and what
-    was opened is closed. With ``autostart`` a refusal that waiting cannot cure (SettingError, MissingDependency,
-    ModelError) ends the node with exit code 1; any other exception is followed by another attempt.
+    exception in them is logged once with its location, kept in ``problem``, shown as ERROR in /diagnostics, and opened
+    resources are closed. With ``autostart``, a permanent error (SettingError, MissingDependency, ModelError) ends the
+    node with exit code 1; after any other exception the transition is retried.
 
-    Exceptions of callbacks: see :class:`~edgecam_ros.supervision.SupervisedNode`. Threads are started by
-    ``start_thread``, or hand their exception to ``recover``.
+    Exceptions of callbacks: see :class:`~edgecam_ros.supervision.SupervisedNode`. Start threads with
+    ``start_thread``, or pass their exceptions to ``recover``.
 
     Raises:
-        SettingError: a parameter value cannot work; nothing has been created then but the bare node.
-        UnknownSetting: a parameter was given that nobody declared.
+        SettingError: a parameter value is invalid; nothing has been created except the bare node.
+        UnknownSetting: a given parameter is not declared.
     """
 
     settings_type: type[S]
     open_prefixes: tuple[str, ...] = ()
-    """Beginnings of parameter names that are declared later, e.g. a device's own controls."""
+    """Prefixes of parameters that are declared later, e.g. a device's controls."""
     neighbours: frozenset[str] = frozenset()
-    """Settings of all nodes in this process, where there are several."""
+    """Settings of all nodes in this process, if there are several."""
 
     def __init__(self, default_name: str, **node_arguments: Any) -> None:
         super().__init__(default_name, enable_communication_interface=True, **node_arguments)
@@ -63,32 +63,32 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         if self._autostart:
             self._starter = self.create_timer(0.0, self._autostart_step)
 
-    # What subclasses override.
+    # Hooks for subclasses.
 
     def open(self) -> None:
-        """Configure: check the world, build things, create publishers and services."""
+        """Configure: check settings and dependencies, create publishers and services."""
 
     def start(self) -> None:
-        """Activate: take the device, begin to deliver."""
+        """Activate: open the device, start publishing."""
 
     def stop(self) -> None:
-        """Deactivate: free the device. Also called before ``close`` of an active node."""
+        """Deactivate: release the device. Also called before ``close`` if the node is active."""
 
     def close(self) -> None:
-        """Clean up: undo ``open``. Called at shutdown too."""
+        """Clean up: undo ``open``. Also called at shutdown."""
 
     def apply(self, old: S, new: S) -> None:
-        """Take over changed runtime settings, or raise SettingError to refuse them."""
+        """Apply changed runtime settings, or raise SettingError to reject them."""
 
     def report(self) -> Status:
-        """How the node is, asked once a second while it is active."""
+        """The node's status; called once a second while it is active."""
         return Status()
 
     def hardware_id(self) -> str:
-        """What the diagnostics are about: a camera, an address, a processor."""
+        """The hardware id in the diagnostics: a camera, an address, a processor."""
         return self.get_name()
 
-    # What the owner calls.
+    # For the owner.
 
     def fail(self, error: EdgecamError) -> None:
         """End the node with this error and exit code 1; from any thread."""
@@ -101,15 +101,15 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         self.ended.set()
 
     def recover(self, error: Exception) -> None:
-        """Take the node back to ``unconfigured`` and, with ``autostart``, up again; from any thread, at once.
+        """Return the node to ``unconfigured`` and, with ``autostart``, restart it. Thread-safe; does not block.
 
-        For a thread or a device that has failed: the exception is logged and shown as ERROR, and within a second the
-        executor's thread calls ``stop`` and ``close``. An error that waiting cannot cure ends the node instead.
+        For a failed thread or device: the exception is logged and shown as ERROR, and within a second the executor's
+        thread calls ``stop`` and ``close``. A permanent error ends the node instead.
         """
         self.problem = self._broken = self.faults.add(f"thread {threading.current_thread().name}", error)
 
     def start_thread(self, name: str, work: Callable[..., object], *arguments: object) -> threading.Thread:
-        """A started daemon thread, whose exception is handed to ``recover``."""
+        """Start a daemon thread; its exception is passed to ``recover``."""
 
         def supervised() -> None:
             try:
@@ -121,7 +121,7 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         thread.start()
         return thread
 
-    # Lifecycle: each transition calls one hook. rclpy would swallow an exception, so none gets there.
+    # Lifecycle: each transition calls one hook. rclpy would swallow exceptions, so they are caught here.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt("open", self.open, undo=self.close)
@@ -153,8 +153,8 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         except Exception as error:
             known, same = EdgecamError.of(error), str(EdgecamError.of(error)) == str(self.problem)
             self.problem = known
-            if not (self._autostarting and isinstance(known, _FINAL)):  # else main prints it as the last line
-                if not (self._autostarting and same):  # else a retry that failed as before
+            if not (self._autostarting and isinstance(known, _FINAL)):  # otherwise main prints it as the last line
+                if not (self._autostarting and same):  # otherwise a retry failed with the same error
                     self.faults.forget()
                 self.faults.add("" if known is error else where, error)
             self.supervised(undo, f"undoing {where}")()
@@ -164,8 +164,8 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         return TransitionCallbackReturn.SUCCESS
 
     def _autostart_step(self) -> None:
-        """Bring the node to active; tried again later where waiting may help."""
-        if self._starter is None:  # an event that was already queued when the timer was destroyed
+        """Bring the node to active; retry later if the error may be temporary."""
+        if self._starter is None:  # the event was already queued when the timer was destroyed
             return
         self.destroy_timer(self._starter)
         self._starter = None
@@ -194,7 +194,7 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
                 self.trigger_deactivate()
             self.trigger_cleanup()
             self.problem = broken
-            if self._autostart and label == "active":  # somebody wants an inactive node as it is
+            if self._autostart and label == "active":  # an inactive node stays inactive
                 self._retry(broken)
         self._diagnostics.publish()
 
@@ -205,7 +205,7 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
     # Parameters and diagnostics.
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
-        """As rclpy's, but a refusal says why and what would work, and an integer is taken for a double."""
+        """As in rclpy, but a rejection states the reason and the remedy, and integers are accepted for doubles."""
         try:
             known = self.get_parameters_by_prefix("")
             parameter_list = parameters.prepared(self.settings, parameter_list, known)
@@ -231,7 +231,7 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         return SetParametersResult(successful=True)
 
     def _status(self) -> Status:
-        """What is published: the report, made worse by what went wrong lately."""
+        """The published status: the report, with its level raised by recent faults."""
         try:
             status = self._own_status()
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Settings tables as ROS parameters: one declaration in the core, descriptors and checks here."""
+"""Declares settings tables as ROS parameters: settings are defined in the core, descriptors and checks here."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _ARRAY_OFFSET = ParameterType.PARAMETER_BOOL_ARRAY - ParameterType.PARAMETER_BOO
 
 
 def descriptor(spec: Spec) -> ParameterDescriptor:
-    """What ``ros2 param describe`` shows of a setting, with its range as numbers for the sliders of rqt and Foxglove.
+    """The descriptor shown by ``ros2 param describe``, with a numeric range for the sliders of rqt and Foxglove.
 
-    rclpy checks what is described, but says less than :meth:`Spec.check`, which is therefore asked before (see
-    :func:`typed`).
+    rclpy checks the range too, but its error says less than that of :meth:`Spec.check`, which therefore runs first
+    (see :func:`typed`).
     """
     described = ParameterDescriptor(
         name=spec.name,
@@ -60,22 +60,22 @@ def ros_type(spec: Spec) -> Parameter.Type:
 
 
 def typed(spec: Spec, value: object) -> Parameter:
-    """A value of the setting as a parameter of its declared type: 15 for a double is 15.0, an empty list has a type.
+    """The value as a parameter of the declared type: 15 for a double becomes 15.0, an empty list gets its type.
 
     Raises:
-        SettingError: the value cannot work.
+        SettingError: the value is invalid.
     """
     checked = spec.check(() if value is None and spec.is_list else value)
     return Parameter(spec.name, ros_type(spec), list(checked) if spec.is_list else checked)
 
 
 def declare(node: Node, settings_type: type[S]) -> S:
-    """Declare every setting as a parameter of the node and give the checked settings.
+    """Declare every setting as a parameter of the node and return the checked settings.
 
     Raises:
-        SettingError: a value given on the command line or in a file cannot work.
+        SettingError: a value from the command line or a file is invalid.
     """
-    # rclpy takes the value as it was given or not at all; only here 15 can become 15.0.
+    # rclpy does not convert types, so 15 becomes 15.0 here.
     given = getattr(node, "_parameter_overrides", {})
     values: dict[str, object] = {}
     for name, spec in settings_type.specs().items():
@@ -89,21 +89,21 @@ def declare(node: Node, settings_type: type[S]) -> S:
 
 
 def _declare_empty(node: Any, wanted: Parameter, described: ParameterDescriptor) -> None:
-    """rclpy guesses the type of an empty list (bytes) whatever is declared: its two tables are set right afterwards."""
+    """rclpy always takes an empty list for bytes, so its two tables are corrected afterwards."""
     node.declare_parameter(wanted.name, [], ParameterDescriptor(dynamic_typing=True))
     node._parameters[wanted.name] = wanted
     node._descriptors[wanted.name] = described
 
 
 def refuse_unknown(node: Node, open_prefixes: tuple[str, ...] = (), neighbours: frozenset[str] = frozenset()) -> None:
-    """Refuse parameters that were given (command line, YAML) but declared by nobody: most often a typing mistake.
+    """Refuse given parameters (command line, YAML) that are not declared: most often a typing error.
 
-    ``neighbours`` are names that other nodes of this process declare: a parameter file is for all of them.
+    ``neighbours`` are parameters of other nodes in this process, which share the parameter file.
 
     Raises:
-        UnknownSetting: with the nearest declared names.
+        UnknownSetting: with the closest declared names.
     """
-    # rclpy has no public way to see undeclared overrides without declaring them all.
+    # rclpy has no public API for undeclared overrides without declaring them all.
     for name in getattr(node, "_parameter_overrides", {}):
         if name in neighbours:
             continue
@@ -113,10 +113,10 @@ def refuse_unknown(node: Node, open_prefixes: tuple[str, ...] = (), neighbours: 
 
 
 def changed(settings: S, parameters: Iterable[Parameter]) -> S:
-    """The settings with new parameter values; names that are not settings (use_sim_time, ...) are passed over.
+    """The settings with new parameter values; names that are not settings (use_sim_time, ...) are ignored.
 
     Raises:
-        SettingError: a value that cannot work, or a setting that is fixed once the node runs.
+        SettingError: an invalid value, or a setting that is fixed while the node runs.
     """
     specs = settings.specs()
     changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in specs}
@@ -130,8 +130,8 @@ def prepared(settings: Settings, parameters: Iterable[Parameter], known: Iterabl
     """The parameters of a request with their declared types.
 
     Raises:
-        UnknownSetting: a name that the node has not declared; with the nearest of ``known``.
-        SettingError: a value that cannot work, or a setting that is fixed once the node runs.
+        UnknownSetting: a name that the node has not declared; with the closest of ``known``.
+        SettingError: an invalid value, or a setting that is fixed while the node runs.
     """
     wanted, names, specs = list(parameters), set(known), settings.specs()
     for parameter in wanted:

@@ -1,4 +1,4 @@
-"""What this process costs, for the diagnostics of its nodes."""
+"""CPU and memory use of this process, for the diagnostics of its nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 
 
 class ProcessUsage:
-    """CPU time between two calls and memory now, of the whole process (two nodes in one process say the same)."""
+    """CPU time between two calls and current memory of the whole process (the same for all its nodes)."""
 
     def __init__(self) -> None:
         self._wall = time.monotonic()
@@ -32,7 +32,7 @@ class ProcessUsage:
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in RAM; the highest so far where /proc is not there."""
+    """Resident memory of this process; its peak if /proc is not available."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

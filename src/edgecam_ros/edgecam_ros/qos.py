@@ -1,4 +1,4 @@
-"""The three quality-of-service profiles of edgecam."""
+"""edgecam's three quality-of-service profiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def sensor_qos(reliability: str = "best_effort", depth: int = 2) -> QoSProfile:
 
 
 def latched_qos() -> QoSProfile:
-    """For facts said once (label_info, vision_info): whoever subscribes later still gets the last one."""
+    """For information published once (label_info, vision_info): late subscribers get the last message."""
     return QoSProfile(
         depth=1,
         history=HistoryPolicy.KEEP_LAST,

@@ -1,4 +1,4 @@
-"""Starting a process that can be stopped at once: imports alone take a second, on a busy machine several."""
+"""Starts a process that can be stopped at any time: imports alone take a second, several on a busy machine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import signal
 
 
 def start(module: str) -> int:
-    """Import the module and give what its ``main`` returns. SIGINT and SIGTERM end the process with 0 until ``main``
-    takes them over; nothing needs to be cleaned up before.
+    """Import the module and return the result of its ``main``. Until ``main`` installs its own handlers, SIGINT and
+    SIGTERM end the process with 0; there is nothing to clean up before that.
 
     The executables start with both blocked (setup.cfg), as Python's own start would end with a traceback.
     """

@@ -1,4 +1,4 @@
-"""No exception of a callback ends a node or goes unseen: one mix-in wraps whatever the executor calls."""
+"""Supervises callbacks: a mix-in that catches and reports their exceptions, so that none ends the node."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _TEXT_FIELDS = ("message", "status_message", "reason")
 class SupervisedNode:
     """Mix-in before an rclpy node: the callbacks of its subscriptions, timers, services and parameters are supervised.
 
-    An exception is logged once with its place, counted, and shown in /diagnostics for ten seconds: as WARN where it is
-    an EdgecamError (the message or request was refused), as ERROR where it is a defect. The next message, tick or
-    request is served. A service answers with ``success`` false and the reason; a parameter is refused with it.
+    An exception is logged once with its location, counted, and shown in /diagnostics for ten seconds: as WARN for an
+    EdgecamError (the message or request was rejected), as ERROR for a defect. The next message, tick or request is
+    processed normally. A service responds with ``success`` false and the reason; a parameter is rejected with it.
     """
 
     def __init__(self, *arguments: Any, **node_arguments: Any) -> None:
-        # Before rclpy's own, which creates the parameter services.
+        # Before rclpy's constructor, which creates the parameter services.
         self.faults = FaultLog(lambda text: self.get_logger().error(text))  # type: ignore[attr-defined]
         self._parameter_callbacks: dict[Callable, Callable] = {}
         super().__init__(*arguments, **node_arguments)
@@ -33,9 +33,9 @@ class SupervisedNode:
     def supervised(
         self, callback: Callable[..., R], where: str = "", answer: Callable[..., R | None] = lambda *_: None
     ) -> Callable[..., R | None]:
-        """The callback with its exceptions caught, for what rclpy calls by other ways (futures) and for hooks.
+        """Wrap a callback to catch its exceptions; also for hooks and for futures' callbacks.
 
-        ``where`` names it in the log; ``answer`` makes the result after an exception, from it and the arguments.
+        ``where`` names it in the log; ``answer`` builds the result after an exception, from it and the arguments.
         """
         name = where or getattr(callback, "__qualname__", type(callback).__name__)
 
@@ -46,7 +46,7 @@ class SupervisedNode:
             except Exception as error:
                 return answer(self.faults.add(name, error), *arguments)
 
-        @functools.wraps(callback)  # rclpy looks at the signature
+        @functools.wraps(callback)  # rclpy inspects the signature
         def call(*arguments: Any, **named: Any) -> R | None:
             try:
                 return callback(*arguments, **named)
@@ -74,13 +74,13 @@ class SupervisedNode:
         super().remove_on_set_parameters_callback(self._parameter_callbacks.pop(callback, callback))  # type: ignore[misc]
 
     def entities(self) -> dict[int, tuple[Callable[[Any], object], Any]]:
-        """Publishers, subscriptions, timers, services and clients by identity, each with what destroys it."""
+        """Publishers, subscriptions, timers, services and clients by identity, each with its destroy method."""
         node: Any = self
         kinds = ("publisher", "subscription", "timer", "service", "client")
         return {id(one): (getattr(node, f"destroy_{kind}"), one) for kind in kinds for one in getattr(node, f"{kind}s")}
 
     def destroy_since(self, before: Mapping[int, object]) -> None:
-        """Destroy what has been created since ``before`` (from ``entities``) and is still there."""
+        """Destroy the entities created since ``before`` (from ``entities``) that still exist."""
         for identity, (destroy, one) in self.entities().items():
             if identity not in before:
                 destroy(one)
@@ -91,7 +91,7 @@ def _refused_parameter(error: EdgecamError, _changes: Any) -> SetParametersResul
 
 
 def _refusal(error: EdgecamError, request: Any, response: Any) -> Any:
-    """A response that says no, as far as its type can."""
+    """A negative response, as far as the service type allows it."""
     fields = response.get_fields_and_field_types()
     for name in ("success", "successful"):
         if name in fields:
