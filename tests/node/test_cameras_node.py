@@ -30,7 +30,9 @@ def test_each_camera_has_its_namespace_and_a_dead_one_comes_back(peer: Peer, tmp
     path.write_text(CAMERAS)
     left = peer.collect(Image, "/robot/left/image_raw", qos_profile_sensor_data)
     right = peer.collect(Image, "/robot/right/image_raw", qos_profile_sensor_data)
-    fleet = subprocess.Popen([sys.executable, "-m", "edgecam_camera.cameras", str(path), "--namespace", "/robot"])
+    fleet = subprocess.Popen(
+        [sys.executable, "-m", "edgecam_camera.cameras", str(path), "--namespace", "/robot", "--respawn", "true"]
+    )
     try:
         wait_until(lambda: left and right, LONG, "frames of both cameras")
         assert left[0].header.frame_id == "left_optical_frame"
