@@ -143,3 +143,8 @@ def test_no_refusal_tells_the_value_of_a_secret_setting() -> None:
     with pytest.raises(SettingError) as refused:
         spec.check("secret")
     assert "secret" not in str(refused.value)
+
+
+def test_an_at_sign_in_the_text_behind_a_hidden_password_hides_nothing_more() -> None:
+    text = "source 'rtsp://me:***@10.0.0.7:554/live': Unauthorized; write user:password@ into the source"
+    assert masked(text) == text

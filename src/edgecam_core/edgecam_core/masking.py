@@ -54,6 +54,8 @@ def _without_logins(text: str) -> str:
 def _without_login(address: str) -> str:
     at = address.rfind("@")
     login = _LOGIN.search(address, 0, max(at, 0))
+    if login and address.startswith(f"{HIDDEN}@", login.end()):  # hidden already; an @ behind it is text
+        return address
     return f"{address[: login.end()]}{HIDDEN}{address[at:]}" if login else address
 
 

@@ -17,7 +17,7 @@ from edgecam_core.masking import masked
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
-_LOGIN = "set rtsp_user and rtsp_password, or write user:password@ into the source"
+_LOGIN = "set rtsp_user and rtsp_password, or write both into the source"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ _RESOURCE, _STREAM, _CORE = "gst-resource-error-quark", "gst-stream-error-quark"
 _REMEDIES = {
     (_RESOURCE, 4): "another program holds the device; `fuser -v` on it tells which",
     (_RESOURCE, 7): "check the address; is the server running and the path right?",
-    (_RESOURCE, 15): "set rtsp_user and rtsp_password, or write user:password@ into the source",
+    (_RESOURCE, 15): "set rtsp_user and rtsp_password, or write both into the source",
     (_STREAM, 4): "it is no video that GStreamer knows; `gst-discoverer-1.0` on it tells more",
     (_STREAM, 6): "its decoder is missing: sudo apt-get install gstreamer1.0-libav gstreamer1.0-plugins-bad",
     (_CORE, 12): "a plug-in is missing: sudo apt-get install gstreamer1.0-libav gstreamer1.0-plugins-bad",
