@@ -1,1 +1,1 @@
-"""Data sets, training, evaluation and export of edgecam's detectors. Knows no ROS."""
+"""Data sets, training, evaluation and export of edgecam's detectors. Independent of ROS."""

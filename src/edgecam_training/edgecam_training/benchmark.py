@@ -1,6 +1,6 @@
-"""Models side by side: size, accuracy, images a second from files to boxes, latency, memory, energy.
+"""Compares models: size, accuracy, images per second from file to boxes, latency, memory, energy.
 
-Every model runs in a process of its own, so that peak memory is its own and no library warms up another.
+Every model runs in its own process, so that peak memory and library warm-up are measured per model.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Energy while something runs, where the machine tells it. Only RAPL may need root: some systems hide its counters.
+"""Measures energy if the machine has a power sensor. Only RAPL may need root: some systems restrict its counters.
 
-Three sources, the first that answers is taken: INA3221 power monitors of Jetson boards (``/sys/class/hwmon``: the rail
+The first available of three sources is used: INA3221 power monitors of Jetson boards (``/sys/class/hwmon``: the rail
 of the whole board, in mV and mA), NVIDIA's driver (``nvidia-smi``, the graphics card), Intel's and AMD's RAPL counters
 (``/sys/class/powercap``, the processor packages).
 """
@@ -17,13 +17,13 @@ from functools import partial
 from pathlib import Path
 
 _SYS = Path("/sys")
-_PERIOD = 0.1  # seconds between two looks at a source that tells power
-_INPUT_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_SYS", "SYS5V")  # in front of everything else on a board
+_PERIOD = 0.1  # seconds between two power readings
+_INPUT_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_SYS", "SYS5V")  # supply of the whole board
 
 
 @dataclass(frozen=True)
 class Source:
-    """``watts`` tells the power now; ``joules`` counters and where each wraps; one of them is None."""
+    """``watts`` reads the current power; ``joules`` reads counters with their wrap values; one of them is None."""
 
     name: str
     watts: Callable[[], float] | None = None
@@ -31,12 +31,12 @@ class Source:
 
 
 def find(sys: Path = _SYS) -> Source | None:
-    """The machine's source of energy figures, or None."""
+    """The machine's energy source, or None."""
     return _ina3221(sys) or _nvidia() or _rapl(sys)
 
 
 class Meter:
-    """Measures while it is open; ``joules`` afterwards, None without a source that answered."""
+    """Measures while it is open; ``joules`` is set afterwards, None if no source is available."""
 
     def __init__(self, source: Source | None) -> None:
         self.joules: float | None = None

@@ -1,1 +1,1 @@
-"""Commands of ``edgecam`` for training, found by their file names. None imports PyTorch before it runs."""
+"""Training commands of ``edgecam``, found by file name. No command imports PyTorch before it runs."""

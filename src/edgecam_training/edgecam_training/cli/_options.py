@@ -33,7 +33,7 @@ def add_allowed(parser: argparse.ArgumentParser) -> None:
     """``--allow-dropped``, for commands that read a data set with its boxes."""
     parser.add_argument(
         "--allow-dropped", type=float, default=ALLOWED, metavar="PERCENT",
-        help="share of the boxes that may be dropped; more is refused [%(default)g]",
+        help="largest share of boxes that may be dropped [%(default)g]",
     )  # fmt: skip
 
 

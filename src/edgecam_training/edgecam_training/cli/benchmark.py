@@ -1,4 +1,4 @@
-"""Models side by side: size, AP, images a second from files to boxes, latency, peak memory."""
+"""Compare models: size, AP, images per second from file to boxes, latency, peak memory."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from edgecam_training.cli._options import need_torch
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "models", nargs="+", help="checkpoints, ONNX files, names of the zoo; FILE@backend picks a back end"
+        "models", nargs="+", help="checkpoints, ONNX files, zoo models; FILE@backend selects a back end"
     )
     parser.add_argument("--data", required=True, help="data set")
     parser.add_argument("--split", default="test", help="split [%(default)s]")
     parser.add_argument(
-        "--rename", action="append", default=[], metavar="CLASS=LABEL", help="a model's name of a class"
+        "--rename", action="append", default=[], metavar="CLASS=LABEL", help="the model's name for a class"
     )
     parser.add_argument("--output", type=Path, help="folder for benchmark.md, .json and .png")
 

@@ -1,4 +1,4 @@
-"""Download, compose, convert and look at data sets."""
+"""Download, compose, convert and inspect data sets."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    stats = actions.add_parser("stats", help="what is in a data set")
+    stats = actions.add_parser("stats", help="show the contents of a data set")
     stats.add_argument("data")
     stats.add_argument("--png", type=Path, help="write the charts")
     stats.add_argument("--html", type=Path, help="write a report with sample images, one file")
     stats.set_defaults(act=_stats)
-    check = actions.add_parser("check", help="a table of what is used, repaired, dropped and why; decodes every image")
+    check = actions.add_parser("check", help="decode every image and list what is used, repaired and dropped")
     check.add_argument("data")
     add_allowed(check)
     check.set_defaults(act=_check)
-    compose = actions.add_parser("compose", help="the demonstration data: cut-outs of seven animals on photographs")
+    compose = actions.add_parser("compose", help="compose the demonstration data: animal cut-outs on photographs")
     compose.add_argument("--output", type=Path, required=True)
     compose.add_argument("--train", type=int, default=3000)
     compose.add_argument("--val", type=int, default=150)
@@ -34,20 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     compose.add_argument("--seed", type=int, default=0)
     compose.add_argument("--materials", type=Path, help="folder of unpacked packages [the cache]")
     compose.set_defaults(act=_compose)
-    convert = actions.add_parser("convert", help="write a manifest.jsonl for a data set of another layout")
+    convert = actions.add_parser("convert", help="write a manifest.jsonl for a data set in another layout")
     convert.add_argument("data")
     convert.set_defaults(act=_convert)
-    merge = actions.add_parser("merge", help="join collections of the collector into one")
+    merge = actions.add_parser("merge", help="merge collections of the collector")
     merge.add_argument("collections", type=Path, nargs="+", help="folders of collections")
-    merge.add_argument("--output", type=Path, required=True, help="folder of the joined one; may exist")
+    merge.add_argument("--output", type=Path, required=True, help="folder of the merged collection; may exist")
     merge.set_defaults(act=_merge)
-    _add_open_images(actions.add_parser("open-images", help="download images and boxes of some classes"))
+    _add_open_images(actions.add_parser("open-images", help="download images and boxes of selected classes"))
 
 
 def _add_open_images(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--classes", help='names as Open Images has them, e.g. "Zebra,Sea turtle"')
+    parser.add_argument("--classes", help='class names as in Open Images, e.g. "Zebra,Sea turtle"')
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--manifest", type=Path, help="fetch exactly the images of this manifest, hashes checked")
+    parser.add_argument("--manifest", type=Path, help="download the images of this manifest and check their hashes")
     parser.add_argument(
         "--like", default="", metavar="TOOL",
         help="jetson-inference: the images and boxes that its open_images_downloader.py selects (release v4, no "
@@ -57,7 +57,7 @@ def _add_open_images(parser: argparse.ArgumentParser) -> None:
         "--mirror", default="", metavar="PLACE",
         help="server or folder with the tables and images of Open Images, instead of the public servers",
     )  # fmt: skip
-    parser.add_argument("--replace", action="store_true", help="take over a folder that holds another data set")
+    parser.add_argument("--replace", action="store_true", help="replace the data set in the output folder")
     parser.add_argument("--version", default="", help="release of the box files: v4, v5, v6 or v7 [v6; --like: v4]")
     parser.add_argument("--splits", default="train,val,test", help="[%(default)s]")
     parser.add_argument("--max-images", type=int, default=0, help="images per split, 0 for all [%(default)s]")
@@ -67,8 +67,8 @@ def _add_open_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-depictions", action="store_true", help="leave out drawings, toys and statues")
     parser.add_argument("--no-groups", action="store_true", help="leave out boxes around groups of more than five")
     parser.add_argument("--no-occluded", action="store_true", help="leave out boxes marked as occluded")
-    parser.add_argument("--workers", type=int, default=32, help="downloads at the same time [%(default)s]")
-    parser.add_argument("--seed", type=int, default=0, help="decides which images are taken where there are limits")
+    parser.add_argument("--workers", type=int, default=32, help="parallel downloads [%(default)s]")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the selection of images when limits apply")
     parser.set_defaults(act=_open_images)
 
 

@@ -1,4 +1,4 @@
-"""AP of a model file (.pt, .pth, .onnx, .engine, a zoo name) on a data set."""
+"""Evaluate the AP of a model file (.pt, .pth, .onnx, .engine or zoo model) on a data set."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from edgecam_training.cli._options import add_allowed, bar, need_torch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="checkpoint, ONNX file, TensorRT engine or name of the zoo")
+    parser.add_argument("model", help="checkpoint, ONNX file, TensorRT engine or zoo model")
     parser.add_argument("--data", required=True, help="data set")
     parser.add_argument("--split", default="test", help="split to score [%(default)s]")
-    parser.add_argument("--onnx", default="", help="what an engine was built from, where it is not found")
-    parser.add_argument("--backend", default="auto", help="back end for files that are no checkpoints [%(default)s]")
+    parser.add_argument("--onnx", default="", help="the ONNX file an engine was built from, if not found automatically")
+    parser.add_argument("--backend", default="auto", help="back end, except for checkpoints [%(default)s]")
     parser.add_argument(
-        "--rename", action="append", default=[], metavar="CLASS=LABEL", help="how the model calls a class"
+        "--rename", action="append", default=[], metavar="CLASS=LABEL", help="the model's name for a class"
     )
     add_allowed(parser)
     parser.add_argument("--output", type=Path, help="folder for report.json, curves.png and worst.png")

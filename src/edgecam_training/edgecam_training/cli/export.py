@@ -1,4 +1,4 @@
-"""Checkpoint to ONNX in FP32, FP16 or INT8, or to pytorch-ssd; compared with PyTorch, INT8 also by its accuracy."""
+"""Export a checkpoint to ONNX (FP32, FP16, INT8) or pytorch-ssd; checked against PyTorch, INT8 also for accuracy."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from edgecam_training.data.findings import LEAST_SCORED
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", help="checkpoint; for INT8 also an FP32 ONNX file or a name of the zoo")
+    parser.add_argument("model", help="checkpoint; for INT8 also an FP32 ONNX file or a zoo model")
     parser.add_argument("--output", type=Path, required=True, help="the file to write")
     parser.add_argument(
         "--format", choices=("onnx", "pytorch-ssd"), default="onnx",
         help="pytorch-ssd: a checkpoint that pytorch-ssd and jetson-inference load [%(default)s]",
     )  # fmt: skip
     parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
-    parser.add_argument("--batch", type=int, default=1, help="batch size, 0 leaves it open [%(default)s]")
+    parser.add_argument("--batch", type=int, default=1, help="batch size, 0: dynamic [%(default)s]")
     parser.add_argument("--uint8", action="store_true", help="take uint8 pixels, normalise in the graph")
     parser.add_argument("--raw", action="store_true", help="logits and offsets instead of scores and boxes")
     parser.add_argument(
         "--nms", type=float, nargs="?", const=0.45, default=0.0, metavar="OVERLAP",
-        help="finished detections: suppression in the graph, at this overlap [0.45 if no number is given]",
+        help="final detections: NMS in the graph with this IoU [0.45 without a number]",
     )  # fmt: skip
     parser.add_argument("--data", help="data set: images to compare on; INT8: calibration and acceptance check")
     parser.add_argument("--split", default="val", help="split for comparison and acceptance check [%(default)s]")
     parser.add_argument(
         "--acceptance-images", type=int, default=LEAST_SCORED, metavar="N",
-        help="INT8: fewest images with boxes that the acceptance check may rest on [%(default)s]",
+        help="INT8: minimum number of images with boxes for the acceptance check [%(default)s]",
     )  # fmt: skip
     parser.add_argument("--calibration-split", default="train", help="INT8 [%(default)s]")
     parser.add_argument("--calibration-images", type=int, default=300, help="INT8, at least 300 [%(default)s]")
-    parser.add_argument("--int8", choices=("tensorrt", "cpu"), default="tensorrt", help="INT8 for whom [%(default)s]")
+    parser.add_argument("--int8", choices=("tensorrt", "cpu"), default="tensorrt", help="INT8 variant [%(default)s]")
     parser.add_argument(
         "--calibration", choices=("minmax", "average", "auto"), default="minmax",
         help="INT8: ranges from the extremes of all images, from the mean of each image's extremes, or the one of both "
         "that changes the outputs least on held-back calibration images [%(default)s]",
     )  # fmt: skip
-    parser.add_argument("--max-drop", type=float, default=1.0, help="INT8: mAP points that may be lost [%(default)s]")
+    parser.add_argument("--max-drop", type=float, default=1.0, help="INT8: largest loss in mAP points [%(default)s]")
     parser.add_argument(
-        "--rename", action="append", default=[], metavar="CLASS=LABEL", help="how the model calls a class"
+        "--rename", action="append", default=[], metavar="CLASS=LABEL", help="the model's name for a class"
     )
 
 

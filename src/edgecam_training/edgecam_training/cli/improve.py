@@ -1,4 +1,4 @@
-"""Make a better model of reviewed frames: learn, compare with the live one, decide, store."""
+"""Improve a model with reviewed frames: train, compare with the live model, decide, store."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("collection", type=Path, help="folder of a collection with reviewed frames")
     parser.add_argument("--model", default="ssd_mobilenet_v2_coco", help="the live model (default %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("runs/improve"), help="folder of this run (%(default)s)")
-    parser.add_argument("--old-set", type=Path, help="data set of what the model knew: no label may lose there")
-    parser.add_argument("--replay", type=Path, help="data set that keeps known labels while they are corrected")
+    parser.add_argument("--old-set", type=Path, help="data set of known labels: none may lose more than --max-loss")
+    parser.add_argument("--replay", type=Path, help="data set replayed to preserve known labels during correction")
     parser.add_argument(
         "--max-loss", type=float, default=2.0, help="points of AP a label may lose on the old set (%(default)g)"
     )
     parser.add_argument("--test-share", type=float, default=0.3, help="share of the frames for the test (%(default)g)")
     parser.add_argument(
-        "--gap-seconds", type=float, default=2.0, help="frames closer than this stay on one side (%(default)g)"
+        "--gap-seconds", type=float, default=2.0, help="frames closer than this stay in the same split (%(default)g)"
     )
-    parser.add_argument("--store", metavar="NAME", help="store the model under this name, passed or not")
-    parser.add_argument("--deploy", action="store_true", help="with --store: deploy it when it has passed")
+    parser.add_argument("--store", metavar="NAME", help="store the model under this name, whether it passed or not")
+    parser.add_argument("--deploy", action="store_true", help="with --store: deploy it if it passed")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Train a detector on a data set; with torchrun on many GPUs."""
+"""Train a detector on a data set; with torchrun on several GPUs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes what annotations say agree with the images: repaired with a finding, or left out with a finding."""
+"""Makes annotations agree with their images: each mismatch is repaired or dropped, and recorded as a finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COCO: JSON files in ``annotations/`` beside the folders of images, or one in each split's folder (Roboflow).
+"""COCO: JSON files in ``annotations/`` next to the image folders, or one in each split's folder (Roboflow).
 
 A box is x, y, width, height in pixels with edges counted from 0. ``iscrowd`` becomes a crowd: an ignore region.
 """

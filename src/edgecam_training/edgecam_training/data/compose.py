@@ -1,6 +1,6 @@
-"""Images made from cut-outs on backgrounds: a data set with exact boxes, from little material.
+"""Composes images from cut-outs on backgrounds: a data set with exact boxes from few source images.
 
-Each image is a function of the seed and its number alone, so the same call gives the same bytes.
+Each image depends only on the seed and its number, so the same call produces the same bytes.
 """
 
 from __future__ import annotations

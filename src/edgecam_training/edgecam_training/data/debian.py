@@ -1,4 +1,4 @@
-"""Files out of Debian packages, fetched with apt and unpacked beside the system, never installed."""
+"""Reads files from Debian packages: downloaded with apt and unpacked outside the system, never installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reading a data set used, repaired, ignored and dropped, with counts: one table for every layout.
+"""Counts what was used, repaired, ignored and dropped while reading a data set; one table for all layouts.
 
 ``used`` boxes and images are counted from the data set itself. ``repaired`` and ``ignored`` ones are still in it;
 ``dropped`` ones are not.

@@ -1,7 +1,7 @@
-"""A split decoded once and kept as bytes, so that no step waits for decoding.
+"""Decodes a split once and keeps it as bytes, so that no step waits for decoding.
 
-Images are stretched to a square of ``side`` pixels, which the network's input does anyway; boxes become fractions.
-3,626 images of 384 pixels take 1.6 GB; they live on the GPU where they fit, else in main memory.
+Images are stretched to a square of ``side`` pixels, as the network's input requires; boxes become fractions.
+3,626 images of 384 pixels take 1.6 GB; they are kept on the GPU if they fit, otherwise in system memory.
 """
 
 from __future__ import annotations

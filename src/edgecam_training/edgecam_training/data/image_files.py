@@ -1,4 +1,4 @@
-"""Image files of a data set: found by the names annotations give them, and their headers read without decoding."""
+"""Image files of a data set: resolves their names from annotations and reads headers without decoding."""
 
 from __future__ import annotations
 

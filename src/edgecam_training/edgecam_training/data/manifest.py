@@ -1,8 +1,8 @@
-"""edgecam's own layout: ``manifest.jsonl`` beside the images, one line per image, with every fact.
+"""edgecam's own layout: ``manifest.jsonl`` next to the images, one line per image.
 
 The first line is ``{"format": "edgecam-dataset", "version": 1, "classes": [...]}``. Each other line has ``image``
 (relative path), ``split``, ``width``, ``height``, ``sha256``, ``boxes`` (``[[x1, y1, x2, y2], ...]`` in pixels),
-``labels`` (names), ``difficult`` and ``crowd`` (left out where nothing is) and any facts such as licence and author.
+``labels`` (names), ``difficult`` and ``crowd`` (omitted if empty) and other fields such as licence and author.
 """
 
 from __future__ import annotations

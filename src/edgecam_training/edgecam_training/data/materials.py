@@ -1,7 +1,7 @@
-"""What the demonstration data is made of: animal cut-outs, backgrounds and real photographs from Debian packages.
+"""Source material of the demonstration data: animal cut-outs, backgrounds and real photographs from Debian packages.
 
-Nothing of it is part of edgecam: stamps are Tux Paint's (GPL-2), photographs GCompris's (CC0 or public domain by its
-README) and darknet's. They are fetched when asked for and stay in the cache.
+It is not part of edgecam: the stamps are from Tux Paint (GPL-2), the photographs from GCompris (CC0 or public domain
+according to its README) and darknet. They are downloaded on request and kept in the cache.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Boxes that were drawn on an image as stored, turned with it to where its EXIF orientation puts them."""
+"""Rotates boxes that were drawn on the stored image according to its EXIF orientation."""
 
 from __future__ import annotations
 

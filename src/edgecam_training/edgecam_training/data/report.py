@@ -1,4 +1,4 @@
-"""The statistics of a data set as an image and as one HTML file with sample images inside."""
+"""Data set statistics as an image, and as one HTML file with embedded sample images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names people give to the parts of a data set."""
+"""Common names of the splits of a data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers about a data set: what is in it, how large, how balanced, and warnings."""
+"""Data set statistics: contents, sizes, class balance, and warnings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a data set holds and what reading it dropped, in words; and the refusal where that is too much."""
+"""Summary of a data set's contents and dropped boxes; refuses it if too many were dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text of unknown encoding: UTF-8, UTF-16, UTF-32 or Latin-1, where the bytes say which; else a refusal."""
+"""Text of unknown encoding: detects UTF-8, UTF-16, UTF-32 or Latin-1 from the bytes; refuses anything else."""
 
 from __future__ import annotations
 

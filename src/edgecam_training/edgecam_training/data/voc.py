@@ -1,9 +1,9 @@
 """Pascal VOC: XML files in ``Annotations/``, lists in ``ImageSets/Main/<split>.txt``, images in ``JPEGImages/``.
 
-Also as tools write it: XML files beside the images in ``train/``, ``valid/`` and ``test/`` (Roboflow), in
-``annotations/`` beside ``images/``, with CVAT's ``default.txt``. VOC counts pixels from 1 and means the outer pixels
-inside the box: x1 - 1, y1 - 1, x2, y2 are edges here. ``labels.txt`` (one class a line) gives the order of classes
-where it exists, else they are sorted by name.
+Also variants written by tools: XML files next to the images in ``train/``, ``valid/`` and ``test/`` (Roboflow), in
+``annotations/`` next to ``images/``, with CVAT's ``default.txt``. VOC counts pixels from 1 and includes the outermost
+pixels in the box: x1 - 1, y1 - 1, x2, y2 are edges here. ``labels.txt`` (one class per line) defines the class order
+if it exists, otherwise classes are sorted by name.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """YOLO: ``data.yaml`` (``names``, ``train``, ``val``, ``test``), images, and a text file of boxes for each.
 
 A line is class, centre x, centre y, width, height, as fractions of the upright image, or a class and the corners of
-a polygon. The labels of ``images/a/b.jpg`` are in ``labels/a/b.txt``, else beside the image. Darknet's and CVAT's
+a polygon. The labels of ``images/a/b.jpg`` are in ``labels/a/b.txt``, otherwise next to the image. Darknet's and CVAT's
 ``obj.data`` is read too.
 """
 

@@ -1,7 +1,7 @@
-"""TensorRT engine files behind the detector's interface.
+"""Opens TensorRT engine files with the detector's interface.
 
-An engine has tensors but no labels and no normalisation: those come from the ONNX file it was built from, which the
-sidecar of ``edgecam engine build`` names with its hash.
+An engine contains neither labels nor normalisation. They come from the ONNX file it was built from, which is identified
+by its hash in the sidecar file of ``edgecam engine build``.
 """
 
 from __future__ import annotations

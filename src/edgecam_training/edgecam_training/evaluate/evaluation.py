@@ -1,4 +1,4 @@
-"""A model file on a data set: detections of every image, scores, table."""
+"""Evaluates a model file on a data set: detections per image, metrics, table."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Average precision, in NumPy: Pascal VOC at IoU 0.5 and COCO's mean over IoU 0.50 to 0.95.
 
-VOC: area under the precision envelope (VOC 2010 on) and the 11-point mean of VOC 2007; boxes marked difficult are
-neither asked for nor punished, nor is what lies half in a crowd. COCO: 101 points, 10 thresholds, at most 100 boxes
-an image, a crowd box matches any number of detections by the share of the detection it covers. A class without boxes
-has no AP: NaN here, "no data" in every table, and no part of a mean.
+VOC: area under the precision envelope (VOC 2010 on) and the 11-point mean of VOC 2007; difficult boxes count neither as
+misses nor as false alarms, nor do detections half inside a crowd. COCO: 101 points, 10 thresholds, at most 100 boxes
+per image; a crowd box matches any number of detections, by the share of the detection it covers. A class without boxes
+has no AP: NaN here, "no data" in every table, excluded from means.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A checkpoint behind the interface of the inference back ends, so that one detector serves every kind of file."""
+"""Runs a checkpoint with the interface of the inference back ends, so that one detector handles all file types."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""From a checkpoint to ONNX: parity check, FP16, INT8, acceptance check."""
+"""Exports checkpoints to ONNX: parity check, FP16, INT8, acceptance check."""

@@ -1,6 +1,6 @@
-"""The acceptance check: an INT8 file is written only if it loses no more accuracy than was allowed.
+"""The acceptance check: an INT8 file is written only if its accuracy loss is within the limit.
 
-If too much is lost, the most harmful convolutions go back to float, some more each round.
+Otherwise the most sensitive convolutions are returned to float, more in each round.
 """
 
 from __future__ import annotations

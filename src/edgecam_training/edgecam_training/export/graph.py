@@ -1,4 +1,4 @@
-"""The network as it is exported: what goes in, what comes out, at which precision it computes."""
+"""The exported network: inputs, outputs and precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a checkpoint or a float ONNX file to an INT8 file that passed the acceptance check."""
+"""Converts a checkpoint or a float ONNX file to an INT8 file that passes the acceptance check."""
 
 from __future__ import annotations
 

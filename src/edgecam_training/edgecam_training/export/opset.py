@@ -1,4 +1,4 @@
-"""Exported graphs for older runtimes: opset 17 (ONNX Runtime 1.12, TensorRT 8.6) where the operators allow it."""
+"""Lowers exported graphs for older runtimes to opset 17 (ONNX Runtime 1.12, TensorRT 8.6) if the operators allow it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A checkpoint for pytorch-ssd and jetson-inference: the plain state dict that their ``net.load`` takes."""
+"""Writes checkpoints for pytorch-ssd and jetson-inference: the plain state dict that their ``net.load`` expects."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""INT8 by Q/DQ nodes around convolutions, calibrated on real images, in the two flavours the runtimes need.
+"""INT8 with Q/DQ nodes around convolutions, calibrated on real images, in the two variants that runtimes need.
 
-``tensorrt``: activations and weights int8, symmetric, per channel, biases left in float (TensorRT refuses quantised
-ones). ``cpu``: activations uint8, weights int8, which is what x86 CPUs multiply fast. One is slow where the other is
-fast, so the metadata ``edgecam.int8`` names the flavour.
+``tensorrt``: activations and weights int8, symmetric, per channel, biases in float (TensorRT rejects quantised
+ones). ``cpu``: activations uint8, weights int8, which x86 CPUs multiply fast. Each variant is slow on the other's
+hardware, so the metadata ``edgecam.int8`` records which one it is.
 """
 
 from __future__ import annotations

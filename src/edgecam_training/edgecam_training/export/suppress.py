@@ -1,8 +1,9 @@
-"""Non-maximum suppression as ordinary tensor operations, for graphs that give finished detections.
+"""Non-maximum suppression with ordinary tensor operations, for graphs that output final detections.
 
-ONNX's own NonMaxSuppression loops, which TensorRT-RTX does not build; here a matrix of overlaps is worked out once and
-"kept unless a kept, better box of the class overlaps" is applied until it holds: the greedy result, as long as no
-chain of suppressions is longer than the rounds. In real images chains are two or three boxes long.
+TensorRT-RTX cannot build ONNX's NonMaxSuppression, which loops. Instead, the overlap matrix is computed once, and the
+rule "keep a box unless a kept box of the class with a higher score overlaps it" is applied a fixed number of rounds.
+The result equals greedy NMS as long as no chain of suppressions is longer than the number of rounds; in real images
+chains are two or three boxes long.
 """
 
 from __future__ import annotations

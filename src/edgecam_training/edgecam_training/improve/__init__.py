@@ -1,1 +1,1 @@
-"""From reviewed frames and the live model to a better one, with a proof: learn, compare, decide, report. No PyTorch."""
+"""Improves the live model with reviewed frames: train, compare, decide, report. Does not use PyTorch."""

@@ -1,4 +1,4 @@
-"""The reviewed frames of a collection as training and test images that share no moment."""
+"""Splits the reviewed frames of a collection into training and test images that are separated in time."""
 
 from __future__ import annotations
 

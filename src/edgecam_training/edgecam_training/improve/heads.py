@@ -1,7 +1,7 @@
-"""The class heads of an SSD in ONNX: where they are, what they see, and the model with other ones.
+"""The class heads of an SSD in ONNX: locates them, extracts their inputs, and replaces them.
 
 The heads are 1x1 or larger convolutions whose outputs go through Transpose, Reshape and Concat to a Sigmoid, each
-class by itself (no softmax): a class can be added, or changed, without any effect on the scores of the others.
+class independently (no softmax): a class can be added or changed without affecting the scores of the others.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One improvement from reviewed frames to a judged model; it goes on where it was stopped."""
+"""Runs one improvement, from reviewed frames to a judged model; resumable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a new model may replace the live one."""
+"""Decides whether a new model may replace the live one."""
 
 from __future__ import annotations
 

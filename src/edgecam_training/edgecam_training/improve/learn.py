@@ -1,4 +1,4 @@
-"""Learning class heads on what a frozen network sees: logistic regression with hard negatives, in NumPy."""
+"""Trains class heads on the features of a frozen network: logistic regression with hard negatives, in NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of one improvement: figures as JSON, figures and the worst mistakes as one HTML file."""
+"""The report of one improvement: metrics as JSON; metrics and the worst errors as one HTML file."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Networks: one file each, found by the table in ``registry``."""
+"""Networks: one file each, listed in ``registry``."""

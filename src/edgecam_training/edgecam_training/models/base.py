@@ -1,4 +1,4 @@
-"""What every network here is: heads over priors, and how an image goes in."""
+"""Base of all networks: heads over priors, and image preprocessing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""SSD-MobileNetV1 300, parameter for parameter that of pytorch-ssd and jetson-inference.
+"""SSD-MobileNetV1 300 with the parameters of pytorch-ssd and jetson-inference.
 
-Names, shapes, priors and normalisation are theirs, so that ``mobilenet-v1-ssd-mp-0_675.pth`` and every checkpoint of
+Names, shapes, priors and normalisation are identical, so that ``mobilenet-v1-ssd-mp-0_675.pth`` and every checkpoint of
 their ``train_ssd.py`` load here, and a state dict saved here loads there.
 """
 

@@ -1,4 +1,4 @@
-"""SSD-MobileNetV2 300 as in TensorFlow's object detection zoo, made to start from the COCO model of the zoo.
+"""SSD-MobileNetV2 300 as in TensorFlow's object detection zoo, initialised from the zoo's COCO model.
 
 Batch normalisation is folded into the convolutions, as in the file the weights come from; activations saturate where
 that file's do. Every tensor is named as in the ONNX file with ``/`` written ``:`` (a dot would be a module).

@@ -1,4 +1,4 @@
-"""A batch norm with its ReLU, which may run as one pass on a GPU."""
+"""A batch norm with its ReLU, optionally fused into one pass on a GPU."""
 
 from __future__ import annotations
 

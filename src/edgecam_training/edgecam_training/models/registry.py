@@ -1,4 +1,4 @@
-"""The table of networks, and the checkpoints they start from."""
+"""The table of networks and their initial checkpoints."""
 
 from __future__ import annotations
 

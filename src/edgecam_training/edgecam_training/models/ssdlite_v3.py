@@ -1,7 +1,7 @@
 """SSDLite320-MobileNetV3-Large, built from torchvision's parts; its detection checkpoints load by name.
 
-torchvision's model carries its own resizing, matching and suppression; here only its backbone, head and priors are
-used, inside the same loop as the others. 3234 priors.
+torchvision's model includes resizing, matching and NMS; only its backbone, head and priors are used here, in the same
+training loop as the other networks. 3234 priors.
 """
 
 from __future__ import annotations

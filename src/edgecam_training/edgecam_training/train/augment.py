@@ -2,7 +2,7 @@
 
 Zoom-out, IoU crop and flip are one window per image, so pixels are sampled once; brightness, contrast, saturation
 and hue are one 3x4 colour matrix; mosaic comes before all of them. All random numbers are drawn on the CPU from a
-seed that includes the step, so a step looks the same on every device and after every restart.
+seed that includes the step, so a step is identical on every device and after every restart.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checkpoints: written atomically, read without running code from them."""
+"""Checkpoints: written atomically, loaded without executing code from them."""
 
 from __future__ import annotations
 

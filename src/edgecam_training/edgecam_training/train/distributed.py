@@ -1,4 +1,4 @@
-"""One process or several: reads the environment that ``torchrun`` sets; without it this is rank 0 of 1."""
+"""Single- or multi-process training from ``torchrun``'s environment variables; without them, rank 0 of 1."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Backbones from torchvision's ImageNet classifiers, for networks whose layers are not named as there.
+"""Backbones from torchvision's ImageNet classifiers, for networks with different layer names.
 
-Each function takes a classifier's state dict and gives what of it fits, in the names of the network here.
+Each function takes a classifier's state dict and returns the matching tensors under the names of the network here.
 """
 
 from __future__ import annotations

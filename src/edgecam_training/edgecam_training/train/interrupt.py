@@ -1,4 +1,4 @@
-"""Stopping from outside: SIGINT and SIGTERM end a run at the next step, with everything saved."""
+"""SIGINT and SIGTERM end a run after the current step, with everything saved."""
 
 from __future__ import annotations
 

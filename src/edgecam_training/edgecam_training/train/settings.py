@@ -1,4 +1,4 @@
-"""A training run as data: one declaration of defaults, ranges and texts, saved with every checkpoint."""
+"""Settings of a training run: defaults, ranges and texts, saved with every checkpoint."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from edgecam_training.models.registry import MODELS
 class TrainSettings(Settings):
     """What to train, on what, how."""
 
-    data: str = setting("", "Data set of any layout that edgecam dataset reads.")
+    data: str = setting("", "Data set in any layout that edgecam dataset reads.")
     allow_dropped: float = setting(
         ALLOWED,
-        "Share of the boxes that reading the data set may drop, in percent; more is refused.",
+        "Largest share of boxes that may be dropped while reading the data set, in percent.",
         low=0.0,
         high=100.0,
     )
@@ -29,43 +29,37 @@ class TrainSettings(Settings):
         "downloaded), or the path of a checkpoint.",
     )
     likeness: tuple[str, ...] = setting(
-        (), "With coco: start a class from a COCO class, written Own=coco, e.g. Cattle=cow. Equal names are found."
+        (), "With coco: initialise a class from a COCO class, as Own=coco, e.g. Cattle=cow. Equal names match."
     )
-    freeze: str = setting(
-        "none", "What stays as it started: none, or all but the heads.", choices=("none", "backbone", "all-but-classes")
-    )
+    freeze: str = setting("none", "Layers to freeze.", choices=("none", "backbone", "all-but-classes"))
     epochs: int = setting(30, "Passes over the training images.", low=1, high=10000)
-    batch: int = setting(32, "Images a step, on each GPU.", low=1, high=4096)
+    batch: int = setting(32, "Images per step and GPU.", low=1, high=4096)
     optimizer: str = setting("sgd", "Optimiser; sgd has momentum 0.9 (Nesterov).", choices=("sgd", "adamw"))
-    learning_rate: float = setting(0.01, "Peak learning rate, for the batch as it is.", low=1e-7, high=10.0)
-    backbone_rate: float = setting(1.0, "Learning rate of all but the heads, times this.", low=0.0, high=10.0)
-    weight_decay: float = setting(5e-4, "Weight decay, of weights but not of biases and norms.", low=0.0, high=1.0)
-    warmup: float = setting(1.0, "Epochs of linear warm-up; then cosine to a hundredth.", low=0.0, high=1000.0)
-    clip: float = setting(10.0, "Largest gradient norm; 0 does not clip.", low=0.0, high=1e6)
+    learning_rate: float = setting(0.01, "Peak learning rate, not scaled with the batch size.", low=1e-7, high=10.0)
+    backbone_rate: float = setting(1.0, "Learning-rate factor of all layers except the heads.", low=0.0, high=10.0)
+    weight_decay: float = setting(5e-4, "Weight decay of weights, not of biases and norms.", low=0.0, high=1.0)
+    warmup: float = setting(1.0, "Epochs of linear warm-up, followed by cosine decay to 1 %.", low=0.0, high=1000.0)
+    clip: float = setting(10.0, "Gradient clipping norm; 0: off.", low=0.0, high=1e6)
     ema: float = setting(
-        0.999, "Decay of the averaged weights, which are evaluated and exported; 0: none.", low=0.0, high=1.0
+        0.999, "Decay of the averaged weights, which are evaluated and exported; 0: off.", low=0.0, high=1.0
     )
     smoothing: float = setting(0.0, "Label smoothing.", low=0.0, high=0.5)
     precision: str = setting(
-        "auto", "auto: bf16 or fp16 on a GPU that has it.", choices=("auto", "fp32", "fp16", "bf16")
+        "auto", "auto: bf16 or fp16 on a GPU that supports it.", choices=("auto", "fp32", "fp16", "bf16")
     )
-    compile: bool = setting(False, "torch.compile the network: a minute at the start, faster steps.")
-    graph: bool = setting(True, "On a GPU: record the step once as a CUDA graph and start it as one.")
+    compile: bool = setting(False, "Use torch.compile: about a minute at start, then faster steps.")
+    graph: bool = setting(True, "On a GPU: capture the step once as a CUDA graph.")
     fused_norms: bool = setting(
-        False, "On a GPU: each norm and its ReLU as one Triton kernel each way; ssd_mobilenet_v1 only."
+        False, "On a GPU: run each batch norm and its ReLU as one Triton kernel; ssd_mobilenet_v1 only."
     )
-    side: int = setting(
-        0, "Side of the decoded images kept in memory; 0: a quarter more than the input.", low=0, high=2048
-    )
+    side: int = setting(0, "Side of the decoded images kept in memory; 0: 1.25 times the input.", low=0, high=2048)
     zoom_out: float = setting(2.5, "Augmentation: largest canvas, in image sides; 1: off.", low=1.0, high=8.0)
     crop: float = setting(0.8, "Augmentation: share of images that are cropped.", low=0.0, high=1.0)
     flip: float = setting(0.5, "Augmentation: share of images that are mirrored.", low=0.0, high=1.0)
-    mosaic: float = setting(
-        0.0, "Augmentation: share of images put together from four at half size.", low=0.0, high=1.0
-    )
-    color: float = setting(0.5, "Augmentation: chance of each colour change.", low=0.0, high=1.0)
+    mosaic: float = setting(0.0, "Augmentation: share of images that are mosaics of four.", low=0.0, high=1.0)
+    color: float = setting(0.5, "Augmentation: probability of each colour change.", low=0.0, high=1.0)
     evaluate_every: int = setting(1, "Epochs between evaluations on the validation split.", low=1, high=10000)
     patience: int = setting(0, "Stop after this many evaluations without a better mAP; 0: never.", low=0, high=10000)
-    seed: int = setting(0, "Decides start weights, order and augmentation.", low=0, high=2**31 - 1)
-    deterministic: bool = setting(False, "Same bits on a GPU again, at some cost; a CPU always gives them.")
+    seed: int = setting(0, "Seed for initial weights, order and augmentation.", low=0, high=2**31 - 1)
+    deterministic: bool = setting(False, "Reproducible results on a GPU, but slower; a CPU is always reproducible.")
     device: str = setting("auto", "auto, cpu, cuda or cuda:N.")

@@ -1,4 +1,4 @@
-"""The weights a network starts from."""
+"""Initial weights of a network."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The gradients of one batch: augmentation, forward and backward pass.
 
-These networks are hundreds of small kernels, which a CPU cannot launch as fast as a large GPU runs them. All shapes are
-fixed, so on a GPU the whole step is recorded once as a CUDA graph and then started as one.
+These networks consist of hundreds of small kernels, which a CPU cannot launch as fast as a large GPU runs them. All
+shapes are fixed, so on a GPU the whole step is captured once as a CUDA graph and then launched as a unit.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Accuracy while training: the validation split in big batches on the training device."""
+"""Validation during training: the validation split in large batches on the training device."""
 
 from __future__ import annotations
 

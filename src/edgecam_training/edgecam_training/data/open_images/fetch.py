@@ -1,4 +1,4 @@
-"""Downloads a selection of Open Images, and the same images again from a manifest."""
+"""Downloads a selection of Open Images, or the images of an existing manifest."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The folder that jetson-inference's ``open_images_downloader.py`` writes.
+"""Reads the folder written by jetson-inference's ``open_images_downloader.py``.
 
 ``train/``, ``validation/`` and ``test/`` with images, and ``sub-<folder>-annotations-bbox.csv`` with their boxes as
-fractions and their ``ClassName``. Its training takes boxes around groups as single boxes, and so does this reader.
+fractions and their ``ClassName``. Its training treats group boxes as single boxes, and so does this reader.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The rules of jetson-inference's ``open_images_downloader.py``, for the same images and boxes as its command gives.
+"""Selects the same images and boxes as jetson-inference's ``open_images_downloader.py``.
 
-Release v4, every box of the classes but those of depictions, boxes around groups like any other. A limit counts the
-images of all splits together and is shared out by their sizes; which images are taken is left to chance, and the tool
-sets no seed.
+Release v4, all boxes of the classes except depictions; group boxes count as ordinary boxes. A limit applies to all
+splits together and is divided in proportion to their sizes; images are chosen at random, and the original tool sets no
+seed.
 """
 
 from __future__ import annotations

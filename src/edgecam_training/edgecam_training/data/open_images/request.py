@@ -1,4 +1,4 @@
-"""What a folder was asked to hold, so that a request for something else does not overwrite it."""
+"""Records the request a folder was downloaded for, so that a different request does not overwrite it."""
 
 from __future__ import annotations
 

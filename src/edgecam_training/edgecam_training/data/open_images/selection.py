@@ -1,4 +1,4 @@
-"""Which images of a split are taken: flags first, then limits, by chance that a seed decides."""
+"""Selects the images of a split: first by flags, then at random up to the limits, with a fixed seed."""
 
 from __future__ import annotations
 

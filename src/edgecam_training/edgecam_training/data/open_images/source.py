@@ -1,4 +1,4 @@
-"""Where Open Images is downloaded from, its public servers or a mirror, and its tables on this disk."""
+"""Download source of Open Images (public servers or a mirror) and its local tables."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Where the releases keep their tables and images, and how the tables are read.
+"""Locations of the tables and images of each release, and how to read the tables.
 
-The big ones have millions of lines, so they are read as a stream; the lines that are wanted are kept in a small file
-beside them, so that a stopped download continues at once.
+The large ones have millions of lines, so they are read as a stream; the selected lines are cached in a small file next
+to them, so that an interrupted download resumes at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One file over HTTP, or from a folder: retries, continues where it stopped, whole or not at all."""
+"""Transfers one file over HTTP or from a folder: with retries, resumable, written atomically."""
 
 from __future__ import annotations
 
