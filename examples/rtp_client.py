@@ -1,4 +1,4 @@
-"""H.265 from UDP port 5000 as numpy arrays with their capture time: needs neither ROS nor a display.
+"""Receives H.265 on UDP port 5000 as NumPy arrays with their capture time; needs neither ROS nor a display.
 
     gst-launch-1.0 videotestsrc is-live=true ! video/x-raw,format=I420 ! x265enc tune=zerolatency key-int-max=30 ! \
         rtph265pay config-interval=1 ! udpsink host=127.0.0.1 port=5000

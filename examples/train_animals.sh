@@ -1,5 +1,5 @@
 #!/bin/sh
-# From nothing to a model file: fetches about 205 MB of Debian packages, then trains for some minutes on a CPU.
+# Builds a model from scratch: downloads about 205 MB of Debian packages, then trains for some minutes on a CPU.
 # Usage: examples/train_animals.sh [FOLDER]      needs: scripts/setup-training
 set -eu
 cd "$(dirname "$0")/.."

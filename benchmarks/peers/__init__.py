@@ -1,1 +1,1 @@
-"""Small processes on the other side of a measurement."""
+"""Helper processes of the measurements."""

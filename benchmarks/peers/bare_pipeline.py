@@ -1,4 +1,4 @@
-"""Decoding and conversion alone. Usage: bare_pipeline FILE; prints one JSON line."""
+"""Decoding and conversion only. Usage: bare_pipeline FILE; prints one JSON line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our camera node on a file, as fast as it can be read. Usage: camera_run FILE; prints one JSON line."""
+"""Runs our camera node on a file at full speed. Usage: camera_run FILE; prints one JSON line."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Images a second from a folder of JPEGs to boxes with edgecam's detector; loading and the first five are left out.
+"""Images per second from a folder of JPEGs to boxes with edgecam's detector, without loading and the first five.
 
-Usage: detect_folder FOLDER CALIBRATION BACKEND PRECISION [--all]. Prints the rate; with --all instead what is found
-above a score of 0.01 as one JSON object, file name to [label, score, x1, y1, x2, y2], for the accuracy.
+Usage: detect_folder FOLDER CALIBRATION BACKEND PRECISION [--all]. Prints the rate; with --all, prints detections
+above a score of 0.01 as one JSON object instead, file name to [label, score, x1, y1, x2, y2], for the accuracy.
 """
 
 from __future__ import annotations

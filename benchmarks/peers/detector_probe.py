@@ -1,7 +1,7 @@
-"""Sends images to a detector node and measures how old the detections are when they come back.
+"""Sends images to a detector node and measures the age of the returned detections.
 
 Usage: detector_probe SECONDS RATE [CAMERA ...]    (no camera: image_raw and detections without a prefix)
-Prints one JSON object: latency_p50_ms, latency_p99_ms, per_camera (detections a second), busy_ms (preprocess + infer
+Prints one JSON object: latency_p50_ms, latency_p99_ms, per_camera (detections per second), busy_ms (preprocess + infer
 + decode) and published_ms (capture to published), both the node's own medians.
 """
 
@@ -30,7 +30,7 @@ _STAGES = ("preprocess_ms", "infer_ms", "decode_ms")
 
 def main() -> None:
     seconds, rate, cameras = float(sys.argv[1]), float(sys.argv[2]), sys.argv[3:] or [""]
-    keep_pages()  # as the camera node does, whose part this plays
+    keep_pages()  # as in the camera node, which this replaces
     rclpy.init()
     node = rclpy.create_node("detector_probe")
     prefixes = {camera: f"{camera}/" if camera else "" for camera in cameras}
@@ -43,7 +43,7 @@ def main() -> None:
         age = node.get_clock().now().nanoseconds - ns_from_stamp(message.header.stamp)
         ages[camera].append((time.monotonic(), age / 1e6))
 
-    def told(message: DiagnosticArray) -> None:
+    def reported(message: DiagnosticArray) -> None:
         for status in message.status:
             values = {item.key: item.value for item in status.values}
             if all(values.get(stage, "-") != "-" for stage in _STAGES):
@@ -55,14 +55,14 @@ def main() -> None:
         publishers[camera] = node.create_publisher(Image, f"{prefix}image_raw", image_qos())
         topic = f"{prefix}detections"
         node.create_subscription(Detection2DArray, topic, lambda message, name=camera: arrived(name, message), 10)
-    node.create_subscription(DiagnosticArray, "/diagnostics", told, 10)
+    node.create_subscription(DiagnosticArray, "/diagnostics", reported, 10)
 
     def send(camera: str) -> None:
         stamp = node.get_clock().now().nanoseconds
         publishers[camera].publish(image_to_ros(Frame.from_array(pixels, "bgr8", stamp, "camera")))
 
     for index, camera in enumerate(cameras):
-        # Real cameras are not in step: each begins a little later.
+        # Real cameras are not synchronised: start each one a little later.
         offset = index / rate / len(cameras)
         timer = node.create_timer(1 / rate, lambda name=camera: send(name))
         time.sleep(offset)

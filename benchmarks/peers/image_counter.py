@@ -1,6 +1,6 @@
-"""Counts the frames that arrive at image_raw (best effort) and how old they are; prints one JSON line.
+"""Counts the frames received on image_raw (best effort) and measures their age; prints one JSON line.
 
-Usage: image_counter COUNT: ends after COUNT frames, or when none came for two seconds after the first.
+Usage: image_counter COUNT: ends after COUNT frames, or after two seconds without a frame.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ def main() -> None:
     rclpy.init()
     node = rclpy.create_node("image_counter")
     ages: list[float] = []
-    last = [time.monotonic() + 30.0]  # the first may take its time
+    last = [time.monotonic() + 30.0]  # the first frame may take long
 
     def arrived(message: Image) -> None:
         stamp = message.header.stamp
         ages.append(time.time() - stamp.sec - stamp.nanosec * 1e-9)
         last[0] = time.monotonic()
 
-    # Deep, so that what is counted missing was lost on the way and not in a queue of a busy machine.
+    # A deep queue, so that missing frames were lost in transport and not in the queue of a busy machine.
     qos = QoSProfile(depth=30, reliability=ReliabilityPolicy.BEST_EFFORT)
     node.create_subscription(Image, "image_raw", arrived, qos)
     print("ready", flush=True)

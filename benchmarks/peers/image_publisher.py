@@ -1,4 +1,4 @@
-"""A bare rclpy publisher of stamped bgr8 frames: the plainest node that does the job.
+"""A bare rclpy publisher of stamped bgr8 frames: the simplest possible node.
 
 Usage: image_publisher WIDTH HEIGHT RATE COUNT (COUNT 0: until stopped)
 """
@@ -23,7 +23,7 @@ def main() -> None:
     while publisher.get_subscription_count() == 0:
         time.sleep(0.01)
     if count:
-        time.sleep(2.0)  # the subscriber may not have met the publisher yet; what it is sent before is lost
+        time.sleep(2.0)  # frames sent before the subscriber has discovered the publisher are lost
     due = time.monotonic()
     sent = 0
     while not count or sent < count:
@@ -35,7 +35,7 @@ def main() -> None:
         sent += 1
         due += 1 / rate
         time.sleep(max(0.0, due - time.monotonic()))
-    time.sleep(1.0)  # reliable deliveries may still be under way
+    time.sleep(1.0)  # reliable delivery may still be in progress
     rclpy.try_shutdown()
 
 

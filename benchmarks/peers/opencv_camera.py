@@ -1,4 +1,4 @@
-"""The usual camera node: cv2.VideoCapture and cv_bridge. Usage: opencv_camera FILE; prints one JSON line."""
+"""A typical camera node: cv2.VideoCapture and cv_bridge. Usage: opencv_camera FILE; prints one JSON line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The moving frame both ends of an RTP measurement know: textured, noisy, with its number in the pixels."""
+"""Test frames for both ends of an RTP measurement: textured, noisy, moving, with the frame number in the pixels."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The entry point `ros2`: finds the verb's module by its file name and runs it.
 
 A verb is one file in `ros2cli/verbs`: `topic_echo.py` is `ros2 topic echo`, `launch.py` is `ros2 launch`. Its
-docstring's first line is its help; it has `add_arguments(parser)` and `main(args)`, which returns what
-`sys.exit` takes. Only the verb that was asked for is imported, and no verb imports rclpy before `main`.
+docstring's first line is its help; it has `add_arguments(parser)` and `main(args)`, whose result
+is passed to `sys.exit`. Only the requested verb is imported, and no verb imports rclpy before `main`.
 """
 
 from __future__ import annotations

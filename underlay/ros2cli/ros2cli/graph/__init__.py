@@ -1,1 +1,1 @@
-"""What the verbs share that look at a running ROS graph: a node, discovery, QoS, names."""
+"""Shared parts of the verbs that inspect a running ROS graph: a node, discovery, QoS, names."""

@@ -1,4 +1,4 @@
-"""The node behind a command, and waiting for discovery (there is no daemon that knows the graph already)."""
+"""The node of a command, and discovery (there is no daemon with a cached graph)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ros2cli.errors import CliError
 from ros2cli.graph.participants import domain_id, local_participants
 
 COMPLETE_AFTER = 4.0
-"""Seconds after which everybody has been discovered: participants announce themselves every 3 seconds."""
+"""Seconds until all participants are discovered: they announce themselves every 3 seconds."""
 MISSING_AFTER = 7.0
 """Seconds to wait for a participant that is known to run on this host: one more announcement."""
 SETTLED_AFTER = 0.3
-"""Seconds without a change after which what was looked for, and all that comes with it, is known."""
+"""Seconds without a change after which a found entity and everything related to it is known."""
 COMPLETE_SETTLED_AFTER = 0.6
 """Seconds without a change after which the endpoints of all known participants are complete."""
 REMOTE_AFTER = 0.7
-"""Seconds to give to other hosts; unlike those here they cannot be counted."""
+"""Seconds to wait for other hosts, whose participants cannot be counted."""
 PERIOD = 0.02
-"""Seconds between two looks at the graph, which tells nobody when it changes."""
+"""Polling period of the graph in seconds; it has no change notification."""
 SIGNAL_SEEN_AFTER = 0.1
-"""Seconds that waiting for a message may hold back Ctrl-C."""
+"""Seconds that waiting for a message may delay Ctrl-C."""
 
 DISCOVERY_TOPIC = "ros_discovery_info"
 """Every ROS context publishes it once, outside the ROS name space."""
@@ -39,7 +39,7 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
         "--spin-time",
         type=float,
         default=None,
-        help="Seconds to wait for discovery (default: until everybody on this host is found, at most "
+        help="Seconds to wait for discovery (default: until all participants on this host are found, at most "
         f"{MISSING_AFTER:g})",
     )
     parser.add_argument("-s", "--use-sim-time", action="store_true", help="Enable ROS simulation time")
@@ -48,10 +48,10 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[Any]:
-    """An rclpy node, hidden unless named, gone again at the end.
+    """An rclpy node, hidden unless named, destroyed on exit.
 
-    Ctrl-C gives KeyboardInterrupt, SIGTERM a SystemExit with the code of the real command. rclpy's own handlers would
-    shut its context down in another thread, beside the node's end in this one, which now and then crashes.
+    Ctrl-C raises KeyboardInterrupt, SIGTERM a SystemExit with the exit code of the real command. rclpy's own handlers
+    would shut its context down in another thread while this thread destroys the node, which occasionally crashes.
     """
     import rclpy
     from rclpy.parameter import Parameter
@@ -88,9 +88,9 @@ def participants_seen(node: Any) -> int:
 
 
 def wait_for_graph(node: Any, args: argparse.Namespace, found: Callable[[], bool] | None = None) -> None:
-    """Wait until the graph is known: everybody on this host, and nothing new for a moment.
+    """Wait until the graph is known: all participants on this host, and no change for a moment.
 
-    With `found`, stop as soon as it holds and its surroundings have settled. Blocks for `MISSING_AFTER`
+    With `found`, stop as soon as it returns true and the graph has settled. Blocks for `MISSING_AFTER`
     seconds at most, or for `--spin-time` seconds.
     """
     start = time.monotonic()
@@ -114,9 +114,9 @@ def wait_for_graph(node: Any, args: argparse.Namespace, found: Callable[[], bool
 
 
 def _complete(node: Any) -> bool:
-    """Is everybody on this host known, each with its nodes, and each node with its publishers?
+    """Whether all participants on this host are known, with their nodes and the nodes' publishers.
 
-    Every node has publishers, at least for its log and its parameters' changes.
+    Every node has publishers, at least for its log and its parameter events.
     """
     seen = participants_seen(node)
     names = node.get_node_names_and_namespaces()

@@ -1,8 +1,8 @@
-"""How many DDS participants of a domain run on this host, told without DDS.
+"""Counts the DDS participants of a domain on this host without using DDS.
 
 DDSI-RTPS 2.5, 9.6.2.3 (default port numbers): a participant listens for unicast discovery on UDP port
-7400 + 250 × domain + 10 + 2 × index. Counting the bound ones tells a command when it has discovered everybody
-here: discovery on one host takes 0.1 s most times, but up to 3.5 s when an announcement gets lost.
+7400 + 250 × domain + 10 + 2 × index. By counting the bound ports, a command knows when it has discovered all
+local participants: discovery on one host usually takes 0.1 s, but up to 3.5 s if an announcement is lost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def discovery_ports(domain: int, table: str) -> set[int]:
 
 
 def local_participants(domain: int) -> int:
-    """How many participants run here; 0 if the system does not tell."""
+    """The number of participants on this host; 0 if it cannot be determined."""
     found: set[int] = set()
     for name in ("udp", "udp6"):
         try:

@@ -1,4 +1,4 @@
-"""QoS from the command line, and QoS that fits the publishers that are there."""
+"""QoS from the command line, and QoS that matches the existing publishers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The type of a topic that is to be listened to."""
+"""Finds the type of a topic to subscribe to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def topic_types(node: Any, topic: str) -> list[str]:
 def find_type(node: Any, topic: str, args: argparse.Namespace, keep_waiting: bool) -> Any:
     """The message class of a topic, once it has been discovered with its publishers.
 
-    If it is not there it says so, and keeps waiting without a limit or gives None. Raises CliError if the
+    If the topic does not exist, prints a message, then waits indefinitely or returns None. Raises CliError if the
     topic has two types or one that is not installed.
     """
     name = expand(node, topic)

@@ -1,7 +1,7 @@
 """A launcher for ROS 2 XML launch files, without ROS.
 
-The way of one file: `xml_file` reads it with line numbers, `schema` checks tags and attributes and parses
-their substitutions (`template`), `actions` evaluates it into a plan of processes (`context`), and only when
-the whole tree of included files is evaluated does `supervisor` start them. So a mistake anywhere stops the
-launch before it has started anything.
+Processing of a file: `xml_file` reads it with line numbers, `schema` checks tags and attributes and parses
+their substitutions (`template`), `actions` evaluates it into a plan of processes (`context`), and once the
+whole tree of included files is evaluated, `supervisor` starts them. So an error in any file stops the launch before
+any process is started.
 """

@@ -1,4 +1,4 @@
-"""What a launch prints and writes to its log files, in the formats of `ros2 launch`."""
+"""Terminal output and log files of a launch, in the formats of `ros2 launch`."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def make_log_dir(root: Path) -> Path:
 class Console:
     """Writes to the screen (stdout) and to the files of one launch.
 
-    `log_dir` is None where none can be written; then `log` and `own_log` go nowhere. `on_broken` is called
-    once if nobody reads the screen any more.
+    `log_dir` is None if none is writable; then `log` and `own_log` discard their input. `on_broken` is called
+    once if stdout is closed.
     """
 
     def __init__(self, log_dir: Path | None, debug: bool = False) -> None:

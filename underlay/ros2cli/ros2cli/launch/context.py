@@ -1,4 +1,4 @@
-"""What evaluating launch files reads and writes: configurations, environment, scopes, the plan so far."""
+"""State of the evaluation of launch files: configurations, environment, scopes, the plan so far."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Context:
     ) -> Context:
         """A fresh context with the command line's arguments set.
 
-        `say(level, logger, text)` takes what `<log>` and warnings have to tell; `temporary` is the folder for
+        `say(level, logger, text)` receives `<log>` texts and warnings; `temporary` is the folder for
         parameter files.
         """
         env = os.environ if environment is None else environment

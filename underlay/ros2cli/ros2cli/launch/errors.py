@@ -1,4 +1,4 @@
-"""The error of everything that is wrong with a launch file or its arguments."""
+"""The error for any fault in a launch file or its arguments."""
 
 from __future__ import annotations
 

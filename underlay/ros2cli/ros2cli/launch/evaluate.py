@@ -1,4 +1,4 @@
-"""Evaluation of launch files: loading, running, and the warning of an argument that no file declares or uses."""
+"""Evaluation of launch files: loading, running, and the warning about arguments that no file declares or uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Process groups: who is still in one, and ending all of one."""
+"""Process groups: checks for remaining processes, and signals to whole groups."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 
 
 def send(group: int, number: int) -> bool:
-    """Send a signal to all of a group; False if nobody is left in it."""
+    """Send a signal to all processes of a group; False if none is left."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
         return False
-    except PermissionError:  # all that is left runs as somebody else
+    except PermissionError:  # the remaining processes belong to another user
         return False
     return True
 
 
 def alive(group: int) -> bool:
-    """Does a process of the group still run? Zombies do not count: nobody may ever reap them."""
+    """Whether a process of the group still runs. Zombies do not count: they may never be reaped."""
     if not send(group, 0):
         return False
     for entry in Path("/proc").iterdir():

@@ -1,7 +1,7 @@
-"""A helper process that outlives the launcher by a moment: if the launcher is killed, it ends what is left.
+"""A helper process that outlives the launcher briefly: if the launcher is killed, it ends the remaining processes.
 
-SIGKILL gives the launcher no chance to stop its children. So it forks this small process first, tells it over
-a pipe which process groups it starts, and the end of the pipe tells it that the launcher is gone.
+After SIGKILL the launcher cannot stop its children. So it first forks this small process and sends it the process
+groups it starts over a pipe; when the pipe closes, the launcher is gone.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _read_groups(reader: int) -> set[int]:
 
 
 def end_all(left: set[int], grace: float = GRACE) -> None:
-    """SIGINT, then SIGTERM, then SIGKILL to every group, as long as there is somebody in it."""
+    """SIGINT, then SIGTERM, then SIGKILL to every group, as long as it has processes."""
     for number in groups.SIGNALS:
         left = {group for group in left if groups.alive(group)}
         for group in left:

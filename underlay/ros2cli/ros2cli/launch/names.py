@@ -1,4 +1,4 @@
-"""Book-keeping of argument names, so that a misspelt one is found."""
+"""Keeps track of argument names to detect misspelt ones."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ class Names:
         self.complete &= other.complete
 
     def unknown(self, given: Iterable[str]) -> list[str]:
-        """Which of the given names nobody would read."""
+        """The given names that no file reads."""
         return [name for name in given if name not in self.declared | self.used | OPTIONS] if self.complete else []

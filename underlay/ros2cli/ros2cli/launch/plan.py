@@ -1,4 +1,4 @@
-"""The result of evaluating launch files: what to start, everything spelled out."""
+"""The result of evaluating launch files: the processes to start, fully resolved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """One process. Times are in seconds; `respawn_max_retries` below 0 means for ever.
+    """One process. Times are in seconds; `respawn_max_retries` below 0 means no limit.
 
     After SIGINT the process has `sigterm_timeout` until SIGTERM and then `sigkill_timeout` until SIGKILL.
     """

@@ -1,4 +1,4 @@
-"""One supervised process: start, pass on its output, end it, start it again."""
+"""One supervised process: starts, ends and restarts it and forwards its output."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Lines(asyncio.Protocol):
 
 
 class Process:
-    """Runs one ProcessSpec until it is done; `failed` tells that it could not be started at all.
+    """Runs one ProcessSpec until it is done; `failed` is true if it could not be started.
 
     `code` is its last exit code, `last_line` the last line that it wrote to stderr.
 
-    Every process leads a group and a session of its own: a signal reaches it once, from here, together with
-    all it has started itself, and what it leaves behind is ended.
+    Every process has its own group and session: a signal is sent once, from here, to it and all its children,
+    and children that it leaves behind are ended.
     """
 
     def __init__(self, spec: ProcessSpec, console: Console, guardian: Guardian, stopping: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""From a launch file to running processes, and the two modes that only look at it."""
+"""Runs a launch file, and implements the two modes that only inspect it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a tag may hold, as data, and the check of an element against it.
+"""Allowed contents of each tag, as data, and the check of an element against them.
 
-Everything that a tag does not declare is an error: unknown tags and attributes are never passed over.
+Anything that a tag does not declare is an error: unknown tags and attributes are never ignored.
 """
 
 from __future__ import annotations

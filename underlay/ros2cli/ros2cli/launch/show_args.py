@@ -17,7 +17,7 @@ from ros2cli.launch.schema import Action
 def show_arguments(path: Path) -> str:
     """The text to print. Raises LaunchError for a broken file.
 
-    Included files are looked into where their path can be told without running the launch.
+    Included files are read if their path is known without running the launch.
     """
     with tempfile.TemporaryDirectory() as folder:
         context = Context.create({}, Path(folder))

@@ -1,4 +1,4 @@
-"""Runs a plan: starts all processes, handles signals, and returns when every one of them is gone."""
+"""Runs a plan: starts all processes, handles signals, and returns when all have ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TERMINATING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 class Supervisor:
     """One launch. `run` blocks; its result is the exit code of `ros2 launch`.
 
-    The code is 0 whatever the processes' own codes are, as with the real one, and 1 if a process could not be
+    The code is 0 regardless of the processes' exit codes, as in the original, and 1 if a process could not be
     started. After SIGTERM, SIGHUP or SIGQUIT everything is stopped in order, and `ended_by` is that signal.
     """
 

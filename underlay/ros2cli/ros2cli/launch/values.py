@@ -1,8 +1,7 @@
-"""Typing of text the way launch files do it: declared types, else the rules of YAML 1.1.
+"""Types of text in launch files: declared types, otherwise the rules of YAML 1.1.
 
-A typed attribute is looked at twice, as the launch front ends do: when the file is read, where text that
-does not fit is kept because it may hold substitutions, and when the substitutions have been performed, where
-it has to fit.
+A typed attribute is checked twice, as in the launch front ends: when the file is read, where mismatching text is
+kept because it may contain substitutions, and after the substitutions, where it must match.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ TYPES: dict[str, tuple[type | None, bool]] = {
     "list_of_float": (float, True),
     "yaml": (None, False),
 }
-"""The `type` attribute of `<param>`: scalar type (None: whatever YAML says), and whether a list of it."""
+"""The `type` attribute of `<param>`: scalar type (None: by YAML rules), and whether it is a list."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""XML to elements that know the line they came from (xml.etree does not say)."""
+"""Parses XML into elements with line numbers (xml.etree does not provide them)."""
 
 from __future__ import annotations
 

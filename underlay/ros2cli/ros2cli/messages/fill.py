@@ -1,4 +1,4 @@
-"""Messages from YAML values, as `ros2 topic pub` and `ros2 service call` take them."""
+"""Builds messages from YAML values, as accepted by `ros2 topic pub` and `ros2 service call`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages as YAML and CSV, the way `ros2 topic echo` prints them."""
+"""Messages as YAML and CSV, as printed by `ros2 topic echo`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> str:
-    """Become the executable: its signals and its exit code need nobody to pass them on."""
+    """Replace this process with the executable, so that signals and exit code need no forwarding."""
     from ros2cli import ament_index
 
     try:

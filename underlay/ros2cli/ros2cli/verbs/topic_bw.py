@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print once a second, until told to stop."""
+    """Print once a second until interrupted."""
     from ros2cli.graph import qos, topics
     from ros2cli.graph.names import expand
 

@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print until told to stop."""
+    """Print until interrupted."""
     from ros2cli.graph import qos, topics
     from ros2cli.graph.names import expand
     from ros2cli.messages.types import message_type

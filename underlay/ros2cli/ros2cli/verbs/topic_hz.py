@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print once a second, until told to stop. Messages are taken as bytes unless they are to be filtered."""
+    """Print once a second until interrupted. Messages are received as bytes unless a filter is set."""
     with command_node(args) as node:
         meters = {topic: RateMeter(args.window_size) for topic in args.topic_name}
         for topic, meter in meters.items():

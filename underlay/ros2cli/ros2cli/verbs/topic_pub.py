@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Publish once, so many times, or until told to stop."""
+    """Publish once, a given number of times, or until interrupted."""
     from ros2cli.graph.qos import from_arguments
     from ros2cli.messages.fill import fill, read_values
     from ros2cli.messages.types import message_type

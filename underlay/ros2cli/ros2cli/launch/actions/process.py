@@ -1,4 +1,4 @@
-"""`<executable>`, and what it shares with `<node>`: how a tag becomes a ProcessSpec."""
+"""`<executable>`, and the conversion of a tag to a ProcessSpec that it shares with `<node>`."""
 
 from __future__ import annotations
 
