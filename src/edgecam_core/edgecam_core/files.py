@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees the old content or the new one, never a part.
+    """Write a file atomically: a reader sees either the old or the new content.
 
-    The content goes into a new file in the same folder first. That file is created under a name nobody can guess and
-    never through a link that is there already; a link at ``path`` itself is replaced, its target stays as it is.
+    The content is first written to a new file in the same folder. That file has an unguessable name and is never
+    created through an existing link; a link at ``path`` itself is replaced, its target is not changed.
 
     Raises:
-        OSError: it cannot be written; nothing is left behind.
+        OSError: the file cannot be written; nothing is left behind.
     """
     data = content.encode() if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

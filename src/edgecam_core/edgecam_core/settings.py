@@ -149,7 +149,7 @@ class Settings:
         """Build from names and values (YAML, ROS parameters, command line).
 
         Raises:
-            UnknownSetting: a name nobody declared.
+            UnknownSetting: an undeclared name.
             SettingError: a value of the wrong type or out of range.
         """
         known = cls.specs()

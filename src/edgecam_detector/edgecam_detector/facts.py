@@ -55,7 +55,7 @@ class ClassFacts:
             self._setting = False
 
     def _refuse_names(self, changes: list[Parameter]) -> SetParametersResult:
-        """Nobody but the node sets the names; a read-only parameter could not follow a new model."""
+        """Only the node sets the names; a read-only parameter could not be updated for a new model."""
         if not self._setting and any(change.name == CLASS_NAMES for change in changes):
             reason = f"parameter '{CLASS_NAMES}' is set by the node; it follows the model"
             return SetParametersResult(successful=False, reason=reason)

@@ -12,8 +12,8 @@ from edgecam_core.rtp.sender import SMALLEST, Sender
 def send(sender: Sender, frame: CapturedFrame) -> None:
     """Send one frame of a :class:`edgecam_core.camera.capture.Camera`, with its capture time.
 
-    What the camera already gives as the encoder wants it is handed on as it is, everything else is converted.
-    Raises ImageError for a damaged frame, PipelineError when the encoder does not start.
+    Frames already in the encoder's format are passed on unchanged, all others are converted.
+    Raises ImageError for a damaged frame, PipelineError if the encoder does not start.
     """
     planes = None if frame.is_jpeg else encoder_planes(frame.sample)
     if planes is None:

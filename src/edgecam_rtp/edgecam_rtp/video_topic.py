@@ -43,7 +43,7 @@ class VideoTopic:
         self._publisher = node.create_publisher(message, "video", image_qos())
 
     def send(self, nals: list[bytes], stamp_ns: int, frame_id: str) -> None:
-        """One coded frame; called on the sender's thread."""
+        """Publish one access unit; called on the sender's thread."""
         before, self._subscribers = self._subscribers, self._publisher.get_subscription_count()
         if self._subscribers > before:
             self._force_keyframe()

@@ -29,7 +29,7 @@ def camera_name(topic: str) -> str:
 
 
 class CameraSubscription:
-    """Subscribes to the detections always (small) and to the frames (large) only while somebody watches.
+    """Subscribes to the detections always (small) and to the frames (large) only while a viewer is connected.
 
     All methods run on the executor's thread. ``show`` is given every frame that is to be encoded.
     """
@@ -62,7 +62,7 @@ class CameraSubscription:
         )
 
     def watch(self, watched: bool, now: float) -> None:
-        """Follow whether somebody watches; called a few times a second."""
+        """Subscribe or unsubscribe as viewers come and go; called a few times per second."""
         if watched:
             self._watched_at = now
         wanted = now - self._watched_at < LINGER

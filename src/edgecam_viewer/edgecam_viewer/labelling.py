@@ -27,7 +27,7 @@ from edgecam_core.collect.collection import (
 
 T = TypeVar("T")
 OPEN = "open"
-CLAIM_SECONDS = 120.0  # a frame on somebody's screen is offered to nobody else for so long
+CLAIM_SECONDS = 120.0  # seconds; a frame open in one client is not offered to others for this long
 MOST_BOXES = 1000
 MOST_CLASSES = 1000
 _SUFFIXES = {".jpg": "image/jpeg", ".png": "image/png"}
@@ -100,7 +100,7 @@ class Labelling:
         return web.json_response(await self._on_disk(look))
 
     async def _next(self, request: web.Request) -> web.Response:
-        """The most valuable frame that is open or a draft and on nobody else's screen; ``after`` names one to pass."""
+        """The most valuable open or draft frame not claimed by another client; ``after`` names one to skip."""
         reviewer, after = request.query.get("reviewer", "")[:80], request.query.get("after", "")
         now = time.monotonic()
         self._claims = {name: claim for name, claim in self._claims.items() if claim[1] > now}

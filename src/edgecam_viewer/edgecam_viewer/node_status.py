@@ -47,7 +47,7 @@ class NodeStatus:
 
     @property
     def process(self) -> tuple[str, str]:
-        """Host and process id, as far as the node reports them: what tells two nodes of one name apart."""
+        """Host and process id, if the node reports them; distinguishes two nodes of the same name."""
         return self.values.get("host", ""), self.values.get("pid", "")
 
 

@@ -38,7 +38,7 @@ class ServiceCalls:
         self._calls: dict[object, _Call] = {}
 
     def ready(self, node: str, service: str, kind: type) -> bool:
-        """Whether somebody offers the service ``<node>/<service>`` now."""
+        """Whether the service ``<node>/<service>`` is available now."""
         return bool(self._client(node, service, kind).service_is_ready())
 
     def pending(self, key: object) -> bool:

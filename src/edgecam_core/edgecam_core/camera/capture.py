@@ -26,8 +26,8 @@ class CameraStatus:
     ``waiting`` says what a camera without frames waits for; empty while they come.
 
     ``last_frame_age`` is in seconds, nan before the first frame; ``drops`` counts frames that were captured but
-    replaced by a newer one before anybody took them, ``held`` coded frames that packet loss made useless, ``skipped``
-    coded frames that were not decoded because nobody wanted them, ``bad`` damaged frames.
+    replaced by a newer one before they were taken, ``held`` access units made undecodable by packet loss, ``skipped``
+    access units not decoded because there was no consumer, ``bad`` damaged frames.
     """
 
     state: str
@@ -76,8 +76,8 @@ class Camera:
             other. ImageError from it counts the frame as bad; any other exception ends the camera.
         ros_now_ns: the ROS clock.
         on_event: called on the camera's thread with (is_problem, text) when the state changes.
-        on_failure: called on the camera's thread with an exception nobody expected; the camera is then dead.
-        wanted: whether anybody wants frames now; called on GStreamer's threads. See the setting ``decode_idle``.
+        on_failure: called on the camera's thread with an unexpected exception, which ends the camera.
+        wanted: whether there is a consumer for frames; called on GStreamer's threads. See the setting ``decode_idle``.
 
     Raises:
         SettingError, MissingDependency: as :func:`prepare`.
@@ -147,16 +147,16 @@ class Camera:
             self._wake.set()
 
     def on_coded(self, take_coded: Callable[[gst.Sample], None] | None) -> None:
-        """Have the coded frames of a tapped source handed over too (on the camera's thread), or no more with None.
+        """Receive the access units of a tapped source too (on the camera's thread); None stops this.
 
-        The first ones are those of the last seconds before the call.
+        The first ones are from the last seconds before the call.
         """
         self._take_coded = take_coded
         if session := self._session:
             session.take_coded = take_coded
 
     def status(self) -> CameraStatus:
-        """How it goes; from any thread."""
+        """The current status; thread-safe."""
         now = time.monotonic()
         width, height = self._size
         session = self._session

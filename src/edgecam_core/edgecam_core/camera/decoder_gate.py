@@ -16,11 +16,11 @@ _ROUND = re.compile(r", edgecam-begin=\(int\)(\d+)")
 
 
 class DecoderGate:
-    """Three probes on one pipeline: before the tee (losses), before the decoder (nobody wants frames), after it.
+    """Three probes on one pipeline: before the tee (losses), before the decoder (no consumers), after it.
 
-    ``held`` counts access units that a loss made useless, ``skipped`` those that were not decoded because ``wanted``
-    said no; keyframes are always decoded. Streams of other codecs go by GStreamer's flags alone. All of it runs in
-    GStreamer's streaming threads.
+    ``held`` counts access units made undecodable by a loss, ``skipped`` those not decoded because ``wanted`` was
+    false; keyframes are always decoded. Streams of other codecs are judged by GStreamer's flags only. All probes run
+    in GStreamer's streaming threads.
     """
 
     def __init__(self, wanted: Callable[[], bool]) -> None:

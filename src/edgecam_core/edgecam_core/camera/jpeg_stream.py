@@ -1,4 +1,4 @@
-"""Whole JPEG images out of a byte stream, whatever stands between them. Pure."""
+"""Extracts complete JPEG images from a byte stream and skips any data between them. Pure."""
 
 from __future__ import annotations
 

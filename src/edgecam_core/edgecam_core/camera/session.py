@@ -29,11 +29,11 @@ class Ended(Exception):
 
 
 class Session:
-    """Opens a source and hands on its frames until ``wake`` is set.
+    """Opens a source and passes on its frames until ``wake`` is set.
 
-    ``take`` gets every frame, ``take_coded`` every coded frame of a tapped source while it is not None. Both are
-    called on the thread that calls :meth:`run`, while the sample is open. While ``wanted`` (called on GStreamer's
-    threads) says no, only key frames of a tapped source are decoded.
+    ``take`` receives every frame; ``take_coded``, unless None, every access unit of a tapped source. Both are called on
+    the thread that calls :meth:`run`, while the sample is open. While ``wanted`` (called on GStreamer's threads) is
+    false, only keyframes of a tapped source are decoded.
 
     Raises:
         PipelineError: the launch text does not parse.
@@ -64,7 +64,7 @@ class Session:
         self._error, self._error_at = "", 0.0
 
     def run(self) -> None:
-        """Returns when told to wake up. Blocks as long as the source lives.
+        """Run until ``wake`` is set. Blocks as long as the source delivers.
 
         Raises:
             SourceError: the source is lost, or there never was one.

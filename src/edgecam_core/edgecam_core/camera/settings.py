@@ -164,7 +164,7 @@ def fraction(rate: float) -> str:
     """A rate as GStreamer writes it: 25 -> 25/1, 29.97 -> 30000/1001, 12.5 -> 25/2."""
     from fractions import Fraction
 
-    for numerator in (24000, 30000, 60000, 120000):  # the NTSC family is meant, whatever digits were typed
+    for numerator in (24000, 30000, 60000, 120000):  # NTSC rates, however they were rounded
         if abs(rate - numerator / 1001) < 0.005:
             return f"{numerator}/1001"
     exact = Fraction(rate).limit_denominator(1001)

@@ -11,9 +11,9 @@ WAITING = 64  # frames or detections of a camera that wait for their partner
 
 
 class StampJoiner(Generic[F, D]):
-    """Pairs two streams of one camera; the elder half gives way when too much waits.
+    """Pairs frames and detections of one camera by stamp; the oldest are dropped when the queue is full.
 
-    ``most_bytes`` bounds the frames kept. Not thread safe.
+    ``most_bytes`` limits the frames kept. Not thread-safe.
     """
 
     def __init__(self, most_bytes: int = 64 << 20) -> None:
@@ -23,7 +23,7 @@ class StampJoiner(Generic[F, D]):
         self._bytes = 0
 
     def frame(self, stamp_ns: int, frame: F, size: int) -> tuple[F, D] | None:
-        """A frame of ``size`` bytes came; gives the pair when its detections are there already."""
+        """Add a frame of ``size`` bytes; returns the pair if its detections are already there."""
         if stamp_ns in self._found:
             return frame, self._found.pop(stamp_ns)
         self._forget(stamp_ns)

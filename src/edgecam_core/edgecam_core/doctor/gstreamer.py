@@ -9,7 +9,7 @@ from edgecam_core.errors import MissingDependency
 from edgecam_core.media import elements, gst
 from edgecam_core.media.encoders import ENCODERS
 
-# What each use needs. Only the first is needed by everybody.
+# Elements needed for each use. Only the first use is required.
 USES: dict[str, tuple[str, ...]] = {
     "any frame": ("appsink", "appsrc", "videoconvert", "videoscale", "videotestsrc"),
     "files": ("filesrc", "decodebin", "qtdemux", "h264parse", "h265parse"),

@@ -89,7 +89,7 @@ class VideoWriter(Writer):
         return video
 
     def _flush(self, now_ns: int | None = None) -> None:
-        """Write the frame before as often as the time up to ``now_ns`` takes; once where times tell nothing."""
+        """Repeat the previous frame to fill the time up to ``now_ns``; write it once if times are unknown."""
         if self._before is None or self._video is None:
             return
         stamp_ns, pixels = self._before

@@ -16,10 +16,10 @@ _TOLERANCE = 1e-3
 
 
 def free_batch(model: ModelFile, options: RunnerOptions) -> ModelFile:
-    """The model with a free batch size, made once and kept beside the engines; as it is where it is free already.
+    """The model with a dynamic batch size, built once and cached with the engines; unchanged if already dynamic.
 
-    The rewritten graph is run with two images beside the original with each of them: only a graph that gives the
-    same is kept.
+    The rewritten graph is run on two images and compared with the original on each: it is kept only if the results
+    match.
 
     Raises:
         ModelError: the model mixes its images or fixes their number in a way that cannot be rewritten.
@@ -49,7 +49,7 @@ def _rewritten(model: ModelFile) -> bytes:
                 item.CopyFrom(numpy_helper.from_array(sizes, item.name))
     for tensor in [*graph.output, *(item for item in graph.input if item.name not in weights)]:
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del graph.value_info[:]  # they tell the old sizes
+    del graph.value_info[:]  # they contain the old sizes
     data = model.packed(proto)
     _compare(model, data)
     return data

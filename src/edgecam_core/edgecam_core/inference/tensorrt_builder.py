@@ -54,7 +54,7 @@ def build_engine(api: TensorRt, model: ModelFile, recipe: Recipe, progress: Prog
     network = builder.create_network(_network_flags(trt, recipe.typed))
     _parse(trt, network, logger, model)
     layers = network_precisions(trt, network)
-    if recipe.typed:  # else TensorRT chooses while it builds, and only the engine can tell
+    if recipe.typed:  # otherwise TensorRT chooses while building, and only the engine shows it
         require_precision(model.precision, layers, str(model.path))
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)

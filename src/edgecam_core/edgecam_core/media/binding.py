@@ -101,10 +101,10 @@ def can_open(name: str) -> bool:
 
 
 def first_element(candidates: tuple[str, ...]) -> str:
-    """The first of the candidates that is there.
+    """The first available candidate.
 
     Raises:
-        MissingDependency: none is; the message tells how to get the last (the one for any machine).
+        MissingDependency: none is; the message says how to install the last one, which works on any machine.
     """
     for name in candidates:
         if has_element(name):
@@ -168,7 +168,7 @@ def enum_values(spec: Any) -> list[EnumValue]:
         return [EnumValue(int(key), old[key].value_nick, old[key].value_name) for key in sorted(old)]
     gobject = library("GObject", "2.0")
     found = []
-    # The class tells the least, the greatest and how many there are; the greatest is often far off.
+    # The class has minimum, maximum and count; the maximum is often far from the other values.
     least, greatest = enum_class.minimum, enum_class.maximum
     for number in (*range(least, min(least + _MOST_VALUES, greatest)), greatest):
         if (value := gobject.enum_get_value(enum_class, number)) is not None:

@@ -44,7 +44,7 @@ class EncoderPipeline:
         return self._pipeline.push(self._pipeline.new_buffer(planes, pts, self._interval_ns))
 
     def pull(self, timeout: float) -> EncodedFrame | None:
-        """The next coded frame, waiting up to ``timeout`` seconds.
+        """The next access unit, waiting up to ``timeout`` seconds.
 
         Raises:
             PipelineError: the encoder has failed.

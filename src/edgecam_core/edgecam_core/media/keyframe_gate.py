@@ -168,7 +168,7 @@ class KeyframeGate:
             return False
         count = max(0, count)
         header = self._codec.slice_header(slices[0], self._sets)
-        # A frame that refers to others cannot be whole at once, whatever its message says.
+        # A frame that references others cannot be complete at once, even if its message says so.
         if count == 0 and not all(self._codec.is_intra(unit, self._sets) for unit in slices):
             return False
         self._state = _State.RECOVERING

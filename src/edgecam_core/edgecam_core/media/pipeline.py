@@ -91,8 +91,8 @@ class Pipeline:
     def seek_to_start(self, flush: bool = True, segment: bool = False) -> bool:
         """Play from the beginning again; False when the stream cannot seek.
 
-        With ``segment`` the end is told by a ``segment-done`` message instead of ending the stream; the next seek
-        without ``flush`` then goes on with the running time, without a gap.
+        With ``segment``, a ``segment-done`` message is posted at the end instead of end-of-stream; the next seek
+        without ``flush`` then continues the running time without a gap.
         """
         gst = load()
         flags = gst.SeekFlags.NONE
@@ -108,7 +108,7 @@ class Pipeline:
         gst = load()
         self.gst_pipeline.set_state(gst.State.NULL)
         self._sinks.clear()
-        while self._probes:  # a callback that leads back to the pipeline would keep both for ever
+        while self._probes:  # a callback that references the pipeline would keep both alive
             pad, number = self._probes.pop()
             pad.remove_probe(number)
         self._bus.set_flushing(True)
@@ -124,7 +124,7 @@ class Pipeline:
     def arrivals(self, sink: str = "sink") -> tuple[int, int]:
         """How many buffers have reached an appsink since it started or last seeked, and how many wait in it now.
 
-        (0, 0) before GStreamer 1.18; 0 waiting where appsink does not tell it.
+        (0, 0) before GStreamer 1.18; 0 waiting if appsink does not report it.
         """
         if sink not in self._sinks:
             self._sinks[sink] = self.element(sink)
@@ -138,7 +138,7 @@ class Pipeline:
         return int(arrived), int(waiting)
 
     def video_decoder(self) -> str:
-        """The element that decodes the frames, whoever put it there; empty where there is none."""
+        """The name of the video decoder in use; empty if there is none."""
         found = ""
 
         def look(element: Any) -> None:

@@ -68,7 +68,7 @@ class ModelStore:
         return sorted(path.name for path in self.root.iterdir() if path.is_dir() and _NAME.fullmatch(path.name))
 
     def versions(self, name: str) -> list[Version]:
-        """All versions of a model, oldest first. Raises ModelError for a name nobody stored."""
+        """All versions of a model, oldest first. Raises ModelError for an unknown name."""
         folder = self._folder(name)
         numbers = sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and path.is_dir())
         current = self._current_number(folder)

@@ -59,7 +59,7 @@ class RtpTimeline:
 
     A stamp that repeats or steps back a little moves one tick on. A jump (a clip starts again, simulated time
     was reset, a source slept) keeps the RTP time running by one frame interval, so that players do not stall;
-    from then on RTP time and stamp differ by ``offset`` and only the header extension and RTCP tell the stamp.
+    from then on RTP time and stamp differ by ``offset`` and only the header extension and RTCP carry the stamp.
     """
 
     LEAP = 10 * CLOCK_RATE

@@ -64,7 +64,7 @@ class Fate:
         if self._burst_left:
             self._burst_left -= 1
             return True
-        # A run begins so seldom that the share of lost datagrams is right whatever the length of the runs.
+        # The probability of a run is scaled so that the loss rate does not depend on the run length.
         if loss and self._chance.random() < loss / (burst - loss * (burst - 1)):
             self._burst_left = burst - 1
             return True

@@ -12,13 +12,13 @@ from edgecam_core.media import gst, nal
 from edgecam_core.media.codecs import Codec
 
 INSTALL = "sudo apt-get install gir1.2-gst-rtsp-server-1.0"
-MOST_QUEUED_BYTES = 4 << 20  # a client that reads slower than that is given a gap up to the next keyframe
+MOST_QUEUED_BYTES = 4 << 20  # a slower client skips to the next keyframe
 
 
 class RtspServer:
-    """Serves coded frames to any number of clients at ``rtsp://<this machine>:<port>/<path>``.
+    """Serves access units to any number of clients at ``rtsp://<this machine>:<port>/<path>``.
 
-    ``on_join`` is called (from a thread of the server) when a first client has come and a keyframe is wanted.
+    ``on_join`` is called (from a thread of the server) when the first client connects and needs a keyframe.
 
     Raises:
         MissingDependency: the library is not installed.
@@ -69,7 +69,7 @@ class RtspServer:
             self._source = None
 
     def push(self, nals: list[bytes], keyframe: bool) -> None:
-        """Give one coded frame to the clients; costs nothing while there are none. Begins with a keyframe."""
+        """Send one access unit to the clients; a no-op without clients. Starts with a keyframe."""
         with self._lock:
             source = self._source
             if source is None:
@@ -82,11 +82,11 @@ class RtspServer:
         source.emit("push-buffer", gst.buffer_of(np.frombuffer(nal.join(nals), np.uint8)))
 
     def stop(self) -> None:
-        """Send the clients away and free the port."""
+        """Disconnect the clients and free the port."""
         self._server.client_filter(self._end_client)
         self._loop.context.find_source_by_id(self._attached).destroy()  # frees the port now
         self._loop.stop()
-        for owner, number in self._handlers:  # they refer to this object and would keep it alive
+        for owner, number in self._handlers:  # they reference this object and would keep it alive
             owner.disconnect(number)
         with self._lock:
             self._source = None
@@ -96,7 +96,7 @@ class RtspServer:
 
 
 def launch_text(codec: Codec) -> str:
-    """The server's pipeline from coded frames to the packets of its clients."""
+    """The server's pipeline from access units to the clients' packets."""
     payloader = {"h265": "rtph265pay", "h264": "rtph264pay"}[codec.name]
     return (
         "( appsrc name=src is-live=true format=time do-timestamp=true max-bytes=0 "

@@ -18,7 +18,7 @@ FRAME_ATTRIBUTE = "x-frame-id"
 class Description:
     """One video stream. ``codec`` is a key of the codec table; ``address`` may be a multicast group.
 
-    Of an encrypted stream (SRTP) it tells only that it is one: the key never travels in a description.
+    For an encrypted stream (SRTP) it only states the encryption: a description never contains the key.
     """
 
     address: str

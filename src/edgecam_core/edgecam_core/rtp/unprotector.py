@@ -26,10 +26,10 @@ _REPLAYED, _TOO_OLD = 9, 10
 
 
 class Unprotector:
-    """Checks and decrypts what others send. Safe to use from several threads.
+    """Authenticates and decrypts received packets. Thread-safe.
 
-    The work for packets that are not authentic is bounded, whatever their number: one check each, and for all of them
-    together ``TRIALS_PER_SECOND`` trials. ``clock`` gives monotonic seconds.
+    The work for packets that are not authentic is bounded: one check each, and ``TRIALS_PER_SECOND`` trials for all of
+    them together. ``clock`` returns monotonic seconds.
     """
 
     def __init__(self, cipher: str, key: bytes, clock: Callable[[], float] = time.monotonic) -> None:

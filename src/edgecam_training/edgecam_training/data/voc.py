@@ -97,7 +97,7 @@ def _parsed(folders: Iterable[Path], findings: Findings) -> list[_File]:
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    """An XML file in the encoding it declares, else in the one its bytes tell."""
+    """An XML file in its declared encoding, otherwise in the one detected from its bytes."""
     data = path.read_bytes()
     try:
         return ElementTree.fromstring(data)

@@ -181,7 +181,7 @@ def _learn(
     known = [label for label in learned if label in labels]
     for number, image in enumerate(replay, start=1):
         progress(f"looking at replay image {number} of {len(replay)}")
-        learner.add(image, known)  # of what is new nobody knows whether it is there
+        learner.add(image, known)  # the presence of new labels is unknown here
     return learner.learn()
 
 

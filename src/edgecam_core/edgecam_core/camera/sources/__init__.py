@@ -1,9 +1,9 @@
-"""Every kind of source is one file in this folder; its ``SCHEMES`` say which URIs it takes.
+"""Each kind of source is one file in this folder; its ``SCHEMES`` list the URI schemes it handles.
 
 A source file has ``SCHEMES`` (names), ``EXAMPLE`` (a URI for messages and docs) and the pure function
-``plan(settings, uri, have) -> SourcePlan``. Where the world has to be looked at (does the file exist?) it also has
-``look(settings, uri)``, which raises SettingError for what no waiting can cure. A source whose address does not tell
-what it gives also has ``resolve(settings, uri, have) -> SourcePlan``, which asks it.
+``plan(settings, uri, have) -> SourcePlan``. For checks of the system (does the file exist?) it may have
+``look(settings, uri)``, which raises SettingError for permanent errors. A source whose format is not known from its
+address has ``resolve(settings, uri, have) -> SourcePlan``, which queries it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def table() -> dict[str, ModuleType]:
 
 
 def shown(settings: CameraSettings) -> str:
-    """The source as it may be logged: without a password."""
+    """The source for logs, without its password."""
     return masked(settings.pipeline) or masked_address(settings.source)
 
 
 def approach(settings: CameraSettings) -> str:
-    """What a camera does until the first frame comes: a word before the source's name."""
+    """What a camera does until the first frame arrives: the verb before the source's name."""
     scheme = find(settings)[1].scheme
     return "listening on" if scheme == "rtp" else "connecting to" if scheme in NETWORK else "opening"
 
@@ -49,7 +49,7 @@ def find(settings: CameraSettings) -> tuple[ModuleType, SourceUri]:
     """The source file and the URI for these settings.
 
     Raises:
-        SettingError: nobody knows the scheme.
+        SettingError: unknown scheme.
     """
     uri = parse(f"pipeline:{settings.pipeline}" if settings.pipeline else settings.source)
     known = table()
@@ -64,7 +64,7 @@ def find(settings: CameraSettings) -> tuple[ModuleType, SourceUri]:
 
 @contextlib.contextmanager
 def _explained(settings: CameraSettings) -> Iterator[None]:
-    """Whatever a source's text makes the system or a library refuse is a fault of that setting."""
+    """Report errors of the system or a library that a source's text causes as errors of that setting."""
     try:
         yield
     except EdgecamError:
@@ -75,7 +75,7 @@ def _explained(settings: CameraSettings) -> Iterator[None]:
 
 
 def plan(settings: CameraSettings, have: Have) -> SourcePlan:
-    """How to get at the source of these settings; looks at nothing but the settings and ``have``."""
+    """The plan for the source of these settings; depends only on the settings and ``have``."""
     module, uri = find(settings)
     with _explained(settings):
         made: SourcePlan = module.plan(settings, uri, have)
@@ -83,15 +83,15 @@ def plan(settings: CameraSettings, have: Have) -> SourcePlan:
 
 
 def is_asked(settings: CameraSettings) -> bool:
-    """Whether :func:`resolve` has to be called before the source is opened."""
+    """Whether :func:`resolve` must be called before the source is opened."""
     return hasattr(find(settings)[0], "resolve")
 
 
 def resolve(settings: CameraSettings, have: Have) -> SourcePlan:
-    """How to get at a source whose address does not tell what it gives. Asks it; blocks as long as that takes.
+    """The plan for a source whose format is not known from its address. Queries the source; blocks meanwhile.
 
     Raises:
-        SourceError: it cannot be reached, or gives no video.
+        SourceError: it is unreachable or delivers no video.
     """
     module, uri = find(settings)
     made: SourcePlan = module.resolve(settings, uri, have)
@@ -99,7 +99,7 @@ def resolve(settings: CameraSettings, have: Have) -> SourcePlan:
 
 
 def look(settings: CameraSettings) -> None:
-    """Raise SettingError where the world makes this source impossible and no waiting will help."""
+    """Raise SettingError if this source cannot work on this system and waiting will not help."""
     module, uri = find(settings)
     if hasattr(module, "look"):
         with _explained(settings):

@@ -19,9 +19,9 @@ EXAMPLE = "file:///path/clip.mp4"
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """Decoded by whatever GStreamer ranks highest here; only the video track is opened.
+    """Decoded by GStreamer's highest-ranked decoder; only the video track is opened.
 
-    A folder, or a file whose suffix is that of a frame, is fed frame by frame.
+    A folder or an image file is pushed frame by frame.
     """
     if uri.path.lower().endswith(IMAGE_SUFFIXES) or Path(uri.path).is_dir():
         return SourcePlan(folder.HEAD, ends=True, folder=uri.path, progressive=True)

@@ -29,11 +29,11 @@ def without_credentials(uri: SourceUri) -> str:
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """Whatever codec the server describes; the parsed stream is kept for recording.
+    """Uses the codec that the server describes; the parsed stream is kept for recording.
 
     Raises:
         SettingError: the URI has no host.
-        MissingDependency: the decoder that was asked for is not installed.
+        MissingDependency: the requested decoder is not installed.
     """
     if not uri.parts.hostname:
         raise SettingError("source", uri.shown(), f"names no host; write {EXAMPLE}")
