@@ -12,16 +12,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from edgecam_ros.starting import apply_profile
+
 ROOT = Path(__file__).resolve().parents[1]
 PROFILE = ROOT / "config" / "fastdds.xml"
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # Fast DDS 3; 2 (Humble, Jazzy)
 _domains = itertools.count(random.SystemRandom().randint(1, 100))
 
 
 def environment(profile: bool = True) -> dict[str, str]:
     """The environment of one measurement: localhost only, a fresh domain, with or without our Fast DDS profile."""
     values = dict(os.environ)
-    for variable in PROFILE_VARIABLES:
+    for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
         values.pop(variable, None)
     values |= {
         "ROS_DOMAIN_ID": str(next(_domains) % 100 + 1),
@@ -29,7 +30,8 @@ def environment(profile: bool = True) -> dict[str, str]:
         "PYTHONPATH": f"{ROOT}{os.pathsep}{values.get('PYTHONPATH', '')}",
     }
     if profile:
-        values |= dict.fromkeys(PROFILE_VARIABLES, str(PROFILE))
+        values["FASTDDS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
+        apply_profile(values)
     return values
 
 

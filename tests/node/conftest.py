@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from edgecam_ros.starting import apply_profile
 from network import free_domain
 
 # Before rclpy is imported anywhere: nothing outside this machine and no other test run may be met.
@@ -14,12 +15,11 @@ os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 # As the launch files set it: with stock settings most 640x480 frames are lost between two processes.
 os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).resolve().parents[2] / "config" / "fastdds.xml")
-# Fast DDS 2 (Humble, Jazzy) knows this name alone, Fast DDS 3 the other.
-os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = os.environ["FASTDDS_DEFAULT_PROFILES_FILE"]
+apply_profile(os.environ)
 
-import rclpy
-from ros_peer import Peer
-from underlay_only import ignored
+import rclpy  # noqa: E402 - after the environment
+from ros_peer import Peer  # noqa: E402
+from underlay_only import ignored  # noqa: E402
 
 collect_ignore_glob = ignored()
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ament_index_python.packages import get_package_prefix
+from edgecam_ros.starting import apply_profile
 from rclpy.qos import qos_profile_sensor_data
 from ros_peer import Peer
 from sensor_msgs.msg import Image
@@ -72,3 +73,10 @@ def test_a_sourced_shell_has_the_profile_unless_it_has_one_already(shell: str) -
     assert profile.samefile(bringup / "share" / "edgecam_bringup" / "config" / "fastdds.xml"), said
     own = {**fresh, "FASTDDS_DEFAULT_PROFILES_FILE": "/mine.xml"}
     assert subprocess.check_output(command, env=own, text=True) == "/mine.xml\n"
+
+
+@pytest.mark.parametrize(("distribution", "known"), [("humble", True), ("jazzy", True), ("kilted", False)])
+def test_the_profile_has_the_name_that_the_distribution_reads(distribution: str, known: bool) -> None:
+    environment = {"ROS_DISTRO": distribution, "FASTDDS_DEFAULT_PROFILES_FILE": "x.xml"}
+    apply_profile(environment)
+    assert (environment.get("FASTRTPS_DEFAULT_PROFILES_FILE") == "x.xml") is known

@@ -5,6 +5,19 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+from collections.abc import MutableMapping
+
+_PROFILE, _PROFILE_OF_FAST_DDS_2 = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+
+
+def apply_profile(environment: MutableMapping[str, str]) -> None:
+    """Give the Fast DDS profile the name that this distribution reads; call before rclpy is imported.
+
+    Fast DDS 2 (Humble, Jazzy) reads FASTRTPS_DEFAULT_PROFILES_FILE only, Fast DDS 3 the name that everything here sets.
+    Fast DDS 3 complains where both are set.
+    """
+    if environment.get("ROS_DISTRO") in ("humble", "jazzy") and environment.get(_PROFILE):
+        environment.setdefault(_PROFILE_OF_FAST_DDS_2, environment[_PROFILE])
 
 
 def start(module: str) -> int:
@@ -13,6 +26,7 @@ def start(module: str) -> int:
 
     The executables start with both blocked (setup.cfg), as Python's own start would end with a traceback.
     """
+    apply_profile(os.environ)
     ending = (signal.SIGINT, signal.SIGTERM)
     for number in ending:
         signal.signal(number, lambda _number, _frame: os._exit(0))
