@@ -63,7 +63,7 @@ class Streams:
         watch(self._faults, "search for stalled viewers", self._reaper)
 
     async def stop(self) -> None:
-        """Tell the viewers that the server stops, and abort unresponsive ones. Takes GOODBYE_TIMEOUT at most."""
+        """Notify the viewers of the shutdown and abort unresponsive ones. Takes at most GOODBYE_TIMEOUT."""
         if self._reaper is not None:
             self._reaper.cancel()
         goodbyes = [asyncio.create_task(one.close(code=1001, message=b"viewer stops")) for one in list(self._sockets)]

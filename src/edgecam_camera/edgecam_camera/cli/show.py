@@ -155,7 +155,7 @@ def _node() -> Iterator[Any]:
 
 
 def _once_without_publisher(node: Any, topic: str) -> Callable[[], None]:
-    """To be called often: after a second it says once on stderr if nobody publishes images on the topic."""
+    """Call often: after a second without a publisher of images on the topic, warns once on stderr."""
     from edgecam_ros.publishers import missing_publisher
 
     due = [time.monotonic() + _DISCOVERY_SECONDS]

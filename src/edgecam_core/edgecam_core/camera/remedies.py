@@ -7,10 +7,10 @@ from edgecam_core.media.gst import Message
 _RESOURCE, _STREAM, _CORE = "gst-resource-error-quark", "gst-stream-error-quark", "gst-core-error-quark"
 # GstResourceError, GstStreamError and GstCoreError codes.
 _REMEDIES = {
-    (_RESOURCE, 4): "another program holds the device; `fuser -v` on it tells which",
+    (_RESOURCE, 4): "another program holds the device; `fuser -v` on it shows which",
     (_RESOURCE, 7): "check the address; is the server running and the path right?",
     (_RESOURCE, 15): "set rtsp_user and rtsp_password, or write both into the source",
-    (_STREAM, 4): "it is no video that GStreamer knows; `gst-discoverer-1.0` on it tells more",
+    (_STREAM, 4): "GStreamer does not recognise this video format; `gst-discoverer-1.0` on it shows details",
     (_STREAM, 6): "its decoder is missing: sudo apt-get install gstreamer1.0-libav gstreamer1.0-plugins-bad",
     (_CORE, 12): "a plug-in is missing: sudo apt-get install gstreamer1.0-libav gstreamer1.0-plugins-bad",
 }

@@ -79,16 +79,16 @@ class CameraSettings(Settings):
     rtsp_user: str = setting("", "User name for RTSP and HTTP; may also stand in the URI.")
     rtsp_password: str = setting("", "Password for RTSP and HTTP.", secret=True)
     rtp_codec: str = setting("h265", "What an rtp:// source carries.", choices=("h264", "h265", "jpeg"))
-    decoder: str = setting("auto", "Decoder element; auto takes the best one that is there.")
+    decoder: str = setting("auto", "Decoder element; auto selects the best one available.")
     decode_idle: str = setting(
         "keyframes",
-        "What of an H.264 or H.265 stream (rtsp, rtp, v4l2) is decoded while nobody subscribes; with all, a new "
-        "subscriber does not wait for the next key frame.",
+        "What is decoded of an H.264 or H.265 stream (rtsp, rtp, v4l2) without subscribers; with all, a new subscriber "
+        "does not wait for the next keyframe.",
         choices=("keyframes", "all"),
         runtime=True,
     )
     converter: str = setting(
-        "auto", "What turns and scales: auto, or the element.", choices=("auto", "nvvidconv", "videoscale")
+        "auto", "Element that rotates and scales, or auto.", choices=("auto", "nvvidconv", "videoscale")
     )
     output_directory: str = setting("~/edgecam", "Where snapshots and recordings are written.")
     snapshot_format: str = setting("png", "File type of snapshots.", choices=("png", "jpg"), runtime=True)

@@ -54,7 +54,7 @@ class CollectorSettings(Settings):
     )
     jpeg_quality: int = setting(95, "Quality of stored JPEG.", low=1, high=100)
     retention_days: float = setting(
-        0.0, "Frames that nobody reviewed are deleted after this many days; 0: never.", low=0.0, high=3650.0, unit="d"
+        0.0, "Unreviewed frames are deleted after this many days; 0: never.", low=0.0, high=3650.0, unit="d"
     )
     blur: tuple[str, ...] = setting(
         (), "What is blurred before an image is stored: 'faces', and labels of the detector. Empty: nothing."

@@ -35,7 +35,7 @@ _PLATFORMS: tuple[tuple[str, str], ...] = (
     ("omx", "was part of JetPack 4 on a Jetson; use nvv4l2h265enc there, x265enc elsewhere"),
     ("nv", "is in gstreamer1.0-plugins-bad and shows itself only with an NVIDIA driver"),
     ("cuda", "is in gstreamer1.0-plugins-bad and shows itself only with an NVIDIA driver"),
-    ("va", "is in gstreamer1.0-plugins-bad and shows itself only with a VA-API driver (vainfo tells)"),
+    ("va", "is in gstreamer1.0-plugins-bad and is listed only with a VA-API driver (check with vainfo)"),
 )
 _TYPELIBS = {
     "GstWebRTC": "gir1.2-gst-plugins-bad-1.0",
