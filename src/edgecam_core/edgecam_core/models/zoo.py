@@ -241,7 +241,7 @@ def download(url: str, wanted_sha256: str) -> bytes:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the path of one model; exit code 1 and one line on stderr where it cannot be had."""
+    """Print the path of one model; exit code 1 and one line on stderr if it is not available."""
     try:
         print(fetch(arguments[0] if arguments else DEFAULT))
     except EdgecamError as error:
