@@ -53,7 +53,8 @@ def test_only_what_a_killed_node_left_is_freed(peer: Peer) -> None:
         finding = next(iter(shared_memory.check()))
         assert finding.level == Level.WARNING
         assert "--free" in finding.remedy
-        used = {path for path in mapped(living) if "port" not in path.name}
+        # The living one may still map what the killed one sent through.
+        used = {path for path in mapped(living) if "port" not in path.name} - segments
         done = subprocess.run([sys.executable, "-m", "edgecam_core.doctor.shared_memory", "--free"], check=False)
         assert done.returncode == 0
         assert not [path for path in segments if path.exists()]
