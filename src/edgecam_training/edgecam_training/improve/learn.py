@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from edgecam_core.models.nms import overlaps
 from edgecam_core.types import Frame
 
 from edgecam_training.errors import DatasetError
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.heads import ClassHeads
-from edgecam_training.improve.statistics import overlaps
 
 POSITIVE, NEGATIVE = 0.5, 0.4  # IoU of a row's box with a labelled one: from, below; between them neither
 HARD, RANDOM = 40, 40  # negatives an image and level: those that look most like a class, and any

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from edgecam_core.models.nms import overlaps
 
 from edgecam_training.improve.field import LabelledImage
 
@@ -60,14 +61,6 @@ def match(
         if iou[best] >= IOU:
             hit[index], free[number][best] = True, False
     return Hits(np.array([row[1] for row in rows], int), hit, np.array([len(one) for one in boxes]))
-
-
-def overlaps(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Intersection over union of one (4,) box with (N, 4) boxes."""
-    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
-    shared = np.prod(np.clip(high - low, 0, None), axis=1)
-    sizes = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) + np.prod(box[2:] - box[:2])
-    return np.asarray(shared / np.maximum(sizes - shared, 1e-9))
 
 
 def average_precision(hits: Hits, times: np.ndarray) -> float:
