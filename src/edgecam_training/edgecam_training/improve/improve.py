@@ -105,16 +105,18 @@ def improve(request: Request, progress: Progress) -> Outcome:
     }
     key = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
     if not _is_made(path, key):
-        taught = _learn(model, labels, train, request.replay, learned, progress)
+        heads = ClassHeads(model, labels)
+        network = _Network(model, heads)
+        taught = _learn(heads, network, train, request.replay, learned, progress)
         facts["learning"] = {"alike": taught.alike, "images_with_objects": taught.positives}
         metadata = {
             "edgecam.parent_sha256": model.sha256,
             "edgecam.data_sha256": str(made["data"]),
             "edgecam.made_by": key,
         }
-        data = ClassHeads(model, labels).rebuilt(taught.labels, taught.weights, taught.biases, metadata)
+        data = heads.rebuilt(taught.labels, taught.weights, taught.biases, metadata)
         cache.write(path, data)
-        _check_parity(model, labels, path, taught, train[0])
+        _check_parity(network, path, taught, train[0])
     progress("testing both models on frames that were not trained on")
     old_found, new_found = (_detect(each, test, progress) for each in (str(model.path), str(path)))
     facts["field"], difference = _compared(old_found, new_found, test, sorted(seen), request.seed)
@@ -166,34 +168,32 @@ class _Network:
 
 
 def _learn(
-    model: ModelFile,
-    labels: Sequence[str],
+    heads: ClassHeads,
+    network: _Network,
     train: Sequence[LabelledImage],
     replay: Sequence[LabelledImage],
     learned: Sequence[str],
     progress: Progress,
 ) -> Learned:
-    heads = ClassHeads(model, labels)
-    learner = Learner(heads, _Network(model, heads), learned, progress)
+    learner = Learner(heads, network, learned, progress)
     for number, image in enumerate(train, start=1):
         progress(f"looking at frame {number} of {len(train)}")
         learner.add(image, learned)  # in a reviewed frame every object is labelled
-    known = [label for label in learned if label in labels]
+    known = [label for label in learned if label in heads.labels]
     for number, image in enumerate(replay, start=1):
         progress(f"looking at replay image {number} of {len(replay)}")
         learner.add(image, known)  # the presence of new labels is unknown here
     return learner.learn()
 
 
-def _check_parity(model: ModelFile, labels: Sequence[str], path: Path, taught: Learned, image: LabelledImage) -> None:
+def _check_parity(network: _Network, path: Path, taught: Learned, image: LabelledImage) -> None:
     """The exported graph gives the scores that the learned heads give on the same features.
 
     Raises:
         DatasetError: it does not; the file is removed.
     """
-    heads = ClassHeads(model, labels)
     frame = Frame.from_array(image.pixels(), "bgr8")
-    _, _, features = _Network(model, heads)(frame)
+    _, _, features = network(frame)
     rows = []
     for map_, weight, bias in zip(features, taught.weights, taught.biases, strict=True):
         cells = map_[0].reshape(map_.shape[1], -1).T
