@@ -51,11 +51,19 @@ class Running:
                 stdout=out, stderr=subprocess.STDOUT, cwd=folder, env={**os.environ, "HOME": str(folder)},
             )  # fmt: skip
         wait_until(lambda: self.state() == "active", 60, f"{name} to be active: {self.output.read_text()}")
+        self.wait_discovered()
 
     def state(self) -> str:
         assert self.process.poll() is None, self.output.read_text()
         answer: Any = self.peer.call(GetState, f"/{self.name}/get_state", GetState.Request(), timeout=60)
         return str(answer.current_state.label)
+
+    def wait_discovered(self) -> None:
+        """A service may answer before the node and its endpoints are in the graph."""
+        node, own = self.peer.node, (self.name, "/")
+        wait_until(lambda: own in node.get_node_names_and_namespaces(), 60, f"{self.name} in the graph")
+        services = node.get_service_names_and_types_by_node
+        wait_until(lambda: f"/{self.name}/set_parameters" in dict(services(*own)), 60, f"the services of {self.name}")
 
     def subscriptions(self) -> list[tuple[str, str]]:
         found = self.peer.node.get_subscriber_names_and_types_by_node(self.name, "/")
