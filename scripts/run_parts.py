@@ -3,7 +3,9 @@
 
 Each part is a target of the Makefile. The results of pytest come from its JUnit files in log/test/. A test that one
 part skips and another runs (PyTorch is in the training environment alone) is not counted as skipped, and one that two
-parts skip counts once. The last line is "N passed, N failed, N skipped"; the exit code is 1 if anything failed.
+parts skip counts once. If FEW tests or fewer fail, they run once more, one after the other: those that pass count as
+passed and are listed as unstable. make test-hard, which looks for unstable tests, gives no second run. The last line is
+"N passed, N failed, N skipped"; the exit code is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKS = ("lint", "types")
+FEW = 5
 PARTS = (*CHECKS, "unit", "backends", "node", "launch-tests", "training-tests")
 
 
@@ -33,6 +36,7 @@ class Result:
     passed: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     skipped: dict[str, str] = field(default_factory=dict)  # test -> reason
+    unstable: set[str] = field(default_factory=set)  # failed, then passed alone; among passed
 
     def row(self) -> tuple[str, int, int, int, int]:
         return self.part, len(self.passed), len(self.failed), len(self.skipped), round(self.seconds)
@@ -41,13 +45,9 @@ class Result:
 def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path) -> Result:
     """Run one target; its output goes to the screen as it comes."""
     report = results / f"{part}.xml"
-    report.unlink(missing_ok=True)
-    command = [*prefix, "make", "--no-print-directory", part]
-    if part not in CHECKS:
-        command.append(f"PYTEST_ARGS={shlex.join([*pytest_args, f'--junitxml={report}'])}")
     print(f"\n==== {part} ====", flush=True)
     begin = time.monotonic()
-    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    code = make(part, pytest_args, prefix, report)
     result = read(part, report) if report.exists() else Result(part)
     result.seconds = time.monotonic() - begin
     if code and not result.failed:
@@ -57,6 +57,29 @@ def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path
     elif not code and not result.passed:
         result.failed.add(f"{part} (no test passed)")
     return result
+
+
+def make(part: str, pytest_args: list[str], prefix: list[str], report: Path, *variables: str) -> int:
+    report.unlink(missing_ok=True)
+    command = [*prefix, "make", "--no-print-directory", part, *variables]
+    if part not in CHECKS:
+        command.append(f"PYTEST_ARGS={shlex.join([*pytest_args, f'--junitxml={report}'])}")
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
+def run_failed_again(result: Result, pytest_args: list[str], results: Path) -> None:
+    """Run the few tests that failed once more, in one process."""
+    report = results / f"{result.part}.second.xml"
+    if not (results / f"{result.part}.xml").exists() or not 0 < len(result.failed) <= FEW:
+        return
+    print(f"\n==== {result.part}: {len(result.failed)} failed, once more ====", flush=True)
+    begin = time.monotonic()
+    make(result.part, [*pytest_args, "--last-failed", "--last-failed-no-failures=none"], [], report, "PARALLEL=")
+    result.seconds += time.monotonic() - begin
+    if report.exists():
+        result.unstable = result.failed & read(result.part, report).passed
+        result.failed -= result.unstable
+        result.passed |= result.unstable
 
 
 def read(part: str, report: Path) -> Result:
@@ -93,8 +116,10 @@ def summary(results: list[Result], heading: str = "part") -> str:
     reasons = collections.Counter(reason for result in results for reason in result.skipped.values())
     if reasons:
         lines += ["", "skipped:", *(f"  {count:>3}  {reason}" for reason, count in reasons.most_common())]
-    if any(result.failed for result in results):
-        lines += ["", "failed:", *(f"  {one.part}: {name}" for one in results for name in sorted(one.failed))]
+    if failed := [f"  {one.part}: {name}" for one in results for name in sorted(one.failed)]:
+        lines += ["", "failed:", *failed]
+    if unstable := [f"  {one.part}: {name}" for one in results for name in sorted(one.unstable)]:
+        lines += ["", "unstable (failed, then passed alone; please report them):", *unstable]
     totals = [sum(counts) for counts in zip(*(result.row()[1:4] for result in results), strict=True)]
     return "\n".join([*lines, "", "{} passed, {} failed, {} skipped".format(*totals)])
 
@@ -115,7 +140,10 @@ def main() -> int:
     results.mkdir(parents=True, exist_ok=True)
     free_shared_memory()
     extra = [*shlex.split(os.environ.get("PYTEST_ARGS", "")), *args.pytest_args]
-    done = [run_part(part, extra, [], results) for part in args.parts.split()]
+    done = []
+    for part in args.parts.split():
+        done.append(run_part(part, extra, [], results))
+        run_failed_again(done[-1], extra, results)
     count_skips_once(done)
     print(f"\n{summary(done)}", flush=True)
     return 1 if any(result.failed for result in done) else 0

@@ -19,18 +19,19 @@ sys.modules["run_parts"] = run_parts
 spec.loader.exec_module(run_parts)
 
 MAKEFILE = """
+PARALLEL = -p no:doctest
 lint:
 	@echo nothing wrong
 types:
 	@echo src/x.py:1: error: it is wrong; exit 1
 unit:
-	@{python} -m pytest -q -p no:cacheprovider -c /dev/null unit_test.py $(PYTEST_ARGS)
+	@{python} -m pytest -q -o cache_dir=cache -c pytest.ini $(PARALLEL) unit_test.py $(PYTEST_ARGS)
 node:
-	@{python} -m pytest -q -p no:cacheprovider -c /dev/null node_test.py $(PYTEST_ARGS)
+	@{python} -m pytest -q -o cache_dir=cache -c pytest.ini $(PARALLEL) node_test.py $(PYTEST_ARGS)
 launch-tests:
 	@exit 3
 training-tests:
-	@{python} -m pytest -q -p no:cacheprovider -c /dev/null unit_test.py $(PYTEST_ARGS)
+	@{python} -m pytest -q -o cache_dir=cache -c pytest.ini $(PARALLEL) unit_test.py $(PYTEST_ARGS)
 """
 UNIT = """
 import os, pytest
@@ -55,6 +56,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     python = sys.executable
     makefile = MAKEFILE.format(python=python).replace("training-tests:\n\t@", "training-tests:\n\t@EDGECAM_TORCH=1 ")
     (tmp_path / "Makefile").write_text(makefile)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
     (tmp_path / "unit_test.py").write_text(UNIT)
     (tmp_path / "node_test.py").write_text(NODE)
     monkeypatch.setattr(run_parts, "ROOT", tmp_path)
@@ -103,6 +105,42 @@ def test_a_part_that_runs_no_test_has_failed(
     (project / "node_test.py").write_text("import pytest\ndef test_x(): pytest.skip('needs a network')\n")
     code, lines = run(monkeypatch, capfd, "node")
     assert (code, lines[-1]) == (1, "0 passed, 1 failed, 1 skipped")
+
+
+UNSTABLE = """
+from pathlib import Path
+def test_passes(): pass
+def test_passes_at_the_second_try():
+    first = not Path("tried").exists()
+    Path("tried").touch()
+    assert not first
+def test_always_fails(): assert 1 == 2
+"""
+
+
+def test_what_fails_once_is_listed_and_what_fails_twice_has_failed(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "node_test.py").write_text(UNSTABLE)
+    code, lines = run(monkeypatch, capfd, "unit node")
+    assert (code, lines[-1]) == (1, "3 passed, 1 failed, 2 skipped")
+    assert lines[lines.index("failed:") + 1] == "  node: node_test::test_always_fails"
+    begin = next(i for i, line in enumerate(lines) if line.startswith("unstable"))
+    assert lines[begin + 1] == "  node: node_test::test_passes_at_the_second_try"
+    (project / "node_test.py").write_text(UNSTABLE.partition("def test_always")[0])
+    (project / "tried").unlink()
+    code, lines = run(monkeypatch, capfd, "node")
+    assert (code, lines[-1]) == (0, "2 passed, 0 failed, 0 skipped")
+
+
+def test_many_failures_get_no_second_run(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    failing = "import pytest\n@pytest.mark.parametrize('i', range(6))\ndef test_fails(i): assert i > 9\n"
+    (project / "node_test.py").write_text(failing)
+    code, lines = run(monkeypatch, capfd, "node")
+    assert (code, lines[-1]) == (1, "0 passed, 6 failed, 0 skipped")
+    assert not [line for line in lines if "once more" in line]
 
 
 def test_too_little_disk_ends_with_one_line_before_anything_is_installed(tmp_path: Path) -> None:
