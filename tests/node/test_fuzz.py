@@ -29,6 +29,7 @@ NODES = {
     "rtp_sender": ("edgecam_rtp.sender_node", {"port": "{udp}"}),
     "rtp_receiver": ("edgecam_rtp.receiver_node", {"port": "{udp}"}),
     "detector": ("edgecam_detector.node", {"model": "{model}", "backend": "onnxruntime"}),
+    "collector": ("edgecam_collector.node", {"directory": "{folder}"}),
     "viewer": ("edgecam_viewer.node", {"port": "{tcp}"}),
     "monitor": ("edgecam_viewer.monitor_node", {}),
 }
@@ -42,7 +43,7 @@ class Running:
 
     def __init__(self, peer: Peer, name: str, folder: Path) -> None:
         module, parameters = NODES[name]
-        places = {"udp": free_udp_port(), "tcp": free_tcp_port(), "model": color_detector(folder / "m.onnx")}
+        places = {"udp": free_udp_port(), "tcp": free_tcp_port(), "folder": folder, "model": color_detector(folder / "m.onnx")}
         options = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value.format(**places)}")]
         self.peer, self.name, self.output = peer, name, folder / "output.txt"
         with self.output.open("w") as out:

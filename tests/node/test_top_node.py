@@ -52,7 +52,7 @@ def test_two_nodes_of_one_name_are_shown_by_host_and_process(tmp_path: Path) -> 
         assert one.url
         assert two.url
         host = socket.gethostname()
-        wanted = [f"camera/viewer ({host} process {viewer.process.pid}) error" for viewer in (one, two)]
+        wanted = [f"camera/viewer on {host} (pid {viewer.process.pid}) error" for viewer in (one, two)]
         for _ in range(5):  # one look lasts four seconds, which discovery may need
             done = subprocess.run(
                 COMMAND, capture_output=True, text=True, timeout=60, env={**os.environ, "COLUMNS": "200"}
@@ -60,4 +60,4 @@ def test_two_nodes_of_one_name_are_shown_by_host_and_process(tmp_path: Path) -> 
             if all(line in done.stdout for line in wanted):
                 break
     assert all(line in done.stdout for line in wanted), done.stdout
-    assert "2 nodes have this name" in done.stdout
+    assert "2 nodes are named /camera/viewer: " in done.stdout

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from edgecam_ros.duplicates import DuplicateNodes, duplicate_text
+from edgecam_ros.duplicates import DuplicateNodes, Process, duplicate_text, process_of
 
 
 def report(found: DuplicateNodes, host: str, pid: int, *times: float) -> None:
     for now in times:
-        found.add("camera/camera_driver", {"host": host, "pid": str(pid)}, now)
+        found.add("camera/camera_driver", process_of({"host": host, "pid": str(pid)}), now)
 
 
 def test_two_processes_that_report_in_turn_are_named_by_host() -> None:
@@ -15,7 +15,7 @@ def test_two_processes_that_report_in_turn_are_named_by_host() -> None:
     for second in range(4):
         report(found, "jetson", 7, second)
         report(found, "desk", 9, second + 0.5)
-    assert found.found(4.0) == {"camera/camera_driver": ["desk (pid 9)", "jetson (pid 7)"]}
+    assert found.found(4.0) == {"camera/camera_driver": [Process("desk", "9"), Process("jetson", "7")]}
     text = duplicate_text("camera/camera_driver", found.found(4.0)["camera/camera_driver"])
     assert text == "2 nodes are named /camera/camera_driver: desk (pid 9), jetson (pid 7); their topics mix"
 
@@ -34,7 +34,14 @@ def test_a_duplicate_that_has_gone_is_forgotten() -> None:
     assert found.found(6.0) == {}
 
 
+def test_names_are_forgotten() -> None:
+    found = DuplicateNodes()
+    for second in range(1000):
+        found.add(f"node{second}", Process("desk", "9"), second)
+    assert len(found._seen) <= 4
+
+
 def test_other_statuses_are_ignored() -> None:
     found = DuplicateNodes()
-    found.add("joystick", {}, 0.0)
+    found.add("joystick", process_of({}), 0.0)
     assert found.found(0.0) == {}

@@ -106,11 +106,11 @@ def test_two_nodes_of_one_name_are_shown_with_host_and_process() -> None:
             nodes.put(NodeStatus("camera/detector", "ok", "running", values=values, at=now))
     first, second = nodes.nodes(11.5)
     assert [one.name for one in (first, second)] == [
-        "camera/detector (jetson process 7)",
-        "camera/detector (laptop process 7)",
+        "camera/detector on jetson (pid 7)",
+        "camera/detector on laptop (pid 7)",
     ]
     assert first.level == "error"
-    assert first.message.startswith("2 nodes have this name (jetson process 7, laptop process 7): stop one")
+    assert first.message.startswith("2 nodes are named /camera/detector: jetson (pid 7), laptop (pid 7); their topics mix: stop")
 
 
 def test_a_node_that_was_started_again_is_one_node() -> None:
@@ -119,6 +119,15 @@ def test_a_node_that_was_started_again_is_one_node() -> None:
     nodes.put(NodeStatus("camera/detector", "ok", "running", values={"pid": "8"}, at=11.0))
     (one,) = nodes.nodes(11.1)
     assert (one.name, one.level, one.values["pid"]) == ("camera/detector", "ok", "8")
+
+
+def test_two_nodes_of_one_name_that_stopped_are_one_stale_row() -> None:
+    nodes = NodeStatusTable()
+    for now in (10.0, 11.0):
+        for pid in ("7", "8"):
+            nodes.put(NodeStatus("camera/detector", "ok", "running", values={"pid": pid}, at=now))
+    assert [one.level for one in nodes.nodes(11.0)] == ["error", "error"]
+    assert [(one.name, one.level) for one in nodes.nodes(20.0)] == [("camera/detector", "stale")]
 
 
 def test_values_that_are_not_numbers_are_none() -> None:

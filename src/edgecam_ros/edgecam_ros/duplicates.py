@@ -2,42 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 TOGETHER = 3.0  # seconds; nodes report once a second; a restarted node has a new process id
+REMEDY = "stop one, or give it another namespace (namespace:=/name) or domain (ROS_DOMAIN_ID)"
+
+
+class Process(NamedTuple):
+    """Where a node runs."""
+
+    host: str
+    pid: str
+
+    def __str__(self) -> str:
+        return f"{self.host} (pid {self.pid})"
+
+
+def process_of(values: Mapping[str, str]) -> Process | None:
+    """The process that a diagnostics status names by its values ``host`` and ``pid``; None without a ``pid``."""
+    return Process(values.get("host") or "unknown host", values["pid"]) if values.get("pid") else None
 
 
 class DuplicateNodes:
-    """Finds names under which more than one process reports. Times are seconds of a monotonic clock."""
+    """Finds names under which more than one process reports. Times are seconds of a monotonic clock.
+
+    A process is known for TOGETHER seconds after its last report. It does not count if it stopped reporting before the
+    newest process of its name started: this is a restarted node.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[str, dict[tuple[str, str], tuple[float, float]]] = {}
+        self._seen: dict[str, dict[Process, tuple[float, float]]] = {}  # first and last report
 
-    def add(self, name: str, values: Mapping[str, str], now: float) -> None:
-        """One diagnostics status of a node, with its values ``host`` and ``pid``; without a ``pid`` it is ignored."""
-        if "pid" not in values:
-            return
-        processes = self._seen.setdefault(name.lstrip("/"), {})
-        process = (values.get("host", "unknown host"), values["pid"])
-        first, _ = processes.get(process, (now, now))
-        processes[process] = (first, now)
-        for known, (_, last) in list(processes.items()):
-            if now - last > TOGETHER:
-                del processes[known]
+    def add(self, name: str, process: Process | None, now: float) -> None:
+        """One report of a node; without a process it is ignored."""
+        self._forget(now)
+        if process is not None:
+            processes = self._seen.setdefault(name.lstrip("/"), {})
+            first, _ = processes.get(process, (now, now))
+            processes[process] = (first, now)
 
-    def found(self, now: float) -> dict[str, list[str]]:
-        """Each such name with its processes as ``host (pid 7)``; a restarted node is not a duplicate."""
-        found = {}
-        for name, processes in sorted(self._seen.items()):
-            current = {process: times for process, times in processes.items() if now - times[1] <= TOGETHER}
-            # After a restart, the old process stopped reporting before the new one's first report.
-            latest_start = max((first for first, _ in current.values()), default=0.0)
-            together = sorted(process for process, (_, last) in current.items() if last >= latest_start)
-            if len(together) > 1:
-                found[name] = [f"{host} (pid {pid})" for host, pid in together]
-        return found
+    def together(self, name: str, now: float) -> list[Process]:
+        """The processes that report under this name now: none, one, or those that conflict."""
+        self._forget(now)
+        processes = self._seen.get(name.lstrip("/"), {})
+        latest_start = max((first for first, _ in processes.values()), default=0.0)
+        return sorted(process for process, (_, last) in processes.items() if last >= latest_start)
+
+    def found(self, now: float) -> dict[str, list[Process]]:
+        """Each name with more than one process."""
+        processes = {name: self.together(name, now) for name in sorted(self._seen)}
+        return {name: together for name, together in processes.items() if len(together) > 1}
+
+    def _forget(self, now: float) -> None:
+        for name, processes in list(self._seen.items()):
+            for process in [one for one, (_, last) in processes.items() if now - last > TOGETHER]:
+                del processes[process]
+            if not processes:
+                del self._seen[name]
 
 
-def duplicate_text(name: str, processes: list[str]) -> str:
+def duplicate_text(name: str, processes: Sequence[Process]) -> str:
     """One line for the user."""
-    return f"{len(processes)} nodes are named /{name}: {', '.join(processes)}; their topics mix"
+    return f"{len(processes)} nodes are named /{name}: {', '.join(map(str, processes))}; their topics mix"

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from edgecam_ros.duplicates import REMEDY, DuplicateNodes, Process, duplicate_text, process_of
 
 from edgecam_viewer.text import one_line
 
 LEVELS = ("ok", "warn", "error", "stale")
 STALE_AFTER = 4.0  # seconds; nodes report once a second
 FORGET_AFTER = 60.0
-REPLACED_AFTER = 2.5  # seconds of silence after which a process of the same name has taken a node's place
 MOST_NODES = 200
 MOST_VALUES = 100  # of one node
 MOST_NAME, MOST_TEXT = 200, 500  # characters
@@ -46,9 +46,9 @@ class NodeStatus:
         return number if math.isfinite(number) else None
 
     @property
-    def process(self) -> tuple[str, str]:
+    def process(self) -> Process | None:
         """Host and process id, if the node reports them; distinguishes two nodes of the same name."""
-        return self.values.get("host", ""), self.values.get("pid", "")
+        return process_of(self.values)
 
 
 class NodeStatusTable:
@@ -60,8 +60,8 @@ class NodeStatusTable:
 
     def __init__(self) -> None:
         self.refused = 0
-        self._nodes: dict[tuple[str, tuple[str, str]], NodeStatus] = {}
-        self._since: dict[tuple[str, tuple[str, str]], float] = {}  # arrival of the first
+        self._nodes: dict[tuple[str, Process | None], NodeStatus] = {}
+        self._duplicates = DuplicateNodes()
 
     def put(self, status: NodeStatus) -> None:
         key = (status.name, status.process)
@@ -71,30 +71,24 @@ class NodeStatusTable:
                 self.refused += 1
                 return
         self._nodes[key] = status
-        self._since.setdefault(key, status.at)
+        self._duplicates.add(status.name, status.process, status.at)
 
     def nodes(self, now: float) -> list[NodeStatus]:
         """All nodes by name; one that has been silent for STALE_AFTER is stale, after FORGET_AFTER it is gone.
 
-        Where several of one name report, each is named with its host and process and has at least level ``error``.
+        Where several of one name report, each is named with its host and process and has level ``error``.
         """
         self._forget(now)
+        newest = {one.name: one for one in sorted(self._nodes.values(), key=lambda one: one.at)}
+        duplicates = self._duplicates.found(now)
         shown = []
-        for name in sorted({name for name, _ in self._nodes}):
-            reporting = self._reporting(name)
-            shown += reporting if len(reporting) == 1 else [_namesake(one, reporting) for one in reporting]
-        return [_aged(one, now) for one in shown]
-
-    def _reporting(self, name: str) -> list[NodeStatus]:
-        """The newest status of this name, and those of other processes that have reported since its first one."""
-        newest = max((key for key in self._nodes if key[0] == name), key=lambda key: self._nodes[key].at)
-        at, since = self._nodes[newest].at, self._since[newest]
-        same = (one for (known, _), one in self._nodes.items() if known == name)
-        return [one for one in same if one.at >= since and at - one.at < REPLACED_AFTER]
+        for name, status in sorted(newest.items()):
+            same = [self._nodes[name, process] for process in duplicates.get(name, ())]
+            shown += [_duplicate(one, duplicates[name]) for one in same] or [_aged(status, now)]
+        return shown
 
     def _forget(self, now: float) -> None:
         self._nodes = {key: one for key, one in self._nodes.items() if now - one.at < FORGET_AFTER}
-        self._since = {key: since for key, since in self._since.items() if key in self._nodes}
 
 
 def stage_nodes(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, NodeStatus]:
@@ -106,15 +100,9 @@ def stage_nodes(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, NodeSt
     return {stage: by_name[name] for name, stage in STAGES.items() if name in by_name}
 
 
-def _namesake(status: NodeStatus, reporting: list[NodeStatus]) -> NodeStatus:
-    places = ", ".join(_place(one) for one in reporting)
-    text = f"{len(reporting)} nodes have this name ({places}): stop one or give it another name; {status.message}"
-    return replace(status, name=f"{status.name} ({_place(status)})", level="error", message=text)
-
-
-def _place(status: NodeStatus) -> str:
-    host, pid = status.process
-    return " ".join(part for part in (host, f"process {pid}" if pid else "") if part) or "unknown process"
+def _duplicate(status: NodeStatus, processes: list[Process]) -> NodeStatus:
+    text = f"{duplicate_text(status.name, processes)}: {REMEDY}; {status.message}"
+    return replace(status, name=f"{status.name} on {status.process}", level="error", message=text)
 
 
 def _aged(status: NodeStatus, now: float) -> NodeStatus:

@@ -25,7 +25,7 @@ def table(nodes: Sequence[NodeStatus], width: int = 120) -> list[str]:
         values = "".join(f"{node.values.get(key, '-'):>{size}}" for _, size, key in COLUMNS)
         lines.append(f"{node.name:<{longest}} {node.level:<5}{values}  {node.message}")
     # Nodes of one process report the same figures: count each process once.
-    processes = {node.process if "pid" in node.values else node.name: node for node in nodes if node.level != "stale"}
+    processes = {node.process or node.name: node for node in nodes if node.level != "stale"}
     cpu = sum(node.number("cpu_percent") or 0.0 for node in processes.values())
     memory = sum(node.number("memory_mb") or 0.0 for node in processes.values())
     lines.append(f"{'all':<{longest}}      {'':>7}{'':>11}{cpu:>7.1f}{memory:>7.0f}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from edgecam_core.doctor import Finding, error, note, ok, warning
 
-from edgecam_ros.duplicates import DuplicateNodes, duplicate_text
+from edgecam_ros.duplicates import REMEDY, DuplicateNodes, duplicate_text, process_of
 
 # Seconds. Nodes report once a second; discovery takes up to four on localhost.
 LISTEN_AT_LEAST, LISTEN_AT_MOST, QUIET = 5.0, 10.0, 2.5
@@ -49,7 +49,8 @@ def _look(node, context) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
         age = (node.get_clock().now().nanoseconds - _nanoseconds(message.header.stamp)) * 1e-9
         for status in message.status:
             reports[status.name] = (status, age)
-            duplicates.add(status.name, {pair.key: pair.value for pair in status.values}, time.monotonic())
+            process = process_of({pair.key: pair.value for pair in status.values})
+            duplicates.add(status.name, process, time.monotonic())
 
     node.create_subscription(DiagnosticArray, "/diagnostics", keep, 50)
     executor = SingleThreadedExecutor(context=context)
@@ -71,8 +72,7 @@ def _look(node, context) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
         return
     yield ok("graph", f"{len(others)} nodes are running")
     for name, processes in duplicates.found(time.monotonic()).items():
-        remedy = "stop one, or give it another namespace (namespace:=/name) or domain (ROS_DOMAIN_ID)"
-        yield error("duplicate-node", duplicate_text(name, processes), remedy)
+        yield error("duplicate-node", duplicate_text(name, processes), REMEDY)
     yield from _reported(reports)
     yield from _mismatches(node)
 

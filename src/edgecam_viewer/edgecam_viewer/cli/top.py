@@ -26,18 +26,13 @@ def run(args: argparse.Namespace) -> int:
         from rclpy.signals import SignalHandlerOptions
     except ImportError as problem:
         raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
-    from edgecam_ros.duplicates import DuplicateNodes, duplicate_text
-
     from edgecam_viewer.node_status import NodeStatusTable, node_statuses
     from edgecam_viewer.top import gpu_line, table
 
     reports = NodeStatusTable()
 
-    duplicates = DuplicateNodes()
-
     def keep(message: DiagnosticArray) -> None:
         for status in node_statuses(message, time.monotonic()):
-            duplicates.add(status.name, status.values, time.monotonic())
             reports.put(status)
 
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is KeyboardInterrupt, in this thread
@@ -50,8 +45,6 @@ def run(args: argparse.Namespace) -> int:
                 rclpy.spin_once(node, timeout_sec=0.1)
             nodes = reports.nodes(time.monotonic())
             lines = table(nodes, width=shutil.get_terminal_size((120, 24)).columns) + gpu_line()
-            twice = duplicates.found(time.monotonic())
-            lines += [f"WARNING: {duplicate_text(name, where)}" for name, where in twice.items()]
             clear = CLEAR if sys.stdout.isatty() and not args.once else ""
             print(clear + "\n".join(lines), flush=True)
             if args.once:
