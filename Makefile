@@ -49,8 +49,9 @@ backends: setup-test ## the inference back ends that only tests install: OpenVIN
 node: setup-test ## node tests over real DDS
 	@$(OPEN) python3 -m pytest tests/node $(PARALLEL) $(PYTEST_ARGS)
 
-fuzz: setup-test ## hostile values to every entry of every node, and 20 stops of each while it starts: about 30 minutes
-	@$(OPEN) EDGECAM_FUZZ=1000 EDGECAM_STOPS=20 python3 -m pytest tests/node/test_fuzz.py tests/node/test_stopping.py -n 3 --timeout 12000 $(PYTEST_ARGS)
+FUZZ := tests/node/test_fuzz.py tests/node/test_stopping.py tests/unit/test_rtp_fuzz.py tests/unit/test_viewer_hostile.py tests/unit/test_viewer_sdp.py
+fuzz: setup-test ## hostile messages, datagrams and requests to every node, and 20 stops of each while it starts: about 30 minutes
+	@$(OPEN) EDGECAM_FUZZ=1000 EDGECAM_STOPS=20 python3 -m pytest $(FUZZ) -n 3 --timeout 12000 $(PYTEST_ARGS)
 
 launch-tests: setup-test ## tests that start the shipped launch files
 	@$(OPEN) python3 -m pytest tests/launch $(PYTEST_ARGS)

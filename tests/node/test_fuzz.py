@@ -29,7 +29,7 @@ NODES = {
     "rtp_sender": ("edgecam_rtp.sender_node", {"port": "{udp}"}),
     "rtp_receiver": ("edgecam_rtp.receiver_node", {"port": "{udp}"}),
     "detector": ("edgecam_detector.node", {"model": "{model}", "backend": "onnxruntime"}),
-    "collector": ("edgecam_collector.node", {"directory": "{folder}"}),
+    "collector": ("edgecam_collector.node", {"directory": "{folder}/collected"}),
     "viewer": ("edgecam_viewer.node", {"port": "{tcp}"}),
     "monitor": ("edgecam_viewer.monitor_node", {}),
 }

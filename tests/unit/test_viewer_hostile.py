@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +26,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from viewer_served import Served
 
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = int(os.environ.get("EDGECAM_FUZZ", "15")) * 10
+FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 QUICK = settings(deadline=None)  # a busy machine is no fault
 HUGE = "9" * 5000
 NUMBERS = st.one_of(
