@@ -43,7 +43,12 @@ class Running:
 
     def __init__(self, peer: Peer, name: str, folder: Path) -> None:
         module, parameters = NODES[name]
-        places = {"udp": free_udp_port(), "tcp": free_tcp_port(), "folder": folder, "model": color_detector(folder / "m.onnx")}
+        places = {
+            "udp": free_udp_port(),
+            "tcp": free_tcp_port(),
+            "folder": folder,
+            "model": color_detector(folder / "m.onnx"),
+        }
         options = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value.format(**places)}")]
         self.peer, self.name, self.output = peer, name, folder / "output.txt"
         with self.output.open("w") as out:

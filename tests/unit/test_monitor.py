@@ -110,7 +110,9 @@ def test_two_nodes_of_one_name_are_shown_with_host_and_process() -> None:
         "camera/detector on laptop (pid 7)",
     ]
     assert first.level == "error"
-    assert first.message.startswith("2 nodes are named /camera/detector: jetson (pid 7), laptop (pid 7); their topics mix: stop")
+    assert first.message.startswith(
+        "2 nodes are named /camera/detector: jetson (pid 7), laptop (pid 7); their topics mix: stop"
+    )
 
 
 def test_a_node_that_was_started_again_is_one_node() -> None:
