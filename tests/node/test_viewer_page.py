@@ -134,7 +134,8 @@ async def test_warnings_errors_and_namesakes_reach_the_header_the_worst_first(
             for pid in ("17", "18"):
                 detector.report(0, "running", "camera/twin", host="jetson", pid=pid)
 
-        shown = "[...document.querySelectorAll('#problems li')].some((one) => one.textContent.includes('2 nodes are named /camera/twin'))"
+        items = "[...document.querySelectorAll('#problems li')]"
+        shown = f"{items}.some((one) => one.textContent.includes('2 nodes are named /camera/twin'))"
         await repeat(page, shown, twins)
         rows = "[...document.querySelectorAll('.node')].map((one) => one.dataset.name)"
         assert "camera/twin on jetson (pid 17)" in await page.evaluate(rows)
