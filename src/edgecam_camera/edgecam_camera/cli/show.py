@@ -128,7 +128,7 @@ def _topic(arguments: argparse.Namespace, sink: str) -> int:
             node.create_subscription(
                 Image, arguments.what, lambda message: shown.show(image_from_ros(message)), sensor_qos()
             )
-            look = _once_without_publisher(node, arguments.what)
+            look = _publisher_watch(node, arguments.what)
             while not (errors := [one.text for one in shown.pipeline.messages() if one.kind == "error"]):
                 rclpy.spin_once(node, timeout_sec=0.2)
                 look()
@@ -154,17 +154,22 @@ def _node() -> Iterator[Any]:
         rclpy.try_shutdown()
 
 
-def _once_without_publisher(node: Any, topic: str) -> Callable[[], None]:
-    """Call often: after a second without a publisher of images on the topic, warns once on stderr."""
+def _publisher_watch(node: Any, topic: str) -> Callable[[], None]:
+    """Call often: looks once a second for a publisher of images on the topic, and says on stderr what is missing.
+
+    Says it again only when it has changed: discovery may find the topic's publishers, or others, later.
+    """
     from edgecam_ros.publishers import missing_publisher
 
-    due = [time.monotonic() + _DISCOVERY_SECONDS]
+    due, said = time.monotonic() + _DISCOVERY_SECONDS, ""
 
     def look() -> None:
-        if due and time.monotonic() >= due[0]:
-            due.clear()
-            if problem := missing_publisher(node, topic, _IMAGE):
-                print(f"waiting: {problem}", file=sys.stderr, flush=True)
+        nonlocal due, said
+        if time.monotonic() < due:
+            return
+        due, before, said = time.monotonic() + _DISCOVERY_SECONDS, said, missing_publisher(node, topic, _IMAGE)
+        if said not in ("", before):
+            print(f"waiting: {said}", file=sys.stderr, flush=True)
 
     return look
 
@@ -194,7 +199,7 @@ def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]
             stack.callback(process.wait)
             stack.callback(process.send_signal, signal.SIGINT)
             running.append(process)
-        look = _once_without_publisher(stack.enter_context(_node()), topic) if source is None else lambda: None
+        look = _publisher_watch(stack.enter_context(_node()), topic) if source is None else lambda: None
         while not stopping:
             look()
             for process in running:
