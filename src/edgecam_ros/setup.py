@@ -22,5 +22,8 @@ setup(
         "console_scripts": [
             "container_node = edgecam_ros.start:container",
         ],
+        "launch.frontend.launch_extension": [
+            "edgecam_ros = edgecam_ros.humble",
+        ],
     },
 )

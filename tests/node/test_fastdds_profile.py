@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ament_index_python.packages import get_package_prefix
+from edgecam_core.distributions import profile_variable
 from edgecam_ros.starting import apply_profile
 from rclpy.qos import qos_profile_sensor_data
 from ros_peer import Peer
@@ -64,14 +65,15 @@ def test_1080p_frames_arrive_whole_and_in_order_through_a_large_segment(peer: Pe
 def test_a_sourced_shell_has_the_profile_unless_it_has_one_already(shell: str) -> None:
     bringup = Path(get_package_prefix("edgecam_bringup"))
     setup = next(one for one in (bringup / f"setup.{shell}", bringup.parent / f"setup.{shell}") if one.is_file())
-    command = [shell, "-c", f". {setup}; echo $FASTDDS_DEFAULT_PROFILES_FILE"]
-    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "AMENT_PREFIX_PATH", "COLCON_CURRENT_PREFIX", "AMENT_CURRENT_PREFIX")
+    variable = profile_variable(os.environ["ROS_DISTRO"])
+    command = [shell, "-c", f". {setup}; echo ${variable}"]
+    names = (variable, "AMENT_PREFIX_PATH", "COLCON_CURRENT_PREFIX", "AMENT_CURRENT_PREFIX")
     fresh = {name: value for name, value in os.environ.items() if name not in names}
     fresh["COLCON_CURRENT_PREFIX"] = str(setup.parent)  # sh cannot tell where a sourced file lies
     said = subprocess.run(command, env=fresh, capture_output=True, text=True, check=True)
     profile = Path(said.stdout.strip())
     assert profile.samefile(bringup / "share" / "edgecam_bringup" / "config" / "fastdds.xml"), said
-    own = {**fresh, "FASTDDS_DEFAULT_PROFILES_FILE": "/mine.xml"}
+    own = {**fresh, variable: "/mine.xml"}
     assert subprocess.check_output(command, env=own, text=True) == "/mine.xml\n"
 
 
@@ -80,3 +82,6 @@ def test_the_profile_has_the_name_that_the_distribution_reads(distribution: str,
     environment = {"ROS_DISTRO": distribution, "FASTDDS_DEFAULT_PROFILES_FILE": "x.xml"}
     apply_profile(environment)
     assert (environment.get("FASTRTPS_DEFAULT_PROFILES_FILE") == "x.xml") is known
+    environment = {"ROS_DISTRO": distribution, profile_variable(distribution): "mine.xml"}
+    apply_profile(environment)
+    assert environment == {"ROS_DISTRO": distribution, profile_variable(distribution): "mine.xml"}

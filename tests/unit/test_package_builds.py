@@ -54,16 +54,35 @@ def test_the_top_of_the_repository_leads_to_what_bringup_installs() -> None:
         assert (ROOT / name).resolve() == ROOT / "src" / "edgecam_bringup" / name
 
 
-def test_launch_files_of_humble_lack_the_attribute_that_launch_1_0_refuses(tmp_path: Path) -> None:
+def installed_bringup(distribution: str, folder: Path) -> Path:
     package = ROOT / "src" / "edgecam_bringup"
-    shutil.copytree(package, tmp_path / "src" / package.name)
+    shutil.copytree(package, folder / "src" / package.name)
     subprocess.run(
-        [sys.executable, "-m", "colcon", "build"], cwd=tmp_path, check=True, capture_output=True, timeout=600,
-        env=without_this_workspace() | {"ROS_DISTRO": "humble"},
+        [sys.executable, "-m", "colcon", "build"], cwd=folder, check=True, capture_output=True, timeout=600,
+        env=without_this_workspace() | {"ROS_DISTRO": distribution},
     )  # fmt: skip
-    installed = tmp_path / "install" / package.name / "share" / package.name / "launch"
-    for path in sorted((package / "launch").glob("*.launch.xml")):
-        kept = (installed / path.name).read_text()
-        assert kept == path.read_text().replace(' on_exit="shutdown"', "")
-        assert "on_exit" not in kept
-        ElementTree.fromstring(kept)
+    return folder / "install" / package.name / "share" / package.name
+
+
+def test_nodes_of_humble_keep_on_exit_by_an_action_of_our_own(tmp_path: Path) -> None:
+    installed = installed_bringup("humble", tmp_path)
+    for path in sorted((ROOT / "launch").glob("*.launch.xml")):
+        ours, humble = ElementTree.parse(path), ElementTree.parse(installed / "launch" / path.name)
+        assert [one.attrib for one in humble.iter("humble_node")] == [one.attrib for one in ours.iter("node")]
+        for node in humble.iter("humble_node"):
+            node.tag = "node"
+        assert [(one.tag, one.attrib) for one in humble.iter()] == [(one.tag, one.attrib) for one in ours.iter()]
+
+
+@pytest.mark.parametrize(
+    ("distribution", "variable"),
+    [("humble", "FASTRTPS"), ("jazzy", "FASTRTPS"), ("kilted", "FASTDDS"), ("lyrical", "FASTDDS")],
+)
+def test_the_profile_hook_sets_the_variable_that_the_distribution_reads(
+    distribution: str, variable: str, tmp_path: Path
+) -> None:
+    installed = installed_bringup(distribution, tmp_path)
+    [hook] = (installed / "environment").glob("fastdds_profile.dsv")
+    assert hook.read_text() == (
+        f"set-if-unset;{variable}_DEFAULT_PROFILES_FILE;share/edgecam_bringup/config/fastdds.xml\n"
+    )

@@ -7,17 +7,18 @@ import os
 import signal
 from collections.abc import MutableMapping
 
-_PROFILE, _PROFILE_OF_FAST_DDS_2 = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+from edgecam_core.distributions import profile_variable
+
+_PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
 def apply_profile(environment: MutableMapping[str, str]) -> None:
     """Give the Fast DDS profile the name that this distribution reads; call before rclpy is imported.
 
-    Fast DDS 2 (Humble, Jazzy) reads FASTRTPS_DEFAULT_PROFILES_FILE only, Fast DDS 3 the name that everything here sets.
-    Fast DDS 3 complains where both are set.
+    The launch files set the name of Fast DDS 3 on every distribution.
     """
-    if environment.get("ROS_DISTRO") in ("humble", "jazzy") and environment.get(_PROFILE):
-        environment.setdefault(_PROFILE_OF_FAST_DDS_2, environment[_PROFILE])
+    if path := environment.get(_PROFILE):
+        environment.setdefault(profile_variable(environment.get("ROS_DISTRO", "")), path)
 
 
 def start(module: str) -> int:

@@ -8,10 +8,9 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from edgecam_core.distributions import profile_variable
 from edgecam_core.doctor import Finding, error, note, ok, warning
 
-_PROFILE_OF_FAST_DDS_2 = "FASTRTPS_DEFAULT_PROFILES_FILE"  # Humble, Jazzy
-_PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 SEGMENT_NEEDS = 16 * 2**20  # two 1920x1080 frames and room
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 HIGHEST_DOMAIN = 232  # beyond it the UDP ports end
@@ -82,7 +81,7 @@ def _middleware(environment: Mapping[str, str]) -> Finding:
 def _profile(environment: Mapping[str, str]) -> Finding:
     if environment.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") != "rmw_fastrtps_cpp":
         return note("dds-profile", "no Fast DDS in use: its profile does not matter")
-    variable = _PROFILE_OF_FAST_DDS_2 if environment.get("ROS_DISTRO") in ("humble", "jazzy") else _PROFILE
+    variable = profile_variable(environment.get("ROS_DISTRO", ""))
     path = environment.get(variable, "")
     remedy = (
         f"export {variable}=$(ros2 pkg prefix --share edgecam_bringup)/config/fastdds.xml"

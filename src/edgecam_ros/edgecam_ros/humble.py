@@ -1,0 +1,30 @@
+"""What Humble's launch 1.0 lacks: the attribute ``on_exit`` of a node in an XML launch file.
+
+A launch extension (entry point ``launch.frontend.launch_extension``), which ``ros2 launch`` loads by itself. On Humble
+the launch files are installed with ``<humble_node>`` for ``<node>`` (edgecam_bringup/CMakeLists.txt); nothing else uses
+it. Delete this file with the support of Humble.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launch.actions import Shutdown
+from launch.frontend import Entity, Parser, expose_action
+from launch_ros.actions import Node
+
+
+@expose_action("humble_node")
+class HumbleNode(Node):
+    """A ``<node>`` that knows ``on_exit="shutdown"``: when it ends, so does the launch."""
+
+    @classmethod
+    def parse(cls, entity: Entity, parser: Parser) -> tuple[type[HumbleNode], dict[str, Any]]:
+        """Raises ValueError for any other value, as launch from Iron on does."""
+        on_exit = entity.get_attr("on_exit", optional=True)
+        _, arguments = super().parse(entity, parser)
+        if on_exit == "shutdown":
+            arguments["on_exit"] = [Shutdown(reason="a node ended")]
+        elif on_exit is not None:
+            raise ValueError(f"on_exit is '{on_exit}': only 'shutdown' is known")
+        return cls, arguments
