@@ -68,12 +68,9 @@ training-tests: setup-training ## data sets, training, export and the torch back
 demo-train: setup-training ## compose, train, score and export the demonstration model, 10 to 20 minutes on two cores
 	@examples/train_animals.sh
 
-docs: .venv-docs/ready ## the documentation site, into build/site; fails on any warning
-	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
-
-.venv-docs/ready: requirements/docs.txt
-	@/usr/bin/python3 -m venv --clear .venv-docs
-	@.venv-docs/bin/pip install --quiet --disable-pip-version-check -r $< && touch $@
+docs: ## the documentation site, into build/site; fails on any warning and on any link that leads nowhere
+	@scripts/setup-docs
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 
 bench: setup-test ## measure against references; resumes (BENCH_ARGS="--quick", "--list", "rtp", "--publish")
 	@$(OPEN) python3 -m benchmarks $(BENCH_ARGS)

@@ -1,8 +1,9 @@
 """Numbers from the published results for the Markdown files, so that no page can disagree with another.
 
-In a page, two kinds of marks are filled in; what stands between them is replaced:
+In a page, two kinds of marks are filled in; what is between them is replaced:
 
     <!--= ROW.ours -->54 ms<!--/-->              ours, reference, ratio, machine or date of one row
+    <!--= TABLE.wheels -->216 MB<!--/-->         the second column of a table, in the row that begins with that word
     <!-- results: KIND WORDS -->...<!-- /results -->
 
 KIND is summary, rows, machines, table or scale; WORDS are names of rows, with wildcards, or the name of a table.
@@ -90,7 +91,9 @@ KINDS: dict[str, Callable[[list[str], Store], str]] = {
 
 
 def cell(name: str, what: str, store: Store) -> str:
-    """One field of one row, as text."""
+    """One field of one row, or the second column of a table where the first is ``what``."""
+    if name in store.tables:
+        return str(next(second for first, second, *_ in store.tables[name]["rows"] if first == what))
     row = store.rows[name]
     if what in ("ours", "reference"):
         return quantity(getattr(row, what), row.unit)

@@ -145,6 +145,8 @@ def test_marks_in_a_page_are_filled_and_filling_again_changes_nothing() -> None:
     assert "<!--= a_b.ours -->54.2 ms<!--/-->" in once
     assert "old" not in once
     assert marks.filled(once, store) == once
+    store.tables["sizes"] = {"rows": [["wheels", "216 MB"], ["training", "6 GB"]]}
+    assert marks.filled("<!--= sizes.training -->?<!--/-->", store) == "<!--= sizes.training -->6 GB<!--/-->"
     with pytest.raises(KeyError, match="no_such_row"):
         marks.filled("<!-- results: rows no_such_row -->\n<!-- /results -->", store)
 

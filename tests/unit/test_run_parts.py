@@ -22,6 +22,8 @@ MAKEFILE = """
 PARALLEL = -p no:doctest
 lint:
 	@echo nothing wrong
+docs:
+	@echo built
 types:
 	@echo src/x.py:1: error: it is wrong; exit 1
 unit:
@@ -97,6 +99,17 @@ def test_a_run_without_failures_ends_well(
 ) -> None:
     code, lines = run(monkeypatch, capfd, "lint unit")
     assert (code, lines[-1]) == (0, "2 passed, 0 failed, 2 skipped")
+
+
+def test_the_site_is_skipped_with_a_reason_where_its_generator_does_not_run(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, lines = run(monkeypatch, capfd, "lint docs")
+    assert (code, lines[-1]) == (0, "2 passed, 0 failed, 0 skipped")
+    monkeypatch.setattr(run_parts, "DOCS_PYTHON", (9, 0))
+    code, lines = run(monkeypatch, capfd, "lint docs")
+    assert (code, lines[-1]) == (0, "1 passed, 0 failed, 1 skipped")
+    assert "    1  the site's generator needs Python 3.11" in lines
 
 
 def test_a_part_that_runs_no_test_has_failed(

@@ -1,4 +1,4 @@
-"""scripts/setup and scripts/setup-training: a step that fails is named on the screen, with its error and a remedy.
+"""scripts/setup, scripts/setup-training and scripts/setup-docs: a step that fails is named on the screen, with its error and a remedy.
 
 Every step in turn is broken by a program on PATH that fails in its place; the others only pretend to work.
 """
@@ -50,6 +50,7 @@ if [ "$step" = venv ]; then
   touch "$folder/share/x/cmake/export_x__rosidl_generator_pyExport.cmake"
   cp "$0" "$folder/bin/python3"; cp "$0" "$folder/bin/python"
 fi
+if [ "$step" = workspace ]; then mkdir -p install; touch install/setup.bash; fi
 if [ "$step" = ros-environment ]; then dirname "$0"; fi
 exit 0
 """
@@ -71,6 +72,7 @@ ERRORS = {
 TRAINING_ERRORS = {name: ERRORS[name] for name in ("venv", "python-packages")} | {
     "program": "PermissionError: [Errno 13] Permission denied"
 }
+DOCS_ERRORS = {name: ERRORS[name] for name in ("venv", "python-packages")}
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def clone(tmp_path: Path) -> Path:
         (folder / path).symlink_to(ROOT / path)
     (folder / "scripts").unlink()
     (folder / "scripts").mkdir()
-    for script in ("setup", "setup-training", "steps.bash", "write_local_setup.sh", "fetch-model"):
+    for script in ("setup", "setup-training", "setup-docs", "steps.bash", "write_local_setup.sh", "fetch-model"):
         text = (ROOT / "scripts" / script).read_bytes()
         (folder / "scripts" / script).write_bytes(text)
         (folder / "scripts" / script).chmod(0o755)
@@ -112,6 +114,7 @@ def steps(script: str) -> set[str]:
 def test_every_step_is_broken_here() -> None:
     assert steps("setup") == set(ERRORS)
     assert steps("setup-training") == set(TRAINING_ERRORS)
+    assert steps("setup-docs") == set(DOCS_ERRORS)
 
 
 def test_the_programs_on_path_let_every_step_pass(clone: Path) -> None:
@@ -131,6 +134,18 @@ def test_a_step_of_setup_that_fails_says_which_why_and_what_to_do(clone: Path, s
 def test_a_step_of_setup_training_that_fails_says_which_why_and_what_to_do(clone: Path, step: str) -> None:
     done = run(clone, "setup-training", step, TRAINING_ERRORS[step])
     check(done, "setup-training", step, TRAINING_ERRORS[step])
+
+
+@pytest.mark.parametrize("step", DOCS_ERRORS)
+def test_a_step_of_setup_docs_that_fails_says_which_why_and_what_to_do(clone: Path, step: str) -> None:
+    check(run(clone, "setup-docs", step, DOCS_ERRORS[step]), "setup-docs", step, DOCS_ERRORS[step])
+
+
+def test_the_workspace_is_built_again_after_make_clean(clone: Path) -> None:
+    assert run(clone, "setup", "nothing").returncode == 0
+    shutil.rmtree(clone / "install")
+    again = run(clone, "setup", "nothing")
+    assert (again.returncode, re.findall(r"setup: (\S+) done", again.stdout)) == (0, ["workspace"])
 
 
 def check(done: subprocess.CompletedProcess[str], program: str, step: str, error: str) -> None:

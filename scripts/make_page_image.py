@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""Makes docs/images/page.jpg: the web page while the demo runs, as Chromium shows it.
+
+It is taken when the page shows about the latency that the README's table has as the median.
+Needs what `make setup-test` installs and a machine that does nothing else:
+
+    source install/setup.bash && python3 scripts/make_page_image.py
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import cv2
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "node")]
+from chromium import Page, chromium  # noqa: E402
+
+from benchmarks.store import PUBLISHED, Store  # noqa: E402
+
+FRAMES = "window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown"
+LABELS = "edgecam.cameras[0].facts.detections.map((box) => box[0])"
+LATENCY = r"+document.body.innerText.match(/capture to detection\s+(\d+)/)[1]"
+SETTLED = 1.5  # seconds; the panel of classes follows the boxes within one
+
+
+async def connected(port: int) -> None:
+    """Return when the web server accepts connections."""
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.2)
+            else:
+                writer.close()
+                return
+
+
+async def settled(page: Page, latency: float) -> None:
+    """Return when the page shows two objects for a while, and a latency within a tenth of this one (ms)."""
+    near = f"Math.abs({LATENCY} - {latency}) < {latency / 10}"
+    async with asyncio.timeout(300):
+        while True:
+            before = await page.wait_for(f"{near} && {LABELS}")
+            await asyncio.sleep(SETTLED)
+            if len(before) >= 2 and await page.evaluate(f"{near} && {LABELS}") == before:
+                return
+
+
+async def take(port: int, width: int, height: int, frames: int, mobile: bool) -> bytes:
+    """A PNG file of the page, once it has shown ``frames`` frames and two objects."""
+    published = Store.open(PUBLISHED).rows["pipeline_capture_to_detection"].ours
+    with tempfile.TemporaryDirectory(prefix="edgecam-page-") as folder:
+        async with chromium(Path(folder) / "profile") as page:
+            await page.size(width, height, mobile=mobile)
+            await connected(port)
+            await page.open(f"http://127.0.0.1:{port}/")
+            await page.wait_for(f"{FRAMES} > {frames}", seconds=300)
+            await settled(page, published)
+            path = Path(folder) / "page.png"
+            await page.screenshot(path)
+            return path.read_bytes()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images" / "page.jpg")
+    parser.add_argument("--width", type=int, default=1120, help="of the window, in CSS pixels")
+    parser.add_argument("--height", type=int, default=720, help="of the window, in CSS pixels")
+    parser.add_argument("--mobile", action="store_true", help="as a telephone shows it")
+    parser.add_argument("--frames", type=int, default=400, help="frames to show before: the first seconds are slower")
+    args = parser.parse_args()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    demo = subprocess.Popen([sys.executable, str(ROOT / "scripts" / "demo"), "--port", str(port)])
+    try:
+        png = asyncio.run(take(port, args.width, args.height, args.frames, args.mobile))
+    finally:
+        demo.send_signal(signal.SIGINT)
+        demo.wait()
+    args.output.with_suffix(".png").write_bytes(png)
+    image = cv2.imread(str(args.output.with_suffix(".png")))
+    cv2.imwrite(str(args.output), image, [cv2.IMWRITE_JPEG_QUALITY, 84])
+    args.output.with_suffix(".png").unlink()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
