@@ -1,4 +1,4 @@
-"""scripts/setup, scripts/setup-training and scripts/setup-docs: a step that fails is named on the screen, with its error and a remedy.
+"""The set-up scripts: a step that fails is named on the screen, with its error and a remedy.
 
 Every step in turn is broken by a program on PATH that fails in its place; the others only pretend to work.
 """
