@@ -26,6 +26,7 @@ OWNERS = {
     "training/*": "edgecam_training",
     "unit/test_improve*": "edgecam_training",
     "unit/test_collect_collection*": "edgecam_training",
+    "unit/test_exchange*": "edgecam_training",
     "unit/test_parity*": "edgecam_training",
     "unit/test_duplicates*": "edgecam_ros",
     "unit/test_rtp_direct*": "edgecam_rtp",

@@ -41,6 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     merge.add_argument("collections", type=Path, nargs="+", help="folders of collections")
     merge.add_argument("--output", type=Path, required=True, help="folder of the merged collection; may exist")
     merge.set_defaults(act=_merge)
+    imported = actions.add_parser("import", help="store the boxes of a data set as reviews of a collection")
+    imported.add_argument("data", help="data set of any layout")
+    imported.add_argument("--collection", type=Path, required=True, help="folder of the collection; may be new")
+    imported.add_argument("--again", action="store_true", help="also replace reviews that are there")
+    imported.set_defaults(act=_import)
+    export = actions.add_parser("export", help="write a data set, or a collection's reviews, for another tool")
+    export.add_argument("data", type=Path, help="collection, or data set of any layout")
+    export.add_argument("--format", required=True, help="coco, voc (as jetson-inference), yolo, cvat or label-studio")
+    export.add_argument("--output", type=Path, required=True, help="a new folder")
+    export.set_defaults(act=_export)
     _add_open_images(actions.add_parser("open-images", help="download images and boxes of selected classes"))
 
 
@@ -115,6 +125,31 @@ def _merge(arguments: argparse.Namespace) -> int:
 
     counts = merge(arguments.collections, arguments.output)
     print(f"{counts['added']} frames added, {counts['present']} were there, {counts['reviews']} reviews taken over")
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from edgecam_training.data.loading import load
+    from edgecam_training.data.reviews import import_reviews
+
+    dataset = load(arguments.data)
+    counts = import_reviews(dataset, arguments.collection, again=arguments.again)
+    print("\n".join(dataset.findings.lines()))
+    print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from edgecam_training.data import writing
+    from edgecam_training.data.loading import load
+    from edgecam_training.data.reviews import read_collection
+
+    collected = (arguments.data / "collection.json").is_file()
+    dataset = read_collection(arguments.data) if collected else load(arguments.data)
+    findings = writing.write(dataset, arguments.format, arguments.output)
+    print("\n".join([*dataset.findings.lines(), *findings.lines()]))
+    splits = ", ".join(f"{split} {count}" for split, count in dataset.counts().items())
+    print(f"{len(dataset.samples)} images in {arguments.output}: {splits}")
     return 0
 
 

@@ -14,13 +14,15 @@ from edgecam_training.errors import DatasetError
 LAYOUTS = {
     "edgecam": "edgecam_training.data.manifest",
     "open-images": "edgecam_training.data.open_images.folder",
+    "label-studio": "edgecam_training.data.label_studio",
     "coco": "edgecam_training.data.coco",
+    "cvat": "edgecam_training.data.cvat",
     "voc": "edgecam_training.data.voc",
     "yolo": "edgecam_training.data.yolo",
 }
 _KNOWN = (
-    "a manifest.jsonl, COCO JSON files, Pascal VOC XML files, a YOLO data.yaml or obj.data, and the folder that Open "
-    "Images' downloader of jetson-inference writes"
+    "a manifest.jsonl, COCO JSON files, Pascal VOC XML files, a YOLO data.yaml or obj.data, CVAT's annotations.xml, "
+    "Label Studio's JSON export, and the folder that Open Images' downloader of jetson-inference writes"
 )
 
 

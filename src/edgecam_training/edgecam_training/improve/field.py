@@ -69,7 +69,8 @@ def split(
     """Training and test images that never come from neighbouring moments.
 
     Each camera's frames are cut into runs wherever nothing was kept for ``gap_seconds``; a run goes to one side
-    whole. Runs are dealt in order of time so that every label gets about ``share`` of its boxes into the test.
+    whole. An image without a capture time (0) is a run of its own. Runs are dealt in order of time so that every
+    label gets about ``share`` of its boxes into the test.
     """
     runs = _runs(images, gap_seconds * SECOND)
     wanted = Counter(label for one in images for label in one.labels)
@@ -100,7 +101,8 @@ def _runs(images: Iterable[LabelledImage], gap_ns: float) -> list[list[LabelledI
     for members in by_group.values():
         members.sort(key=lambda one: one.stamp_ns)
         for before, one in zip([None, *members], members, strict=False):
-            if before is None or one.stamp_ns - before.stamp_ns > gap_ns:
+            unknown = one.stamp_ns == 0  # no capture time: an image that was imported, a moment of its own
+            if before is None or unknown or one.stamp_ns - before.stamp_ns > gap_ns:
                 runs.append([])
             runs[-1].append(one)
     return sorted(runs, key=lambda run: run[0].stamp_ns)

@@ -118,7 +118,7 @@ def improve(request: Request, progress: Progress) -> Outcome:
         cache.write(path, data)
         _check_parity(network, path, taught, train[0])
     progress("testing both models on frames that were not trained on")
-    old_found, new_found = (_detect(each, test, progress) for each in (str(model.path), str(path)))
+    old_found, new_found = (detect(each, test, progress) for each in (str(model.path), str(path)))
     facts["field"], difference = _compared(old_found, new_found, test, sorted(seen), request.seed)
     facts["old_set"], before, after = _guarded(model, path, request.old_set, labels, progress)
     verdict = judge(missing, difference, before, after, request.max_loss)
@@ -209,7 +209,8 @@ def _check_parity(network: _Network, path: Path, taught: Learned, image: Labelle
         )
 
 
-def _detect(model: str, images: Sequence[LabelledImage], progress: Progress) -> list[Detections]:
+def detect(model: str, images: Sequence[LabelledImage], progress: Progress) -> list[Detections]:
+    """What a model finds in each image from a score of 0.05 on, as average precision needs it; on the CPU."""
     settings = DetectorSettings(model=model, confidence_threshold=_LOW, backend="onnxruntime", max_detections=100)
     detector = Detector.open(settings)
     try:
@@ -222,7 +223,8 @@ def _detect(model: str, images: Sequence[LabelledImage], progress: Progress) -> 
         detector.runner.close()
 
 
-def _tuples(found: Sequence[Detections]) -> list[list[tuple[str, float, tuple[float, ...]]]]:
+def tuples(found: Sequence[Detections]) -> list[list[tuple[str, float, tuple[float, ...]]]]:
+    """Label, score and box of each detection, as :func:`edgecam_training.improve.statistics.match` takes them."""
     return [[(one.label, one.score, one.box) for one in detections] for detections in found]
 
 
@@ -234,7 +236,7 @@ def _compared(
     seed: int,
 ) -> tuple[dict[str, Any], Interval]:
     hits: list[tuple[Hits, Hits]] = [
-        (match(_tuples(old), truth, label), match(_tuples(new), truth, label)) for label in labels
+        (match(tuples(old), truth, label), match(tuples(new), truth, label)) for label in labels
     ]
     ones = np.ones(len(truth), int)
     rows = {
@@ -258,11 +260,11 @@ def _guarded(
     names = sorted({label for one in images for label in one.labels if label in labels})
     if not names:
         return {"images": 0, "labels": {}}, {}, {}
-    old, new = (_detect(each, images, progress) for each in (str(model.path), str(path)))
+    old, new = (detect(each, images, progress) for each in (str(model.path), str(path)))
     ones = np.ones(len(images), int)
     rows: dict[str, Any] = {}
     for label in names:
-        a, b = match(_tuples(old), images, label), match(_tuples(new), images, label)
+        a, b = match(tuples(old), images, label), match(tuples(new), images, label)
         rows[label] = {
             "boxes": int(a.boxes.sum()),
             "old": average_precision(a, ones),
@@ -279,7 +281,7 @@ def _shown(found: Detections) -> Detections:
 
 def _wrong(found: Detections, truth: LabelledImage) -> int:
     """Boxes missed and boxes too many at the threshold people see."""
-    shown = _tuples([_shown(found)])
+    shown = tuples([_shown(found)])
     labels = {*truth.labels, *(label for label, _, _ in shown[0])}
     wrong = 0
     for label in labels:

@@ -96,7 +96,7 @@ export class View {
       return;
     }
     const at = this.point(event);
-    const { edges, box } = event.target.dataset ?? {};
+    const { edges, box } = event.shiftKey ? {} : event.target.dataset ?? {}; // Shift draws over other boxes
     if (edges) this.action = { kind: "resize", edges, at };
     else if (box !== undefined) {
       this.edit.selected = Number(box);

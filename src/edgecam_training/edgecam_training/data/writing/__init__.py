@@ -1,0 +1,72 @@
+"""Writes data sets in the layouts of other tools; what a layout cannot hold is counted, never lost without a word."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from importlib import import_module
+from pathlib import Path
+
+from edgecam_core import cache
+from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.findings import Findings
+from edgecam_training.data.image_files import Header, read_header
+from edgecam_training.errors import DatasetError
+
+# Name -> module with write(samples, classes, output, findings).
+FORMATS = {
+    "coco": "edgecam_training.data.writing.coco",
+    "voc": "edgecam_training.data.writing.voc",
+    "yolo": "edgecam_training.data.writing.yolo",
+    "cvat": "edgecam_training.data.writing.cvat",
+    "label-studio": "edgecam_training.data.writing.label_studio",
+}
+Named = list[tuple[str, Sample]]
+
+
+def write(dataset: Dataset, layout: str, output: Path) -> Findings:
+    """Write the data set with copies of its images; gives what the layout could not hold.
+
+    Raises:
+        DatasetError: unknown layout, or the folder holds files already.
+        CacheError: the folder cannot be written.
+    """
+    if layout not in FORMATS:
+        raise DatasetError(f"format '{layout}' must be one of {', '.join(FORMATS)}")
+    if output.exists() and any(output.iterdir()):
+        raise DatasetError(f"{output} holds files already; give an empty or a new folder")
+    findings = Findings()
+    with cache.explained(output):
+        import_module(FORMATS[layout]).write(_named(dataset), dataset.classes, output, findings)
+    return findings
+
+
+def _named(dataset: Dataset) -> Named:
+    """Each sample with a name that no other one has: the file's own, with its folders in front where two share it."""
+    stems = Counter(sample.path.stem for sample in dataset.samples)
+    named = []
+    for sample in dataset.samples:
+        relative = sample.path.relative_to(dataset.root) if sample.path.is_relative_to(dataset.root) else sample.path
+        unique = stems[sample.path.stem] == 1
+        named.append((sample.path.stem if unique else "-".join(relative.with_suffix("").parts[-3:]), sample))
+    if len({name for name, _ in named}) < len(named):
+        raise DatasetError(f"{dataset.root}: several images have one name and the same folders; rename them")
+    return named
+
+
+def copy_image(name: str, sample: Sample, folder: Path, findings: Findings) -> str:
+    """Copy the image's bytes; gives the new file name. Boxes are those of the upright image."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{name}{sample.path.suffix}"
+    shutil.copyfile(sample.path, target)
+    header = read_header(sample.path)
+    if isinstance(header, Header) and header.orientation != 1:
+        why = "with an EXIF orientation: tools that ignore it draw the boxes in the wrong place"
+        findings.noted("images", why, 1, sample.path)
+    return target.name
+
+
+def without_flags(sample: Sample, findings: Findings, what: str) -> Sample:
+    """The sample without the regions (difficult, crowd) that ``what`` cannot hold; they are counted."""
+    findings.dropped("boxes", f"difficult or crowd, which {what} cannot say", int(sample.difficult.sum()), sample.path)
+    return sample.keep(~sample.difficult)

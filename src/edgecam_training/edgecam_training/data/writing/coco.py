@@ -1,0 +1,50 @@
+"""COCO: ``annotations/instances_<split>.json`` beside ``images/<split>/``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgecam_core import cache
+from edgecam_training.data.dataset import Sample
+from edgecam_training.data.findings import Findings
+from edgecam_training.data.writing import Named, copy_image
+
+
+def write(samples: Named, classes: Sequence[str], output: Path, findings: Findings) -> None:
+    """Crowds are ``iscrowd``; COCO has no word for objects that are difficult: they become crowds too, counted."""
+    (output / "annotations").mkdir(parents=True)
+    for split in sorted({sample.split for _, sample in samples}):
+        document: dict[str, Any] = {
+            "images": [],
+            "annotations": [],
+            "categories": [{"id": number, "name": name} for number, name in enumerate(classes, start=1)],
+        }
+        for name, sample in samples:
+            if sample.split == split:
+                file = copy_image(name, sample, output / "images" / split, findings)
+                _add(document, file, sample, findings)
+        text = json.dumps(document, ensure_ascii=False) + "\n"
+        cache.write(output / "annotations" / f"instances_{split}.json", text.encode())
+
+
+def _add(document: dict[str, Any], file: str, sample: Sample, findings: Findings) -> None:
+    number = len(document["images"]) + 1
+    document["images"].append({"id": number, "file_name": file, "width": sample.width, "height": sample.height})
+    for box, label, difficult in zip(sample.boxes.tolist(), sample.labels.tolist(), sample.difficult, strict=True):
+        x1, y1, x2, y2 = box
+        document["annotations"].append(
+            {
+                "id": len(document["annotations"]) + 1,
+                "image_id": number,
+                "category_id": label + 1,
+                "bbox": [round(value, 3) for value in (x1, y1, x2 - x1, y2 - y1)],
+                "area": round((x2 - x1) * (y2 - y1), 3),
+                "iscrowd": int(difficult),
+                "segmentation": [],
+            }
+        )
+    alone = int((sample.difficult & ~sample.crowd).sum())
+    findings.noted("boxes", "difficult: written as crowds, the nearest that COCO has", alone, sample.path)

@@ -1,0 +1,33 @@
+"""YOLO: ``data.yaml``, ``images/<split>/`` and ``labels/<split>/`` with a text file for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from edgecam_core import cache
+from edgecam_training.data.dataset import Sample
+from edgecam_training.data.findings import Findings
+from edgecam_training.data.writing import Named, copy_image, without_flags
+
+
+def write(samples: Named, classes: Sequence[str], output: Path, findings: Findings) -> None:
+    """An image without objects has an empty text file, as Ultralytics' training expects."""
+    splits = sorted({sample.split for _, sample in samples})
+    for name, sample in samples:
+        copy_image(name, sample, output / "images" / sample.split, findings)
+        folder = output / "labels" / sample.split
+        folder.mkdir(parents=True, exist_ok=True)
+        cache.write(folder / f"{name}.txt", _lines(without_flags(sample, findings, "YOLO")).encode())
+    content = {"path": ".", **{split: f"images/{split}" for split in splits}, "names": dict(enumerate(classes))}
+    cache.write(output / "data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+
+
+def _lines(sample: Sample) -> str:
+    text = ""
+    for (x1, y1, x2, y2), label in zip(sample.boxes.tolist(), sample.labels.tolist(), strict=True):
+        w, h = sample.width, sample.height
+        text += f"{label} {(x1 + x2) / 2 / w:.8f} {(y1 + y2) / 2 / h:.8f} {(x2 - x1) / w:.8f} {(y2 - y1) / h:.8f}\n"
+    return text
