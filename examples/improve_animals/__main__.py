@@ -1,0 +1,197 @@
+"""Everything ``edgecam improve`` is for, by itself on two cores; ``make demo-improve`` runs it.
+
+The default model meets pigs and chickens, which it does not know. The collector keeps frames of a clip while the
+pipeline runs; a headless browser enters the ground truth at the labelling page; ``edgecam improve`` learns from it and
+decides; a model that passes takes over under the running pipeline. The table at the end compares both models on
+photographs and scenes that had no part in it. Each step is done once: a run that was stopped goes on with the next.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "support"))  # its modules import each other by their bare names
+
+from edgecam_core.errors import EdgecamError, MissingDependency  # noqa: E402
+from edgecam_core.models import zoo  # noqa: E402
+from edgecam_core.models.store import ModelStore  # noqa: E402
+from edgecam_ros.starting import apply_profile  # noqa: E402
+from edgecam_training.data import manifest  # noqa: E402
+from edgecam_training.data.dataset import Sample  # noqa: E402
+
+from examples.improve_animals import labelling, material, pipeline, table  # noqa: E402
+from tests.support.chromium import executable  # noqa: E402
+from tests.support.network import free_domain, free_tcp_port, free_udp_port  # noqa: E402
+
+NAME = "farm"  # of the model in the store
+ADDED = ("chicken", "pig")
+COLLECTED = 100  # frames that suffice
+REFUSED = 3
+
+
+@dataclass
+class Run:
+    """One demonstration in a folder. ``done`` are finished steps with their facts, kept in steps.json."""
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        os.environ["EDGECAM_MODELS"] = str(self.folder / "models")
+        self._file = self.folder / "steps.json"
+        self.done: dict[str, dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else {}
+
+    def step(self, name: str, what: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """Do a step that is not done yet; gives its facts."""
+        if name in self.done:
+            print(f"== {name}: done before")
+            return self.done[name]
+        print(f"== {name}: {what}", flush=True)
+        began = time.monotonic()
+        facts = work()
+        self.done[name] = {**facts, "seconds": round(time.monotonic() - began, 1)}
+        self._file.write_text(json.dumps(self.done, indent=2) + "\n")
+        print(f"   {name} took {self.done[name]['seconds']:.0f} s", flush=True)
+        return self.done[name]
+
+
+def say(text: str) -> None:
+    print(f"   {text}", flush=True)
+
+
+def edgecam(*words: str) -> int:
+    """Run a command as a person would; gives its exit code."""
+    say(f"$ edgecam {' '.join(words)}")
+    return subprocess.run([sys.executable, "-m", "edgecam_core.cli.main", *words], check=False).returncode
+
+
+def make(run: Run) -> dict[str, Any]:
+    material.make(run.folder)
+    return {}
+
+
+def collect(run: Run) -> dict[str, Any]:
+    collection = run.folder / "collection"
+    shutil.rmtree(collection, ignore_errors=True)
+    shutil.rmtree(run.folder / "models", ignore_errors=True)
+    for words in (("import", str(zoo.fetch()), NAME), ("deploy", NAME)):
+        if code := edgecam("model", *words):
+            raise EdgecamError(f"edgecam model {words[0]} ended with exit code {code}")
+    clip = material.clip(run.folder, "field")
+    seconds = 1.6 * material.FIELD_SCENES * material.SECONDS
+    with pipeline.running(run.folder, clip, NAME, free_tcp_port(), free_udp_port(), collect=True) as log:
+        return {"frames": pipeline.collect(run.folder, COLLECTED, seconds, log, say)}
+
+
+def label(run: Run) -> dict[str, Any]:
+    truth = material.Truth(run.folder, "field")
+    shots = {number: run.folder / f"label-{number}.png" for number in (1, 2, 3, 5, 8)}
+    with labelling.served(run.folder / "collection", free_tcp_port()) as address:
+        seconds = asyncio.run(labelling.review(run.folder / "collection", address, truth.of, shots, say))
+    return {"review_seconds": round(seconds, 1)}
+
+
+def improve(run: Run) -> dict[str, Any]:
+    known = [one for one in material.photographs(run.folder) if not set(one.labels) & set(ADDED)]
+    names = sorted({label for one in known for label in one.labels})
+    samples = []
+    for one in known:
+        height, width = one.pixels().shape[:2]
+        numbers = [names.index(label) for label in one.labels]
+        samples.append(Sample.make(one.path, (width, height), "test", one.boxes, numbers))
+    manifest.write(run.folder / "photos", names, samples)
+    code = edgecam(
+        "improve", str(run.folder / "collection"), "--model", f"store:{NAME}", "--store", NAME,
+        "--output", str(run.folder / "improve"), "--old-set", str(run.folder / "photos"), "--gap-seconds", "1.5",
+    )  # fmt: skip
+    if code not in (0, REFUSED):
+        raise EdgecamError(f"edgecam improve ended with exit code {code}")
+    return {"passed": code == 0}
+
+
+def swap(run: Run) -> dict[str, Any]:
+    from examples.improve_animals.swap import swap as swapped
+
+    clip = material.clip(run.folder, "held-out")
+    with pipeline.running(run.folder, clip, NAME, free_tcp_port(), free_udp_port(), collect=False) as log:
+        return swapped(_deploy, frozenset(ADDED), log)
+
+
+def _deploy() -> None:
+    if code := edgecam("model", "deploy", NAME):
+        raise EdgecamError(f"edgecam model deploy ended with exit code {code}")
+
+
+def compare(run: Run) -> dict[str, Any]:
+    versions = ModelStore().versions(NAME)
+    old, new = versions[0].path, versions[-1].path
+    made = []
+    for name, images in (
+        ("photographs", material.photographs(run.folder)), ("clip", material.held_out(run.folder)),
+    ):  # fmt: skip
+        made += table.rows(name, images, old, new, ADDED, lambda _text: None)
+    (run.folder / "table.md").write_text(table.markdown(made) + "\n")
+    return {"rows": made}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make demo-improve", description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "data" / "demo-improve")
+    parser.add_argument("--fresh", action="store_true", help="begin again")
+    arguments = parser.parse_args()
+    folder: Path = arguments.folder.resolve()
+    if arguments.fresh:
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        return demonstrate(Run(folder))
+    except EdgecamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def demonstrate(run: Run) -> int:
+    """All steps; 0 when the new model runs, 3 when the gate refused it."""
+    if executable() is None:
+        raise MissingDependency("the program 'chromium'", "apt-get install chromium")
+    os.environ["ROS_DOMAIN_ID"] = str(free_domain())
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds.xml"))
+    apply_profile(os.environ)
+    run.step("material", "clips of composed scenes, photographs", lambda: make(run))
+    kept = run.step("collect", "the pipeline runs the clip, the collector keeps frames", lambda: collect(run))
+    say(f"{kept['frames']} frames kept")
+    run.step("label", "a headless browser enters the ground truth at the labelling page", lambda: label(run))
+    verdict = run.step("improve", "learn, compare, decide", lambda: improve(run))
+    if verdict["passed"]:
+        facts = run.step("swap", "the new model takes over under the running pipeline", lambda: swap(run))
+        for key, value in facts.items():
+            say(f"{key}: {value}")
+    else:
+        say("the gate refused the new model: the old one stays deployed. The table compares them all the same.")
+    run.step("compare", "both models on what had no part in training", lambda: compare(run))
+    print(f"\n{(run.folder / 'table.md').read_text()}")
+    print("AP at IoU 0.5 in percent, 95 % bootstrap interval over images")
+    print(f"report: {run.folder / 'improve' / 'report.html'}")
+    total = sum(facts["seconds"] for facts in run.done.values())
+    print(
+        "minutes: "
+        + ", ".join(f"{name} {facts['seconds'] / 60:.1f}" for name, facts in run.done.items())
+        + f"; in all {total / 60:.1f}"
+    )
+    return 0 if verdict["passed"] else REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,158 @@
+"""Enters the ground truth through the labelling page, with a headless browser: what a person does, by key and mouse."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edgecam_core.collect.collection import REVIEWED, Collection
+from edgecam_core.errors import EdgecamError
+from edgecam_core.media.image_reader import read_image
+from edgecam_core.models.nms import overlaps
+
+from tests.support.chromium import Page, chromium
+
+GOOD = 0.75  # intersection over union from which a proposal is left as it is
+SHIFT = 8
+KEYS = {"Enter": 13, "Delete": 46, "Escape": 27}
+Objects = list[tuple[str, tuple[float, ...]]]
+Truth = Callable[[np.ndarray], Objects]
+
+
+@contextlib.contextmanager
+def served(folder: Path, port: int) -> Iterator[str]:
+    """``edgecam label``; gives the page's address."""
+    command = [sys.executable, "-m", "edgecam_core.cli.main", "label", str(folder), "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "label them at" in line:
+                yield f"http://127.0.0.1:{port}/label"
+                return
+        raise EdgecamError(f"{' '.join(command)} ended with exit code {process.wait()}")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+async def review(folder: Path, address: str, truth: Truth, shots: dict[int, Path], say: Callable[[str], None]) -> float:
+    """Review every open frame of the collection; gives the seconds it took.
+
+    ``shots`` are screenshots to take: the number of the frame, as counted here, and the file.
+    """
+    collection = Collection.open(folder)
+    began = time.monotonic()
+    async with chromium(folder.parent / "browser") as page:
+        await page.size(1280, 800)
+        await page.open(address)
+        number = 0
+        while (name := await _shown(page)) is not None:
+            number += 1
+            frame = collection.frame(name)
+            if number in shots:
+                await page.screenshot(shots[number].with_stem(f"{shots[number].stem}-proposals"))
+            await _correct(page, truth(read_image(collection.image_path(frame))))
+            if number in shots:
+                await page.screenshot(shots[number])
+            await _press(page, "Enter")
+            await page.wait_for(f"document.body.dataset.frame !== '{name}' || document.body.dataset.state !== 'open'")
+            if number % 20 == 0:
+                say(f"{number} frames reviewed")
+        if page.problems:
+            raise EdgecamError(f"the labelling page reported {page.problems}")
+    left = [one for one in collection.ids() if (found := collection.review(one)) is None or found.state != REVIEWED]
+    if left:
+        raise EdgecamError(f"{len(left)} frames are not reviewed although the page shows none; first {left[0]}")
+    return time.monotonic() - began
+
+
+async def _shown(page: Page) -> str | None:
+    """The frame on the page; None when all are reviewed."""
+    state = await page.wait_for("document.body.dataset.state === 'finished' ? 'finished' : document.body.dataset.frame")
+    return None if state == "finished" else str(state)
+
+
+async def _correct(page: Page, objects: Objects) -> None:
+    """Delete the proposals that are wrong, rename those of another class, draw the objects that have none."""
+    missing = list(objects)
+    index = 0
+    for row in await _boxes(page):
+        best = max(missing, key=lambda one: _iou(row["box"], one[1]), default=None)
+        if best is None or _iou(row["box"], best[1]) < GOOD:
+            await _select(page, index)
+            await _press(page, "Delete")
+            continue
+        missing.remove(best)
+        if row["label"] != best[0]:
+            await _select(page, index)
+            await _choose(page, best[0])
+        index += 1
+    for label, box in missing:
+        await _press(page, "Escape")
+        await _choose(page, label)
+        await _drag(page, box)
+    await page.wait_for(f"document.querySelectorAll('#list button').length === {len(objects)}")
+
+
+def _iou(one: Any, other: Any) -> float:
+    return float(overlaps(np.array(one, np.float32), np.array([other], np.float32))[0])
+
+
+async def _boxes(page: Page) -> list[dict[str, Any]]:
+    """Label and box of what is drawn, in the order of the list."""
+    text = """[...document.querySelectorAll('#boxes g')].map((group) => {
+      const box = group.querySelector('rect.box'), label = group.querySelector('text').textContent;
+      const [x, y, w, h] = ['x', 'y', 'width', 'height'].map((key) => Number(box.getAttribute(key)));
+      return { label: label.replace(/ [0-9.]+$/, ''), box: [x, y, x + w, y + h] };
+    })"""
+    found: list[dict[str, Any]] = await page.evaluate(text)
+    return found
+
+
+async def _select(page: Page, index: int) -> None:
+    await page.evaluate(f"document.querySelectorAll('#list button')[{index}].click()")
+    await page.evaluate("document.getElementById('stage').focus()")
+
+
+async def _choose(page: Page, label: str) -> None:
+    """Click the class, or add it."""
+    name = "b.textContent.replace(/^[0-9] /, '')"
+    button = f"[...document.querySelectorAll('#classes button')].find((b) => {name} === '{label}')"
+    if not await page.evaluate(f"Boolean({button})"):
+        await page.evaluate(f"document.querySelector('#new-class input').value = '{label}'")
+        await page.evaluate("document.querySelector('#new-class button').click()")
+        await page.wait_for(f"{button}?.getAttribute('aria-pressed') === 'true'")
+    else:
+        await page.evaluate(f"{button}.click()")
+    await page.evaluate("document.getElementById('stage').focus()")
+
+
+async def _drag(page: Page, box: tuple[float, ...]) -> None:
+    """Draw a box; with Shift, so that the ones below stay where they are."""
+    left, top, width, height, columns, rows = await page.evaluate(
+        "(() => { const image = document.getElementById('image'), r = image.getBoundingClientRect();"
+        " return [r.left, r.top, r.width, r.height, image.naturalWidth, image.naturalHeight]; })()"
+    )
+    corners = [(left + x * width / columns, top + y * height / rows) for x, y in (box[:2], box[2:])]
+    for kind, (x, y), buttons in (
+        ("mousePressed", corners[0], 1),
+        ("mouseMoved", corners[1], 1),
+        ("mouseReleased", corners[1], 0),
+    ):
+        await page.call(
+            "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=buttons, clickCount=1,
+            modifiers=SHIFT,
+        )  # fmt: skip
+
+
+async def _press(page: Page, key: str) -> None:
+    for kind in ("keyDown", "keyUp"):
+        await page.call("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=KEYS[key])

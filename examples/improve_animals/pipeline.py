@@ -1,0 +1,86 @@
+"""The running pipeline: started by its launch file, watched over ROS."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from edgecam_core.collect.collection import Collection
+from edgecam_core.errors import EdgecamError
+
+STOP_SECONDS = 30.0
+PARAMETERS = """\
+/**/detector:
+  ros__parameters:
+    confidence_threshold: 0.3
+/**/collector:
+  ros__parameters:
+    rules: [novel, uncertain]
+    look_rate: 5.0
+    max_per_hour: 1000
+    max_per_rule: 1000
+    min_free_megabytes: 500.0
+"""
+
+
+@contextlib.contextmanager
+def running(folder: Path, clip: Path, name: str, port: int, rtp_port: int, collect: bool) -> Iterator[Path]:
+    """``pipeline.launch.xml`` on a clip that plays again and again, with the deployed model of the store; its log."""
+    parameters, log = folder / "params.yaml", folder / "pipeline.log"
+    parameters.write_text(PARAMETERS)
+    command = [
+        "ros2", "launch", "edgecam_bringup", "pipeline.launch.xml", f"source:=file://{clip}", "loop:=true",
+        f"model:=store:{name}", f"params_file:={parameters}", f"port:={rtp_port}", f"viewer_port:={port}",
+        f"collect:={str(collect).lower()}", f"collect_directory:={folder / 'collection'}",
+    ]  # fmt: skip
+    with log.open("w") as output:
+        launch = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        yield log
+    finally:
+        for number in (signal.SIGINT, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(launch.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                launch.wait(STOP_SECONDS)
+                break
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: str, log: Path) -> None:
+    """Until the condition is true.
+
+    Raises:
+        EdgecamError: it stayed false; the text ends with the pipeline's last lines.
+    """
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.2)
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+    raise EdgecamError(f"{what} did not come within {seconds:.0f} s; the pipeline's last lines:\n{last}")
+
+
+def collect(folder: Path, wanted: int, seconds: float, log: Path, say: Callable[[str], None]) -> int:
+    """Wait until the collector has kept ``wanted`` frames, or for ``seconds`` from the first one; gives how many."""
+    collection = folder / "collection"
+
+    def kept() -> int:
+        with contextlib.suppress(EdgecamError):
+            return len(Collection.open(collection).ids())
+        return 0
+
+    wait_for(kept, 120, "the first kept frame", log)
+    end = time.monotonic() + seconds
+    shown = 0.0
+    while (count := kept()) < wanted and time.monotonic() < end:
+        if time.monotonic() - shown > 15:
+            shown = time.monotonic()
+            say(f"{count} frames kept")
+        time.sleep(0.5)
+    return kept()

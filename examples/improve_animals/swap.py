@@ -1,0 +1,110 @@
+"""The hot swap: the model deployed while the pipeline runs, and what a subscriber sees of it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from edgecam_ros.conversions import ns_from_stamp
+from edgecam_ros.qos import latched_qos
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+from vision_msgs.msg import Detection2DArray, LabelInfo
+
+from examples.improve_animals.pipeline import wait_for
+
+BEFORE, AFTER = 20.0, 40.0  # seconds of detections without and with the new model
+
+
+@dataclass
+class Seen:
+    """Arrival (monotonic seconds), stamp (nanoseconds) and labels of every array; names of each ``label_info``."""
+
+    arrays: list[tuple[float, int, frozenset[str]]] = field(default_factory=list)
+    known: list[frozenset[str]] = field(default_factory=list)
+
+    def array(self, message: Detection2DArray) -> None:
+        labels = frozenset(one.results[0].hypothesis.class_id for one in message.detections)
+        self.arrays.append((time.monotonic(), ns_from_stamp(message.header.stamp), labels))
+
+    def labels(self, message: LabelInfo) -> None:
+        self.known.append(frozenset(one.class_name for one in message.class_map))
+
+
+def swap(deploy: Callable[[], None], new: frozenset[str], log: Path) -> dict[str, Any]:
+    """Deploy and load the new model under a running pipeline.
+
+    Args:
+        deploy: makes the new version the current one in the store.
+        new: the labels that only the new model has.
+
+    Returns:
+        seconds from deployment to takeover, frames lost there, longest gap between two arrays before and at the swap
+        (ms), arrays with a new label before and after.
+    """
+    rclpy.init()
+    node, seen = Node("improve_animals"), Seen()
+    node.create_subscription(Detection2DArray, "/camera/detections", seen.array, 50)
+    node.create_subscription(LabelInfo, "/camera/label_info", seen.labels, latched_qos())
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def until(condition: Callable[[], object], seconds: float, what: str) -> None:
+        def spun() -> object:
+            end = time.monotonic() + 0.2
+            while time.monotonic() < end:
+                executor.spin_once(timeout_sec=0.05)
+            return condition()
+
+        wait_for(spun, seconds, what, log)
+
+    try:
+        until(lambda: seen.arrays and seen.known, 120, "detections")
+        started = time.monotonic()
+        until(lambda: time.monotonic() > started + BEFORE, BEFORE + 60, "the time before the swap")
+        client: Any = node.create_client(Trigger, "/camera/detector/load_model")
+        deployed = time.monotonic()
+        deploy()
+        answer = client.call_async(Trigger.Request())
+        until(lambda: new <= seen.known[-1], 120, "the new model")
+        taken = time.monotonic()
+        until(answer.done, 120, "the answer of ~/load_model")
+        until(lambda: time.monotonic() > taken + AFTER, AFTER + 60, "the time after the swap")
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    response = answer.result()
+    return {
+        "answer": response.message if response is not None else "",
+        "takeover_s": round(taken - deployed, 1),
+        **_gaps(seen, deployed, taken),
+        "arrays_before": sum(at < deployed for at, _, _ in seen.arrays),
+        "arrays_after": sum(at >= taken for at, _, _ in seen.arrays),
+        "arrays_with_new_label_before": sum(bool(found & new) for at, _, found in seen.arrays if at < deployed),
+        "arrays_with_new_label_after": sum(bool(found & new) for at, _, found in seen.arrays if at >= taken),
+    }
+
+
+def _gaps(seen: Seen, deployed: float, taken: float) -> dict[str, Any]:
+    """The longest stretch between two arrays by their stamps (a clip that begins again is no gap)."""
+    steps = [
+        (late[0], (late[1] - early[1]) / 1e6)
+        for early, late in itertools.pairwise(seen.arrays)
+        if 0 < late[1] - early[1] < 10e9
+    ]
+    before = [step for at, step in steps if at < deployed]
+    during = [step for at, step in steps if deployed <= at < taken + 2]
+    usual = sorted(before)[len(before) // 2] if before else float("nan")
+    return {
+        "longest_gap_before_ms": round(max(before, default=float("nan"))),
+        "longest_gap_at_swap_ms": round(max(during, default=float("nan"))),
+        "frames_lost_before": sum(round(step / usual) - 1 for step in before),
+        "frames_lost_at_swap": sum(round(step / usual) - 1 for step in during),
+    }
