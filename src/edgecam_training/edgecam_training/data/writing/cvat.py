@@ -35,7 +35,7 @@ def write(samples: Named, classes: Sequence[str], output: Path, findings: Findin
 
 def _add(root: ElementTree.Element, number: int, file: str, sample: Sample, classes: Sequence[str]) -> None:
     size = {"width": str(sample.width), "height": str(sample.height)}
-    image = ElementTree.SubElement(root, "image", id=str(number), name=file, subset=sample.split, **size)
+    image = ElementTree.SubElement(root, "image", {"id": str(number), "name": file, "subset": sample.split, **size})
     for box, index in zip(sample.boxes.tolist(), sample.labels.tolist(), strict=True):
         corners = dict(zip(("xtl", "ytl", "xbr", "ybr"), (f"{value:.2f}" for value in box), strict=True))
-        ElementTree.SubElement(image, "box", label=classes[index], source="manual", occluded="0", **corners)
+        ElementTree.SubElement(image, "box", {"label": classes[index], "source": "manual", "occluded": "0", **corners})
