@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe import SCRIPT, fits, needs_axe, theme, violations
 from chromium import Page, chromium, executable
 from edgecam_core.collect.collection import REVIEWED, SKIPPED, Collection
 from edgecam_viewer.faults import FaultLog
@@ -173,12 +174,34 @@ async def test_a_phone_shows_all_and_draws_by_touch(page: Page, labels: Labels) 
     await page.wait_for("document.querySelectorAll('#list button').length === 2")
 
 
+@needs_axe
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desktop", "phone"])
+async def test_axe_core_finds_nothing(page: Page, labels: Labels, scheme: str, width: int, height: int) -> None:
+    await page.size(width, height, mobile=width < 500)
+    await theme(page, scheme)
+    await page.open(f"{labels.base}/label")
+    await shows(page, "0003")
+    await press(page, "b")
+    await page.wait_for("document.querySelectorAll('#list button').length === 2")
+    await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert await violations(page) == []
+    assert await fits(page)
+    for number in (3, 2, 1, 0):
+        await shows(page, f"{number:04d}")
+        await press(page, "Enter")
+    await page.wait_for("document.getElementById('message').textContent.includes('All frames are reviewed')")
+    assert await violations(page) == []
+    assert await fits(page)
+
+
 async def test_without_a_collection_the_page_says_how_to_get_one(page: Page) -> None:
     server = WebServer(ViewerSettings(port=0), Hub(1, 4), NoPipeline(), FaultLog(print))
     server.start()
     try:
         await page.open(f"http://127.0.0.1:{server.port}/label")
         await page.wait_for("document.getElementById('message').textContent.includes('edgecam label FOLDER')")
+        assert not SCRIPT.exists() or await violations(page) == []
         page.problems.clear()  # the browser reports the refused request
     finally:
         server.stop()

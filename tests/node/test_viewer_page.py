@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from axe import SCRIPT, fits, needs_axe, theme, violations
 from chromium import Page, chromium, executable
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import ParameterType, ParameterValue, SetParametersResult
@@ -19,7 +20,6 @@ from ros_peer import Peer
 from viewer_process import ViewerProcess
 from viewer_scene import Scene
 
-AXE = Path(__file__).resolve().parents[2] / ".venv" / "npm" / "node_modules" / "axe-core" / "axe.min.js"
 STATE = "document.querySelector('#state span').textContent"
 LEVEL = "document.getElementById('state').dataset.level"
 SLIDER = "edgecam.cameras[0].tile.threshold.input"
@@ -75,7 +75,7 @@ async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pag
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Page) -> AsyncIterator[Page]:
     await browser.size(1280, 800)
-    await browser.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark"}])
+    await theme(browser, "dark")
     browser.problems.clear()
     yield browser
     await browser.open("about:blank")
@@ -85,13 +85,6 @@ async def page(browser: Page) -> AsyncIterator[Page]:
 def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
     with ViewerProcess(tmp_path_factory.mktemp("viewer"), "port:=0") as viewer:
         yield viewer
-
-
-async def violations(page: Page) -> list[str]:
-    """What axe-core finds: rule, what is wrong, the first element."""
-    await page.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
-    found = await page.evaluate("axe.run(document, {resultTypes: ['violations']}).then((done) => done.violations)")
-    return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:150]}" for one in found]
 
 
 async def repeat(page: Page, expression: str, action: Any) -> None:
@@ -204,27 +197,22 @@ async def test_each_camera_has_its_own_figures_and_controls(page: Page, tmp_path
             )
             assert len(set(labels)) == len(labels), "every control is named with its camera"
             assert await fits(page)
-            if AXE.exists():
+            if SCRIPT.exists():
                 assert await violations(page) == []
     finally:
         first.peer.close()
         second.peer.close()
 
 
-async def fits(page: Page) -> bool:
-    """Whether nothing needs a horizontal scrollbar."""
-    return bool(await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
-
-
-@pytest.mark.skipif(not AXE.exists(), reason="needs axe-core (make setup-test)")
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@needs_axe
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desktop", "phone"])
 @pytest.mark.parametrize("frames", [True, False], ids=["camera", "no camera"])
 async def test_axe_core_finds_nothing(
-    page: Page, viewer: ViewerProcess, detector: FakeDetector, theme: str, width: int, height: int, frames: bool
+    page: Page, viewer: ViewerProcess, detector: FakeDetector, scheme: str, width: int, height: int, frames: bool
 ) -> None:
     await page.size(width, height, mobile=width < 500)
-    await page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
+    await theme(page, scheme)
     with Scene("/camera", fps=10, detect=frames) if frames else Silent():
         await page.open(viewer.url)
         await repeat(
@@ -237,7 +225,7 @@ async def test_axe_core_finds_nothing(
         assert await violations(page) == []
         assert await fits(page)
         background = await page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (json.loads(background[3:].replace("(", "[").replace(")", "]"))[0] > 128) == (theme == "light")
+        assert (json.loads(background[3:].replace("(", "[").replace(")", "]"))[0] > 128) == (scheme == "light")
 
 
 class Silent:
@@ -272,7 +260,7 @@ async def test_the_page_asks_for_the_token(page: Page, tmp_path: Path) -> None:
         address = viewer.url.partition("/?")[0]
         await page.open(address)
         await page.wait_for("!!document.querySelector('input[name=token]')")
-        if AXE.exists():
+        if SCRIPT.exists():
             assert await violations(page) == []
         await page.evaluate("document.querySelector('input').value = 'wrong'; document.querySelector('button').click()")
         await page.wait_for("document.querySelector('[role=alert]').textContent.includes('not the token')")

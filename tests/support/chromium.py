@@ -20,6 +20,7 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-default-apps",
     "--disable-dev-shm-usage", "--remote-debugging-port=0",
+    "--allow-loopback-in-peer-connection",
 )  # fmt: skip
 START_TIMEOUT = 120.0
 
@@ -124,7 +125,10 @@ async def chromium(folder: Path) -> AsyncIterator[Page]:
             async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
                 tabs = [tab for tab in await answer.json() if tab["type"] == "page"]
             async with session.ws_connect(tabs[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                yield Page(socket)
+                page = Page(socket)
+                # Only with these rights, and the flag above, has WebRTC an address where loopback is the only network.
+                await page.call("Browser.grantPermissions", permissions=["audioCapture", "videoCapture"])
+                yield page
     finally:
         process.terminate()
         process.wait(timeout=120)

@@ -191,3 +191,12 @@ def test_the_labels_need_the_token_too(tmp_path: Path) -> None:
         assert one.ask("/label/state?token=secret")[0] == 200
     finally:
         one.server.stop()
+
+
+def test_the_same_review_sent_twice_is_one_and_another_is_a_conflict(labels: Labels) -> None:
+    review = {"state": "reviewed", "boxes": [{"label": "cat", "box": [1, 2, 30, 40], "score": 1}], "revision": 0}
+    for _ in range(2):
+        assert labels.ask("/label/frame/0002", review) == (200, {"revision": 1})
+    for other in ({"state": "skipped"}, {"boxes": []}, {"reviewer": "bob"}):
+        assert labels.ask("/label/frame/0002", review | other)[0] == 409
+    assert labels.ask("/label/frame/0002", review | {"revision": 1}) == (200, {"revision": 2})

@@ -272,6 +272,8 @@ class Collection:
     def save_review(self, review: Review) -> Review:
         """Store a review made from revision ``review.revision`` (0: there was none); gives it with the next number.
 
+        The same review stored twice is one: a browser repeats a request whose answer it did not get.
+
         Raises:
             ReviewConflict: another revision is stored.
             CollectionError: there is no such frame, or the state is unknown.
@@ -282,9 +284,11 @@ class Collection:
         self.frame(review.id)
         with cache.lock(self.root / "reviews" / ".lock"):
             current = self.review(review.id)
+            saved = replace(review, revision=review.revision + 1)
+            if current is not None and replace(current, reviewed_ns=saved.reviewed_ns) == saved:
+                return current
             if current is not None and current.revision != review.revision:
                 raise ReviewConflict(current)
-            saved = replace(review, revision=review.revision + 1)
             self._write(self._path("reviews", review.id), asdict(saved))
         return saved
 
