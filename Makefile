@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 PARALLEL := -n 3 --dist loadfile
 OPEN := source install/setup.bash &&
 
-.PHONY: help setup setup-test demo test test-bare test-hard test-matrix lint types unit backends node launch-tests launch-testing setup-training training-tests demo-train docs bench clean
+.PHONY: help setup setup-test demo test test-bare test-hard test-matrix lint types unit backends node launch-tests launch-testing setup-training training-tests demo-train demo-improve docs bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ training-tests: setup-training ## data sets, training, export and the torch back
 
 demo-train: setup-training ## compose, train, score and export the demonstration model, 10 to 20 minutes on two cores
 	@examples/train_animals.sh
+
+demo-improve: setup-test ## field to better model by itself: collect, label, train, prove, swap; 15 minutes on two idle cores (FRESH=1)
+	@$(OPEN) exec python3 -m examples.improve_animals $(if $(FRESH),--fresh)
 
 docs: ## the documentation site, into build/site; fails on any warning and on any link that leads nowhere
 	@scripts/setup-docs

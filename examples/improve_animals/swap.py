@@ -19,6 +19,7 @@ from vision_msgs.msg import Detection2DArray, LabelInfo
 
 from examples.improve_animals.pipeline import wait_for
 
+TRIES = 5  # a busy machine can make the new model look slow
 BEFORE, AFTER = 20.0, 40.0  # seconds of detections without and with the new model
 
 
@@ -45,8 +46,8 @@ def swap(deploy: Callable[[], None], new: frozenset[str], log: Path) -> dict[str
         new: the labels that only the new model has.
 
     Returns:
-        seconds from deployment to takeover, frames lost there, longest gap between two arrays before and at the swap
-        (ms), arrays with a new label before and after.
+        whether it took over and the answers of the service; seconds from deployment to takeover, frames lost there,
+        longest gap between two arrays before and at the swap (ms), arrays with a new label before and after.
     """
     rclpy.init()
     node, seen = Node("improve_animals"), Seen()
@@ -70,19 +71,27 @@ def swap(deploy: Callable[[], None], new: frozenset[str], log: Path) -> dict[str
         until(lambda: time.monotonic() > started + BEFORE, BEFORE + 60, "the time before the swap")
         client: Any = node.create_client(Trigger, "/camera/detector/load_model")
         deployed = time.monotonic()
-        deploy()
-        answer = client.call_async(Trigger.Request())
-        until(lambda: new <= seen.known[-1], 120, "the new model")
+        deploy()  # the detector follows the store by itself; ~/load_model tells how it ended, and tries again
+        answers: list[str] = []
+        while len(answers) < TRIES and not (answers and answers[-1].endswith("took over")):
+            answer = client.call_async(Trigger.Request())
+            until(answer.done, 180, "the answer of ~/load_model")
+            if answer.result().message.startswith("another model"):  # the one just deployed, without being asked
+                until(lambda: True, 1, "a moment")
+            else:
+                answers.append(answer.result().message)
+        if not answers[-1].endswith("took over"):
+            return {"took_over": False, "answers": answers}
+        until(lambda: new <= seen.known[-1], 60, "label_info of the new model")
         taken = time.monotonic()
-        until(answer.done, 120, "the answer of ~/load_model")
         until(lambda: time.monotonic() > taken + AFTER, AFTER + 60, "the time after the swap")
     finally:
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
-    response = answer.result()
     return {
-        "answer": response.message if response is not None else "",
+        "took_over": True,
+        "answers": answers,
         "takeover_s": round(taken - deployed, 1),
         **_gaps(seen, deployed, taken),
         "arrays_before": sum(at < deployed for at, _, _ in seen.arrays),

@@ -1,0 +1,69 @@
+"""The demonstration's reviewer: what it enters at the labelling page, by key and mouse, is what it was given."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from chromium import executable
+from edgecam_core.collect.collection import REVIEWED, Box, Collection, KeptFrame
+from network import free_tcp_port
+
+from examples.improve_animals import labelling
+
+pytestmark = pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)")
+SIZE = (320, 240)
+# A frame's brightness -> its proposals and what is really there.
+PROPOSED = {
+    40: [("dog", (20, 30, 120, 200)), ("cow", (22, 32, 122, 202)), ("cat", (200, 10, 250, 60))],
+    120: [("cat", (50, 50, 150, 150))],
+    200: [("bird", (0, 0, 320, 240))],
+}
+TRUTH = {
+    40: [("pig", (20, 30, 120, 200)), ("hen", (60, 80, 260, 220))],
+    120: [("cat", (50, 50, 150, 150)), ("cat", (60, 60, 140, 140)), ("hen", (55, 160, 300, 235))],
+    200: [],
+}
+
+
+def fill(folder: Path) -> Collection:
+    collection = Collection.create(folder)
+    for brightness, boxes in PROPOSED.items():
+        name = f"{brightness:04d}"
+        proposals = tuple(Box(label, tuple(map(float, box)), 0.5) for label, box in boxes)
+        frame = KeptFrame(
+            name,
+            f"images/front/{name}.png",
+            *SIZE,
+            brightness,
+            "",
+            "front",
+            ({"rule": "novel", "value": 20},),
+            proposals,
+        )
+        collection.add(frame, cv2.imencode(".png", np.full((SIZE[1], SIZE[0], 3), brightness, np.uint8))[1].tobytes())
+    return collection
+
+
+def test_every_frame_gets_its_truth(tmp_path: Path) -> None:
+    collection = fill(tmp_path / "c")
+    shot = tmp_path / "shot.png"
+    with labelling.served(tmp_path / "c", free_tcp_port()) as address:
+
+        def truth(pixels: np.ndarray) -> labelling.Objects:
+            return [(label, tuple(map(float, box))) for label, box in TRUTH[int(pixels[0, 0, 0])]]
+
+        asyncio.run(labelling.review(tmp_path / "c", address, truth, {1: shot}, print))
+    for brightness, objects in TRUTH.items():
+        review = collection.review(f"{brightness:04d}")
+        assert review is not None
+        assert review.state == REVIEWED
+        found = sorted((box.label, box.box) for box in review.boxes)
+        for (label, box), (wanted, corners) in zip(found, sorted(objects), strict=True):
+            assert label == wanted
+            assert box == pytest.approx(corners, abs=2.5)
+    assert shot.read_bytes().startswith(b"\x89PNG")
+    assert shot.with_stem("shot-proposals").is_file()
