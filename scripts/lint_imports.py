@@ -25,6 +25,7 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "edgecam_core.media": ("edgecam_core.camera", "edgecam_core.rtp"),
     "edgecam_core.camera": ("edgecam_core.rtp",),
     "edgecam_core.rtp": ("edgecam_core.camera",),
+    "edgecam_core.recording": ("edgecam_core.camera", "edgecam_core.rtp", "edgecam_core.models", "edgecam_core.images"),
     "edgecam_core.inference": ("edgecam_core.models",),
     "edgecam_training": (*ROS, *NODES),
     "edgecam_ros": (*NODES, "edgecam_training"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from builtin_interfaces.msg import Time
 from edgecam_core.errors import ImageError
-from edgecam_core.media.encodings import ENCODINGS
+from edgecam_core.media.encodings import ENCODINGS, OPENCV_NAMES
 from edgecam_core.types import Detection, Detections, Frame
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -20,8 +20,6 @@ from vision_msgs.msg import (
 )
 
 _SECOND = 1_000_000_000
-# OpenCV's type names do not specify colour; publishers that use them follow OpenCV's channel order.
-_OPENCV_NAMES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}
 
 
 def stamp_from_ns(stamp_ns: int) -> Time:
@@ -65,7 +63,7 @@ def image_from_ros(message: Image) -> Frame:
         ImageError: the message's size, step and data are inconsistent, or the encoding is unknown.
     """
     stamp_ns, frame_id = ns_from_stamp(message.header.stamp), message.header.frame_id
-    encoding = _OPENCV_NAMES.get(message.encoding, message.encoding)
+    encoding = OPENCV_NAMES.get(message.encoding, message.encoding)
     if encoding not in ENCODINGS or (message.is_bigendian and ENCODINGS[encoding].dtype is np.uint16):
         return Frame.from_array(_through_cv_bridge(message), "bgr8", stamp_ns, frame_id)
     return Frame(

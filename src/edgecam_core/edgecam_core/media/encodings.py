@@ -65,6 +65,9 @@ ENCODINGS: dict[str, Encoding] = _table(
     Encoding("bayer_grbg8", _U8, 1, "grbg", cv2.COLOR_BayerGB2BGR),
 )
 
+# OpenCV's type names do not specify colour; publishers that use them follow OpenCV's channel order.
+OPENCV_NAMES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono16"}
+
 
 def encoding(name: str) -> Encoding:
     """The row of that name.

@@ -1,0 +1,68 @@
+"""Message definitions as MCAP files carry them, read from the installed interface packages."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgecam_core.recording.message import RecordingError
+
+_SEPARATOR = "=" * 80
+# bool, string<=10, geometry_msgs/Point[3], Header: the type is all before an array's brackets or a string's limit.
+_FIELD = re.compile(r"^\s*([A-Za-z][\w/]*)(<=\d+)?(\[[^\]]*\])?\s+[A-Za-z]\w*")
+_PRIMITIVES = {"bool", "byte", "char", "float32", "float64", "string", "wstring"} | {
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
+
+
+def share_folders() -> list[Path]:
+    """Where interface packages are installed: ``share`` of every prefix in AMENT_PREFIX_PATH."""
+    prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+    return [Path(prefix) / "share" for prefix in prefixes if prefix]
+
+
+def definition(type_name: str, folders: Sequence[Path]) -> str:
+    """The text of a message type (``sensor_msgs/msg/Image``) followed by that of every type it uses.
+
+    The format is MCAP's ``ros2msg`` (https://mcap.dev/spec/registry#ros2msg), as rosbag2 writes it.
+
+    Raises:
+        RecordingError: a .msg file is not installed.
+    """
+    texts = {type_name: _text(type_name, folders)}
+    waiting = [type_name]
+    while waiting:
+        one = waiting.pop(0)
+        for used in _used(texts[one], one.partition("/")[0]):
+            if used not in texts:
+                texts[used] = _text(used, folders)
+                waiting.append(used)
+    parts = [texts.pop(type_name)]
+    parts += [f"{_SEPARATOR}\nMSG: {name.replace('/msg/', '/')}\n{text}" for name, text in texts.items()]
+    return "\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _text(type_name: str, folders: Sequence[Path]) -> str:
+    package, _, name = type_name.partition("/msg/")
+    for folder in folders:
+        path = folder / package / "msg" / f"{name}.msg"
+        if name and path.is_file():
+            return path.read_text(encoding="utf-8")
+    raise RecordingError(
+        f"the definition of {type_name} is not installed: source the workspace that has package {package}"
+    )
+
+
+def _used(text: str, package: str) -> list[str]:
+    """The message types of a definition's fields, in order."""
+    found = []
+    for line in text.splitlines():
+        match = _FIELD.match(line.partition("#")[0])
+        if match is None or match[1] in _PRIMITIVES:
+            continue
+        owner, _, name = match[1].rpartition("/")
+        owner = owner.removesuffix("/msg") or ("std_msgs" if name == "Header" else package)
+        found.append(f"{owner}/msg/{name}")
+    return found

@@ -1,0 +1,74 @@
+"""Bags that others recorded as SQLite, read through the package rosbags."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from edgecam_core.errors import MissingDependency
+from edgecam_core.recording import qos
+from edgecam_core.recording.message import Message, RecordingError, Topic
+
+
+class ForeignRecording:
+    """A rosbag2 folder or .db3 file.
+
+    Raises:
+        MissingDependency: rosbags is not installed.
+        RecordingError: the bag cannot be read.
+    """
+
+    damage = ""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            from rosbags.interfaces import ConnectionExtRosbag2
+            from rosbags.rosbag2 import Reader
+        except ImportError as error:
+            raise MissingDependency(f"rosbags, which reads the SQLite bag {path},", "pip install rosbags") from error
+        try:
+            self._reader: Any = Reader(path)
+            self._reader.open()
+        except Exception as error:  # of the database library, too
+            raise RecordingError(f"the bag {path} cannot be read: {error}") from error
+        self.path = path
+        self.topics: dict[str, Topic] = {}
+        for connection in self._reader.connections:
+            profiles = connection.ext.offered_qos_profiles if isinstance(connection.ext, ConnectionExtRosbag2) else []
+            text = qos.dump([_qos(one) for one in profiles])
+            self.topics[connection.topic] = Topic(
+                connection.topic, connection.msgtype, text, connection.digest or "", latched=qos.is_latched(text)
+            )
+        self.start_ns = int(self._reader.start_time)
+        self.end_ns = int(self._reader.end_time) - 1
+
+    def messages(self, topics: Collection[str] = (), since_ns: int = 0) -> Iterator[Message]:
+        wanted = [one for one in self._reader.connections if not topics or one.topic in topics]
+        if not wanted:
+            return
+        try:
+            for connection, log_ns, data in self._reader.messages(connections=wanted, start=since_ns):
+                yield Message(self.topics[connection.topic], log_ns, log_ns, bytes(data))
+        except Exception as error:
+            raise RecordingError(f"the bag {self.path} cannot be read on: {error}") from error
+
+    def close(self) -> None:
+        self._reader.close()
+
+
+def _qos(profile: Any) -> qos.Qos:
+    return qos.Qos(
+        profile.history.name.lower(),
+        profile.depth,
+        profile.reliability.name.lower(),
+        profile.durability.name.lower(),
+        _ns(profile.deadline),
+        _ns(profile.lifespan),
+        profile.liveliness.name.lower(),
+        _ns(profile.liveliness_lease_duration),
+    )
+
+
+def _ns(time: Any) -> int:
+    return min(time.sec * 10**9 + time.nsec, qos.FOREVER_NS)

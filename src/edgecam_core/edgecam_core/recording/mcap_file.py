@@ -1,0 +1,131 @@
+"""Writes one MCAP file that stays readable whatever ends the process (https://mcap.dev/spec)."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from edgecam_core.errors import MissingDependency
+from edgecam_core.recording.message import Message, Topic
+
+try:
+    from mcap.writer import CompressionType, Writer
+except ImportError as error:  # pragma: no cover - the package demands it
+    raise MissingDependency("the Python package mcap", "pip install mcap") from error
+
+CHUNK_BYTES = 1_000_000
+LIBRARY = "edgecam"
+
+
+class McapFile:
+    """One file: profile ``ros2``, messages as CDR, in chunks that are compressed one by one.
+
+    After :meth:`flush` everything written so far is with the operating system: killing the process loses nothing of
+    it. The chunk that a full disk interrupts is removed again. Not thread-safe.
+
+    Raises:
+        OSError: from the constructor and every method; the file then ends after its last complete chunk.
+    """
+
+    def __init__(self, path: Path, compress: bool = True) -> None:
+        self.path = path
+        self.counts: Counter[str] = Counter()
+        self.start_ns = self.end_ns = 0
+        self._output = _Output(path)
+        compression = CompressionType.ZSTD if compress else CompressionType.NONE
+        self._writer = Writer(self._output, CHUNK_BYTES, compression)  # type: ignore[arg-type]  # needs write, tell, flush
+        self._schemas: dict[str, int] = {}
+        self._channels: dict[str, int] = {}
+        self._waiting = 0
+        self._topics: dict[str, Topic] = {}
+        self._writer.start("ros2", LIBRARY)
+        self._output.keep()
+
+    @property
+    def size(self) -> int:
+        """Bytes in the file and, uncompressed, in the chunk that is not written yet."""
+        return self._output.tell() + self._waiting
+
+    def write(self, message: Message) -> None:
+        channel = self._channel(message.topic)
+        before = self._output.tell()
+        self._writer.add_message(channel, message.log_ns, message.data, message.publish_ns)
+        self._waiting += len(message.data)
+        if self._output.tell() != before:  # the chunk was full
+            self._output.keep()
+            self._waiting = 0
+        self.start_ns = message.log_ns if not self.counts else min(self.start_ns, message.log_ns)
+        self.end_ns = max(self.end_ns, message.log_ns)
+        self.counts[message.topic.name] += 1
+
+    def flush(self) -> None:
+        """Write the chunk in progress."""
+        self._writer.flush()
+        self._output.keep()
+        self._waiting = 0
+
+    def close(self, metadata: str = "") -> None:
+        """Write the summary and close. ``metadata`` is the YAML that rosbag2 keeps in its files."""
+        try:
+            self.flush()
+            if metadata:
+                self._writer.add_metadata("rosbag2", {"serialized_metadata": metadata})
+            self._writer.finish()
+            self._output.keep()
+        finally:
+            self._output.close()
+
+    def abandon(self) -> None:
+        """Close without a summary: the file ends after its last complete chunk and can be read."""
+        self._output.close()
+
+    def _channel(self, topic: Topic) -> int:
+        if topic.name not in self._channels:
+            if topic.type not in self._schemas:
+                encoding = "ros2msg" if topic.definition else ""
+                self._schemas[topic.type] = self._writer.register_schema(
+                    topic.type, encoding, topic.definition.encode()
+                )
+            metadata = {"offered_qos_profiles": topic.qos, "topic_type_hash": topic.type_hash}
+            self._channels[topic.name] = self._writer.register_channel(
+                topic.name, "cdr", self._schemas[topic.type], metadata
+            )
+            self._topics[topic.name] = topic
+        return self._channels[topic.name]
+
+
+class _Output:
+    """A new file without a buffer of its own. What a failing write leaves behind the last :meth:`keep` is cut off."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+        self._at = self._kept = 0
+
+    def write(self, data: bytes) -> int:
+        rest = memoryview(data)
+        try:
+            while rest:
+                written = os.write(self._file, rest)
+                rest, self._at = rest[written:], self._at + written
+        except OSError:
+            os.ftruncate(self._file, self._kept)
+            raise
+        return len(data)
+
+    def tell(self) -> int:
+        return self._at
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def keep(self) -> None:
+        """What has been written so far is complete."""
+        self._kept = self._at
+
+    def close(self) -> None:
+        if self._file >= 0:
+            file, self._file = self._file, -1
+            if self._at != self._kept:
+                os.ftruncate(file, self._kept)
+            os.close(file)

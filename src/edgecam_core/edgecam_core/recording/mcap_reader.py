@@ -1,0 +1,194 @@
+"""Reads MCAP files of any writer, whole or cut (https://mcap.dev/spec).
+
+The file is indexed by its record headers, so that a file without summary (its writer was killed) is read like any
+other, and a damaged chunk costs no more than itself.
+"""
+
+from __future__ import annotations
+
+import heapq
+import struct
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import zstandard
+from mcap import records
+from mcap.data_stream import ReadDataStream
+from mcap.exceptions import McapError
+from mcap.opcode import Opcode
+from mcap.stream_reader import breakup_chunk
+
+from edgecam_core.recording import qos
+from edgecam_core.recording.message import Message, RecordingError, Topic
+
+_MAGIC = b"\x89MCAP0\r\n"
+_HEADER = struct.Struct("<BQ")  # opcode and length of a record
+_TIMES = struct.Struct("<QQQ")  # of a chunk: first and last log time, uncompressed size
+_MESSAGE = struct.Struct("<HIQQ")
+_MOST = 4 * 2**30
+"""Bytes; a chunk that claims to be bigger is damaged."""
+_DAMAGE = (
+    ValueError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    struct.error,
+    zstandard.ZstdError,
+    RuntimeError,
+    OSError,
+    McapError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One chunk, or one message outside of chunks."""
+
+    start_ns: int
+    end_ns: int
+    offset: int
+    length: int
+    opcode: int
+
+
+class McapRecording:
+    """One MCAP file. Reads lazily; not thread-safe.
+
+    Raises:
+        RecordingError: it is no MCAP file, or holds no ROS 2 messages.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.topics: dict[str, Topic] = {}
+        self._cut = ""
+        self._announced = -1  # channels, by the summary
+        self._damaged: set[int] = set()
+        self._schemas: dict[int, records.Schema] = {}
+        self._channels: dict[int, Topic | None] = {}
+        self._pieces: list[_Piece] = []
+        try:
+            self._file: BinaryIO = path.open("rb")
+        except OSError as error:
+            raise RecordingError(f"{path} cannot be read: {error.strerror}") from error
+        try:
+            self._index()
+            if len(self._channels) != self._announced:  # no complete summary: the channels are in the chunks
+                for piece in self._pieces:
+                    self._records(piece)
+        except BaseException:
+            self._file.close()
+            raise
+        self.topics = {topic.name: topic for topic in self._channels.values() if topic}
+        if self._channels and not self.topics:
+            self._file.close()
+            raise RecordingError(f"{path} holds no ROS 2 messages (CDR)")
+        self.start_ns = min((one.start_ns for one in self._pieces), default=0)
+        self.end_ns = max((one.end_ns for one in self._pieces), default=0)
+
+    @property
+    def damage(self) -> str:
+        damaged = f"{len(self._damaged)} of {len(self._pieces)} chunks are damaged" if self._damaged else ""
+        text = " and ".join(one for one in (self._cut, damaged) if one)
+        return f"{self.path.name}: {text}" if text else ""
+
+    def close(self) -> None:
+        self._file.close()
+
+    def messages(self, topics: Collection[str] = (), since_ns: int = 0) -> Iterator[Message]:
+        """See :class:`~edgecam_core.recording.reader.Recording`. Messages of one time keep their order in the file."""
+        waiting: list[tuple[int, int, int, Message]] = []
+        for piece in sorted(self._pieces, key=lambda one: (one.start_ns, one.offset)):
+            if piece.end_ns < since_ns:
+                continue
+            while waiting and waiting[0][0] < piece.start_ns:
+                yield heapq.heappop(waiting)[3]
+            for number, message in enumerate(self._messages(piece)):
+                if message.log_ns >= since_ns and (not topics or message.topic.name in topics):
+                    heapq.heappush(waiting, (message.log_ns, piece.offset, number, message))
+        while waiting:
+            yield heapq.heappop(waiting)[3]
+
+    def _index(self) -> None:
+        """Find every chunk by the record headers alone; the summary, if there is one, names the channels."""
+        if self._file.read(len(_MAGIC)) != _MAGIC:
+            raise RecordingError(f"{self.path} is no MCAP file")
+        size = self.path.stat().st_size
+        at = len(_MAGIC)
+        while True:
+            self._file.seek(at)
+            header = self._file.read(_HEADER.size)
+            if len(header) < _HEADER.size:
+                break
+            opcode, length = _HEADER.unpack(header)
+            body = at + _HEADER.size
+            if opcode == 0 or body + length > size:
+                break
+            try:
+                self._enter(opcode, body, length)
+            except _DAMAGE:
+                self._damaged.add(at)
+            if opcode == Opcode.FOOTER:
+                return
+            at = body + length
+        self._announced = -1
+        self._cut = f"its end is missing (cut after {at} bytes)"
+
+    def _enter(self, opcode: int, offset: int, length: int) -> None:
+        if opcode == Opcode.CHUNK:
+            start, end, _ = _TIMES.unpack(self._file.read(_TIMES.size))
+            self._pieces.append(_Piece(start, end, offset, length, opcode))
+        elif opcode == Opcode.MESSAGE:
+            _, _, log_ns, _ = _MESSAGE.unpack(self._file.read(_MESSAGE.size))
+            self._pieces.append(_Piece(log_ns, log_ns, offset, length, opcode))
+        elif opcode == Opcode.STATISTICS:
+            self._announced = records.Statistics.read(ReadDataStream(BytesIO(self._file.read(length)))).channel_count
+        elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
+            stream = ReadDataStream(BytesIO(self._file.read(length)))
+            self._learn(records.Schema.read(stream) if opcode == Opcode.SCHEMA else records.Channel.read(stream))
+
+    def _learn(self, record: records.McapRecord) -> None:
+        if isinstance(record, records.Schema):
+            self._schemas[record.id] = record
+        elif isinstance(record, records.Channel) and record.id not in self._channels:
+            self._channels[record.id] = _topic(record, self._schemas.get(record.schema_id))
+
+    def _messages(self, piece: _Piece) -> list[Message]:
+        found = []
+        for record in self._records(piece):
+            topic = self._channels.get(record.channel_id)
+            if topic:
+                found.append(Message(topic, record.log_time, record.publish_time, record.data))
+        return found
+
+    def _records(self, piece: _Piece) -> list[records.Message]:
+        """The messages of a piece; none where it is damaged."""
+        self._file.seek(piece.offset)
+        try:
+            data = self._file.read(piece.length)
+            stream = ReadDataStream(BytesIO(data))
+            if piece.opcode == Opcode.MESSAGE:
+                return [records.Message.read(stream, piece.length)]
+            chunk = records.Chunk.read(stream)
+            if chunk.uncompressed_size > _MOST:
+                raise ValueError(f"a chunk of {chunk.uncompressed_size} bytes")
+            inside = breakup_chunk(chunk, validate_crc=True)
+        except _DAMAGE:
+            self._damaged.add(piece.offset)
+            return []
+        for record in inside:
+            self._learn(record)
+        return [record for record in inside if isinstance(record, records.Message)]
+
+
+def _topic(channel: records.Channel, schema: records.Schema | None) -> Topic | None:
+    """The topic of a channel; None where it carries no ROS 2 message."""
+    if channel.message_encoding != "cdr" or schema is None:
+        return None
+    offered = channel.metadata.get("offered_qos_profiles", "")
+    definition = schema.data.decode(errors="replace") if schema.encoding == "ros2msg" else ""
+    type_hash = channel.metadata.get("topic_type_hash", "")
+    return Topic(channel.topic, schema.name, offered, type_hash, definition, qos.is_latched(offered))

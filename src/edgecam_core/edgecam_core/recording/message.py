@@ -1,0 +1,41 @@
+"""What a recording consists of: topics and serialised messages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecam_core.errors import EdgecamError
+
+
+class RecordingError(EdgecamError):
+    """A recording that cannot be written or read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One recorded topic.
+
+    ``type`` is the full ROS type (``sensor_msgs/msg/Image``), ``qos`` the offered profiles as rosbag2 writes them
+    (YAML), ``type_hash`` the REP-2016 hash (``RIHS01_...``) and ``definition`` the message definition with everything
+    it uses, in the form ``ros2msg``. ``latched`` topics are transient local: late subscribers get their last messages.
+    """
+
+    name: str
+    type: str
+    qos: str = ""
+    type_hash: str = ""
+    definition: str = ""
+    latched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message: CDR bytes with their encapsulation header; times in nanoseconds of the ROS clock.
+
+    ``log_ns`` is when it was received, ``publish_ns`` when it was published.
+    """
+
+    topic: Topic
+    log_ns: int
+    publish_ns: int
+    data: bytes

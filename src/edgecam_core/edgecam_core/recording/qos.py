@@ -1,0 +1,81 @@
+"""Quality of service as rosbag2 stores it: YAML, with the policy names of rmw (metadata version 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import yaml
+
+FOREVER_NS = 2**63 - 1
+"""rmw's infinite duration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Qos:
+    """One offered profile; the texts are rmw's: keep_last, reliable, volatile, automatic, ..."""
+
+    history: str = "keep_last"
+    depth: int = 10
+    reliability: str = "reliable"
+    durability: str = "volatile"
+    deadline_ns: int = FOREVER_NS
+    lifespan_ns: int = FOREVER_NS
+    liveliness: str = "automatic"
+    lease_ns: int = FOREVER_NS
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "history": self.history,
+            "depth": self.depth,
+            "reliability": self.reliability,
+            "durability": self.durability,
+            "deadline": _time(self.deadline_ns),
+            "lifespan": _time(self.lifespan_ns),
+            "liveliness": self.liveliness,
+            "liveliness_lease_duration": _time(self.lease_ns),
+            "avoid_ros_namespace_conventions": False,
+        }
+
+
+def _time(nanoseconds: int) -> dict[str, int]:
+    seconds, rest = divmod(nanoseconds, 10**9)
+    return {"sec": seconds, "nsec": rest}
+
+
+def dump(profiles: Sequence[Qos]) -> str:
+    """The profiles as the text of ``offered_qos_profiles``; empty for none."""
+    return yaml.safe_dump([one.as_dict() for one in profiles], sort_keys=False) if profiles else ""
+
+
+# The numbers of rmw's enumerations, which bags up to metadata version 8 hold.
+_NUMBERS = {
+    "history": {1: "keep_last", 2: "keep_all"},
+    "reliability": {1: "reliable", 2: "best_effort"},
+    "durability": {1: "transient_local", 2: "volatile"},
+}
+
+
+def load(text: str) -> list[dict[str, object]]:
+    """The stored profiles with policies as text, whatever version wrote them; [] where they cannot be read."""
+    try:
+        found = yaml.safe_load(text) if text else []
+    except yaml.YAMLError:
+        return []
+    profiles = [dict(one) for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    for one in profiles:
+        for key, names in _NUMBERS.items():
+            value = one.get(key)
+            one[key] = names.get(value, "unknown") if isinstance(value, int) else value
+    return profiles
+
+
+def is_latched(text: str) -> bool:
+    """Whether every publisher offered transient local."""
+    profiles = load(text)
+    return bool(profiles) and all(one.get("durability") == "transient_local" for one in profiles)
+
+
+def is_best_effort(text: str) -> bool:
+    """Whether any publisher offered best effort only."""
+    return any(one.get("reliability") == "best_effort" for one in load(text))

@@ -1,0 +1,92 @@
+"""Opens recordings: MCAP files and folders here, rosbag2's SQLite files through the package rosbags."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import yaml
+
+from edgecam_core.recording.bag import METADATA
+from edgecam_core.recording.mcap_reader import McapRecording
+from edgecam_core.recording.message import Message, RecordingError, Topic
+
+
+class Recording(Protocol):
+    """A recording that is open for reading. ``start_ns`` and ``end_ns`` are the times of its first and last message;
+    ``damage`` says what of it cannot be read, empty where all is well."""
+
+    topics: dict[str, Topic]
+    start_ns: int
+    end_ns: int
+
+    @property
+    def damage(self) -> str: ...
+
+    def messages(self, topics: Collection[str] = (), since_ns: int = 0) -> Iterator[Message]:
+        """The messages in order of ``log_ns``, of these topics (empty: all), from this time on."""
+
+    def close(self) -> None: ...
+
+
+def open_recording(path: Path) -> Recording:
+    """Open an MCAP file, a rosbag2 folder, or a rosbag2 SQLite file.
+
+    Raises:
+        RecordingError: it is not there or no recording.
+        MissingDependency: a SQLite bag, and the package rosbags is not installed.
+    """
+    path = path.expanduser()
+    if not path.exists():
+        raise RecordingError(f"there is no {path}; give an .mcap file or the folder of a bag")
+    files = _mcap_files(path) if path.is_dir() else [path] if path.suffix != ".db3" else []
+    if not files:
+        from edgecam_core.recording.foreign import ForeignRecording
+
+        return ForeignRecording(path)
+    return McapRecording(files[0]) if len(files) == 1 else _Joined([McapRecording(file) for file in files])
+
+
+def _mcap_files(folder: Path) -> list[Path]:
+    """The MCAP files of a bag in order. Also one that metadata.yaml does not name: a killed recorder leaves one."""
+    named: list[str] = []
+    if (folder / METADATA).is_file():
+        try:
+            facts = yaml.safe_load((folder / METADATA).read_text(encoding="utf-8"))
+            named = [str(one) for one in facts["rosbag2_bagfile_information"]["relative_file_paths"]]
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+            raise RecordingError(f"{folder / METADATA} cannot be read: {type(error).__name__}") from error
+    missing = [name for name in named if not (folder / name).is_file()]
+    if missing:
+        raise RecordingError(f"{folder / METADATA} names {missing[0]}, which is not there")
+    found = sorted(folder.glob("*.mcap"), key=lambda file: (len(file.name), file.name))
+    if any(not name.endswith(".mcap") for name in named):
+        return []
+    if not found and not named and not list(folder.glob("*.db3")):
+        raise RecordingError(f"{folder} holds no recording (.mcap or .db3)")
+    return found
+
+
+class _Joined:
+    """The files of one split recording."""
+
+    def __init__(self, parts: list[McapRecording]) -> None:
+        self._parts = parts
+        self.topics = {name: topic for part in parts for name, topic in part.topics.items()}
+        filled = [part for part in parts if part.end_ns]
+        self.start_ns = min((part.start_ns for part in filled), default=0)
+        self.end_ns = max((part.end_ns for part in filled), default=0)
+
+    @property
+    def damage(self) -> str:
+        return "; ".join(part.damage for part in self._parts if part.damage)
+
+    def messages(self, topics: Collection[str] = (), since_ns: int = 0) -> Iterator[Message]:
+        streams = [part.messages(topics, since_ns) for part in self._parts]
+        return heapq.merge(*streams, key=lambda message: message.log_ns)
+
+    def close(self) -> None:
+        for part in self._parts:
+            part.close()

@@ -1,0 +1,250 @@
+"""The recorder: takes messages without blocking and writes them in a thread of its own."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from edgecam_core.counters import Counters, Meter
+from edgecam_core.errors import EdgecamError
+from edgecam_core.recording.bag import MEGABYTE, Bag
+from edgecam_core.recording.message import Message, RecordingError
+from edgecam_core.recording.settings import RecorderSettings
+
+SLOW_DISK = "dropped, the disk is too slow"
+
+
+class Recorder:
+    """Writes recordings, one after the other.
+
+    :meth:`write` may be called from any thread and never blocks; what does not fit into queue_megabytes is dropped
+    and counted in ``counters``. A recording that cannot go on (full disk, limit reached) is closed with everything
+    written so far; ``problem`` says why until the next :meth:`start`.
+
+    ``messages`` and ``bytes`` count what was given to the file of the current or last recording.
+    """
+
+    def __init__(
+        self, settings: RecorderSettings, on_problem: Callable[[EdgecamError], object] = lambda _: None
+    ) -> None:
+        self.settings = settings
+        self.counters = Counters()
+        self.rate = Meter()
+        self.problem: RecordingError | None = None
+        self.messages = self.bytes = 0
+        self._on_problem = on_problem
+        self._changed = threading.Condition()
+        self._queue: deque[Message] = deque()
+        self._queued = 0  # bytes
+        self._closing = False
+        self._disk = threading.Lock()  # held while the bag is used
+        self._bag: Bag | None = None
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    @property
+    def recording(self) -> bool:
+        return self._bag is not None
+
+    @property
+    def file(self) -> Path | None:
+        """The file that is written now."""
+        bag = self._bag
+        return bag.file if bag else None
+
+    @property
+    def megabytes(self) -> float:
+        """Size of the current recording."""
+        bag = self._bag
+        return bag.size / MEGABYTE if bag else 0.0
+
+    @property
+    def waiting_megabytes(self) -> float:
+        return self._queued / MEGABYTE
+
+    def update(self, settings: RecorderSettings) -> None:
+        """Take over settings that may change while it records."""
+        self.settings = settings
+        if bag := self._bag:
+            bag.settings = settings
+
+    def start(self, path: Path | None = None) -> Path:
+        """Begin a recording; returns its path. Without ``path`` it is a new folder named by the time. Blocks for the
+        disk.
+
+        Raises:
+            RecordingError: it cannot be created, or one is running.
+        """
+        with self._disk:
+            if self._bag is not None:
+                raise RecordingError(f"already recording to {self._bag.path}")
+            self._bag = self._new_bag(path)
+            self.problem = None
+            self.messages = self.bytes = 0
+            return self._bag.path
+
+    def stop(self) -> Path | None:
+        """Write what is waiting and close the recording; returns its path. Blocks until that is done.
+
+        Raises:
+            RecordingError: it could not be completed; what was written before can be read.
+        """
+        with self._disk:
+            return self._complete()
+
+    def snapshot(self) -> Path:
+        """Complete the current recording and begin the next one at once; returns the completed one's path.
+
+        Raises:
+            RecordingError: nothing is being recorded, or the disk is full.
+        """
+        with self._disk:
+            path = self._complete()
+            if path is None:
+                raise RecordingError("nothing is being recorded")
+            self._bag = self._new_bag(None)
+            return path
+
+    def write(self, message: Message) -> None:
+        """Take one message; ignored while nothing is recorded."""
+        if self._bag is None:
+            return
+        with self._changed:
+            if self._queued + len(message.data) > self.settings.queue_megabytes * MEGABYTE:
+                self.counters.add(f"{message.topic.name}: {SLOW_DISK}")
+                return
+            self._queue.append(message)
+            self._queued += len(message.data)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Stop recording and end the thread. Blocks until everything is written.
+
+        Raises:
+            RecordingError: as :meth:`stop`.
+        """
+        try:
+            self.stop()
+        finally:
+            with self._changed:
+                self._closing = True
+                self._changed.notify()
+            self._thread.join()
+
+    def _new_bag(self, path: Path | None) -> Bag:
+        directory = Path(self.settings.directory).expanduser()
+        try:
+            self._check_space(path.parent if path else directory)
+            return Bag(path or _free_name(directory), self.settings)
+        except OSError as error:
+            raise RecordingError(f"{path or directory} cannot be created: {error.strerror}") from error
+
+    def _complete(self) -> Path | None:
+        """Write what is waiting and close the bag."""
+        bag = self._bag
+        if bag is None:
+            return None
+        if not self._write_queue(bag):
+            raise self.problem or RecordingError(f"{bag.path} has ended")
+        self._bag = None
+        try:
+            bag.close()
+        except OSError as error:
+            raise RecordingError(
+                f"{bag.path} could not be completed: {error.strerror}; its complete chunks can be read"
+            ) from error
+        return bag.path
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._closing:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or self._queue, self.settings.flush_seconds)
+            with self._disk:
+                bag = self._bag
+                if bag is not None and self._write_queue(bag) and time.monotonic() >= due:
+                    self._attempt(lambda bag=bag: self._each_flush(bag), bag)  # type: ignore[misc]
+                    due = time.monotonic() + self.settings.flush_seconds
+            self._forget_queue()
+
+    def _forget_queue(self) -> None:
+        """What came between two recordings belongs to none."""
+        with self._changed:
+            if self._bag is None:
+                self._queue.clear()
+                self._queued = 0
+
+    def _write_queue(self, bag: Bag) -> bool:
+        """Write everything that is waiting; false when the recording had to end."""
+        while True:
+            with self._changed:
+                if not self._queue:
+                    return True
+                message = self._queue.popleft()
+                self._queued -= len(message.data)
+            if not self._attempt(lambda message=message: bag.write(message), bag):  # type: ignore[misc]
+                return False
+            self.messages += 1
+            self.bytes += len(message.data)
+            self.rate.add(time.monotonic(), float(len(message.data)))
+
+    def _each_flush(self, bag: Bag) -> None:
+        bag.flush()
+        while _free_megabytes(bag.path.parent) < self.settings.min_free_megabytes and bag.drop_file():
+            self.counters.add("oldest file deleted, the disk is almost full")
+        self._check_space(bag.path.parent)
+        if bag.over_limit():
+            raise RecordingError(
+                f"parameter 'max_megabytes' is {self.settings.max_megabytes:g}: {bag.path} is that big"
+            )
+
+    def _check_space(self, folder: Path) -> None:
+        """Raise RecordingError where less than min_free_megabytes is free."""
+        free, wanted = _free_megabytes(folder), self.settings.min_free_megabytes
+        if free < wanted:
+            raise RecordingError(
+                f"parameter 'min_free_megabytes' is {wanted:g}: the disk of {folder} has {free:.0f} MB free; "
+                "delete old recordings or lower it"
+            )
+
+    def _attempt(self, step: Callable[[], object], bag: Bag) -> bool:
+        """Do one step with the bag; when it fails, the recording ends and everything before stays readable."""
+        try:
+            step()
+        except RecordingError as error:
+            self._end(bag, error, bag.close)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            reason = "the disk is full" if full else str(error.strerror or error)
+            text = f"recording to {bag.path} ended: {reason}; everything written before can be read"
+            self._end(bag, RecordingError(text), bag.abandon)
+        else:
+            return True
+        return False
+
+    def _end(self, bag: Bag, problem: RecordingError, close: Callable[[], None]) -> None:
+        try:
+            close()
+        except OSError:
+            self.counters.add("metadata.yaml could not be written")
+        self._bag = None
+        self.problem = problem
+        self._on_problem(problem)
+
+
+def _free_name(directory: Path) -> Path:
+    """A folder that does not exist yet, named by the local time."""
+    name = time.strftime("edgecam-%Y%m%d-%H%M%S")
+    tries = (directory / (name if number == 0 else f"{name}-{number}") for number in range(1000))
+    return next(path for path in tries if not path.exists())
+
+
+def _free_megabytes(folder: Path) -> float:
+    """Free space for this user where the folder is or will be, in MB (10^6 bytes)."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free / MEGABYTE

@@ -1,0 +1,53 @@
+"""The settings of the recorder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecam_core.errors import SettingError
+from edgecam_core.settings import Settings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecorderSettings(Settings):
+    """How messages are stored, and how much of the disk they may take."""
+
+    directory: str = setting("~/edgecam-recordings", "Folder in which every recording gets a folder of its own.")
+    rolling: bool = setting(
+        False, "Keep only the newest rolling_seconds; the service ~/snapshot preserves what is there."
+    )
+    rolling_seconds: float = setting(
+        300.0, "rolling: how far back the recording goes at least.", low=1.0, high=1e7, unit="s"
+    )
+    split_seconds: float = setting(
+        0.0, "Begin a new file after this long; 0: never (rolling: a tenth of rolling_seconds).",
+        low=0.0, high=1e6, unit="s",
+    )  # fmt: skip
+    split_megabytes: float = setting(1000.0, "Begin a new file at this size; 0: never.", low=0.0, high=1e6, unit="MB")
+    max_megabytes: float = setting(
+        10_000.0, "The most disk space of one recording; 0: no limit. Then it ends; rolling: the oldest file goes.",
+        low=0.0, high=1e8, unit="MB", runtime=True,
+    )  # fmt: skip
+    min_free_megabytes: float = setting(
+        1000.0, "The recording ends when the disk has less free space.", low=0.0, high=1e8, unit="MB", runtime=True
+    )
+    compression: str = setting("zstd", "Compression of the chunks.", choices=("zstd", "none"))
+    flush_seconds: float = setting(
+        1.0, "What waits in memory is written this often: the most that a crash can lose.", low=0.1, high=60.0, unit="s"
+    )
+    queue_megabytes: float = setting(
+        200.0, "Messages that may wait for a slow disk; more are dropped and counted.", low=1.0, high=1e5, unit="MB"
+    )
+
+    def check(self) -> None:
+        if not self.directory:
+            raise SettingError("directory", "", "must name a folder")
+        if self.rolling and self.split_seconds > self.rolling_seconds:
+            raise SettingError(
+                "split_seconds", self.split_seconds, f"must not be above rolling_seconds ({self.rolling_seconds:g})"
+            )
+
+    @property
+    def file_seconds(self) -> float:
+        """Length of one file; 0: no limit."""
+        return self.split_seconds or (self.rolling_seconds / 10 if self.rolling else 0.0)
