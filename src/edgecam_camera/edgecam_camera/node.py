@@ -13,6 +13,7 @@ from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
 from edgecam_ros.local_topics import CAPTURED, LOCAL
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
+from std_srvs.srv import Trigger
 
 from edgecam_camera import calibrations
 from edgecam_camera.calibrations import CalibrationService
@@ -38,6 +39,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
         super().__init__("camera_driver", **node_arguments)
         # Announce before other nodes of this process start, so that they do not subscribe over DDS.
         self._topic = str(self.resolve_topic_name("image_raw"))
+        self.create_service(Trigger, "~/step", self._on_step)
         for local in (CAPTURED, LOCAL):
             local.announce(self._topic)
 
@@ -129,6 +131,15 @@ class CameraNode(EdgecamNode[CameraSettings]):
             "chosen": self._camera.chosen(),
         }
         return Status(level, message, values)
+
+    def _on_step(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        camera = self._camera
+        response.success = camera is not None and camera.can_step
+        if camera is not None and camera.can_step:
+            camera.step()
+        else:
+            response.message = "only a recording that is open waits for steps: mcap:///file.mcap?step=true"
+        return response
 
     def _wanted(self) -> bool:
         """Whether there is a consumer for frames; called on GStreamer's threads."""

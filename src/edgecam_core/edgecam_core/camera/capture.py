@@ -155,6 +155,17 @@ class Camera:
         if session := self._session:
             session.take_coded = take_coded
 
+    @property
+    def can_step(self) -> bool:
+        """Whether the open source is one that waits for :meth:`step` before each frame."""
+        session = self._session
+        return bool(session and session.feeder and session.feeder.can_step)
+
+    def step(self) -> None:
+        """Release the next frame of such a source."""
+        if (session := self._session) and session.feeder:
+            session.feeder.step()
+
     def status(self) -> CameraStatus:
         """The current status; thread-safe."""
         now = time.monotonic()
@@ -287,12 +298,17 @@ class Camera:
             return self.plan, self.text
         return found.plan, compose(found.plan, settings, gst.has_element)
 
+    def _stamp(self, sample: gst.Sample) -> int:
+        if self._opened.stamped:
+            return sample.pts_ns
+        return self._clock.stamp(sample.pts_ns) if self.settings.use_gst_timestamps else self._clock.now()
+
     def _deliver(self, sample: gst.Sample) -> None:
         if not self._limit.take(sample.pts_ns):
             return
         now = time.monotonic()
         self._last_frame = now
-        stamp = self._clock.stamp(sample.pts_ns) if self.settings.use_gst_timestamps else self._clock.now()
+        stamp = self._stamp(sample)
         self._sequence += 1
         try:
             frame = CapturedFrame(sample, stamp, self.settings.optical_frame, self._sequence)

@@ -43,6 +43,11 @@ class FolderFeeder:
         self._thread = threading.Thread(target=self._run, name="camera-folder", daemon=True)
         self._thread.start()
 
+    can_step = False
+
+    def step(self) -> None:
+        """Nothing waits for this."""
+
     def stop(self) -> None:
         """Call after stopping the pipeline, which unblocks a waiting push."""
         self._stopping.set()

@@ -40,6 +40,11 @@ class JpegFeeder:
         self._thread = threading.Thread(target=self._run, name="camera-http", daemon=True)
         self._thread.start()
 
+    can_step = False
+
+    def step(self) -> None:
+        """Nothing waits for this."""
+
     def stop(self) -> None:
         """Call after the pipeline was stopped: that ends a push that is waiting. Waits a second for the thread; a
         connection that is being made ends by itself later."""

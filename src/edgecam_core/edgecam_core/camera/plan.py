@@ -8,6 +8,7 @@ from typing import Protocol
 
 from edgecam_core.camera.platform import NVVIDCONV_FLIPS, VIDEO_DIRECTIONS, Choice, Have, choose
 from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.media.encodings import ENCODINGS
 from edgecam_core.media.pipeline import Pipeline
@@ -23,6 +24,13 @@ class Feeder(Protocol):
 
     error: EdgecamError | None
 
+    @property
+    def can_step(self) -> bool:
+        """Whether it waits for :meth:`step` before each frame."""
+
+    def step(self) -> None:
+        """Release the next frame."""
+
     def stop(self) -> None:
         """Call after stopping the pipeline."""
 
@@ -37,7 +45,8 @@ class SourcePlan:
     stream is expected, not a fault. ``asked``: size and rate were requested from the device, so no scaling is
     needed; ``turned``: so was flip_method. ``folder``: frames are read from the files of this path, or pushed by
     ``feeder``, which is created for the running pipeline. ``tagged``: the container may specify the orientation.
-    ``progressive``: never interlaced. ``hint`` is added to errors; ``notes`` state what was selected and why.
+    ``progressive``: never interlaced. ``stamped``: the buffers' times are capture times of the ROS clock. ``hint`` is
+    added to errors; ``notes`` state what was selected and why.
     """
 
     head: str
@@ -50,9 +59,10 @@ class SourcePlan:
     asked: bool = False
     turned: bool = False
     folder: str = ""
-    feeder: Callable[[Pipeline, CameraSettings], Feeder] | None = None
+    feeder: Callable[[Pipeline, CameraSettings, Counters], Feeder] | None = None
     tagged: bool = False
     progressive: bool = False
+    stamped: bool = False
     hint: str = ""
     notes: tuple[str, ...] = ()
 

@@ -52,6 +52,7 @@ class Session:
     ) -> None:
         self.pipeline = gst.Pipeline(text)
         self.take_coded: Callable[[gst.Sample], None] | None = None
+        self.feeder: Feeder | None = None
         self.gate = DecoderGate(wanted) if plan.tapped else None
         self._plan = plan
         self._settings = settings
@@ -80,11 +81,13 @@ class Session:
             if self._plan.folder:
                 feeder = FolderFeeder(self.pipeline, Path(self._plan.folder), self._settings(), self._counters)
             if self._plan.feeder:
-                feeder = self._plan.feeder(self.pipeline, self._settings())
+                feeder = self._plan.feeder(self.pipeline, self._settings(), self._counters)
+            self.feeder = feeder
             self._pump(segments, feeder)
         except (PipelineError, SourceError) as error:
             raise SourceError(f"{error} ({hint})" if hint else str(error)) from error
         finally:
+            self.feeder = None
             self.pipeline.stop()
             self._arrivals.restarted()
             if feeder:

@@ -25,7 +25,7 @@ class CameraSettings(Settings):
     source: str = setting(
         "test://smpte",
         "Where the frames come from, as a URI: test://smpte, v4l2:///dev/video0, csi://0, file:///path/clip.mp4, "
-        "rtsp://host/path, rtp://@:5000, http://host/stream.mjpg, or pipeline:<any GStreamer text>.",
+        "rtsp://host/path, rtp://@:5000, http://host/stream.mjpg, mcap:///file.mcap, or pipeline:<GStreamer text>.",
     )
     pipeline: str = setting(
         "", "A GStreamer text that ends in raw video or JPEG; used in place of source when it is not empty."

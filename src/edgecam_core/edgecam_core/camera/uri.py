@@ -81,7 +81,8 @@ def parse(source: str) -> SourceUri:
     elif source.startswith(("/", "./", "~/")):
         from pathlib import Path
 
-        source = f"file://{Path(source).expanduser().absolute()}"
+        scheme = "mcap" if source.partition("?")[0].endswith(".mcap") else "file"
+        source = f"{scheme}://{Path(source).expanduser().absolute()}"
     match = re.match(r"([a-zA-Z][\w+.-]*):", source)
     if match is None:
         raise SettingError("source", source, "has no scheme; write e.g. file:///path/clip.mp4 or v4l2:///dev/video0")

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.stdout import flush_stdout
 
-PACKAGES = ("core", "ros", "camera", "rtp", "detector", "viewer", "training")
+PACKAGES = ("core", "ros", "camera", "rtp", "detector", "recorder", "viewer", "training")
 """Where commands may be; what is not installed (a machine without ROS) is passed over."""
 
 

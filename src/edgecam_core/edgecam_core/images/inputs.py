@@ -157,19 +157,26 @@ def _video(path: str) -> Iterator[InputImage]:
 
 
 def _camera(source: str, waiting: Waiting) -> Iterator[InputImage]:
-    """Live images, the newest each time, until the source ends. Blocks while it is silent."""
+    """Live images, the newest each time, until the source ends; of a recording every image, as fast as they are taken.
+    Blocks while it is silent."""
     from edgecam_core.camera.capture import Camera
     from edgecam_core.camera.settings import CameraSettings
+    from edgecam_core.camera.uri import parse
 
+    recorded = parse(source).scheme == "mcap"
     newest: deque[Frame] = deque(maxlen=1)
-    came = threading.Event()
+    came, taken, closing = threading.Event(), threading.Event(), threading.Event()
     failures: list[Exception] = []
 
     def keep(image: CapturedFrame) -> None:
         newest.append(image.frame("bgr8"))
         came.set()
+        while recorded and not closing.is_set() and not taken.wait(_POLL):
+            pass
+        taken.clear()
 
-    camera = Camera(CameraSettings(source=source), keep, on_failure=failures.append)
+    settings = CameraSettings(source=source, realtime=not recorded)
+    camera = Camera(settings, keep, on_failure=failures.append)
     camera.start()
     number, told = 0, ""
     silent_since = time.monotonic()
@@ -188,7 +195,10 @@ def _camera(source: str, waiting: Waiting) -> Iterator[InputImage]:
             silent_since, told = time.monotonic(), ""
             if newest:
                 number += 1
-                yield InputImage(f"{source}#{number}", f"camera_{number:06d}", newest.pop())
+                frame = newest.pop()
+                taken.set()
+                yield InputImage(f"{source}#{number}", f"camera_{number:06d}", frame)
         raise failures[0]
     finally:
+        closing.set()
         camera.stop()

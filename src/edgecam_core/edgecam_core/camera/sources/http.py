@@ -14,6 +14,7 @@ from edgecam_core.camera.platform import Have, decode_text, out_of_decodebin
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.sources.rtsp import credentials, without_credentials
 from edgecam_core.camera.uri import SourceUri
+from edgecam_core.counters import Counters
 from edgecam_core.errors import SettingError, SourceError
 from edgecam_core.masking import masked
 from edgecam_core.media.launch_text import quoted
@@ -103,7 +104,7 @@ def _jpeg(location: str, login: Login, polled: bool, settings: CameraSettings, h
     decode, note = decode_text("jpeg", settings.decoder, have)
     what = "http: one image, asked for again and again" if polled else "http: an MJPEG stream"
 
-    def feed(pipeline: Pipeline, now: CameraSettings) -> JpegFeeder:
+    def feed(pipeline: Pipeline, now: CameraSettings, _counters: Counters) -> JpegFeeder:
         return JpegFeeder(pipeline, location, login, polled, now.framerate, _timeout(now))
 
     return SourcePlan(HEAD, codec="jpeg", decode=decode, feeder=feed, notes=(what, note))

@@ -1,0 +1,154 @@
+"""A recording as a camera: pushes its images into the pipeline, each when it is due."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecam_core.counters import Counters
+from edgecam_core.errors import EdgecamError, ImageError, SourceError
+from edgecam_core.media import codecs, gst, nal
+from edgecam_core.media.encodings import ENCODINGS
+from edgecam_core.recording import images
+from edgecam_core.recording.message import Message, RecordingError
+from edgecam_core.recording.playback import Playback, image_topic
+from edgecam_core.recording.reader import Recording, open_recording
+from edgecam_core.types import Frame
+
+if TYPE_CHECKING:
+    from edgecam_core.camera.sources.mcap import Wanted
+
+
+def form_of(path: Path, topic: str, start: float) -> str:
+    """What the topic's messages are for the pipeline: raw, jpeg, h264 or h265. Blocks to read the recording.
+
+    Raises:
+        RecordingError: no recording, no such topic, no image.
+    """
+    recording = open_recording(path)
+    try:
+        name = image_topic(recording, images.TYPES, topic)
+        for message in Playback(recording, [name], 0.0, start):
+            return _form(message)
+        raise RecordingError(f"topic {name} has no messages after {start:g} s")
+    except ImageError as error:
+        raise RecordingError(f"the first image of {path} is damaged: {error}") from error
+    finally:
+        recording.close()
+
+
+def _form(message: Message) -> str:
+    if message.topic.type in images.VIDEO:
+        name = images.video(message.data).format
+        if name not in ("h264", "h265"):
+            raise RecordingError(f"topic {message.topic.name} carries {name!r} video; h264 and h265 can be decoded")
+        return name
+    is_jpeg = message.topic.type == images.COMPRESSED and bytes(images.compressed(message.data).data[:2]) == b"\xff\xd8"
+    return "jpeg" if is_jpeg else "raw"
+
+
+class RecordingFeeder:
+    """Pushes from its own thread until the recording ends or it is stopped.
+
+    The buffers' times are the original stamps, unless the appsrc stamps them itself. ``error`` is the error that ended
+    the thread, otherwise None; damaged images are counted in ``counters``.
+    """
+
+    def __init__(self, pipeline: gst.Pipeline, wanted: Wanted, form: str, loop: bool, counters: Counters) -> None:
+        self.error: EdgecamError | None = None
+        self._pipeline = pipeline
+        self._wanted = wanted
+        self._form = form
+        self._loop = loop
+        self._counters = counters
+        self._caps = ""
+        self._complete = form not in ("h264", "h265")  # whether what comes next can be decoded
+        self._stopping = threading.Event()
+        self._steps = threading.Semaphore(0)
+        self._playback: Playback | None = None
+        self._thread = threading.Thread(target=self._run, name="camera-recording", daemon=True)
+        self._thread.start()
+
+    @property
+    def can_step(self) -> bool:
+        return self._wanted.step
+
+    def step(self) -> None:
+        """Release the next frame, where the source is one that waits for this."""
+        self._steps.release()
+
+    def stop(self) -> None:
+        """Call after stopping the pipeline, which unblocks a waiting push."""
+        self._stopping.set()
+        self._steps.release()
+        if self._playback is not None:
+            self._playback.stop()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            recording = open_recording(self._wanted.path)
+            try:
+                self._play(recording)
+            finally:
+                recording.close()
+        except EdgecamError as error:
+            self.error = error if isinstance(error, SourceError) else SourceError(str(error))
+
+    def _play(self, recording: Recording) -> None:
+        wanted = self._wanted
+        topic = image_topic(recording, images.TYPES, wanted.topic)
+        self._playback = Playback(recording, [topic], wanted.rate, wanted.start, self._loop)
+        for message in self._playback:
+            if wanted.step:
+                self._steps.acquire()
+            if self._stopping.is_set():
+                return
+            try:
+                if not self._push(message):
+                    return
+            except ImageError as error:
+                self._counters.add(str(error))
+        if not self._stopping.is_set():
+            if recording.damage:
+                self._counters.add(recording.damage)
+            self._pipeline.element("feed").emit("end-of-stream")
+
+    def _push(self, message: Message) -> bool:
+        if self._form == "raw":
+            return self._push_frame(images.frame(message.topic.type, message.data))
+        coded = (images.compressed if self._form == "jpeg" else images.video)(message.data)
+        self._complete = self._complete or _has_keyframe(self._form, coded.data)
+        if not self._complete:
+            self._counters.add("access unit before the first keyframe")
+            return True
+        return self._push_bytes(coded.data, coded.stamp_ns)
+
+    def _push_frame(self, frame: Frame) -> bool:
+        form = ENCODINGS[frame.encoding].gstreamer
+        bayer = frame.encoding.startswith("bayer")
+        if frame.encoding.startswith(("nv12", "nv21", "yuv422")) or form is None:  # planes with offsets of their own
+            frame, form, bayer = Frame.from_array(frame.bgr(), "bgr8", frame.stamp_ns), "BGR", False
+        media = "video/x-bayer" if bayer else "video/x-raw"
+        caps = f"{media},format={form},width={frame.width},height={frame.height},framerate=0/1"
+        if caps != self._caps:
+            self._caps = caps
+            self._pipeline.element("feed").set_property("caps", gst.load().Caps.from_string(caps))
+        row = frame.width * ENCODINGS[frame.encoding].bytes_per_pixel
+        padded = np.zeros((frame.height, (row + 3) // 4 * 4), np.uint8)  # GStreamer pads rows to multiples of 4 bytes
+        padded[:, :row] = np.ndarray((frame.height, row), np.uint8, buffer=frame.data, strides=(frame.step, 1))
+        return self._push_bytes(padded.reshape(-1), frame.stamp_ns)
+
+    def _push_bytes(self, data: np.ndarray, stamp_ns: int) -> bool:
+        buffer = self._pipeline.new_buffer(data, max(0, stamp_ns))
+        if self._wanted.now:
+            buffer.pts = gst.load().CLOCK_TIME_NONE  # the appsrc stamps it
+        return self._pipeline.push(buffer, "feed")
+
+
+def _has_keyframe(form: str, unit: np.ndarray) -> bool:
+    codec = codecs.codec(form)
+    return any(codec.is_keyframe(codec.kind(one)) for one in nal.split(unit.tobytes()))

@@ -1,0 +1,93 @@
+"""Two models on the same images: what both found, what only one of them found, and images of where they differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edgecam_core.errors import EdgecamError, ImageError
+from edgecam_core.images.inputs import InputImage
+from edgecam_core.images.overlay import draw
+from edgecam_core.models.agreement import compare
+from edgecam_core.models.detector import Detector
+from edgecam_core.types import Detections, Frame
+
+_BAR = 28  # pixels above each half of a drawn disagreement
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@dataclass
+class Comparison:
+    """Counts of objects by label over all images; ``differing`` counts the images in which the models differ."""
+
+    images: int = 0
+    differing: int = 0
+    bad: int = 0
+    both: Counter[str] = field(default_factory=Counter)
+    first_only: Counter[str] = field(default_factory=Counter)
+    second_only: Counter[str] = field(default_factory=Counter)
+
+    def rows(self) -> list[tuple[str, int, int, int]]:
+        """Label, objects found by both, by the first alone, by the second alone; the last row is the total."""
+        labels = sorted({*self.both, *self.first_only, *self.second_only})
+        counts = (self.both, self.first_only, self.second_only)
+        rows = [(label, *(one[label] for one in counts)) for label in labels]
+        return [*rows, ("all", *(one.total() for one in counts))]  # type: ignore[list-item]  # three counts each
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """One image in which the models differ."""
+
+    item: InputImage
+    frame: Frame
+    first: Detections
+    second: Detections
+
+
+def disagreements(
+    images: Iterable[InputImage], first: Detector, second: Detector, counts: Comparison
+) -> Iterator[Disagreement]:
+    """Run both models on every image; yields those in which they differ and adds everything to ``counts``.
+
+    Two boxes of a label are the same object from an intersection over union of 0.5. Unreadable images count as bad.
+    """
+    for item in images:
+        if item.frame is None:
+            counts.bad += 1
+            continue
+        try:
+            found, other = first.detect(item.frame), second.detect(item.frame)
+        except ImageError:
+            counts.bad += 1
+            continue
+        both, first_only, second_only = compare(found, other)
+        counts.images += 1
+        counts.both += both
+        counts.first_only += first_only
+        counts.second_only += second_only
+        if first_only or second_only:
+            counts.differing += 1
+            yield Disagreement(item, item.frame, found, other)
+
+
+def write(path: Path, one: Disagreement, names: tuple[str, str]) -> None:
+    """Write :func:`side_by_side` as an image file. Raises EdgecamError where that fails."""
+    if not cv2.imwrite(str(path), side_by_side(one, names)):
+        raise EdgecamError(f"cannot write {path}: the folder is not writable or the disk is full")
+
+
+def side_by_side(one: Disagreement, names: tuple[str, str]) -> np.ndarray:
+    """Both models' boxes beside each other, bgr8, each half under its name."""
+    halves = []
+    for name, found in zip(names, (one.first, one.second), strict=True):
+        drawn = draw(one.frame.bgr().copy(), found)
+        bar = np.full((_BAR, drawn.shape[1], 3), 32, np.uint8)
+        cv2.putText(bar, f"{name}: {len(found)}", (6, _BAR - 9), _FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        halves.append(np.vstack([bar, drawn]))
+    return np.hstack(halves)

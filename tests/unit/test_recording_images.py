@@ -1,0 +1,193 @@
+"""Images out of recorded messages, and their way through the camera source mcap://."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import recordings as made
+from edgecam_core.camera import sources
+from edgecam_core.camera.capture import Camera
+from edgecam_core.camera.captured_frame import CapturedFrame
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.errors import ImageError, SettingError
+from edgecam_core.recording import images
+from edgecam_core.recording.message import Message, RecordingError
+from edgecam_core.recording.playback import Playback
+from edgecam_core.recording.reader import open_recording
+from edgecam_core.types import Frame
+from waiting import wait_until
+
+STAMP = made.START_NS + 123_456_789
+
+
+@pytest.mark.parametrize("little", [True, False])
+def test_an_image_message_gives_its_frame(little: bool) -> None:
+    pixels = made.frames(1)[0]
+    frame = images.image(made.image(pixels, STAMP, little=little))
+    assert (frame.stamp_ns, frame.frame_id, frame.encoding, frame.step) == (STAMP, "lens", "bgr8", 192)
+    assert np.array_equal(frame.array(), pixels)
+
+
+def test_a_compressed_image_is_decoded() -> None:
+    pixels = cv2.GaussianBlur(made.frames(1)[0], (9, 9), 5)
+    png = cv2.imencode(".png", pixels)[1].tobytes()
+    frame = images.frame(made.COMPRESSED_TYPE, made.compressed(png, STAMP, "png"))
+    assert np.array_equal(frame.array(), pixels)
+    assert images.compressed(made.compressed(png, STAMP, "png")).format == "png"
+    with pytest.raises(ImageError, match=r"compressed image of 4 bytes .* cannot be decoded"):
+        images.frame(made.COMPRESSED_TYPE, made.compressed(b"oops", STAMP))
+
+
+def test_an_image_message_cut_anywhere_is_refused() -> None:
+    data = made.image(made.frames(1, 8, 4)[0], STAMP)
+    for length in range(len(data)):
+        with pytest.raises(ImageError):
+            images.image(data[:length])
+
+
+def test_big_endian_samples_are_refused_not_shown_wrong() -> None:
+    data = made.image(np.zeros((4, 16), np.uint8), STAMP, "mono16", big_endian=1)
+    with pytest.raises(ImageError, match="a big-endian mono16 image is not supported"):
+        images.image(data)
+
+
+def test_playback_keeps_the_time_of_the_recording(tmp_path: Path) -> None:
+    recording = open_recording(made.write(tmp_path / "x.mcap", made.image_messages(11)))
+    began = time.monotonic()
+    assert len(list(Playback(recording, rate=2.0))) == 11
+    assert time.monotonic() - began > 0.49  # 1 s of recording; never early, however slow the machine is
+    assert len(list(Playback(recording, rate=0.0, offset=0.5))) == 6
+    with pytest.raises(RecordingError, match=r"nothing after 5 s; it has 1\.0 s"):
+        Playback(recording, offset=5.0)
+    with pytest.raises(RecordingError, match="topic /x is not in the recording; its topics are /camera/image_raw"):
+        Playback(recording, ["/x"])
+
+
+def test_a_loop_plays_until_it_is_stopped(tmp_path: Path) -> None:
+    playback = Playback(open_recording(made.write(tmp_path / "x.mcap", made.image_messages(3))), rate=0.0, loop=True)
+    seen = []
+    for message in playback:
+        seen.append(message.log_ns)
+        if len(seen) == 8:
+            playback.stop()
+    assert seen == (seen[:3] * 3)[:8]
+
+
+class Watched:
+    """A camera with the frames it delivered."""
+
+    def __init__(self, source: str, **values: object) -> None:
+        self.frames: list[Frame] = []
+        self.events: list[str] = []
+        self.failures: list[Exception] = []
+        settings = CameraSettings.from_mapping({"source": source, "realtime": False, **values})
+        self.camera = Camera(
+            settings, self._keep, on_event=lambda _, text: self.events.append(text), on_failure=self.failures.append
+        )
+
+    def _keep(self, image: CapturedFrame) -> None:
+        self.frames.append(image.frame("bgr8"))
+
+    def until(self, condition: Callable[[], bool]) -> list[Frame]:
+        self.camera.start()
+        try:
+            wait_until(lambda: condition() or self.failures, what=f"the frames; {self.events}")
+        finally:
+            self.camera.stop()
+        assert not self.failures, self.failures
+        return self.frames
+
+    def all(self) -> list[Frame]:
+        return self.until(lambda: self.camera.status().state == "ended")
+
+
+def test_the_camera_delivers_the_recorded_frames_bit_by_bit(tmp_path: Path) -> None:
+    messages = made.image_messages(12)
+    path = made.write(tmp_path / "a b.mcap", messages)
+    found = Watched(f"mcap://{path}?topic=/camera/image_raw").all()
+    assert [one.stamp_ns for one in found] == [images.image(one.data).stamp_ns for one in messages]
+    for frame, pixels in zip(found, made.frames(12), strict=True):
+        assert np.array_equal(frame.array(), pixels)
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "mono8", "bgra8"])
+def test_other_encodings_come_through(tmp_path: Path, encoding: str) -> None:
+    bgr = made.frames(1)[0][:, :61]  # rows that need padding
+    code = {"rgb8": cv2.COLOR_BGR2RGB, "mono8": cv2.COLOR_BGR2GRAY, "bgra8": cv2.COLOR_BGR2BGRA}[encoding]
+    pixels = np.ascontiguousarray(cv2.cvtColor(bgr, code))
+    kind = made.topic("/image")
+    path = made.write(tmp_path / "x.mcap", [Message(kind, STAMP, STAMP, made.image(pixels, STAMP, encoding))])
+    (frame,) = Watched(f"mcap://{path}").all()
+    wanted = Frame.from_array(pixels, encoding).bgr()
+    assert np.array_equal(frame.array(), wanted)
+
+
+def test_recorded_jpeg_is_shown(tmp_path: Path) -> None:
+    kind = made.topic("/camera/image_raw/compressed", made.COMPRESSED_TYPE)
+    jpegs = [cv2.imencode(".jpg", pixels)[1].tobytes() for pixels in made.frames(4)]
+    messages = [Message(kind, STAMP + n, STAMP + n, made.compressed(jpeg, STAMP + n)) for n, jpeg in enumerate(jpegs)]
+    found = Watched(f"mcap://{made.write(tmp_path / 'x.mcap', messages)}").all()
+    assert [one.stamp_ns for one in found] == [STAMP, STAMP + 1, STAMP + 2, STAMP + 3]
+    assert np.array_equal(found[2].array(), cv2.imdecode(np.frombuffer(jpegs[2], np.uint8), cv2.IMREAD_COLOR))
+
+
+def test_stamps_can_be_those_of_now_and_a_loop_goes_on(tmp_path: Path) -> None:
+    path = made.write(tmp_path / "x.mcap", made.image_messages(3))
+    before = time.time_ns()
+    watched = Watched(f"mcap://{path}?stamps=now", loop=True)
+    stamps = [one.stamp_ns for one in watched.until(lambda: len(watched.frames) >= 8)]
+    assert before < stamps[0]
+    assert stamps == sorted(set(stamps))
+
+
+def test_steps_release_one_frame_each(tmp_path: Path) -> None:
+    path = made.write(tmp_path / "x.mcap", made.image_messages(5))
+    watched = Watched(f"mcap://{path}?step=true")
+    watched.camera.start()
+    wait_until(lambda: watched.camera.can_step, what="the source to open")
+    for count in range(1, 6):
+        watched.camera.step()
+        wait_until(lambda count=count: len(watched.frames) >= count, what=f"frame {count}")
+        assert len(watched.frames) == count
+    wait_until(lambda: watched.camera.status().state == "ended", what="the end")
+    watched.camera.stop()
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("?topic=/nothing", "topic /nothing is not in the recording; its topics are /camera/image_raw, /words"),
+        ("?topic=/words", "topic /words carries std_msgs/msg/String; topics with images are /camera/image_raw"),
+        ("?rate=-1", "rate is '-1': a number above 0"),
+        ("?rate=fast", "rate is 'fast': a number above 0"),
+        ("?stamps=old", "stamps is 'old': original or now"),
+        ("?step=maybe", "step is 'maybe': true or false"),
+        ("?speed=2", "'speed' is unknown; topic, rate, start, stamps, step"),
+        ("?start=60", "nothing after 60 s"),
+    ],
+)
+def test_a_source_that_cannot_work_says_why(tmp_path: Path, query: str, words: str) -> None:
+    kind = made.topic("/words", "std_msgs/msg/String")
+    messages = [*made.image_messages(3), Message(kind, STAMP, STAMP, made.text("x"))]
+    path = made.write(tmp_path / "x.mcap", sorted(messages, key=lambda one: one.log_ns))
+    with pytest.raises(SettingError, match="parameter 'source' is") as caught:
+        sources.look(CameraSettings(source=f"mcap://{path}{query}"))
+    assert words in str(caught.value)
+
+
+def test_two_image_topics_must_be_chosen_from(tmp_path: Path) -> None:
+    path = made.write(tmp_path / "x.mcap", [*made.image_messages(1, "/left"), *made.image_messages(1, "/right")])
+    with pytest.raises(SettingError, match="/left, /right carry images"):
+        sources.look(CameraSettings(source=f"mcap://{path}"))
+
+
+def test_what_is_no_recording_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "x.mcap").write_bytes(b"nonsense")
+    for path, words in (("x.mcap", "is no MCAP file"), ("y.mcap", "there is no")):
+        with pytest.raises(SettingError, match=words):
+            sources.look(CameraSettings(source=f"mcap://{tmp_path / path}"))
