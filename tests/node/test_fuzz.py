@@ -30,6 +30,7 @@ NODES = {
     "rtp_receiver": ("edgecam_rtp.receiver_node", {"port": "{udp}"}),
     "detector": ("edgecam_detector.node", {"model": "{model}", "backend": "onnxruntime"}),
     "collector": ("edgecam_collector.node", {"directory": "{folder}/collected"}),
+    "recorder": ("edgecam_recorder.node", {"directory": "{folder}/recordings", "topics": "[image_raw, detections]"}),
     "viewer": ("edgecam_viewer.node", {"port": "{tcp}"}),
     "monitor": ("edgecam_viewer.monitor_node", {}),
 }

@@ -26,6 +26,7 @@ NODES = {
     "rtp_receiver_node": ("edgecam_rtp", ("--ros-args", "-p", "port:={udp}")),
     "detector_node": ("edgecam_detector", ()),
     "collector_node": ("edgecam_collector", ("--ros-args", "-p", "directory:={folder}")),
+    "recorder_node": ("edgecam_recorder", ("--ros-args", "-p", "directory:={folder}")),
     "viewer_node": ("edgecam_viewer", ("--ros-args", "-p", "port:={tcp}")),
     "monitor_node": ("edgecam_viewer", ()),
 }

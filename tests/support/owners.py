@@ -12,6 +12,8 @@ OWNERS = {
     "node/test_camera*": "edgecam_camera",
     "node/test_collector*": "edgecam_collector",
     "node/test_detector*": "edgecam_detector",
+    "node/test_record*": "edgecam_recorder",
+    "node/test_replay*": "edgecam_recorder",
     "node/test_rtp*": "edgecam_rtp",
     "node/test_foxglove*": "edgecam_rtp",
     "node/test_viewer*": "edgecam_viewer",

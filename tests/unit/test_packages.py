@@ -33,19 +33,26 @@ ROSDEP_KEYS = {
 ROS_PACKAGES = {
     "ament_cmake", "ament_cmake_core", "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs",
     "launch", "launch_ros", "launch_testing", "launch_xml", "lifecycle_msgs", "rcl_interfaces", "rclpy", "ros2launch",
-    "rviz2", "sensor_msgs", "std_msgs", "std_srvs", "vision_msgs", "visualization_msgs",
+    "rosgraph_msgs", "rviz2", "sensor_msgs", "std_msgs", "std_srvs", "vision_msgs", "visualization_msgs",
 }  # fmt: skip
 KEY_OF_IMPORT = {
     "aiohttp": "python3-aiohttp", "cv2": "python3-opencv", "gi": "python3-gi", "numpy": "python3-numpy",
     "onnx": "python3-onnx-pip", "onnxruntime": "python3-onnxruntime-pip", "psutil": "python3-psutil",
     "qrcode": "python3-qrcode", "yaml": "python3-yaml", "flatbuffers": "python3-flatbuffers",
     "matplotlib": "python3-matplotlib", "PIL": "python3-pil", "hypothesis": "python3-hypothesis",
+    "mcap": "python3-mcap-pip", "zstandard": "python3-mcap-pip",  # mcap brings zstandard
     "pytest": "python3-pytest", "pytest_asyncio": "python3-pytest-asyncio",
     "torch": "python3-pytorch-pip", "torchvision": "python3-pytorch-pip", "triton": "python3-pytorch-pip",
 }  # fmt: skip
 # Imported only where they are asked for; the error there says how to install them.
 OPTIONAL = {
-    "edgecam_core": {"cuda", "openvino", "pycuda", "torch"},  # back ends of the user's choice
+    "edgecam_core": {
+        "cuda",
+        "openvino",
+        "pycuda",
+        "torch",
+        "rosbags",
+    },  # back ends of the user's choice; bags of SQLite
     "edgecam_training": {"pycocotools"},  # crowd regions of COCO, as run-length codes; no rosdep key
 }
 # What the other packages bring: python3-gst-1.0 depends on the first two, gstreamer1.0 is the key of the third.

@@ -1,0 +1,1 @@
+"""The recorder node and the commands that record and replay topics."""

@@ -1,0 +1,30 @@
+"""An rclpy node for one command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from edgecam_core.errors import MissingDependency
+
+
+@contextmanager
+def ros_node(name: str) -> Iterator[Any]:
+    """A node for this process. Ctrl-C stays KeyboardInterrupt, in this thread.
+
+    Raises:
+        MissingDependency: ROS 2 is not there.
+    """
+    try:
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+    except ImportError as problem:
+        raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    node = rclpy.create_node(name, start_parameter_services=False)
+    try:
+        yield node
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()

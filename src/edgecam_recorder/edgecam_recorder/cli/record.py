@@ -1,0 +1,93 @@
+"""Record topics to an MCAP file that Foxglove, `ros2 bag play` and `edgecam replay` read.
+
+    edgecam record drive.mcap /camera/image_raw/compressed /camera/detections
+    edgecam record drive.mcap '/camera/*'
+    edgecam record drive --split-seconds 60 --max-megabytes 50000
+
+A name that ends in .mcap is one file; any other is a folder with split files and metadata.yaml. Ctrl-C ends it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgecam_core.cli._settings import add_settings, settings_from
+from edgecam_core.recording.settings import RecorderSettings
+
+from edgecam_recorder.cli._ros import ros_node
+
+_SETTINGS = [name for name in RecorderSettings.specs() if name != "directory"]
+_LOOK_SECONDS = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("output", type=Path, help="file.mcap, or a new folder")
+    parser.add_argument("topics", nargs="*", default=["/*"], help="topics; * stands for any text (default: all)")
+    parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="end after this long (default: Ctrl-C)")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    add_settings(parser, RecorderSettings, _SETTINGS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when messages were recorded and all of them stored; otherwise 1."""
+    settings = settings_from(args, RecorderSettings)
+    with ros_node("edgecam_record") as node:
+        import rclpy
+        from edgecam_core.recording.recorder import Recorder
+
+        from edgecam_recorder.subscriptions import TopicSubscriptions
+
+        recorder = Recorder(settings)
+        path = recorder.start(args.output)
+        topics = TopicSubscriptions(node, args.topics, recorder.write, _say)
+        began = time.monotonic()
+        look, show = began, began + 1.0
+        try:
+            with _stopped_by_signals() as stopping:
+                while recorder.recording and not stopping:
+                    now = time.monotonic()
+                    if now >= look:
+                        topics.look()
+                        look = now + _LOOK_SECONDS
+                    if now >= show and not args.quiet:
+                        waiting = f"; not published: {', '.join(topics.missing)}" if topics.missing else ""
+                        counts = f"{recorder.messages} messages of {len(topics.topics)} topics"
+                        _say(f"{counts}, {recorder.megabytes:.1f} MB{waiting}")
+                        show = now + 1.0
+                    if args.seconds and now - began >= args.seconds:
+                        break
+                    rclpy.spin_once(node, timeout_sec=0.1)
+        finally:
+            topics.close()
+            recorder.close()
+    losses = recorder.counters.take()
+    for text in (str(recorder.problem or ""), losses):
+        if text:
+            print(f"error: {text}", file=sys.stderr)
+    print(f"{recorder.messages} messages in {path}")
+    return int(recorder.problem is not None or bool(losses) or recorder.messages == 0)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[list[int]]:
+    """The signals that ask to end, which must not cut the file short."""
+    received: list[int] = []
+    previous = [
+        (number, signal.signal(number, lambda caught, _frame: received.append(caught)))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    ]
+    try:
+        yield received
+    finally:
+        for number, handler in previous:
+            signal.signal(number, handler)

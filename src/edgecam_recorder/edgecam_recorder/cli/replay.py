@@ -1,0 +1,89 @@
+"""Publish a recording's topics again, or compare two models on its images.
+
+    edgecam replay drive.mcap --rate 2 --loop
+    edgecam replay bag_of_others/ /camera/image_raw --start 12.5
+    edgecam replay drive.mcap --compare a.onnx b.onnx --output disagreements
+
+Reads MCAP files, folders that rosbag2 wrote, and .db3 files (these with `pip install rosbags`). Nodes follow the time
+of the recording with use_sim_time:=true.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecam_core.cli._settings import add_settings
+from edgecam_core.errors import SettingError
+from edgecam_core.models.detector_settings import DetectorSettings
+
+from edgecam_recorder.cli import _compare
+from edgecam_recorder.cli._ros import ros_node
+
+if TYPE_CHECKING:
+    from edgecam_core.recording.reader import Recording
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recording", type=Path, help="an MCAP file, a .db3 file, or the folder of a bag")
+    parser.add_argument("topics", nargs="*", help="play only these topics")
+    parser.add_argument("--rate", type=float, default=1.0, help="2 is twice as fast (default 1)")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="leave out the first S seconds")
+    parser.add_argument("--loop", action="store_true", help="begin again at the end")
+    parser.add_argument("--step", action="store_true", help="one message of the first topic for each Enter")
+    parser.add_argument("--delay", type=float, default=1.0, metavar="S", help="seconds for discovery (default 1)")
+    parser.add_argument("--clock", action=argparse.BooleanOptionalAction, default=True, help="publish /clock")
+    parser.add_argument("--prefix", default="", metavar="NAME", help="put before every topic, e.g. /replayed")
+    parser.add_argument("--list", action="store_true", help="list the topics and end")
+    _compare.add_arguments(parser)
+    add_settings(parser, DetectorSettings, _compare.SETTINGS)
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when everything was played; 1 when a part of the recording is damaged, or two models disagree."""
+    from edgecam_core.recording.playback import Playback
+    from edgecam_core.recording.reader import open_recording
+
+    if args.rate <= 0:
+        raise SettingError("--rate", args.rate, "must be above 0")
+    recording = open_recording(args.recording)
+    if args.list:
+        _list(recording)
+        return int(bool(recording.damage))
+    if args.compare:
+        return _compare.run(args, recording)
+    playback = Playback(recording, args.topics, 0.0 if args.step else args.rate, args.start, args.loop)
+    with ros_node("edgecam_replay") as node:
+        from edgecam_recorder.replaying import Republisher
+
+        chosen = [topic for name, topic in recording.topics.items() if not args.topics or name in args.topics]
+        republisher = Republisher(node, chosen, args.clock, args.prefix)
+        republisher.tell_time(recording.start_ns)
+        time.sleep(args.delay)
+        playback.on_time = republisher.tell_time
+        step_topic = (args.topics or [None])[0]
+        for message in playback:
+            if args.step and step_topic in (None, message.topic.name):
+                print(f"{message.log_ns / 1e9:.3f} {message.topic.name}; Enter publishes it", flush=True)
+                if not sys.stdin.readline():
+                    break
+            republisher.publish(message)
+        time.sleep(min(args.delay, 0.5))  # for what is still on its way
+    print(f"{republisher.published} messages of {len(chosen)} topics")
+    if recording.damage:
+        print(f"error: {recording.damage}", file=sys.stderr)
+    return int(bool(recording.damage))
+
+
+def _list(recording: Recording) -> None:
+    counts = dict.fromkeys(recording.topics, 0)
+    for message in recording.messages():
+        counts[message.topic.name] += 1
+    print(f"{(recording.end_ns - recording.start_ns) / 1e9:.1f} s, {sum(counts.values())} messages")
+    for name, topic in sorted(recording.topics.items()):
+        print(f"{counts[name]:8d}  {name}  {topic.type}")
+    if recording.damage:
+        print(f"error: {recording.damage}", file=sys.stderr)

@@ -1,0 +1,55 @@
+"""Publishes the messages of a recording with their types, quality of service and times."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecam_core.recording import qos
+from edgecam_core.recording.message import Message, Topic
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+
+from edgecam_recorder.subscriptions import message_class
+
+CLOCK = "/clock"
+_DEPTH = 100
+
+
+class Republisher:
+    """One publisher for each topic, and ``/clock``.
+
+    Raises:
+        RecordingError: the package of a message type is not installed.
+    """
+
+    def __init__(self, node: Node, topics: list[Topic], clock: bool, prefix: str = "") -> None:
+        self._publishers: dict[str, Any] = {
+            topic.name: node.create_publisher(message_class(topic.type), f"{prefix}{topic.name}", _profile(topic))
+            for topic in topics
+            if not (clock and topic.name == CLOCK)
+        }
+        self._clock: Any = node.create_publisher(Clock, CLOCK, 10) if clock else None
+        self.published = 0
+
+    def publish(self, message: Message) -> None:
+        publisher = self._publishers.get(message.topic.name)
+        if publisher is not None:
+            publisher.publish(message.data)
+            self.published += 1
+
+    def tell_time(self, now_ns: int) -> None:
+        if self._clock is not None:
+            clock = Clock()
+            clock.clock.sec, clock.clock.nanosec = divmod(now_ns, 10**9)
+            self._clock.publish(clock)
+
+
+def _profile(topic: Topic) -> QoSProfile:
+    """As it was offered, as far as that is recorded."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=_DEPTH if topic.latched else 10,
+        reliability=ReliabilityPolicy.BEST_EFFORT if qos.is_best_effort(topic.qos) else ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE,
+    )
