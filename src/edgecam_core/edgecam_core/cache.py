@@ -8,12 +8,12 @@ import fcntl
 import hashlib
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgecam_core.errors import EdgecamError
+from edgecam_core.files import write_atomically
 
 LOCK_TIMEOUT = 900.0  # seconds; a slow download in another process
 log = logging.getLogger(__name__)
@@ -42,24 +42,13 @@ def sha256(path: Path) -> str:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write atomically: a reader sees either the old or the complete new file, even after a power cut.
+    """Write atomically, see :func:`edgecam_core.files.write_atomically`.
 
     Raises:
         CacheError: the folder is not writable or the disk is full; nothing is left behind.
     """
     with explained(path.parent):
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-            raise
+        write_atomically(path, data)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file atomically: a reader sees either the old or the new content.
+    """Write a file atomically: a reader sees either the old or the new content, even after a power cut.
 
     The content is first written to a new file in the same folder. That file has an unguessable name and is never
     created through an existing link; a link at ``path`` itself is replaced, its target is not changed.
@@ -22,6 +22,8 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
