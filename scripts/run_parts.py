@@ -4,8 +4,9 @@
 Each part is a target of the Makefile. The results of pytest come from its JUnit files in log/test/. A test that one
 part skips and another runs (PyTorch is in the training environment alone) is not counted as skipped, and one that two
 parts skip counts once. If FEW tests or fewer fail, they run once more, one after the other: those that pass count as
-passed and are listed as unstable. make test-hard, which looks for unstable tests, gives no second run. The last line is
-"N passed, N failed, N skipped"; the exit code is 1 if anything failed.
+passed and are listed as unstable. make test-hard, which looks for unstable tests, gives no second run. A part that
+leaves processes, shared memory or files behind fails (scripts/leftovers.py). The last line is "N passed, N failed,
+N skipped"; the exit code is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
+LEFTOVERS = Path(__file__).with_name("leftovers.py")
 FEW = 5
 CHECKS = ("lint", "types", "docs")
 DOCS_PYTHON = (3, 11)  # what the pinned packages of requirements/docs.txt need
+LEFT = "left behind: "
 PARTS = (*CHECKS, "unit", "backends", "node", "launch-tests", "training-tests")
 
 
@@ -59,23 +62,35 @@ def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path
         result.passed.add(part)
     elif not code and not result.passed:
         result.failed.add(f"{part} (no test passed)")
+    free_shared_memory()
+    result.failed |= left_behind(report)
     return result
 
 
 def make(part: str, pytest_args: list[str], prefix: list[str], report: Path, *variables: str) -> int:
-    report.unlink(missing_ok=True)
+    for old in (report, report.with_suffix(".left")):
+        old.unlink(missing_ok=True)
     command = [*prefix, "make", "--no-print-directory", part, *variables]
     if part not in CHECKS:
         command.append(f"PYTEST_ARGS={shlex.join([*pytest_args, f'--junitxml={report}'])}")
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    watched = [sys.executable, str(LEFTOVERS), str(report.with_suffix(".left")), *command]
+    return subprocess.run(watched, cwd=ROOT, check=False).returncode
+
+
+def left_behind(report: Path) -> set[str]:
+    """What the part's processes left behind, as scripts/leftovers.py saw it."""
+    path = report.with_suffix(".left")
+    lines = path.read_text().splitlines() if path.exists() else ["unknown, scripts/leftovers.py ended early"]
+    return {f"{LEFT}{line}" for line in lines}
 
 
 def run_failed_again(result: Result, pytest_args: list[str], results: Path) -> None:
     """Run the few tests that failed once more, in one process."""
     report = results / f"{result.part}.second.xml"
-    if not (results / f"{result.part}.xml").exists() or not 0 < len(result.failed) <= FEW:
+    failed = [name for name in result.failed if not name.startswith(LEFT)]
+    if not (results / f"{result.part}.xml").exists() or not 0 < len(failed) <= FEW:
         return
-    print(f"\n==== {result.part}: {len(result.failed)} failed, once more ====", flush=True)
+    print(f"\n==== {result.part}: {len(failed)} failed, once more ====", flush=True)
     begin = time.monotonic()
     make(result.part, [*pytest_args, "--last-failed", "--last-failed-no-failures=none"], [], report, "PARALLEL=")
     result.seconds += time.monotonic() - begin
@@ -83,6 +98,7 @@ def run_failed_again(result: Result, pytest_args: list[str], results: Path) -> N
         result.unstable = result.failed & read(result.part, report).passed
         result.failed -= result.unstable
         result.passed |= result.unstable
+    result.failed |= left_behind(report)
 
 
 def read(part: str, report: Path) -> Result:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from edgecam_core.distributions import profile_variable
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -23,6 +24,8 @@ from std_msgs.msg import String
 
 COMMAND = [sys.executable, "-m", "edgecam_core.cli.main", "doctor"]
 PROFILE = Path(__file__).parents[2] / "config" / "fastdds.xml"
+VARIABLE = profile_variable(os.environ["ROS_DISTRO"])
+OTHER = ({"FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"} - {VARIABLE}).pop()
 Findings = dict[str, list[dict[str, str]]]
 
 
@@ -30,8 +33,8 @@ def doctor(*arguments: str, **environment: str | None) -> tuple[int, str]:
     """Run the command with changed environment variables (None: unset); exit code and output."""
     changed = {
         **os.environ,
-        "FASTRTPS_DEFAULT_PROFILES_FILE": "",
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE),
+        OTHER: "",
+        VARIABLE: str(PROFILE),
         **environment,
     }
     given = {name: value for name, value in changed.items() if value is not None}
@@ -105,17 +108,17 @@ def cv_bridge_for_numpy_1(folder: Path) -> dict[str, str | None]:
 
 
 def missing_profile(folder: Path) -> dict[str, str | None]:
-    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(folder / "none.xml")}
+    return {VARIABLE: str(folder / "none.xml")}
 
 
 def broken_profile(folder: Path) -> dict[str, str | None]:
     (folder / "profile.xml").write_text("<profiles><oops></profiles>")
-    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(folder / "profile.xml")}
+    return {VARIABLE: str(folder / "profile.xml")}
 
 
 def small_segment(folder: Path) -> dict[str, str | None]:
     (folder / "profile.xml").write_text(PROFILE.read_text().replace("67108864", "524288"))
-    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(folder / "profile.xml")}
+    return {VARIABLE: str(folder / "profile.xml")}
 
 
 def cache_on_a_file(folder: Path) -> dict[str, str | None]:
@@ -135,8 +138,12 @@ FAULTS: dict[str, tuple[Callable[[Path], dict[str, str | None]], str, str]] = {
     "two OpenCV wheels": (two_opencvs, "rival-cv2", "error"),
     "two ONNX Runtime wheels": (two_onnxruntimes, "rival-onnxruntime", "error"),
     "cv_bridge made for NumPy 1": (cv_bridge_for_numpy_1, "cv-bridge", "error"),
-    "the DDS profile of another distribution": (environment(ROS_DISTRO="jazzy"), "dds-profile", "warning"),
-    "no DDS profile": (environment(FASTDDS_DEFAULT_PROFILES_FILE=None), "dds-profile", "warning"),
+    "the DDS profile of another distribution": (
+        environment(**{VARIABLE: "", OTHER: str(PROFILE)}),
+        "dds-profile",
+        "warning",
+    ),
+    "no DDS profile": (environment(**{VARIABLE: None}), "dds-profile", "warning"),
     "a DDS profile that does not exist": (missing_profile, "dds-profile", "error"),
     "a DDS profile that is no XML": (broken_profile, "dds-profile", "error"),
     "a small shared-memory segment": (small_segment, "dds-profile", "warning"),
@@ -234,7 +241,7 @@ def test_the_text_shows_groups_remedies_and_the_count(tmp_path: Path) -> None:
     code, text = doctor("--quiet", "--machine", **missing_profile(tmp_path))
     assert code == 1
     assert "ROS 2 environment\n  ERROR the Fast DDS profile" in text
-    assert "        -> export FASTDDS_DEFAULT_PROFILES_FILE=" in text
+    assert f"        -> export {VARIABLE}=" in text
     assert "  ok " not in text
     assert text.rstrip().endswith(("error", "errors"))
 

@@ -69,7 +69,7 @@ def machines() -> Iterator[tuple[str, str]]:
 def started(machine: str, code: str, output: Path, *options: str) -> Iterator[Path]:
     """A process on one of the machines; they share no memory, as the transport is UDP."""
     environment = {**os.environ, "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
-    environment.pop("FASTDDS_DEFAULT_PROFILES_FILE", None)
+    environment = {name: value for name, value in environment.items() if not name.endswith("_DEFAULT_PROFILES_FILE")}
     command = ["ip", "netns", "exec", machine, sys.executable, "-c", code, "--ros-args", *options]
     with output.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)

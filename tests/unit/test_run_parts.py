@@ -156,6 +156,50 @@ def test_many_failures_get_no_second_run(
     assert not [line for line in lines if "once more" in line]
 
 
+LEAVING = """
+import os, subprocess, sys, time
+from pathlib import Path
+LISTENS = (
+    "import os, socket, time; os.setsid(); s = socket.create_server(('127.0.0.1', 0)); "
+    "open('ignored', 'w').close(); time.sleep(600)"
+)
+def test_leaves_a_process():
+    # As a daemon: its parent is gone, and it has neither our session nor our environment.
+    subprocess.run(["sh", "-c", f'exec 1>&- 2>&-; env -i {sys.executable} -c "$0" &', LISTENS], check=True)
+    while not Path("ignored").exists():
+        time.sleep(0.05)
+def test_leaves_shared_memory():
+    Path("/dev/shm/edgecam-left-{pid}").write_bytes(b"x")
+def test_leaves_a_file():
+    Path("left.txt").touch()
+"""
+
+
+def test_what_a_part_leaves_behind_fails_it_and_processes_are_ended(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "node_test.py").write_text(LEAVING.replace("{pid}", str(os.getpid())))
+    (project / ".gitignore").write_text("ignored\n__pycache__\ncache\n*.xml\n*.left\n")
+    subprocess.run("git init -q && git add -A", shell=True, cwd=project, check=True)
+    monkeypatch.setenv("LEFTOVERS_GRACE", "0.5")
+    someone_else = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        code, lines = run(monkeypatch, capfd, "node unit")
+    finally:
+        Path(f"/dev/shm/edgecam-left-{os.getpid()}").unlink()
+        someone_else.kill()
+        someone_else.wait()
+    left = [line.removeprefix("  node: left behind: ") for line in lines if "left behind" in line]
+    kinds = sorted(" ".join(line.split()[:2]) for line in left)
+    assert kinds[0] == "file ??", lines
+    assert kinds[1].startswith("port ")
+    assert kinds[2].startswith("process ")
+    assert kinds[3:] == ["shared memory"]
+    assert (code, lines[-1]) == (1, "4 passed, 4 failed, 2 skipped")
+    pid = next(int(line.split()[1].rstrip(":")) for line in left if line.startswith("process"))
+    assert not Path(f"/proc/{pid}").exists()
+
+
 def test_too_little_disk_ends_with_one_line_before_anything_is_installed(tmp_path: Path) -> None:
     (tmp_path / "scripts").mkdir()
     (tmp_path / "bin").mkdir()

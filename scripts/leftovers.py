@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Run a command and report what it leaves behind: processes with their ports, shared memory, files in the checkout.
+
+    leftovers.py REPORT COMMAND...
+
+The exit code is the command's. REPORT gets one line for each thing left; it is empty where there is none. Processes of
+other people do not count: this one adopts every orphan of the command (PR_SET_CHILD_SUBREAPER), so what is still its
+child afterwards came from it. Processes get GRACE seconds to end and are killed then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+SHARED_MEMORY = Path("/dev/shm")
+GRACE = float(os.environ.get("LEFTOVERS_GRACE", "10"))
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def main() -> int:
+    report, *command = sys.argv[1:]
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # the command decides; a handler, unlike SIG_IGN, ends with exec
+    files, segments = changed_files(), shared_memory()
+    code = run(command)
+    # Processes first: what they use is not left behind until they have ended.
+    left = [*processes(), *(f"shared memory {path}" for path in sorted(unused(shared_memory() - segments)))]
+    left += [f"file {name}" for name in sorted(changed_files() - files)]
+    Path(report).write_text("".join(f"{line}\n" for line in left))
+    return code
+
+
+def run(command: list[str]) -> int:
+    """The command's exit code. Orphans are reaped as they end, as init does: tests look whether they are gone."""
+    process = subprocess.Popen(command)
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == process.pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+def processes() -> list[str]:
+    """End what is left of the command; a line for each that did not end by itself."""
+    deadline = time.monotonic() + GRACE
+    while (running := descendants()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    lines = [line for process in running for line in described(process)]
+    while running:
+        for process in running:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        time.sleep(0.1)
+        running = descendants()
+    return lines
+
+
+def descendants() -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+            elif process.ppid() == os.getpid():
+                os.waitpid(process.pid, os.WNOHANG)
+        except (psutil.NoSuchProcess, ChildProcessError):
+            continue
+    return found
+
+
+def described(process: psutil.Process) -> Iterator[str]:
+    try:
+        yield f"process {process.pid}: {' '.join(process.cmdline())[:200]}"
+        for connection in process.net_connections("inet"):
+            if connection.status == psutil.CONN_LISTEN:
+                yield f"port {connection.laddr.port} of process {process.pid}"
+    except psutil.Error:
+        return
+
+
+def shared_memory() -> set[Path]:
+    """This user's entries in /dev/shm, without those of Fast DDS: what nobody has locked there is freed elsewhere."""
+    found = set()
+    for path in SHARED_MEMORY.iterdir() if SHARED_MEMORY.is_dir() else ():
+        try:
+            if path.stat().st_uid == os.getuid() and not path.name.startswith(("fastdds_", "fastrtps_")):
+                found.add(path)
+        except OSError:
+            continue
+    return found
+
+
+def unused(paths: set[Path]) -> set[Path]:
+    """Those that no process has mapped or open; other people's programs use the rest."""
+    if not paths:
+        return paths
+    names = {str(path) for path in paths}
+    for process in psutil.process_iter():
+        try:
+            names -= {one.path for one in process.memory_maps()} | {one.path for one in process.open_files()}
+        except psutil.Error:
+            continue
+    return {path for path in paths if str(path) in names and path.exists()}
+
+
+def changed_files() -> set[str]:
+    """What git calls new or changed in the working folder; nothing where that is no checkout."""
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    try:
+        return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
+    except (OSError, subprocess.CalledProcessError):
+        return set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
