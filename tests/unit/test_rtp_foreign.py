@@ -49,7 +49,8 @@ def test_ffmpeg_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_path
     # Before the first keyframe it shows what its decoder invents; on a busy machine it skips frames.
     frames = np.fromfile(raw, np.uint8)[15 * SIZE : 35 * SIZE].reshape(20, HEIGHT, WIDTH, 3)
     numbers = [index_of(each) for each in frames]
-    assert np.diff(numbers).min() >= 1
+    assert np.diff(numbers).min() >= 0  # ffmpeg 7 repeats a frame in place of one that is late
+    assert len(set(numbers)) >= 5
     assert min(psnr(each, pixels_of(number)) for each, number in zip(frames, numbers, strict=True)) > 28
 
 

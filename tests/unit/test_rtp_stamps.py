@@ -62,6 +62,19 @@ def test_the_report_of_a_new_time_line_may_come_before_or_after_its_first_frame(
         assert reader.stamp(None, jumped, after).source == "rtcp"
 
 
+def test_reports_of_a_new_time_line_leave_the_waiting_frames_of_the_old_one_alone() -> None:
+    reader = StampReader()
+    reader.report(clock.ntp_from_ns(NOW), 0)
+    assert reader.stamp(None, 0, NOW) == Stamp(NOW, "rtcp")
+    jump = -20 * 90_000
+    for seconds in (1, 2, 3):  # reports are read at once, frames wait for lost packets or a busy machine
+        reader.report(clock.ntp_from_ns(NOW + seconds * SECOND), (seconds * 90_000 + jump) & 0xFFFFFFFF)
+    assert reader.stamp(None, 90_000, NOW + 3 * SECOND) == Stamp(NOW + SECOND, "rtcp")
+    reader.jumped((180_000 + jump) & 0xFFFFFFFF, NOW + 3 * SECOND)
+    assert reader.stamp(None, (180_000 + jump) & 0xFFFFFFFF, NOW + 3 * SECOND) == Stamp(NOW + 2 * SECOND, "rtcp")
+    assert reader.troubles == {"RTCP report contradicts the one before: not taken": 1}
+
+
 def test_rtp_time_as_the_stamp_when_asked_for() -> None:
     reader = StampReader("rtp_timestamp")
     sent = RtpTimeline().timestamp(NOW)

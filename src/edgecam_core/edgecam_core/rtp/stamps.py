@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from edgecam_core.rtp.clock import SECOND, ns_from_ntp, rtp_from_ns, signed_difference
+from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, ns_from_ntp, rtp_from_ns, signed_difference
 
 FAR_NS = 60 * SECOND  # a sender's clock further off is not set: the arrival says more
 STEP_NS = 1 * SECOND  # reports that differ by more contradict each other
 LAST_NS = (1 << 31) * SECOND  # builtin_interfaces/Time counts seconds in 32 bits with a sign
+_REPORT_BEHIND, _REPORT_AHEAD = -2 * CLOCK_RATE, 10 * CLOCK_RATE  # a report's RTP time, seen from the newest unit
 EXACT_NS = 1_000_000  # a stamp this close to its source's time is that source's
 STAMP_SOURCES = ("ntp64", "rtp_timestamp", "rtcp", "arrival")
 _WRAP = 1 << 32
@@ -30,28 +31,37 @@ class StampReader:
     for the stamp only when asked for, because only the user can know that it is one).
 
     RTCP time is taken only while it lies within ``FAR_NS`` of the arrival. A report that contradicts the one before is
-    taken only when the next one confirms it. ``troubles`` counts what was not taken.
+    taken only when the next one confirms it, and only once its RTP time is that of the units: after a jump of the sender
+    it may come while units of the old time are still waiting. ``troubles`` counts what was not taken.
     """
 
     def __init__(self, wanted: str = "auto") -> None:
         self._wanted = wanted
         self._report: tuple[int, int] | None = None  # nanoseconds, RTP timestamp
         self._doubtful: tuple[int, int] | None = None
+        self._newest: int | None = None  # RTP timestamp of the last unit
         self._arrivals = _ArrivalLine()
         self.troubles: Counter[str] = Counter()
 
     def report(self, ntp: int, rtp_timestamp: int) -> None:
         """An RTCP sender report of this stream came."""
         report = ns_from_ntp(ntp), rtp_timestamp
-        if self._report is None or _agree(self._report, report) or _agree(self._doubtful, report):
+        repeated = _agree(self._doubtful, report)
+        if self._report is None or _agree(self._report, report) or (repeated and self._belongs(rtp_timestamp)):
             self._report, self._doubtful = report, None
         else:
             self._doubtful = report
-            self.troubles["RTCP report contradicts the one before: not taken"] += 1
+            self.troubles["RTCP report contradicts the one before: not taken"] += not repeated
+
+    def _belongs(self, rtp_timestamp: int) -> bool:
+        """Whether a report speaks of the time of the units that come."""
+        if self._newest is None:
+            return True
+        return _REPORT_BEHIND <= signed_difference(rtp_timestamp, self._newest) <= _REPORT_AHEAD
 
     def reset(self) -> None:
         """Another stream begins."""
-        self._report = self._doubtful = None
+        self._report = self._doubtful = self._newest = None
         self._arrivals = _ArrivalLine()
 
     def jumped(self, rtp_timestamp: int, arrival_ns: int) -> None:
@@ -63,6 +73,7 @@ class StampReader:
 
     def stamp(self, extension_ns: int | None, rtp_timestamp: int, arrival_ns: int) -> Stamp:
         """The stamp of one unit. ``arrival_ns``: when its first packet came, in the receiver's wall clock."""
+        self._newest = rtp_timestamp
         if extension_ns is not None and self._wanted in ("auto", "ntp64"):
             if extension_ns < LAST_NS:
                 return Stamp(extension_ns, "ntp64")
