@@ -25,6 +25,12 @@ SIZE = WIDTH * HEIGHT * 3
 FFMPEG = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"]
 
 
+def every_frame_once() -> list[str]:
+    """The option that keeps ffmpeg from repeating a frame in place of one that is late; named so since 5.1."""
+    known = subprocess.run([*FFMPEG, "-h", "long"], capture_output=True, text=True, check=True).stdout
+    return ["-fps_mode" if "-fps_mode" in known else "-vsync", "passthrough"]
+
+
 @contextmanager
 def program(*words: str, **streams: object) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(words, start_new_session=True, **streams)  # type: ignore[call-overload]
@@ -44,13 +50,14 @@ def test_ffmpeg_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_path
     with sending(port, codec=codec, sdp_file=str(sdp), keyframe_interval=15):
         wait_until(lambda: "sprop" in sdp.read_text(), what="parameter sets in the SDP file")
         quick = ["-protocol_whitelist", "file,udp,rtp", "-fflags", "nobuffer", "-flags", "low_delay"]
-        with program(*FFMPEG, *quick, "-i", str(sdp), "-f", "rawvideo", "-pix_fmt", "bgr24", str(raw)):
+        with program(
+            *FFMPEG, *quick, "-i", str(sdp), *every_frame_once(), "-f", "rawvideo", "-pix_fmt", "bgr24", str(raw)
+        ):
             wait_until(lambda: raw.exists() and raw.stat().st_size >= 35 * SIZE, what="35 frames")
     # Before the first keyframe it shows what its decoder invents; on a busy machine it skips frames.
     frames = np.fromfile(raw, np.uint8)[15 * SIZE : 35 * SIZE].reshape(20, HEIGHT, WIDTH, 3)
     numbers = [index_of(each) for each in frames]
-    assert np.diff(numbers).min() >= 0  # ffmpeg 7 repeats a frame in place of one that is late
-    assert len(set(numbers)) >= 5
+    assert np.diff(numbers).min() >= 1
     assert min(psnr(each, pixels_of(number)) for each, number in zip(frames, numbers, strict=True)) > 28
 
 
@@ -66,8 +73,8 @@ def test_the_receiver_plays_what_ffmpeg_sends_by_its_sdp_file(codec: str, encode
     with program(*FFMPEG, *source, *coding, *out, stdout=subprocess.DEVNULL):
         wait_until(lambda: sdp.exists() and "m=video" in sdp.read_text(), what="the SDP file of ffmpeg")
         with receiving(1234, sdp_file=str(sdp)) as (receiver, reader):
+            wait_until(lambda: receiver.stats().state == "running")
             wait_until(lambda: len(reader.seen) >= 20)
-            assert receiver.stats().state == "running"
             assert receiver.stats().stamp_source in ("rtcp", "arrival")  # its reports are five seconds apart
     assert_in_order(reader)
     assert abs(reader.seen[-1][0] - time.time_ns()) < 10e9

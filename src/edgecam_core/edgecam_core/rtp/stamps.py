@@ -31,8 +31,8 @@ class StampReader:
     for the stamp only when asked for, because only the user can know that it is one).
 
     RTCP time is taken only while it lies within ``FAR_NS`` of the arrival. A report that contradicts the one before is
-    taken only when the next one confirms it, and only once its RTP time is that of the units: after a jump of the sender
-    it may come while units of the old time are still waiting. ``troubles`` counts what was not taken.
+    taken only when the next one confirms it and its RTP time is that of the units: after a jump of the sender it may
+    come while units of the old time are still waiting. ``troubles`` counts what was not taken.
     """
 
     def __init__(self, wanted: str = "auto") -> None:
