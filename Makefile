@@ -19,13 +19,13 @@ setup: ## install and build what the demo needs (ROS=jazzy|kilted, EDGECAM_PYTHO
 setup-test:
 	@scripts/setup test
 
-demo: setup ## clip -> camera -> RTP/H.265 -> detector -> page at http://127.0.0.1:8080 (DEMO_SECONDS=20 ends by itself)
+demo: setup ## clip -> camera -> RTP/H.265 -> detector -> page at http://127.0.0.1:8080 (DEMO_SECONDS=20: stop after 20 s)
 	@$(OPEN) exec scripts/demo --port $(PORT) --seconds $(DEMO_SECONDS)
 
-test: ## everything CI checks; all parts run whatever fails, a table ends it (PARTS="unit node" for some)
+test: ## everything CI checks; all parts run even if one fails, ends with a table (PARTS="unit node" for some)
 	@scripts/test
 
-test-hard: setup-test ## the parts of PARTS five times beside four busy processes, on one core, in random order; hours
+test-hard: setup-test ## the parts of PARTS five times: with four busy processes, on one core, in random order; hours
 	@.venv/bin/python3 scripts/test_hard.py
 
 test-matrix: ## node and launch tests on Jazzy and Kilted, on every Python 3.10 to 3.14 found, with NumPy 1 and 2; hours

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-QUIET = 0.1  # more of the processors than this at other work: figures are not published
+QUIET = 0.1  # share of the processors at other work above which results are not published
 
 
 def name() -> str:

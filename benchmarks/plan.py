@@ -8,7 +8,7 @@ from benchmarks.store import Store
 
 UNKNOWN = 30.0  # seconds of a round of a row that was never timed
 QUICK_SECONDS = 170.0
-# What `--quick` measures, the most telling first, as far as the time goes.
+# What `--quick` measures, the most important first, while there is time.
 QUICK = (
     "pipeline_capture_to_detection", "detector_node_time", "rtp_good_loss_5_answered", "camera_cpu_640x480",
     "transport_share_1920x1080", "startup_first_frame", "rtp_latency_640x480", "rtp_cpu_640x480",

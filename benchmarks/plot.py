@@ -26,7 +26,7 @@ def draw(results: list[Result], path: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("svg")
-    mpl.rcParams["svg.hashsalt"] = "edgecam"  # the same results give the same file
+    mpl.rcParams["svg.hashsalt"] = "edgecam"  # the same results make the same file
     from matplotlib import pyplot as plt
 
     shown = [(one, times) for one in results if (times := advantage(one)) is not None]

@@ -30,7 +30,7 @@ def refusal(run: Store) -> str:
     if not run.rows:
         return "nothing is measured; run `make bench` first"
     if run.pending:
-        return f"{len(run.pending)} rows are not measured yet; `make bench` goes on with them"
+        return f"{len(run.pending)} rows are not measured yet; `make bench` continues with them"
     loud = [name for name, row in run.rows.items() if row.busy is None or row.busy > machine.QUIET]
     if loud:
         limit = f"{100 * machine.QUIET:.0f} %"

@@ -1,4 +1,4 @@
-"""The RTP link against the bare GStreamer pair with the same encoder settings, each end a process of its own."""
+"""The RTP link against the bare GStreamer pair with the same encoder settings, each end in its own process."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def stamp_error(kind: str) -> float:
 
 
 def recovery(kind: str, fault: str) -> float:
-    """Milliseconds from the end of a fault to the first good frame; nan: none came."""
+    """Milliseconds from the end of a fault to the first good frame; nan: none arrived."""
     port, size, count = free_udp_port(), SIZES["640x480"], 240
     with ExitStack() as stack:
         if fault == "late":

@@ -1,4 +1,4 @@
-"""A link whose rate changes: our sender, which adapts, beside one that does not."""
+"""A link whose rate changes: our adaptive sender next to one that does not adapt."""
 
 from __future__ import annotations
 

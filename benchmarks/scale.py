@@ -21,7 +21,7 @@ RATES = (10, 25)  # frames a second of each camera
 class Machine:
     """``speed`` is that of one core against the measured machine; ``codec`` and ``detect`` scale those costs.
 
-    ``network_ms`` is the time that the accelerator takes for a frame: one frame at a time, whatever the processor does.
+    ``network_ms`` is the accelerator's time for a frame: one frame at a time, independent of the processor.
     """
 
     name: str

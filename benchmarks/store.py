@@ -1,4 +1,4 @@
-"""Results on disk: the published ones and the run that is going on, both in the same form.
+"""Results on disk: the published ones and the current run, in the same form.
 
     {"machines": {name: facts}, "rows": {name: a Result}, "pending": [names still to be measured],
      "tables": {name: a table that `make bench` does not measure}}

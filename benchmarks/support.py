@@ -1,4 +1,4 @@
-"""Starting and stopping the processes of a measurement, on a DDS domain of its own."""
+"""Starting and stopping the processes of a measurement, on a separate DDS domain."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def peer(name: str, *arguments: object) -> list[str]:
 
 @contextlib.contextmanager
 def process(command: list[str], env: dict[str, str], **options: object) -> Iterator[subprocess.Popen[str]]:
-    """A process in a session of its own; ended by SIGINT, after ten seconds by SIGKILL."""
+    """A process in its own session; ended by SIGINT, after ten seconds by SIGKILL."""
     options.setdefault("stdout", subprocess.DEVNULL)
     options.setdefault("stderr", subprocess.DEVNULL)
     child = subprocess.Popen(command, env=env, text=True, start_new_session=True, **options)  # type: ignore[call-overload]

@@ -27,6 +27,6 @@ def detections(viewers: int) -> float:
         return float(run_demo(rtp=True, viewer_port=port)["fps"]["detector"])
     with process(peer("viewers", port, viewers), environment()) as watching:
         rate = float(run_demo(rtp=True, viewer_port=port)["fps"]["detector"])
-        if watching.wait(10) != 0:  # they end with the server, and with 0 only when frames came
-            raise RuntimeError(f"the viewers ended with {watching.returncode}: no frames came")
+        if watching.wait(10) != 0:  # they end with the server, and with 0 only if frames arrived
+            raise RuntimeError(f"the viewers ended with {watching.returncode}: no frames arrived")
     return rate

@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("src", "underlay", "docs", "README.md", "CONTRIBUTING.md")
-# Here the table of the vocabulary shows the banned words beside the right ones.
+# Here the table of the vocabulary shows the banned words next to the right ones.
 TABLE = re.compile(r"<!-- vocabulary -->.*?<!-- /vocabulary -->", re.DOTALL)
 
 

@@ -69,7 +69,7 @@ def _view(image: np.ndarray, x: float, y: float, width: float) -> np.ndarray:
 
 
 def encode(target: Path) -> None:
-    """Write the clip; the same images give the same bytes with the same x265, whatever the number of cores."""
+    """Write the clip; the same images make the same bytes with the same x265, on any number of cores."""
     x265 = (
         f"keyint={FPS}:min-keyint={FPS}:scenecut=0:open-gop=0:bframes=0:repeat-headers=1:aud=0"
         ":lookahead-slices=0:pools=1:frame-threads=1:info=0:log-level=warning"

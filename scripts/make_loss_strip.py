@@ -34,7 +34,7 @@ KINDS = {"bare": "GStreamer: udpsrc ! rtpjitterbuffer ! avdec_h265", "ours": "ed
 
 
 class Shown:
-    """The newest frame of one receiver, read on a thread of its own."""
+    """The newest frame of one receiver, read in its own thread."""
 
     def __init__(self, read: rtp_receive.Read) -> None:
         self._read, self._ending = read, threading.Event()

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-UPSTREAM = {"vision_msgs"}  # of the underlay: has the version of the package it stands for
+UPSTREAM = {"vision_msgs"}  # of the underlay: has the version of the package it replaces
 SECTION = r"^(Forthcoming|\d+\.\d+\.\d+)(?: \(\d{4}-\d\d-\d\d\))?\n---+\n"  # of a CHANGELOG.rst
 MARKS = {"package.xml": r"(<version>)([^<]*)(</version>)", "setup.py": r'(version=")([^"]*)(")'}
 
@@ -38,8 +38,8 @@ def problems(root: Path = ROOT) -> list[str]:
     for path, pattern in files(root):
         match = re.search(pattern, path.read_text())
         if match is None or match[2] != version:
-            said = "names no version" if match is None else f"has version {match[2]}"
-            found.append(f"{path.relative_to(root)} {said}; VERSION is {version}")
+            problem = "names no version" if match is None else f"has version {match[2]}"
+            found.append(f"{path.relative_to(root)} {problem}; VERSION is {version}")
     changes = (root / "CHANGELOG.md").read_text()
     if "\n## [Unreleased]" not in changes:
         found.append("CHANGELOG.md has no section [Unreleased]")
@@ -76,7 +76,7 @@ def cut(version: str, root: Path = ROOT) -> None:
     """
     old = (root / "VERSION").read_text().strip()
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
-        raise ValueError(f"version '{version}': give three numbers, such as 0.2.0")
+        raise ValueError(f"version '{version}': use three numbers, such as 0.2.0")
     if numbers(version) <= numbers(old):
         raise ValueError(f"version '{version}' is not newer than {old}")
     changes = (root / "CHANGELOG.md").read_text()

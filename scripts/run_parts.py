@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run the parts of the test suite, all of them whatever fails, and end with a table.
+"""Run all parts of the test suite, even if one fails, and end with a table.
 
 Each part is a target of the Makefile. The results of pytest come from its JUnit files in log/test/. A test that one
 part skips and another runs (PyTorch is in the training environment alone) is not counted as skipped, and one that two
@@ -47,7 +47,7 @@ class Result:
 
 
 def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path) -> Result:
-    """Run one target; its output goes to the screen as it comes."""
+    """Run one target; its output goes to the screen."""
     report = results / f"{part}.xml"
     print(f"\n==== {part} ====", flush=True)
     if part == "docs" and sys.version_info < DOCS_PYTHON:
@@ -57,7 +57,7 @@ def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path
     result = read(part, report) if report.exists() else Result(part)
     result.seconds = time.monotonic() - begin
     if code and not result.failed:
-        result.failed.add(f"{part} (make ended with {code}, its last lines above say why)")
+        result.failed.add(f"{part} (make ended with {code}; see its last lines above)")
     elif part in CHECKS:
         result.passed.add(part)
     elif not code and not result.passed:

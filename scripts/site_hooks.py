@@ -1,4 +1,4 @@
-"""What mkdocs does for edgecam beside its plug-ins: pages of the Python reference, and links that leave docs/.
+"""edgecam's hooks for mkdocs: pages of the Python reference, and links that leave docs/.
 
 In the repository a page may link to any file (``../../src/...``), so that it works where the repository is read. The
 site has only docs/: there a link to a module leads to the module's place in the Python reference, and a link to any

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run the tests as a bad day would: five times beside four busy processes, on one core, in random order.
+"""Run the tests under bad conditions, five times: with four busy processes, on one core, in random order.
 
 PARTS chooses the parts (default: all with tests), PYTEST_ARGS the tests, HARD_RUNS and HARD_BUSY the numbers. Ends
 with a row for each run, the names of what failed, and the line "N passed, N failed, N skipped". Takes hours.

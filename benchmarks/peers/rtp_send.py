@@ -84,7 +84,7 @@ def main() -> None:
         now_ns = time.monotonic_ns()
         sent.append(now_ns)
         send(frames[number] if frames else frame(number, width, height), number, now_ns)
-    time.sleep(0.7)  # for what the receiver still asks for
+    time.sleep(0.7)  # for the receiver's last requests
     after = resource.getrusage(resource.RUSAGE_SELF)
     frames_coded = list(coded)
     stop()

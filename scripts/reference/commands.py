@@ -21,7 +21,7 @@ def cell(text: str) -> str:
 
 
 def described(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
-    """The help text with its %(default)s and the like filled in."""
+    """The help text with %(default)s and similar fields filled in."""
     if not action.help:
         return ""
     return cell(parser._get_formatter()._expand_help(action))  # what --help itself prints
@@ -38,7 +38,7 @@ def shown(action: argparse.Action) -> str:
     return f"`{name}{takes if action.option_strings else ''}`"
 
 
-def sections(name: str, parser: argparse.ArgumentParser, told: str, level: int = 2) -> Iterator[str]:
+def sections(name: str, parser: argparse.ArgumentParser, description: str, level: int = 2) -> Iterator[str]:
     """The section of a command, then those of the commands inside it."""
     rows, inner = [], []
     for action in parser._actions:
@@ -48,17 +48,17 @@ def sections(name: str, parser: argparse.ArgumentParser, told: str, level: int =
         elif action.help != argparse.SUPPRESS and not isinstance(action, argparse._HelpAction):
             rows.append(f"| {shown(action)} | {described(action, parser)} |")
     table = "\n\n| argument | meaning |\n|---|---|\n" + "\n".join(rows) if rows else ""
-    yield f"{'#' * level} edgecam {name}\n\n{cell(told)}{table}\n"
-    for child, child_parser, child_told in inner:
-        yield from sections(f"{name} {child}", child_parser, child_told, level + 1)
+    yield f"{'#' * level} edgecam {name}\n\n{cell(description)}{table}\n"
+    for child, child_parser, child_description in inner:
+        yield from sections(f"{name} {child}", child_parser, child_description, level + 1)
 
 
 def text() -> str:
     parts = [HEAD]
     for name, where in commands().items():
         module = importlib.import_module(where)
-        told = (module.__doc__ or name).strip().splitlines()[0]
+        description = (module.__doc__ or name).strip().splitlines()[0]
         parser = argparse.ArgumentParser(prog=f"edgecam {name}")
         module.add_arguments(parser)
-        parts += sections(name, parser, told)
+        parts += sections(name, parser, description)
     return "\n".join(parts)

@@ -89,7 +89,7 @@ def text() -> str:
         "# Parameters\n\n"
         "Made by `scripts/generate_docs.py` from the tables in the code. *Live* parameters can be set while\n"
         "the node runs (`ros2 param set`); the others are fixed at its start. Every node also has `autostart`\n"
-        "(bool, `true`): configure and activate by itself; `false` leaves that to a lifecycle manager.\n"
+        "(bool, `true`): configure and activate automatically; `false` leaves that to a lifecycle manager.\n"
     ]
     for page in PAGES:
         rows = "\n".join(markdown_row(spec) for spec in page.table().specs().values())

@@ -182,7 +182,7 @@ def test_measurements_are_kept_beside_the_engines(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_came_out_fp32_is_not_kept(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"m-fp16-b1-.* should be fp16, but its convolutions came out as 1 fp32"):
+    with pytest.raises(ModelError, match=r"m-fp16-b1-.* should be fp16, but its convolutions are 1 fp32"):
         build(Stand("Float"), tmp_path, "fp16")
     assert not list((tmp_path / "engines").glob("*.engine"))
 

@@ -35,7 +35,7 @@ def test_the_standard_folder_with_all_its_files(tmp_path: Path) -> None:
     assert [sample.labels.tolist() for sample in dataset.samples] == [[1], [1]]
     counts = dataset.findings.counts()
     assert counts["note files: JSON without boxes (not used)"] == 2
-    assert counts["note files: JSON beside instances for the same images (not used)"] == 2
+    assert counts["note files: further JSON for the images of an instances file (not used)"] == 2
     assert load(tmp_path / "annotations" / "instances_val2017.json").counts() == {"val": 1}
     # keypoints alone are a data set of persons
     assert load(tmp_path / "annotations" / "person_keypoints_val2017.json").classes == ("person",)

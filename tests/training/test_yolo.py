@@ -97,7 +97,7 @@ def test_several_folders_and_lists_with_gaps(tmp_path: Path) -> None:
 
 def test_the_same_images_in_train_and_val_are_named(tmp_path: Path) -> None:
     write_yolo(tmp_path, "names: [cat]\ntrain: images/train\nval: images/train\n", {"train/a": LINE})
-    assert "note images: both in train and val: scores say little" in load(tmp_path).findings.counts()
+    assert "note images: both in train and val: scores are not meaningful" in load(tmp_path).findings.counts()
 
 
 def test_polygons_keypoints_and_other_lines(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from edgecam_core.errors import SettingError, UnknownSetting
         ({"image_width": 0}, "'image_width' is 0"),
         ({"image_height": -7}, "'image_height' is -7"),
         ({"image_encoding": "bgr9"}, "one of bgr8, rgb8"),
-        ({"source": ""}, "give a source"),
+        ({"source": ""}, "set a source"),
         ({"image_width": 64, "crop_left": 40, "crop_right": 24}, "leave nothing"),
         ({"image_encoding": "nv12", "image_width": 64, "crop_left": 1}, "even size"),
         ({"camera_name": "front door"}, "letters, digits"),

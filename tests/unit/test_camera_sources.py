@@ -100,7 +100,7 @@ def test_bayer_is_passed_through_or_refused() -> None:
     assert "capsfilter caps=video/x-bayer,format=rggb" in text
     with pytest.raises(SettingError, match="cannot be turned"):
         text_of(source="v4l2:///dev/video0", image_encoding="bayer_rggb8", flip_method="clockwise")
-    with pytest.raises(SettingError, match="does not give bayer"):
+    with pytest.raises(SettingError, match="does not deliver bayer"):
         text_of(source="file:///a.mp4", image_encoding="bayer_rggb8")
 
 

@@ -147,8 +147,8 @@ def test_labels_with_or_without_background(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("r\ng\n", "has 2 labels, but the model has 3 classes; give 3 labels, or 4 with BACKGROUND first"),
-        ("BACKGROUND\nr\ng\n", "has 3 labels, but the model has 3 classes; give 3 labels, or 4 with BACKGROUND first"),
+        ("r\ng\n", "has 2 labels, but the model has 3 classes; set 3 labels, or 4 with BACKGROUND first"),
+        ("BACKGROUND\nr\ng\n", "has 3 labels, but the model has 3 classes; set 3 labels, or 4 with BACKGROUND first"),
         ("a\nr\ng\nb\n", "put BACKGROUND first"),
         ("\n \n", "holds no label"),
     ],

@@ -75,7 +75,7 @@ def test_elements_of_other_platforms_name_their_platform() -> None:
     [
         ("videotestsrc patern=ball ! fakesink", "videotestsrc has no property 'patern'"),
         ("x264enc speed-preset=warp", "speed-preset=warp: must be one of .*ultrafast"),
-        ("pattern=ball videotestsrc", "stands before any element"),
+        ("pattern=ball videotestsrc", "precedes any element"),
         ("videotestsrc ! agingtv scratch-lines=1000", "scratch-lines=1000: must be 0 to 20"),
         ("videotestsrc ! agingtv scratch-line=3", "no property 'scratch-line'; did you mean scratch-lines?"),
         ("videotestsrc num-buffers=many", "num-buffers=many: must be a whole number"),

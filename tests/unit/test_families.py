@@ -122,7 +122,7 @@ def with_input(path: Path, name: str, kind: int, shape: list[int]) -> Path:
 
 def test_an_input_beside_the_image_is_named(tmp_path: Path) -> None:
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)})
-    with pytest.raises(ModelError, match="wants im_shape beside the image"):
+    with pytest.raises(ModelError, match="needs im_shape besides the image"):
         open_family(ModelFile.read(with_input(path, "im_shape", TensorProto.FLOAT, [1, 2])))
 
 
@@ -536,7 +536,7 @@ def test_a_column_more_than_labels_is_no_object(tmp_path: Path) -> None:
     ("outputs", "message"),
     [
         ({"output0": np.array([[[0.4, 0.45, 0.6, 0.55, 0.9, 1]] * 10], F)}, "must be pixels of the input"),
-        ({"output0": np.array([[[40, 45, 60, 55, 9.5, 1]] * 10], F)}, "a score of 9.5, which is no probability"),
+        ({"output0": np.array([[[40, 45, 60, 55, 9.5, 1]] * 10], F)}, "a score of 9.5, not a probability"),
         (
             {"scores": np.array([[[0.1, 0.0, 0.9]]], F), "boxes": np.array([[[40, 45, 60, 55]]], F)},
             "must be fractions of the input",

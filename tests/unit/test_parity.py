@@ -134,7 +134,7 @@ def test_openvino_says_why_it_cannot_load(tmp_path: Path) -> None:
 def test_torch_needs_its_module_beside_the_model(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     model = ModelFile.read(color_detector(tmp_path / "m.onnx"))
-    with pytest.raises(ModelError, match=r"needs .*m\.torchscript, a TorchScript module beside"):
+    with pytest.raises(ModelError, match=r"needs .*m\.torchscript, a TorchScript module next to"):
         open_runner(model, "torch")
     (tmp_path / "m.torchscript").write_bytes(b"nothing")
     with pytest.raises(ModelError, match="torch cannot load"):

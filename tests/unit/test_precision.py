@@ -108,7 +108,7 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
 def test_a_quantised_file_cannot_become_fp16(engines: Path, tmp_path: Path) -> None:
     open_with(engines, "int8")
     (path,) = engines.glob("ssd_mobilenet_v2_coco-int8-cpu-*.onnx")
-    with pytest.raises(ModelError, match="is int8 already; give the fp32 model"):
+    with pytest.raises(ModelError, match="is int8 already; use the fp32 model"):
         open_with(tmp_path, "fp16", model=str(path))
 
 

@@ -22,11 +22,11 @@ def bench(tmp_path: Path) -> Workbench:
     ("body", "message"),
     [
         ("<nod/>", r"<nod>: unknown tag in <launch>; did you mean 'node'\? known are: "),
-        ("<timer/>", "<timer>: ros2 launch knows this tag, but this small stand-in does not"),
+        ("<timer/>", "<timer>: ros2 launch supports this tag, but this small stand-in does not"),
         ('<log message="x"><arg name="a"/></log>', "<arg>: <log> has no child tags"),
         ('<log message="x" level="info"/>', "<log>: unknown attribute 'level'"),
         ('<log mesage="x"/>', r"<log>: unknown attribute 'mesage'; did you mean 'message'\?"),
-        ('<executable cmd="true" emulate_tty="true"/>', "<executable>: ros2 launch knows the attribute 'emulate_tty'"),
+        ('<executable cmd="true" emulate_tty="true"/>', "<executable>: supports the attribute 'emulate_tty'"),
         ("<let name='a'/>", "<let>: attribute 'value' is missing"),
         ("stray words", "text between tags has no meaning here: 'stray words'"),
         ('<log message="x" if="1" unless="1"/>', "if and unless can't be used together"),

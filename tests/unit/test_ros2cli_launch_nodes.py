@@ -133,7 +133,7 @@ def test_a_parameter_file_with_substitutions(bench: Workbench) -> None:
         ('<param name="a"/>', "needs either a 'value' or child params"),
         ('<param value="a"/>', "needs a 'name' or a 'from'"),
         ('<param name="a" from="b"/>', "'from' does not go with name"),
-        ('<param name="a" value="1" allow_substs="true"/>', "'allow_substs' goes only with 'from'"),
+        ('<param name="a" value="1" allow_substs="true"/>', "'allow_substs' works only with 'from'"),
         ('<param name="a" value="$(frob)"/>', r"unknown substitution \$\(frob"),
         ('<param name="a" value="1" typ="int"/>', "unknown attribute 'typ'; did you mean 'type'"),
         ('<remap from="a"/>', "<remap>: attribute 'to' is missing"),

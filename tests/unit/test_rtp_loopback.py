@@ -175,7 +175,7 @@ def test_another_payload_type_is_named() -> None:
     port = free_udp_port()
     with receiving(port) as (receiver, _), sending(port, payload_type=98):
         wait_until(lambda: receiver.stats().troubles.get("payload type 98 instead of 96", 0) > 5)
-        assert receiver.stats().problem == f"datagrams come to UDP port {port}, none belongs to our stream"
+        assert receiver.stats().problem == f"datagrams arrive on UDP port {port}, but none belongs to our stream"
 
 
 def test_a_frame_that_is_too_small_is_refused() -> None:

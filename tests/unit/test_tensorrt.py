@@ -92,7 +92,7 @@ def test_a_free_batch_becomes_a_profile(api: TensorRt, tmp_path: Path, caplog: p
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_a_file_that_is_fp32_after_all_is_not_built(api: TensorRt, model: ModelFile, precision: str) -> None:
     told: list[str] = []
-    with pytest.raises(ModelError, match=f"should be {precision}, but its convolutions came out as 72 fp32"):
+    with pytest.raises(ModelError, match=f"should be {precision}, but its convolutions are 72 fp32"):
         build_engine(api, replace(model, precision=precision), Recipe(), told.append)
     assert told == []
 
@@ -182,7 +182,7 @@ def test_without_a_gpu_the_reason_is_given(model: ModelFile) -> None:
 
 def test_a_precision_that_got_lost_is_an_error() -> None:
     require_precision("fp16", Counter(fp16=70, fp32=2), "m")
-    with pytest.raises(ModelError, match="m should be fp16, but its convolutions came out as 72 fp32"):
+    with pytest.raises(ModelError, match="m should be fp16, but its convolutions are 72 fp32"):
         require_precision("fp16", Counter(fp32=72), "m")
 
 
@@ -218,7 +218,9 @@ VECTORISED = "Thirty-two wide channel vectorized row major Int8 format"
 def test_an_engine_that_lost_its_precision_is_refused(
     precision: str, weights: list[str], tensors: list[str], found: str
 ) -> None:
-    with pytest.raises(ModelError, match=f"m should be .* came out as {found}") if found else nullcontext():
+    with (
+        pytest.raises(ModelError, match=f"m should be .*, but its convolutions are {found}") if found else nullcontext()
+    ):
         require_engine_precision(precision, inspected(weights, tensors), "m")
 
 

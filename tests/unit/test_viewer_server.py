@@ -498,7 +498,7 @@ def test_tls_files_are_checked_at_the_start(pem: tuple[str, str], tmp_path: Path
     garbage.write_text("no key in here")
     with pytest.raises(SettingError, match="cannot be used"):
         WebServer(ViewerSettings(port=0, **{**files, broken: str(garbage)}), Hub(1, 1), Echo(), FaultLog(print))
-    with pytest.raises(SettingError, match="give both"):
+    with pytest.raises(SettingError, match="set both"):
         ViewerSettings(**{broken: files[broken]})
 
 

@@ -151,7 +151,7 @@ def test_connections_follow_what_is_watched() -> None:
     video.answer(client, 1, "nonsense")
     wait_until(lambda: video.connections == 0)
     video.answer(client, 7, "nonsense")
-    wait_until(lambda: video.counters.totals().get("a WebRTC answer came without an offer"))
+    wait_until(lambda: video.counters.totals().get("a WebRTC answer arrived without an offer"))
     video.watch(client, [0])
     wait_until(lambda: video.connections == 1)
     video.stop()

@@ -115,7 +115,7 @@ class FileServices:
             self._asked.clear()
             snapshot = self._snapshot
         if snapshot is None:
-            return False, f"no frame came within {_SNAPSHOT_WAIT:g} s"
+            return False, f"no frame arrived within {_SNAPSHOT_WAIT:g} s"
         path = _folder(self.settings) / snapshot_name(self.settings, snapshot.stamp_ns)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ class _Found:
 class CameraInputs:
     """``name`` is the camera's namespace below the node's, ``""`` for the node's own.
 
-    With ``compressed`` the frames come from ``image_raw/compressed`` and keep their bytes. With ``shadow`` an
+    With ``compressed`` the frames are taken from ``image_raw/compressed`` and keep their bytes. With ``shadow`` an
     observation waits for the shadow model's detections too. ``look`` gets every observation, on the executor's thread.
     """
 

@@ -23,7 +23,7 @@ from vision_msgs.msg import VisionInfo
 from edgecam_collector.camera import CameraInputs
 from edgecam_collector.settings import CollectorNodeSettings
 
-_REQUEST_WAIT = 10.0  # seconds until a frame asked for must have come
+_REQUEST_WAIT = 10.0  # seconds to wait for a requested frame
 
 
 class CollectorNode(EdgecamNode[CollectorNodeSettings]):
@@ -39,7 +39,7 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
         self._cameras: list[CameraInputs] = []
         self._vision: Subscription | None = None
         self._looked = Meter()
-        # A group of its own: frames must be taken while the service waits for one.
+        # A separate group: frames must be received while the service waits for one.
         group = MutuallyExclusiveCallbackGroup()
         self._keep = self.create_service(Trigger, "~/keep", self._on_keep, callback_group=group)
 
@@ -108,7 +108,7 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
         problems = [text for text in answers if text.startswith("error: ")]
         if len(answers) < len(cameras):
             silent = len(cameras) - len(answers)
-            problems.append(f"no frame with detections came from {silent} of {len(cameras)} cameras")
+            problems.append(f"no frame with detections arrived from {silent} of {len(cameras)} cameras")
         response.success = not problems
         response.message = ", ".join([*names, *problems])
         return response

@@ -1,4 +1,4 @@
-"""The settings of the collector node: those of the collector, and what only ROS knows."""
+"""The settings of the collector node: those of the collector, and those specific to ROS."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class CollectorNodeSettings(CollectorSettings):
 
     cameras: tuple[str, ...] = setting(
         (),
-        "Namespaces of several cameras, as the detector has them: 'front' stands for front/image_raw and "
+        "Namespaces of several cameras, as the detector has them: 'front' means front/image_raw and "
         "front/detections; empty: one camera, image_raw and detections.",
     )
     image_reliability: str = setting(

@@ -56,7 +56,7 @@ def lock(path: Path, waiting: Callable[[str], None] | None = None) -> Iterator[N
     """Hold a file lock; creates its folder if necessary.
 
     Blocks while another process holds it, at most 15 minutes; a process that ends releases its lock.
-    Meanwhile ``waiting`` is called ten times a second, and may raise to give up.
+    Meanwhile ``waiting`` is called ten times a second, and may raise to abort.
 
     Raises:
         CacheError: the folder is not writable, or the wait timed out.

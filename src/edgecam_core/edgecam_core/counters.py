@@ -60,7 +60,7 @@ class Meter:
             times = [when for when, _ in self._events if now - when <= self._window]
         if len(times) < 2:
             return 0.0
-        # Silence since the last event lowers the rate once it is longer than the mean interval.
+        # The time since the last event lowers the rate once it exceeds the mean interval.
         span = max(times[-1] - times[0], (now - times[0]) * (len(times) - 1) / len(times))
         return (len(times) - 1) / span if span > 0 else 0.0
 

@@ -11,7 +11,7 @@ _FROM_THE_HEAP = 32 << 20  # bytes, glibc's maximum; a 4K frame has 25 MB
 
 
 def keep_pages() -> None:
-    """Let the C library's malloc keep freed frame memory, for the whole process. Call it before threads start.
+    """Make the C library's malloc keep freed frame memory, for the whole process. Call it before threads start.
 
     glibc returns the pages of a large block to the system when it is freed, so every copy of the next frame has to
     get and clear them again: 3 ms of 30 from a 640x480 frame to its detections. Does nothing if the C library has no

@@ -56,7 +56,7 @@ class Spec:
 
     @property
     def type_name(self) -> str:
-        """The name ROS users know: bool, integer, double, string, or the ``[]`` of one."""
+        """The type's name in ROS: bool, integer, double, string, or the ``[]`` of one."""
         name = {bool: "bool", int: "integer", float: "double", str: "string"}[self.item_type]
         return f"{name}[]" if self.is_list else name
 

@@ -7,7 +7,7 @@ import sys
 
 
 def flush_stdout() -> None:
-    """Write what is buffered; where the reader is gone, discard it.
+    """Write what is buffered; if the reader has closed, discard it.
 
     Call it last in a program: what the interpreter itself cannot flush turns the exit code into 120.
     """

@@ -28,7 +28,7 @@ def read_text(path: str | Path) -> str:
 
 def decode_text(data: bytes) -> str:
     """As :func:`read_text`, of bytes. UTF-16 without a mark is recognised by its zero bytes, Windows-1252 (of which
-    Latin-1's letters are a part) by accented letters that stand alone among ASCII ones."""
+    Latin-1's letters are a part) by single accented letters among ASCII ones."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return _decoded(data, encoding)
@@ -48,7 +48,7 @@ def _decoded(data: bytes, encoding: str) -> str:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
-        raise ValueError("it is not text; give a text file in UTF-8") from None
+        raise ValueError("it is not text; use a text file in UTF-8") from None
     if "\0" in text or (encoding.startswith("utf-16-") and not text.isprintable() and not text.split()):
-        raise ValueError("it is not text; give a text file in UTF-8")
+        raise ValueError("it is not text; use a text file in UTF-8")
     return text

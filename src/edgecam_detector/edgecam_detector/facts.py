@@ -49,8 +49,8 @@ class ClassFacts:
             if self._node.has_parameter(CLASS_NAMES):
                 self._node.set_parameters([Parameter(CLASS_NAMES, value=names)])
             else:
-                told = ParameterDescriptor(description=_TEXT)
-                self._node.declare_parameter(CLASS_NAMES, names, told, ignore_override=True)
+                descriptor = ParameterDescriptor(description=_TEXT)
+                self._node.declare_parameter(CLASS_NAMES, names, descriptor, ignore_override=True)
         finally:
             self._setting = False
 

@@ -13,7 +13,7 @@ _CORE = logging.getLogger("edgecam_core")
 
 
 class _Forward(logging.Handler):
-    """Only what the thread that made it logs: another node of this process has a logger of its own."""
+    """Only records of the thread that created it: other nodes of this process have their own loggers."""
 
     def __init__(self, target: RcutilsLogger) -> None:
         super().__init__(logging.WARNING)

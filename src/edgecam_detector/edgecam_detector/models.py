@@ -21,7 +21,7 @@ _FOLLOW_PERIOD = 1.0
 
 
 class ModelServices:
-    """``model`` gives the parameter of that name; ``worker`` the worker, None while there is none.
+    """``model`` returns the parameter of that name; ``worker`` the worker, or None.
 
     A model of the store without a version (``store:NAME``) is followed: when another version is deployed, by any
     process, it takes over here. One that could not take over is tried again only when asked for.
@@ -40,7 +40,7 @@ class ModelServices:
         self._worker = worker
         self._tried = ""
         self.swap = ModelSwap(load, slowdown, self._report)
-        # A group of their own: detecting goes on while a service waits for a model.
+        # A separate group: detection continues while a service waits for a model.
         group = MutuallyExclusiveCallbackGroup()
         self._services = (
             node.create_service(Trigger, "~/load_model", self._on_load, callback_group=group),
@@ -99,7 +99,7 @@ class ModelServices:
     async def _exchange(self, why: str, response: Trigger.Response) -> Trigger.Response:
         worker = self._worker()
         if worker is None or worker.detector is None:
-            response.success, response.message = False, "no model is loaded yet; the node's diagnostics say why"
+            response.success, response.message = False, "no model is loaded yet; see the node's diagnostics"
             return response
         outcome: list[tuple[bool, str]] = []
         ended = threading.Event()

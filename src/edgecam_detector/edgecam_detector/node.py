@@ -30,7 +30,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     """Subscribes ``image_raw``, publishes ``detections``, ``overlay``, ``label_info`` and ``vision_info``.
 
     The model is loaded in the detection thread after configuring; until it is there, frames are dropped and
-    diagnostics say what is going on. A model that cannot be loaded is an error in diagnostics, and is tried again.
+    diagnostics show the progress. A model that cannot be loaded is an error in diagnostics, and loading is retried.
     """
 
     settings_type = DetectorNodeSettings
@@ -145,7 +145,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
 
     def _taken(self, camera: str, frame: Frame) -> None:
         """A frame of a camera in this process, on the camera's thread."""
-        worker = self._worker  # close() may come in between, on the executor's thread
+        worker = self._worker  # close() may run meanwhile, on the executor's thread
         if worker is not None:
             self._receive.add(time.monotonic(), self._age(frame.stamp_ns))
             worker.put(Job(camera, frame, header_to_ros(frame.stamp_ns, frame.frame_id)))

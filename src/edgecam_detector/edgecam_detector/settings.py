@@ -1,4 +1,4 @@
-"""The settings of the detector node: those of the detector, and what only ROS knows."""
+"""The settings of the detector node: those of the detector, and those specific to ROS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DetectorNodeSettings(DetectorSettings):
 
     cameras: tuple[str, ...] = setting(
         (),
-        "Namespaces of several cameras served by one model: 'front' stands for front/image_raw and "
+        "Namespaces of several cameras served by one model: 'front' means front/image_raw and "
         "front/detections; empty: one camera, image_raw and detections.",
     )
     class_id_format: str = setting(

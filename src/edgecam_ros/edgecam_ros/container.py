@@ -28,7 +28,7 @@ def node_type(text: str) -> type[EdgecamNode]:
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise SettingError("node", text, f"cannot be found ({error}); give package.module:Class") from error
+        raise SettingError("node", text, f"cannot be found ({error}); use package.module:Class") from error
     if not (isinstance(found, type) and issubclass(found, EdgecamNode)):
         raise SettingError("node", text, "is not an edgecam node")
     return found
@@ -39,7 +39,7 @@ def main(args: list[str] | None = None) -> int:
     names = given[: given.index("--ros-args")] if "--ros-args" in given else given
     try:
         if not names:
-            raise SettingError("node", "", "is missing; give one or more package.module:Class")
+            raise SettingError("node", "", "is missing; set one or more package.module:Class")
         types = [node_type(name) for name in names]
     except EdgecamError as error:
         print(f"error: {error}", file=sys.stderr)

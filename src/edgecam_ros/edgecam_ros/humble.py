@@ -1,6 +1,6 @@
 """What Humble's launch 1.0 lacks: the attribute ``on_exit`` of a node in an XML launch file.
 
-A launch extension (entry point ``launch.frontend.launch_extension``), which ``ros2 launch`` loads by itself. On Humble
+A launch extension (entry point ``launch.frontend.launch_extension``), loaded by ``ros2 launch``. On Humble
 the launch files are installed with ``<humble_node>`` for ``<node>`` (edgecam_bringup/CMakeLists.txt); nothing else uses
 it. Delete this file with the support of Humble.
 """
@@ -16,7 +16,7 @@ from launch_ros.actions import Node
 
 @expose_action("humble_node")
 class HumbleNode(Node):
-    """A ``<node>`` that knows ``on_exit="shutdown"``: when it ends, so does the launch."""
+    """A ``<node>`` that supports ``on_exit="shutdown"``: when it ends, so does the launch."""
 
     @classmethod
     def parse(cls, entity: Entity, parser: Parser) -> tuple[type[HumbleNode], dict[str, Any]]:

@@ -53,9 +53,9 @@ def run_all(node_types: Sequence[Callable[[], EdgecamNode]], args: Sequence[str]
 
 
 def catch_signals() -> list[int]:
-    """From now on SIGINT and SIGTERM are appended to the list that this gives.
+    """From now on SIGINT and SIGTERM are appended to the returned list.
 
-    A process that ``cameras`` starts has both blocked, so one that came during the imports is in the list at once;
+    A process that ``cameras`` starts has both blocked, so one that arrived during the imports is in the list at once;
     see :mod:`edgecam_ros.starting` for our executables.
     """
     received: list[int] = []

@@ -19,7 +19,7 @@ from edgecam_ros.supervision import SupervisedNode
 S = TypeVar("S", bound=Settings)
 _FINAL = (SettingError, MissingDependency, ModelError)
 _RETRY_SECONDS = 2.0
-_AUTOSTART_TEXT = "Configure and activate by itself; false leaves that to a lifecycle manager."
+_AUTOSTART_TEXT = "Configure and activate automatically; false leaves that to a lifecycle manager."
 
 
 class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[misc]  # rclpy types each argument
@@ -164,7 +164,7 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         return TransitionCallbackReturn.SUCCESS
 
     def _autostart_step(self) -> None:
-        """Bring the node to active; retry later if the error may be temporary."""
+        """Activate the node; retry later if the error may be temporary."""
         if self._starter is None:  # the event was already queued when the timer was destroyed
             return
         self.destroy_timer(self._starter)

@@ -31,7 +31,7 @@ _ARRAY_OFFSET = ParameterType.PARAMETER_BOOL_ARRAY - ParameterType.PARAMETER_BOO
 def descriptor(spec: Spec) -> ParameterDescriptor:
     """The descriptor shown by ``ros2 param describe``, with a numeric range for the sliders of rqt and Foxglove.
 
-    rclpy checks the range too, but its error says less than that of :meth:`Spec.check`, which therefore runs first
+    rclpy checks the range too, but its error has less than that of :meth:`Spec.check`, which therefore runs first
     (see :func:`typed`).
     """
     described = ParameterDescriptor(

@@ -10,7 +10,7 @@ MOST_NAMED = 5
 def missing_publisher(node: Any, topic: str, type_name: str) -> str:
     """Why nothing of this type (e.g. ``sensor_msgs/msg/Image``) can arrive on the topic; empty if it is published.
 
-    ``node`` is an rclpy node. Discovery takes a moment: ask about a second after the node was made.
+    ``node`` is an rclpy node. Discovery takes a moment: call it about a second after the node was created.
     """
     full = node.resolve_topic_name(topic)
     types = sorted({one.topic_type for one in node.get_publishers_info_by_topic(full)})

@@ -13,7 +13,7 @@ _PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
 def apply_profile(environment: MutableMapping[str, str]) -> None:
-    """Give the Fast DDS profile the name that this distribution reads; call before rclpy is imported.
+    """Set the Fast DDS profile under the name that this distribution reads; call before rclpy is imported.
 
     The launch files set the name of Fast DDS 3 on every distribution.
     """

@@ -1,4 +1,4 @@
-"""Direct mode: a camera's frames go to the encoder within one process, without a message in between."""
+"""Direct mode: a camera's frames go to the encoder within one process, without a message."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         self._service = self.create_service(Trigger, "~/force_keyframe", self._force_keyframe)
 
     def start(self) -> None:
-        # A stopped sender has said goodbye (BYE), so every activation is a stream of its own.
+        # A stopped sender has sent BYE, so every activation is a new stream.
         sender = self._sender or Sender(self.settings, self.recover)
         if message := message_type():
             self._video = VideoTopic(self, message, self.settings.codec, sender.force_keyframe)
@@ -111,7 +111,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
 
     def _force_keyframe(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self._sender is not None and self._sender.force_keyframe()
-        response.message = "the next frame is a keyframe" if response.success else "no frame has come yet"
+        response.message = "the next frame is a keyframe" if response.success else "no frame has arrived yet"
         return response
 
     def report(self) -> Status:

@@ -1,6 +1,6 @@
 """The coded stream as a topic for Foxglove: ``foxglove_msgs/CompressedVideo``, where that package is installed.
 
-As Foxglove asks: one access unit a message in Annex B form, parameter sets in front of every keyframe, no B-frames.
+As Foxglove requires: one access unit a message in Annex B form, parameter sets in front of every keyframe, no B-frames.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class VideoTopic:
     """Publishes ``video`` while there are subscribers; a new subscriber gets a keyframe.
 
     Args:
-        message: what :func:`message_type` gave.
+        message: the result of :func:`message_type`.
         video_format: ``h264`` or ``h265``.
-        force_keyframe: called when the first of them has come.
+        force_keyframe: called for the first of them.
     """
 
     def __init__(self, node: Node, message: Any, video_format: str, force_keyframe: Callable[[], object]) -> None:

@@ -19,7 +19,7 @@ from edgecam_training.errors import TrainingError
 @dataclass(frozen=True)
 class Row:
     """One line of the table. Times in milliseconds; ``images_per_second`` includes reading and decoding the files;
-    ``map50`` and ``map`` are 0..1, None without any box; ``joules_per_image`` comes from ``energy_source``, None
+    ``map50`` and ``map`` are 0..1, None without any box; ``joules_per_image`` is measured by ``energy_source``, None
     where nothing measures it."""
 
     model: str
@@ -71,7 +71,7 @@ def measure(model: str, backend: str, data: str, split: str, rename: dict[str, s
 
 
 def measure_apart(model: str, backend: str, data: str, split: str, rename: dict[str, str]) -> Row:
-    """As :func:`measure`, in a process of its own.
+    """As :func:`measure`, in a separate process.
 
     Raises:
         TrainingError: that process failed; ends with its last words.

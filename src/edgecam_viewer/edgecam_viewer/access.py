@@ -71,7 +71,7 @@ class Access:
         return web.Response(status=401, text=f"a token is needed: {remedy}\n")
 
     def _enter(self, request: web.Request, given: str) -> web.Response:
-        """The redirection to the page with the token in a cookie, or the page that asks again."""
+        """The redirection to the page with the token in a cookie, or the token page again."""
         if not self._is_token(given):
             self.counters.add("request refused: wrong token")
             return pages.token_page(401, "This is not the token of this viewer. It makes a new one at every start.")

@@ -1,4 +1,4 @@
-"""One camera's H.264: encoded once while it is watched, the same packets for every viewer."""
+"""One camera's H.264: encoded once while anyone watches; every viewer gets the same packets."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from edgecam_viewer.settings import ViewerSettings
 H264 = codec("h264")
 MTU = 1200  # fits through tunnels, too
 SRTP_OVERHEAD = 14  # bytes SRTP adds to a packet
-KEYFRAME_INTERVAL = 300  # frames; viewers who need one ask
+KEYFRAME_INTERVAL = 300  # frames; viewers request one when they need it
 KEYFRAME_PAUSE = 0.3  # seconds between two that were asked for
 ENCODE_TIMEOUT = 1.0  # seconds
 NOTES = 32  # about frames, that may wait for a viewer
@@ -83,7 +83,7 @@ class Broadcast:
             thread.join()
 
     def submit(self, annotated: AnnotatedFrame) -> None:
-        """Encode this next, unless a newer one comes first. Safe from any thread; never blocks."""
+        """Encode this next, unless a newer one arrives first. Safe from any thread; never blocks."""
         with self._wake:
             if self._waiting is not None:
                 self._counters.add("frame replaced before encoding")
@@ -102,7 +102,7 @@ class Broadcast:
                 continue
             try:
                 encoder = self._encode(encoder, annotated)
-            except Exception as error:  # the image came from another node: nothing in it may end the thread
+            except Exception as error:  # the image is from another node: nothing in it may end the thread
                 self._failed(error)
                 _stop(encoder)
                 encoder = None
@@ -141,7 +141,7 @@ class Broadcast:
         encoder.push(planes, frame.stamp_ns)
         coded = encoder.pull(ENCODE_TIMEOUT)
         if coded is None:
-            raise EdgecamError(f"the encoder gave no frame within {ENCODE_TIMEOUT:.0f} s")
+            raise EdgecamError(f"the encoder returned no frame within {ENCODE_TIMEOUT:.0f} s")
         self.meter.add(time.monotonic(), time.monotonic() - began)
         self._send(coded, annotated)
         return encoder

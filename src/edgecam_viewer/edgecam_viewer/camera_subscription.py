@@ -62,7 +62,7 @@ class CameraSubscription:
         )
 
     def watch(self, watched: bool, now: float) -> None:
-        """Subscribe or unsubscribe as viewers come and go; called a few times per second."""
+        """Subscribe while there are viewers, otherwise unsubscribe; called a few times per second."""
         if watched:
             self._watched_at = now
         wanted = now - self._watched_at < LINGER

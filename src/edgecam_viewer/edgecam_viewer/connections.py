@@ -1,7 +1,7 @@
 """Accepts the web server's connections and ends idle ones, which need no token and still take a place.
 
 The listening socket is ours and each accepted socket is handed to aiohttp (``connect_accepted_socket``), so that a
-connection can be refused before aiohttp knows of it.
+connection can be refused before aiohttp handles it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Connection:
 
 class Connections:
     """Lives in the event loop. A newcomer is always let in while any connection waits: the oldest waiting one of the
-    address that has most of them makes room. So connections that ask for nothing keep the page from no other.
+    address that has most of them makes room. So idle connections cannot keep others from the page.
     """
 
     def __init__(self, counters: Counters, faults: FaultLog) -> None:
@@ -85,7 +85,7 @@ class Connections:
             watch(self._faults, "accepting connections", task)
 
     def stop(self) -> None:
-        """Accept no more; the connections that are there go on."""
+        """Accept no more; existing connections continue."""
         for task in self._tasks:
             task.cancel()
 
@@ -126,7 +126,7 @@ class Connections:
             one.transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 protocol, accepted, ssl=tls, ssl_handshake_timeout=timeout
             )
-        except OSError:  # it left, or does not speak TLS (an SSLError is an OSError)
+        except OSError:  # it disconnected, or does not use TLS (an SSLError is an OSError)
             self._counters.add("connection failed before its request")
         except Exception as error:
             self._faults.add("opening a connection", error)

@@ -1,4 +1,4 @@
-"""What the page may ask of the pipeline, done with ROS: thresholds, snapshots and recordings, nothing else."""
+"""The page's requests to the pipeline, carried out with ROS: thresholds, snapshots and recordings, nothing else."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def checked(request: dict[str, Any], cameras: int) -> tuple[str, int, Value]:
 
 @dataclass
 class DetectorState:
-    """What a detector last said about its threshold; ``problem`` is why it cannot be set now, '' when it can."""
+    """A detector's last reported threshold; ``problem`` is why it cannot be set now, '' if it can."""
 
     threshold: float | None = None
     problem: str = ""
@@ -74,9 +74,9 @@ class RosControl:
 
     Args:
         detectors, drivers: one node name per camera, relative to the viewer's namespace; '' for none.
-        on_fault: given what was raised by an answer that makes no sense, and where.
+        on_fault: called with the exception of an invalid response, and its place.
 
-    ``saving`` says for each camera whether its node can save frames.
+    ``saving``: for each camera, whether its node can save frames.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class RosControl:
             self._send(kind, camera, value, answer)
 
     def refresh(self) -> None:
-        """Look which services are there and ask every detector for its threshold."""
+        """Check which services exist and read every detector's threshold."""
         for camera, driver in enumerate(self._nodes["record"]):
             self.saving[camera] = bool(driver) and self._calls.ready(driver, "record", SetBool)
         for name, state in self._states.items():
@@ -157,8 +157,8 @@ class RosControl:
 
         if kind == "threshold":
             self._sets[name] += 1
-            self._calls.give_up(("get", name))  # its answer would be the value from before
-        # A key of its own: a later request does not cut off the answer to this one.
+            self._calls.give_up(("get", name))  # its response would be the old value
+        # A unique key: a later request does not drop the response to this one.
         self._calls.send(object(), name, service, service_type, request, done, failed)
 
     def _threshold_set(self, name: str, value: Value) -> None:

@@ -41,9 +41,9 @@ def jpeg(frame: Frame, quality: int, max_width: int) -> np.ndarray:
 
 
 class Encoder:
-    """Encodes annotated frames as JPEG on a thread of its own and gives the messages to ``sink``.
+    """Encodes annotated frames as JPEG in its own thread and passes the messages to ``sink``.
 
-    A frame that waits while a newer one of the same camera comes is dropped. One that cannot be encoded is counted in
+    A waiting frame is dropped when a newer one of the same camera arrives. One that cannot be encoded is counted in
     ``counters`` and skipped.
 
     Args:
@@ -83,7 +83,7 @@ class Encoder:
             self._thread = None
 
     def submit(self, camera: int, annotated: AnnotatedFrame) -> None:
-        """Encode this next, unless a newer frame of the camera comes first. Safe from any thread; never blocks."""
+        """Encode this next, unless a newer frame of the camera arrives first. Safe from any thread; never blocks."""
         with self._wake:
             if self._waiting.pop(camera, None) is not None:
                 self.counters.add("frame replaced before encoding")
@@ -97,7 +97,7 @@ class Encoder:
                 self._encode(*waiting)
             except (ImageError, cv2.error) as error:
                 self.counters.add(f"frame not encoded: {str(error).splitlines()[0]}")
-            except Exception as error:  # the image came from another node: nothing in it may end the thread
+            except Exception as error:  # the image is from another node: nothing in it may end the thread
                 self._faults.add("JPEG encoder", error)
 
     def _next(self) -> tuple[int, AnnotatedFrame] | None:

@@ -23,7 +23,7 @@ class AnnotatedFrame:
 
 
 class Pacer:
-    """Lets through at most ``rate`` events a second, evenly; jitter of a quarter of a period passes."""
+    """Passes at most ``rate`` events a second, evenly; jitter of a quarter of a period passes."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
@@ -56,7 +56,7 @@ class Feed:
         self._bytes = 0
 
     def add_frame(self, frame: Frame, now: float) -> AnnotatedFrame | None:
-        """A frame came. Returns what to show now, None when there is nothing yet. Keeps ``frame`` for a while."""
+        """A frame arrived. Returns what to show now, None if there is nothing yet. Keeps ``frame`` for a while."""
         found = self._results.pop(frame.stamp_ns, None)
         if found is not None:
             return self._match(frame, found, now)
@@ -66,7 +66,7 @@ class Feed:
         return None
 
     def add_detections(self, stamp_ns: int, found: Found, now: float) -> AnnotatedFrame | None:
-        """Detections came for the frame with that stamp. Returns what to show now, if it is here already."""
+        """Detections arrived for the frame with that stamp. Returns what to show now, if it is here already."""
         frame = self._frames.get(stamp_ns)
         if frame is not None:
             return self._match(frame, found, now)
@@ -100,7 +100,7 @@ class Feed:
             self._bytes -= self._frames.popitem(last=False)[1].data.nbytes
 
     def _drop_through(self, stamp_ns: int) -> None:
-        """Forget this frame and those that came before it: a detector does not go back."""
+        """Forget this frame and all older ones: a detector never returns to them."""
         if stamp_ns not in self._frames:
             return
         while self._frames:

@@ -107,15 +107,15 @@ class Hub:
         self._count()
 
     def publish(self, frame: FrameMessage) -> None:
-        """Give the frame to everyone who watches its camera."""
+        """Send the frame to all viewers of its camera."""
         self._call(self._fan_out, frame)
 
     def note(self, kind: str, text: str) -> None:
-        """Give a JSON text to everyone, and to later viewers when they come."""
+        """Send a JSON text to all viewers, and to later ones when they connect."""
         self._call(self._fan_out_note, kind, text)
 
     def tell(self, client: Client, kind: str, text: str) -> None:
-        """Give a JSON text to one viewer; from any thread."""
+        """Send a JSON text to one viewer; from any thread."""
         self._call(client.offer, kind, text)
 
     def stalled(self, timeout: float) -> list[Client]:

@@ -56,7 +56,7 @@ class Labelling:
         app.router.add_get("/label/coco.json", self._coco)
 
     async def _on_disk(self, work: Callable[[Collection], T]) -> T:
-        """Do ``work`` in a thread, one at a time; what goes wrong becomes an answer in words."""
+        """Do ``work`` in a thread, one at a time; errors become a response with their text."""
         async with self._lock:
             try:
                 return await asyncio.to_thread(lambda: work(Collection.open(self._folder)))
@@ -110,7 +110,7 @@ class Labelling:
             todo = [name for name in frames if name not in reviews or reviews[name].state == DRAFT]
             free = [name for name in todo if self._claims.get(name, (reviewer, 0.0))[0] == reviewer]
             order = sorted(free, key=lambda name: (-frames[name].value, name))
-            if after in order:  # go on behind it, then from the front
+            if after in order:  # continue behind it, then from the start
                 place = order.index(after) + 1
                 order = order[place:] + order[:place]
             return order[0] if order else None
@@ -150,7 +150,7 @@ class Labelling:
     async def _image(self, request: web.Request) -> web.StreamResponse:
         path = await self._on_disk(lambda collection: collection.image_path(collection.frame(request.match_info["id"])))
         if path.suffix not in _SUFFIXES or not path.is_file():
-            raise _refusal(web.HTTPNotFound, f"the image of {request.match_info['id']} is gone")
+            raise _refusal(web.HTTPNotFound, f"the image of {request.match_info['id']} no longer exists")
         headers = {"Content-Type": _SUFFIXES[path.suffix], "Cache-Control": "private, max-age=86400, immutable"}
         return web.FileResponse(path, headers=headers)
 

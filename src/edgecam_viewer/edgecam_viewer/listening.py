@@ -55,7 +55,7 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
         return None
     for name, path in (("tls_certificate", certificate), ("tls_key", key)):
         if not Path(path).is_file():
-            raise SettingError(name, path, "is not a file; give the path of a PEM file")
+            raise SettingError(name, path, "is not a file; set the path of a PEM file")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key)

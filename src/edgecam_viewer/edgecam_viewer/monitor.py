@@ -17,7 +17,7 @@ from edgecam_viewer.node_status import NodeStatus, stage_nodes
 from edgecam_viewer.status import best_scores, finite, label_counts
 from edgecam_viewer.wire import Found
 
-MOST_LABELS = 200  # classes counted by themselves; the rest is "others"
+MOST_LABELS = 200  # classes counted separately; the rest is "others"
 MOST_SHOWN = 10  # classes on a line
 MOST_LATENCIES = 100_000  # about an hour at 30 Hz; afterwards every second one is kept, and so on
 
@@ -101,7 +101,7 @@ class Monitor:
         self._newest: Found = []
 
     def found(self, found: Found, latency: float, now: float) -> None:
-        """Detections came, ``latency`` seconds after the capture of their frame."""
+        """Detections arrived, ``latency`` seconds after the capture of their frame."""
         self._arrays.add(now, latency)
         self._latencies.add(latency)
         for label, count in label_counts(found).items():
@@ -122,7 +122,7 @@ class Monitor:
             total[1] += fps > 0
         shown = "  ".join(f"{stage} {fps:.1f}" for stage, fps in rates.items())
         latency = self._arrays.percentile(now, 50)
-        if latency != latency:  # nan: nothing came within the window
+        if latency != latency:  # nan: nothing arrived within the window
             return f"{shown} fps | no detections yet" if shown else "waiting for the nodes"
         best = best_scores(self._newest)
         seen = ", ".join(f"{label} {score:.2f}" for label, score in list(best.items())[:MOST_SHOWN]) or "nothing"

@@ -21,7 +21,7 @@ from edgecam_viewer.wire import found_list
 
 
 class MonitorNode(EdgecamNode[MonitorSettings]):
-    """Prints to stdout. With ``seconds`` it ends by itself: exit code 0, or 1 when nothing was detected."""
+    """Prints to stdout. Ends after ``seconds``, if set: exit code 0, or 1 if nothing was detected."""
 
     settings_type = MonitorSettings
 
@@ -97,7 +97,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
 def _print(line: str) -> None:
     try:
         print(line, flush=True)
-    except BrokenPipeError:  # the reader has gone; counting goes on
+    except BrokenPipeError:  # the reader has closed; counting continues
         pass
 
 

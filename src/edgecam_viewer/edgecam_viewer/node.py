@@ -95,7 +95,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def close(self) -> None:
         lower_session_priority(0)  # stopping must not wait for the pipeline
-        # Who asks for frames first, then those that make them.
+        # First the consumers of frames, then their producers.
         for part in (self.server, self.encoder, self.video):
             if part is not None:
                 part.stop()

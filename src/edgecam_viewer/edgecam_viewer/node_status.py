@@ -74,7 +74,7 @@ class NodeStatusTable:
         self._duplicates.add(status.name, status.process, status.at)
 
     def nodes(self, now: float) -> list[NodeStatus]:
-        """All nodes by name; one that has been silent for STALE_AFTER is stale, after FORGET_AFTER it is gone.
+        """All nodes by name; one that has not reported for STALE_AFTER is stale, after FORGET_AFTER it is removed.
 
         Where several of one name report, each is named with its host and process and has level ``error``.
         """

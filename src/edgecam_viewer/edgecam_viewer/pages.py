@@ -52,7 +52,7 @@ def add_routes(app: web.Application) -> None:
 
 
 def token_page(status: int, note: str) -> web.Response:
-    """The page that asks for the token; ``note`` says why, in plain text."""
+    """The page that asks for the token; ``note`` is the reason, in plain text."""
     html = (PAGE / TOKEN_PAGE).read_text(encoding="utf-8").replace("<!--note-->", note)
     return web.Response(status=status, text=html, content_type="text/html")
 

@@ -1,7 +1,7 @@
 """One browser's WebRTC connection: RTP packets in, encrypted to that browser over UDP (GStreamer's ``webrtcbin``).
 
 The offer is made here and carries every address at once. The browser's own candidates are not used: its connectivity
-checks tell where it is (RFC 8445, peer-reflexive candidates), and no viewer can make this machine send to an address
+checks find its address (RFC 8445, peer-reflexive candidates), and no viewer can make this machine send to an address
 of the viewer's choice. There is no STUN or TURN server: nothing outside is asked.
 """
 
@@ -42,7 +42,7 @@ class Peer:
         ssrc: of the packets that will be sent.
         host: the address whose network interface is used; one of ANY_ADDRESS for all.
         on_offer: called once, on a thread of GStreamer's, with the SDP offer.
-        on_keyframe: called on such a thread when the browser has connected or asks for a keyframe.
+        on_keyframe: called on such a thread when the browser has connected or requests a keyframe.
 
     Raises:
         EdgecamError: it cannot be set up.
@@ -81,17 +81,17 @@ class Peer:
         """Take the browser's answer; blocks for some milliseconds.
 
         Raises:
-            EdgecamError: it is no answer to the offer made.
+            EdgecamError: it is not an answer to the offer.
         """
         if self._answered or self._on_offer is not None:
-            raise EdgecamError("a WebRTC answer came without an offer")
+            raise EdgecamError("a WebRTC answer arrived without an offer")
         if not sdp.isascii() or "\0" in sdp:  # C cannot take it
-            raise EdgecamError("that is no answer to the WebRTC offer made")
+            raise EdgecamError("not an answer to the WebRTC offer")
         kept = re.sub(r"(?m)^a=candidate:.*\r?\n?", "", sdp)
         result, message = gst.library("GstSdp").SDPMessage.new_from_text(kept)
         media = message.get_media(0) if int(result) == 0 and message.medias_len() == 1 else None
         if media is None or media.get_media() != "video" or not media.get_attribute_val("ice-ufrag"):
-            raise EdgecamError("that is no answer to the WebRTC offer made")
+            raise EdgecamError("not an answer to the WebRTC offer")
         self._answered = True
         promise = gst.load().Promise.new()
         web = gst.library("GstWebRTC")
@@ -112,7 +112,7 @@ class Peer:
         """End the connection and free its sockets; once. Blocks for some milliseconds."""
         self.connected = False
         self._pipeline.stop()
-        # References back to this object would keep both, and the sockets, alive.
+        # Circular references would keep both objects and the sockets open.
         self._pad.remove_probe(self._probe)
         for handler in self._handlers:
             self._rtc.disconnect(handler)
@@ -122,13 +122,13 @@ class Peer:
         rtc.emit("create-offer", None, gst.load().Promise.new_with_change_func(self._offer_made))
 
     def _offer_made(self, promise: Any) -> None:
-        reply = promise.get_reply()  # owns the offer: a name of its own keeps it until the offer was taken
+        reply = promise.get_reply()  # owns the offer: this name keeps it until the offer is used
         self._rtc.emit("set-local-description", reply.get_value("offer"), None)
 
     def _gathered(self, rtc: Any, _property: Any) -> None:
         if rtc.get_property("ice-gathering-state").value_nick == "complete" and self._on_offer is not None:
-            tell, self._on_offer = self._on_offer, None
-            tell(rtc.get_property("local-description").sdp.as_text())
+            send, self._on_offer = self._on_offer, None
+            send(rtc.get_property("local-description").sdp.as_text())
 
     def _changed(self, rtc: Any, _property: Any) -> None:
         self.connected = rtc.get_property("connection-state").value_nick == "connected"
@@ -142,10 +142,10 @@ class Peer:
 
 
 def _owned(thing: Any) -> Any:
-    """The same object with a reference of its own.
+    """The same object with its own reference.
 
     ``webrtcbin`` hands out its ICE object floating, so that Python's binding takes the bin's own reference for its;
-    the object would then be gone before the bin is.
+    the object would then be freed before the bin.
     """
     if thing.__grefcount__ == 1:
         pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
@@ -157,7 +157,7 @@ def _owned(thing: Any) -> Any:
 
 
 def _bind(ice: Any, host: str) -> None:
-    """Let ICE use this address only."""
+    """Restrict ICE to this address."""
     nice = gst.library("Nice", "0.1")  # first: it makes the agent's methods known
     agent = ice.get_property("agent")
     for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM):

@@ -10,7 +10,7 @@ AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def lower_priority(niceness: int) -> None:
-    """Give the calling thread, and those it starts later, at least this nice value (0..19); never a lower one."""
+    """Set the nice value (0..19) of the calling thread, and of those it starts later; never lowers it."""
     os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
@@ -18,7 +18,7 @@ def lower_session_priority(niceness: int) -> None:
     """Make the session of this process this nice, where the process leads it.
 
     With the kernel's autogroups (sched(7)) nice values count only within a session, and launch files start each node
-    in a session of its own. Unlike a thread's nice value, a session's may go back to 0 without privileges.
+    in its own session. Unlike a thread's nice value, a session's may return to 0 without privileges.
     """
     if os.getsid(0) == os.getpid():
         # Not there without autogroups, and the kernel limits how often it may be written.

@@ -1,4 +1,4 @@
-"""The web server: page, WebSocket, MJPEG and JSON, on a thread and event loop of its own. No ROS inside."""
+"""The web server: page, WebSocket, MJPEG and JSON, in its own thread and event loop. No ROS inside."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ STOP_TIMEOUT = 1.5
 
 
 class WebServer:
-    """Serves one hub. ``start`` binds and returns when the page can be opened; ``stop`` says goodbye to all viewers.
+    """Serves one hub. ``start`` binds and returns when the page can be opened; ``stop`` disconnects all viewers.
 
     Args:
-        control: what viewers may ask of the pipeline.
+        control: carries out the viewers' requests.
         faults: given what handlers and tasks raise unexpectedly.
         video: WebRTC for those who can, None for frames only.
 
@@ -87,7 +87,7 @@ class WebServer:
         """Blocks until the page can be opened.
 
         Raises:
-            EdgecamError: the server did not come up within START_TIMEOUT.
+            EdgecamError: the server did not start within START_TIMEOUT.
         """
         self._thread.start()
         try:
@@ -101,7 +101,7 @@ class WebServer:
         try:
             if self._thread.is_alive():
                 asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(STOP_TIMEOUT)
-        except Exception as error:  # stopping goes on: socket and loop are freed in any case
+        except Exception as error:  # stopping continues: socket and loop are freed in any case
             self._faults.add("web server's stop", error)
         finally:
             self._socket.close()
@@ -158,7 +158,7 @@ def _logger(counters: Counters) -> logging.Logger:
         counters.add("request refused: not HTTP")
         return False
 
-    logger = logging.Logger("edgecam_viewer.server", logging.WARNING)  # in no registry: it goes with its server
+    logger = logging.Logger("edgecam_viewer.server", logging.WARNING)  # not registered: it is freed with its server
     logger.parent = logging.getLogger()
     logger.addFilter(keep)
     return logger

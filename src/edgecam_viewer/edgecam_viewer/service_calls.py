@@ -11,7 +11,7 @@ from edgecam_core.errors import EdgecamError
 from rclpy.client import Client
 from rclpy.node import Node
 
-TIMEOUT = 5.0  # seconds a node may take to answer
+TIMEOUT = 5.0  # seconds a node may take to respond
 Done = Callable[[Any], None]
 Failed = Callable[[EdgecamError], None]
 
@@ -47,20 +47,20 @@ class ServiceCalls:
 
     def send(self, key: object, node: str, service: str, kind: type, request: Any, done: Done, failed: Failed) -> None:
         """Call the service; then ``done`` gets its response or ``failed`` an error, once. A call under the same key
-        that has not ended yet is given up and gets neither."""
+        still in progress is dropped without calling either."""
         self.give_up(key)
         client = self._client(node, service, kind)
         future = client.call_async(request)
         self._calls[key] = _Call(client, future, time.monotonic() + TIMEOUT, failed)
-        future.add_done_callback(lambda ended: self._ended(key, ended, f"answer of {node}/{service}", done, failed))
+        future.add_done_callback(lambda ended: self._ended(key, ended, f"response of {node}/{service}", done, failed))
 
     def expire(self) -> None:
-        """End the calls that got no answer in time; called a few times a second."""
+        """End the calls without a response in time; called a few times a second."""
         now = time.monotonic()
         for key, call in list(self._calls.items()):
             if now > call.deadline:
                 self.give_up(key)
-                call.failed(EdgecamError(f"{call.client.srv_name} did not answer within {TIMEOUT:.0f} s"))
+                call.failed(EdgecamError(f"{call.client.srv_name} did not respond within {TIMEOUT:.0f} s"))
 
     def close(self) -> None:
         for key in list(self._calls):
@@ -70,7 +70,7 @@ class ServiceCalls:
         self._clients.clear()
 
     def give_up(self, key: object) -> None:
-        """Forget the call sent under this key, if there is one: its answer is dropped."""
+        """Forget the call sent under this key, if there is one: its response is dropped."""
         call = self._calls.pop(key, None)
         if call is not None:
             call.client.remove_pending_request(call.future)

@@ -59,7 +59,7 @@ class ViewerSettings(Settings):
     )
     max_viewers: int = setting(32, "Viewers served at once; one more is refused.", low=1, high=1000, runtime=True)
     niceness: int = setting(
-        10, "Nice value of the viewer's threads: how far it stands back for the pipeline when the CPU is short.",
+        10, "Nice value of the viewer's threads: higher values leave more CPU time to the pipeline.",
         low=0, high=19,
     )  # fmt: skip
     stall_timeout: float = setting(
@@ -75,10 +75,10 @@ class ViewerSettings(Settings):
             values = getattr(self, name)
             if len(values) > len(self.image_topics):
                 count = len(self.image_topics)
-                raise SettingError(name, list(values), f"image_topics has {count}; give as many, '' for none")
+                raise SettingError(name, list(values), f"image_topics has {count}; set as many, '' for none")
         if bool(self.tls_certificate) != bool(self.tls_key):
             missing = "tls_key" if self.tls_certificate else "tls_certificate"
-            raise SettingError(missing, "", "give both tls_certificate and tls_key, or neither")
+            raise SettingError(missing, "", "set both tls_certificate and tls_key, or neither")
         if not self.host:
             raise SettingError("host", "", "must be an address, e.g. 127.0.0.1 or 0.0.0.0")
 

@@ -31,7 +31,7 @@ LABEL_AGE = 60.0  # seconds after which a class that is not seen any more leaves
 
 
 def finite(value: float, digits: int = 1) -> float | None:
-    """The rounded number, None for nan and infinities, which JSON does not know."""
+    """The rounded number, None for nan and infinities, which JSON lacks."""
     return round(value, digits) if math.isfinite(value) else None
 
 
@@ -49,7 +49,7 @@ class CameraStats:
         self.frames.add(now)
 
     def found(self, found: Found, latency: float, now: float) -> None:
-        """Detections came, ``latency`` seconds after the capture of their frame."""
+        """Detections arrived, ``latency`` seconds after the capture of their frame."""
         self.results.add(now, latency)
         for label in {str(one[0]) for one in found}:
             self._labels.pop(label, None)
@@ -58,7 +58,7 @@ class CameraStats:
             del self._labels[label]
 
     def recording_seconds(self, recording: bool, now: float) -> float:
-        """Since the camera's node has said that it records; to be called with every report."""
+        """Call it with every report of the camera's node that it is recording."""
         if not recording:
             self._recording_since = None
             return 0.0
@@ -125,7 +125,7 @@ def nodes_list(nodes: Iterable[NodeStatus]) -> list[dict[str, Any]]:
 
 
 def waiting_text(camera: CameraSubscription, nodes: Sequence[NodeStatus]) -> str:
-    """Why no frame of this camera can come, as far as the viewer knows; '' where it knows no reason.
+    """Why no frame of this camera can arrive, if the viewer knows a reason; else ''.
 
     A node on the way that reports trouble explains more than the topic does.
     """

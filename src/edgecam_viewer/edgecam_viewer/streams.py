@@ -26,10 +26,10 @@ BOUNDARY = "edgecam-frame"
 
 
 class Control(Protocol):
-    """What viewers may ask of the pipeline; called on the event loop, must not block."""
+    """The viewers' requests to the pipeline; called on the event loop, must not block."""
 
     def ask(self, request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
-        """Do what ``request["type"]`` says and call ``answer`` once, from any thread.
+        """Carry out ``request["type"]`` and call ``answer`` once, from any thread.
 
         Raises:
             EdgecamError: the request is not one of those on offer; the viewer is shown the text.
@@ -138,7 +138,7 @@ class Streams:
         elif kind == "answer":
             self._answer(client, request)
         else:
-            # One waiting answer of each kind: a viewer that asks and does not read piles up nothing.
+            # One waiting answer of each kind: a viewer that sends requests and does not read cannot fill the queue.
             self._control.ask(
                 request,
                 lambda answer: self.hub.tell(client, f"answer {kind}", json.dumps({"type": kind, **answer})),
@@ -183,7 +183,7 @@ class Streams:
         try:
             frame = await asyncio.wait_for(_first_frame(client), SNAPSHOT_WAIT)
         except asyncio.TimeoutError:
-            raise web.HTTPServiceUnavailable(text="no frame has come from this camera\n") from None
+            raise web.HTTPServiceUnavailable(text="no frame has arrived from this camera\n") from None
         finally:
             self._dismiss(client)
         headers = {"Cache-Control": "no-store", "X-Stamp": str(frame.stamp_ns)}
@@ -244,7 +244,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def _finite(value: object) -> int | float:
-    """JSON has no NaN and no infinity, though Python's parser takes them; an answer with one breaks the page's."""
+    """JSON has no NaN and no infinity, though Python's parser takes them; a message with one breaks the page's."""
     if type(value) not in (int, float) or not -1e300 < value < 1e300:  # type: ignore[operator]
         raise EdgecamError('"ping" needs "sent", a finite number')
     return value  # type: ignore[return-value]

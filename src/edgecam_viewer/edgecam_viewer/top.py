@@ -44,6 +44,6 @@ def gpu_line(jetson: Path = JETSON_LOAD) -> list[str]:
 
 
 def gpu_text(line: str) -> str:
-    """One line of nvidia-smi's answer in words."""
+    """One line of nvidia-smi's output as text."""
     name, load, used, total = (part.strip() for part in line.split(","))
     return f"GPU {name}: {load} %, {used} of {total} MiB"

@@ -81,7 +81,7 @@ class Video:
     def _do(self, work: Callable[..., None], *arguments: object) -> None:
         try:
             watch(self._faults, "WebRTC connection", self._worker.submit(work, *arguments))
-        except RuntimeError:  # stopping: no connection is made or ended by itself any more
+        except RuntimeError:  # stopping: connections are no longer made or ended here
             pass
 
     def _follow(self, client: Client) -> None:
@@ -115,7 +115,7 @@ class Video:
         peer = self._peers.get((client, camera))
         try:
             if peer is None:
-                raise EdgecamError("a WebRTC answer came without an offer")
+                raise EdgecamError("a WebRTC answer arrived without an offer")
             peer.answer(sdp)
         except EdgecamError as error:
             self.counters.add(str(error))

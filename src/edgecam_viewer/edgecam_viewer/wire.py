@@ -71,7 +71,7 @@ def unpack(message: bytes) -> tuple[dict, bytes]:
     """The JSON object and the JPEG of a message.
 
     Raises:
-        ValueError: the message is too short for what its header says.
+        ValueError: the message is shorter than its header states.
     """
     if len(message) < _LENGTH.size:
         raise ValueError(f"a frame message needs {_LENGTH.size} bytes, got {len(message)}")

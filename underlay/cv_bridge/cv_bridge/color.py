@@ -59,7 +59,7 @@ def cvtColor2(image: np.ndarray, encoding_in: str, encoding_out: str) -> np.ndar
 
 
 def _steps(source: str, target: str) -> list[int | None]:
-    """OpenCV's conversion codes to apply in turn; None stands for a change of depth."""
+    """OpenCV's conversion codes to apply in turn; None means a change of depth."""
     same_channels = num_channels(source) == num_channels(target)
     if source not in COLORS:
         if target in COLORS:
@@ -124,7 +124,7 @@ def _convert_scale_abs(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _nv24_as_uyvy(image: np.ndarray) -> np.ndarray:
-    """NV24 [3 x H, W] as UYVY with every pixel twice, [H, 2 x W, 2]: OpenCV knows no 4:4:4 with two planes."""
+    """NV24 [3 x H, W] as UYVY with every pixel twice, [H, 2 x W, 2]: OpenCV lacks 4:4:4 with two planes."""
     rows, width = image.shape[0] // 3, image.shape[1]
     packed = np.empty((rows, width, 4), np.uint8)
     packed[..., 0::2] = image[rows:].reshape(rows, width, 2)

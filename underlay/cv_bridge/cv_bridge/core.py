@@ -23,14 +23,14 @@ from .encodings import (
 
 
 class CvBridgeError(TypeError):
-    """A conversion is not possible; the text says why."""
+    """A conversion is not possible; the text has the reason."""
 
 
 class CvBridge:
     """Converts between ROS images and OpenCV arrays. Has no state: one object may serve many threads.
 
     Arrays are (height, width) for one channel, (height, width, channels) for more, in the machine's byte order.
-    An encoding is one of the strings of sensor_msgs/image_encodings.hpp; ``passthrough`` stands for "as it is".
+    An encoding is one of the strings of sensor_msgs/image_encodings.hpp; ``passthrough`` means "unchanged".
     """
 
     def __init__(self) -> None:

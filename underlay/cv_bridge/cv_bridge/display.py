@@ -10,7 +10,7 @@ import numpy as np
 from .color import cvtColor2, scaled
 from .encodings import COLORS, bit_depth, num_channels
 
-# CSS's named colours in alphabetical order, as cv_bridge gives them to labels 0 to 145 (some are one level darker).
+# CSS's named colours in alphabetical order, as cv_bridge assigns them to labels 0 to 145 (some are one level darker).
 _LABEL_COLORS = """
 eff8ff f9ebd6 00ffff 7effd3 efffff f5f5dc ffe3c4 000000 ffebcd 0000ff 892be1 a42a2a deb886 5f9e9f 7eff00 d2691e
 ff7e50 6394ec fff8dc dc133b 00ffff 00008a 008a8a b8850a a9a9a9 006300 a9a9a9 bcb76b 8a008a 546b2e ff8b00 9931cc
@@ -38,7 +38,7 @@ def cvtColorForDisplay(
 ) -> np.ndarray:
     """An 8-bit colour or mono image of anything.
 
-    ``32SC1`` to ``bgr8`` gives every label a colour. One channel is scaled from [min, max] to [0, 255] where the two
+    ``32SC1`` to ``bgr8`` colours the labels. One channel is scaled from [min, max] to [0, 255] where the two
     differ or ``do_dynamic_scaling`` takes them from the image (infinities aside), then through OpenCV's ``colormap``
     unless that is -1; NaN becomes black. All else is :func:`cvtColor2`. An empty ``encoding_out`` is bgr8.
 
@@ -96,7 +96,7 @@ def _scaled_for_display(
     if num_channels(encoding_in) != 1:
         raise RuntimeError(f"{_WHO} scaling for images with more than one channel is unsupported")
     source = source.reshape(source.shape[:2])
-    shift: Any = -low  # OpenCV takes a number for a scalar; its type stubs do not know
+    shift: Any = -low  # OpenCV accepts a number as a scalar; its type stubs do not
     grey = scaled(cv2.add(source, shift), "uint8", 255.0 / (high - low))
     if colormap == -1:
         return cvtColor2(grey, "mono8", encoding)

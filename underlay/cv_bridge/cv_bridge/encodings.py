@@ -52,7 +52,7 @@ PLANAR_ROWS = {"nv12": (3, 2), "nv21": (3, 2), "nv24": (3, 1)}
 
 
 def num_channels(encoding: str) -> int:
-    """As sensor_msgs counts. Raises RuntimeError for an encoding it does not know."""
+    """As sensor_msgs counts them. Raises RuntimeError for an unknown encoding."""
     if encoding in COLORS:
         return COLORS[encoding].channels
     return int(_abstract(encoding)[2] or 1)

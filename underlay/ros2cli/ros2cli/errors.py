@@ -2,7 +2,7 @@
 
 
 class CliError(RuntimeError):
-    """Something the user can put right; the text says what."""
+    """An error that the user can correct; the text describes it."""
 
 
 class NotFound(CliError):

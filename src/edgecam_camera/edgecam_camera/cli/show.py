@@ -155,9 +155,9 @@ def _node() -> Iterator[Any]:
 
 
 def _publisher_watch(node: Any, topic: str) -> Callable[[], None]:
-    """Call often: looks once a second for a publisher of images on the topic, and says on stderr what is missing.
+    """Call often: checks once a second for a publisher of images on the topic, and reports on stderr what is missing.
 
-    Says it again only when it has changed: discovery may find the topic's publishers, or others, later.
+    Repeats the report only when it has changed: discovery may find the topic's publishers, or others, later.
     """
     from edgecam_ros.publishers import missing_publisher
 
@@ -175,9 +175,9 @@ def _publisher_watch(node: Any, topic: str) -> Callable[[], None]:
 
 
 def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]] | None) -> int:
-    """A viewer node until Ctrl-C, and the node that ``source`` gives the command of where no topic is to be shown."""
+    """A viewer node until Ctrl-C, and, unless a topic is shown, the node started by the command of ``source``."""
     if importlib.util.find_spec("edgecam_viewer") is None:
-        raise MissingDependency("the package edgecam_viewer", "build it beside edgecam_camera, or use a display")
+        raise MissingDependency("the package edgecam_viewer", "build it together with edgecam_camera, or use a display")
     topic = f"/{arguments.what.lstrip('/')}" if source is None else f"/{_NAME}/image_raw"
     viewer = [
         *(sys.executable, "-c", _VIEWER, "--ros-args", "-r", f"__ns:=/{_NAME}"),
@@ -204,7 +204,7 @@ def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]
             look()
             for process in running:
                 try:
-                    return process.wait(0.2)  # it ended by itself, which it should not: its code is ours
+                    return process.wait(0.2)  # it ended unexpectedly: pass its exit code on
                 except subprocess.TimeoutExpired:
                     continue
     return 0

@@ -22,7 +22,7 @@ _MATRICES = {"camera_matrix": 9, "rectification_matrix": 9, "projection_matrix":
 
 @dataclass(frozen=True)
 class Calibration:
-    """The facts of a sensor_msgs/CameraInfo: ``k`` and ``r`` 3x3, ``p`` 3x4, row by row; ``d`` as the model wants."""
+    """The facts of a sensor_msgs/CameraInfo: ``k`` and ``r`` 3x3, ``p`` 3x4, row by row; ``d`` as the model needs."""
 
     width: int
     height: int
@@ -68,7 +68,7 @@ def locate(url: str, camera_name: str, package_share: Callable[[str], str]) -> P
 
 
 def _existing(folder: Path, name: str) -> Path:
-    """A name as it is written where such a file is there, else with its ``%20`` and the like as characters."""
+    """A name as it is written where such a file is there, else percent-decoded."""
     literal = folder / name
     return literal if literal.exists() else folder / unquote(name)
 

@@ -1,4 +1,4 @@
-"""The forms that calibrations come in, each turned into the names of ROS' own YAML (camera_calibration_parsers)."""
+"""Readers for calibration formats; each returns the names of ROS' own YAML (camera_calibration_parsers)."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from edgecam_core.media import gst
 @dataclass(frozen=True)
 class CameraStatus:
     """``state`` is stopped, opening, streaming, retrying, ended or failed; ``problem`` the last error while it lasts.
-    ``waiting`` says what a camera without frames waits for; empty while they come.
+    ``waiting``: what a camera without frames waits for; empty while frames arrive.
 
     ``last_frame_age`` is in seconds, nan before the first frame; ``drops`` counts frames that were captured but
     replaced by a newer one before they were taken, ``held`` access units made undecodable by packet loss, ``skipped``
@@ -116,7 +116,7 @@ class Camera:
         self._clock = StampClock(ros_now_ns, self._running_time)
 
     def start(self) -> None:
-        """Begin to deliver, from a thread of its own. Returns at once; a camera that is running stays as it is."""
+        """Start capturing in a separate thread. Returns at once; does nothing if already running."""
         if self._thread is None:
             self._stopping.clear()
             self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
@@ -124,7 +124,7 @@ class Camera:
 
     def stop(self) -> None:
         """Free the device. Blocks until the thread has ended: as long as one ``on_frame`` and 0.2 s at most, plus
-        what a network source needs to say goodbye."""
+        what a network source needs to disconnect."""
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
@@ -193,7 +193,7 @@ class Camera:
         if self._problem:
             return self._problem
         if session and session.gate and session.gate.held:
-            return f"{self._name()} sends, and a keyframe has to come first"
+            return f"{self._name()} sends data, but no keyframe has arrived yet"
         return f"{sources.approach(self.settings)} {self._name()}" if self._state == "opening" else self._state
 
     def troubles(self) -> str:
@@ -205,7 +205,7 @@ class Camera:
         return "; ".join([*self._opened.notes, *([self._decoder] if self._decoder else [])])
 
     def _tell_decoder(self) -> None:
-        """Say what GStreamer chose, where the choice was left to it."""
+        """Log GStreamer's choice where the settings leave it to GStreamer."""
         element = self._session.pipeline.video_decoder() if self._session else ""
         if not element or any(note.startswith("decoder: ") for note in self._opened.notes):
             return

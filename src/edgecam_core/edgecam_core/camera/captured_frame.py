@@ -53,7 +53,7 @@ class CapturedFrame:
         ``out`` is flat uint8 memory of exactly :meth:`size` bytes to write into; without it, fresh memory is used.
 
         Raises:
-            ImageError: the source does not give frames that can be had in this encoding, or a damaged frame.
+            ImageError: the source's frames cannot be converted to this encoding, or the frame is damaged.
         """
         row = ENCODINGS[encoding]
         memory = np.empty(self.size(encoding), np.uint8) if out is None else out
@@ -93,7 +93,7 @@ class CapturedFrame:
             np.copyto(out, np.ndarray(out.shape, np.uint8, buffer=sample.data, strides=(stride, 1)))
             return
         if sample.format != row.gstreamer:
-            raise ImageError(f"the source gives {sample.format or sample.media_type}, not {encoding}")
+            raise ImageError(f"the source delivers {sample.format or sample.media_type}, not {encoding}")
         raw = self._raw()
         np.copyto(out[: self.height], raw.plane(0, out.shape[1], self.height))
         if len(raw.planes) > 1:

@@ -106,7 +106,7 @@ def _admit(gate: _Gate, unit: CodedBuffer, follows_gap: bool) -> Admission | Non
 
 
 def _reset_decoder(pad: Any) -> None:
-    """Make the decoder begin anew by caps that differ; a flush from inside a stream would stop the pipeline."""
+    """Restart the decoder by changing its caps; a flush from inside a stream would stop the pipeline."""
     g = gst.load()
     caps = pad.get_current_caps()
     if caps is None:

@@ -43,7 +43,7 @@ def load(path: Path) -> list[CameraSettings]:
     names = [settings.camera_name for settings in found]
     for name in names:
         if names.count(name) > 1:
-            raise SettingError("cameras_file", str(path), f"has two cameras named {name!r}; give each its own name")
+            raise SettingError("cameras_file", str(path), f"has two cameras named {name!r}; names must be unique")
     return found
 
 

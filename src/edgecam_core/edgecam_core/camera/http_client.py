@@ -27,9 +27,9 @@ class Login:
 
 
 class Answer:
-    """A server's answer; its body is read piece by piece.
+    """An HTTP response; its body is read in pieces.
 
-    ``url`` is where it came from after redirects, ``content_type`` in lower case without parameters, ``length`` the
+    ``url`` is the address after redirects, ``content_type`` in lower case without parameters, ``length`` the
     body's size in bytes or None.
     """
 
@@ -43,10 +43,10 @@ class Answer:
         self.length = int(length) if length.isdecimal() else None
 
     def read(self) -> bytes:
-        """What has come, waiting for the first byte up to the timeout; empty at the end.
+        """The bytes received so far; waits up to the timeout for the first byte. Empty at the end.
 
         Raises:
-            SourceError: the connection is lost or silent.
+            SourceError: the connection is lost or sends nothing.
         """
         try:
             return self._answer.read1(1 << 16)
@@ -61,10 +61,10 @@ class Answer:
 
 
 def get(url: str, login: Login, timeout: float) -> Answer:
-    """Ask for ``url`` (without credentials in it); each step waits up to ``timeout`` seconds.
+    """Request ``url`` (without credentials in it); each step waits up to ``timeout`` seconds.
 
     Raises:
-        SourceError: there is no usable answer; the text says why and what to do.
+        SourceError: no usable response; the text has the reason and the remedy.
     """
     home = urlsplit(url).netloc
     authorization = ""
@@ -103,7 +103,7 @@ def _ask(url: str, authorization: str, timeout: float) -> tuple[http.client.HTTP
         connection.connect()
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("GET", path.replace(" ", "%20"), headers=headers)
-        held = connection.sock  # http.client lets go of it where the server closes after its answer
+        held = connection.sock  # http.client releases it if the server closes after its response
         answer = connection.getresponse()
         connection.sock = held
         return connection, answer
@@ -117,12 +117,12 @@ def _ask(url: str, authorization: str, timeout: float) -> tuple[http.client.HTTP
 
 def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "no response in time"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
 def _authorization(challenges: list[str], url: str, login: Login) -> str:
-    """The header for the strongest challenge we know; empty where there is none."""
+    """The header for the strongest challenge we support; empty if there is none."""
     found = {challenge.split(" ", 1)[0].lower(): challenge for challenge in challenges}
     if "digest" in found:
         pairs = parse_pairs(list(filter(None, parse_http_list(found["digest"].split(" ", 1)[1]))))

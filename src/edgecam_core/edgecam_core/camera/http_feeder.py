@@ -19,12 +19,12 @@ POLL_RATE = 2.0
 
 
 class JpegFeeder:
-    """Reads from a thread of its own until it is stopped. ``error`` is what ended it early, None while all is well.
+    """Reads in a separate thread until stopped. ``error`` is what ended it early, None while it works.
 
     Args:
         pipeline: has an appsrc named ``feed``.
         url: without credentials.
-        polled: the address gives one image at a time; it is asked for ``rate`` times a second.
+        polled: the address returns one image per request; it is requested ``rate`` times a second.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class JpegFeeder:
 
     def stop(self) -> None:
         """Call after the pipeline was stopped: that ends a push that is waiting. Waits a second for the thread; a
-        connection that is being made ends by itself later."""
+        connection attempt in progress ends later."""
         self._stopping.set()
         if self._answer is not None:
             self._answer.close()
@@ -66,7 +66,7 @@ class JpegFeeder:
             self.error = error
 
     def _read_one(self) -> None:
-        """One answer to its end."""
+        """Read one response to its end."""
         self._answer = answer = get(self._url, self._login, self._timeout)
         try:
             splitter = JpegSplitter()

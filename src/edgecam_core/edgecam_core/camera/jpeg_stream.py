@@ -21,7 +21,7 @@ class JpegSplitter:
 
     def __init__(self) -> None:
         self._data = b""
-        self._at = -1  # where reading goes on inside the image; -1: no image has begun
+        self._at = -1  # read position inside the image; -1: between images
 
     def feed(self, data: bytes) -> list[bytes]:
         """The images that end with these bytes."""

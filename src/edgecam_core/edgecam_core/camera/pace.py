@@ -46,7 +46,7 @@ class Arrivals:
         self._waiting = waiting
 
     def restarted(self) -> None:
-        """The pipeline is gone; the next one counts from zero."""
+        """The pipeline has ended; the next one counts from zero."""
         self._earlier = self.drops
         self._arrived = self._before = self._taken = self._waiting = 0
 

@@ -167,7 +167,7 @@ def _bayer(plan: SourcePlan, settings: CameraSettings) -> list[str]:
             "image_encoding", settings.image_encoding, "a bayer mosaic cannot be turned, scaled or cropped"
         )
     if plan.codec not in ("bayer", "any"):
-        remedy = f"this source does not give bayer frames; use one of {', '.join(_CONVERTIBLE)}"
+        remedy = f"this source does not deliver bayer frames; use one of {', '.join(_CONVERTIBLE)}"
         raise SettingError("image_encoding", settings.image_encoding, remedy)
     return [f"capsfilter caps=video/x-bayer,format={_BAYER[settings.image_encoding]}"]
 

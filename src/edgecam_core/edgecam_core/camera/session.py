@@ -21,11 +21,11 @@ _POLL = 0.1
 _FIRST_FRAME = 10.0
 """Seconds a source may take to its first frame, if stall_timeout is shorter."""
 _ERROR_GRACE = 0.5
-"""Decoders report errors and go on; an error is fatal when no frame comes for this long after it."""
+"""Decoders report errors and continue; an error is fatal if no frame follows within this time."""
 
 
 class Ended(Exception):
-    """The source came to its natural end."""
+    """The source reached its end."""
 
 
 class Session:
@@ -69,7 +69,7 @@ class Session:
 
         Raises:
             SourceError: the source is lost, or there never was one.
-            Ended: it came to its natural end.
+            Ended: it reached its end.
         """
         hint = self._plan.hint
         feeder: Feeder | None = None
@@ -109,7 +109,7 @@ class Session:
             if sample is not None:
                 last, self._error = now, ""
                 self._show(sample)
-            elif self.gate and self.gate.skipped != skipped:  # frames do come
+            elif self.gate and self.gate.skipped != skipped:  # frames do arrive
                 last, skipped = now, self.gate.skipped
             if self.take_coded:
                 self._drain(self.take_coded)
@@ -155,7 +155,7 @@ class Session:
             raise Ended
 
     def _check(self, now: float, silence: float, feeder: Feeder | None) -> None:
-        """Whether the source is lost, when no frame has come."""
+        """Whether a source without frames is lost."""
         if feeder and feeder.error:
             raise feeder.error
         if self._error and (not self._frames or now - self._error_at > _ERROR_GRACE):

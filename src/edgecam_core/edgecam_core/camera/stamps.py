@@ -9,7 +9,7 @@ _STEP_NS = 500_000_000
 
 
 class StampClock:
-    """Gives each frame the time it was captured at, in nanoseconds of the ROS clock.
+    """The capture time of each frame, in nanoseconds of the ROS clock.
 
     The difference between the two clocks is measured for every frame (so nothing drifts, however long it runs, and
     a clock that is set or simulated is followed) but taken over only when it moved by 0.2 ms, so that the intervals

@@ -24,7 +24,7 @@ class SourceUri:
 
     @property
     def path(self) -> str:
-        """The path of a file or device: ``file:///a%20b`` and ``file:///a b`` alike give ``/a b``."""
+        """The path of a file or device: ``file:///a%20b`` and ``file:///a b`` both mean ``/a b``."""
         return unquote(self.rest.removeprefix("//"))
 
     def shown(self) -> str:

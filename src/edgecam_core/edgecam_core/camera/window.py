@@ -13,7 +13,7 @@ from edgecam_core.errors import MissingDependency
 from edgecam_core.media import gst
 from edgecam_core.types import Frame
 
-# What each sink needs of the environment, and what must stand before it.
+# What each sink needs from the environment, and what must precede it.
 _NEEDS = {
     "glimagesink": ("DISPLAY", "WAYLAND_DISPLAY"), "waylandsink": ("WAYLAND_DISPLAY",), "xvimagesink": ("DISPLAY",),
     "ximagesink": ("DISPLAY",), "nveglglessink": ("DISPLAY", "WAYLAND_DISPLAY"), "nv3dsink": ("DISPLAY",),
@@ -47,7 +47,7 @@ def pick_sink(have: Have, environment: Mapping[str, str]) -> Choice:
 
 
 def window_text(plan: SourcePlan, settings: CameraSettings, sink: str, have: Have) -> str:
-    """The launch text from a source to a window; it stands on its own."""
+    """The complete launch text from a source to a window."""
     steps = [plan.head, *([plan.decode] if plan.decode else []), *geometry(plan, settings, have)]
     return " ! ".join([*steps, sink_text(sink, plan.paced)])
 

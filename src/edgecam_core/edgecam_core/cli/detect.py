@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     sources = expand(args.input)
     stills = 0 if any(map(is_moving, sources)) else len(sources)
     say = _Progress(stills, args.quiet)
-    # A video comes one image after the other, and all threads are for that one; so with a single image.
+    # Frames of a video, or a single image, are processed one at a time with all threads.
     streams = max(1, min(stills, settings.threads or len(os.sched_getaffinity(0))))
     writer = annotate.writer(args.output, sources)
     files = {form: path for form in ("json", "coco", "csv") if (path := getattr(args, form))}
@@ -128,7 +128,7 @@ class _Progress:
             print(f"{name}: {summary(detections)}", flush=True)
 
     def waiting(self, text: str) -> None:
-        """A camera that is silent is no error yet, but the reason why nothing happens."""
+        """A camera without frames is not an error yet, but it explains why nothing happens."""
         if not self._quiet:
             self.problem(text)
 

@@ -55,7 +55,7 @@ def _build(settings: DetectorSettings) -> int:
             raise
         api = None
     if api is not None:
-        # TensorRT-RTX builds for every RTX card, also on a machine without one.
+        # TensorRT-RTX builds for every RTX card, even on a machine without one.
         model = free_batch(plan.model, options) if settings.max_batch > 1 else plan.model
         gpu = find_gpu()
         path, precision = ensure_engine(model, options, api, gpu)

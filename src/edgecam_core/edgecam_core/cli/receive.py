@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def stream_settings(text: str) -> dict[str, object]:
-    """Host and port, or the SDP file, of what the user typed; SettingError when it is neither."""
+    """Host and port, or the SDP file, from the user's argument; SettingError if it is neither."""
     scheme, separator, _ = text.partition("://")
     if separator and scheme != "rtp":
         raise SettingError("stream", text, "must be rtp://@:PORT, rtp://ADDRESS:PORT or an SDP file")
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 def play(
     settings: ReceiverSettings, seconds: float = 0.0, snapshot: str | None = None, with_window: bool = True
 ) -> int:
-    """Receive until Ctrl-C, or for so many seconds; in a window where there is a display. Gives the exit code."""
+    """Receive until Ctrl-C, or for this many seconds; in a window if there is a display. Returns the exit code."""
     import cv2
 
     from edgecam_core.camera import window

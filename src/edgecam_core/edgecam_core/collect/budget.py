@@ -1,4 +1,4 @@
-"""How many frames may be kept, and which one goes when the disk share is full."""
+"""How many frames may be kept, and which one is deleted when the disk share is full."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ PROPOSALS, ANNOTATIONS = Path("proposals.json"), Path("annotations/instances_rev
 
 
 def write(collection: Collection) -> None:
-    """Write both COCO files anew. Proposals lie outside ``annotations/``: nothing trains on them by accident.
+    """Rewrite both COCO files. Proposals lie outside ``annotations/``: nothing trains on them by accident.
 
     Raises:
         CacheError: a file cannot be written.
@@ -78,7 +78,7 @@ def document(rows: Iterable[tuple[KeptFrame, Sequence[Box]]], classes: Sequence[
 def merge(sources: Sequence[Path], target: Path) -> dict[str, int]:
     """Copy the frames and reviews of several collections into another one, which may exist.
 
-    A frame that is there already stays as it is, but takes over a review it has not got. Gives what was done:
+    A frame that exists already is kept, but takes over a review it lacks. Returns what was done:
     "added", "present", "reviews".
 
     Raises:

@@ -80,7 +80,7 @@ class KeptFrame:
     """What is known of a kept frame.
 
     ``rules`` are {"rule", "value"}, the reason first; ``value`` orders frames for review and deletion (0 to 2);
-    ``model`` says what made the proposals ("name", "sha256"); ``hash`` is 16 hex digits; ``kept_ns`` wall-clock time.
+    ``model``: what made the proposals ("name", "sha256"); ``hash`` is 16 hex digits; ``kept_ns`` wall-clock time.
     """
 
     id: str
@@ -105,7 +105,7 @@ class KeptFrame:
 
 @dataclass(frozen=True)
 class Review:
-    """What a person said of a frame. ``state`` is REVIEWED (``boxes`` are all there is), SKIPPED, or DRAFT (begun)."""
+    """A person's review of a frame. ``state`` is REVIEWED (``boxes`` are all there is), SKIPPED, or DRAFT (begun)."""
 
     id: str
     state: str
@@ -133,7 +133,7 @@ class Collection:
         head = collection.root / "collection.json"
         if not head.is_file():
             if collection.root.is_dir() and any(collection.root.iterdir()):
-                raise CollectionError(f"{collection.root} holds other files; give an empty or a new folder")
+                raise CollectionError(f"{collection.root} holds other files; use an empty or new folder")
             with cache.explained(collection.root):
                 collection.root.mkdir(parents=True, exist_ok=True)
             collection._write(head, {"format": FORMAT, "version": VERSION, "classes": []})
@@ -215,7 +215,7 @@ class Collection:
         return path
 
     def add(self, frame: KeptFrame, image: bytes) -> KeptFrame:
-        """Store a frame with its encoded image; gives it with its size in bytes.
+        """Store a frame with its encoded image; returns the frame with its size in bytes.
 
         Raises:
             CacheError: the disk is full or not writable; nothing of the frame is left then.
@@ -270,7 +270,7 @@ class Collection:
             raise CollectionError(f"{path} is damaged: {error}") from error
 
     def save_review(self, review: Review) -> Review:
-        """Store a review made from revision ``review.revision`` (0: there was none); gives it with the next number.
+        """Store a review made from revision ``review.revision`` (0: there was none); returns it with the next number.
 
         The same review stored twice is one: a browser repeats a request whose answer it did not get.
 

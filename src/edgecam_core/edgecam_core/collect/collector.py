@@ -1,4 +1,4 @@
-"""The collector: looks at every observation, decides, and stores in a thread of its own."""
+"""The collector: examines every observation, decides, and stores in a separate thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Brings a frame and the detections made from it together, by exact stamp. No clock inside."""
+"""Joins a frame and the detections made from it by exact stamp. No clock inside."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class StampJoiner(Generic[F, D]):
         return None
 
     def detections(self, stamp_ns: int, found: D) -> tuple[F, D] | None:
-        """Detections came; gives the pair when their frame is there."""
+        """Detections arrived; returns the pair if their frame is there."""
         if stamp_ns in self._frames:
             frame, _ = self._frames[stamp_ns]
             self._forget(stamp_ns)

@@ -14,7 +14,7 @@ class Observation:
     ``shadow`` are those of a second model on the same frame, None where there are none. ``hash`` is the frame's
     perceptual hash, None where it was not computed; ``distance`` the fewest bits in which it differs from a kept
     frame of the camera, 64 where none is kept yet. ``encoded`` is the frame as its source coded it (a JPEG or PNG
-    file), None where only pixels came.
+    file), None if only pixels arrived.
     """
 
     camera: str

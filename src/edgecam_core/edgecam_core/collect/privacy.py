@@ -23,7 +23,7 @@ def blurred(pixels: np.ndarray, detections: Iterable[Detection], what: Sequence[
     Faces are found by OpenCV's frontal-face cascade, which misses some; a label is as good as the detector.
 
     Raises:
-        MissingDependency: OpenCV came without its cascade files.
+        MissingDependency: this OpenCV has no cascade files.
     """
     boxes = [one.box for one in detections if one.label in what]
     if FACES in what:

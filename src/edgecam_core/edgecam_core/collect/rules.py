@@ -62,7 +62,7 @@ class Flicker(Rule):
         camera, now = seen.camera, seen.stamp_ns
         previous = self._previous.get(camera, now)
         tracks = self._tracks.setdefault(camera, {})
-        if now < previous:  # the camera's time line began anew
+        if now < previous:  # the camera's time restarted
             tracks.clear()
         self._previous[camera] = now
         present = {one.track_id: one for one in seen.detections if one.track_id}

@@ -49,7 +49,7 @@ class CollectorSettings(Settings):
     )
     image_format: str = setting(
         "jpeg",
-        "How images are stored: jpeg, png (lossless), or source (the bytes of image_raw/compressed as they came).",
+        "How images are stored: jpeg, png (lossless), or source (the bytes of image_raw/compressed, unchanged).",
         choices=("jpeg", "png", "source"),
     )
     jpeg_quality: int = setting(95, "Quality of stored JPEG.", low=1, high=100)

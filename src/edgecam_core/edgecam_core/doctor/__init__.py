@@ -67,7 +67,7 @@ def error(key: str, text: str, remedy: str) -> Finding:
 def examine(folders: Iterable[str] = FOLDERS) -> Iterator[Finding]:
     """Run every check of every folder; a folder whose package is not installed has none.
 
-    Each group runs in a process of its own, all at once: a library that crashes or hangs is a finding like any other.
+    Each group runs in its own process, in parallel: a library that crashes or hangs is reported as a finding.
     """
     runs = [(name, _start(name)) for folder in folders for name in _groups(folder)]
     for name, process in runs:
@@ -106,7 +106,7 @@ def _results(name: str, process: subprocess.Popen[str]) -> list[Finding]:
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
-        return [_failed(name, f"no answer within {TIMEOUT:.0f} s")]
+        return [_failed(name, f"did not finish within {TIMEOUT:.0f} s")]
     if process.returncode != 0:
         last = (errors.strip().splitlines() or ["no message"])[-1]
         return [_failed(name, f"its process ended with {process.returncode}: {last}")]
@@ -115,5 +115,5 @@ def _results(name: str, process: subprocess.Popen[str]) -> list[Finding]:
 
 def _failed(name: str, reason: str) -> Finding:
     short = name.rpartition(".")[2]
-    remedy = f"python3 -m edgecam_core.doctor {name}  # shows all it says"
+    remedy = f"python3 -m edgecam_core.doctor {name}  # shows its whole output"
     return Finding(f"{short}-check", Level.ERROR, f"this check failed: {reason}", remedy, short)

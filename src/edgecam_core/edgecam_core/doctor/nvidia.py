@@ -41,7 +41,7 @@ def _cuda() -> Finding:
     code = cuda.cuInit(0)
     if code != 0:
         remedy = "driver and libcuda.so.1 differ in version: reboot after a driver update, or recreate the container"
-        return error("cuda", f"CUDA does not start (cuInit gives {code})", remedy)
+        return error("cuda", f"CUDA does not start (cuInit returns {code})", remedy)
     version = ctypes.c_int()
     cuda.cuDriverGetVersion(ctypes.byref(version))
     return ok("cuda", f"CUDA {version.value // 1000}.{version.value % 1000 // 10}")

@@ -9,7 +9,7 @@ from importlib import metadata
 
 from edgecam_core.doctor import Finding, error, note, ok, warning
 
-# Wheels that bring the same module: the one that was installed last wins, and removing either breaks the other.
+# Wheels that contain the same module: the one installed last wins, and removing either breaks the other.
 RIVALS = {
     "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
@@ -41,7 +41,7 @@ def _rivals(module: str, there: list[str]) -> Finding:
         return ok(key, f"one source of the module {module}: {there[0] if there else 'the system'}")
     keep = next((name for name in there if "gpu" in name or "headless" in name), there[0])
     remedy = f"pip uninstall {' '.join(there)} && pip install {keep}"
-    return error(key, f"{' and '.join(there)} both bring the module {module} and overwrite each other", remedy)
+    return error(key, f"{' and '.join(there)} both contain the module {module} and overwrite each other", remedy)
 
 
 def _opencv(versions: dict[str, str]) -> Iterator[Finding]:

@@ -97,7 +97,7 @@ def _profile(environment: Mapping[str, str]) -> Finding:
     except (OSError, ElementTree.ParseError, ValueError) as problem:
         return error("dds-profile", f"the Fast DDS profile {path} cannot be read: {problem}", remedy)
     if segment < SEGMENT_NEEDS:
-        text = f"the Fast DDS profile {path} has a shared-memory segment of {segment // 1024} KiB: frames get lost"
+        text = f"the Fast DDS profile {path} has a shared-memory segment of {segment // 1024} KiB: frames are lost"
         return warning("dds-profile", text, remedy)
     return ok("dds-profile", f"Fast DDS profile {path}, {segment // 2**20} MiB shared memory")
 

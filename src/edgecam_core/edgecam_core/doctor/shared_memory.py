@@ -58,7 +58,7 @@ def stale(folder: Path = FOLDER) -> list[Stale]:
 def free(folder: Path = FOLDER) -> tuple[int, int]:
     """Remove what no process uses; the number of segments and ports removed, and their bytes.
 
-    Holds each lock while it removes, so that a process that is just opening the segment waits and finds it gone.
+    Holds each lock while it removes, so that a process that is just opening the segment waits and finds it removed.
     """
     count = size = 0
     for lock in _locks(folder):

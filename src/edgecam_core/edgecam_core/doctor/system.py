@@ -14,7 +14,7 @@ from edgecam_core.cache import cache_dir
 from edgecam_core.doctor import Finding, error, note, ok, warning
 
 MIB = 2**20
-CACHE_NEEDS = 500 * MIB  # a detector, its engine and room to write them anew
+CACHE_NEEDS = 500 * MIB  # a detector, its engine and space to rewrite them
 SHM_NEEDS = 512 * MIB  # 64 MiB for each process of the pipeline
 SOCKET_BUFFER = 2 * MIB  # a keyframe of a 1080p stream at once
 UNSYNCHRONISED = 0x40  # STA_UNSYNC of adjtimex(2)

@@ -119,7 +119,7 @@ def _unknown_property(token: Token, name: str, known: Iterable[str], result: Exp
 
 def _property(token: Token, current: tuple[str, Any] | None, result: Explanation) -> None:
     if current is None:
-        result.wrong.append(f"property {token.text} stands before any element")
+        result.wrong.append(f"property {token.text} precedes any element")
         return
     name, element = current
     if element is None:
@@ -162,7 +162,7 @@ def _refuses(spec: Any, kind: str, allowed: str, value: str) -> str:
 
 
 def _enum_words(spec: Any) -> set[str]:
-    """Everything that launch text may say for a value."""
+    """All spellings of a value that launch text accepts."""
     return {word for value in gst.enum_values(spec) for word in (value.nick, value.name, str(value.number))}
 
 

@@ -68,7 +68,7 @@ def possible(text: str) -> list[Link]:
 
 
 def _template(element: str, direction: str) -> Any:
-    """What the pads of an element take or give, all of one direction together."""
+    """The caps of an element's pads, one entry per direction."""
     g = gst.load()
     factory = g.ElementFactory.find(element)
     if factory is None:

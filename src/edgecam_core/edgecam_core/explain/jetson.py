@@ -1,4 +1,4 @@
-"""The table of NVIDIA's elements (``jetson.txt``): answers for what is not installed here."""
+"""The table of NVIDIA's elements (``jetson.txt``): used for elements that are not installed here."""
 
 from __future__ import annotations
 

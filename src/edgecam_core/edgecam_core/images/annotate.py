@@ -85,7 +85,7 @@ class VideoWriter(Writer):
         self._rate, self._size = rate, size
         video = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
         if not video.isOpened():
-            raise EdgecamError(f"cannot write the video {self._path}; give a writable path that ends in .mp4")
+            raise EdgecamError(f"cannot write the video {self._path}; use a writable path that ends in .mp4")
         return video
 
     def _flush(self, now_ns: int | None = None) -> None:
@@ -126,13 +126,13 @@ def writer(output: str | None, inputs: Iterable[str] = ()) -> Writer:
             raise SettingError("output", output, "must end like an image or a video (.jpg, .png, .mp4)")
         return FileWriter(output, originals)
     if suffix:
-        raise SettingError("output", output, "is one file for all images; give a folder, out/%i.jpg or a .mp4")
+        raise SettingError("output", output, "is one file for all images; use a folder, out/%i.jpg or a .mp4")
     return FileWriter(f"{output}/{{name}}.jpg", originals)
 
 
 def _spare(path: Path, inputs: frozenset[Path]) -> None:
     if path.resolve() in inputs:
-        raise SettingError("output", str(path), "is an input and would be overwritten; give another folder or name")
+        raise SettingError("output", str(path), "is an input and would be overwritten; use another folder or name")
 
 
 def _make_folder(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Images from wherever a user points: files, folders, globs, videos, cameras."""
+"""Images from the user's arguments: files, folders, globs, videos, cameras."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg
 _READERS = 2  # decoding a JPEG leaves the interpreter lock free; more than two readers outrun any model here
 _AHEAD = 8
 _USUAL_RATE, _FASTEST = 30.0, 1000.0  # Hz; default for a video without a plausible rate
-_POLL = 0.2  # seconds between looks at a silent camera's state
-_PATIENCE = 1.0  # seconds of silence before the caller is informed
+_POLL = 0.2  # seconds between checks of a camera without frames
+_PATIENCE = 1.0  # seconds without a frame before the caller is informed
 
 Waiting = Callable[[str], None]
 

@@ -34,7 +34,7 @@ def check_writable(option: str, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a").close()
     except OSError as error:
-        raise SettingError(option, str(path), f"cannot be written ({error.strerror}); give another path") from error
+        raise SettingError(option, str(path), f"cannot be written ({error.strerror}); use another path") from error
 
 
 def write_json(path: Path, results: Sequence[Result]) -> None:

@@ -72,9 +72,9 @@ class Artifact:
 
         Args:
             wanted: the facts it must have.
-            make: gives its bytes and more facts worth keeping; its errors come through.
+            make: returns its bytes and more facts to keep; its errors are passed on.
             rebuild: make it even if it fits.
-            progress: called while waiting for another process; may raise to give up.
+            progress: called while waiting for another process; may raise to abort.
             degraded: called when the cache cannot be written; the file is then in a temporary folder that is removed
                 when this process ends.
 

@@ -48,7 +48,7 @@ def open_runner(model: ModelFile, backend: str = "auto", options: RunnerOptions 
     if backend != "auto":
         return _runner_type(backend).load(model, options)
     rejected: dict[str, str] = {}
-    # An accelerator beside the GPU is taken only where it is asked for.
+    # An accelerator other than the GPU is used only on request.
     wanted = ("cuda", "cpu") if options.device == "auto" else (options.device,)
     for name, device in _ORDER:
         if device not in wanted:

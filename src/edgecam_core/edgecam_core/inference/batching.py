@@ -45,7 +45,7 @@ def _rewritten(model: ModelFile) -> bytes:
         if item.name in shapes:
             sizes = numpy_helper.to_array(item).copy()
             if len(sizes) and sizes[0] == 1:
-                sizes[0] = 0  # in a Reshape: as many as come in
+                sizes[0] = 0  # in a Reshape: copied from the input
                 item.CopyFrom(numpy_helper.from_array(sizes, item.name))
     for tensor in [*graph.output, *(item for item in graph.input if item.name not in weights)]:
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
@@ -74,7 +74,7 @@ def _compare(model: ModelFile, data: bytes) -> None:
 
 
 def _session(source: str | bytes, model: ModelFile) -> Any:
-    """Of a path, where the weights may lie beside the file, or of a whole model."""
+    """For a path, whose weights may be in other files, or a whole model."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -54,7 +54,7 @@ def find_gpu(number: int = 0) -> Gpu | None:
 
 
 def is_integrated(number: int = 0) -> bool:
-    """Whether that GPU has no memory of its own but shares the processor's, as a Jetson's does."""
+    """Whether the GPU shares the processor's memory, as on a Jetson."""
     cuda, integrated = _library(), ctypes.c_int()
     if cuda is None or cuda.cuInit(0) != 0:
         return False

@@ -78,14 +78,14 @@ class CudaContext(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the primary context, outside of :meth:`current`; it lives on while others hold it."""
+        """Release the primary context, outside of :meth:`current`; it persists while others hold it."""
 
 
 def open_context(number: int = 0, shared: bool | None = None) -> CudaContext:
     """The context of a GPU, with the first library that is installed.
 
     Args:
-        shared: whether its memory is the processor's too; None to ask the driver.
+        shared: whether it shares the processor's memory; None asks the driver.
 
     Raises:
         MissingDependency: neither library is installed.

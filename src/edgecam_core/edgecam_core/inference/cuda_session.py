@@ -21,7 +21,7 @@ Enqueue = Callable[[int, int], None]
 
 
 class CudaSession:
-    """Copies inputs to the GPU, lets ``enqueue`` compute, copies outputs back. For one thread at a time.
+    """Copies inputs to the GPU, calls ``enqueue``, copies outputs back. For one thread at a time.
 
     ``pointers`` are the device addresses of all tensors but the growing ones. A first size that is None is the batch,
     up to ``max_batch``. Where GPU and processor share memory nothing is copied.
@@ -129,10 +129,10 @@ class CudaSession:
 
     def _fetch(self, name: str, tensor: Tensor) -> np.ndarray:
         if name not in self._shapes:
-            raise InferenceError(f"the engine gave no shape for its output {name!r}")
+            raise InferenceError(f"the engine returned no shape for its output {name!r}")
         host = np.empty(self._shapes[name], tensor.dtype)
         if host.nbytes > self._sizes.get(name, 0):
-            raise InferenceError(f"the engine gave output {name!r} more values than it asked memory for")
+            raise InferenceError(f"the engine wrote more values to output {name!r} than it requested memory for")
         if host.size:
             self._context.download(host, self._devices[name])
         return host

@@ -1,4 +1,4 @@
-"""The files beside an ONNX model that hold its weights: which there are, and that they belong to it.
+"""Files next to an ONNX model that hold its weights: lists them and checks that they belong to it.
 
 ONNX keeps weights above 2 GB, and many exporters all weights, in files that the model names relative to its own
 folder (onnx/docs/ExternalData.md).
@@ -47,7 +47,7 @@ def _checked(location: str, size: int, path: Path) -> Path:
             "save it with its weights inside (onnx.save_model without external data)"
         )
     if not data.is_file():
-        raise ModelError(f"{path} keeps weights in {data}, which is missing; copy that file beside the model")
+        raise ModelError(f"{path} keeps weights in {data}, which is missing; copy that file next to the model")
     if data.stat().st_size < size:
         there = data.stat().st_size
         raise ModelError(

@@ -26,7 +26,7 @@ class ModelFile:
     ``inputs`` and ``outputs`` map names to shapes, None for a size that is free; ``types`` maps both to element types,
     float32 where a name is missing. ``precision`` is that of the
     weights: fp32, fp16, or int8 where values are quantised explicitly. ``metadata`` are the file's metadata_props as
-    they are; :meth:`fact` reads the ``edgecam.*`` ones. ``data_files`` are the files beside it that hold its weights.
+    they are; :meth:`fact` reads the ``edgecam.*`` ones. ``data_files`` are other files that hold its weights.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class ModelFile:
             raise MissingDependency("the package 'onnx'", "pip install onnx") from error
         path = Path(path).expanduser()
         if not path.is_file():
-            raise ModelError(f"parameter 'model' is '{path}': there is no such file; give the path of an ONNX file")
+            raise ModelError(f"parameter 'model' is '{path}': there is no such file; set the path of an ONNX file")
         try:
             proto = onnx.load(str(path), load_external_data=False)
         except Exception as error:  # protobuf's DecodeError has moved between versions
@@ -78,7 +78,7 @@ class ModelFile:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def proto(self) -> Any:
-        """The ModelProto with all weights in it, wherever they are kept.
+        """The ModelProto with all weights, including those in other files.
 
         Raises:
             ModelError: the weights cannot be read.

@@ -58,7 +58,7 @@ class OnnxRuntimeRunner(Runner):
         providers = [CUDA_PROVIDER, CPU_PROVIDER] if on_cuda else [CPU_PROVIDER]
         session = open_session(onnxruntime, model, options, providers)
         if on_cuda and session.get_providers()[0] != CUDA_PROVIDER:
-            _without_cuda(onnxruntime, options, "it gives no reason; its log on stderr may")
+            _without_cuda(onnxruntime, options, "no reason reported; its log on stderr may have one")
             on_cuda = False
         runs_on = "CUDA" if on_cuda else f"CPU, {threads} threads"
         streams = 1 if on_cuda else options.streams
@@ -73,7 +73,7 @@ class OnnxRuntimeRunner(Runner):
 
 
 def _without_cuda(onnxruntime: Any, options: RunnerOptions, why: str) -> None:
-    """Never on the CPU in silence: an error where CUDA was asked for, a warning where its package is installed."""
+    """No silent fallback to the CPU: an error if CUDA was requested, a warning if its package is installed."""
     if CUDA_PROVIDER in onnxruntime.get_available_providers():
         options.warn(f"ONNX Runtime does not run on CUDA although its GPU package is installed: {why}")
     if options.device == "cuda":
@@ -101,7 +101,7 @@ def open_session(onnxruntime: Any, model: ModelFile, options: RunnerOptions, pro
     """
     threads = options.threads or len(os.sched_getaffinity(0))
     session_options = onnxruntime.SessionOptions()
-    session_options.log_severity_level = 3  # errors only; they come back as exceptions as well
+    session_options.log_severity_level = 3  # errors only; they are raised as exceptions too
     session_options.intra_op_num_threads = max(1, threads // options.streams)
     # Spinning would burn a core per thread between two frames of a camera; it gains 8 % at full load.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -112,9 +112,9 @@ def open_session(onnxruntime: Any, model: ModelFile, options: RunnerOptions, pro
 
 
 def why_no_provider(onnxruntime: Any, provider: str) -> str:
-    """Why a GPU's execution provider would not load; empty where nothing stands against it.
+    """Why a GPU's execution provider would not load; empty if it would.
 
-    ONNX Runtime itself only logs that, and goes on with the CPU.
+    ONNX Runtime itself only logs that and continues on the CPU.
     """
     if provider not in onnxruntime.get_available_providers():
         return f"this build of ONNX Runtime has no {provider}; {_INSTALL_GPU}"

@@ -38,7 +38,7 @@ class OnnxRuntimeTensorRtRunner(OnnxRuntimeRunner):
         settings = provider_options(source, options, onnxruntime.__version__)
         session = open_session(onnxruntime, source, options, [(PROVIDER, settings), CUDA_PROVIDER, CPU_PROVIDER])
         if session.get_providers()[0] != PROVIDER:
-            raise ModelError("onnxruntime does not run on TensorRT: it gives no reason; its log on stderr may")
+            raise ModelError("onnxruntime does not run on TensorRT: no reason reported; its log on stderr may have one")
         return cls(session, 1, f"onnxruntime {onnxruntime.__version__} on TensorRT, {source.precision}")
 
 

@@ -33,7 +33,7 @@ _INSTALL = "pip install onnxruntime onnx sympy"
 
 
 def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFile:
-    """The model in the precision that was asked for, made once and kept beside the engines.
+    """The model in the requested precision, made once and cached next to the engines.
 
     FP16 takes a second, INT8 as long as the calibration images take in FP32, a few times over.
 
@@ -46,7 +46,7 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
         return model
     if model.precision != "fp32":
         raise ModelError(
-            f"parameter 'precision' is '{wanted}', but {model.path} is {model.precision} already; give the fp32 model"
+            f"parameter 'precision' is '{wanted}', but {model.path} is {model.precision} already; use the fp32 model"
         )
     int8 = flavour if wanted == "int8" else ""
     facts: dict[str, Any] = {"model_sha256": model.sha256, "precision": wanted, "flavour": int8}
@@ -198,7 +198,7 @@ def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Pr
 
 
 class _Reader:
-    """What ONNX Runtime's quantiser asks for its next image; None is the end."""
+    """The next image for ONNX Runtime's quantiser; None at the end."""
 
     def __init__(self, calibration: Calibration, progress: Progress) -> None:
         self._feeds = enumerate(calibration.feeds(), 1)

@@ -10,7 +10,7 @@ from typing import Any
 from edgecam_core.errors import MissingDependency
 
 _INSTALL = (
-    "on a Jetson it comes with JetPack (apt install python3-libnvinfer), elsewhere pip install tensorrt, or "
+    "on a Jetson it is part of JetPack (apt install python3-libnvinfer), elsewhere pip install tensorrt, or "
     "pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings for GeForce and RTX cards"
 )
 # Modules to import, in this order, and the flavour they make. The last one is the module with the interface.
@@ -36,7 +36,7 @@ class TensorRt:
 
     @property
     def takes_flags(self) -> bool:
-        """Whether builder flags may give a network FP16 and INT8 (8.x, and 10.x beside strong typing)."""
+        """Whether builder flags can enable FP16 and INT8 (8.x, and 10.x as an alternative to strong typing)."""
         return hasattr(getattr(self.module, "BuilderFlag", None), "FP16")
 
     @property

@@ -1,4 +1,4 @@
-"""From an ONNX file to a TensorRT engine: one path for every version, with proof of its precision."""
+"""From an ONNX file to a TensorRT engine: one path for every version, whose precision is verified."""
 
 from __future__ import annotations
 
@@ -114,11 +114,11 @@ def _network_flags(trt: Any, typed: bool) -> int:
 
 
 def _allow_precision(trt: Any, network: Any, config: Any, model: ModelFile, recipe: Recipe) -> None:
-    """Weakly typed networks: let TensorRT use FP16 and INT8, but make it keep FP32 where that has to stay."""
+    """Weakly typed networks: let TensorRT use FP16 and INT8, but keep FP32 where it is required."""
     flags = {"fp16": ("FP16",), "int8": ("INT8", "FP16")}.get(recipe.precision, ())
     if not flags:
         return
-    for flag in (*flags, "OBEY_PRECISION_CONSTRAINTS"):  # PREFER would let it choose a faster tactic without a word
+    for flag in (*flags, "OBEY_PRECISION_CONSTRAINTS"):  # PREFER would let it silently choose a faster tactic
         config.set_flag(getattr(trt.BuilderFlag, flag))
     # With Q/DQ pairs the graph defines which convolutions are INT8.
     calibrated = recipe.calibrator is not None
@@ -147,7 +147,7 @@ def _layers(network: Any) -> list[Any]:
 
 def _parse(trt: Any, network: Any, logger: Any, model: ModelFile) -> None:
     parser = trt.OnnxParser(network, logger)
-    if parser.parse(model.path.read_bytes(), str(model.path)):  # by the path it finds weights kept beside the file
+    if parser.parse(model.path.read_bytes(), str(model.path)):  # the path locates weights in files next to it
         return
     errors = [parser.get_error(index) for index in range(min(parser.num_errors, _MOST_ERRORS))]
     raise ModelError(f"TensorRT cannot read {model.path}: {'; '.join(map(_error_text, errors)) or logger.text()}")
@@ -199,14 +199,14 @@ def require_precision(precision: str, layers: Counter[str], what: str) -> None:
     """Raise ModelError where most convolutions compute in another precision than the one asked for."""
     if layers and layers[precision] * 2 <= sum(layers.values()):
         found = ", ".join(f"{count} {name}" for name, count in layers.items())
-        raise ModelError(f"{what} should be {precision}, but its convolutions came out as {found}")
+        raise ModelError(f"{what} should be {precision}, but its convolutions are {found}")
 
 
 def require_engine_precision(precision: str, information: str, what: str) -> None:
     """Raise ModelError where an engine does not compute in FP16 or INT8 although it should.
 
     Args:
-        information: the engine inspector's JSON. Most versions give the type of each convolution's weights;
+        information: the engine inspector's JSON. Most versions report the type of each convolution's weights;
             where none does, one tensor of the type has to do.
     """
     if precision not in ("fp16", "int8"):
@@ -224,7 +224,7 @@ def _types(pattern: str, information: str) -> Counter[str]:
 
 
 def collecting_logger(trt: Any) -> Any:
-    """A TensorRT logger whose ``text()`` gives the last errors, for the message of an exception."""
+    """A TensorRT logger whose ``text()`` returns the last errors, for the message of an exception."""
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -236,7 +236,7 @@ def collecting_logger(trt: Any) -> Any:
                 self.errors.append(message.splitlines()[0])
 
         def text(self) -> str:
-            return "; ".join(self.errors) or "it gives no reason"
+            return "; ".join(self.errors) or "no reason reported"
 
     return Logger()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def calibrator(trt: Any, context: CudaContext, calibration: Calibration, progress: Progress) -> Any:
-    """What ``IBuilderConfig.int8_calibrator`` wants: one image after the other in device memory.
+    """The interface of ``IBuilderConfig.int8_calibrator``: images in device memory, one at a time.
 
     The thread that builds must have a CUDA context. ``failed`` is what an image or ``progress`` raised, which must not
     cross TensorRT's C++; the build fails then, and its caller raises it.

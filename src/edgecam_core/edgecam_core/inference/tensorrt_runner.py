@@ -59,7 +59,7 @@ class TensorRtRunner(Runner):
 
     @classmethod
     def load_engine(cls, path: Path, options: RunnerOptions) -> TensorRtRunner:
-        """Load an existing engine file, from anywhere, if the sidecar beside it describes this very file.
+        """Load an existing engine file, from any folder, if the sidecar next to it describes this very file.
 
         Raises:
             MissingDependency, ModelError: as :meth:`load`; not the file of the sidecar, or of another version or GPU.
@@ -123,7 +123,7 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
     if gpu is None and not api.portable:
         raise ModelError(f"{api} builds for the NVIDIA GPU it finds, and finds none; build where the engine will run")
     dla = _dla(options)
-    # Strongly typed networks cannot be placed on a DLA; where builder flags are gone, so is that restriction.
+    # Strongly typed networks cannot be placed on a DLA; versions without builder flags do not have that restriction.
     typed = api.strongly_typed and (dla is None or not api.takes_flags)
     calibrated = options.precision == "int8" != model.precision and not typed
     source = model if calibrated else explicit(model, options, TENSORRT)
@@ -171,7 +171,7 @@ def _dla(options: RunnerOptions) -> int | None:
 
 @contextmanager
 def _kept_timing(recipe: Recipe, api: TensorRt, gpu: Gpu | None, options: RunnerOptions) -> Iterator[None]:
-    """Give the build the measurements of earlier ones, and keep its own beside the engines."""
+    """Load the timings of earlier builds, and store new ones next to the engines."""
     facts = {"kind": "timing", "tensorrt": str(api), "gpu": _PORTABLE if api.portable else str(gpu)}
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / f"timing-{artifacts.tag(facts)}.cache")
     if not artifact.misfit(facts):
@@ -221,9 +221,9 @@ def _tensors(api: TensorRt, engine: Any) -> tuple[dict[str, Tensor], dict[str, T
 
 
 def output_allocator(trt: Any, session: CudaSession) -> Any:
-    """What TensorRT asks for the memory of outputs whose size depends on the data, while it runs.
+    """Allocates memory for TensorRT's outputs whose size depends on the data, during a run.
 
-    An exception must not cross TensorRT's C++: it is logged, and the run fails for want of memory.
+    An exception must not cross TensorRT's C++: it is logged, and the run fails with an out-of-memory error.
     """
 
     class Allocator(trt.IOutputAllocator):  # type: ignore[misc, name-defined]

@@ -1,4 +1,4 @@
-"""PyTorch: the native baseline. Runs a TorchScript module that lies beside the ONNX file.
+"""PyTorch: the native baseline. Runs a TorchScript module next to the ONNX file.
 
 ``model.onnx`` gives names, shapes and metadata; ``model.torchscript`` (``torch.jit.save``) has the weights and takes
 the ONNX inputs in their order and gives the outputs in theirs.
@@ -40,7 +40,7 @@ class TorchRunner(Runner):
             raise MissingDependency("the back end 'torch'", "pip install torch") from error
         path = model.path.with_suffix(SUFFIX)
         if not path.is_file():
-            raise ModelError(f"the back end 'torch' needs {path}, a TorchScript module beside the ONNX file")
+            raise ModelError(f"the back end 'torch' needs {path}, a TorchScript module next to the ONNX file")
         if options.device == "cuda" and not torch.cuda.is_available():
             raise ModelError("the back end 'torch' finds no CUDA device")
         device = "cuda" if options.device != "cpu" and torch.cuda.is_available() else "cpu"

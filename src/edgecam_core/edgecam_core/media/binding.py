@@ -40,7 +40,7 @@ def load() -> Any:
 
 
 def _keep_the_unwinder() -> None:
-    """Make libgcc's exception unwinder the process's own before GStreamer comes.
+    """Load libgcc's exception unwinder before GStreamer loads another.
 
     Debian's GStreamer pulls libunwind into the global scope; C++ libraries loaded later (ONNX Runtime) would take its
     unwinder for libgcc's and die at their first exception.
@@ -51,7 +51,7 @@ def _keep_the_unwinder() -> None:
 
 @functools.cache
 def library(name: str, version: str = "1.0") -> Any:
-    """Another GStreamer typelib by name, e.g. ``library("GstRtp")``; or one that GStreamer brings with it.
+    """Another GStreamer typelib by name, e.g. ``library("GstRtp")``; or one that is part of GStreamer.
 
     Raises:
         MissingDependency: the typelib is not installed.
@@ -104,7 +104,7 @@ def first_element(candidates: tuple[str, ...]) -> str:
     """The first available candidate.
 
     Raises:
-        MissingDependency: none is; the message says how to install the last one, which works on any machine.
+        MissingDependency: none is; the message has the command to install the last one, which works on any machine.
     """
     for name in candidates:
         if has_element(name):
@@ -142,7 +142,7 @@ class Structure(NamedTuple):
 
 
 def structure_of(structure: Any) -> Structure:
-    """The plain data of what ``get_structure`` gives: from GStreamer 1.26 on a context manager around it."""
+    """The plain data of what ``get_structure`` returns: from GStreamer 1.26 on a context manager around it."""
     with structure if hasattr(structure, "__enter__") else contextlib.nullcontext(structure) as bare:
         names = [bare.nth_field_name(index) for index in range(bare.n_fields())]
         fields = {name: text for name in names if (text := bare.get_string(name)) is not None}
@@ -150,7 +150,7 @@ def structure_of(structure: Any) -> Structure:
 
 
 class EnumValue(NamedTuple):
-    """One value of a property's enumeration; ``nick`` is what stands in launch text."""
+    """One value of a property's enumeration; ``nick`` is its name in launch text."""
 
     number: int
     nick: str

@@ -15,7 +15,7 @@ class Codec(Protocol):
     """What edgecam must know of a codec: its NAL units, where decoding can begin, and how RTP carries them.
 
     A NAL unit is ``bytes`` without a start code. ``parameter_sets`` are the kinds a decoder needs before a keyframe,
-    in the order they are sent; ``delimiter`` is the kind that may stand before them. All methods are pure.
+    in the order they are sent; ``delimiter`` is the kind that may precede them. All methods are pure.
     """
 
     name: str  # "h265"
@@ -42,7 +42,7 @@ class Codec(Protocol):
         """Whether the leading frames of a keyframe of this type can never be decoded (BLA)."""
 
     def ends_sequence(self, kind: int) -> bool:
-        """Whether nothing after a unit of this type refers to what came before it."""
+        """Whether nothing after a unit of this type refers to anything before it."""
 
     def set_id(self, nal: bytes) -> int:
         """The identifier of a parameter set; BitstreamError when it is damaged."""

@@ -66,7 +66,7 @@ def _framing(caps: str) -> _Framing:
 
 def parameter_sets(codec: str, record: bytes) -> tuple[int, list[bytes]]:
     """The bytes of each unit's size, and the parameter sets, of a ``codec_data``: the decoder configuration records of
-    ISO/IEC 14496-15 sections 5.3.3 (H.264) and 8.3.3 (H.265). A record that is cut off gives what is there."""
+    ISO/IEC 14496-15 sections 5.3.3 (H.264) and 8.3.3 (H.265). A truncated record returns what is there."""
     sets: list[bytes] = []
     if codec == "h264":
         at = 5

@@ -65,7 +65,7 @@ def convert(frame: RawVideo, encoding: str, out: np.ndarray) -> None:
     """Write the frame into ``out``: (H, W, 3) uint8 for bgr8 and rgb8, (H, W) for mono8, contiguous rows.
 
     Raises:
-        ImageError: a format this function does not know, or a buffer that is too short.
+        ImageError: an unsupported format, or a buffer that is too short.
     """
     if frame.format in _PACKED_RGB:
         _from_rgb(frame, encoding, out)

@@ -1,4 +1,4 @@
-"""Which package or platform has which GStreamer element, for errors that say what to install."""
+"""Which package or platform provides which GStreamer element, for errors that name what to install."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _BY_ELEMENT = {element: package for package, elements in _PACKAGES.items() for e
 
 
 def package(element: str) -> str:
-    """The Debian and Ubuntu package of an element; ``""`` when this table does not know it."""
+    """The Debian and Ubuntu package of an element; ``""`` if it is not in this table."""
     return _BY_ELEMENT.get(element, "")
 
 

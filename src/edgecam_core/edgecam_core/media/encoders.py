@@ -1,4 +1,4 @@
-"""Low-latency settings of every encoder we know, one row each; a further encoder is one more row.
+"""Low-latency settings of every supported encoder, one row each; a further encoder is one more row.
 
 What all rows must achieve: one frame in, one access unit out at once (no B-frames, no lookahead), every keyframe an
 IDR (x265's default open GOP makes them CRA), no intra refresh. Parameter sets in front of every keyframe are added by
@@ -148,7 +148,7 @@ def choose(wanted: str, codec_name: str) -> Encoder:
 
 
 def output_text(form: Codec) -> str:
-    """From any encoder or camera that gives this codec to whole access units in an appsink named ``sink``."""
+    """From any encoder or camera of this codec to whole access units in an appsink named ``sink``."""
     return (
         f"{form.parser} config-interval=-1 ! {form.media_type},stream-format=byte-stream,alignment=au ! "
         "appsink name=sink sync=false async=false max-buffers=64 drop=false"
@@ -156,7 +156,7 @@ def output_text(form: Codec) -> str:
 
 
 def raw_caps(width: int, height: int, framerate: float) -> str:
-    """Caps of what we push: the colour space is said aloud, or players take BT.709 for large frames."""
+    """Caps of what we push: the colour space is explicit, because players assume BT.709 for large frames."""
     return (
         f"video/x-raw,format=I420,width={width},height={height},framerate={_fraction(framerate)},"
         "colorimetry=bt601,interlace-mode=progressive"

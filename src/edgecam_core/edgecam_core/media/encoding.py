@@ -70,7 +70,7 @@ class EncoderPipeline:
             for key in older:
                 del self._stamps[key]
             if not self._stamps:
-                raise PipelineError("the encoder gave a frame it was never given")
+                raise PipelineError("the encoder returned a frame it never received")
             return self._stamps.popitem(last=False)[1], len(older)
 
     def _check(self) -> None:

@@ -84,7 +84,7 @@ def encoding(name: str) -> Encoding:
 def to_bgr(pixels: np.ndarray, name: str) -> np.ndarray:
     """Any encoding of the table to bgr8, shape (H, W, 3) uint8.
 
-    ``pixels`` is shaped as :meth:`edgecam_core.types.Frame.array` gives it. bgr8 comes back as it is, without a
+    ``pixels`` has the shape of :meth:`edgecam_core.types.Frame.array`. bgr8 comes back as it is, without a
     copy; 16-bit samples keep their upper byte. YUV is read as BT.601 limited range, as OpenCV does.
     """
     row = encoding(name)

@@ -10,7 +10,7 @@ from edgecam_core.media.binding import load
 
 
 class EventLoop:
-    """A GLib main loop in a thread of its own, for libraries that need one (the RTSP server).
+    """A GLib main loop in its own thread, for libraries that need one (the RTSP server).
 
     ``context`` is what such a library is attached to.
     """
@@ -22,10 +22,10 @@ class EventLoop:
         self._loop = glib.MainLoop.new(self.context, False)
         self._thread = threading.Thread(target=self._loop.run, name="glib", daemon=True)
         self._thread.start()
-        while not self._loop.is_running():  # until then quit() would not be heard
+        while not self._loop.is_running():  # until then quit() has no effect
             time.sleep(0.001)
 
     def stop(self) -> None:
-        """End the loop; blocks until its thread is gone."""
+        """End the loop; blocks until its thread has ended."""
         self._loop.quit()
         self._thread.join(5.0)

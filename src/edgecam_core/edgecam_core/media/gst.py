@@ -1,4 +1,4 @@
-"""GStreamer as the rest of edgecam uses it: one name for what lies in the files beside this one.
+"""GStreamer as the rest of edgecam uses it: one name for the modules of this folder.
 
 Everything else builds pipeline text with pure functions and hands it to :class:`Pipeline`.
 """

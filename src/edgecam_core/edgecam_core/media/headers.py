@@ -1,4 +1,4 @@
-"""What the headers of an access unit say that matters for joining a stream; the same form for each codec."""
+"""The header fields of an access unit that matter for joining a stream, in one form for all codecs."""
 
 from __future__ import annotations
 

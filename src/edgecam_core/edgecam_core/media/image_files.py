@@ -10,12 +10,12 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".p
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether the name is that of an image; hidden files (macOS leaves ``._x.jpg`` beside ``x.jpg``) are none."""
+    """Whether the name is that of an image; hidden files (macOS leaves ``._x.jpg`` next to ``x.jpg``) do not count."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key by which ``frame2`` comes before ``frame10``; the folder's path counts part by part."""
+    """Sort key that puts ``frame2`` before ``frame10``; the folder's path counts part by part."""
     pieces = re.split(r"(\d+)", str(path))
     return [(0, int(piece), piece) if piece.isdecimal() else (1, 0, piece) for piece in pieces]
 

@@ -15,7 +15,7 @@ _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 def image_size(data: bytes) -> tuple[int, int] | None:
     """Width and height in pixels as stored (before EXIF rotation); None for an unknown format or a cut header.
 
-    Knows JPEG, PNG, BMP, GIF, WebP, TIFF and PNM.
+    Supports JPEG, PNG, BMP, GIF, WebP, TIFF and PNM.
     """
     try:
         return _size(data)

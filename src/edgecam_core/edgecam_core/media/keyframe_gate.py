@@ -21,8 +21,8 @@ class Admission(NamedTuple):
     """What the decoder may have of one access unit.
 
     ``nals`` are for the decoder. ``shown``: the decoded frame is whole; False: it only serves later frames. ``begins``:
-    decoding begins anew with this access unit. ``resets``: the decoder still holds frames from before a gap, and
-    nothing in the stream says so: reset it first.
+    decoding restarts with this access unit. ``resets``: the decoder still holds frames from before a gap, and
+    the stream does not signal it: reset the decoder first.
     """
 
     nals: list[bytes]
@@ -62,7 +62,7 @@ class KeyframeGate:
         self._shown_from: int | None = None
         self._left = 0  # how far the slice number has to go up to the recovery point
         self._number = 0
-        self._feeds = False  # closed, but the decoder goes on
+        self._feeds = False  # closed, but the decoder keeps running
         self._fed = False  # the decoder has been given something
         self._distrusted = False
         self.refused = 0
@@ -76,7 +76,7 @@ class KeyframeGate:
 
     @property
     def closed(self) -> bool:
-        """Whether decoding has to begin anew, at a random access point."""
+        """Whether decoding has to restart at a random access point."""
         return self._state is _State.CLOSED
 
     def close(self) -> None:
@@ -195,7 +195,7 @@ class KeyframeGate:
         return self._shown_from is None or time is None or time >= self._shown_from
 
     def _with_sets(self, nals: list[bytes], header: SliceHeader) -> list[bytes]:
-        """The access unit with the parameter sets it needs, in the order the standard asks for."""
+        """The access unit with the parameter sets it needs, in the order the standard requires."""
         own = [unit for unit in nals if self._codec.kind(unit) in self._codec.parameter_sets]
         needed = [self._sets[key] for key in header.sets]
         if all(unit in own for unit in needed):

@@ -17,7 +17,7 @@ def element_names(text: str) -> list[str]:
     """The element names of a launch text in order: first words, and words after a ``!`` or a pad reference.
 
     Properties, caps and references (``name.``, also quoted ones with blanks) are passed over, so that a missing
-    element is found by name before GStreamer's parser gives up at the first problem.
+    element is found by name before GStreamer's parser stops at the first problem.
     """
     names = []
     for token in _TOKEN.findall(text):

@@ -11,7 +11,7 @@ _SIZE = struct.Struct("!H")
 
 
 class PacketError(ValueError):
-    """Bytes that are not a packet of the expected kind; the text says what is wrong."""
+    """Bytes that are not a packet of the expected kind; the text describes the problem."""
 
 
 def split(stream: bytes) -> list[bytes]:
@@ -86,7 +86,7 @@ def groups(units: Sequence[bytes], limit: int) -> list[list[bytes]]:
 
 
 def continue_unit(open_unit: list[bytes], header: bytes, body: bytes, first: bool, last: bool) -> list[bytes]:
-    """One fragment of a NAL unit: collect it in ``open_unit``, give the unit back when it is whole.
+    """One fragment of a NAL unit: collect it in ``open_unit``, return the unit when it is complete.
 
     Raises:
         PacketError: a middle without a beginning, a beginning in the middle, or an empty fragment.

@@ -22,7 +22,7 @@ from edgecam_core.media.samples import Sample, buffer_of
 
 class Pipeline:
     """A running ``gst-launch`` text. Not thread safe, except that ``pull``, ``push`` and ``messages`` may each be
-    called from a thread of its own.
+    called from a separate thread.
 
     Raises:
         MissingDependency: an element is not installed; the message names the apt package.
@@ -70,7 +70,7 @@ class Pipeline:
             raise PipelineError(self._why() or f"the pipeline does not start: {masked(self.text)}")
 
     def preroll(self, timeout: float = 10.0) -> bool:
-        """Go to PAUSED and wait up to ``timeout`` seconds for the first frame; False when it has not come by then.
+        """Go to PAUSED and wait up to ``timeout`` seconds for the first frame; False if none has arrived by then.
 
         Raises:
             PipelineError: the stream cannot be opened; the text is GStreamer's own.
@@ -83,7 +83,7 @@ class Pipeline:
         return bool(change != gst.StateChangeReturn.ASYNC)
 
     def _why(self) -> str:
-        """Stop after a failed state change and give the first error; it may come a moment after the failure."""
+        """Stop after a failed state change and return the first error; it may be posted a moment after the failure."""
         first = self.wait_for(("error",), 0.5)
         self.stop()
         return first.text if first else ""
@@ -104,7 +104,7 @@ class Pipeline:
         return bool(self.gst_pipeline.seek(1.0, gst.Format.TIME, flags, kinds.SET, 0, kinds.NONE, -1))
 
     def stop(self) -> None:
-        """Go to NULL and free everything; safe to call twice. Blocks until GStreamer's threads are gone."""
+        """Go to NULL and free everything; safe to call twice. Blocks until GStreamer's threads have ended."""
         gst = load()
         self.gst_pipeline.set_state(gst.State.NULL)
         self._sinks.clear()
@@ -114,7 +114,7 @@ class Pipeline:
         self._bus.set_flushing(True)
 
     def pull(self, timeout: float, sink: str = "sink") -> Sample | None:
-        """The next buffer of an appsink, waiting up to ``timeout`` seconds; None when none came."""
+        """The next buffer of an appsink, waiting up to ``timeout`` seconds; None if none arrives."""
         gst = load()
         if sink not in self._sinks:
             self._sinks[sink] = self.element(sink)
@@ -159,7 +159,7 @@ class Pipeline:
         return buffer
 
     def push(self, buffer: Any, source: str = "src") -> bool:
-        """Give a buffer to an appsrc; False when the pipeline does not take it (flushing, ended)."""
+        """Push a buffer into an appsrc; False if the pipeline does not accept it (flushing, ended)."""
         return bool(self.element(source).emit("push-buffer", buffer) == load().FlowReturn.OK)
 
     def force_keyframe(self, sink: str = "sink") -> None:
@@ -169,7 +169,7 @@ class Pipeline:
         self.element(sink).get_static_pad("sink").push_event(event)
 
     def messages(self, wait: float = 0.0) -> list[Message]:
-        """All bus messages that have come; waits up to ``wait`` seconds for the first."""
+        """All bus messages received; waits up to ``wait`` seconds for the first."""
         gst = load()
         found = []
         message = self._bus.timed_pop(int(wait * gst.SECOND)) if wait else self._bus.pop()

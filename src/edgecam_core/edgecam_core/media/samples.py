@@ -64,7 +64,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class _VideoCaps:
-    """What caps say about each of their buffers."""
+    """The properties that caps state for each buffer."""
 
     media_type: str
     width: int

@@ -14,11 +14,11 @@ _SAME_NS = 500_000
 
 
 class ShownFrames:
-    """Matches decoded frames with what the gate said about their access units, by presentation time in nanoseconds.
+    """Matches decoded frames with the gate's decision on their access units, by presentation time in nanoseconds.
 
-    Also checks the decoder: it has to give a frame for the access unit it began with, and times have to increase.
+    Also checks the decoder: it has to return a frame for the access unit it started with, and times have to increase.
     libavcodec inside GStreamer 1.26 fails at a recovery point that follows a gap, and then invents what refers to it;
-    older ones give late frames the times of others. Thread safe.
+    older ones assign the times of other frames to late ones. Thread safe.
     """
 
     def __init__(self, gate: KeyframeGate) -> None:

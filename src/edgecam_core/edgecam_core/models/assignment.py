@@ -30,7 +30,7 @@ def assign(costs: np.ndarray, limit: float) -> list[tuple[int, int]]:
 def _augment(
     start: int, costs: np.ndarray, row_of: np.ndarray, row_price: np.ndarray, column_price: np.ndarray
 ) -> None:
-    """Give row ``start`` a column, moving others along the cheapest path of exchanges."""
+    """Assign a column to row ``start``, moving others along the cheapest path of exchanges."""
     columns = costs.shape[1]
     shortest, previous, done = np.full(columns, np.inf), np.full(columns, -1), np.zeros(columns, bool)
     row, reached, last = start, 0.0, -1

@@ -143,7 +143,7 @@ class Detector:
         """Detect in several images, of any sizes; in one call of the model where it takes so many at once.
 
         Args:
-            cameras: where each image comes from, for the regions of single cameras and for tracking.
+            cameras: the camera of each image, for the regions of single cameras and for tracking.
         """
         return self.detect_prepared([self.prepare(image) for image in images], cameras)
 
@@ -205,8 +205,8 @@ class Detector:
         if len(real) > _MOST_CANDIDATES:
             real = real[np.argsort(-scores[real], kind="stable")[:_MOST_CANDIDATES]]
         boxes, scores, classes = boxes[real], scores[real], classes[real]
-        # Suppressed as the model gives them and clipped afterwards, as pytorch-ssd and Ultralytics do: clipped first,
-        # two objects at the image's edge come to look like one.
+        # Suppressed unclipped and clipped afterwards, as pytorch-ssd and Ultralytics do: clipped first,
+        # two objects at the image's edge may look like one.
         clipped = placement.clip(boxes)
         wanted = _have_area(clipped) & selection.inside(clipped, placement.width, placement.height, camera)
         if self.family.needs_nms or selection.agnostic:
@@ -261,7 +261,7 @@ def _have_area(boxes: np.ndarray) -> np.ndarray:
 
 
 def _labels(settings: DetectorSettings, model: ModelFile) -> tuple[tuple[str, ...], str]:
-    """From the file the user names, else from the model, else a labels.txt beside it; and where they are from."""
+    """From the user's file, else from the model, else from a labels.txt next to it; and their origin."""
     beside = model.path.with_name("labels.txt")
     if settings.labels:
         return read_labels(settings.labels), settings.labels

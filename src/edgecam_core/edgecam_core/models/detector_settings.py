@@ -62,7 +62,7 @@ class DetectorSettings(Settings):
     regions: tuple[str, ...] = setting(
         (),
         "Polygons of interest, as '0,0 0.5,0 0.5,1 0,1' (x,y as fractions of the image), of one camera where its "
-        "name and a colon come first; a detection counts when its centre lies in one. Empty: everywhere.",
+        "name and a colon precede it; a detection counts if its centre is inside. Empty: everywhere.",
         runtime=True,
     )
     max_batch: int = setting(

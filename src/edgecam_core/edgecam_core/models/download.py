@@ -1,4 +1,4 @@
-"""Where a model's original file can come from: this machine, a web address, a file inside an npm package.
+"""Sources of a model's original file: this machine, a web address, a file inside an npm package.
 
 A source gives the bytes or raises :class:`Unavailable` with the reason in a few words; trying the next source,
 checking the hash and telling the user is the caller's part (:mod:`edgecam_core.models.zoo`).
@@ -25,7 +25,7 @@ MAX_BYTES = 256 << 20  # nothing in the zoo is near this
 
 
 class Unavailable(Exception):
-    """This source cannot give the file; the text says why."""
+    """This source cannot deliver the file; the text has the reason."""
 
 
 class Source(Protocol):
@@ -97,7 +97,7 @@ class NpmFile:
                     command, cwd=folder, capture_output=True, text=True, timeout=NPM_TIMEOUT, stdin=subprocess.DEVNULL
                 )
             except subprocess.TimeoutExpired as error:
-                raise Unavailable(f"npm pack gave no answer in {NPM_TIMEOUT:.0f} s") from error
+                raise Unavailable(f"npm pack did not finish in {NPM_TIMEOUT:.0f} s") from error
             if done.returncode:
                 raise Unavailable(f"npm pack failed: {_npm_reason(done.stderr)}")
             packed = list(Path(folder).glob("*.tgz"))

@@ -1,4 +1,4 @@
-"""A model family: how an image goes in and what the outputs mean. One file each, found by the table below."""
+"""A model family: how the input is prepared and what the outputs mean. One file each, listed in the table below."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ class Family(ABC):
         """Read sizes and normalisation from the file.
 
         Args:
-            labels: the labels found for the model; they give the number of classes where the file does not.
+            labels: the labels found for the model; they set the number of classes if the file does not.
 
         Raises:
             ModelError: the file contradicts itself or leaves open what must be known.
         """
 
     def more_inputs(self, count: int) -> dict[str, np.ndarray]:
-        """What the model wants beside ``count`` images; empty for most."""
+        """Inputs of the model besides ``count`` images; empty for most."""
         return {}
 
     @abstractmethod
@@ -80,7 +80,7 @@ class Family(ABC):
         """What image ``index`` of the batch shows with a score above its class's threshold.
 
         Args:
-            outputs: as the runner gave them, batch first.
+            outputs: as returned by the runner, batch first.
             thresholds: (columns,) float32; above 1 for a class that is not wanted.
 
         Raises:
@@ -128,7 +128,7 @@ def check_classes(classes: np.ndarray, columns: int) -> None:
     if unknown.size:
         raise InferenceError(
             f"the model reports class {int(unknown[0])}, but its labels name classes 0 to {columns - 1}; "
-            "give labels that fit the model"
+            "set labels that fit the model"
         )
 
 
@@ -142,7 +142,7 @@ def check_candidates(found: Candidates, fractions: bool, size: tuple[int, int]) 
         return
     if (best := float(found.scores.max())) > _MOST_SCORE:
         raise InferenceError(
-            f"the model gives a score of {best:.1f}, which is no probability; export it with its softmax or sigmoid"
+            f"the model returns a score of {best:.1f}, not a probability; export it with its softmax or sigmoid"
         )
     farthest = float(np.abs(found.boxes).max())
     if fractions and farthest > _MOST_FRACTION:
@@ -151,7 +151,7 @@ def check_candidates(found: Candidates, fractions: bool, size: tuple[int, int]) 
         told = "must be pixels of the input"
     else:
         return
-    raise InferenceError(f"the model gives box coordinates up to {farthest:.4g}, but in its layout they {told}")
+    raise InferenceError(f"the model returns box coordinates up to {farthest:.4g}, but in its layout they {told}")
 
 
 def corners(boxes: np.ndarray) -> np.ndarray:

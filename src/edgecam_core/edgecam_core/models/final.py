@@ -1,4 +1,4 @@
-"""Models that suppress duplicates in their own graph and give finished detections.
+"""Models that suppress duplicates in their own graph and return final detections.
 
 Recognised by their outputs:
 
@@ -89,8 +89,8 @@ class FinalFamily(Family):
         columns = (classes and classes + layout.has_background) or columns_named(labels, layout.has_background)
         if columns < 1:
             raise ModelError(
-                f"{model.path} does not say how many classes it has; give the parameter 'labels' a file with one label "
-                "a line, or add the metadata edgecam.labels, a JSON list"
+                f"{model.path} does not state how many classes it has; set the parameter 'labels' to a file "
+                "with one label a line, or add the metadata edgecam.labels, a JSON list"
             )
         filled = {_SIZES} & set(model.inputs)
         # A model that takes sizes left open resizes images itself: TensorFlow's and torchvision's do.
@@ -98,7 +98,7 @@ class FinalFamily(Family):
         return cls(image_input(model, layout.default, filled, any_size), columns, layout, bool(filled))
 
     def more_inputs(self, count: int) -> dict[str, np.ndarray]:
-        """With the network's own size as that of the original, boxes come in pixels of the network's input."""
+        """With the network's own size as that of the original, boxes are in pixels of the network's input."""
         if not self._wants_sizes:
             return {}
         return {_SIZES: np.array([(self.spec.width, self.spec.height)] * count, np.int64)}

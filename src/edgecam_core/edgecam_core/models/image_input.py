@@ -21,11 +21,11 @@ def image_input(
 
     Args:
         default: the family's defaults where the file has no metadata.
-        filled: inputs beside the image that the family fills itself.
+        filled: inputs other than the image, which the family fills itself.
         any_size: the model resizes images itself, so that sizes left open stay open.
 
     Raises:
-        ModelError: no input for a colour image or several, another input beside it, a size left open, or metadata that
+        ModelError: no input for a colour image or several, another input, an open size, or metadata that
             is impossible or contradicts the file.
     """
     others = set(model.inputs) - set(filled)
@@ -35,8 +35,8 @@ def image_input(
     ((name, layout),) = images.items()
     if more := ", ".join(sorted(others - {name})):
         raise ModelError(
-            f"{model.path} wants {more} beside the image, which edgecam does not feed; export it with the image as its "
-            "only input"
+            f"{model.path} needs {more} besides the image, which edgecam does not feed; export it with the image "
+            "as its only input"
         )
     shape = model.inputs[name]
     height, width = shape[_HEIGHT[layout]], shape[_HEIGHT[layout] + 1]
@@ -96,7 +96,7 @@ def _normalisation(
         if told != _RAW:
             raise ModelError(
                 f"{model.path} takes pixels as {dtype}, but its metadata has edgecam.mean {list(told[0])} and "
-                f"edgecam.std {list(told[1])}, which give fractions; remove them or export it with a float input"
+                f"edgecam.std {list(told[1])}, which produce fractions; remove them or export it with a float input"
             )
         return _RAW
     if dtype.kind != "f":

@@ -25,11 +25,11 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     try:
         text = read_text(path)
     except (OSError, ValueError) as error:
-        remedy = f"cannot be read ({error}); give a text file with one label a line"
+        remedy = f"cannot be read ({error}); use a text file with one label a line"
         raise SettingError("labels", str(path), remedy) from error
     lines = [line.strip() for line in text.rstrip().splitlines()]
     if not any(lines):
-        raise SettingError("labels", str(path), "holds no label; give a text file with one label a line")
+        raise SettingError("labels", str(path), "holds no label; use a text file with one label a line")
     return tuple(lines)
 
 
@@ -77,7 +77,7 @@ def starts_with_background(labels: Sequence[str]) -> bool:
 
 
 def columns_named(labels: Sequence[str], has_background: bool) -> int:
-    """How many score columns these labels name, for a model that does not say so itself; 0 for no labels."""
+    """How many score columns these labels name, for a model that does not state it; 0 for no labels."""
     if not labels:
         return 0
     return len(labels) - starts_with_background(labels) + has_background
@@ -90,10 +90,10 @@ def fit_labels(labels: Sequence[str], columns: int, has_background: bool, origin
     well: the count decides, not the spelling.
 
     Args:
-        origin: the file the labels come from, for the message.
+        origin: the file of the labels, for the message.
 
     Raises:
-        SettingError: neither way fits the count.
+        SettingError: the count does not fit.
     """
     labels = tuple(labels)
     background_first = starts_with_background(labels)
@@ -111,11 +111,11 @@ def fit_labels(labels: Sequence[str], columns: int, has_background: bool, origin
         return labels[1:]
     classes = columns - has_background
     wanted = f"{classes} labels, or {columns} with {BACKGROUND} first" if has_background else f"{classes} labels"
-    remedy = f"has {len(labels)} labels, but the model has {classes} classes; give {wanted}"
+    remedy = f"has {len(labels)} labels, but the model has {classes} classes; set {wanted}"
     raise SettingError("labels", origin, remedy)
 
 
 def numbered(columns: int, has_background: bool) -> tuple[str, ...]:
-    """Names for a model that brings none: ``class 1``, ``class 2``, ..."""
+    """Names for a model without labels: ``class 1``, ``class 2``, ..."""
     names = [f"class {index}" for index in range(columns)]
     return (BACKGROUND, *names[1:]) if has_background else tuple(names)

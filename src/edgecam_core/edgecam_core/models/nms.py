@@ -25,7 +25,7 @@ def nms(boxes: np.ndarray, scores: np.ndarray, classes: np.ndarray, threshold: f
         boxes: (N, 4) x1 y1 x2 y2 in any unit.
         scores: (N,).
         classes: (N,) integers; boxes of different classes never suppress each other.
-        threshold: a box goes when its intersection over union with a better one is above this.
+        threshold: a box is removed if its intersection over union with a better one is above this.
         most: stop after this many boxes.
 
     Returns:

@@ -11,13 +11,13 @@ from edgecam_core.errors import ImageError
 from edgecam_core.media.image_reader import LARGEST_SIDE
 from edgecam_core.types import Frame
 
-_PAD = 114  # the grey YOLO-style models were trained to see beside a letterboxed image
+_PAD = 114  # the grey that YOLO-style models were trained with around a letterboxed image
 _LONGEST_FREE_SIDE = 1333  # of an input of free size; models with such an input resize it themselves, to no more
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a network wants to see: ``(pixel - mean) / std`` per channel in the order ``color``.
+    """The network's input: ``(pixel - mean) / std`` per channel in the order ``color``.
 
     ``width`` and ``height`` are 0 where the network takes images of any size and resizes them itself: it then gets the
     image as it is, shrunk to 1333 pixels a side at most. ``fit`` is ``stretch`` (the image fills the input, its aspect

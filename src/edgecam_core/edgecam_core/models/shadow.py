@@ -19,10 +19,10 @@ from edgecam_core.types import Detections
 
 
 class ShadowWorker:
-    """Detects in the newest frame offered, in a thread that the scheduler runs only when nothing else wants to.
+    """Detects in the newest frame offered, in a thread of the lowest priority.
 
     Frames offered while it is at work are passed over. ``both``, ``live_only`` and ``shadow_only`` count objects by
-    label since the start; ``problem`` says why the model cannot be used. The live model never waits for it: on a CPU
+    label since the start; ``problem``: why the model cannot be used. The live model never waits for it: on a CPU
     the thread has SCHED_IDLE (sched(7)) where the system allows that, else the lowest nice value; on a GPU the two
     models share the device.
 
@@ -108,7 +108,7 @@ class ShadowWorker:
 
 
 def _stand_back() -> None:
-    """Give the calling thread the lowest priority there is, without privileges."""
+    """Set the calling thread to the lowest priority; needs no privileges."""
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
         return

@@ -1,4 +1,4 @@
-"""The model store: every version of a model in a folder of its own, ``current`` a link to the one in use.
+"""The model store: every version of a model in its own folder, ``current`` a link to the one in use.
 
     <root>/<name>/<version>/model.onnx     and the files that hold its weights, if there are any
     <root>/<name>/<version>/model.json     SHA-256, where it came from, when it was stored
@@ -111,7 +111,7 @@ class ModelStore:
         if model.sha256 != version.facts.get("sha256"):
             raise ModelError(
                 f"{version.path} is not the file that was stored as '{version.name}' version {version.number}: its "
-                "SHA-256 differs from model.json; roll back, or import the new file as a version of its own"
+                "SHA-256 differs from model.json; roll back, or import the new file as a new version"
             )
         return model
 

@@ -67,7 +67,7 @@ class Tracker:
     """Numbers for the objects of one camera. Not for two threads at a time.
 
     Args:
-        patience: seconds a track may go unseen before its number is given up; more than the time between two images.
+        patience: seconds a track may be unseen before it ends; more than the time between two images.
     """
 
     def __init__(self, patience: float = 1.0) -> None:

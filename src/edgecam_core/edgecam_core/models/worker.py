@@ -43,9 +43,9 @@ class _Ready:
 
 
 class DetectionWorker:
-    """Runs one detector for any number of sources in a thread of its own.
+    """Runs one detector for any number of sources in its own thread.
 
-    An image is prepared by the thread that puts it, beside the inference before it. It replaces the one of its source
+    An image is prepared by the thread that puts it, during the previous inference. It replaces the one of its source
     still waiting (counted as ``dropped``); sources are served in turn.
     An image that cannot be used, or that the model fails on, is counted and passed over. A model that cannot be
     loaded is tried again until it can: ``problem`` is the reason. Anything else that goes wrong ends the
@@ -53,7 +53,7 @@ class DetectionWorker:
     ``sources`` the images delivered of each source.
 
     Args:
-        load: builds the detector; called in the thread, with a function to tell its progress to.
+        load: builds the detector; called in the thread, with a function that reports its progress.
         loaded: called in the thread when the detector is there.
         deliver: called in the thread with each image and what was found in it.
         failed: called in the thread, as its last act, with the error that ended it.
@@ -120,7 +120,7 @@ class DetectionWorker:
         return True
 
     def replace(self, detector: Detector, done: Callable[[str], None]) -> None:
-        """Let another detector take over between two batches; the worker closes the old one. From any thread.
+        """Switch to another detector between two batches; the worker closes the old one. From any thread.
 
         ``done`` is called in the worker's thread with an empty text once ``loaded`` has been called with the new one,
         or at once with the reason why there is nothing to replace.
@@ -154,7 +154,7 @@ class DetectionWorker:
                     linger = self._linger if detector.max_batch > 1 else 0.0
                     batch = [ready for _, ready in self._mailbox.take(detector.max_batch, linger)]
                     detector = self._replaced(detector)
-                    # One that waited while the detector changed, or came unprepared, is prepared now.
+                    # One that waited while the detector changed, or was put unprepared, is prepared now.
                     usable = [each for each in batch if each.prepared_by is detector or self._prepare(detector, each)]
                     for first in range(0, len(usable), detector.max_batch):
                         self._work(detector, usable[first : first + detector.max_batch])
@@ -170,7 +170,7 @@ class DetectionWorker:
             self._failed(error)
 
     def _replaced(self, detector: Detector) -> Detector:
-        """The detector to go on with: the waiting one, announced before its first result, or the same."""
+        """The detector to use next: the waiting one, announced before its first result, or the same."""
         if self._replacement is None:
             return detector
         fresh, done = self._replacement
@@ -182,7 +182,7 @@ class DetectionWorker:
         return fresh
 
     def _load_at_last(self) -> Detector:
-        """Retry: a model file may be repaired, a network or a GPU may come back."""
+        """Retry: a model file may be repaired, a network or a GPU may become available again."""
         while True:
             began = time.monotonic()
             try:

@@ -59,8 +59,8 @@ class YoloFamily(Family):
             head = replace(head, classes=columns_named(labels, has_background=False))
         if head.classes < 1:
             raise ModelError(
-                f"{model.path} does not say how many classes it has; give the parameter 'labels' a file with one label "
-                "a line, or add the metadata edgecam.labels, a JSON list"
+                f"{model.path} does not state how many classes it has; set the parameter 'labels' to a file "
+                "with one label a line, or add the metadata edgecam.labels, a JSON list"
             )
         defaults = replace(_sized(model), fit="stretch") if head.layout in ("queries", "ranked") else _sized(model)
         return cls(image_input(model, defaults), head, output)
@@ -78,7 +78,7 @@ class YoloFamily(Family):
         else:
             boxes, scores = found[:, :4], found[:, 4:]
         if scores.shape[1] != self.columns:
-            raise InferenceError(f"the model gives {scores.shape[1]} scores a box, but has {self.columns} classes")
+            raise InferenceError(f"the model returns {scores.shape[1]} scores a box, but has {self.columns} classes")
         return _best(boxes, scores, thresholds)
 
     def _listed(self, found: np.ndarray, thresholds: np.ndarray) -> Candidates:

@@ -27,7 +27,7 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class Head:
-    """``classes`` is 0 where neither shape nor metadata gives it."""
+    """``classes`` is 0 if neither shape nor metadata states it."""
 
     layout: str
     classes: int

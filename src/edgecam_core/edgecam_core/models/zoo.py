@@ -1,4 +1,4 @@
-"""The models edgecam knows by name: where they come from, how they become ONNX, where they are kept.
+"""The models that have a name: their sources, their conversion to ONNX, where they are cached.
 
 ``python3 -m edgecam_core.models.zoo [name]`` prints the path of the model, fetching and converting it if needed.
 Files lie in ``${EDGECAM_CACHE:-${XDG_CACHE_HOME:-~/.cache}/edgecam}/models``: the original, the ONNX model, its
@@ -107,10 +107,10 @@ def fetch(name: str = DEFAULT, waiting: Callable[[str], None] | None = None) -> 
 
     A cached model costs one hash over the file (24 MB: tens of milliseconds). The first call downloads about 6 to 9 MB
     and converts in about a second; processes calling at once wait for the one that works, up to 15 minutes, and call
-    ``waiting``, which may raise to give up.
+    ``waiting``, which may raise to abort.
 
     Raises:
-        FetchError: unknown name; no source reachable; wrong hash; cache not writable or full. Says what to do.
+        FetchError: unknown name; no source reachable; wrong hash; cache not writable or full. The text has the remedy.
         ModelError: the original cannot be converted.
         MissingDependency: onnx or flatbuffers is not installed.
     """
@@ -139,7 +139,7 @@ def _prepare(model: ZooModel, target: Path, stamp: dict[str, str]) -> None:
     log.info("preparing the model '%s' in %s", model.name, target.parent)
     data, obtained = _original(model, target.parent)
     facts = {
-        "source": str(model.sources[0]),  # the same bytes wherever they came from: so is the result
+        "source": str(model.sources[0]),  # the same bytes from any source: the result is the same
         "source_sha256": model.sha256,
         "licence": model.licence,
         "attribution": model.attribution,
@@ -172,7 +172,7 @@ def _is_current(target: Path, stamp: dict[str, str]) -> bool:
 
 
 def _original(model: ZooModel, cache: Path) -> tuple[bytes, str]:
-    """The original file and where it came from; kept in the cache, so that it is downloaded once."""
+    """The original file and its source; cached, so that it is downloaded once."""
     kept = cache / model.file
     tried = []
     for source in (LocalFile(kept), *model.sources):
@@ -203,7 +203,7 @@ def check_model(model: str) -> None:
     if model.startswith(SCHEME):
         ModelStore().locate(model)
     elif model not in MODELS and not Path(model).expanduser().is_file():
-        offer = f"give the path of an ONNX file, {SCHEME}NAME for a model of the store, or {', '.join(MODELS)}"
+        offer = f"set the path of an ONNX file, {SCHEME}NAME for a model of the store, or {', '.join(MODELS)}"
         raise ModelError(f"parameter 'model' is '{model}': there is no such file; {offer}")
 
 
@@ -211,7 +211,7 @@ def locate(model: str, progress: Callable[[str], None] | None = None) -> Path:
     """The ONNX file that the parameter ``model`` means: a path, a name of the zoo, or ``store:NAME[@VERSION]``.
 
     A model of the zoo is downloaded the first time, which may take minutes; while another process does that,
-    ``progress`` is called, and may raise to give up.
+    ``progress`` is called, and may raise to abort.
 
     Raises:
         ModelError: see :func:`check_model`.
@@ -227,7 +227,7 @@ def download(url: str, wanted_sha256: str) -> bytes:
     """A file from a web address, checked against its SHA-256.
 
     Raises:
-        FetchError: the address does not answer, or the file is another one.
+        FetchError: the address does not respond, or the file is a different one.
     """
     try:
         data = Url(url).read()
@@ -235,7 +235,7 @@ def download(url: str, wanted_sha256: str) -> bytes:
         raise FetchError(f"{url} cannot be fetched: {reason}") from None
     got = hashlib.sha256(data).hexdigest()
     if got != wanted_sha256.lower():
-        wish = f"expected {wanted_sha256}" if wanted_sha256 else "give it as --sha256 if you trust the file"
+        wish = f"expected {wanted_sha256}" if wanted_sha256 else "pass it as --sha256 if you trust the file"
         raise FetchError(f"{url} has SHA-256 {got}; {wish}")
     return data
 

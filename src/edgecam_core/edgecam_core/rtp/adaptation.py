@@ -11,14 +11,14 @@ from edgecam_core.rtp.sockets import Address
 
 MOST_RECEIVERS = 16
 MOST_SENT = 8192
-GONE_SECONDS = 5.0  # without feedback, while other receivers give some
-REORDERED = 3  # packets; one that is further behind the newest and has not come is lost
+GONE_SECONDS = 5.0  # without feedback, while other receivers send some
+REORDERED = 3  # packets; a missing one further behind the newest counts as lost
 LONG_QUEUE, EMPTY_ENOUGH = 0.25, 0.15  # seconds in the network's queue: pause until this much is left
 _WRAP = 65_536.0
 
 
 class _Sent:
-    """One packet on its way. ``again``: it was sent once more, so its arrival says nothing about the delay."""
+    """One packet on its way. ``again``: it was retransmitted, so its arrival says nothing about the delay."""
 
     __slots__ = ("again", "at", "size")
 
@@ -75,7 +75,7 @@ class Adaptation:
                 self._sent[sequence].again = True
 
     def feedback(self, message: rtcp.CongestionFeedback, sender: Address, now: float) -> None:
-        """A receiver said which packets came, and when."""
+        """A receiver reported which packets arrived, and when."""
         with self._lock:
             receiver = self._receiver(sender, now)
             receiver.is_detailed = True
@@ -91,7 +91,7 @@ class Adaptation:
     def _settle(
         self, receiver: _Receiver, message: rtcp.CongestionFeedback, reported_at: float, now: float
     ) -> tuple[list[Acknowledged], float]:
-        """What is news about packets, and the round trip time of the newest that came."""
+        """What is new about packets, and the round trip time of the newest that arrived."""
         packets, round_trip = [], 0.1
         for place, (sequence, age) in enumerate(message.arrivals):
             sent = self._sent.get(sequence)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-REPORTED_TWICE_NS = 100_000_000  # a lost report costs nothing: the next ones repeat what it said
+REPORTED_TWICE_NS = 100_000_000  # a lost report costs nothing: the next ones repeat its content
 _MOST = 1024
 
 
@@ -21,7 +21,7 @@ class Arrivals:
         number = highest + (sequence - highest + (1 << 15)) % (1 << 16) - (1 << 15)
         if number in self._at:
             return
-        if abs(number - highest) > _MOST:  # the sender began anew
+        if abs(number - highest) > _MOST:  # the sender restarted
             self._at.clear()
             highest = number
         self._at[number] = now_ns
@@ -29,9 +29,9 @@ class Arrivals:
         self._fresh = True
 
     def report(self, now_ns: int) -> tuple[int, list[float | None]] | None:
-        """The first sequence number and, from it on, how many seconds ago each packet came (None: it did not).
+        """The first sequence number and, from it on, how many seconds ago each packet arrived (None: it did not).
 
-        None where nothing has come since the last report.
+        None if nothing has arrived since the last report.
         """
         if not self._fresh or self._highest is None:
             return None

@@ -20,7 +20,7 @@ _NTP = struct.Struct("!Q")
 
 
 def ntp_from_ns(stamp_ns: int) -> int:
-    """Unix nanoseconds as a 64-bit NTP time stamp; the way back gives the same nanosecond."""
+    """Unix nanoseconds as a 64-bit NTP time stamp; converting back yields the same nanosecond."""
     seconds, rest = divmod(stamp_ns, SECOND)
     fraction = ((rest << 32) + SECOND // 2) // SECOND
     return ((seconds + UNIX_EPOCH_IN_NTP) % _ERA) << 32 | fraction

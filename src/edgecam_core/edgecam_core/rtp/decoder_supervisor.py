@@ -51,7 +51,7 @@ class DecoderSupervisor:
             self._pipeline.push(nals, ticket._replace(place=place, shown=False))
 
     def pull(self, timeout: float, allocate: Allocate | None) -> DecodedFrame | None:
-        """The next frame; None when none came within ``timeout`` seconds."""
+        """The next frame; None if none arrives within ``timeout`` seconds."""
         return self._pipeline.pull(timeout, allocate)
 
     def progressed(self) -> bool:

@@ -18,14 +18,14 @@ from edgecam_core.rtp.stamps import Stamp
 from edgecam_core.rtp.timeline import Place
 
 Allocate = Callable[[int, int], np.ndarray]
-NEWEST = 4  # frames kept for a reader that is late, as the pipeline's text says
+NEWEST = 4  # frames kept for a late reader; the pipeline's text has the same number
 _MOST_PENDING = 256
 _MOST_UNANSWERED = 20  # decoders hold back 16 frames at most, to reorder them
 _STUCK_NS = 2 * SECOND
 
 
 class Ticket(NamedTuple):
-    """What goes with a frame through the decoder. ``arrived_ns`` is the monotonic time its last packet came.
+    """What accompanies a frame through the decoder. ``arrived_ns`` is the monotonic arrival time of its last packet.
 
     ``shown`` is False for a frame that only serves later ones.
     """
@@ -54,7 +54,7 @@ class DecoderPipeline:
     def __init__(self, row: Decoder) -> None:
         self._pipeline = gst.Pipeline(pipeline_text(row))
         self._pending: OrderedDict[int, Ticket] = OrderedDict()
-        self.unplaced = 0  # frames that came out at a time that no access unit has
+        self.unplaced = 0  # decoded frames with a time that no access unit has
         self._lock = threading.Lock()
         self.decoded = 0  # frames so far
         self._highest_pts = self._lower = self._burst = 0
@@ -122,7 +122,7 @@ class DecoderPipeline:
         return int(self._pipeline.element("src").get_property("current-level-buffers"))
 
     def stuck(self, now_ns: int) -> bool:
-        """Whether units go in and for too long nothing has come out."""
+        """Whether the decoder takes units but has returned nothing for too long."""
         return self._unanswered >= _MOST_UNANSWERED and now_ns - self._unanswered_since_ns > _STUCK_NS
 
     def check(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where a stream goes: the resolved addresses, and one socket for each address family."""
+"""The destinations of a stream: the resolved addresses, and one socket for each address family."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgecam_core.rtp.settings import SenderSettings, split_address
 
 
 class Destinations:
-    """Sends datagrams to all receivers of a stream. A datagram that cannot be sent is counted; the stream goes on.
+    """Sends datagrams to all receivers of a stream. A datagram that cannot be sent is counted; the stream continues.
 
     Making one resolves the addresses, which may block for as long as DNS does. ``send`` and ``send_all`` may be called
     from several threads.
@@ -54,7 +54,7 @@ class Destinations:
             self._counters.add(f"{error.strerror or error} ({address[0]})")
 
     def reply_address(self, family: int, sender: sockets.Address) -> sockets.Address | None:
-        """Where to retransmit for this sender of a request; None unless the stream goes there already.
+        """Where to retransmit for this sender of a request; None unless the stream is sent there already.
 
         Otherwise anyone could aim the stream at a third party.
         """

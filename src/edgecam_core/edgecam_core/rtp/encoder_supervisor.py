@@ -1,4 +1,4 @@
-"""Keeps an encoder for frames of any size: replaces it without losing frames, and knows the sizes it refuses."""
+"""Keeps an encoder for frames of any size: replaces it without losing frames, and remembers the sizes it refuses."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class EncoderSupervisor:
         self.refused[size] = f"{size[0]}x{size[1]} frames are refused by {self._row.element}: {error}"
 
     def _works(self) -> bool:
-        """Whether the encoder gives a frame of a usual size; blocks for some seconds at most."""
+        """Whether the encoder encodes a frame of a usual size; blocks for some seconds at most."""
         try:
             trial = self._make(REFERENCE)
         except EdgecamError:
@@ -106,7 +106,7 @@ class EncoderSupervisor:
             trial.stop()
 
     def pull(self, timeout: float) -> EncodedFrame | None:
-        """The next access unit, waiting up to ``timeout`` seconds; None when none came.
+        """The next access unit, waiting up to ``timeout`` seconds; None if there is none.
 
         Raises:
             EdgecamError: the encoder has failed.
@@ -149,7 +149,7 @@ class EncoderSupervisor:
         return coded
 
     def set_bitrate(self, bitrate: int) -> None:
-        """Change the target in bit/s; some encoders begin anew, with a keyframe."""
+        """Change the target in bit/s; some encoders restart, with a keyframe."""
         with self._lock:
             self._request = replace(self._request, bitrate=bitrate)
             if self._encoder is None:

@@ -1,4 +1,4 @@
-"""What a receiver says by RTCP: missing packets (NACK), keyframe wanted (PLI), how the link is (RR, RFC 8888)."""
+"""A receiver's RTCP: missing packets (NACK), keyframe requests (PLI), the state of the link (RR, RFC 8888)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONGESTION_NS = 50 * MILLISECOND
 
 
 class ReceiverFeedback:
-    """Decides when to say what. No sockets and no clock inside: times are arguments, in monotonic nanoseconds."""
+    """Decides what to send and when. No sockets and no clock inside: times are arguments, in monotonic nanoseconds."""
 
     def __init__(self) -> None:
         self.ssrc = secrets.randbits(32)
@@ -27,7 +27,7 @@ class ReceiverFeedback:
         self._sent_ns = 0
 
     def compound(self, stream: Stream, wants_keyframe: bool, now_ns: int) -> bytes | None:
-        """The compound packet to send to the stream's sender now; None: nothing to say yet."""
+        """The compound packet to send to the stream's sender now; None: nothing to send yet."""
         messages = []
         if wanted := stream.buffer.ask(now_ns):
             messages.append(rtcp.nack(self.ssrc, stream.ssrc, wanted))

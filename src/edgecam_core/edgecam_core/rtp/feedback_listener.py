@@ -20,9 +20,9 @@ KEYFRAME_REQUEST_SECONDS = 0.1
 
 
 class FeedbackListener:
-    """Answers the feedback on one stream: packets again (NACK), keyframes (PLI, FIR).
+    """Handles the feedback on one stream: retransmissions (NACK), keyframes (PLI, FIR).
 
-    ``listen`` is the life of one thread for each socket; it returns within 0.2 s once ``stopping`` is set.
+    ``listen`` runs in one thread for each socket; it returns within 0.2 s once ``stopping`` is set.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ def _parse_extensions(profile: int, block: bytes) -> dict[int, bytes]:
         return _elements(block, one_byte=True)
     if profile & 0xFFF0 == TWO_BYTE_PROFILE:
         return _elements(block, one_byte=False)
-    return {}  # another profile's extension: skipped, as RFC 3550 asks
+    return {}  # another profile's extension: skipped, as RFC 3550 requires
 
 
 def _elements(block: bytes, one_byte: bool) -> dict[int, bytes]:

@@ -10,7 +10,7 @@ from edgecam_core.rtp.clock import NTP_ID, RtpTimeline, ntp_extension
 
 
 class Packetiser:
-    """One RTP stream: numbers and stamps packets. SSRC and first sequence number are random, as RFC 3550 asks.
+    """One RTP stream: numbers and stamps packets. SSRC and first sequence number are random, as RFC 3550 requires.
 
     ``trailer`` bytes of the ``mtu`` are left free in every packet, for what encryption adds.
     """

@@ -1,4 +1,4 @@
-"""Redundancy for one-way links: Reed-Solomon parity packets beside the stream.
+"""Redundancy for one-way links: Reed-Solomon parity packets on a second port.
 
 The packets of two frames (or of one large one) form a block of ``k``; ``r`` parity packets make good any ``r`` lost
 ones among the ``k + r``. They travel as RTP packets of their own SSRC and payload type to a port of their own, so that
@@ -31,7 +31,7 @@ _HEADER = struct.Struct("!IHBB")
 _LENGTH = struct.Struct("!H")
 _MEMORY = 1024
 _BLOCKS = 16
-_EXPIRE = 4 * MAX_DATA  # packets after the first of a block: what is still missing then will not come
+_EXPIRE = 4 * MAX_DATA  # packets after the first of a block: what is still missing then counts as lost
 
 
 def payload_type(media: int) -> int:
@@ -52,7 +52,7 @@ class ParityMaker:
         self._frames = 0
 
     def add(self, packets: list[tuple[int, bytes]], timestamp: int) -> list[bytes]:
-        """Sequence number and bytes of the packets of one frame; gives the parity packets to send now."""
+        """Add one frame's packets (sequence number, bytes); returns the parity packets to send now."""
         made: list[bytes] = []
         self._frames += 1
         for start in range(0, len(packets), MAX_DATA):
@@ -91,7 +91,7 @@ def _stack(packets: list[bytes], length: int = 0) -> np.ndarray:
 
 @dataclass(slots=True)
 class _Block:
-    """A block that misses packets: their sequence numbers, and the parities that have come by index."""
+    """A block with missing packets: their sequence numbers, and the received parities by index."""
 
     first: int
     size: int
@@ -100,7 +100,7 @@ class _Block:
 
 
 class ParityRepair:
-    """The receiver's side of one stream: give it all packets, it gives back what can be made good."""
+    """The receiver's side of one stream: takes all packets, returns those it can restore."""
 
     def __init__(self, media_ssrc: int) -> None:
         self.media_ssrc = media_ssrc
@@ -111,7 +111,7 @@ class ParityRepair:
         self.expired = 0  # blocks that lost more than their parities can make good
 
     def media(self, sequence: int, data: bytes) -> list[bytes]:
-        """A media packet came; it may complete a block."""
+        """A media packet arrived; it may complete a block."""
         self._remember(sequence, data)
         if self._newest is None or (sequence - self._newest) & 0xFFFF < 1 << 15:
             self._newest = sequence
@@ -136,7 +136,7 @@ class ParityRepair:
                 self.expired += 1
 
     def parity(self, data: bytes) -> list[bytes]:
-        """A datagram of the parity port came; gives the media packets it makes good.
+        """A datagram arrived on the parity port; returns the media packets it restores.
 
         Raises:
             PacketError: not a parity packet, or of another stream.

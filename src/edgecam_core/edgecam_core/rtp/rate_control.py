@@ -65,7 +65,7 @@ class RateController:
         self.target = min(max(self.target, least), most)
 
     def feedback(self, packets: list[Acknowledged], now: float, round_trip: float) -> None:
-        """A report came. Times are monotonic seconds."""
+        """A report arrived. Times are monotonic seconds."""
         elapsed = 0.1 if self._last is None else min(max(now - self._last, 0.01), 0.5)
         if not self._measure(packets, now):
             return
@@ -108,7 +108,7 @@ class RateController:
         self.target = min(max(self.target, self.least), self.most)
 
     def silence(self, now: float) -> None:
-        """Call now and then: without reports for ``SILENCE`` seconds the rate halves, and again each such time."""
+        """Call regularly: without reports for ``SILENCE`` seconds the rate halves, and again each such time."""
         if self._last is not None and now - self._last > SILENCE:
             self._last = now
             self.target = max(self.least, self.target / 2)

@@ -42,7 +42,7 @@ MOST_DATAGRAMS = 256  # of one socket in one turn
 class Receiver:
     """Call :meth:`start`, then :meth:`read` again and again (or iterate), then :meth:`stop`.
 
-    Only frames that decode to what was sent come out. Everything the network can do ends up in :meth:`stats`.
+    Returns only frames that decode to what was sent. :meth:`stats` counts every network fault.
     """
 
     def __init__(self, settings: ReceiverSettings) -> None:
@@ -107,12 +107,12 @@ class Receiver:
         return sockets.receiver(settings.host, settings.port + port_offset, settings.interface, source)
 
     def read(self, timeout: float, allocate: Allocate | None = None) -> Frame | None:
-        """The next good frame as bgr8, waiting up to ``timeout`` seconds; None when none came.
+        """The next good frame as bgr8, waiting up to ``timeout`` seconds; None if none arrives.
 
         ``allocate(width, height)`` gives the memory to decode into; the Frame is a view of it. Call from one thread.
 
         Raises:
-            EdgecamError: the receiver cannot go on; the text says why.
+            EdgecamError: the receiver has failed; the text has the reason.
         """
         if self._failure is not None:
             raise self._failure
@@ -152,7 +152,7 @@ class Receiver:
             self._failure = EdgecamError.of(error)
 
     def _patience(self) -> float:
-        """Seconds to sleep unless a datagram comes."""
+        """Seconds to sleep unless a datagram arrives."""
         stream = self._session.stream
         if stream is not None and stream.buffer.waiting:
             return REPAIR_SECONDS
@@ -206,7 +206,7 @@ class Receiver:
             if self._timeline.jumps != jumps:
                 self._counters.add("RTP time jumped: new time line")
                 self._session.stamps.jumped(unit.timestamp, unit.arrival_ns)
-                self._gate.close()  # the decoder cannot tell frames of the old time from those of the new one
+                self._gate.close()  # the decoder cannot distinguish frames of the old time from those of the new
             begins = self._gate.closed or unit.follows_gap
             admission = self._gate.admit(unit.nals, place.pts, unit.whole, unit.follows_gap)
             if admission is None:

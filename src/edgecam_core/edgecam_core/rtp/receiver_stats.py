@@ -15,7 +15,7 @@ _BITRATE_SECONDS = 2.0
 
 @dataclass
 class ReceiverStats:
-    """What a receiver has seen. ``state`` is silent, waiting (for a keyframe) or running; ``problem`` says why not.
+    """What a receiver has seen. ``state`` is silent, waiting (for a keyframe) or running; ``problem``: why not.
 
     Loss is counted in packets: ``missing`` before repair, ``lost`` after it. Ages are seconds, nan when never.
     """
@@ -47,7 +47,7 @@ class ReceiverStats:
 
 
 class ReceiverMeter:
-    """Measures what arrives and what comes out. Times are monotonic nanoseconds; safe to read from any thread."""
+    """Measures what arrives and what is decoded. Times are monotonic nanoseconds; safe to read from any thread."""
 
     def __init__(self, settings: ReceiverSettings) -> None:
         self._settings = settings
@@ -72,7 +72,7 @@ class ReceiverMeter:
         self._keyframe_ns = now_ns
 
     def frame(self, now_ns: int, arrived_ns: int) -> None:
-        """A frame came out; its last packet had arrived at ``arrived_ns``."""
+        """A frame was decoded; its last packet had arrived at ``arrived_ns``."""
         self._frames.add(now_ns / 1e9, (now_ns - arrived_ns) / 1e9)
 
     def progress(self, packets: int) -> None:
@@ -98,7 +98,7 @@ class ReceiverMeter:
         if stats.state == "silent":
             port = f"UDP port {self._settings.port}"
             heard = stats.packet_age <= self._settings.timeout
-            return f"datagrams come to {port}, none belongs to our stream" if heard else f"no stream on {port}"
+            return f"datagrams arrive on {port}, but none belongs to our stream" if heard else f"no stream on {port}"
         without, seconds = stats.packets - self._packets_before, (time.monotonic_ns() - self._decoded_ns) / 1e9
         if without > DOUBTFUL_PACKETS and seconds > DOUBTFUL_SECONDS:
             name = codec(self._settings.codec).encoding_name.replace("H", "H.")

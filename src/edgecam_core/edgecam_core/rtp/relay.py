@@ -47,7 +47,7 @@ class Conditions:
 
 
 class Fate:
-    """Decides what happens to each datagram of one direction; the same seed gives the same fates."""
+    """Decides what happens to each datagram of one direction; the same seed repeats the same losses."""
 
     def __init__(self, seed: int) -> None:
         self._chance = random.Random(seed)
@@ -82,7 +82,7 @@ class _Link:
 class Relay:
     """Relays three neighbouring UDP ports until it is closed. ``port`` is where to send to; 0 picks free ones.
 
-    ``passed`` and ``dropped`` count datagrams of the way there; ``octets`` the bytes that came in for it.
+    ``passed`` and ``dropped`` count datagrams of the forward direction; ``octets`` the bytes received for it.
     """
 
     def __init__(self, target: Address, port: int = 0, conditions: Conditions | None = None, seed: int = 1) -> None:
@@ -205,7 +205,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--duplicate", type=float, default=0.0, help="share of datagrams to send twice")
     parser.add_argument("--rate", type=float, default=0.0, help="bit/s of the link; 0: no limit")
     parser.add_argument("--queue", type=float, default=300.0, help="milliseconds a datagram may wait for the link")
-    parser.add_argument("--back-loss", type=float, default=0.0, help="share of answers to lose")
+    parser.add_argument("--back-loss", type=float, default=0.0, help="share of packets lost on the way back")
     given = parser.parse_args(arguments)
     conditions = Conditions(
         given.loss,

@@ -1,4 +1,4 @@
-"""Packets of one stream back into order: waits for the missing, asks for them again, gives up in time."""
+"""Puts packets of one stream back into order: waits for missing ones, requests them, and skips them in time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_DROPOUT = 3000  # RFC 3550 appendix A.1: a larger step forward is another se
 MAX_MISORDER = 100  # further back than this is another sequence as well
 MAX_REPEATS = 64  # copies of old packets in a row: more is a sender that begins again, not a network that repeats
 ASK_AGAIN_NS = 8 * MILLISECOND  # before a round trip has been measured
-ASK_AFTER_NS = 2 * MILLISECOND  # packets that merely changed places come by themselves; more where many do
+ASK_AFTER_NS = 2 * MILLISECOND  # reordered packets arrive without a request; longer if there are many
 ASK_AFTER_MOST_NS = 20 * MILLISECOND
 MAX_ASKS = 20
-QUICK_ASKS = 5  # then at growing pauses: a sender that does not answer may be short of time
+QUICK_ASKS = 5  # then at growing intervals: a sender that does not respond may be overloaded
 MAX_REPAIR = 256  # missing in a row: more is an outage, and asking for all of it would be another one
 MAX_ASKED = 4096  # sequence numbers remembered
 
@@ -38,7 +38,7 @@ class _Missing:
 
 @dataclass(slots=True)
 class Counts:
-    """What happened since the start. ``missing``: not there in their turn (lost or late); ``lost``: never came."""
+    """What happened since the start. ``missing``: not there in time (lost or late); ``lost``: never arrived."""
 
     received: int = 0
     missing: int = 0
@@ -65,7 +65,7 @@ class ReorderBuffer:
         self._held: dict[int, Arrived] = {}
         self._missing: dict[int, _Missing] = {}
         self._stray: Arrived | None = None
-        self._asked: OrderedDict[int, int] = OrderedDict()  # how often, also of those that have come
+        self._asked: OrderedDict[int, int] = OrderedDict()  # number of requests, also for packets that have arrived
         self._ask_after_ns = ASK_AFTER_NS
         self._timestamps: OrderedDict[int, int] = OrderedDict()  # of the newest packets received
         self._repeats = 0
@@ -78,7 +78,7 @@ class ReorderBuffer:
         number = self._highest + step
         if self._is_elsewhere(number, step, packet.timestamp):
             if number in self._asked and number not in self._timestamps:
-                self.counts.late += 1  # an answer that comes far too late is no new beginning
+                self.counts.late += 1  # a very late retransmission is not a new stream
                 return
             stray, self._stray = self._stray, Arrived(packet, arrival_ns)
             if stray is None or stray.packet is None or packet.sequence != (stray.packet.sequence + 1) & 0xFFFF:
@@ -111,15 +111,15 @@ class ReorderBuffer:
         if number in self._held or number < self._next:
             self.counts.duplicate += number in self._held
             self.counts.late += number not in self._held
-            if self._asked.get(number) == 1:  # it came by itself, and once more because we asked
+            if self._asked.get(number) == 1:  # it arrived twice: delayed, and retransmitted
                 self._ask_after_ns += max(0, ASK_AFTER_MOST_NS - self._ask_after_ns) // 8
             return
         if missing := self._missing.pop(number, None):
             self.counts.recovered += 1
             if missing.asks:
                 self._ask_after_ns -= (self._ask_after_ns - ASK_AFTER_NS) // 64
-                # From the first ask, though a later one may have been answered: an estimate that takes only
-                # packets asked for once can never grow beyond the pause between two asks.
+                # From the first request, though a later one may have been answered: an estimate that takes only
+                # packets requested once can never grow beyond the pause between two requests.
                 took = min(now_ns - missing.first_asked_ns, self.wait_ns)
                 self.round_trip_ns += (took - self.round_trip_ns) // 8
         self.counts.received += 1
@@ -157,14 +157,14 @@ class ReorderBuffer:
         return ready
 
     def wake_ns(self) -> int | None:
-        """When :meth:`pop` would give up on the first gap; None while nothing is missing."""
+        """When :meth:`pop` would skip the first gap; None while nothing is missing."""
         missing = self._missing.get(self._next) if self._next is not None else None
         return None if missing is None else missing.noticed_ns + self.wait_ns
 
     def ask(self, now_ns: int) -> list[int]:
-        """Sequence numbers to ask the sender for now: new ones soon, the others once per round trip.
+        """Sequence numbers to request now: new ones soon, the others once per round trip.
 
-        When there is time for one answer only, the question is repeated at half the pause: it may get lost too.
+        If there is time for one response only, the request is repeated after half the pause: it may be lost too.
         """
         wanted = []
         for number in sorted(self._missing):
@@ -181,7 +181,7 @@ class ReorderBuffer:
 
     def _ask_due_ns(self, missing: _Missing, now_ns: int) -> int:
         if not missing.asks:
-            spare_ns = self.wait_ns - 2 * self.round_trip_ns  # time must be left to ask twice
+            spare_ns = self.wait_ns - 2 * self.round_trip_ns  # leaves time for two requests
             return missing.noticed_ns + max(ASK_AFTER_NS, min(self._ask_after_ns, spare_ns))
         trip = self.round_trip_ns
         hurry = missing.noticed_ns + self.wait_ns - now_ns < 2 * trip
@@ -202,5 +202,5 @@ class ReorderBuffer:
 
     @property
     def waiting(self) -> bool:
-        """Whether something is missing that may still come."""
+        """Whether something is missing that may still arrive."""
         return bool(self._missing)

@@ -1,4 +1,4 @@
-"""The sender's answer to generic NACKs: the same packet once more, within a budget."""
+"""The sender's response to generic NACKs: the same packet again, within a budget."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edgecam_core.rtp.sockets import Address
 from edgecam_core.rtp.token_bucket import TokenBucket
 
 RESEND_PAUSE_SECONDS = 0.004
-RESEND_SHARE = 0.5  # of the packets sent, at most this share once more
+RESEND_SHARE = 0.5  # of the packets sent, at most this share again
 RESEND_BURST = 300.0
 MESSAGES_PER_SECOND = 500.0  # of feedback from one receiver; a busy one sends 200
 REQUESTS_PER_SECOND = 5000.0  # sequence numbers from one receiver
@@ -36,7 +36,7 @@ class History:
 
 
 class _Receiver:
-    """What one receiver may still ask for."""
+    """What one receiver may still request."""
 
     def __init__(self) -> None:
         self.messages = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_PER_SECOND)
@@ -46,7 +46,7 @@ class _Receiver:
 
 
 class Retransmitter:
-    """Decides which packets are sent once more. Safe to use from several threads. Times are monotonic seconds.
+    """Decides which packets are retransmitted. Safe to use from several threads. Times are monotonic seconds.
 
     Each receiver has its own budget: feedback messages, packets asked for, and packets sent again, at most
     ``RESEND_SHARE`` of the stream. One that floods takes nothing from the others and costs little. ``refused`` counts

@@ -14,7 +14,7 @@ from edgecam_core.rtp.packet import RTP_VERSION, PacketError
 SR, RR, SDES, BYE, RTPFB, PSFB = 200, 201, 202, 203, 205, 206
 NACK_FORMAT, PLI_FORMAT, FIR_FORMAT, CONGESTION_FORMAT = 1, 1, 4, 11
 MOST_REPORTED = 1024  # packets in one congestion control feedback
-MOST_NACKED = 1024  # sequence numbers in one message; our own receivers ask for 256 at most
+MOST_NACKED = 1024  # sequence numbers in one message; our own receivers request 256 at most
 _HEAD = struct.Struct("!BBH")
 
 
@@ -40,7 +40,7 @@ class Bye(NamedTuple):
 
 
 class ReportBlock(NamedTuple):
-    """What a receiver says of one stream; ``loss`` is the share lost since its last report, 0..1."""
+    """A receiver's report on one stream; ``loss`` is the share lost since its last report, 0..1."""
 
     media_ssrc: int
     loss: float
@@ -61,7 +61,7 @@ Message = SenderReport | Nack | KeyframeRequest | Bye | ReportBlock | Congestion
 
 
 def parse(data: bytes) -> list[Message]:
-    """What a compound packet says, as far as this bridge uses it; the rest is passed over.
+    """The parts of a compound packet that edgecam uses; the rest is skipped.
 
     Raises:
         PacketError: the lengths inside do not fit.
@@ -180,7 +180,7 @@ def bye(ssrc: int) -> bytes:
 
 
 def nack(ssrc: int, media_ssrc: int, sequences: Iterable[int]) -> bytes:
-    """Ask for packets again; ``sequences`` in order, modulo 2**16."""
+    """Request packets again (generic NACK); ``sequences`` in order, modulo 2**16."""
     pairs: list[list[int]] = []
     for sequence in sequences:
         distance = (sequence - pairs[-1][0]) & 0xFFFF if pairs else 0
@@ -193,5 +193,5 @@ def nack(ssrc: int, media_ssrc: int, sequences: Iterable[int]) -> bytes:
 
 
 def picture_loss_indication(ssrc: int, media_ssrc: int) -> bytes:
-    """Ask for a keyframe (PLI)."""
+    """Request a keyframe (PLI)."""
     return _packet(PSFB, PLI_FORMAT, struct.pack("!II", ssrc, media_ssrc))

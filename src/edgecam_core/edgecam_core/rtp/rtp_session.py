@@ -18,7 +18,7 @@ from edgecam_core.rtp.stamps import StampReader
 from edgecam_core.rtp.unprotector import Unprotector
 
 Address = tuple[str, int]
-HANDOVER_NS = 300 * MILLISECOND  # a stream this long silent gives way to another one
+HANDOVER_NS = 300 * MILLISECOND  # a stream without packets for this long is replaced by another one
 MAX_CANDIDATES = 8
 TAIL_NS = 8 * MILLISECOND
 
@@ -51,7 +51,7 @@ class Stream:
 class RtpSession:
     """Feed every datagram to :meth:`datagram` and call :meth:`tick` when none is left; both return what is complete.
 
-    Only :meth:`tick` gives up on missing packets: a reader that was held up finds them among the waiting datagrams.
+    Only :meth:`tick` skips missing packets: a delayed reader finds them among the waiting datagrams.
 
     One stream is followed at a time. It begins with two packets of one SSRC in sequence (RFC 3550 appendix A.1) and
     ends with a BYE or after ``HANDOVER_NS`` of silence; packets of others meanwhile are counted and dropped.
@@ -206,7 +206,7 @@ class RtpSession:
         return units
 
     def tick(self, now_ns: int) -> list[AccessUnit]:
-        """Time has passed without a datagram: what was waited for too long is given up."""
+        """Time has passed without a datagram: skip what has been missing for too long."""
         stream = self.stream
         if stream is None:
             return []
@@ -246,7 +246,7 @@ class RtpSession:
             self._reports.popitem(last=False)
 
     def wake_ns(self) -> int | None:
-        """When :meth:`tick` has something to do at the latest; None: only when a datagram comes."""
+        """When :meth:`tick` has something to do at the latest; None: only when a datagram arrives."""
         if self.stream is None:
             return None
         gap = self.stream.buffer.wake_ns()

@@ -1,4 +1,4 @@
-"""An RTSP server (RFC 2326) beside the sender: recorders, VLC and phones watch the same coded stream."""
+"""An RTSP server (RFC 2326) for recorders, VLC and phones; it serves the sender's coded stream."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Description:
 
 
 def write(text: Description, session: int = 0, ttl: int = 1) -> str:
-    """The session description, with CRLF line ends as the standard asks."""
+    """The session description, with CRLF line ends as the standard requires."""
     family = "IP6" if ":" in text.address else "IP4"
     first = text.address.split(".")[0]
     multicast = family == "IP4" and first.isdecimal() and 224 <= int(first) <= 239
@@ -66,7 +66,7 @@ def parse(text: str) -> Description:
     """The first video stream of a session description that this bridge can receive.
 
     Raises:
-        ValueError: there is none; the text says what was found instead.
+        ValueError: there is none; the text has what was found instead.
     """
     address, media, attributes = _sections(text)
     if media is None:

@@ -1,4 +1,4 @@
-"""Frames to RTP over UDP: encodes, sends, and answers receivers that ask for packets or keyframes."""
+"""Frames to RTP over UDP: encodes, sends, and serves receivers' requests for packets or keyframes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edgecam_core.rtp.transmitter import Transmitter
 from edgecam_core.types import Frame
 
 SMALLEST = 16  # pixels; no encoder here takes a smaller frame
-PACE, PACE_FREE = 2.0, 4.0  # times the target; the second while the link gives all that is wanted
+PACE, PACE_FREE = 2.0, 4.0  # times the target; the second while the link carries the full rate
 ENCODED_SHARE = 0.9  # of the target; packet headers and retransmissions need the rest
 MOST_WAITING = 8  # frames in the encoder and the pacer
 ADAPTIVE_BUFFER_MS = 200  # a keyframe must not fill the queue of a slow link
@@ -108,7 +108,7 @@ class Sender:
         Raises:
             ImageError: the frame is too small, its encoding unknown, or the encoder refuses its size.
             PipelineError: the encoder does not start.
-            EdgecamError: the sender has failed and cannot go on.
+            EdgecamError: the sender has failed.
         """
         if min(frame.width, frame.height) < SMALLEST:
             raise ImageError(f"a {frame.width}x{frame.height} frame is too small; {SMALLEST}x{SMALLEST} is the least")
@@ -116,7 +116,7 @@ class Sender:
         self.send_planes(planes, width, height, frame.stamp_ns, frame.frame_id)
 
     def send_planes(self, planes: np.ndarray, width: int, height: int, stamp_ns: int, frame_id: str) -> None:
-        """As :meth:`send` for a frame that is I420 already: flat uint8 as ``i420.layout`` says, of even size."""
+        """As :meth:`send` for a frame that is I420 already: flat uint8 as in ``i420.layout``, of even size."""
         if self._failure is not None:
             raise self._failure
         with self._lock:
@@ -136,7 +136,7 @@ class Sender:
             raise
 
     def set_bitrate(self, bitrate: int) -> None:
-        """Change the target in bit/s (the most, where the sender adapts); some encoders begin anew with a keyframe."""
+        """Change the target in bit/s (the most, where the sender adapts); some encoders restart with a keyframe."""
         with self._lock:
             self._settings = self._settings.changed(bitrate=bitrate)
             if self._adaptation is not None:
@@ -145,7 +145,7 @@ class Sender:
                 self._encoder.set_bitrate(bitrate)
 
     def _adapt(self) -> None:
-        """Follow the link: pace and encode as the receivers' reports ask for."""
+        """Follow the link: set pace and bitrate by the receivers' reports."""
         if self._adaptation is None:
             return
         now = time.monotonic()
@@ -234,7 +234,7 @@ class Sender:
         return stats
 
     def stop(self) -> None:
-        """Say goodbye (RTCP BYE) and free everything; safe to call twice. Blocks for up to a second."""
+        """Send RTCP BYE and free everything; safe to call twice. Blocks for up to a second."""
         if self._stopping.is_set():
             return
         self._stopping.set()

@@ -13,7 +13,7 @@ class SenderStats:
     ``sent_bitrate`` the rate of the last second with retransmissions and parity, ``estimated_bitrate`` what arrived by
     the receivers' reports and ``queuing_ms`` how long packets waited in the network; nan: not known.
 
-    ``frames_skipped`` came while the encoder was busy, ``frames_withheld`` while the link was full.
+    ``frames_skipped`` arrived while the encoder was busy, ``frames_withheld`` while the link was full.
     ``stalled``: seconds since frames went into the encoder without any coming out.
     """
 

@@ -89,10 +89,12 @@ class ReceiverSettings(Settings):
                                   "address.")  # fmt: skip
     interface: str = setting("", "Network interface on which a multicast group is joined, e.g. eth0; empty: the "
                              "system's choice.")  # fmt: skip
-    stamp_source: str = setting("auto", "Where the capture time comes from; auto takes the header extension, then "
+    stamp_source: str = setting("auto", "Source of the capture time; auto takes the header extension, then "
                                 "RTCP, then the arrival time.", choices=("auto", *STAMP_SOURCES))  # fmt: skip
-    timeout: float = setting(1.0, "Silence after which the stream counts as gone.", low=0.1, high=60.0, unit="s")
-    feedback: bool = setting(True, "Ask the sender for lost packets and for keyframes (RTCP NACK and PLI).")
+    timeout: float = setting(
+        1.0, "Time without packets after which the stream has ended.", low=0.1, high=60.0, unit="s"
+    )
+    feedback: bool = setting(True, "Request lost packets and keyframes from the sender (RTCP NACK and PLI).")
     redundancy: bool = setting(False, "Listen on port + 2 for the sender's parity packets and repair losses with them.")
     srtp_key: str = setting("", "SRTP: path of the key file, or env:NAME for the variable that "
                             "holds the key; hexadecimal or base 64. Empty: the stream is not encrypted.")  # fmt: skip
@@ -113,7 +115,7 @@ class ReceiverSettings(Settings):
         return str(source) if any(group in each for each in _SOURCE_SPECIFIC) else ""
 
     def source_network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-        """The network packets must come from; None for any."""
+        """The network that packets must be from; None for any."""
         if not self.source_address:
             return None
         try:
@@ -124,7 +126,7 @@ class ReceiverSettings(Settings):
 
 
 def split_address(name: str, text: str) -> tuple[str, int]:
-    """``host:port`` or ``[address]:port`` as a pair; SettingError when it is neither."""
+    """``host:port`` or ``[address]:port`` as a pair; SettingError if it is neither."""
     host, colon, port = text.rpartition(":")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if not colon or not bare or (":" in bare and bare == host) or not port.isdecimal() or not 0 < int(port) < 65534:

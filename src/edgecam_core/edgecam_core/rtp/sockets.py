@@ -22,12 +22,12 @@ def resolve(name: str, host: str, port: int) -> tuple[int, Address]:
     """Address family and numeric address of a host. May block for as long as the resolver takes.
 
     Raises:
-        SettingError: the name is unknown; ``name`` is the parameter it came from.
+        SettingError: the name is unknown; ``name`` is its parameter.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
-        raise SettingError(name, host, f"cannot be resolved ({error}); give an address or a name DNS knows") from None
+        raise SettingError(name, host, f"cannot be resolved ({error}); use an address or a resolvable name") from None
     family, _, _, _, address = found[0]
     numeric, scope = str(address[0]).partition("%")[0], address[3] if len(address) == 4 else 0
     return int(family), (f"{numeric}%{scope}" if scope else numeric, int(address[1]))
@@ -66,7 +66,7 @@ def interface_index(name: str) -> int:
 
 
 def sender(family: int, ttl: int, dscp: int, interface: str = "") -> socket.socket:
-    """An unbound socket for sending; answers come back to the port the system gives it.
+    """An unbound socket for sending; responses arrive at the port assigned by the system.
 
     Raises:
         SettingError: there is no such interface.
@@ -141,7 +141,7 @@ def _storage6(address: str) -> bytes:
 
 
 def _address_of(index: int) -> bytes:
-    """The IPv4 address of an interface: a source-specific join knows interfaces by address only."""
+    """The IPv4 address of an interface: a source-specific join takes an interface's address only."""
     import fcntl
 
     with socket.socket(type=socket.SOCK_DGRAM) as probe:

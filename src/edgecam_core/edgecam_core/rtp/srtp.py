@@ -18,7 +18,7 @@ from edgecam_core.errors import MissingDependency, SettingError
 
 LIBRARY = "libsrtp2.so.1"
 LARGEST_TRAILER = 256  # what protecting may add, generously
-WINDOW = 4096  # packets; retransmissions come late
+WINDOW = 4096  # packets; retransmissions arrive late
 _SPECIFIC_SSRC = 1
 
 

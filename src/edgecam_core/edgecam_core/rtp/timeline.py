@@ -1,4 +1,4 @@
-"""RTP timestamps as presentation times for the decoder, and where a sender's time begins anew."""
+"""RTP timestamps as presentation times for the decoder, and where a sender's time restarts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Place(NamedTuple):
 
 
 class TimeLine:
-    """Gives each access unit its place. Units come in decoding order, their timestamps are in presentation order.
+    """Places each access unit in time. Units arrive in decoding order, their timestamps are in presentation order.
 
     A new line begins with a stream, and where the sender's time jumps: a timestamp further back than frames are
     reordered, a random access point that lies before an earlier frame (no standard allows that), or a timestamp more
@@ -42,7 +42,7 @@ class TimeLine:
         self.jumps = 0  # of the time within a stream
 
     def place(self, stream: int, timestamp: int, random_access: bool, arrival_ns: int) -> Place:
-        """The place of the next unit of this stream; ``arrival_ns`` is when it came, on any steady clock."""
+        """The place of the next unit of this stream; ``arrival_ns`` is its arrival, on any steady clock."""
         if stream != self._stream:
             self._stream = stream
             self._begin(timestamp)
@@ -52,7 +52,7 @@ class TimeLine:
         relative = self._newest + signed_difference(timestamp, self._first + self._newest)
         pts = self._base_ns + relative * SECOND // CLOCK_RATE
         self._repeats = self._repeats + 1 if self._recent and self._recent[-1] == relative else 0
-        pts += self._repeats  # the fields of a frame, or a sender whose time stands still
+        pts += self._repeats  # the fields of a frame, or a sender whose time does not advance
         if not self._recent or relative > self._newest:
             self._newest, self._newest_arrival_ns = relative, arrival_ns
         self._recent.append(relative)

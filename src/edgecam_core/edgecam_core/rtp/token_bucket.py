@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TokenBucket:
-    """``rate`` tokens come in a second, ``most`` are kept. Full at the start. Times are monotonic seconds."""
+    """Adds ``rate`` tokens a second, keeps ``most`` at most. Full at the start. Times are monotonic seconds."""
 
     def __init__(self, rate: float, most: float) -> None:
         self.rate, self._most = rate, most

@@ -82,11 +82,11 @@ class Transmitter:
         return self._destinations.first_address
 
     def open(self) -> list[socket.socket]:
-        """The sockets; :meth:`listen` wants a thread for each."""
+        """The sockets; :meth:`listen` needs a thread for each."""
         return self._destinations.open()
 
     def listen(self, source: socket.socket, stopping: threading.Event) -> None:
-        """Read and answer feedback until ``stopping`` is set."""
+        """Read and handle feedback until ``stopping`` is set."""
         self._feedback.listen(source, stopping)
 
     def send(self, nals: list[bytes], stamp_ns: int) -> None:
@@ -116,7 +116,7 @@ class Transmitter:
         self._bytes.add(time.monotonic(), len(data))
 
     def pace(self, bitrate: float | None) -> None:
-        """Send packets with at most so many bit/s from now on; None: as fast as they come."""
+        """Send packets with at most this many bit/s from now on; None: unlimited."""
         self._pacer.set_rate(bitrate)
 
     def report(self) -> None:
@@ -144,7 +144,7 @@ class Transmitter:
         stats.keyframe_requests = self._feedback.keyframe_requests
 
     def close(self) -> None:
-        """Say goodbye (RTCP BYE) and close the sockets; safe to call twice."""
+        """Send RTCP BYE and close the sockets; safe to call twice."""
         if self._destinations.is_open:
             self._send_control(rtcp.receiver_report(self.ssrc) + rtcp.bye(self.ssrc))
         self._destinations.close()

@@ -17,10 +17,10 @@ MAX_STREAMS = 64
 MAX_ROLLOVERS = 1 << 16  # sequence numbers wrap every few minutes: this reaches back most of a year
 TRIALS = 8  # for one packet
 TRIALS_PER_SECOND = 400  # each takes some 50 microseconds
-RESERVE = 200  # of them for senders that were heard before: single packets of ever new senders leave them
+RESERVE = 200  # of them for known senders: single packets of ever new senders do not displace them
 MAX_SEARCHES = 4096
 REPEATS = 16  # packets in a row that look like old ones
-SILENT_SECONDS = 10.0  # without an authentic packet a sender may have begun anew
+SILENT_SECONDS = 10.0  # without an authentic packet the sender may have restarted
 AUTHENTICATION_FAILED = "SRTP authentication failed"
 _REPLAYED, _TOO_OLD = 9, 10
 
@@ -63,12 +63,12 @@ class Unprotector:
         return (found, "") if found is not None else (None, AUTHENTICATION_FAILED)
 
     def _only_repeats(self, ssrc: int) -> bool:
-        """Whether nothing but seeming repetitions comes: after an outage new packets look like old ones."""
+        """Whether all packets look like repetitions: after an outage new packets look like old ones."""
         self._repeats[ssrc] = self._repeats.get(ssrc, 0) + 1
         return self._repeats[ssrc] > REPEATS
 
     def _search(self, ssrc: int, data: bytes, known: SrtpSession | None) -> bytes | None:
-        """Try some rollover counts for this packet; the packets after it go on where this one stopped."""
+        """Try some rollover counts for this packet; the following packets continue where this one stopped."""
         turn = self._turns.pop(ssrc, None)
         may_try = self._take_trials(TRIALS, RESERVE if turn is None else 0)
         self._turns[ssrc] = (turn or 0) + may_try
@@ -89,7 +89,7 @@ class Unprotector:
     def _candidates(self, ssrc: int, known: SrtpSession | None, turn: int) -> list[int]:
         """``TRIALS`` counts, half of them always the likeliest: packets that are not authentic must not use them up.
 
-        Upwards from the known count, or from 0. Not below the known one while the stream is alive: recorded packets
+        Upwards from the known count, or from 0. Not below the known one while the stream is active: recorded packets
         must not be accepted again.
         """
         is_silent = self._clock() - self._authentic_at.get(ssrc, 0.0) > SILENT_SECONDS

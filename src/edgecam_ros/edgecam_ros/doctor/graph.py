@@ -86,7 +86,9 @@ def _reported(reports) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
             report = error if level == 2 else warning
             yield report("node-state", f"{name}: {status.message}", f"all its values: {_echo(name)}")
         if abs(age) > CLOCK_LIMIT:
-            text = f"{name}: its report came {age:+.1f} s after its stamp; clocks differ, or the machine is overloaded"
+            text = (
+                f"{name}: its report arrived {age:+.1f} s after its stamp; clocks differ, or the machine is overloaded"
+            )
             yield warning("clock-offset", text, "synchronise the clocks: sudo apt-get install chrony on both machines")
 
 
@@ -110,7 +112,7 @@ def _mismatches(node) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
                     clean += 1
                     continue
                 pair = f"{_full(publisher)} -> {_full(subscriber)}"
-                remedy = "make the subscriber ask for less (best effort, volatile) or the publisher offer more"
+                remedy = "make the subscriber request less (best effort, volatile) or the publisher offer more"
                 yield error(
                     "qos", f"{topic}: {pair} do not match: {reason.removeprefix('ERROR: ').strip(' ;')}", remedy
                 )

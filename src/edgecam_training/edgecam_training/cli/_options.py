@@ -17,7 +17,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None:
-    """One option for every declared setting; what is not given stays out of the result."""
+    """One option for every declared setting; the result has only those that are set."""
     for spec in kind.specs().values():
         text = " ".join(filter(None, [spec.text, f"({spec.range_text()})" if spec.range_text() else ""]))
         options: dict[str, Any] = {"dest": spec.name, "default": argparse.SUPPRESS}

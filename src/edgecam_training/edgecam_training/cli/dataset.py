@@ -168,7 +168,7 @@ def _open_images(arguments: argparse.Namespace) -> int:
     from edgecam_training.data.open_images.source import Source
 
     if bool(arguments.classes) == bool(arguments.manifest):
-        raise SettingError("classes", arguments.classes, "give either --classes or --manifest")
+        raise SettingError("classes", arguments.classes, "set either --classes or --manifest")
     source = Source.mirror(arguments.mirror)
     if arguments.manifest:
         outcome = fetch.refetch(

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.nms < 1:
         raise SettingError("nms", arguments.nms, "must be above 0 and below 1")
     if arguments.nms and (arguments.raw or arguments.precision == "int8"):
-        raise SettingError("nms", arguments.nms, "goes with fp32 and fp16 and not with --raw")
+        raise SettingError("nms", arguments.nms, "works with fp32 and fp16, and not with --raw")
     if arguments.format == "pytorch-ssd":
         return _pytorch_ssd(arguments)
     return _int8(arguments) if arguments.precision == "int8" else _float(arguments)

@@ -26,7 +26,7 @@ WRONG_SIZE = "annotation's image size contradicts the image"
 
 
 def tidy(dataset: Dataset) -> Dataset:
-    """Compare every annotation with its image's header and repair the boxes; the findings say what was done.
+    """Compare every annotation with its image's header and repair the boxes; the findings list the changes.
 
     Sizes become those of the upright images and boxes turn with them. Images that are missing or contradict their
     annotation are dropped with their boxes. Corners are swapped where they are inverted, boxes clipped, empty ones
@@ -55,7 +55,7 @@ def drop(findings: Findings, sample: Sample, reason: str) -> None:
 
 
 def _convention(answers: Sequence[str]) -> str:
-    """How boxes of turned images are read where their own size does not say: as in the rest of the data set."""
+    """How boxes of rotated images are read if their own size is ambiguous: as in the rest of the data set."""
     said = Counter(answers)
     return TURN if said[TURN] > said[UPRIGHT] else UPRIGHT
 
@@ -102,7 +102,7 @@ def tidy_boxes(sample: Sample, findings: Findings) -> Sample:
     small = empty & numbers & ~fractions & ~beside
     findings.dropped("boxes", "smaller than a pixel", int(small.sum()), sample.path)
     kept = replace(sample, boxes=clipped).keep(~empty)
-    findings.ignored("boxes", "difficult or crowd: neither learned nor scored", int(kept.difficult.sum()), sample.path)
+    findings.ignored("boxes", "difficult or crowd: not learned, not scored", int(kept.difficult.sum()), sample.path)
     return kept
 
 

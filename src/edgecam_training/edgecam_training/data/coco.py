@@ -21,7 +21,7 @@ from edgecam_training.errors import DatasetError
 
 Box = tuple[float, float, float, float]
 _NEEDED = ("images", "annotations", "categories")
-_NO_BOX = "neither bbox nor a usable segmentation"
+_NO_BOX = "no bbox and no usable segmentation"
 
 
 def fits(root: Path) -> bool:
@@ -32,7 +32,7 @@ def _candidates(root: Path) -> list[Path]:
     """JSON files that may be COCO's, from the most to the least usual place."""
     for pattern in ("annotations/*.json", "*/_annotations.coco.json", "_annotations.coco.json", "*.json"):
         found = sorted(path for path in root.glob(pattern) if not hidden(path))
-        if pattern == "*.json":  # any tool's files: only those that say they are COCO
+        if pattern == "*.json":  # any tool's files: only those that declare themselves as COCO
             found = [path for path in found if all(f'"{key}"' in path.read_text(errors="ignore") for key in _NEEDED)]
         if found:
             return found
@@ -67,7 +67,7 @@ def read(root: Path) -> Dataset:
         if isinstance(file, str):
             findings.noted("files", "JSON without boxes (not used)", 1, f"{path.name}: {file}")
         elif file not in chosen:
-            findings.noted("files", "JSON beside instances for the same images (not used)", 1, path)
+            findings.noted("files", "further JSON for the images of an instances file (not used)", 1, path)
     classes: dict[str, int] = {}
     for file in chosen:
         for name in _categories(file).values():
@@ -114,7 +114,7 @@ def _with_boxes(root: Path, files: list[_File]) -> list[_File]:
             taken |= dict.fromkeys(names, file)
         elif "instances" not in rival.path.stem:
             raise DatasetError(
-                f"{rival.path.name} and {file.path.name} annotate the same images; give one of the files as data set"
+                f"{rival.path.name} and {file.path.name} annotate the same images; pass one of the files as data set"
             )
     return sorted(chosen, key=lambda file: str(file.path))
 
@@ -238,7 +238,7 @@ def _refuse_corners(file: _File) -> None:
 
 
 def _near(home: Path, file: _File) -> Iterable[Path]:
-    """Where the images may be: in a folder named like the JSON file or its split, in images/, beside the JSON file."""
+    """Where the images may be: in a folder named like the JSON file or its split, in images/, next to the JSON file."""
     named = file.path.stem.replace("instances_", "").replace("_annotations.coco", "")
     names = [name for name in dict.fromkeys((named, file.split)) if name]
     split_folders = [path for path in sorted(home.glob("*")) if path.is_dir() and split_named(path.name) == file.split]

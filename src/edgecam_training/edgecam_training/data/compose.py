@@ -26,14 +26,14 @@ _MOST_HIDDEN = 0.3  # of an earlier cut-out's box
 
 @dataclass(frozen=True)
 class Plan:
-    """How many images of what. ``quiet`` is the share without any object of a class."""
+    """The composition of a data set. ``empty`` is the share of images without any object."""
 
     train: int = 3000
     val: int = 150
     held_out: int = 150
     width: int = 640
     height: int = 480
-    quiet: float = 0.12
+    empty: float = 0.12
     seed: int = 0
 
 
@@ -75,7 +75,7 @@ def _image(material: Material, classes: list[str], output: Path, plan: Plan, spl
     for _ in range(int(chance.integers(0, 3)) if material.others else 0):
         box = _paste(canvas, material.others[int(chance.integers(len(material.others)))], hidden, chance)
         hidden += [box] if box else []
-    count = 0 if chance.random() < plan.quiet else int(chance.integers(1, 4))
+    count = 0 if chance.random() < plan.empty else int(chance.integers(1, 4))
     for _ in range(count):
         name = names[int(chance.integers(len(names)))]
         box = _paste(canvas, pool[name][int(chance.integers(len(pool[name])))], hidden + boxes, chance)
@@ -181,7 +181,7 @@ def _finished(canvas: np.ndarray, chance: np.random.Generator) -> bytes:
 
 
 def _copied(samples: Sequence[Sample], output: Path) -> list[Sample]:
-    """The photographs beside the made images, so that the folder is complete."""
+    """Copy the photographs next to the composed images, so that the folder is complete."""
     found = []
     for sample in samples:
         target = output / sample.split / sample.path.name

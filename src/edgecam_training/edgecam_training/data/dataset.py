@@ -20,8 +20,8 @@ class Sample:
     """One image.
 
     ``boxes`` is (N, 4) float32, x1 y1 x2 y2 in pixels; ``labels`` (N,) int64, an index into the data set's classes.
-    ``difficult`` (N,) bool marks ignore regions: training takes no negatives there, evaluation neither asks for them
-    nor punishes them. ``crowd`` (N,) bool marks those among them that cover many objects (COCO "iscrowd", Open Images
+    ``difficult`` (N,) bool marks ignore regions: training takes no negatives there, evaluation neither requires nor
+    penalises detections there. ``crowd`` (N,) bool marks those that cover many objects (COCO "iscrowd", Open Images
     "group of"); the others are one object that is hard to see (VOC "difficult"). A size of 0 x 0 means that the
     annotation gives none. ``facts`` travel with the image: id, sha256, licence, author, source.
     """
@@ -111,7 +111,7 @@ class Dataset:
         missing = [self.classes[label] for label in sorted(used) if self.classes[label] not in classes]
         if missing:
             raise DatasetError(
-                f"{self.root} has boxes of {', '.join(missing)}, which the model does not know: {', '.join(classes)}"
+                f"{self.root} has boxes of {', '.join(missing)}, which the model does not have: {', '.join(classes)}"
             )
         table = np.array([classes.index(name) if name in classes else -1 for name in self.classes], np.int64)
         samples = tuple(replace(sample, labels=table[sample.labels]) for sample in self.samples)

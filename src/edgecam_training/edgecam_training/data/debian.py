@@ -47,7 +47,7 @@ def _run(command: list[str], folder: Path, package: str) -> None:
             command, cwd=folder, capture_output=True, text=True, timeout=_TIMEOUT, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired as error:
-        raise DatasetError(f"{' '.join(command)} gave no answer in {_TIMEOUT:.0f} s") from error
+        raise DatasetError(f"{' '.join(command)} did not finish in {_TIMEOUT:.0f} s") from error
     if done.returncode:
         words = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise DatasetError(f"{' '.join(command)} failed: {words}. 'apt-get update' may help ({package})")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 REPAIRED, IGNORED, DROPPED, NOTED = "repaired", "ignored", "dropped", "note"
 ALLOWED = 5.0  # percent of the boxes that may be dropped unless more is allowed
-LEAST_SCORED = 50  # images with boxes; on fewer a point of mAP says nothing
+LEAST_SCORED = 50  # images with boxes; on fewer, one point of mAP is not significant
 _ORDER = (REPAIRED, IGNORED, DROPPED, NOTED)
 _SHOWN = 90  # characters of an example
 

@@ -29,7 +29,7 @@ _MOST_MEMORY = 0.8  # of what is free
 @dataclass(frozen=True)
 class ImageCache:
     """``images`` (N, side, side, 3) uint8 RGB; ``boxes`` (N, M, 4) float32 corners as fractions; ``labels``
-    (N, M) int64, 0 = padding, 1 = first class, -1 = ignore region. ``samples[i]`` is where image i came from;
+    (N, M) int64, 0 = padding, 1 = first class, -1 = ignore region. ``samples[i]`` is the origin of image i;
     ``broken`` are those whose files could not be decoded; they are left out."""
 
     images: Tensor
@@ -100,7 +100,7 @@ class ImageCache:
         if not good:
             raise DatasetError(f"none of {total} images can be read, first {broken[0].path}")
         if broken:
-            for place, index in enumerate(good):  # within the memory that is there: a copy would double it
+            for place, index in enumerate(good):  # in place: a copy would double the memory
                 view[place] = view[index]
         boxes, labels = pad_boxes(samples, most)
         return cls(store[: len(good)], boxes, labels, samples, broken)
@@ -133,7 +133,7 @@ def _fits_memory(needed: int, dataset: Dataset, side: int) -> None:
 
 
 def _free_memory() -> int:
-    """Bytes that the system can give without swapping; 0 where it does not say."""
+    """Bytes available without swapping; 0 if unknown."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))

@@ -82,7 +82,7 @@ class NotFound(Exception):
 
 
 class ImageIndex:
-    """The images below ``root``, by the names that annotations give them."""
+    """The images below ``root``, by their names in annotations."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

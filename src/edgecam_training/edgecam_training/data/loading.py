@@ -55,7 +55,7 @@ def _nothing(root: Path, layout: str, findings: Findings) -> str:
 
 
 def _nested(root: Path) -> str:
-    """A hint where a folder inside would do, as in an archive that was unpacked into a folder of its own."""
+    """A hint where a folder inside would do, as in an archive that was unpacked into its own folder."""
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     fitting = [str(path) for path in folders if any(import_module(module).fits(path) for module in LAYOUTS.values())]
     return f". Did you mean {' or '.join(fitting[:3])}?" if fitting else ""

@@ -88,7 +88,7 @@ def _sample(root: Path, row: dict[str, Any], numbers: dict[str, int]) -> Sample:
 
 
 def write(root: Path, classes: Iterable[str], samples: Iterable[Sample]) -> Path:
-    """Write the manifest atomically; the same samples give the same bytes. Images are not touched.
+    """Write the manifest atomically; the same samples produce the same bytes. Images are not touched.
 
     Raises:
         DatasetError: an image lies outside ``root``.

@@ -33,7 +33,7 @@ CLASSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 LIKENESS = (
     "Zebra=zebra", "Rhinoceros=elephant", "Whale=boat", "Cattle=cow", "Sheep=sheep", "Pig=sheep", "Chicken=bird",
 )  # fmt: skip
-_UNCLEAR = ("bovines/yak", "bovines/bison", "mammals/wildboar", "toys/")  # neither a class nor safely none
+_UNCLEAR = ("bovines/yak", "bovines/bison", "mammals/wildboar", "toys/")  # not a class, but too similar for background
 _PACKAGES = ("tuxpaint-stamps-default", "gcompris-qt-data", "darknet")
 _STAMPS = "usr/share/tuxpaint/stamps/animals"
 _RCC = "usr/share/gcompris-qt/rcc"

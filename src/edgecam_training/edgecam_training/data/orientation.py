@@ -12,11 +12,11 @@ _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that rounding exp
 
 
 def compare(annotated: tuple[int, int], header: Header) -> str:
-    """What to do with boxes of an annotation of this (width, height); 0 x 0 where it gives none.
+    """What to do with boxes of an annotation of this (width, height); 0 x 0 if it has none.
 
     ``KEEP``: EXIF does not turn the image. ``UPRIGHT``: it does, and they belong to the upright image. ``TURN``: they
     belong to the image as stored. ``SCALE``: to a copy of another resolution. ``UNKNOWN``: EXIF turns the image and the
-    size does not say for which of the two they were made. ``CONTRADICTION``: to another image.
+    size does not show for which of the two they were made. ``CONTRADICTION``: to another image.
     """
     turned = header.orientation != 1
     if annotated == (0, 0):

@@ -42,7 +42,7 @@ def _walk(archive: bytes, offsets: tuple[int, int, int], node: int, path: str) -
             yield from _walk(archive, offsets, child, path)
         return
     if flags & ~_COMPRESSED:
-        raise DatasetError(f"{path} is compressed in a way this reader does not know (flags {flags})")
+        raise DatasetError(f"{path} uses a compression that is not supported (flags {flags})")
     (length,) = struct.unpack_from(">I", archive, data + second)
     content = archive[data + second + 4 : data + second + 4 + length]
     yield path, zlib.decompress(content[4:]) if flags & _COMPRESSED else content

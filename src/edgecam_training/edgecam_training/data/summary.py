@@ -84,7 +84,7 @@ def without(dataset: Dataset, broken: Sequence[Sample]) -> Dataset:
 
 
 def load_accepted(root: str, allowed: float = ALLOWED, tell: Callable[[str], None] = print) -> Dataset:
-    """Load a data set, say what was changed or dropped in it, and refuse it where that is too much.
+    """Load a data set, report what was changed or dropped, and refuse it if that is too much.
 
     Raises:
         DatasetError: see :func:`dataset.load` and :func:`accept`.

@@ -41,7 +41,7 @@ def decode(data: bytes, path: Path) -> str:
     except UnicodeDecodeError:
         if _LATIN.fullmatch(data):
             return data.decode("latin-1")
-    raise DatasetError(f"{path}: the text encoding is neither UTF-8, UTF-16 nor Latin-1; save the file as UTF-8")
+    raise DatasetError(f"{path}: the text encoding is not UTF-8, UTF-16 or Latin-1; save the file as UTF-8")
 
 
 def _decoded(data: bytes, name: str, path: Path) -> str:

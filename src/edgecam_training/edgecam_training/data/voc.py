@@ -33,7 +33,7 @@ def fits(root: Path) -> bool:
 
 
 def _folders(root: Path) -> list[Path]:
-    """Where XML files are: in Annotations/, else beside the images of each split, else in the folder itself."""
+    """Where XML files are: in Annotations/, else next to the images of each split, else in the folder itself."""
     named = [root / name for name in ("Annotations", "annotations") if _has_xml(root / name)]
     if named:
         return named[:1]
@@ -119,7 +119,7 @@ def _splits(root: Path, folders: list[Path], files: list[_File], findings: Findi
         )
     ids = _Ids(files)
     found: dict[str, str] = {}
-    # trainval counts only where no list of its own takes an image out of it: later ones win.
+    # trainval counts only for images in no other list: later lists win.
     for name in sorted(known, key=lambda name: ("trainval", "default", "train", "val", "test").index(known[name])):
         for line in read_lines(lists[name]):
             match = ids.find(line)
@@ -205,7 +205,7 @@ def _corners(node: ElementTree.Element) -> tuple[float, float, float, float] | s
 
 
 def _size(tree: ElementTree.Element) -> tuple[int, int]:
-    """Width and height, 0 x 0 where the file gives none."""
+    """Width and height, 0 x 0 if the file has none."""
     try:
         width, height = (int(float(tree.findtext(f"size/{key}") or 0)) for key in ("width", "height"))
     except ValueError:
@@ -223,7 +223,7 @@ class _Images:
         """The image of the XML's own name; where there is none, the one its ``<filename>`` names.
 
         Raises:
-            NotFound: neither exists, or that image has an XML file of its own.
+            NotFound: neither exists, or that image has its own XML file.
         """
         written = (file.tree.findtext("filename") or "").strip()
         near = (

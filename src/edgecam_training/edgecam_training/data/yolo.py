@@ -65,7 +65,9 @@ def read(root: Path) -> Dataset:
     """
     files = [root] if root.is_file() else _configs(root)
     if len(files) > 1:
-        raise DatasetError(f"{root} has several configurations, {', '.join(path.name for path in files)}; give one")
+        raise DatasetError(
+            f"{root} has several configurations, {', '.join(path.name for path in files)}; pass one of them"
+        )
     config = _darknet(files[0]) if files[0].name == "obj.data" else _config(files[0])
     findings = Findings()
     images = {split: _images(config, split, findings) for split in config.parts}
@@ -73,10 +75,10 @@ def read(root: Path) -> Dataset:
     if labels and not any(file.is_file() for file in labels.values()):
         raise DatasetError(
             f"{config.file}: none of {len(labels)} images has a label file; looked for {next(iter(labels.values()))} "
-            "and a .txt beside each image"
+            "and a .txt next to each image"
         )
     twice = set(images.get("train", ())) & set(images.get("val", ()))
-    findings.noted("images", "both in train and val: scores say little", len(twice), next(iter(twice), ""))
+    findings.noted("images", "both in train and val: scores are not meaningful", len(twice), next(iter(twice), ""))
     samples = []
     for split, paths in images.items():
         for path, header in zip(paths, read_headers(paths), strict=True):
@@ -102,7 +104,7 @@ def _config(file: Path) -> _Config:
     if not parts:
         parts = {split: [f"images/{split}"] for split in SPLITS if (file.parent / "images" / split).is_dir()}
     if "train" not in parts and "val" not in parts and "test" not in parts:
-        raise DatasetError(f"{file} names no train, val or test images, and there is no images/train beside it")
+        raise DatasetError(f"{file} names no train, val or test images, and there is no images/train next to it")
     return _Config(
         file, base if base.is_dir() else file.parent, tuple(ids.values()),
         {number: index for index, number in enumerate(ids)}, parts, bool(content.get("kpt_shape")),
@@ -238,7 +240,7 @@ def _sample(config: _Config, path: Path, file: Path, split: str, size: tuple[int
 
 
 def _box(values: list[float], keypoints: bool) -> tuple[float, float, float, float] | None:
-    """Corners as fractions of a box or of the box around a polygon; None where the count is neither's."""
+    """Corners as fractions of a box or of the box around a polygon; None if the count fits neither."""
     if len(values) == 4 or (keypoints and len(values) > 4):
         x, y, width, height = values[:4]
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2

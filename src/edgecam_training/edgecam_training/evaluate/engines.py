@@ -21,7 +21,7 @@ def open_engine(engine: Path, onnx: str, settings: DetectorSettings) -> Detector
     """A detector of an engine file.
 
     Args:
-        onnx: the file the engine was built from; empty: found by the sidecar, beside the engine, in the working
+        onnx: the file the engine was built from; empty: found by the sidecar, next to the engine, in the working
             directory or in the zoo.
 
     Raises:

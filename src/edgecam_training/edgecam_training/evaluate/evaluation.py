@@ -22,7 +22,7 @@ class Evaluation:
     """``found[i]`` belongs to ``samples[i]``; ``seconds`` is the detector's time per image, decoding excluded.
 
     ``seconds_scoring`` is what the metrics took. ``false_alarms`` counts detections above 0.5 in
-    images that have no box at all; ``quiet`` such images.
+    images that have no box at all; ``empty`` is the number of such images.
     """
 
     scores: Scores
@@ -32,7 +32,7 @@ class Evaluation:
     seconds: np.ndarray
     broken: int
     false_alarms: int
-    quiet: int
+    empty: int
     seconds_scoring: float = 0.0
 
 
@@ -70,11 +70,11 @@ def evaluate(
         raise DatasetError(f"{dataset.root}: none of {len(dataset.samples)} images can be read")
     begin = time.perf_counter()
     truth = [Truth(sample.boxes, sample.labels, sample.difficult, sample.crowd) for sample in samples]
-    quiet = [seen for seen, sample in zip(found, samples, strict=True) if not len(sample.labels)]
-    alarms = sum(int((seen.scores > _SHOWN).sum()) for seen in quiet)
+    empty = [seen for seen, sample in zip(found, samples, strict=True) if not len(sample.labels)]
+    alarms = sum(int((seen.scores > _SHOWN).sum()) for seen in empty)
     scores = score(found, truth, len(dataset.classes))
     return Evaluation(
-        scores, tuple(found), tuple(samples), dataset.classes, np.array(seconds), broken, alarms, len(quiet),
+        scores, tuple(found), tuple(samples), dataset.classes, np.array(seconds), broken, alarms, len(empty),
         time.perf_counter() - begin,
     )  # fmt: skip
 
@@ -86,10 +86,10 @@ def _columns(detector: Detector, classes: Sequence[str], rename: dict[str, str])
     wanted = [rename.get(name, name).casefold() for name in classes]
     missing = [name for name, label in zip(classes, wanted, strict=True) if label not in labels]
     if missing or set(rename) - set(classes):
-        strange = ", ".join(f"'{name}'" for name in missing or sorted(set(rename) - set(classes)))
+        unknown = ", ".join(f"'{name}'" for name in missing or sorted(set(rename) - set(classes)))
         where = "the model, which has " + ", ".join(list(labels)[:20]) if missing else "the data set"
         remedy = f"use --rename '{missing[0]}=its name'" if missing else "correct --rename"
-        raise DatasetError(f"not in {where}: {strange}; {remedy}")
+        raise DatasetError(f"not in {where}: {unknown}; {remedy}")
     for number, label in enumerate(wanted):
         table[labels[label]] = number
     return table
@@ -110,8 +110,8 @@ def text_table(result: Evaluation) -> str:
     lines.append(
         f"| **mean** | {scores.boxes.sum()} | {cell(scores.map50)} | {cell(mean(scores.voc07))} | {cell(scores.map)} |"
     )
-    if result.quiet:
-        lines.append(f"\n{result.false_alarms} false alarms above {_SHOWN} in {result.quiet} images without a box.")
+    if result.empty:
+        lines.append(f"\n{result.false_alarms} false alarms above {_SHOWN} in {result.empty} images without a box.")
     if result.broken:
         lines.append(f"\n{result.broken} images could not be read and are left out.")
     return "\n".join(lines)
@@ -133,7 +133,7 @@ def as_dict(result: Evaluation) -> dict[str, object]:
             for i, name in enumerate(result.classes)
         },
         "false_alarms": result.false_alarms,
-        "images_without_boxes": result.quiet,
+        "images_without_boxes": result.empty,
         "broken": result.broken,
         "milliseconds_median": round(float(np.median(result.seconds)) * 1000, 3),
     }

@@ -43,7 +43,7 @@ class TorchRunner(Runner):
 
 
 def described(model: SsdModel, path: Path, classes: tuple[str, ...]) -> tuple[ModelFile, SsdFamily]:
-    """What the detector wants to know about a checkpoint, without an ONNX file."""
+    """What the detector needs from a checkpoint, without an ONNX file."""
     count = len(model.priors)
     file = ModelFile(
         path,

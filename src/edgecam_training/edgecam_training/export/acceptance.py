@@ -36,7 +36,7 @@ def check_images(scored: Dataset, least: int) -> None:
     if count < least:
         raise ExportError(
             f"the split '{scored.samples[0].split}' has {count} images with boxes; the acceptance check of INT8 needs "
-            f"{least}. Take another --split, or accept a check that says little with --acceptance-images {count}"
+            f"{least}. Take another --split, or accept a weak check with --acceptance-images {count}"
         )
 
 
@@ -70,7 +70,7 @@ def accept_int8(
     drop = float("inf")
     for share in (0.0, *_SHARES):
         if share and not order:
-            tell("measuring which layers suffer")
+            tell("measuring the layers' sensitivity")
             order = sensitivity(ranges, probe)
         kept = tuple(order[: round(len(ranges.convolutions) * share)])
         trial = path.with_name(f".{path.name}")

@@ -13,7 +13,7 @@ class ExportGraph(nn.Module):
     """``input_0`` to ``scores`` (softmax) and ``boxes`` (corners as fractions), as pytorch-ssd's exporter writes them.
 
     ``uint8`` takes (B, 3, S, S) uint8 RGB and normalises in the graph. ``half`` computes the network in FP16 behind
-    float32 inputs and outputs; scores and boxes are always worked out in float32. ``raw`` gives ``logits`` and
+    float32 inputs and outputs; scores and boxes are always computed in float32. ``raw`` returns ``logits`` and
     ``offsets`` instead. ``nms`` above 0 puts finished detections, suppressed at that overlap, before the two.
     """
 

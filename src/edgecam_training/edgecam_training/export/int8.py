@@ -51,7 +51,7 @@ class Job:
 def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
     """Calibrate, quantise, score, keep layers in float until the accuracy is accepted; blocks for minutes.
 
-    Beside the file ``<name>.calibration.json`` lists the calibration images with their hashes.
+    Next to the file, ``<name>.calibration.json`` lists the calibration images with their hashes.
 
     Raises:
         ExportError: too much accuracy is lost, there is too little to measure it by, or the model is no float model.

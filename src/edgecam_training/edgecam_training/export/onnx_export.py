@@ -33,7 +33,7 @@ TOLERANCE = {"fp32": (1e-4, 1e-4), "fp16": (2e-2, 2e-2)}
 @dataclass(frozen=True)
 class Form:
     """How to export. ``batch`` 0 leaves the batch size open; ``nms`` is the overlap to suppress at, 0 for no
-    suppression in the graph; ``raw`` gives logits and offsets."""
+    suppression in the graph; ``raw`` returns logits and offsets."""
 
     precision: str = "fp32"
     batch: int = 1

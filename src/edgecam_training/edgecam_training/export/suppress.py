@@ -58,7 +58,7 @@ def _overlap(boxes: Tensor) -> Tensor:
 
 
 def greedy(scores: np.ndarray, boxes: np.ndarray, threshold: float, size: int) -> tuple[np.ndarray, ...]:
-    """What :func:`suppress` should give for one image, by the detector's own loop: boxes, scores, classes."""
+    """The expected result of :func:`suppress` for one image, by the detector's own loop: boxes, scores, classes."""
     flat = scores[:, 1:].ravel()
     order = np.argsort(-flat, kind="stable")[:CANDIDATES]
     order = order[flat[order] > LEAST_SCORE]

@@ -36,7 +36,7 @@ class ClassHeads:
     """The heads of one model, in the order of its rows.
 
     Raises:
-        ModelError: the model has no such heads; the text says what was found instead.
+        ModelError: the model has no such heads; the text has what was found instead.
     """
 
     def __init__(self, model: ModelFile, labels: Sequence[str]) -> None:
@@ -50,7 +50,7 @@ class ClassHeads:
     def _refuse(self, what: str) -> ModelError:
         return ModelError(
             f"{self.model.path}: {what}; only SSD models whose class scores are a sigmoid over 1x1 convolutions can be "
-            "improved by their heads (the default model and what 'edgecam improve' made of it); train others anew"
+            "improved by their heads (the default model and what 'edgecam improve' made of it); retrain others"
         )
 
     def _branches(self) -> list[str]:
@@ -123,7 +123,7 @@ class ClassHeads:
         return bytes(proto.SerializeToString(deterministic=True))
 
     def _row_shapes(self) -> set[str]:
-        """The constants that give the Reshape of the class rows its shape."""
+        """The constants with the shape for the Reshape of the class rows."""
         names = set()
         for branch in self._branches():
             node = self._made_by[branch]

@@ -41,8 +41,8 @@ Progress = Callable[[str], None]
 class Request:
     """``collection``: reviewed frames; ``model``: the live one, as the detector's parameter of that name.
 
-    ``old_set`` are images the live model knew well: they guard what it knows and, as ``replay``, keep it while known
-    labels are corrected; without it known labels stay exactly as they are. ``max_loss`` is the largest drop (0..1) of
+    ``old_set`` are images the live model handled well: they check that this is kept and, as ``replay``, keep it while
+    known labels are corrected; without it known labels do not change. ``max_loss`` is the largest drop (0..1) of
     a label on the old set. ``output`` is the folder of this run; what is finished there is not done again.
     """
 
@@ -86,8 +86,8 @@ def improve(request: Request, progress: Progress) -> Outcome:
     seen = Counter(label for one in images for label in one.labels)
     learned = [label for label in sorted(seen) if label not in labels or request.replay]
     if not learned:
-        what = f"the reviewed frames hold only labels that the model knows ({', '.join(sorted(seen)) or 'none'})"
-        raise DatasetError(f"{what}; give --replay so that they can be corrected without forgetting the others")
+        what = f"the reviewed frames hold only labels that the model has ({', '.join(sorted(seen)) or 'none'})"
+        raise DatasetError(f"{what}; set --replay so that they can be corrected without forgetting the others")
     progress(f"{len(images)} reviewed frames: {len(train)} to learn from, {len(test)} to test with")
     missing = lacking(train, test, [label for label in learned if label not in labels] or learned)
     made = {"data": field.fingerprint(images), "parent": model.sha256, "seed": request.seed}
@@ -187,7 +187,7 @@ def _learn(
 
 
 def _check_parity(network: _Network, path: Path, taught: Learned, image: LabelledImage) -> None:
-    """The exported graph gives the scores that the learned heads give on the same features.
+    """The exported graph returns the same scores as the learned heads on the same features.
 
     Raises:
         DatasetError: it does not; the file is removed.

@@ -50,7 +50,7 @@ def judge(
     """The verdict.
 
     Args:
-        missing: what :func:`lacking` gives.
+        missing: the result of :func:`lacking`.
         difference: new minus old mean AP on the field test.
         before, after: AP by label on the old set, nan where it has no boxes.
         max_loss: the largest drop (0..1) of a label on the old set that is allowed.

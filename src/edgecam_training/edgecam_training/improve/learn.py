@@ -23,7 +23,7 @@ START_BIAS = -4.0
 
 @dataclass
 class Samples:
-    """Rows of one level: (N, F) features, (N,) anchor, (N, K) target in {0, 1}, nan where a row says nothing."""
+    """Rows of one level: (N, F) features, (N,) anchor, (N, K) target in {0, 1}, nan where a row has no target."""
 
     features: list[np.ndarray] = field(default_factory=list)
     anchors: list[np.ndarray] = field(default_factory=list)
@@ -157,7 +157,7 @@ class Learner:
         return self._heads.labels[int(mean.argmax())]
 
     def _fit(self, level: Samples, weight: np.ndarray, bias: np.ndarray, columns: list[int], held: np.ndarray) -> None:
-        """Adam on the weighted logistic loss, each anchor's weights by themselves; changes the columns in place."""
+        """Adam on the weighted logistic loss, each anchor's weights separately; changes the columns in place."""
         features, anchors = np.concatenate(level.features), np.concatenate(level.anchors)
         targets = np.concatenate(level.targets)
         for anchor in range(weight.shape[0]):

@@ -15,7 +15,7 @@ from torch.nn import functional
 from edgecam_training.models.base import encode
 
 IOU_THRESHOLD = 0.5
-IGNORE = -1  # the label of an ignore region: what lies in it is neither an object to learn nor background
+IGNORE = -1  # the label of an ignore region: its content is neither an object to learn nor background
 COVERED = 0.5  # share of a prior inside an ignore region from which on it is no negative
 NEGATIVES_PER_POSITIVE = 3
 
@@ -74,7 +74,7 @@ def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) ->
         torch.gather(targets.labels, 1, best_box).masked_fill(~positive, 0).masked_fill(ignored & ~positive, IGNORE)
     )
     boxes = torch.gather(targets.boxes, 1, best_box[:, :, None].expand(-1, -1, 4))
-    # Where nothing is to be learned the prior itself stands in: its offsets are zero, never infinite.
+    # Where nothing is to be learned the prior itself is used: its offsets are zero, never infinite.
     boxes = torch.where(positive[:, :, None], boxes, corners[None])
     return labels, encode(boxes, priors)
 

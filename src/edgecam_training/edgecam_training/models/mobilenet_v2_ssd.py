@@ -1,8 +1,8 @@
 """SSD-MobileNetV2 300 as in TensorFlow's object detection zoo, initialised from the zoo's COCO model.
 
-Batch normalisation is folded into the convolutions, as in the file the weights come from; activations saturate where
+Batch normalisation is folded into the convolutions, as in the file of the weights; activations saturate where
 that file's do. Every tensor is named as in the ONNX file with ``/`` written ``:`` (a dot would be a module).
-Heads are 1x1 convolutions; 1917 priors. Training gives class scores by softmax.
+Heads are 1x1 convolutions; 1917 priors. Class scores of training are softmax.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class MobileNetV2Ssd(SsdModel):
         old = weight.reshape(-1, 91, *weight.shape[1:]), bias.reshape(-1, 91)
         anchors = len(old[1])
         new_weight = module.weight.detach().clone().reshape(anchors, self.columns, *weight.shape[1:])
-        # A class without a likeness starts as silent as a COCO class that was not seen.
+        # A class without a likeness starts with the low scores of a COCO class that was not seen.
         new_bias = torch.full((anchors, self.columns), -4.0)
         for own, coco in rows_of.items():
             new_weight[:, own], new_bias[:, own] = old[0][:, coco], old[1][:, coco]

@@ -37,7 +37,7 @@ class NormRelu(nn.BatchNorm2d):
 
 
 def fuse(model: nn.Module, fused: bool) -> int:
-    """Let all norms with a ReLU use the kernels; how many there are."""
+    """Make all norms with a ReLU use the kernels; returns their number."""
     layers = [layer for layer in model.modules() if isinstance(layer, NormRelu)]
     for layer in layers:
         layer.fused = fused

@@ -92,7 +92,7 @@ def read(path: str | Path) -> dict[str, Any]:
 def open_model(path: str | Path) -> tuple[SsdModel, tuple[str, ...]]:
     """The network and class list of a checkpoint, with its averaged weights where it has them; in eval mode.
 
-    A bare state dict in pytorch-ssd's names is recognised too; its classes come from ``labels.txt`` beside it.
+    A bare state dict in pytorch-ssd's names is recognised too; its classes are read from ``labels.txt`` next to it.
 
     Raises:
         CheckpointError: of no known network, or labels that do not fit.

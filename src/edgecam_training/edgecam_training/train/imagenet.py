@@ -23,7 +23,7 @@ def mobilenet_v2(classifier: State, model: SsdModel) -> dict[str, Tensor]:
     names = [name.removesuffix(".weight") for name in classifier if classifier[name].ndim == 4]
     own = [name for name in model.state_dict() if name.startswith("convs.") and name.endswith(".weight")]
     found: dict[str, Tensor] = {}
-    for name, mine in zip(names, own, strict=False):  # the backbone comes first in both, in the same order
+    for name, mine in zip(names, own, strict=False):  # the backbone is first in both, in the same order
         weight, bias = _folded(classifier, name, _norm_after(name))
         if not found:
             weight, bias = _other_input(weight, bias, model)
@@ -59,7 +59,7 @@ def download(model: str) -> State:
     """
     if model not in CONVERTERS:
         raise SettingError(
-            "init", "imagenet", f"torchvision has no backbone of {model}; give the file of pytorch-ssd's classifier"
+            "init", "imagenet", f"torchvision has no backbone of {model}; set the file of pytorch-ssd's classifier"
         )
     from torchvision.models import get_model_weights
 
@@ -68,7 +68,7 @@ def download(model: str) -> State:
         state: State = weights.get_state_dict(progress=True, check_hash=True)
     except OSError as error:
         raise MissingDependency(
-            f"{weights.url} (not reachable: {error})", "download it elsewhere and give its path with --init"
+            f"{weights.url} (not reachable: {error})", "download it elsewhere and pass its path with --init"
         ) from error
     return state
 

@@ -9,12 +9,12 @@ from typing import Any
 
 
 class RunLog:
-    """Called with a line; :meth:`scalars` with the numbers of an epoch. Silent in all processes but the first."""
+    """Call it with a line; :meth:`scalars` takes the numbers of an epoch. Only the first process logs."""
 
-    def __init__(self, folder: Path, speaks: bool) -> None:
-        self._speaks = speaks
+    def __init__(self, folder: Path, active: bool) -> None:
+        self._active = active
         self._tensorboard: Any = None
-        if not speaks:
+        if not active:
             return
         folder.mkdir(parents=True, exist_ok=True)
         self._file = (folder / "log.txt").open("a", encoding="utf-8")
@@ -25,7 +25,7 @@ class RunLog:
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"))
 
     def __call__(self, line: str) -> None:
-        if self._speaks:
+        if self._active:
             print(line, flush=True)
             print(line, file=self._file, flush=True)
 
@@ -36,15 +36,15 @@ class RunLog:
             self._tensorboard.flush()
 
     def close(self) -> None:
-        if self._speaks:
+        if self._active:
             self._file.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
 
 
 @contextmanager
-def open_log(folder: Path, speaks: bool) -> Iterator[RunLog]:
-    log = RunLog(folder, speaks)
+def open_log(folder: Path, active: bool) -> Iterator[RunLog]:
+    log = RunLog(folder, active)
     try:
         yield log
     finally:

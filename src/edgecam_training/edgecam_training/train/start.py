@@ -34,7 +34,7 @@ def starting_model(settings: TrainSettings, classes: Sequence[str]) -> tuple[Ssd
         return model, "random weights"
     if init == "coco":
         if not isinstance(model, MobileNetV2Ssd):
-            raise SettingError("init", "coco", "only ssd_mobilenet_v2 starts from the COCO model; give a checkpoint")
+            raise SettingError("init", "coco", "only ssd_mobilenet_v2 starts from the COCO model; use a checkpoint")
         alike = likeness(classes, settings.likeness)
         model.load_coco(alike)
         named = ", ".join(f"{classes[own - 1]} from {LABELS[coco]}" for own, coco in alike.items()) or "none"

@@ -64,7 +64,7 @@ class Trainer:
         self.output = Path(settings.output)
         # No search for the fastest convolutions: half a minute at the start for one percent.
         torch.backends.cudnn.deterministic = settings.deterministic
-        # A run that is resumed needs no start: all weights come from its checkpoint.
+        # A resumed run needs no initial weights: its checkpoint has them.
         model, origin = starting_model(settings.changed(init="random") if resume else settings, self.classes)
         log(f"{settings.model}, weights of {resume}" if resume else f"{settings.model}, {origin}")
         self.model = model.to(world.device, memory_format=torch.channels_last)
@@ -115,7 +115,7 @@ class Trainer:
         """Train to the end, to the early stop, or to SIGINT/SIGTERM; blocks. Everything is saved on return.
 
         Raises:
-            TrainingError: the loss is no longer a number; the batch is saved beside the last checkpoint.
+            TrainingError: the loss is no longer a number; the batch is saved next to the last checkpoint.
         """
         try:
             with stops(self._stop):

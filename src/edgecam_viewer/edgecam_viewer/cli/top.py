@@ -10,7 +10,7 @@ import time
 from edgecam_core.errors import MissingDependency
 
 CLEAR = "\033[H\033[2J"
-ONCE_SECONDS = 4.0  # reports come once a second; discovery takes up to two
+ONCE_SECONDS = 4.0  # reports arrive once a second; discovery takes up to two
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ export class Camera {
     new ResizeObserver(() => this.draw()).observe(this.tile.view);
   }
 
-  // Newest wins: while one frame is being decoded only the latest of those that come is kept.
+  // Newest wins: while one frame is being decoded only the latest arrival is kept.
   async show(facts) {
     this.next = facts;
     if (this.decoding) return;
@@ -48,10 +48,10 @@ export class Camera {
   // Whether something was shown lately. A stamp that went back is then a frame overtaken by another way.
   live() { return performance.now() - this.times[this.times.length - 1] < LATE_MS; }
 
-  // Frames are asked for from now on; what was shown before says nothing about the present.
+  // Frames are requested from now on; what was shown before is out of date.
   asked() { this.since = performance.now(); }
 
-  // Seconds without a frame, 0 while they come and in the first moments after they were asked for.
+  // Seconds without a frame, 0 while they arrive and just after they were requested.
   silent() {
     const waited = performance.now() - Math.max(this.since, this.times[this.times.length - 1] ?? 0);
     return waited < LATE_MS ? 0 : Math.round(waited / 1000);

@@ -1,4 +1,4 @@
-// The labelling page: takes frames by value, edits their boxes, saves by itself.
+// The labelling page: takes frames by value, edits their boxes, saves automatically.
 
 import { Edit } from "./label_edit.js";
 import { hue, View } from "./label_view.js";

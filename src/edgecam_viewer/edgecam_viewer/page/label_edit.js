@@ -61,7 +61,7 @@ export class Edit {
     Object.assign(this.current, { label, score: 1, by: "person" });
   }
 
-  // Without begin(): for drags and keys, which remember by themselves.
+  // Without begin(): for drags and keys, which keep their own history.
   move(dx, dy) {
     const [x1, y1, x2, y2] = this.current.box;
     const x = Math.min(Math.max(dx, -x1), this.width - x2), y = Math.min(Math.max(dy, -y1), this.height - y2);

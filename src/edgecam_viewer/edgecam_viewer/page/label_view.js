@@ -11,7 +11,7 @@ export const hue = (label) => {
 };
 
 export class View {
-  // `changed` is called after every edit, `label` gives the class of a new box.
+  // `changed` is called after every edit, `label` returns the class of a new box.
   constructor(stage, canvas, image, svg, changed, label) {
     Object.assign(this, { stage, canvas, image, svg, changed, label });
     this.scale = 1;

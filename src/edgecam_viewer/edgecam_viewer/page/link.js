@@ -1,8 +1,8 @@
-// The WebSocket: reconnects by itself, reads frame messages, keeps the offset between the server's clock and ours.
+// The WebSocket: reconnects, reads frame messages, keeps the offset between the server's clock and ours.
 
 const RETRY_MS = [250, 500, 1000, 2000];
 const SILENCE_MS = 5000;
-const HOPELESS = 3; // tries without any success: something between here and the node does not let WebSockets through
+const HOPELESS = 3; // tries without any success: a proxy or firewall blocks WebSockets
 
 // A frame message is: uint32 little-endian N, N bytes of JSON, a JPEG file.
 export function readFrame(buffer) {
@@ -62,7 +62,7 @@ export class Link {
     if (this.socket.readyState !== WebSocket.OPEN) return;
     this.best += 0.2; // clocks drift: an old reading slowly loses against a new one
     this.ping();
-    // The server says something every second; a dead network says nothing and closes nothing.
+    // The server sends something every second; a dead network sends nothing and closes nothing.
     if (performance.now() - this.heard > SILENCE_MS) this.socket.close();
   }
 

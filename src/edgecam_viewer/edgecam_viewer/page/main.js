@@ -49,12 +49,12 @@ function take(note) {
   while (cameras.length < status.cameras.length) addCamera(cameras.length);
   if (first) watch();
   arrange();
-  // Here, not once a second: a status from before an answer must not be read after it.
+  // Here, not once a second: a status older than a response must not be read after it.
   status.cameras.forEach((facts, i) => cameras[i].tile.threshold.show(facts));
   return showNodes(status.nodes);
 }
 
-// A request that the viewer did not take; it does not say which one.
+// A request that the viewer refused; it does not name it.
 function refused(text) {
   for (const { tile } of cameras) {
     if (tile.threshold.waiting()) tile.threshold.giveUp(text);
@@ -118,7 +118,7 @@ function arrange() {
   });
 }
 
-// Ask only for what can be seen: nothing while the page is in the background.
+// Request only what is visible: nothing while the page is in the background.
 function watch() {
   if (!cameras.length) return;
   const wanted = document.hidden ? [] : visible().map((camera) => camera.index);
@@ -128,7 +128,7 @@ function watch() {
   link.send({ type: "watch", cameras: wanted.filter((i) => !videos.get(i)?.playing), video });
 }
 
-// JPEG frames go on until the first frame of the video has come.
+// JPEG frames continue until the first frame of the video arrives.
 function newVideo(index) {
   const video = new Video(index, link, (bitmap, facts) => {
     if (!video.shown) watch();

@@ -10,7 +10,7 @@ function save(blob, name) {
 
 const fileName = (text) => text.replaceAll(/[^\w.-]+/g, "_");
 
-// The newest frame as the node sends it, without boxes; its capture stamp is in the name. Gives what went wrong, or "".
+// The newest frame as the node sends it, without boxes; its capture stamp is in the name. Returns the error, or "".
 export async function saveSnapshot(camera) {
   try {
     const answer = await fetch(`/snapshot.jpg?camera=${camera.index}`);
@@ -28,7 +28,7 @@ export class Recorder {
 
   get seconds() { return this.running ? (performance.now() - this.began) / 1000 : 0; }
 
-  // Gives what went wrong, or "".
+  // Returns the error, or "".
   start(camera) {
     const parts = [];
     const stream = camera.canvas.captureStream();

@@ -2,7 +2,7 @@
 
 const RANK = { error: 0, stale: 1, warn: 2 };
 
-// Why a camera whose frames are asked for shows none; "" while they come, and in the first moments.
+// Why a visible camera shows no frame; "" while frames arrive, and in the first moments.
 export function reason(camera, facts) {
   if (!camera.silent()) return "";
   return facts.waiting || (facts.fps > 0 ? "the viewer gets frames, but none arrives here" : `no frame arrives on ${facts.topic}`);

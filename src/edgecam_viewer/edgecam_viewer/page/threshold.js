@@ -1,9 +1,9 @@
 // The slider of one camera: it sets the parameter of the camera's detector, for every viewer.
 
-const PATIENCE_MS = 8000; // the viewer answers within 5 s
+const PATIENCE_MS = 8000; // the viewer responds within 5 s
 
 export class Threshold {
-  // box: an element with <input type=range>, <output> and an element .note; send(value): asks for a new value
+  // box: an element with <input type=range>, <output> and an element .note; send(value): requests a new value
   constructor(box, send) {
     Object.assign(this, { box, send, wanted: null, wantedAt: 0, held: false, refusal: "" });
     this.input = box.querySelector("input");
@@ -20,7 +20,7 @@ export class Threshold {
   // A value of the user's is on its way: what the detector reports may be older and is not shown.
   waiting() { return this.held || (this.wanted !== null && performance.now() - this.wantedAt < PATIENCE_MS); }
 
-  // The status: value is null while unknown; problem says why it cannot be set now, "" where it can.
+  // The status: value is null while unknown; problem: why it cannot be set now, "" if it can.
   show({ detector, threshold = null, threshold_problem: problem }) {
     this.box.hidden = !detector;
     this.input.disabled = Boolean(problem) || threshold === null;
@@ -29,7 +29,7 @@ export class Threshold {
     if (threshold !== null && !this.waiting()) this.write(threshold);
   }
 
-  // The answer to the newest value; that to an older one says nothing about what is shown.
+  // The response to the newest value; responses to older ones are ignored.
   answer({ ok, value, text }) {
     if (value !== this.wanted) return;
     this.wanted = null;
@@ -37,7 +37,7 @@ export class Threshold {
     this.note(this.refusal);
   }
 
-  // The connection was lost, or the request was refused: no answer will come.
+  // The connection was lost, or the request was refused: no response will arrive.
   giveUp(text = "") { Object.assign(this, { wanted: null, held: false, refusal: text }); }
 
   write(value) {

@@ -95,7 +95,7 @@ export class Tile {
     remember(this.camera.title, text); // the next visit begins with the right height
   }
 
-  // Once a second. reason: why no frame comes, "" while they come.
+  // Once a second. reason: why no frame arrives, "" while they do.
   show(facts, reason) {
     const { camera } = this;
     const live = camera.live();

@@ -1,5 +1,5 @@
 // One camera over WebRTC: the node's offer, the <video> that decodes it, and the boxes that belong to each frame.
-// Frames and boxes come by different ways; the RTP timestamp says which belong together.
+// Frames and boxes arrive separately; the RTP timestamp matches them.
 
 const CONNECT_MS = 6000;
 const SILENT_MS = 3000;
@@ -25,7 +25,7 @@ export class Video {
       await connection.setLocalDescription();
       this.link.send({ type: "answer", camera: this.camera, sdp: connection.localDescription.sdp });
     } catch {
-      this.failed = true; // e.g. a browser without H.264; the frames go on
+      this.failed = true; // e.g. a browser without H.264; the JPEG frames continue
     }
   }
 

@@ -157,9 +157,9 @@ def spin_until(node: Any, done: Callable[[], bool], timeout: float | None = None
 
 
 def call(node: Any, service_type: Any, name: str, request: Any, timeout: float = 10.0, again: float = 3.0) -> Any:
-    """Call a service and wait for its answer. Raises CliError after `timeout` seconds.
+    """Call a service and wait for its response. Raises CliError after `timeout` seconds.
 
-    A server answers before it has discovered who asks, and then the answer is lost: the request is sent again every
+    The response is lost if the server has not yet discovered the client: the request is sent again every
     ``again`` seconds, which must be no less than ``timeout`` where serving it twice would do harm.
     """
     client = node.create_client(service_type, name)

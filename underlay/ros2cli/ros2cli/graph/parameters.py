@@ -72,7 +72,7 @@ def describe(node: Any, target: str, names: list[str]) -> list[Any]:
 
 
 def set_value(node: Any, target: str, name: str, text: str) -> Any:
-    """Set one parameter from text with YAML's typing. Gives the SetParametersResult. Raises CliError."""
+    """Set one parameter from text with YAML's typing. Returns the SetParametersResult. Raises CliError."""
     from rcl_interfaces.msg import Parameter
     from rclpy.parameter import get_parameter_value
 
@@ -81,13 +81,13 @@ def set_value(node: Any, target: str, name: str, text: str) -> Any:
 
 
 def set_values(node: Any, target: str, parameters: list[Any]) -> list[Any]:
-    """Set `rcl_interfaces/msg/Parameter`s. Gives a SetParametersResult for each. Raises CliError."""
+    """Set `rcl_interfaces/msg/Parameter`s. Returns a SetParametersResult for each. Raises CliError."""
     from rcl_interfaces.srv import SetParameters
 
     request = SetParameters.Request(parameters=parameters)
     results = list(call(node, SetParameters, f"{target}/set_parameters", request).results)
     if len(results) != len(parameters):
-        raise CliError(f"node '{target}' gave {len(results)} results for {len(parameters)} parameters")
+        raise CliError(f"node '{target}' returned {len(results)} results for {len(parameters)} parameters")
     return results
 
 

@@ -29,7 +29,7 @@ class RateMeter:
         self._reported: int | None = None
 
     def arrived(self, now: int) -> None:
-        """A message came. A clock that jumps back starts anew."""
+        """A message arrived. Restarts if the clock jumps back."""
         if self._last is None or now < self._last:
             self._intervals.clear()
         else:
@@ -37,7 +37,7 @@ class RateMeter:
         self._last = now
 
     def take(self) -> Rate | None:
-        """The rate, or None if nothing new came since it was last taken."""
+        """The rate, or None if nothing new arrived since the last call."""
         if not self._intervals or self._last == self._reported:
             return None
         self._reported = self._last
@@ -55,7 +55,7 @@ class BandwidthMeter:
         self._arrivals: deque[tuple[int, int]] = deque(maxlen=window)
 
     def arrived(self, now: int, size: int) -> None:
-        """A message of so many bytes came, at a time in nanoseconds."""
+        """A message of this many bytes arrived, at a time in nanoseconds."""
         self._arrivals.append((now, size))
 
     def report(self, now: int) -> str | None:
@@ -85,7 +85,7 @@ class DelayMeter:
         self._new = False
 
     def arrived(self, now: int, stamp: int) -> None:
-        """A message came; both times in nanoseconds. A clock that jumps back starts anew; 0 is a clock not yet set."""
+        """A message arrived; both times in nanoseconds. Restarts if the clock jumps back; 0 is a clock not yet set."""
         if now == 0:
             return
         if self._last is not None and now < self._last:

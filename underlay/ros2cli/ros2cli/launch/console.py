@@ -86,7 +86,7 @@ class Console:
             return
         try:
             print(text, flush=True)
-        except OSError:  # the reader of a pipe has gone, or the terminal has
+        except OSError:  # the reader of a pipe, or the terminal, has closed
             self._screen = False
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self.on_broken()

@@ -15,7 +15,7 @@ from ros2cli.launch.xml_file import read_xml
 ROOT = Tag(body=True, conditional=False)
 
 DEEPEST = 50
-"""Includes within includes; more means that they go in a circle."""
+"""Includes within includes; more means a circle."""
 
 
 def load(path: Path) -> list[Action]:
@@ -62,7 +62,7 @@ def run_actions(actions: Iterable[Action], context: Context) -> None:
 
 
 def walk(actions: Iterable[Action], conditional: bool = False) -> Iterator[tuple[Action, bool]]:
-    """Every action of a file, and whether it stands under a condition."""
+    """Every action of a file, and whether it is under a condition."""
     for action in actions:
         under = conditional or action.conditional
         yield action, under

@@ -34,11 +34,11 @@ class Guardian:
         os.write(self._writer, f"+{group}\n".encode())
 
     def forget(self, group: int) -> None:
-        """A process group is gone."""
+        """A process group has ended."""
         os.write(self._writer, f"-{group}\n".encode())
 
     def close(self) -> None:
-        """End it; waits until it is gone."""
+        """Stop the guardian; waits until it has ended."""
         os.close(self._writer)
         os.waitpid(self._pid, 0)
 

@@ -61,7 +61,7 @@ class Process:
         self._stopping = stopping
 
     async def run(self, on_exit: Callable[[Process], None]) -> None:
-        """Run it, and again as `respawn` says, until it is done or `stopping` is set.
+        """Run it, restarting according to `respawn`, until it is done or `stopping` is set.
 
         `on_exit` is called each time it ends.
         """

@@ -9,7 +9,7 @@ _NAMESPACE = re.compile(r"/\Z|(/[A-Za-z_][A-Za-z0-9_]*)+\Z")
 
 
 def join_namespace(base: str | None, name: str | None) -> str | None:
-    """`name` under `base`, absolute; None only if both are. An absolute `name` stands alone."""
+    """`name` under `base`, absolute; None only if both are. An absolute `name` is returned unchanged."""
     if name is None:
         joined = base
     elif not base or name.startswith("/"):

@@ -29,7 +29,7 @@ def parse_arguments(words: Iterable[str]) -> dict[str, str]:
 
 
 def launch(path: Path, arguments: Mapping[str, str], debug: bool = False) -> int:
-    """Run a launch file until all its processes are gone. Blocks; handles signals; 0 or 1 to exit with.
+    """Run a launch file until all its processes have ended. Blocks; handles signals; 0 or 1 to exit with.
 
     After SIGTERM or SIGHUP it stops everything and then ends this process by the same signal.
     """

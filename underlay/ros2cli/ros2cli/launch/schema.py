@@ -66,7 +66,7 @@ class Action:
         return self.element.error(f"attribute '{attribute}': {message}" if attribute else message)
 
     def plain(self, attribute: str) -> str | None:
-        """An attribute as it stands in the file."""
+        """An attribute as written in the file."""
         return self.element.attributes.get(attribute)
 
     def has(self, attribute: str) -> bool:
@@ -135,7 +135,7 @@ UNSUPPORTED_ATTRIBUTES = ("emulate_tty", "forwarding", "deprecated")
 def _check_attributes(element: Element, tag: Tag) -> None:
     for name in element.attributes:
         if name in UNSUPPORTED_ATTRIBUTES:
-            raise element.error(f"ros2 launch knows the attribute '{name}', but this small stand-in does not")
+            raise element.error(f"ros2 launch supports the attribute '{name}', but this small stand-in does not")
         if name not in tag.attributes:
             raise element.error(f"unknown attribute '{name}'{suggest(name, tag.attributes)}")
     for name in tag.required:
@@ -163,7 +163,7 @@ UNSUPPORTED = (
 
 def _unknown_tag(child: Element, parent: Element, tag: Tag, actions: Mapping[str, Tag]) -> str:
     if child.tag in UNSUPPORTED:
-        return "ros2 launch knows this tag, but this small stand-in does not"
+        return "ros2 launch supports this tag, but this small stand-in does not"
     allowed = [*tag.parts, *(actions if tag.body else ())]
     if not allowed:
         return f"<{parent.tag}> has no child tags"

@@ -72,7 +72,7 @@ def check(call: Call) -> None:
 
 
 def perform(context: Context, call: Call) -> str:
-    """The text a substitution stands for. Raises SubstitutionError."""
+    """The text of a substitution. Raises SubstitutionError."""
     try:
         return SUBSTITUTIONS[call.name].function(context, *call.arguments)
     except NotFound as error:
@@ -182,7 +182,7 @@ def _eval(context: Context, expression: Template, modules: Template | None = Non
 
 @substitution("anon", arguments=1)
 def _anon(context: Context, name: Template) -> str:
-    """The same name gives the same result within a scope."""
+    """The same name has the same result within a scope."""
     wanted = context.text(name)
     known = context.scope.configurations
     if "anon" + wanted not in known:

@@ -53,7 +53,7 @@ class Supervisor:
             self._stopping.set()
 
     def _explain_end(self) -> None:
-        """Last, where people look, what the real one says somewhere above: which process ended the launch, and why."""
+        """Print last which process ended the launch, and why; the real ros2 launch prints it somewhere above."""
         ended = self._ended_first
         if ended is not None and ended.code != 0:
             text = f"the launch has ended because process[{ended.spec.name}] ended with exit code {ended.code}"

@@ -31,7 +31,7 @@ def read_values(text: str) -> dict[str, Any]:
 def fill(message: Any, values: dict[str, Any], stamps: bool = False) -> list[StampSetter]:
     """Set a message's fields; what is not named keeps its default. Raises CliError.
 
-    With `stamps`, a header given as `auto` and a time given as `now` are to be set anew for each message: the
+    With `stamps`, a header given as `auto` and a time given as `now` are set for each message: the
     result has the functions that do it.
     """
     setters: list[StampSetter] = []
@@ -67,7 +67,7 @@ def _is_stamp(message: Any, name: str, given: Any, setters: list[StampSetter]) -
 
 
 def _value(current: Any, kind: Any, given: Any, setters: list[StampSetter] | None) -> Any:
-    """The given value, as the field's type wants it."""
+    """The given value, converted to the field's type."""
     if isinstance(current, array.array):
         return array.array(current.typecode, given)
     if isinstance(current, np.ndarray):

@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 WIDTH = 2**31 - 1
-"""No line is too long (libyaml wants an int)."""
+"""No line is too long (libyaml needs an int)."""
 
 _LISTS = (list, tuple, array.array, np.ndarray)
 

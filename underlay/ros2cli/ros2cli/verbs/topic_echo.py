@@ -93,7 +93,7 @@ def field_path(text: str | None) -> list[str | int]:
 
 
 class Printer:
-    """Prints messages as the options say; `finished` after the first one with `--once`."""
+    """Prints messages according to the options; `finished` after the first one with `--once`."""
 
     def __init__(self, args: argparse.Namespace, path: list[str | int], wanted: Any) -> None:
         from ros2cli.messages.text import Style

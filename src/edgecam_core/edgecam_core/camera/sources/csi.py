@@ -14,11 +14,11 @@ EXAMPLE = "csi://0"
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """1280x720 at 30 Hz unless said otherwise; the Jetson turns the frame in hardware.
+    """1280x720 at 30 Hz by default; the Jetson rotates the frame in hardware.
 
     Raises:
         SettingError: the URI has no sensor number.
-        MissingDependency: neither camera stack is here.
+        MissingDependency: neither camera stack is installed.
     """
     sensor = uri.path.strip("/") or "0"
     if not sensor.isdecimal():

@@ -51,10 +51,10 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
 
 
 def resolve(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """What it really is. Asks the server; blocks as long as that takes.
+    """What the address really serves. Sends a request and blocks until the response.
 
     Raises:
-        SourceError: the server cannot be reached, refuses, or gives no video.
+        SourceError: the server cannot be reached, refuses, or serves no video.
     """
     login = Login(*credentials(settings, uri))
     answer = get(without_credentials(uri), login, _timeout(settings))
@@ -80,9 +80,9 @@ def _by_content(answer: Answer, begin: bytes, login: Login, settings: CameraSett
         polled = not is_stream and (answer.length is not None or kind.startswith("image/"))
         return _jpeg(answer.url, login, polled, settings, have)
     if not begin:
-        raise SourceError(f"the server's answer from {masked(answer.url)} is empty")
+        raise SourceError(f"the response of {masked(answer.url)} is empty")
     if kind.startswith("image/"):
-        raise SourceError(f"{masked(answer.url)} is {kind}; of still images only JPEG can be asked for again and again")
+        raise SourceError(f"{masked(answer.url)} is {kind}; only JPEG still images can be polled")
     if kind in ("text/html", "application/json", "text/xml", "application/xml"):
         what = "a web page" if kind == "text/html" else kind
         raise SourceError(

@@ -29,7 +29,7 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     host, _, port = uri.rest.removeprefix("//").rstrip("/").lstrip("@").rpartition(":")
     if (
         not _HOST.fullmatch(host) or not port.isdecimal() or not 1 <= int(port) <= 65535
-    ):  # udpsrc takes 80000 without a word and stays silent
+    ):  # udpsrc accepts 80000 without an error and receives nothing
         raise SettingError("source", uri.text, f"needs a port from 1 to 65535; write {EXAMPLE}")
     codec = settings.rtp_codec
     caps = f"application/x-rtp,media=video,clock-rate=90000,encoding-name={codec.upper()}"

@@ -18,7 +18,7 @@ PATTERNS = (
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """640x480 at 30 Hz unless said otherwise.
+    """640x480 at 30 Hz by default.
 
     Raises:
         SettingError: GStreamer has no such pattern.
@@ -33,6 +33,6 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     rate = fraction(settings.framerate or 30)
     bayer = settings.image_encoding.startswith("bayer")
     media = "video/x-bayer" if bayer else "video/x-raw"
-    # Animation by the wall clock goes on where it was after the source was opened again.
+    # Animation by the wall clock continues where it was when the source is reopened.
     head = f"videotestsrc is-live=true pattern={pattern} animation-mode=wall-time ! {media},{size},framerate={rate}"
     return SourcePlan(head, codec="bayer" if bayer else "raw", asked=True, progressive=True)

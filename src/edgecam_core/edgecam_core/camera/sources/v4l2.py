@@ -54,6 +54,6 @@ def _codec(settings: CameraSettings) -> str:
         return "jpeg"
     if settings.pixel_format == "bayer" or settings.image_encoding.startswith("bayer"):
         return "bayer"
-    # Over USB 2, 1280x720 raw fits at 10 Hz only: bigger frames come as JPEG unless raw is asked for.
+    # Over USB 2, 1280x720 raw fits at 10 Hz only: larger frames are taken as JPEG unless raw is requested.
     large = settings.image_width * settings.image_height > 640 * 480 or settings.framerate > 30
     return "jpeg" if settings.pixel_format == "auto" and large else "raw"

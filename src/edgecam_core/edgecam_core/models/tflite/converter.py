@@ -62,7 +62,7 @@ def convert(
         The serialised ONNX model, about 4 bytes per weight.
 
     Raises:
-        ModelError: the file is damaged, holds an operator this converter does not know, or does not fit ``labels``.
+        ModelError: the file is damaged, has an operator this converter does not support, or does not fit ``labels``.
     """
     graph = read(tflite)
     model = _Converter(graph, len(labels), frozenset(unused)).model()
@@ -176,7 +176,7 @@ class _Converter:
         self.values[op.outputs[0]] = self._activation(op, name)
 
     def _activation(self, op: Operator, name: str) -> str:
-        """The fused activation, or the one that saturation stands for."""
+        """The fused activation, or the one that saturation implies."""
         fused = ACTIVATIONS.get(op.options["activation"])
         limits = self.graph.tensors[op.outputs[0]].limits()
         if fused is None:

@@ -43,7 +43,7 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """Whether another run could bring nothing more."""
+        """Whether another run could add nothing."""
         return not self.failed and not self.changed
 
     def as_dict(self) -> dict[str, Any]:

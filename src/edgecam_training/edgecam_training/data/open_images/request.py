@@ -14,10 +14,10 @@ NAME = "request.json"
 
 
 def claim(output: Path, request: dict[str, Any], replace: bool = False) -> None:
-    """Write the request into the folder; the same request may come again.
+    """Write the request into the folder; the same request may be repeated.
 
     Args:
-        replace: let the new request take the folder over.
+        replace: let the new request use the folder.
 
     Raises:
         DatasetError: the folder holds, or is being filled for, another data set.
@@ -37,7 +37,7 @@ def claim(output: Path, request: dict[str, Any], replace: bool = False) -> None:
     cache.write(path, (json.dumps(wanted, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-_REMEDY = "give another --output, or --replace"
+_REMEDY = "use another --output, or --replace"
 
 
 def _difference(there: Any, wanted: dict[str, Any]) -> str:

@@ -107,7 +107,7 @@ def boxes(table: Path, codes: dict[str, str], progress: Progress | None = None) 
 
 
 def index(table: Path, codes: dict[str, str], progress: Progress | None = None) -> Path:
-    """The lines of a box table with these classes, in a file beside it; made once, again when the table changes."""
+    """The lines of a box table with these classes, in a file next to it; made again only when the table changes."""
     target = table.with_name(f"{table.stem}.{_digest(table, codes)}.csv")
     if target.is_file():
         return target

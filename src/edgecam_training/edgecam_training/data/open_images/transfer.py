@@ -21,7 +21,7 @@ _BLOCK = 1 << 18
 
 
 class Missing(Exception):
-    """The server says there is no such file; another try is useless."""
+    """The server has no such file; there is no point in retrying."""
 
 
 def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
@@ -30,11 +30,11 @@ def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
     Blocks; ends after :data:`TRIES` failures in a row without any progress.
 
     Args:
-        progress: called with (bytes, all bytes) after every block, where the server gives the length.
+        progress: called with (bytes, all bytes) after every block, if the server sends the length.
 
     Raises:
         Missing: 404 or 410, or no such file.
-        DatasetError: every try failed, or the disk is full; says why.
+        DatasetError: every attempt failed, or the disk is full; the text has the reason.
     """
     partial = target.with_name(target.name + ".part")
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from ros2cli.launch.schema import Tag
 
 @lru_cache(maxsize=1)
 def table() -> dict[str, Tag]:
-    """All tags that may stand in a `<launch>` or `<group>`, by name."""
+    """All tags allowed in a `<launch>` or `<group>`, by name."""
     tags: dict[str, Tag] = {}
     for module in pkgutil.iter_modules(__path__):
         tags.update(importlib.import_module(f"{__name__}.{module.name}").TAGS)

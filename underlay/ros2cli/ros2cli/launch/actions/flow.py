@@ -24,7 +24,7 @@ def _group(action: Action, context: Context) -> None:
 
 
 def _include(action: Action, context: Context) -> None:
-    """Not a scope of its own, as in `ros2 launch`: what the file sets stays set. Wrap it in a group if not."""
+    """Not a separate scope, as in `ros2 launch`: what the file sets stays set. Wrap it in a group if not."""
     passed: dict[str, str] = {}
     for child in (*action.parts.get("arg", []), *action.parts.get("let", [])):
         passed[child.text(context, "name")] = child.text(context, "value")

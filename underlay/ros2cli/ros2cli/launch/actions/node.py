@@ -94,7 +94,7 @@ def _check_param(param: Action) -> None:
     if "name" not in given:
         raise param.error("needs a 'name' or a 'from' attribute")
     if "allow_substs" in given:
-        raise param.error("'allow_substs' goes only with 'from'")
+        raise param.error("'allow_substs' works only with 'from'")
     if nested == ("value" in given):
         raise param.error("needs either a 'value' or child params")
     if nested and given - {"name"}:

@@ -50,7 +50,7 @@ def _number(action: Action, attribute: str, kind: type) -> Any:
 
 
 def split_arguments(action: Action, attribute: str) -> list[tpl.Template]:
-    """Split an attribute like a shell does; what a substitution gives is never split."""
+    """Split an attribute like a shell does; the result of a substitution is never split."""
     arguments: list[list[tpl.Text | tpl.Call]] = []
     joined = False  # does the next part belong to the last argument?
 

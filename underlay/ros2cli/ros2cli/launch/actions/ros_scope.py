@@ -12,7 +12,7 @@ def _push_ros_namespace(action: Action, context: Context) -> None:
     pushed = action.text(context, "namespace")
     namespace = join_namespace(context.scope.namespace, pushed)
     if namespace is None or not valid_namespace(namespace):
-        raise action.error(f"'{pushed}' gives the invalid namespace '{namespace}'", "namespace")
+        raise action.error(f"'{pushed}' evaluates to the invalid namespace '{namespace}'", "namespace")
     context.scope.namespace = namespace
 
 
