@@ -35,8 +35,8 @@ _VIEWER = "import sys; from edgecam_viewer.start import viewer; sys.exit(viewer(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", help="a source (file:///clip.mp4, rtp://@:5000, ...) or a topic (/camera/image_raw)")
-    told = "a setting of the camera (for rtp:// of rtp_receiver), repeatable"
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=told)
+    description = "a setting of the camera (for rtp:// of rtp_receiver), repeatable"
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=description)
     parser.add_argument("--viewer", action="store_true", help="use the viewer's page even if there is a display")
     parser.add_argument("--port", type=int, default=8080, help="TCP port of that page (default 8080)")
     parser.add_argument("--dry-run", action="store_true", help="only print the pipeline")

@@ -19,13 +19,13 @@ def add_settings(parser: argparse.ArgumentParser, table: type[Settings], names: 
         if names and name not in names:
             continue
         option = "--" + name.replace("_", "-")
-        told = f"{spec.text} {_default_text(spec)}".replace("%", "%%")
+        description = f"{spec.text} {_default_text(spec)}".replace("%", "%%")
         if spec.type is bool:
-            group.add_argument(option, dest=name, action=argparse.BooleanOptionalAction, default=None, help=told)
+            group.add_argument(option, dest=name, action=argparse.BooleanOptionalAction, default=None, help=description)
         else:
             action = "append" if spec.is_list else "store"
             shown = "|".join(map(str, spec.choices)) or spec.item_type.__name__.upper()
-            group.add_argument(option, dest=name, action=action, default=None, metavar=shown, help=told)
+            group.add_argument(option, dest=name, action=action, default=None, metavar=shown, help=description)
 
 
 def _default_text(spec: Spec) -> str:

@@ -68,7 +68,7 @@ def _element(name: str, result: Explanation) -> Any:
         result.rows.append(Row(name, "element", _missing(name)))
         return None
     words = factory.get_metadata("klass").split("/")
-    role = next((told for word, told in _ROLES if word in words), "element")
+    role = next((role_name for word, role_name in _ROLES if word in words), "element")
     package = elements.package(name)
     where = f" [{package}]" if package else ""
     result.rows.append(Row(name, "element", f"{role} ({'/'.join(words)}): {factory.get_metadata('long-name')}{where}"))

@@ -178,7 +178,7 @@ def _camera(source: str, waiting: Waiting) -> Iterator[InputImage]:
     settings = CameraSettings(source=source, realtime=not recorded)
     camera = Camera(settings, keep, on_failure=failures.append)
     camera.start()
-    number, told = 0, ""
+    number, reported = 0, ""
     silent_since = time.monotonic()
     try:
         while not failures:
@@ -187,12 +187,12 @@ def _camera(source: str, waiting: Waiting) -> Iterator[InputImage]:
                 if status.state == "ended":
                     return
                 text = f"waiting for {masked(source)}: {status.waiting or status.state}"
-                if time.monotonic() - silent_since > _PATIENCE and text != told:
-                    told = text
+                if time.monotonic() - silent_since > _PATIENCE and text != reported:
+                    reported = text
                     waiting(text)
                 continue
             came.clear()
-            silent_since, told = time.monotonic(), ""
+            silent_since, reported = time.monotonic(), ""
             if newest:
                 number += 1
                 frame = newest.pop()

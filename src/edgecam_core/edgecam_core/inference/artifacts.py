@@ -31,30 +31,31 @@ class Artifact:
     def facts(self) -> dict[str, Any]:
         """Content of the sidecar; {} if it is missing or unreadable."""
         try:
-            told = json.loads(self.sidecar.read_text(encoding="utf-8"))
+            known = json.loads(self.sidecar.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return told if isinstance(told, dict) else {}
+        return known if isinstance(known, dict) else {}
 
     def misfit(self, wanted: Facts) -> str:
         """Why the file cannot be used for these facts; empty where it can."""
         if not self.path.is_file():
             return f"it does not exist yet{self._nearest(wanted)}"
-        told = self.facts()
-        if not told:
+        known = self.facts()
+        if not known:
             return f"{self.sidecar.name} is missing or unreadable, so it is unknown what the file is"
-        for difference in _differences(wanted, told):
+        for difference in _differences(wanted, known):
             return difference
-        if told.get("sha256") != cache.sha256(self.path):
+        if known.get("sha256") != cache.sha256(self.path):
             return "the file is not the one its sidecar describes"
         return ""
 
     def _nearest(self, wanted: Facts) -> str:
         """How the most similar file of the same model and precision differs: the reason for a new build."""
         others = [
-            (item.path.name, _differences(wanted, told))
+            (item.path.name, _differences(wanted, known))
             for item in listed(self.path.parent)
-            if (told := item.facts()) and all(told.get(name) == wanted.get(name, "") for name in ("model", "precision"))
+            if (known := item.facts())
+            and all(known.get(name) == wanted.get(name, "") for name in ("model", "precision"))
         ]
         name, differences = min(others, key=lambda other: len(other[1]), default=("", []))
         return f"; as for {name}, {differences[0]}" if differences else ""
@@ -149,11 +150,11 @@ def _spare() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="edgecam-")
 
 
-def _differences(wanted: Facts, told: Facts) -> list[str]:
+def _differences(wanted: Facts, known: Facts) -> list[str]:
     return [
-        f"{name} is {value!r} now, the file was made for {told.get(name)!r}"
+        f"{name} is {value!r} now, the file was made for {known.get(name)!r}"
         for name, value in wanted.items()
-        if value is not None and told.get(name) != value
+        if value is not None and known.get(name) != value
     ]
 
 

@@ -28,9 +28,9 @@ def external_files(proto: Any, path: Path) -> tuple[Path, ...]:
     needed: dict[str, int] = {}
     for tensor in _tensors_of_model(proto):
         if tensor.data_location == _EXTERNAL:
-            told = {item.key: item.value for item in tensor.external_data}
-            location = told.get("location", "")
-            end = _number(told.get("offset")) + _number(told.get("length"))
+            entries = {item.key: item.value for item in tensor.external_data}
+            location = entries.get("location", "")
+            end = _number(entries.get("offset")) + _number(entries.get("length"))
             needed[location] = max(needed.get(location, 0), end)
     return tuple(_checked(location, needed[location], path) for location in sorted(needed))
 

@@ -49,7 +49,7 @@ def provider_options(model: ModelFile, options: RunnerOptions, version: str) -> 
     """
     key = artifacts.tag({"model_sha256": model.sha256, "onnxruntime": version, "max_batch": options.max_batch})
     folder = artifacts.folder(options.cache) / f"{model.path.stem}-onnxruntime-{key}"
-    told: dict[str, Any] = {
+    entries: dict[str, Any] = {
         "trt_engine_cache_enable": True,
         "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": True,
@@ -64,5 +64,5 @@ def provider_options(model: ModelFile, options: RunnerOptions, version: str) -> 
     for which, batch in (("min", 1), ("opt", options.max_batch), ("max", options.max_batch)):
         if free:
             shapes = (f"{name}:{'x'.join(map(str, (batch, *shape[1:])))}" for name, shape in free.items())
-            told[f"trt_profile_{which}_shapes"] = ",".join(shapes)
-    return told
+            entries[f"trt_profile_{which}_shapes"] = ",".join(shapes)
+    return entries

@@ -219,8 +219,8 @@ def require_engine_precision(precision: str, information: str, what: str) -> Non
 
 def _types(pattern: str, information: str) -> Counter[str]:
     words = {"half": "fp16", "fp16": "fp16", "int8": "int8", "float": "fp32", "fp32": "fp32"}
-    told = [text.lower() for text in re.findall(pattern, information)]
-    return Counter(precision for text in told for word, precision in words.items() if word in text)
+    types = [text.lower() for text in re.findall(pattern, information)]
+    return Counter(precision for text in types for word, precision in words.items() if word in text)
 
 
 def collecting_logger(trt: Any) -> Any:

@@ -265,6 +265,6 @@ def _labels(settings: DetectorSettings, model: ModelFile) -> tuple[tuple[str, ..
     beside = model.path.with_name("labels.txt")
     if settings.labels:
         return read_labels(settings.labels), settings.labels
-    if told := metadata_labels(model):
-        return told, f"{model.path} (metadata)"
+    if names := metadata_labels(model):
+        return names, f"{model.path} (metadata)"
     return (read_labels(beside), str(beside)) if beside.is_file() else ((), "")

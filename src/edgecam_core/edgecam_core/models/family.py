@@ -146,12 +146,12 @@ def check_candidates(found: Candidates, fractions: bool, size: tuple[int, int]) 
         )
     farthest = float(np.abs(found.boxes).max())
     if fractions and farthest > _MOST_FRACTION:
-        told = "must be fractions of the input"
+        rule = "must be fractions of the input"
     elif not fractions and farthest <= _LEAST_PIXELS and min(size) > _LEAST_SIZE:
-        told = "must be pixels of the input"
+        rule = "must be pixels of the input"
     else:
         return
-    raise InferenceError(f"the model returns box coordinates up to {farthest:.4g}, but in its layout they {told}")
+    raise InferenceError(f"the model returns box coordinates up to {farthest:.4g}, but in its layout they {rule}")
 
 
 def corners(boxes: np.ndarray) -> np.ndarray:

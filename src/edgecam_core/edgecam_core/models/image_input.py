@@ -80,10 +80,10 @@ def _refuse_input(model: ModelFile) -> None:
 
 
 def _side(model: ModelFile, key: str, in_file: int | None, default: int) -> int:
-    told = model.fact(key)
-    if told is not None and (not isinstance(told, int) or told < 1 or in_file not in (None, told)):
-        raise ModelError(f"{model.path} has metadata edgecam.{key} = {told!r}, but its input is {in_file or 'open'}")
-    return int(in_file or told or default)
+    stated = model.fact(key)
+    if stated is not None and (not isinstance(stated, int) or stated < 1 or in_file not in (None, stated)):
+        raise ModelError(f"{model.path} has metadata edgecam.{key} = {stated!r}, but its input is {in_file or 'open'}")
+    return int(in_file or stated or default)
 
 
 def _normalisation(
@@ -92,11 +92,11 @@ def _normalisation(
     """Mean and deviation. Integers cannot hold normalised values: such a model normalises pixels itself."""
     dtype = model.type_of(name)
     if dtype.kind in "iu" and dtype != np.int8:
-        told = _triple(model, "mean", _RAW[0]), _triple(model, "std", _RAW[1])
-        if told != _RAW:
+        stated = _triple(model, "mean", _RAW[0]), _triple(model, "std", _RAW[1])
+        if stated != _RAW:
             raise ModelError(
-                f"{model.path} takes pixels as {dtype}, but its metadata has edgecam.mean {list(told[0])} and "
-                f"edgecam.std {list(told[1])}, which produce fractions; remove them or export it with a float input"
+                f"{model.path} takes pixels as {dtype}, but its metadata has edgecam.mean {list(stated[0])} and "
+                f"edgecam.std {list(stated[1])}, which produce fractions; remove them or export it with a float input"
             )
         return _RAW
     if dtype.kind != "f":

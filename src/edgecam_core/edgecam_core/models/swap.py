@@ -52,9 +52,9 @@ class ModelSwap:
         def end(took_over: bool, text: str) -> None:
             self.state = text
             self._lock.release()
-            for told in (self._reported, done):
-                if told is not None:
-                    told(took_over, text)
+            for callback in (self._reported, done):
+                if callback is not None:
+                    callback(took_over, text)
 
         threading.Thread(target=self._run, args=(worker, end), name="model swap", daemon=True).start()
         return True
