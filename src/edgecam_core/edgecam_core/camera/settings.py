@@ -20,11 +20,11 @@ _TURNING = ("clockwise", "counterclockwise", "upper-left-diagonal", "upper-right
 
 @dataclass(frozen=True, kw_only=True)
 class CameraSettings(Settings):
-    """One camera: where its frames come from and how they are published."""
+    """One camera: its source and how its frames are published."""
 
     source: str = setting(
         "test://smpte",
-        "Where the frames come from, as a URI: test://smpte, v4l2:///dev/video0, csi://0, file:///path/clip.mp4, "
+        "The source, as a URI: test://smpte, v4l2:///dev/video0, csi://0, file:///path/clip.mp4, "
         "rtsp://host/path, rtp://@:5000, http://host/stream.mjpg, mcap:///file.mcap, or pipeline:<GStreamer text>.",
     )
     pipeline: str = setting(
@@ -38,13 +38,13 @@ class CameraSettings(Settings):
         "if it is there.",
     )
     image_width: int = setting(
-        -1, "Width of the published frame; -1: as the source gives it.", low=-1, high=16384, unit="px", runtime=True
+        -1, "Width of the published frame; -1: that of the source.", low=-1, high=16384, unit="px", runtime=True
     )
     image_height: int = setting(
-        -1, "Height of the published frame; -1: as the source gives it.", low=-1, high=16384, unit="px", runtime=True
+        -1, "Height of the published frame; -1: that of the source.", low=-1, high=16384, unit="px", runtime=True
     )
     framerate: float = setting(
-        0.0, "Most frames a second; 0: as the source gives them.", low=0, high=1000, unit="Hz", runtime=True
+        0.0, "Maximum frame rate; 0: that of the source.", low=0, high=1000, unit="Hz", runtime=True
     )
     image_encoding: str = setting("bgr8", "Encoding of image_raw.", choices=ENCODING_CHOICES)
     pixel_format: str = setting(
@@ -58,11 +58,11 @@ class CameraSettings(Settings):
     realtime: bool = setting(True, "Play a file at its own speed; false: as fast as it can be read.")
     flip_method: str = setting("none", "Turn or mirror the frame.", choices=FLIPS, runtime=True)
     orientation: str = setting(
-        "auto", "Turn the frames of a file as its rotation tag says; ignore: as they are stored.",
+        "auto", "Rotate the frames of a file by its rotation tag; ignore: as stored.",
         choices=("auto", "ignore"),
     )  # fmt: skip
     deinterlace: str = setting(
-        "auto", "Make whole frames of interlaced ones: auto where the stream says so, or always, or never.",
+        "auto", "Deinterlace: auto (if the stream is marked as interlaced), always or never.",
         choices=("auto", "always", "never"),
     )  # fmt: skip
     crop_left: int = setting(0, "Columns cut off at the left.", low=0, high=16384, unit="px", runtime=True)
@@ -76,7 +76,7 @@ class CameraSettings(Settings):
     jpeg_quality: int = setting(95, "Quality of image_raw/compressed.", low=1, high=100, runtime=True)
     latency: int = setting(100, "How long network sources wait for late packets.", low=0, high=10000, unit="ms")
     rtsp_transport: str = setting("auto", "How RTSP media travel.", choices=("auto", "udp", "tcp"))
-    rtsp_user: str = setting("", "User name for RTSP and HTTP; may also stand in the URI.")
+    rtsp_user: str = setting("", "User name for RTSP and HTTP; may also be part of the URI.")
     rtsp_password: str = setting("", "Password for RTSP and HTTP.", secret=True)
     rtp_codec: str = setting("h265", "What an rtp:// source carries.", choices=("h264", "h265", "jpeg"))
     decoder: str = setting("auto", "Decoder element; auto selects the best one available.")
@@ -114,9 +114,9 @@ class CameraSettings(Settings):
     def check(self) -> None:
         for name in ("image_width", "image_height"):
             if getattr(self, name) == 0:
-                raise SettingError(name, 0, "a frame needs 1 to 16384 px; -1 takes what the source gives")
+                raise SettingError(name, 0, "a frame needs 1 to 16384 px; -1 keeps the source's size")
         if not self.source and not self.pipeline:
-            raise SettingError("source", "", "give a source, e.g. test://smpte or v4l2:///dev/video0")
+            raise SettingError("source", "", "set a source, e.g. test://smpte or v4l2:///dev/video0")
         if not self.camera_name.replace("_", "").isalnum():
             raise SettingError("camera_name", self.camera_name, "use letters, digits and underscores only")
         self._check_cut("image_width", self.crop_left + self.crop_right)
@@ -149,7 +149,7 @@ class CameraSettings(Settings):
         return self.image_width > 0 or self.image_height > 0
 
     def source_caps(self) -> str:
-        """Width, height and rate as caps fields to ask of a device: before turning; ``""`` or ``,width=640,...``."""
+        """Width, height and rate as caps fields for a device, before rotation; ``""`` or ``,width=640,...``."""
         width, height = self.image_width, self.image_height
         if self.turned:
             width, height = height, width

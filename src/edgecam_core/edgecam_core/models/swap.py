@@ -1,4 +1,4 @@
-"""Exchanging the model of a running detector: the new one is loaded, warmed up and measured beside the old one."""
+"""Exchanging the model of a running detector: the new one is loaded, warmed up and measured while the old one runs."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _ROUNDS = 3  # other work on the machine makes one measurement slow, a slower mo
 
 
 class ModelSwap:
-    """At most one exchange at a time. ``state`` says in words how the newest one stands or ended.
+    """At most one exchange at a time. ``state`` describes the progress or result of the newest one.
 
     Args:
-        load: builds the new detector; called in a thread of its own.
+        load: builds the new detector; called in a separate thread.
         slowdown: how many times as long as the old model's an inference of the new one may take; 0: any.
         reported: called with (whether it took over, text) at the end, in some thread.
     """
@@ -94,7 +94,7 @@ class ModelSwap:
         refusal = ""
         for _ in range(_ROUNDS):
             new_ms = 1e3 * inference_seconds(fresh)
-            old_ms = 1e3 * worker.meters["infer"].percentile(time.monotonic(), 50)  # nan where no images came lately
+            old_ms = 1e3 * worker.meters["infer"].percentile(time.monotonic(), 50)  # nan if there were no images lately
             if allowed <= 0 or not new_ms > allowed * old_ms:
                 return ""
             refusal = (

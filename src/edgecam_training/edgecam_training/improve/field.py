@@ -66,9 +66,9 @@ def from_dataset(dataset: Dataset) -> list[LabelledImage]:
 def split(
     images: Sequence[LabelledImage], share: float = 0.3, gap_seconds: float = 2.0
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Training and test images that never come from neighbouring moments.
+    """Training and test images that are never from neighbouring moments.
 
-    Each camera's frames are cut into runs wherever nothing was kept for ``gap_seconds``; a run goes to one side
+    Each camera's frames are cut into runs at gaps of ``gap_seconds`` without a kept frame; a run goes to one side
     whole. An image without a capture time (0) is a run of its own. Runs are dealt in order of time so that every
     label gets about ``share`` of its boxes into the test.
     """
