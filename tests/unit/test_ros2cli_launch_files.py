@@ -26,7 +26,7 @@ def bench(tmp_path: Path) -> Workbench:
         ('<log message="x"><arg name="a"/></log>', "<arg>: <log> has no child tags"),
         ('<log message="x" level="info"/>', "<log>: unknown attribute 'level'"),
         ('<log mesage="x"/>', r"<log>: unknown attribute 'mesage'; did you mean 'message'\?"),
-        ('<executable cmd="true" emulate_tty="true"/>', "<executable>: supports the attribute 'emulate_tty'"),
+        ('<executable cmd="true" emulate_tty="true"/>', "ros2 launch supports the attribute 'emulate_tty'"),
         ("<let name='a'/>", "<let>: attribute 'value' is missing"),
         ("stray words", "text between tags has no meaning here: 'stray words'"),
         ('<log message="x" if="1" unless="1"/>', "if and unless can't be used together"),
