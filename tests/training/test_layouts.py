@@ -162,5 +162,5 @@ def test_class_lists_are_renumbered_or_refused(shapes: Path) -> None:
     assert [turned.classes[label] for label in turned.samples[1].labels] == [
         dataset.classes[label] for label in dataset.samples[1].labels
     ]
-    with pytest.raises(DatasetError, match="does not know"):
+    with pytest.raises(DatasetError, match="does not have"):
         dataset.with_classes(("disc",))

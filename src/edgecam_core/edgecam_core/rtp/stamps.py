@@ -1,4 +1,4 @@
-"""The receiver's capture times: which source a frame's stamp comes from, and stamps that never step back."""
+"""The receiver's capture times: chooses the source of a frame's stamp and keeps stamps increasing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, ns_from_ntp, rtp_from_ns, signed_difference
 
-FAR_NS = 60 * SECOND  # a sender's clock further off is not set: the arrival says more
+FAR_NS = 60 * SECOND  # a sender's clock further off is not set; the arrival is better
 STEP_NS = 1 * SECOND  # reports that differ by more contradict each other
 LAST_NS = (1 << 31) * SECOND  # builtin_interfaces/Time counts seconds in 32 bits with a sign
 _REPORT_BEHIND, _REPORT_AHEAD = -2 * CLOCK_RATE, 10 * CLOCK_RATE  # a report's RTP time, seen from the newest unit
@@ -18,17 +18,17 @@ _WINDOW = 64  # frames
 
 
 class Stamp(NamedTuple):
-    """A capture time in nanoseconds and the one of ``STAMP_SOURCES`` that it comes from."""
+    """A capture time in nanoseconds and its source, one of ``STAMP_SOURCES``."""
 
     ns: int
     source: str
 
 
 class StampReader:
-    """The stamp of an access unit by the best source its stream has. Units may come in decoding order.
+    """The stamp of an access unit by the best source its stream has. Units may arrive in decoding order.
 
     ``wanted`` is one of ``STAMP_SOURCES`` or ``auto`` (header extension, then RTCP, then arrival; RTP time is taken
-    for the stamp only when asked for, because only the user can know that it is one).
+    for the stamp only on request, because only the user can know that it is one).
 
     RTCP time is taken only while it lies within ``FAR_NS`` of the arrival. A report that contradicts the one before is
     taken only when the next one confirms it and its RTP time is that of the units: after a jump of the sender it may
@@ -44,7 +44,7 @@ class StampReader:
         self.troubles: Counter[str] = Counter()
 
     def report(self, ntp: int, rtp_timestamp: int) -> None:
-        """An RTCP sender report of this stream came."""
+        """An RTCP sender report of this stream arrived."""
         report = ns_from_ntp(ntp), rtp_timestamp
         repeated = _agree(self._doubtful, report)
         if self._report is None or _agree(self._report, report) or (repeated and self._belongs(rtp_timestamp)):
@@ -66,18 +66,18 @@ class StampReader:
 
     def jumped(self, rtp_timestamp: int, arrival_ns: int) -> None:
         """The sender's RTP time jumped: forget what its old time meant."""
-        report = self._doubtful or self._report  # the first report of the new time may have come already
+        report = self._doubtful or self._report  # the first report of the new time may have arrived already
         self.reset()
         if report is not None and abs(_mapped(report, rtp_timestamp) - arrival_ns) < 2 * STEP_NS:
             self._report = report
 
     def stamp(self, extension_ns: int | None, rtp_timestamp: int, arrival_ns: int) -> Stamp:
-        """The stamp of one unit. ``arrival_ns``: when its first packet came, in the receiver's wall clock."""
+        """The stamp of one unit. ``arrival_ns``: arrival of its first packet, in the receiver's wall clock."""
         self._newest = rtp_timestamp
         if extension_ns is not None and self._wanted in ("auto", "ntp64"):
             if extension_ns < LAST_NS:
                 return Stamp(extension_ns, "ntp64")
-            self.troubles["capture time after 2038, which ROS cannot say: not taken"] += 1
+            self.troubles["capture time after 2038, which ROS cannot represent: not used"] += 1
         if self._wanted == "rtp_timestamp":
             near = rtp_from_ns(arrival_ns)
             ticks = near + signed_difference(rtp_timestamp, near % _WRAP)
@@ -118,7 +118,7 @@ class _ArrivalLine:
 class PublishedStamps:
     """The stamps of frames in presentation order, strictly increasing.
 
-    Where a better source says an earlier time, the stamps run at half speed until they have reached it. Capture times
+    Where a better source has an earlier time, the stamps run at half speed until they have reached it. Capture times
     of the header extension are published as they are; only they may step back, with a new stream or by ``STEP_NS`` or
     more (the sender's clip or simulation began anew), and that is counted. ``source`` says what the last stamp was.
     """
