@@ -9,13 +9,16 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 import pytest
 import yaml
+from edgecam_core.recording.reader import open_recording
 from launched import CLIP, Launched, ros2
 from network import free_tcp_port, free_udp_port
+from rosbags.rosbag2 import Reader
 from waiting import wait_until
 
 
@@ -119,6 +122,32 @@ def test_without_the_link_the_detector_looks_at_the_camera(launch: Callable[...,
     nodes = ros2(running.env, "node", "list").split()
     assert sorted(nodes) == ["/camera/camera_driver", "/camera/detector"]
     assert running.stop() == 0
+
+
+def test_a_recording_holds_what_the_pipeline_published(launch: Callable[..., Launched], tmp_path: Path) -> None:
+    arguments = ("rtp:=false", "viewer:=false", "record:=true", f"record_directory:={tmp_path}/recordings")
+    running = launch("pipeline.launch.xml", f"source:=file://{CLIP}", "loop:=true", *arguments)
+    running.wait_for(r"recording to (\S+)")
+    wait_until(lambda: "/camera/recorder" in ros2(running.env, "node", "list"), 120, "the recorder")
+    (folder,) = wait_until(lambda: list((tmp_path / "recordings").iterdir()), 120, "the recording")
+
+    def stored() -> set[str]:
+        recording = open_recording(folder)
+        try:
+            return {message.topic.name for message in recording.messages()}
+        finally:
+            recording.close()
+
+    wanted = {"/camera/image_raw/compressed", "/camera/detections", "/camera/camera_info", "/camera/label_info"}
+    wait_until(lambda: wanted <= stored(), 120, "messages of every topic")
+    assert running.stop() == 0
+    with Reader(folder) as reader:
+        times = {one.topic: [] for one in reader.connections}
+        for connection, at, _ in reader.messages():
+            times[connection.topic].append(at)
+        assert reader.message_count == sum(map(len, times.values()))
+    assert wanted <= set(times)
+    assert "Traceback" not in running.text()
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def read(path: Path) -> list[Message]:
 
 
 @pytest.mark.parametrize("name", ["out.mcap", "folder"])
-@pytest.mark.parametrize("compression", ["zstd", "none"])
+@pytest.mark.parametrize("compression", ["zstd", "lz4", "none"])
 def test_rosbags_reads_what_we_write(tmp_path: Path, name: str, compression: str) -> None:
     settings = RecorderSettings(min_free_megabytes=0.0, compression=compression, split_megabytes=0.05)
     messages = mixed()
@@ -422,3 +422,21 @@ def test_without_rosbags_a_sqlite_bag_names_the_command(tmp_path: Path, monkeypa
     monkeypatch.setitem(sys.modules, "rosbags.interfaces", None)
     with pytest.raises(MissingDependency, match="pip install rosbags"):
         open_recording(tmp_path / "x.db3")
+
+
+def test_a_defect_ends_the_recording_not_the_recorder(tmp_path: Path) -> None:
+    problems: list[Exception] = []
+    recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, flush_seconds=0.1), problems.append)
+    path = recorder.start(tmp_path / "bag")
+    kept = texts(3)
+    for message in kept:
+        recorder.write(message)
+    wait_until(lambda: len(read(path)) == 3, what="the chunk on disk")
+    recorder.write(Message(kept[0].topic, made.START_NS, made.START_NS, ("no", "bytes")))  # type: ignore[arg-type]
+    wait_until(lambda: problems, what="the end of the recording")
+    assert "unexpected TypeError" in str(recorder.problem)
+    assert recorder.start(tmp_path / "next").name == "next"
+    recorder.write(kept[0])
+    recorder.close()
+    assert content(read(tmp_path / "next")) == content(kept[:1])
+    assert content(read(path)) == content(kept)

@@ -15,11 +15,13 @@ from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import ImageError, SettingError
+from edgecam_core.media import gst
 from edgecam_core.recording import images
-from edgecam_core.recording.message import Message, RecordingError
+from edgecam_core.recording.message import Message, RecordingError, Topic
 from edgecam_core.recording.playback import Playback
 from edgecam_core.recording.reader import open_recording
 from edgecam_core.types import Frame
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from waiting import wait_until
 
 STAMP = made.START_NS + 123_456_789
@@ -191,3 +193,59 @@ def test_what_is_no_recording_is_refused_at_once(tmp_path: Path) -> None:
     for path, words in (("x.mcap", "is no MCAP file"), ("y.mcap", "there is no")):
         with pytest.raises(SettingError, match=words):
             sources.look(CameraSettings(source=f"mcap://{tmp_path / path}"))
+
+
+VIDEO_DEFINITION = "builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\nstring format\n"
+
+
+def access_units(form: str, count: int) -> list[bytes]:
+    """Coded frames of a moving pattern in Annex B form, as the RTP sender publishes them."""
+    encode = {
+        "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=10 option-string=bframes=0 ! h265parse",
+        "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! h264parse",
+    }[form]
+    pipeline = gst.Pipeline(
+        f"videotestsrc num-buffers={count} pattern=ball ! video/x-raw,width=128,height=96,framerate=10/1 ! {encode} "
+        f"config-interval=-1 ! video/x-{form},stream-format=byte-stream,alignment=au ! appsink name=sink sync=false"
+    )
+    pipeline.start()
+    units: list[bytes] = []
+    while len(units) < count and (sample := pipeline.pull(10.0)) is not None:
+        with sample:
+            units.append(sample.data.tobytes())
+    pipeline.stop()
+    return units
+
+
+def video_message(unit: bytes, stamp_ns: int, form: str, kind: Topic) -> Message:
+    store = get_typestore(Stores.ROS2_JAZZY)
+    store.register(get_types_from_msg(VIDEO_DEFINITION, kind.type))
+    time_type = store.types["builtin_interfaces/msg/Time"]
+    stamp = time_type(*divmod(stamp_ns, made.SECOND))
+    message = store.types[kind.type](stamp, "lens", np.frombuffer(unit, np.uint8), form)
+    return Message(kind, stamp_ns, stamp_ns, bytes(store.serialize_cdr(message, kind.type)))
+
+
+@pytest.mark.parametrize("form", ["h265", "h264"])
+def test_recorded_coded_video_is_stored_as_it_is_and_decoded(tmp_path: Path, form: str) -> None:
+    kind = Topic("/camera/video", "foxglove_msgs/msg/CompressedVideo", definition=VIDEO_DEFINITION)
+    units = access_units(form, 20)
+    stamps = [made.START_NS + number * made.SECOND // 10 for number in range(20)]
+    messages = [video_message(unit, stamp, form, kind) for unit, stamp in zip(units, stamps, strict=True)]
+    path = made.write(tmp_path / "x.mcap", messages)
+    stored = [images.video(one.data) for one in open_recording(path).messages()]
+    assert [one.data.tobytes() for one in stored] == units
+    assert {one.format for one in stored} == {form}
+    assert path.stat().st_size < 2 * sum(map(len, units)) + 20_000
+    found = Watched(f"mcap://{path}").all()
+    assert [one.stamp_ns for one in found] == stamps
+    assert len({one.array().tobytes() for one in found}) > 10  # the ball moves
+    late = Watched(f"mcap://{path}?start=0.35").all()  # between two keyframes
+    assert [one.stamp_ns for one in late] == stamps[10:]
+
+
+def test_video_of_another_codec_is_refused(tmp_path: Path) -> None:
+    kind = Topic("/video", "foxglove_msgs/msg/CompressedVideo", definition=VIDEO_DEFINITION)
+    path = made.write(tmp_path / "x.mcap", [video_message(b"abc", STAMP, "vp9", kind)])
+    with pytest.raises(SettingError, match="/video carries 'vp9' video; h264 and h265 can be decoded"):
+        sources.look(CameraSettings(source=f"mcap://{path}"))

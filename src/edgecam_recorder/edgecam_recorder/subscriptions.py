@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 _DEPTH, _IMAGE_DEPTH = 200, 10
+_WITH_INFO = inspect.Signature(
+    [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("data", "info")]
+)
 _IMAGES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/PointCloud2")
 
 
@@ -96,10 +100,15 @@ class TopicSubscriptions:
             self._node.destroy_subscription(known.subscription)
         clock = self._node.get_clock()
 
-        def take(data: Any, info: Any) -> None:
+        def take(data: Any, info: Any = None) -> None:
+            if isinstance(data, tuple):
+                data, info = data
             now = clock.now().nanoseconds
-            self._take(Message(topic, now, int(info.get("source_timestamp") or now), data))
+            self._take(Message(topic, now, int((info or {}).get("source_timestamp") or now), data))
 
+        # rclpy goes by the signature: it asks for the time of publication. The events executor (rclpy 9.1) gives both
+        # as one tuple where messages are serialised.
+        take.__signature__ = _WITH_INFO  # type: ignore[attr-defined]
         subscription = self._node.create_subscription(kind, name, take, _profile(topic), raw=True)
         self._subscribed[name] = _Subscribed(subscription, topic)
 

@@ -111,7 +111,7 @@ class Bag:
     def _open(self) -> McapFile:
         path = self.path if self._single else self.path / f"{self.path.name}_{self._number}.mcap"
         self._number += 1
-        return McapFile(path, self.settings.compression == "zstd")
+        return McapFile(path, self.settings.compression)
 
     def _is_full(self, message: Message) -> bool:
         file, settings = self._file, self.settings

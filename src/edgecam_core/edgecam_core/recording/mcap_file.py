@@ -19,7 +19,7 @@ LIBRARY = "edgecam"
 
 
 class McapFile:
-    """One file: profile ``ros2``, messages as CDR, in chunks that are compressed one by one.
+    """One file: profile ``ros2``, messages as CDR, in chunks that are compressed one by one (zstd, lz4 or none).
 
     After :meth:`flush` everything written so far is with the operating system: killing the process loses nothing of
     it. The chunk that a full disk interrupts is removed again. Not thread-safe.
@@ -28,13 +28,12 @@ class McapFile:
         OSError: from the constructor and every method; the file then ends after its last complete chunk.
     """
 
-    def __init__(self, path: Path, compress: bool = True) -> None:
+    def __init__(self, path: Path, compression: str = "zstd") -> None:
         self.path = path
         self.counts: Counter[str] = Counter()
         self.start_ns = self.end_ns = 0
         self._output = _Output(path)
-        compression = CompressionType.ZSTD if compress else CompressionType.NONE
-        self._writer = Writer(self._output, CHUNK_BYTES, compression)  # type: ignore[arg-type]  # needs write, tell, flush
+        self._writer = Writer(self._output, CHUNK_BYTES, CompressionType[compression.upper()])  # type: ignore[arg-type]  # needs write, tell, flush
         self._schemas: dict[str, int] = {}
         self._channels: dict[str, int] = {}
         self._waiting = 0

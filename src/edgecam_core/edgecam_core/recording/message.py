@@ -32,7 +32,8 @@ class Topic:
 class Message:
     """One message: CDR bytes with their encapsulation header; times in nanoseconds of the ROS clock.
 
-    ``log_ns`` is when it was received, ``publish_ns`` when it was published.
+    ``log_ns`` is when it was received, ``publish_ns`` when it was published (``log_ns`` where ROS does not
+    say).
     """
 
     topic: Topic

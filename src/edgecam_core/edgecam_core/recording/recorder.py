@@ -223,6 +223,8 @@ class Recorder:
             reason = "the disk is full" if full else str(error.strerror or error)
             text = f"recording to {bag.path} ended: {reason}; everything written before can be read"
             self._end(bag, RecordingError(text), bag.abandon)
+        except Exception as error:  # a defect: this thread must not die of it
+            self._end(bag, RecordingError(f"recording to {bag.path} ended: {EdgecamError.of(error)}"), bag.abandon)
         else:
             return True
         return False
