@@ -53,7 +53,7 @@ def run(command: list[str]) -> int:
 
 
 def processes() -> list[str]:
-    """End what is left of the command; a line for each that did not end by itself."""
+    """End the command's remaining processes; a line for each that had to be killed."""
     deadline = time.monotonic() + GRACE
     while (running := descendants()) and time.monotonic() < deadline:
         time.sleep(0.1)

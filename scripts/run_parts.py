@@ -3,7 +3,7 @@
 
 Each part is a target of the Makefile. The results of pytest come from its JUnit files in log/test/. A test that one
 part skips and another runs (PyTorch is in the training environment alone) is not counted as skipped, and one that two
-parts skip counts once. If FEW tests or fewer fail, they run once more, one after the other: those that pass count as
+parts skip counts once. If FEW tests or fewer fail, they run again, one after the other: those that pass count as
 passed and are listed as unstable. make test-hard, which looks for unstable tests, gives no second run. A part that
 leaves processes, shared memory or files behind fails (scripts/leftovers.py). The last line is "N passed, N failed,
 N skipped"; the exit code is 1 if anything failed.
@@ -85,12 +85,12 @@ def left_behind(report: Path) -> set[str]:
 
 
 def run_failed_again(result: Result, pytest_args: list[str], results: Path) -> None:
-    """Run the few tests that failed once more, in one process."""
+    """Run the few failed tests again, in one process."""
     report = results / f"{result.part}.second.xml"
     failed = [name for name in result.failed if not name.startswith(LEFT)]
     if not (results / f"{result.part}.xml").exists() or not 0 < len(failed) <= FEW:
         return
-    print(f"\n==== {result.part}: {len(failed)} failed, once more ====", flush=True)
+    print(f"\n==== {result.part}: {len(failed)} failed, running again ====", flush=True)
     begin = time.monotonic()
     make(result.part, [*pytest_args, "--last-failed", "--last-failed-no-failures=none"], [], report, "PARALLEL=")
     result.seconds += time.monotonic() - begin

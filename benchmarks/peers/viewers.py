@@ -1,4 +1,4 @@
-"""Viewers that only read: WebSocket connections to the page's server, at next to no cost of their own.
+"""Viewers that only read: WebSocket connections to the page's server, at almost no cost.
 
 Usage: viewers PORT COUNT
 """

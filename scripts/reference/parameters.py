@@ -57,7 +57,7 @@ def plain(value: object) -> str:
 def yaml_text(page: Page) -> str:
     lines = [
         f"# Every parameter of {page.launch}, with its default. Made by scripts/generate_docs.py: do not edit;",
-        "# put your own values into a file of your own and start with params_file:=/path/to/it.yaml.",
+        "# put your values into another file and start with params_file:=/path/to/it.yaml.",
         "/**:",
         "  ros__parameters:",
     ]

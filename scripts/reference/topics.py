@@ -8,7 +8,7 @@ HEAD = """\
 # Topics and services
 
 Made by `scripts/generate_docs.py` from `src/edgecam_ros/edgecam_ros/interface.py`. Names are relative to the node's
-namespace, `/camera` by default; `~` stands for the node's own name.
+namespace, `/camera` by default; `~` is the node's own name.
 
 Every node is a lifecycle node: it also has the standard services of `lifecycle_msgs` (`~/change_state`,
 `~/get_state`, ...) and of parameters (`~/set_parameters`, `~/describe_parameters`, ...).

@@ -36,7 +36,7 @@ class RecorderNode(EdgecamNode[RecorderNodeSettings]):
         self._recorder: Recorder | None = None
         self._topics: TopicSubscriptions | None = None
         self._timer: Any = None
-        # A group of its own: messages must be taken while a service waits for the disk.
+        # A separate group: messages must be received while a service waits for the disk.
         group = MutuallyExclusiveCallbackGroup()
         self.create_service(SetBool, "~/record", self._on_record, callback_group=group)
         self.create_service(Trigger, "~/snapshot", self._on_snapshot, callback_group=group)
@@ -83,7 +83,7 @@ class RecorderNode(EdgecamNode[RecorderNodeSettings]):
 
     def _look(self) -> None:
         if self._recorder is not None and not self._recorder.recording:
-            self._unsubscribe()  # it ended: publishers need not work for nobody
+            self._unsubscribe()  # it ended: publishers may skip the work
         elif self._topics is not None:
             self._topics.look()
 

@@ -20,7 +20,7 @@ class RecorderNodeSettings(RecorderSettings):
 
     topics: tuple[str, ...] = setting(
         TOPICS,
-        "Topics to record as soon as they are published; * stands for any text ('/*': all topics). image_raw has the "
+        "Topics to record as soon as they are published; * matches any text ('/*': all topics). image_raw has the "
         "uncompressed frames, video the H.265 access units that the RTP sender publishes.",
     )
     record_at_start: bool = setting(True, "Begin to record at once; false: wait for the service ~/record.")

@@ -35,7 +35,7 @@ class TopicSubscriptions:
     Args:
         names: topics as they are or with ``*``; relative ones are in the node's namespace.
         take: gets every message, on the executor's thread.
-        on_problem: told once why a topic cannot be recorded (completely).
+        on_problem: called once with the reason why a topic cannot be recorded (completely).
     """
 
     def __init__(

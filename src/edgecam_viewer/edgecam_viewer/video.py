@@ -25,7 +25,7 @@ from edgecam_viewer.settings import ViewerSettings
 class Video:
     """``watch`` and ``answer`` are called on the event loop, ``submit`` on any thread; none of them blocks.
 
-    Connections are made one after the other on a thread of their own. A viewer gets the offer of each camera in a
+    Connections are made one after the other in a separate thread. A viewer gets the offer of each camera in a
     note of type ``offer``, and everything else in notes of type ``video`` (see broadcast.py).
 
     Raises:

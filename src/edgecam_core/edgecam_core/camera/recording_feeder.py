@@ -130,7 +130,7 @@ class RecordingFeeder:
     def _push_frame(self, frame: Frame) -> bool:
         form = ENCODINGS[frame.encoding].gstreamer
         bayer = frame.encoding.startswith("bayer")
-        if frame.encoding.startswith(("nv12", "nv21", "yuv422")) or form is None:  # planes with offsets of their own
+        if frame.encoding.startswith(("nv12", "nv21", "yuv422")) or form is None:  # planes with their own offsets
             frame, form, bayer = Frame.from_array(frame.bgr(), "bgr8", frame.stamp_ns), "BGR", False
         media = "video/x-bayer" if bayer else "video/x-raw"
         caps = f"{media},format={form},width={frame.width},height={frame.height},framerate=0/1"

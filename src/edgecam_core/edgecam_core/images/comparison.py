@@ -83,7 +83,7 @@ def write(path: Path, one: Disagreement, names: tuple[str, str]) -> None:
 
 
 def side_by_side(one: Disagreement, names: tuple[str, str]) -> np.ndarray:
-    """Both models' boxes beside each other, bgr8, each half under its name."""
+    """Both models' boxes side by side, bgr8, each half under its name."""
     halves = []
     for name, found in zip(names, (one.first, one.second), strict=True):
         drawn = draw(one.frame.bgr().copy(), found)

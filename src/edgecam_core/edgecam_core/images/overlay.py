@@ -32,8 +32,8 @@ class Label:
     height: int
 
     def overlaps(self, other: Label) -> bool:
-        beside = self.left >= other.left + other.width or other.left >= self.left + self.width
-        return not (beside or self.top >= other.top + other.height or other.top >= self.top + self.height)
+        apart = self.left >= other.left + other.width or other.left >= self.left + self.width
+        return not (apart or self.top >= other.top + other.height or other.top >= self.top + self.height)
 
 
 def draw(bgr: np.ndarray, detections: Detections) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The demonstration model ``animals``: the COCO model with class heads trained for seven animals.
 
 Backbone and box heads are the COCO model's, untouched; the 1x1 convolutions that name the classes come from
-``animals_heads.npz`` beside this file (float16, 263 kB), trained by ``edgecam train --freeze all-but-classes`` on
+``animals_heads.npz`` next to this file (float16, 263 kB), trained by ``edgecam train --freeze all-but-classes`` on
 composed images; docs/how-to/training.md has the commands, the figures and the false alarms. Scores are a softmax.
 """
 

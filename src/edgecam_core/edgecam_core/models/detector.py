@@ -262,9 +262,9 @@ def _have_area(boxes: np.ndarray) -> np.ndarray:
 
 def _labels(settings: DetectorSettings, model: ModelFile) -> tuple[tuple[str, ...], str]:
     """From the user's file, else from the model, else from a labels.txt next to it; and their origin."""
-    beside = model.path.with_name("labels.txt")
+    label_file = model.path.with_name("labels.txt")
     if settings.labels:
         return read_labels(settings.labels), settings.labels
     if names := metadata_labels(model):
         return names, f"{model.path} (metadata)"
-    return (read_labels(beside), str(beside)) if beside.is_file() else ((), "")
+    return (read_labels(label_file), str(label_file)) if label_file.is_file() else ((), "")

@@ -81,7 +81,7 @@ class Tracker:
 
         Args:
             found: all detections, the doubtful ones included.
-            sure: (N,) bool, which of them count by themselves.
+            sure: (N,) bool, which of them can start a track.
             stamp_ns: capture time; going backwards (a clip that starts again) ends all tracks.
 
         Returns:

@@ -1,4 +1,4 @@
-"""Writes one MCAP file that stays readable whatever ends the process (https://mcap.dev/spec)."""
+"""Writes one MCAP file that stays readable after any crash (https://mcap.dev/spec)."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class McapFile:
 
 
 class _Output:
-    """A new file without a buffer of its own. What a failing write leaves behind the last :meth:`keep` is cut off."""
+    """A new unbuffered file. Data of a failed write after the last :meth:`keep` is cut off."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)

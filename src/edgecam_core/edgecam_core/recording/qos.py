@@ -57,7 +57,7 @@ _NUMBERS = {
 
 
 def load(text: str) -> list[dict[str, object]]:
-    """The stored profiles with policies as text, whatever version wrote them; [] where they cannot be read."""
+    """The stored profiles with policies as text, from any version; [] if they cannot be read."""
     try:
         found = yaml.safe_load(text) if text else []
     except yaml.YAMLError:

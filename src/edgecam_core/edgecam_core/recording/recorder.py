@@ -1,4 +1,4 @@
-"""The recorder: takes messages without blocking and writes them in a thread of its own."""
+"""The recorder: takes messages without blocking and writes them in its own thread."""
 
 from __future__ import annotations
 

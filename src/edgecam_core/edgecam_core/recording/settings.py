@@ -12,7 +12,7 @@ from edgecam_core.settings import Settings, setting
 class RecorderSettings(Settings):
     """How messages are stored, and how much of the disk they may take."""
 
-    directory: str = setting("~/edgecam-recordings", "Folder in which every recording gets a folder of its own.")
+    directory: str = setting("~/edgecam-recordings", "Folder of the recordings, one folder each.")
     rolling: bool = setting(
         False, "Keep only the newest rolling_seconds; the service ~/snapshot preserves what is there."
     )

@@ -2,7 +2,7 @@
 
 A stamp travels twice: exactly, in the NTP-64 header extension of every packet (``urn:ietf:params:rtp-hdrext:ntp-64``,
 RFC 6051), and to 11 µs, as the RTP timestamp itself (90 kHz, modulo 2**32). Streams of other senders have neither;
-RTCP sender reports (RFC 3550 section 6.4.1) map their RTP time to NTP time once the first one has come.
+RTCP sender reports (RFC 3550 section 6.4.1) map their RTP time to NTP time once the first one has arrived.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Redundancy for one-way links: Reed-Solomon parity packets on a second port.
 
 The packets of two frames (or of one large one) form a block of ``k``; ``r`` parity packets make good any ``r`` lost
-ones among the ``k + r``. They travel as RTP packets of their own SSRC and payload type to a port of their own, so that
+ones among the ``k + r``. They are RTP packets with a separate SSRC, payload type and port, so that
 receivers which do not know them never meet them. Layout after the RTP header, in network byte order::
 
     media SSRC (32) | first sequence number (16) | k (8) | index (8) | parity of length (16) + RTP packet, zero padded

@@ -146,7 +146,7 @@ class RateController:
 def should_change(now: float, wanted: float, seconds: float, is_live: bool) -> bool:
     """Whether an encoder is to change its rate, ``seconds`` after the last change.
 
-    Encoders that cannot change in place (``is_live`` false) begin anew with a keyframe, which is paid for in bits.
+    Encoders that cannot change in place (``is_live`` false) restart with a keyframe, which costs bits.
     """
     change = wanted / now - 1
     if is_live:

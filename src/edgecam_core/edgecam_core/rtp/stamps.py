@@ -120,7 +120,7 @@ class PublishedStamps:
 
     Where a better source has an earlier time, the stamps run at half speed until they have reached it. Capture times
     of the header extension are published as they are; only they may step back, with a new stream or by ``STEP_NS`` or
-    more (the sender's clip or simulation began anew), and that is counted. ``source`` says what the last stamp was.
+    more (the sender's clip or simulation restarted), and that is counted. ``source`` is the last stamp's source.
     """
 
     def __init__(self) -> None:
@@ -134,9 +134,9 @@ class PublishedStamps:
         published, exact = stamp.ns, stamp.source == "ntp64"
         if self._last_ns is not None:
             passed = (pts - self._pts) // 2 if line == self._line and not exact else 0
-            anew = exact and (line != self._line or stamp.ns <= self._last_ns - STEP_NS)
-            self.steps_back += anew and stamp.ns <= self._last_ns
-            published = stamp.ns if anew else max(stamp.ns, self._last_ns + max(1, passed))
+            restarted = exact and (line != self._line or stamp.ns <= self._last_ns - STEP_NS)
+            self.steps_back += restarted and stamp.ns <= self._last_ns
+            published = stamp.ns if restarted else max(stamp.ns, self._last_ns + max(1, passed))
         if self.source == "none" or abs(published - stamp.ns) <= EXACT_NS:
             self.source = stamp.source
         self._last_ns, self._pts, self._line = published, pts, line

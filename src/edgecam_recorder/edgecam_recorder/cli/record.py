@@ -28,7 +28,7 @@ _LOOK_SECONDS = 0.5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=Path, help="file.mcap, or a new folder")
-    parser.add_argument("topics", nargs="*", default=["/*"], help="topics; * stands for any text (default: all)")
+    parser.add_argument("topics", nargs="*", default=["/*"], help="topics; * matches any text (default: all)")
     parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="end after this long (default: Ctrl-C)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_settings(parser, RecorderSettings, _SETTINGS)

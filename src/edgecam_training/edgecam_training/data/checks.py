@@ -91,15 +91,17 @@ def tidy_boxes(sample: Sample, findings: Findings) -> Sample:
     ordered = np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
     clipped = np.clip(ordered, 0, np.array([sample.width, sample.height] * 2, np.float32))
     outside = np.abs(clipped - ordered).max(axis=1) > 1.0  # a pixel over the border is rounding, not a mistake
-    beside = ((ordered[:, 2:] <= 0) | (ordered[:, :2] >= [sample.width, sample.height])).any(axis=1) & outside
+    outside_entirely = ((ordered[:, 2:] <= 0) | (ordered[:, :2] >= [sample.width, sample.height])).any(axis=1) & outside
     empty = ((clipped[:, 2:] - clipped[:, :2]) < SMALLEST).any(axis=1)
     fractions = empty & numbers & ((ordered[:, 2:] - ordered[:, :2]) > 0).all(axis=1) & (ordered.max(axis=1) <= 1.0)
     findings.repaired("boxes", "corners inverted: swapped", int((inverted & ~empty).sum()), sample.path)
     findings.repaired("boxes", "reach outside the image: clipped", int((outside & ~empty).sum()), sample.path)
     findings.dropped("boxes", "a coordinate is not a number", int((~numbers).sum()), sample.path)
     findings.dropped("boxes", FRACTIONS, int(fractions.sum()), sample.path)
-    findings.dropped("boxes", "wholly outside the image", int((beside & numbers & ~fractions).sum()), sample.path)
-    small = empty & numbers & ~fractions & ~beside
+    findings.dropped(
+        "boxes", "wholly outside the image", int((outside_entirely & numbers & ~fractions).sum()), sample.path
+    )
+    small = empty & numbers & ~fractions & ~outside_entirely
     findings.dropped("boxes", "smaller than a pixel", int(small.sum()), sample.path)
     kept = replace(sample, boxes=clipped).keep(~empty)
     findings.ignored("boxes", "difficult or crowd: not learned, not scored", int(kept.difficult.sum()), sample.path)

@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: XML files (``annotations.xml``, or one for each split) beside the images.
+"""CVAT for images 1.1: XML files (``annotations.xml``, or one for each split) next to the images.
 
 Format: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/. Corners are pixels with edges counted from 0.
 """

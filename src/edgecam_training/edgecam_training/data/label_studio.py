@@ -1,4 +1,4 @@
-"""Label Studio's JSON export (https://labelstud.io/guide/export): a list of tasks, beside the images.
+"""Label Studio's JSON export (https://labelstud.io/guide/export): a list of tasks, next to the images.
 
 Corners are percent of the image. Of several annotations of a task the newest that was not cancelled counts; a task
 with predictions alone was not seen by a person and is left out.

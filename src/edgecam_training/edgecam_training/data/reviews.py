@@ -41,7 +41,7 @@ def import_reviews(dataset: Dataset, root: Path, reviewer: str = IMPORT, again: 
     """Store a data set's boxes as reviews; makes the collection where there is none.
 
     An image whose name is that of a frame in the collection becomes the frame's review (it was exported from there);
-    any other image becomes a frame of its own. A frame that is reviewed already keeps its review unless ``again``.
+    any other image becomes a new frame. A frame that is reviewed already keeps its review unless ``again``.
     Images with difficult or crowd regions become drafts: a person has to decide what is there.
 
     Returns:

@@ -69,7 +69,7 @@ def split(
     """Training and test images that are never from neighbouring moments.
 
     Each camera's frames are cut into runs at gaps of ``gap_seconds`` without a kept frame; a run goes to one side
-    whole. An image without a capture time (0) is a run of its own. Runs are dealt in order of time so that every
+    whole. An image without a capture time (0) is a separate run. Runs are dealt in order of time so that every
     label gets about ``share`` of its boxes into the test.
     """
     runs = _runs(images, gap_seconds * SECOND)
@@ -101,7 +101,7 @@ def _runs(images: Iterable[LabelledImage], gap_ns: float) -> list[list[LabelledI
     for members in by_group.values():
         members.sort(key=lambda one: one.stamp_ns)
         for before, one in zip([None, *members], members, strict=False):
-            unknown = one.stamp_ns == 0  # no capture time: an image that was imported, a moment of its own
+            unknown = one.stamp_ns == 0  # no capture time: an imported image, a separate moment
             if before is None or unknown or one.stamp_ns - before.stamp_ns > gap_ns:
                 runs.append([])
             runs[-1].append(one)

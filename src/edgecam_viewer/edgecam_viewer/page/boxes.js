@@ -5,7 +5,7 @@ const COLORS = [
   "#4ade80", "#f472b6", "#fbbf24", "#38bdf8", "#c084fc", "#fb923c",
   "#2dd4bf", "#f87171", "#a3e635", "#818cf8", "#facc15", "#e879f9",
 ];
-const MOST_LABELS = 1000; // that keep a colour of their own
+const MOST_LABELS = 1000; // that keep their colour
 const taken = new Map();
 
 export function color(label) {

@@ -1,4 +1,4 @@
-"""COCO: ``annotations/instances_<split>.json`` beside ``images/<split>/``."""
+"""COCO: ``annotations/instances_<split>.json`` next to ``images/<split>/``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CVAT for images 1.1: ``<split>.xml`` beside ``images/``.
+"""CVAT for images 1.1: ``<split>.xml`` next to ``images/``.
 
 Format: https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/.
 """
