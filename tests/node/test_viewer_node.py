@@ -32,8 +32,18 @@ from waiting import wait_until
 
 
 def fetch(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=120) as answer:
-        return answer.read()
+    """The answer; a snapshot is refused with 503 for as long as no frame has come."""
+
+    def attempt() -> bytes | None:
+        try:
+            with urllib.request.urlopen(url, timeout=120) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            return None
+
+    return wait_until(attempt, what=f"an answer of {url}")
 
 
 def test_frames_are_subscribed_only_while_somebody_watches(tmp_path: Path) -> None:

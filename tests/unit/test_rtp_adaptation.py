@@ -7,11 +7,15 @@ import threading
 import numpy as np
 import pytest
 from edgecam_core.errors import SettingError
+from edgecam_core.media import gst
+from edgecam_core.media.encoders import ENCODERS, Request
 from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.adaptation import Adaptation
 from edgecam_core.rtp.arrivals import Arrivals
-from edgecam_core.rtp.rate_control import RateController, should_change
+from edgecam_core.rtp.overshoot import Overshoot
+from edgecam_core.rtp.rate_control import Acknowledged, RateController, should_change
 from edgecam_core.rtp.relay import Conditions, Relay
+from edgecam_core.rtp.retransmission import Retransmitter
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
 from edgecam_core.types import Frame
@@ -120,6 +124,76 @@ def test_silence_of_the_receiver_lowers_the_rate_and_its_return_raises_it() -> N
     assert adaptation.target(now) == 1 * MBIT
     stream(10)
     assert adaptation.target(now) > 7 * MBIT
+
+
+def test_what_is_sent_again_never_fills_a_slow_link() -> None:
+    adaptation = Adaptation(0.3 * MBIT, 8 * MBIT)
+    adaptation.limit(0.3 * MBIT, 0.7 * MBIT)
+    octets = 0
+    for millisecond in range(2000):  # a receiver asks for everything again and again
+        for sequence in range(5):
+            octets += 1200 * adaptation.may_send_again(sequence, 1200, 10 + millisecond / 1000)
+    assert 0.15 * 0.7 * MBIT < octets * 8 / 2 < 0.4 * 0.7 * MBIT
+
+
+def test_a_packet_is_not_sent_again_while_the_last_answer_may_be_on_its_way() -> None:
+    made = Retransmitter()
+    for sequence in range(100):
+        made.sent(sequence, b"packet")
+    asked = [len(made.take([7], ADDRESS, 1 + millisecond / 1000, pause=0.2)) for millisecond in range(1000)]
+    assert sum(asked) == 5
+
+
+def test_packets_sent_again_count_as_arrived_but_tell_no_delay() -> None:
+    controller = RateController(0.3 * MBIT, 8 * MBIT)
+    for number in range(40):
+        now = 1 + number / 20
+        first = [Acknowledged(now - 0.03, now, 1200) for _ in range(2)]
+        again = [Acknowledged(now - 0.9, now, 1200, again=True) for _ in range(2)]
+        controller.feedback([*first, *again], now, 0.06)
+    assert controller.estimate == pytest.approx(4 * 20 * 1200 * 8, rel=0.15)
+    assert controller.queuing_delay < 0.001
+    assert controller.loss == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_overshoot_of_an_encoder_is_measured() -> None:
+    overshoot = Overshoot()
+    assert overshoot.factor(0.0) == 1.0
+    for number in range(90):
+        overshoot.add(round(1.3 * 5_000_000 / 8 / 30), 5_000_000, number / 30)
+    assert overshoot.factor(3.0) == pytest.approx(1.3, rel=0.02)
+    for number in range(90, 180):  # a scene that needs little
+        overshoot.add(1000, 5_000_000, number / 30)
+    assert overshoot.factor(6.0) == 1.0
+
+
+@pytest.mark.parametrize("element", ["x264enc", "x265enc"])
+def test_software_encoders_change_their_rate_in_place(element: str) -> None:
+    row = next(row for row in ENCODERS if row.element == element)
+    size = (320, 240)
+    caps = f"video/x-raw,format=I420,width={size[0]},height={size[1]},framerate=30/1"
+    pipeline = gst.Pipeline(
+        f"appsrc name=src is-live=true format=time caps={caps} ! {row.text(Request(2_000_000, 30))} ! "
+        "appsink name=sink sync=false max-buffers=200"
+    )
+    pipeline.start()
+    chance, sizes = np.random.default_rng(1), []
+    try:
+        for number in range(180):
+            if number in (60, 120):
+                assert row.live_bitrate is not None
+                pipeline.element("encoder").set_property(row.live_bitrate[0], {60: 300, 120: 2000}[number])
+            noise = chance.integers(0, 60, size[0] * size[1] * 3 // 2, dtype=np.uint8)
+            pipeline.push(pipeline.new_buffer(noise, number * 33_333_333, 33_333_333))
+            sample = pipeline.pull(60)
+            assert sample is not None
+            with sample:
+                sizes.append(len(sample.data))
+    finally:
+        pipeline.stop()
+    high, low, again = (sum(sizes[begin + 30 : begin + 60]) for begin in (0, 60, 120))
+    assert low < 0.5 * high
+    assert again > 1.5 * low
 
 
 def test_congestion_feedback_says_what_came_and_when() -> None:

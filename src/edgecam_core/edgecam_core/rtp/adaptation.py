@@ -8,11 +8,13 @@ from collections import OrderedDict
 from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.rate_control import Acknowledged, RateController
 from edgecam_core.rtp.sockets import Address
+from edgecam_core.rtp.token_bucket import TokenBucket
 
 MOST_RECEIVERS = 16
 MOST_SENT = 8192
 GONE_SECONDS = 5.0  # without feedback, while other receivers send some
 REORDERED = 3  # packets; a missing one further behind the newest counts as lost
+AGAIN_SHARE, AGAIN_SECONDS = 0.3, 0.1  # of the target for packets sent again, and the burst in seconds of the target
 LONG_QUEUE, EMPTY_ENOUGH = 0.25, 0.15  # seconds in the network's queue: pause until this much is left
 _WRAP = 65_536.0
 
@@ -30,6 +32,7 @@ class _Receiver:
     def __init__(self, least: float, most: float) -> None:
         self.controller = RateController(least, most)
         self.heard_at = 0.0
+        self.round_trip = 0.0  # with the time in queues
         self.is_detailed = False  # by RFC 8888
         self.reported_at: float | None = None
         self.settled: OrderedDict[int, None] = OrderedDict()  # sequence numbers whose fate is known
@@ -55,6 +58,7 @@ class Adaptation:
         self._sent: OrderedDict[int, _Sent] = OrderedDict()
         self._receivers: OrderedDict[Address, _Receiver] = OrderedDict()
         self._paused_until = 0.0
+        self._again = TokenBucket(most / 8 * AGAIN_SHARE, most / 8 * AGAIN_SECONDS)
 
     def limit(self, least: float, most: float) -> None:
         with self._lock:
@@ -69,10 +73,26 @@ class Adaptation:
             while len(self._sent) > MOST_SENT:
                 self._sent.popitem(last=False)
 
-    def sent_again(self, sequence: int) -> None:
+    def may_send_again(self, sequence: int, size: int, now: float) -> bool:
+        """Whether the link has room for a packet once more; then it counts as sent again.
+
+        A link that got slower loses packets until its queue is short; all of them again would keep it full.
+        """
         with self._lock:
+            worst = self._worst(now)
+            octets = (self._most if worst is None else worst.controller.target) / 8
+            self._again.limit(octets * AGAIN_SHARE, octets * AGAIN_SECONDS)
+            if not self._again.take(size, now):
+                return False
             if sequence in self._sent:
                 self._sent[sequence].again = True
+            return True
+
+    def round_trip(self, now: float) -> float:
+        """Seconds from sending a packet to its report, with the time in queues; 0: unknown."""
+        with self._lock:
+            worst = self._worst(now)
+            return 0.0 if worst is None else worst.round_trip
 
     def feedback(self, message: rtcp.CongestionFeedback, sender: Address, now: float) -> None:
         """A receiver reported which packets arrived, and when."""
@@ -84,6 +104,7 @@ class Adaptation:
             if not packets:
                 return
             controller = receiver.controller
+            receiver.round_trip = round_trip
             controller.feedback(packets, now, round_trip)
             if controller.queuing_delay > LONG_QUEUE and now > self._paused_until + round_trip:
                 self._paused_until = now + controller.queuing_delay - EMPTY_ENOUGH
@@ -99,11 +120,9 @@ class Adaptation:
             if sent is None or not is_settled or sequence in receiver.settled:
                 continue
             receiver.settled[sequence] = None
-            if sent.again:  # lost on its first way
-                age = None
-            if age is not None:
+            if age is not None and not sent.again:
                 round_trip = max(now - sent.at - age, 0.0)
-            packets.append(Acknowledged(sent.at, None if age is None else reported_at - age, sent.size))
+            packets.append(Acknowledged(sent.at, None if age is None else reported_at - age, sent.size, sent.again))
         while len(receiver.settled) > MOST_SENT:
             receiver.settled.popitem(last=False)
         return packets, round_trip
@@ -127,22 +146,24 @@ class Adaptation:
         """The rate to send with now."""
         with self._lock:
             worst = self._worst(now)
-            return self._most if worst is None else worst.target
+            return self._most if worst is None else worst.controller.target
 
     def estimate(self, now: float) -> tuple[float, float]:
         """The rate that arrives and the queuing delay in seconds, at the receiver with the worst link; nan: unknown."""
         with self._lock:
             worst = self._worst(now)
-            return (float("nan"), float("nan")) if worst is None else (worst.estimate, worst.queuing_delay)
+            if worst is None:
+                return float("nan"), float("nan")
+            return worst.controller.estimate, worst.controller.queuing_delay
 
-    def _worst(self, now: float) -> RateController | None:
+    def _worst(self, now: float) -> _Receiver | None:
         newest = max((each.heard_at for each in self._receivers.values()), default=0.0)
         for address, each in list(self._receivers.items()):
             if newest - each.heard_at > GONE_SECONDS:
                 del self._receivers[address]
             elif each.is_detailed:
                 each.controller.silence(now)
-        return min((each.controller for each in self._receivers.values()), key=lambda each: each.target, default=None)
+        return min(self._receivers.values(), key=lambda each: each.controller.target, default=None)
 
     def is_paused(self, now: float) -> bool:
         """Whether frames should wait for the network's queue to drain."""

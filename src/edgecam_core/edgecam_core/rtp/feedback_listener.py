@@ -12,7 +12,7 @@ from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.adaptation import Adaptation
 from edgecam_core.rtp.destinations import Destinations
 from edgecam_core.rtp.packet import PacketError
-from edgecam_core.rtp.retransmission import Retransmitter
+from edgecam_core.rtp.retransmission import RESEND_PAUSE_SECONDS, Retransmitter
 from edgecam_core.rtp.sockets import Address
 from edgecam_core.rtp.unprotector import Unprotector
 
@@ -90,16 +90,22 @@ class FeedbackListener:
         if receiver is None:
             self._counters.add("NACK from unknown address")
             return
-        now = time.monotonic()
-        for sequence, data in self._retransmitter.take(sequences, receiver, now):
-            if self._adaptation is not None:
-                self._adaptation.sent_again(sequence)
+        now, pause = time.monotonic(), RESEND_PAUSE_SECONDS
+        if self._adaptation is not None:  # the last answer may still be in the network's queue
+            pause = max(pause, self._adaptation.round_trip(now) / 2)
+        for sequence, data in self._retransmitter.take(sequences, receiver, now, pause):
+            if self._adaptation is not None and not self._adaptation.may_send_again(sequence, len(data), now):
+                self._counters.add("packets not sent again: the link is full")
+                continue
             self._destinations.send(family, receiver, data)
             self._sent_bytes.add(now, len(data))
 
     def _keyframe(self) -> None:
         now = time.monotonic()
         self.keyframe_requests += 1
-        if now - self._last_keyframe >= KEYFRAME_REQUEST_SECONDS:
+        pause = KEYFRAME_REQUEST_SECONDS
+        if self._adaptation is not None:
+            pause = max(pause, self._adaptation.round_trip(now))
+        if now - self._last_keyframe >= pause:
             self._last_keyframe = now
             self._force_keyframe()

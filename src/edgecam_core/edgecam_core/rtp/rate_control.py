@@ -32,11 +32,15 @@ HIGH_LOSS, LOSS_RAMP = 0.10, 1.08
 
 
 class Acknowledged(NamedTuple):
-    """What was reported of one packet. ``arrived_at`` is on the receiver's clock, in seconds; None: it was lost."""
+    """What was reported of one packet. ``arrived_at`` is on the receiver's clock, in seconds; None: it was lost.
+
+    ``again``: lost on its first way and sent once more, so its arrival says nothing about the delay.
+    """
 
     sent_at: float
     arrived_at: float | None
     size: int
+    again: bool = False
 
 
 class RateController:
@@ -115,10 +119,11 @@ class RateController:
 
     def _measure(self, packets: list[Acknowledged], now: float) -> bool:
         for packet in packets:
-            self._fates.append((now, packet.arrived_at is None))
+            self._fates.append((now, packet.again or packet.arrived_at is None))
             if packet.arrived_at is not None:
                 self._arrivals.append((packet.arrived_at, packet.size))
-                self._delay(packet.arrived_at - packet.sent_at, now)
+                if not packet.again:
+                    self._delay(packet.arrived_at - packet.sent_at, now)
         if not self._delays:
             return False
         while self._fates[0][0] < now - LOSS_WINDOW and len(self._fates) > LOSS_PACKETS:

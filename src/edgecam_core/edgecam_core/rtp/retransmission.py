@@ -81,8 +81,12 @@ class Retransmitter:
             self.refused += not allowed
             return allowed
 
-    def take(self, sequences: Sequence[int], address: Address, now: float) -> list[tuple[int, bytes]]:
-        """The packets among these to send again to this receiver now: known, not sent just before, in its budget."""
+    def take(
+        self, sequences: Sequence[int], address: Address, now: float, pause: float = RESEND_PAUSE_SECONDS
+    ) -> list[tuple[int, bytes]]:
+        """The packets among these to send again to this receiver now: known, in its budget, and not sent again in the
+        last ``pause`` seconds.
+        """
         with self._lock:
             receiver = self._receiver(address)
             if not receiver.requests.take(len(sequences), now):
@@ -91,7 +95,7 @@ class Retransmitter:
             found: list[tuple[int, bytes]] = []
             for sequence in sequences:
                 data = self._history.get(sequence)
-                too_soon = now - receiver.resent_at.get(sequence, 0.0) < RESEND_PAUSE_SECONDS
+                too_soon = now - receiver.resent_at.get(sequence, 0.0) < pause
                 if data is None or too_soon:
                     continue
                 if receiver.credit < 1.0:

@@ -19,6 +19,7 @@ from edgecam_core.media.encoding import EncodedFrame
 from edgecam_core.rtp import clock, sdp
 from edgecam_core.rtp.adaptation import Adaptation
 from edgecam_core.rtp.encoder_supervisor import EncoderSupervisor
+from edgecam_core.rtp.overshoot import Overshoot
 from edgecam_core.rtp.rate_control import should_change
 from edgecam_core.rtp.rtsp import RtspServer
 from edgecam_core.rtp.sender_stats import SenderStats
@@ -29,7 +30,7 @@ from edgecam_core.types import Frame
 SMALLEST = 16  # pixels; no encoder here takes a smaller frame
 PACE, PACE_FREE = 2.0, 4.0  # times the target; the second while the link carries the full rate
 ENCODED_SHARE = 0.9  # of the target; packet headers and retransmissions need the rest
-MOST_WAITING = 8  # frames in the encoder and the pacer
+MOST_WAITING = 4  # frames in the encoder and the pacer
 ADAPTIVE_BUFFER_MS = 200  # a keyframe must not fill the queue of a slow link
 
 
@@ -56,6 +57,7 @@ class Sender:
         self._stopping = threading.Event()
         self._adaptation = Adaptation(settings.bitrate_min, settings.bitrate) if settings.bitrate_min else None
         self._changed_at = 0.0
+        self._overshoot = Overshoot()
         self._transmitter = Transmitter(settings, self.force_keyframe, self._counters, self._adaptation, self._stopping)
         self._rtsp: RtspServer | None = None
         self._lock = threading.Lock()  # protects the counts
@@ -152,7 +154,8 @@ class Sender:
         target = self._adaptation.target(now)
         most = self._settings.bitrate
         self._transmitter.pace(target * (PACE_FREE if target >= most else PACE))
-        wanted = int(target / (1 + self._settings.redundancy / 100) * ENCODED_SHARE)
+        media = target / (1 + self._settings.redundancy / 100) * ENCODED_SHARE
+        wanted = int(media / self._overshoot.factor(now))
         if should_change(self._encoder.bitrate, wanted, now - self._changed_at, self._encoder.can_change_bitrate):
             self._changed_at = now
             self._encoder.set_bitrate(wanted)
@@ -179,6 +182,7 @@ class Sender:
         kinds = [self._codec.kind(unit) for unit in coded.nals]
         keyframe = any(map(self._codec.is_keyframe, kinds))
         now = time.monotonic()
+        self._overshoot.add(sum(map(len, coded.nals)), self._encoder.bitrate, now)
         if self._rtsp is not None:
             self._rtsp.push(coded.nals, keyframe)
         if self.on_coded is not None:

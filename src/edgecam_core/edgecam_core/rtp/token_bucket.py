@@ -11,6 +11,10 @@ class TokenBucket:
         self._tokens = most
         self._at: float | None = None
 
+    def limit(self, rate: float, most: float) -> None:
+        """Other limits from now on."""
+        self.rate, self._most = rate, most
+
     def take(self, count: float, now: float) -> bool:
         """Take so many tokens; False, and none is taken, when there are not enough."""
         self._refill(now)
