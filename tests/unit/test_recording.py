@@ -440,3 +440,24 @@ def test_a_defect_ends_the_recording_not_the_recorder(tmp_path: Path) -> None:
     recorder.close()
     assert content(read(tmp_path / "next")) == content(kept[:1])
     assert content(read(path)) == content(kept)
+
+
+def test_rolling_makes_room_on_a_full_disk_before_it_ends(tmp_path: Path) -> None:
+    settings = {"rolling": True, "split_megabytes": 0.05, "flush_seconds": 0.1, "compression": "none"}
+    recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, **settings))
+    path = recorder.start(tmp_path / "bag")
+    messages = made.image_messages(60)
+    for message in messages[:50]:
+        recorder.write(message)
+    wait_until(lambda: recorder.messages == 50 and len(list(path.glob("*.mcap"))) > 5, what="several files")
+    recorder.update(RecorderSettings(min_free_megabytes=1e8, **settings))
+    for message in messages[50:]:
+        recorder.write(message)
+    wait_until(lambda: recorder.problem, what="the end of the recording")
+    recorder.close()
+    assert recorder.counters.totals()["oldest file deleted, the disk is almost full"] > 5
+    assert "min_free_megabytes" in str(recorder.problem)
+    found = read(path)
+    assert content(found) == content(messages[:60])[-len(found) :]
+    with Reader(path) as reader:
+        assert reader.message_count == len(found) > 0

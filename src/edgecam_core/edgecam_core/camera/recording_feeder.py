@@ -102,6 +102,8 @@ class RecordingFeeder:
         wanted = self._wanted
         topic = image_topic(recording, images.TYPES, wanted.topic)
         self._playback = Playback(recording, [topic], wanted.rate, wanted.start, self._loop)
+        if self._stopping.is_set():  # before stop() could see the playback
+            return
         for message in self._playback:
             if wanted.step:
                 self._steps.acquire()
