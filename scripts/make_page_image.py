@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "node")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 from chromium import Page, chromium  # noqa: E402
 
 from benchmarks.store import PUBLISHED, Store  # noqa: E402
