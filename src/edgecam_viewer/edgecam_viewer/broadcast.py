@@ -14,7 +14,7 @@ from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import EdgecamError
 from edgecam_core.media import encoders, gst, i420
 from edgecam_core.media.codecs import codec
-from edgecam_core.media.encoding import EncodedFrame, EncoderPipeline
+from edgecam_core.media.encoding import EncodedUnit, EncoderPipeline
 from edgecam_core.rtp.packetiser import Packetiser
 from edgecam_core.types import Frame
 from edgecam_ros.faults import FaultLog
@@ -146,7 +146,7 @@ class Broadcast:
         self._send(coded, annotated)
         return encoder
 
-    def _send(self, coded: EncodedFrame, annotated: AnnotatedFrame) -> None:
+    def _send(self, coded: EncodedUnit, annotated: AnnotatedFrame) -> None:
         made = self._packetiser.packets(coded.nals, coded.stamp_ns)
         packets = [gst.buffer_of(np.frombuffer(data, np.uint8)) for _, data in made]
         note = json.dumps(self._note(annotated), separators=(",", ":"))

@@ -13,7 +13,9 @@ from edgecam_core.media import gst, nal
 from edgecam_core.media.encoders import Encoder, Request, pipeline_text
 
 
-class EncodedFrame(NamedTuple):
+class EncodedUnit(NamedTuple):
+    """One access unit: its NAL units, and the capture time of its frame in nanoseconds."""
+
     nals: list[bytes]
     stamp_ns: int
     skipped: int  # frames before this one that the encoder was too slow for
@@ -43,7 +45,7 @@ class EncoderPipeline:
             self._stamps[pts] = stamp_ns
         return self._pipeline.push(self._pipeline.new_buffer(planes, pts, self._interval_ns))
 
-    def pull(self, timeout: float) -> EncodedFrame | None:
+    def pull(self, timeout: float) -> EncodedUnit | None:
         """The next access unit, waiting up to ``timeout`` seconds.
 
         Raises:
@@ -57,7 +59,7 @@ class EncoderPipeline:
             stream = sample.data.tobytes()
             pts = sample.pts_ns
         stamp_ns, skipped = self._stamp(pts)
-        return EncodedFrame(nal.split(stream), stamp_ns, skipped)
+        return EncodedUnit(nal.split(stream), stamp_ns, skipped)
 
     @property
     def waiting(self) -> int:

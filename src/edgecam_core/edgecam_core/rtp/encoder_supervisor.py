@@ -13,7 +13,7 @@ from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, ImageError, PipelineError
 from edgecam_core.media import i420
 from edgecam_core.media.encoders import Encoder, Request
-from edgecam_core.media.encoding import EncodedFrame, EncoderPipeline
+from edgecam_core.media.encoding import EncodedUnit, EncoderPipeline
 
 REFERENCE = (320, 240)  # every encoder takes that
 TRIAL_SECONDS = 5.0
@@ -105,7 +105,7 @@ class EncoderSupervisor:
         finally:
             trial.stop()
 
-    def pull(self, timeout: float) -> EncodedFrame | None:
+    def pull(self, timeout: float) -> EncodedUnit | None:
         """The next access unit, waiting up to ``timeout`` seconds; None if there is none.
 
         Raises:
@@ -135,7 +135,7 @@ class EncoderSupervisor:
         self._answered |= coded is not None
         return coded
 
-    def _drain(self, encoder: EncoderPipeline) -> EncodedFrame | None:
+    def _drain(self, encoder: EncoderPipeline) -> EncodedUnit | None:
         """The next frame of an encoder that was replaced; it is stopped when it has none left."""
         try:
             coded = encoder.pull(DRAIN_SECONDS) if encoder.waiting else None

@@ -15,7 +15,7 @@ from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.media import encoders, i420
 from edgecam_core.media.codecs import codec
-from edgecam_core.media.encoding import EncodedFrame
+from edgecam_core.media.encoding import EncodedUnit
 from edgecam_core.rtp import clock, sdp
 from edgecam_core.rtp.adaptation import Adaptation
 from edgecam_core.rtp.encoder_supervisor import EncoderSupervisor
@@ -178,7 +178,7 @@ class Sender:
                 self._send_access_unit(coded)
             self._transmitter.report()
 
-    def _send_access_unit(self, coded: EncodedFrame) -> None:
+    def _send_access_unit(self, coded: EncodedUnit) -> None:
         kinds = [self._codec.kind(unit) for unit in coded.nals]
         keyframe = any(map(self._codec.is_keyframe, kinds))
         now = time.monotonic()
