@@ -68,6 +68,6 @@ def spread(values: Iterable[float | None]) -> float:
 
 
 def median(values: Iterable[float]) -> float | None:
-    """The median of the finite values; None where there is none (a fault that was not survived)."""
+    """The median of the finite values; None if there is none (a fault that was not survived)."""
     known = [value for value in values if math.isfinite(value)]
     return statistics.median(known) if known else None

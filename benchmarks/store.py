@@ -46,7 +46,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Store:
-        """What the file holds; an empty store where there is none."""
+        """What the file holds; an empty store if there is none."""
         if not path.exists():
             return cls(path)
         content = json.loads(path.read_text())

@@ -3,7 +3,7 @@
 
     leftovers.py REPORT COMMAND...
 
-The exit code is the command's. REPORT gets one line for each thing left; it is empty where there is none. Processes of
+The exit code is the command's. REPORT gets one line for each thing left; it is empty if there is none. Processes of
 other people do not count: this one adopts every orphan of the command (PR_SET_CHILD_SUBREAPER), so what is still its
 child afterwards came from it. Processes get GRACE seconds to end and are killed then.
 """

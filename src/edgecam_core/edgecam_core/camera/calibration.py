@@ -48,7 +48,7 @@ class Calibration:
 
 
 def locate(url: str, camera_name: str, package_share: Callable[[str], str]) -> Path:
-    """The file a ``camera_info_url`` means: ``file:///…`` or ``package://pkg/…``; ``${NAME}`` and ``${ROS_HOME}`` work.
+    """The file of a ``camera_info_url``: ``file:///…`` or ``package://pkg/…``; ``${NAME}`` and ``${ROS_HOME}`` work.
 
     Raises:
         SettingError: another kind of URL, or ``package_share`` (package name to its share folder, LookupError when
@@ -68,7 +68,7 @@ def locate(url: str, camera_name: str, package_share: Callable[[str], str]) -> P
 
 
 def _existing(folder: Path, name: str) -> Path:
-    """A name as it is written where such a file is there, else percent-decoded."""
+    """The name as written if such a file exists, else percent-decoded."""
     literal = folder / name
     return literal if literal.exists() else folder / unquote(name)
 

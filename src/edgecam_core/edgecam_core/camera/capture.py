@@ -248,7 +248,7 @@ class Camera:
             self._on_failure(error)
 
     def _enter(self, state: str, problem: str, text: str) -> None:
-        """A new state; a problem that only repeats itself is no news."""
+        """Set a new state; repeating the same problem changes nothing."""
         news = state != self._state if not problem else problem != self._problem
         self._state, self._problem = state, problem
         if news:

@@ -1,4 +1,4 @@
-"""Look at this machine and its running nodes: what is there, what is wrong, what cures it.
+"""Check this machine and its running nodes: what is there, what is wrong, how to fix it.
 
 Exit code 0 when nothing is wrong (warnings aside), 1 otherwise. Changes nothing.
 """

@@ -41,7 +41,7 @@ def _version() -> str:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command; 0 when all went well, 1 when it failed, 2 for arguments that cannot work."""
+    """Run a command; 0 on success, 1 on failure, 2 for arguments that cannot work."""
     try:
         return _main(args)
     except (KeyboardInterrupt, BrokenPipeError):

@@ -123,7 +123,7 @@ class Collection:
 
     @classmethod
     def create(cls, root: Path) -> Collection:
-        """Open the folder, making the collection where there is none, and remove what a crash left behind.
+        """Open the folder, making the collection if there is none, and remove what a crash left behind.
 
         Raises:
             CollectionError: the folder holds something else.
@@ -146,7 +146,7 @@ class Collection:
 
     @classmethod
     def open(cls, root: Path) -> Collection:
-        """Open an existing collection. Raises CollectionError where there is none."""
+        """Open an existing collection. Raises CollectionError if there is none."""
         collection = cls(root)
         collection._head()
         return collection
@@ -197,7 +197,7 @@ class Collection:
                 continue
 
     def frame(self, name: str) -> KeptFrame:
-        """One frame. Raises CollectionError where there is none of this id, or its file is damaged."""
+        """One frame. Raises CollectionError if there is none of this id, or its file is damaged."""
         row = _read(self._path("frames", name))
         try:
             size = (int(row["width"]), int(row["height"]))
@@ -257,7 +257,7 @@ class Collection:
                 yield review
 
     def review(self, name: str) -> Review | None:
-        """The review of a frame, None where there is none. Raises CollectionError for a damaged one."""
+        """The review of a frame, None if there is none. Raises CollectionError for a damaged one."""
         path = self._path("reviews", name)
         if not path.is_file():
             return None

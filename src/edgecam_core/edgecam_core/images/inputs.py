@@ -44,7 +44,7 @@ class InputImage:
     """One image, or the reason why it is missing.
 
     ``name`` is the file it comes from, for videos and cameras with ``#`` and the frame's number behind it; ``stem``
-    is a file name made of it, without a suffix. ``rate`` is the video's nominal rate in Hz, 0 where there is none.
+    is a file name made of it, without a suffix. ``rate`` is the video's nominal rate in Hz, 0 if there is none.
     """
 
     name: str

@@ -47,7 +47,7 @@ class CudaContext(ABC):
 
     @abstractmethod
     def host(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Page-locked memory, for copies without the processor. Raises InferenceError where there is none."""
+        """Page-locked memory, for copies without the processor. Raises InferenceError if there is none."""
 
     @abstractmethod
     def device_address(self, host: np.ndarray) -> int:
@@ -55,7 +55,7 @@ class CudaContext(ABC):
 
     @abstractmethod
     def allocate(self, size: int) -> int:
-        """Device memory of that many bytes. Raises InferenceError where there is none."""
+        """Device memory of that many bytes. Raises InferenceError if there is none."""
 
     @abstractmethod
     def free(self, pointer: int) -> None: ...

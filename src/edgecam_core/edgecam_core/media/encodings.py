@@ -15,7 +15,7 @@ from edgecam_core.errors import ImageError
 
 @dataclass(frozen=True)
 class Encoding:
-    """How pixels lie in memory.
+    """Pixel layout in memory.
 
     ``channels`` are the interleaved samples of a pixel (the last axis; 1 means none), ``rows`` the height of
     the stored plane stack over the frame height as a fraction (NV12: 3/2), ``even`` the sizes that must be even

@@ -38,7 +38,7 @@ class ShownFrames:
                 self._pending.popitem(last=False)
 
     def decoded(self, time: int) -> bool:
-        """Whether this frame may be shown; one whose time is not known may."""
+        """Whether this frame may be shown; True if its time is not known."""
         with self._lock:
             if self._last is not None and 0 <= self._last - time < _NEW_TIME_LINE_NS:
                 return self._distrust()

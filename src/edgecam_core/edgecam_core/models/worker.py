@@ -92,7 +92,7 @@ class DetectionWorker:
         self.sources: dict[str, Meter] = {}
 
     def start(self) -> None:
-        """Begin to load; returns at once."""
+        """Start loading; returns at once."""
         self._thread.start()
 
     def put(self, job: Job) -> None:

@@ -85,7 +85,7 @@ class Bag:
             self._write_metadata()
 
     def drop_file(self) -> bool:
-        """In rolling mode delete the oldest complete file; false where there is none to delete."""
+        """In rolling mode delete the oldest complete file; false if there is none to delete."""
         if not (self.settings.rolling and self._stored):
             return False
         self._stored.pop(0).path.unlink(missing_ok=True)

@@ -54,7 +54,7 @@ class StampReader:
             self.troubles["RTCP report contradicts the one before: not taken"] += not repeated
 
     def _belongs(self, rtp_timestamp: int) -> bool:
-        """Whether a report speaks of the time of the units that come."""
+        """Whether a report covers the time of the arriving units."""
         if self._newest is None:
             return True
         return _REPORT_BEHIND <= signed_difference(rtp_timestamp, self._newest) <= _REPORT_AHEAD

@@ -16,7 +16,7 @@ class TokenBucket:
         self.rate, self._most = rate, most
 
     def take(self, count: float, now: float) -> bool:
-        """Take so many tokens; False, and none is taken, when there are not enough."""
+        """Take this many tokens; False, taking none, if there are too few."""
         self._refill(now)
         if self._tokens < count:
             return False

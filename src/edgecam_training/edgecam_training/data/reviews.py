@@ -38,7 +38,7 @@ def read_collection(root: Path, test_share: float = 0.3, gap_seconds: float = 2.
 
 
 def import_reviews(dataset: Dataset, root: Path, reviewer: str = IMPORT, again: bool = False) -> Counter[str]:
-    """Store a data set's boxes as reviews; makes the collection where there is none.
+    """Store a data set's boxes as reviews; makes the collection if there is none.
 
     An image whose name is that of a frame in the collection becomes the frame's review (it was exported from there);
     any other image becomes a new frame. A frame that is reviewed already keeps its review unless ``again``.

@@ -220,7 +220,7 @@ class _Images:
         self._root, self._index, self._own = root, index, own
 
     def of(self, file: _File, findings: Findings) -> Path:
-        """The image of the XML's own name; where there is none, the one its ``<filename>`` names.
+        """The image of the XML's own name; if there is none, the one its ``<filename>`` names.
 
         Raises:
             NotFound: neither exists, or that image has its own XML file.

@@ -24,7 +24,7 @@ def suppress(scores: Tensor, boxes: Tensor, threshold: float, size: int) -> tupl
 
     Returns:
         TensorRT's EfficientNMS layout: ``num_dets`` (B, 1) int32, ``det_boxes`` (B, K, 4) float32 pixels of an input
-        of ``size``, ``det_scores`` (B, K), best first, 0 where there is none, ``det_classes`` (B, K) int32 from 0.
+        of ``size``, ``det_scores`` (B, K), best first, 0 if there is none, ``det_classes`` (B, K) int32 from 0.
     """
     classes = scores.shape[2] - 1
     best, place = scores[:, :, 1:].flatten(1).topk(CANDIDATES, dim=1)
