@@ -94,7 +94,7 @@ def collect(run: Run) -> dict[str, Any]:
     collection = run.folder / "collection"
     shutil.rmtree(collection, ignore_errors=True)
     shutil.rmtree(run.folder / "models", ignore_errors=True)
-    for words in (("import", str(zoo.fetch()), NAME), ("deploy", NAME)):
+    for words in (("get", zoo.DEFAULT, "--as", NAME), ("deploy", NAME)):
         if code := edgecam("model", *words):
             raise EdgecamError(f"edgecam model {words[0]} ended with exit code {code}")
     clip = material.clip(run.folder, "field")

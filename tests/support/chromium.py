@@ -117,6 +117,7 @@ class Page:
 @contextlib.asynccontextmanager
 async def chromium(folder: Path) -> AsyncIterator[Page]:
     """Start Chromium with ``folder`` as its profile and give its first tab."""
+    (folder / "DevToolsActivePort").unlink(missing_ok=True)  # of an earlier run with this profile
     command = [str(executable()), *FLAGS, f"--user-data-dir={folder}", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,7 +12,8 @@ import numpy as np
 import onnxruntime
 import pytest
 from edgecam_core.collect.collection import REVIEWED, Box, Collection, KeptFrame, Review
-from edgecam_core.errors import EdgecamError, ModelError
+from edgecam_core.errors import EdgecamError, ModelError, SettingError
+from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models import zoo
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
@@ -20,6 +23,7 @@ from edgecam_training.errors import DatasetError
 from edgecam_training.improve.field import LabelledImage, reviewed, split
 from edgecam_training.improve.improve import Request, improve, store
 from edgecam_training.improve.judge import judge, lacking
+from edgecam_training.improve.remote import RemoteError, improve_on
 from edgecam_training.improve.statistics import Hits, Interval, average_precision, compare, match
 from tiny_models import color_detector
 
@@ -102,6 +106,7 @@ def test_new_labels_are_learned_and_nothing_that_was_known_changes(
     assert all(row["old"] == 0 and row["new"] > 0.5 for row in rows.values()), rows
     assert outcome.verdict.passed, outcome.verdict.reasons
     assert outcome.facts["field"]["difference_low"] > 0
+    assert all("[" in row["new_interval"] for row in rows.values())
     pixels = cv2.imread(str(PHOTOS / "dog.jpg"))
     before, after = raw_scores(model, pixels), raw_scores(outcome.model, pixels)
     assert after.shape == (before.shape[0], before.shape[1] + 2)
@@ -155,14 +160,19 @@ def test_a_model_without_such_heads_is_refused(collection: Path, tmp_path: Path)
         improve(Request(collection, str(color_detector(tmp_path / "m.onnx")), tmp_path / "run"), silent)
 
 
-def test_few_frames_are_refused_with_what_is_missing(model: Path, collection: Path, tmp_path: Path) -> None:
-    small = tmp_path / "c"
+def first_frames(collection: Path, small: Path) -> Path:
+    """A collection of the first eight frames of another one."""
     kept, source = Collection.create(small), Collection.open(collection)
     for name in source.ids()[:8]:
         frame, review = source.frame(name), source.review(name)
         assert review is not None
         kept.add(frame, source.image_path(frame).read_bytes())
         kept.save_review(Review(name, REVIEWED, review.boxes))
+    return small
+
+
+def test_few_frames_are_refused_with_what_is_missing(model: Path, collection: Path, tmp_path: Path) -> None:
+    small = first_frames(collection, tmp_path / "c")
     outcome = improve(Request(small, str(model), tmp_path / "run"), silent)
     assert not outcome.verdict.passed
     assert not outcome.verdict.enough
@@ -234,3 +244,63 @@ def test_a_reviewed_collection_is_read_in_order_of_capture(collection: Path) -> 
 def test_a_folder_that_is_no_collection_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EdgecamError, match=r"collection\.json"):
         reviewed(tmp_path)
+
+
+SSH = """#!/bin/sh
+# Stands in for ssh: runs the command in another home folder.
+while [ "$1" = -o ]; do shift 2; done
+echo "$1" >>"$SSH_HOME/hosts"
+cd "$SSH_HOME" || exit 255
+[ "$1" = nobody@nowhere ] && { echo "ssh: connect to host nowhere port 22: No route to host" >&2; exit 255; }
+exec sh -c "$2"
+"""
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home folder of another machine, which the program 'ssh' on PATH works in."""
+    home, programs = tmp_path / "home", tmp_path / "bin"
+    home.mkdir()
+    programs.mkdir()
+    (programs / "ssh").write_text(SSH)
+    (programs / "ssh").chmod(0o755)
+    monkeypatch.setenv("SSH_HOME", str(home))
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    return home
+
+
+def test_the_work_is_done_elsewhere_and_nothing_stays_there(
+    model: Path, collection: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    small = first_frames(collection, tmp_path / "c")
+    request = Request(small, str(model), tmp_path / "run")
+    lines: list[str] = []
+    command = f"{sys.executable} -m edgecam_core.cli.main"
+    outcome = improve_on("me@gpu", request, [], command, lines.append)
+    assert not outcome.verdict.enough
+    assert outcome.facts["made_on"] == "me@gpu"
+    assert outcome.facts["made"]["parent"] == ModelFile.read(model).sha256
+    assert outcome.model.is_file()
+    assert "data:image/jpeg" in (tmp_path / "run" / "report.html").read_text()
+    assert any(line.startswith("me@gpu: ") for line in lines)
+    assert list((elsewhere / ".cache" / "edgecam").iterdir()) == []
+    assert set((elsewhere / "hosts").read_text().split()) == {"me@gpu"}
+
+
+def test_a_machine_that_cannot_help_is_named_with_the_reason(
+    model: Path, collection: Path, elsewhere: Path, tmp_path: Path
+) -> None:
+    request = Request(first_frames(collection, tmp_path / "c"), str(model), tmp_path / "run")
+    with pytest.raises(RemoteError, match=r"No route to host.*without a password"):
+        improve_on("nobody@nowhere", request, [], "edgecam", silent)
+    with pytest.raises(RemoteError, match="--on-command"):
+        improve_on("me@gpu", request, [], "no-such-edgecam", silent)
+    with pytest.raises(RemoteError, match="disk is full"):
+        improve_on("me@gpu", request, [], "echo the disk is full >&2; exit 1;", silent)
+    with pytest.raises(RemoteError, match="sent no archive"):  # it says all is well and has made nothing
+        improve_on("me@gpu", request, [], "true", silent)
+    with pytest.raises(SettingError, match="user@"):
+        improve_on("-oProxyCommand=evil", request, [], "edgecam", silent)
+    with pytest.raises(SettingError, match="must be a folder"):
+        improve_on("me@gpu", request, [("--old-set", tmp_path / "gone")], "edgecam", silent)
+    assert not (tmp_path / "run" / "model.onnx").exists()

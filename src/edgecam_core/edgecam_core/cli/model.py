@@ -6,6 +6,7 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from edgecam_core.models.store import ModelStore, Version
 
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.set_defaults(act=_import)
     get = actions.add_parser("get", help="store a model of the zoo, or one by address and SHA-256")
     get.add_argument("name", help="a name of the zoo, or the name to store under with --url")
+    get.add_argument("--as", dest="stored_as", metavar="NAME", help="store a model of the zoo under this name")
     get.add_argument("--url", help="where the ONNX file is")
     get.add_argument("--sha256", help="what the file's SHA-256 must be")
     get.set_defaults(act=_get)
@@ -87,13 +89,16 @@ def _import(store: ModelStore, arguments: argparse.Namespace) -> int:
 def _get(store: ModelStore, arguments: argparse.Namespace) -> int:
     from edgecam_core.models import zoo
 
+    name = arguments.stored_as or arguments.name
     if not arguments.url:
-        print(_line(store.add(zoo.fetch(arguments.name), arguments.name, origin="zoo")))
+        known = zoo.MODELS.get(arguments.name)
+        facts: dict[str, Any] = {"licence": known.licence, "attribution": known.attribution} if known else {}
+        print(_line(store.add(zoo.fetch(arguments.name), name, origin="zoo", **facts)))
         return 0
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(zoo.download(arguments.url, arguments.sha256 or ""))
-        print(_line(store.add(path, arguments.name, origin=arguments.url)))
+        print(_line(store.add(path, name, origin=arguments.url)))
     return 0
 
 

@@ -21,6 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gap-seconds", type=float, default=2.0, help="frames closer than this stay in the same split (%(default)g)"
     )
+    parser.add_argument("--on", metavar="USER@HOST", help="do the work on another machine over ssh")
+    parser.add_argument(
+        "--on-command", default="edgecam", metavar="COMMAND", help="how edgecam is called there (%(default)s)"
+    )
     parser.add_argument("--store", metavar="NAME", help="store the model under this name, whether it passed or not")
     parser.add_argument("--deploy", action="store_true", help="with --store: deploy it if it passed")
 
@@ -33,13 +37,17 @@ def run(arguments: argparse.Namespace) -> int:
     from edgecam_training.data.loading import load
     from edgecam_training.improve import field
     from edgecam_training.improve.improve import Request, improve, store
+    from edgecam_training.improve.remote import improve_on
 
     if arguments.deploy and not arguments.store:
         raise SettingError("deploy", True, "needs --store NAME")
     if not 0.05 <= arguments.test_share <= 0.95:
         raise SettingError("test-share", arguments.test_share, "must be 0.05 to 0.95")
+    # With --on they are read there.
     old_set, replay = (
-        tuple(field.from_dataset(load(path))) if path else () for path in (arguments.old_set, arguments.replay)
+        ((), ())
+        if arguments.on
+        else (tuple(field.from_dataset(load(path))) if path else () for path in (arguments.old_set, arguments.replay))
     )
     request = Request(
         arguments.collection,
@@ -51,12 +59,17 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.test_share,
         arguments.gap_seconds,
     )
-    outcome = improve(request, _Line())
+    if arguments.on:
+        pairs = (("--old-set", arguments.old_set), ("--replay", arguments.replay))
+        folders = [(option, path) for option, path in pairs if path]
+        outcome = improve_on(arguments.on, request, folders, arguments.on_command, _Line())
+    else:
+        outcome = improve(request, _Line())
     facts = outcome.facts["field"]
     print(f"field test, {facts['images']} frames: {facts['old']} before, {facts['new']} after, {facts['difference']}")
     for name, group in (("field", facts["labels"]), ("old set", outcome.facts["old_set"]["labels"])):
         for label, row in group.items():
-            print(f"  {name}: {label:20} {row['boxes']:4} boxes  {100 * row['old']:5.1f} -> {100 * row['new']:5.1f}")
+            print(f"  {name}: {label:20} {row['boxes']:4} boxes  {row['old_interval']} -> {row['new_interval']}")
     for reason in outcome.verdict.reasons:
         print(("passed: " if outcome.verdict.passed else "refused: ") + reason)
     print(f"report: {arguments.output / 'report.html'}")

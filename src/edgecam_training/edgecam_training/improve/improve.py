@@ -29,7 +29,7 @@ from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.heads import ClassHeads
 from edgecam_training.improve.judge import Verdict, judge, lacking
 from edgecam_training.improve.learn import Learned, Learner
-from edgecam_training.improve.statistics import Hits, Interval, average_precision, compare, match
+from edgecam_training.improve.statistics import Hits, Interval, compare, match
 
 _LOW = 0.05  # scores from here on count for AP
 _SHOWN = 0.5
@@ -198,7 +198,7 @@ def _check_parity(network: _Network, path: Path, taught: Learned, image: Labelle
     for map_, weight, bias in zip(features, taught.weights, taught.biases, strict=True):
         cells = map_[0].reshape(map_.shape[1], -1).T
         rows.append((np.einsum("nf,acf->nac", cells, weight) + bias).reshape(-1, len(taught.labels)))
-    wanted = 1 / (1 + np.exp(-np.concatenate(rows)))
+    wanted = 1 / (1 + np.exp(-np.clip(np.concatenate(rows), -80, 80)))
     new = ModelFile.read(path)
     got, _, _ = _Network(new, ClassHeads(new, taught.labels))(frame)
     worst = float(np.abs(got - wanted).max())
@@ -235,22 +235,25 @@ def _compared(
     labels: Sequence[str],
     seed: int,
 ) -> tuple[dict[str, Any], Interval]:
-    hits: list[tuple[Hits, Hits]] = [
-        (match(tuples(old), truth, label), match(tuples(new), truth, label)) for label in labels
-    ]
-    ones = np.ones(len(truth), int)
-    rows = {
-        label: {
-            "boxes": int(a.boxes.sum()),
-            "old": average_precision(a, ones),
-            "new": average_precision(b, ones),
-        }
-        for label, (a, b) in zip(labels, hits, strict=True)
-    }
+    hits = [(match(tuples(old), truth, label), match(tuples(new), truth, label)) for label in labels]
+    rows = {label: _label_row(a, b, len(truth), seed) for label, (a, b) in zip(labels, hits, strict=True)}
     before, after, difference = compare([a for a, _ in hits], [b for _, b in hits], len(truth), seed=seed)
     facts = {"images": len(truth), "labels": rows, "old": str(before), "new": str(after), "difference": str(difference)}
     facts["difference_low"], facts["difference_high"] = difference.low, difference.high
     return facts, difference
+
+
+def _label_row(old: Hits, new: Hits, images: int, seed: int = 0) -> dict[str, Any]:
+    """AP of both models for one label and the difference, the intervals as text."""
+    before, after, difference = compare([old], [new], images, seed=seed)
+    return {
+        "boxes": int(old.boxes.sum()),
+        "old": before.value,
+        "new": after.value,
+        "old_interval": str(before),
+        "new_interval": str(after),
+        "difference": str(difference),
+    }
 
 
 def _guarded(
@@ -261,15 +264,10 @@ def _guarded(
     if not names:
         return {"images": 0, "labels": {}}, {}, {}
     old, new = (detect(each, images, progress) for each in (str(model.path), str(path)))
-    ones = np.ones(len(images), int)
-    rows: dict[str, Any] = {}
-    for label in names:
-        a, b = match(tuples(old), images, label), match(tuples(new), images, label)
-        rows[label] = {
-            "boxes": int(a.boxes.sum()),
-            "old": average_precision(a, ones),
-            "new": average_precision(b, ones),
-        }
+    rows = {
+        label: _label_row(match(tuples(old), images, label), match(tuples(new), images, label), len(images))
+        for label in names
+    }
     before, after = ({label: float(row[key]) for label, row in rows.items()} for key in ("old", "new"))
     return {"images": len(images), "labels": rows}, before, after
 

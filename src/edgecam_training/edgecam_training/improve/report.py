@@ -77,17 +77,21 @@ def write_html(
 
 
 def _table(labels: Mapping[str, Mapping[str, Any]]) -> str:
-    head = "<tr><th>label</th><th>boxes</th><th>before</th><th>after</th></tr>"
+    """AP in percent with its 95 % interval, by label."""
+    head = "<tr><th>label</th><th>boxes</th><th>before</th><th>after</th><th>difference</th></tr>"
     rows = "".join(
         f"<tr><td>{html.escape(label)}</td><td class='number'>{row['boxes']}</td>"
-        f"<td class='number'>{_percent(row['old'])}</td><td class='number'>{_percent(row['new'])}</td></tr>"
+        + "".join(
+            f"<td class='number'>{_known(row, key)}</td>" for key in ("old_interval", "new_interval", "difference")
+        )
+        + "</tr>"
         for label, row in labels.items()
     )
     return f"<table>{head}{rows}</table>"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}" if np.isfinite(value) else "no data"
+def _known(row: Mapping[str, Any], key: str) -> str:
+    return html.escape(str(row[key])) if np.isfinite(row["old"]) else "no data"
 
 
 def _row(image: LabelledImage, old: Detections, new: Detections) -> str:

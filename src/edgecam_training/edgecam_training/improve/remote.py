@@ -1,0 +1,198 @@
+"""Runs ``edgecam improve`` on another machine over ssh: data there, model and report back, nothing left there."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+import shlex
+import subprocess
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from edgecam_core.collect.collection import REVIEWED, Collection
+from edgecam_core.errors import EdgecamError, MissingDependency, SettingError
+from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.models.zoo import locate
+
+from edgecam_core import cache
+from edgecam_training.improve import field
+from edgecam_training.improve.improve import Outcome, Progress, Request
+from edgecam_training.improve.judge import Verdict
+
+FILES = ("model.onnx", "report.json", "report.html")
+REFUSED = 3
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:%\[\]-]*")
+_OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=20")
+_CONNECTION, _NO_COMMAND = 255, 127
+
+
+class RemoteError(EdgecamError):
+    """The other machine cannot be reached, or the work failed there."""
+
+
+def improve_on(
+    host: str, request: Request, folders: Sequence[tuple[str, Path]], command: str, progress: Progress
+) -> Outcome:
+    """As :func:`edgecam_training.improve.improve.improve`, on ``host``. Blocks for as long as that takes there.
+
+    A run that was interrupted goes on where it was when it is started again with the same data. Afterwards nothing
+    remains on the other machine.
+
+    Args:
+        host: what ssh takes, ``user@host`` or a name of ~/.ssh/config; a key must give access without a password.
+        folders: option and folder of further data (``--old-set``, ``--replay``).
+        command: how edgecam is called there.
+
+    Raises:
+        RemoteError: no connection, no edgecam there, or it failed; the text ends with what it said.
+        SettingError: the host's name cannot be one, or a data set is a single file.
+        MissingDependency: no ssh here.
+    """
+    if not _HOST.fullmatch(host):
+        raise SettingError("on", host, "must be a host as ssh takes it, for example user@192.168.1.20")
+    for option, folder in folders:
+        if not folder.is_dir():
+            raise SettingError(option.lstrip("-"), str(folder), "must be a folder, with --on")
+    model = ModelFile.read(locate(request.model))
+    images = field.reviewed(request.collection)
+    data = field.fingerprint(images)
+    key = hashlib.sha256(f"{data} {model.sha256} {[str(folder) for folder in folders]}".encode()).hexdigest()[:16]
+    there = f".cache/edgecam/improve-{key}"  # below the home folder, where ssh begins
+    progress(f"copying {len(images)} reviewed frames to {host}")
+    _send(host, there, request.collection, model, folders)
+    words = [
+        "collection", "--model", f"model/{model.path.name}", "--output", "run",
+        "--max-loss", f"{100 * request.max_loss:g}", "--test-share", f"{request.test_share:g}",
+        "--gap-seconds", f"{request.gap_seconds:g}",
+    ]  # fmt: skip
+    words += [word for option, _ in folders for word in (option, option.lstrip("-"))]
+    _work(host, f"cd {there} && {command} improve {shlex.join(words)}", progress)
+    progress(f"fetching the model from {host}")
+    _fetch(host, there, request.output)
+    outcome = _outcome(request.output, model, data, host)
+    _run(host, f"rm -rf {there}")
+    return outcome
+
+
+def _ssh(host: str, command: str) -> list[str]:
+    return ["ssh", *_OPTIONS, host, command]
+
+
+def _run(host: str, command: str) -> None:
+    with _started(host, command):
+        pass
+
+
+@contextlib.contextmanager
+def _started(host: str, command: str, **pipes: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A command over ssh; at the end its exit code is checked."""
+    try:
+        process = subprocess.Popen(_ssh(host, command), stderr=subprocess.PIPE, **pipes)  # type: ignore[call-overload]
+    except FileNotFoundError:
+        raise MissingDependency("the program 'ssh'", "apt-get install openssh-client") from None
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            yield process
+        if process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+        said = process.stderr.read().decode(errors="replace")
+        code = process.wait()
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    if code:
+        raise _failed(host, code, said)
+
+
+def _failed(host: str, code: int, said: str) -> RemoteError:
+    last = "; ".join(line.strip() for line in said.strip().splitlines()[-3:]) or f"exit code {code}"
+    if code == _CONNECTION:
+        return RemoteError(f"{host} cannot be reached: {last}. 'ssh {host} true' must work without a password")
+    if code == _NO_COMMAND:
+        remedy = (
+            "install edgecam there, or give --on-command, for example 'source edgecam/install/setup.bash && edgecam'"
+        )
+        return RemoteError(f"{host} does not find edgecam: {last}; {remedy}")
+    return RemoteError(f"the work on {host} failed: {last}; start the same command again to go on")
+
+
+def _send(host: str, there: str, collection: Path, model: ModelFile, folders: Sequence[tuple[str, Path]]) -> None:
+    unpack = f"mkdir -p {there} && tar -xf - -C {there}"
+    with (
+        _started(host, unpack, stdin=subprocess.PIPE) as process,
+        tarfile.open(fileobj=process.stdin, mode="w|") as archive,
+    ):
+        for path, name in _needed(collection):
+            archive.add(path, f"collection/{name}")
+        for path in (model.path, *model.data_files):
+            archive.add(path, f"model/{path.relative_to(model.path.parent)}")
+        for option, folder in folders:
+            archive.add(folder, option.lstrip("-"))
+
+
+def _needed(root: Path) -> Iterator[tuple[Path, str]]:
+    """Files and names of the reviewed frames: what is not reviewed does not leave this machine."""
+    collection = Collection.open(root)
+    yield collection.root / "collection.json", "collection.json"
+    for review in collection.reviews():
+        if review.state == REVIEWED:
+            image = collection.image_path(collection.frame(review.id))
+            for name in (f"frames/{review.id}.json", f"reviews/{review.id}.json"):
+                yield collection.root / name, name
+            yield image, str(image.relative_to(collection.root.resolve()))
+
+
+def _work(host: str, command: str, progress: Progress) -> None:
+    """Run it, its lines as progress; a refusal by the gate is no failure."""
+    process = subprocess.Popen(
+        _ssh(host, command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    lines: list[str] = []
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            lines.append(line)
+            progress(f"{host}: {line.strip()}")
+        code = process.wait()
+    finally:
+        process.kill()
+        process.wait()
+    if code not in (0, REFUSED):
+        raise _failed(host, code, "".join(lines))
+
+
+def _fetch(host: str, there: str, output: Path) -> None:
+    names = " ".join(FILES)
+    with cache.explained(output):
+        output.mkdir(parents=True, exist_ok=True)
+    with _started(host, f"tar -cf - -C {there}/run {names}", stdout=subprocess.PIPE) as process:
+        try:
+            with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+                for member in archive:
+                    content = archive.extractfile(member) if member.isfile() and member.name in FILES else None
+                    if content is not None:
+                        cache.write(output / member.name, content.read())
+        except tarfile.TarError as error:
+            raise RemoteError(f"{host} sent no archive back: {error}") from error
+
+
+def _outcome(output: Path, parent: ModelFile, data: str, host: str) -> Outcome:
+    """What came back, if it was made from what was sent."""
+    try:
+        facts = json.loads((output / "report.json").read_text(encoding="utf-8"))
+        made = facts["made"]
+        verdict = Verdict(facts["verdict"]["passed"], facts["verdict"]["enough"], tuple(facts["verdict"]["reasons"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RemoteError(f"the report from {host} cannot be used: {error}") from error
+    model = ModelFile.read(output / "model.onnx")
+    if (made.get("parent"), made.get("data")) != (parent.sha256, data):
+        raise RemoteError(f"{host} answered with a model made from other data; is edgecam there of the same version?")
+    if model.metadata.get("edgecam.parent_sha256") != parent.sha256:
+        raise RemoteError(f"{host} answered with another model than its report describes")
+    facts["made_on"] = host
+    return Outcome(output / "model.onnx", verdict, facts)
