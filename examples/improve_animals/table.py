@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgecam_core.types import Detections
 from edgecam_training.improve.field import LabelledImage
-from edgecam_training.improve.improve import Progress, detect, tuples
+from edgecam_training.improve.improve import Progress, detect, false_alarms, tuples
 from edgecam_training.improve.statistics import Interval, compare, match
 
 HEAD = ("test", "label", "boxes", "before", "after", "difference")
@@ -23,6 +23,9 @@ def rows(
     known = [label for label in labels if label not in added]
     if known:
         made.append(_row(name, "all known", known, images, found))
+    before, after = (false_alarms(one, images, added) for one in found)
+    title = "wrong boxes of new labels per image at score 0.5"
+    made.append((name, title, "", f"{before:.2f}", f"{after:.2f}", f"{after - before:.2f}"))
     return made
 
 

@@ -18,10 +18,11 @@ from edgecam_core.models import zoo
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.store import ModelStore
+from edgecam_core.types import Detections
 from edgecam_training.cli.improve import add_arguments, run
 from edgecam_training.errors import DatasetError
 from edgecam_training.improve.field import LabelledImage, reviewed, split
-from edgecam_training.improve.improve import Request, improve, store
+from edgecam_training.improve.improve import Request, false_alarms, improve, store
 from edgecam_training.improve.judge import judge, lacking
 from edgecam_training.improve.remote import RemoteError, improve_on
 from edgecam_training.improve.statistics import Hits, Interval, average_precision, compare, match
@@ -223,6 +224,13 @@ def test_average_precision_by_hand() -> None:
     assert average_precision(hits, np.array([1, 1])) == pytest.approx(0.5 + 0.5 * 2 / 3)
     assert average_precision(hits, np.array([2, 0])) == pytest.approx(1.0)
     assert np.isnan(average_precision(hits, np.array([0, 0])))
+
+
+def test_wrong_boxes_of_the_learned_labels_are_counted_from_a_score_of_a_half() -> None:
+    boxes = np.array([[0, 0, 10, 10], [50, 50, 60, 60], [50, 50, 60, 60], [70, 70, 80, 80]], np.float32)
+    found = Detections(boxes, np.array([0.9, 0.8, 0.4, 0.8], np.float32), np.array([0, 0, 0, 1]), ("cat", "dog"))
+    assert false_alarms([found, found], [image(0, "cat"), image(1)], ["cat"]) == 1.5
+    assert false_alarms([found], [image(0, "cat")], []) == 0
 
 
 def test_equal_models_have_a_difference_of_zero_and_a_better_one_an_interval_above() -> None:

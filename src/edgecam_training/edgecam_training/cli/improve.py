@@ -67,6 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         outcome = improve(request, _Line())
     facts = outcome.facts["field"]
     print(f"field test, {facts['images']} frames: {facts['old']} before, {facts['new']} after, {facts['difference']}")
+    alarms = facts["false_alarms"]
+    print(f"wrong boxes of learned labels at score 0.5: {alarms['old']:.2f} a frame before, {alarms['new']:.2f} after")
     for name, group in (("field", facts["labels"]), ("old set", outcome.facts["old_set"]["labels"])):
         for label, row in group.items():
             print(f"  {name}: {label:20} {row['boxes']:4} boxes  {row['old_interval']} -> {row['new_interval']}")

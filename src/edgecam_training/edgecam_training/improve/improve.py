@@ -120,6 +120,8 @@ def improve(request: Request, progress: Progress) -> Outcome:
     progress("testing both models on frames that were not trained on")
     old_found, new_found = (detect(each, test, progress) for each in (str(model.path), str(path)))
     facts["field"], difference = _compared(old_found, new_found, test, sorted(seen), request.seed)
+    alarms = {name: false_alarms(found, test, learned) for name, found in (("old", old_found), ("new", new_found))}
+    facts["field"]["false_alarms"] = alarms
     facts["old_set"], before, after = _guarded(model, path, request.old_set, labels, progress)
     verdict = judge(missing, difference, before, after, request.max_loss)
     facts["verdict"] = asdict(verdict)
@@ -270,6 +272,13 @@ def _guarded(
     }
     before, after = ({label: float(row[key]) for label, row in rows.items()} for key in ("old", "new"))
     return {"images": len(images), "labels": rows}, before, after
+
+
+def false_alarms(found: Sequence[Detections], truth: Sequence[LabelledImage], labels: Sequence[str]) -> float:
+    """Boxes of these labels from a score of 0.5 on that hit nothing, per image; average precision hardly sees them."""
+    shown = tuples([_shown(one) for one in found])
+    wrong = sum(int((~match(shown, truth, label).hit).sum()) for label in labels)
+    return wrong / max(len(truth), 1)
 
 
 def _shown(found: Detections) -> Detections:

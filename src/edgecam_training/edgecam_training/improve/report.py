@@ -64,6 +64,7 @@ def write_html(
         f"<p>Mean: {html.escape(facts['field']['old'])} before, {html.escape(facts['field']['new'])} after; difference "
         f"{html.escape(facts['field']['difference'])} (AP at IoU 0.5 in percent, 95 % interval by bootstrap over "
         f"{facts['field']['images']} frames that were not trained on).</p>",
+        _alarms(facts["field"]["false_alarms"]),
     ]
     if facts["old_set"]["labels"]:
         parts.append("<h2>Old set</h2>" + _table(facts["old_set"]["labels"]))
@@ -74,6 +75,14 @@ def write_html(
     text = html.escape(json.dumps(_plain(shown), indent=2, ensure_ascii=False))
     parts.append(f"<h2>Made from</h2><pre><code>{text}</code></pre></html>")
     cache.write(path, "\n".join(parts).encode())
+
+
+def _alarms(alarms: Mapping[str, float]) -> str:
+    return (
+        f"<p>Wrong boxes of the learned labels at score 0.5: {alarms['old']:.2f} a frame before, {alarms['new']:.2f} "
+        "after. Where that is too many, raise the detector's <code>class_thresholds</code>, or label more frames that "
+        "show other things.</p>"
+    )
 
 
 def _table(labels: Mapping[str, Mapping[str, Any]]) -> str:
