@@ -178,7 +178,7 @@ async def test_frames_go_on_where_webrtc_does_not_connect(page: Page) -> None:
         with Served() as served:
             await page.open(served.server.url)
             await page.wait_for("window.edgecam && edgecam.cameras[0]?.shown > 10")
-            assert await page.evaluate("edgecam.videos.get(0).playing") is False
+            assert await page.evaluate("edgecam.videos.get(0)?.playing ?? false") is False
             await page.wait_for("edgecam.videos.size === 0")
             await asyncio.to_thread(wait_until, lambda: served.facts()["webrtc_connections"] == 0)
             shown = await page.evaluate("edgecam.cameras[0].shown")
