@@ -59,7 +59,7 @@ class TopicSubscriptions:
 
     @property
     def missing(self) -> list[str]:
-        """What was asked for and matches no published topic."""
+        """Requested topics that match no published one."""
         found = [name for name in self._names if not any(fnmatch.fnmatchcase(one, name) for one in self._subscribed)]
         return sorted(found)
 
@@ -96,7 +96,7 @@ class TopicSubscriptions:
         if known and known.topic.type == topic.type and _profile(known.topic) == _profile(topic):
             return
         kind = message_class(topic.type)
-        if known:  # a publisher came that offers less, or another type
+        if known:  # a new publisher offers less, or another type
             self._node.destroy_subscription(known.subscription)
         clock = self._node.get_clock()
 

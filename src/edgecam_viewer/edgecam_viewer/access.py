@@ -28,7 +28,7 @@ def host_name(host: str) -> str:
 
 
 def is_own_name(host: str, bound: str) -> bool:
-    """True for a Host header that cannot come from a rebound foreign DNS name: an address or this machine's name."""
+    """True for a Host header that cannot be a rebound DNS name: an address or this machine's name."""
     name = host_name(host).lower().rstrip(".")
     own = socket.gethostname().lower()
     if name in ("localhost", bound.lower(), own, f"{own}.local", socket.getfqdn().lower()):
@@ -41,7 +41,7 @@ def is_own_name(host: str, bound: str) -> bool:
 
 
 class Access:
-    """Decides on every request. ``token`` is empty when none is asked for (loopback without a token set)."""
+    """Decides on every request. ``token`` is empty if none is required (loopback without a token set)."""
 
     def __init__(self, host: str, token: str) -> None:
         self.host = host

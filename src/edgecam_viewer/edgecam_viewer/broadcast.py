@@ -29,7 +29,7 @@ H264 = codec("h264")
 MTU = 1200  # fits through tunnels, too
 SRTP_OVERHEAD = 14  # bytes SRTP adds to a packet
 KEYFRAME_INTERVAL = 300  # frames; viewers request one when they need it
-KEYFRAME_PAUSE = 0.3  # seconds between two that were asked for
+KEYFRAME_PAUSE = 0.3  # seconds between two requested ones
 ENCODE_TIMEOUT = 1.0  # seconds
 NOTES = 32  # about frames, that may wait for a viewer
 

@@ -152,7 +152,7 @@ class Connections:
         oldest.end()
 
     async def _end_quiet(self) -> None:
-        """Once a second end the connections that have asked for nothing for REQUEST_TIMEOUT."""
+        """Once a second end the connections without a request for REQUEST_TIMEOUT."""
         while True:
             await asyncio.sleep(PERIOD)
             self._known = [one for one in self._known if not one.gone()]

@@ -107,7 +107,7 @@ class RosControl:
             raise EdgecamError("too many requests at once") from None
 
     def work(self) -> None:
-        """Send what viewers have asked for; called a few times a second."""
+        """Send the viewers' requests; called a few times a second."""
         self._calls.expire()
         newest: dict[tuple[str, int], tuple[Value, Answer]] = {}
         while not self._requests.empty():

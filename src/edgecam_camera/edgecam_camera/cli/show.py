@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _rtp(arguments: argparse.Namespace) -> int:
-    """As rtp_receiver does it: lost packets are asked for again, nothing damaged is shown."""
+    """As rtp_receiver does it: lost packets are requested again, nothing damaged is shown."""
     values = _values(arguments.set)
     address = receive.stream_settings(arguments.what)
     settings = ReceiverSettings.from_mapping({**values, **address})

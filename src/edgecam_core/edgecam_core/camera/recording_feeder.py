@@ -65,7 +65,7 @@ class RecordingFeeder:
         self._loop = loop
         self._counters = counters
         self._caps = ""
-        self._complete = form not in ("h264", "h265")  # whether what comes next can be decoded
+        self._complete = form not in ("h264", "h265")  # whether the next unit can be decoded
         self._stopping = threading.Event()
         self._steps = threading.Semaphore(0)
         self._playback: Playback | None = None

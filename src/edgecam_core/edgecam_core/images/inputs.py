@@ -43,7 +43,7 @@ def _ignore(_text: str) -> None:
 class InputImage:
     """One image, or the reason why it is missing.
 
-    ``name`` is the file it comes from, for videos and cameras with ``#`` and the frame's number behind it; ``stem``
+    ``name`` is its file, for videos and cameras with ``#`` and the frame's number behind it; ``stem``
     is a file name made of it, without a suffix. ``rate`` is the video's nominal rate in Hz, 0 if there is none.
     """
 

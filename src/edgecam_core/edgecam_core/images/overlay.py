@@ -37,7 +37,7 @@ class Label:
 
 
 def draw(bgr: np.ndarray, detections: Detections) -> np.ndarray:
-    """Draw every detection, the best on top; changes ``bgr`` ((H, W, 3) uint8, writable) and gives it back.
+    """Draw every detection, the best on top; changes ``bgr`` ((H, W, 3) uint8, writable) and returns it.
 
     Labels do not cover each other where there is room: two names of one object are both readable.
     """

@@ -76,7 +76,7 @@ class RunnerOptions:
     degraded: Progress | None = field(default=None, compare=False)
 
     def require_device(self, backend: str, *able: str) -> None:
-        """Raise ModelError where a device is asked for that a back end does not run on."""
+        """Raise ModelError if the back end does not run on the requested device."""
         if self.device != "auto" and self.device not in able:
             raise ModelError(
                 f"parameter 'device' is '{self.device}': the back end '{backend}' runs on {' and '.join(able)}"

@@ -196,7 +196,7 @@ def network_precisions(trt: Any, network: Any) -> Counter[str]:
 
 
 def require_precision(precision: str, layers: Counter[str], what: str) -> None:
-    """Raise ModelError where most convolutions compute in another precision than the one asked for."""
+    """Raise ModelError if most convolutions compute in another precision than requested."""
     if layers and layers[precision] * 2 <= sum(layers.values()):
         found = ", ".join(f"{count} {name}" for name, count in layers.items())
         raise ModelError(f"{what} should be {precision}, but its convolutions are {found}")

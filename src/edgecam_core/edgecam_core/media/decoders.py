@@ -45,7 +45,7 @@ def choose(wanted: str, codec_name: str) -> Decoder:
         MissingDependency: not installed.
     """
     rows = [row for row in DECODERS if row.codec == codec_name]
-    # libde265 holds back one frame, so it is only taken when asked for.
+    # libde265 holds back one frame, so it is used on request only.
     candidates = [row.element for row in rows if row.element != "libde265dec"] if wanted == "auto" else [wanted]
     known = [row.element for row in rows]
     if wanted != "auto" and wanted not in known:

@@ -17,7 +17,7 @@ from edgecam_core.media.codecs import Codec, codec
 
 @dataclass(frozen=True)
 class Request:
-    """What the encoder is asked for: ``bitrate`` in bit/s, ``keyframe_interval`` in frames.
+    """What the encoder should do: ``bitrate`` in bit/s, ``keyframe_interval`` in frames.
 
     ``buffer_ms`` limits what one frame may take: so many milliseconds of the bitrate.
     """

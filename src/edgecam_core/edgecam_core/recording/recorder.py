@@ -173,7 +173,7 @@ class Recorder:
             self._forget_queue()
 
     def _forget_queue(self) -> None:
-        """What came between two recordings belongs to none."""
+        """Discard messages that arrived between two recordings."""
         with self._changed:
             if self._bag is None:
                 self._queue.clear()

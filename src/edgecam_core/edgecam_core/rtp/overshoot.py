@@ -20,7 +20,7 @@ class Overshoot:
         self._at: float | None = None
 
     def add(self, size: int, bitrate: float, now: float) -> None:
-        """An access unit of ``size`` bytes came while the encoder's target was ``bitrate`` in bit/s."""
+        """An access unit of ``size`` bytes was coded while the encoder's target was ``bitrate`` in bit/s."""
         if self._at is not None:
             span = min(now - self._at, 0.2)  # longer pauses are not the encoder's
             self._coded.add(now, size * 8)
@@ -29,7 +29,7 @@ class Overshoot:
         self._at = now
 
     def factor(self, now: float) -> float:
-        """Bits coded to bits asked for, 1 to MOST."""
+        """Ratio of coded to requested bits, 1 to MOST."""
         if self._span.sum(now) < ENOUGH:
             return 1.0
         return min(max(self._coded.sum(now) / max(self._given.sum(now), 1.0), 1.0), MOST)

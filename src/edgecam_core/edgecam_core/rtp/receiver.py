@@ -162,7 +162,7 @@ class Receiver:
         return min(max((wake_ns - time.monotonic_ns()) / 1e9, 0.0), IDLE_SECONDS)
 
     def _take(self, ready: list[socket.socket]) -> None:
-        # Sender reports first: they explain the timestamps of the packets that come with them.
+        # Sender reports first: they explain the timestamps of the packets received with them.
         ready.sort(key=lambda each: each in (self._sockets[0], self._parity_socket))
         units = [unit for source in ready for unit in self._read_socket(source)]
         with self._lock:

@@ -9,7 +9,7 @@ from edgecam_core.counters import Meter
 from edgecam_core.media.codecs import codec
 from edgecam_core.rtp.settings import ReceiverSettings
 
-DOUBTFUL_PACKETS, DOUBTFUL_SECONDS = 200, 2.0  # without a frame: keyframes are asked for several times a second
+DOUBTFUL_PACKETS, DOUBTFUL_SECONDS = 200, 2.0  # without a frame: keyframes are requested several times a second
 _BITRATE_SECONDS = 2.0
 
 

@@ -184,7 +184,7 @@ def _open_images(arguments: argparse.Namespace) -> int:
 
 
 def _wish(arguments: argparse.Namespace) -> tuple[Wish, str]:
-    """What is asked for, and the release. ``--like`` sets the rules, so options that contradict them are refused."""
+    """The request and the release. ``--like`` sets the rules, so options that contradict them are refused."""
     from edgecam_training.data.open_images import like
     from edgecam_training.data.open_images.selection import Wish
 

@@ -48,7 +48,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Scores:
-    """All in 0..1, NaN where there is no data; arrays are per class. ``boxes`` counts what was asked for."""
+    """All in 0..1, NaN where there is no data; arrays are per class. ``boxes`` counts the boxes to find."""
 
     voc: np.ndarray
     voc07: np.ndarray

@@ -25,7 +25,7 @@ Named = list[tuple[str, Sample]]
 
 
 def write(dataset: Dataset, layout: str, output: Path) -> Findings:
-    """Write the data set with copies of its images; gives what the layout could not hold.
+    """Write the data set with copies of its images; returns what the layout could not hold.
 
     Raises:
         DatasetError: unknown layout, or the folder holds files already.
@@ -55,7 +55,7 @@ def _named(dataset: Dataset) -> Named:
 
 
 def copy_image(name: str, sample: Sample, folder: Path, findings: Findings) -> str:
-    """Copy the image's bytes; gives the new file name. Boxes are those of the upright image."""
+    """Copy the image's bytes; returns the new file name. Boxes are those of the upright image."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}{sample.path.suffix}"
     shutil.copyfile(sample.path, target)
