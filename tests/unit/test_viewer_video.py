@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -77,6 +78,21 @@ def test_an_answer_is_taken_once(offered: Offered) -> None:
     offered.peer.answer(answer_to(offered.sdp) + "a=candidate:1 1 UDP 1 203.0.113.9 4000 typ host\r\n")
     with pytest.raises(EdgecamError, match="without an offer"):
         offered.peer.answer(answer_to(offered.sdp))
+
+
+def test_no_router_is_asked_for_a_way_in() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as network:
+        network.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        network.bind(("239.255.255.250", 1900))  # SSDP, where UPnP asks
+        joined = socket.inet_aton("239.255.255.250") + socket.inet_aton("127.0.0.1")
+        network.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
+        for _ in range(3):
+            one = Offered()
+            one.peer.answer(answer_to(one.sdp))
+            one.peer.close()
+        network.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            network.recv(1000)
 
 
 def test_connections_free_their_sockets() -> None:

@@ -62,8 +62,10 @@ class Peer:
             f'leaky-type=downstream caps="{caps}" ! webrtcbin name=rtc bundle-policy=max-bundle'
         )
         self._rtc = self._pipeline.element("rtc")
+        agent = _agent(self._rtc)
+        agent.set_property("upnp", False)  # it asks the routers of the network, and sometimes no offer comes then
         if host not in ANY_ADDRESS:
-            _bind(_owned(self._rtc.get_property("ice-agent")), host)
+            _bind(agent, host)
         transceiver = self._rtc.emit("get-transceiver", 0)
         transceiver.set_property("direction", gst.library("GstWebRTC").WebRTCRTPTransceiverDirection.SENDONLY)
         transceiver.set_property("do-nack", True)
@@ -156,10 +158,15 @@ def _owned(thing: Any) -> Any:
     return thing
 
 
-def _bind(ice: Any, host: str) -> None:
-    """Restrict ICE to this address."""
-    nice = gst.library("Nice", "0.1")  # first: it makes the agent's methods known
-    agent = ice.get_property("agent")
+def _agent(rtc: Any) -> Any:
+    """The ICE agent (libnice's) of a ``webrtcbin``."""
+    gst.library("Nice", "0.1")  # first: it makes the agent's methods known
+    return _owned(rtc.get_property("ice-agent")).get_property("agent")
+
+
+def _bind(agent: Any, host: str) -> None:
+    """Let ICE use this address only."""
+    nice = gst.library("Nice", "0.1")
     for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM):
         one = nice.Address.new()
         if not one.set_from_string(address[0]) or not agent.add_local_address(one):
