@@ -35,6 +35,24 @@ node.create_subscription(Detection2DArray, "/camera/stream/detections", show, qo
 rclpy.spin(node)
 """
 
+# Fetches an address and prints the size and colour of the JPEG that comes; 503 means that no frame has come yet.
+FETCH = """
+import sys, time, urllib.error, urllib.request
+import cv2, numpy as np
+
+while True:
+    try:
+        data = urllib.request.urlopen(sys.argv[1], timeout=60).read()
+        break
+    except urllib.error.HTTPError as error:
+        if error.code != 503:
+            raise
+    except OSError:
+        time.sleep(0.2)
+pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+print(pixels.shape[1], pixels.shape[0], *pixels[60, 68])
+"""
+
 
 def ip(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["ip", *words], capture_output=True, text=True, timeout=30, check=False)
@@ -129,3 +147,20 @@ def test_detections_cross_the_cable_and_come_back_after_it_was_pulled(tmp_path: 
         wait_until(lambda: len(lines()) > count + 20, 90.0, "detections after the cable is back")
         stamps = [int(line.split()[0]) for line in lines()]
         assert stamps == sorted(set(stamps))
+
+
+def test_raw_images_cross_the_cable_and_the_page_crosses_it_back(tmp_path: Path) -> None:
+    with machines() as (near, far), ExitStack() as stack:
+        size = {"image_width": 320, "image_height": 240, "framerate": "10.0"}
+        camera = node("edgecam_camera.node", "/camera", source="test://smpte", **size)
+        viewer = node("edgecam_viewer.node", "/camera", host="0.0.0.0", port=8080, token="open-sesame")
+        for name, machine, (code, options) in (("camera", near, camera), ("viewer", far, viewer)):
+            stack.enter_context(started(machine, code, tmp_path / name, *options))
+        address = f"http://{FAR}:8080/snapshot.jpg?token=open-sesame"
+        command = ["ip", "netns", "exec", near, sys.executable, "-c", FETCH, address]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+        said = "\n".join((tmp_path / name).read_text()[-600:] for name in ("camera", "viewer"))
+        assert done.returncode == 0, done.stderr + said
+        width, height, blue, green, red = map(int, done.stdout.split())
+        assert (width, height) == (320, 240)
+        assert blue < 80 < 200 < min(green, red), "the second bar is yellow"
