@@ -146,8 +146,8 @@ def test_diagnostics_tell_rates_and_stages(detecting: Detecting) -> None:
 def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cameras = {"front": (quadrants(64, 48), 3), "rear": (np.zeros((48, 64, 3), np.uint8), 0)}
     opened: list[int] = []
-    original = Detector.open
-    monkeypatch.setattr(Detector, "open", lambda *rest: opened.append(1) or original(*rest))
+    original = Detector.load
+    monkeypatch.setattr(Detector, "load", lambda *rest: opened.append(1) or original(*rest))
     statuses: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     model = color_detector(tmp_path / "m.onnx")
     subject = Detecting(peer, model, cameras=list(cameras), image_reliability="reliable")

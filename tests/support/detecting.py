@@ -30,7 +30,7 @@ class Detecting:
     """A detector node of this process with a peer that sends it images; ``loads``: whether its model can be used."""
 
     def __init__(self, peer: Peer, model: Path, *, loads: bool = True, **parameters: Any) -> None:
-        given = {"model": str(model), "backend": "onnxruntime", "threads": 1, **parameters}
+        given = {"model": str(model), "backend": "onnxruntime", "threads": 1, "tune": False, **parameters}
         overrides = [Parameter(name, value=value) for name, value in given.items()]
         self.node = DetectorNode(namespace="/camera", parameter_overrides=overrides)
         self.executor = SingleThreadedExecutor()

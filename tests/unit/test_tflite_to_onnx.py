@@ -81,6 +81,22 @@ def test_the_model_carries_its_facts() -> None:
     assert model.opset_import[0].version == 13
 
 
+def test_the_ranges_of_the_original_come_along() -> None:
+    data = convert(TinySsd().bytes(), labels=NAMES)
+    model = onnx.load_from_string(data)
+    facts = {item.key: item.value for item in model.metadata_props}
+    ranges, steps = json.loads(facts["edgecam.ranges"]), json.loads(facts["edgecam.steps"])
+    tensors = {name for node in model.graph.node for name in (*node.input, *node.output)}
+    assert ranges.keys() | steps.keys() <= tensors
+    assert ranges["input_0"] == [-127 / 128, 1.0]
+    assert all(low <= 0 <= high for low, high in ranges.values())
+    weights = {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
+    assert steps
+    for name, step in steps.items():
+        places = weights[name] / step
+        assert np.abs(places - np.rint(places)).max() < 1e-3, name
+
+
 def test_the_same_file_gives_the_same_bytes() -> None:
     first, second = (hashlib.sha256(convert(TinySsd().bytes(), labels=NAMES)).hexdigest() for _ in range(2))
     assert first == second

@@ -10,6 +10,7 @@ from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.shadow import ShadowWorker
+from edgecam_core.models.tuning import open_tuned
 from edgecam_core.models.worker import DetectionWorker, Job
 from edgecam_core.models.zoo import check_model
 from edgecam_core.types import Detections, Frame
@@ -24,6 +25,7 @@ from edgecam_detector.facts import ClassFacts
 from edgecam_detector.logs import forward_logs_to
 from edgecam_detector.models import ModelServices
 from edgecam_detector.settings import DetectorNodeSettings
+from edgecam_detector.tuning import Tuner
 
 
 class DetectorNode(EdgecamNode[DetectorNodeSettings]):
@@ -41,6 +43,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._facts: ClassFacts | None = None
         self._worker: DetectionWorker | None = None
         self._models: ModelServices | None = None
+        self._tuner: Tuner | None = None
         self._shadow: ShadowWorker | None = None
         self._receive, self._latency = Meter(), Meter()
 
@@ -58,7 +61,8 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._models = ModelServices(
             self, self.settings.model, lambda: self._worker, self._load, lambda: self.settings.max_slowdown
         )
-
+        if self.settings.tune:
+            self._tuner = Tuner(self, lambda: self.settings, lambda: self._worker, self._models.swap)
         if self.settings.shadow_model:
             self._shadow = ShadowWorker(self._load_shadow, self._deliver_shadow)
 
@@ -71,6 +75,8 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
             camera.unsubscribe()
 
     def close(self) -> None:
+        if self._tuner is not None:
+            self._tuner.close()
         if self._models is not None:
             self._models.close()
         if self._shadow is not None:
@@ -81,7 +87,8 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
             camera.close()
         if self._facts is not None:
             self._facts.close()
-        self._worker, self._models, self._shadow, self._cameras, self._facts = None, None, None, {}, None
+        self._worker, self._models, self._tuner, self._shadow = None, None, None, None
+        self._cameras, self._facts = {}, None
 
     def apply(self, old: DetectorNodeSettings, new: DetectorNodeSettings) -> None:
         if self._worker is not None and self._worker.detector is not None:
@@ -96,7 +103,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
 
     def _load(self, progress: Progress) -> Detector:
         with forward_logs_to(self.get_logger()):
-            return Detector.open(self.settings, progress)
+            return open_tuned(self.settings, progress)
 
     def _load_shadow(self, progress: Progress) -> Detector:
         # One thread, so that all of it has the shadow's priority; its labels are those in its own file.

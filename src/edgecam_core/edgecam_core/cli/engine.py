@@ -1,6 +1,7 @@
-"""Build, list and remove engines and quantised models.
+"""Build, list and remove engines and quantised models; measure what runs a model fastest on the processor.
 
 edgecam engine build --precision int8 --calibration images/
+edgecam engine tune
 edgecam engine list
 edgecam engine clean
 """
@@ -12,12 +13,14 @@ import re
 import sys
 
 from edgecam_core.cli._settings import add_settings, settings_from
+from edgecam_core.errors import SettingError
 from edgecam_core.models.detector_settings import DetectorSettings
 
 _BUILDING = (
     "model", "backend", "device", "precision", "calibration", "engine_cache", "force_engine_update", "max_batch",
     "threads",
 )  # fmt: skip
+_TUNING = ("model", "backend", "precision", "calibration", "engine_cache", "max_batch", "threads")
 _ELSEWHERE = (
     "note: there is no NVIDIA GPU here, so this engine is for another machine; "
     "--backend openvino or onnxruntime makes what this one runs"
@@ -25,16 +28,18 @@ _ELSEWHERE = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="build|list|clean")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="build|tune|list|clean")
     build = actions.add_parser("build", help="make what the detector would make on its first start")
     add_settings(build, DetectorSettings, _BUILDING)
+    tuned = actions.add_parser("tune", help="measure back ends, precisions and threads, and keep the fastest")
+    add_settings(tuned, DetectorSettings, _TUNING)
     for name, text in (("list", "what the cache holds"), ("clean", "remove all of it")):
         add_settings(actions.add_parser(name, help=text), DetectorSettings, ("engine_cache",))
 
 
 def run(args: argparse.Namespace) -> int:
     settings = settings_from(args, DetectorSettings)
-    return {"build": _build, "list": _list, "clean": _clean}[args.action](settings)
+    return {"build": _build, "tune": _tune, "list": _list, "clean": _clean}[args.action](settings)
 
 
 def _build(settings: DetectorSettings) -> int:
@@ -70,6 +75,21 @@ def _build(settings: DetectorSettings) -> int:
     detector.close()
     if detector.warnings:  # what was built could not be kept, and keeping it is all this is for
         raise CacheError(detector.warnings[0])
+    return 0
+
+
+def _tune(settings: DetectorSettings) -> int:
+    from edgecam_core.models.tuning import is_open, tune
+
+    if not is_open(settings):
+        raise SettingError(
+            "backend", settings.backend, "or the precision must be auto; else there is nothing to choose"
+        )
+    steps = _Steps()
+    ranked = tune(settings, steps)
+    steps("")
+    for choice in ranked:
+        print(choice)
     return 0
 
 

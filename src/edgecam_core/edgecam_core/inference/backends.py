@@ -18,6 +18,7 @@ BACKENDS: dict[str, tuple[str, str]] = {
     "onnxruntime-tensorrt": ("edgecam_core.inference.onnxruntime_tensorrt", "OnnxRuntimeTensorRtRunner"),
     "torch": ("edgecam_core.inference.torch_runner", "TorchRunner"),
 }
+CPU_BACKENDS = ("openvino", "onnxruntime")  # those worth choosing between
 DEVICES = ("auto", "cpu", "cuda", "dla0", "dla1")
 
 # Back end and device, in the order ``auto`` tries them: best first.

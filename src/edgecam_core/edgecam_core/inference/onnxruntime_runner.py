@@ -62,7 +62,9 @@ class OnnxRuntimeRunner(Runner):
             on_cuda = False
         runs_on = "CUDA" if on_cuda else f"CPU, {threads} threads"
         streams = 1 if on_cuda else options.streams
-        return cls(session, streams, f"onnxruntime {onnxruntime.__version__} on {runs_on}, {model.precision}")
+        runner = cls(session, streams, f"onnxruntime {onnxruntime.__version__} on {runs_on}, {model.precision}")
+        runner.on_cpu = not on_cuda
+        return runner
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:

@@ -20,6 +20,7 @@ class OpenVinoRunner(Runner):
     """A compiled OpenVINO model. See :class:`Runner`."""
 
     name = "openvino"
+    on_cpu = True
 
     def __init__(self, compiled: Any, model: ModelFile, streams: int, description: str) -> None:
         inputs = {_name(port, model.inputs): _tensor(port) for port in compiled.inputs}

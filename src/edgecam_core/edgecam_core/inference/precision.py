@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgecam_core.errors import MissingDependency, ModelError
-from edgecam_core.inference import artifacts
+from edgecam_core.inference import artifacts, shipped_int8
 from edgecam_core.inference.model_file import ModelFile
 
 if TYPE_CHECKING:
@@ -35,10 +35,11 @@ _INSTALL = "pip install onnxruntime onnx sympy"
 def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFile:
     """The model in the requested precision, made once and cached next to the engines.
 
-    FP16 takes a second, INT8 as long as the calibration images take in FP32, a few times over.
+    FP16 takes a second, INT8 as long as the calibration images take in FP32, a few times over. Without images, the
+    ranges in the model's metadata are used, if there are any; that takes a few seconds.
 
     Raises:
-        ModelError: the file has another precision already, or INT8 without calibration images.
+        ModelError: the file has another precision already, or INT8 with neither calibration images nor ranges.
         MissingDependency: the tools are not installed.
     """
     wanted = options.precision
@@ -49,13 +50,16 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
             f"parameter 'precision' is '{wanted}', but {model.path} is {model.precision} already; use the fp32 model"
         )
     int8 = flavour if wanted == "int8" else ""
+    calibration = options.calibration
+    shipped = wanted == "int8" and calibration is None and shipped_int8.has_ranges(model)
     facts: dict[str, Any] = {"model_sha256": model.sha256, "precision": wanted, "flavour": int8}
+    if shipped:
+        facts["ranges"] = "those in the model"  # a file of its own: what was calibrated by the user is not overwritten
     name = "-".join(filter(None, (model.path.stem, wanted, int8, artifacts.tag(facts))))
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / f"{name}.onnx")
     if wanted == "fp16":
         path = artifact.get(facts, lambda: (_fp16(model), {}), **options.artifact_options())
         return _derived(model, path)
-    calibration = options.calibration
     # How it is quantised belongs to the facts: files of an older version are rebuilt.
     facts |= {
         "in_fp32": f"decoding, heads, first {_EARLY}" if flavour == CPU else "decoding; heads and first in fp16",
@@ -63,6 +67,9 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
     }
 
     def quantise() -> tuple[bytes, dict[str, Any]]:
+        if shipped:
+            options.progress("quantising to int8")
+            return _from_ranges(model, flavour), {}
         images = required(calibration)
         options.progress("calibrating int8")
         return _int8(model, images, flavour, options.progress), {}
@@ -166,6 +173,17 @@ def _half_remainder(proto: Any) -> Any:
     return _cast_to_fp16(newer)
 
 
+def _from_ranges(model: ModelFile, flavour: str) -> bytes:
+    proto = _load(model)
+    signed = flavour == TENSORRT
+    with _quiet():
+        try:
+            quantised = shipped_int8.quantise(model, proto, set(delicate(proto)) if signed else set(), signed=signed)
+        except ImportError as error:
+            raise MissingDependency("the tool that quantises to int8", _INSTALL) from error
+    return model.packed(_finished_for_tensorrt(quantised) if signed else quantised)
+
+
 def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Progress) -> bytes:
     try:
         from onnxruntime.quantization import QuantType, quantize_static
@@ -192,9 +210,13 @@ def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Pr
         if not signed:
             return target.read_bytes()
         quantised = onnx.load(str(target))
+    return model.packed(_finished_for_tensorrt(quantised))
+
+
+def _finished_for_tensorrt(quantised: Any) -> Any:
     for number, node in enumerate(quantised.graph.node):
         node.name = node.name or f"{node.op_type}_{number}"
-    return model.packed(_half_remainder(quantised))
+    return _half_remainder(quantised)
 
 
 class _Reader:

@@ -97,11 +97,13 @@ class Runner(ABC):
 
     A runner belongs to the thread that calls :meth:`infer`, or to up to ``streams`` threads; only :meth:`close` may
     come from another, once they have ended. ``inputs`` and ``outputs`` are in the order of the model; ``description``
-    names library, version and device, e.g. ``onnxruntime 1.32 on CPU, 2 threads``.
+    names library, version and device, e.g. ``onnxruntime 1.32 on CPU, 2 threads``; ``on_cpu`` is True where the
+    processor computes.
     """
 
     name: str = ""
     streams: int = 1
+    on_cpu: bool = False
 
     def __init__(self, inputs: Mapping[str, Tensor], outputs: Mapping[str, Tensor], description: str) -> None:
         self.inputs = dict(inputs)

@@ -39,8 +39,19 @@ def convert(tflite: bytes, metadata: dict[str, str]) -> bytes:
     coco = convert_coco(tflite, labels=coco_labels.LABELS, unused=coco_labels.UNUSED, metadata={**metadata, **facts})
     model = onnx.load_from_string(coco)
     _replace_heads(model.graph, heads)
+    _forget_ranges(model, heads)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
+
+
+def _forget_ranges(model: onnx.ModelProto, heads: np.lib.npyio.NpzFile) -> None:
+    """What the original says about quantising its class heads does not hold for these."""
+    convolutions = {name.rpartition(".")[0] for name in heads}
+    for item in model.metadata_props:
+        if item.key in ("edgecam.ranges", "edgecam.steps"):
+            known = json.loads(item.value)
+            kept = {name: value for name, value in known.items() if name.removesuffix(".weight") not in convolutions}
+            item.value = json.dumps(kept)
 
 
 def _replace_heads(graph: onnx.GraphProto, heads: np.lib.npyio.NpzFile) -> None:

@@ -74,7 +74,7 @@ class Detector:
 
     :meth:`prepare` and :meth:`update` may be called from any thread; up to ``streams`` threads may detect at a
     time. ``labels[class_id]`` names what is found; ``timings`` are those of the last call; ``warnings`` what works,
-    but not as it should.
+    but not as it should; ``tuned`` whether it runs the way that was measured to be fastest (see models/tuning.py).
     """
 
     def __init__(self, plan: Plan, runner: Runner, settings: DetectorSettings) -> None:
@@ -84,6 +84,7 @@ class Detector:
         self.runner = runner
         self.timings = Timings()
         self.warnings: list[str] = []
+        self.tuned = False
         self._selection = Selection.make(settings, self.labels, self.family.has_background)
         self._track_patience = settings.track_patience if settings.track else None
         self._trackers: dict[str, Tracker] = {}
@@ -230,6 +231,11 @@ class Detector:
             return found
         tracker = self._trackers.setdefault(camera, Tracker(self._track_patience))
         return tracker.update(found, found.scores > selection.thresholds[found.class_ids], stamp_ns)
+
+    def continue_from(self, other: Detector) -> None:
+        """Take over the tracks of a detector that is used no more, where it ran the same model."""
+        if other.model.sha256 == self.model.sha256:
+            self._trackers = other._trackers
 
     def close(self) -> None:
         """Free the model. Calling it twice is harmless."""

@@ -28,7 +28,8 @@ class DetectorSettings(Settings):
     )
     precision: str = setting(
         "auto",
-        "Precision of the network; auto: as the model file is, in bfloat16 where OpenVINO finds the processor has it.",
+        "Precision of the network; auto: as the model file is (in bfloat16 where OpenVINO finds the processor has it), "
+        "or int8 where that is measured to be faster and the model file says that it loses little.",
         choices=("auto", "fp32", "fp16", "int8"),
     )
     calibration: str = setting("", "Folder of images that int8 is calibrated with; needed once.")
@@ -37,6 +38,11 @@ class DetectorSettings(Settings):
     )
     force_engine_update: bool = setting(False, "Rebuild engines and quantised models.")
     threads: int = setting(0, "Threads of a CPU back end; 0: one per core.", low=0, high=256)
+    tune: bool = setting(
+        True,
+        "Where backend or precision is auto and the model runs on the processor: measure once, in the background, "
+        "which back end, precision and number of threads is fastest, and keep to it.",
+    )
     confidence_threshold: float = setting(
         0.5, "Detections with a lower score are dropped.", low=0.0, high=1.0, runtime=True
     )

@@ -175,6 +175,7 @@ class DetectionWorker:
             return detector
         fresh, done = self._replacement
         self._replacement = None
+        fresh.continue_from(detector)
         self.detector = fresh
         self._loaded(fresh)
         detector.close()

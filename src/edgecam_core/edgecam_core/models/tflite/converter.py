@@ -44,6 +44,10 @@ METADATA = {
     "edgecam.attribution": "whom to name",
     "edgecam.source": "where the weights come from",
     "edgecam.source_sha256": "SHA-256 of the file that was converted",
+    "edgecam.ranges": "JSON object, tensor to [lowest, highest]: the ranges the model was trained to be quantised with",
+    "edgecam.steps": "JSON object, weight to the step between the values it was stored with",
+    "edgecam.loss": "JSON object, precision to the mAP points it costs, as measured",
+    "edgecam.max_loss": "mAP points that precision auto may cost",
 }
 
 
@@ -65,7 +69,8 @@ def convert(
         ModelError: the file is damaged, has an operator this converter does not support, or does not fit ``labels``.
     """
     graph = read(tflite)
-    model = _Converter(graph, len(labels), frozenset(unused)).model()
+    converter = _Converter(graph, len(labels), frozenset(unused))
+    model = converter.model()
     props = {
         "edgecam.family": "ssd",
         "edgecam.mean": json.dumps([MEAN] * 3),
@@ -73,6 +78,8 @@ def convert(
         "edgecam.color": "rgb",
         "edgecam.labels": json.dumps(list(labels), ensure_ascii=False),
         "edgecam.unused": json.dumps(sorted(unused)),
+        "edgecam.ranges": json.dumps(converter.ranges),
+        "edgecam.steps": json.dumps(converter.steps),
         **(metadata or {}),
     }
     helper.set_model_props(model, props)
@@ -89,6 +96,8 @@ class _Converter:
         self.unused = unused
         self.onnx = OnnxBuilder()
         self.values: dict[int, str] = {}
+        self.ranges: dict[str, tuple[float, float]] = {"input_0": (-MEAN / STD, (255 - MEAN) / STD)}
+        self.steps: dict[str, float] = {}
 
     def model(self) -> onnx.ModelProto:
         post = self.graph.operators[-1]
@@ -126,7 +135,22 @@ class _Converter:
 
     def _conv(self, op: Operator) -> None:
         weight, bias = self._weights(op)
-        self.values[op.outputs[0]] = self._activation(op, self._emit_conv(op, weight, bias))
+        self.values[op.outputs[0]] = self._activation(op, self._quantisable(op, self._emit_conv(op, weight, bias)))
+
+    def _quantisable(self, op: Operator, name: str) -> str:
+        """Note how the original quantises the weights of a convolution that were taken over as they are."""
+        kernel = self.graph.tensors[op.inputs[1]]
+        if kernel.scale is not None and kernel.scale.size == 1:
+            source = self.graph.tensors[op.inputs[0]]
+            of_input = STD * float(source.scale[0]) if source.scale is not None else 1.0
+            factor = of_input if op.inputs[0] == self.graph.inputs[0] else 1.0
+            self.steps[name + ".weight"] = factor * float(kernel.scale[0])
+        self._bounded(op, name)
+        return name
+
+    def _bounded(self, op: Operator, name: str) -> None:
+        if (limits := self.graph.tensors[op.outputs[0]].limits()) is not None:
+            self.ranges[name] = limits
 
     def _weights(self, op: Operator) -> tuple[np.ndarray, np.ndarray]:
         """Kernel [out, in / groups, kh, kw] and bias [out], real numbers; the first takes over the input's scaling."""
@@ -173,6 +197,7 @@ class _Converter:
     def _add(self, op: Operator) -> None:
         name = _short(self.graph.tensors[op.outputs[0]])
         self.onnx.node("Add", [self.values[i] for i in op.inputs], name)
+        self._bounded(op, name)
         self.values[op.outputs[0]] = self._activation(op, name)
 
     def _activation(self, op: Operator, name: str) -> str:
@@ -184,8 +209,11 @@ class _Converter:
         if fused == "RELU6" or (fused == "NONE" and limits is not None and limits[0] == 0.0):
             top = 6.0 if limits is None or fused == "RELU6" else limits[1]
             bounds = [self.onnx.constant("zero", 0.0), self.onnx.constant(f"max_{top:.6g}", top)]
-            return self.onnx.node("Clip", [name, *bounds], name + "/clip")
-        return self.onnx.node("Relu", [name], name + "/relu") if fused == "RELU" else name
+            name = self.onnx.node("Clip", [name, *bounds], name + "/clip")
+        elif fused == "RELU":
+            name = self.onnx.node("Relu", [name], name + "/relu")
+        self._bounded(op, name)
+        return name
 
     # -- heads ---------------------------------------------------------------------------------------------
 
@@ -212,7 +240,8 @@ class _Converter:
                 raise ModelError(f"a class head has {len(bias)} channels, no multiple of {self.columns} labels")
             silent = np.isin(np.arange(len(bias)) % self.columns, list(self.unused))
             weight[silent], bias[silent] = 0.0, -100.0  # sigmoid(-100) is 4e-44
-            rows.append(self._rows(self._emit_conv(op, weight, bias), f"class_rows_{index}", self.columns))
+            head = self._quantisable(op, self._emit_conv(op, weight, bias))
+            rows.append(self._rows(head, f"class_rows_{index}", self.columns))
             count += math.prod(self.graph.tensors[tensor].shape) // self.columns
         self.onnx.node("Concat", rows, "logits", axis=1)
         self.onnx.node("Sigmoid", ["logits"], "scores")

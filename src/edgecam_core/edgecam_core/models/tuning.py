@@ -1,0 +1,246 @@
+"""Measures once, on this machine, what runs a model fastest on the processor, and remembers it.
+
+Measured are the installed CPU back ends, the precisions whose loss the model's metadata allows (``edgecam.loss``,
+``edgecam.max_loss``) and numbers of threads, as far as the settings leave them open. What was found is kept with the
+engines, for this processor, model and these versions of the back ends.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecam_core.errors import EdgecamError, ModelError
+from edgecam_core.inference import artifacts
+from edgecam_core.inference.backends import CPU_BACKENDS
+from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.inference.runner import Progress, silent
+from edgecam_core.inference.shipped_int8 import has_ranges
+from edgecam_core.models.detector import Detector, Plan
+from edgecam_core.models.detector_settings import DetectorSettings
+
+_DEFAULT_LOSS = 0.5  # mAP points that a model without edgecam.max_loss may lose
+_WARM_UP = 3
+_LEAST, _MOST, _SECONDS = 8, 60, 0.6  # measured inferences, and when there are enough of them
+_ALIKE = 1.1  # times as long counts as equally fast
+_DISTURBED = 1.5  # times its processor time: an inference that waited for other processes
+_NICE = 10
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One way to run the model: milliseconds an image takes, and those of processor time over all threads."""
+
+    backend: str
+    precision: str
+    threads: int
+    ms: float
+    cpu_ms: float
+
+    def __str__(self) -> str:
+        precision = "fp32" if self.precision == "auto" else self.precision
+        return f"{self.backend} {precision}, {self.threads} threads: {self.ms:.1f} ms ({self.cpu_ms:.1f} ms of CPU)"
+
+
+def is_open(settings: DetectorSettings) -> bool:
+    """Whether the settings leave anything to choose."""
+    return settings.device in ("auto", "cpu") and "auto" in (settings.backend, settings.precision)
+
+
+def allowed_precisions(model: ModelFile) -> list[str]:
+    """``auto`` (the file as it is), and INT8 where the metadata says that it costs little enough."""
+    loss = model.fact("loss", {})
+    int8 = loss.get("int8") if isinstance(loss, dict) else None
+    cheap = isinstance(int8, int | float) and int8 <= float(model.fact("max_loss", _DEFAULT_LOSS))
+    return ["auto", "int8"] if cheap and has_ranges(model) else ["auto"]
+
+
+def kept(plan: Plan, settings: DetectorSettings) -> Choice | None:
+    """What was measured here before; None where nothing fits."""
+    artifact, facts = _record(plan, settings)
+    if artifact.misfit(facts):
+        return None
+    try:
+        return Choice(**json.loads(artifact.path.read_text(encoding="utf-8"))["best"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def applied(choice: Choice, settings: DetectorSettings) -> DetectorSettings:
+    """The settings with what they leave open filled in."""
+    return settings.changed(backend=choice.backend, precision=choice.precision, threads=choice.threads)
+
+
+def open_tuned(settings: DetectorSettings, progress: Progress = silent) -> Detector:
+    """As :meth:`Detector.open`, the way that was measured to be fastest, if it was.
+
+    Raises:
+        SettingError, ModelError, MissingDependency: as :meth:`Detector.open`.
+    """
+    plan = Plan.read(settings, progress)
+    choice = kept(plan, settings) if settings.tune and is_open(settings) else None
+    if choice is None:
+        return Detector.load(plan, settings, progress)
+    try:
+        detector = Detector.load(plan, applied(choice, settings), progress)
+        detector.tuned = True
+        return detector
+    except ModelError as error:
+        detector = Detector.load(plan, settings, progress)
+        detector.warnings.append(f"measured as fastest, but it cannot be loaded: {choice}: {error}")
+        return detector
+
+
+def tune(settings: DetectorSettings, progress: Progress = silent) -> list[Choice]:
+    """Measure in this process and keep the result; the best comes first. Blocks for some seconds.
+
+    Raises:
+        ModelError: no CPU back end can run the model.
+        CacheError: the result cannot be kept.
+        SettingError, MissingDependency: as :meth:`Detector.open`.
+    """
+    plan = Plan.read(settings, progress)
+    found = list(_measured(plan, settings, progress))
+    if not found:
+        raise ModelError(f"no CPU back end can run {plan.model.path}; edgecam doctor lists what is installed")
+    ranked = rank(found)
+    artifact, facts = _record(plan, settings)
+    content = {"best": asdict(ranked[0]), "measured": [asdict(item) for item in ranked]}
+    artifact.put(facts, (json.dumps(content, indent=2) + "\n").encode())
+    return ranked
+
+
+def tune_apart(settings: DetectorSettings) -> subprocess.Popen[str]:
+    """:func:`tune` in a process of its own with low priority: stdout is JSON, stderr one line if it fails.
+
+    A process of its own, so that processor time is that of the measured model alone and its memory is given back.
+    """
+    given = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
+    known = {name: given[name] for name in DetectorSettings.specs()}
+    return subprocess.Popen(
+        [sys.executable, "-m", "edgecam_core.models.tuning", json.dumps(known)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def rank(found: list[Choice]) -> list[Choice]:
+    """Fastest first; of those about equally fast as the fastest, the one that takes least processor time.
+
+    An inference that takes much longer than its processor time was disturbed. Then times say little, and processor time
+    decides; of about equal ones the one with most threads is best.
+    """
+    if any(item.ms > _DISTURBED * item.cpu_ms for item in found):
+        limit = _ALIKE * min(item.cpu_ms for item in found)
+        return sorted(found, key=lambda item: (0, -item.threads) if item.cpu_ms <= limit else (1, item.cpu_ms))
+    limit = _ALIKE * min(item.ms for item in found)
+    return sorted(found, key=lambda item: (0, item.cpu_ms) if item.ms <= limit else (1, item.ms))
+
+
+def _measured(plan: Plan, settings: DetectorSettings, progress: Progress) -> Iterator[Choice]:
+    """Back ends and precisions with all cores first, then fewer threads for the best of them."""
+    cores = len(os.sched_getaffinity(0))
+    backends = CPU_BACKENDS if settings.backend == "auto" else (settings.backend,)
+    precisions = allowed_precisions(plan.model) if settings.precision == "auto" else [settings.precision]
+    most = settings.threads or cores
+    found = []
+    for backend in backends:
+        for precision in precisions:
+            choice = _measure(plan, settings, Choice(backend, precision, most, 0.0, 0.0), progress)
+            if choice is not None:
+                found.append(choice)
+                yield choice
+    if found and not settings.threads:
+        best = rank(found)[0]
+        for threads in (count for count in (1, 2, 4, 8) if count < cores):
+            choice = _measure(plan, settings, Choice(best.backend, best.precision, threads, 0.0, 0.0), progress)
+            if choice is not None:
+                yield choice
+
+
+def _measure(plan: Plan, settings: DetectorSettings, wanted: Choice, progress: Progress) -> Choice | None:
+    """None where it cannot be loaded: it is not installed, or does not know an operator."""
+    progress(f"measuring {wanted.backend} {wanted.precision} with {wanted.threads} threads")
+    try:
+        detector = Detector.load(plan, applied(wanted, settings).changed(device="cpu"), progress)
+    except EdgecamError as error:
+        progress(str(error))
+        return None
+    image = np.full((480, 640, 3), 114, np.uint8)
+    walls: list[float] = []
+    cpus: list[float] = []
+    try:
+        for _ in range(_WARM_UP):
+            detector.detect(image)
+        until = time.monotonic() + _SECONDS
+        while len(walls) < _LEAST or (time.monotonic() < until and len(walls) < _MOST):
+            before = _cpu_seconds()
+            detector.detect(image)
+            walls.append(detector.timings.infer)
+            cpus.append(_cpu_seconds() - before)
+    finally:
+        detector.close()
+    # The shortest is that of an undisturbed run, also on a machine that is busy.
+    return Choice(wanted.backend, wanted.precision, wanted.threads, 1e3 * min(walls), 1e3 * statistics.median(cpus))
+
+
+def _cpu_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _record(plan: Plan, settings: DetectorSettings) -> tuple[artifacts.Artifact, dict[str, Any]]:
+    facts = {
+        "model": plan.model.path.name,
+        "model_sha256": plan.model.sha256,
+        "machine": f"{_processor()}, {len(os.sched_getaffinity(0))} cores",
+        "versions": {name: version for name in CPU_BACKENDS if (version := _version(name))},
+        "settings": [settings.backend, settings.precision, settings.threads, settings.max_batch],
+    }
+    name = f"{plan.model.path.stem}-tuned-{artifacts.tag(facts)}.choice"
+    return artifacts.Artifact(artifacts.folder(settings.cache_folder) / name), facts
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _processor() -> str:
+    """The processor's name: of /proc/cpuinfo, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def main() -> int:
+    os.nice(_NICE)
+    known = json.loads(sys.argv[1])
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+    try:
+        ranked = tune(DetectorSettings.from_mapping(given))
+    except EdgecamError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(json.dumps([asdict(item) for item in ranked]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

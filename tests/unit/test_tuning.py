@@ -1,0 +1,138 @@
+"""Choosing how a model runs on the processor: what may be chosen, what is measured, what is remembered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from edgecam_core.cli import main as cli
+from edgecam_core.errors import ModelError, SettingError
+from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.models import tuning
+from edgecam_core.models.detector import Detector, Plan
+from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.tuning import Choice, allowed_precisions, kept, open_tuned, rank, tune, tune_apart
+from edgecam_core.models.zoo import fetch
+from onnx import helper
+from tiny_models import color_detector
+
+
+def settings(model: Path, folder: Path, **more: object) -> DetectorSettings:
+    return DetectorSettings(model=str(model), engine_cache=str(folder)).changed(**more)
+
+
+def with_facts(path: Path, **facts: str | None) -> ModelFile:
+    """The default model with other metadata; None removes a key."""
+    proto = onnx.load(fetch())
+    known = {item.key: item.value for item in proto.metadata_props} | {f"edgecam.{key}": facts[key] for key in facts}
+    helper.set_model_props(proto, {key: value for key, value in known.items() if value is not None})
+    onnx.save(proto, path)
+    return ModelFile.read(path)
+
+
+def choice(ms: float, cpu: float, threads: int = 2, backend: str = "onnxruntime") -> Choice:
+    return Choice(backend, "auto", threads, ms, cpu)
+
+
+@pytest.mark.parametrize(
+    ("found", "best"),
+    [
+        ([choice(9, 9, 1), choice(5, 10)], choice(5, 10)),  # faster, although it takes more processor time
+        ([choice(5.4, 6), choice(5, 10)], choice(5.4, 6)),  # equally fast
+        ([choice(60, 9, 1), choice(80, 9.5), choice(40, 20)], choice(80, 9.5)),  # others took the processor
+        ([choice(60, 9, 1), choice(9, 20)], choice(60, 9, 1)),
+    ],
+)
+def test_the_fastest_wins_and_processor_time_decides_where_times_say_little(found: list[Choice], best: Choice) -> None:
+    assert rank(found)[0] == best
+    assert rank(found[::-1])[0] == best
+    assert sorted(map(str, rank(found))) == sorted(map(str, found))
+
+
+def test_int8_is_a_choice_only_where_the_file_says_what_it_costs(tmp_path: Path) -> None:
+    assert allowed_precisions(ModelFile.read(fetch())) == ["auto", "int8"]
+    refused: dict[str, dict[str, str | None]] = {
+        "costs too much": {"loss": '{"int8": 0.6}'},
+        "may cost less": {"max_loss": "0.1"},
+        "nothing is known": {"loss": None},
+        "not a number": {"loss": '{"int8": "little"}'},
+        "no ranges": {"ranges": None},
+    }
+    for name, facts in refused.items():
+        assert allowed_precisions(with_facts(tmp_path / "m.onnx", **facts)) == ["auto"], name
+
+
+def test_what_was_measured_is_kept_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines")
+    assert kept(Plan.read(given), given) is None
+    assert not open_tuned(given).tuned
+    ranked = tune(given)
+    assert {item.backend for item in ranked} >= {"onnxruntime"}
+    assert all(item.ms > 0 and item.threads >= 1 for item in ranked)
+    assert kept(Plan.read(given), given) == ranked[0]
+    subject = open_tuned(given)
+    assert subject.tuned
+    assert subject.runner.name == ranked[0].backend
+    for other in (given.changed(max_batch=2), given.changed(threads=1)):
+        assert kept(Plan.read(other), other) is None
+    assert not open_tuned(given.changed(tune=False)).tuned
+    assert not open_tuned(given.changed(backend="onnxruntime", precision="fp32")).tuned
+    monkeypatch.setattr(tuning, "_version", lambda _package: "0.0")  # another version may be faster another way
+    assert kept(Plan.read(given), given) is None
+
+
+def test_a_kept_choice_that_cannot_be_loaded_any_more_is_passed_over(tmp_path: Path) -> None:
+    given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines")
+    artifact, facts = tuning._record(Plan.read(given), given)
+    artifact.put(facts, json.dumps({"best": {**vars_of(choice(1, 1)), "precision": "int8"}}).encode())
+    subject = open_tuned(given)
+    assert not subject.tuned
+    assert "cannot be loaded" in subject.warnings[0]
+    for damaged in (b"{}", b"no json", b'{"best": {"name": 1}}'):
+        artifact.put(facts, damaged)
+        assert kept(Plan.read(given), given) is None
+
+
+def vars_of(item: Choice) -> dict[str, object]:
+    return {"backend": item.backend, "threads": item.threads, "ms": item.ms, "cpu_ms": item.cpu_ms}
+
+
+def test_measuring_in_a_process_of_its_own(tmp_path: Path) -> None:
+    given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines", classes=("red",))
+    told, problem = tune_apart(given).communicate(timeout=120)
+    assert problem == ""
+    best = Choice(**json.loads(told)[0])
+    assert kept(Plan.read(given), given) == best
+    child = tune_apart(given.changed(model=str(tmp_path / "missing.onnx")))
+    told, problem = child.communicate(timeout=120)
+    assert (child.returncode, told) == (1, "")
+    assert "there is no such file" in problem
+
+
+def test_a_model_that_nothing_can_run_is_an_error(tmp_path: Path) -> None:
+    given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines", backend="openvino", precision="fp32")
+    with pytest.raises((ModelError, SettingError)):
+        tune(given.changed(precision="int8"))
+
+
+def test_the_command_measures_and_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, folder = str(color_detector(tmp_path / "m.onnx")), str(tmp_path / "engines")
+    assert cli.main(["engine", "tune", "--model", model, "--engine-cache", folder]) == 0
+    assert "onnxruntime fp32" in capsys.readouterr().out
+    assert cli.main(["engine", "list", "--engine-cache", folder]) == 0
+    assert "m-tuned-" in capsys.readouterr().out
+    assert cli.main(["engine", "tune", "--model", model, "--backend", "torch", "--precision", "fp32"]) != 0
+    assert "nothing to choose" in capsys.readouterr().err
+
+
+def test_tracks_survive_when_the_same_model_runs_another_way(tmp_path: Path) -> None:
+    path = color_detector(tmp_path / "m.onnx")
+    one, same = (Detector.open(settings(path, tmp_path, track=True)) for _ in range(2))
+    other = Detector.open(settings(color_detector(tmp_path / "n.onnx", metadata={"x": 1}), tmp_path, track=True))
+    one._trackers["front"] = tracker = object()  # type: ignore[assignment]
+    same.continue_from(one)
+    other.continue_from(one)
+    assert same._trackers.get("front") is tracker
+    assert other._trackers == {}
