@@ -23,6 +23,7 @@ from pathlib import Path
 import psutil
 
 SHARED_MEMORY = Path("/dev/shm")
+ELSEWHERE = ("fastdds_", "fastrtps_", "lttng-ust-wait")
 GRACE = float(os.environ.get("LEFTOVERS_GRACE", "10"))
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -91,11 +92,11 @@ def described(process: psutil.Process) -> Iterator[str]:
 
 
 def shared_memory() -> set[Path]:
-    """This user's entries in /dev/shm, without those of Fast DDS: what nobody has locked there is freed elsewhere."""
+    """This user's entries in /dev/shm, without those of Fast DDS (freed elsewhere) and LTTng (one for all)."""
     found = set()
     for path in SHARED_MEMORY.iterdir() if SHARED_MEMORY.is_dir() else ():
         try:
-            if path.stat().st_uid == os.getuid() and not path.name.startswith(("fastdds_", "fastrtps_")):
+            if path.stat().st_uid == os.getuid() and not path.name.startswith(ELSEWHERE):
                 found.add(path)
         except OSError:
             continue
