@@ -43,7 +43,8 @@ class ZooModel:
     converter: tuple[str, ...]  # modules whose text decides the result: a change makes cached results stale
 
 
-# mAP points; measured with images that had no part in the choice of the recipe (docs/explanation/precision.md).
+# mAP points, the larger of two sets of images: on the one that served to choose the layers, 0.2 on the other
+# (docs/explanation/precision.md).
 _COCO_LOSS = {"int8": 0.3}
 
 
