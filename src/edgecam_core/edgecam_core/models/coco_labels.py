@@ -1,3 +1,17 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Class names of COCO detectors with 91 outputs: BACKGROUND, then the category ids 1 to 90.
 
 COCO numbered 91 categories and annotated 80 of them. Ids 12, 26, 29, 30, 45, 66, 68, 69, 71 and 83 have no

@@ -1,3 +1,17 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """SSD with box decoding in the graph, as pytorch-ssd's onnx_export.py and jetson-inference write and read it.
 
 Outputs ``scores`` [B, N, C] (softmax or sigmoid, column 0 the background) and ``boxes`` [B, N, 4], x1 y1 x2 y2 as

@@ -1,3 +1,17 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """A UDP relay that behaves like a bad network: loss, delay, jitter, a limited rate, outages.
 
     python3 -m edgecam_core.rtp.relay --listen 5002 --to 127.0.0.1:5000 --loss 0.05 --burst 5

@@ -1,3 +1,17 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """Average precision, in NumPy: Pascal VOC at IoU 0.5 and COCO's mean over IoU 0.50 to 0.95.
 
 VOC: area under the precision envelope (VOC 2010 on) and the 11-point mean of VOC 2007; difficult boxes count neither as

@@ -1,3 +1,17 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
 """SSD's matching and multibox loss (Liu et al. 2016, section 2.2), batched: nothing loops over images.
 
 As in pytorch-ssd: a prior takes the box it overlaps most where that is 0.5 or more, every box takes its best prior,
