@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edgecam_training import power
+from edgecam_training.data.findings import ALLOWED
 from edgecam_training.errors import TrainingError
 
 
@@ -49,8 +50,13 @@ class Row:
     energy_source: str = ""
 
 
-def measure(model: str, backend: str, data: str, split: str, rename: dict[str, str]) -> Row:
-    """One model in this process; blocks for the whole split, after five images of warm-up."""
+def measure(
+    model: str, backend: str, data: str, split: str, rename: dict[str, str], allow_dropped: float = ALLOWED
+) -> Row:
+    """One model in this process; blocks for the whole split, after five images of warm-up.
+
+    ``allow_dropped``: percent of the boxes that may be dropped from the data set.
+    """
     import resource
     import time
 
@@ -61,7 +67,7 @@ def measure(model: str, backend: str, data: str, split: str, rename: dict[str, s
     from edgecam_training.evaluate.evaluation import as_dict, evaluate
     from edgecam_training.evaluate.models import open_detector
 
-    dataset = load_accepted(data, tell=lambda line: print(line, file=sys.stderr)).split(split)
+    dataset = load_accepted(data, allow_dropped, tell=lambda line: print(line, file=sys.stderr)).split(split)
     detector = open_detector(model, backend)
     for sample in dataset.samples[:5]:
         pixels = read_image(sample.path)
@@ -84,13 +90,15 @@ def measure(model: str, backend: str, data: str, split: str, rename: dict[str, s
     )  # fmt: skip
 
 
-def measure_apart(model: str, backend: str, data: str, split: str, rename: dict[str, str]) -> Row:
+def measure_apart(
+    model: str, backend: str, data: str, split: str, rename: dict[str, str], allow_dropped: float = ALLOWED
+) -> Row:
     """As :func:`measure`, in a separate process.
 
     Raises:
         TrainingError: that process failed; ends with its last words.
     """
-    words = [json.dumps(item) for item in (model, backend, data, split, rename)]
+    words = [json.dumps(item) for item in (model, backend, data, split, rename, allow_dropped)]
     code = (
         "import json, sys; from dataclasses import asdict; from edgecam_training.benchmark import measure; "
         "print(json.dumps(asdict(measure(*map(json.loads, sys.argv[1:])))))"

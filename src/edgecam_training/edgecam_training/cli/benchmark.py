@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edgecam_training.cli._options import need_torch
+from edgecam_training.cli._options import add_allowed, need_torch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rename", action="append", default=[], metavar="CLASS=LABEL", help="the model's name for a class"
     )
+    add_allowed(parser)
     parser.add_argument("--output", type=Path, help="folder for benchmark.md, .json and .png")
 
 
@@ -42,7 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     rows = []
     for item in arguments.models:
         model, _, backend = item.partition("@")
-        rows.append(benchmark.measure_apart(model, backend or "auto", arguments.data, arguments.split, rename))
+        row = benchmark.measure_apart(
+            model, backend or "auto", arguments.data, arguments.split, rename, arguments.allow_dropped
+        )
+        rows.append(row)
     print(benchmark.markdown(rows))
     if arguments.output:
         benchmark.write(rows, arguments.output)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from edgecam_core.errors import SettingError
 
-from edgecam_training.cli._options import bar, need_torch
+from edgecam_training.cli._options import add_allowed, bar, need_torch
 from edgecam_training.data.findings import LEAST_SCORED
 
 
@@ -58,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rename", action="append", default=[], metavar="CLASS=LABEL", help="the model's name for a class"
     )
+    add_allowed(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -119,6 +120,7 @@ def _int8(arguments: argparse.Namespace) -> int:
         calibration_split=arguments.calibration_split, images=arguments.calibration_images, flavour=arguments.int8,
         recipe=arguments.calibration,
         most_drop=arguments.max_drop, least_scored=arguments.acceptance_images,
+        allow_dropped=arguments.allow_dropped,
         rename=dict(item.split("=", 1) for item in arguments.rename if "=" in item),
     )  # fmt: skip
     passed = run_job(job, print, bar)

@@ -34,6 +34,7 @@ from edgecam_core import cache
 from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import Dataset
 from edgecam_training.data.findings import LEAST_SCORED
+from edgecam_training.data.findings import ALLOWED
 from edgecam_training.data.summary import load_accepted
 from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.evaluation import evaluate
@@ -59,6 +60,7 @@ class Job:
     recipe: str = "minmax"
     most_drop: float = 1.0
     least_scored: int = LEAST_SCORED
+    allow_dropped: float = ALLOWED
     rename: dict[str, str] = field(default_factory=dict)
 
 
@@ -71,7 +73,7 @@ def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
         ExportError: too much accuracy is lost, there is too little to measure it by, or the model is no float model.
         DatasetError, SettingError: see the data set and the command line.
     """
-    dataset = load_accepted(job.data, tell=tell)
+    dataset = load_accepted(job.data, job.allow_dropped, tell)
     scored = dataset.split(job.split)
     check_images(scored, job.least_scored)
     with TemporaryDirectory(prefix="edgecam-export-") as folder:
