@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edgecam_core.media import gst
 
-_MUXERS = {".mp4": "mp4mux", ".mkv": "matroskamux"}
+_MUXERS = {".mp4": "mp4mux", ".mkv": "matroskamux", ".avi": "avimux"}
 _ENCODERS = {
     "h265": "x265enc speed-preset=ultrafast tune=zerolatency key-int-max=10 option-string=open-gop=0 ! h265parse",
     "h264": "x264enc speed-preset=ultrafast tune=zerolatency key-int-max=10 ! h264parse",
@@ -22,7 +22,7 @@ def make_clip(
     size: tuple[int, int] = (160, 120),
     pattern: str = "ball",
 ) -> Path:
-    """``frames`` frames of one of videotestsrc's patterns; the container goes by the suffix (.mp4, .mkv)."""
+    """``frames`` frames of one of videotestsrc's patterns; the container goes by the suffix (.mp4, .mkv, .avi)."""
     text = (
         f"videotestsrc num-buffers={frames} pattern={pattern} "
         f"! video/x-raw,format=I420,width={size[0]},height={size[1]},framerate={rate}/1 "

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clips import make_clip
 from edgecam_core.cli.detect import summary
 from edgecam_core.cli.main import main
 from edgecam_core.errors import SettingError
@@ -128,6 +130,24 @@ def test_half_a_jpeg_is_an_error_and_a_rotated_one_is_turned(
     (one,) = json.loads((tmp_path / "d.json").read_text())
     assert (one["width"], one["height"]) == (48, 64)
     assert {item["label"]: item["box"] for item in one["detections"]}["red"] == [24, 0, 48, 32]
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "h264"), ("a.avi", "jpeg"), ("a.mp4", "h264")])
+@pytest.mark.parametrize("share", [0.5, 0.98])
+def test_a_video_cut_short_is_an_error_after_what_can_be_read(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, codec: str, share: float
+) -> None:
+    whole = make_clip(tmp_path / name, frames=30, rate=10, codec=codec)
+    assert detect(whole, "--model", model, "--json", tmp_path / "whole.json") == 0
+    data = whole.read_bytes()
+    length = int(share * len(data))
+    whole.write_bytes(data[:length])
+    assert detect(whole, "--model", model, "--json", tmp_path / "d.json") == 1
+    said = capsys.readouterr()
+    assert re.search(f"{name}: (is cut short|cannot be read as a video).*last [0-9]+ bytes are missing", said.err)
+    assert "1 could not be used" in said.out
+    if name != "a.mp4":  # its index was at the end
+        assert 5 < len(json.loads((tmp_path / "d.json").read_text())) <= 30
 
 
 def test_a_video_in_and_out(model: str, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ import cv2
 
 from edgecam_core.errors import ImageError, SettingError
 from edgecam_core.masking import masked
+from edgecam_core.media.container_size import missing_bytes
 from edgecam_core.media.image_files import IMAGE_SUFFIXES, image_files, natural_key
 from edgecam_core.media.image_reader import read_image
 from edgecam_core.types import Frame
@@ -166,8 +167,11 @@ def _video(path: str) -> Iterator[InputImage]:
         stamp_ns = at if number == 1 or at > stamp_ns else stamp_ns + round(1e9 / rate)
         frame = Frame.from_array(pixels, "bgr8", stamp_ns)
         yield InputImage(f"{path}#{number}", f"{Path(path).stem}_{number:06d}", frame, rate=rate)
-    if number == 0:
-        yield InputImage(path, Path(path).stem, None, "cannot be read as a video")
+    missing = missing_bytes(path)
+    if number == 0 or missing:
+        text = "is cut short" if number else "cannot be read as a video"
+        reason = f": its last {missing} bytes are missing, {number} frames were read" if missing else ""
+        yield InputImage(path, Path(path).stem, None, text + reason)
 
 
 def _camera(source: str, waiting: Waiting) -> Iterator[InputImage]:

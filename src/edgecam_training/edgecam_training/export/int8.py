@@ -33,8 +33,7 @@ from edgecam_core.types import Frame
 from edgecam_core import cache
 from edgecam_training.data.checks import read_image
 from edgecam_training.data.dataset import Dataset
-from edgecam_training.data.findings import LEAST_SCORED
-from edgecam_training.data.findings import ALLOWED
+from edgecam_training.data.findings import ALLOWED, LEAST_SCORED
 from edgecam_training.data.summary import load_accepted
 from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.evaluation import evaluate
