@@ -10,9 +10,12 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from camera_process import LONG, camera_nodes
+from camera_servers import Page, red_jpeg, web_server
+from clips import make_clip
 from edgecam_core.media import gst
 from network import free_tcp_port, free_udp_port
 from ros_peer import Peer
@@ -138,6 +141,21 @@ def test_with_a_display_a_window_shows_it_and_the_pipeline_is_told(display: str,
             assert show.returncode == 0
             assert re.search(r"sink: auto → \w+sink, because", out)
             assert re.search(r"gst-launch-1.0 .*sink sync=false", out)
+        finally:
+            show.kill()
+            show.wait()
+
+
+@pytest.mark.parametrize("name", ["video", "snapshot"])
+def test_an_address_is_shown_by_what_it_serves(display: str, name: str, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", codec="h264", pattern="red", frames=1500, size=(320, 240)).read_bytes()
+    jpeg = red_jpeg(320, 240)
+    pages = {"/video": Page("video/mp4", [clip], length=True), "/snapshot": Page("image/jpeg", [jpeg], length=True)}
+    with web_server(pages) as (port, _asked):
+        command = [*SHOW, f"http://127.0.0.1:{port}/{name}"]
+        show = subprocess.Popen(command, env={**without_display(), "DISPLAY": display}, stdout=subprocess.DEVNULL)
+        try:
+            wait_until(lambda: red_share(display) > 0.2, LONG, "red on the screen")
         finally:
             show.kill()
             show.wait()

@@ -31,9 +31,11 @@ from pathlib import Path
 from typing import Any
 
 from edgecam_core.camera import sources, window
+from edgecam_core.camera.plan import Feeder, SourcePlan
 from edgecam_core.camera.remedies import with_remedy
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.cli import receive
+from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, MissingDependency, SettingError, SourceError
 from edgecam_core.masking import masked
 from edgecam_core.media import decoders, gst
@@ -107,22 +109,35 @@ def _values(given: list[str]) -> dict[str, object]:
 
 def _source(arguments: argparse.Namespace, settings: CameraSettings, sink: str) -> int:
     plan = sources.plan(settings, gst.has_element)
+    if sources.is_asked(settings) and not arguments.dry_run:
+        print(f"requesting {masked(settings.source)}", flush=True)
+        plan = sources.resolve(settings, gst.has_element)
     if plan.folder:
         raise SettingError("source", settings.source, "frames are shown on the page only: add --viewer")
     text = window.window_text(plan, settings, sink, gst.has_element)
     print(f"gst-launch-1.0 {masked(text)}", flush=True)
-    if arguments.dry_run:
-        return 0
-    pipeline = gst.Pipeline(text)
+    if plan.feeder:
+        print("edgecam feeds the appsrc of this pipeline: it does not run in gst-launch-1.0")
+    if not arguments.dry_run:
+        _play(plan, settings, gst.Pipeline(text))
+    return 0
+
+
+def _play(plan: SourcePlan, settings: CameraSettings, pipeline: gst.Pipeline) -> None:
+    """Blocks until the source ends."""
+    feeder: Feeder | None = None
     try:
-        pipeline.start()
-        while (message := pipeline.wait_for(("eos", "error"), 3600.0)) is None:
-            pass
+        pipeline.start(timeout=0.0)
+        feeder = plan.feeder(pipeline, settings, Counters()) if plan.feeder else None
+        while (message := pipeline.wait_for(("eos", "error"), 0.2)) is None:
+            if feeder and feeder.error:
+                raise feeder.error
         if message.kind == "error":
             raise SourceError(with_remedy(message))
     finally:
         pipeline.stop()
-    return 0
+        if feeder:
+            feeder.stop()
 
 
 def _topic(arguments: argparse.Namespace, sink: str) -> int:
