@@ -181,7 +181,7 @@ def test_others_get_their_turn_while_a_snapshot_waits() -> None:
         for _ in range(3):
             assert answer.send(None) is None  # gives the executor back
         files.close()
-        assert outcome(answer).message.startswith("no frame came")
+        assert outcome(answer).message.startswith("no frame arrived")
     finally:
         node.destroy_node()
 

@@ -27,13 +27,13 @@ docs:
 types:
 	@echo src/x.py:1: error: it is wrong; exit 1
 unit:
-	@{python} -m pytest -q -o cache_dir=cache -c pytest.ini $(PARALLEL) unit_test.py $(PYTEST_ARGS)
+	@{python} -m pytest -q -c pytest.ini $(PARALLEL) unit_test.py $(PYTEST_ARGS)
 node:
-	@{python} -m pytest -q -o cache_dir=cache -c pytest.ini $(PARALLEL) node_test.py $(PYTEST_ARGS)
+	@{python} -m pytest -q -c pytest.ini $(PARALLEL) node_test.py $(PYTEST_ARGS)
 launch-tests:
 	@exit 3
 training-tests:
-	@{python} -m pytest -q -o cache_dir=cache -c pytest.ini $(PARALLEL) unit_test.py $(PYTEST_ARGS)
+	@{python} -m pytest -q -c pytest.ini $(PARALLEL) unit_test.py $(PYTEST_ARGS)
 """
 UNIT = """
 import os, pytest
@@ -58,7 +58,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     python = sys.executable
     makefile = MAKEFILE.format(python=python).replace("training-tests:\n\t@", "training-tests:\n\t@EDGECAM_TORCH=1 ")
     (tmp_path / "Makefile").write_text(makefile)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\ncache_dir = log/pytest\n")
     (tmp_path / "unit_test.py").write_text(UNIT)
     (tmp_path / "node_test.py").write_text(NODE)
     monkeypatch.setattr(run_parts, "ROOT", tmp_path)
@@ -137,6 +137,7 @@ def test_what_fails_once_is_listed_and_what_fails_twice_has_failed(
     (project / "node_test.py").write_text(UNSTABLE)
     code, lines = run(monkeypatch, capfd, "unit node")
     assert (code, lines[-1]) == (1, "3 passed, 1 failed, 2 skipped")
+    assert any("1 failed, 1 passed, 1 deselected" in line for line in lines), "only what failed runs again"
     assert lines[lines.index("failed:") + 1] == "  node: node_test::test_always_fails"
     begin = next(i for i, line in enumerate(lines) if line.startswith("unstable"))
     assert lines[begin + 1] == "  node: node_test::test_passes_at_the_second_try"
