@@ -208,11 +208,20 @@ def test_what_is_missing_is_counted() -> None:
 
 def test_the_verdict_needs_a_difference_above_zero_and_no_label_that_loses() -> None:
     clear, unclear = Interval(0.2, 0.05, 0.4), Interval(0.2, -0.01, 0.4)
-    assert judge([], clear, {"dog": 0.8}, {"dog": 0.79}, 0.02).passed
-    assert not judge([], unclear, {}, {}, 0.02).passed
-    refused = judge([], clear, {"dog": 0.8, "cat": float("nan")}, {"dog": 0.7, "cat": 0.0}, 0.02)
+    alarms = (0.0, 0.4), 0.5
+    assert judge([], clear, {"dog": 0.8}, {"dog": 0.79}, 0.02, *alarms).passed
+    assert not judge([], unclear, {}, {}, 0.02, *alarms).passed
+    refused = judge([], clear, {"dog": 0.8, "cat": float("nan")}, {"dog": 0.7, "cat": 0.0}, 0.02, *alarms)
     assert not refused.passed
     assert "'dog' loses 10.0 points" in " ".join(refused.reasons)
+
+
+def test_a_model_with_many_wrong_boxes_is_refused_however_good_its_average_precision_is() -> None:
+    clear = Interval(0.3, 0.2, 0.4)
+    refused = judge([], clear, {}, {}, 0.02, (0.0, 15.84), 0.5)
+    assert not refused.passed
+    assert "15.84 wrong boxes of the learned labels per image" in " ".join(refused.reasons)
+    assert judge([], clear, {}, {}, 0.02, (1.0, 1.4), 0.5).passed  # the live model had most of them
 
 
 def test_average_precision_by_hand() -> None:

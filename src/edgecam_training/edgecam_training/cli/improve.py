@@ -31,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-loss", type=float, default=2.0, help="points of AP a label may lose on the old set (%(default)g)"
     )
+    parser.add_argument(
+        "--max-false-alarms", type=float, default=0.5, metavar="BOXES",
+        help="wrong boxes of the learned labels per image at score 0.5, above those of the live model (%(default)g)",
+    )  # fmt: skip
     parser.add_argument("--test-share", type=float, default=0.3, help="share of the frames for the test (%(default)g)")
     parser.add_argument(
         "--gap-seconds", type=float, default=2.0, help="frames closer than this stay in the same split (%(default)g)"
@@ -70,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         old_set,
         replay,
         arguments.max_loss / 100,
+        arguments.max_false_alarms,
         arguments.test_share,
         arguments.gap_seconds,
     )

@@ -57,7 +57,9 @@ class Request:
 
     ``old_set`` are images the live model handled well: they check that this is kept and, as ``replay``, keep it while
     known labels are corrected; without it known labels do not change. ``max_loss`` is the largest drop (0..1) of
-    a label on the old set. ``output`` is the folder of this run; what is finished there is not done again.
+    a label on the old set, ``max_false_alarms`` the number of wrong boxes of the learned labels per image that the
+    new model may have above the live one. ``output`` is the folder of this run; what is finished there is not done
+    again.
     """
 
     collection: Path
@@ -66,6 +68,7 @@ class Request:
     old_set: tuple[LabelledImage, ...] = ()
     replay: tuple[LabelledImage, ...] = ()
     max_loss: float = 0.02
+    max_false_alarms: float = 0.5
     test_share: float = 0.3
     gap_seconds: float = 2.0
     seed: int = 0
@@ -113,6 +116,7 @@ def improve(request: Request, progress: Progress) -> Outcome:
             "test_share": request.test_share,
             "gap_seconds": request.gap_seconds,
             "max_loss": request.max_loss,
+            "max_false_alarms": request.max_false_alarms,
         },
         "machine": platform.platform(),
         "labels": {"known": list(labels), "learned": learned, "reviewed_boxes": dict(seen)},
@@ -137,7 +141,9 @@ def improve(request: Request, progress: Progress) -> Outcome:
     alarms = {name: false_alarms(found, test, learned) for name, found in (("old", old_found), ("new", new_found))}
     facts["field"]["false_alarms"] = alarms
     facts["old_set"], before, after = _guarded(model, path, request.old_set, labels, progress)
-    verdict = judge(missing, difference, before, after, request.max_loss)
+    verdict = judge(
+        missing, difference, before, after, request.max_loss, (alarms["old"], alarms["new"]), request.max_false_alarms
+    )
     facts["verdict"] = asdict(verdict)
     facts["seconds"] = round(time.monotonic() - began, 1)
     order = np.argsort([-_wrong(found, truth) for found, truth in zip(new_found, test, strict=True)], kind="stable")
@@ -199,6 +205,10 @@ def _learn(
     for number, image in enumerate(replay, start=1):
         progress(f"looking at replay image {number} of {len(replay)}")
         learner.add(image, known)  # the presence of new labels is unknown here
+    first = learner.learn()
+    for number, image in enumerate(train, start=1):
+        progress(f"looking for mistakes in frame {number} of {len(train)}")
+        learner.add(image, learned, first)
     return learner.learn()
 
 

@@ -60,6 +60,8 @@ def judge(
     before: Mapping[str, float],
     after: Mapping[str, float],
     max_loss: float,
+    false_alarms: tuple[float, float],
+    max_false_alarms: float,
 ) -> Verdict:
     """The verdict.
 
@@ -68,6 +70,8 @@ def judge(
         difference: new minus old mean AP on the field test.
         before, after: AP by label on the old set, nan where it has no boxes.
         max_loss: the largest drop (0..1) of a label on the old set that is allowed.
+        false_alarms: wrong boxes of the learned labels per field test image, of the old and of the new model.
+        max_false_alarms: how many more of them than the old model the new one may have.
     """
     if missing:
         return Verdict(False, False, tuple(f"needed: {text}" for text in missing))
@@ -80,6 +84,12 @@ def judge(
         loss = value - after.get(label, float("nan"))
         if math.isfinite(loss) and loss > max_loss:
             worse.append(f"'{label}' loses {100 * loss:.1f} points on the old set; {100 * max_loss:g} are allowed")
+    old, new = false_alarms
+    if new - old > max_false_alarms:
+        worse.append(
+            f"{new:.2f} wrong boxes of the learned labels per image at a score of 0.5, {old:.2f} before; "
+            f"{max_false_alarms:g} more are allowed: label more frames, also some without these objects"
+        )
     if better and not worse:
         reasons.append(f"better on the field test by {difference} points, no label of the old set loses too much")
     return Verdict(better and not worse, True, (*reasons, *worse))

@@ -27,8 +27,8 @@ from edgecam_training.errors import DatasetError
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.heads import ClassHeads
 
-POSITIVE, NEGATIVE = 0.5, 0.4  # IoU of a row's box with a labelled one: from, below; between them neither
-HARD, RANDOM = 40, 40  # negatives an image and level: those that look most like a class, and any
+POSITIVE, NEGATIVE = 0.6, 0.5  # IoU of a row's box with a labelled one: from, below; between them neither
+HARD, RANDOM = 40, 40  # negatives an image and level: those with the highest scores of known classes, and any
 STEPS, RATE = 200, 0.004
 KEEP = 3e-3  # pull of a known class towards what it was
 DECAY = 1e-4
@@ -79,34 +79,65 @@ class Learner:
         self._scores: dict[str, list[np.ndarray]] = {label: [] for label in learned}
         self.positives = dict.fromkeys(learned, 0)
 
-    def add(self, image: LabelledImage, asked: Sequence[str]) -> None:
-        """Take an image in which every object of the labels ``asked`` is labelled, as it is and mirrored."""
+    def add(self, image: LabelledImage, asked: Sequence[str], learned: Learned | None = None) -> None:
+        """Take an image in which every object of the labels ``asked`` is labelled, as it is and mirrored.
+
+        A second time with what was ``learned`` from the first: the rows that those heads take for an object most, and
+        that are none, are added (hard negatives).
+        """
         pixels = image.pixels()
         width = pixels.shape[1]
         mirrored = image.boxes.copy()
         if len(mirrored):
             mirrored[:, [0, 2]] = width - image.boxes[:, [2, 0]]
-        self._add(pixels, image.boxes, image.labels, asked)
-        self._add(np.ascontiguousarray(pixels[:, ::-1]), mirrored, image.labels, asked)
+        self._add(pixels, image.boxes, image.labels, asked, learned)
+        self._add(np.ascontiguousarray(pixels[:, ::-1]), mirrored, image.labels, asked, learned)
 
-    def _add(self, pixels: np.ndarray, boxes: np.ndarray, labels: Sequence[str], asked: Sequence[str]) -> None:
+    def _add(
+        self,
+        pixels: np.ndarray,
+        boxes: np.ndarray,
+        labels: Sequence[str],
+        asked: Sequence[str],
+        learned: Learned | None,
+    ) -> None:
         scores, found, features = self._run(Frame.from_array(pixels, "bgr8"))
         target = self._target(found, boxes, labels, asked)
-        for label in self._learned:
-            rows = target[:, self._learned.index(label)] == 1
-            self.positives[label] += int(rows.any())
-            if rows.any():
-                self._scores[label].append(scores[rows].mean(axis=0))
+        if learned is None:
+            self._count(target, scores)
         start = 0
-        for head, level, map_ in zip(self._heads.heads, self._levels, features, strict=True):
+        for number, (head, level, map_) in enumerate(zip(self._heads.heads, self._levels, features, strict=True)):
             cells = map_.shape[2] * map_.shape[3]
             count = cells * head.anchors
-            chosen = self._chosen(target[start : start + count], scores[start : start + count])
             flat = map_[0].reshape(map_.shape[1], cells).T
+            own = target[start : start + count]
+            if learned is None:
+                chosen = self._chosen(own, scores[start : start + count])
+            else:
+                chosen = self._mistaken(own, self._logits(flat, learned, number))
             level.features.append(flat[chosen // head.anchors].astype(np.float32))
             level.anchors.append(chosen % head.anchors)
             level.targets.append(target[start : start + count][chosen])
             start += count
+
+    def _count(self, target: np.ndarray, scores: np.ndarray) -> None:
+        for column, label in enumerate(self._learned):
+            rows = target[:, column] == 1
+            self.positives[label] += int(rows.any())
+            if rows.any():
+                self._scores[label].append(scores[rows].mean(axis=0))
+
+    def _logits(self, flat: np.ndarray, learned: Learned, level: int) -> np.ndarray:
+        """(rows, K) of the labels that are learned; ``flat`` are the features of a level, (cells, F)."""
+        columns = [learned.labels.index(label) for label in self._learned]
+        weight, bias = learned.weights[level][:, columns], learned.biases[level][:, columns]
+        return (np.einsum("nf,akf->nak", flat, weight) + bias).reshape(-1, len(columns))
+
+    def _mistaken(self, target: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        """The rows that are no object and have the highest logits of a label."""
+        worst = np.where(target == 0, logits, -np.inf).max(axis=1)
+        order = np.argsort(-worst)[:HARD]
+        return order[np.isfinite(worst[order])]
 
     def _target(self, found: np.ndarray, boxes: np.ndarray, labels: Sequence[str], asked: Sequence[str]) -> np.ndarray:
         """(rows, K): 1 an object of the class, 0 none, nan unknown."""
@@ -181,8 +212,7 @@ class Learner:
             if not asked.any():
                 continue
             y = np.nan_to_num(y)
-            positives = np.maximum((y * asked).sum(axis=0), 1.0)
-            share = asked * np.where(y == 1, 0.5 / positives, 0.5 / np.maximum((asked * (1 - y)).sum(axis=0), 1.0))
+            share = asked / np.maximum(asked.sum(axis=0), 1.0)
             w, b = weight[anchor, columns].copy(), bias[anchor, columns].copy()
             start_w, start_b = w.copy(), b.copy()
             has_objects = (y * asked).sum(axis=0) > 0

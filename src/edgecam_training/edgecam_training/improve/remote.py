@@ -79,7 +79,8 @@ def improve_on(
     _send(host, there, request.collection, model, folders)
     words = [
         "collection", "--model", f"model/{model.path.name}", "--output", "run",
-        "--max-loss", f"{100 * request.max_loss:g}", "--test-share", f"{request.test_share:g}",
+        "--max-loss", f"{100 * request.max_loss:g}", "--max-false-alarms", f"{request.max_false_alarms:g}",
+        "--test-share", f"{request.test_share:g}",
         "--gap-seconds", f"{request.gap_seconds:g}",
     ]  # fmt: skip
     words += [word for option, _ in folders for word in (option, option.lstrip("-"))]
