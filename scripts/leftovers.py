@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 
 SHARED_MEMORY = Path("/dev/shm")
-ELSEWHERE = ("fastdds_", "fastrtps_", "lttng-ust-wait")
+ELSEWHERE = ("fastdds_", "fastrtps_", "sem.fastdds_", "sem.fastrtps_", "lttng-ust-wait")
 GRACE = float(os.environ.get("LEFTOVERS_GRACE", "10"))
 _PR_SET_CHILD_SUBREAPER = 36
 
