@@ -24,8 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from edgecam_core.errors import EdgecamError, MissingDependency, SettingError, S
 from edgecam_core.masking import masked
 from edgecam_core.media import decoders, gst
 from edgecam_core.rtp.settings import ReceiverSettings
+from edgecam_ros.command_node import command_node
 
 from edgecam_camera.cameras import node_command
 
@@ -153,7 +154,7 @@ def _topic(arguments: argparse.Namespace, sink: str) -> int:
         return 0
     shown = window.TopicWindow(sink)
     try:
-        with _node() as node:
+        with command_node(_NAME) as node:
             node.create_subscription(
                 Image, arguments.what, lambda message: shown.show(image_from_ros(message)), sensor_qos()
             )
@@ -164,23 +165,6 @@ def _topic(arguments: argparse.Namespace, sink: str) -> int:
         raise EdgecamError(errors[0])
     finally:
         shown.close()
-
-
-@contextmanager
-def _node() -> Iterator[Any]:
-    """An rclpy node for this process. Ctrl-C stays KeyboardInterrupt, in this thread. Raises MissingDependency."""
-    try:
-        import rclpy
-        from rclpy.signals import SignalHandlerOptions
-    except ImportError as problem:
-        raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node(_NAME, start_parameter_services=False)
-    try:
-        yield node
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def _publisher_watch(node: Any, topic: str) -> Callable[[], None]:
@@ -228,7 +212,7 @@ def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]
             stack.callback(process.wait)
             stack.callback(process.send_signal, signal.SIGINT)
             running.append(process)
-        look = _publisher_watch(stack.enter_context(_node()), topic) if source is None else lambda: None
+        look = _publisher_watch(stack.enter_context(command_node(_NAME)), topic) if source is None else lambda: None
         while not stopping:
             look()
             for process in running:

@@ -33,8 +33,7 @@ from pathlib import Path
 
 from edgecam_core.cli._settings import add_settings, settings_from
 from edgecam_core.recording.settings import RecorderSettings
-
-from edgecam_recorder.cli._ros import ros_node
+from edgecam_ros.command_node import command_node
 
 _SETTINGS = [name for name in RecorderSettings.specs() if name != "directory"]
 _LOOK_SECONDS = 0.5
@@ -51,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """0 when messages were recorded and all of them stored; otherwise 1."""
     settings = settings_from(args, RecorderSettings)
-    with ros_node("edgecam_record") as node:
+    with command_node("edgecam_record") as node:
         import rclpy
         from edgecam_core.recording.recorder import Recorder
 

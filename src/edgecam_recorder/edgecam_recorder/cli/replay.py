@@ -33,9 +33,9 @@ from typing import TYPE_CHECKING
 from edgecam_core.cli._settings import add_settings
 from edgecam_core.errors import SettingError
 from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_ros.command_node import command_node
 
 from edgecam_recorder.cli import _compare
-from edgecam_recorder.cli._ros import ros_node
 
 if TYPE_CHECKING:
     from edgecam_core.recording.reader import Recording
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if args.compare:
         return _compare.run(args, recording)
     playback = Playback(recording, args.topics, 0.0 if args.step else args.rate, args.start, args.loop)
-    with ros_node("edgecam_replay") as node:
+    with command_node("edgecam_replay") as node:
         from edgecam_recorder.replaying import Republisher
 
         chosen = [topic for name, topic in recording.topics.items() if not args.topics or name in args.topics]

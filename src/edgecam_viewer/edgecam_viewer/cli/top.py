@@ -22,6 +22,7 @@ import sys
 import time
 
 from edgecam_core.errors import MissingDependency
+from edgecam_ros.command_node import command_node
 
 CLEAR = "\033[H\033[2J"
 ONCE_SECONDS = 4.0  # reports arrive once a second; discovery takes up to two
@@ -37,7 +38,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
-        from rclpy.signals import SignalHandlerOptions
     except ImportError as problem:
         raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
     from edgecam_viewer.node_status import NodeStatusTable, node_statuses
@@ -49,10 +49,8 @@ def run(args: argparse.Namespace) -> int:
         for status in node_statuses(message, time.monotonic()):
             reports.put(status)
 
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C is KeyboardInterrupt, in this thread
-    node = rclpy.create_node("edgecam_top", start_parameter_services=False)
-    node.create_subscription(DiagnosticArray, "/diagnostics", keep, 50)
-    try:
+    with command_node("edgecam_top") as node:
+        node.create_subscription(DiagnosticArray, "/diagnostics", keep, 50)
         while True:
             end = time.monotonic() + (ONCE_SECONDS if args.once else max(0.1, args.interval))
             while time.monotonic() < end:
@@ -63,6 +61,3 @@ def run(args: argparse.Namespace) -> int:
             print(clear + "\n".join(lines), flush=True)
             if args.once:
                 return 0 if nodes else 1
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()

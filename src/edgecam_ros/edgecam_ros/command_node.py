@@ -24,7 +24,7 @@ from edgecam_core.errors import MissingDependency
 
 
 @contextmanager
-def ros_node(name: str) -> Iterator[Any]:
+def command_node(name: str) -> Iterator[Any]:
     """A node for this process. Ctrl-C stays KeyboardInterrupt, in this thread.
 
     Raises:
