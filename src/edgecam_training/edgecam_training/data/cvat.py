@@ -26,6 +26,7 @@ from pathlib import Path
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
+from edgecam_training.data.rotated import upright
 from edgecam_training.data.splits import split_named
 from edgecam_training.errors import DatasetError
 
@@ -94,7 +95,8 @@ def _sample(
             findings.dropped("boxes", "corners are no numbers", 1, name)
             continue
         if rotation % 180:
-            corners = turned(corners, rotation)
+            x1, y1, x2, y2 = corners
+            corners = upright(corners, rotation, ((x1 + x2) / 2, (y1 + y2) / 2))
             findings.repaired("boxes", "turned: the upright box around it", 1, name)
         boxes.append(corners)
         labels.append(classes.index(item.get("label", "")))
@@ -107,12 +109,3 @@ def _sample(
 def _number(image: ElementTree.Element, key: str) -> int:
     text = image.get(key, "")
     return int(text) if text.isdecimal() else 0
-
-
-def turned(corners: list[float], degrees: float) -> list[float]:
-    """The upright box around a box turned clockwise around its centre."""
-    x1, y1, x2, y2 = corners
-    cos, sin = (abs(function(math.radians(degrees))) for function in (math.cos, math.sin))
-    x, y, w, h = (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
-    half = (w * cos + h * sin) / 2, (w * sin + h * cos) / 2
-    return [x - half[0], y - half[1], x + half[0], y + half[1]]

@@ -31,6 +31,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
+from edgecam_training.data.rotated import upright
 from edgecam_training.data.splits import split_named
 from edgecam_training.errors import DatasetError
 
@@ -137,15 +138,6 @@ def _boxes(result: dict[str, Any], name: str, findings: Findings) -> Iterator[tu
         return
     corners = [x * size[0] / 100, y * size[1] / 100, (x + w) * size[0] / 100, (y + h) * size[1] / 100]
     if degrees % 180:
-        corners = _turned(corners, degrees)
+        corners = upright(corners, degrees, (corners[0], corners[1]))
         findings.repaired("boxes", "turned: the upright box around it", 1, name)
     yield str(labels[0]), corners
-
-
-def _turned(corners: list[float], degrees: float) -> list[float]:
-    """The upright box around a box turned clockwise around its upper left corner."""
-    x1, y1, x2, y2 = corners
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    points = [(x1 + dx * cos - dy * sin, y1 + dx * sin + dy * cos) for dx in (0, x2 - x1) for dy in (0, y2 - y1)]
-    xs, ys = zip(*points, strict=True)
-    return [min(xs), min(ys), max(xs), max(ys)]
