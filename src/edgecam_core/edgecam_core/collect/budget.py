@@ -16,10 +16,8 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import deque
 from collections.abc import Iterable
-from pathlib import Path
 
 from edgecam_core.collect.rules import REQUEST
 
@@ -52,11 +50,6 @@ class Budget:
 
     def spend(self, rule: str, now: float) -> None:
         self._kept.append((now, rule))
-
-
-def free_megabytes(folder: Path) -> float:
-    """Free space of the disk that holds the folder, in MB (10^6 bytes), for this user."""
-    return shutil.disk_usage(folder).free / MEGABYTE
 
 
 def least_valuable(values: Iterable[tuple[float, int, str]], excess: int) -> list[str]:

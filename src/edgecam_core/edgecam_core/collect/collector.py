@@ -29,7 +29,7 @@ import cv2
 
 from edgecam_core.cache import CacheError
 from edgecam_core.collect import coco
-from edgecam_core.collect.budget import MEGABYTE, Budget, free_megabytes, least_valuable
+from edgecam_core.collect.budget import MEGABYTE, Budget, least_valuable
 from edgecam_core.collect.collection import Box, Collection, CollectionError, KeptFrame
 from edgecam_core.collect.observation import Finding, Observation
 from edgecam_core.collect.perceptual_hash import BITS, KeptHashes, perceptual_hash
@@ -38,6 +38,7 @@ from edgecam_core.collect.rules import REQUEST, RULES, WORTH
 from edgecam_core.collect.settings import CollectorSettings
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
+from edgecam_core.files import free_bytes
 
 _WAITING = 8  # frames that wait for the disk; more are dropped and counted
 _COCO_PERIOD = 60.0  # seconds between two versions of the COCO files
@@ -209,7 +210,7 @@ class Collector:
     def _keep(self, job: _Job) -> str:
         best = job.findings[0]
         seen, frame = best.observation, best.observation.frame
-        free = free_megabytes(self.collection.root)
+        free = free_bytes(self.collection.root) / MEGABYTE
         if free < self.settings.min_free_megabytes:
             raise CacheError(
                 f"{free:.0f} MB are free on the disk of {self.collection.root}, fewer than min_free_megabytes "

@@ -26,6 +26,7 @@ from pathlib import Path
 
 from edgecam_core.cache import cache_dir
 from edgecam_core.doctor import Finding, error, note, ok, warning
+from edgecam_core.files import free_bytes
 
 MIB = 2**20
 CACHE_NEEDS = 500 * MIB  # a detector, its engine and space to rewrite them
@@ -49,7 +50,7 @@ def _cache(folder: Path) -> Finding:
         return error("cache", f"the cache {folder} cannot be made: {there} is not a folder", remedy)
     if not os.access(there, os.W_OK):
         return error("cache", f"the cache {folder} cannot be written: no permission in {there}", remedy)
-    free = shutil.disk_usage(there).free
+    free = free_bytes(folder)
     if free < CACHE_NEEDS:
         return error("cache", f"{free // MIB} MiB are free for the cache {folder}: too little for a model", remedy)
     return ok("cache", f"cache {folder}, {free // MIB} MiB free")

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 import errno
-import shutil
 import threading
 import time
 from collections import deque
@@ -26,6 +25,7 @@ from pathlib import Path
 
 from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import EdgecamError
+from edgecam_core.files import free_bytes
 from edgecam_core.recording.bag import MEGABYTE, Bag
 from edgecam_core.recording.message import Message, RecordingError
 from edgecam_core.recording.settings import RecorderSettings
@@ -209,7 +209,7 @@ class Recorder:
 
     def _each_flush(self, bag: Bag) -> None:
         bag.flush()
-        while _free_megabytes(bag.path.parent) < self.settings.min_free_megabytes and bag.drop_file():
+        while free_bytes(bag.path.parent) / MEGABYTE < self.settings.min_free_megabytes and bag.drop_file():
             self.counters.add("oldest file deleted, the disk is almost full")
         self._check_space(bag.path.parent)
         if bag.over_limit():
@@ -219,7 +219,7 @@ class Recorder:
 
     def _check_space(self, folder: Path) -> None:
         """Raise RecordingError where less than min_free_megabytes is free."""
-        free, wanted = _free_megabytes(folder), self.settings.min_free_megabytes
+        free, wanted = free_bytes(folder) / MEGABYTE, self.settings.min_free_megabytes
         if free < wanted:
             raise RecordingError(
                 f"parameter 'min_free_megabytes' is {wanted:g}: the disk of {folder} has {free:.0f} MB free; "
@@ -258,9 +258,3 @@ def _free_name(directory: Path) -> Path:
     name = time.strftime("edgecam-%Y%m%d-%H%M%S")
     tries = (directory / (name if number == 0 else f"{name}-{number}") for number in range(1000))
     return next(path for path in tries if not path.exists())
-
-
-def _free_megabytes(folder: Path) -> float:
-    """Free space for this user where the folder is or will be, in MB (10^6 bytes)."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free / MEGABYTE
