@@ -18,16 +18,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgecam_core.recording import qos
 from edgecam_core.recording.message import Message, Topic
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 
-from edgecam_recorder.subscriptions import message_class
+from edgecam_recorder.subscriptions import message_class, profile
 
 CLOCK = "/clock"
-_DEPTH = 100
+_DEPTH, _LATCHED_DEPTH = 10, 100
 
 
 class Republisher:
@@ -39,7 +37,11 @@ class Republisher:
 
     def __init__(self, node: Node, topics: list[Topic], clock: bool, prefix: str = "") -> None:
         self._publishers: dict[str, Any] = {
-            topic.name: node.create_publisher(message_class(topic.type), f"{prefix}{topic.name}", _profile(topic))
+            topic.name: node.create_publisher(
+                message_class(topic.type),
+                f"{prefix}{topic.name}",
+                profile(topic, _LATCHED_DEPTH if topic.latched else _DEPTH),
+            )
             for topic in topics
             if not (clock and topic.name == CLOCK)
         }
@@ -57,13 +59,3 @@ class Republisher:
             clock = Clock()
             clock.clock.sec, clock.clock.nanosec = divmod(now_ns, 10**9)
             self._clock.publish(clock)
-
-
-def _profile(topic: Topic) -> QoSProfile:
-    """As it was offered, as far as that is recorded."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=_DEPTH if topic.latched else 10,
-        reliability=ReliabilityPolicy.BEST_EFFORT if qos.is_best_effort(topic.qos) else ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE,
-    )

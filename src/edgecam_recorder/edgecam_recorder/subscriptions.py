@@ -107,7 +107,7 @@ class TopicSubscriptions:
     def _subscribe(self, name: str, offers: Sequence[Any]) -> None:
         topic = self._topic(name, offers)
         known = self._subscribed.get(name)
-        if known and known.topic.type == topic.type and _profile(known.topic) == _profile(topic):
+        if known and known.topic.type == topic.type and _wanted(known.topic) == _wanted(topic):
             return
         kind = message_class(topic.type)
         if known:  # a new publisher offers less, or another type
@@ -123,7 +123,7 @@ class TopicSubscriptions:
         # rclpy goes by the signature: it asks for the time of publication. The events executor (rclpy 9.1) gives both
         # as one tuple where messages are serialised.
         take.__signature__ = _WITH_INFO  # type: ignore[attr-defined]
-        subscription = self._node.create_subscription(kind, name, take, _profile(topic), raw=True)
+        subscription = self._node.create_subscription(kind, name, take, _wanted(topic), raw=True)
         self._subscribed[name] = _Subscribed(subscription, topic)
 
     def _topic(self, name: str, offers: Sequence[Any]) -> Topic:
@@ -160,15 +160,19 @@ def _resolved(node: Node, name: str) -> str:
     return name if name.startswith("/") else f"{node.get_namespace().rstrip('/')}/{name}"
 
 
-def _profile(topic: Topic) -> QoSProfile:
-    """What every publisher of the topic can serve."""
+def profile(topic: Topic, depth: int) -> QoSProfile:
+    """Reliability and durability that every publisher of the topic offers, as far as that is recorded."""
     best_effort = qos.is_best_effort(topic.qos)
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
-        depth=_IMAGE_DEPTH if topic.type in _IMAGES else _DEPTH,
+        depth=depth,
         reliability=ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if topic.latched else DurabilityPolicy.VOLATILE,
     )
+
+
+def _wanted(topic: Topic) -> QoSProfile:
+    return profile(topic, _IMAGE_DEPTH if topic.type in _IMAGES else _DEPTH)
 
 
 def _offered(profile: QoSProfile) -> qos.Qos:
