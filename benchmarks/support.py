@@ -41,8 +41,10 @@ def peer(name: str, *arguments: object) -> list[str]:
 
 
 @contextlib.contextmanager
-def process(command: list[str], env: dict[str, str], **options: object) -> Iterator[subprocess.Popen[str]]:
-    """A process in its own session; ended by SIGINT, after ten seconds by SIGKILL."""
+def process(
+    command: list[str], env: dict[str, str] | None = None, stop_seconds: float = 10.0, **options: object
+) -> Iterator[subprocess.Popen[str]]:
+    """A process in its own session; ended by SIGINT, after ``stop_seconds`` by SIGKILL."""
     options.setdefault("stdout", subprocess.DEVNULL)
     options.setdefault("stderr", subprocess.DEVNULL)
     child = subprocess.Popen(command, env=env, text=True, start_new_session=True, **options)  # type: ignore[call-overload]
@@ -53,5 +55,5 @@ def process(command: list[str], env: dict[str, str], **options: object) -> Itera
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, number)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                child.wait(10)
+                child.wait(stop_seconds)
                 break

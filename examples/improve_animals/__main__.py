@@ -22,19 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "support"))  # its modules import each other by their bare names
+from edgecam_core.errors import EdgecamError, MissingDependency
+from edgecam_core.models import zoo
+from edgecam_core.models.store import ModelStore
+from edgecam_ros.starting import apply_profile
+from edgecam_training.data import manifest
+from edgecam_training.data.dataset import Sample
 
-from edgecam_core.errors import EdgecamError, MissingDependency  # noqa: E402
-from edgecam_core.models import zoo  # noqa: E402
-from edgecam_core.models.store import ModelStore  # noqa: E402
-from edgecam_ros.starting import apply_profile  # noqa: E402
-from edgecam_training.data import manifest  # noqa: E402
-from edgecam_training.data.dataset import Sample  # noqa: E402
-
-from examples.improve_animals import labelling, material, pipeline, table  # noqa: E402
-from tests.support.chromium import executable  # noqa: E402
-from tests.support.network import free_domain, free_tcp_port, free_udp_port  # noqa: E402
+from examples.improve_animals import ROOT, labelling, material, pipeline, table
+from tests.support.chromium import executable
+from tests.support.network import free_domain, free_tcp_port, free_udp_port
 
 NAME = "farm"  # of the model in the store
 ADDED = ("chicken", "pig")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +10,8 @@ from pathlib import Path
 
 from edgecam_core.collect.collection import Collection
 from edgecam_core.errors import EdgecamError
+
+from benchmarks.support import process
 
 STOP_SECONDS = 30.0
 PARAMETERS = """\
@@ -38,17 +38,8 @@ def running(folder: Path, clip: Path, name: str, port: int, rtp_port: int, colle
         f"model:=store:{name}", f"params_file:={parameters}", f"port:={rtp_port}", f"viewer_port:={port}",
         f"collect:={str(collect).lower()}", f"collect_directory:={folder / 'collection'}",
     ]  # fmt: skip
-    with log.open("w") as output:
-        launch = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
-    try:
+    with log.open("w") as output, process(command, None, STOP_SECONDS, stdout=output, stderr=subprocess.STDOUT):
         yield log
-    finally:
-        for number in (signal.SIGINT, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(launch.pid, number)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                launch.wait(STOP_SECONDS)
-                break
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str, log: Path) -> None:

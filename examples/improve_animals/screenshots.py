@@ -13,18 +13,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from edgecam_core.collect.collection import Box, Collection, KeptFrame
+from edgecam_core.media.image_reader import read_image
+from edgecam_core.models.detector import Detector
+from edgecam_core.models.detector_settings import DetectorSettings
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "support"))
-
-from edgecam_core.collect.collection import Box, Collection, KeptFrame  # noqa: E402
-from edgecam_core.media.image_reader import read_image  # noqa: E402
-from edgecam_core.models.detector import Detector  # noqa: E402
-from edgecam_core.models.detector_settings import DetectorSettings  # noqa: E402
-
-from examples.improve_animals import labelling  # noqa: E402
-from tests.support.chromium import chromium  # noqa: E402
-from tests.support.network import free_tcp_port  # noqa: E402
+from examples.improve_animals import ROOT, labelling
+from tests.support.chromium import chromium
+from tests.support.network import free_tcp_port
 
 IMAGES = ROOT / "docs" / "images"
 SIZE = (640, 480)
