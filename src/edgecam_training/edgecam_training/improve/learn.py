@@ -202,7 +202,7 @@ class Learner:
         return self._heads.labels[int(mean.argmax())]
 
     def _fit(self, level: Samples, weight: np.ndarray, bias: np.ndarray, columns: list[int], held: np.ndarray) -> None:
-        """Adam on the weighted logistic loss, each anchor's weights separately; changes the columns in place."""
+        """Adam on the logistic loss, each anchor's weights separately; changes the columns in place."""
         features, anchors = np.concatenate(level.features), np.concatenate(level.anchors)
         targets = np.concatenate(level.targets)
         for anchor in range(weight.shape[0]):
