@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgecam_core.collect.collection import REVIEWED, Collection
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import REVIEWED
 from edgecam_core.errors import EdgecamError
 from edgecam_core.media.image_reader import read_image
 from edgecam_core.models.nms import overlaps

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from edgecam_core.collect.collection import Box, Collection, KeptFrame
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import Box, KeptFrame
 from edgecam_core.media.image_reader import read_image
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings

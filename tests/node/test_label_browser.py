@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from axe import SCRIPT, fits, needs_axe, theme, violations
 from chromium import Page, chromium, executable
-from edgecam_core.collect.collection import REVIEWED, SKIPPED, Collection
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import REVIEWED, SKIPPED
 from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.server import WebServer

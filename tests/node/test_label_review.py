@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from chromium import executable
-from edgecam_core.collect.collection import REVIEWED, Box, Collection, KeptFrame
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import REVIEWED, Box, KeptFrame
 from network import free_tcp_port
 
 from examples.improve_animals import labelling

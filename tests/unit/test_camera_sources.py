@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from edgecam_core.camera import platform, sources
-from edgecam_core.camera.capture import Camera, prepare
+from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.plan import compose, jpeg_as_is
+from edgecam_core.camera.preparing import prepare
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import MissingDependency, SettingError
 from edgecam_core.media import gst

@@ -16,18 +16,10 @@ import pytest
 from edgecam_core.cache import CacheError
 from edgecam_core.collect import coco
 from edgecam_core.collect.budget import Budget, least_valuable
-from edgecam_core.collect.collection import (
-    REVIEWED,
-    SKIPPED,
-    Box,
-    Collection,
-    CollectionError,
-    KeptFrame,
-    Review,
-    ReviewConflict,
-)
+from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.collector import Collector
 from edgecam_core.collect.observation import Observation
+from edgecam_core.collect.records import REVIEWED, SKIPPED, Box, CollectionError, KeptFrame, Review, ReviewConflict
 from edgecam_core.collect.settings import CollectorSettings
 from edgecam_core.types import Detection, Frame
 

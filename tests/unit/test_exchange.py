@@ -16,7 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from edgecam_core.collect.collection import DRAFT, REVIEWED, SKIPPED, Box, Collection, KeptFrame, Review
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import DRAFT, REVIEWED, SKIPPED, Box, KeptFrame, Review
 from edgecam_training.data import writing
 from edgecam_training.data.dataset import Dataset
 from edgecam_training.data.loading import load

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
-from edgecam_core.collect.collection import REVIEWED, Box, Collection, KeptFrame, Review
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import REVIEWED, Box, KeptFrame, Review
 from edgecam_core.errors import EdgecamError, ModelError, SettingError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models import zoo

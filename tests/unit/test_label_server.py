@@ -13,7 +13,8 @@ from urllib.request import Request, urlopen
 import cv2
 import numpy as np
 import pytest
-from edgecam_core.collect.collection import Box, Collection, KeptFrame
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import Box, KeptFrame
 from edgecam_core.errors import EdgecamError
 from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.hub import Hub

@@ -20,8 +20,9 @@ import sys
 from typing import Protocol
 
 from edgecam_core.camera import sources
-from edgecam_core.camera.capture import Camera, prepare
+from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
+from edgecam_core.camera.preparing import prepare
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
 from edgecam_ros.local_topics import CAPTURED, LOCAL

@@ -28,16 +28,8 @@ from typing import Any, TypeVar
 from aiohttp import web
 from edgecam_core.cache import CacheError
 from edgecam_core.collect import coco
-from edgecam_core.collect.collection import (
-    DRAFT,
-    REVIEWED,
-    Box,
-    Collection,
-    CollectionError,
-    KeptFrame,
-    Review,
-    ReviewConflict,
-)
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import DRAFT, REVIEWED, Box, CollectionError, KeptFrame, Review, ReviewConflict
 
 T = TypeVar("T")
 OPEN = "open"

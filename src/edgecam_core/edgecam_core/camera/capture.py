@@ -19,66 +19,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 from edgecam_core.camera import sources
 from edgecam_core.camera.backoff import Backoff
 from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.pace import Arrivals, RateLimit
-from edgecam_core.camera.plan import SourcePlan, compose, converter, reshaped
+from edgecam_core.camera.preparing import prepare, resolve
 from edgecam_core.camera.session import Ended, Session
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.stamps import StampClock
+from edgecam_core.camera.status import CameraStatus
 from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import ImageError, MissingDependency, PipelineError, SourceError
 from edgecam_core.media import gst
-
-
-@dataclass(frozen=True)
-class CameraStatus:
-    """``state`` is stopped, opening, streaming, retrying, ended or failed; ``problem`` the last error while it lasts.
-    ``waiting``: what a camera without frames waits for; empty while frames arrive.
-
-    ``last_frame_age`` is in seconds, nan before the first frame; ``drops`` counts frames that were captured but
-    replaced by a newer one before they were taken, ``held`` access units made undecodable by packet loss, ``skipped``
-    access units not decoded because there was no consumer, ``bad`` damaged frames.
-    """
-
-    state: str
-    problem: str
-    frames: int
-    fps: float
-    drops: int
-    held: int
-    skipped: int
-    bad: int
-    reconnects: int
-    last_frame_age: float
-    width: int
-    height: int
-    waiting: str
-
-
-@dataclass
-class _Asked:
-    plan: SourcePlan | None = None
-    error: Exception | None = None
-
-
-def prepare(settings: CameraSettings) -> tuple[SourcePlan, str]:
-    """The plan and the launch text for these settings on this machine.
-
-    Raises:
-        SettingError: a setting cannot work, also after looking at the world (missing file, ...).
-        MissingDependency: a GStreamer element is not installed.
-    """
-    sources.look(settings)
-    plan = sources.plan(settings, gst.has_element)
-    if reshaped(plan, settings):
-        plan = replace(plan, notes=(*plan.notes, converter(settings, gst.has_element).note))
-    text = compose(plan, settings, gst.has_element)
-    gst.require_elements(text)
-    return plan, text
 
 
 class Camera:
@@ -274,7 +227,7 @@ class Camera:
     def _open_and_deliver(self) -> None:
         if self._state != "retrying":
             self._state = "opening"
-        self._opened, text = self._resolved()
+        self._opened, text = resolve(self.settings, (self.plan, self.text), self._wake)
         if self._wake.is_set():
             return
         session = Session(
@@ -289,28 +242,6 @@ class Camera:
             self._held += session.gate.held if session.gate else 0
             self._skipped += session.gate.skipped if session.gate else 0
             self._session = None
-
-    def _resolved(self) -> tuple[SourcePlan, str]:
-        """The plan and launch text to open now. Asking the source may take seconds; waking up ends the wait."""
-        settings, found = self.settings, _Asked()
-
-        def ask() -> None:
-            try:
-                found.plan = sources.resolve(settings, gst.has_element)
-            except Exception as error:
-                found.error = error
-
-        if not sources.is_asked(settings):
-            return self.plan, self.text
-        thread = threading.Thread(target=ask, name="camera-ask", daemon=True)
-        thread.start()
-        while thread.is_alive() and not self._wake.is_set():
-            thread.join(0.05)
-        if found.error is not None:
-            raise found.error
-        if found.plan is None:
-            return self.plan, self.text
-        return found.plan, compose(found.plan, settings, gst.has_element)
 
     def _stamp(self, sample: gst.Sample) -> int:
         if self._opened.stamped:

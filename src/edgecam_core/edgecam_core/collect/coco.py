@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from edgecam_core import cache
-from edgecam_core.collect.collection import REVIEWED, Box, Collection, CollectionError, KeptFrame
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import REVIEWED, Box, CollectionError, KeptFrame
 
 PROPOSALS, ANNOTATIONS = Path("proposals.json"), Path("annotations/instances_reviewed.json")
 

@@ -30,10 +30,11 @@ import cv2
 from edgecam_core.cache import CacheError
 from edgecam_core.collect import coco
 from edgecam_core.collect.budget import MEGABYTE, Budget, least_valuable
-from edgecam_core.collect.collection import Box, Collection, CollectionError, KeptFrame
+from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.observation import Finding, Observation
 from edgecam_core.collect.perceptual_hash import BITS, KeptHashes, perceptual_hash
 from edgecam_core.collect.privacy import blurred
+from edgecam_core.collect.records import Box, CollectionError, KeptFrame
 from edgecam_core.collect.rules import REQUEST, RULES, WORTH
 from edgecam_core.collect.settings import CollectorSettings
 from edgecam_core.counters import Counters

@@ -16,7 +16,6 @@
 
 from __future__ import annotations
 
-import selectors
 import socket
 import threading
 import time
@@ -34,7 +33,7 @@ from edgecam_core.rtp.clock import CLOCK_RATE
 from edgecam_core.rtp.decoder_supervisor import DecoderSupervisor
 from edgecam_core.rtp.decoding import Allocate, Ticket
 from edgecam_core.rtp.feedback import ReceiverFeedback
-from edgecam_core.rtp.parity import PORT_OFFSET
+from edgecam_core.rtp.receiver_sockets import CONTROL, MEDIA, ReceiverSockets
 from edgecam_core.rtp.receiver_stats import ReceiverMeter, ReceiverStats
 from edgecam_core.rtp.reception import Reception
 from edgecam_core.rtp.reorder import MILLISECOND
@@ -49,8 +48,6 @@ from edgecam_core.types import Frame
 IDLE_SECONDS = 0.1
 REPAIR_SECONDS = 0.002
 REPORT_SECONDS = 0.05
-DATAGRAM = 65_535
-MOST_DATAGRAMS = 256  # of one socket in one turn
 
 
 class Receiver:
@@ -83,8 +80,7 @@ class Receiver:
         self._timeline = TimeLine()
         self._published = PublishedStamps()
         self._decoder: DecoderSupervisor | None = None
-        self._sockets: list[socket.socket] = []
-        self._parity_socket: socket.socket | None = None
+        self._sockets: ReceiverSockets | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._failure: EdgecamError | None = None
@@ -99,24 +95,16 @@ class Receiver:
             SettingError: the port is in use or the address is not ours.
             PipelineError: the decoder does not start.
         """
-        settings = self.settings
-        self._sockets = [self._socket(0)]
+        self._sockets = ReceiverSockets(self._bind, bool(self.settings.redundancy), self._counters)
         try:
-            self._sockets.append(self._socket(1))
-        except EdgecamError:
-            self._counters.add(f"no RTCP: port {settings.port + 1} is taken")
-        try:
-            if settings.redundancy:
-                self._parity_socket = self._socket(PORT_OFFSET)
-                self._sockets.append(self._parity_socket)
             self._decoder = DecoderSupervisor(self._row, self._counters)
         except EdgecamError:
-            self._close_sockets()
+            self._sockets.close()
             raise
         self._thread = threading.Thread(target=self._run, name="rtp-receive", daemon=True)
         self._thread.start()
 
-    def _socket(self, port_offset: int) -> socket.socket:
+    def _bind(self, port_offset: int) -> socket.socket:
         settings, source = self.settings, self._reception.group_source
         return sockets.receiver(settings.host, settings.port + port_offset, settings.interface, source)
 
@@ -152,16 +140,12 @@ class Receiver:
                 yield frame
 
     def _run(self) -> None:
+        assert self._sockets is not None
         try:
-            with selectors.DefaultSelector() as selector:
-                for each in self._sockets:
-                    each.setblocking(False)
-                    selector.register(each, selectors.EVENT_READ)
-                while not self._stopping.is_set():
-                    ready = [key.fileobj for key, _ in selector.select(self._patience())]
-                    self._take(ready)  # type: ignore[arg-type]
-                    self._send_feedback()
-                    self._watch_decoder()
+            while not self._stopping.is_set():
+                self._take(self._sockets.ready(self._patience()))
+                self._send_feedback()
+                self._watch_decoder()
         except Exception as error:  # read() hands it to the owner
             self._failure = EdgecamError.of(error)
 
@@ -175,10 +159,8 @@ class Receiver:
             return IDLE_SECONDS if stream is None else REPORT_SECONDS
         return min(max((wake_ns - time.monotonic_ns()) / 1e9, 0.0), IDLE_SECONDS)
 
-    def _take(self, ready: list[socket.socket]) -> None:
-        # Sender reports first: they explain the timestamps of the packets received with them.
-        ready.sort(key=lambda each: each in (self._sockets[0], self._parity_socket))
-        units = [unit for source in ready for unit in self._read_socket(source)]
+    def _take(self, ready: list[str]) -> None:
+        units = [unit for kind in ready for unit in self._read_socket(kind)]
         with self._lock:
             units += self._session.tick(time.monotonic_ns())
             if self._session.streams != self._seen_streams:
@@ -187,26 +169,18 @@ class Receiver:
         for unit in units:
             self._decode(unit)
 
-    def _read_socket(self, source: socket.socket) -> list[AccessUnit]:
+    def _read_socket(self, kind: str) -> list[AccessUnit]:
+        assert self._sockets is not None
         units: list[AccessUnit] = []
-        for _ in range(MOST_DATAGRAMS):  # then look after the rest, even under a flood
-            try:
-                data, sender = source.recvfrom(DATAGRAM)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                self._counters.add(f"receiving: {error.strerror or error}")
-                break
-            now_ns, address = time.monotonic_ns(), (sender[0], sender[1])
+        for data, sender in self._sockets.datagrams(kind):
+            now_ns = time.monotonic_ns()
             with self._lock:
-                if source is self._sockets[0]:
-                    self._meter.datagram(len(data), now_ns, is_media=True)
-                    units += self._session.datagram(data, address, now_ns, time.time_ns())
-                elif source is self._parity_socket:
-                    self._meter.datagram(len(data), now_ns, is_media=False)
-                    units += self._session.parity(data, address, now_ns, time.time_ns())
-                else:
-                    units += self._session.control(data, address, now_ns)
+                if kind == CONTROL:
+                    units += self._session.control(data, sender, now_ns)
+                    continue
+                take = self._session.datagram if kind == MEDIA else self._session.parity
+                self._meter.datagram(len(data), now_ns, is_media=kind == MEDIA)
+                units += take(data, sender, now_ns, time.time_ns())
         return units
 
     def _decode(self, unit: AccessUnit) -> None:
@@ -240,15 +214,13 @@ class Receiver:
         if stream is None or not self.settings.feedback:
             return
         assert self._decoder is not None
+        assert self._sockets is not None
         wants_keyframe = self._gate.starving and not self._decoder.behind
         compound = self._feedback.compound(stream, wants_keyframe, time.monotonic_ns())
         if compound is None:
             return
-        try:
-            data = compound if self._protector is None else self._protector.rtcp(compound)
-            self._sockets[0].sendto(data, sockets.native(self._sockets[0].family, stream.sender))
-        except OSError as error:
-            self._counters.add(f"feedback: {error.strerror or error}")
+        data = compound if self._protector is None else self._protector.rtcp(compound)
+        self._sockets.send(data, stream.sender)
 
     def _watch_decoder(self) -> None:
         assert self._decoder is not None
@@ -293,18 +265,14 @@ class Receiver:
         self._meter.add_to(stats)
         return stats
 
-    def _close_sockets(self) -> None:
-        for each in self._sockets:
-            each.close()
-        self._sockets = []
-
     def stop(self) -> None:
         """Free the port and the decoder; safe to call twice. Blocks for up to a second."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=5.0)
             self._thread = None
-        self._close_sockets()
+        if self._sockets is not None:
+            self._sockets.close()
         decoder, self._decoder = self._decoder, None
         if decoder is not None:
             decoder.stop()

@@ -23,7 +23,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgecam_core.collect import coco as collection_coco
-from edgecam_core.collect.collection import DRAFT, REVIEWED, Box, Collection, KeptFrame, Review
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import DRAFT, REVIEWED, Box, KeptFrame, Review
 
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.loading import load

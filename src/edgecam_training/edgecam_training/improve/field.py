@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from edgecam_core.collect.collection import REVIEWED, Collection
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import REVIEWED
 from edgecam_core.media.image_reader import read_image
 
 from edgecam_training.data.dataset import Dataset

@@ -26,7 +26,8 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from edgecam_core.collect.collection import REVIEWED, Collection
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import REVIEWED
 from edgecam_core.errors import EdgecamError, MissingDependency, SettingError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.zoo import locate
