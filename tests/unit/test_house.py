@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from scripts import lint_imports, lint_words
 
+ROOT = Path(__file__).parents[2]
 BANNED, ALLOWED = lint_words.rules()
 
 
@@ -69,3 +71,23 @@ def test_a_circle_is_found_also_inside_functions(tmp_path: Path) -> None:
     write(tmp_path, "edgecam_core.a", "from edgecam_core import b")
     write(tmp_path, "edgecam_core.b", "def f():\n    from edgecam_core.a import x")
     assert "circle" in lint_imports.findings(tmp_path)[0]
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        ("Short subject\n\nThe reason.\n", ""),
+        ("# comment of git\nShort subject\n\nThe reason.\n# ------------------------ >8 ---\ndiff", ""),
+        ("Merge branch 'a'\n", ""),
+        (f"{'x' * 73}\n\nThe reason.\n", "73 characters"),
+        ("Short subject\nThe reason.\n", "second line"),
+        ("Short subject\n", "say why"),
+        ("Short subject\n\n# only a comment\n", "say why"),
+    ],
+)
+def test_commit_message_has_a_short_subject_and_a_reason(tmp_path: Path, message: str, problem: str) -> None:
+    path = tmp_path / "COMMIT_EDITMSG"
+    path.write_text(message)
+    ended = subprocess.run([ROOT / "scripts" / "lint_commit", path], capture_output=True, text=True, check=False)
+    assert bool(ended.returncode) == bool(problem)
+    assert problem in ended.stderr
