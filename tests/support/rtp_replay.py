@@ -36,7 +36,7 @@ def clip(encoder: str, options: str, count: int) -> tuple[Unit, ...]:
         f"{encoder} bitrate=800 {options} ! {codec.parser} config-interval=-1 ! "
         f"{codec.media_type},stream-format=byte-stream,alignment=au ! appsink name=sink sync=false max-buffers=0"
     )
-    pipeline.start()
+    pipeline.start(timeout=0.0)  # there is no frame yet to wait for
     for index in range(count):
         pipeline.push(pipeline.new_buffer(from_frame(frame(index))[0], index * INTERVAL_NS, INTERVAL_NS))
     pipeline.element("src").emit("end-of-stream")

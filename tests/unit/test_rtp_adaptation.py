@@ -176,7 +176,7 @@ def test_software_encoders_change_their_rate_in_place(element: str) -> None:
         f"appsrc name=src is-live=true format=time caps={caps} ! {row.text(Request(2_000_000, 30))} ! "
         "appsink name=sink sync=false max-buffers=200"
     )
-    pipeline.start()
+    pipeline.start(timeout=0.0)
     chance, sizes = np.random.default_rng(1), []
     try:
         for number in range(180):
