@@ -65,6 +65,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(run_parts, "free_shared_memory", lambda: None)
     for name in ("PARTS", "PYTEST_ARGS", "PYTEST_ADDOPTS", "MAKEFLAGS", "PYTEST_XDIST_WORKER"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a second less for each pytest
     return tmp_path
 
 
