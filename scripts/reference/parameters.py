@@ -14,7 +14,7 @@ from edgecam_core.settings import Settings, Spec
 
 @dataclass(frozen=True)
 class Page:
-    """One node: its settings class, the launch file that starts it, and the arguments that file hands on."""
+    """One node: its settings class, the launch file that starts it, and the arguments that file passes on."""
 
     name: str
     settings: str

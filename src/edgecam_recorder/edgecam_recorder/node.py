@@ -145,7 +145,7 @@ class RecorderNode(EdgecamNode[RecorderNodeSettings]):
         if dropped := recorder.counters.take():
             return Status(WARN, dropped, values)
         if topics is not None and not topics.topics:
-            return Status(WARN, f"recording, but nobody publishes {', '.join(topics.missing)}", values)
+            return Status(WARN, f"recording, but there is no publisher of {', '.join(topics.missing)}", values)
         return Status(OK, f"recording {len(topics.topics)} topics" if topics else "waiting for ~/record", values)
 
 

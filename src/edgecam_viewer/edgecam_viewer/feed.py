@@ -57,7 +57,7 @@ class Feed:
     """Pairs the frames of one camera with their detections.
 
     A frame waits for the detections with its stamp (nanoseconds) as long as pairs are being found; when none was
-    found for ``PATIENCE`` seconds (no detector, or one that looks at other frames) frames pass at once, bare.
+    found for ``PATIENCE`` seconds (no detector, or one that processes other frames) frames pass at once, bare.
     Times are seconds of any monotonic clock. Not thread safe: call it from one thread.
     """
 

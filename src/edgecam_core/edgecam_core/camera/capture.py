@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The camera: one thread that opens the source, hands on its newest frame, and opens it again when it is lost."""
+"""The camera: one thread that opens the source, delivers its newest frame, and opens it again when it is lost."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The keyframe gate in a capture pipeline: what of a coded stream is recorded, decoded and shown."""
+"""The keyframe gate in a capture pipeline: which access units are recorded, decoded and shown."""
 
 from __future__ import annotations
 

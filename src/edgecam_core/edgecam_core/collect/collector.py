@@ -58,7 +58,7 @@ class Collector:
     """Decides which observations are kept and stores them.
 
     :meth:`look` belongs to one thread and blocks a millisecond where it hashes the frame, else microseconds;
-    encoding and the disk are the business of a thread of the collector's own. ``counters`` counts frames that were
+    a second thread encodes and writes. ``counters`` counts frames that were
     not kept by reason, ``kept`` those that were by rule. ``problem`` is why nothing can be stored at present.
 
     Raises:

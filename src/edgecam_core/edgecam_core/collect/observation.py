@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a rule looks at, and what it finds."""
+"""The input of a rule, and its result."""
 
 from __future__ import annotations
 

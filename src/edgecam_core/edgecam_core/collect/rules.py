@@ -30,7 +30,7 @@ SECOND = 1_000_000_000
 
 
 class Rule(ABC):
-    """Looks at every observation of every camera, in order of arrival. ``worth`` orders the rules: 0 to 1."""
+    """Examines every observation of every camera, in order of arrival. ``worth`` orders the rules: 0 to 1."""
 
     name: str
     worth: float

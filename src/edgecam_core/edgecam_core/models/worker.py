@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The thread that detects: it loads the detector, takes the newest images, hands on what it found."""
+"""The detector thread: loads the detector, takes the newest images and delivers their detections."""
 
 from __future__ import annotations
 

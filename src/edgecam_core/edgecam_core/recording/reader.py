@@ -30,7 +30,7 @@ from edgecam_core.recording.message import Message, RecordingError, Topic
 
 class Recording(Protocol):
     """A recording that is open for reading. ``start_ns`` and ``end_ns`` are the times of its first and last message;
-    ``damage`` says what of it cannot be read, empty where all is well."""
+    ``damage`` names the parts that cannot be read; it is empty for an intact file."""
 
     topics: dict[str, Topic]
     start_ns: int

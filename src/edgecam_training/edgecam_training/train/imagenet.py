@@ -88,7 +88,7 @@ def download(model: str) -> State:
 
 
 def convert(state: State, model: SsdModel) -> dict[str, Tensor]:
-    """What of a classifier's state dict fits a network; empty where it is no classifier of its kind."""
+    """The part of a classifier's state dict that fits a network; empty for a classifier of another kind."""
     _, sign, convert_backbone = CONVERTERS.get(model.name, ("", "", None))
     return convert_backbone(state, model) if convert_backbone and sign in state else {}
 
