@@ -143,3 +143,101 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
     _write(tmp_path, "train.json", coco([(1, "a.jpg"), (1, "b.jpg")], [], {1: "cat"}))
     with pytest.raises(DatasetError, match="two images have the id 1"):
         load(tmp_path)
+
+
+def test_ids_as_fractions(tmp_path: Path) -> None:
+    """What pandas makes of a column of numbers with a gap."""
+    write_image(tmp_path / "images" / "a.jpg")
+    _write(tmp_path, "train.json", coco([(7, "a.jpg")], [(7.0, 3.0, BOX)], {3: "cat"}))
+    assert load(tmp_path).samples[0].labels.tolist() == [0]
+
+
+def test_an_image_listed_twice_keeps_all_its_boxes(tmp_path: Path) -> None:
+    write_image(tmp_path / "images" / "a.jpg")
+    _write(
+        tmp_path,
+        "train.json",
+        coco([(1, "a.jpg"), (2, "a.jpg")], [(1, 1, BOX), (2, 1, BOX), (2, 2, BOX)], {1: "cat", 2: "dog"}),
+    )
+    dataset = load(tmp_path)
+    assert [sample.labels.tolist() for sample in dataset.samples] == [[0, 1]]
+    assert dataset.findings.counts() == {
+        "repaired images: listed more than once: their boxes joined": 1,
+        "repaired boxes: the same box of the same class again: used once": 1,
+    }
+
+
+def test_two_instances_files_about_the_same_images_are_refused(tmp_path: Path) -> None:
+    write_image(tmp_path / "train2017" / "a.jpg")
+    for name in ("instances_train2017.json", "instances_train2017_mini.json"):
+        _write(tmp_path, name, coco([(1, "a.jpg")], [(1, 1, BOX)], {1: "cat"}))
+    with pytest.raises(DatasetError, match="annotate the same images; pass one of the files"):
+        load(tmp_path)
+
+
+def test_an_image_in_train_and_val_is_named(tmp_path: Path) -> None:
+    write_image(tmp_path / "images" / "a.jpg")
+    for split in ("train", "val"):
+        _write(tmp_path, f"instances_{split}.json", coco([(1, "a.jpg")], [(1, 1, BOX)], {1: "cat"}))
+    counts = load(tmp_path).findings.counts()
+    assert counts == {"note images: in both 'train' and 'val': scores are not meaningful": 1}
+
+
+@pytest.mark.parametrize("place", ["train/labels.json", "annotations/train/instances.json", "train.json"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_in_other_places_and_encodings(tmp_path: Path, place: str, encoding: str) -> None:
+    write_image(tmp_path / "train" / "data" / "Ko\u0308ter.jpg")
+    file = tmp_path / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = coco([(1, "K\u00f6ter.jpg")], [(1, 1, BOX)], {1: "cat"}).encode().decode("unicode_escape")
+    file.write_bytes(text.encode(encoding))
+    dataset = load(tmp_path)
+    assert dataset.counts() == {"train": 1}
+    assert dataset.samples[0].boxes.tolist() == [[10, 20, 50, 50]]
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        {"size": [SIZE[1], SIZE[0]], "counts": "zzzzzz"},
+        {"size": [SIZE[1], SIZE[0]], "counts": [10, -5, SIZE[0] * SIZE[1] - 5]},
+        {"size": [12, 16], "counts": [10, 10, 172]},  # of a smaller copy
+        {"size": [SIZE[1], SIZE[0]], "counts": [SIZE[0] * SIZE[1]]},  # nothing
+        {"counts": [1]},
+        [[1, 2, 3]],
+        "a polygon",
+    ],
+)
+def test_outlines_that_hold_no_box_are_dropped_with_a_reason(tmp_path: Path, outline: object) -> None:
+    write_image(tmp_path / "images" / "a.jpg")
+    data = json.loads(coco([(1, "a.jpg")], [(1, 1, BOX), (1, 1, [])], {1: "cat"}))
+    data["annotations"][1]["segmentation"] = outline
+    _write(tmp_path, "train.json", json.dumps(data))
+    assert load(tmp_path).findings.counts() == {"dropped boxes: no bbox and no usable segmentation": 1}
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+def test_entries_that_are_no_objects_are_refused(tmp_path: Path, key: str) -> None:
+    data = json.loads(coco([(1, "a.jpg")], [(1, 1, BOX)], {1: "cat"}))
+    data[key].append(None)
+    _write(tmp_path, "train.json", json.dumps(data))
+    with pytest.raises(DatasetError, match=f"not all of '{key}' are JSON objects"):
+        load(tmp_path)
+
+
+def test_run_length_masks_have_the_boxes_of_pycocotools(tmp_path: Path) -> None:
+    write_image(tmp_path / "images" / "a.jpg")
+    random = np.random.default_rng(3)
+    data = json.loads(coco([(1, "a.jpg")], [(1, 1, [])] * 40, {1: "cat"}))
+    boxes = set()
+    for item in data["annotations"]:
+        pixels = np.zeros((SIZE[1], SIZE[0]), np.uint8)
+        x1, x2 = np.sort(random.choice(SIZE[0] + 1, 2, replace=False))
+        y1, y2 = np.sort(random.choice(SIZE[1] + 1, 2, replace=False)) if random.random() < 0.7 else (0, SIZE[1])
+        pixels[y1:y2, x1:x2] = random.random((y2 - y1, x2 - x1)) < 0.7
+        coded = mask.encode(np.asfortranarray(pixels))
+        x, y, w, h = mask.toBbox(coded).tolist()
+        boxes |= {(x, y, x + w, y + h)} if min(w, h) >= 1 else set()
+        item["segmentation"] = {"size": coded["size"], "counts": coded["counts"].decode()}
+    _write(tmp_path, "train.json", json.dumps(data))
+    assert {tuple(box) for box in load(tmp_path).samples[0].boxes.tolist()} == boxes

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import pytest
+from annotated import write_image
 from edgecam_core.cli.main import main
 from edgecam_training.data import manifest
 from edgecam_training.data.dataset import Sample
@@ -305,6 +306,25 @@ def test_a_folder_that_jetson_inferences_downloader_wrote(server: Server, tmp_pa
     counts = dataset.findings.counts()
     assert counts["dropped boxes: image file missing"] == 3
     assert counts["note boxes: around groups: learned as single boxes, as jetson-inference does"] == 1
+
+
+def test_a_downloaders_folder_that_is_not_quite_so(tmp_path: Path) -> None:
+    """A cut table, spaces, an image that was converted, another tool's pixels."""
+    rows = [
+        "a,x,/m/z,1,0.1,0.6,0.2,0.7,0,0,0,0,0,/m/z,Zebra",
+        " b ,x,/m/z,1, 0.1,0.6,0.2,0.7,0,0,0,0,0,/m/z, Zebra ",
+        "b,x,/m/z,1,10,60,20,70,0,0,0,0,0,/m/z,Zebra",
+        "b,x,/m/z,1,0.1,0.6,0.2,0.7,0,0",
+    ]
+    (tmp_path / "sub-train-annotations-bbox.csv").write_text(f"{_HEAD},id,ClassName\n" + "\n".join(rows))
+    write_image(tmp_path / "train" / "a.jpg")
+    write_image(tmp_path / "train" / "b.png")
+    dataset = load(tmp_path)
+    assert [sample.boxes.round().tolist() for sample in dataset.samples] == [[[16, 24, 96, 84]]] * 2
+    assert dataset.findings.counts() == {
+        "dropped boxes: incomplete line of the table": 1,
+        "dropped boxes: coordinates are pixels, not fractions of the image": 1,
+    }
 
 
 def test_a_manifest_of_other_splits_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.image_cache import ImageCache
 from edgecam_training.data.image_files import Header, read_header
 from edgecam_training.data.loading import load
+from edgecam_training.data.orientation import turn
 from edgecam_training.errors import DatasetError
 
 STORED = (160, 120)
@@ -123,3 +124,17 @@ def test_another_resolution_is_scaled(tmp_path: Path) -> None:
     assert dataset.samples[0].boxes[0].tolist() == list(BOX)
     assert dataset.findings.counts() == {"repaired images: annotated at another resolution: boxes scaled": 1}
     assert Dataset(tmp_path, (), dataset.samples).samples[0].width == 160
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_every_format_turns_the_same_way(tmp_path: Path, suffix: str, orientation: int) -> None:
+    write_image(tmp_path / f"a.{suffix}", STORED, orientation, BOX)
+    header = read_header(tmp_path / f"a.{suffix}")
+    assert header == Header(STORED, orientation)
+    pixels = read_image(tmp_path / f"a.{suffix}")
+    assert pixels is not None
+    assert pixels.shape[1::-1] == header.upright
+    ys, xs = np.nonzero(pixels[:, :, 0] > 150)
+    (box,) = turn(np.array([BOX], np.float32), header)
+    np.testing.assert_allclose([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], box, atol=2)

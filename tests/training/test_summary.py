@@ -26,7 +26,8 @@ CONFIG = "names: [cat, dog]\ntrain: images/train\nval: images/val\n"
 
 
 def _yolo(root: Path, good: int, bad: int) -> Path:
-    return write_yolo(root, CONFIG, {"train/a": GOOD * good + PIXELS * bad, "train/b": "", "val/c": GOOD})
+    lines = "".join(f"0 {0.5 + number / 1000} 0.5 0.4 0.5\n" for number in range(good))
+    return write_yolo(root, CONFIG, {"train/a": lines + PIXELS * bad, "train/b": "", "val/c": GOOD})
 
 
 def test_check_prints_one_table_and_fails_when_too_much_is_dropped(

@@ -116,7 +116,7 @@ def test_absolute_names_of_another_machine(tmp_path: Path) -> None:
 
 def test_class_names_are_trimmed_and_boxes_without_one_dropped(tmp_path: Path) -> None:
     root = write_voc(tmp_path, ["a"])
-    (root / "Annotations" / "a.xml").write_text(xml("a.jpg", [("cat ", BOX), ("\n cat", BOX), ("", BOX)]))
+    (root / "Annotations" / "a.xml").write_text(xml("a.jpg", [("cat ", BOX), ("\n cat", (60, 20, 90, 60)), ("", BOX)]))
     dataset = load(root)
     assert dataset.classes == ("cat",)
     assert dataset.samples[0].labels.tolist() == [0, 0]
@@ -188,3 +188,68 @@ def test_a_folder_too_high_is_answered_with_the_right_one(tmp_path: Path) -> Non
     write_voc(tmp_path / "VOC2007", ["a"])
     with pytest.raises(DatasetError, match=r"Did you mean .*VOC2007\?"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("GB2312", "猫"), ("Shift_JIS", "猫"), ("Big5", "貓"), ("EUC-KR", "고양이"), ("windows-1251", "кот"),
+     ("KOI8-R", "кот"), ("UTF-32", "кот")],
+)  # fmt: skip
+def test_xml_is_read_in_the_encoding_it_declares(tmp_path: Path, encoding: str, name: str) -> None:
+    root = write_voc(tmp_path, ["a"])
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + xml("a.jpg", [(name, BOX)])
+    (root / "Annotations" / "a.xml").write_bytes(text.encode(encoding))
+    assert load(root).classes == (name,)
+
+
+def test_utf8_that_is_declared_as_latin_1_stays_utf8(tmp_path: Path) -> None:
+    root = write_voc(tmp_path, ["a"])
+    text = '<?xml version="1.0" encoding="ISO-8859-1"?>' + xml("a.jpg", [("K\u00f6ter", BOX)])
+    (root / "Annotations" / "a.xml").write_text(text, encoding="utf-8")
+    assert load(root).classes == ("K\u00f6ter",)
+
+
+def test_one_class_in_many_spellings(tmp_path: Path) -> None:
+    root = write_voc(tmp_path, ["a"])
+    names = ["polar bear", "polar  bear", "polar\u00a0bear", "\ufeffpolar bear", "po\u200blar bear"]
+    names += ["K\u00f6ter", "Ko\u0308ter", "Polar_Bear"]
+    objects = [(name, (10.0, 20.0, 50.0 + place, 60.0)) for place, name in enumerate(names)]
+    (root / "Annotations" / "a.xml").write_text(xml("a.jpg", objects), encoding="utf-8")
+    (root / "labels.txt").write_text("Polar_Bear\nKo\u0308ter\npolar bear\n", encoding="utf-8")
+    dataset = load(root)
+    assert dataset.classes == ("Polar_Bear", "K\u00f6ter", "polar bear")
+    assert dataset.samples[0].labels.tolist() == [2, 2, 2, 2, 2, 1, 1, 0]
+    assert dataset.findings.counts() == {"note classes: that differ only in case or punctuation": 2}
+
+
+def test_names_of_files_may_be_composed_or_not(tmp_path: Path) -> None:
+    """macOS stores one form, annotations and lists have the other."""
+    root = write_voc(tmp_path, ["K\u00f6ter"])
+    (root / "JPEGImages" / "K\u00f6ter.jpg").rename(root / "JPEGImages" / "Ko\u0308ter.jpg")
+    write_list(root, "train", ["Ko\u0308ter"])
+    assert load(root).findings.counts() == {}
+
+
+@pytest.mark.parametrize("folder", ["ImageSets", "."])
+def test_lists_beside_the_usual_folder(tmp_path: Path, folder: str) -> None:
+    root = write_voc(tmp_path, ["a", "b"])
+    (root / "ImageSets" / "Main" / "train.txt").unlink()
+    (root / folder / "train.txt").write_text("a\n")
+    (root / folder / "val.txt").write_text("b\n")
+    assert _ids(root) == {"train": ["a"], "val": ["b"]}
+
+
+def test_lists_of_pairs_and_quoted_names(tmp_path: Path) -> None:
+    root = write_voc(tmp_path, ["a", "my cat (2)"])
+    write_list(root, "train", ["JPEGImages/a.jpg Annotations/a.xml"])
+    write_list(root, "val", ['"Annotations/my cat (2).xml"'])
+    assert _ids(root) == {"train": ["a"], "val": ["my cat (2)"]}
+
+
+def test_an_image_in_two_lists_is_named(tmp_path: Path) -> None:
+    root = write_voc(tmp_path, ["a", "b"])
+    write_list(root, "trainval", ["a", "b"])
+    write_list(root, "val", ["a"])
+    dataset = load(root)
+    assert dataset.counts() == {"train": 1, "val": 1}
+    assert dataset.findings.counts() == {"note images: in the lists of two splits: used in 'val'": 1}

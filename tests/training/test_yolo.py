@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from annotated import write_image, write_yolo
+from edgecam_training.data import summary
 from edgecam_training.data.loading import load
 from edgecam_training.errors import DatasetError
 
@@ -97,7 +98,9 @@ def test_several_folders_and_lists_with_gaps(tmp_path: Path) -> None:
 
 def test_the_same_images_in_train_and_val_are_named(tmp_path: Path) -> None:
     write_yolo(tmp_path, "names: [cat]\ntrain: images/train\nval: images/train\n", {"train/a": LINE})
-    assert "note images: both in train and val: scores are not meaningful" in load(tmp_path).findings.counts()
+    assert "note images: in both 'train' and 'val': scores are not meaningful" in load(tmp_path).findings.counts()
+    (tmp_path / "data.yaml").write_text("names: [cat]\ntrain: images/train\ntest: images/train\n")
+    assert "note images: in both 'train' and 'test': scores are not meaningful" in load(tmp_path).findings.counts()
 
 
 def test_polygons_keypoints_and_other_lines(tmp_path: Path) -> None:
@@ -163,3 +166,43 @@ def test_several_configurations(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"several configurations, one\.yaml, two\.yml"):
         load(tmp_path)
     assert load(tmp_path / "two.yml").classes == ("dog",)
+
+
+def test_labels_without_an_image_are_dropped_boxes(tmp_path: Path) -> None:
+    write_yolo(tmp_path, f"names: [cat]\n{PARTS}", BOTH)
+    (tmp_path / "images" / "train" / "phone.heic").write_bytes(b"no format that can be read")
+    (tmp_path / "labels" / "train" / "phone.txt").write_text(LINE * 3)
+    (tmp_path / "labels" / "train" / "README.txt").write_text("made by 3 people\n")
+    (tmp_path / "images" / "train" / "a.jpg").rename(tmp_path / "images" / "train" / "a.JFIF")
+    dataset = load(tmp_path)
+    assert [sample.path.name for sample in dataset.samples] == ["a.JFIF", "b.jpg"]
+    assert dataset.findings.count("dropped", "boxes") == 3
+    with pytest.raises(DatasetError, match=r"3 label file without an image \(\.jpg, .*phone\.txt"):
+        summary.accept(dataset)
+
+
+def test_images_that_a_list_leaves_out_are_no_loss(tmp_path: Path) -> None:
+    write_yolo(tmp_path, "names: [cat]\ntrain: few.txt\n", {"a": LINE, "b": LINE})
+    (tmp_path / "few.txt").write_text("images/a.jpg\n")
+    dataset = load(tmp_path)
+    assert dataset.counts() == {"train": 1}
+    assert dataset.findings.counts() == {}
+
+
+@pytest.mark.parametrize("folder", ["images", "."])
+def test_a_list_of_classes_alone(tmp_path: Path, folder: str) -> None:
+    """LabelImg keeps it next to the images, Label Studio above them."""
+    write_yolo(tmp_path, "", {"a": LINE, "b": LINE.replace("0", "1", 1)}, folder)
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    dataset = load(tmp_path)
+    assert dataset.classes == ("cat", "dog")
+    assert [sample.labels.tolist() for sample in dataset.samples] == [[0], [1]]
+    assert dataset.findings.counts() == {}
+
+
+def test_a_list_of_classes_with_a_folder_for_each_split(tmp_path: Path) -> None:
+    write_yolo(tmp_path, "", BOTH)
+    (tmp_path / "data.yaml").unlink()
+    (tmp_path / "classes.txt").write_text("cat\n")
+    assert load(tmp_path).counts() == {"train": 1, "val": 1}

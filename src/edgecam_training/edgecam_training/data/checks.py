@@ -36,6 +36,8 @@ from edgecam_training.data.orientation import CONTRADICTION, SCALE, TURN, UNKNOW
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
 SMALLEST = 1.0  # pixels a side; anything less cannot be learned
 FRACTIONS = "coordinates are fractions of the image, not pixels"
+PIXELS = "coordinates are pixels, not fractions of the image"
+MOST_FRACTION = 1.5  # a fraction may be a little above 1 by rounding or at the border; pixels are far above it
 WRONG_SIZE = "annotation's image size contradicts the image"
 
 
@@ -47,6 +49,8 @@ def tidy(dataset: Dataset) -> Dataset:
     dropped. Images without boxes stay, as background.
     """
     findings = dataset.findings.copy()
+    dataset = replace(dataset, samples=_joined(dataset.samples, findings))
+    _compare_names(dataset.classes, findings)
     headers = list(read_headers([sample.path for sample in dataset.samples]))
     answers = [
         orientation.compare((sample.width, sample.height), header) if isinstance(header, Header) else header
@@ -60,6 +64,30 @@ def tidy(dataset: Dataset) -> Dataset:
             continue
         samples.append(tidy_boxes(_placed(sample, header, answer, convention, findings), findings))
     return replace(dataset, samples=tuple(samples), findings=findings)
+
+
+def _joined(samples: Sequence[Sample], findings: Findings) -> tuple[Sample, ...]:
+    """Each image once in a split, with all its boxes: what one entry leaves out would be background for the other."""
+    found: dict[tuple[str, Path], Sample] = {}
+    splits: dict[Path, str] = {}
+    for sample in samples:
+        key = (sample.split, sample.path)
+        if key in found:
+            findings.repaired("images", "listed more than once: their boxes joined", 1, sample.path)
+            sample = found[key].with_boxes_of(sample)
+        if splits.setdefault(sample.path, sample.split) != sample.split:
+            both = f"in both '{splits[sample.path]}' and '{sample.split}': scores are not meaningful"
+            findings.noted("images", both, 1, sample.path)
+        found[key] = sample
+    return tuple(found.values())
+
+
+def _compare_names(classes: Sequence[str], findings: Findings) -> None:
+    by_word: dict[str, list[str]] = {}
+    for name in classes:
+        by_word.setdefault("".join(filter(str.isalnum, name.casefold())) or name, []).append(name)
+    for names in by_word.values():
+        findings.noted("classes", "that differ only in case or punctuation", len(names) * (len(names) > 1), names)
 
 
 def drop(findings: Findings, sample: Sample, reason: str) -> None:
@@ -117,9 +145,18 @@ def tidy_boxes(sample: Sample, findings: Findings) -> Sample:
     )
     small = empty & numbers & ~fractions & ~outside_entirely
     findings.dropped("boxes", "smaller than a pixel", int(small.sum()), sample.path)
-    kept = replace(sample, boxes=clipped).keep(~empty)
+    again = _repeated(sample) & ~empty
+    findings.repaired("boxes", "the same box of the same class again: used once", int(again.sum()), sample.path)
+    kept = replace(sample, boxes=clipped).keep(~empty & ~again)
     findings.ignored("boxes", "difficult or crowd: not learned, not scored", int(kept.difficult.sum()), sample.path)
     return kept
+
+
+def _repeated(sample: Sample) -> np.ndarray:
+    """(N,) bool: a box that an earlier row holds already."""
+    rows = np.column_stack([sample.boxes, sample.labels, sample.crowd])
+    first = np.unique(rows, axis=0, return_index=True)[1]
+    return ~np.isin(np.arange(len(rows)), first)
 
 
 def read_reduced(path: Path, least: int) -> tuple[np.ndarray, int] | None:

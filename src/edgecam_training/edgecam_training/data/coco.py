@@ -26,16 +26,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
 from edgecam_training.data.splits import split_in, split_named
-from edgecam_training.data.text_files import read_text
+from edgecam_training.data.text_files import class_name, read_text
 from edgecam_training.errors import DatasetError
 
 Box = tuple[float, float, float, float]
 _NEEDED = ("images", "annotations", "categories")
+_ANY_NAME = ("*.json", "*/*.json")
 _NO_BOX = "no bbox and no usable segmentation"
+
+
+def _ascii(path: Path) -> bytes:
+    """Of UTF-16, too."""
+    return path.read_bytes().replace(b"\0", b"")
 
 
 def fits(root: Path) -> bool:
@@ -44,10 +52,10 @@ def fits(root: Path) -> bool:
 
 def _candidates(root: Path) -> list[Path]:
     """JSON files that may be COCO's, from the most to the least usual place."""
-    for pattern in ("annotations/*.json", "*/_annotations.coco.json", "_annotations.coco.json", "*.json"):
+    for pattern in ("annotations/**/*.json", "*/_annotations.coco.json", "_annotations.coco.json", *_ANY_NAME):
         found = sorted(path for path in root.glob(pattern) if not hidden(path))
-        if pattern == "*.json":  # any tool's files: only those that declare themselves as COCO
-            found = [path for path in found if all(f'"{key}"' in path.read_text(errors="ignore") for key in _NEEDED)]
+        if pattern in _ANY_NAME:  # any tool's files: only those that declare themselves as COCO
+            found = [path for path in found if all(f'"{key}"'.encode() in _ascii(path) for key in _NEEDED)]
         if found:
             return found
     return []
@@ -104,6 +112,9 @@ def _open(path: Path) -> _File | str:
     missing = [key for key in _NEEDED if not isinstance(data, dict) or not isinstance(data.get(key), list)]
     if missing:
         return f"is not COCO JSON with boxes: it has no list {', '.join(map(repr, missing))}"
+    for key in _NEEDED:
+        if not all(isinstance(item, dict) for item in data[key]):
+            raise DatasetError(f"{path}: not all of {key!r} are JSON objects")
     if data["annotations"] and not any("bbox" in item or "segmentation" in item for item in data["annotations"]):
         return "is not COCO JSON with boxes: its annotations have neither 'bbox' nor 'segmentation'"
     split = split_in(path.stem) or split_named(path.parent.name) or "train"
@@ -118,15 +129,15 @@ def _with_boxes(root: Path, files: list[_File]) -> list[_File]:
     """
     if not files:
         raise DatasetError(f"{root} has no COCO JSON file with images, annotations and categories")
-    chosen = [file for file in files if "instances" in file.path.stem]
-    taken = {(file.split, str(image.get("file_name"))): file for file in chosen for image in file.data["images"]}
-    for file in (file for file in files if file not in chosen):
+    chosen: list[_File] = []
+    taken: dict[tuple[str, str], _File] = {}
+    for file in sorted(files, key=lambda file: "instances" not in file.path.stem):
         names = [(file.split, str(image.get("file_name"))) for image in file.data["images"]]
         rival = next((taken[name] for name in names if name in taken), None)
         if rival is None:
             chosen.append(file)
             taken |= dict.fromkeys(names, file)
-        elif "instances" not in rival.path.stem:
+        elif ("instances" in rival.path.stem) == ("instances" in file.path.stem):
             raise DatasetError(
                 f"{rival.path.name} and {file.path.name} annotate the same images; pass one of the files as data set"
             )
@@ -138,7 +149,7 @@ def _categories(file: _File) -> dict[str, str]:
     found: dict[str, str] = {}
     try:
         for item in file.data["categories"]:
-            key, name = str(item["id"]), str(item["name"]).strip()
+            key, name = _id(item["id"]), class_name(item["name"])
             if found.get(key, name) != name:
                 raise DatasetError(f"{file.path}: category {key} is called {found[key]!r} and {name!r}")
             found[key] = name
@@ -153,12 +164,12 @@ def _samples(file: _File, index: ImageIndex, classes: dict[str, int], findings: 
     names = _categories(file)
     by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in file.data["annotations"]:
-        by_image[str(item.get("image_id"))].append(item)
+        by_image[_id(item.get("image_id"))].append(item)
     _refuse_corners(file)
     near = _near(index.root, file)
     found, seen = [], set()
     for image in file.data["images"]:
-        key = str(image.get("id"))
+        key = _id(image.get("id"))
         if key in seen:
             raise DatasetError(f"{file.path}: two images have the id {key}")
         seen.add(key)
@@ -183,8 +194,8 @@ def _sample(
 ) -> Sample:  # fmt: skip
     boxes, labels, crowd = [], [], []
     for item in items:
-        name = names.get(str(item.get("category_id")))
-        box = _box(item)
+        name = names.get(_id(item.get("category_id")))
+        box = _box(item, _size(image))
         if name is None or box is None:
             reason = "category_id is not in the file's list of categories" if name is None else _NO_BOX
             findings.dropped("boxes", reason, 1, f"{file.path.name}: annotation {item.get('id')}")
@@ -195,6 +206,11 @@ def _sample(
     return Sample.make(path, _size(image), file.split, boxes, labels, crowd=crowd)
 
 
+def _id(value: object) -> str:
+    """A key as text: tools write 7, "7" or 7.0 for the same one."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
+
+
 def _size(image: dict[str, Any]) -> tuple[int, int]:
     try:
         width, height = int(image["width"]), int(image["height"])
@@ -203,7 +219,7 @@ def _size(image: dict[str, Any]) -> tuple[int, int]:
     return (width, height) if width > 0 and height > 0 else (0, 0)
 
 
-def _box(item: dict[str, Any]) -> Box | None:
+def _box(item: dict[str, Any], size: tuple[int, int]) -> Box | None:
     """Corners from ``bbox``, else from the outline: polygons or a run-length mask."""
     try:
         if item.get("bbox"):
@@ -211,31 +227,52 @@ def _box(item: dict[str, Any]) -> Box | None:
             return x, y, x + width, y + height
         outline = item.get("segmentation")
         if isinstance(outline, dict):
-            return _mask_box(outline)
+            return _mask_box(outline, size)
         points = [float(value) for polygon in outline or () for value in polygon]
         return (min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])) if len(points) > 5 else None
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, KeyError, IndexError):
         return None
 
 
-def _mask_box(mask: dict[str, Any]) -> Box | None:
-    """The box around a run-length mask, compressed or not; None without pycocotools."""
-    try:
-        from pycocotools import mask as tools
-    except ImportError:
+def _mask_box(mask: dict[str, Any], size: tuple[int, int]) -> Box | None:
+    """The box around a run-length mask, compressed or not; None if it is empty or not of the image's size."""
+    height, width = map(int, mask["size"])
+    if size not in ((width, height), (0, 0)):
         return None
-    height, width = mask["size"]
-    coded = tools.frPyObjects(mask, height, width) if isinstance(mask["counts"], list) else mask
-    x, y, w, h = tools.toBbox(coded).tolist()
-    return (x, y, x + w, y + h) if w and h else None
+    counts = mask["counts"] if isinstance(mask["counts"], list) else _run_lengths(str(mask["counts"]))
+    edges = np.cumsum([0, *counts])
+    if min(counts, default=0) < 0 or edges[-1] != height * width:
+        return None
+    inside = [(first, last - 1) for first, last in zip(edges[1::2], edges[2::2], strict=False) if last > first]
+    if not inside:
+        return None
+    first, last = np.array(inside).T
+    whole = (first // height != last // height).any()  # a run that goes on in the next column touches both ends
+    top, bottom = (0, height) if whole else ((first % height).min(), (last % height).max() + 1)
+    return float(first[0] // height), float(top), float(last[-1] // height + 1), float(bottom)
+
+
+def _run_lengths(coded: str) -> list[int]:
+    """COCO's compressed counts: six bits a character, the lowest first, from the third on as differences."""
+    counts: list[int] = []
+    value = shift = 0
+    for code in (ord(character) - 48 for character in coded):
+        value |= (code & 31) << shift
+        shift += 5
+        if code & 32:
+            continue
+        value -= (1 << shift) * bool(code & 16)
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        value = shift = 0
+    return counts
 
 
 def _refuse_corners(file: _File) -> None:
     """Raise DatasetError where ``bbox`` evidently holds x1 y1 x2 y2: many boxes do not fit as width and height."""
-    sizes = {str(image.get("id")): _size(image) for image in file.data["images"]}
+    sizes = {_id(image.get("id")): _size(image) for image in file.data["images"]}
     outside = total = 0
     for item in file.data["annotations"]:
-        width, height = sizes.get(str(item.get("image_id")), (0, 0))
+        width, height = sizes.get(_id(item.get("image_id")), (0, 0))
         box = item.get("bbox")
         if not width or not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
             continue

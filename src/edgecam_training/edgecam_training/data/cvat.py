@@ -28,6 +28,7 @@ from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
 from edgecam_training.data.rotated import upright
 from edgecam_training.data.splits import split_named
+from edgecam_training.data.text_files import class_name, decode_xml
 from edgecam_training.errors import DatasetError
 
 _MARK = "<annotations>"
@@ -60,14 +61,14 @@ def read(root: Path) -> Dataset:
     images, names = [], []
     for path in _files(root):
         try:
-            tree = ElementTree.parse(path).getroot()
+            tree = ElementTree.fromstring(decode_xml(path.read_bytes(), path))
         except ElementTree.ParseError as error:
             raise DatasetError(f"{path} is damaged: {error}") from error
         if tree.find("track") is not None:
             raise DatasetError(f"{path} holds tracks (CVAT for video); export it as 'CVAT for images 1.1'")
         images += [(path, image) for image in tree.findall("image")]
-        names += [label.findtext("name", "") for label in tree.iter("label")]
-    used = {box.get("label", "") for _, image in images for box in image.findall("box")}
+        names += [class_name(label.findtext("name", "")) for label in tree.iter("label")]
+    used = {class_name(box.get("label", "")) for _, image in images for box in image.findall("box")}
     classes = list(dict.fromkeys([name for name in names if name] + sorted(used)))
     samples = []
     for path, image in images:
@@ -99,7 +100,7 @@ def _sample(
             corners = upright(corners, rotation, ((x1 + x2) / 2, (y1 + y2) / 2))
             findings.repaired("boxes", "turned: the upright box around it", 1, name)
         boxes.append(corners)
-        labels.append(classes.index(item.get("label", "")))
+        labels.append(classes.index(class_name(item.get("label", ""))))
     for shape in _SHAPES:
         findings.dropped("shapes", f"'{shape}' is no box", len(image.findall(shape)), name)
     split = split_named(image.get("subset", "")) or split_named(file.stem) or "train"

@@ -71,6 +71,16 @@ class Sample:
         corners = np.array([list(box) for box in boxes], np.float32).reshape(-1, 4)
         return cls(path, *size, split, corners, labels, hard | many, many, facts)
 
+    def with_boxes_of(self, other: Sample) -> Sample:
+        """A copy with the boxes of another sample of the same image after its own."""
+        return replace(
+            self,
+            boxes=np.concatenate([self.boxes, other.boxes]),
+            labels=np.concatenate([self.labels, other.labels]),
+            difficult=np.concatenate([self.difficult, other.difficult]),
+            crowd=np.concatenate([self.crowd, other.crowd]),
+        )
+
     def keep(self, rows: np.ndarray) -> Sample:
         """A copy with only these boxes (indices or a mask)."""
         return replace(

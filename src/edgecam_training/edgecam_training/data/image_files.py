@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import unicodedata
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,9 +27,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from edgecam_core.media.image_files import IMAGE_SUFFIXES
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (*IMAGE_SUFFIXES, ".jfif", ".jpe")
 MOST_PIXELS = 150_000_000  # 450 MB decoded; more is a damaged header or no photograph
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -61,7 +64,8 @@ def read_header(path: Path) -> Header | str:
                 # Pillow would decode a whole PNG to look for EXIF data behind the pixels.
                 exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
                 orientation = exif.get(_ORIENTATION, 1)
-                stored = image.size
+                # Pillow turns the size of a TIFF already, of no other format.
+                stored = (image.tag_v2[256], image.tag_v2[257]) if isinstance(image, TiffImageFile) else image.size
     except FileNotFoundError:
         return ABSENT
     except Image.DecompressionBombError:
@@ -89,6 +93,11 @@ def images_in(folder: Path) -> list[Path]:
     return sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not hidden(path) and path.is_file()
     )
+
+
+def normal(name: str) -> str:
+    """A file's name with composed letters: macOS stores "o" and "¨" for "ö", annotations have either."""
+    return unicodedata.normalize("NFC", name)
 
 
 class NotFound(Exception):
@@ -128,7 +137,7 @@ class ImageIndex:
                 return place
         if outside:
             raise NotFound(OUTSIDE)
-        return self._choose(self._by_name.get(posixpath.basename(written).casefold(), []), written, near)
+        return self._choose(self._by_name.get(_key(posixpath.basename(written)), []), written, near)
 
     def find_stem(self, stem: str, near: Iterable[Path] = ()) -> Path:
         """The image called ``stem`` with any suffix; ``stem`` may contain folders.
@@ -136,7 +145,7 @@ class ImageIndex:
         Raises:
             NotFound: missing or ambiguous.
         """
-        return self._choose(self._by_stem.get(posixpath.basename(stem).casefold(), []), stem, near)
+        return self._choose(self._by_stem.get(_key(posixpath.basename(stem)), []), stem, near)
 
     def _choose(self, found: list[Path], written: str, near: Iterable[Path]) -> Path:
         """Of several the one whose folders agree with the written name, else the one near the annotation."""
@@ -155,10 +164,14 @@ class ImageIndex:
         return chosen[0]
 
 
+def _key(name: str) -> str:
+    return normal(name).casefold()
+
+
 def _agreeing(parts: Sequence[str], tail: Sequence[str]) -> int:
     count = 0
     for mine, theirs in zip(reversed(parts), reversed(tail), strict=False):
-        if mine != theirs:
+        if normal(mine) != normal(theirs):
             break
         count += 1
     return count
@@ -167,7 +180,7 @@ def _agreeing(parts: Sequence[str], tail: Sequence[str]) -> int:
 def _grouped(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = defaultdict(list)
     for path in paths:
-        found[key(path).casefold()].append(path)
+        found[_key(key(path))].append(path)
     return found
 
 

@@ -33,6 +33,7 @@ from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
 from edgecam_training.data.rotated import upright
 from edgecam_training.data.splits import split_named
+from edgecam_training.data.text_files import class_name, read_text
 from edgecam_training.errors import DatasetError
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an uploaded file
@@ -65,7 +66,7 @@ def read(root: Path) -> Dataset:
     rows: list[tuple[Path, str, tuple[int, int], list[tuple[str, list[float]]]]] = []
     for path in _files(root):
         try:
-            tasks = json.loads(path.read_text(encoding="utf-8"))
+            tasks = json.loads(read_text(path))
         except ValueError as error:
             raise DatasetError(f"{path} is damaged: {error}") from error
         for task in tasks if isinstance(tasks, list) else []:
@@ -140,4 +141,4 @@ def _boxes(result: dict[str, Any], name: str, findings: Findings) -> Iterator[tu
     if degrees % 180:
         corners = upright(corners, degrees, (corners[0], corners[1]))
         findings.repaired("boxes", "turned: the upright box around it", 1, name)
-    yield str(labels[0]), corners
+    yield class_name(labels[0]), corners

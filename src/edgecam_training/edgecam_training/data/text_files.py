@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
+from contextlib import suppress
 from pathlib import Path
 
 from edgecam_training.errors import DatasetError
@@ -31,6 +33,32 @@ _MARKS = (
 )
 # Single accented letters among ASCII. Two high bytes in a row are rather another alphabet or a multi-byte encoding.
 _LATIN = re.compile(rb"(?:[\t\n\r\x20-\x7e]|(?<![\x80-\xff])[\xc0-\xd6\xd8-\xf6\xf8-\xff](?![\x80-\xff]))*")
+
+
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))  # zero-width and soft hyphens
+_DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
+_XML_HEAD = re.compile(r"^\s*<\?xml[^>]*\?>")
+
+
+def class_name(text: object) -> str:
+    """One spelling of a class: without invisible characters, single spaces, letters composed (NFC, as "ö")."""
+    return " ".join(unicodedata.normalize("NFC", str(text)).translate(_INVISIBLE).split())
+
+
+def decode_xml(data: bytes, path: Path) -> str:
+    """The text of an XML file in the encoding it declares, in any other by :func:`decode`; without declaration.
+
+    Raises:
+        DatasetError: the bytes contradict the declared encoding, and no other can be determined.
+    """
+    found = _DECLARED.match(data)
+    declared = found[1].decode().lower() if found else "utf-8"
+    # A wide encoding does not begin as ASCII does; Western text that is valid UTF-8 is UTF-8.
+    names = {"utf": (), "iso": ("utf-8", declared), "win": ("utf-8", declared)}.get(declared[:3], (declared,))
+    for name in names:
+        with suppress(LookupError, UnicodeDecodeError):
+            return _XML_HEAD.sub("", data.decode(name))
+    return _XML_HEAD.sub("", decode(data, path))
 
 
 def decode(data: bytes, path: Path) -> str:

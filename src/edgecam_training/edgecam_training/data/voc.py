@@ -29,11 +29,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edgecam_training.data.checks import FRACTIONS
-from edgecam_training.data.dataset import Dataset, Sample
+from edgecam_training.data.dataset import SPLITS, Dataset, Sample
 from edgecam_training.data.findings import Findings
-from edgecam_training.data.image_files import OUTSIDE, ImageIndex, NotFound, hidden
+from edgecam_training.data.image_files import OUTSIDE, ImageIndex, NotFound, hidden, normal
 from edgecam_training.data.splits import split_named
-from edgecam_training.data.text_files import decode, read_lines
+from edgecam_training.data.text_files import class_name, decode_xml, read_lines
 from edgecam_training.errors import DatasetError
 
 _FLAG = re.compile(r"\s+-?[01]$")  # the class lists of VOC itself: "000012  1"
@@ -111,18 +111,12 @@ def _parsed(folders: Iterable[Path], findings: Findings) -> list[_File]:
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    """An XML file in its declared encoding, otherwise in the one detected from its bytes."""
-    data = path.read_bytes()
-    try:
-        return ElementTree.fromstring(data)
-    except (ElementTree.ParseError, ValueError, LookupError):
-        text = decode(data, path)
-    return ElementTree.fromstring(re.sub(r"^\s*<\?xml[^>]*\?>", "", text))
+    return ElementTree.fromstring(decode_xml(path.read_bytes(), path))
 
 
 def _splits(root: Path, folders: list[Path], files: list[_File], findings: Findings) -> dict[str, str]:
     """Id -> split: from the lists, else from the split folder an XML file is in, else everything is for training."""
-    lists = {path.stem: path for path in sorted((root / "ImageSets" / "Main").glob("*.txt")) if not hidden(path)}
+    lists = _lists(root)
     if not lists:
         return {file.id: _folder_split(root, file.path) for file in files}
     known = {name: split for name in lists if (split := split_named(name))}
@@ -133,6 +127,7 @@ def _splits(root: Path, folders: list[Path], files: list[_File], findings: Findi
         )
     ids = _Ids(files)
     found: dict[str, str] = {}
+    origin: dict[str, str] = {}
     # trainval counts only for images in no other list: later lists win.
     for name in sorted(known, key=lambda name: ("trainval", "default", "train", "val", "test").index(known[name])):
         for line in read_lines(lists[name]):
@@ -140,8 +135,19 @@ def _splits(root: Path, folders: list[Path], files: list[_File], findings: Findi
             if match is None:
                 findings.dropped("images", "listed, but without an annotation", 1, f"{lists[name].name}: {line}")
             else:
-                found[match] = {"trainval": "train", "default": "train"}.get(known[name], known[name])
+                split = {"trainval": "train", "default": "train"}.get(known[name], known[name])
+                if known[name] in SPLITS and origin.setdefault(match, known[name]) != known[name]:
+                    findings.noted("images", f"in the lists of two splits: used in '{split}'", 1, match)
+                found[match] = split
     return found
+
+
+def _lists(root: Path) -> dict[str, Path]:
+    """Lists of images by name: those of ImageSets/Main, else what is called like a split in ImageSets or the root."""
+    main = {path.stem: path for path in sorted((root / "ImageSets" / "Main").glob("*.txt")) if not hidden(path)}
+    for folder in (root / "ImageSets", root):
+        main = main or {path.stem: path for path in sorted(folder.glob("*.txt")) if split_named(path.stem)}
+    return main
 
 
 def _folder_split(root: Path, path: Path) -> str:
@@ -153,17 +159,18 @@ class _Ids:
     """Annotations by what a list may call them: id, path with folder or suffix, id with a class flag."""
 
     def __init__(self, files: Iterable[_File]) -> None:
-        self._ids = {file.id for file in files}
+        self._ids = {normal(file.id): file.id for file in files}
         names = [PurePosixPath(name).name for name in self._ids]
-        self._by_name = {PurePosixPath(name).name: name for name in self._ids}
+        self._by_name = {PurePosixPath(name).name: own for name, own in self._ids.items()}
         self._ambiguous = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
 
     def find(self, line: str) -> str | None:
-        for text in (line, _FLAG.sub("", line)):
-            written = text.strip().replace("\\", "/").removeprefix("./")
+        pair = line.split()[0] if len(line.split()) == 2 else ""  # "JPEGImages/a.jpg Annotations/a.xml"
+        for text in (line, _FLAG.sub("", line), pair):
+            written = normal(text.strip().strip("\"'").replace("\\", "/").removeprefix("./"))
             for candidate in (written, _SUFFIX.sub("", written)):
                 if candidate in self._ids:
-                    return candidate
+                    return self._ids[candidate]
                 name = PurePosixPath(candidate).name
                 if name in self._by_name and name not in self._ambiguous:
                     return self._by_name[name]
@@ -171,7 +178,7 @@ class _Ids:
 
 
 def _name(node: ElementTree.Element) -> str:
-    return (node.findtext("name") or "").strip()
+    return class_name(node.findtext("name") or "")
 
 
 def _classes(root: Path, files: list[_File]) -> tuple[str, ...]:
@@ -179,7 +186,7 @@ def _classes(root: Path, files: list[_File]) -> tuple[str, ...]:
     path = root / "labels.txt"
     if not path.is_file():
         return tuple(sorted(used))
-    classes = tuple(name for name in read_lines(path) if name.upper() != "BACKGROUND")
+    classes = tuple(class_name(name) for name in read_lines(path) if name.upper() != "BACKGROUND")
     if used - set(classes):
         raise DatasetError(f"{path} does not list {', '.join(sorted(used - set(classes)))}, which have boxes")
     return classes

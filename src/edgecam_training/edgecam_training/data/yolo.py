@@ -16,29 +16,40 @@
 
 A line is class, centre x, centre y, width, height, as fractions of the upright image, or a class and the corners of
 a polygon. The labels of ``images/a/b.jpg`` are in ``labels/a/b.txt``, otherwise next to the image. Darknet's and CVAT's
-``obj.data`` is read too.
+``obj.data`` is read too, and a ``classes.txt`` next to images and labels (LabelImg, Label Studio).
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
+from edgecam_training.data.checks import MOST_FRACTION, PIXELS
 from edgecam_training.data.dataset import SPLITS, Dataset, Sample
 from edgecam_training.data.findings import Findings
-from edgecam_training.data.image_files import Header, ImageIndex, NotFound, hidden, images_in, inside, read_headers
-from edgecam_training.data.text_files import read_lines, read_text
+from edgecam_training.data.image_files import (
+    SUFFIXES,
+    Header,
+    ImageIndex,
+    NotFound,
+    hidden,
+    images_in,
+    inside,
+    normal,
+    read_headers,
+)
+from edgecam_training.data.text_files import class_name, read_lines, read_text
 from edgecam_training.errors import DatasetError
 
-_PIXELS = "coordinates are pixels, not fractions of the image"
+_CLASSES = "classes.txt"  # a class a line: what LabelImg and Label Studio write
 _NAMES = re.compile(rb"""^[\xef\xbb\xbf\xff\xfe]*["']?names["']?\s*:""", re.MULTILINE)
-_MOST = 1.5  # a fraction may be a little above 1 by rounding or by a box over the border; pixels are far above it
+_LINE = re.compile(r"\d+(\s+[-+.\deE]+){4,}")
 
 
 def fits(root: Path) -> bool:
@@ -46,7 +57,7 @@ def fits(root: Path) -> bool:
 
 
 def _configs(root: Path) -> list[Path]:
-    for pattern in ("data.y*ml", "*.y*ml", "obj.data"):
+    for pattern in ("data.y*ml", "*.y*ml", "obj.data", _CLASSES):
         found = [path for path in sorted(root.glob(pattern)) if not hidden(path) and _names_classes(path)]
         if found:
             return found
@@ -54,7 +65,7 @@ def _configs(root: Path) -> list[Path]:
 
 
 def _names_classes(path: Path) -> bool:
-    return path.name == "obj.data" or bool(_NAMES.search(path.read_bytes().replace(b"\0", b"")))
+    return path.name in ("obj.data", _CLASSES) or bool(_NAMES.search(path.read_bytes().replace(b"\0", b"")))
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,8 @@ def read(root: Path) -> Dataset:
         raise DatasetError(
             f"{root} has several configurations, {', '.join(path.name for path in files)}; pass one of them"
         )
-    config = _darknet(files[0]) if files[0].name == "obj.data" else _config(files[0])
+    read_config = {"obj.data": _darknet, _CLASSES: _classes_alone}.get(files[0].name, _config)
+    config = read_config(files[0])
     findings = Findings()
     images = {split: _images(config, split, findings) for split in config.parts}
     labels = {path: _labels_of(path) for paths in images.values() for path in paths}
@@ -91,8 +103,7 @@ def read(root: Path) -> Dataset:
             f"{config.file}: none of {len(labels)} images has a label file; looked for {next(iter(labels.values()))} "
             "and a .txt next to each image"
         )
-    twice = set(images.get("train", ())) & set(images.get("val", ()))
-    findings.noted("images", "both in train and val: scores are not meaningful", len(twice), next(iter(twice), ""))
+    _count_orphans(labels, findings)
     samples = []
     for split, paths in images.items():
         for path, header in zip(paths, read_headers(paths), strict=True):
@@ -115,8 +126,7 @@ def _config(file: Path) -> _Config:
         raise DatasetError(f"{file}: nc is {count}, but names has {len(ids)} classes")
     base = file.parent / str(content.get("path") or ".")
     parts = {split: _entries(content.get(key)) for split in SPLITS for key in _keys(split) if content.get(key)}
-    if not parts:
-        parts = {split: [f"images/{split}"] for split in SPLITS if (file.parent / "images" / split).is_dir()}
+    parts = parts or _split_folders(file.parent)
     if "train" not in parts and "val" not in parts and "test" not in parts:
         raise DatasetError(f"{file} names no train, val or test images, and there is no images/train next to it")
     return _Config(
@@ -137,12 +147,12 @@ def _ids(file: Path, names: Any) -> dict[int, str]:
     """Class number in the label files -> name, in order of the numbers."""
     if isinstance(names, dict):
         try:
-            found = {int(key): str(name).strip() for key, name in names.items()}
+            found = {int(key): class_name(name) for key, name in names.items()}
         except ValueError as error:
             raise DatasetError(f"{file}: the keys of names must be class numbers ({error})") from error
         found = dict(sorted(found.items()))
     elif isinstance(names, list):
-        found = {number: str(name).strip() for number, name in enumerate(names)}
+        found = {number: class_name(name) for number, name in enumerate(names)}
     else:
         raise DatasetError(f"{file}: names is {names!r}; it must be a list, e.g. names: [{names}]")
     values = list(found.values())
@@ -150,6 +160,20 @@ def _ids(file: Path, names: Any) -> dict[int, str]:
     if not values or twice or "" in values or min(found) < 0:
         raise DatasetError(f"{file}: names must be different, non-empty names, is {names}")
     return found
+
+
+def _split_folders(home: Path) -> dict[str, list[str]]:
+    """``images/train`` or ``train/images`` and so on."""
+    names = [(split, name) for split in SPLITS for name in _keys(split)]
+    places = [(split, text) for split, name in names for text in (f"images/{name}", f"{name}/images", name)]
+    return {split: [text] for split, text in reversed(places) if (home / text).is_dir()}
+
+
+def _classes_alone(file: Path) -> _Config:
+    ids = _ids(file, read_lines(file))
+    home = file.parent
+    parts = _split_folders(home) or {"train": ["images" if (home / "images").is_dir() else "."]}
+    return _Config(file, home, tuple(ids.values()), {number: number for number in ids}, parts)
 
 
 def _darknet(file: Path) -> _Config:
@@ -225,6 +249,16 @@ def _labels_of(image: Path) -> Path:
     return image.with_suffix(".txt") if not named.is_file() and image.with_suffix(".txt").is_file() else named
 
 
+def _count_orphans(labels: Mapping[Path, Path], findings: Findings) -> None:
+    """Label files that belong to no image, in the folders that labels are read from."""
+    for images, folder in sorted({(image.parent, file.parent) for image, file in labels.items()}):
+        there = {normal(path.stem) for path in images.iterdir() if path.suffix.lower() in SUFFIXES}
+        for file in sorted(folder.glob("*.txt")):
+            if not hidden(file) and normal(file.stem) not in there:
+                lines = [line for line in read_lines(file) if _LINE.fullmatch(line)]
+                findings.dropped("boxes", f"label file without an image ({', '.join(SUFFIXES)})", len(lines), file)
+
+
 def _sample(config: _Config, path: Path, file: Path, split: str, size: tuple[int, int], findings: Findings) -> Sample:
     boxes, labels = [], []
     lines = read_text(file).splitlines() if file.is_file() else []
@@ -245,8 +279,8 @@ def _sample(config: _Config, path: Path, file: Path, split: str, size: tuple[int
             )
         if not all(map(math.isfinite, box)):
             findings.dropped("boxes", "a coordinate is not a number", 1, f"{file}, line {number}")
-        elif max(map(abs, box)) > _MOST:
-            findings.dropped("boxes", _PIXELS, 1, f"{file}, line {number}")
+        elif max(map(abs, box)) > MOST_FRACTION:
+            findings.dropped("boxes", PIXELS, 1, f"{file}, line {number}")
         else:
             boxes.append([value * side for value, side in zip(box, size * 2, strict=True)])
             labels.append(config.numbers[int(label)])

@@ -25,14 +25,16 @@ import io
 from collections import defaultdict
 from pathlib import Path
 
+from edgecam_training.data.checks import MOST_FRACTION, PIXELS
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
-from edgecam_training.data.image_files import ABSENT, Header, read_headers
+from edgecam_training.data.image_files import ABSENT, Header, images_in, read_headers
 from edgecam_training.data.open_images.tables import FOLDERS
-from edgecam_training.data.text_files import read_text
+from edgecam_training.data.text_files import class_name, read_text
 from edgecam_training.errors import DatasetError
 
 _GROUPS = "around groups: learned as single boxes, as jetson-inference does"
+_NEEDED = ("ImageID", "XMin", "YMin", "XMax", "YMax", "ClassName")
 _Row = dict[str, str]
 
 
@@ -52,38 +54,53 @@ def read(root: Path) -> Dataset:
     """
     findings = Findings()
     rows = {split: _rows(_table(root, split)) for split in FOLDERS if _table(root, split).is_file()}
-    classes = tuple(sorted({row["ClassName"].strip() for part in rows.values() for row in part}))
+    classes = tuple(sorted({row["ClassName"] for part in rows.values() for row in part if _complete(row)}))
     samples = [sample for split, part in rows.items() for sample in _samples(root, split, part, classes, findings)]
     return Dataset(root, classes, tuple(samples), findings)
 
 
 def _rows(table: Path) -> list[_Row]:
-    rows = list(csv.DictReader(io.StringIO(read_text(table))))
-    missing = {"ImageID", "XMin", "YMin", "XMax", "YMax", "ClassName"} - set(rows[0] if rows else ())
-    if rows and missing:
+    reader = csv.DictReader(io.StringIO(read_text(table)), skipinitialspace=True)
+    rows = [{str(key).strip(): class_name(value or "") for key, value in row.items() if key} for row in reader]
+    if rows and (missing := set(_NEEDED) - set(rows[0])):
         raise DatasetError(f"{table} has no column {', '.join(sorted(missing))}")
     return rows
+
+
+def _complete(row: _Row) -> bool:
+    """False for the last line of a download that was cut."""
+    return all(row[key] for key in _NEEDED)
 
 
 def _samples(root: Path, split: str, rows: list[_Row], classes: tuple[str, ...], findings: Findings) -> list[Sample]:
     by_image: dict[str, list[_Row]] = defaultdict(list)
     for row in rows:
-        by_image[row["ImageID"]].append(row)
-    paths = [root / FOLDERS[split] / f"{name}.jpg" for name in by_image]
+        if _complete(row):
+            by_image[row["ImageID"]].append(row)
+        else:
+            findings.dropped(
+                "boxes", "incomplete line of the table", 1, f"{_table(root, split).name}: {row['ImageID']}"
+            )
+    folder = root / FOLDERS[split]
+    there = {path.stem: path for path in images_in(folder)}
+    paths = [there.get(name, folder / f"{name}.jpg") for name in by_image]
     samples = []
     for path, header, lines in zip(paths, read_headers(paths), by_image.values(), strict=True):
         if not isinstance(header, Header):
             findings.dropped("images", ABSENT if header == ABSENT else header, 1, path)
             findings.dropped("boxes", header, len(lines), path)
             continue
-        boxes = []
+        boxes, labels = [], []
         for line in lines:
             try:
                 fractions = [float(line[key]) for key in ("XMin", "YMin", "XMax", "YMax")]
             except (TypeError, ValueError) as error:
                 raise DatasetError(f"{_table(root, split)}: a box of {path.stem} is not four numbers") from error
+            if max(map(abs, fractions)) > MOST_FRACTION:
+                findings.dropped("boxes", PIXELS, 1, path)
+                continue
             boxes.append([value * side for value, side in zip(fractions, header.upright * 2, strict=True)])
-        labels = [classes.index(line["ClassName"].strip()) for line in lines]
+            labels.append(classes.index(line["ClassName"]))
         findings.noted("boxes", _GROUPS, sum(line.get("IsGroupOf") == "1" for line in lines), path)
         samples.append(Sample.make(path, header.upright, split, boxes, labels))
     return samples
