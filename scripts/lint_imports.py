@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ROS = (
     "rclpy", "ament_index_python", "launch", "launch_ros", "cv_bridge", "sensor_msgs", "vision_msgs", "std_msgs",
     "std_srvs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces", "builtin_interfaces", "edgecam_ros",
+    "edgecam_msgs",
 )  # fmt: skip
-SHARED = {"edgecam_core", "edgecam_ros", "edgecam_training", "edgecam_bringup"}
+SHARED = {"edgecam_core", "edgecam_ros", "edgecam_training", "edgecam_bringup", "edgecam_msgs"}
 NODES = tuple(sorted({folder.name for folder in (ROOT / "src").glob("*/")} - SHARED))
 # A module whose name begins with the first may import nothing whose name begins with one of the others.
 FORBIDDEN: dict[str, tuple[str, ...]] = {

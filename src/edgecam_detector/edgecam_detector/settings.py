@@ -19,8 +19,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgecam_core.errors import SettingError
+from edgecam_core.events.zones import parse_regions
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.selection import parse_regions
 from edgecam_core.settings import setting
 
 
@@ -61,7 +61,7 @@ class DetectorNodeSettings(DetectorSettings):
     )
 
     def check(self) -> None:
-        for camera in parse_regions(self.regions):
+        for camera in parse_regions("regions", self.regions):
             if camera and camera not in self.cameras:
                 known = ", ".join(self.cameras) or "only one, which needs no name"
                 raise SettingError("regions", f"{camera}: ...", f"there is no such camera; there is {known}")

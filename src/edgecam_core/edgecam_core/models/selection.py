@@ -20,10 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-import cv2
 import numpy as np
 
 from edgecam_core.errors import SettingError
+from edgecam_core.events.zones import Shape, parse_regions
 from edgecam_core.models.detector_settings import DetectorSettings
 
 _NEVER = 2.0  # a threshold no score reaches
@@ -34,7 +34,7 @@ class Selection:
     """``thresholds`` is (columns,) float32, the score a class must exceed; above 1 for a class that is not wanted.
 
     ``candidates`` are the thresholds the decoder uses: half of ``thresholds`` where doubtful detections help tracking.
-    ``regions`` maps a camera (``""``: every camera) to polygons, (K, 2) float32, x y as fractions of the image.
+    ``regions`` maps a camera (``""``: every camera) to its polygons.
     """
 
     thresholds: np.ndarray
@@ -42,7 +42,7 @@ class Selection:
     nms_threshold: float
     agnostic: bool
     most: int
-    regions: Mapping[str, tuple[np.ndarray, ...]]
+    regions: Mapping[str, tuple[Shape, ...]]
 
     @classmethod
     def make(cls, settings: DetectorSettings, labels: Sequence[str], has_background: bool) -> Selection:
@@ -61,7 +61,7 @@ class Selection:
             if number in wanted:
                 thresholds[number] = threshold
         candidates = np.where(thresholds <= 1, thresholds / 2, _NEVER) if settings.track else thresholds
-        regions = parse_regions(settings.regions)
+        regions = parse_regions("regions", settings.regions)
         nms_threshold, agnostic = settings.nms_threshold, settings.agnostic_nms
         most = settings.max_detections
         return cls(thresholds, candidates.astype(np.float32), nms_threshold, agnostic, most, regions)
@@ -72,9 +72,7 @@ class Selection:
         if not polygons:
             return np.ones(len(boxes), bool)
         centers = (boxes[:, :2] + boxes[:, 2:]) / (2 * np.array((width, height), np.float32))
-        hits = [
-            any(cv2.pointPolygonTest(polygon, (x, y), False) >= 0 for polygon in polygons) for x, y in centers.tolist()
-        ]
+        hits = [any(polygon.contains(x, y) for polygon in polygons) for x, y in centers.tolist()]
         return np.array(hits, bool)
 
 
@@ -109,27 +107,3 @@ def class_threshold(text: str, labels: Sequence[str], first: int = 0) -> tuple[i
     if not name or not 0 <= threshold <= 1:
         raise SettingError("class_thresholds", text, "must be like 'person=0.7', the number being 0 to 1")
     return class_number("class_thresholds", name.strip(), labels, first), threshold
-
-
-def parse_regions(texts: Sequence[str]) -> dict[str, tuple[np.ndarray, ...]]:
-    """``"0,0 0.5,0 0.5,1 0,1"``, or with a camera before it, ``"front: 0,0 ..."``, to polygons by camera.
-
-    Raises:
-        SettingError: fewer than three points, or a coordinate that is not a number in 0..1.
-    """
-    regions: dict[str, tuple[np.ndarray, ...]] = {}
-    for text in texts:
-        camera, _, points = text.rpartition(":")
-        try:
-            polygon = np.array([[float(value) for value in point.split(",")] for point in points.split()], np.float32)
-        except ValueError:
-            polygon = np.zeros(0, np.float32)
-        if polygon.ndim != 2 or polygon.shape[0] < 3 or polygon.shape[1] != 2 or not _are_fractions(polygon):
-            remedy = "must be three or more points 'x,y', fractions of the image, like '0,0 0.5,0 0.5,1 0,1'"
-            raise SettingError("regions", text, remedy)
-        regions[camera.strip()] = (*regions.get(camera.strip(), ()), polygon)
-    return regions
-
-
-def _are_fractions(values: np.ndarray) -> bool:
-    return bool(((values >= 0) & (values <= 1)).all())
