@@ -250,6 +250,10 @@ def test_an_image_in_two_lists_is_named(tmp_path: Path) -> None:
     root = write_voc(tmp_path, ["a", "b"])
     write_list(root, "trainval", ["a", "b"])
     write_list(root, "val", ["a"])
+    write_list(root, "test", ["a"])  # val and test may be one: pytorch-ssd wants both lists
     dataset = load(root)
-    assert dataset.counts() == {"train": 1, "val": 1}
-    assert dataset.findings.counts() == {"note images: in the lists of two splits: used in 'val'": 1}
+    assert dataset.counts() == {"train": 1, "test": 1}
+    assert dataset.findings.counts() == {
+        "note images: in the list of 'train' too: used in 'val'": 1,
+        "note images: in the list of 'train' too: used in 'test'": 1,
+    }

@@ -75,7 +75,10 @@ def _joined(samples: Sequence[Sample], findings: Findings) -> tuple[Sample, ...]
         if key in found:
             findings.repaired("images", "listed more than once: their boxes joined", 1, sample.path)
             sample = found[key].with_boxes_of(sample)
-        if splits.setdefault(sample.path, sample.split) != sample.split:
+        if sample.split != splits.setdefault(sample.path, sample.split) and "train" in (
+            sample.split,
+            splits[sample.path],
+        ):
             both = f"in both '{splits[sample.path]}' and '{sample.split}': scores are not meaningful"
             findings.noted("images", both, 1, sample.path)
         found[key] = sample

@@ -136,8 +136,8 @@ def _splits(root: Path, folders: list[Path], files: list[_File], findings: Findi
                 findings.dropped("images", "listed, but without an annotation", 1, f"{lists[name].name}: {line}")
             else:
                 split = {"trainval": "train", "default": "train"}.get(known[name], known[name])
-                if known[name] in SPLITS and origin.setdefault(match, known[name]) != known[name]:
-                    findings.noted("images", f"in the lists of two splits: used in '{split}'", 1, match)
+                if known[name] in SPLITS and origin.setdefault(match, split) == "train" != split:
+                    findings.noted("images", f"in the list of 'train' too: used in '{split}'", 1, match)
                 found[match] = split
     return found
 
