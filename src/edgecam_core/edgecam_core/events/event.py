@@ -19,11 +19,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BEGIN, END = "begin", "end"
+BETTER = "better"  # a higher score than before; not published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """The begin or the end of an event; both have the same ``id``, which can be a file name.
+    """The begin or the end of an event, or a better look at its object; all have the same ``id``, which can be a file
+    name.
 
     ``zone`` is the zone or line, empty where the rule has none. ``label``: the class of the object, or what the rule
     asks for. ``track_id`` is empty where the event is not about one object; then ``box`` is None and ``score`` 0.

@@ -1,0 +1,220 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The engine: detections in, events out. Its only time is the frames' stamps."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from edgecam_core.counters import Counters
+from edgecam_core.events.conditions import CONDITIONS, SECOND, Change, Condition, Look
+from edgecam_core.events.event import BEGIN, BETTER, END, Event
+from edgecam_core.events.objects import Identities, Object
+from edgecam_core.events.rules import ANY, Rule
+from edgecam_core.events.settings import EventsSettings
+from edgecam_core.events.zones import shapes_of
+from edgecam_core.types import Detection
+
+_LATE_NS = SECOND  # a frame that comes later than one after it; further back, the clock was set back
+_BETTER = 0.02  # by which a score must rise to be worth another snapshot
+
+
+@dataclass
+class _Watched:
+    """One rule in one camera: its condition, its events that last, and what waits for schedule or cooldown."""
+
+    rule: Rule
+    condition: Condition
+    lasting: dict[str, Event] = field(default_factory=dict)
+    waiting: dict[str, Change] = field(default_factory=dict)
+    free_ns: int | None = None  # end of the cooldown
+
+    def may_begin(self, stamp_ns: int) -> bool:
+        return (self.free_ns is None or stamp_ns >= self.free_ns) and self.rule.schedule.covers(stamp_ns)
+
+
+@dataclass
+class _Camera:
+    watched: list[_Watched]
+    identities: Identities = field(default_factory=Identities)
+    last_ns: int | None = None
+
+
+def new_id(rule: str, stamp_ns: int) -> str:
+    """An id that sorts by capture time (UTC) and can be a file name anywhere."""
+    when = time.strftime("%Y%m%d-%H%M%S", time.gmtime(stamp_ns // SECOND))
+    return f"{when}-{re.sub('[^A-Za-z0-9-]+', '_', rule)[:60]}-{secrets.token_hex(4)}"
+
+
+class Engine:
+    """Finds the events of any number of cameras. Not thread-safe; no call blocks.
+
+    ``counters`` counts frames that were left out and what they changed. ``untracked`` are the cameras whose detections
+    have no track id; their objects are numbered here.
+    """
+
+    def __init__(self, settings: EventsSettings, make_id: Callable[[str, int], str] = new_id) -> None:
+        self.settings = settings
+        self.counters = Counters()
+        self._make_id = make_id
+        self._cameras: dict[str, _Camera] = {}
+        self._take(settings)
+
+    @property
+    def untracked(self) -> list[str]:
+        return sorted(name for name, camera in self._cameras.items() if not camera.identities.tracked)
+
+    @property
+    def lasting(self) -> int:
+        """Number of events that have begun and not ended."""
+        return sum(len(one.lasting) for camera in self._cameras.values() for one in camera.watched)
+
+    def update(self, settings: EventsSettings) -> list[Event]:
+        """Take other settings over; changed rules and shapes end their events and begin anew."""
+        same = (settings.zones, settings.lines, settings.rules) == (
+            self.settings.zones, self.settings.lines, self.settings.rules,
+        )  # fmt: skip
+        if same:
+            self.settings = settings
+            return []
+        ended = self.finish()
+        self._take(settings)
+        return ended
+
+    def _take(self, settings: EventsSettings) -> None:
+        self.settings = settings
+        self._zones, self._lines, self._rules = (
+            settings.parsed_zones(), settings.parsed_lines(), settings.parsed_rules(),
+        )  # fmt: skip
+        self._cameras.clear()
+
+    def finish(self) -> list[Event]:
+        """End the events that last, at the last frame of their camera."""
+        return [event for name in list(self._cameras) for event in self._restart(name)]
+
+    def look(
+        self, camera: str, stamp_ns: int, frame_id: str, size: tuple[int, int], found: Sequence[Detection]
+    ) -> list[Event]:
+        """The events that begin, end or get a better-scoring frame (BETTER) with the detections of one frame.
+
+        Args:
+            size: width and height of the frame in pixels.
+        """
+        events = self._continuity(camera, stamp_ns)
+        if events is None:
+            return []
+        state = self._cameras.get(camera) or self._begin(camera)
+        state.last_ns = stamp_ns
+        lost_ns, gap_ns = round(self.settings.lost_after * SECOND), round(self.settings.max_gap * SECOND)
+        objects = state.identities.look(found, size, stamp_ns, lost_ns, gap_ns)
+        look = Look(stamp_ns, objects, lost_ns)
+        for watched in state.watched:
+            events += self._watch(camera, frame_id, watched, look)
+        return events
+
+    def _continuity(self, camera: str, stamp_ns: int) -> list[Event] | None:
+        """What a jump of the stamps ends; None for a frame to be left out."""
+        last_ns = self._cameras[camera].last_ns if camera in self._cameras else None
+        if last_ns is None:
+            return []
+        step = stamp_ns - last_ns
+        if step > self.settings.max_gap * SECOND:
+            self.counters.add("gap above max_gap: times began anew")
+            return self._restart(camera)
+        if step < -_LATE_NS:
+            self.counters.add("the clock went back: times began anew")
+            return self._restart(camera)
+        if step <= 0:
+            self.counters.add("frame with the stamp of an earlier one" if step == 0 else "frame out of order")
+            return None
+        return []
+
+    def _begin(self, name: str) -> _Camera:
+        zones, lines = shapes_of(self._zones, name), shapes_of(self._lines, name)
+        watched = []
+        for rule in self._rules:
+            shape = (lines if rule.kind == "crosses" else zones).get(rule.zone)
+            if shape is not None or not rule.zone:  # else a zone of another camera
+                watched.append(_Watched(rule, CONDITIONS[rule.kind](rule, shape)))
+        state = self._cameras[name] = _Camera(watched)
+        return state
+
+    def _restart(self, camera: str) -> list[Event]:
+        state = self._cameras.pop(camera)
+        ended = [event for watched in state.watched for event in watched.lasting.values()]
+        return [replace(event, state=END, stamp_ns=state.last_ns or event.stamp_ns) for event in ended]
+
+    def _watch(self, camera: str, frame_id: str, watched: _Watched, look: Look) -> list[Event]:
+        events = []
+        for change in watched.condition.look(look):
+            if change.begins:
+                watched.waiting[change.key] = change
+            elif watched.waiting.pop(change.key, None) is None and change.key in watched.lasting:
+                events.append(self._end(watched, watched.lasting.pop(change.key), look.stamp_ns, change.detail))
+        here = {one.track_id: one for one in look.objects}
+        for key, event in watched.lasting.items():
+            if key in here and here[key].score > event.score + _BETTER:
+                better = _with(replace(event, state=BETTER, stamp_ns=look.stamp_ns), here[key])
+                watched.lasting[key] = better
+                events.append(better)
+        for key, change in list(watched.waiting.items()):
+            if watched.may_begin(look.stamp_ns):
+                one = here.get(key) or change.object
+                events += self._started(
+                    watched, self._event(camera, frame_id, watched.rule, change, one, look.stamp_ns), change
+                )
+            elif watched.condition.lasting:
+                continue
+            else:
+                self.counters.add("not begun: cooldown or schedule")
+            del watched.waiting[key]
+        return events
+
+    def _started(self, watched: _Watched, event: Event, change: Change) -> list[Event]:
+        if change.instant:
+            return [event, self._end(watched, event, event.stamp_ns, event.detail)]
+        watched.lasting[change.key] = event
+        return [event]
+
+    def _end(self, watched: _Watched, event: Event, stamp_ns: int, detail: str) -> Event:
+        watched.free_ns = stamp_ns + round(watched.rule.cooldown * SECOND)
+        return replace(event, state=END, stamp_ns=stamp_ns, detail=detail or event.detail)
+
+    def _event(
+        self, camera: str, frame_id: str, rule: Rule, change: Change, one: Object | None, stamp_ns: int
+    ) -> Event:
+        event = Event(
+            id=self._make_id(rule.name, stamp_ns),
+            state=BEGIN,
+            camera=camera,
+            rule=rule.name,
+            kind=rule.kind,
+            start_ns=stamp_ns,
+            stamp_ns=stamp_ns,
+            frame_id=frame_id,
+            zone=rule.zone,
+            label="|".join(sorted(rule.labels)) or ANY,
+            track_id=change.key,
+            detail=change.detail,
+        )
+        return event if one is None else _with(event, one)
+
+
+def _with(event: Event, one: Object) -> Event:
+    return replace(event, label=one.label, score=one.score, box=one.box)
