@@ -66,7 +66,12 @@ class Stand:
 
     def _network(self, flags: int) -> Checked:
         self.networks.append(flags)
-        script = {"num_layers": len(self.layers), "get_layer": self.layers.__getitem__}
+        image = Checked(trt, trt.ITensor, {"name": "input_0"})
+        self.tensors = [image, *(one.get_output(0) for one in self.layers)]
+        script = {
+            "num_layers": len(self.layers), "get_layer": self.layers.__getitem__,
+            "num_inputs": 1, "get_input": [image].__getitem__,
+        }  # fmt: skip
         return Checked(trt, trt.INetworkDefinition, script)
 
     def _profile(self) -> Checked:
@@ -348,6 +353,52 @@ def test_8_keeps_the_decoding_in_fp32(tmp_path: Path, context: HostContext) -> N
     assert boxes.values == {"precision": types.FLOAT}
     assert boxes.calls[-1] == ("set_output_type", (0, types.FLOAT))
     assert all(not one.values and "set_output_type" not in dict(one.calls) for one in others)
+
+
+RANGES = {"input_0": [-1.0, 0.5], "pooled": [-3.0, 6.0], "elsewhere": [0, 1]}
+
+
+def ranged(folder: Path, stand: Stand, ranges: dict[str, list[float]] | None = None, images: Any = None) -> Path:
+    facts = {"ranges": json.dumps(RANGES if ranges is None else ranges)}
+    model = ModelFile.read(color_detector(folder / "m.onnx", metadata=facts))
+    options = RunnerOptions(
+        precision="int8", device="dla0" if MAJOR == 10 else "auto", cache=folder / "engines", calibration=images
+    )
+    return ensure_engine(model, options, stand.api, ORIN)[0]
+
+
+@calibrating
+def test_8_takes_the_ranges_that_a_model_brings_in_place_of_images(tmp_path: Path) -> None:
+    kinds, types = trt.LayerType, trt.DataType
+    names = ("pooled", "scaled", "boxes")
+    stand = Stand("Int8", [layer(name, kinds.ELEMENTWISE, types.FLOAT) for name in names])
+    path = ranged(tmp_path, stand)
+    told = {
+        tensor.name: [given for name, given in tensor.calls if name == "set_dynamic_range"] for tensor in stand.tensors
+    }
+    assert told == {"input_0": [(-1.0, 1.0)], "pooled": [(-6.0, 6.0)], "scaled": [], "boxes": []}
+    assert "int8_calibrator" not in stand.config.values
+    assert stand.flags[:3] == WEAK_FLAGS["int8"]
+    assert stand.layers[2].values == {"precision": types.FLOAT}  # the decoding
+    assert json.loads(path.with_name(f"{path.name}.json").read_text())["ranges"] == "those in the model"
+
+
+@calibrating
+def test_8_prefers_the_images_it_is_given_to_the_ranges_of_the_model(tmp_path: Path, context: HostContext) -> None:
+    first = ranged(tmp_path, Stand("Int8", [layer("pooled", trt.LayerType.ELEMENTWISE, trt.DataType.FLOAT)]))
+    model = ModelFile.read(tmp_path / "m.onnx")
+    images = ImageCalibration(photos(tmp_path / "photos", 2), open_family(model).spec)
+    assert ranged(tmp_path, Stand("Int8"), images=images) != first
+    assert len(context.copies) == 2
+    assert ranged(tmp_path, Stand("Int8")) == first  # and back: nothing is built
+
+
+@calibrating
+def test_8_refuses_ranges_of_other_tensors(tmp_path: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"has edgecam\.ranges of elsewhere, \.\.\., but TensorRT's network has no such"
+    ):
+        ranged(tmp_path, Stand("Int8"), {"elsewhere": [0, 1]})
 
 
 def test_what_tensorrt_throws_lets_auto_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter, deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from edgecam_core.errors import EdgecamError, ModelError
@@ -37,7 +37,8 @@ class Recipe:
     """How an engine is built.
 
     ``typed``: precision comes from the ONNX file alone (10.x on); else builder flags and constraints give it.
-    ``calibrator`` is for TensorRT's own INT8 calibration. ``dla`` is the number of a deep learning accelerator, None
+    ``calibrator`` is for TensorRT's own INT8 calibration; ``ranges`` are those of activations by tensor, low and high,
+    where they are known and no calibration is needed. ``dla`` is the number of a deep learning accelerator, None
     for the GPU. ``timing`` are the measurements of earlier builds, and of this one afterwards.
     """
 
@@ -45,6 +46,7 @@ class Recipe:
     typed: bool = True
     precision: str = "fp32"
     calibrator: Any = None
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     dla: int | None = None
     timing: bytes = b""
 
@@ -76,6 +78,8 @@ def build_engine(api: TensorRt, model: ModelFile, recipe: Recipe, progress: Prog
     calibrated = recipe.calibrator is not None
     if calibrated:
         config.int8_calibrator = recipe.calibrator
+    if recipe.ranges:
+        _set_ranges(network, recipe.ranges, model)
     if not recipe.typed:
         _allow_precision(trt, network, config, model, recipe)
     if recipe.dla is not None:
@@ -135,12 +139,25 @@ def _allow_precision(trt: Any, network: Any, config: Any, model: ModelFile, reci
     for flag in (*flags, "OBEY_PRECISION_CONSTRAINTS"):  # PREFER would let it silently choose a faster tactic
         config.set_flag(getattr(trt.BuilderFlag, flag))
     # With Q/DQ pairs the graph defines which convolutions are INT8.
-    calibrated = recipe.calibrator is not None
-    for layer in layers_of(trt, network, fp32_tensors(model, with_delicate=calibrated)):
+    chosen_here = recipe.calibrator is not None or bool(recipe.ranges)
+    for layer in layers_of(trt, network, fp32_tensors(model, with_delicate=chosen_here)):
         layer.precision = trt.DataType.FLOAT
         for index in range(layer.num_outputs):  # the precision alone leaves the type of what it writes open
             if layer.get_output(index).dtype == trt.DataType.FLOAT:
                 layer.set_output_type(index, trt.DataType.FLOAT)
+
+
+def _set_ranges(network: Any, ranges: Mapping[str, tuple[float, float]], model: ModelFile) -> None:
+    """Symmetric ranges, as TensorRT wants them; a layer that reads or writes a tensor without one is not INT8."""
+    tensors = [network.get_input(index) for index in range(network.num_inputs)]
+    tensors += [layer.get_output(index) for layer in _layers(network) for index in range(layer.num_outputs)]
+    known = [tensor for tensor in tensors if tensor.name in ranges]
+    if not known:
+        names = ", ".join(list(ranges)[:3])
+        raise ModelError(f"{model.path} has edgecam.ranges of {names}, ..., but TensorRT's network has no such tensor")
+    for tensor in known:
+        most = max(map(abs, ranges[tensor.name]))
+        tensor.set_dynamic_range(-most, most)
 
 
 def layers_of(trt: Any, network: Any, tensors: set[str]) -> list[Any]:

@@ -33,6 +33,7 @@ from edgecam_core.inference.cuda_session import CudaSession
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import TENSORRT, explicit, required
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
+from edgecam_core.inference.shipped_int8 import has_ranges
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
 from edgecam_core.inference.tensorrt_builder import Recipe, build_engine, collecting_logger, require_engine_precision
 from edgecam_core.inference.tensorrt_calibrator import calibrator
@@ -139,9 +140,11 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
     dla = _dla(options)
     # Strongly typed networks cannot be placed on a DLA; versions without builder flags do not have that restriction.
     typed = api.strongly_typed and (dla is None or not api.takes_flags)
-    calibrated = options.precision == "int8" != model.precision and not typed
-    source = model if calibrated else explicit(model, options, TENSORRT)
-    precision = "int8" if calibrated else source.precision
+    quantised_here = options.precision == "int8" != model.precision and not typed
+    ranged = quantised_here and options.calibration is None and has_ranges(model)
+    calibrated = quantised_here and not ranged
+    source = model if quantised_here else explicit(model, options, TENSORRT)
+    precision = "int8" if quantised_here else source.precision
     if dla is not None and precision == "fp32":
         raise ModelError(f"parameter 'device' is '{options.device}', which computes fp16 or int8; set the precision")
     batch = options.max_batch if any(None in shape for shape in model.inputs.values()) else 1
@@ -157,6 +160,8 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
     }
     if dla is not None:
         facts["device"] = options.device
+    if ranged:
+        facts["ranges"] = "those in the model"
     name = f"{model.path.stem}-{precision}-b{batch}-{artifacts.tag(facts)}.{api.flavour}.engine"
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / name)
     facts["calibration"] = (
@@ -164,7 +169,7 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
         if calibrated
         else artifacts.Artifact(source.path).facts().get("calibration")
     )
-    recipe = Recipe(batch, typed, precision, dla=dla)
+    recipe = Recipe(batch, typed, precision, ranges=model.fact("ranges") if ranged else {}, dla=dla)
 
     def make() -> tuple[bytes, dict[str, Any]]:
         with _kept_timing(recipe, api, gpu, options):
