@@ -76,7 +76,11 @@ class Launched:
         if self.process.poll() is None:
             self.remember_children()
             os.killpg(self.process.pid, number)
-        return self.process.wait(120)
+        try:
+            return self.process.wait(120)
+        except subprocess.TimeoutExpired:
+            running = [(each.pid, " ".join(each.cmdline())) for each in still_running(self.children)]
+            raise AssertionError(f"still running after 120 s: {running}\n{self.text()}") from None
 
     def orphans(self) -> list[psutil.Process]:
         """Processes it had started that still run."""
