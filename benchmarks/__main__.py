@@ -22,7 +22,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each row, ours and reference in turn")
     parser.add_argument("--quick", action="store_true", help="a few rows, one round each, in three minutes")
     parser.add_argument("--fresh", action="store_true", help="begin again instead of resuming")
-    parser.add_argument("--publish", action="store_true", help="write the measured rows to results, plot, README, docs")
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="measure what is not measured yet, then write results, plot, README, docs",
+    )
     parser.add_argument("--list", action="store_true", help="only list the rows")
     return parser.parse_args()
 
@@ -30,7 +34,7 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     args = arguments()
     published, run = Store.open(PUBLISHED), Store.open(RUN)
-    if args.publish:
+    if args.publish and not args.rows and run.rows and not run.pending and not args.fresh:
         return publish(run, published)
     rows = all_rows(args.rows)
     if not rows:
@@ -48,6 +52,10 @@ def main() -> int:
             print(f"bench: resuming, {len(resumed)} of {len(rows)} rows left (--fresh begins again)")
             rows, rounds = resumed, run.rounds
     failed = measure_all(rows, rounds, run, published, keep=not args.quick, whole=not args.rows)
+    if args.publish and not args.quick:
+        # Rows that failed keep what was published; the exit code says that something is missing.
+        run.pending = [name for name in run.pending if name not in failed]
+        return publish(run, published) or (1 if failed else 0)
     return 1 if failed else 0
 
 
@@ -56,7 +64,7 @@ def measure_all(rows: list[Row], rounds: int, run: Store, published: Store, keep
 
     ``keep`` writes each to the run's file, ``whole`` also what is left to do, for the next call.
     """
-    left = {row.name: plan.expected(row.name, rounds, run.rows, published.rows) for row in rows}
+    left = {row.name: plan.expected(row.name, row.rounds(rounds), run.rows, published.rows) for row in rows}
     if keep and whole:
         run.pending, run.rounds = list(left), rounds
         run.save()

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.row import Row
+from benchmarks.runs import shared
 from benchmarks.support import environment, peer, process
 
 FRAMES = {"640x480": 1200, "1280x720": 600, "1920x1080": 400}  # starting up is not what is measured
@@ -67,6 +68,7 @@ def clip(size: str) -> Path:
     return path
 
 
+@shared
 def node(program: str, size: str) -> dict[str, float]:
     """Frames a second and CPU time a frame of one node, with a subscriber."""
     env, file = environment(), clip(size)
@@ -76,6 +78,7 @@ def node(program: str, size: str) -> dict[str, float]:
         return _result(peer(program, file), env)
 
 
+@shared
 def bare(size: str) -> dict[str, float]:
     return _result(peer("bare_pipeline", clip(size)), environment())
 

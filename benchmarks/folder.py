@@ -1,7 +1,7 @@
 """A folder of JPEGs to boxes: images a second and mAP of every back end and precision, against plain PyTorch.
 
 The images are composed: cut-outs of animals on photographs, so every box is known exactly. Nothing was trained on
-them, and INT8 is calibrated with other images on other backgrounds.
+them; the model file has the ranges for INT8.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.row import Row
+from benchmarks.runs import shared
 from benchmarks.support import ROOT, peer
 
 TORCH_PYTHON = ROOT / ".venv-training" / "bin" / "python"
 BACKENDS = ROOT / ".venv" / "backends"  # where setup installs those that only tests need
-IMAGES = 505
-CALIBRATION = 100
+IMAGES = 200
 SIZE = (1024, 768)
 # Cut-outs of the composed data set, and the default model's label for each.
 ANIMALS = {"Zebra": "zebra", "Cattle": "cow", "Sheep": "sheep", "Chicken": "bird"}
@@ -76,8 +76,8 @@ def _is_there(backend: str) -> bool:
 
 
 @functools.lru_cache(maxsize=1)
-def material() -> tuple[Path, Path]:
-    """Folders of the JPEGs to detect in and of those to calibrate with; manifest.jsonl above them has the boxes."""
+def material() -> Path:
+    """The folder of the JPEGs to detect in; manifest.jsonl above it has the boxes."""
     _import_training()
     from edgecam_training.data.compose import Plan, compose
     from edgecam_training.data.materials import Material, gather
@@ -87,8 +87,8 @@ def material() -> tuple[Path, Path]:
     # No cut-outs of other animals: a duck would be detected as a bird, without a known box.
     chosen = Material(cutouts, {}, [], had.backgrounds, had.new_backgrounds, [])
     folder = Path(tempfile.mkdtemp(prefix="edgecam-bench-"))
-    compose(chosen, folder, Plan(CALIBRATION, IMAGES, 0, *SIZE, seed=505))
-    return folder / "val", folder / "train"
+    compose(chosen, folder, Plan(1, IMAGES, 0, *SIZE, seed=505))
+    return folder / "val"
 
 
 def _import_training() -> None:
@@ -98,6 +98,7 @@ def _import_training() -> None:
         sys.path.append(path)
 
 
+@shared
 def rate(program: str, *how: str) -> float:
     return float(_run(program, *how).split()[-1])
 
@@ -110,7 +111,7 @@ def accuracy(program: str, *how: str) -> float:
     from edgecam_training.evaluate.metrics import Found, Truth, score
 
     seen = json.loads(_run(program, *how, "--all"))
-    dataset = manifest.read(material()[0].parent).split("val")
+    dataset = manifest.read(material().parent).split("val")
     found, truth = [], []
     for sample in dataset.samples:
         mine = [item for item in seen[sample.path.name] if item[0] in dataset.classes]
@@ -122,14 +123,14 @@ def accuracy(program: str, *how: str) -> float:
 
 
 def _run(program: str, *how: str) -> str:
-    images, calibration = material()
+    images = material()
     env = dict(os.environ)
     if program == "torch_folder":
         packages: list[str | Path] = [ROOT, *(ROOT / "src" / name for name in ("edgecam_core", "edgecam_training"))]
         command = [str(TORCH_PYTHON), *peer(program)[1:], str(images), *how]
     else:
         packages = [ROOT, BACKENDS, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        command = peer(program, images, calibration, *how)
+        command = peer(program, images, *how)
     env["PYTHONPATH"] = os.pathsep.join(map(str, packages))
     done = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True, timeout=900, cwd=ROOT)
     return done.stdout

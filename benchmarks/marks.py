@@ -38,7 +38,7 @@ def names(words: Iterable[str], store: Store) -> list[Result]:
     found: list[Result] = []
     for word in words:
         some = [row for name, row in store.rows.items() if fnmatch.fnmatchcase(name, word)]
-        if not some:
+        if not some and "*" not in word:  # rows of a pattern may all be new
             raise KeyError(f"no published row is named {word}")
         found += some
     return found
@@ -55,8 +55,11 @@ def summary(words: list[str], store: Store) -> str:
 
 def detailed(words: list[str], store: Store) -> str:
     """Everything about these rows."""
+    found = names(words, store)
+    if not found:
+        return "Not measured on a quiet machine yet."
     lines = ["| what | edgecam | reference | ratio | aim | reference is | row, date |", "|---|---|---|---|---|---|---|"]
-    for row in names(words, store):
+    for row in found:
         ratio = f"{row.ratio:.2f} ({row.better} is better)" if row.ratio is not None else "–"
         lines.append(
             f"| {row.what} | {quantity(row.ours, row.unit)} | {quantity(row.reference, row.unit)} | {ratio} "

@@ -9,14 +9,16 @@ from collections.abc import Callable
 from benchmarks import machine
 from benchmarks.result import Result, median
 from benchmarks.row import Row
+from benchmarks.runs import RUNS
 
 
 def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
     """Alternate ours and the reference, so that a drift of the machine affects both; blocks until all is measured."""
     began = time.monotonic()
     pairs, loads = [], []
-    for number in range(rounds):
-        loads.append(machine.busy())
+    for number in range(row.rounds(rounds)):
+        RUNS.begin(number)
+        load = machine.busy()
         # The second one finds warmer caches, so the order changes every round.
         if number % 2:
             reference = row.reference()
@@ -24,8 +26,9 @@ def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
         else:
             ours = row.ours()
             reference = row.reference()
+        loads.append(max(load, RUNS.busy()))
         note = f", {100 * loads[-1]:.0f} % of the machine at other work" if loads[-1] > machine.QUIET else ""
-        report(f"  round {number + 1}/{rounds}: {ours:.4g} against {reference:.4g} {row.unit}{note}")
+        report(f"  round {number + 1}/{row.rounds(rounds)}: {ours:.4g} against {reference:.4g} {row.unit}{note}")
         pairs.append((ours, reference))
     whole = all(reference and math.isfinite(ours / reference) for ours, reference in pairs)
     return Result(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.row import Row
+from benchmarks.runs import shared
 from benchmarks.support import environment
 from tests.support.network import free_tcp_port, free_udp_port
 
@@ -35,6 +36,7 @@ def latency(rtp: bool) -> float:
     return float(run_demo(rtp)["latency_ms"]["p50"])
 
 
+@shared
 def run_demo(rtp: bool, viewer_port: int = 0) -> dict[str, Any]:
     """The monitor's summary of one run of the demo; ``viewer_port`` 0 takes a free one."""
     with tempfile.TemporaryDirectory() as folder:

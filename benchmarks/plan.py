@@ -6,7 +6,7 @@ from benchmarks.result import Result
 from benchmarks.row import Row
 from benchmarks.store import Store
 
-UNKNOWN = 30.0  # seconds of a round of a row that was never timed
+UNKNOWN = 15.0  # seconds of a round of a row that was never timed
 QUICK_SECONDS = 170.0
 # What `--quick` measures, the most important first, while there is time.
 QUICK = (

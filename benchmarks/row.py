@@ -15,7 +15,8 @@ class Row:
     """``ours`` and ``reference`` each measure once and return a number in ``unit``.
 
     ``name`` begins with the module's name (``transport_…``); ``reference_name`` says what we are compared with.
-    ``label`` is a short title for plots and the README. ``aim`` is the ratio ours/reference we want: at most it
+    ``most_rounds`` limits the rounds of a long row whose noise is small. ``label`` is a short title for
+    plots and the README. ``aim`` is the ratio ours/reference we want: at most it
     for ``better="lower"``, at least it for ``"higher"``.
     """
 
@@ -28,6 +29,10 @@ class Row:
     better: str = "lower"
     aim: float | None = None
     label: str = ""
+    most_rounds: int = 0  # 0: as many as asked for
+
+    def rounds(self, wanted: int) -> int:
+        return min(wanted, self.most_rounds) if self.most_rounds else wanted
 
 
 def all_rows(wanted: Iterable[str] = ()) -> list[Row]:

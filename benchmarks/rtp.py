@@ -16,6 +16,7 @@ import numpy as np
 from edgecam_core.rtp.relay import Conditions, Relay
 
 from benchmarks.row import Row
+from benchmarks.runs import shared
 from benchmarks.support import environment, peer, process
 from tests.support.network import free_udp_port
 
@@ -23,6 +24,7 @@ COUNT = 150
 LOSSY_COUNT = 300
 GOOD_DB = 28.0  # a correct frame of this scene has 33 dB and more, a grey one invented by the decoder less than 20
 SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
+HD = (1920, 1080)
 BARE = "bare GStreamer pair (x265enc as ours, rtpjitterbuffer latency=60, videoconvert)"
 Ends = tuple[dict[str, Any], dict[str, Any]]  # settings of the sender and of the receiver
 GOOD_SHARE = "share of the sent frames that arrive intact"
@@ -44,6 +46,9 @@ def rows() -> list[Row]:
         what = f"processor time of sender and receiver per frame received, {name} at 30 Hz"
         made.append(Row(f"rtp_cpu_{name}", what, "ms", BARE, partial(cpu, "ours", size), partial(cpu, "bare", size),
                         aim=1.3, label=f"RTP link, {name}: CPU time per frame, both ends"))  # fmt: skip
+    made.append(Row("rtp_share_1920x1080", "share of 1920x1080 frames that arrive at 30 Hz and 6 Mbit/s", "%", BARE,
+                    partial(share, "ours", HD), partial(share, "bare", HD), "higher",
+                    label="RTP link, 1920x1080 at 30 Hz: frames that arrive"))  # fmt: skip
     whole = partial(good, "ours", Conditions(), ANSWERED), partial(good, "bare", Conditions(), ANSWERED)
     made.append(
         Row(
@@ -54,25 +59,26 @@ def rows() -> list[Row]:
             *whole,
             "higher",
             label="Good frames over RTP, no loss",
+            most_rounds=1,
         )
     )
     shaken = Conditions(jitter=0.02)
     made.append(Row("rtp_good_jitter", f"{GOOD_SHARE}, 20 ms jitter (packets overtake each other)", "%", BARE,
                     partial(good, "ours", shaken, ANSWERED), partial(good, "bare", shaken, ANSWERED),
-                    "higher", label="Good frames over RTP, 20 ms jitter"))  # fmt: skip
+                    "higher", label="Good frames over RTP, 20 ms jitter", most_rounds=1))  # fmt: skip
     for loss, burst, label in ((0.001, 1, "0.1"), (0.01, 1, "1"), (0.05, 1, "5"), (0.05, 5, "5_bursts")):
         what = f"{GOOD_SHARE}, {100 * loss:g} % of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
         lost = f"Good frames over RTP, {100 * loss:g} % loss{' in bursts' if burst > 1 else ''}"
         ways = Conditions(loss=loss, burst=burst, back_loss=loss)
         made.append(Row(f"rtp_good_loss_{label}_answered", what + "retransmission (also the answers are lost)", "%",
                         BARE, partial(good, "ours", ways, ANSWERED), partial(good, "bare", ways, ANSWERED),
-                        "higher", label=f"{lost}, retransmission"))  # fmt: skip
+                        "higher", label=f"{lost}, retransmission", most_rounds=2))  # fmt: skip
         made.append(Row(f"rtp_good_loss_{label}_one_way", what + "50 % parity, no way back", "%", BARE,
                         partial(good, "ours", ways, ONE_WAY), partial(good, "bare", ways, ANSWERED),
-                        "higher", label=f"{lost}, one way with parity"))  # fmt: skip
+                        "higher", label=f"{lost}, one way with parity", most_rounds=2))  # fmt: skip
     made.append(Row("rtp_bitrate_loss_5", "bytes sent per frame at 5 % loss with retransmission", "bytes",
                     "the same without loss", partial(octets, 0.05), partial(octets, 0.0), aim=1.5,
-                    label="RTP link: bytes sent at 5 % loss"))  # fmt: skip
+                    label="RTP link: bytes sent at 5 % loss", most_rounds=2))  # fmt: skip
     lossy = Conditions(loss=0.01, back_loss=0.01)
     made.append(Row("rtp_latency_loss_1", "640x480 at 30 Hz, bgr8 in to bgr8 out, p99 at 1 % loss", "ms",
                     BARE, partial(latency, "ours", SIZES["640x480"], lossy, 0.99),
@@ -84,7 +90,7 @@ def rows() -> list[Row]:
     for fault, text in FAULTS.items():
         made.append(Row(f"rtp_recovery_{fault}", f"first good frame after {text}", "ms", BARE,
                         partial(recovery, "ours", fault), partial(recovery, "bare", fault),
-                        label=f"RTP link: first good frame after {text}"))  # fmt: skip
+                        label=f"RTP link: first good frame after {text}", most_rounds=2))  # fmt: skip
     return made
 
 
@@ -118,6 +124,7 @@ def outcome(sending: subprocess.Popen[str], receiving: subprocess.Popen[str]) ->
     return sent, json.loads(receiving.communicate()[0].splitlines()[-1])
 
 
+@shared
 def transfer(
     kind: str,
     size: tuple[int, int],
@@ -148,6 +155,12 @@ def latency(kind: str, size: tuple[int, int], conditions: Conditions | None = No
 def cpu(kind: str, size: tuple[int, int]) -> float:
     found = transfer(kind, size)
     return float(1000 * found["cpu_s"] / len({number for number, *_ in found["seen"]}))
+
+
+def share(kind: str, size: tuple[int, int]) -> float:
+    """The share of the frames given to the sender that arrive, in percent."""
+    found = transfer(kind, size)
+    return 100 * len({number for number, *_ in found["seen"] if number < COUNT}) / COUNT
 
 
 def good(kind: str, conditions: Conditions, settings: Ends) -> float:

@@ -12,6 +12,7 @@ from edgecam_core.rtp.relay import Conditions, Relay
 
 from benchmarks.row import Row
 from benchmarks.rtp import outcome, pause, receiver, sender
+from benchmarks.runs import shared
 from tests.support.network import free_udp_port
 
 MBIT = 1_000_000
@@ -40,16 +41,17 @@ def rows() -> list[Row]:
     slow = "Link that slows down"
     return [
         Row("rtp_adaptation_good", intact, "%", REFERENCE, partial(good, "ours"), partial(good, "bare"), "higher",
-            label=f"{slow}: good frames"),
+            label=f"{slow}: good frames", most_rounds=1),
         Row("rtp_adaptation_latency", age, "ms", REFERENCE, partial(latency, "ours"), partial(latency, "bare"),
-            label=f"{slow}: latency (95th percentile)"),
+            label=f"{slow}: latency (95th percentile)", most_rounds=1),
         Row("rtp_adaptation_recovery", back, "s", "10 s", recovery, lambda: 10.0, aim=1.0,
-            label="Link that recovers: full rate"),
+            label="Link that recovers: full rate", most_rounds=1),
         Row("rtp_adaptation_fairness", share, "ratio", "equal shares", fairness, lambda: 1.0, aim=1.3,
-            label="Two streams on one link: the larger share"),
+            label="Two streams on one link: the larger share", most_rounds=1),
     ]  # fmt: skip
 
 
+@shared
 def stepped(kind: str) -> tuple[list[Shown], list[float], list[int]]:
     """The intact frames, when each frame was given to the sender, and the bytes sent by second."""
     ends = OURS if kind == "ours" else BARE

@@ -7,6 +7,7 @@ import subprocess
 from functools import partial
 
 from benchmarks.row import Row
+from benchmarks.runs import shared
 from benchmarks.support import environment, peer, process
 
 COUNT = 150
@@ -50,6 +51,7 @@ def age(size: tuple[int, int], profile: bool) -> float:
     return float(transfer(size, profile)["age_ms_p50"])
 
 
+@shared
 def transfer(size: tuple[int, int], profile: bool) -> dict[str, float]:
     env = environment(profile)
     with process(peer("image_counter", COUNT), env, stdout=subprocess.PIPE) as counter:

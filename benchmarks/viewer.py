@@ -22,9 +22,9 @@ def rows() -> list[Row]:
 
 def detections(viewers: int) -> float:
     """Mean rate of the detections over one run of the demo."""
-    port = free_tcp_port()
     if not viewers:
-        return float(run_demo(rtp=True, viewer_port=port)["fps"]["detector"])
+        return float(run_demo(rtp=True)["fps"]["detector"])
+    port = free_tcp_port()
     with process(peer("viewers", port, viewers), environment()) as watching:
         rate = float(run_demo(rtp=True, viewer_port=port)["fps"]["detector"])
         if watching.wait(10) != 0:  # they end with the server, and with 0 only if frames arrived

@@ -1,10 +1,11 @@
 """A bare rclpy publisher of stamped bgr8 frames: the simplest possible node.
 
-Usage: image_publisher WIDTH HEIGHT RATE COUNT (COUNT 0: until stopped)
+Usage: image_publisher WIDTH HEIGHT RATE COUNT [MODULE ...] (COUNT 0: until stopped; modules are imported first)
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 import time
 
@@ -16,6 +17,8 @@ from sensor_msgs.msg import Image
 
 def main() -> None:
     width, height, rate, count = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+    for module in sys.argv[5:]:
+        importlib.import_module(module)
     rclpy.init()
     node = rclpy.create_node("image_publisher")
     publisher = node.create_publisher(Image, "image_raw", QoSProfile(depth=5))

@@ -23,7 +23,7 @@ from edgecam_core.types import Frame
 
 from benchmarks.peers.rtp_frames import frame
 
-BITRATE = {480: 2_000_000, 720: 4_000_000}
+BITRATE = {480: 2_000_000, 720: 4_000_000, 1080: 6_000_000}
 MOST_KEPT = 300  # frames made before they are sent
 FRAME_NS = 33_333_333
 Send = Callable[[np.ndarray, int, int], None]

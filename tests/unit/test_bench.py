@@ -13,6 +13,7 @@ from benchmarks.measure import measure
 from benchmarks.plot import draw
 from benchmarks.result import Result
 from benchmarks.row import Row
+from benchmarks.runs import shared
 from benchmarks.store import PUBLISHED, Store
 
 
@@ -158,3 +159,23 @@ def test_the_published_results_have_labels_machines_and_dates_and_can_be_drawn(t
     draw(list(store.rows.values()), tmp_path / "plot.svg")
     assert (tmp_path / "plot.svg").stat().st_size > 10_000
     assert json.loads(PUBLISHED.read_text())["rows"]
+
+
+def test_rows_of_one_round_share_a_run_and_each_round_runs_again() -> None:
+    calls: list[str] = []
+
+    @shared
+    def run(kind: str, size: int = 1) -> dict[str, float]:
+        calls.append(kind)
+        return {"latency": 10.0 * len(calls), "share": 1.0 * len(calls)}
+
+    first = Row("a_row", "a", "ms", "other", lambda: run("ours")["latency"], lambda: run("bare")["latency"])
+    second = Row("b_row", "b", "%", "other", lambda: run("ours", 1)["share"], lambda: run("bare", size=1)["share"])
+    found = [measure(row, 2, lambda _: None) for row in (first, second)]
+    assert calls == ["ours", "bare", "bare", "ours"]
+    assert [each.rounds for each in found] == [[(10.0, 20.0), (40.0, 30.0)], [(1.0, 2.0), (4.0, 3.0)]]
+
+
+def test_a_row_may_limit_its_rounds() -> None:
+    long = Row("a_row", "a", "ms", "other", lambda: 1.0, lambda: 2.0, most_rounds=1)
+    assert measure(long, 3, lambda _: None).rounds == [(1.0, 2.0)]
