@@ -205,7 +205,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(peer: Peer, tmp_path: Path)
     try:
         assert names(subject.answer(quadrants(64, 48))) == {"red", "green", "blue"}
         told = wait_until(
-            lambda: [s for array in statuses for s in array.status if "cannot write the cache" in s.message],
+            lambda: [s for array in statuses for s in array.status if "cannot write" in s.message],
             what="the warning in /diagnostics",
         )
         assert told[0].level == DiagnosticStatus.WARN

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -16,6 +14,7 @@ from edgecam_core.camera import record
 from edgecam_core.camera.record import Recorder, RecordSettings, pipeline_text
 from edgecam_core.errors import SettingError
 from edgecam_core.media import gst
+from full_disk import files_of_at_most
 
 
 def frames(path: Path) -> int:
@@ -90,17 +89,6 @@ def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
 
 
 RAW = "videotestsrc num-buffers={} pattern=snow ! video/x-raw,format=I420,width=640,height=480,framerate=30/1"
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """The kernel refuses to make files bigger, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_ends_the_recording_and_is_told(tmp_path: Path) -> None:

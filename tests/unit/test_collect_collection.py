@@ -22,6 +22,7 @@ from edgecam_core.collect.observation import Observation
 from edgecam_core.collect.records import REVIEWED, SKIPPED, Box, CollectionError, KeptFrame, Review, ReviewConflict
 from edgecam_core.collect.settings import CollectorSettings
 from edgecam_core.types import Detection, Frame
+from full_disk import files_of_at_most
 
 SECOND = 1_000_000_000
 
@@ -150,29 +151,45 @@ def test_without_free_space_nothing_is_kept_and_the_reason_is_there(tmp_path: Pa
     assert collector.counters.totals() == {"could not be stored": 1}
 
 
-def test_a_disk_that_fills_leaves_a_readable_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    collector = Collector(settings(tmp_path / "c"))
+def test_a_disk_that_fills_leaves_a_readable_set_and_forgets_what_it_could_not_keep(tmp_path: Path) -> None:
+    collector = Collector(settings(tmp_path / "c", max_per_hour=1))
+    answers: list[str] = []
+    done = threading.Event()
 
-    def full(path: Path, data: bytes) -> None:
-        raise CacheError(f"{path}: No space left on device")
+    def answered(text: str) -> None:
+        answers.append(text)
+        done.set()
 
-    with monkeypatch.context() as patch:
-        patch.setattr("edgecam_core.cache.write", full)
+    with files_of_at_most(1000):
         collector.look(seen(1))
-        done = threading.Event()
-        collector.request("front", lambda text: done.set())
+        collector.request("front", answered)
         collector.look(seen(2))
         assert done.wait(120)
-    collector.look(seen(3))
+    assert "the disk is full; free some space" in answers[0]
+    assert "the disk is full" in str(collector.problem)
+    assert collector.frames == 0
+    collector.look(seen(1))  # neither a duplicate of the frame that was lost, nor over max_per_hour
     collector.close()
+    assert collector.problem is None
     (frame,) = Collection.create(tmp_path / "c").frames()
-    assert frame.stamp_ns == 103 * SECOND
+    assert frame.stamp_ns == 101 * SECOND
     assert [path.name for path in (tmp_path / "c" / "images").rglob("*.jpg")] == [Path(frame.image).name]
+
+
+def test_a_review_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
+    collect(tmp_path / "c", seen(1))
+    collection = Collection.open(tmp_path / "c")
+    (name,) = collection.ids()
+    first = collection.save_review(Review(name, REVIEWED, (Box("cat", (1.0, 2.0, 30.0, 40.0)),), "ann"))
+    with files_of_at_most(10), pytest.raises(CacheError, match=r"the disk is full; free some space$"):
+        collection.save_review(Review(name, REVIEWED, (), "ann", first.revision))
+    assert collection.review(name) == first
+    assert collection.save_review(Review(name, REVIEWED, (), "ann", first.revision)).boxes == ()
 
 
 def test_a_killed_collector_leaves_a_readable_set(tmp_path: Path) -> None:
     program = f"""
-import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
+import sys; sys.path[:0] = {[str(Path(__file__).parent), str(Path(__file__).parents[1] / "support")]!r}
 from test_collect_collection import *
 collector = Collector(settings(Path({str(tmp_path / "c")!r}), max_per_hour=100000, max_per_rule=100000))
 number = 0

@@ -14,6 +14,7 @@ from edgecam_core.cli.main import main
 from edgecam_core.errors import ModelError
 from edgecam_core.models.store import ModelStore
 from edgecam_core.models.zoo import check_model, locate
+from full_disk import files_of_at_most
 from tiny_models import color_detector
 
 
@@ -89,20 +90,53 @@ def test_what_is_no_model_leaves_nothing_behind(store: ModelStore, tmp_path: Pat
     assert store.names() == []
 
 
-def test_a_full_disk_leaves_no_half_version(
+def test_a_full_disk_leaves_no_half_version_and_the_deployed_one(store: ModelStore, models: list[Path]) -> None:
+    store.add(models[0], "door")
+    store.deploy("door")
+    with files_of_at_most(100), pytest.raises(CacheError, match=r"the disk is full; free some space$"):
+        store.add(models[1], "door")
+    assert [path.name for path in (store.root / "door").iterdir() if path.name.isdecimal()] == ["1"]
+    assert not list((store.root / "door").glob(".new-*"))
+    assert store.add(models[1], "door").number == 2
+    with files_of_at_most(1), pytest.raises(CacheError, match="the disk is full"):
+        store.deploy("door", 2)
+    assert store.version("door").number == 1
+    assert store.deploy("door", 2).number == 2
+    with files_of_at_most(1), pytest.raises(CacheError, match="the disk is full"):
+        store.rollback("door")
+    assert store.version("door").number == 2
+    assert store.rollback("door").number == 1
+
+
+def test_a_deployment_that_ends_before_its_link_is_not_rolled_back_to(
     store: ModelStore, models: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.add(models[0], "door")
+    store.deploy("door")
+    store.add(models[1], "door")
 
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("shutil.copyfile", full)
-        with pytest.raises(CacheError, match="disk is full"):
-            store.add(models[1], "door")
-    assert [path.name for path in (store.root / "door").iterdir() if not path.name.startswith(".lock")] == ["1"]
-    assert store.add(models[1], "door").number == 2
+        patch.setattr(Path, "symlink_to", full)  # a link needs an inode: no limit of a process refuses one
+        with pytest.raises(CacheError, match="the disk is full"):
+            store.deploy("door", 2)
+    assert store.version("door").number == 1
+    with pytest.raises(ModelError, match="go back"):
+        store.rollback("door")
+    assert store.version("door").number == 1
+
+
+def test_a_file_exchanged_on_disk_is_not_rolled_back_to(store: ModelStore, models: list[Path]) -> None:
+    first = store.add(models[0], "door")
+    store.deploy("door")
+    store.add(models[1], "door")
+    store.deploy("door")
+    first.path.write_bytes(models[1].read_bytes())
+    with pytest.raises(ModelError, match=r"not the file that was stored.*SHA-256"):
+        store.rollback("door")
+    assert store.version("door").number == 2
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".x", "x" * 100])

@@ -327,7 +327,7 @@ def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(CacheError, match="cannot write the cache"):
+    with pytest.raises(CacheError, match=r"cannot write .*file: .*; make it writable"):
         Artifact(tmp_path / "file" / "m.engine").get(FACTS, Maker())
 
 
@@ -337,7 +337,7 @@ def test_what_cannot_be_kept_is_used_from_a_temporary_file(tmp_path: Path) -> No
     path = Artifact(tmp_path / "file" / "m.engine").get(FACTS, make, degraded=told.append)
     assert path.read_bytes() == b"engine"
     assert make.count == 1
-    assert "cannot write the cache" in told[0]
+    assert "cannot write" in told[0]
     assert "every start rebuilds m.engine" in told[0]
 
 

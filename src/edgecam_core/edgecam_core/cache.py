@@ -108,10 +108,13 @@ def explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        root = cache_dir("")
+        if folder == root or root in folder.parents:
+            what, way_out = f"the cache {folder}", ", or set EDGECAM_CACHE to another folder"
+        else:
+            what, way_out = str(folder), ""
         reason, remedy = (
-            ("the disk is full", "free 40 MB") if full else (error.strerror or str(error), "make it writable")
+            ("the disk is full", "free some space") if full else (error.strerror or str(error), "make it writable")
         )
-        raise CacheError(
-            f"cannot write the cache {folder}: {reason}; {remedy}, or set EDGECAM_CACHE to another folder"
-        ) from error
+        raise CacheError(f"cannot write {what}: {reason}; {remedy}{way_out}") from error

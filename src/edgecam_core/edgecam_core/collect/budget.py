@@ -51,6 +51,13 @@ class Budget:
     def spend(self, rule: str, now: float) -> None:
         self._kept.append((now, rule))
 
+    def refund(self, rule: str) -> None:
+        """A frame counted by :meth:`spend` was not kept after all."""
+        for index in range(len(self._kept) - 1, -1, -1):
+            if self._kept[index][1] == rule:
+                del self._kept[index]
+                return
+
 
 def least_valuable(values: Iterable[tuple[float, int, str]], excess: int) -> list[str]:
     """The names to delete so that at least ``excess`` bytes go: lowest value first.

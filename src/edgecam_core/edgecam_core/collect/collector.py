@@ -21,6 +21,7 @@ import queue
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +45,7 @@ from edgecam_core.files import free_bytes
 _WAITING = 8  # frames that wait for the disk; more are dropped and counted
 _COCO_PERIOD = 60.0  # seconds between two versions of the COCO files
 _HOUSEKEEPING = 300.0  # seconds between two looks at retention
+_ERROR = "error: "
 DAY_NS = 86_400 * 10**9
 
 
@@ -51,6 +53,7 @@ DAY_NS = 86_400 * 10**9
 class _Job:
     findings: tuple[Finding, ...]
     model: dict[str, str]
+    hash: int | None  # as remembered among those of kept frames
     done: Callable[[str], None] | None
 
 
@@ -78,6 +81,7 @@ class Collector:
         self._hashes: dict[str, KeptHashes] = {}
         self._hashed_at: dict[str, float] = {}
         self._requests: dict[str, list[Callable[[str], None]]] = {}
+        self._not_kept: deque[_Job] = deque()  # jobs that could not be stored, for the thread that looks
         self._sizes: dict[str, tuple[float, int, int]] = {}  # id -> value, bytes, kept_ns
         self._restore()
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
@@ -111,6 +115,8 @@ class Collector:
 
     def look(self, seen: Observation) -> None:
         """Decide about one observation. Call in order of capture, from one thread."""
+        while self._not_kept:
+            self._undo(self._not_kept.popleft())
         seen = self._hashed(seen)
         waiting = self._requests.pop(seen.camera, [])
         findings = [Finding(REQUEST, float(len(waiting)), seen)] if waiting else []
@@ -134,9 +140,11 @@ class Collector:
     def _decide(self, findings: list[Finding], waiting: list[Callable[[str], None]]) -> None:
         findings.sort(key=lambda one: WORTH[one.rule], reverse=True)
         best, now = findings[0], self._now()
+        value = best.observation.hash
         refusal = self._budget.refusal(best.rule, now)
-        if not refusal and best.rule != REQUEST:
-            refusal = self._duplicate(best)
+        if not refusal and best.rule != REQUEST and self.settings.duplicate_distance >= 0:
+            value = perceptual_hash(best.observation.frame) if value is None else value
+            refusal = self._duplicate(best.observation.camera, value)
         if refusal:
             self.counters.add(refusal)
             return
@@ -146,27 +154,27 @@ class Collector:
                 done(text)
 
         try:
-            self._jobs.put_nowait(_Job(tuple(findings), dict(self.model), answer if waiting else None))
+            self._jobs.put_nowait(_Job(tuple(findings), dict(self.model), value, answer if waiting else None))
         except queue.Full:
             self.counters.add("the disk is too slow")
             answer("error: the disk is too slow; try again")
             return
         self._budget.spend(best.rule, now)
-        if (value := best.observation.hash) is not None:
+        if value is not None:
             self._hashes.setdefault(best.observation.camera, KeptHashes()).add(value)
 
-    def _duplicate(self, finding: Finding) -> str:
-        """Whether a frame looks like a kept one; hashes it where that was not due."""
-        seen = finding.observation
-        if self.settings.duplicate_distance < 0:
-            return ""
-        kept = self._hashes.get(seen.camera)
-        value = perceptual_hash(seen.frame) if seen.hash is None else seen.hash
-        if kept is not None and kept.distance(value) <= self.settings.duplicate_distance:
-            return "near-duplicate"
-        if seen.hash is None:
-            self._hashes.setdefault(seen.camera, KeptHashes()).add(value)
-        return ""
+    def _undo(self, job: _Job) -> None:
+        """A frame could not be stored: it counts for no limit, and what looks like it is no duplicate."""
+        best = job.findings[0]
+        self._budget.refund(best.rule)
+        if job.hash is not None and best.observation.camera in self._hashes:
+            self._hashes[best.observation.camera].remove(job.hash)
+
+    def _duplicate(self, camera: str, value: int) -> str:
+        """Whether a frame of this hash looks like a kept one."""
+        kept = self._hashes.get(camera)
+        duplicate = kept is not None and kept.distance(value) <= self.settings.duplicate_distance
+        return "near-duplicate" if duplicate else ""
 
     # In the collector's own thread.
 
@@ -205,8 +213,10 @@ class Collector:
         stored = self._try(lambda: outcome.append(self._keep(job)))
         if stored:
             self.problem = None
+        if not stored or outcome[0].startswith(_ERROR):
+            self._not_kept.append(job)
         if job.done is not None:
-            job.done(outcome[0] if stored else f"error: {self.problem}")
+            job.done(outcome[0] if stored else f"{_ERROR}{self.problem}")
 
     def _keep(self, job: _Job) -> str:
         best = job.findings[0]
@@ -221,7 +231,7 @@ class Collector:
         value = WORTH[best.rule] + sum(WORTH[one.rule] for one in job.findings[1:]) / 10
         if not self._make_room(len(data), value):
             self.counters.add("over max_megabytes, and everything kept is worth more")
-            return "error: the collection is full (max_megabytes)"
+            return f"{_ERROR}the collection is full (max_megabytes)"
         camera = re.sub(r"[^A-Za-z0-9_-]+", "_", seen.camera).strip("_") or "camera"
         name = f"{frame.stamp_ns:020d}-{camera[:60]}-{hashlib.sha256(data).hexdigest()[:8]}"
         kept = self.collection.add(

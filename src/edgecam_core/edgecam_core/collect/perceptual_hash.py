@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import cv2
 import numpy as np
 
@@ -48,6 +50,11 @@ class KeptHashes:
     def add(self, value: int) -> None:
         self._hashes.append(value)
         del self._hashes[: -self._most]
+
+    def remove(self, value: int) -> None:
+        """Forget a hash, once; one that is not there is no error."""
+        with contextlib.suppress(ValueError):
+            self._hashes.remove(value)
 
     def distance(self, value: int) -> int:
         """The fewest bits in which ``value`` differs from a kept hash; BITS where none is kept."""

@@ -68,6 +68,12 @@ def default_root() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "edgecam" / "models"
 
 
+def check_name(name: str) -> None:
+    """Raises ModelError for what cannot be the name of a model."""
+    if not _NAME.fullmatch(name):
+        raise ModelError(f"'{name}' cannot name a model: letters, digits, '_', '-' and '.', starting with one")
+
+
 class ModelStore:
     """Methods block for the disk; several processes may use one store at a time."""
 
@@ -131,6 +137,19 @@ class ModelStore:
 
     # Changing
 
+    def prepare(self, name: str) -> Path:
+        """The folder of a model, made where it is missing.
+
+        Raises:
+            ModelError: the name cannot be one.
+            CacheError: the store cannot be written.
+        """
+        check_name(name)
+        folder = self.root / name
+        with cache.explained(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
     def add(self, model_path: Path, name: str, reports: Sequence[Path] = (), **facts: Any) -> Version:
         """Copy a model (with its weight files and reports) into the store as the next version; it is not deployed.
 
@@ -138,12 +157,9 @@ class ModelStore:
             ModelError: the name cannot be one, or the file is no ONNX model.
             CacheError: the store cannot be written; nothing of the version is left then.
         """
-        if not _NAME.fullmatch(name):
-            raise ModelError(f"'{name}' cannot name a model: letters, digits, '_', '-' and '.', starting with one")
+        check_name(name)
         model = ModelFile.read(model_path)
-        folder = self.root / name
-        with cache.explained(self.root):
-            folder.mkdir(parents=True, exist_ok=True)
+        folder = self.prepare(name)
         with cache.lock(folder / ".lock"), cache.explained(folder):
             numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
             number = max([*numbers, *self._deployed(folder)], default=0) + 1  # a removed number is not given again
@@ -201,7 +217,10 @@ class ModelStore:
         with cache.lock(folder / ".lock"):
             current = self._current_number(folder)
             present = {version.number for version in self.versions(name)}
-            before = [number for number in self._deployed(folder) if number in present and number != current]
+            history = self._deployed(folder)
+            if current in history:  # what follows was never linked: a deployment that a full disk ended
+                history = history[: len(history) - 1 - history[::-1].index(current)]
+            before = [number for number in history if number in present and number != current]
             if current is None or not before:
                 raise ModelError(f"there is no version of '{name}' to go back to")
             self.check(self.version(name, before[-1]))
