@@ -22,6 +22,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from edgecam_core.errors import ModelError
+from edgecam_core.models import proposal
 from edgecam_core.models.store import ModelStore, Version
 
 
@@ -47,6 +49,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     deploy = actions.add_parser("deploy", help="make a version the current one; detectors that follow it load it")
     _name(deploy, "the newest")
     deploy.set_defaults(act=_deploy)
+    pending = actions.add_parser("pending", help="the newest proposal of each model, and which wait for approval")
+    pending.set_defaults(act=_pending)
+    approve = actions.add_parser("approve", help="deploy the version that waits for approval")
+    approve.add_argument("name")
+    approve.set_defaults(act=_approve)
+    decline = actions.add_parser("decline", help="do not deploy the version that waits for approval; it is kept")
+    decline.add_argument("name")
+    decline.set_defaults(act=_decline)
     rollback = actions.add_parser("rollback", help="go back to the version deployed before")
     rollback.add_argument("name")
     rollback.set_defaults(act=_rollback)
@@ -118,6 +128,37 @@ def _get(store: ModelStore, arguments: argparse.Namespace) -> int:
 
 def _deploy(store: ModelStore, arguments: argparse.Namespace) -> int:
     print(_line(store.deploy(arguments.name, arguments.version)))
+    return 0
+
+
+def _pending(store: ModelStore, _arguments: argparse.Namespace) -> int:
+    found = proposal.all_in(store)
+    for one in found:
+        print(f"{one.name:24} {one.state:9} {one.at}  {one.text}")
+        if one.report is not None:
+            print(f"  {one.report}")
+    if not found:
+        print("nothing is proposed; 'edgecam improve COLLECTION --store NAME --watch' proposes what passed the gate")
+    return 0
+
+
+def _offered(store: ModelStore, name: str) -> proposal.Proposal:
+    found = proposal.read(store, name)
+    if found is None:
+        raise ModelError(f"no version of '{name}' waits for approval; 'edgecam model pending' lists what does")
+    return found
+
+
+def _approve(store: ModelStore, arguments: argparse.Namespace) -> int:
+    found = _offered(store, arguments.name)
+    print(_line(proposal.approve(store, arguments.name, found.version, found.sha256)))
+    return 0
+
+
+def _decline(store: ModelStore, arguments: argparse.Namespace) -> int:
+    found = _offered(store, arguments.name)
+    proposal.decline(store, arguments.name, found.version)
+    print(f"declined version {found.version} of '{arguments.name}'; it stays in the store")
     return 0
 
 
