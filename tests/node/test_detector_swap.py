@@ -8,11 +8,14 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 from detecting import Detecting, names
 from edgecam_core.models.store import ModelStore
 from edgecam_ros.conversions import ns_from_stamp
 from edgecam_ros.qos import latched_qos
+from onnx import helper, numpy_helper
 from rcl_interfaces.srv import GetParameters
 from ros_peer import Peer
 from std_srvs.srv import Trigger
@@ -26,6 +29,18 @@ LONG = 60.0
 
 def labelled(path: Path, labels: list[str], size: int = 8) -> Path:
     return color_detector(path, size=size, metadata={"labels": json.dumps(["BACKGROUND", *labels])})
+
+
+def shrunk(path: Path) -> Path:
+    """The model with its first two colours alone, as 'rot' and 'gruen'."""
+    proto = onnx.load(str(labelled(path, ["rot", "gruen"])))
+    for node in proto.graph.node:
+        node.output[:] = ["all" if name == "scores" else name for name in node.output]
+    proto.graph.initializer.append(numpy_helper.from_array(np.arange(3), "columns"))
+    proto.graph.node.append(helper.make_node("Gather", ["all", "columns"], ["scores"], axis=2))
+    proto.graph.output[0].type.tensor_type.shape.dim[2].dim_value = 3
+    onnx.save(proto, str(path))
+    return path
 
 
 @pytest.fixture
@@ -105,17 +120,66 @@ def test_a_deployment_takes_over_under_load_and_goes_back(peer: Peer, store: Mod
     assert "follows the model" in subject.set(class_names=["x"])
 
 
-def test_a_model_that_cannot_be_loaded_leaves_the_old_one(peer: Peer, store: ModelStore, subject: Detecting) -> None:
+def load(peer: Peer, service: str = "load_model") -> tuple[bool, str]:
+    """Call the service; again where the node is at work because it follows the store."""
+    answer = peer.call(Trigger, f"/camera/detector/{service}", Trigger.Request(), LONG)
+    while answer.message.startswith("another model"):
+        answer = peer.call(Trigger, f"/camera/detector/{service}", Trigger.Request(), LONG)
+    return answer.success, answer.message
+
+
+@pytest.mark.parametrize("swapped", ["text", "another model"])
+def test_a_file_that_was_swapped_on_disk_is_neither_loaded_nor_rolled_back_to(
+    peer: Peer, store: ModelStore, subject: Detecting, swapped: str
+) -> None:
     assert names(subject.answer(quadrants(32, 32))) == OLD
-    broken = store.versions("colours")[1]
+    first, second = store.versions("colours")
+    good = second.path.read_bytes()
     store.deploy("colours")
-    broken.path.write_bytes(b"swapped on disk")
-    answer = peer.call(Trigger, "/camera/detector/load_model", Trigger.Request(), LONG)
-    while answer.message.startswith("another model"):  # the node follows the store by itself
-        answer = peer.call(Trigger, "/camera/detector/load_model", Trigger.Request(), LONG)
-    assert not answer.success
-    assert "the model in use stays" in answer.message
+    second.path.write_bytes(b"swapped on disk" if swapped == "text" else first.path.read_bytes())
+    loaded, message = load(peer)
+    assert not loaded
+    assert "the model in use stays" in message
+    assert ("SHA-256" if swapped == "another model" else "not an ONNX file") in message
     assert names(subject.answer(quadrants(32, 32))) == OLD
+    second.path.write_bytes(good)
+    assert load(peer)[0]
+    assert names(subject.answer(quadrants(32, 32))) == NEW
+    first.path.write_bytes(b"swapped on disk" if swapped == "text" else good)
+    back, message = load(peer, "rollback")
+    assert not back
+    assert ("SHA-256" if swapped == "another model" else "not an ONNX file") in message
+    assert store.version("colours").number == 2
+    assert names(subject.answer(quadrants(32, 32))) == NEW
+
+
+def test_a_model_with_fewer_classes_takes_over_with_its_labels(
+    peer: Peer, store: ModelStore, subject: Detecting, tmp_path: Path
+) -> None:
+    labels = peer.collect(LabelInfo, "/camera/label_info", latched_qos())
+    assert names(subject.answer(quadrants(32, 32))) == OLD
+    store.add(shrunk(tmp_path / "small.onnx"), "colours")
+    store.deploy("colours")
+    assert load(peer)[0]
+    assert names(subject.answer(quadrants(32, 32))) == {"rot", "gruen"}
+    wait_until(lambda: {one.class_name for one in labels[-1].class_map} == {"rot", "gruen"}, LONG, "label_info")
+
+
+def test_a_model_without_a_class_that_is_asked_for_leaves_the_old_one(
+    peer: Peer, store: ModelStore, tmp_path: Path
+) -> None:
+    store.add(shrunk(tmp_path / "small.onnx"), "colours")
+    subject = Detecting(peer, Path("store:colours"), max_slowdown=0.0, classes=["blue"])
+    try:
+        assert names(subject.answer(quadrants(32, 32))) == {"blue"}
+        store.deploy("colours", 3)
+        loaded, message = load(peer)
+        assert not loaded
+        assert "'classes'" in message
+        assert "no such class; it has" in message
+        assert names(subject.answer(quadrants(32, 32))) == {"blue"}
+    finally:
+        subject.close()
 
 
 def test_a_model_that_is_too_slow_leaves_the_old_one(peer: Peer, store: ModelStore, tmp_path: Path) -> None:
