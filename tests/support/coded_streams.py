@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from edgecam_core.media import gst, nal
@@ -58,27 +60,42 @@ def encode(
 
 
 class StreamDecoder:
-    """GStreamer's software decoder; gives frames as luma, by presentation time."""
+    """GStreamer's software decoder; gives frames as luma, by presentation time. Its output depends on the input alone:
+    one thread decodes, and each access unit is done before the next one is asked for."""
 
     def __init__(self, name: str) -> None:
         row = codec(name)
         self._pipeline = gst.Pipeline(
             f"appsrc name=src format=time max-bytes=0 caps={row.media_type},stream-format=byte-stream,alignment=au "
-            f"! {row.parser} ! {_DECODERS[name]} ! videoconvert ! video/x-raw,format=I420 "
+            f"! {row.parser} name=parser ! {_DECODERS[name]} max-threads=1 ! videoconvert ! video/x-raw,format=I420 "
             "! appsink name=sink sync=false"
         )
+        self._gst = gst.load()
+        self._decoded = threading.Semaphore(0)
+        pad = self._pipeline.element("parser").get_static_pad("sink")
+        pad.add_probe(self._gst.PadProbeType.EVENT_DOWNSTREAM, self._event)
         self._pipeline.start(timeout=0.0)
+
+    def _event(self, _pad: object, info: Any) -> Any:
+        if info.get_event().type != self._gst.EventType.CUSTOM_DOWNSTREAM:
+            return self._gst.PadProbeReturn.OK
+        self._decoded.release()  # events keep their place: what came before has been decoded
+        return self._gst.PadProbeReturn.DROP
 
     def push(self, nals: list[bytes], pts: int) -> list[tuple[int, np.ndarray]]:
         """Decode one access unit; the frames that have come out by then."""
         self._pipeline.push(self._pipeline.new_buffer(np.frombuffer(nal.join(nals), np.uint8), pts))
-        return self._frames(0.002)
+        structure = self._gst.Structure.new_empty("decoded")
+        event = self._gst.Event.new_custom(self._gst.EventType.CUSTOM_DOWNSTREAM, structure)
+        assert self._pipeline.element("src").send_event(event)
+        assert self._decoded.acquire(timeout=60), "the decoder hangs"
+        return self._frames(0.0)
 
     def end(self) -> list[tuple[int, np.ndarray]]:
         """The last frames; ends the decoder."""
         try:
             self._pipeline.element("src").emit("end-of-stream")
-            return self._frames(2.0)
+            return self._frames(60.0)  # the end of the stream ends it
         finally:
             self._pipeline.stop()
 
