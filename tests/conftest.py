@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from owners import owner
 
 PACKAGES = Path(__file__).resolve().parents[1] / "src"
+
+# Before NumPy is loaded: the threads of its BLAS wait for each other where tests share the cores.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # Shells let SIGINT be ignored in what they start in the background, and every process started here would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

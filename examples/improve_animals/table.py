@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgecam_core.types import Detections
 from edgecam_training.improve.field import LabelledImage
-from edgecam_training.improve.improve import Progress, detect, false_alarms, tuples
+from edgecam_training.improve.measure import Progress, detect, false_alarms, tuples
 from edgecam_training.improve.statistics import Interval, compare, match
 
 HEAD = ("test", "label", "boxes", "before", "after", "difference")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import onnxruntime
 import pytest
+from edgecam_core.cache import CacheError
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import REVIEWED, Box, KeptFrame, Review
 from edgecam_core.errors import EdgecamError, ModelError, SettingError
@@ -22,11 +27,14 @@ from edgecam_core.models.store import ModelStore
 from edgecam_core.types import Detections
 from edgecam_training.cli.improve import add_arguments, run
 from edgecam_training.errors import DatasetError
+from edgecam_training.improve import recipe
 from edgecam_training.improve.field import LabelledImage, reviewed, split
-from edgecam_training.improve.improve import Request, false_alarms, improve, store
+from edgecam_training.improve.improve import Outcome, Request, improve, store
 from edgecam_training.improve.judge import judge, lacking
+from edgecam_training.improve.measure import false_alarms
 from edgecam_training.improve.remote import RemoteError, improve_on
 from edgecam_training.improve.statistics import Hits, Interval, average_precision, compare, match
+from full_disk import files_of_at_most
 from tiny_models import color_detector
 
 PHOTOS = Path(__file__).resolve().parents[1] / "assets" / "photos"
@@ -42,11 +50,9 @@ def model() -> Path:
         pytest.skip(f"needs the default model: {error}")
 
 
-def boxes_of(model: Path, pixels: np.ndarray) -> list[tuple[float, ...]]:
+def boxes_of(detector: Detector, pixels: np.ndarray) -> list[tuple[float, ...]]:
     """Where the live model sees the animal, whatever it takes it for."""
-    detector = Detector.open(DetectorSettings(model=str(model), confidence_threshold=0.3, backend="onnxruntime"))
     found = sorted(detector.detect(pixels), key=lambda one: -one.score)
-    detector.runner.close()
     return [found[0].box] if found else []
 
 
@@ -69,6 +75,7 @@ def collection(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Reviewed frames of two unknown animals, ten seconds apart, and of two known ones without any box."""
     root = tmp_path_factory.mktemp("field") / "c"
     kept = Collection.create(root)
+    detector = Detector.open(DetectorSettings(model=str(model), confidence_threshold=0.3, backend="onnxruntime"))
     number = 0
     for photo in (*NEW, "dog", "cat"):
         for pixels, _ in views(photo, 20 if photo in NEW else 4):
@@ -85,8 +92,9 @@ def collection(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 proposals=(),
             )
             kept.add(frame, cv2.imencode(".jpg", pixels)[1].tobytes())
-            boxes = [Box(NEW[photo], box) for box in boxes_of(model, pixels)] if photo in NEW else []  # type: ignore[arg-type]
+            boxes = [Box(NEW[photo], box) for box in boxes_of(detector, pixels)] if photo in NEW else []  # type: ignore[arg-type]
             kept.save_review(Review(frame.id, REVIEWED, tuple(boxes), "test"))
+    detector.close()
     return root
 
 
@@ -100,10 +108,15 @@ def raw_scores(model: Path, pixels: np.ndarray) -> np.ndarray:
     return np.asarray(session.run(["scores"], {"input_0": np.ascontiguousarray(tensor)})[0][0])
 
 
+@pytest.fixture(scope="module")
+def full_run(model: Path, collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    return improve(Request(collection, str(model), tmp_path_factory.mktemp("full") / "run"), silent)
+
+
 def test_new_labels_are_learned_and_nothing_that_was_known_changes(
-    model: Path, collection: Path, tmp_path: Path
+    model: Path, collection: Path, full_run: Outcome, tmp_path: Path
 ) -> None:
-    outcome = improve(Request(collection, str(model), tmp_path / "run"), silent)
+    outcome, folder = full_run, full_run.model.parent
     rows = outcome.facts["field"]["labels"]
     assert all(row["old"] == 0 and row["new"] > 0.5 for row in rows.values()), rows
     assert outcome.verdict.passed, outcome.verdict.reasons
@@ -115,20 +128,68 @@ def test_new_labels_are_learned_and_nothing_that_was_known_changes(
     assert np.array_equal(after[:, : before.shape[1]], before)  # the known labels: bit for bit
     detector = Detector.open(DetectorSettings(model=str(outcome.model), backend="onnxruntime"))
     assert detector.labels[-2:] == ("owl", "panda")
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    report = json.loads((folder / "report.json").read_text())
     assert report["made"]["parent"] == outcome.facts["made"]["parent"]
-    assert "data:image/jpeg" in (tmp_path / "run" / "report.html").read_text()
-    again = improve(Request(collection, str(model), tmp_path / "run"), silent)  # goes on where it was
-    assert again.facts["made"] == outcome.facts["made"]
-    assert "learning" not in again.facts
-    stored = store(outcome, Request(collection, str(model), tmp_path / "run"), "field", ModelStore(tmp_path / "store"))
+    assert "data:image/jpeg" in (folder / "report.html").read_text()
+    stored = store(outcome, Request(collection, str(model), folder), "field", ModelStore(tmp_path / "store"))
     assert stored.facts["note"] == "passed"
     assert (stored.folder / "report.html").is_file()
+
+
+@pytest.mark.parametrize("change", [{"test_share": 0.5}, {"gap_seconds": 25.0}])
+def test_a_run_with_another_split_learns_again(
+    model: Path, small: Path, small_run: Outcome, tmp_path: Path, change: dict[str, float]
+) -> None:
+    request = replace(Request(small, str(model), tmp_path / "run"), **change)  # type: ignore[arg-type]
+    shutil.copytree(small_run.model.parent, request.output)
+    again = improve(request, silent)
+    trained = {key: again.facts["made"][key] == small_run.facts["made"][key] for key in ("data", "train", "test")}
+    assert trained == {"data": True, "train": False, "test": False}
+    made = [ModelFile.read(one.model).metadata["edgecam.made_by"] for one in (small_run, again)]
+    assert made == [recipe.key(one.facts["made"]) for one in (small_run, again)]
+    assert made[0] != made[1]
+
+
+def test_everything_that_decides_the_heads_is_in_the_key(
+    model: Path, collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, parents = reviewed(collection), (ModelFile.read(model), ModelFile.read(color_detector(tmp_path / "m.onnx")))
+
+    def key(
+        frames: list[LabelledImage] = images,
+        split: int = 30,
+        seed: int = 0,
+        replay: int = 0,
+        parent: int = 0,
+        **made: Any,
+    ) -> str:
+        data = recipe.of_data(parents[parent], frames, (frames[:split], frames[split:]), seed)
+        return recipe.key({**recipe.recipe(data, images[:replay], ["owl", "panda"]), **made})
+
+    moved = [replace(images[0], boxes=images[0].boxes + 1), *images[1:]]
+    named = [replace(images[0], labels=tuple("dog" for _ in images[0].labels)), *images[1:]]
+    keys = [key(), key(moved), key(named), key(split=29), key(seed=1), key(replay=2), key(replay=3), key(parent=1)]
+    keys += [key(images[:40]), key(learned=["panda"])]
+    monkeypatch.setattr(recipe, "code", lambda: "another version")
+    keys.append(key())
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_run_with_other_learning_code_learns_again(
+    model: Path, small: Path, small_run: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(small, str(model), tmp_path / "run")
+    shutil.copytree(small_run.model.parent, tmp_path / "run")
+    before = (tmp_path / "run" / "model.onnx").stat().st_mtime_ns
+    assert improve(request, silent).model.stat().st_mtime_ns == before
+    monkeypatch.setattr("edgecam_training.improve.recipe.code", lambda: "another version")
+    assert improve(request, silent).model.stat().st_mtime_ns > before
 
 
 def test_the_command_stores_and_deploys_what_passed(
     model: Path,
     collection: Path,
+    full_run: Outcome,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -139,7 +200,11 @@ def test_the_command_stores_and_deploys_what_passed(
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     words = [str(collection), "--model", str(model), "--output", str(tmp_path / "run"), "--store", "field", "--deploy"]
+    shutil.copytree(full_run.model.parent, tmp_path / "run")  # what is finished there is not done again
     assert run(parser.parse_args(words)) == 0
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["made"] == full_run.facts["made"]
+    assert report["learning"]["shifts"] == pytest.approx(full_run.facts["learning"]["shifts"], abs=1e-5)
     shown = capsys.readouterr().out
     assert "passed: better on the field test" in shown
     assert "deployed" in shown
@@ -173,12 +238,67 @@ def first_frames(collection: Path, small: Path) -> Path:
     return small
 
 
-def test_few_frames_are_refused_with_what_is_missing(model: Path, collection: Path, tmp_path: Path) -> None:
-    small = first_frames(collection, tmp_path / "c")
-    outcome = improve(Request(small, str(model), tmp_path / "run"), silent)
-    assert not outcome.verdict.passed
-    assert not outcome.verdict.enough
-    assert any("more test frames" in reason for reason in outcome.verdict.reasons)
+@pytest.fixture(scope="module")
+def small(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return first_frames(collection, tmp_path_factory.mktemp("small") / "c")
+
+
+@pytest.fixture(scope="module")
+def small_run(model: Path, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """An improvement with the frames of ``small`` that nothing disturbed."""
+    return improve(Request(small, str(model), tmp_path_factory.mktemp("run") / "run"), silent)
+
+
+def test_few_frames_of_one_class_are_learned_and_refused_with_what_is_missing(model: Path, small_run: Outcome) -> None:
+    assert ModelFile.read(small_run.model).fact("labels") == [*ModelFile.read(model).fact("labels"), "panda"]
+    assert not small_run.verdict.passed
+    assert not small_run.verdict.enough
+    assert any("more test frames" in reason for reason in small_run.verdict.reasons)
+
+
+def test_a_reviewer_who_deleted_everything_is_told_that_there_is_nothing_to_learn(
+    model: Path, collection: Path, tmp_path: Path
+) -> None:
+    emptied = first_frames(collection, tmp_path / "c")
+    kept = Collection.open(emptied)
+    for review in list(kept.reviews()):
+        kept.save_review(replace(review, boxes=()))
+    for replay in ((), tuple(reviewed(collection)[:2])):
+        with pytest.raises(DatasetError, match=r"none of the 8 reviewed frames of .* has a box: there is nothing"):
+            improve(Request(emptied, str(model), tmp_path / "run", replay=replay), silent)
+    assert not (tmp_path / "run" / "model.onnx").exists()
+
+
+def test_a_killed_run_goes_on_behind_what_was_finished(
+    model: Path, small: Path, small_run: Outcome, tmp_path: Path
+) -> None:
+    program = f"""
+from pathlib import Path
+from edgecam_training.improve.improve import Request, improve
+request = Request(Path({str(small)!r}), {str(model)!r}, Path({str(tmp_path / "run")!r}))
+improve(request, lambda text: print(text, flush=True))
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(line.startswith("fold 1 of 3: looking") for line in process.stdout)
+        process.kill()
+    assert not (tmp_path / "run" / "model.onnx").exists()
+    lines: list[str] = []
+    again = improve(Request(small, str(model), tmp_path / "run"), lines.append)
+    assert not any(line.startswith("all: looking") for line in lines)  # finished before it was killed
+    assert any(line.startswith("fold 1 of 3: looking") for line in lines)
+    assert again.model.read_bytes() == small_run.model.read_bytes()
+    assert sorted(path.name for path in again.model.parent.iterdir()) == ["model.onnx", "report.html", "report.json"]
+
+
+def test_a_full_disk_ends_the_run_in_words_and_it_goes_on_afterwards(
+    model: Path, small: Path, small_run: Outcome, tmp_path: Path
+) -> None:
+    request = Request(small, str(model), tmp_path / "run")
+    with files_of_at_most(200_000), pytest.raises(CacheError, match=r"run: the disk is full; free some space$"):
+        improve(request, silent)
+    assert list((tmp_path / "run").iterdir()) == []
+    assert improve(request, silent).model.read_bytes() == small_run.model.read_bytes()
 
 
 def image(stamp: float, *labels: str, group: str = "front") -> LabelledImage:
@@ -197,6 +317,23 @@ def test_neighbouring_frames_stay_on_one_side_and_every_label_is_on_both() -> No
     for side in (train, test):
         assert {label for one in side for label in one.labels} == {"cat", "dog"}
     assert 20 <= len(test) <= 40
+
+
+def test_a_camera_that_is_held_out_is_learned_from_in_no_frame() -> None:
+    images = [image(minute * 60, "cat", group=camera) for minute in range(9) for camera in ("front", "rear", "yard")]
+    train, test = split(images, test_cameras=["yard"])
+    assert {one.group for one in test} == {"yard"}
+    assert {one.group for one in train} == {"front", "rear"}
+    assert len(train) + len(test) == len(images)
+    with pytest.raises(SettingError, match=r"'test-camera'.*'door'.*there are front, rear, yard"):
+        split(images, test_cameras=["door"])
+
+
+def test_neighbours_are_sought_within_a_camera() -> None:
+    images = [image(second, "cat", group=camera) for second in range(60) for camera in ("front", "rear")]
+    train, test = split(images, 0.3, 2.0)  # each camera is one run: one side each
+    assert {one.group for one in train} != {one.group for one in test}
+    assert len({one.group for one in train}) == 1
 
 
 def test_what_is_missing_is_counted() -> None:

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -39,28 +40,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gap-seconds", type=float, default=2.0, help="frames closer than this stay in the same split (%(default)g)"
     )
+    parser.add_argument(
+        "--test-camera", metavar="CAMERA", action="append", default=[],
+        help="test with all frames of this camera and learn from none of them; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn by chance (%(default)s)")
     parser.add_argument("--on", metavar="USER@HOST", help="do the work on another machine over ssh")
     parser.add_argument(
         "--on-command", default="edgecam", metavar="COMMAND", help="how edgecam is called there (%(default)s)"
     )
-    parser.add_argument("--store", metavar="NAME", help="store the model under this name, whether it passed or not")
+    parser.add_argument(
+        "--store", metavar="NAME", help="store the model under this name, passed or not (with --watch: that of --model)"
+    )
+    parser.add_argument(
+        "--watch", action="store_true",
+        help="wait for finished reviews and improve each time; what passes is stored and waits for approval on the web "
+        "page or by 'edgecam model approve'",
+    )  # fmt: skip
     parser.add_argument("--deploy", action="store_true", help="with --store: deploy it if it passed")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 when the new model passed, 3 when it was refused."""
+    # Before NumPy is loaded. The matrices are a few columns wide: more threads only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from edgecam_core.errors import SettingError
-    from edgecam_core.models.store import ModelStore
+    from edgecam_core.models.store import SCHEME, ModelStore, check_name
 
     from edgecam_training.data.loading import load
     from edgecam_training.improve import field
-    from edgecam_training.improve.improve import Request, improve, store
+    from edgecam_training.improve.improve import Outcome, Request, improve, store
+    from edgecam_training.improve.measure import Progress
     from edgecam_training.improve.remote import improve_on
+    from edgecam_training.improve.watch import Watch
 
-    if arguments.deploy and not arguments.store:
-        raise SettingError("deploy", True, "needs --store NAME")
+    if arguments.watch and not arguments.store and arguments.model.startswith(SCHEME):
+        arguments.store = arguments.model.removeprefix(SCHEME).partition("@")[0]
+    for name in ("deploy", "watch"):
+        if getattr(arguments, name) and not arguments.store:
+            raise SettingError(name, True, "needs --store NAME")
+    if arguments.deploy and arguments.watch:
+        raise SettingError("deploy", True, "cannot be used with --watch: there a person approves each deployment")
     if not 0.05 <= arguments.test_share <= 0.95:
         raise SettingError("test-share", arguments.test_share, "must be 0.05 to 0.95")
+    for name in ("gap_seconds", "max_loss", "max_false_alarms", "seed"):
+        if not getattr(arguments, name) >= 0:
+            raise SettingError(name.replace("_", "-"), getattr(arguments, name), "must not be negative")
     # With --on they are read there.
     old_set, replay = (
         ((), ())
@@ -68,22 +93,31 @@ def run(arguments: argparse.Namespace) -> int:
         else (tuple(field.from_dataset(load(path))) if path else () for path in (arguments.old_set, arguments.replay))
     )
     request = Request(
-        arguments.collection,
+        arguments.collection.expanduser(),
         arguments.model,
-        arguments.output,
+        arguments.output.expanduser(),
         old_set,
         replay,
         arguments.max_loss / 100,
         arguments.max_false_alarms,
         arguments.test_share,
         arguments.gap_seconds,
+        arguments.seed,
+        tuple(arguments.test_camera),
     )
-    if arguments.on:
-        pairs = (("--old-set", arguments.old_set), ("--replay", arguments.replay))
-        folders = [(option, path) for option, path in pairs if path]
-        outcome = improve_on(arguments.on, request, folders, arguments.on_command, _Line())
-    else:
-        outcome = improve(request, _Line())
+    pairs = (("--old-set", arguments.old_set), ("--replay", arguments.replay))
+    folders = [(option, path) for option, path in pairs if path]
+
+    def work(request: Request, progress: Progress) -> Outcome:
+        if arguments.on:
+            return improve_on(arguments.on, request, folders, arguments.on_command, progress)
+        return improve(request, progress)
+
+    if arguments.watch:
+        check_name(arguments.store)
+        print(f"waiting for finished reviews of {arguments.collection}; Ctrl-C ends", flush=True)
+        Watch(request, arguments.store, ModelStore(), work, lambda text: print(text, flush=True)).run()
+    outcome = work(request, _Line())
     facts = outcome.facts["field"]
     print(f"field test, {facts['images']} frames: {facts['old']} before, {facts['new']} after, {facts['difference']}")
     alarms = facts["false_alarms"]

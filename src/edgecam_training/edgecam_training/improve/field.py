@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import REVIEWED
+from edgecam_core.errors import SettingError
 from edgecam_core.media.image_reader import read_image
 
 from edgecam_training.data.dataset import Dataset
@@ -79,20 +80,31 @@ def from_dataset(dataset: Dataset) -> list[LabelledImage]:
 
 
 def split(
-    images: Sequence[LabelledImage], share: float = 0.3, gap_seconds: float = 2.0
+    images: Sequence[LabelledImage], share: float = 0.3, gap_seconds: float = 2.0, test_cameras: Sequence[str] = ()
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Training and test images that are never from neighbouring moments.
+    """Training and test images that are never from neighbouring moments of a camera.
+
+    With ``test_cameras`` all images of those are the test and all others are for training: how the model does where it
+    has never been. Otherwise:
 
     Each camera's frames are cut into runs at gaps of ``gap_seconds`` without a kept frame; a run goes to one side
     whole. An image without a capture time (0) is a separate run. Runs are dealt in order of time so that every
     label gets about ``share`` of its boxes into the test.
     """
-    runs = _runs(images, gap_seconds * SECOND)
+    if test_cameras:
+        cameras = sorted({one.group for one in images})
+        if unknown := sorted(set(test_cameras) - set(cameras)):
+            raise SettingError(
+                "test-camera", unknown[0], f"no reviewed frame is from it; there are {', '.join(cameras)}"
+            )
+        train = [one for one in images if one.group not in test_cameras]
+        return train, [one for one in images if one.group in test_cameras]
+    moments = runs(images, gap_seconds)
     wanted = Counter(label for one in images for label in one.labels)
     tested: Counter[str] = Counter()
-    train: list[LabelledImage] = []
+    train = []
     test: list[LabelledImage] = []
-    for number, run in enumerate(runs):
+    for number, run in enumerate(moments):
         labels = Counter(label for one in run for label in one.labels)
         if labels:
             lacking = max(share * wanted[label] - tested[label] - labels[label] / 2 for label in labels) > 0
@@ -108,19 +120,20 @@ def split(
     return train, test
 
 
-def _runs(images: Iterable[LabelledImage], gap_ns: float) -> list[list[LabelledImage]]:
+def runs(images: Iterable[LabelledImage], gap_seconds: float) -> list[list[LabelledImage]]:
+    """Each camera's images cut at gaps of ``gap_seconds``, in order of time; one without a capture time is a run."""
     by_group: dict[str, list[LabelledImage]] = defaultdict(list)
     for one in images:
         by_group[one.group].append(one)
-    runs: list[list[LabelledImage]] = []
+    made: list[list[LabelledImage]] = []
     for members in by_group.values():
         members.sort(key=lambda one: one.stamp_ns)
         for before, one in zip([None, *members], members, strict=False):
             unknown = one.stamp_ns == 0  # no capture time: an imported image, a separate moment
-            if before is None or unknown or one.stamp_ns - before.stamp_ns > gap_ns:
-                runs.append([])
-            runs[-1].append(one)
-    return sorted(runs, key=lambda run: run[0].stamp_ns)
+            if before is None or unknown or one.stamp_ns - before.stamp_ns > gap_seconds * SECOND:
+                made.append([])
+            made[-1].append(one)
+    return sorted(made, key=lambda run: run[0].stamp_ns)
 
 
 def fingerprint(images: Iterable[LabelledImage]) -> str:

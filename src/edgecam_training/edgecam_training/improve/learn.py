@@ -12,10 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Trains class heads on the features of a frozen network: logistic regression with hard negatives, in NumPy."""
+"""Trains class heads on the features of a frozen network: logistic regression with hard negatives."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -24,24 +25,35 @@ from edgecam_core.models.nms import overlaps
 from edgecam_core.types import Frame
 
 from edgecam_training.errors import DatasetError
+from edgecam_training.improve import logistic
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.heads import ClassHeads
+from edgecam_training.improve.network import FrozenNetwork
 
 POSITIVE, NEGATIVE = 0.6, 0.5  # IoU of a row's box with a labelled one: from, below; between them neither
 HARD, RANDOM = 40, 40  # negatives an image and level: those with the highest scores of known classes, and any
-STEPS, RATE = 200, 0.004
+STEPS = 100
 KEEP = 3e-3  # pull of a known class towards what it was
 DECAY = 1e-4
 START_BIAS = -4.0
+NEVER_SEEN = -8.0  # bias of an anchor without an object of the label
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one level: (N, F) features, (N,) anchors, (N, K) targets in {0, 1}, nan where a row has none."""
+
+    features: np.ndarray
+    anchors: np.ndarray
+    targets: np.ndarray
 
 
 @dataclass
-class Samples:
-    """Rows of one level: (N, F) features, (N,) anchor, (N, K) target in {0, 1}, nan where a row has no target."""
+class Look:
+    """What one image teaches: rows by level and view; by label, the mean known scores where its objects are."""
 
-    features: list[np.ndarray] = field(default_factory=list)
-    anchors: list[np.ndarray] = field(default_factory=list)
-    targets: list[np.ndarray] = field(default_factory=list)
+    levels: list[list[Rows]]
+    scores: dict[str, list[np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,85 +71,80 @@ class Learner:
     """Learns heads for ``learned``: labels that are new, or known ones that may change.
 
     Args:
-        heads: those of the live model.
-        prepare: an image as the model's input, (1, 3, H, W) float32, and the scale from model to image pixels.
+        heads: those of the live model, which ``network`` runs.
+        seed: decides which negatives are drawn.
     """
 
     def __init__(
         self,
         heads: ClassHeads,
-        run: Callable[[Frame], tuple[np.ndarray, np.ndarray, list[np.ndarray]]],
+        network: FrozenNetwork,
         learned: Sequence[str],
         progress: Callable[[str], None],
+        seed: int = 0,
     ) -> None:
         self._heads = heads
-        self._run = run
+        self._network = network
         self._learned = tuple(learned)
         self._progress = progress
-        self._levels = [Samples() for _ in heads.heads]
-        self._chance = np.random.default_rng(0)
-        self._scores: dict[str, list[np.ndarray]] = {label: [] for label in learned}
-        self.positives = dict.fromkeys(learned, 0)
+        self._chance = np.random.default_rng(seed)
 
-    def add(self, image: LabelledImage, asked: Sequence[str], learned: Learned | None = None) -> None:
-        """Take an image in which every object of the labels ``asked`` is labelled, as it is and mirrored.
+    def look(self, image: LabelledImage, asked: Sequence[str], learned: Learned | None = None) -> Look:
+        """Look at an image in which every object of the labels ``asked`` is labelled, as it is and mirrored.
 
-        A second time with what was ``learned`` from the first: the rows that those heads take for an object most, and
-        that are none, are added (hard negatives).
+        With what was ``learned`` before, the result has only hard negatives: the rows that those heads take for an
+        object most, and that are none.
         """
         pixels = image.pixels()
         width = pixels.shape[1]
         mirrored = image.boxes.copy()
         if len(mirrored):
             mirrored[:, [0, 2]] = width - image.boxes[:, [2, 0]]
-        self._add(pixels, image.boxes, image.labels, asked, learned)
-        self._add(np.ascontiguousarray(pixels[:, ::-1]), mirrored, image.labels, asked, learned)
+        look = Look([[] for _ in self._heads.heads])
+        for view, boxes in ((pixels, image.boxes), (np.ascontiguousarray(pixels[:, ::-1]), mirrored)):
+            self._look(look, view, boxes, image.labels, asked, learned)
+        return look
 
-    def _add(
+    def _look(
         self,
+        look: Look,
         pixels: np.ndarray,
         boxes: np.ndarray,
         labels: Sequence[str],
         asked: Sequence[str],
         learned: Learned | None,
     ) -> None:
-        scores, found, features = self._run(Frame.from_array(pixels, "bgr8"))
+        scores, found, features = self._network(Frame.from_array(pixels, "bgr8"))
         target = self._target(found, boxes, labels, asked)
         if learned is None:
-            self._count(target, scores)
+            for column, label in enumerate(self._learned):
+                if (rows := target[:, column] == 1).any():
+                    look.scores.setdefault(label, []).append(scores[rows].mean(axis=0))
         start = 0
-        for number, (head, level, map_) in enumerate(zip(self._heads.heads, self._levels, features, strict=True)):
-            cells = map_.shape[2] * map_.shape[3]
-            count = cells * head.anchors
-            flat = map_[0].reshape(map_.shape[1], cells).T
-            own = target[start : start + count]
+        for number, (head, map_) in enumerate(zip(self._heads.heads, features, strict=True)):
+            flat = map_[0].reshape(map_.shape[1], -1).T
+            end = start + len(flat) * head.anchors
+            own = target[start:end]
             if learned is None:
-                chosen = self._chosen(own, scores[start : start + count])
+                chosen = self._chosen(own, scores[start:end])
             else:
                 chosen = self._mistaken(own, self._logits(flat, learned, number))
-            level.features.append(flat[chosen // head.anchors].astype(np.float32))
-            level.anchors.append(chosen % head.anchors)
-            level.targets.append(target[start : start + count][chosen])
-            start += count
-
-    def _count(self, target: np.ndarray, scores: np.ndarray) -> None:
-        for column, label in enumerate(self._learned):
-            rows = target[:, column] == 1
-            self.positives[label] += int(rows.any())
-            if rows.any():
-                self._scores[label].append(scores[rows].mean(axis=0))
+            taken = flat[chosen // head.anchors].astype(np.float32)
+            look.levels[number].append(Rows(taken, chosen % head.anchors, own[chosen]))
+            start = end
 
     def _logits(self, flat: np.ndarray, learned: Learned, level: int) -> np.ndarray:
         """(rows, K) of the labels that are learned; ``flat`` are the features of a level, (cells, F)."""
         columns = [learned.labels.index(label) for label in self._learned]
         weight, bias = learned.weights[level][:, columns], learned.biases[level][:, columns]
-        return (np.einsum("nf,akf->nak", flat, weight) + bias).reshape(-1, len(columns))
+        logits = flat @ weight.reshape(-1, weight.shape[-1]).T + bias.reshape(-1)  # cells x (anchors x K)
+        return np.asarray(logits.reshape(-1, len(columns)))
 
     def _mistaken(self, target: np.ndarray, logits: np.ndarray) -> np.ndarray:
         """The rows that are no object and have the highest logits of a label."""
         worst = np.where(target == 0, logits, -np.inf).max(axis=1)
         order = np.argsort(-worst)[:HARD]
-        return order[np.isfinite(worst[order])]
+        return np.asarray(order[np.isfinite(worst[order])])
 
     def _target(self, found: np.ndarray, boxes: np.ndarray, labels: Sequence[str], asked: Sequence[str]) -> np.ndarray:
         """(rows, K): 1 an object of the class, 0 none, nan unknown."""
@@ -162,14 +169,15 @@ class Learner:
         other = self._chance.choice(rest, min(RANDOM, len(rest)), replace=False) if len(rest) else rest
         return np.concatenate([positive, hard, other]).astype(int)
 
-    def learn(self) -> Learned:
+    def learn(self, looks: Sequence[Look]) -> Learned:
         """Heads for the old labels and the new ones behind them.
 
         Raises:
             DatasetError: a label that no row of the model's boxes covers.
         """
-        for label, count in self.positives.items():
-            if count == 0:
+        positives = Counter(label for look in looks for label in look.scores)
+        for label in self._learned:
+            if positives[label] == 0:
                 raise DatasetError(
                     f"no box of the model covers any '{label}' of the training frames by half; label larger objects, "
                     "or check the boxes"
@@ -177,11 +185,10 @@ class Learner:
         known = self._heads.labels
         new = [label for label in self._learned if label not in known]
         labels = (*known, *new)
-        columns = [labels.index(label) for label in self._learned]
-        alike = {label: self._likest(label) for label in new}
+        alike = {label: self._likest(label, looks) for label in new}
         weights, biases = [], []
-        for number, (head, level) in enumerate(zip(self._heads.heads, self._levels, strict=True)):
-            self._progress(f"learning level {number + 1} of {len(self._levels)}")
+        for number, head in enumerate(self._heads.heads):
+            self._progress(f"learning level {number + 1} of {len(self._heads.heads)}")
             weight = np.zeros((head.anchors, len(labels), head.weight.shape[2]), np.float32)
             bias = np.full((head.anchors, len(labels)), START_BIAS, np.float32)
             weight[:, : len(known)], bias[:, : len(known)] = head.weight, head.bias
@@ -189,49 +196,32 @@ class Learner:
                 source = known.index(alike[label])
                 weight[:, labels.index(label)] = head.weight[:, source]
                 bias[:, labels.index(label)] = head.bias[:, source]
-            held = np.array([label in known for label in self._learned])
-            self._fit(level, weight, bias, columns, held)
+            self._fit([rows for look in looks for rows in look.levels[number]], weight, bias, labels)
             weights.append(weight)
             biases.append(bias)
-        return Learned(labels, tuple(weights), tuple(biases), alike, dict(self.positives))
+        return Learned(labels, tuple(weights), tuple(biases), alike, dict(positives))
 
-    def _likest(self, label: str) -> str:
+    def _likest(self, label: str, looks: Sequence[Look]) -> str:
         """The known class with the best mean score where the new one is."""
-        mean = np.mean(self._scores[label], axis=0)
+        mean = np.mean([scores for look in looks for scores in look.scores.get(label, [])], axis=0)
         mean[0] = -1.0  # the background is no class
         return self._heads.labels[int(mean.argmax())]
 
-    def _fit(self, level: Samples, weight: np.ndarray, bias: np.ndarray, columns: list[int], held: np.ndarray) -> None:
-        """Adam on the logistic loss, each anchor's weights separately; changes the columns in place."""
-        features, anchors = np.concatenate(level.features), np.concatenate(level.anchors)
-        targets = np.concatenate(level.targets)
+    def _fit(self, level: Sequence[Rows], weight: np.ndarray, bias: np.ndarray, labels: Sequence[str]) -> None:
+        """Fit each anchor's weights separately; changes the columns of the learned labels in place."""
+        columns = [labels.index(label) for label in self._learned]
+        held = np.array([label in self._heads.labels for label in self._learned])
+        features, anchors, targets = (
+            np.concatenate([getattr(rows, name) for rows in level]) for name in ("features", "anchors", "targets")
+        )
         for anchor in range(weight.shape[0]):
             rows = anchors == anchor
-            x, y = features[rows], targets[rows]
-            asked = ~np.isnan(y)
-            if not asked.any():
+            y = targets[rows]
+            if np.isnan(y).all():
                 continue
-            y = np.nan_to_num(y)
-            share = asked / np.maximum(asked.sum(axis=0), 1.0)
-            w, b = weight[anchor, columns].copy(), bias[anchor, columns].copy()
-            start_w, start_b = w.copy(), b.copy()
-            has_objects = (y * asked).sum(axis=0) > 0
-            moments = [np.zeros_like(w), np.zeros_like(w), np.zeros_like(b), np.zeros_like(b)]
-            for step in range(1, STEPS + 1):
-                p = 1 / (1 + np.exp(-np.clip(x @ w.T + b, -30, 30)))
-                slope = (p - y) * share
-                pull = np.where(held, KEEP, DECAY)
-                gw = slope.T @ x + pull[:, None] * (w - start_w)
-                gb = slope.sum(axis=0) + pull * (b - start_b)
-                for value, gradient, first, second in (
-                    (w, gw, moments[0], moments[1]),
-                    (b, gb, moments[2], moments[3]),
-                ):
-                    first += 0.1 * (gradient - first)
-                    second += 0.001 * (gradient**2 - second)
-                    rate = RATE * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
-                    value -= rate * first / (np.sqrt(second) + 1e-8)
+            start = weight[anchor, columns], bias[anchor, columns]
+            w, b = logistic.fit(features[rows], y, start, np.where(held, KEEP, DECAY), STEPS)
             # An anchor that has seen no object of a new class must not guess one.
-            w[~has_objects & ~held] = 0.0
-            b[~has_objects & ~held] = -8.0
+            unseen = ~(y == 1).any(axis=0) & ~held
+            w[unseen], b[unseen] = 0.0, NEVER_SEEN
             weight[anchor, columns], bias[anchor, columns] = w, b

@@ -25,6 +25,7 @@ import subprocess
 import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import REVIEWED
@@ -33,9 +34,10 @@ from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.zoo import locate
 
 from edgecam_core import cache
-from edgecam_training.improve import field
-from edgecam_training.improve.improve import Outcome, Progress, Request
+from edgecam_training.improve import field, recipe
+from edgecam_training.improve.improve import Outcome, Request
 from edgecam_training.improve.judge import Verdict
+from edgecam_training.improve.measure import Progress
 
 FILES = ("model.onnx", "report.json", "report.html")
 REFUSED = 3
@@ -73,17 +75,21 @@ def improve_on(
             raise SettingError(option.lstrip("-"), str(folder), "must be a folder, with --on")
     model = ModelFile.read(locate(request.model))
     images = field.reviewed(request.collection)
-    data = field.fingerprint(images)
-    key = hashlib.sha256(f"{data} {model.sha256} {[str(folder) for folder in folders]}".encode()).hexdigest()[:16]
+    sides = request.split(images)
+    data = recipe.of_data(model, images, sides, request.seed)
+    key = hashlib.sha256(f"{data['data']} {model.sha256} {[str(folder) for folder in folders]}".encode()).hexdigest()[
+        :16
+    ]
     there = f".cache/edgecam/improve-{key}"  # below the home folder, where ssh begins
     progress(f"copying {len(images)} reviewed frames to {host}")
     _send(host, there, request.collection, model, folders)
     words = [
         "collection", "--model", f"model/{model.path.name}", "--output", "run",
-        "--max-loss", f"{100 * request.max_loss:g}", "--max-false-alarms", f"{request.max_false_alarms:g}",
-        "--test-share", f"{request.test_share:g}",
-        "--gap-seconds", f"{request.gap_seconds:g}",
+        "--max-loss", f"{100 * request.max_loss:g}", "--max-false-alarms", repr(request.max_false_alarms),
+        "--test-share", repr(request.test_share), "--gap-seconds", repr(request.gap_seconds),
+        "--seed", str(request.seed),
     ]  # fmt: skip
+    words += [word for camera in request.test_cameras for word in ("--test-camera", camera)]
     words += [word for option, _ in folders for word in (option, option.lstrip("-"))]
     _work(host, f"cd {there} && {command} improve {shlex.join(words)}", progress)
     progress(f"fetching the model from {host}")
@@ -197,7 +203,7 @@ def _fetch(host: str, there: str, output: Path) -> None:
             raise RemoteError(f"{host} sent no archive back: {error}") from error
 
 
-def _outcome(output: Path, parent: ModelFile, data: str, host: str) -> Outcome:
+def _outcome(output: Path, parent: ModelFile, data: dict[str, Any], host: str) -> Outcome:
     """What came back, if it was made from what was sent."""
     try:
         facts = json.loads((output / "report.json").read_text(encoding="utf-8"))
@@ -206,8 +212,9 @@ def _outcome(output: Path, parent: ModelFile, data: str, host: str) -> Outcome:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RemoteError(f"the report from {host} cannot be used: {error}") from error
     model = ModelFile.read(output / "model.onnx")
-    if (made.get("parent"), made.get("data")) != (parent.sha256, data):
-        raise RemoteError(f"{host} answered with a model made from other data; is edgecam there of the same version?")
+    if other := [name for name, value in data.items() if made.get(name) != value]:
+        what = ", ".join(other)
+        raise RemoteError(f"{host} answered with a model of another {what}; is edgecam there of the same version?")
     if model.metadata.get("edgecam.parent_sha256") != parent.sha256:
         raise RemoteError(f"{host} answered with another model than its report describes")
     facts["made_on"] = host

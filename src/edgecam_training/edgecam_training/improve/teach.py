@@ -1,0 +1,141 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Learns heads from training images in two passes and calibrates the new labels on held-out folds of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecam_core import cache
+from edgecam_training.errors import DatasetError
+from edgecam_training.improve import calibrate
+from edgecam_training.improve.checkpoint import Checkpoints
+from edgecam_training.improve.field import LabelledImage
+from edgecam_training.improve.heads import ClassHeads
+from edgecam_training.improve.learn import Learned, Learner, Look
+from edgecam_training.improve.measure import detect, tuples
+from edgecam_training.improve.network import FrozenNetwork
+from edgecam_training.improve.statistics import average_precision, match
+
+ROUNDS = 1  # of looking for mistakes
+
+
+class Teacher:
+    """Teaches the heads of ``network`` the labels ``learned``.
+
+    Args:
+        train: reviewed images, in which every object is labelled.
+        replay: images in which the known labels are.
+        gap_seconds: frames closer than this are never in different folds.
+        checkpoints: keep heads that are finished, for a run that is interrupted.
+    """
+
+    def __init__(
+        self,
+        heads: ClassHeads,
+        network: FrozenNetwork,
+        train: Sequence[LabelledImage],
+        replay: Sequence[LabelledImage],
+        learned: Sequence[str],
+        gap_seconds: float,
+        progress: Callable[[str], None],
+        checkpoints: Checkpoints,
+        seed: int = 0,
+    ) -> None:
+        self._heads = heads
+        self._network = network
+        self._train = train
+        self._replay = replay
+        self._learned = list(learned)
+        self._known = [label for label in learned if label in heads.labels]
+        self._gap = gap_seconds
+        self._progress = progress
+        self._checkpoints = checkpoints
+        self._learner = Learner(heads, network, learned, progress, seed)
+
+    def teach(self) -> tuple[Learned, dict[str, Any]]:
+        """The heads and facts for the report. Raises DatasetError for a label that cannot be learned."""
+        looks, replayed = [], []
+        for number, image in enumerate(self._train, start=1):
+            self._progress(f"looking at frame {number} of {len(self._train)}")
+            looks.append(self._learner.look(image, self._learned))
+        for number, image in enumerate(self._replay, start=1):
+            self._progress(f"looking at replay image {number} of {len(self._replay)}")
+            replayed.append(self._learner.look(image, self._known))  # whether new labels are there is unknown
+        every = range(len(self._train))
+        taught = self._learn("all", every, looks, replayed)
+        shifts, tested = self._calibration(looks, replayed)
+        facts = {
+            "alike": taught.alike,
+            "images_with_objects": taught.positives,
+            "shifts": shifts,
+            "held_out_folds": tested,
+        }
+        return calibrate.applied(taught, shifts), facts
+
+    def _learn(self, name: str, members: Sequence[int], looks: Sequence[Look], replayed: Sequence[Look]) -> Learned:
+        if (kept := self._checkpoints.read(name)) is not None:
+            return kept
+        own = [*(looks[index] for index in members), *replayed]
+        taught = self._learner.learn(own)
+        for _ in range(ROUNDS):
+            for number, index in enumerate(members, start=1):
+                self._progress(f"{name}: looking for mistakes in frame {number} of {len(members)}")
+                own.append(self._learner.look(self._train[index], self._learned, taught))
+            taught = self._learner.learn(own)
+        self._checkpoints.write(name, taught)
+        return taught
+
+    def _calibration(self, looks: Sequence[Look], replayed: Sequence[Look]) -> tuple[dict[str, float], dict[str, Any]]:
+        """The shift of each new label's logits and what detections in folds not learned from have shown."""
+        new = [label for label in self._learned if label not in self._known]
+        folds = calibrate.folds(self._train, self._gap) if new else []
+        truth: list[LabelledImage] = []
+        found: list[Any] = []
+        for number, fold in enumerate(folds, start=1):
+            rest = [index for index in range(len(self._train)) if index not in fold]
+            try:
+                taught = self._learn(f"fold {number} of {len(folds)}", rest, looks, replayed)
+            except DatasetError:  # a label that only this fold has
+                continue
+            truth += (held_out := [self._train[index] for index in fold])
+            found += self._found(taught, held_out)
+        shifts: dict[str, float] = {}
+        tested: dict[str, Any] = {}
+        for label in new if truth else ():
+            hits = match(found, truth, label)
+            scores = np.array(sorted((score for one in found for name, score, _ in one if name == label), reverse=True))
+            value = calibrate.shift(scores, hits)
+            shown = calibrate.logit(scores) + (value or 0.0) >= 0
+            if value is not None:
+                shifts[label] = value
+            tested[label] = {
+                "boxes": int(hits.boxes.sum()),
+                "average_precision": average_precision(hits, np.ones(len(truth), int)),
+                "found": int(hits.hit[shown].sum()),
+                "wrong_boxes": float((~hits.hit[shown]).sum() / len(truth)),
+            }
+        return shifts, tested
+
+    def _found(self, taught: Learned, images: Sequence[LabelledImage]) -> list[Any]:
+        with tempfile.TemporaryDirectory(prefix="edgecam-fold-") as folder:
+            path = Path(folder) / "fold.onnx"
+            cache.write(path, self._heads.rebuilt(taught.labels, taught.weights, taught.biases, {}))
+            return tuples(detect(str(path), images, self._progress))

@@ -1,0 +1,156 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Improves the model whenever a review is finished; what passes the gate is proposed, never deployed.
+
+A review is finished when every frame of the collection is reviewed or skipped. The same reviews are used once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from edgecam_core.collect.collection import Collection
+from edgecam_core.collect.records import REVIEWED, SKIPPED
+from edgecam_core.errors import EdgecamError
+from edgecam_core.models import proposal
+from edgecam_core.models.proposal import FAILED, PENDING, REFUSED, WORKING, Proposal
+from edgecam_core.models.store import ModelStore
+
+from edgecam_training.improve import field
+from edgecam_training.improve.improve import Outcome, Request, store
+from edgecam_training.improve.measure import Progress
+
+_TICK = 100_000_000  # ns; a change this recent may share its time stamp with one that follows
+_TOLD = 5.0  # seconds between two versions of the proposal's text while working
+
+
+class Watch:
+    """Watches one collection for the model ``name`` of the store.
+
+    Args:
+        work: improves, as :func:`edgecam_training.improve.improve.improve` does.
+        say: gets every new state, for a person.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        name: str,
+        models: ModelStore,
+        work: Callable[[Request, Progress], Outcome],
+        say: Progress,
+    ) -> None:
+        self._request = request
+        self._name = name
+        self._models = models
+        self._work = work
+        self._say = say
+        self._seen: tuple[int, ...] = ()
+        self._tried = ""
+        self._told = float("-inf")
+
+    def run(self, period: float = 2.0) -> None:
+        """Look for a finished review every ``period`` seconds until interrupted."""
+        while True:
+            self.once()
+            time.sleep(period)
+
+    def once(self) -> bool:
+        """Improve if a review has been finished that was not used yet; whether that was so.
+
+        Problems become the proposal's state; only a store that cannot be written raises CacheError.
+        """
+        changed = self._changed()
+        if changed == self._seen:
+            return False
+        if time.time_ns() - max(changed) > _TICK:
+            self._seen = changed
+        try:
+            data = self._finished()
+        except EdgecamError as error:
+            self._propose(Proposal(self._name, FAILED, str(error)))
+            return False
+        if not data or data in self._used():
+            return False
+        self._tried = data
+        self._improve()
+        return True
+
+    def _changed(self) -> tuple[int, ...]:
+        """Changes with every frame or review that comes, changes or goes; costs three calls of the system."""
+        root = self._request.collection.expanduser()
+        made = []
+        for name in ("collection.json", "frames", "reviews"):
+            try:
+                made.append((root / name).stat().st_mtime_ns)
+            except OSError:
+                made.append(0)
+        return tuple(made)
+
+    def _finished(self) -> str:
+        """The fingerprint of the reviewed frames; empty where frames are open or nothing is reviewed."""
+        if not (self._request.collection.expanduser() / "collection.json").is_file():
+            return ""  # the collector has not begun
+        collection = Collection.open(self._request.collection)
+        states = {review.id: review.state for review in collection.reviews()}
+        if any(states.get(name) not in (REVIEWED, SKIPPED) for name in collection.ids()):
+            return ""
+        return field.fingerprint(field.reviewed(self._request.collection)) if REVIEWED in states.values() else ""
+
+    def _used(self) -> set[str]:
+        if self._name not in self._models.names():
+            return {self._tried}
+        return {self._tried, *(str(one.facts.get("data")) for one in self._models.versions(self._name))}
+
+    def _improve(self) -> None:
+        self._propose(Proposal(self._name, WORKING, "a review is finished: improving the model"))
+        try:
+            outcome = self._work(self._request, self._progress)
+            version = store(outcome, self._request, self._name, self._models)
+        except EdgecamError as error:
+            self._propose(Proposal(self._name, FAILED, str(error)))
+            return
+        except BaseException:
+            self._propose(Proposal(self._name, FAILED, "interrupted; it begins again with the command"))
+            raise
+        state = PENDING if outcome.verdict.passed else REFUSED
+        text = "; ".join(outcome.verdict.reasons)
+        sha256, report = str(version.facts["sha256"]), version.folder / "report.html"
+        self._propose(Proposal(self._name, state, text, version.number, sha256, report, figures(outcome)))
+
+    def _progress(self, text: str) -> None:
+        if time.monotonic() - self._told > _TOLD:
+            self._told = time.monotonic()
+            self._propose(Proposal(self._name, WORKING, text))
+
+    def _propose(self, made: Proposal) -> None:
+        proposal.write(self._models, made)
+        self._say(f"{made.name}: {made.state}: {made.text}")
+
+
+def figures(outcome: Outcome) -> dict[str, Any]:
+    """The results of the test that a person needs for a decision."""
+    facts = outcome.facts["field"]
+    return {
+        "frames": facts["images"],
+        "before": facts["old"],
+        "after": facts["new"],
+        "difference": facts["difference"],
+        "wrong_boxes_before": round(facts["false_alarms"]["old"], 2),
+        "wrong_boxes_after": round(facts["false_alarms"]["new"], 2),
+        "learned": outcome.facts["labels"]["learned"],
+    }
