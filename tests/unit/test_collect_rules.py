@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from edgecam_core.collect.joiner import StampJoiner
 from edgecam_core.collect.observation import Observation
 from edgecam_core.collect.perceptual_hash import BITS, KeptHashes, perceptual_hash
 from edgecam_core.collect.privacy import blurred
-from edgecam_core.collect.rules import Disagree, Flicker, Interval, Novel, OfClass, Uncertain, count_unmatched
+from edgecam_core.collect.rules import (
+    REQUEST,
+    RULES,
+    WORTH,
+    Disagree,
+    Flicker,
+    Interval,
+    Novel,
+    OfClass,
+    Uncertain,
+    count_unmatched,
+)
 from edgecam_core.collect.settings import CollectorSettings
 from edgecam_core.errors import SettingError
 from edgecam_core.types import Detection, Frame
@@ -85,6 +99,15 @@ def test_novel_disagree_class_and_interval() -> None:
     interval = Interval(settings)
     kept = [second for second in range(31) if interval.look(seen(second))]
     assert kept == [10, 20, 30]
+
+
+def test_the_table_of_rules_is_the_one_in_the_documentation() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "field.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert sorted(rows) == sorted([*RULES, REQUEST])
+    assert set(WORTH) == {*RULES, REQUEST}
+    assert all(0 < worth <= 1 for worth in WORTH.values())
+    assert max(WORTH, key=lambda rule: WORTH[rule]) == REQUEST  # what a person asked for goes last
 
 
 def test_each_object_has_one_partner() -> None:

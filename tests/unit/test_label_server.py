@@ -20,6 +20,7 @@ from edgecam_viewer.faults import FaultLog
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings
+from full_disk import files_of_at_most
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -174,6 +175,19 @@ def test_no_content_ends_the_page_or_the_collection(labels: Labels) -> None:
     send()
     assert labels.ask("/label/frame/0000", raw=b"[" * 60_000)[0] == 400
     assert labels.ask("/label/frame/0000")[0] == 200
+
+
+def test_a_full_disk_is_said_and_the_review_before_stays(labels: Labels, tmp_path: Path) -> None:
+    content = {"state": "reviewed", "boxes": [{"label": "cat", "box": [30, 20, 90, 60]}], "revision": 0}
+    assert labels.ask("/label/frame/0001", content)[0] == 200
+    kept = labels.ask("/label/frame/0001")
+    changed = {"state": "reviewed", "boxes": [], "revision": 1}
+    with files_of_at_most(10):
+        status, answer = labels.ask("/label/frame/0001", changed)
+    assert status == 507
+    assert "the disk is full; free some space" in answer["error"]
+    assert labels.ask("/label/frame/0001") == kept
+    assert labels.ask("/label/frame/0001", changed) == (200, {"revision": 2})
 
 
 def test_a_collection_that_vanishes_is_reported(labels: Labels, tmp_path: Path) -> None:
