@@ -20,10 +20,10 @@ from network import free_tcp_port
 from rclpy.parameter import Parameter
 from running import running
 from tiny_models import color_detector
-from viewer_page import MOVING, frozen_box, square_on_screen
+from viewer_page import BOX_ON_SCREEN, MOVING, frozen_box, screenshot, square_appears, square_on_screen
 from viewer_process import ViewerProcess
 from viewer_scene import SIDE, Scene
-from waiting import wait_until
+from waiting import eventually, wait_until
 
 pytestmark = [
     pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)"),
@@ -72,11 +72,6 @@ def viewer(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[V
         yield viewer
 
 
-async def screenshot(page: Page, path: Path) -> np.ndarray:
-    await page.screenshot(path)
-    return cv2.imread(str(path), cv2.IMREAD_COLOR)
-
-
 @pytest.mark.parametrize(("width", "height", "scale"), [(1280, 800, 1.0), (390, 844, 2.0)], ids=["desktop", "phone"])
 async def test_the_frame_moves_and_boxes_sit_on_the_objects(
     page: Page, tmp_path: Path, viewer: ViewerProcess, width: int, height: int, scale: float
@@ -86,12 +81,9 @@ async def test_the_frame_moves_and_boxes_sit_on_the_objects(
     await page.wait_for(MOVING)
     first = await page.evaluate("edgecam.cameras[0].facts.stamp")
     await page.wait_for(f"BigInt(edgecam.cameras[0].facts.stamp) > {first}n + 1000000000n")
-    drawn, pixels = await frozen_box(page, tmp_path / "page.png")
+    drawn = await frozen_box(page, tmp_path / "page.png", scale)
     assert (drawn["label"], drawn["score"]) == ("giraffe", 0.97)
     assert drawn["box"][2] - drawn["box"][0] == SIDE
-    seen = square_on_screen(pixels)
-    # The line of the box covers the square's rim: 2 px outside and 2 px inside.
-    assert np.abs(np.array(drawn["screen"]) - seen).max() <= 4 * scale, (drawn, seen)
     assert page.problems == []
     assert {url.split("/")[2] for url in page.requests} == {viewer.url.split("/")[2]}, "something came from elsewhere"
 
@@ -102,31 +94,29 @@ async def test_rates_and_latency_are_shown(page: Page, viewer: ViewerProcess) ->
     figures = "[...document.querySelectorAll('.figures span')].map((one) => one.textContent)"
     await page.wait_for(f"/^live,[\\d.]+ fps,[\\d.]+ ms$/.test({figures}.join())")
     await page.wait_for("/^live/.test(document.querySelector('#state span').textContent)")
-    assert await page.evaluate("edgecam.cameras[0].latency") > 0
-    chips = await page.evaluate("[...document.querySelectorAll('.chip span')].map((one) => one.textContent)")
-    assert sorted(chips) == ["giraffe", "zebra"]
+    await page.wait_for("edgecam.cameras[0].latency > 0")
+    chips = "[...document.querySelectorAll('.chip span')].map((one) => one.textContent).sort()"
+    await page.becomes(chips, ["giraffe", "zebra"])
     await page.wait_for("document.querySelector('.node[data-name=\"camera/viewer\"]').dataset.level === 'ok'")
 
 
 async def test_a_class_can_be_hidden(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     await page.open(viewer.url)
     await page.wait_for(MOVING + " && document.querySelectorAll('.chip').length === 2")
-    box, _ = await frozen_box(page, tmp_path / "page.png")
-    left, top, right, _ = map(round, box["screen"])
+    await frozen_box(page, tmp_path / "page.png")
     chip = "[...document.querySelectorAll('.chip')].find((one) => one.innerText.includes('giraffe'))"
     hue = await page.evaluate(f"{chip}.style.getPropertyValue('--hue')")
     bgr = [int(hue[at : at + 2], 16) for at in (5, 3, 1)]
 
     async def drawn() -> bool:
+        left, top, right, _ = map(round, (await page.evaluate(BOX_ON_SCREEN))["screen"])
         pixels = await screenshot(page, tmp_path / "page.png")
         line = pixels[top - 3 : top + 4, (left + right) // 2].astype(int)  # one row may be half covered
         return bool(np.abs(line - bgr).max(axis=1).min() < 20)
 
-    assert await drawn()
-    await page.evaluate(f"{chip}.click()")
-    assert not await drawn()
-    await page.evaluate(f"{chip}.click()")
-    assert await drawn()
+    for wanted in (True, False, True):  # the frame stands still; the browser draws when it finds the time
+        await eventually(drawn, lambda shown, wanted=wanted: shown is wanted, what=f"boxes shown: {wanted}")
+        await page.evaluate(f"{chip}.click()")
 
 
 async def test_the_page_reconnects_after_the_node_restarts(page: Page, scene: Scene, tmp_path: Path) -> None:
@@ -151,7 +141,7 @@ async def test_without_websockets_the_bare_frames_are_shown(page: Page, viewer: 
     async with page.script(broken):
         await page.open(viewer.url)
         await page.wait_for("document.getElementById('plain').naturalWidth === 640")
-    square_on_screen(await screenshot(page, tmp_path / "page.png"))
+    await square_appears(page, tmp_path / "page.png")
 
 
 async def test_frames_without_a_detector_are_shown_bare(
@@ -161,7 +151,7 @@ async def test_frames_without_a_detector_are_shown_bare(
     try:
         await page.open(viewer.url)
         await page.wait_for("edgecam.cameras[0].shown > 10 && edgecam.cameras[0].facts.detections === null")
-        square_on_screen(await screenshot(page, tmp_path / "page.png"))
+        await square_appears(page, tmp_path / "page.png")
     finally:
         scene.detect = True
 
@@ -179,8 +169,8 @@ async def test_a_click_enlarges_a_camera_and_only_that_one_is_sent(page: Page, t
         await page.wait_for("edgecam.cameras.every((camera) => camera.shown > 5)")
         small = await page.evaluate("edgecam.cameras[1].tile.view.clientWidth")
         await page.evaluate("edgecam.cameras[1].tile.view.click()")
-        assert await page.evaluate("edgecam.cameras[0].tile.element.hidden && !edgecam.cameras[1].tile.element.hidden")
-        assert await page.evaluate("edgecam.cameras[1].tile.view.clientWidth") > 1.5 * small
+        await page.wait_for("edgecam.cameras[0].tile.element.hidden && !edgecam.cameras[1].tile.element.hidden")
+        await page.wait_for(f"edgecam.cameras[1].tile.view.clientWidth > 1.5 * {small}")
         await page.wait_for("edgecam.cameras[0].fps() === 0")
         shown = await page.evaluate("edgecam.cameras[1].shown")
         await page.wait_for(f"edgecam.cameras[1].shown > {shown} + 5")
@@ -223,10 +213,11 @@ async def test_the_cameras_node_saves_what_the_page_asks_for(page: Page, viewer:
         await page.evaluate("document.querySelector('.camera .snapshot').click()")
         said = "document.querySelector('.saved').textContent"
         await page.wait_for(f"{said}.startsWith('{folder}')")
-        assert Path(await page.evaluate(said)).exists()
+        saved_at = Path(await page.wait_for(said))
+        assert saved_at.exists()
         button = "document.querySelector('.camera .record')"
         await page.evaluate(f"{button}.click()")
-        await page.wait_for(f"/^Stop 0:0[1-9]/.test({button}.textContent)")  # it counts
+        await page.wait_for(f"/^Stop (?!0:00)/.test({button}.textContent)")  # it counts
         await page.evaluate(f"{button}.click()")
         await page.wait_for(f"{button}.textContent === 'Record' && /camera.*m(kv|p4)/.test({said})")
         assert page.problems == []
@@ -242,7 +233,7 @@ async def test_a_snapshot_and_a_film_can_be_saved(page: Page, viewer: ViewerProc
     await page.wait_for(MOVING)
     await page.evaluate("document.querySelector('.snapshot').click()")
     await page.evaluate("document.querySelector('.record').click()")
-    await page.wait_for("/^Stop 0:0[1-9]/.test(document.querySelector('.record').textContent)")
+    await page.wait_for("/^Stop (?!0:00)/.test(document.querySelector('.record').textContent)")
     before = await page.evaluate("edgecam.cameras[0].shown")
     await page.wait_for(f"edgecam.cameras[0].shown > {before} + 20")
     await page.evaluate("document.querySelector('.record').click()")

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from chromium import Page
 from viewer_scene import SQUARE_BGR
+from waiting import eventually
 
 MOVING = "window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown > 10 && edgecam.cameras[0].facts.detections"
 # The drawn box of the best detection in device pixels of the screen, and its label.
@@ -31,15 +32,34 @@ FREEZE = """new Promise((done) => {
 })"""
 
 
-async def frozen_box(page: Page, path: Path) -> tuple[dict[str, Any], np.ndarray]:
-    """The box of the best detection and a screenshot with it, once the layout around it has come to rest."""
+async def screenshot(page: Page, path: Path) -> np.ndarray:
+    await page.screenshot(path)
+    return cv2.imread(str(path), cv2.IMREAD_COLOR)
+
+
+async def square_appears(page: Page, path: Path) -> None:
+    """Waits until the bright square is on the screen."""
+
+    async def look() -> object:
+        return square_on_screen(await screenshot(page, path))
+
+    await eventually(look, what="the square on the screen")
+
+
+async def frozen_box(page: Page, path: Path, scale: float = 1.0) -> dict[str, Any]:
+    """Stops the frames; waits until the box of the best detection is drawn around the square on the screen.
+
+    The line of the box covers the square's rim: 2 px outside and 2 px inside, ``scale`` screen pixels each.
+    """
     await page.evaluate(FREEZE)
-    for _ in range(20):
+
+    async def look() -> dict[str, Any]:
         drawn = await page.evaluate(BOX_ON_SCREEN)
-        await page.screenshot(path)
-        if await page.evaluate(BOX_ON_SCREEN) == drawn:
-            break
-    return drawn, cv2.imread(str(path), cv2.IMREAD_COLOR)
+        seen = square_on_screen(await screenshot(page, path))
+        assert np.abs(np.array(drawn["screen"]) - seen).max() <= 4 * scale, (drawn, seen)
+        return dict(drawn)
+
+    return dict(await eventually(look, what="the box around the square"))
 
 
 def square_on_screen(pixels: np.ndarray) -> tuple[int, int, int, int]:

@@ -9,12 +9,13 @@ import itertools
 import json
 import shutil
 import subprocess
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
+from waiting import eventually
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
@@ -75,20 +76,29 @@ class Page:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def wait_for(self, expression: str, seconds: float = 120) -> Any:
+    async def wait_for(self, expression: str) -> Any:
         """Until the expression is true; gives its value. An expression that throws is not true yet."""
-        end = time.monotonic() + seconds
-        outcome: Any = None
-        while time.monotonic() < end:
-            try:
-                outcome = await self.evaluate(expression)
-                if outcome:
-                    return outcome
-            except AssertionError as error:
-                outcome = error
-            await asyncio.sleep(0.1)
-        text = await self.evaluate("document.body.innerText")
-        raise AssertionError(f"{expression} stayed {outcome!r}; problems: {self.problems}; the page shows: {text}")
+        return await self._until(expression, bool)
+
+    async def becomes(self, expression: str, wanted: Any) -> None:
+        """Until the expression has this value: what a page shows is asserted with this or ``wait_for``."""
+        await self._until(expression, lambda value: bool(value == wanted))
+
+    async def _until(self, expression: str, good: Callable[[Any], bool]) -> Any:
+        try:
+            return await eventually(lambda: self.evaluate(expression), good, what=expression)
+        except pytest.fail.Exception as failure:
+            text = await self.evaluate("document.body.innerText")
+            pytest.fail(f"{failure}; problems: {self.problems}; the page shows: {text}")
+
+    async def complains(self) -> None:
+        """Waits for the browser's report of a refused request and takes it from ``problems``."""
+
+        async def look() -> list[str]:
+            return self.problems
+
+        await eventually(look, what="a report of the browser")
+        self.problems.clear()
 
     async def screenshot(self, path: Path) -> None:
         answer = await self.call("Page.captureScreenshot", format="png")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -19,3 +20,27 @@ def wait_until(condition: Callable[[], Any], timeout: float = DISCOVERY, what: s
             return value
         time.sleep(0.01)
     pytest.fail(f"waited {timeout:g} s in vain for {what}")
+
+
+async def eventually(
+    look: Callable[[], Awaitable[Any]],
+    good: Callable[[Any], bool] = bool,
+    *,
+    what: str,
+    timeout: float = 2 * DISCOVERY,
+) -> Any:
+    """The first value of ``look`` that is good; fails the test with the last value if none is in time.
+
+    An AssertionError that ``look`` raises counts as a value that is not good.
+    """
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            value = await look()
+            if good(value):
+                return value
+        except AssertionError as error:
+            value = error
+        if time.monotonic() > end:
+            pytest.fail(f"waited {timeout:g} s for {what}; it stayed {value!r}")
+        await asyncio.sleep(0.1)
