@@ -235,7 +235,7 @@ async def test_a_snapshot_and_a_film_can_be_saved(page: Page, viewer: ViewerProc
     await page.evaluate("document.querySelector('.record').click()")
     await page.wait_for("/^Stop (?!0:00)/.test(document.querySelector('.record').textContent)")
     before = await page.evaluate("edgecam.cameras[0].shown")
-    await page.wait_for(f"edgecam.cameras[0].shown > {before} + 20")
+    await page.wait_for(f"edgecam.cameras[0].shown > {before} + 3")
     await page.evaluate("document.querySelector('.record').click()")
     files = await asyncio.to_thread(wait_until, lambda: saved(folder), 60, "two files")
     snapshot = cv2.imread(str(files[".jpg"]), cv2.IMREAD_COLOR)

@@ -20,13 +20,14 @@ BOX_ON_SCREEN = """(() => {
     screen: [tile.x * r + left + x1 * scale, tile.y * r + top + y1 * scale,
              tile.x * r + left + x2 * scale, tile.y * r + top + y2 * scale] };
 })()"""
-# The next frame that comes with boxes is the last one drawn.
+# The next frame that comes with boxes is the last one drawn; the page takes it for live, so that nothing covers it.
 FREEZE = """new Promise((done) => {
   const camera = edgecam.cameras[0], present = camera.present;
   camera.present = (bitmap, facts) => {
     if (!facts.detections?.length) return;
-    camera.present = () => {};
+    camera.present = (later) => later.close();
     present.call(camera, bitmap, facts);
+    Object.assign(camera, { live: () => true, silent: () => 0 });
     requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done)));  // drawn and on the screen
   };
 })"""

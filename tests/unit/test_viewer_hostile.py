@@ -14,10 +14,10 @@ import aiohttp
 import pytest
 from edgecam_core.errors import EdgecamError
 from edgecam_core.types import Detection
-from edgecam_viewer.control import OFFERS, checked
 from edgecam_viewer.monitor import MOST_LABELS as MONITOR_LABELS
 from edgecam_viewer.monitor import Monitor
 from edgecam_viewer.node_status import MOST_NODES, MOST_TEXT, NodeStatus, NodeStatusTable
+from edgecam_viewer.offers import OFFERS, checked
 from edgecam_viewer.status import LABEL_AGE, MOST_LABELS, CameraStats, stage_facts
 from edgecam_viewer.text import one_line
 from edgecam_viewer.top import table

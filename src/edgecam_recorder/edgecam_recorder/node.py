@@ -133,6 +133,7 @@ class RecorderNode(EdgecamNode[RecorderNodeSettings]):
             "recording": str(recorder.file or "no"),
             "messages": recorder.messages,
             "megabytes": recorder.megabytes,
+            "rolling": self.settings.rolling,
             "messages_per_s": recorder.rate.rate(now),
             "waiting_megabytes": recorder.waiting_megabytes,
             "topics": ", ".join(topics.topics) if topics else "",

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -30,6 +29,8 @@ from edgecam_core.cache import CacheError
 from edgecam_core.collect import coco
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import DRAFT, REVIEWED, Box, CollectionError, KeptFrame, Review, ReviewConflict
+
+from edgecam_viewer.answers import json_object, refusal
 
 T = TypeVar("T")
 OPEN = "open"
@@ -67,11 +68,11 @@ class Labelling:
             try:
                 return await asyncio.to_thread(lambda: work(Collection.open(self._folder)))
             except ReviewConflict as error:
-                raise _refusal(web.HTTPConflict, str(error), current=asdict(error.current)) from None
+                raise refusal(web.HTTPConflict, str(error), current=asdict(error.current)) from None
             except CollectionError as error:
-                raise _refusal(web.HTTPNotFound, str(error)) from None
+                raise refusal(web.HTTPNotFound, str(error)) from None
             except (CacheError, OSError) as error:
-                raise _refusal(web.HTTPInsufficientStorage, str(error)) from None
+                raise refusal(web.HTTPInsufficientStorage, str(error)) from None
 
     def _known(self, collection: Collection) -> dict[str, KeptFrame]:
         names = set(collection.ids())
@@ -136,7 +137,7 @@ class Labelling:
         return web.json_response(await self._on_disk(read))
 
     async def _save(self, request: web.Request) -> web.Response:
-        name, row = request.match_info["id"], await _json_object(request)
+        name, row = request.match_info["id"], await json_object(request)
 
         def save(collection: Collection) -> Review:
             return collection.save_review(_review(name, row, collection.frame(name)))
@@ -156,14 +157,14 @@ class Labelling:
     async def _image(self, request: web.Request) -> web.StreamResponse:
         path = await self._on_disk(lambda collection: collection.image_path(collection.frame(request.match_info["id"])))
         if path.suffix not in _SUFFIXES or not path.is_file():
-            raise _refusal(web.HTTPNotFound, f"the image of {request.match_info['id']} no longer exists")
+            raise refusal(web.HTTPNotFound, f"the image of {request.match_info['id']} no longer exists")
         headers = {"Content-Type": _SUFFIXES[path.suffix], "Cache-Control": "private, max-age=86400, immutable"}
         return web.FileResponse(path, headers=headers)
 
     async def _classes(self, request: web.Request) -> web.Response:
-        names = (await _json_object(request)).get("classes")
+        names = (await json_object(request)).get("classes")
         if not isinstance(names, list) or len(names) > MOST_CLASSES or not all(_is_label(name) for name in names):
-            raise _refusal(web.HTTPBadRequest, f"'classes' must be a list of up to {MOST_CLASSES} names")
+            raise refusal(web.HTTPBadRequest, f"'classes' must be a list of up to {MOST_CLASSES} names")
         await self._on_disk(lambda collection: collection.set_classes(name.strip() for name in names))
         return await self._state(request)
 
@@ -179,30 +180,16 @@ class Labelling:
 def _review(name: str, row: dict[str, Any], frame: KeptFrame) -> Review:
     boxes, revision = row.get("boxes"), row.get("revision")
     if not isinstance(boxes, list) or len(boxes) > MOST_BOXES:
-        raise _refusal(web.HTTPBadRequest, f"'boxes' must be a list of up to {MOST_BOXES}")
+        raise refusal(web.HTTPBadRequest, f"'boxes' must be a list of up to {MOST_BOXES}")
     if not isinstance(revision, int) or isinstance(revision, bool):
-        raise _refusal(web.HTTPBadRequest, "'revision' must be the number of the revision that was edited")
+        raise refusal(web.HTTPBadRequest, "'revision' must be the number of the revision that was edited")
     try:
         parsed = tuple(Box.parse(box, frame.size) for box in boxes)
     except CollectionError as error:
-        raise _refusal(web.HTTPBadRequest, str(error)) from None
+        raise refusal(web.HTTPBadRequest, str(error)) from None
     reviewer = str(row.get("reviewer", ""))[:80]
     return Review(name, str(row.get("state")), parsed, reviewer, revision, time.time_ns())
 
 
 def _is_label(name: object) -> bool:
     return isinstance(name, str) and 0 < len(name.strip()) <= 200
-
-
-async def _json_object(request: web.Request) -> dict[str, Any]:
-    try:
-        row = await request.json()
-    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
-        row = None
-    if not isinstance(row, dict):
-        raise _refusal(web.HTTPBadRequest, "the request must hold a JSON object")
-    return row
-
-
-def _refusal(kind: type[web.HTTPException], text: str, **more: Any) -> web.HTTPException:
-    return kind(text=json.dumps({"error": text, **more}), content_type="application/json")

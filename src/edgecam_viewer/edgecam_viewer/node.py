@@ -69,8 +69,14 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self._check_names(settings)
         cameras = len(settings.image_topics)
         self.hub = Hub(cameras, settings.max_viewers)
-        detectors, drivers = (_padded(names, cameras) for names in (settings.detector_nodes, settings.camera_nodes))
-        self.control = RosControl(self, detectors, drivers, self.faults.add)
+        nodes = {
+            "detector": _padded(settings.detector_nodes, cameras),
+            "camera": _padded(settings.camera_nodes, cameras),
+            "recorder": [settings.recorder_node],
+            "collector": [settings.collector_node],
+            "events": [settings.events_node] * cameras,
+        }
+        self.control = RosControl(self, nodes, self.faults.add)
         self.video = self._video() if settings.webrtc else None
         self.server = WebServer(settings, self.hub, self.control, self.faults, self.video)
         self.encoder = Encoder(
@@ -162,8 +168,9 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
                     self.resolve_topic_name(topic)
                 except (InvalidTopicNameException, ValueError) as error:
                     raise SettingError(name, topic, f"is not a topic name ({_first_line(error)})") from None
-        for name in ("detector_nodes", "camera_nodes"):
-            for node in filter(None, getattr(settings, name)):
+        for name in ("detector_nodes", "camera_nodes", "recorder_node", "collector_node", "events_node"):
+            value = getattr(settings, name)
+            for node in filter(None, (value,) if isinstance(value, str) else value):
                 try:
                     self.resolve_service_name(f"{node}/record")
                 except (InvalidServiceNameException, ValueError) as error:
@@ -213,7 +220,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         if self.hub.viewers:
             self.control.refresh()
         status = page_status(self.cameras, self.control, self.node_table.nodes(time.monotonic()), time.monotonic())
-        status |= {"viewers": self.hub.viewers, "webrtc": self.video is not None}
+        pages = {"labelling": bool(self.settings.collection), "timeline": bool(self.settings.events)}
+        status |= {"viewers": self.hub.viewers, "webrtc": self.video is not None, **pages}
         self.hub.note("status", json.dumps(status))
 
 

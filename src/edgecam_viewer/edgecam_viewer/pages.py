@@ -21,29 +21,13 @@ from pathlib import Path
 from aiohttp import web
 
 PAGE = Path(__file__).parent / "page"
-PAGE_FILES = {
-    "index.html": "text/html",
-    "style.css": "text/css",
-    "icon.svg": "image/svg+xml",
-    "main.js": "text/javascript",
-    "link.js": "text/javascript",
-    "camera.js": "text/javascript",
-    "boxes.js": "text/javascript",
-    "tile.js": "text/javascript",
-    "threshold.js": "text/javascript",
-    "state.js": "text/javascript",
-    "panels.js": "text/javascript",
-    "chart.js": "text/javascript",
-    "save.js": "text/javascript",
-    "video.js": "text/javascript",
-    "label.html": "text/html",
-    "label.css": "text/css",
-    "label.js": "text/javascript",
-    "label_edit.js": "text/javascript",
-    "label_view.js": "text/javascript",
-}
-ENTRIES = {"/": "index.html", "/label": "label.html"}  # the pages that people open
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 TOKEN_PAGE = "token.html"  # asks for the token
+# Read once: no name in a request ever becomes a path.
+PAGE_FILES = {
+    path.name: TYPES[path.suffix] for path in PAGE.iterdir() if path.suffix in TYPES and path.name != TOKEN_PAGE
+}
+ENTRIES = {"/": "index.html", "/label": "label.html", "/events": "events.html"}  # the pages that people open
 PUBLIC = frozenset(("/page/style.css", "/page/icon.svg"))  # what that page needs
 # The page loads nothing from other hosts and cannot be framed; other sites cannot embed anything that is served.
 HEADERS = {

@@ -36,6 +36,7 @@ from edgecam_viewer.listening import bind, outward_address, tls_context
 from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.settings import ANY_ADDRESS, ViewerSettings, is_loopback
 from edgecam_viewer.streams import Control, Streams
+from edgecam_viewer.timeline import Timeline
 from edgecam_viewer.video import Video
 
 BODY_LIMIT = 64 * 1024
@@ -135,6 +136,8 @@ class WebServer:
         self.streams.add_routes(app)
         if self._settings.collection:
             Labelling(self._settings.collection).add_routes(app)
+        if self._settings.events:
+            Timeline(self._settings.events).add_routes(app)
         logger = _logger(self.access.counters)
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=0.2, handler_cancellation=True, logger=logger

@@ -25,7 +25,7 @@ from edgecam_core.errors import EdgecamError
 from rclpy.client import Client
 from rclpy.node import Node
 
-TIMEOUT = 5.0  # seconds a node may take to respond
+TIMEOUT = 5.0  # seconds a node may take to respond, unless the call says otherwise
 Done = Callable[[Any], None]
 Failed = Callable[[EdgecamError], None]
 
@@ -34,6 +34,7 @@ Failed = Callable[[EdgecamError], None]
 class _Call:
     client: Client
     future: Any
+    timeout: float
     deadline: float
     failed: Failed
 
@@ -59,13 +60,23 @@ class ServiceCalls:
         """Whether the call sent under this key has not ended yet."""
         return key in self._calls
 
-    def send(self, key: object, node: str, service: str, kind: type, request: Any, done: Done, failed: Failed) -> None:
+    def send(
+        self,
+        key: object,
+        node: str,
+        service: str,
+        kind: type,
+        request: Any,
+        done: Done,
+        failed: Failed,
+        timeout: float = TIMEOUT,
+    ) -> None:
         """Call the service; then ``done`` gets its response or ``failed`` an error, once. A call under the same key
         still in progress is dropped without calling either."""
         self.give_up(key)
         client = self._client(node, service, kind)
         future = client.call_async(request)
-        self._calls[key] = _Call(client, future, time.monotonic() + TIMEOUT, failed)
+        self._calls[key] = _Call(client, future, timeout, time.monotonic() + timeout, failed)
         future.add_done_callback(lambda ended: self._ended(key, ended, f"response of {node}/{service}", done, failed))
 
     def expire(self) -> None:
@@ -74,7 +85,7 @@ class ServiceCalls:
         for key, call in list(self._calls.items()):
             if now > call.deadline:
                 self.give_up(key)
-                call.failed(EdgecamError(f"{call.client.srv_name} did not respond within {TIMEOUT:.0f} s"))
+                call.failed(EdgecamError(f"{call.client.srv_name} did not respond within {call.timeout:.0f} s"))
 
     def close(self) -> None:
         for key in list(self._calls):

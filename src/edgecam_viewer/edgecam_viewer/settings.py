@@ -56,11 +56,17 @@ class ViewerSettings(Settings):
     camera_nodes: tuple[str, ...] = setting(
         ("camera_driver",), "Node of each camera, in the order of image_topics, for saving on its disk; '' for none."
     )
+    recorder_node: str = setting(
+        "recorder", "Node that records topics, for the buttons that start and stop it; '' for none."
+    )
+    collector_node: str = setting("collector", "Node that collects frames, for the button Keep; '' for none.")
+    events_node: str = setting("events", "Node whose zones and lines are drawn on the page; '' for none.")
     image_reliability: str = setting(
         "best_effort", "Reliability asked of the image publisher.", choices=("best_effort", "reliable")
     )
     jpeg_quality: int = setting(80, "JPEG quality of the frame sent to browsers.", low=1, high=100, runtime=True)
     collection: str = setting("", "Folder of collected frames to label at /label; empty: there is no such page.")
+    events: str = setting("", "Folder of the events to show at /events; empty: there is no such page.")
     webrtc: bool = setting(
         True, "Offer H.264 over WebRTC to browsers that can; false, and where it does not connect: JPEG frames."
     )

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgecam_core.counters import Meter
@@ -40,6 +40,7 @@ LOSSES = {
 
 
 BITRATES = ("target_bitrate", "sent_bitrate", "estimated_bitrate")  # of the sender's diagnostics, bit/s
+AGREEMENT = "shadow_agreement/"  # begins a detector's values with the agreement of one class
 MOST_LABELS = 100
 LABEL_AGE = 60.0  # seconds after which a class that is not seen any more leaves the page
 
@@ -124,6 +125,49 @@ def stage_facts(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, Any]:
     }
 
 
+def recorder_facts(node: NodeStatus | None) -> dict[str, Any]:
+    """What the recorder reports; None until its first report has arrived."""
+    values = node.values if node else {}
+    recording = values.get("recording", "no")
+    return {
+        **_state(node),
+        "recording": "" if recording == "no" else recording,
+        "megabytes": node.number("megabytes") if node else None,
+        "rolling": values.get("rolling") == "True",
+    }
+
+
+def collector_facts(node: NodeStatus | None) -> dict[str, Any]:
+    """What the collector reports; None until its first report has arrived."""
+    return {**_state(node), "frames": node.number("frames") if node else None}
+
+
+# Nodes a page has one of: the kind, and what the page shows of it.
+PARTS: dict[str, Callable[[NodeStatus | None], dict[str, Any]]] = {
+    "recorder": recorder_facts,
+    "collector": collector_facts,
+}
+
+
+def shadow_facts(node: NodeStatus) -> dict[str, Any] | None:
+    """How often a detector's two models agree: rows of label, objects found by both, objects found by either.
+
+    None where no shadow model runs.
+    """
+    if "shadow_fps" not in node.values:
+        return None
+    rows = []
+    for key, text in node.values.items():
+        both, word, either = text.partition(" of ")
+        if key.startswith(AGREEMENT) and word and both.isdecimal() and either.isdecimal():
+            rows.append([key.removeprefix(AGREEMENT), int(both), int(either)])
+    return {"detector": node.name, "fps": node.number("shadow_fps"), "classes": rows}
+
+
+def _state(node: NodeStatus | None) -> dict[str, str]:
+    return {"level": node.level, "message": node.message} if node else {"level": "ok", "message": ""}
+
+
 def nodes_list(nodes: Iterable[NodeStatus]) -> list[dict[str, Any]]:
     """The nodes as JSON shows them."""
     return [
@@ -170,7 +214,20 @@ def page_status(
                 "detector": detector is not None,
                 "threshold": None if threshold is None else finite(threshold, 4),
                 "threshold_problem": detector.problem if detector else "",
-                "saving": control.saving[index],
+                "saving": control.running("camera", index),
+                "drawing": control.running("events", index),
             }
         )
-    return {"type": "status", "cameras": shown, "nodes": nodes_list(nodes)}
+    by_name = {node.name: node for node in nodes}
+    parts: dict[str, Any] = {}
+    for kind, facts_of in PARTS.items():
+        found = [by_name.get(name) for name in control.full_names(kind)] if control.running(kind) else []
+        parts[kind] = facts_of(found[0]) if found else None
+    shadows = [shadow_facts(by_name[name]) for name in control.full_names("detector") if name in by_name]
+    return {
+        "type": "status",
+        "cameras": shown,
+        "nodes": nodes_list(nodes),
+        "shadows": [one for one in shadows if one is not None],
+        **parts,
+    }

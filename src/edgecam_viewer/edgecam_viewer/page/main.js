@@ -1,8 +1,11 @@
 // The page: one link, one tile per camera, the header's state, the side panel once a second.
 
 import { Camera } from "./camera.js";
+import { CollectorPanel } from "./collector.js";
 import { Link } from "./link.js";
 import { Charts, Chips, showNodes, showProblems } from "./panels.js";
+import { RecorderPanel } from "./recorder.js";
+import { showShadows } from "./shadow.js";
 import { problems, reason, summary } from "./state.js";
 import { able, Video } from "./video.js";
 
@@ -18,7 +21,7 @@ let connection = "waiting";
 
 const link = new Link({
   frame: (facts) => cameras[facts.camera]?.show(facts),
-  note: take,
+  note: (note) => ANSWERS[note.type]?.(note),
   state: (state) => {
     connection = state;
     if (state === "live") {
@@ -36,14 +39,23 @@ const link = new Link({
 });
 const chips = new Chips(choices, redraw);
 const charts = new Charts();
+const send = (message) => link.send(message);
+const recorder = new RecorderPanel(element("recorder"), send);
+const collector = new CollectorPanel(element("collector"), send);
+const ANSWERS = {
+  threshold: (note) => cameras[note.camera]?.tile.threshold.answer(note),
+  snapshot: (note) => cameras[note.camera]?.tile.say(note.text),
+  record: (note) => cameras[note.camera]?.tile.say(note.text),
+  recorder: (note) => recorder.answer(note),
+  recorder_snapshot: (note) => recorder.answer(note),
+  keep: (note) => collector.answer(note),
+  refused: (note) => refused(note.text),
+  offer: (note) => videos.get(note.camera)?.offer(note.sdp),
+  video: (note) => videos.get(note.camera)?.take(note),
+  status: showStatus,
+};
 
-function take(note) {
-  if (note.type === "threshold") return cameras[note.camera]?.tile.threshold.answer(note);
-  if (note.type === "snapshot" || note.type === "record") return cameras[note.camera]?.tile.say(note.text);
-  if (note.type === "refused") return refused(note.text);
-  if (note.type === "offer") return videos.get(note.camera)?.offer(note.sdp);
-  if (note.type === "video") return videos.get(note.camera)?.take(note);
-  if (note.type !== "status") return undefined;
+function showStatus(note) {
   const first = status.cameras.length !== note.cameras.length || status.webrtc !== note.webrtc;
   status = note;
   while (cameras.length < status.cameras.length) addCamera(cameras.length);
@@ -51,7 +63,10 @@ function take(note) {
   arrange();
   // Here, not once a second: a status older than a response must not be read after it.
   status.cameras.forEach((facts, i) => cameras[i].tile.threshold.show(facts));
-  return showNodes(status.nodes);
+  recorder.show(note.recorder ?? null);
+  collector.show(note.collector ?? null, note.labelling);
+  showShadows(element("shadow"), note.shadows ?? []);
+  showNodes(status.nodes);
 }
 
 // A request that the viewer refused; it does not name it.
@@ -198,6 +213,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "d") element("details").click();
   if (event.key === "s") meant()?.tile.buttons.snapshot.click();
   if (event.key === "r") meant()?.tile.buttons.record.click();
+  if (event.key === "k" && !element("collector").hidden) collector.keep.click();
   if (event.key === "Escape" && only !== null) {
     const { view } = cameras[only].tile;
     enlarge(null);

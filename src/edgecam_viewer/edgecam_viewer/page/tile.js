@@ -1,6 +1,7 @@
 // What is around one camera's frame: name, state, figures, threshold, and saving here and at the camera.
 
 import { Recorder, saveSnapshot } from "./save.js";
+import { write } from "./text.js";
 import { Threshold } from "./threshold.js";
 
 const HTML = `
@@ -39,8 +40,6 @@ function remember(title, text) {
     localStorage.setItem(shape(title), text);
   } catch { /* the next visit begins with 4:3 */ }
 }
-
-function write(element, text) { if (element.textContent !== text) element.textContent = text; }
 
 export class Tile {
   constructor(camera) {

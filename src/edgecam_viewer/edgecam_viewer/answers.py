@@ -1,0 +1,38 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Requests and refusals in JSON, and work on the disk, as the pages that read folders need them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+
+async def json_object(request: web.Request) -> dict[str, Any]:
+    """The request's JSON object. Raises HTTPBadRequest."""
+    try:
+        row = await request.json()
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        row = None
+    if not isinstance(row, dict):
+        raise refusal(web.HTTPBadRequest, "the request must hold a JSON object")
+    return row
+
+
+def refusal(kind: type[web.HTTPException], text: str, **more: Any) -> web.HTTPException:
+    """A response of this kind with ``{"error": text, ...}``; to be raised."""
+    return kind(text=json.dumps({"error": text, **more}), content_type="application/json")

@@ -1,0 +1,101 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""The timeline: events of a folder with their snapshots and clips, newest first. No ROS inside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from aiohttp import web
+from edgecam_core.events.index import EventIndex, StoredEvent, StoreError
+
+from edgecam_viewer.answers import refusal
+
+T = TypeVar("T")
+PAGE = 50  # events of one answer
+FILTERS = ("camera", "rule", "label", "zone", "kind")
+TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".mkv": "video/x-matroska"}
+MOST_MS = 2**53  # JavaScript's largest whole number
+
+
+class Timeline:
+    """Serves the events of one folder; all its requests pass the server's token and Origin rules like any other.
+
+    Files are served by the event's id, and only from inside the folder; clips by ranges, so that browsers can seek.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._index = EventIndex(folder)
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/events/list", self._list)
+        app.router.add_get("/events/choices", self._choices)
+        app.router.add_get("/events/{what:snapshot|clip}/{id}", self._file)
+
+    async def _read(self, work: Callable[[EventIndex], T]) -> T:
+        """Do ``work`` in a thread; an error of the index becomes a response with its text."""
+        try:
+            return await asyncio.to_thread(work, self._index)
+        except StoreError as error:
+            raise refusal(web.HTTPServiceUnavailable, str(error)) from None
+
+    async def _list(self, request: web.Request) -> web.Response:
+        """Newest first; ``before`` is the number of the last event of the page before, ``since`` and ``until`` are
+        milliseconds of the clock."""
+        filters = {name: request.query.get(name, "")[:200] for name in FILTERS}
+        since, until, before = (_whole(request, name) for name in ("since", "until", "before"))
+
+        def find(index: EventIndex) -> list[StoredEvent]:
+            bounds = {"since_ns": _ns(since), "until_ns": _ns(until), "before": before}
+            return index.find(**filters, **bounds, limit=PAGE + 1)  # type: ignore[arg-type]
+
+        found = await self._read(find)
+        return web.json_response({"events": [_row(one) for one in found[:PAGE]], "more": len(found) > PAGE})
+
+    async def _choices(self, _request: web.Request) -> web.Response:
+        return web.json_response(await self._read(lambda index: index.choices()))
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        name, what = request.match_info["id"], request.match_info["what"]
+        path = await self._read(lambda index: index.path(name, what))
+        if path is None or path.suffix not in TYPES:
+            raise refusal(web.HTTPNotFound, f"there is no {what} of this event, or no longer")
+        headers = {"Content-Type": TYPES[path.suffix], "Cache-Control": "private, max-age=3600"}
+        return web.FileResponse(path, headers=headers)
+
+
+def _row(event: StoredEvent) -> dict[str, Any]:
+    """One event as JSON; times as milliseconds, since a JavaScript number cannot hold nanoseconds."""
+    row = asdict(event)
+    for name in ("start_ns", "end_ns", "stored_ns"):
+        value = row.pop(name)
+        row[name.removesuffix("_ns") + "_ms"] = None if value is None else value // 1_000_000
+    return row
+
+
+def _whole(request: web.Request, name: str) -> int | None:
+    text = request.query.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text[:17]) <= MOST_MS and len(text) < 17):
+        raise refusal(web.HTTPBadRequest, f"{name!r} must be a whole number")
+    return int(text)
+
+
+def _ns(milliseconds: int | None) -> int | None:
+    return None if milliseconds is None else milliseconds * 1_000_000
