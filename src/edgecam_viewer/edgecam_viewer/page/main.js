@@ -64,6 +64,7 @@ function showStatus(note) {
   // Here, not once a second: a status older than a response must not be read after it.
   status.cameras.forEach((facts, i) => cameras[i].tile.threshold.show(facts));
   recorder.show(note.recorder ?? null);
+  element("to-events").hidden = !note.timeline;
   collector.show(note.collector ?? null, note.labelling);
   showShadows(element("shadow"), note.shadows ?? []);
   showNodes(status.nodes);
