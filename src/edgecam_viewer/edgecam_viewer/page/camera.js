@@ -75,6 +75,14 @@ export class Camera {
     return times.length < 2 ? 0 : (1000 * (times.length - 1)) / (now - times[0]);
   }
 
+  // Where the frame is on its view, in CSS pixels; all of it before the first frame.
+  frameBox() {
+    const { clientWidth, clientHeight } = this.tile.view;
+    const { width, height } = this.facts ?? { width: clientWidth, height: clientHeight };
+    const scale = Math.min(clientWidth / width, clientHeight / height);
+    return { left: (clientWidth - width * scale) / 2, top: (clientHeight - height * scale) / 2, width: width * scale, height: height * scale };
+  }
+
   draw() {
     const ratio = window.devicePixelRatio || 1;
     const width = Math.max(1, Math.round(this.tile.view.clientWidth * ratio));

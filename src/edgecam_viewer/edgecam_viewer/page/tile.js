@@ -1,6 +1,7 @@
 // What is around one camera's frame: name, state, figures, threshold, and saving here and at the camera.
 
 import { Recorder, saveSnapshot } from "./save.js";
+import { ShapesPanel } from "./shapes_panel.js";
 import { write } from "./text.js";
 import { Threshold } from "./threshold.js";
 
@@ -20,7 +21,9 @@ const HTML = `
       <span>At the camera</span>
       <button class="snapshot">Snapshot</button><button class="record" aria-pressed="false">Record</button>
     </div>
+    <button class="draw" aria-pressed="false" hidden>Zones</button>
     <p class="saved" role="status"></p>
+    <div class="drawing part" hidden></div>
   </div>`;
 
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
@@ -53,6 +56,8 @@ export class Tile {
     this.recorder = new Recorder();
     const { index, link } = camera;
     this.threshold = new Threshold(this.find(".slider"), (value) => link.send({ type: "threshold", camera: index, value }));
+    this.shapes = new ShapesPanel(this.find(".drawing"), this.find(".screen"), camera, (message) => link.send(message));
+    this.find(".draw").onclick = () => this.draw();
     const [here, there] = this.element.querySelectorAll(".actions");
     this.buttons = { snapshot: here.children[0], record: here.children[1], there, saveThere: there.children[1], recordThere: there.children[2] };
     this.buttons.snapshot.onclick = () => saveSnapshot(camera).then((text) => this.say(text));
@@ -76,7 +81,9 @@ export class Tile {
       buttons.saveThere.setAttribute("aria-label", `Snapshot of ${title} on the camera's disk`);
       this.reshape(remembered(title));
     }
-    this.view.disabled = lone;
+    this.lone = lone;
+    this.button(this.find(".draw"), this.shapes.opened, "Zones", `draw zones and lines of ${title}`);
+    this.view.disabled = lone || this.shapes.opened;
     this.view.setAttribute("aria-label", lone ? `Live frames of ${title}` : `${large ? "Show all cameras instead of" : "Enlarge"} ${title}`);
   }
 
@@ -106,6 +113,7 @@ export class Tile {
     write(this.find(".ms"), live ? `${Math.round(camera.latency)} ms` : "– ms");
     write(this.wait, reason ? `no frame for ${seconds} s: ${reason}` : "waiting for frames");
     this.showRecording(facts);
+    this.find(".draw").hidden = !facts.drawing && !this.shapes.opened;
   }
 
   showRecording({ saving, recording, recording_seconds: seconds }) {
@@ -124,6 +132,14 @@ export class Tile {
     write(button, text);
     button.setAttribute("aria-pressed", String(pressed));
     button.setAttribute("aria-label", `${text}: ${what}`);
+  }
+
+  // Opens or closes the drawing of zones.
+  draw() {
+    if (this.shapes.opened) {
+      this.shapes.close();
+      this.find(".draw").focus();
+    } else this.shapes.ask(this.lone);
   }
 
   record() {
