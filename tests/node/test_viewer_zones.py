@@ -68,7 +68,7 @@ async def opened(page: Page, viewer: ViewerProcess) -> None:
     await page.open(viewer.url)
     await page.wait_for(f"edgecam.cameras[0].shown > 3 && !{TILE}.find('.draw').hidden")
     await page.evaluate(f"{TILE}.find('.draw').click()")
-    await page.wait_for(f"{SHAPES} && {SVG}")
+    await page.wait_for(f"Boolean({SHAPES} && {SVG})")
 
 
 async def point(page: Page, x: float, y: float) -> tuple[float, float]:

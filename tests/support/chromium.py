@@ -76,17 +76,17 @@ class Page:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def wait_for(self, expression: str) -> Any:
+    async def wait_for(self, expression: str, seconds: float = 120.0) -> Any:
         """Until the expression is true; gives its value. An expression that throws is not true yet."""
-        return await self._until(expression, bool)
+        return await self._until(expression, bool, seconds)
 
     async def becomes(self, expression: str, wanted: Any) -> None:
         """Until the expression has this value: what a page shows is asserted with this or ``wait_for``."""
         await self._until(expression, lambda value: bool(value == wanted))
 
-    async def _until(self, expression: str, good: Callable[[Any], bool]) -> Any:
+    async def _until(self, expression: str, good: Callable[[Any], bool], seconds: float = 120.0) -> Any:
         try:
-            return await eventually(lambda: self.evaluate(expression), good, what=expression)
+            return await eventually(lambda: self.evaluate(expression), good, what=expression, timeout=seconds)
         except pytest.fail.Exception as failure:
             text = await self.evaluate("document.body.innerText")
             pytest.fail(f"{failure}; problems: {self.problems}; the page shows: {text}")
