@@ -11,7 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, MissingDependency
+from edgecam_core.media.encoding import EncoderPipeline
 from edgecam_core.types import Frame
 from edgecam_ros.faults import FaultLog
 from edgecam_viewer.broadcast import Broadcast
@@ -21,6 +23,8 @@ from edgecam_viewer.peer import Peer, require
 from edgecam_viewer.settings import ViewerSettings
 from edgecam_viewer.video import Video
 from waiting import wait_until
+
+from edgecam_viewer import broadcast
 
 try:
     require()
@@ -154,6 +158,32 @@ def test_frames_the_encoder_cannot_take_are_counted() -> None:
     camera.submit(annotated(0, 3, 1))
     wait_until(lambda: any(what.startswith("video failed") for what in video.counters.totals()))
     camera.leave("one")
+
+
+def test_an_encoder_that_fails_at_its_first_frame_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GStreamer ends the process when a pipeline is freed while it plays."""
+    playing: list[EncoderPipeline] = []
+
+    class Watched(EncoderPipeline):
+        def __init__(self, *values: object) -> None:
+            super().__init__(*values)  # type: ignore[arg-type]
+            playing.append(self)
+
+        def stop(self) -> None:
+            super().stop()
+            playing.remove(self)
+
+    monkeypatch.setattr(broadcast, "EncoderPipeline", Watched)
+    monkeypatch.setattr(broadcast, "ENCODE_TIMEOUT", 0.0)
+    counters = Counters()
+    camera = Broadcast(0, ViewerSettings(), counters, FaultLog(print))
+    camera.join("one", Connected(), lambda *_: None)  # type: ignore[arg-type]
+    for count in (1, 2):
+        camera.submit(annotated(count))
+        wait_until(lambda count=count: sum(counters.totals().values()) >= count)
+    camera.leave("one")
+    assert playing == []
+    assert not camera.encoding
 
 
 def test_connections_follow_what_is_watched() -> None:

@@ -60,7 +60,7 @@ class Broadcast:
 
     def __init__(self, camera: int, settings: ViewerSettings, counters: Counters, faults: FaultLog) -> None:
         self.meter = Meter()  # value: seconds one encoding took
-        self.encoding = False
+        self._encoder: EncoderPipeline | None = None
         self._camera = camera
         self._settings = settings
         self._counters = counters
@@ -73,6 +73,11 @@ class Broadcast:
         self._keyframe_at = float("-inf")
         self._thread: threading.Thread | None = None
         self._sent = 0
+
+    @property
+    def encoding(self) -> bool:
+        """Whether an encoder runs."""
+        return self._encoder is not None
 
     @property
     def ssrc(self) -> int:
@@ -110,19 +115,15 @@ class Broadcast:
 
     def _run(self) -> None:
         lower_priority(self._settings.niceness)
-        encoder: EncoderPipeline | None = None
         while (annotated := self._next()) is not None:
             if not any(peer.connected for peer, _ in self._viewers.values()):
                 continue
             try:
-                encoder = self._encode(encoder, annotated)
+                self._encode(annotated)
             except Exception as error:  # the image is from another node: nothing in it may end the thread
                 self._failed(error)
-                _stop(encoder)
-                encoder = None
-            self.encoding = encoder is not None
-        _stop(encoder)
-        self.encoding = False
+                self._stop_encoder()
+        self._stop_encoder()
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, EdgecamError | cv2.error):
@@ -136,19 +137,17 @@ class Broadcast:
             annotated, self._waiting = self._waiting, None
             return None if self._thread is None else annotated
 
-    def _encode(self, encoder: EncoderPipeline | None, annotated: AnnotatedFrame) -> EncoderPipeline:
+    def _encode(self, annotated: AnnotatedFrame) -> None:
         began = time.monotonic()
         frame = annotated.frame
         if frame.width > self._settings.max_width:
             pixels = shrink(frame.bgr(), self._settings.max_width)
             frame = Frame.from_array(pixels, "bgr8", frame.stamp_ns, frame.frame_id)
         planes, width, height = i420.from_frame(frame)
+        encoder = self._encoder
         if encoder is None or encoder.size != (width, height):
-            if encoder is not None:
-                encoder.stop()
-            request = encoders.Request(self._settings.video_bitrate, KEYFRAME_INTERVAL)
-            row = encoders.choose("auto", "h264")
-            encoder = EncoderPipeline(row, request, width, height, self._settings.max_fps)
+            self._stop_encoder()
+            encoder = self._start_encoder(width, height)
         elif self._keyframe and began - self._keyframe_at > KEYFRAME_PAUSE:
             self._keyframe, self._keyframe_at = False, began
             encoder.force_keyframe()
@@ -158,7 +157,18 @@ class Broadcast:
             raise EdgecamError(f"the encoder returned no frame within {ENCODE_TIMEOUT:.0f} s")
         self.meter.add(time.monotonic(), time.monotonic() - began)
         self._send(coded, annotated)
-        return encoder
+
+    def _start_encoder(self, width: int, height: int) -> EncoderPipeline:
+        request = encoders.Request(self._settings.video_bitrate, KEYFRAME_INTERVAL)
+        row = encoders.choose("auto", "h264")
+        # Kept from its first moment: one that fails at its first frame must be stopped, too, before it is freed.
+        self._encoder = EncoderPipeline(row, request, width, height, self._settings.max_fps)
+        return self._encoder
+
+    def _stop_encoder(self) -> None:
+        encoder, self._encoder = self._encoder, None
+        if encoder is not None:
+            encoder.stop()
 
     def _send(self, coded: EncodedUnit, annotated: AnnotatedFrame) -> None:
         made = self._packetiser.packets(coded.nals, coded.stamp_ns)
@@ -182,8 +192,3 @@ class Broadcast:
             "height": annotated.frame.height,
             "detections": annotated.found,
         }
-
-
-def _stop(encoder: EncoderPipeline | None) -> None:
-    if encoder is not None:
-        encoder.stop()

@@ -34,6 +34,7 @@ from edgecam_viewer.hub import Hub
 from edgecam_viewer.labelling import Labelling
 from edgecam_viewer.listening import bind, outward_address, tls_context
 from edgecam_viewer.priority import lower_priority
+from edgecam_viewer.proposals import Proposals
 from edgecam_viewer.settings import ANY_ADDRESS, ViewerSettings, is_loopback
 from edgecam_viewer.streams import Control, Streams
 from edgecam_viewer.timeline import Timeline
@@ -136,6 +137,7 @@ class WebServer:
         self.streams.add_routes(app)
         if self._settings.collection:
             Labelling(self._settings.collection).add_routes(app)
+        Proposals().add_routes(app)
         if self._settings.events:
             Timeline(self._settings.events).add_routes(app)
         logger = _logger(self.access.counters)

@@ -4,6 +4,7 @@ import { Camera } from "./camera.js";
 import { CollectorPanel } from "./collector.js";
 import { Link } from "./link.js";
 import { Charts, Chips, showNodes, showProblems } from "./panels.js";
+import { Proposals } from "./proposals.js";
 import { RecorderPanel } from "./recorder.js";
 import { showShadows } from "./shadow.js";
 import { problems, reason, summary } from "./state.js";
@@ -42,6 +43,7 @@ const charts = new Charts();
 const send = (message) => link.send(message);
 const recorder = new RecorderPanel(element("recorder"), send);
 const collector = new CollectorPanel(element("collector"), send);
+new Proposals(element("proposals"));
 const ANSWERS = {
   threshold: (note) => cameras[note.camera]?.tile.threshold.answer(note),
   snapshot: (note) => cameras[note.camera]?.tile.say(note.text),
