@@ -41,7 +41,8 @@ PAGES = (
     ),
     Page("collector", "edgecam_collector.settings.CollectorNodeSettings", "collector.launch.xml", ("directory",)),
     Page("recorder", "edgecam_recorder.settings.RecorderNodeSettings", "recorder.launch.xml", ("directory", "rolling")),
-    Page("viewer", "edgecam_viewer.settings.ViewerSettings", "viewer.launch.xml", ("host", "port", "collection", "events")),
+    Page("viewer", "edgecam_viewer.settings.ViewerSettings", "viewer.launch.xml",
+         ("host", "port", "collection", "events")),
     Page("monitor", "edgecam_viewer.settings.MonitorSettings", "monitor.launch.xml",
          ("seconds", "summary_file", "viewer_port")),
 )  # fmt: skip
