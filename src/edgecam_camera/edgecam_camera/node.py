@@ -24,6 +24,7 @@ from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.preparing import prepare
 from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.tracer import TRACER
 from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
 from edgecam_ros.local_topics import CAPTURED, LOCAL
 from edgecam_ros.main import run
@@ -163,10 +164,12 @@ class CameraNode(EdgecamNode[CameraSettings]):
 
     def _on_frame(self, frame: CapturedFrame) -> None:
         """On the camera's thread."""
+        TRACER.reached("camera.captured", frame.stamp_ns)
         CAPTURED.publish(self._topic, frame)
         header = image_header(frame)
         if self._raw.wanted():
             self._raw.publish(frame, header, self.settings.image_encoding)
+            TRACER.reached("camera.published", frame.stamp_ns)
         if self._compressed.wanted():
             self._compressed.publish(frame, header, self.settings.image_encoding, self.settings.jpeg_quality)
         self._info.publish(frame, header, self.settings)

@@ -27,6 +27,7 @@ from edgecam_core.models.shadow import ShadowWorker
 from edgecam_core.models.tuning import open_tuned
 from edgecam_core.models.worker import DetectionWorker, Job
 from edgecam_core.models.zoo import check_model
+from edgecam_core.tracer import TRACER
 from edgecam_core.types import Detections, Frame
 from edgecam_ros.conversions import header_to_ros, image_from_ros, ns_from_stamp
 from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
@@ -156,6 +157,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         worker = self._worker
         if worker is None:
             return
+        TRACER.reached("detector.received", ns_from_stamp(message.header.stamp))
         self._receive.add(time.monotonic(), self._age(ns_from_stamp(message.header.stamp)))
         try:
             frame = image_from_ros(message)
@@ -168,6 +170,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         """A frame of a camera in this process, on the camera's thread."""
         worker = self._worker  # close() may run meanwhile, on the executor's thread
         if worker is not None:
+            TRACER.reached("detector.received", frame.stamp_ns)
             self._receive.add(time.monotonic(), self._age(frame.stamp_ns))
             worker.put(Job(camera, frame, header_to_ros(frame.stamp_ns, frame.frame_id)))
 

@@ -93,4 +93,7 @@ ENDPOINTS = (
     Endpoint("monitor", "subscribes", "/diagnostics", STATUS, "reliable, depth 50", "The status of every node."),
     Endpoint("every node", "publishes", "/diagnostics", STATUS, "reliable, depth 10",
              "Status once a second, named `<namespace>/<node>`."),
+    Endpoint("every node", "publishes", "/edgecam/trace", "std_msgs/msg/String", "reliable, depth 50",
+             "When frames reached each stage, for `edgecam trace`: JSON `[[stage, stamp, time], ...]` in ns; "
+             "nothing without subscribers."),
 )  # fmt: skip

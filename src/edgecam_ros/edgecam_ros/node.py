@@ -29,6 +29,7 @@ from rclpy.parameter import Parameter
 from edgecam_ros import parameters
 from edgecam_ros.diagnostics import ERROR, STALE, WARN, DiagnosticsPublisher, Status
 from edgecam_ros.supervision import SupervisedNode
+from edgecam_ros.trace_topic import TracePublisher
 
 S = TypeVar("S", bound=Settings)
 _FINAL = (SettingError, MissingDependency, ModelError)
@@ -73,6 +74,7 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         self._autostarting = False
         self._starter: Any = None
         self._diagnostics = DiagnosticsPublisher(self, self._hardware_id, self._status)
+        self._trace = TracePublisher(self)
         self.create_timer(1.0, self._each_second)
         if self._autostart:
             self._starter = self.create_timer(0.0, self._autostart_step)
@@ -211,6 +213,7 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
             if self._autostart and label == "active":  # an inactive node stays inactive
                 self._retry(broken)
         self._diagnostics.publish()
+        self._trace.publish()
 
     def state_label(self) -> str:
         """The lifecycle state's name: unconfigured, inactive, active, finalized."""

@@ -25,6 +25,7 @@ from edgecam_core.camera import calibration
 from edgecam_core.camera.calibration import Calibration
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.receiver_stats import ReceiverStats
+from edgecam_core.tracer import TRACER
 from edgecam_core.types import Frame
 from edgecam_ros.conversions import header_to_ros
 from edgecam_ros.diagnostics import OK, WARN, Status
@@ -107,6 +108,7 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
         if self._images.get_subscription_count():
             self._message.header = header
             self._images.publish(self._message)
+            TRACER.reached("receiver.published", frame.stamp_ns)
         if self._infos.get_subscription_count():
             self._infos.publish(self._info(header, frame.width, frame.height))
 

@@ -24,7 +24,8 @@ from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.sender_stats import SenderStats
-from edgecam_ros.conversions import image_from_ros
+from edgecam_core.tracer import TRACER
+from edgecam_ros.conversions import image_from_ros, ns_from_stamp
 from edgecam_ros.diagnostics import OK, WARN, Status
 from edgecam_ros.local_topics import CAPTURED
 from edgecam_ros.main import run
@@ -104,10 +105,12 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
             self._sender.set_bitrate(new.bitrate)
 
     def _received(self, message: Image) -> None:
+        TRACER.reached("sender.received", ns_from_stamp(message.header.stamp))
         self._send(lambda sender: sender.send(image_from_ros(message)))
 
     def _captured(self, frame: CapturedFrame) -> None:
         """On the camera's thread."""
+        TRACER.reached("sender.received", frame.stamp_ns)
         self._send(lambda sender: direct.send(sender, frame))
 
     def _send(self, how: Callable[[Sender], None]) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 
 from edgecam_core.counters import Counters
 from edgecam_core.errors import ImageError
+from edgecam_core.tracer import TRACER
 from edgecam_ros.conversions import detections_from_ros, image_from_ros, ns_from_stamp
 from edgecam_ros.qos import sensor_qos
 from rclpy.node import Node
@@ -112,6 +113,7 @@ class CameraSubscription:
     def _on_detections(self, message: Detection2DArray) -> None:
         now = time.monotonic()
         stamp_ns = ns_from_stamp(message.header.stamp)
+        TRACER.reached("viewer.received", stamp_ns)
         found = found_list(detections_from_ros(message))
         latency = (self._node.get_clock().now().nanoseconds - stamp_ns) * 1e-9
         self.stats.found(found, latency, now)

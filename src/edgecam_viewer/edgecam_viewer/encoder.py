@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import ImageError
+from edgecam_core.tracer import TRACER
 from edgecam_core.types import Frame
 from edgecam_ros.faults import FaultLog
 
@@ -126,3 +127,4 @@ class Encoder:
         now = time.monotonic()
         self.meter.add(now, now - began)
         self._sink(pack(camera, frame.stamp_ns, (frame.width, frame.height), annotated.found, data))
+        TRACER.reached("viewer.shown", frame.stamp_ns)

@@ -27,6 +27,7 @@ from edgecam_core.errors import EdgecamError, ImageError, InferenceError
 from edgecam_core.inference.runner import Progress
 from edgecam_core.mailbox import Mailbox
 from edgecam_core.models.detector import Detector, Prepared
+from edgecam_core.tracer import TRACER
 from edgecam_core.types import Detections, Frame
 
 STAGES = ("preprocess", "wait", "infer", "decode", "deliver")
@@ -228,9 +229,14 @@ class DetectionWorker:
                 self._work(detector, [item])
             return
         self._count(detector, batch, began)
+        ago = round((time.monotonic() - began) * 1e9)
+        for item in batch:
+            TRACER.reached("detector.started", item.job.frame.stamp_ns, ago)
+            TRACER.reached("detector.inferred", item.job.frame.stamp_ns)
         for item, detections in zip(batch, found, strict=True):
             started = time.monotonic()
             self._deliver(item.job, detections)
+            TRACER.reached("detector.published", item.job.frame.stamp_ns)
             now = time.monotonic()
             self.meters["deliver"].add(now, now - started)
             self.sources.setdefault(item.job.source, Meter()).add(now)

@@ -43,6 +43,7 @@ from edgecam_core.rtp.srtp import Protector, read_key
 from edgecam_core.rtp.stamps import PublishedStamps, StampReader
 from edgecam_core.rtp.timeline import TimeLine
 from edgecam_core.rtp.unprotector import Unprotector
+from edgecam_core.tracer import TRACER
 from edgecam_core.types import Frame
 
 IDLE_SECONDS = 0.1
@@ -130,6 +131,8 @@ class Receiver:
             return None
         self._meter.frame(time.monotonic_ns(), decoded.ticket.arrived_ns)
         stamp_ns = self._published.next(decoded.ticket.stamp, *decoded.ticket.place)
+        TRACER.reached("receiver.arrived", stamp_ns, time.monotonic_ns() - decoded.ticket.arrived_ns)
+        TRACER.reached("receiver.decoded", stamp_ns)
         return Frame.from_array(decoded.bgr, "bgr8", stamp_ns, self._reception.frame_id)
 
     def __iter__(self) -> Iterator[Frame]:

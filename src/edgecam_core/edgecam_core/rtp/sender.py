@@ -39,6 +39,7 @@ from edgecam_core.rtp.rtsp import RtspServer
 from edgecam_core.rtp.sender_stats import SenderStats
 from edgecam_core.rtp.settings import SenderSettings
 from edgecam_core.rtp.transmitter import Transmitter
+from edgecam_core.tracer import TRACER
 from edgecam_core.types import Frame
 
 SMALLEST = 16  # pixels; no encoder here takes a smaller frame
@@ -146,6 +147,7 @@ class Sender:
             while len(self._entered) > 16:
                 del self._entered[next(iter(self._entered))]
         try:
+            TRACER.reached("sender.converted", stamp_ns)
             self._encoder.push(planes, (width, height), stamp_ns)
         except ImageError:
             self._unanswered_since = 0.0
@@ -193,6 +195,7 @@ class Sender:
             self._transmitter.report()
 
     def _send_access_unit(self, coded: EncodedUnit) -> None:
+        TRACER.reached("sender.encoded", coded.stamp_ns)
         kinds = [self._codec.kind(unit) for unit in coded.nals]
         keyframe = any(map(self._codec.is_keyframe, kinds))
         now = time.monotonic()
@@ -202,6 +205,7 @@ class Sender:
         if self.on_coded is not None:
             self.on_coded(coded.nals, coded.stamp_ns, self._frame_id)
         self._transmitter.send(coded.nals, coded.stamp_ns)
+        TRACER.reached("sender.sent", coded.stamp_ns)
         with self._lock:
             self._stats.frames_sent += 1
             self._unanswered_since = 0.0

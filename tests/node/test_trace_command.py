@@ -1,0 +1,39 @@
+"""``edgecam trace`` on running nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ros_peer import Peer
+from sensor_msgs.msg import Image
+
+from benchmarks.support import environment, process
+
+COMMAND = [sys.executable, "-m", "edgecam_core.cli.main", "trace"]
+CAMERA = [sys.executable, "-m", "edgecam_camera.node", "--ros-args", "-p", "source:=test://smpte"]
+
+
+def test_the_stages_of_a_camera_and_its_frames_end_up_in_both_files(peer: Peer, tmp_path: Path) -> None:
+    peer.collect(Image, "image_raw", 5)  # a camera without subscribers converts nothing
+    domain = {"ROS_DOMAIN_ID": str(peer.node.context.get_domain_id())}
+    with process(CAMERA, environment() | domain):
+        words = [*COMMAND, "--seconds", "2", "--json", str(tmp_path / "t.json"), "--svg", str(tmp_path / "t.svg")]
+        for _ in range(5):  # one look waits ten seconds, which a busy machine may exceed
+            done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=os.environ | domain)
+            if done.returncode == 0:
+                break
+    assert done.returncode == 0, done.stderr
+    assert "captured and decoded" in done.stdout
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    assert {event["name"] for event in events if event["ph"] == "X"} == {"captured and decoded", "published"}
+    assert "camera: published" in (tmp_path / "t.svg").read_text()
+
+
+def test_without_nodes_it_says_so() -> None:
+    done = subprocess.run([*COMMAND, "--seconds", "0"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert "no frame was traced" in done.stderr
