@@ -6,8 +6,9 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from edgecam_core import trace
 from edgecam_core.tracer import MOST, Mark, Tracer
+
+from edgecam_core import trace
 
 MS = 1_000_000
 FIRST, SECOND, LOST = 1_000 * MS, 1_040 * MS, 1_080 * MS
