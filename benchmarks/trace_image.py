@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
-"""Run the demo, trace it, and write docs/images/trace.svg. Usage: make_trace_image.py [NOTE]; NOTE names the machine.
+"""Run the demo, trace it, and write docs/images/trace.svg: ``python3 -m benchmarks.trace_image [NOTE]``.
 
-Run it in a shell that has sourced install/setup.bash, on a machine that does nothing else.
+NOTE names the machine. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -11,13 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.demo import answers, until  # noqa: E402
-from benchmarks.machine import name, today  # noqa: E402
-from benchmarks.support import environment, process  # noqa: E402
-from tests.support.network import free_tcp_port  # noqa: E402
+from benchmarks.demo import answers, until
+from benchmarks.machine import name, today
+from benchmarks.support import ROOT, environment, process
+from tests.support.network import free_tcp_port
 
 WARM_UP_SECONDS = 8
 
