@@ -169,3 +169,13 @@ def test_arguments_that_contradict_each_other_are_refused(tmp_path: Path, words:
     add_arguments(parser)
     with pytest.raises(SettingError, match=text):
         run(parser.parse_args([str(tmp_path), *words]))
+
+
+def test_a_model_that_is_not_deployed_ends_the_watch_at_once(
+    tmp_path: Path, store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGECAM_MODELS", str(store.root))
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(ModelError, match="there is no model 'window'"):
+        run(parser.parse_args([str(tmp_path), "--watch", "--model", "store:window"]))

@@ -66,6 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from edgecam_core.errors import SettingError
     from edgecam_core.models.store import SCHEME, ModelStore, check_name
+    from edgecam_core.models.zoo import check_model
 
     from edgecam_training.data.loading import load
     from edgecam_training.improve import field
@@ -115,6 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.watch:
         check_name(arguments.store)
+        check_model(arguments.model)
         print(f"waiting for finished reviews of {arguments.collection}; Ctrl-C ends", flush=True)
         Watch(request, arguments.store, ModelStore(), work, lambda text: print(text, flush=True)).run()
     outcome = work(request, _Line())
