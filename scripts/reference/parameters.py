@@ -41,6 +41,7 @@ PAGES = (
     ),
     Page("collector", "edgecam_collector.settings.CollectorNodeSettings", "collector.launch.xml", ("directory",)),
     Page("recorder", "edgecam_recorder.settings.RecorderNodeSettings", "recorder.launch.xml", ("directory", "rolling")),
+    Page("events", "edgecam_events.settings.EventsNodeSettings", "events.launch.xml", ("events_directory",)),
     Page("viewer", "edgecam_viewer.settings.ViewerSettings", "viewer.launch.xml",
          ("host", "port", "collection", "events")),
     Page("monitor", "edgecam_viewer.settings.MonitorSettings", "monitor.launch.xml",

@@ -32,6 +32,14 @@ NODES = {
     "detector": ("edgecam_detector.node", {"model": "{model}", "backend": "onnxruntime"}),
     "collector": ("edgecam_collector.node", {"directory": "{folder}/collected"}),
     "recorder": ("edgecam_recorder.node", {"directory": "{folder}/recordings", "topics": "[image_raw, detections]"}),
+    "events": (
+        "edgecam_events.node",
+        {
+            "events_directory": "{folder}/events",
+            "zones": "['hall: 0,0 1,0 1,1']",
+            "rules": "['a: any enters hall', 'b: any count above 1', 'c: any absent 1s']",
+        },
+    ),
     "viewer": ("edgecam_viewer.node", {"port": "{tcp}"}),
     "monitor": ("edgecam_viewer.monitor_node", {}),
 }

@@ -27,6 +27,7 @@ NODES = {
     "detector_node": ("edgecam_detector", ()),
     "collector_node": ("edgecam_collector", ("--ros-args", "-p", "directory:={folder}")),
     "recorder_node": ("edgecam_recorder", ("--ros-args", "-p", "directory:={folder}")),
+    "events_node": ("edgecam_events", ("--ros-args", "-p", "events_directory:={folder}")),
     "viewer_node": ("edgecam_viewer", ("--ros-args", "-p", "port:={tcp}")),
     "monitor_node": ("edgecam_viewer", ()),
 }

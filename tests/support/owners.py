@@ -23,6 +23,7 @@ OWNERS = {
     "node/test_ros2cli*": REPOSITORY,
     "node/test_cv_bridge*": REPOSITORY,
     "node/test_event_message*": "edgecam_msgs",
+    "node/test_events*": "edgecam_events",
     "node/test_vision_msgs*": REPOSITORY,
     "node/*": "edgecam_ros",
     "launch/*": "edgecam_bringup",

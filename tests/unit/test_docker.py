@@ -168,16 +168,16 @@ def test_shared_memory_holds_a_segment_for_every_node_of_the_demo() -> None:
     demo = ElementTree.parse(ROOT / "launch" / "demo.launch.xml").getroot()
     pipeline = ElementTree.parse(ROOT / "launch" / "pipeline.launch.xml").getroot()
     includes = [*demo.iter("include"), *pipeline.iter("include")]
-    # As it starts without arguments: composition:=true has fewer nodes, collect:=true and record:=true one more
-    # each, which still fit.
-    includes = [one for one in includes if not re.search("composition|collect|record", one.get("if", ""))]
+    # As it starts without arguments: composition:=true has fewer nodes; collect, record and events one
+    # more each, which still fit.
+    includes = [one for one in includes if not re.search("composition|collect|record|events", one.get("if", ""))]
     none = ("pipeline.launch.xml", "rviz.launch.xml", "security.launch.xml")
     nodes = [one for one in includes if not one.attrib["file"].endswith(none)]
     assert len(nodes) == 6
     for name, service in services().items():
         size = int(service["shm_size"].removesuffix("m")) * MIB
-        # One more for the collector, one for the recorder and one for `ros2 topic echo` in the container.
-        assert size >= (len(nodes) + 3) * int(segment[1]), name
+        # One more for the collector, the recorder, the events and `ros2 topic echo` in the container.
+        assert size >= (len(nodes) + 4) * int(segment[1]), name
 
 
 def test_every_service_stops_with_sigint_and_has_time_for_it() -> None:

@@ -201,7 +201,7 @@ def test_the_lower_edge_of_the_box_can_count() -> None:
     assert Scene("a: dog enters floor point=bottom", zones=zones).see(dog(IN, 0.99), frames=3).events == [(1, B)]
 
 
-def test_a_clock_that_goes_back_begins_anew() -> None:
+def test_a_clock_that_goes_back_starts_over() -> None:
     scene = Scene("a: dog stays 300ms in left").see(dog(IN), frames=6)
     scene.stamp = START - 10 * SECOND
     scene.see(dog(IN), frames=3)
@@ -209,7 +209,7 @@ def test_a_clock_that_goes_back_begins_anew() -> None:
     assert scene.full[-1].stamp_ns == START + 5 * STEP
     scene.see(dog(IN), frames=2)
     assert scene.events[2:] == [(9, B)]
-    assert scene.engine.counters.totals() == {"the clock went back: times began anew": 1}
+    assert scene.engine.counters.totals() == {"the clock went back: started over": 1}
 
 
 def test_single_late_and_repeated_frames_are_left_out() -> None:
@@ -245,7 +245,7 @@ def test_unconfirmed_detections_of_a_tracking_detector_are_left_out() -> None:
     assert scene.engine.untracked == []
 
 
-def test_changed_rules_end_their_events_and_begin_anew() -> None:
+def test_changed_rules_end_their_events_and_start_over() -> None:
     scene = Scene("a: dog enters left").see(dog(IN), frames=2)
     settings = scene.engine.settings
     assert scene.engine.update(settings.changed(pre_roll=1.0)) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from edgecam_core.cli.main import main
 from edgecam_core.events.event import BEGIN, END, Event
 from edgecam_core.events.index import EventIndex, StoreError
 from edgecam_core.events.store import EventStore
@@ -143,6 +145,7 @@ def test_what_a_crash_left_is_put_in_order(tmp_path: Path) -> None:
 _WRITER = """
 import sys
 from dataclasses import replace
+from edgecam_core.cli.main import main
 from edgecam_core.events.event import END, Event
 from edgecam_core.events.store import EventStore
 store = EventStore(sys.argv[1])
@@ -244,3 +247,20 @@ def test_threads_read_while_one_writes(store: EventStore) -> None:
     for thread in threads:
         thread.join()
     assert problems == []
+
+
+def test_the_command_lists_them(store: EventStore, capsys: pytest.CaptureFixture[str]) -> None:
+    ended(store, 1, size=10)
+    store.begin(event(2, label="cat", rule="cats"))
+    assert main(["events", str(store.root)]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "lasts" in first
+    assert "cats: cat enters in sofa" in first
+    assert "0.5 s" in second
+    assert "snapshots/0001.jpg" in second
+    assert main(["events", str(store.root), "--label", "dog", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == "0001"
+    assert main(["events", str(store.root), "--rule", "none"]) == 0
+    assert capsys.readouterr().out == "no events\n"
+    assert main(["events", str(store.root / "none")]) == 1
+    assert "there is no folder" in capsys.readouterr().err

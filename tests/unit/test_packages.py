@@ -26,6 +26,7 @@ ROSDEP_KEYS = {
     "gstreamer1.0", "gstreamer1.0-libav", "gstreamer1.0-nice", "gstreamer1.0-plugins-bad", "gstreamer1.0-plugins-base",
     "gstreamer1.0-plugins-good", "gstreamer1.0-plugins-ugly", "python3-aiohttp", "python3-flatbuffers", "python3-gi",
     "python3-hypothesis", "python3-matplotlib", "python3-numpy", "python3-onnxruntime-pip", "python3-opencv",
+    "python3-paho-mqtt",
     "python3-pil", "python3-psutil", "python3-pytest", "python3-pytest-asyncio", "python3-pytest-timeout",
     "python3-pytorch-pip", "python3-qrcode", "python3-yaml",
 }  # fmt: skip
@@ -41,7 +42,7 @@ KEY_OF_IMPORT = {
     "onnx": "python3-onnx-pip", "onnxruntime": "python3-onnxruntime-pip", "psutil": "python3-psutil",
     "qrcode": "python3-qrcode", "yaml": "python3-yaml", "flatbuffers": "python3-flatbuffers",
     "matplotlib": "python3-matplotlib", "PIL": "python3-pil", "hypothesis": "python3-hypothesis",
-    "mcap": "python3-mcap-pip", "zstandard": "python3-mcap-pip",  # mcap brings zstandard
+    "paho": "python3-paho-mqtt", "mcap": "python3-mcap-pip", "zstandard": "python3-mcap-pip",  # mcap brings zstandard
     "pytest": "python3-pytest", "pytest_asyncio": "python3-pytest-asyncio",
     "torch": "python3-pytorch-pip", "torchvision": "python3-pytorch-pip", "triton": "python3-pytorch-pip",
 }  # fmt: skip

@@ -32,6 +32,7 @@ from edgecam_core.events.zones import shapes_of
 from edgecam_core.types import Detection
 
 _LATE_NS = SECOND  # a frame that comes later than one after it; further back, the clock was set back
+_FAR = 1e6  # pixels; no box lies so far out
 _BETTER = 0.02  # by which a score must rise to be worth another snapshot
 
 
@@ -86,7 +87,7 @@ class Engine:
         return sum(len(one.lasting) for camera in self._cameras.values() for one in camera.watched)
 
     def update(self, settings: EventsSettings) -> list[Event]:
-        """Take other settings over; changed rules and shapes end their events and begin anew."""
+        """Take other settings over; changed rules and shapes end their events and start over."""
         same = (settings.zones, settings.lines, settings.rules) == (
             self.settings.zones, self.settings.lines, self.settings.rules,
         )  # fmt: skip
@@ -121,8 +122,11 @@ class Engine:
             return []
         state = self._cameras.get(camera) or self._begin(camera)
         state.last_ns = stamp_ns
+        sound = [one for one in found if _is_sound(one)]
+        if len(sound) < len(found):
+            self.counters.add("detection without a usable box", len(found) - len(sound))
         lost_ns, gap_ns = round(self.settings.lost_after * SECOND), round(self.settings.max_gap * SECOND)
-        objects = state.identities.look(found, size, stamp_ns, lost_ns, gap_ns)
+        objects = state.identities.look(sound, size, stamp_ns, lost_ns, gap_ns)
         look = Look(stamp_ns, objects, lost_ns)
         for watched in state.watched:
             events += self._watch(camera, frame_id, watched, look)
@@ -135,10 +139,10 @@ class Engine:
             return []
         step = stamp_ns - last_ns
         if step > self.settings.max_gap * SECOND:
-            self.counters.add("gap above max_gap: times began anew")
+            self.counters.add("gap above max_gap: started over")
             return self._restart(camera)
         if step < -_LATE_NS:
-            self.counters.add("the clock went back: times began anew")
+            self.counters.add("the clock went back: started over")
             return self._restart(camera)
         if step <= 0:
             self.counters.add("frame with the stamp of an earlier one" if step == 0 else "frame out of order")
@@ -214,6 +218,11 @@ class Engine:
             detail=change.detail,
         )
         return event if one is None else _with(event, one)
+
+
+def _is_sound(one: Detection) -> bool:
+    x1, y1, x2, y2 = one.box
+    return all(abs(edge) < _FAR for edge in one.box) and x2 >= x1 and y2 >= y1 and 0 <= one.score <= 1
 
 
 def _with(event: Event, one: Object) -> Event:

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from edgecam_core.errors import SettingError
 from edgecam_core.events.rules import Rule, parse_rules
@@ -47,7 +48,7 @@ class EventsSettings(Settings):
         2.0, "An object that is unseen for longer has left.", low=0.0, high=600.0, unit="s", runtime=True
     )
     max_gap: float = setting(
-        30.0, "After a longer gap between two frames all times start anew.", low=0.1, high=86400.0, unit="s",
+        30.0, "After a longer gap between two frames durations start over.", low=0.1, high=86400.0, unit="s",
         runtime=True,
     )  # fmt: skip
     events_directory: str = setting("~/edgecam-events", "Folder of the index, the snapshots and the clips.")
@@ -81,12 +82,46 @@ class EventsSettings(Settings):
         low=0.0, high=1e8, unit="MB", runtime=True,
     )  # fmt: skip
 
+    webhook_url: str = setting("", "Where events are sent as HTTP POST, http://... or https://...; empty: nowhere.")
+    webhook_secret_file: str = setting("", "File with the secret that signs webhooks; empty: not signed.")
+    mqtt_url: str = setting("", "MQTT broker, mqtt://host:1883 or mqtts://host:8883; empty: none.")
+    mqtt_user: str = setting("", "User at the broker; empty: none.")
+    mqtt_password_file: str = setting("", "File with the password at the broker; empty: none.")
+    mqtt_topic: str = setting("edgecam", "First part of the MQTT topics.")
+    mqtt_discovery: str = setting(
+        "homeassistant", "Prefix under which Home Assistant discovers the rules; empty: not announced."
+    )
+    output_queue: int = setting(
+        1000, "Events that wait for a webhook or broker that is away; above, the oldest are dropped and counted.",
+        low=1, high=1_000_000,
+    )  # fmt: skip
+
     def check(self) -> None:
         self.parsed_rules()
+        self._check_address("webhook_url", self.webhook_url, "http", "https")
+        self._check_address("mqtt_url", self.mqtt_url, "mqtt", "mqtts")
+        if any(one in self.mqtt_topic for one in "+#") or not self.mqtt_topic.strip("/"):
+            raise SettingError("mqtt_topic", self.mqtt_topic, "must be a topic without + and #, like 'edgecam'")
         if not self.events_directory:
             raise SettingError("events_directory", "", "must name a folder")
         if self.pre_roll > self.max_clip:
             raise SettingError("pre_roll", self.pre_roll, f"must not be above max_clip ({self.max_clip:g})")
+
+    @staticmethod
+    def _check_address(name: str, value: str, *schemes: str) -> None:
+        if not value:
+            return
+        forms = " or ".join(f"{scheme}://host" for scheme in schemes)
+        try:
+            parts = urlsplit(value)
+            well_formed = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            well_formed = False
+        if not well_formed or not value.isascii() or any(one <= " " for one in value):
+            raise SettingError(name, value, f"must be an address like {forms}")
+        if parts.password is not None or parts.username is not None:
+            kept = "mqtt_user and mqtt_password_file" if name == "mqtt_url" else "webhook_secret_file"
+            raise SettingError(name, value, f"must not hold a user or password; use {kept}")
 
     def parsed_zones(self) -> tuple[Shape, ...]:
         return parse_shapes("zones", self.zones)

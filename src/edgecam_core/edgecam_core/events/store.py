@@ -16,9 +16,9 @@
 
     events.sqlite        the index (SQLite, write-ahead log)
     snapshots/<id>.jpg   the best-scoring frame with the box of the object
-    clips/<id>.mp4       the coded frames from pre_roll before to post_roll after it
+    clips/<id>.mp4, .mkv the coded frames from pre_roll before to post_roll after it
 
-A file is complete when its row names it: files are written first, under another name, and removed after their row.
+A row names a file once it is complete. A clip that was being written when the node was killed plays up to there.
 """
 
 from __future__ import annotations
@@ -76,7 +76,15 @@ class EventStore(EventIndex):
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.executescript(_SCHEMA)
             self._connection.execute("UPDATE events SET end_ns = start_ns WHERE end_ns IS NULL")
+            self._adopt()
             self._sweep()
+
+    def _adopt(self) -> None:
+        """Name the clips that were being written when the node was killed: they play up to there."""
+        for path in (self.root / "clips").iterdir():
+            row = self._connection.execute("SELECT id FROM events WHERE id = ? AND clip = ''", (path.stem,)).fetchone()
+            if row is not None and path.stat().st_size:
+                self.add_clip(path.stem, path)
 
     def _sweep(self) -> None:
         """Remove files that no row names: left by a crash."""

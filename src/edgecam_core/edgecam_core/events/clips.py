@@ -1,0 +1,247 @@
+# Copyright 2026 edgecam maintainers
+#
+# Licensed under the Apache License, Version 2.0 (the "License");
+# you may not use this file except in compliance with the License.
+# You may obtain a copy of the License at
+#
+#     http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+# See the License for the specific language governing permissions and
+# limitations under the License.
+
+"""Clips out of coded frames, without coding again: a ring of what was, and a file of what was and what comes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgecam_core.errors import EdgecamError
+from edgecam_core.media import gst, nal
+from edgecam_core.media.codecs import CODECS
+from edgecam_core.media.keyframe_gate import KeyframeGate
+
+JPEG = "jpeg"
+SUFFIX = {JPEG: ".mkv", "h264": ".mp4", "h265": ".mp4"}
+_QUEUE = 64_000_000  # bytes that may wait for the disk
+_FINISH = 10.0  # seconds
+# Both stay playable up to the end of a file that is cut; mp4 only where it is fragmented.
+_MUXERS = {".mkv": "matroskamux", ".mp4": "mp4mux fragment-duration=1000"}
+
+
+class ClipError(EdgecamError):
+    """A clip cannot be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class CodedFrame:
+    """One frame as its camera or encoder coded it. ``codec`` is jpeg, h264 or h265; ``data`` a JPEG file, or an access
+    unit in Annex B form. ``keyframe``: decoding can begin here. ``sets``: the parameter sets in it."""
+
+    stamp_ns: int
+    codec: str
+    data: bytes
+    keyframe: bool = True
+    sets: tuple[bytes, ...] = ()
+
+
+def access_unit(stamp_ns: int, codec: str, data: bytes) -> CodedFrame:
+    """An access unit of H.264 or H.265, with what its NAL units say of it.
+
+    Raises:
+        ClipError: another codec, or no access unit.
+    """
+    row = CODECS.get(codec)
+    if row is None:
+        raise ClipError(f"video of format '{codec[:20]}' has no clips; publish {' or '.join(CODECS)}")
+    units = [(row.kind(unit), unit) for unit in nal.split(data)]
+    if not any(row.is_vcl(kind) for kind, _ in units):
+        raise ClipError(f"a message of {len(data)} bytes is no access unit of {codec}")
+    sets = tuple(unit for kind, unit in units if kind in row.parameter_sets)
+    return CodedFrame(stamp_ns, codec, data, any(row.is_keyframe(kind) for kind, _ in units), sets)
+
+
+class Ring:
+    """The newest coded frames of one stream, from a keyframe on. Not thread-safe.
+
+    Another codec, or a stamp that goes back by more than a second, empties it; a frame out of order is left out.
+    ``sets`` are the newest parameter sets of the stream: not every keyframe brings them.
+    """
+
+    def __init__(self) -> None:
+        self._frames: deque[CodedFrame] = deque()
+        self.sets: tuple[bytes, ...] = ()
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def newest(self) -> CodedFrame | None:
+        """From any thread."""
+        try:
+            return self._frames[-1]
+        except IndexError:
+            return None
+
+    def add(self, frame: CodedFrame, seconds: float, most_bytes: float) -> bool:
+        """Keep a frame, and let go what is older than ``seconds`` or above ``most_bytes``; False: it was left out."""
+        if self._frames:
+            last = self._frames[-1]
+            if last.codec != frame.codec or frame.stamp_ns < last.stamp_ns - 10**9:
+                self.clear()
+            elif frame.stamp_ns <= last.stamp_ns:
+                return False
+        self.sets = frame.sets or self.sets
+        if not self._frames and not frame.keyframe:
+            return False
+        self._frames.append(frame)
+        self.bytes += len(frame.data)
+        self._let_go(frame.stamp_ns - round(seconds * 1e9), most_bytes)
+        return True
+
+    def _let_go(self, oldest_ns: int, most_bytes: float) -> None:
+        """Whole groups of frames: the first that stays is a keyframe at or before ``oldest_ns``."""
+        while len(self._frames) > 1:
+            second = next((index for index in range(1, len(self._frames)) if self._frames[index].keyframe), None)
+            if second is None or (self._frames[second].stamp_ns > oldest_ns and self.bytes <= most_bytes):
+                break
+            for _ in range(second):
+                self.bytes -= len(self._frames.popleft().data)
+        if self.bytes > most_bytes and len(self._frames) > 1:
+            self.clear()  # one group of frames is above the limit
+
+    def clear(self) -> None:
+        self._frames.clear()
+        self.bytes = 0
+
+    def since(self, stamp_ns: int) -> list[CodedFrame]:
+        """The frames from the last keyframe at or before a stamp, or from the oldest."""
+        frames = list(self._frames)
+        keys = [index for index, one in enumerate(frames) if one.keyframe and one.stamp_ns <= stamp_ns]
+        return frames[keys[-1] if keys else 0 :]
+
+    def at(self, stamp_ns: int, within_ns: int = 0) -> CodedFrame | None:
+        """The frame with a stamp, or the nearest one not further away than ``within_ns``."""
+        nearest = min(self._frames, key=lambda one: abs(one.stamp_ns - stamp_ns), default=None)
+        return nearest if nearest is not None and abs(nearest.stamp_ns - stamp_ns) <= within_ns else None
+
+
+class ClipWriter:
+    """Writes one clip while its frames arrive. Not thread-safe; only :meth:`finish` blocks.
+
+    Args:
+        path: without suffix; ``path`` has it.
+        codec: of all its frames.
+        sets: the stream's parameter sets, for a keyframe that does not bring them.
+
+    Raises:
+        EdgecamError: GStreamer lacks an element.
+    """
+
+    def __init__(self, path: Path, codec: str, sets: Sequence[bytes] = ()) -> None:
+        self.codec = codec
+        self._gate = KeyframeGate(CODECS[codec], sets) if codec in CODECS else None
+        self.path = path.with_name(path.name + SUFFIX[codec])
+        self.frames = 0
+        self._first_ns = self._last_ns = 0
+        parser = "jpegparse" if codec == JPEG else CODECS[codec].parser
+        caps = "image/jpeg" if codec == JPEG else f"{CODECS[codec].media_type},stream-format=byte-stream,alignment=au"
+        location = gst.quoted(str(self.path))
+        self._pipeline = gst.Pipeline(
+            f"appsrc name=src format=time max-bytes=0 max-buffers=0 max-time=0 caps={gst.quoted(caps)} ! {parser} ! "
+            f"{_MUXERS[self.path.suffix]} ! filesink buffer-mode=unbuffered location={location}"
+        )
+        self._source = self._pipeline.element("src")
+        self._pipeline.start(timeout=0.0)
+
+    def add(self, frame: CodedFrame) -> bool:
+        """Write a frame; False for one that does not continue the clip: its codec, its stamp, not decodable.
+
+        Raises:
+            ClipError: writing fails, or the disk is too slow.
+        """
+        if frame.codec != self.codec or (self.frames and frame.stamp_ns <= self._last_ns):
+            return False
+        data = frame.data
+        if self._gate is not None:
+            admitted = self._gate.admit(nal.split(data))
+            if admitted is None or not admitted.shown:
+                return False
+            data = nal.join(admitted.nals)
+        if not self.frames:
+            self._first_ns = frame.stamp_ns
+        if self._source.get_property("current-level-bytes") > _QUEUE:
+            raise ClipError(f"{self.path}: the disk is too slow")
+        buffer = self._pipeline.new_buffer(np.frombuffer(data, np.uint8), frame.stamp_ns - self._first_ns)
+        buffer.dts = buffer.pts
+        if not frame.keyframe:
+            buffer.set_flags(gst.load().BufferFlags.DELTA_UNIT)
+        self._last_ns = frame.stamp_ns
+        self.frames += 1
+        self._pipeline.push(buffer)
+        self._check(())
+        return True
+
+    @property
+    def seconds(self) -> float:
+        return (self._last_ns - self._first_ns) / 1e9
+
+    def finish(self) -> None:
+        """Complete the file. Blocks for the disk, ten seconds at most.
+
+        Raises:
+            ClipError: it could not be completed; there is no file then.
+        """
+        try:
+            if not self.frames:
+                raise ClipError(f"{self.path}: no frame came")
+            self._source.emit("end-of-stream")
+            self._check(("eos",), _FINISH)
+        except ClipError:
+            self.abandon()
+            raise
+        self._pipeline.stop()
+
+    def abandon(self) -> None:
+        """Stop, and delete the file."""
+        self._pipeline.stop()
+        self.path.unlink(missing_ok=True)
+
+    def _check(self, awaited: tuple[str, ...], timeout: float = 0.0) -> None:
+        if not awaited:
+            found = next((one for one in self._pipeline.messages() if one.kind == "error"), None)
+        else:
+            found = self._pipeline.wait_for((*awaited, "error"), timeout)
+            if found is None:
+                raise ClipError(f"{self.path}: the disk is too slow")
+        if found is not None and found.kind == "error":
+            raise ClipError(f"{self.path}: {found.text}")
+
+
+def frames_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The frames of a clip as JPEG, for browsers that play neither Motion JPEG nor H.265: time in nanoseconds from its
+    begin, and the JPEG file. Blocks for the disk and the decoder.
+
+    Raises:
+        EdgecamError: it cannot be read, or GStreamer lacks an element.
+    """
+    head = f"filesrc location={gst.quoted(str(path))}"
+    way = "matroskademux ! jpegparse" if path.suffix == ".mkv" else "decodebin ! videoconvert ! jpegenc"
+    pipeline = gst.Pipeline(f"{head} ! {way} ! appsink name=sink sync=false max-buffers=4")
+    try:
+        pipeline.start()
+        while (sample := pipeline.pull(_FINISH)) is not None:
+            with sample:
+                yield sample.pts_ns, sample.data.tobytes()
+        if (message := next((one for one in pipeline.messages() if one.kind == "error"), None)) is not None:
+            raise ClipError(f"{path}: {message.text}")
+    finally:
+        pipeline.stop()

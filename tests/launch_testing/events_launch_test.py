@@ -1,0 +1,30 @@
+"""events.launch.xml: the node runs and says so in /diagnostics."""
+
+from __future__ import annotations
+
+import unittest
+
+import launch_testing
+import pytest
+import suite
+from diagnostic_msgs.msg import DiagnosticArray
+
+from launch import LaunchDescription
+
+
+@pytest.mark.launch_test
+def generate_test_description() -> LaunchDescription:
+    return suite.describe("events")
+
+
+class TestEvents(suite.Peer):
+    def test_it_reports(self) -> None:
+        reports = self.collect(DiagnosticArray, "/diagnostics")
+        self.wait_until(
+            lambda: any(status.name == "camera/events" for one in reports for status in one.status), "its report"
+        )
+
+
+@launch_testing.post_shutdown_test()
+class TestEnd(suite.CleanEnd, unittest.TestCase):
+    pass
