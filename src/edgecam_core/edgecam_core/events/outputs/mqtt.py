@@ -90,7 +90,8 @@ class Mqtt:
             self._reason = f"refused: {reason}"
 
     def _on_disconnect(self, *_: Any) -> None:
-        self._reason = "connection lost"
+        if self._connected.is_set():  # else it was refused, and the reason says why
+            self._reason = "connection lost"
         self._connected.clear()
 
     # In the outbox's thread.
