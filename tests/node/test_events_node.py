@@ -17,14 +17,14 @@ from edgecam_core.events.index import EventIndex
 from edgecam_core.types import Detections
 from edgecam_events.node import EventsNode
 from edgecam_ros.conversions import detections_to_ros, header_to_ros, ns_from_stamp
-from edgecam_ros.qos import image_qos
+from edgecam_ros.qos import image_qos, latched_qos
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from ros_peer import Peer
 from running import running
 from sensor_msgs.msg import CameraInfo, CompressedImage
-from vision_msgs.msg import Detection2DArray
+from vision_msgs.msg import Detection2DArray, LabelInfo, VisionClass
 from waiting import wait_until
 
 from edgecam_msgs.msg import Event
@@ -185,6 +185,14 @@ def test_detections_without_ids_are_matched_here_and_it_is_said(peer: Peer, tmp_
             return bool(status and "have no track id" in status.message)
 
         wait_until(said, what="the warning")
+
+
+def test_a_class_that_the_detector_does_not_have_is_said(peer: Peer, tmp_path: Path) -> None:
+    with scene(peer, tmp_path, rules=["a: dgo|dog enters left"]) as one:
+        one.until_status("events")
+        rows = [VisionClass(class_id=number, class_name=name) for number, name in enumerate(("Dog", "cat"))]
+        peer.node.create_publisher(LabelInfo, "/camera/label_info", latched_qos()).publish(LabelInfo(class_map=rows))
+        one.until_status("rule 'a': the detector has no class 'dgo'; it has dog")
 
 
 def test_a_full_disk_is_an_error_and_events_are_published(peer: Peer, tmp_path: Path) -> None:

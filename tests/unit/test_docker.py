@@ -170,7 +170,9 @@ def test_shared_memory_holds_a_segment_for_every_node_of_the_demo() -> None:
     includes = [*demo.iter("include"), *pipeline.iter("include")]
     # As it starts without arguments: composition:=true has fewer nodes, auto_improve:=true no more; collect, record and
     # events one more each, which still fit.
-    includes = [one for one in includes if not re.search("composition|collect|record|events|improve", one.get("if", ""))]
+    includes = [
+        one for one in includes if not re.search("composition|collect|record|events|improve", one.get("if", ""))
+    ]
     none = ("pipeline.launch.xml", "rviz.launch.xml", "security.launch.xml")
     nodes = [one for one in includes if not one.attrib["file"].endswith(none)]
     assert len(nodes) == 6

@@ -19,6 +19,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import Any
 
 from edgecam_core.events.engine import Engine
@@ -32,7 +33,8 @@ from edgecam_ros.conversions import header_to_ros, stamp_from_ns
 from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
-from vision_msgs.msg import BoundingBox2D, Point2D, Pose2D
+from edgecam_ros.qos import latched_qos
+from vision_msgs.msg import BoundingBox2D, LabelInfo, Point2D, Pose2D
 
 from edgecam_events.camera import CameraInputs, video_type
 from edgecam_events.settings import EventsNodeSettings
@@ -42,7 +44,9 @@ _DEPTH = 50
 
 
 class EventsNode(EdgecamNode[EventsNodeSettings]):
-    """Subscribes ``detections``, ``camera_info``, ``image_raw/compressed`` and ``video``; publishes ``events``."""
+    """Subscribes ``detections``, ``label_info``, ``camera_info``, ``image_raw/compressed`` and ``video``; publishes
+    ``events``.
+    """
 
     settings_type = EventsNodeSettings
 
@@ -53,6 +57,8 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
         self._publisher: Any = None
         self._cameras: list[CameraInputs] = []
         self._outputs: list[Outbox] = []
+        self._label_info: Any = None
+        self._labels: frozenset[str] = frozenset()  # of the detector; empty: not known
 
     def open(self) -> None:
         self._keeper = Keeper(self.settings, lambda problem: self.faults.add("", problem))
@@ -60,6 +66,7 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
         own = str(self.get_namespace()).rpartition("/")[2] or "camera"
         self._outputs = open_outputs(self.settings, self.settings.cameras or (own,))
         self._publisher = self.create_publisher(EventMessage, "events", _DEPTH)
+        self._label_info = self.create_subscription(LabelInfo, "label_info", self._on_labels, latched_qos())
 
     def start(self) -> None:
         assert self._engine is not None
@@ -90,6 +97,9 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
         if self._publisher is not None:
             self.destroy_publisher(self._publisher)
             self._publisher = None
+        if self._label_info is not None:
+            self.destroy_subscription(self._label_info)
+            self._label_info = None
         for output in self._outputs:
             output.close()
         self._outputs = []
@@ -102,6 +112,9 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
             self._emit(self._engine.update(new))
             for output in self._outputs:
                 output.update(new)
+
+    def _on_labels(self, message: LabelInfo) -> None:
+        self._labels = frozenset(one.class_name.casefold() for one in message.class_map)
 
     def _look(self, camera: str, stamp_ns: int, frame_id: str, size: tuple[int, int], found: list[Detection]) -> None:
         if self._engine is not None:
@@ -158,6 +171,10 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
         if settings.clip == "video" and video_type() is None:
             yield "clip is video, but foxglove_msgs is not installed: events have no clip; set clip to jpeg"
         yield from (str(output.problem) for output in self._outputs if output.problem is not None)
+        for rule in engine.rules if self._labels else ():
+            if unknown := sorted(rule.labels - self._labels):
+                near = get_close_matches(unknown[0], self._labels, n=3) or sorted(self._labels)[:3]
+                yield f"rule '{rule.name}': the detector has no class '{unknown[0]}'; it has {', '.join(near)}"
         if engine.untracked:
             names = ", ".join(engine.untracked)
             yield f"detections of {names} have no track id: objects are numbered here; set track: true for the detector"

@@ -86,6 +86,8 @@ ENDPOINTS = (
              "Complete the recording and begin the next one; with `rolling` this preserves the last minutes."),
     Endpoint("events", "subscribes", "detections", DETECTIONS, "reliable, depth 10",
              "The input of the rules; with `track: true` for the detector."),
+    Endpoint("events", "subscribes", "label_info", "vision_msgs/msg/LabelInfo", LATCHED,
+             "The detector's classes: a rule that names another one is reported in `/diagnostics`."),
     Endpoint("events", "subscribes", "camera_info", CAMERA_INFO, LISTEN, "The size of the image."),
     Endpoint("events", "subscribes", "image_raw/compressed", "sensor_msgs/msg/CompressedImage",
              "best effort, depth 5", "Snapshots, and clips where there is no `video`."),

@@ -78,6 +78,10 @@ class Engine:
         self._take(settings)
 
     @property
+    def rules(self) -> tuple[Rule, ...]:
+        return self._rules
+
+    @property
     def untracked(self) -> list[str]:
         return sorted(name for name, camera in self._cameras.items() if not camera.identities.tracked)
 

@@ -69,7 +69,7 @@ class EventsSettings(Settings):
         64.0, "Memory for the coded frames of one camera; what does not fit shortens clips.",
         low=1.0, high=4096.0, unit="MB", runtime=True,
     )  # fmt: skip
-    snapshots: bool = setting(True, "Keep a JPEG of the best-scoring frame with the box of the object.", runtime=True)
+    snapshots: bool = setting(True, "Keep a JPEG of the best-scoring frame with the box of the object.")
     retention_days: float = setting(
         30.0, "Events are deleted after this many days; 0: never.", low=0.0, high=3650.0, unit="d", runtime=True
     )
