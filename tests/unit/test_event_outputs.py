@@ -137,7 +137,7 @@ def test_a_server_that_is_away_is_waited_for_up_to_the_limit() -> None:
 
 
 @pytest.mark.parametrize("code", [400, 404, 302])
-def test_what_is_refused_for_good_is_counted_and_the_next_goes_on(code: int) -> None:
+def test_what_is_refused_permanently_is_counted_and_the_next_is_sent(code: int) -> None:
     port = free_tcp_port()
     with hooked(port, code) as hook, posting(port) as outbox:
         outbox.put(outgoing(1))
@@ -257,7 +257,7 @@ def settings_of(broker: Broker, **fields: object) -> EventsSettings:
 
 
 @contextmanager
-def telling(settings: EventsSettings, limit: int = 100) -> Iterator[Outbox]:
+def publishing(settings: EventsSettings, limit: int = 100) -> Iterator[Outbox]:
     outbox = Outbox(Mqtt(settings, ("front",)), limit, QUICK)
     try:
         yield outbox
@@ -269,7 +269,7 @@ def telling(settings: EventsSettings, limit: int = 100) -> Iterator[Outbox]:
 def test_mqtt_has_state_events_and_discovery(broker: Broker) -> None:
     broker.start()
     settings = settings_of(broker)
-    with telling(settings) as outbox:
+    with publishing(settings) as outbox:
         outbox.put(outgoing(1))
         wait_until(lambda: broker.last("edgecam/front/sofa/state") == b"ON", what="ON")
         assert broker.last("edgecam/status") == b"online"
@@ -298,8 +298,8 @@ def test_mqtt_has_state_events_and_discovery(broker: Broker) -> None:
 
 
 @mqtt
-def test_a_broker_that_is_away_is_waited_for_and_told_everything(broker: Broker) -> None:
-    with telling(settings_of(broker), limit=2) as outbox:
+def test_a_broker_that_is_away_gets_the_events_later(broker: Broker) -> None:
+    with publishing(settings_of(broker), limit=2) as outbox:
         for number in range(3):
             outbox.put(outgoing(number))
         broker.start()
@@ -325,7 +325,7 @@ def test_a_killed_node_is_offline_and_a_wrong_password_is_said(broker: Broker) -
     output._client.socket().close()  # as a killed process
     wait_until(lambda: broker.last("edgecam/status") == b"offline", what="the last will")
     broker.password.write_text("wrong")
-    with telling(settings_of(broker)) as outbox:
+    with publishing(settings_of(broker)) as outbox:
         outbox.put(outgoing(1))
         wait_until(lambda: outbox.problem, 60, "the problem")
         assert "refused: Not authorized" in str(outbox.problem)

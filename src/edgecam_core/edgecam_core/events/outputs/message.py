@@ -28,11 +28,11 @@ from edgecam_core.events.settings import EventsSettings
 
 
 class OutputError(EdgecamError):
-    """The other side is not there; the event is sent again later."""
+    """The other side cannot be reached; the event is sent again later."""
 
 
 class OutputRefused(EdgecamError):
-    """The other side refuses this event for good."""
+    """The other side refuses this event permanently."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class Output(Protocol):
         """Deliver one event. Blocks up to half a minute; raises OutputError or OutputRefused."""
 
     def update(self, settings: EventsSettings) -> None:
-        """Other rules. Raises OutputError where they cannot be told now."""
+        """Take over changed rules. Raises OutputError if the other side cannot be reached."""
 
     def close(self) -> None:
-        """Say goodbye; blocks a few seconds at most."""
+        """Disconnect; blocks a few seconds at most."""
 
 
 def read_secret(setting: str, path: str) -> bytes:

@@ -26,7 +26,7 @@ from edgecam_core.events.outputs.message import Outgoing, Output, OutputError
 from edgecam_core.events.settings import EventsSettings
 
 _FIRST, _LONGEST = 1.0, 30.0  # seconds between two attempts
-_GOODBYE = 2.0  # seconds for what waits when the node ends
+_FLUSH = 2.0  # seconds to deliver what waits when the node ends
 
 
 class Outbox:
@@ -62,7 +62,7 @@ class Outbox:
             self._changed.notify()
 
     def update(self, settings: EventsSettings) -> None:
-        """Other rules; told as soon as possible."""
+        """Pass changed settings to the output as soon as it can be reached."""
         with self._changed:
             self._settings = settings
             self._changed.notify()
@@ -70,7 +70,7 @@ class Outbox:
     def close(self) -> None:
         """End the thread. Blocks for what waits, a few seconds at most; what is left is counted."""
         with self._changed:
-            self._closing_at = time.monotonic() + _GOODBYE
+            self._closing_at = time.monotonic() + _FLUSH
             self._changed.notify()
         self._thread.join()
 
@@ -91,7 +91,7 @@ class Outbox:
             with self._changed:
                 self._changed.wait_for(lambda: self._closing_at is not None, pause)
             pause = min(2 * pause, _LONGEST)
-            if self._closing_at is not None and time.monotonic() > self._closing_at - _GOODBYE / 2:
+            if self._closing_at is not None and time.monotonic() > self._closing_at - _FLUSH / 2:
                 break
         if self._waiting:
             self.counters.add(f"{self.name}: dropped, the node ended", len(self._waiting))

@@ -28,7 +28,7 @@ from edgecam_core.events.settings import EventsSettings
 from edgecam_core.masking import masked_address
 
 _TIMEOUT = 10.0
-_AGAIN = {408, 425, 429}  # refusals that pass; every other one from 400 to 499 is for good
+_AGAIN = {408, 425, 429}  # temporary refusals; every other status from 300 to 499 is permanent
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
