@@ -86,6 +86,23 @@ def test_ultralytics_export_with_free_sizes(tmp_path: Path) -> None:
     assert found(detector(path)) == [("hot dog", 0.9, (160, 80, 240, 120))]
 
 
+def test_free_sizes_are_filled_up_to_the_stride_as_ultralytics_does(tmp_path: Path) -> None:
+    """``dynamic=True``: its predict adds bars only to the next multiple of the stride."""
+    output = np.zeros((1, 6, 50), F)
+    output[0, :, 7] = [50, 34, 20, 10, 0.1, 0.9]
+    path = fixed_outputs(tmp_path / "m.onnx", {"output0": output})
+    facts = {"names": NAMES, "imgsz": "[100, 100]", "task": "detect", "stride": "32"}
+    subject = detector(told(path, facts, {"images": (0, 2, 3), "output0": (0, 2)}), max_batch=4)
+    assert subject.prepare(IMAGE).tensor.shape == (1, 3, 68, 100)
+    assert found(subject) == [("hot dog", 0.9, (160, 80, 240, 120))]
+    tall = np.zeros((400, 200, 3), np.uint8)
+    boxes = [tuple(round(v) for v in item.box) for one in subject.detect_batch([IMAGE, tall]) for item in one]
+    assert subject.prepare(tall).tensor.shape == (1, 3, 100, 68)
+    assert boxes == [(160, 80, 240, 120), (124, 116, 200, 156)]  # each in the size of its own image
+    fixed = fixed_outputs(tmp_path / "fixed.onnx", {"output0": output})
+    assert detector(told(fixed, facts)).prepare(IMAGE).tensor.shape == (1, 3, 100, 100)
+
+
 def test_yolov5_export_with_free_sizes(tmp_path: Path) -> None:
     output = np.zeros((1, 50, 7), F)
     output[0, 3] = [50, 50, 20, 10, 0.9, 0.0, 0.8]

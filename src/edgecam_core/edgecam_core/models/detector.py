@@ -175,11 +175,16 @@ class Detector:
     def detect_prepared(self, images: Sequence[Prepared], cameras: Sequence[str] | None = None) -> list[Detections]:
         """As :meth:`detect_batch`, of prepared images."""
         cameras = cameras or [""] * len(images)
-        found: list[Detections] = []
-        for start in range(0, len(images), self.max_batch):
-            end = start + self.max_batch
-            found += self._detect(images[start:end], cameras[start:end])
-        return found
+        found: dict[int, Detections] = {}
+        by_shape: dict[tuple[int, ...], list[int]] = {}  # one size for all, but where the network takes any
+        for index, image in enumerate(images):
+            by_shape.setdefault(image.tensor.shape, []).append(index)
+        for indices in by_shape.values():
+            for start in range(0, len(indices), self.max_batch):
+                chosen = indices[start : start + self.max_batch]
+                some = self._detect([images[index] for index in chosen], [cameras[index] for index in chosen])
+                found |= dict(zip(chosen, some, strict=True))
+        return [found[index] for index in range(len(images))]
 
     def _detect(self, images: Sequence[Prepared], cameras: Sequence[str]) -> list[Detections]:
         selection = self._selection

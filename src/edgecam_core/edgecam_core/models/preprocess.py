@@ -37,7 +37,8 @@ class InputSpec:
     image as it is, shrunk to 1333 pixels a side at most. ``fit`` is ``stretch`` (the image fills the input, its aspect
     ratio is lost) or ``letterbox`` (it keeps its aspect ratio, grey bars fill the rest). ``layout`` is ``nchw``,
     ``nhwc`` (as TensorFlow exports) or ``chw`` (one image without a batch dimension). ``dtype`` is the element type;
-    integers hold pixels as they are, so that mean is 0 and std 1.
+    integers hold pixels as they are, so that mean is 0 and std 1. ``stride`` is above 0 where a letterboxed network
+    takes any size: the bars then only fill up to its next multiple, within width and height.
     """
 
     name: str
@@ -49,6 +50,7 @@ class InputSpec:
     fit: str = "stretch"
     layout: str = "nchw"
     dtype: str = "float32"
+    stride: int = 0
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,8 @@ class Preprocessor:
             return Placement(image.width, image.height, scale, size=(wide, high)), wide, high, 0, 0
         ratio = min(wide / image.width, high / image.height)
         width, height = max(1, round(image.width * ratio)), max(1, round(image.height * ratio))
+        if self.spec.stride:
+            wide, high = (used + (side - used) % self.spec.stride for used, side in ((width, wide), (height, high)))
         left, top = (wide - width) // 2, (high - height) // 2
         scale = (image.width / width, image.height / height)
         offset = (float(left), float(top))

@@ -77,7 +77,8 @@ class YoloFamily(Family):
                 "with one label a line, or add the metadata edgecam.labels, a JSON list"
             )
         defaults = replace(_sized(model), fit="stretch") if head.layout in ("queries", "ranked") else _sized(model)
-        return cls(image_input(model, defaults), head, output)
+        spec = image_input(model, defaults)
+        return cls(replace(spec, stride=_stride(model, spec)), head, output)
 
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
         found = outputs[self._output][index].astype(np.float32, copy=False)
@@ -111,6 +112,14 @@ def _best(boxes: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) -> Cand
     best = np.take_along_axis(scores, classes[:, None], axis=1)[:, 0]
     kept = np.flatnonzero(best > thresholds[classes])
     return Candidates(corners(boxes[kept]), best[kept], classes[kept])
+
+
+def _stride(model: ModelFile, spec: InputSpec) -> int:
+    """Of an export with free sizes by Ultralytics, whose prediction fills up no further than to the next multiple."""
+    text = model.metadata.get("stride", "")
+    height, width = model.inputs[spec.name][2:4]
+    free = spec.layout == "nchw" and height is None and width is None
+    return int(text) if free and text.isdecimal() and spec.fit == "letterbox" else 0
 
 
 def _sized(model: ModelFile) -> InputSpec:
