@@ -23,9 +23,11 @@ import cv2
 import numpy as np
 import torch
 from edgecam_training.data.compose import Plan, compose
+from edgecam_training.data.dataset import Dataset
 from edgecam_training.data.loading import load
 from edgecam_training.data.materials import Material, gather
 from edgecam_training.train.distributed import join
+from edgecam_training.train.images import Images, decode, meanwhile
 from edgecam_training.train.log import open_log
 from edgecam_training.train.settings import TrainSettings
 from edgecam_training.train.trainer import Trainer
@@ -105,7 +107,7 @@ def main() -> None:
     parser.add_argument("--model", default="ssd_mobilenet_v1")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--no-graph", action="store_true")
-    parser.add_argument("--fused-norms", action="store_true")
+    parser.add_argument("--no-fused-norms", action="store_true")
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     if int(os.environ.get("RANK", "0")) == 0 and not (options.data / "manifest.jsonl").is_file():
@@ -117,11 +119,17 @@ def main() -> None:
     settings = TrainSettings(
         data=str(options.data), output=str(options.result.with_suffix("")), model=options.model, init="random",
         epochs=options.epochs, batch=options.batch, learning_rate=0.02, compile=options.compile, evaluate_every=10,
-        graph=not options.no_graph, precision=options.precision, fused_norms=options.fused_norms,
+        graph=not options.no_graph, precision=options.precision, fused_norms=not options.no_fused_norms,
     )  # fmt: skip
     begin = time.perf_counter()
     with open_log(Path(settings.output), world.leads) as log:
-        trainer = Trainer(settings, load(settings.data), world, log)
+
+        def read() -> tuple[Dataset, Images]:
+            dataset = load(settings.data)
+            return dataset, decode(dataset, settings, world.leads, log)
+
+        dataset, images = meanwhile(read, settings, world.device)
+        trainer = Trainer(settings, dataset, world, log, images=images)
         ready = time.perf_counter()
         with BusyShare(world.device.index or 0, lambda: trainer.progress.epoch) as busy:
             trainer.run()

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 from edgecam_core.cli.main import main
-from edgecam_core.errors import SettingError
 from edgecam_core.models import priors as core
 from edgecam_training.models.base import decode, encode
+from edgecam_training.models.depthwise import TurnedKernel
 from edgecam_training.models.loss import Targets, hard_negatives, match, multibox_loss
 from edgecam_training.models.registry import MODELS, create
 from edgecam_training.train import checkpoint
@@ -238,8 +238,21 @@ def test_the_fused_norm_computes_what_norm_and_relu_compute() -> None:
     assert done.stdout == "equal\n", done.stderr
 
 
-def test_fused_norms_are_refused_where_there_are_none() -> None:
-    settings = TrainSettings.from_mapping({"fused_norms": True})
-    assert Step(create("ssd_mobilenet_v1", ("a",)), settings, torch.device("cpu"))
-    with pytest.raises(SettingError, match="ssd_mobilenet_v2 has no norms"):
-        Step(create("ssd_mobilenet_v2", ("a",)), settings, torch.device("cpu"))
+@pytest.mark.parametrize("size", [(2, 5, 7, 6), (1, 3, 1, 1), (3, 16, 2, 9)])
+def test_a_turned_kernel_has_the_gradients_of_the_convolution(size: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(4)
+    plain = torch.nn.Conv2d(size[1], size[1], 3, 1, 1, groups=size[1], bias=False).double()
+    images = torch.randn(size, generator=generator, dtype=torch.float64).requires_grad_()
+    upstream = torch.randn(size, generator=generator, dtype=torch.float64)
+    wanted = torch.autograd.grad(plain(images), (images, plain.weight), upstream)
+    found = torch.autograd.grad(TurnedKernel.apply(images, plain.weight), (images, plain.weight), upstream)
+    torch.testing.assert_close(TurnedKernel.apply(images, plain.weight), plain(images))
+    torch.testing.assert_close(found, wanted)
+
+
+def test_norms_are_fused_on_a_gpu_only() -> None:
+    settings = TrainSettings.from_mapping({})
+    for name in ("ssd_mobilenet_v1", "ssd_mobilenet_v2"):  # the second has none that could be
+        network = create(name, ("a",))
+        Step(network, settings, torch.device("cpu"))
+        assert not any(getattr(layer, "fused", False) for layer in network.modules())

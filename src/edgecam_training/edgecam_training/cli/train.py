@@ -34,9 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
     from edgecam_training.data import summary
+    from edgecam_training.data.dataset import Dataset
     from edgecam_training.data.loading import load
     from edgecam_training.train import checkpoint
     from edgecam_training.train.distributed import join
+    from edgecam_training.train.images import Images, decode, meanwhile
     from edgecam_training.train.log import open_log
     from edgecam_training.train.trainer import Trainer
 
@@ -50,10 +52,16 @@ def run(arguments: argparse.Namespace) -> int:
     world = join(settings.device)
     try:
         with open_log(Path(settings.output), world.leads) as log:
-            dataset = load(settings.data)
-            for line in summary.lines(dataset):
-                log(line)
-            Trainer(settings, summary.accept(dataset, settings.allow_dropped), world, log, last).run()
+
+            def read() -> tuple[Dataset, Images]:
+                dataset = load(settings.data)
+                for line in summary.lines(dataset):
+                    log(line)
+                summary.accept(dataset, settings.allow_dropped)
+                return dataset, decode(dataset, settings, world.leads, log)
+
+            dataset, images = meanwhile(read, settings, world.device)
+            Trainer(settings, dataset, world, log, last, images).run()
     finally:
         world.close()
     return 0

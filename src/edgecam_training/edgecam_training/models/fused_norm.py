@@ -29,8 +29,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_ROWS, _COLUMNS = 64, 64  # of a tile
-_SPLITS = 256  # programs that share the rows of a sum
+_TILE, _COLUMNS = 2048, 64  # elements of a tile, and its most channels
+_PROGRAMS = 2048  # that share a sum: several for each multiprocessor of a large GPU
 
 
 @triton.jit
@@ -44,18 +44,18 @@ def _tile(start, rows, channels, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
 @triton.jit
 def _sums(x, out, rows, channels, span, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
     """Sum and sum of squares of each channel over this program's rows: (programs, 2, channels)."""
-    first = tl.zeros([COLUMNS], tl.float32)
-    second = tl.zeros([COLUMNS], tl.float32)
+    first = tl.zeros([ROWS, COLUMNS], tl.float32)
+    second = tl.zeros([ROWS, COLUMNS], tl.float32)
     begin = tl.program_id(0) * span
     for start in range(begin, tl.minimum(begin + span, rows), ROWS):
         place, mask, column = _tile(start, rows, channels, ROWS, COLUMNS)
         value = tl.load(x + place, mask, 0.0).to(tl.float32)
-        first += tl.sum(value, 0)
-        second += tl.sum(value * value, 0)
+        first += value
+        second += value * value
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     target = out + tl.program_id(0) * 2 * channels + column
-    tl.store(target, first, column < channels)
-    tl.store(target + channels, second, column < channels)
+    tl.store(target, tl.sum(first, 0), column < channels)
+    tl.store(target + channels, tl.sum(second, 0), column < channels)
 
 
 @triton.jit
@@ -79,19 +79,19 @@ def _gradient(x, dy, place, mask, column, channels, mean, scale, shift):
 
 @triton.jit
 def _gradient_sums(x, dy, mean, scale, shift, out, rows, channels, span, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    first = tl.zeros([COLUMNS], tl.float32)
-    second = tl.zeros([COLUMNS], tl.float32)
+    first = tl.zeros([ROWS, COLUMNS], tl.float32)
+    second = tl.zeros([ROWS, COLUMNS], tl.float32)
     begin = tl.program_id(0) * span
     for start in range(begin, tl.minimum(begin + span, rows), ROWS):
         place, mask, column = _tile(start, rows, channels, ROWS, COLUMNS)
         gradient, centred = _gradient(x, dy, place, mask, column, channels, mean, scale, shift)
         gradient = tl.where(mask, gradient, 0.0)
-        first += tl.sum(gradient, 0)
-        second += tl.sum(gradient * centred, 0)
+        first += gradient
+        second += gradient * centred
     column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
     target = out + tl.program_id(0) * 2 * channels + column
-    tl.store(target, first, column < channels)
-    tl.store(target + channels, second, column < channels)
+    tl.store(target, tl.sum(first, 0), column < channels)
+    tl.store(target + channels, tl.sum(second, 0), column < channels)
 
 
 @triton.jit
@@ -107,33 +107,58 @@ def _gradient_apply(
     tl.store(dx + place, result.to(dx.dtype.element_ty), mask)
 
 
-def _grid(rows: int, channels: int) -> tuple[int, int]:
-    return triton.cdiv(rows, _ROWS), triton.cdiv(channels, _COLUMNS)
+def _tiles(rows: int, channels: int) -> tuple[int, int, int, int]:
+    """Rows and columns of a tile, and how many tiles there are of each."""
+    columns = min(_COLUMNS, triton.next_power_of_2(channels))
+    tall = _TILE // columns
+    return tall, columns, triton.cdiv(rows, tall), triton.cdiv(channels, columns)
 
 
-def _split(rows: int) -> tuple[int, int]:
-    """Programs that share the rows, and rows of each, whole tiles."""
-    span = triton.cdiv(triton.cdiv(rows, _SPLITS), _ROWS) * _ROWS
-    return triton.cdiv(rows, span), span
+def _sum(kernel: Any, operands: tuple[Tensor, ...], rows: int, channels: int) -> tuple[Tensor, Tensor]:
+    """Two sums of each channel, (C,) each; a second kernel adds the programs' shares."""
+    tall, columns, down, across = _tiles(rows, channels)
+    span = triton.cdiv(down, max(1, _PROGRAMS // across)) * tall
+    programs = triton.cdiv(rows, span)
+    parts = torch.empty(programs, 2, channels, device=operands[0].device)
+    kernel[(programs, across)](*operands, parts, rows, channels, span, tall, columns)
+    first, second = parts.sum(dim=0).unbind()
+    return first, second
+
+
+def normalise(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """(B, C, H, W) channels last to y, mean, biased variance, 1 / deviation and the scale of each channel."""
+    channels, rows = x.shape[1], x.numel() // x.shape[1]
+    total, square = _sum(_sums, (x,), rows, channels)
+    mean = total / rows
+    variance = (square / rows - mean * mean).clamp_(min=0.0)
+    inverse = torch.rsqrt(variance + epsilon)
+    scale = weight * inverse
+    y = torch.empty_like(x)
+    tall, columns, down, across = _tiles(rows, channels)
+    _apply[(down, across)](x, y, mean, scale, bias, rows, channels, tall, columns)
+    return y, mean, variance, inverse, scale
+
+
+def gradients(
+    x: Tensor, dy: Tensor, mean: Tensor, inverse: Tensor, scale: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of x, weight and bias, from that of y and what :func:`normalise` returned."""
+    channels, rows = x.shape[1], x.numel() // x.shape[1]
+    total, product = _sum(_gradient_sums, (x, dy, mean, scale, bias), rows, channels)
+    offset, slope = scale * total / rows, scale * inverse * inverse * product / rows
+    dx = torch.empty_like(x)
+    tall, columns, down, across = _tiles(rows, channels)
+    _gradient_apply[(down, across)](x, dy, dx, mean, scale, bias, offset, slope, rows, channels, tall, columns)
+    return dx, product * inverse, total
 
 
 class NormRelu(torch.autograd.Function):
-    """``apply(x, weight, bias, epsilon)``: (B, C, H, W) channels last to y, mean (C,) and biased variance (C,)."""
+    """``apply(x, weight, bias, epsilon)``: (B, C, H, W) to y, mean (C,) and biased variance (C,)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
         x = x.contiguous(memory_format=torch.channels_last)
-        channels, rows = x.shape[1], x.numel() // x.shape[1]
-        programs, span = _split(rows)
-        parts = torch.empty(programs, 2, channels, device=x.device)
-        columns = triton.cdiv(channels, _COLUMNS)
-        _sums[(programs, columns)](x, parts, rows, channels, span, _ROWS, _COLUMNS)
-        mean, square = (parts.sum(dim=0) / rows).unbind()
-        variance = (square - mean * mean).clamp_(min=0.0)
-        inverse = torch.rsqrt(variance + epsilon)
-        scale = weight * inverse
-        y = torch.empty_like(x)
-        _apply[_grid(rows, channels)](x, y, mean, scale, bias, rows, channels, _ROWS, _COLUMNS)
+        y, mean, variance, inverse, scale = normalise(x, weight, bias, epsilon)
         ctx.save_for_backward(x, mean, inverse, scale, bias)
         ctx.mark_non_differentiable(mean, variance)
         return y, mean, variance
@@ -141,18 +166,4 @@ class NormRelu(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, mean, inverse, scale, bias = ctx.saved_tensors
-        dy = dy.contiguous(memory_format=torch.channels_last)
-        channels, rows = x.shape[1], x.numel() // x.shape[1]
-        programs, span = _split(rows)
-        parts = torch.empty(programs, 2, channels, device=x.device)
-        columns = triton.cdiv(channels, _COLUMNS)
-        _gradient_sums[(programs, columns)](
-            x, dy, mean, scale, bias, parts, rows, channels, span, _ROWS, _COLUMNS
-        )  # fmt: skip
-        total, product = parts.sum(dim=0).unbind()
-        offset, slope = scale * total / rows, scale * inverse * inverse * product / rows
-        dx = torch.empty_like(x)
-        _gradient_apply[_grid(rows, channels)](
-            x, dy, dx, mean, scale, bias, offset, slope, rows, channels, _ROWS, _COLUMNS
-        )  # fmt: skip
-        return dx, product * inverse, total, None
+        return *gradients(x, dy.contiguous(memory_format=torch.channels_last), mean, inverse, scale, bias), None

@@ -25,6 +25,7 @@ from edgecam_core.models.priors import MOBILENET_V1_300, grid_priors
 from torch import Tensor, nn
 
 from edgecam_training.models.base import SsdModel, rows
+from edgecam_training.models.depthwise import Depthwise
 from edgecam_training.models.norm_relu import NormRelu
 
 # Output channels and stride of the 13 depthwise-separable blocks (Howard et al., "MobileNets", table 1).
@@ -72,7 +73,7 @@ def _first(channels: int) -> nn.Sequential:
 
 def _separable(width: int, channels: int, stride: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(width, width, 3, stride, 1, groups=width, bias=False),
+        Depthwise(width, stride),
         NormRelu(width),
         nn.Identity(),  # pytorch-ssd has its ReLU here and counts it
         nn.Conv2d(width, channels, 1, bias=False),

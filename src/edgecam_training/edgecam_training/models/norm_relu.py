@@ -56,3 +56,16 @@ def fuse(model: nn.Module, fused: bool) -> int:
     for layer in layers:
         layer.fused = fused
     return len(layers)
+
+
+def compile_kernels(precision: torch.dtype, device: torch.device) -> None:
+    """Have Triton compile the kernels for a GPU; seconds, any thread. Later calls in this process find them."""
+    from edgecam_training.models import fused_norm
+
+    torch.cuda.set_device(device)  # each thread has its own
+    for channels in (32, 64):  # a tile of each width; sizes are multiples of 16, as all of the networks' are
+        images = torch.zeros(2, channels, 16, 16, dtype=precision, device=device)
+        images = images.contiguous(memory_format=torch.channels_last)
+        ones = torch.ones(channels, device=device)
+        result, mean, _, inverse, scale = fused_norm.normalise(images, ones, ones, 1e-5)
+        fused_norm.gradients(images, result, mean, inverse, scale, ones)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgecam_core.errors import SettingError
 
@@ -38,8 +38,18 @@ def create(name: str, classes: Sequence[str]) -> SsdModel:
     Raises:
         SettingError: no such model.
     """
+    model: SsdModel = _type(name)(len(classes) + 1)
+    return model
+
+
+def input_side(name: str) -> int:
+    """Side of a network's square input in pixels; raises as :func:`create`."""
+    side: int = _type(name).size
+    return side
+
+
+def _type(name: str) -> Any:
     if name not in MODELS:
         raise SettingError("model", name, f"must be one of {', '.join(MODELS)}")
     module, class_name = MODELS[name]
-    model: SsdModel = getattr(import_module(module), class_name)(len(classes) + 1)
-    return model
+    return getattr(import_module(module), class_name)

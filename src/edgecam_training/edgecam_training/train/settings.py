@@ -64,7 +64,7 @@ class TrainSettings(Settings):
     compile: bool = setting(False, "Use torch.compile: about a minute at start, then faster steps.")
     graph: bool = setting(True, "On a GPU: capture the step once as a CUDA graph.")
     fused_norms: bool = setting(
-        False, "On a GPU: run each batch norm and its ReLU as one Triton kernel; ssd_mobilenet_v1 only."
+        True, "On a GPU with Triton: run each batch norm and its ReLU as one kernel, in ssd_mobilenet_v1."
     )
     side: int = setting(0, "Side of the decoded images kept in memory; 0: 1.25 times the input.", low=0, high=2048)
     zoom_out: float = setting(2.5, "Augmentation: largest canvas, in image sides; 1: off.", low=1.0, high=8.0)

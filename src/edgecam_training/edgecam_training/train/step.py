@@ -21,15 +21,16 @@ shapes are fixed, so on a GPU the whole step is captured once as a CUDA graph an
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from typing import Any
 
 import torch
-from edgecam_core.errors import SettingError
 from torch import Tensor
 
 from edgecam_training.models.base import SsdModel
 from edgecam_training.models.loss import Targets, multibox_loss
-from edgecam_training.models.norm_relu import fuse
+from edgecam_training.models.norm_relu import compile_kernels, fuse
 from edgecam_training.train.augment import Augmentation, augment, draw
 from edgecam_training.train.settings import TrainSettings
 from edgecam_training.train.validate import normalise
@@ -41,9 +42,6 @@ class Step:
     """Call it with a batch; the gradients are then in the parameters. One thread.
 
     ``scaler`` has multiplied them where the network computes in FP16.
-
-    Raises (construction):
-        SettingError: ``fused_norms`` for a network that has none.
     """
 
     def __init__(self, model: SsdModel, settings: TrainSettings, device: torch.device) -> None:
@@ -53,8 +51,8 @@ class Step:
         self._how = Augmentation(settings.zoom_out, settings.crop, settings.flip, settings.color, settings.mosaic)
         self._forward: Any = torch.compile(model) if settings.compile else model
         self._recorded: _Recorded | None = None
-        if not fuse(model, settings.fused_norms) and settings.fused_norms:
-            raise SettingError("fused_norms", True, f"{model.name} has no norms followed by a ReLU; leave it out")
+        wanted = settings.fused_norms and device.type == "cuda" and find_spec("triton") is not None
+        self._fused = bool(fuse(model, wanted)) and wanted
 
     def __call__(self, images: Tensor, targets: Targets, generator: torch.Generator) -> Tensor:
         """(B, S, S, 3) uint8 images and their boxes to (3,) losses on the device: total, classes, boxes."""
@@ -67,19 +65,30 @@ class Step:
         return self._recorded(inputs)
 
     def prepare(self, batch: int, side: int, most: int) -> None:
-        """Load libraries and record the step, on a GPU, for batches of this shape, while the images are still decoded.
+        """Record the step, on a GPU, for batches of this shape.
 
         Args:
             side: of the kept images.
             most: columns of the boxes.
         """
-        if self.device.type != "cuda" or not self.settings.graph:
-            return
+        if self.device.type == "cuda" and self.settings.graph:
+            self._recorded = _Recorded(self.model, self._gradients, self._blank(batch, side, most))
+
+    def load_libraries(self, batch: int, side: int) -> None:
+        """Compute a step of black images on a GPU: seconds, in which libraries load and plan, and Triton compiles."""
+        with ThreadPoolExecutor(1, "compiler") as pool:
+            compiling = pool.submit(compile_kernels, self.precision, self.device) if self._fused else None
+            fuse(self.model, False)  # the convolutions do not wait for the compiler
+            self._gradients(*self._blank(batch, side, 1))
+            fuse(self.model, self._fused)
+            if compiling:
+                compiling.result()
+
+    def _blank(self, batch: int, side: int, most: int) -> list[Tensor]:
         images = torch.zeros(batch, side, side, 3, dtype=torch.uint8, device=self.device)
         boxes = torch.zeros(batch, most, 4, device=self.device)
         labels = torch.zeros(batch, most, dtype=torch.int64, device=self.device)
-        chance = [item.to(self.device) for item in draw(batch, torch.Generator())]
-        self._recorded = _Recorded(self.model, self._gradients, [images, boxes, labels, *chance])
+        return [images, boxes, labels, *(item.to(self.device) for item in draw(batch, torch.Generator()))]
 
     def batch(self, images: Tensor, targets: Targets, *chance: Tensor) -> tuple[Tensor, Targets]:
         """The augmented, normalised batch and its boxes."""

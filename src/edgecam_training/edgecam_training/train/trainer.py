@@ -30,21 +30,21 @@ from edgecam_core.errors import SettingError
 from torch import Tensor
 
 from edgecam_training.data.dataset import Dataset
-from edgecam_training.data.image_cache import ImageCache, most_boxes
-from edgecam_training.data.summary import UNDECODABLE, accept, without
 from edgecam_training.errors import CheckpointError, TrainingError
 from edgecam_training.models.loss import Targets
 from edgecam_training.train import checkpoint
 from edgecam_training.train.augment import draw, step_generator
 from edgecam_training.train.distributed import World
+from edgecam_training.train.images import Images, decode, has_boxes, kept_side
 from edgecam_training.train.interrupt import stops
 from edgecam_training.train.log import RunLog
 from edgecam_training.train.optimise import Average, build_optimizer, freeze, frozen_to_eval, set_rate
 from edgecam_training.train.settings import TrainSettings
 from edgecam_training.train.start import starting_model
 from edgecam_training.train.step import Step
-from edgecam_training.train.validate import validate
+from edgecam_training.train.validate import validate_aside
 
+_SAVE_EVERY = 5.0  # seconds between checkpoints of epochs that are not evaluated
 _PULSE = 20  # steps between checks of the GPU: for a stop, for a loss that is not a number
 
 
@@ -59,19 +59,21 @@ class Progress:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def _has_boxes(dataset: Dataset, split: str) -> bool:
-    return split in dataset.counts() and bool(dataset.split(split).boxes_per_class().any())
-
-
 class Trainer:
-    """Trains one network. Call :meth:`run`; one thread.
+    """Trains one network. Call :meth:`run` once; one thread. ``images`` are decoded here if they are not given.
 
     Raises (construction):
-        SettingError, CheckpointError, DatasetError: see :func:`starting_model` and :class:`ImageCache`.
+        SettingError, CheckpointError, DatasetError: see :func:`starting_model` and :func:`decode`.
     """
 
     def __init__(
-        self, settings: TrainSettings, dataset: Dataset, world: World, log: RunLog, resume: Path | None = None
+        self,
+        settings: TrainSettings,
+        dataset: Dataset,
+        world: World,
+        log: RunLog,
+        resume: Path | None = None,
+        images: Images | None = None,
     ) -> None:
         self.settings, self.world, self.log = settings, world, log
         self.classes = dataset.classes
@@ -88,40 +90,21 @@ class Trainer:
         self.step = Step(self.model, settings, world.device)
         self.scaler = self.step.scaler
         frozen_to_eval(self.model, settings.freeze)  # as the step is recorded
-        self.train_data, self.val_data = self._load(dataset)
-        self.has_val = _has_boxes(dataset, "val")
+        decoded = (images or decode(dataset, settings, world.leads, log)).on(world.device)
+        self.train_data, self.val_data = decoded.train, decoded.val
+        self.step.prepare(settings.batch, kept_side(settings), decoded.train.labels.shape[1])
+        self.has_val = has_boxes(dataset, "val")
         self.steps = max(1, len(self.train_data) // (settings.batch * world.size))
         self.progress = Progress()
         self._stop = threading.Event()
+        self._saved = 0.0
         self._saver = checkpoint.Saver()
+        # In a thread of its own, which loads and plans its convolutions while the first epochs run.
+        self._scorer = ThreadPoolExecutor(1, "scorer")
+        if self.val_data is not None and world.device.type == "cuda":
+            self._scorer.submit(validate_aside, self.averaged(), self.val_data)
         if resume:
             self.resume(resume)
-
-    def _load(self, dataset: Dataset) -> tuple[ImageCache, ImageCache | None]:
-        """Decode the images, while the GPU gets ready for batches of their shape.
-
-        Raises:
-            DatasetError: too many images cannot be decoded.
-        """
-        side = self.settings.side or round(self.model.size * 1.25)
-        train = dataset.split("train")
-        scored = _has_boxes(dataset, "val")
-        if "val" in dataset.counts() and not scored:
-            self.log("note      no box in 'val': nothing is scored while training, best.pt is the latest checkpoint")
-        most = most_boxes(train.samples)
-        with ThreadPoolExecutor(1, "decoder") as pool:
-            decoding = pool.submit(ImageCache.build, train, side, most=most)
-            own = scored and self.world.leads
-            scoring = pool.submit(ImageCache.build, dataset.split("val"), self.model.size, exact=True) if own else None
-            self.step.prepare(self.settings.batch, side, most)
-            caches = [decoding.result(), scoring.result() if scoring else None]
-        broken = [sample for cache in caches if cache for sample in cache.broken]
-        if broken:
-            self.log(f"dropped   {len(broken)} images   {UNDECODABLE}, first {broken[0].path}")
-            accept(without(dataset, broken), self.settings.allow_dropped)
-        found = [cache.on(self.world.device) if cache else None for cache in caches]
-        assert found[0] is not None
-        return found[0], found[1]
 
     # -- running -------------------------------------------------------------------------------------------
 
@@ -144,6 +127,7 @@ class Trainer:
             self._saver.wait()
         finally:
             self._saver.close()
+            self._scorer.shutdown()
         return self.progress
 
     def _too_long(self) -> bool:
@@ -229,14 +213,15 @@ class Trainer:
             entry |= self._evaluate()
             best = self.progress.since_best == 0
         self.progress.history.append(entry)
-        self._save("last.pt", *["best.pt"] * best)
+        if due or time.monotonic() - self._saved > _SAVE_EVERY:
+            self._save("last.pt", *["best.pt"] * best)
         self.log.scalars(entry, self.progress.epoch)
         self.log(", ".join(f"{key} {value:.4g}" for key, value in entry.items()))
 
     def _evaluate(self) -> dict[str, float]:
         found = torch.zeros(2, device=self.world.device)
         if self.val_data is not None:
-            scores = validate(self.averaged(), self.val_data)
+            scores = self._scorer.submit(validate_aside, self.averaged(), self.val_data).result()
             found = torch.tensor([scores.map50, scores.map], device=self.world.device).nan_to_num(-1.0)
         map50, whole = self.world.most(found).tolist()
         better = map50 > self.progress.best
@@ -254,6 +239,7 @@ class Trainer:
     # -- saving --------------------------------------------------------------------------------------------
 
     def _save(self, *names: str) -> None:
+        self._saved = time.monotonic()
         if not self.world.leads:
             return
         progress = self.progress

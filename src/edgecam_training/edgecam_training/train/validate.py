@@ -53,6 +53,19 @@ def validate(model: SsdModel, cache: ImageCache, batch: int = 64) -> Scores:
     return score(found, [truth_of(sample) for sample in cache.samples], model.columns - 1)
 
 
+def validate_aside(model: SsdModel, cache: ImageCache) -> Scores:
+    """As :func:`validate`, on a stream of its own: it does not wait for steps of training that are queued after the
+    call. ``model`` must have been made on the default stream."""
+    device = next(model.parameters()).device
+    if device.type != "cuda":
+        return validate(model, cache)
+    torch.cuda.set_device(device)  # each thread has its own
+    aside = torch.cuda.Stream(priority=-1)
+    aside.wait_stream(torch.cuda.default_stream())
+    with torch.cuda.stream(aside):
+        return validate(model, cache)
+
+
 def normalise(pixels: Tensor, model: SsdModel) -> Tensor:
     """(B, 3, S, S) pixels 0..255 RGB to the network's input, channels last."""
     mean, std = _planes(model.normalisation, pixels.device)
