@@ -15,6 +15,7 @@ from typing import IO
 import numpy as np
 import pytest
 import yaml
+from edgecam_core.events.index import EventIndex
 from edgecam_core.recording.reader import open_recording
 from launched import CLIP, Launched, ros2
 from network import free_tcp_port, free_udp_port
@@ -147,6 +148,39 @@ def test_a_recording_holds_what_the_pipeline_published(launch: Callable[..., Lau
             times[connection.topic].append(at)
         assert reader.message_count == sum(map(len, times.values()))
     assert wanted <= set(times)
+    assert "Traceback" not in running.text()
+
+
+def test_the_events_of_the_pipeline_are_on_the_page(launch: Callable[..., Launched], tmp_path: Path) -> None:
+    """As the tutorial 'Tell me when a dog is on the sofa' starts it, with its parameter file."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tutorials" / "dog-on-the-sofa.md").read_text()
+    parameters = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0]
+    (tmp_path / "dog.yaml").write_text(parameters)
+    port, folder = free_tcp_port(), tmp_path / "events"
+    running = launch(
+        "pipeline.launch.xml",
+        f"source:=file://{CLIP}",
+        "loop:=true",
+        "rtp:=false",
+        "backend:=onnxruntime",
+        "events:=true",
+        f"events_directory:={folder}",
+        f"params_file:={tmp_path}/dog.yaml",
+        f"viewer_port:={port}",
+    )
+    index = EventIndex(folder)
+
+    def complete() -> str:
+        return next((one.id for one in index.find(rule="dog-on-sofa") if one.snapshot and one.clip), "")
+
+    event = wait_until(complete, 240, "an event with snapshot and clip")
+    row = index.event(event)
+    assert row is not None
+    assert (row.kind, row.label, row.zone) == ("stays", "dog", "sofa")
+    assert row.end_ns is not None
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/events", timeout=60) as answer:
+        assert answer.status == 200
+    assert running.stop() == 0
     assert "Traceback" not in running.text()
 
 

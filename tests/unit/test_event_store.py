@@ -223,6 +223,47 @@ def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
         EventStore(tmp_path)
 
 
+def test_an_index_that_is_just_being_made_has_no_events(tmp_path: Path) -> None:
+    (tmp_path / "events.sqlite").touch()
+    assert EventIndex(tmp_path).find() == []
+    with sqlite3.connect(tmp_path / "events.sqlite") as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    assert EventIndex(tmp_path).find() == []
+    EventStore(tmp_path).close()
+    assert EventIndex(tmp_path).choices()["rule"] == []
+
+
+def test_readers_never_see_an_index_half_made(tmp_path: Path) -> None:
+    problems: list[Exception] = []
+    done = threading.Event()
+
+    def read(folder: Path) -> None:
+        while not done.is_set():
+            try:
+                EventIndex(folder).find()
+            except Exception as error:
+                problems.append(error)
+
+    for number in range(10):
+        folder = tmp_path / str(number)
+        reader = threading.Thread(target=read, args=(folder,))
+        done.clear()
+        reader.start()
+        EventStore(folder).close()
+        done.set()
+        reader.join()
+    assert problems == []
+
+
+def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "events.sqlite") as connection:
+        connection.execute("CREATE TABLE other (x)")
+    with pytest.raises(StoreError, match="has version 0, not 1"):
+        EventStore(tmp_path)
+    with pytest.raises(StoreError, match="has version 0, not 1"):
+        EventIndex(tmp_path).find()
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="file"):

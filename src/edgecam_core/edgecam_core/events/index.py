@@ -154,11 +154,12 @@ class EventIndex:
         if not path.is_file():
             return []
         with explained(path), closing(connect(path, writes=False)) as connection:
-            return connection.execute(query, values).fetchall()
+            empty = _version(connection) == 0  # the node is making it
+            return [] if empty else connection.execute(query, values).fetchall()
 
 
 def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
-    """Open the index. Raises StoreError for one of another version, sqlite3.Error."""
+    """Open the index; version 0 is an empty one. Raises StoreError for another version, sqlite3.Error."""
     mode = "rwc" if writes else "ro"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
@@ -167,11 +168,22 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version not in (0, VERSION) or (version == 0 and not writes):
+    try:
+        version = _version(connection)
+        foreign = version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        # The node may have made the tables between the two questions.
+        wrong = version not in (0, VERSION) or (foreign and _version(connection) == 0)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    if wrong:
         connection.close()
         raise StoreError(f"{path} has version {version}, not {VERSION}; move it away or use another folder")
     return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 @contextmanager

@@ -43,6 +43,7 @@ from edgecam_core.files import free_bytes, write_atomically
 MEGABYTE = 1e6
 _DAY_NS = 86_400 * 10**9
 _SCHEMA = f"""
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, camera TEXT NOT NULL, rule TEXT NOT NULL,
     kind TEXT NOT NULL, zone TEXT NOT NULL, label TEXT NOT NULL, track_id TEXT NOT NULL, detail TEXT NOT NULL,
@@ -53,6 +54,7 @@ CREATE TABLE IF NOT EXISTS events (
 CREATE INDEX IF NOT EXISTS by_rule ON events (rule, number);
 CREATE INDEX IF NOT EXISTS by_start ON events (start_ns);
 PRAGMA user_version = {VERSION};
+COMMIT;
 """
 _TOTALS = "SELECT count(*), coalesce(sum(bytes), 0) FROM events"
 
