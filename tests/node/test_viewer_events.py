@@ -126,6 +126,15 @@ async def test_axe_core_finds_nothing(page: Page, served: Served, scheme: str, w
     await theme(page, scheme)
     await page.open(f"{served.base}/events")
     await page.becomes(SHOWN, 50)
+    await page.evaluate(f"{FIRST}.querySelector('.play').click()")
+    await page.wait_for(f"{FIRST}.querySelector('video').videoWidth === 160")
+    shapes = (
+        "[...document.querySelectorAll('.event .view')].map((one) => (one.offsetWidth / one.offsetHeight).toFixed(1))"
+    )
+    await page.becomes(f"[...new Set({shapes})]", ["1.8"])
+    await page.becomes(
+        "[...document.querySelectorAll('.event')].filter((one) => one.scrollHeight > one.offsetHeight).length", 0
+    )
     await accessible(page)
     small = (
         "[...document.querySelectorAll('button, select, input, a.save')].filter((one) => one.checkVisibility())"

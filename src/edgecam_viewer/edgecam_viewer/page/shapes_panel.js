@@ -18,7 +18,7 @@ const HTML = `
   <p class="help"></p>
   <p class="said" role="status"></p>
   <div class="actions"><button class="save">Save</button><button class="close">Close</button></div>`;
-const HELP = "Drag points or a whole shape; double-click an edge for a new point. Keys: arrows move (Shift: further), . and , choose a point, Delete, Ctrl Z.";
+const HELP = "Drag points or a whole shape; double-click an edge for a new point. Keys: arrows move (Shift: further), full stop and comma choose a point, Delete, Ctrl Z.";
 const DRAWING = "Click or tap each point; the first point or Enter ends a zone. Keys: arrows move the cross, Space sets a point, Escape drops the shape.";
 
 export class ShapesPanel {
