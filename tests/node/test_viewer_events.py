@@ -44,8 +44,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def served(tmp_path: Path, clip: bytes) -> Iterator[Served]:
-    fill(tmp_path / "events", 60, clip)
+def served(tmp_path: Path, clip: bytes, request: pytest.FixtureRequest) -> Iterator[Served]:
+    fill(tmp_path / "events", getattr(request, "param", 60), clip)
     with Served(silent=True, events=str(tmp_path / "events")) as one:
         yield one
 
@@ -119,13 +119,14 @@ async def test_a_clip_that_cannot_be_played_says_so(page: Page, tmp_path: Path) 
 
 
 @needs_axe
+@pytest.mark.parametrize("served", [6], indirect=True)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desktop", "phone"])
 async def test_axe_core_finds_nothing(page: Page, served: Served, scheme: str, width: int, height: int) -> None:
     await page.size(width, height, mobile=width < 500)
     await theme(page, scheme)
     await page.open(f"{served.base}/events")
-    await page.becomes(SHOWN, 50)
+    await page.becomes(SHOWN, 6)
     await page.evaluate(f"{FIRST}.querySelector('.play').click()")
     await page.wait_for(f"{FIRST}.querySelector('video').videoWidth === 160")
     shapes = (

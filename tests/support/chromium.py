@@ -24,6 +24,7 @@ FLAGS = (
     "--allow-loopback-in-peer-connection",
 )  # fmt: skip
 START_TIMEOUT = 120.0
+CALL_TIMEOUT = 300.0  # axe-core on a long page takes a minute where the processor is busy
 
 
 def executable() -> str | None:
@@ -45,7 +46,7 @@ class Page:
         number = next(self._numbers)
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"id": number, "method": method, "params": parameters})
-        return await asyncio.wait_for(answer, 60)
+        return await asyncio.wait_for(answer, CALL_TIMEOUT)
 
     async def open(self, url: str) -> None:
         for domain in ("Runtime", "Page", "Network", "Log"):
