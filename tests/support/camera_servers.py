@@ -26,13 +26,10 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer as Rtsp
 Gst.init(None)
-port, user, password = sys.argv[1:4]
+port, user, password, stream = sys.argv[1:5]
 server = Rtsp.RTSPServer(service=port, address="127.0.0.1")
 factory = Rtsp.RTSPMediaFactory(shared=True)
-factory.set_launch(
-    "( videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 "
-    "! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=12 ! rtph264pay name=pay0 pt=96 )"
-)
+factory.set_launch(f"( {stream} )")
 if user:
     auth, token = Rtsp.RTSPAuth(), Rtsp.RTSPToken()
     token.set_string("media.factory.role", "user")
@@ -46,12 +43,18 @@ print(server.get_bound_port(), flush=True)
 GLib.MainLoop().run()
 """
 
+RTSP_VIDEO = "videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,width=320,height=240,framerate=25/1"
+_RED = f"{RTSP_VIDEO} ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=12 ! rtph264pay name=pay0 pt=96"
+
 
 class RtspServer:
-    """320x240 red H.264 at 25 Hz under ``/live``; port 0 takes a free one."""
+    """``stream`` (launch text that ends in a payloader ``pay0``; 320x240 red H.264 at 25 Hz) under ``/live``.
 
-    def __init__(self, port: int = 0, user: str = "", password: str = "") -> None:
-        arguments = [sys.executable, "-c", _RTSP, str(port), user, password]
+    Port 0 takes a free one.
+    """
+
+    def __init__(self, port: int = 0, user: str = "", password: str = "", stream: str = _RED) -> None:
+        arguments = [sys.executable, "-c", _RTSP, str(port), user, password, stream]
         self._process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())
@@ -62,8 +65,8 @@ class RtspServer:
 
 
 @contextmanager
-def rtsp_server(user: str = "", password: str = "") -> Iterator[RtspServer]:
-    server = RtspServer(0, user, password)
+def rtsp_server(user: str = "", password: str = "", stream: str = _RED) -> Iterator[RtspServer]:
+    server = RtspServer(0, user, password, stream)
     try:
         yield server
     finally:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from edgecam_core.camera.backoff import Backoff
 from edgecam_core.camera.pace import Arrivals, RateLimit
-from edgecam_core.camera.stamps import StampClock
+from edgecam_core.camera.stamps import SenderLine, StampClock
 
 MS = 1_000_000
 
@@ -107,3 +108,47 @@ def test_back_off_grows_to_its_limit_and_is_never_the_same_twice() -> None:
     assert len(set(delays)) > 40
     backoff.reset()
     assert backoff.next(1.0) <= 0.25
+
+
+MS = 1_000_000
+
+
+def test_a_burst_at_the_start_does_not_set_the_time_of_what_follows() -> None:
+    """A server that sends what it has stored: ten frames at once, then live."""
+    line = SenderLine()
+    for number in range(10):
+        line.arrived(number * 40 * MS, 1000 * MS + number)
+    for number in range(10, 50):
+        line.arrived(number * 40 * MS, (640 + number * 40) * MS)
+    assert abs(line.captured(49 * 40 * MS) - (640 + 49 * 40) * MS) < MS
+
+
+def test_frames_that_arrive_in_decoding_order_keep_their_own_intervals() -> None:
+    line, captured = SenderLine(), []
+    order = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8]
+    now = 0
+    for number in order:
+        now = max(now, number * 40 * MS) + MS
+        line.arrived(number * 40 * MS, now)
+    captured = [line.captured(number * 40 * MS) for number in range(10)]
+    assert {later - earlier for earlier, later in itertools.pairwise(captured)} == {40 * MS}
+    assert 0 <= captured[9] - 9 * 40 * MS <= MS
+
+
+@pytest.mark.parametrize("ppm", [-150, 150])
+def test_a_cameras_clock_that_drifts_is_followed(ppm: int) -> None:
+    line = SenderLine()
+    for number in range(25 * 600):
+        now = number * 40 * MS
+        pts = now + now * ppm // 1_000_000
+        line.arrived(pts, now + 5 * MS)
+    assert abs(line.captured(pts) - now - 5 * MS) < 4 * MS
+
+
+def test_a_camera_whose_time_starts_again_begins_a_new_line() -> None:
+    line = SenderLine()
+    for number in range(100):
+        line.arrived(number * 40 * MS, number * 40 * MS)
+    for number in range(10):
+        line.arrived(number * 40 * MS, (4000 + number * 40) * MS)
+    assert line.captured(9 * 40 * MS) == (4000 + 9 * 40) * MS

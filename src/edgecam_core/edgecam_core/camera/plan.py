@@ -59,8 +59,9 @@ class SourcePlan:
     stream is expected, not a fault. ``asked``: size and rate were requested from the device, so no scaling is
     needed; ``turned``: so was flip_method. ``folder``: frames are read from the files of this path, or pushed by
     ``feeder``, which is created for the running pipeline. ``tagged``: the container may specify the orientation.
-    ``progressive``: never interlaced. ``stamped``: the buffers' times are capture times of the ROS clock. ``hint`` is
-    added to errors; ``notes`` state what was selected and why.
+    ``progressive``: never interlaced. ``remote``: times run on the camera's clock (see ``SenderLine``). ``stamped``:
+    the buffers' times are capture times of the ROS clock. ``hint`` is added to errors; ``notes`` state what was
+    selected and why.
     """
 
     head: str
@@ -76,6 +77,7 @@ class SourcePlan:
     feeder: Callable[[Pipeline, CameraSettings, Counters], Feeder] | None = None
     tagged: bool = False
     progressive: bool = False
+    remote: bool = False
     stamped: bool = False
     hint: str = ""
     notes: tuple[str, ...] = ()

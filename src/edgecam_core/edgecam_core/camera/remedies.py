@@ -26,7 +26,7 @@ _REMEDIES = {
     (_RESOURCE, 15): "set rtsp_user and rtsp_password, or write both into the source",
     (_STREAM, 4): "GStreamer does not recognise this video format; `gst-discoverer-1.0` on it shows details",
     (_STREAM, 6): "its decoder is missing: sudo apt-get install gstreamer1.0-libav gstreamer1.0-plugins-bad",
-    (_CORE, 12): "a plug-in is missing: sudo apt-get install gstreamer1.0-libav gstreamer1.0-plugins-bad",
+    (_CORE, 12): "gstreamer1.0-libav and gstreamer1.0-plugins-bad have most; else convert it, e.g. to H.264",
 }
 
 

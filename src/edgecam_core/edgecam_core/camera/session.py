@@ -27,9 +27,10 @@ from edgecam_core.camera.pace import Arrivals
 from edgecam_core.camera.plan import Feeder, SourcePlan
 from edgecam_core.camera.remedies import with_remedy
 from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.camera.stamps import SenderLine
 from edgecam_core.counters import Counters
 from edgecam_core.errors import PipelineError, SourceError
-from edgecam_core.media import gst
+from edgecam_core.media import gst, refusals
 
 _POLL = 0.1
 _FIRST_FRAME = 10.0
@@ -68,6 +69,7 @@ class Session:
         self.take_coded: Callable[[gst.Sample], None] | None = None
         self.feeder: Feeder | None = None
         self.gate = DecoderGate(wanted) if plan.tapped else None
+        self._line = SenderLine() if plan.remote else None
         self._plan = plan
         self._settings = settings
         self._wake = wake
@@ -88,6 +90,8 @@ class Session:
         hint = self._plan.hint
         feeder: Feeder | None = None
         try:
+            if self._line:
+                self.pipeline.on_running_time("tap" if self.gate else "sink", self._line.arrived)
             if self.gate:
                 self.gate.attach(self.pipeline)
             segments = self._plan.loops and self._settings().loop and self._start_looping()
@@ -133,10 +137,14 @@ class Session:
                 self._check(now, now - last, feeder)
 
     def _show(self, sample: gst.Sample) -> None:
-        # At the seam of a loop the last and the first frame have the same time: one is enough.
-        repeated = self._plan.paced and self._frames and sample.pts_ns <= self._pts
+        if self._line:
+            sample.pts_ns = min(self._line.captured(sample.pts_ns), self.pipeline.running_time_ns())
+        # At the seam of a loop the last and the first frame have the same time: one is enough. A network camera's first
+        # frames may come in a burst; then the first one got too late a time, and the next ones are older than that.
+        steady = self._plan.paced or self._line is not None
+        repeated = steady and self._frames and sample.pts_ns <= self._pts
         self._frames += 1
-        self._pts = sample.pts_ns
+        self._pts = max(self._pts, sample.pts_ns) if self._line else sample.pts_ns
         self._arrivals.update(*self.pipeline.arrivals())
         with sample:
             if not repeated:
@@ -149,7 +157,8 @@ class Session:
 
     def _on_message(self, message: gst.Message, now: float, segments: bool) -> None:
         if message.kind == "error" and not self._error:
-            self._error, self._error_at = with_remedy(message), now
+            unnamed = message.flow == "not-negotiated" and refusals.unnamed_format(self.pipeline.gst_pipeline)
+            self._error, self._error_at = unnamed or with_remedy(message), now
         elif message.kind == "segment-done" and not self.pipeline.seek_to_start(flush=False, segment=segments):
             raise SourceError("the file cannot be played from its start again")
         elif message.kind == "eos":

@@ -20,6 +20,44 @@ from collections.abc import Callable
 
 _DEADBAND_NS = 200_000
 _STEP_NS = 500_000_000
+_JUMP_NS = 1_000_000_000  # back: a camera whose time starts again; frames are reordered over less
+_WINDOW_NS = 10_000_000_000
+_RISE_NS = 2_000_000  # in a window: what clocks of 200 ppm drift apart in it
+
+
+class SenderLine:
+    """A network camera's time line on that of the pipeline, by the smallest delay seen.
+
+    The RTP time of frames is exact but runs on the camera's clock, from wherever it began; the arrival of single frames
+    jitters, the first ones often come in a burst, and with B-frames they come in decoding order. The smallest delay
+    between RTP time and arrival is what was not waiting or reordering. Times are running times in nanoseconds.
+    :meth:`arrived` may be called from another thread than :meth:`captured`.
+    """
+
+    def __init__(self) -> None:
+        self._offset: int | None = None
+        self._newest = 0
+        self._window_begin = 0
+        self._least = 0
+
+    def arrived(self, pts: int, now: int) -> None:
+        """A coded frame with this RTP time arrived now. Call in decoding order."""
+        delay = now - pts
+        if self._offset is None or pts < self._newest - _JUMP_NS:
+            self._offset = self._least = delay
+            self._newest, self._window_begin = pts, now
+            return
+        self._newest = max(self._newest, pts)
+        self._least = min(self._least, delay)
+        if delay < self._offset:
+            self._offset = delay
+        elif now - self._window_begin >= _WINDOW_NS:
+            self._offset = min(self._least, self._offset + _RISE_NS)
+            self._window_begin, self._least = now, delay
+
+    def captured(self, pts: int) -> int:
+        """The running time at which the frame with this RTP time was captured."""
+        return pts + (self._offset or 0)
 
 
 class StampClock:

@@ -28,7 +28,8 @@ from edgecam_core.media.binding import load, structure_of
 class Message:
     """One bus message, plain: ``kind`` is error, warning, eos, segment-done or element; ``code`` the GError code.
 
-    ``name`` and ``fields`` are an element message's name and its fields that are text.
+    ``name`` and ``fields`` are an element message's name and its fields that are text. ``flow`` is why streaming
+    stopped, e.g. not-negotiated.
     """
 
     kind: str
@@ -38,10 +39,13 @@ class Message:
     code: int = 0
     name: str = ""
     fields: dict[str, str] = field(default_factory=dict)
+    flow: str = ""
 
 
 # Some elements pass on another's debug text: the line in its C code, and element names that differ each time.
 _CODE_LINE = re.compile(r"\S+\.c\(\d+\): [^\n]*\n")
+_FLOW = re.compile(r"streaming stopped, reason ([\w-]+)")
+_MISSING = re.compile(r"Missing (\w+): (.+) \(([^,()]+)(?:[^\n]*?\bfourcc=\(int\)(-?\d+))?")
 
 
 def plain_message(message: Any) -> Message | None:
@@ -49,13 +53,14 @@ def plain_message(message: Any) -> Message | None:
     source = message.src.get_name() if message.src else ""
     if message.type in (gst.MessageType.ERROR, gst.MessageType.WARNING):
         parse = message.parse_error if message.type == gst.MessageType.ERROR else message.parse_warning
-        error, _debug = parse()
+        error, debug = parse()
         kind = "error" if message.type == gst.MessageType.ERROR else "warning"
         # The factory's name: "v4l2src: ..." reads the same each time a pipeline is built, "v4l2src7: ..." does not.
         factory = message.src.get_factory() if isinstance(message.src, gst.Element) else None
         who = factory.get_name() if factory else source
-        text = " ".join(_CODE_LINE.sub("", masked(error.message)).split())
-        return Message(kind, source, f"{who}: {text}", error.domain, error.code)
+        text = _missing(debug or "") or " ".join(_CODE_LINE.sub("", masked(error.message)).split())
+        flow = _FLOW.search(debug or "")
+        return Message(kind, source, f"{who}: {text}", error.domain, error.code, flow=flow[1] if flow else "")
     if message.type == gst.MessageType.EOS:
         return Message("eos", source, "end of stream")
     if message.type == gst.MessageType.SEGMENT_DONE:
@@ -64,3 +69,15 @@ def plain_message(message: Any) -> Message | None:
         structure = structure_of(message.get_structure())
         return Message("element", source, structure.text, name=structure.name, fields=structure.fields)
     return None
+
+
+def _missing(debug: str) -> str:
+    """Which plug-in is missing, from the debug text of decodebin's error; ``""`` if none is."""
+    match = _MISSING.search(debug)
+    if match is None:
+        return ""
+    kind, name, media_type, fourcc = match.groups()
+    if fourcc:
+        code = int(fourcc).to_bytes(4, "little", signed=int(fourcc) < 0).decode("ascii", "replace")
+        return f"this GStreamer has no {kind} for the AVI format '{code.strip()}'"
+    return f"this GStreamer has no {kind} for {name}" + ("" if name == media_type else f" ({media_type})")

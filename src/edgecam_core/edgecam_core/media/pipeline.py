@@ -224,6 +224,24 @@ class Pipeline:
         watched = self.element(element).get_static_pad(pad)
         self._probes.append((watched, watched.add_probe(kinds, probe)))
 
+    def on_running_time(self, element: str, callback: Callable[[int, int], None]) -> None:
+        """Call back with the running time of every buffer at the element's sink pad, and with that of now.
+
+        In the streaming thread; must be quick.
+        """
+        gst = load()
+        pad = self.element(element).get_static_pad("sink")
+
+        def look(buffer: Any) -> bool:
+            event = pad.get_sticky_event(gst.EventType.SEGMENT, 0)
+            if event is not None and buffer.pts != gst.CLOCK_TIME_NONE:
+                running = event.parse_segment().to_running_time(gst.Format.TIME, buffer.pts)
+                if running != gst.CLOCK_TIME_NONE:
+                    callback(int(running), self.running_time_ns())
+            return True
+
+        self.on_buffer(element, "sink", look)
+
 
 def _gerror_text(error: Exception) -> str:
     return str(getattr(error, "message", error))

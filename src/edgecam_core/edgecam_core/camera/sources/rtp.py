@@ -50,7 +50,7 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     address = f" address={host.strip('[]')}" if host else ""
     head = (
         f"udpsrc port={port}{address} buffer-size=4000000 caps={caps} "
-        f"! rtpjitterbuffer latency={settings.latency} ! {_DEPAY[codec]}"
+        f"! rtpjitterbuffer latency={settings.latency} mode=none ! {_DEPAY[codec]}"
     )
     decode, note = decode_text(codec, settings.decoder, have)
-    return SourcePlan(head, codec=codec, decode=decode, tapped=codec != "jpeg", notes=(note,))
+    return SourcePlan(head, codec=codec, decode=decode, tapped=codec != "jpeg", remote=True, notes=(note,))

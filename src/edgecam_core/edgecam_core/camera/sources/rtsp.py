@@ -55,6 +55,6 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     login = f" user-id={quoted(user)} user-pw={quoted(password)}" if user else ""
     head = (
         f"rtspsrc location={quoted(without_credentials(uri))}{login} protocols={_PROTOCOLS[settings.rtsp_transport]} "
-        f"latency={settings.latency} tcp-timeout=5000000 ! application/x-rtp,media=video ! parsebin"
+        f"latency={settings.latency} buffer-mode=none tcp-timeout=5000000 ! application/x-rtp,media=video ! parsebin"
     )
-    return SourcePlan(head, codec="any", decode=decode_anything(settings.decoder, have), tapped=True)
+    return SourcePlan(head, codec="any", decode=decode_anything(settings.decoder, have), tapped=True, remote=True)
