@@ -20,6 +20,7 @@ from edgecam_camera.node import CameraNode
 from edgecam_core.camera import calibration
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.settings import CameraSettings
+from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from ros_peer import Peer
 from sensor_msgs.msg import CameraInfo
@@ -211,6 +212,28 @@ def test_a_calibration_is_saved_scaled_and_used(peer: Peer, world: ExitStack, tm
     answer = peer.call(SetCameraInfo, "/camera/set_camera_info", SetCameraInfo.Request(camera_info=fresh), LONG)
     assert not answer.success
     assert "another shape" in answer.status_message
+
+
+def test_a_calibration_follows_the_turned_frame(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+    infos: list[CameraInfo] = peer.collect(CameraInfo, "/camera/camera_info")
+    path = tmp_path / "camera.yaml"
+    k = (500.0, 0.0, 300.0, 0.0, 500.0, 250.0, 0.0, 0.0, 1.0)
+    calibration.save(calibration.Calibration(640, 480, "plumb_bob", (0.0,) * 5, k), path, "camera")
+    world.enter_context(camera_nodes())(
+        camera_info_url=f"file://{path}", image_width=640, image_height=480, flip_method="rotate-180"
+    )
+    wait_until(lambda: infos, LONG, "camera_info")
+    assert infos[-1].k[0] == 0.0, "the file does not say which way up its frames were"
+
+    sent = CameraInfo(width=640, height=480, distortion_model="plumb_bob", d=[0.0] * 5, k=list(k), p=[1.0] * 12)
+    answer = peer.call(SetCameraInfo, "/camera/set_camera_info", SetCameraInfo.Request(camera_info=sent), LONG)
+    assert answer.success, answer.status_message
+    wait_until(lambda: list(infos[-1].k) == list(k), LONG, "the calibration of the turned frames")
+    assert calibration.load(path, "x").view == "rotate-180"
+    request = SetParameters.Request(parameters=[Parameter("flip_method", value="none").to_parameter_msg()])
+    assert peer.call(SetParameters, "/camera/camera_driver/set_parameters", request, LONG).results[0].successful
+    wait_until(lambda: infos[-1].k[2] == 639.0 - 300.0, LONG, "the calibration of the frames as they are")
+    assert infos[-1].k[5] == 479.0 - 250.0
 
 
 def test_a_calibration_for_another_shape_is_refused(tmp_path: Path) -> None:

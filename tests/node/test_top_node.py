@@ -32,6 +32,7 @@ def test_without_nodes_it_says_so() -> None:
     done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "no node has reported" in done.stdout
+    assert "waiting: for reports" in done.stderr
 
 
 def test_ctrl_c_ends_it_without_a_word() -> None:

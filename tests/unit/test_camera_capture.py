@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from camera_servers import hls_server
@@ -119,6 +120,28 @@ def test_a_file_without_loop_ends_and_says_so(camera: Callable[..., Camera], tak
     assert len(taker.stamps) == 20
     assert one.status().reconnects == 0
     assert np.all(np.diff(taker.stamps) > 0)
+
+
+def test_the_images_of_a_folder_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    levels = {"frame1.png": 10, "frame2.PGM": 40, "frame10.jpg": 70, "frame10b.bmp": 100, "frame0100.png": 130}
+    for name, level in levels.items():
+        written, data = cv2.imencode(Path(name).suffix.lower(), np.full((48, 64), level, np.uint8))
+        assert written
+        (tmp_path / name).write_bytes(data.tobytes())
+    seen: list[int] = []
+    ended = threading.Event()
+    settings = CameraSettings(source=f"file://{tmp_path}", framerate=5.0)
+    camera = Camera(
+        settings,
+        lambda frame: seen.append(round(frame.frame("mono8").array().mean())),
+        on_event=lambda _problem, text: ended.set() if "has ended" in text else None,
+    )
+    camera.start()
+    try:
+        assert ended.wait(LONG)
+    finally:
+        camera.stop()
+    assert [min(levels.values(), key=lambda level: abs(level - one)) for one in seen] == list(levels.values())
 
 
 def test_a_file_is_scaled_turned_cropped_and_thinned(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:

@@ -101,8 +101,11 @@ REFUSED = [
 """What ffmpeg makes, the suffix, and what the camera says about it. A newer GStreamer may show the right colours."""
 
 
-def seen(path: Path, **settings: object) -> tuple[np.ndarray | None, str]:
-    """The first frame that the camera gives of a file, (H, W, 3) uint8 BGR, or None and its error."""
+def seen(path: Path, views: list[str] | None = None, **settings: object) -> tuple[np.ndarray | None, str]:
+    """The first frame that the camera gives of a file, (H, W, 3) uint8 BGR, or None and its error.
+
+    ``views`` gets how the frame is turned.
+    """
     images: list[np.ndarray] = []
     problems: list[str] = []
     done = threading.Event()
@@ -110,6 +113,8 @@ def seen(path: Path, **settings: object) -> tuple[np.ndarray | None, str]:
     def take(frame: CapturedFrame) -> None:
         if not images:
             images.append(frame.frame("bgr8").array().copy())
+            if views is not None:
+                views.append(frame.view)
         done.set()
 
     def note(is_problem: bool, text: str) -> None:
@@ -177,19 +182,19 @@ def test_what_the_decoders_get_wrong_is_refused_by_name(arguments: str, suffix: 
 _ONE, _W, _H = 1 << 16, 256 << 16, 192 << 16
 # The movie's matrix a, b, c, d, x, y (ISO/IEC 14496-12 section 6.2.2), and what is done to the chart.
 TURNED = {
-    "90": ((0, _ONE, -_ONE, 0, _H, 0), lambda image: np.rot90(image, -1)),
-    "180": ((-_ONE, 0, 0, -_ONE, _W, _H), lambda image: np.rot90(image, 2)),
-    "270": ((0, -_ONE, _ONE, 0, 0, _W), lambda image: np.rot90(image)),
-    "mirrored": ((-_ONE, 0, 0, _ONE, _W, 0), lambda image: image[:, ::-1]),
-    "upside-down": ((_ONE, 0, 0, -_ONE, 0, _H), lambda image: image[::-1]),
-    "transposed": ((0, _ONE, _ONE, 0, 0, 0), lambda image: image.transpose(1, 0, 2)),
+    "clockwise": ((0, _ONE, -_ONE, 0, _H, 0), lambda image: np.rot90(image, -1)),
+    "rotate-180": ((-_ONE, 0, 0, -_ONE, _W, _H), lambda image: np.rot90(image, 2)),
+    "counterclockwise": ((0, -_ONE, _ONE, 0, 0, _W), lambda image: np.rot90(image)),
+    "horizontal-flip": ((-_ONE, 0, 0, _ONE, _W, 0), lambda image: image[:, ::-1]),
+    "vertical-flip": ((_ONE, 0, 0, -_ONE, 0, _H), lambda image: image[::-1]),
+    "upper-left-diagonal": ((0, _ONE, _ONE, 0, 0, 0), lambda image: image.transpose(1, 0, 2)),
 }
 
 
 @pytest.mark.parametrize("muxer", ["mp4mux", "qtmux"])
 @pytest.mark.parametrize("turn", TURNED)
 def test_the_rotation_tag_turns_the_frames(turn: str, muxer: str, tmp_path: Path) -> None:
-    if turn in ("mirrored", "upside-down", "transposed") and gst.version() < (1, 22):
+    if turn in ("horizontal-flip", "vertical-flip", "upper-left-diagonal") and gst.version() < (1, 22):
         pytest.skip("qtdemux reads mirrored tracks from GStreamer 1.22 on")
     made = kind(_X264, "I420", muxer, "bt709")
     path = tmp_path / f"turned{made.suffix}"
@@ -200,9 +205,11 @@ def test_the_rotation_tag_turns_the_frames(turn: str, muxer: str, tmp_path: Path
     data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, x, y, 1 << 30)
     path.write_bytes(data)
     wanted = turned(chart(made.size))
-    image, problem = seen(path)
+    views: list[str] = []
+    image, problem = seen(path, views)
     assert image is not None, problem
     assert image.shape == wanted.shape
+    assert views == [turn]
     assert np.abs(image.astype(int) - wanted).mean() < 3
     stored, _problem = seen(path, orientation="ignore")
     assert stored is not None

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from camera_servers import RTSP_VIDEO, rtsp_server
+from camera_servers import RTSP_VIDEO, RtspServer, rtsp_server
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
@@ -61,3 +61,31 @@ def test_frames_come_in_order_with_their_own_times(stream: str, transport: str) 
     # ones may have got the time of their arrival, and a busy machine may only now learn the smallest delay.
     whole = np.abs(steps - 40 * np.rint(steps / 40)) < 2
     assert whole[10:].mean() > 0.8
+
+
+_FIELDS = "videotestsrc is-live=true pattern=pinwheel horizontal-speed=6 ! video/x-raw,format=I420,width=320,height=240"
+INTERLACED = (
+    f"{_FIELDS},framerate=50/1 ! interlace field-pattern=1:1 top-field-first=true ! "
+    "x264enc interlaced=true tune=zerolatency bitrate=4000 key-int-max=25 ! rtph264pay name=pay0 pt=96"
+)
+
+
+def test_interlaced_frames_are_made_whole() -> None:
+    def combing(server: RtspServer, deinterlace: str) -> float:
+        found: list[float] = []
+
+        def take(frame: CapturedFrame) -> None:
+            rows = frame.frame("bgr8").array().astype(int)
+            found.append(float(np.abs(np.diff(rows, 2, axis=0)).mean()))
+
+        settings = CameraSettings(source=f"rtsp://127.0.0.1:{server.port}/live", deinterlace=deinterlace)
+        camera = Camera(settings, take)
+        camera.start()
+        try:
+            wait_until(lambda: len(found) >= 10, 90, "frames")
+        finally:
+            camera.stop()
+        return float(np.median(found))
+
+    with rtsp_server(stream=INTERLACED) as server:
+        assert combing(server, "auto") < combing(server, "never") / 4

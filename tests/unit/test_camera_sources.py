@@ -230,7 +230,7 @@ def test_a_decoder_that_cannot_be_had_is_told() -> None:
 def test_only_what_may_be_interlaced_or_turned_passes_the_elements_for_it() -> None:
     settings = {"deinterlace": "auto", "orientation": "auto"}
     assert "deinterlace mode=auto" in text_of(source="file:///a.mp4", **settings)
-    assert "videoflip video-direction=auto" in text_of(source="file:///a.mp4", **settings)
+    assert "videoflip name=upright video-direction=auto" in text_of(source="file:///a.mp4", **settings)
     assert "deinterlace mode=auto" in text_of(source="rtsp://cam/x", **settings)
     assert "video-direction" not in text_of(source="rtsp://cam/x", **settings)
     assert "deinterlace" not in text_of(source="test://smpte", **settings)

@@ -76,6 +76,7 @@ def test_elements_of_other_platforms_name_their_platform() -> None:
         ("videotestsrc patern=ball ! fakesink", "videotestsrc has no property 'patern'"),
         ("x264enc speed-preset=warp", "speed-preset=warp: must be one of .*ultrafast"),
         ("pattern=ball videotestsrc", "precedes any element"),
+        ("videotestsrc ! x264enc tune=zerolatncy ! fakesink", "tune=zerolatncy: must be one or more of stillimage"),
         ("videotestsrc ! agingtv scratch-lines=1000", "scratch-lines=1000: must be 0 to 20"),
         ("videotestsrc ! agingtv scratch-line=3", "no property 'scratch-line'; did you mean scratch-lines?"),
         ("videotestsrc num-buffers=many", "num-buffers=many: must be a whole number"),
@@ -166,3 +167,16 @@ def test_the_table_of_foreign_elements_is_complete_in_itself() -> None:
             assert spec.meaning, f"{name} {key}"
             assert spec.kind != "enum" or "," in spec.allowed, f"{name} {key}"
             assert not spec.default or not spec.refuses(spec.default), f"{name} {key}={spec.default}"
+
+
+def test_flags_are_named_and_may_be_combined() -> None:
+    found = describe("videotestsrc ! x264enc tune=zerolatency+fastdecode ! fakesink")
+    row = next(row for row in found.rows if row.text.startswith("tune="))
+    assert row.detail.startswith("flags; stillimage + fastdecode + zerolatency; default none; ")
+    assert not found.wrong
+
+
+@pytest.mark.parametrize("element", ["nvcompositor", "nvdrmvideosink", "nvjpegenc", "nvjpegdec"])
+def test_elements_of_the_jetson_table_are_said_to_be_in_jetpack(element: str) -> None:
+    found = describe(f"videotestsrc ! {element}")
+    assert any("JetPack" in row.detail for row in found.rows if row.text == element)

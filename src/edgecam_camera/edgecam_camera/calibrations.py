@@ -49,7 +49,7 @@ def load(settings: CameraSettings) -> Calibration | None:
         return None
     found = calibration.load(file, settings.camera_info_url or f"file://{file}")
     width, height = settings.image_width, settings.image_height
-    if width > 0 and height > 0 and not found.fits(width, height):
+    if width > 0 and height > 0 and not (found.fits(width, height) or found.fits(height, width)):
         raise SettingError(
             "camera_info_url",
             settings.camera_info_url or f"file://{file}",
@@ -78,6 +78,7 @@ class CalibrationService:
             fresh = Calibration(
                 width=sent.width, height=sent.height, distortion_model=sent.distortion_model, d=tuple(sent.d),
                 k=tuple(map(float, sent.k)), r=tuple(map(float, sent.r)), p=tuple(map(float, sent.p)),
+                view=self._info.view if self._info.size else settings.flip_method,
             )  # fmt: skip
             size = self._info.size
             if size and not fresh.fits(*size):
@@ -86,7 +87,7 @@ class CalibrationService:
                 )
             file = path(settings)
             calibration.save(fresh, file, settings.camera_name)
-            self._info.calibration = load(settings)
+            self._info.use(load(settings))
         except (EdgecamError, OSError) as error:
             response.success, response.status_message = False, str(error)
             return response

@@ -74,7 +74,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
         self._raw = RawPublisher(self, reliability)
         self._compressed = CompressedPublisher(self, reliability)
         self._info = InfoPublisher(self, reliability)
-        self._info.calibration = calibration
+        self._info.use(calibration)
         self._files = FileServices(self)
         self._files.settings = self.settings
         service = CalibrationService(self, lambda: self.settings, self._info)

@@ -17,12 +17,14 @@
 from __future__ import annotations
 
 import array
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from edgecam_core.camera.calibration import Calibration
 from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.camera.views import ViewError, for_view
 from edgecam_ros.conversions import header_to_ros
 from edgecam_ros.local_topics import LOCAL
 from edgecam_ros.qos import image_qos, sensor_qos
@@ -113,8 +115,8 @@ class InfoPublisher:
     def __init__(self, node: Node, reliability: str) -> None:
         self._node = node
         self._publisher = node.create_publisher(CameraInfo, "camera_info", captured_qos(reliability))
-        self.calibration: Calibration | None = None
-        self.size: tuple[int, int] | None = None
+        self._calibration: Calibration | None = None
+        self._fitted: Fitted | None = None
 
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)
@@ -122,17 +124,48 @@ class InfoPublisher:
     def wanted(self) -> bool:
         return bool(self._publisher.get_subscription_count())
 
+    @property
+    def view(self) -> str:
+        """How the last frame was turned against the source's."""
+        return self._fitted.view if self._fitted else "none"
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Of the last frame, before cropping."""
+        return self._fitted.size if self._fitted else None
+
+    def use(self, calibration: Calibration | None) -> None:
+        """Publish this calibration from the next frame on."""
+        self._calibration, self._fitted = calibration, None
+
     def misfit(self) -> str:
         """Why the calibration is not published, or ``""``."""
-        if self.calibration is None or self.size is None or self.calibration.fits(*self.size):
-            return ""
-        made, is_ = f"{self.calibration.width}x{self.calibration.height}", f"{self.size[0]}x{self.size[1]}"
-        return f"the calibration is for {made}, the frame is {is_}: another shape; calibrate again"
+        return self._fitted.misfit if self._fitted else ""
 
     def publish(self, captured: CapturedFrame, header: Header, settings: CameraSettings) -> None:
-        self.size = full_size(captured.width, captured.height, settings)
+        size = full_size(captured.width, captured.height, settings)
+        fitted = self._fitted
+        if fitted is None or (fitted.size, fitted.view) != (size, captured.view):
+            fitted = self._fitted = fit(self._calibration, captured.view, size)
         if self.wanted():
-            self._publisher.publish(info_message(self.calibration, captured.width, captured.height, header, settings))
+            message = info_message(fitted.calibration, captured.width, captured.height, header, settings)
+            self._publisher.publish(message)
+
+
+class Fitted(NamedTuple):
+    """The calibration for frames of this size before cropping and this view, or None and why (``misfit``)."""
+
+    size: tuple[int, int]
+    view: str
+    calibration: Calibration | None
+    misfit: str = ""
+
+
+def fit(calibration: Calibration | None, view: str, size: tuple[int, int]) -> Fitted:
+    try:
+        return Fitted(size, view, calibration and for_view(calibration, view, size))
+    except ViewError as error:
+        return Fitted(size, view, None, str(error))
 
 
 def full_size(width: int, height: int, settings: CameraSettings) -> tuple[int, int]:
@@ -143,7 +176,7 @@ def full_size(width: int, height: int, settings: CameraSettings) -> tuple[int, i
 def info_message(
     calibration: Calibration | None, width: int, height: int, header: Header, settings: CameraSettings
 ) -> CameraInfo:
-    """CameraInfo of a published frame of this size; without a matching calibration, ``k[0]`` is 0 (REP-104).
+    """CameraInfo of a published frame of this size; without a calibration for it, ``k[0]`` is 0 (REP-104).
 
     A cropped frame is described as a region of interest of the full frame (see CameraInfo.msg).
     """
@@ -153,10 +186,10 @@ def info_message(
         info.roi = RegionOfInterest(
             x_offset=settings.crop_left, y_offset=settings.crop_top, width=width, height=height, do_rectify=False
         )
-    if calibration is not None and calibration.fits(full_width, full_height):
-        scaled = calibration.scaled(full_width, full_height)
-        info.distortion_model = scaled.distortion_model
-        info.d, info.k, info.r, info.p = list(scaled.d), list(scaled.k), list(scaled.r), list(scaled.p)
+    if calibration is not None:
+        info.distortion_model = calibration.distortion_model
+        info.d, info.k = list(calibration.d), list(calibration.k)
+        info.r, info.p = list(calibration.r), list(calibration.p)
     return info
 
 

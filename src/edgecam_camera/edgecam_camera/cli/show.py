@@ -70,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.viewer or not window.has_display(os.environ):
         if not arguments.viewer:
             print("there is no display here (DISPLAY and WAYLAND_DISPLAY are empty): using the viewer's page")
+        if not (is_topic or arguments.dry_run):
+            _say_approach(settings)
         camera = partial(node_command, settings.changed(camera_name=_NAME), "", "info")
         return _in_viewer(arguments, None if is_topic else camera)
     sink = window.pick_sink(gst.can_open, os.environ)
@@ -87,6 +89,7 @@ def _rtp(arguments: argparse.Namespace) -> int:
         return 0
     if not arguments.viewer and window.has_display(os.environ):
         return receive.play(settings)
+    print(f"waiting: listening on {arguments.what}", file=sys.stderr, flush=True)
     parameters = [word for name, value in {**values, **address}.items() for word in ("-p", f"{name}:={value}")]
     command = [sys.executable, "-m", "edgecam_rtp.receiver_node", "--ros-args", "-r", f"__ns:=/{_NAME}", *parameters]
     return _in_viewer(arguments, lambda _folder: command)
@@ -120,8 +123,13 @@ def _source(arguments: argparse.Namespace, settings: CameraSettings, sink: str) 
     if plan.feeder:
         print("edgecam feeds the appsrc of this pipeline: it does not run in gst-launch-1.0")
     if not arguments.dry_run:
+        _say_approach(settings)
         _play(plan, settings, gst.Pipeline(text))
     return 0
+
+
+def _say_approach(settings: CameraSettings) -> None:
+    print(f"waiting: {sources.approach(settings)} {sources.shown(settings)}", file=sys.stderr, flush=True)
 
 
 def _play(plan: SourcePlan, settings: CameraSettings, pipeline: gst.Pipeline) -> None:

@@ -28,6 +28,7 @@ import yaml
 
 from edgecam_core import text_files
 from edgecam_core.camera import calibration_formats
+from edgecam_core.camera.settings import FLIPS
 from edgecam_core.errors import SettingError
 from edgecam_core.files import write_atomically
 
@@ -36,7 +37,10 @@ _MATRICES = {"camera_matrix": 9, "rectification_matrix": 9, "projection_matrix":
 
 @dataclass(frozen=True)
 class Calibration:
-    """The facts of a sensor_msgs/CameraInfo: ``k`` and ``r`` 3x3, ``p`` 3x4, row by row; ``d`` as the model needs."""
+    """The facts of a sensor_msgs/CameraInfo: ``k`` and ``r`` 3x3, ``p`` 3x4, row by row; ``d`` as the model needs.
+
+    ``view``: by which flip_method the frames were turned of which it was made; empty if the file does not say so.
+    """
 
     width: int
     height: int
@@ -45,6 +49,7 @@ class Calibration:
     k: tuple[float, ...] = (0.0,) * 9
     r: tuple[float, ...] = (0.0,) * 9
     p: tuple[float, ...] = (0.0,) * 12
+    view: str = ""
 
     def scaled(self, width: int, height: int) -> Calibration:
         """For the same view at another size: focal lengths and principal point follow the size."""
@@ -123,6 +128,9 @@ def _from_yaml(loaded: Any) -> Calibration:
         if len(values) != count or not all(map(math.isfinite, values)):
             raise ValueError(f"{name} needs {count} finite numbers")
         found[name] = values
+    view = str(loaded.get("flip_method") or "")
+    if view and view not in FLIPS:
+        raise ValueError(f"flip_method is {view!r}, not one of {', '.join(FLIPS)}")
     return Calibration(
         width=width,
         height=height,
@@ -131,6 +139,7 @@ def _from_yaml(loaded: Any) -> Calibration:
         k=found["camera_matrix"],
         r=found["rectification_matrix"],
         p=found["projection_matrix"],
+        view=view,
     )
 
 
@@ -144,7 +153,7 @@ def save(calibration: Calibration, path: Path, camera_name: str) -> None:
     def matrix(rows: int, columns: int, values: tuple[float, ...]) -> dict[str, object]:
         return {"rows": rows, "cols": columns, "data": list(values)}
 
-    document = {
+    document: dict[str, object] = {
         "image_width": calibration.width,
         "image_height": calibration.height,
         "camera_name": camera_name,
@@ -154,5 +163,7 @@ def save(calibration: Calibration, path: Path, camera_name: str) -> None:
         "rectification_matrix": matrix(3, 3, calibration.r),
         "projection_matrix": matrix(3, 4, calibration.p),
     }
+    if calibration.view:
+        document["flip_method"] = calibration.view
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, yaml.safe_dump(document, sort_keys=False, default_flow_style=None))

@@ -29,6 +29,7 @@ from edgecam_core.camera.session import Ended, Session
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.stamps import StampClock
 from edgecam_core.camera.status import CameraStatus
+from edgecam_core.camera.views import combined
 from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import ImageError, MissingDependency, PipelineError, SourceError
 from edgecam_core.media import gst
@@ -77,6 +78,7 @@ class Camera:
         self._arrivals = Arrivals()
         self._state, self._problem = "stopped", ""
         self._decoder = ""
+        self._flip = settings.flip_method  # of the open pipeline
         self._size = (0, 0)
         self._reconnects = self._sequence = self._held = self._skipped = 0
         self._last_frame = float("nan")
@@ -236,12 +238,18 @@ class Camera:
         )  # fmt: skip
         session.take_coded = self._take_coded
         self._session = session
+        self._flip = self.settings.flip_method
         try:
             session.run()
         finally:
             self._held += session.gate.held if session.gate else 0
             self._skipped += session.gate.skipped if session.gate else 0
             self._session = None
+
+    def _view(self) -> str:
+        """How frames are turned against the source's: by its own orientation tag, then by flip_method."""
+        session = self._session
+        return combined(session.orientation() if session else "none", self._flip)
 
     def _stamp(self, sample: gst.Sample) -> int:
         if self._opened.stamped:
@@ -256,7 +264,7 @@ class Camera:
         stamp = self._stamp(sample)
         self._sequence += 1
         try:
-            frame = CapturedFrame(sample, stamp, self.settings.optical_frame, self._sequence)
+            frame = CapturedFrame(sample, stamp, self.settings.optical_frame, self._sequence, self._view())
             self._on_frame(frame)
         except ImageError as error:
             self._counters.add(str(error))

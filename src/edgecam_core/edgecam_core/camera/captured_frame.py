@@ -29,16 +29,18 @@ from edgecam_core.types import Frame
 class CapturedFrame:
     """A captured frame. Valid during the call it is handed to; ``frame`` may be called from that thread only.
 
-    ``stamp_ns`` is the capture time (ROS clock), ``sequence`` counts the frames of this camera. ``is_jpeg`` says that
-    :meth:`jpeg` gives the camera's own JPEG data.
+    ``stamp_ns`` is the capture time (ROS clock), ``sequence`` counts the frames of this camera. ``view``: how the
+    frame is turned against the source's, as a flip_method. ``is_jpeg`` says that :meth:`jpeg` gives the camera's own
+    JPEG data.
     """
 
-    def __init__(self, sample: Sample, stamp_ns: int, frame_id: str, sequence: int) -> None:
+    def __init__(self, sample: Sample, stamp_ns: int, frame_id: str, sequence: int, view: str = "none") -> None:
         self._sample = sample
         self._decoded: np.ndarray | None = None
         self.stamp_ns = stamp_ns
         self.frame_id = frame_id
         self.sequence = sequence
+        self.view = view
         self.is_jpeg = sample.media_type == "image/jpeg"
         if self.is_jpeg and not whole_jpeg(sample.data):
             raise ImageError(f"a JPEG frame of {len(sample.data)} bytes is not complete")

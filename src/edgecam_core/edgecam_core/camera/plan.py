@@ -27,6 +27,8 @@ from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.media.encodings import ENCODINGS
 from edgecam_core.media.pipeline import Pipeline
 
+UPRIGHT = "upright"
+"""The element that turns frames by the container's orientation tag."""
 _CONVERTIBLE = ("bgr8", "rgb8", "mono8")
 # Formats that colour.py converts to BGR, RGB or grey, faster than videoconvert.
 NATIVE_FORMATS = "{ I420, NV12, YUY2, UYVY, BGR, RGB, BGRx, RGBx, BGRA, RGBA, GRAY8 }"
@@ -166,7 +168,7 @@ def _upright(plan: SourcePlan, settings: CameraSettings) -> list[str]:
         mode = "auto" if settings.deinterlace == "auto" else "interlaced"
         steps.append(f"deinterlace mode={mode} method=linear fields=top")
     if settings.orientation == "auto" and plan.tagged:
-        steps.append("videoconvert ! videoflip video-direction=auto")
+        steps.append(f"videoconvert ! videoflip name={UPRIGHT} video-direction=auto")
     return steps
 
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from edgecam_core.camera.decoder_gate import DecoderGate
 from edgecam_core.camera.folder import FolderFeeder
 from edgecam_core.camera.pace import Arrivals
-from edgecam_core.camera.plan import Feeder, SourcePlan
+from edgecam_core.camera.plan import UPRIGHT, Feeder, SourcePlan
+from edgecam_core.camera.platform import VIDEO_DIRECTIONS
 from edgecam_core.camera.remedies import with_remedy
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.stamps import SenderLine
@@ -78,6 +79,7 @@ class Session:
         self._arrivals = arrivals
         self._frames = 0  # since the start or the last round
         self._pts = 0
+        self._orientation: str | None = None
         self._error, self._error_at = "", 0.0
 
     def run(self) -> None:
@@ -110,6 +112,13 @@ class Session:
             self._arrivals.restarted()
             if feeder:
                 feeder.stop()
+
+    def orientation(self) -> str:
+        """How the source's own orientation tag turns its frames, as a flip_method; known with the first frame."""
+        if self._orientation is None:
+            tagged = self.pipeline.orientation(UPRIGHT) if UPRIGHT in self.pipeline.text else "identity"
+            self._orientation = next(flip for flip, name in VIDEO_DIRECTIONS.items() if name == tagged)
+        return self._orientation
 
     def _start_looping(self) -> bool:
         """Play as a segment that can be repeated without a gap; False where the container cannot seek."""

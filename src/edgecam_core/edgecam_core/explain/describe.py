@@ -93,6 +93,8 @@ def _missing(name: str) -> str:
     """What is known of an element that is not installed."""
     remedy = elements.remedy(name)
     if known := jetson.table().get(name):
+        if name.startswith("nv"):
+            remedy = elements.JETPACK
         return f"{known.kind}: {known.meaning}; {MISSING}: {remedy}; in its place here: {known.instead}"
     near = get_close_matches(name, [*_installed(), *jetson.table()], n=2, cutoff=0.75)
     if near and not elements.package(name):
@@ -160,6 +162,8 @@ def _type(spec: Any) -> tuple[str, str]:
     kind = spec.value_type
     if kind.is_a("GEnum"):
         return "enum", ", ".join(value.nick for value in gst.enum_values(spec))
+    if kind.is_a("GFlags"):
+        return "flags", " + ".join(gst.flag_nicks(spec))
     name = kind.name.removeprefix("g")
     plain = {"chararray": "string", "uint": "unsigned int", "uint64": "unsigned int 64", "int64": "int 64"}
     low, high = getattr(spec, "minimum", None), getattr(spec, "maximum", None)
@@ -170,6 +174,11 @@ def _refuses(spec: Any, kind: str, allowed: str, value: str) -> str:
     """What a value must be, where it is not that; empty where it may be right."""
     if kind == "enum":
         return "" if value in _enum_words(spec) else f"one of {allowed}"
+    if kind == "flags":
+        words = [word for word in re.split(r"[+|]", value.strip("\"'")) if word]
+        known = gst.flag_nicks(spec)
+        right = not known or all(word in known or word.isdecimal() or word.startswith("0x") for word in words)
+        return "" if right else f"one or more of {allowed}"
     value = re.sub(r"^\(\w+\)\s*", "", value)
     number = jetson.Property(kind, f"{spec.minimum}..{spec.maximum}" if allowed else "", "", "")
     return number.refuses(value) if kind == "boolean" or allowed else ""
@@ -186,6 +195,8 @@ def _default(spec: Any) -> str:
         return ""
     if spec.value_type.is_a("GEnum"):
         return next((each.nick for each in gst.enum_values(spec) if each.number == int(value)), "")
+    if spec.value_type.is_a("GFlags"):
+        return "+".join(nick for nick, number in gst.flag_nicks(spec).items() if number & int(value)) or "none"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

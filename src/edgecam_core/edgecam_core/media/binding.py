@@ -191,3 +191,13 @@ def enum_values(spec: Any) -> list[EnumValue]:
 
 
 _MOST_VALUES = 4096
+
+
+def flag_nicks(spec: Any) -> dict[str, int]:
+    """The names in launch text of the flags that a flags property (a GParamSpec) may combine, and their numbers."""
+    flags_class: Any = spec.value_type.pytype or type(spec.default_value)
+    if isinstance(flags_class, enum.EnumMeta):  # PyGObject from 3.52 on
+        members = list[Any](flags_class)
+    else:
+        members = list(getattr(flags_class, "__flags_values__", {}).values())
+    return {member.value_nicks[0]: int(member) for member in members if member.value_nicks}

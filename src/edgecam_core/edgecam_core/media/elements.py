@@ -40,12 +40,15 @@ _PACKAGES: dict[str, tuple[str, ...]] = {
     "gstreamer1.0-rtsp": ("rtspclientsink",),
     "gstreamer1.0-vaapi": ("vaapih264enc", "vaapih265enc", "vaapih265dec", "vaapipostproc"),
 }  # fmt: skip
+JETPACK = "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"
 _PLATFORMS: tuple[tuple[str, str], ...] = (
-    ("nvv4l2", "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"),
-    ("nvvid", "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"),
-    ("nvarg", "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"),
-    ("nvegl", "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"),
-    ("nv3d", "is part of JetPack on a Jetson (package nvidia-l4t-gstreamer)"),
+    ("nvv4l2", JETPACK),
+    ("nvvid", JETPACK),
+    ("nvarg", JETPACK),
+    ("nvegl", JETPACK),
+    ("nv3d", JETPACK),
+    ("nvcompositor", JETPACK),
+    ("nvdrm", JETPACK),
     ("omx", "was part of JetPack 4 on a Jetson; use nvv4l2h265enc there, x265enc elsewhere"),
     ("nv", "is in gstreamer1.0-plugins-bad and shows itself only with an NVIDIA driver"),
     ("cuda", "is in gstreamer1.0-plugins-bad and shows itself only with an NVIDIA driver"),

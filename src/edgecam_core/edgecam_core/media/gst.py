@@ -22,6 +22,7 @@ from __future__ import annotations
 from edgecam_core.media.binding import can_open as can_open
 from edgecam_core.media.binding import enum_values as enum_values
 from edgecam_core.media.binding import first_element as first_element
+from edgecam_core.media.binding import flag_nicks as flag_nicks
 from edgecam_core.media.binding import has_element as has_element
 from edgecam_core.media.binding import library as library
 from edgecam_core.media.binding import load as load

@@ -165,6 +165,21 @@ class Pipeline:
         self.gst_pipeline.iterate_recurse().foreach(look)
         return found
 
+    def orientation(self, element: str) -> str:
+        """The orientation tag that has reached an element, as a value of videoflip's video-direction.
+
+        ``identity`` if there is none, and before GStreamer 1.20.
+        """
+        gst = load()
+        read: Any = getattr(library("GstVideo"), "video_orientation_from_tag", lambda _tags: (False, None))
+        pad = self.element(element).get_static_pad("sink")
+        found, index = "identity", 0
+        while (event := pad.get_sticky_event(gst.EventType.TAG, index)) is not None:
+            known, method = read(event.parse_tag())
+            found = str(method.value_nick) if known else found
+            index += 1
+        return found
+
     def new_buffer(self, data: np.ndarray, pts_ns: int, duration_ns: int = 0) -> Any:
         """A fresh buffer holding a copy of ``data`` (any contiguous array); callers may add metas before pushing."""
         buffer = buffer_of(data)

@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
     with command_node("edgecam_top") as node:
         node.create_subscription(DiagnosticArray, "/diagnostics", keep, 50)
+        if args.once or args.interval > 1:
+            print("waiting: for reports of nodes on /diagnostics", file=sys.stderr, flush=True)
         while True:
             end = time.monotonic() + (ONCE_SECONDS if args.once else max(0.1, args.interval))
             while time.monotonic() < end:
