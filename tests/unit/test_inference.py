@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,18 @@ def test_falling_back_to_the_cpu_is_said(model: ModelFile, tmp_path: Path, monke
     runner = open_runner(model, "auto", RunnerOptions(degraded=told.append))
     assert "no NVIDIA GPU" in runner.rejected["onnxruntime on cuda"]
     assert told == [f"ONNX Runtime {warning}"] * 2
+
+
+def test_int8_on_cuda_is_said_to_be_slow_also_of_a_file_that_is_int8(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime_runner, "why_no_provider", lambda *_: "")
+    told: list[str] = []
+    open_runner(replace(model, precision="int8"), "onnxruntime", RunnerOptions(degraded=told.append))
+    assert told[0].startswith("ONNX Runtime computes int8 on CUDA more slowly than fp32")
+    told.clear()
+    open_runner(model, "onnxruntime", RunnerOptions(degraded=told.append))
+    assert not any("int8" in text for text in told)
 
 
 def test_what_tensorrt_in_onnxruntime_is_told(tmp_path: Path) -> None:

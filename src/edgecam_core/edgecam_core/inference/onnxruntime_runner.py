@@ -65,7 +65,7 @@ class OnnxRuntimeRunner(Runner):
         if options.device != "cpu" and why_not:
             _without_cuda(onnxruntime, options, why_not)
         on_cuda = not why_not
-        if on_cuda and options.precision == "int8":
+        if on_cuda and "int8" in (options.precision, model.precision):
             options.warn("ONNX Runtime computes int8 on CUDA more slowly than fp32; set precision fp16 or use TensorRT")
         model = explicit(model, options, CPU)
         threads = options.threads or len(os.sched_getaffinity(0))
