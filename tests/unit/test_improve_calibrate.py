@@ -67,14 +67,20 @@ def test_too_few_hits_leave_the_scores_as_they_are() -> None:
     assert calibrate.shift(np.empty(0), hits([], 9)) is None
 
 
-def test_only_the_calibrated_label_changes() -> None:
+@pytest.mark.parametrize("value", [-3.0, -0.5, 0.0, 1.5])
+def test_only_the_calibrated_label_changes_and_nothing_falls_below_what_counts(value: float) -> None:
     chance = np.random.default_rng(7)
     weight, bias = chance.normal(size=(3, 2, 5)).astype(np.float32), chance.normal(size=(3, 2)).astype(np.float32)
     learned = Learned(("dog", "pig"), (weight,), (bias,), {}, {})
-    made = calibrate.applied(learned, {"pig": -1.0})
-    assert np.array_equal(made.weights[0], weight)
-    assert np.array_equal(made.biases[0][:, 0], bias[:, 0])
-    assert made.biases[0][:, 1] == pytest.approx(bias[:, 1] - 1, abs=1e-6)
+    made = calibrate.applied(learned, {"pig": value})
+    x = chance.normal(size=(200, 5)).astype(np.float32)
+    before, after = (np.einsum("nf,alf->nal", x, one.weights[0]) + one.biases[0] for one in (learned, made))
+    assert np.array_equal(after[..., 0], before[..., 0])
+    pig = (before[..., 1].ravel(), after[..., 1].ravel())
+    assert np.array_equal(np.argsort(pig[0]), np.argsort(pig[1]))
+    assert ((pig[0] >= -value) == (pig[1] >= 0)).mean() > 0.99  # the threshold has come to a half
+    lowest = calibrate.logit(np.array(0.05))
+    assert (pig[1][pig[0] >= lowest] >= lowest - 1e-4).all()
 
 
 def test_the_fit_separates_what_can_be_separated_and_leaves_out_unknown_targets() -> None:

@@ -18,7 +18,8 @@ Heads are learned from a selection of rows that holds far more objects than an i
 The threshold with the best F1 (C. van Rijsbergen: Information Retrieval, 1979; Z. Lipton, C. Elkan, B. Naryanaswamy:
 Optimal Thresholding of Classifiers to Maximize F1 Measure, 2014) is looked for in detections of models that had no part
 of those frames in their training, three folds as J. Platt has them for the same reason (Probabilistic Outputs for
-Support Vector Machines, 1999). It becomes a shift of the bias, so the order of a label's detections does not change.
+Support Vector Machines, 1999). Logits are shifted by it, and those above the score that average precision counts from
+are compressed so far that none falls below that: neither the order nor the number of a label's detections changes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ import numpy as np
 
 from edgecam_training.improve.field import LabelledImage, runs
 from edgecam_training.improve.learn import Learned
+from edgecam_training.improve.measure import LOW
 from edgecam_training.improve.statistics import Hits
 
 FOLDS = 3
@@ -86,9 +88,19 @@ def shift(scores: np.ndarray, hits: Hits) -> float | None:
 
 
 def applied(learned: Learned, shifts: Mapping[str, float]) -> Learned:
-    """The heads with these labels' biases shifted."""
+    """The heads with these labels' logits shifted and compressed."""
+    weights = [one.copy() for one in learned.weights]
     biases = [one.copy() for one in learned.biases]
     for label, value in shifts.items():
-        for bias in biases:
-            bias[:, learned.labels.index(label)] += value
-    return replace(learned, biases=tuple(biases))
+        slope = slope_of(value)
+        column = learned.labels.index(label)
+        for weight, bias in zip(weights, biases, strict=True):
+            weight[:, column] *= slope
+            bias[:, column] = slope * (bias[:, column] + value)
+    return replace(learned, weights=tuple(weights), biases=tuple(biases))
+
+
+def slope_of(value: float) -> float:
+    """The factor for logits shifted by ``value``: a score of LOW stays where it was; 1 where they are raised."""
+    lowest = float(logit(np.array(LOW)))
+    return lowest / (lowest + value) if value < 0 else 1.0
