@@ -25,7 +25,7 @@ def name_of(path: Path) -> str:
 
 # rviz2 itself; the environment of SROS2; the starter of many camera nodes from a list of its own; two nodes as one; a
 # command that is no node
-NO_NODE_OF_OURS = ("rviz", "security", "cameras", "composed", "rtp_direct", "improve")
+NO_NODE_OF_OURS = ("rviz", "security", "cameras", "composed", "rtp_direct", "rtp_detect", "improve")
 LEAVES = [path for path in LAUNCH_FILES if name_of(path) not in (*COMPOSED, *NO_NODE_OF_OURS)]
 
 

@@ -29,6 +29,7 @@ from edgecam_core.tracer import TRACER
 from edgecam_core.types import Frame
 from edgecam_ros.conversions import header_to_ros
 from edgecam_ros.diagnostics import OK, WARN, Status
+from edgecam_ros.local_topics import LOCAL
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
 from edgecam_ros.qos import image_qos
@@ -51,6 +52,13 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
         self._stopping = threading.Event()
         self._message = Image()
         self._last = ReceiverStats()
+        # Announce before other nodes of this process start, so that they do not subscribe over DDS.
+        self._topic = str(self.resolve_topic_name("image_raw"))
+        LOCAL.announce(self._topic)
+
+    def destroy_node(self) -> None:
+        LOCAL.withdraw(self._topic)
+        super().destroy_node()
 
     def hardware_id(self) -> str:
         return f"udp://{self.settings.host}:{self.settings.port}"
@@ -95,6 +103,10 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
                 self._publish(frame)
 
     def _memory(self, width: int, height: int) -> np.ndarray:
+        """The memory of the next frame: its own where nodes of this process keep it, otherwise the message's."""
+        return np.empty((height, width, 3), np.uint8) if LOCAL.wanted(self._topic) else self._pixels(width, height)
+
+    def _pixels(self, width: int, height: int) -> np.ndarray:
         """The pixels of the message that is sent next; publishing copies it, so one message serves all frames."""
         message = self._message
         if (message.width, message.height) != (width, height):
@@ -105,7 +117,11 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
 
     def _publish(self, frame: Frame) -> None:
         header = header_to_ros(frame.stamp_ns, frame.frame_id)
+        LOCAL.publish(self._topic, frame)
         if self._images.get_subscription_count():
+            pixels = self._pixels(frame.width, frame.height)
+            if not np.shares_memory(pixels, frame.array()):
+                np.copyto(pixels, frame.array())
             self._message.header = header
             self._images.publish(self._message)
             TRACER.reached("receiver.published", frame.stamp_ns)
