@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,17 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Shells let SIGINT be ignored in what they start in the background, and every process started here would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """GLib's warnings are of a class whose module does not exist, and pytest-xdist ends where it cannot import that.
+
+    Only its controller does so, which never loads GLib itself.
+    """
+    if config.getoption("numprocesses", None):
+        module = types.ModuleType("gobject")
+        module.Warning = type("Warning", (UserWarning,), {"__module__": "gobject"})  # type: ignore[attr-defined]
+        sys.modules.setdefault("gobject", module)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

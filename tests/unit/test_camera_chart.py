@@ -190,12 +190,12 @@ TURNED = {
     "upper-left-diagonal": ((0, _ONE, _ONE, 0, 0, 0), lambda image: image.transpose(1, 0, 2)),
 }
 
+MIRRORED = ("horizontal-flip", "vertical-flip", "upper-left-diagonal")
+
 
 @pytest.mark.parametrize("muxer", ["mp4mux", "qtmux"])
 @pytest.mark.parametrize("turn", TURNED)
 def test_the_rotation_tag_turns_the_frames(turn: str, muxer: str, tmp_path: Path) -> None:
-    if turn in ("horizontal-flip", "vertical-flip", "upper-left-diagonal") and gst.version() < (1, 22):
-        pytest.skip("qtdemux reads mirrored tracks from GStreamer 1.22 on")
     made = kind(_X264, "I420", muxer, "bt709")
     path = tmp_path / f"turned{made.suffix}"
     write(made, path)
@@ -208,6 +208,8 @@ def test_the_rotation_tag_turns_the_frames(turn: str, muxer: str, tmp_path: Path
     views: list[str] = []
     image, problem = seen(path, views)
     assert image is not None, problem
+    if views != [turn] and turn in MIRRORED and gst.version() < (1, 24):
+        pytest.skip("this qtdemux does not read mirrored tracks (Debian's does from 1.22.0-5+deb12u4 on)")
     assert image.shape == wanted.shape
     assert views == [turn]
     assert np.abs(image.astype(int) - wanted).mean() < 3
