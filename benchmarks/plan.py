@@ -10,7 +10,7 @@ UNKNOWN = 15.0  # seconds of a round of a row that was never timed
 QUICK_SECONDS = 170.0
 # What `--quick` measures, the most important first, while there is time.
 QUICK = (
-    "pipeline_capture_to_detection", "detector_node_time", "rtp_good_loss_5_answered", "camera_cpu_640x480",
+    "pipeline_capture_to_detection", "detector_auto_time", "rtp_good_loss_5_answered", "camera_cpu_640x480",
     "transport_share_1920x1080", "startup_first_frame", "rtp_latency_640x480", "rtp_cpu_640x480",
 )  # fmt: skip
 

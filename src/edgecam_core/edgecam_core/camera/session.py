@@ -196,4 +196,6 @@ class Session:
         if allowed and not self._frames:
             allowed = max(allowed, _FIRST_FRAME)
         if allowed and silence > allowed:
-            raise SourceError(f"no {'frame' if self._frames else 'first frame'} for {allowed:g} s")
+            # Now and then a decoder without an output format posts no error; a file has no other reason to be silent.
+            unnamed = self._plan.paced and not self._frames and refusals.unnamed_format(self.pipeline.gst_pipeline)
+            raise SourceError(unnamed or f"no {'frame' if self._frames else 'first frame'} for {allowed:g} s")
