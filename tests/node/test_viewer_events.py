@@ -109,6 +109,17 @@ async def test_a_clip_plays_and_can_be_sought(page: Page, served: Served) -> Non
     assert page.problems == []
 
 
+async def test_a_clip_of_jpeg_frames_plays_too(page: Page, tmp_path: Path) -> None:
+    path = make_clip(tmp_path / "clip.mkv", 50, codec="jpeg")
+    fill(tmp_path / "events", 1, path.read_bytes(), suffix=".mkv")
+    with Served(silent=True, events=str(tmp_path / "events")) as served:
+        await page.open(f"{served.base}/events")
+        await page.wait_for(f"!{FIRST}.querySelector('.play').hidden")
+        await page.evaluate(f"{FIRST}.querySelector('.play').click()")
+        await page.wait_for(f"{FIRST}.querySelector('img.frames')?.naturalWidth === 160")
+        await page.wait_for(f"{FIRST}.querySelector('img.frames').getBoundingClientRect().width > 100")
+
+
 async def test_a_clip_that_cannot_be_played_says_so(page: Page, tmp_path: Path) -> None:
     fill(tmp_path / "events", 1, b"no video at all")
     with Served(silent=True, events=str(tmp_path / "events")) as served:

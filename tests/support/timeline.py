@@ -13,7 +13,7 @@ from edgecam_core.events.store import EventStore
 SECOND = 10**9
 
 
-def fill(folder: Path, count: int, clip: bytes, first: int = 0, hours_apart: float = 1.0) -> None:
+def fill(folder: Path, count: int, clip: bytes, first: int = 0, hours_apart: float = 1.0, suffix: str = ".mp4") -> None:
     """``count`` events e0, e1, ... of the rules even (a dog on the sofa) and odd (a person in the garden), the last
     one now; each lasts two seconds and has a snapshot and the clip given."""
     store = EventStore(folder)
@@ -31,7 +31,7 @@ def fill(folder: Path, count: int, clip: bytes, first: int = 0, hours_apart: flo
         store.begin(Event(state=BEGIN, stamp_ns=start, **values))  # type: ignore[arg-type]
         store.end(Event(state=END, stamp_ns=start + 2 * SECOND, **values))  # type: ignore[arg-type]
         store.add_snapshot(f"e{number}", jpeg)
-        path = folder / "clips" / f"e{number}.mp4"
+        path = folder / "clips" / f"e{number}{suffix}"
         path.write_bytes(clip)
         store.add_clip(f"e{number}", path)
     store.close()

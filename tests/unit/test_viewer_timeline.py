@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
+import cv2
+import numpy as np
 import pytest
+from clips import make_clip
 from edgecam_core.events.index import NAME
 from timeline import fill
 from viewer_served import Served
@@ -43,6 +47,38 @@ def timeline(tmp_path: Path) -> Iterator[Timeline]:
     fill(tmp_path / "events", 4, CLIP)
     with Timeline(silent=True, events=str(tmp_path / "events")) as served:
         yield served
+
+
+def parts(body: bytes) -> list[bytes]:
+    """The images of a multipart body."""
+    found = []
+    for part in body.split(b"--frame\r\n")[1:]:
+        head, _, rest = part.partition(b"\r\n\r\n")
+        assert b"image/jpeg" in head
+        found.append(rest[: int(head.rpartition(b": ")[2])])
+    return found
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("jpeg", ".mkv"), ("h265", ".mp4"), ("h264", ".mp4")])
+def test_any_clip_comes_as_frames_at_its_pace(codec: str, suffix: str, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / f"clip{suffix}", 12, codec=codec)
+    fill(tmp_path / "events", 1, clip.read_bytes(), suffix=suffix)
+    with Timeline(silent=True, events=str(tmp_path / "events")) as served:
+        begin = time.monotonic()
+        status, body, headers = served.get("/events/frames/e0")
+    assert status == 200
+    assert headers.get_content_type() == "multipart/x-mixed-replace"
+    images = [cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR) for one in parts(body)]
+    assert [image.shape for image in images] == [(120, 160, 3)] * 12
+    assert body.endswith(b"--frame--\r\n")
+    assert time.monotonic() - begin > 0.4  # 11 steps of 40 ms
+
+
+def test_a_clip_that_is_none_is_refused_in_words(timeline: Timeline) -> None:
+    status, body, _ = timeline.get("/events/frames/e0")
+    assert status == 422
+    assert "e0.mp4" in body["error"]
+    assert timeline.get("/events/frames/nothing")[0] == 404
 
 
 def test_newest_first_and_older_ones_by_number(timeline: Timeline, tmp_path: Path) -> None:

@@ -18,10 +18,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 from aiohttp import web
+from edgecam_core.errors import EdgecamError
+from edgecam_core.events.clips import frames_of
 from edgecam_core.events.index import EventIndex, StoredEvent, StoreError
 
 from edgecam_viewer.answers import refusal
@@ -30,6 +34,8 @@ T = TypeVar("T")
 PAGE = 50  # events of one answer
 FILTERS = ("camera", "rule", "label", "zone", "kind")
 TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".mkv": "video/x-matroska"}
+MULTIPART = {"Content-Type": "multipart/x-mixed-replace; boundary=frame", "Cache-Control": "no-store"}
+MOST_DECODED = 4  # clips decoded for browsers at a time
 MOST_MS = 2**53  # JavaScript's largest whole number
 
 
@@ -41,11 +47,13 @@ class Timeline:
 
     def __init__(self, folder: str) -> None:
         self._index = EventIndex(folder)
+        self._decoded = 0
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/events/list", self._list)
         app.router.add_get("/events/choices", self._choices)
         app.router.add_get("/events/{what:snapshot|clip}/{id}", self._file)
+        app.router.add_get("/events/frames/{id}", self._frames)
 
     async def _read(self, work: Callable[[EventIndex], T]) -> T:
         """Do ``work`` in a thread; an error of the index becomes a response with its text."""
@@ -70,13 +78,51 @@ class Timeline:
     async def _choices(self, _request: web.Request) -> web.Response:
         return web.json_response(await self._read(lambda index: index.choices()))
 
-    async def _file(self, request: web.Request) -> web.StreamResponse:
-        name, what = request.match_info["id"], request.match_info["what"]
+    async def _path(self, request: web.Request, what: str) -> Path:
+        name = request.match_info["id"]
         path = await self._read(lambda index: index.path(name, what))
         if path is None or path.suffix not in TYPES:
             raise refusal(web.HTTPNotFound, f"there is no {what} of this event, or no longer")
+        return path
+
+    async def _file(self, request: web.Request) -> web.StreamResponse:
+        path = await self._path(request, request.match_info["what"])
         headers = {"Content-Type": TYPES[path.suffix], "Cache-Control": "private, max-age=3600"}
         return web.FileResponse(path, headers=headers)
+
+    async def _frames(self, request: web.Request) -> web.StreamResponse:
+        """A clip as JPEG frames at their own pace, once: for browsers that play neither Motion JPEG nor H.265."""
+        path = await self._path(request, "clip")
+        if self._decoded >= MOST_DECODED:
+            raise refusal(web.HTTPServiceUnavailable, f"{MOST_DECODED} clips are played already; try again later")
+        self._decoded += 1
+        frames = frames_of(path)
+        thread = ThreadPoolExecutor(1, "clip")  # a generator runs, and is closed, in one thread
+        loop = asyncio.get_running_loop()
+        response: web.StreamResponse | None = None
+        try:
+            frame = await loop.run_in_executor(thread, next, frames, None)
+            if frame is None:
+                raise refusal(web.HTTPUnprocessableEntity, "there is no frame in this clip")
+            response = web.StreamResponse(headers=MULTIPART)
+            await response.prepare(request)
+            begin = loop.time() - frame[0] / 1e9
+            while frame is not None:
+                time_ns, jpeg = frame
+                await asyncio.sleep(max(0.0, begin + time_ns / 1e9 - loop.time()))
+                head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+                await response.write(head.encode() + jpeg + b"\r\n")
+                frame = await loop.run_in_executor(thread, next, frames, None)
+            await response.write(b"--frame--\r\n")
+            return response
+        except EdgecamError as error:
+            if response is None:
+                raise refusal(web.HTTPUnprocessableEntity, f"{path.name}: {error}") from None
+            return response  # the frames before the damage have been shown
+        finally:
+            self._decoded -= 1
+            thread.submit(frames.close)
+            thread.shutdown(wait=False)
 
 
 def _row(event: StoredEvent) -> dict[str, Any]:

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -226,7 +226,7 @@ class ClipWriter:
             raise ClipError(f"{self.path}: {found.text}")
 
 
-def frames_of(path: Path) -> Iterator[tuple[int, bytes]]:
+def frames_of(path: Path) -> Generator[tuple[int, bytes], None, None]:
     """The frames of a clip as JPEG, for browsers that play neither Motion JPEG nor H.265: time in nanoseconds from its
     begin, and the JPEG file. Blocks for the disk and the decoder.
 

@@ -63,10 +63,18 @@ export class Card {
     const video = document.createElement("video");
     Object.assign(video, { controls: true, autoplay: true, playsInline: true, muted: true });
     video.setAttribute("aria-label", `Clip: ${this.event.rule}`);
-    video.onerror = () => this.instead("this browser cannot play the clip; download it");
+    video.onerror = () => this.playFrames();
     video.src = this.file("clip");
     this.find(".view").replaceChildren(video);
     video.focus();
+  }
+
+  // Motion JPEG, and H.265 in most browsers: the server decodes.
+  playFrames() {
+    const image = document.createElement("img");
+    Object.assign(image, { alt: `Clip: ${this.event.rule}`, className: "frames", src: this.file("frames") });
+    image.onerror = () => this.instead("the clip cannot be played; download it");
+    this.find(".view").replaceChildren(image);
   }
 
   instead(text) {
