@@ -42,7 +42,7 @@ def rows() -> list[Row]:
             label="Detector: capture to published",
         ),
         Row(
-            "detector_latency_seen", "FP32, capture to detections arrived in another process, 640x480 at 10 Hz (p50)", "ms",
+            "detector_latency_seen", "FP32, capture to detections in another process, 640x480 at 10 Hz (p50)", "ms",
             "the bare ONNX Runtime call plus 5 ms", partial(slow, "latency_p50_ms"), allowed,
             label="Detector: capture to detections in another process",
         ),
