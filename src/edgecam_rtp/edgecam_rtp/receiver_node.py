@@ -45,6 +45,7 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
     settings_type = ReceiverNodeSettings
 
     def __init__(self, **node_arguments: object) -> None:
+        self._topic = ""  # if parameters are refused, the node is destroyed before it announces a topic
         super().__init__("rtp_receiver", **node_arguments)
         self._receiver: Receiver | None = None
         self._calibration: Calibration | None = None
