@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes docs/images/page.jpg: the web page while the demo runs, as Chromium shows it.
 
-It is taken when the page shows about the latency that the README's table has as the median.
+It is taken at a moment when the page shows a latency within a third of the median in the README.
 Needs what `make setup-test` installs and a machine that does nothing else:
 
     source install/setup.bash && python3 scripts/make_page_image.py
@@ -47,8 +47,8 @@ async def connected(port: int) -> None:
 
 
 async def settled(page: Page, latency: float) -> None:
-    """Return when the page shows two objects for a while, and a latency within a tenth of this one (ms)."""
-    near = f"Math.abs({LATENCY} - {latency}) < {latency / 10}"
+    """Return when the page shows two objects for a while, and a latency within a third of this one (ms)."""
+    near = f"Math.abs({LATENCY} - {latency}) < {latency / 3}"
     async with asyncio.timeout(300):
         while True:
             before = await page.wait_for(f"{near} && {LABELS}")
