@@ -51,18 +51,9 @@ class CameraNode(EdgecamNode[CameraSettings]):
     def __init__(self, **node_arguments: object) -> None:
         self._camera: Camera | None = None
         self._parts: list[Closable] = []
-        self._topic = ""  # if parameters are refused, the node is destroyed before it announces a topic
         super().__init__("camera_driver", **node_arguments)
-        # Announce before other nodes of this process start, so that they do not subscribe over DDS.
-        self._topic = str(self.resolve_topic_name("image_raw"))
+        self._topic = self.announce("image_raw", CAPTURED, LOCAL)
         self.create_service(Trigger, "~/step", self._on_step)
-        for local in (CAPTURED, LOCAL):
-            local.announce(self._topic)
-
-    def destroy_node(self) -> None:
-        for local in (CAPTURED, LOCAL):
-            local.withdraw(self._topic)
-        super().destroy_node()
 
     def hardware_id(self) -> str:
         return f"{self.settings.camera_name}: {sources.shown(self.settings)}"

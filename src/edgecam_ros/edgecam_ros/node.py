@@ -28,6 +28,7 @@ from rclpy.parameter import Parameter
 
 from edgecam_ros import parameters
 from edgecam_ros.diagnostics import ERROR, STALE, WARN, DiagnosticsPublisher, Status
+from edgecam_ros.local_topics import LocalTopics
 from edgecam_ros.supervision import SupervisedNode
 from edgecam_ros.trace_topic import TracePublisher
 
@@ -60,6 +61,9 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
     """Settings of all nodes in this process, if there are several."""
 
     def __init__(self, default_name: str, **node_arguments: Any) -> None:
+        self._announced: list[
+            tuple[LocalTopics[Any], str]
+        ] = []  # first: a node with refused parameters is destroyed, too
         super().__init__(default_name, enable_communication_interface=True, **node_arguments)
         self.problem: EdgecamError | None = None
         self._broken: EdgecamError | None = None
@@ -103,6 +107,25 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
     def hardware_id(self) -> str:
         """The hardware id in the diagnostics: a camera, an address, a processor."""
         return self.get_name()
+
+    # For subclasses.
+
+    def announce(self, topic: str, *local: LocalTopics[Any]) -> str:
+        """Announce a topic, until the node is destroyed, to nodes of this process; returns its full name.
+
+        Call it at the end of ``__init__``: nodes that start later then do not subscribe over DDS.
+        """
+        name = str(self.resolve_topic_name(topic))
+        for one in local:
+            one.announce(name)
+            self._announced.append((one, name))
+        return name
+
+    def destroy_node(self) -> None:
+        while self._announced:
+            local, name = self._announced.pop()
+            local.withdraw(name)
+        super().destroy_node()
 
     # For the owner.
 

@@ -45,7 +45,6 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
     settings_type = ReceiverNodeSettings
 
     def __init__(self, **node_arguments: object) -> None:
-        self._topic = ""  # if parameters are refused, the node is destroyed before it announces a topic
         super().__init__("rtp_receiver", **node_arguments)
         self._receiver: Receiver | None = None
         self._calibration: Calibration | None = None
@@ -53,13 +52,7 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
         self._stopping = threading.Event()
         self._message = Image()
         self._last = ReceiverStats()
-        # Announce before other nodes of this process start, so that they do not subscribe over DDS.
-        self._topic = str(self.resolve_topic_name("image_raw"))
-        LOCAL.announce(self._topic)
-
-    def destroy_node(self) -> None:
-        LOCAL.withdraw(self._topic)
-        super().destroy_node()
+        self._topic = self.announce("image_raw", LOCAL)
 
     def hardware_id(self) -> str:
         return f"udp://{self.settings.host}:{self.settings.port}"
