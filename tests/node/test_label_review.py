@@ -8,14 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from chromium import executable
+from chromium import needs_chromium
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import REVIEWED, Box, KeptFrame
 from network import free_tcp_port
 
 from examples.improve_animals import labelling
 
-pytestmark = pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)")
+pytestmark = needs_chromium
 SIZE = (320, 240)
 # A frame's brightness -> its proposals and what is really there.
 PROPOSED = {

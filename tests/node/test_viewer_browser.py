@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import pytest_asyncio
-from chromium import Page, chromium, executable
+from chromium import Page, chromium, needs_chromium
 from edgecam_detector.node import DetectorNode
 from network import free_tcp_port
 from rclpy.parameter import Parameter
@@ -26,7 +26,7 @@ from viewer_scene import SIDE, Scene
 from waiting import eventually, wait_until
 
 pytestmark = [
-    pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)"),
+    needs_chromium,
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from axe import accessible, needs_axe, theme
-from chromium import Page, chromium, executable
+from chromium import Page, chromium, needs_chromium
 from clips import make_clip
 from timeline import fill
 from viewer_served import Served
 
 pytestmark = [
-    pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)"),
+    needs_chromium,
     pytest.mark.asyncio(loop_scope="module"),
 ]
 SHOWN = "document.querySelectorAll('.event').length"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from axe import accessible, needs_axe, theme
-from chromium import Page, chromium, executable
+from chromium import Page, chromium, needs_chromium
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import ParameterType, ParameterValue, SetParametersResult
 from rcl_interfaces.srv import GetParameters, SetParameters
@@ -24,7 +24,7 @@ LEVEL = "document.getElementById('state').dataset.level"
 SLIDER = "edgecam.cameras[0].tile.threshold.input"
 
 pytestmark = [
-    pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)"),
+    needs_chromium,
     pytest.mark.asyncio(loop_scope="module"),
 ]
 

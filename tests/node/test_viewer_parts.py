@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from axe import accessible
-from chromium import Page, chromium, executable
+from chromium import Page, chromium, needs_chromium
 from edgecam_collector.node import CollectorNode
 from edgecam_core.collect.collection import Collection
 from edgecam_core.recording.reader import open_recording
@@ -29,7 +29,7 @@ from viewer_scene import Scene
 from waiting import wait_until
 
 pytestmark = [
-    pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)"),
+    needs_chromium,
     pytest.mark.asyncio(loop_scope="module"),
 ]
 RECORDER, COLLECTOR, SHADOW = (f"document.getElementById('{name}')" for name in ("recorder", "collector", "shadow"))

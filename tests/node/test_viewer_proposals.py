@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 import pytest
 import pytest_asyncio
 from axe import accessible
-from chromium import Page, chromium, executable
+from chromium import Page, chromium, needs_chromium
 from edgecam_core.models import proposal
 from edgecam_core.models.store import ModelStore
 from proposed import proposed
@@ -90,7 +90,7 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
         yield one
 
 
-@pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)")
+@needs_chromium
 async def test_one_click_on_the_page(page: Page, store: ModelStore) -> None:
     with Served() as served:
         await page.open(served.base)
@@ -106,7 +106,7 @@ async def test_one_click_on_the_page(page: Page, store: ModelStore) -> None:
     assert store.version("door").number == 2
 
 
-@pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)")
+@needs_chromium
 async def test_a_click_on_an_old_offer_is_refused_in_words(page: Page, store: ModelStore) -> None:
     with Served() as served:
         await page.open(served.base)

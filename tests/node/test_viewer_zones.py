@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from axe import accessible, needs_axe, theme
-from chromium import Page, chromium, executable
+from chromium import Page, chromium, needs_chromium
 from edgecam_core.events.settings import EventsSettings
 from edgecam_detector.node import DetectorNode
 from edgecam_ros.node import EdgecamNode
@@ -19,7 +19,7 @@ from viewer_process import ViewerProcess
 from viewer_scene import Scene
 
 pytestmark = [
-    pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)"),
+    needs_chromium,
     pytest.mark.asyncio(loop_scope="module"),
 ]
 TILE = "edgecam.cameras[0].tile"

@@ -31,6 +31,9 @@ def executable() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+needs_chromium = pytest.mark.skipif(executable() is None, reason="needs chromium (apt-get install chromium)")
+
+
 class Page:
     """One tab. ``problems`` are uncaught errors and error lines of its console, ``requests`` all addresses it asked."""
 
