@@ -112,10 +112,10 @@ def test_outputs_that_grow_are_returned_whole(context: CudaContext, kernel: Kern
     def enqueue(_batch: int, stream: int) -> None:
         memory = subject.grow("boxes", rows * 16)
         kernel(subject.pointers["input_0"], memory, rows * 4, stream)
-        subject.shaped("boxes", (rows, 4))
+        subject.set_shape("boxes", (rows, 4))
 
     inputs, outputs = {"input_0": Tensor(FLOAT, (1, *SHAPE))}, {"boxes": Tensor(FLOAT, (None, 4))}
-    subject = CudaSession(context, inputs, outputs, enqueue, growing=("boxes",))
+    subject = CudaSession(context, inputs, outputs, enqueue, data_dependent=("boxes",))
     for rows in (3, 1000, 7, 20000):
         feed = images(1, rows)
         found = subject.run({"input_0": feed})["boxes"]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from edgecam_core.errors import ModelError
-from edgecam_core.inference.batching import free_batch
+from edgecam_core.inference.batching import dynamic_batch
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.models.detector import Detector
@@ -30,13 +30,13 @@ def test_the_default_model_finds_the_same_in_batches(tmp_path: Path) -> None:
 
 def test_a_free_batch_stays_as_it_is(tmp_path: Path) -> None:
     model = ModelFile.read(color_detector(tmp_path / "m.onnx", batch=None))
-    assert free_batch(model, RunnerOptions(cache=tmp_path)) is model
+    assert dynamic_batch(model, RunnerOptions(cache=tmp_path)) is model
 
 
 def test_metadata_and_original_are_kept(tmp_path: Path) -> None:
     model = ModelFile.read(color_detector(tmp_path / "m.onnx"))
     before = model.path.read_bytes()
-    free = free_batch(model, RunnerOptions(cache=tmp_path))
+    free = dynamic_batch(model, RunnerOptions(cache=tmp_path))
     assert free.fact("family") == "ssd"
     assert free.inputs["input_0"] == (None, 3, 8, 8)
     assert model.path.read_bytes() == before
@@ -59,8 +59,8 @@ def test_a_forced_update_rewrites_it(tmp_path: Path) -> None:
 
 def test_what_cannot_be_batched_is_said(tmp_path: Path) -> None:
     model = ModelFile.read(fixed_outputs(tmp_path / "m.onnx", {"scores": np.zeros((1, 5, 3), np.float32)}))
-    with pytest.raises(ModelError, match=r"cannot be made free: .*set max_batch to 1"):
-        free_batch(model, RunnerOptions(cache=tmp_path))
+    with pytest.raises(ModelError, match=r"cannot be made dynamic: .*set max_batch to 1"):
+        dynamic_batch(model, RunnerOptions(cache=tmp_path))
 
 
 def test_images_that_influence_each_other_are_noticed(tmp_path: Path) -> None:
@@ -72,4 +72,4 @@ def test_images_that_influence_each_other_are_noticed(tmp_path: Path) -> None:
     ]
     path = save(helper.make_graph(nodes, "g", [image], [output]), tmp_path / "m.onnx", {})
     with pytest.raises(ModelError, match="influence each other"):
-        free_batch(ModelFile.read(path), RunnerOptions(cache=tmp_path))
+        dynamic_batch(ModelFile.read(path), RunnerOptions(cache=tmp_path))

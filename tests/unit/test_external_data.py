@@ -10,9 +10,9 @@ import onnx
 import pytest
 from edgecam_core.errors import ModelError
 from edgecam_core.inference import RunnerOptions, open_runner
-from edgecam_core.inference.batching import free_batch
+from edgecam_core.inference.batching import dynamic_batch
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.precision import CPU, explicit
+from edgecam_core.inference.precision import CPU, convert_precision
 from onnx import TensorProto, helper, numpy_helper
 from tiny_models import save
 
@@ -55,8 +55,8 @@ def test_derived_files_follow_the_weights(tmp_path: Path) -> None:
     for value in (2, 3):
         model = convolution(tmp_path / "m.onnx", value)
         assert first(model) == value
-        assert first(explicit(model, options, CPU)) == value
-        assert first(free_batch(model, options)) == value
+        assert first(convert_precision(model, options, CPU)) == value
+        assert first(dynamic_batch(model, options)) == value
 
 
 def rewritten(model: ModelFile, **entries: str) -> Path:

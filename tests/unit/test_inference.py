@@ -131,7 +131,7 @@ def test_falling_back_to_the_cpu_is_said(model: ModelFile, tmp_path: Path, monke
     told: list[str] = []
     runner = open_runner(model, "onnxruntime", RunnerOptions(degraded=told.append))
     assert "CPU" in runner.description
-    warning = "does not run on CUDA although its GPU package is installed: there is no NVIDIA GPU, or no driver of it"
+    warning = "does not run on CUDA although its GPU package is installed: there is no NVIDIA GPU, or no driver for it"
     assert told == [f"ONNX Runtime {warning}"]
     runner = open_runner(model, "auto", RunnerOptions(degraded=told.append))
     assert "no NVIDIA GPU" in runner.rejected["onnxruntime on cuda"]

@@ -14,14 +14,14 @@ import onnx
 import pytest
 from edgecam_core.cache import CacheError
 from edgecam_core.errors import ModelError, SettingError
-from edgecam_core.inference.artifacts import Artifact, listed
+from edgecam_core.inference.artifacts import Artifact, list_artifacts
 from edgecam_core.inference.backends import open_runner
-from edgecam_core.inference.batching import free_batch
+from edgecam_core.inference.batching import dynamic_batch
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.openvino_runner import OpenVinoRunner
-from edgecam_core.inference.precision import CPU, TENSORRT, delicate, explicit, tail
+from edgecam_core.inference.precision import CPU, TENSORRT, convert_precision, decoding_nodes, sensitive_nodes
 from edgecam_core.inference.runner import Runner, RunnerOptions
-from edgecam_core.inference.shipped_int8 import on_grid
+from edgecam_core.inference.shipped_int8 import channel_ranges
 from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
@@ -45,7 +45,7 @@ def open_with(engines: Path, precision: str, **settings: object) -> Detector:
 
 def calibrated_file(engines: Path) -> Path:
     """The default model in INT8, calibrated with the photographs."""
-    made = explicit(ModelFile.read(fetch()), open_options(engines), CPU)
+    made = convert_precision(ModelFile.read(fetch()), open_options(engines), CPU)
     return made.path
 
 
@@ -76,7 +76,7 @@ def test_boxes_are_decoded_in_full_precision(engines: Path) -> None:
     assert {weights[node.input[1]] for node in convolutions} == {onnx.TensorProto.FLOAT16}
     assert len(convolutions) == 72
     assert ModelFile.read(path).precision == "fp16"
-    decoding = {node.op_type for node in proto.graph.node if node.name in set(tail(proto))}
+    decoding = {node.op_type for node in proto.graph.node if node.name in set(decoding_nodes(proto))}
     assert {"Exp", "Sigmoid"} <= decoding
     assert {output.type.tensor_type.elem_type for output in proto.graph.output} == {onnx.TensorProto.FLOAT}
 
@@ -91,7 +91,7 @@ def test_int8_leaves_both_ends_of_a_network_in_full_precision(engines: Path, tmp
     little_but_heads = onnx.load(export(tmp_path / "m.onnx"))
     for node in little_but_heads.graph.node:
         node.name = node.output[0]
-    assert delicate(little_but_heads) == []
+    assert sensitive_nodes(little_but_heads) == []
 
 
 def without_ranges(path: Path) -> Path:
@@ -151,7 +151,7 @@ def test_weights_keep_the_grid_they_were_trained_on() -> None:
     step = 0.02
     fits, extreme, empty = np.array([-127, 3, 60]), np.array([-150, 3, 60]), np.zeros(3)
     weight = np.stack([fits, extreme, empty])[:, :, None, None] * step
-    channels = on_grid(weight, step)
+    channels = channel_ranges(weight, step)
     tops = [float(channel["rmax"]) / (127 * step) for channel in channels]
     assert tops[0] == pytest.approx(1) == tops[2]
     assert 1 <= tops[1] <= 150 / 127 + 1e-6
@@ -174,7 +174,7 @@ def test_a_quantised_file_cannot_become_fp16(engines: Path, tmp_path: Path) -> N
 
 
 def test_int8_for_tensorrt_has_its_remainder_in_fp16_and_still_sees(engines: Path) -> None:
-    made = explicit(ModelFile.read(fetch()), RunnerOptions(precision="int8", cache=engines), TENSORRT)
+    made = convert_precision(ModelFile.read(fetch()), RunnerOptions(precision="int8", cache=engines), TENSORRT)
     graph = onnx.load(made.path).graph
     types = {item.name: item.data_type for item in graph.initializer}
     quantised = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
@@ -201,7 +201,7 @@ def test_models_of_the_same_name_do_not_share_files(tmp_path: Path) -> None:
         path = color_detector(tmp_path / folder / "model.onnx", metadata={"camera": folder})
         models.append(ModelFile.read(path))
     options = RunnerOptions(precision="fp16", cache=tmp_path / "engines")
-    for derive in (lambda model: explicit(model, options, CPU), lambda model: free_batch(model, options)):
+    for derive in (lambda model: convert_precision(model, options, CPU), lambda model: dynamic_batch(model, options)):
         front, rear = (derive(model) for model in models)
         assert front.path != rear.path
         assert ModelFile.read(front.path).fact("camera") == "front"
@@ -238,11 +238,11 @@ def test_an_artifact_is_made_once_and_described(tmp_path: Path) -> None:
     assert make.count == 1
     assert artifact.facts()["gpu"] == "Orin"
     assert artifact.facts()["layers"] == {"fp16": 3}
-    assert [item.path for item in listed(tmp_path / "new")] == [artifact.path]
+    assert [item.path for item in list_artifacts(tmp_path / "new")] == [artifact.path]
 
 
 DAMAGES = {
-    "facts": "gpu is 'Thor' now, the file was made for 'Orin'",
+    "facts": "gpu is 'Thor' now, the file was built for 'Orin'",
     "content": "the file is not the one its sidecar describes",
     "sidecar": "is missing or unreadable",
     "garbage": "is missing or unreadable",
@@ -270,7 +270,7 @@ def test_what_does_not_fit_is_made_anew_with_the_reason(
     artifact.get(facts, make)
     assert make.count == 2
     assert reason in caplog.text
-    assert artifact.misfit(facts) == ""
+    assert artifact.mismatch(facts) == ""
 
 
 def test_two_at_once_make_it_once(tmp_path: Path) -> None:
@@ -310,8 +310,8 @@ def test_a_builder_that_is_killed_holds_nobody_up(tmp_path: Path) -> None:
         other.kill()
         mine.join(60)
     assert make.count == 1
-    assert Artifact(path).misfit(FACTS) == ""
-    assert [item.path for item in listed(tmp_path)] == [path]
+    assert Artifact(path).mismatch(FACTS) == ""
+    assert [item.path for item in list_artifacts(tmp_path)] == [path]
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
@@ -397,7 +397,7 @@ def test_calibration_tells_its_progress_and_can_be_given_up(tmp_path: Path) -> N
     calibration = ImageCalibration(PHOTOS, open_family(model).spec)
     options = RunnerOptions(precision="int8", cache=tmp_path, calibration=calibration, progress=progress)
     with pytest.raises(GivenUp):
-        explicit(model, options, CPU)
+        convert_precision(model, options, CPU)
     assert told[-1] == f"calibrating int8: image 2 of {len(calibration)}"
 
 

@@ -15,7 +15,7 @@ from edgecam_core.cli.main import main
 from edgecam_core.errors import EdgecamError, MissingDependency, ModelError
 from edgecam_core.inference import RunnerOptions, open_runner
 from edgecam_core.inference.artifacts import Artifact
-from edgecam_core.inference.batching import free_batch
+from edgecam_core.inference.batching import dynamic_batch
 from edgecam_core.inference.cuda_driver import find_gpu
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import fp32_tensors
@@ -76,7 +76,7 @@ def test_the_default_model_is_built(api: TensorRt, model: ModelFile, tmp_path: P
 
 def test_the_default_model_is_built_for_batches(api: TensorRt, model: ModelFile, tmp_path: Path) -> None:
     options = RunnerOptions(cache=tmp_path, max_batch=4)
-    path, _ = ensure_engine(free_batch(model, options), options, api, None)
+    path, _ = ensure_engine(dynamic_batch(model, options), options, api, None)
     assert fnmatch(path.name, "ssd_mobilenet_v2_coco-batch-*-fp32-b4-*.tensorrt-rtx.engine")
 
 
@@ -86,7 +86,7 @@ def test_a_free_batch_becomes_a_profile(api: TensorRt, tmp_path: Path, caplog: p
     assert fnmatch(path.name, "any-fp32-b4-*.tensorrt-rtx.engine")
     other = TensorRt(api.module, api.flavour, "0.0")
     assert ensure_engine(model, RunnerOptions(cache=tmp_path, max_batch=4), other, None)[0] != path
-    assert f"as for {path.name}, tensorrt is '{other}' now, the file was made for '{api}'" in caplog.text
+    assert f"as for {path.name}, tensorrt is '{other}' now, the file was built for '{api}'" in caplog.text
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
@@ -104,10 +104,10 @@ def test_what_int8_leaves_in_fp32_is_found_in_the_parsed_network(api: TensorRt, 
     network = trt.Builder(logger).create_network(0)
     parser = trt.OnnxParser(network, logger)
     assert parser.parse(model.path.read_bytes())
-    kinds = Counter(layer.type.name for layer in layers_of(trt, network, fp32_tensors(model, with_delicate=True)))
+    kinds = Counter(layer.type.name for layer in layers_of(trt, network, fp32_tensors(model, with_sensitive=True)))
     assert kinds["CONVOLUTION"] == LAYERS["int8"]["fp16"]
     assert kinds["UNARY"] > 0  # exp() of the boxes' sizes
-    decoding = layers_of(trt, network, fp32_tensors(model, with_delicate=False))
+    decoding = layers_of(trt, network, fp32_tensors(model, with_sensitive=False))
     assert "CONVOLUTION" not in {layer.type.name for layer in decoding}
 
 

@@ -100,3 +100,8 @@ class ModelError(EdgecamError):
 
 class InferenceError(EdgecamError):
     """A loaded model failed on one input; the next input may work."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text; its type if there is no text."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 def _build(settings: DetectorSettings) -> int:
     from edgecam_core.cache import CacheError
     from edgecam_core.errors import MissingDependency
-    from edgecam_core.inference.batching import free_batch
+    from edgecam_core.inference.batching import dynamic_batch
     from edgecam_core.inference.cuda_driver import find_gpu
     from edgecam_core.inference.tensorrt_api import import_tensorrt
     from edgecam_core.inference.tensorrt_runner import ensure_engine
@@ -75,7 +75,7 @@ def _build(settings: DetectorSettings) -> int:
         api = None
     if api is not None:
         # TensorRT-RTX builds for every RTX card, even on a machine without one.
-        model = free_batch(plan.model, options) if settings.max_batch > 1 else plan.model
+        model = dynamic_batch(plan.model, options) if settings.max_batch > 1 else plan.model
         gpu = find_gpu()
         path, precision = ensure_engine(model, options, api, gpu)
         options.progress("")
@@ -111,13 +111,13 @@ def _list(settings: DetectorSettings) -> int:
     from edgecam_core.inference import artifacts
 
     where = artifacts.folder(settings.cache_folder)
-    found = list(artifacts.listed(where))
+    found = list(artifacts.list_artifacts(where))
     if not found:
         print(f"nothing in {where}")
     for artifact in found:
         facts = artifact.facts()
         size = artifact.path.stat().st_size / 2**20 if artifact.path.exists() else 0.0
-        state = artifact.misfit({}) or "ok"
+        state = artifact.mismatch({}) or "ok"
         made_for = f"{facts.get('tensorrt', 'ONNX')}  {facts.get('gpu', '-')}"
         print(f"{artifact.path.name}  {size:.1f} MiB  {made_for}  {state}")
     return 0
@@ -127,7 +127,7 @@ def _clean(settings: DetectorSettings) -> int:
     from edgecam_core.inference import artifacts
 
     removed = 0
-    for artifact in list(artifacts.listed(artifacts.folder(settings.cache_folder))):
+    for artifact in list(artifacts.list_artifacts(artifacts.folder(settings.cache_folder))):
         artifact.remove()
         removed += 1
     print(f"{removed} removed")

@@ -34,7 +34,7 @@ Facts = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Artifact:
-    """One file and its sidecar. ``facts`` is what it was made from; a fact that is None fits any value."""
+    """One file and its sidecar, which holds the facts it was built from. An expected fact of None matches any value."""
 
     path: Path
 
@@ -50,8 +50,8 @@ class Artifact:
             return {}
         return known if isinstance(known, dict) else {}
 
-    def misfit(self, wanted: Facts) -> str:
-        """Why the file cannot be used for these facts; empty where it can."""
+    def mismatch(self, wanted: Facts) -> str:
+        """Why the file cannot be used for these facts; empty if it can."""
         if not self.path.is_file():
             return f"it does not exist yet{self._nearest(wanted)}"
         known = self.facts()
@@ -64,10 +64,10 @@ class Artifact:
         return ""
 
     def _nearest(self, wanted: Facts) -> str:
-        """How the most similar file of the same model and precision differs: the reason for a new build."""
+        """How the most similar file of the same model and precision differs: why a new build is needed."""
         others = [
             (item.path.name, _differences(wanted, known))
-            for item in listed(self.path.parent)
+            for item in list_artifacts(self.path.parent)
             if (known := item.facts())
             and all(known.get(name) == wanted.get(name, "") for name in ("model", "precision"))
         ]
@@ -77,18 +77,18 @@ class Artifact:
     def get(
         self,
         wanted: Facts,
-        make: Callable[[], tuple[bytes, Facts]],
+        build: Callable[[], tuple[bytes, Facts]],
         *,
         rebuild: bool = False,
         progress: Callable[[str], None] | None = None,
         degraded: Callable[[str], None] | None = None,
     ) -> Path:
-        """The file, made first where it is missing or does not fit; one process at a time makes it.
+        """The path of the file, built first if it is missing or does not match; one process at a time builds it.
 
         Args:
             wanted: the facts it must have.
-            make: returns its bytes and more facts to keep; its errors are passed on.
-            rebuild: make it even if it fits.
+            build: returns its bytes and more facts to store; its exceptions propagate.
+            rebuild: build it even if it matches.
             progress: called while waiting for another process; may raise to abort.
             degraded: called when the cache cannot be written; the file is then in a temporary folder that is removed
                 when this process ends.
@@ -96,37 +96,37 @@ class Artifact:
         Raises:
             CacheError: the folder cannot be written and ``degraded`` is not given, or there is no temporary folder.
         """
-        if not rebuild and not self.misfit(wanted):
+        if not rebuild and not self.mismatch(wanted):
             return self.path
-        made = once(make)  # built only once, even if it cannot be kept
+        built = once(build)  # built only once, even if it cannot be stored
         try:
-            return self._keep(wanted, made, rebuild, progress)
+            return self._store(wanted, built, rebuild, progress)
         except cache.CacheError as error:
             if degraded is None:
                 raise
             path = _temporary() / self.path.name
-            cache.write(path, made()[0])
+            cache.write(path, built()[0])
             degraded(f"{error}; until then every start rebuilds {self.path.name}")
             return path
 
-    def _keep(
+    def _store(
         self,
         wanted: Facts,
-        make: Callable[[], tuple[bytes, Facts]],
+        build: Callable[[], tuple[bytes, Facts]],
         rebuild: bool,
         progress: Callable[[str], None] | None,
     ) -> Path:
         with cache.lock(self.path.with_name(self.path.name + ".lock"), progress):
-            reason = "asked for" if rebuild else self.misfit(wanted)
-            if not reason:  # another process has just made it
+            reason = "requested" if rebuild else self.mismatch(wanted)
+            if not reason:  # another process has just built it
                 return self.path
             log.warning("building %s: %s", self.path.name, reason)
-            data, more = make()
+            data, more = build()
             self._write(data, {**wanted, **more})
         return self.path
 
     def put(self, facts: Facts, data: bytes) -> None:
-        """Keep these bytes in place of what was there.
+        """Store these bytes, replacing the previous ones.
 
         Raises:
             CacheError: the folder cannot be written.
@@ -147,37 +147,37 @@ class Artifact:
 
 
 def folder(chosen: Path | None = None) -> Path:
-    """Where artifacts lie: the chosen folder, or ``engines`` in the cache."""
+    """The folder of artifacts: the chosen one, or ``engines`` in the cache."""
     return (chosen or cache.cache_dir("engines")).expanduser()
 
 
 def _temporary() -> Path:
     try:
-        return Path(_spare().name)
+        return Path(_process_folder().name)
     except OSError as error:
         raise cache.CacheError(f"there is no temporary folder either: {error}") from error
 
 
 @once
-def _spare() -> tempfile.TemporaryDirectory[str]:
-    """One folder for the whole process, removed when it ends."""
+def _process_folder() -> tempfile.TemporaryDirectory[str]:
+    """One temporary folder per process, removed at its exit."""
     return tempfile.TemporaryDirectory(prefix="edgecam-")
 
 
 def _differences(wanted: Facts, known: Facts) -> list[str]:
     return [
-        f"{name} is {value!r} now, the file was made for {known.get(name)!r}"
+        f"{name} is {value!r} now, the file was built for {known.get(name)!r}"
         for name, value in wanted.items()
         if value is not None and known.get(name) != value
     ]
 
 
 def tag(facts: Facts) -> str:
-    """Ten hex digits for a file's name: files made from different things have different names."""
+    """Ten hex digits for a file name: files built from different facts have different names."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
 
 
-def listed(where: Path) -> Iterator[Artifact]:
-    """All artifacts of a folder, by name."""
-    for sidecar in sorted(where.glob("*.json")):
+def list_artifacts(folder: Path) -> Iterator[Artifact]:
+    """All artifacts of a folder, sorted by name."""
+    for sidecar in sorted(folder.glob("*.json")):
         yield Artifact(sidecar.with_name(sidecar.name.removesuffix(".json")))

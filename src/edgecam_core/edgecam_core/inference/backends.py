@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The table of inference back ends, and how one is chosen."""
+"""The table of inference back ends and the choice between them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edgecam_core.errors import MissingDependency, ModelError, SettingError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Runner, RunnerOptions
 
-# Name -> module and class.
+# Name: module and class.
 BACKENDS: dict[str, tuple[str, str]] = {
     "tensorrt": ("edgecam_core.inference.tensorrt_runner", "TensorRtRunner"),
     "openvino": ("edgecam_core.inference.openvino_runner", "OpenVinoRunner"),
@@ -32,7 +32,7 @@ BACKENDS: dict[str, tuple[str, str]] = {
     "onnxruntime-tensorrt": ("edgecam_core.inference.onnxruntime_tensorrt", "OnnxRuntimeTensorRtRunner"),
     "torch": ("edgecam_core.inference.torch_runner", "TorchRunner"),
 }
-CPU_BACKENDS = ("openvino", "onnxruntime")  # those worth choosing between
+CPU_BACKENDS = ("openvino", "onnxruntime")  # those that tuning compares
 DEVICES = ("auto", "cpu", "cuda", "dla0", "dla1")
 
 # Back end and device, in the order ``auto`` tries them: best first.
@@ -51,22 +51,23 @@ _ORDER = (
 def open_runner(model: ModelFile, backend: str = "auto", options: RunnerOptions | None = None) -> Runner:
     """Load a model with one back end, or with the best one that loads (``auto``).
 
-    ``rejected`` of the runner has the reasons why better ones were passed over. Blocks while the model is loaded or
-    built: milliseconds to minutes.
+    The runner's ``rejected`` says why better ones were not used. Blocks while the model is loaded or built:
+    milliseconds to minutes.
 
     Raises:
         SettingError: no such back end.
-        MissingDependency: the back end asked for is not installed.
-        ModelError: the back end asked for, or none at all, can run this model.
+        MissingDependency: the requested back end is not installed, or with ``auto`` no back end is.
+        ModelError: the requested back end cannot run this model, or with ``auto`` none can.
+        CacheError: with a requested back end, the cache cannot be written and ``options.degraded`` is None.
     """
     options = options or RunnerOptions()
     if backend != "auto":
         return _runner_type(backend).load(model, options)
     rejected: dict[str, str] = {}
     # An accelerator other than the GPU is used only on request.
-    wanted = ("cuda", "cpu") if options.device == "auto" else (options.device,)
+    devices = ("cuda", "cpu") if options.device == "auto" else (options.device,)
     for name, device in _ORDER:
-        if device not in wanted:
+        if device not in devices:
             continue
         try:
             runner = _runner_type(name).load(model, replace(options, device=device))

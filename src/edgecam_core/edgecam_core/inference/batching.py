@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Makes the batch size of a model free that was exported for one image at a time."""
+"""Gives a model that was exported for one image at a time a dynamic batch size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecam_core.errors import ModelError
+from edgecam_core.errors import ModelError, first_line
 from edgecam_core.inference import artifacts
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import RunnerOptions
@@ -29,14 +29,14 @@ from edgecam_core.inference.runner import RunnerOptions
 _TOLERANCE = 1e-3
 
 
-def free_batch(model: ModelFile, options: RunnerOptions) -> ModelFile:
+def dynamic_batch(model: ModelFile, options: RunnerOptions) -> ModelFile:
     """The model with a dynamic batch size, built once and cached with the engines; unchanged if already dynamic.
 
-    The rewritten graph is run on two images and compared with the original on each: it is kept only if the results
-    match.
+    The rewritten graph is verified: a batch of two images must give the same results as the original model gives for
+    each of them.
 
     Raises:
-        ModelError: the model mixes its images or fixes their number in a way that cannot be rewritten.
+        ModelError: the images of a batch influence each other, or the batch size is fixed where it cannot be rewritten.
         CacheError: see :meth:`Artifact.get`.
     """
     if all(shape[0] != 1 for shape in model.inputs.values()):
@@ -63,32 +63,32 @@ def _rewritten(model: ModelFile) -> bytes:
                 item.CopyFrom(numpy_helper.from_array(sizes, item.name))
     for tensor in [*graph.output, *(item for item in graph.input if item.name not in weights)]:
         tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del graph.value_info[:]  # they contain the old sizes
+    del graph.value_info[:]  # contains the old sizes
     data = model.packed(proto)
     _compare(model, data)
     return data
 
 
 def _compare(model: ModelFile, data: bytes) -> None:
-    one, many = _session(str(model.path), model), _session(data, model)
+    original, rewritten = _session(str(model.path), model), _session(data, model)
     random = np.random.default_rng(0)
     # In -1..1, as normalised images are.
-    feeds = {item.name: random.random((2, *item.shape[1:]), np.float32) * 2 - 1 for item in one.get_inputs()}
+    feeds = {item.name: random.random((2, *item.shape[1:]), np.float32) * 2 - 1 for item in original.get_inputs()}
     try:
-        both = many.run(None, feeds)
+        batch = rewritten.run(None, feeds)
     except Exception as error:  # ONNX Runtime's exception types are not public
-        raise ModelError(_remedy(model, str(error).strip().splitlines()[0])) from error
-    if any(len(found) != 2 for found in both):
-        raise ModelError(_remedy(model, "an output holds one image for any batch"))
+        raise ModelError(_message(model, first_line(error))) from error
+    if any(len(output) != 2 for output in batch):
+        raise ModelError(_message(model, "an output holds one image whatever the batch size"))
     for index in range(2):
-        alone = one.run(None, {name: feed[index : index + 1] for name, feed in feeds.items()})
-        for single, batched in zip(alone, both, strict=True):
-            if not np.allclose(single[0], batched[index], atol=_TOLERANCE):
-                raise ModelError(_remedy(model, "its images influence each other"))
+        single = original.run(None, {name: feed[index : index + 1] for name, feed in feeds.items()})
+        for one, both in zip(single, batch, strict=True):
+            if not np.allclose(one[0], both[index], atol=_TOLERANCE):
+                raise ModelError(_message(model, "the images of a batch influence each other"))
 
 
 def _session(source: str | bytes, model: ModelFile) -> Any:
-    """For a path, whose weights may be in other files, or a whole model."""
+    """A CPU session of a model: ``source`` is its path (weights may be in other files) or its bytes."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -96,9 +96,9 @@ def _session(source: str | bytes, model: ModelFile) -> Any:
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exception types are not public
-        raise ModelError(_remedy(model, str(error).strip().splitlines()[0])) from error
+        raise ModelError(_message(model, first_line(error))) from error
 
 
-def _remedy(model: ModelFile, why: str) -> str:
-    remedy = "set max_batch to 1, or export it with a free one"
-    return f"the batch size of {model.path} cannot be made free: {why}; {remedy}"
+def _message(model: ModelFile, reason: str) -> str:
+    remedy = "set max_batch to 1, or export it with a dynamic batch size"
+    return f"the batch size of {model.path} cannot be made dynamic: {reason}; {remedy}"

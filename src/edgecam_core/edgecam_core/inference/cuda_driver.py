@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The few calls of the CUDA driver that no Python library is needed for: what GPU there is, stream capture.
+"""CUDA driver calls through ctypes: GPU query, current context and CUDA graphs.
 
-Through ctypes, so that a machine without CUDA can ask too. Names are those of the CUDA driver API.
+Needs no Python package, so it works on a machine without CUDA, too. Names are those of the CUDA driver API.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 
 @dataclass(frozen=True)
 class Gpu:
-    """``capability`` is like ``8.7``."""
+    """A GPU's name and compute capability, e.g. ``8.7``."""
 
     name: str
     capability: str
@@ -50,7 +50,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 def find_gpu(number: int = 0) -> Gpu | None:
-    """The GPU of that number, or None where there is no driver or no such GPU."""
+    """The GPU with this device number; None without a driver or such a GPU."""
     cuda = _library()
     if cuda is None or cuda.cuInit(0) != 0:
         return None
@@ -68,7 +68,7 @@ def find_gpu(number: int = 0) -> Gpu | None:
 
 
 def is_integrated(number: int = 0) -> bool:
-    """Whether the GPU shares the processor's memory, as on a Jetson."""
+    """Whether the GPU shares the host's memory, as on a Jetson."""
     cuda, integrated = _library(), ctypes.c_int()
     if cuda is None or cuda.cuInit(0) != 0:
         return False
@@ -84,17 +84,17 @@ def current_context() -> int:
 
 
 def drop_context(handle: int) -> None:
-    """Take a context off the calling thread's stack, if it is the current one."""
+    """Pop a context off the calling thread's stack if it is the current one."""
     cuda, context = _library(), ctypes.c_void_p()
     if cuda is not None and handle and current_context() == handle:
         cuda.cuCtxPopCurrent_v2(ctypes.byref(context))
 
 
 class CudaGraph:
-    """Work that was enqueued once on a stream, to be launched again with one call.
+    """Work captured from a stream, launched again with one call.
 
     Args:
-        stream: a stream's handle; neither the default stream nor one that is being captured.
+        stream: handle of a stream; neither the default stream nor one that is being captured.
         enqueue: puts the work on that stream without waiting for it.
 
     Raises:
@@ -112,7 +112,7 @@ class CudaGraph:
         self._check("cuStreamBeginCapture_v2", self._stream, _THREAD_LOCAL)
         try:
             enqueue()
-        finally:  # the stream must leave capture mode, also after an error
+        finally:  # the stream must leave capture mode even after an error
             ended = cuda.cuStreamEndCapture(self._stream, ctypes.byref(graph))
         if ended != 0 or not graph:
             raise InferenceError(f"the work cannot be captured as a CUDA graph (error {ended})")

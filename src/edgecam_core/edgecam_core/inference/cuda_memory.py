@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A GPU's context, memory and streams, through PyCUDA where it is installed, else through NVIDIA's own Python package.
+"""CUDA context, memory and streams: through PyCUDA if it is installed, else through NVIDIA's ``cuda-python``.
 
-PyCUDA is a source package that needs nvcc and the Python headers to install; ``cuda-python`` is a wheel, for aarch64
-too. Handles and pointers are plain integers here, so that the rest of the project sees no difference.
+PyCUDA is a source package that needs nvcc and the Python headers; ``cuda-python`` comes as a wheel, also for aarch64.
+Handles and pointers are plain integers here, so the callers do not depend on the library.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _INSTALL = "pip install cuda-python (or pycuda, which needs nvcc and the Python 
 class CudaContext(ABC):
     """The primary context of one GPU. Use ``with context.current():`` around anything that touches CUDA.
 
-    ``shared``: GPU and processor share their memory, as on a Jetson; :meth:`host` memory is the GPU's as
-    well, at :meth:`device_address`, and need not be copied.
+    ``shared``: GPU and host share their memory, as on a Jetson. The GPU then reads and writes :meth:`host` memory at
+    :meth:`device_address`, without copies.
     """
 
     library = ""
@@ -61,45 +61,46 @@ class CudaContext(ABC):
 
     @abstractmethod
     def host(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Page-locked memory, for copies without the processor. Raises InferenceError if there is none."""
+        """Page-locked host memory, for asynchronous copies. Raises InferenceError if there is none."""
 
     @abstractmethod
     def device_address(self, host: np.ndarray) -> int:
-        """Where the GPU sees memory of :meth:`host`; only where memory is shared."""
+        """The device address of memory from :meth:`host`; only if ``shared``."""
 
     @abstractmethod
     def allocate(self, size: int) -> int:
-        """Device memory of that many bytes. Raises InferenceError if there is none."""
+        """Allocate ``size`` bytes of device memory. Raises InferenceError if there is none."""
 
     @abstractmethod
     def free(self, pointer: int) -> None: ...
 
     @abstractmethod
     def upload(self, pointer: int, host: np.ndarray, stream: int = 0) -> None:
-        """Copy to the device, after what is on the stream; without one it is done when this returns."""
+        """Copy to the device: in stream order, or without a stream before this returns."""
 
     @abstractmethod
     def download(self, host: np.ndarray, pointer: int, stream: int = 0) -> None:
-        """Copy from the device, as :meth:`upload`."""
+        """Copy from the device; ``stream`` as in :meth:`upload`."""
 
     @abstractmethod
     def stream(self) -> int:
-        """A new stream's handle."""
+        """Create a stream; returns its handle."""
 
     @abstractmethod
     def synchronize(self, stream: int) -> None:
-        """Wait for all that is on a stream. Raises InferenceError where any of it failed."""
+        """Block until the stream is idle. Raises InferenceError if any of its work failed."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release the primary context, outside of :meth:`current`; it persists while others hold it."""
+        """Release the primary context; call it outside :meth:`current`. The context persists while others retain it."""
 
 
 def open_context(number: int = 0, shared: bool | None = None) -> CudaContext:
-    """The context of a GPU, with the first library that is installed.
+    """The context of a GPU, through the first library that is installed.
 
     Args:
-        shared: whether it shares the processor's memory; None asks the driver.
+        number: the CUDA device number.
+        shared: whether the GPU shares the host's memory; None asks the driver.
 
     Raises:
         MissingDependency: neither library is installed.
@@ -116,7 +117,7 @@ def open_context(number: int = 0, shared: bool | None = None) -> CudaContext:
 
 
 class PyCudaContext(CudaContext):
-    """Through PyCUDA."""
+    """:class:`CudaContext` through PyCUDA."""
 
     library = "pycuda"
 
@@ -181,9 +182,9 @@ class PyCudaContext(CudaContext):
 
     def stream(self) -> int:
         with self._explained():
-            made = self._cuda.Stream()
-        self._streams[int(made.handle)] = made
-        return int(made.handle)
+            stream = self._cuda.Stream()
+        self._streams[int(stream.handle)] = stream
+        return int(stream.handle)
 
     def synchronize(self, stream: int) -> None:
         with self._explained():
@@ -195,12 +196,12 @@ class PyCudaContext(CudaContext):
                 self._streams.clear()
             handle = self._context.handle
             self._context.detach()
-            drop_context(handle)  # detach() pushes it first, and for a primary context nothing pops it again
+            drop_context(handle)  # detach() pushes a primary context and does not pop it
             self._context = None
 
 
 class CudaPythonContext(CudaContext):
-    """Through NVIDIA's cuda-python."""
+    """:class:`CudaContext` through NVIDIA's cuda-python."""
 
     library = "cuda-python"
 
@@ -277,7 +278,7 @@ class CudaPythonContext(CudaContext):
 
 
 class _HostMemory:
-    """Memory at an address as something NumPy can view; its owner frees it."""
+    """Memory at an address, viewable by NumPy; its owner frees it."""
 
     def __init__(self, pointer: int, size: int) -> None:
         import ctypes

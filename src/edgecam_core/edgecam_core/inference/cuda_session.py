@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pinned buffers, device memory, a stream and a CUDA graph around something that computes on the GPU.
+"""Runs a computation on the GPU: pinned buffers, device memory, a stream and a CUDA graph.
 
 All of it lives in the primary context, which is pushed for each call and popped after it: other users of
-CUDA in the process (PyTorch, OpenCV) keep their context, and none is left on the stack.
+CUDA in the process (PyTorch, OpenCV) keep their context, and no context is left on the stack.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ Enqueue = Callable[[int, int], None]
 class CudaSession:
     """Copies inputs to the GPU, calls ``enqueue``, copies outputs back. For one thread at a time.
 
-    ``pointers`` are the device addresses of all tensors but the growing ones. A first size that is None is the batch,
-    up to ``max_batch``. Where GPU and processor share memory nothing is copied.
+    ``pointers`` holds the device addresses of all tensors except the data-dependent outputs. A first dimension of None
+    is the batch, up to ``max_batch``. Nothing is copied if GPU and host share their memory.
 
     Args:
         enqueue: ``enqueue(batch, stream handle)`` puts the computation on the stream and does not wait.
-        use_graph: capture copies and computation into a CUDA graph once they have run, where all sizes are fixed:
-            TensorRT's execution context must not change under a graph that was captured from it.
-        growing: outputs whose sizes depend on the data; ``enqueue`` sees to it that :meth:`grow` and :meth:`shaped` are
-            called for them in each run.
+        use_graph: after the first run, capture copies and computation into a CUDA graph. Only done if all sizes are
+            fixed: TensorRT's execution context must not change after a graph was captured from it.
+        data_dependent: outputs whose shapes depend on the data; ``enqueue`` must make sure that :meth:`grow` and
+            :meth:`set_shape` are called for each of them in each run.
 
     Raises:
-        ModelError: not enough device memory, or an output whose size cannot be known.
+        ModelError: not enough device memory, or the size of a tensor is unknown.
     """
 
     def __init__(
@@ -59,20 +59,22 @@ class CudaSession:
         enqueue: Enqueue,
         max_batch: int = 1,
         use_graph: bool = True,
-        growing: Collection[str] = (),
+        data_dependent: Collection[str] = (),
     ) -> None:
         self._context = context
         self._inputs = dict(inputs)
-        self._outputs = {name: tensor for name, tensor in outputs.items() if name not in growing}
-        self._growing = {name: outputs[name] for name in growing}
+        self._outputs = {name: tensor for name, tensor in outputs.items() if name not in data_dependent}
+        self._data_dependent = {name: outputs[name] for name in data_dependent}
         self._enqueue = enqueue
         tensors = {**self._inputs, **self._outputs}
-        self._use_graph = use_graph and not growing and all(None not in tensor.shape for tensor in tensors.values())
+        self._use_graph = (
+            use_graph and not data_dependent and all(None not in tensor.shape for tensor in tensors.values())
+        )
         self._graph: CudaGraph | None = None
         self._ran = False
         self._hosts: dict[str, np.ndarray] = {}
         self._devices: dict[str, int] = {}
-        self._sizes: dict[str, int] = {}  # bytes held for growing outputs
+        self._sizes: dict[str, int] = {}  # bytes held for data-dependent outputs
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._require_sizes()
         with context.current():
@@ -81,12 +83,12 @@ class CudaSession:
                 self._allocate(name, tuple(max_batch if size is None else size for size in tensor.shape), tensor.dtype)
 
     def _require_sizes(self) -> None:
-        """A buffer that is too small would be written past its end."""
+        """Refuse tensors of unknown size: the GPU would write past the end of their buffers."""
         batched = any(tensor.shape[:1] == (None,) for tensor in self._inputs.values())
         for name, tensor in {**self._inputs, **self._outputs}.items():
             if None in tensor.shape[1:] or (tensor.shape[:1] == (None,) and not batched):
                 raise ModelError(
-                    f"the size of tensor {name!r}, {tensor}, depends on the data; export it with a fixed one"
+                    f"the size of tensor {name!r}, {tensor}, depends on the data; export it with a fixed size"
                 )
 
     def _allocate(self, name: str, shape: tuple[int, ...], dtype: np.dtype) -> None:
@@ -106,7 +108,7 @@ class CudaSession:
         return {name: self._devices[name] for name in self._hosts}
 
     def grow(self, name: str, size: int) -> int:
-        """Device memory for a growing output, at least ``size`` bytes; what it had before is lost.
+        """The address of at least ``size`` bytes for a data-dependent output; growing discards the contents.
 
         Raises:
             InferenceError: not enough device memory.
@@ -119,12 +121,12 @@ class CudaSession:
             self._sizes[name] = size
         return self._devices.get(name, 0)
 
-    def shaped(self, name: str, shape: tuple[int, ...]) -> None:
-        """The shape that a growing output has in this run."""
+    def set_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        """Set the shape of a data-dependent output in this run."""
         self._shapes[name] = shape
 
     def run(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Compute once; blocks until the outputs are on the host, where they stay until the next call.
+        """Compute once; blocks until the outputs are on the host. The arrays are valid until the next call.
 
         Raises:
             InferenceError: CUDA failed.
@@ -137,9 +139,9 @@ class CudaSession:
         with self._context.current():
             self._launch(batch)
             self._context.synchronize(self._stream)
-            grown = {name: self._fetch(name, tensor) for name, tensor in self._growing.items()}
-        found = {name: self._hosts[name][: _rows(tensor, batch)] for name, tensor in self._outputs.items()}
-        return {**found, **grown}
+            fetched = {name: self._fetch(name, tensor) for name, tensor in self._data_dependent.items()}
+        outputs = {name: self._hosts[name][: _rows(tensor, batch)] for name, tensor in self._outputs.items()}
+        return {**outputs, **fetched}
 
     def _fetch(self, name: str, tensor: Tensor) -> np.ndarray:
         if name not in self._shapes:
@@ -152,7 +154,8 @@ class CudaSession:
         return host
 
     def _launch(self, batch: int) -> None:
-        if self._use_graph and self._graph is None and self._ran:  # the first run may allocate, which no graph can hold
+        # The first run may allocate memory, which cannot be captured.
+        if self._use_graph and self._graph is None and self._ran:
             try:
                 self._graph = CudaGraph(self._stream, lambda: self._work(batch))
             except InferenceError as error:
@@ -175,7 +178,7 @@ class CudaSession:
 
     @property
     def uses_graph(self) -> bool:
-        """Whether it runs as a CUDA graph by now."""
+        """Whether a CUDA graph has been captured."""
         return self._graph is not None
 
     def close(self) -> None:
@@ -190,5 +193,5 @@ class CudaSession:
 
 
 def _rows(tensor: Tensor, batch: int) -> int | None:
-    """How many rows of a buffer a run uses; None for all."""
+    """Number of rows of a buffer that a run uses; None for all."""
     return batch if tensor.shape[:1] == (None,) else None

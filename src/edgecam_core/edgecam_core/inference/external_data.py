@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Files next to an ONNX model that hold its weights: lists them and checks that they belong to it.
+"""External data of an ONNX model: lists the files that hold its weights and checks them.
 
-ONNX keeps weights above 2 GB, and many exporters all weights, in files that the model names relative to its own
-folder (onnx/docs/ExternalData.md).
+A model above 2 GB must keep its weights in other files, and many exporters always do. The model names them relative to
+its own folder (onnx/docs/ExternalData.md).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _EXTERNAL = 1  # onnx.TensorProto.EXTERNAL
 
 
 def external_files(proto: Any, path: Path) -> tuple[Path, ...]:
-    """The data files a model refers to, each once, by name; empty for a model that holds all of its weights.
+    """The data files a model refers to, without duplicates, sorted by name; empty if it has no external data.
 
     Args:
         proto: the ModelProto, read without external data.
         path: the model's own path.
 
     Raises:
-        ModelError: a file that is missing, shorter than the model says, or outside the model's folder.
+        ModelError: a file is missing, shorter than the model requires, or outside the model's folder.
     """
     needed: dict[str, int] = {}
     for tensor in _tensors_of_model(proto):
@@ -52,21 +52,21 @@ def external_files(proto: Any, path: Path) -> tuple[Path, ...]:
 def _checked(location: str, size: int, path: Path) -> Path:
     pure = PurePosixPath(location.replace("\\", "/"))
     data = path.parent / pure
-    # Caches of model hubs link model and data into one folder of blobs.
-    homes = (path.parent.resolve(), path.resolve().parent)
-    leaves = not location or pure.is_absolute() or ".." in pure.parts
-    if leaves or not any(data.resolve().is_relative_to(home) for home in homes):
+    # Caches of model hubs are symbolic links into one folder of blobs.
+    folders = (path.parent.resolve(), path.resolve().parent)
+    escapes = not location or pure.is_absolute() or ".." in pure.parts
+    if escapes or not any(data.resolve().is_relative_to(folder) for folder in folders):
         raise ModelError(
-            f"{path} keeps weights in {location!r}, outside its own folder, which is not read; export it again, or "
-            "save it with its weights inside (onnx.save_model without external data)"
+            f"{path} keeps weights in {location!r}, outside its own folder, and such files are not read; export it "
+            "again, or save it with its weights inside (onnx.save_model without external data)"
         )
     if not data.is_file():
         raise ModelError(f"{path} keeps weights in {data}, which is missing; copy that file next to the model")
     if data.stat().st_size < size:
-        there = data.stat().st_size
+        actual = data.stat().st_size
         raise ModelError(
-            f"{path} needs {size} bytes of weights in {data}, which has {there}: it is cut short or belongs to another "
-            "model; copy both files again"
+            f"{path} needs {size} bytes of weights in {data}, which has {actual}: the file is truncated or belongs to "
+            "another model; copy both files again"
         )
     return data
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""An ONNX file and the facts in it: tensors, metadata, fingerprint."""
+"""An ONNX file and what it says about itself: tensors, metadata, hash."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from edgecam_core import cache
-from edgecam_core.errors import MissingDependency, ModelError
+from edgecam_core.errors import MissingDependency, ModelError, first_line
 from edgecam_core.inference.external_data import external_files
 
 PREFIX = "edgecam."
@@ -37,10 +37,10 @@ PREFIX = "edgecam."
 class ModelFile:
     """A model on disk, read but not loaded for inference.
 
-    ``inputs`` and ``outputs`` map names to shapes, None for a size that is free; ``types`` maps both to element types,
-    float32 where a name is missing. ``precision`` is that of the
-    weights: fp32, fp16, or int8 where values are quantised explicitly. ``metadata`` are the file's metadata_props as
-    they are; :meth:`fact` reads the ``edgecam.*`` ones. ``data_files`` are other files that hold its weights.
+    ``inputs`` and ``outputs`` map names to shapes, with None for a dynamic dimension. ``types`` maps the same names to
+    element types; a missing name means float32. ``precision`` is that of the weights: fp32, fp16, or int8 if the graph
+    has quantisation nodes. ``metadata`` is the file's metadata_props; :meth:`fact` reads those under ``edgecam.``.
+    ``data_files`` are the other files that hold weights.
     """
 
     path: Path
@@ -56,8 +56,8 @@ class ModelFile:
         """Read an ONNX file; tens of milliseconds.
 
         Raises:
-            ModelError: no such file, not ONNX, cut short, without inputs or outputs, or with weights in a file that is
-                missing, too short or outside the model's folder.
+            ModelError: no such file, not ONNX, truncated, no inputs or outputs, or weights in a file that is missing,
+                too short or outside the model's folder.
             MissingDependency: the onnx package is not installed.
         """
         try:
@@ -71,7 +71,7 @@ class ModelFile:
             proto = onnx.load(str(path), load_external_data=False)
         except Exception as error:  # protobuf's DecodeError has moved between versions
             raise ModelError(
-                f"parameter 'model' is '{path}': this is not an ONNX file, or it is cut short ({_first_line(error)})"
+                f"parameter 'model' is '{path}': this is not an ONNX file, or it is truncated ({first_line(error)})"
             ) from error
         weights = {item.name for item in proto.graph.initializer}
         inputs = {item.name: _shape(item) for item in proto.graph.input if item.name not in weights}
@@ -84,7 +84,7 @@ class ModelFile:
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 in hex of the whole model, ``data_files`` included: the key of everything derived from it."""
+        """SHA-256 in hex of the whole model including ``data_files``: the key of all files derived from it."""
         own = cache.sha256(self.path)
         if not self.data_files:
             return own
@@ -101,34 +101,34 @@ class ModelFile:
 
         try:
             return onnx.load(str(self.path))
-        except Exception as error:  # of onnx, protobuf or the file system
-            raise ModelError(f"{self.path} cannot be loaded with its weights: {_first_line(error)}") from error
+        except Exception as error:  # from onnx, protobuf or the file system
+            raise ModelError(f"{self.path} cannot be loaded with its weights: {first_line(error)}") from error
 
     def type_of(self, name: str) -> np.dtype:
         """Element type of an input or output."""
         return self.types.get(name, np.dtype(np.float32))
 
     def graph(self) -> Any:
-        """The GraphProto without weights kept in other files, for questions that shapes and metadata leave open."""
+        """The GraphProto without external data, for what shapes and metadata do not tell."""
         import onnx
 
         return onnx.load(str(self.path), load_external_data=False).graph
 
     def packed(self, proto: Any) -> bytes:
-        """A ModelProto derived from this model as the bytes of one file.
+        """Serialise a ModelProto derived from this model into one file.
 
         Raises:
-            ModelError: more than the 2 GB that one ONNX file can hold.
+            ModelError: it exceeds the 2 GB that one ONNX file can hold.
         """
         try:
             return bytes(proto.SerializeToString())
         except Exception as error:  # protobuf's EncodeError has moved between versions
             raise ModelError(
-                f"{self.path} is too large to be rewritten: {_first_line(error)}; use precision auto and max_batch 1"
+                f"{self.path} is too large to be rewritten: {first_line(error)}; use precision auto and max_batch 1"
             ) from error
 
     def fact(self, key: str, default: Any = None) -> Any:
-        """The ``edgecam.<key>`` metadata: parsed where it is JSON, else as text; ``default`` where it is missing."""
+        """The metadata ``edgecam.<key>``: parsed if it is JSON, else as text; ``default`` if it is missing."""
         text = self.metadata.get(PREFIX + key)
         if text is None:
             return default
@@ -157,7 +157,7 @@ def _type(item: Any) -> np.dtype:
 
     try:
         return np.dtype(helper.tensor_dtype_to_np_dtype(item.type.tensor_type.elem_type))
-    except (KeyError, TypeError):  # a type of a later ONNX, or no tensor
+    except (KeyError, TypeError):  # a type of a later ONNX version, or not a tensor
         return np.dtype(np.object_)
 
 
@@ -168,7 +168,3 @@ def _shape(item: Any) -> tuple[int | None, ...]:
 
 def _shape_text(shape: tuple[int | None, ...]) -> str:
     return "x".join("?" if size is None else str(size) for size in shape)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

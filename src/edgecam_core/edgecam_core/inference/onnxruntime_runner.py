@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""ONNX Runtime: the back end that runs everywhere; on CUDA where its GPU package is installed and loads."""
+"""ONNX Runtime: runs everywhere on the CPU, and on CUDA if its GPU package is installed and loads."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from edgecam_core.errors import InferenceError, MissingDependency, ModelError
+from edgecam_core.errors import InferenceError, MissingDependency, ModelError, first_line
 from edgecam_core.inference.cuda_driver import find_gpu
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.precision import CPU, explicit
+from edgecam_core.inference.precision import CPU, convert_precision
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 
 CUDA_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -61,13 +61,13 @@ class OnnxRuntimeRunner(Runner):
     def load(cls, model: ModelFile, options: RunnerOptions) -> OnnxRuntimeRunner:
         options.require_device(cls.name, "cpu", "cuda")
         onnxruntime = import_onnxruntime()
-        why_not = "the CPU was asked for" if options.device == "cpu" else why_no_provider(onnxruntime, CUDA_PROVIDER)
+        why_not = "the CPU was requested" if options.device == "cpu" else why_no_provider(onnxruntime, CUDA_PROVIDER)
         if options.device != "cpu" and why_not:
             _without_cuda(onnxruntime, options, why_not)
         on_cuda = not why_not
         if on_cuda and "int8" in (options.precision, model.precision):
             options.warn("ONNX Runtime computes int8 on CUDA more slowly than fp32; set precision fp16 or use TensorRT")
-        model = explicit(model, options, CPU)
+        model = convert_precision(model, options, CPU)
         threads = options.threads or len(os.sched_getaffinity(0))
         providers = [CUDA_PROVIDER, CPU_PROVIDER] if on_cuda else [CPU_PROVIDER]
         session = open_session(onnxruntime, model, options, providers)
@@ -82,14 +82,14 @@ class OnnxRuntimeRunner(Runner):
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         try:
-            found = self._session.run(self._names, dict(feed))
+            outputs = self._session.run(self._names, dict(feed))
         except Exception as error:  # its exception types are not public
-            raise InferenceError(f"onnxruntime failed: {_first_line(error)}") from error
-        return dict(zip(self._names, found, strict=True))
+            raise InferenceError(f"onnxruntime failed: {first_line(error)}") from error
+        return dict(zip(self._names, outputs, strict=True))
 
 
 def _without_cuda(onnxruntime: Any, options: RunnerOptions, why: str) -> None:
-    """No silent fallback to the CPU: an error if CUDA was requested, a warning if its package is installed."""
+    """Report the fallback to the CPU: an error if CUDA was requested, a warning if its package is installed."""
     if CUDA_PROVIDER in onnxruntime.get_available_providers():
         options.warn(f"ONNX Runtime does not run on CUDA although its GPU package is installed: {why}")
     if options.device == "cuda":
@@ -97,7 +97,7 @@ def _without_cuda(onnxruntime: Any, options: RunnerOptions, why: str) -> None:
 
 
 def import_onnxruntime() -> Any:
-    """The module.
+    """The module ``onnxruntime``.
 
     Raises:
         MissingDependency: it is not installed.
@@ -110,33 +110,33 @@ def import_onnxruntime() -> Any:
 
 
 def open_session(onnxruntime: Any, model: ModelFile, options: RunnerOptions, providers: Sequence[Any]) -> Any:
-    """A session of a model with these execution providers, the first that loads.
+    """A session of a model; ``providers`` are execution providers in order of preference.
 
     Raises:
         ModelError: the model cannot be loaded.
     """
     threads = options.threads or len(os.sched_getaffinity(0))
     session_options = onnxruntime.SessionOptions()
-    session_options.log_severity_level = 3  # errors only; they are raised as exceptions too
+    session_options.log_severity_level = 3  # errors only, which also raise exceptions
     session_options.intra_op_num_threads = max(1, threads // options.streams)
-    # Spinning would burn a core per thread between two frames of a camera; it gains 8 % at full load.
+    # Spinning gains 8 % at full load, but occupies one core per thread between two frames of a camera.
     session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(model.path), session_options, providers=list(providers))
     except Exception as error:  # its exception types are not public
-        raise ModelError(f"onnxruntime cannot load {model.path}: {_first_line(error)}") from error
+        raise ModelError(f"onnxruntime cannot load {model.path}: {first_line(error)}") from error
 
 
 def why_no_provider(onnxruntime: Any, provider: str) -> str:
-    """Why a GPU's execution provider would not load; empty if it would.
+    """Why a GPU execution provider cannot load; empty if it can.
 
-    ONNX Runtime itself only logs that and continues on the CPU.
+    ONNX Runtime itself only logs the reason and continues on the CPU.
     """
     if provider not in onnxruntime.get_available_providers():
         return f"this build of ONNX Runtime has no {provider}; {_INSTALL_GPU}"
     if find_gpu() is None:
-        return "there is no NVIDIA GPU, or no driver of it"
-    if hasattr(onnxruntime, "preload_dlls"):  # since 1.21: finds CUDA and cuDNN among the Python packages
+        return "there is no NVIDIA GPU, or no driver for it"
+    if hasattr(onnxruntime, "preload_dlls"):  # since 1.21: loads CUDA and cuDNN from Python packages
         onnxruntime.preload_dlls()
     name = provider.removesuffix("ExecutionProvider").lower()
     library = Path(onnxruntime.__file__).parent / "capi" / f"libonnxruntime_providers_{name}.so"
@@ -144,22 +144,18 @@ def why_no_provider(onnxruntime: Any, provider: str) -> str:
 
 
 def why_not_loadable(library: Path) -> str:
-    """The dynamic linker's reason, which names the library that is missing."""
+    """The dynamic linker's error, which names the missing library; empty if the library loads."""
     try:
         for needed in (library.with_name("libonnxruntime_providers_shared.so"), library):
-            if needed.is_file():  # builds that link the provider in have none
+            if needed.is_file():  # builds with the provider linked in have no such file
                 ctypes.CDLL(str(needed), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
-        return f"{error}; install the CUDA and cuDNN that this ONNX Runtime was built for"
+        return f"{error}; install the CUDA and cuDNN versions that this ONNX Runtime was built for"
     return ""
 
 
 def _tensor(item: Any) -> Tensor:
     dtype = _DTYPES.get(item.type)
     if dtype is None:
-        raise ModelError(f"tensor {item.name!r} has type {item.type}, which no model family here uses")
+        raise ModelError(f"tensor {item.name!r} has type {item.type}; supported are {', '.join(_DTYPES)}")
     return Tensor(np.dtype(dtype), tuple(size if isinstance(size, int) else None for size in item.shape))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

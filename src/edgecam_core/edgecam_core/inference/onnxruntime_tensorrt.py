@@ -12,8 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""TensorRT through ONNX Runtime's execution provider, for machines that have it that way (the GPU wheel with TensorRT's
-libraries, or NVIDIA's builds for Jetson). What TensorRT cannot take runs on CUDA. Not run on hardware yet."""
+"""TensorRT as an execution provider of ONNX Runtime: the GPU wheel with TensorRT's libraries or NVIDIA's Jetson build.
+
+Nodes that TensorRT does not support run on CUDA. Not run on hardware yet.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,14 @@ from edgecam_core.inference.onnxruntime_runner import (
     open_session,
     why_no_provider,
 )
-from edgecam_core.inference.precision import TENSORRT, explicit
+from edgecam_core.inference.precision import TENSORRT, convert_precision
 from edgecam_core.inference.runner import RunnerOptions
 
 PROVIDER = "TensorrtExecutionProvider"
 
 
 class OnnxRuntimeTensorRtRunner(OnnxRuntimeRunner):
-    """A session whose graph TensorRT runs. See :class:`Runner`; the first load builds the engine: minutes."""
+    """A session that runs its graph in TensorRT. See :class:`Runner`. The first load builds the engine: minutes."""
 
     name = "onnxruntime-tensorrt"
 
@@ -47,7 +49,7 @@ class OnnxRuntimeTensorRtRunner(OnnxRuntimeRunner):
         onnxruntime = import_onnxruntime()
         if why_not := why_no_provider(onnxruntime, PROVIDER):
             raise ModelError(f"onnxruntime does not run on TensorRT: {why_not}")
-        source = explicit(model, options, TENSORRT)
+        source = convert_precision(model, options, TENSORRT)
         options.progress("building the engine in ONNX Runtime")
         settings = provider_options(source, options, onnxruntime.__version__)
         session = open_session(onnxruntime, source, options, [(PROVIDER, settings), CUDA_PROVIDER, CPU_PROVIDER])
@@ -59,7 +61,7 @@ class OnnxRuntimeTensorRtRunner(OnnxRuntimeRunner):
 def provider_options(model: ModelFile, options: RunnerOptions, version: str) -> dict[str, Any]:
     """Options of the execution provider.
 
-    Its cache distinguishes models by the names in their graph, not by their weights: each model gets its own folder.
+    Its engine cache identifies a model by the names in the graph, not by the weights: each model gets its own folder.
     """
     key = artifacts.tag({"model_sha256": model.sha256, "onnxruntime": version, "max_batch": options.max_batch})
     folder = artifacts.folder(options.cache) / f"{model.path.stem}-onnxruntime-{key}"

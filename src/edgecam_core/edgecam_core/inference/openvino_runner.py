@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""OpenVINO: the fastest back end on x86 and ARM processors, and on Intel's integrated GPUs when asked."""
+"""OpenVINO: the fastest back end on x86 CPUs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import numpy as np
 
 from edgecam_core.errors import InferenceError, MissingDependency, ModelError
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.precision import CPU, explicit
+from edgecam_core.inference.precision import CPU, convert_precision
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 
 _DEVICE = "CPU"
@@ -42,7 +42,7 @@ class OpenVinoRunner(Runner):
         super().__init__(inputs, {name: _tensor(port) for name, port in self._ports.items()}, description)
         self.streams = streams
         self._compiled = compiled
-        self._of_thread = threading.local()
+        self._local = threading.local()
 
     @classmethod
     def load(cls, model: ModelFile, options: RunnerOptions) -> OpenVinoRunner:
@@ -51,7 +51,7 @@ class OpenVinoRunner(Runner):
             import openvino
         except ImportError as error:
             raise MissingDependency("the back end 'openvino'", "pip install openvino") from error
-        model = explicit(model, options, CPU)
+        model = convert_precision(model, options, CPU)
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": options.streams}
         if options.threads:
             settings["INFERENCE_NUM_THREADS"] = options.threads
@@ -77,14 +77,14 @@ class OpenVinoRunner(Runner):
         return {name: request.get_tensor(port).data for name, port in self._ports.items()}
 
     def _request(self) -> Any:
-        """A request runs one inference at a time, so that each thread has its own."""
-        if not hasattr(self._of_thread, "request"):
-            self._of_thread.request = self._compiled.create_infer_request()
-        return self._of_thread.request
+        """The calling thread's infer request: a request runs one inference at a time."""
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        return self._local.request
 
 
 def _name(port: Any, known: Mapping[str, object]) -> str:
-    """The model's own name of it: where casts were folded away, a port bears theirs as well."""
+    """The port's name in the ONNX model: after constant folding a port also has the names of removed casts."""
     return next((name for name in known if name in port.names), port.any_name)
 
 

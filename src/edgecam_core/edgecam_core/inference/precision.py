@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Precision written into the ONNX graph: an FP16 cast, or INT8 as QuantizeLinear/DequantizeLinear pairs.
+"""Writes the precision into the ONNX graph: FP16 casts, or INT8 as QuantizeLinear/DequantizeLinear (Q/DQ) pairs.
 
-What is explicit in the graph cannot silently come out as something else; every back end reads the same file.
-Boxes are always decoded in FP32: what comes after the last convolution is left as it is. INT8 leaves the
-convolutions at both ends in floating point too: in FP32 for CPUs, in FP16 for TensorRT.
+A precision that is explicit in the graph cannot be changed silently, and every back end reads the same file.
+Boxes are always decoded in FP32: nodes after the last convolution are not converted. INT8 also leaves the first and
+last convolutions in floating point: FP32 for CPUs, FP16 for TensorRT.
 """
 
 from __future__ import annotations
@@ -38,43 +38,47 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Which INT8 a back end is fast with. CPUs take unsigned activations, TensorRT only symmetric signed ones.
+# INT8 flavours: CPUs are fast with unsigned activations, TensorRT accepts only symmetric signed ones.
 CPU, TENSORRT = "cpu", "tensorrt"
 _HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-_FP16_QDQ = 19  # the first opset whose QuantizeLinear and DequantizeLinear take FP16
-_EARLY = 5  # convolutions after the image that INT8 leaves in FP32
+_FP16_QDQ = 19  # the first opset whose QuantizeLinear and DequantizeLinear accept FP16
+_EARLY = 5  # number of first convolutions that INT8 leaves in floating point
 _INSTALL = "pip install onnxruntime onnx sympy"
 
 
-def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFile:
-    """The model in the requested precision, made once and cached next to the engines.
+def convert_precision(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFile:
+    """The model in the requested precision, built once and cached with the engines.
 
-    FP16 takes a second, INT8 as long as the calibration images take in FP32, a few times over. Without images, the
-    ranges in the model's metadata are used, if there are any; that takes a few seconds.
+    FP16 takes a second. INT8 runs all calibration images through the FP32 model and takes a few times as long. Without
+    calibration images, INT8 uses the ranges in the model's metadata, if it has any; that takes a few seconds.
+
+    Args:
+        flavour: the kind of INT8: ``CPU`` or ``TENSORRT``.
 
     Raises:
-        ModelError: the file has another precision already, or INT8 with neither calibration images nor ranges.
+        ModelError: the file has another precision already, or INT8 has neither calibration images nor ranges.
         MissingDependency: the tools are not installed.
+        CacheError: see :meth:`Artifact.get`.
     """
-    wanted = options.precision
-    if wanted in ("auto", model.precision):
+    precision = options.precision
+    if precision in ("auto", model.precision):
         return model
     if model.precision != "fp32":
         raise ModelError(
-            f"parameter 'precision' is '{wanted}', but {model.path} is {model.precision} already; use the fp32 model"
+            f"parameter 'precision' is '{precision}', but {model.path} is {model.precision} already; use the fp32 model"
         )
-    int8 = flavour if wanted == "int8" else ""
+    int8 = flavour if precision == "int8" else ""
     calibration = options.calibration
-    shipped = wanted == "int8" and calibration is None and shipped_int8.has_ranges(model)
-    facts: dict[str, Any] = {"model_sha256": model.sha256, "precision": wanted, "flavour": int8}
+    shipped = precision == "int8" and calibration is None and shipped_int8.has_ranges(model)
+    facts: dict[str, Any] = {"model_sha256": model.sha256, "precision": precision, "flavour": int8}
     if shipped:
-        facts["ranges"] = "those in the model"  # a file of its own: what was calibrated by the user is not overwritten
-    name = "-".join(filter(None, (model.path.stem, wanted, int8, artifacts.tag(facts))))
+        facts["ranges"] = "those in the model"  # its own file: never overwrites one with the user's calibration
+    name = "-".join(filter(None, (model.path.stem, precision, int8, artifacts.tag(facts))))
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / f"{name}.onnx")
-    if wanted == "fp16":
+    if precision == "fp16":
         path = artifact.get(facts, lambda: (_fp16(model), {}), **options.artifact_options())
         return _derived(model, path)
-    # How it is quantised belongs to the facts: files of an older version are rebuilt.
+    # The quantisation scheme is part of the facts, so that files of older versions are rebuilt.
     facts |= {
         "in_fp32": f"decoding, heads, first {_EARLY}" if flavour == CPU else "decoding; heads and first in fp16",
         "calibration": calibration.fingerprint() if calibration else None,
@@ -84,30 +88,30 @@ def explicit(model: ModelFile, options: RunnerOptions, flavour: str) -> ModelFil
         if shipped:
             options.progress("quantising to int8")
             return _from_ranges(model, flavour), {}
-        images = required(calibration)
+        images = require_calibration(calibration)
         options.progress("calibrating int8")
         return _int8(model, images, flavour, options.progress), {}
 
     return _derived(model, artifact.get(facts, quantise, **options.artifact_options()))
 
 
-def required(calibration: Calibration | None) -> Calibration:
-    """The calibration images; ModelError with the remedy if there are none."""
+def require_calibration(calibration: Calibration | None) -> Calibration:
+    """The calibration images. Raises ModelError if there are none."""
     if calibration is None:
         raise ModelError(
-            "parameter 'precision' is 'int8', which needs parameter 'calibration': a folder of some hundred "
+            "parameter 'precision' is 'int8', which needs parameter 'calibration': a folder of a few hundred "
             "images like those the detector will see"
         )
     return calibration
 
 
 def _derived(model: ModelFile, path: Path) -> ModelFile:
-    """The derived file; names and metadata stay those of the original."""
+    """The derived file with the metadata of the original."""
     return replace(ModelFile.read(path), metadata=model.metadata)
 
 
-def tail(proto: Any) -> list[str]:
-    """Names of the nodes from which no convolution can be reached: the decoding after the network's body."""
+def decoding_nodes(proto: Any) -> list[str]:
+    """Names of the nodes that decode boxes: those from which no convolution can be reached."""
     heavy_tensors: set[str] = set()
     names = []
     for node in reversed(proto.graph.node):
@@ -118,11 +122,11 @@ def tail(proto: Any) -> list[str]:
     return names
 
 
-def delicate(proto: Any) -> list[str]:
-    """Convolutions that INT8 costs most accuracy in: the first after the image, and the heads before the decoding.
+def sensitive_nodes(proto: Any) -> list[str]:
+    """Names of the convolutions that lose most accuracy in INT8: the first ones and the heads before the decoding.
 
-    Kept in FP32 they cost a tenth of the time; quantised they cost the default model half a point of mAP to nearly two.
-    A network that consists of little else is quantised whole.
+    Keeping them in floating point costs a tenth of the speed; quantising them costs the default model 0.5 to 2 points
+    of mAP. If they are at least half of all convolutions, the list is empty and the whole network is quantised.
     """
     after: set[str] = set()  # tensors from which a convolution can be reached
     heads = []
@@ -137,10 +141,10 @@ def delicate(proto: Any) -> list[str]:
     return kept if 2 * len(kept) < len(heavy) else []
 
 
-def fp32_tensors(model: ModelFile, with_delicate: bool) -> set[str]:
-    """Outputs of the nodes that stay in FP32: the decoding, and with INT8 the delicate convolutions."""
+def fp32_tensors(model: ModelFile, with_sensitive: bool) -> set[str]:
+    """Names of the outputs of the nodes that stay in FP32: the decoding and, if asked, the sensitive convolutions."""
     proto = _load(model)
-    names = {*tail(proto), *(delicate(proto) if with_delicate else ())}
+    names = {*decoding_nodes(proto), *(sensitive_nodes(proto) if with_sensitive else ())}
     return {output for node in proto.graph.node if node.name in names for output in node.output}
 
 
@@ -156,14 +160,14 @@ def _fp16(model: ModelFile) -> bytes:
 
 
 def _cast_to_fp16(proto: Any) -> Any:
-    """All but the decoding in FP16; inputs and outputs keep their types."""
+    """Cast everything but the decoding to FP16; inputs and outputs keep their types."""
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as error:
-        raise MissingDependency("the tool that casts to fp16", _INSTALL) from error
-    proto = convert_float_to_float16(proto, keep_io_types=True, node_block_list=tail(proto))
+        raise MissingDependency("the converter to fp16", _INSTALL) from error
+    proto = convert_float_to_float16(proto, keep_io_types=True, node_block_list=decoding_nodes(proto))
     nodes: dict[str, Any] = {}
-    for node in proto.graph.node:  # ONNX Runtime 1.30 casts a weight that several nodes use once for each of them
+    for node in proto.graph.node:  # ONNX Runtime 1.30 adds one cast per user of a shared weight, all of the same name
         nodes.setdefault(node.output[0], node)
     kept = list(nodes.values())
     del proto.graph.node[:]
@@ -172,17 +176,17 @@ def _cast_to_fp16(proto: Any) -> Any:
 
 
 def _half_remainder(proto: Any) -> Any:
-    """What Q/DQ pairs leave in floating point, in FP16: a strongly typed network computes in the types of the file.
+    """Cast what is not quantised to FP16: a strongly typed network computes in the types of the file.
 
-    Q/DQ pairs take FP16 from opset 19 on. A graph that cannot be brought there stays as it is, its remainder in FP32.
+    Q/DQ pairs accept FP16 from opset 19 on. A graph that cannot be converted to it keeps FP32 there.
     """
     from onnx import version_converter
 
     version = max((item.version for item in proto.opset_import if item.domain in ("", "ai.onnx")), default=0)
     try:
         newer = proto if version >= _FP16_QDQ else version_converter.convert_version(proto, _FP16_QDQ)
-    except Exception as error:  # of onnx's C++, for operators without an adapter
-        log.warning("what int8 leaves out stays fp32: the graph cannot be brought to opset %d (%s)", _FP16_QDQ, error)
+    except Exception as error:  # from onnx's C++, for operators without an adapter
+        log.warning("layers not in int8 stay in fp32: the graph cannot be converted to opset %d (%s)", _FP16_QDQ, error)
         return proto
     return _cast_to_fp16(newer)
 
@@ -192,9 +196,10 @@ def _from_ranges(model: ModelFile, flavour: str) -> bytes:
     signed = flavour == TENSORRT
     with _quiet():
         try:
-            quantised = shipped_int8.quantise(model, proto, set(delicate(proto)) if signed else set(), signed=signed)
+            excluded = set(sensitive_nodes(proto)) if signed else set()
+            quantised = shipped_int8.quantise(model, proto, excluded, signed=signed)
         except ImportError as error:
-            raise MissingDependency("the tool that quantises to int8", _INSTALL) from error
+            raise MissingDependency("the int8 quantiser", _INSTALL) from error
     return model.packed(_finished_for_tensorrt(quantised) if signed else quantised)
 
 
@@ -202,12 +207,12 @@ def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Pr
     try:
         from onnxruntime.quantization import QuantType, quantize_static
     except ImportError as error:
-        raise MissingDependency("the tool that quantises to int8", _INSTALL) from error
+        raise MissingDependency("the int8 quantiser", _INSTALL) from error
     import onnx
 
     proto = _load(model)
     signed = flavour == TENSORRT
-    # TensorRT refuses zero points other than 0 and quantised biases.
+    # TensorRT accepts neither zero points other than 0 nor quantised biases.
     extra = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False} if signed else {}
     with tempfile.TemporaryDirectory() as folder, _quiet():
         target = Path(folder) / "int8.onnx"
@@ -218,7 +223,7 @@ def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Pr
             per_channel=True,
             activation_type=QuantType.QInt8 if signed else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=[*tail(proto), *delicate(proto)],
+            nodes_to_exclude=[*decoding_nodes(proto), *sensitive_nodes(proto)],
             extra_options=extra,
         )
         if not signed:
@@ -234,7 +239,7 @@ def _finished_for_tensorrt(quantised: Any) -> Any:
 
 
 class _Reader:
-    """The next image for ONNX Runtime's quantiser; None at the end."""
+    """The calibration images as a CalibrationDataReader of ONNX Runtime's quantiser."""
 
     def __init__(self, calibration: Calibration, progress: Progress) -> None:
         self._feeds = enumerate(calibration.feeds(), 1)
@@ -243,13 +248,13 @@ class _Reader:
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         number, feed = next(self._feeds, (0, None))
-        ending = f"image {number} of {self._count}" if feed is not None else "computing the ranges"
-        self._progress(f"calibrating int8: {ending}")
+        step = f"image {number} of {self._count}" if feed is not None else "computing the ranges"
+        self._progress(f"calibrating int8: {step}")
         return feed
 
 
 class _quiet:
-    """The quantiser logs advice about its own preprocessing step at the root logger."""
+    """Suppresses the quantiser's warnings about its own preprocessing, which it logs at the root logger."""
 
     def __enter__(self) -> None:
         self._before = logging.root.manager.disable

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What every inference back end is: a loaded model with named tensors in and out."""
+"""The interface of all inference back ends: a loaded model with named input and output tensors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def silent(_text: str) -> None:
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input or output: element type and shape; None is a dimension known only at run time."""
+    """Element type and shape of one input or output; None is a dimension known only at run time."""
 
     dtype: np.dtype
     shape: tuple[int | None, ...]
@@ -47,14 +47,14 @@ class Tensor:
         """Whether the array has this type and shape."""
         if array.dtype != self.dtype or array.ndim != len(self.shape):
             return False
-        return all(want is None or want == got for want, got in zip(self.shape, array.shape, strict=True))
+        return all(size is None or size == actual for size, actual in zip(self.shape, array.shape, strict=True))
 
     def __str__(self) -> str:
         return f"{self.dtype} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
 
 
 class Calibration(Protocol):
-    """Images that show a quantiser the range of every tensor; ``len`` is their number."""
+    """Images from which a quantiser determines the range of every tensor; ``len()`` is their number."""
 
     def __len__(self) -> int: ...
 
@@ -62,20 +62,20 @@ class Calibration(Protocol):
         """A hash that changes when any image or its preprocessing changes."""
 
     def feeds(self) -> Iterator[dict[str, np.ndarray]]:
-        """One model input per image."""
+        """One feed per image: inputs by name."""
 
 
 @dataclass(frozen=True)
 class RunnerOptions:
     """How to load a model. A back end that cannot honour an option raises an error.
 
-    ``precision`` is auto (as the file is), fp32, fp16 or int8. ``device`` is auto, cpu, cuda, or
-    dla0 and dla1, the deep learning accelerators of a Jetson. ``threads`` is for CPU back ends, 0 for one per core.
-    ``streams`` is how many threads of the caller will infer at a time, where a back end allows more than one.
-    ``cache`` is the folder of built engines; ``rebuild`` ignores what is there. ``max_batch`` is the largest batch.
-    ``calibration`` are images for int8. ``progress`` is called, from the loading thread, with what a long load
-    is doing. ``degraded`` is called with what works, but not as requested: a derived file used from a temporary folder
-    where the cache cannot be written (an error without it), CUDA that does not load.
+    ``precision`` is auto (that of the file), fp32, fp16 or int8. ``device`` is auto, cpu, cuda, or one of a Jetson's
+    deep learning accelerators, dla0 or dla1. ``threads`` is for CPU back ends; 0 means one per core. ``streams`` is the
+    number of threads that will call :meth:`Runner.infer` at a time, if the back end allows more than one. ``cache`` is
+    the folder of built engines; ``rebuild`` ignores the files in it. ``max_batch`` is the largest batch.
+    ``calibration`` holds the images for int8. ``progress`` is called from the loading thread with the step in progress.
+    ``degraded`` is called with a text when the model loads, but not as requested: CUDA does not load, or the cache
+    cannot be written and a temporary folder is used (without ``degraded`` an error).
     """
 
     precision: str = "auto"
@@ -97,22 +97,22 @@ class RunnerOptions:
             )
 
     def warn(self, text: str) -> None:
-        """Report what works, but not as requested."""
+        """Report that the model loads, but not as requested."""
         if self.degraded is not None:
             self.degraded(text)
 
     def artifact_options(self) -> dict[str, Any]:
-        """What :meth:`edgecam_core.inference.artifacts.Artifact.get` takes of these."""
+        """The keyword arguments for :meth:`edgecam_core.inference.artifacts.Artifact.get`."""
         return {"rebuild": self.rebuild, "progress": self.progress, "degraded": self.degraded}
 
 
 class Runner(ABC):
     """One loaded model. Loading may take minutes, :meth:`infer` milliseconds.
 
-    A runner belongs to the thread that calls :meth:`infer`, or to up to ``streams`` threads; only :meth:`close` may
-    come from another, once they have ended. ``inputs`` and ``outputs`` are in the order of the model; ``description``
-    names library, version and device, e.g. ``onnxruntime 1.32 on CPU, 2 threads``; ``on_cpu`` is True where the
-    processor computes.
+    Up to ``streams`` threads may call :meth:`infer`. Another thread may call :meth:`close` after they have ended.
+    ``inputs`` and ``outputs`` are in the order of the model. ``description`` names library, version and device, e.g.
+    ``onnxruntime 1.32 on CPU, 2 threads``. ``on_cpu``: the model runs on the CPU. ``rejected``: the back ends that
+    ``auto`` tried before this one, and why each failed.
     """
 
     name: str = ""
@@ -128,20 +128,22 @@ class Runner(ABC):
     @classmethod
     @abstractmethod
     def load(cls, model: ModelFile, options: RunnerOptions) -> Runner:
-        """Load the model.
+        """Load the model. Blocks for milliseconds to minutes.
 
         Raises:
-            MissingDependency: the library is not installed; the text has the command.
-            ModelError: this back end cannot run this model; the text has the reason.
+            MissingDependency: the library is not installed; the message has the command.
+            ModelError: this back end cannot run this model; the message has the reason.
+            CacheError: a file must be built, but the cache cannot be written and ``options.degraded`` is None.
         """
 
     def infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run the model once; blocks until the outputs are there.
+        """Run the model once; blocks until the outputs are ready.
 
-        The arrays given back belong to the caller only until the thread's next call.
+        The returned arrays are valid until the thread's next call.
 
         Raises:
-            InferenceError: an input is missing or does not fit, or the back end failed; the runner stays usable.
+            InferenceError: an input is missing or has a wrong type or shape, or the back end failed. The runner stays
+                usable.
         """
         for name, tensor in self.inputs.items():
             if name not in feed:
@@ -153,7 +155,7 @@ class Runner(ABC):
 
     @abstractmethod
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The work; inputs have been checked."""
+        """Run the model on checked inputs."""
 
     def close(self) -> None:  # noqa: B027 - most back ends have nothing to free
-        """Free what the back end holds. Calling it twice is harmless."""
+        """Free the back end's resources. Calling it twice is harmless."""

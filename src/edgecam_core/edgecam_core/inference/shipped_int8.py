@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""INT8 from the ranges a model brings along in its metadata: no images, the same file on every machine.
+"""INT8 from the ranges in a model's metadata: needs no calibration images and gives the same file on every machine.
 
 A network trained with simulated quantisation (Jacob et al., "Quantization and Training of Neural Networks for Efficient
-Integer-Arithmetic-Only Inference", 2018) has learned with one range for each tensor. ``edgecam.ranges`` holds those of
-the activations, ``edgecam.steps`` the step of each weight tensor's grid. On that grid nearly all weights are exact.
+Integer-Arithmetic-Only Inference", 2018) has a fixed range for each tensor. ``edgecam.ranges`` holds the ranges of the
+activations, ``edgecam.steps`` the quantisation step of each weight tensor. Nearly all weights are multiples of it.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _TOP = 127  # of a symmetric int8
 
 
 def has_ranges(model: ModelFile) -> bool:
-    """Whether a float model can be quantised without calibration images."""
+    """Whether this is an fp32 model that can be quantised without calibration images."""
     return model.precision == "fp32" and isinstance(model.fact("ranges"), dict)
 
 
-def quantise(model: ModelFile, proto: Any, in_float: set[str], *, signed: bool) -> Any:
+def quantise(model: ModelFile, proto: Any, excluded: set[str], *, signed: bool) -> Any:
     """A ModelProto with Q/DQ pairs around all nodes whose activations have a known range.
 
     Args:
-        proto: the model, its nodes named; it is changed.
-        in_float: names of nodes to leave alone.
+        proto: the ModelProto, every node with a name; it is modified.
+        excluded: names of nodes that stay in floating point.
         signed: symmetric int8 activations and float biases (TensorRT), else uint8 activations.
     """
     from onnx import numpy_helper
@@ -53,11 +53,11 @@ def quantise(model: ModelFile, proto: Any, in_float: set[str], *, signed: bool) 
     ranges: dict[str, tuple[float, float]] = model.fact("ranges")
     steps: dict[str, float] = model.fact("steps", {})
     weights = {item.name: item for item in proto.graph.initializer}
-    nodes = [node for node in proto.graph.node if _is_known(node, ranges, weights) and node.name not in in_float]
+    nodes = [node for node in proto.graph.node if _has_ranges(node, ranges, weights) and node.name not in excluded]
     kernels = {node.input[1] for node in nodes if node.op_type == "Conv"} & steps.keys()
     extra: dict[str, Any] = {
         "TensorQuantOverrides": {
-            name: on_grid(numpy_helper.to_array(weights[name]), steps[name]) for name in sorted(kernels)
+            name: channel_ranges(numpy_helper.to_array(weights[name]), steps[name]) for name in sorted(kernels)
         },
         "WeightSymmetric": True,
         "ActivationSymmetric": signed,
@@ -75,29 +75,30 @@ def quantise(model: ModelFile, proto: Any, in_float: set[str], *, signed: bool) 
     return quantiser.model.model
 
 
-def _is_known(node: Any, ranges: Mapping[str, object], weights: Mapping[str, object]) -> bool:
+def _has_ranges(node: Any, ranges: Mapping[str, object], weights: Mapping[str, object]) -> bool:
     activations = [name for name in (*node.input, *node.output) if name not in weights]
     return node.op_type in _QUANTISED and all(name in ranges for name in activations)
 
 
-def on_grid(weight: np.ndarray, step: float) -> list[dict[str, Any]]:
-    """The range of each output channel, as ONNX Runtime's quantiser takes it.
+def channel_ranges(weight: np.ndarray, step: float) -> list[dict[str, Any]]:
+    """The range of each output channel, as ONNX Runtime's ``TensorQuantOverrides`` takes it.
 
-    A channel keeps the step it was trained with where its weights fit into -127..127 steps: then they are exact. In the
-    others the extremes are clipped, or the step is widened, whichever moves the weights less.
+    A channel whose weights fit into -127..127 steps keeps the step of the training: its weights are exact. In the other
+    channels either the largest weights are clipped or the step grows, whichever has the smaller squared error.
 
     Args:
-        weight: [out, ...]; ``step`` is that of its grid.
+        weight: [out, ...].
+        step: the quantisation step of the training.
     """
     channels: list[dict[str, Any]] = []
     for channel in weight.astype(np.float64).reshape(len(weight), -1):
         tops = (_TOP * step, float(np.abs(channel).max(initial=0)))
-        top = min(tops, key=lambda top: _moved(channel, top)) if tops[1] > tops[0] else tops[0]
+        top = min(tops, key=lambda top: _squared_error(channel, top)) if tops[1] > tops[0] else tops[0]
         channels.append({"rmin": np.float32(-top), "rmax": np.float32(top)})
     channels[0]["axis"] = 0
     return channels
 
 
-def _moved(channel: np.ndarray, top: float) -> float:
+def _squared_error(channel: np.ndarray, top: float) -> float:
     step = top / _TOP
     return float(np.square(np.clip(np.rint(channel / step), -_TOP, _TOP) * step - channel).sum())

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Finds TensorRT: TensorRT proper (8.6, 10.x, 11.x) or TensorRT-RTX, whose Python interface is the same."""
+"""Finds TensorRT (8.6, 10.x, 11.x) or TensorRT-RTX, which has the same Python interface."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INSTALL = (
     "on a Jetson it is part of JetPack (apt install python3-libnvinfer), elsewhere pip install tensorrt, or "
     "pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings for GeForce and RTX cards"
 )
-# Modules to import, in this order, and the flavour they make. The last one is the module with the interface.
+# Modules to import, in this order, and their flavour. The last module has the interface.
 _CANDIDATES = (
     (("tensorrt",), "tensorrt"),
     (("tensorrt_rtx",), "tensorrt-rtx"),
@@ -45,7 +45,7 @@ class TensorRt:
 
     @property
     def strongly_typed(self) -> bool:
-        """Whether networks take their precision from the ONNX file alone (10.x on); else builder flags are needed."""
+        """Whether a network can take its precision from the ONNX file alone (10.x on); else it needs builder flags."""
         return hasattr(self.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
 
     @property
@@ -55,11 +55,11 @@ class TensorRt:
 
     @property
     def portable(self) -> bool:
-        """Whether one engine serves every supported GPU; TensorRT proper builds for the GPU it finds."""
+        """Whether an engine runs on every supported GPU (TensorRT-RTX); TensorRT builds for the GPU it finds."""
         return self.flavour == "tensorrt-rtx"
 
     def load_plugins(self, logger: Any) -> None:
-        """Register TensorRT's own plugins, such as EfficientNMS; parsing and loading need it in each process."""
+        """Register TensorRT's own plugins, such as EfficientNMS; each process must do it before parsing or loading."""
         if hasattr(self.module, "init_libnvinfer_plugins"):  # not in TensorRT-RTX, which has none
             self.module.init_libnvinfer_plugins(logger, "")
 
@@ -68,10 +68,10 @@ class TensorRt:
 
 
 def import_tensorrt() -> TensorRt:
-    """Import whichever is installed; a tenth of a second or more.
+    """Import the flavour that is installed; takes a tenth of a second or more.
 
     Raises:
-        MissingDependency: none is, or its libraries cannot be loaded.
+        MissingDependency: none is installed, or its libraries cannot be loaded.
     """
     problems = []
     for modules, flavour in _CANDIDATES:
@@ -81,5 +81,5 @@ def import_tensorrt() -> TensorRt:
         except ModuleNotFoundError:
             continue
         except (ImportError, OSError, AttributeError) as error:  # bindings without their libraries
-            problems.append(f"{modules[-1]} is there but does not load ({error})")
+            problems.append(f"{modules[-1]} is installed but does not load ({error})")
     raise MissingDependency("; ".join(["TensorRT", *problems]), _INSTALL)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From an ONNX file to a TensorRT engine: one path for every version, whose precision is verified."""
+"""Builds a TensorRT engine from an ONNX file and verifies its precision; the same code for every TensorRT version."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from edgecam_core.inference.precision import fp32_tensors
 from edgecam_core.inference.runner import Progress
 from edgecam_core.inference.tensorrt_api import TensorRt
 
-_WORKSPACE = 1 << 30  # bytes of device memory that tactics may use while they are tried
-_MOST_ERRORS = 3
+_WORKSPACE = 1 << 30  # bytes of device memory for trying tactics
+_MAX_ERRORS = 3
 
 
 @dataclass
 class Recipe:
     """How an engine is built.
 
-    ``typed``: precision comes from the ONNX file alone (10.x on); else builder flags and constraints give it.
-    ``calibrator`` is for TensorRT's own INT8 calibration; ``ranges`` are those of activations by tensor, low and high,
-    where they are known and no calibration is needed. ``dla`` is the number of a deep learning accelerator, None
-    for the GPU. ``timing`` are the measurements of earlier builds, and of this one afterwards.
+    ``typed``: a strongly typed network, which takes its precision from the ONNX file alone (10.x on); else builder
+    flags and constraints set it. ``calibrator`` is for TensorRT's own INT8 calibration. ``ranges`` are known ranges
+    of activations, tensor name to (low, high), which need no calibration. ``dla`` is the number of a deep learning
+    accelerator, None for the GPU. ``timing`` is the timing cache of earlier builds; a build updates it.
     """
 
     max_batch: int = 1
@@ -54,14 +54,15 @@ class Recipe:
 def build_engine(api: TensorRt, model: ModelFile, recipe: Recipe, progress: Progress) -> tuple[bytes, dict[str, Any]]:
     """Build an engine.
 
-    Blocks from a second (TensorRT-RTX) to many minutes (TensorRT on a Jetson); ``progress`` is called from this
-    thread and may raise to cancel, at the steps that TensorRT reports (10.x on).
+    Blocks from a second (TensorRT-RTX) to many minutes (TensorRT on a Jetson). TensorRT calls ``progress`` in this
+    thread at each step it reports (10.x on); an EdgecamError from it cancels the build.
 
     Returns:
-        The serialised engine, and facts for its sidecar: layers by precision.
+        The serialised engine, and facts for its sidecar: number of convolutions by precision.
 
     Raises:
-        ModelError: an operator TensorRT does not know (named), a free size, a precision that got lost, or no DLA.
+        ModelError: an unsupported operator (named), a dynamic dimension other than the batch, a precision that was not
+            kept, or no such DLA.
     """
     trt = api.module
     logger = collecting_logger(trt)
@@ -70,7 +71,7 @@ def build_engine(api: TensorRt, model: ModelFile, recipe: Recipe, progress: Prog
     network = builder.create_network(_network_flags(trt, recipe.typed))
     _parse(trt, network, logger, model)
     layers = network_precisions(trt, network)
-    if recipe.typed:  # otherwise TensorRT chooses while building, and only the engine shows it
+    if recipe.typed:  # otherwise TensorRT chooses the precision while building, and only the engine shows it
         require_precision(model.precision, layers, str(model.path))
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, _WORKSPACE)
@@ -90,7 +91,7 @@ def build_engine(api: TensorRt, model: ModelFile, recipe: Recipe, progress: Prog
     plan = builder.build_serialized_network(network, config)
     if monitor is not None and monitor.cancelled is not None:
         raise monitor.cancelled
-    if calibrated and recipe.calibrator.failed is not None:  # else it would be calibrated with fewer images
+    if calibrated and recipe.calibrator.failed is not None:  # TensorRT would go on with fewer images
         raise recipe.calibrator.failed
     if plan is None:
         raise ModelError(f"{api} cannot build {model.path}: {logger.text()}")
@@ -100,10 +101,10 @@ def build_engine(api: TensorRt, model: ModelFile, recipe: Recipe, progress: Prog
 
 
 def use_dla(trt: Any, builder: Any, config: Any, number: int) -> None:
-    """Build for a deep learning accelerator, with the GPU for the layers that it cannot run.
+    """Build for a deep learning accelerator; layers that it cannot run fall back to the GPU.
 
     Raises:
-        ModelError: this version or this machine has none of that number.
+        ModelError: this TensorRT or this machine has no DLA of this number.
     """
     cores = int(getattr(builder, "num_DLA_cores", 0)) if hasattr(trt, "DeviceType") else 0
     if not hasattr(getattr(trt, "DeviceType", None), "DLA") or number >= cores:
@@ -115,9 +116,9 @@ def use_dla(trt: Any, builder: Any, config: Any, number: int) -> None:
 
 
 def _timing_cache(config: Any, recipe: Recipe) -> Any:
-    """Which tactic was fastest for which layer: a second engine of the same GPU builds in a fraction of the time."""
+    """Reuse tactic timings: with them, the next engine for the same GPU builds in a fraction of the time."""
     timing = config.create_timing_cache(recipe.timing)
-    if timing is None:  # damaged, or of another version
+    if timing is None:  # damaged, or from another version
         timing = config.create_timing_cache(b"")
     config.set_timing_cache(timing, False)
     return timing
@@ -132,23 +133,23 @@ def _network_flags(trt: Any, typed: bool) -> int:
 
 
 def _allow_precision(trt: Any, network: Any, config: Any, model: ModelFile, recipe: Recipe) -> None:
-    """Weakly typed networks: let TensorRT use FP16 and INT8, but keep FP32 where it is required."""
+    """Weakly typed networks: let TensorRT use FP16 and INT8, but keep FP32 in the layers that need it."""
     flags = {"fp16": ("FP16",), "int8": ("INT8", "FP16")}.get(recipe.precision, ())
     if not flags:
         return
-    for flag in (*flags, "OBEY_PRECISION_CONSTRAINTS"):  # PREFER would let it silently choose a faster tactic
+    for flag in (*flags, "OBEY_PRECISION_CONSTRAINTS"):  # with PREFER_... TensorRT may ignore them silently
         config.set_flag(getattr(trt.BuilderFlag, flag))
-    # With Q/DQ pairs the graph defines which convolutions are INT8.
-    chosen_here = recipe.calibrator is not None or bool(recipe.ranges)
-    for layer in layers_of(trt, network, fp32_tensors(model, with_delicate=chosen_here)):
+    # In a graph with Q/DQ pairs, these define which convolutions are INT8.
+    without_qdq = recipe.calibrator is not None or bool(recipe.ranges)
+    for layer in layers_of(trt, network, fp32_tensors(model, with_sensitive=without_qdq)):
         layer.precision = trt.DataType.FLOAT
-        for index in range(layer.num_outputs):  # the precision alone leaves the type of what it writes open
+        for index in range(layer.num_outputs):  # the precision does not determine the type of the outputs
             if layer.get_output(index).dtype == trt.DataType.FLOAT:
                 layer.set_output_type(index, trt.DataType.FLOAT)
 
 
 def _set_ranges(network: Any, ranges: Mapping[str, tuple[float, float]], model: ModelFile) -> None:
-    """Symmetric ranges, as TensorRT wants them; a layer that reads or writes a tensor without one is not INT8."""
+    """Set symmetric ranges, as TensorRT requires. A layer with a tensor without a range does not run in INT8."""
     tensors = [network.get_input(index) for index in range(network.num_inputs)]
     tensors += [layer.get_output(index) for layer in _layers(network) for index in range(layer.num_outputs)]
     known = [tensor for tensor in tensors if tensor.name in ranges]
@@ -156,8 +157,8 @@ def _set_ranges(network: Any, ranges: Mapping[str, tuple[float, float]], model: 
         names = ", ".join(list(ranges)[:3])
         raise ModelError(f"{model.path} has edgecam.ranges of {names}, ..., but TensorRT's network has no such tensor")
     for tensor in known:
-        most = max(map(abs, ranges[tensor.name]))
-        tensor.set_dynamic_range(-most, most)
+        limit = max(map(abs, ranges[tensor.name]))
+        tensor.set_dynamic_range(-limit, limit)
 
 
 def layers_of(trt: Any, network: Any, tensors: set[str]) -> list[Any]:
@@ -178,9 +179,9 @@ def _layers(network: Any) -> list[Any]:
 
 def _parse(trt: Any, network: Any, logger: Any, model: ModelFile) -> None:
     parser = trt.OnnxParser(network, logger)
-    if parser.parse(model.path.read_bytes(), str(model.path)):  # the path locates weights in files next to it
+    if parser.parse(model.path.read_bytes(), str(model.path)):  # the path locates external data
         return
-    errors = [parser.get_error(index) for index in range(min(parser.num_errors, _MOST_ERRORS))]
+    errors = [parser.get_error(index) for index in range(min(parser.num_errors, _MAX_ERRORS))]
     raise ModelError(f"TensorRT cannot read {model.path}: {'; '.join(map(_error_text, errors)) or logger.text()}")
 
 
@@ -190,16 +191,16 @@ def _error_text(error: Any) -> str:
 
 
 def _add_profile(builder: Any, config: Any, model: ModelFile, max_batch: int, calibrated: bool) -> None:
-    """Sizes left open in the file: only the batch may be. Calibration takes one image at a time."""
-    free = {name: shape for name, shape in model.inputs.items() if None in shape}
-    if not free:
+    """Optimisation profile of the dynamic batch size. Calibration runs one image at a time."""
+    dynamic = {name: shape for name, shape in model.inputs.items() if None in shape}
+    if not dynamic:
         return
     profile, single = builder.create_optimization_profile(), builder.create_optimization_profile()
-    for name, shape in free.items():
+    for name, shape in dynamic.items():
         if None in shape[1:]:
             raise ModelError(f"{model.path} leaves sizes of its input {name!r} open; export it with a fixed size")
-        one, most = (1, *shape[1:]), (max_batch, *shape[1:])
-        profile.set_shape(name, one, most, most)
+        one, largest = (1, *shape[1:]), (max_batch, *shape[1:])
+        profile.set_shape(name, one, largest, largest)
         single.set_shape(name, one, one, one)
     config.add_optimization_profile(profile)
     if calibrated:
@@ -207,7 +208,7 @@ def _add_profile(builder: Any, config: Any, model: ModelFile, max_batch: int, ca
 
 
 def network_precisions(trt: Any, network: Any) -> Counter[str]:
-    """Convolutions of a parsed network by the precision they compute in: fp32, fp16, int8."""
+    """Number of convolutions of a parsed network by precision: fp32, fp16, int8."""
     producers = {}
     layers = _layers(network)
     for layer in layers:
@@ -216,10 +217,10 @@ def network_precisions(trt: Any, network: Any) -> Counter[str]:
     found: Counter[str] = Counter()
     for layer in layers:
         if layer.type in (trt.LayerType.CONVOLUTION, trt.LayerType.DECONVOLUTION, trt.LayerType.MATRIX_MULTIPLY):
-            # Quantised data with plain weights is computed in floating point.
+            # A convolution is INT8 only if both its data and its weights are quantised.
             operands = [layer.get_input(index) for index in range(min(2, layer.num_inputs))]
             sources = [producers.get(operand.name) for operand in operands if operand is not None]
-            if len(sources) == 2 and all(one and one.type == trt.LayerType.DEQUANTIZE for one in sources):
+            if len(sources) == 2 and all(source and source.type == trt.LayerType.DEQUANTIZE for source in sources):
                 found["int8"] += 1
             else:
                 found["fp16" if layer.get_output(0).dtype == trt.DataType.HALF else "fp32"] += 1
@@ -227,18 +228,18 @@ def network_precisions(trt: Any, network: Any) -> Counter[str]:
 
 
 def require_precision(precision: str, layers: Counter[str], what: str) -> None:
-    """Raise ModelError if most convolutions compute in another precision than requested."""
+    """Raise ModelError unless most convolutions compute in the requested precision."""
     if layers and layers[precision] * 2 <= sum(layers.values()):
         found = ", ".join(f"{count} {name}" for name, count in layers.items())
         raise ModelError(f"{what} should be {precision}, but its convolutions are {found}")
 
 
 def require_engine_precision(precision: str, information: str, what: str) -> None:
-    """Raise ModelError where an engine does not compute in FP16 or INT8 although it should.
+    """Raise ModelError if an engine should compute in FP16 or INT8 but does not.
 
     Args:
-        information: the engine inspector's JSON. Most versions report the type of each convolution's weights;
-            where none does, one tensor of the type has to do.
+        information: the engine inspector's JSON. Most TensorRT versions report the type of each convolution's weights;
+            without it, one tensor of the type is enough.
     """
     if precision not in ("fp16", "int8"):
         return
@@ -255,12 +256,12 @@ def _types(pattern: str, information: str) -> Counter[str]:
 
 
 def collecting_logger(trt: Any) -> Any:
-    """A TensorRT logger whose ``text()`` returns the last errors, for the message of an exception."""
+    """A TensorRT logger whose ``text()`` returns the last errors, for an exception's message."""
 
     class Logger(trt.ILogger):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self.errors: deque[str] = deque(maxlen=_MOST_ERRORS)
+            self.errors: deque[str] = deque(maxlen=_MAX_ERRORS)
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
@@ -273,7 +274,7 @@ def collecting_logger(trt: Any) -> Any:
 
 
 def _monitor(trt: Any, config: Any, progress: Callable[[str], None]) -> Any:
-    """Progress of the build, where this version reports it (10.x on)."""
+    """Report the progress of the build, if this version supports it (10.x on)."""
     if not hasattr(trt, "IProgressMonitor"):
         progress(f"building the engine; TensorRT {trt.__version__} reports no steps and cannot be stopped")
         return None

@@ -12,10 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""INT8 calibration by TensorRT 8.x itself: it runs the images through the network on the GPU and picks the ranges.
+"""INT8 calibration by TensorRT: it runs the images through the network on the GPU and determines the ranges.
 
-Later versions take INT8 from Q/DQ pairs alone: calibrators are deprecated since 10.1 and gone from 11. The method is
-entropy calibration (Migacz, "8-bit Inference with TensorRT", GTC 2017), which NVIDIA recommends for convolutions.
+Used with TensorRT 8.x and for a DLA. Later versions take INT8 from Q/DQ pairs: calibrators are deprecated since 10.1
+and removed in 11. The method is entropy calibration (Migacz, "8-bit Inference with TensorRT", GTC 2017), which NVIDIA
+recommends for convolutional networks.
 """
 
 from __future__ import annotations
@@ -31,16 +32,16 @@ if TYPE_CHECKING:
 
 
 def calibrator(trt: Any, context: CudaContext, calibration: Calibration, progress: Progress) -> Any:
-    """The interface of ``IBuilderConfig.int8_calibrator``: images in device memory, one at a time.
+    """An object for ``IBuilderConfig.int8_calibrator``: uploads the images one at a time.
 
-    The thread that builds must have a CUDA context. ``failed`` is what an image or ``progress`` raised, which must not
-    cross TensorRT's C++; the build fails then, and its caller raises it.
+    Exceptions of reading an image or of ``progress`` must not cross TensorRT's C++: they are kept in ``failed`` and the
+    calibration ends. The caller of the build must raise ``failed`` afterwards.
 
     Args:
-        context: of the GPU that the engine is built on, current in the building thread.
+        context: that of the GPU that builds the engine, current in the building thread.
     """
 
-    # The base is of the module found at run time, as for the logger and the monitor in tensorrt_builder.
+    # The base class is known only at run time, as for the logger and the monitor in tensorrt_builder.
     class Calibrator(trt.IInt8EntropyCalibrator2):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             trt.IInt8EntropyCalibrator2.__init__(self)
@@ -63,21 +64,21 @@ def calibrator(trt: Any, context: CudaContext, calibration: Calibration, progres
                 return None
 
         def _upload(self, name: str, values: np.ndarray) -> int:
-            if name not in self._memory:  # all images have one size, that of the network
+            if name not in self._memory:  # all images have the size of the network's input
                 self._memory[name] = context.allocate(values.nbytes)
             context.upload(self._memory[name], np.ascontiguousarray(values))
             return self._memory[name]
 
         def close(self) -> None:
-            """Free what was uploaded."""
+            """Free the device memory."""
             for pointer in self._memory.values():
                 context.free(pointer)
             self._memory = {}
 
         def read_calibration_cache(self) -> None:
-            """None: the engine is what is kept."""
+            """None: the engine is cached instead."""
 
         def write_calibration_cache(self, _table: bytes) -> None:
-            """Not kept, for the same reason."""
+            """Discarded: the engine is cached instead."""
 
     return Calibrator()

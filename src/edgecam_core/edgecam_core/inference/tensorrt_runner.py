@@ -31,7 +31,7 @@ from edgecam_core.inference.cuda_driver import Gpu, find_gpu
 from edgecam_core.inference.cuda_memory import CudaContext, open_context
 from edgecam_core.inference.cuda_session import CudaSession
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.precision import TENSORRT, explicit, required
+from edgecam_core.inference.precision import TENSORRT, convert_precision, require_calibration
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 from edgecam_core.inference.shipped_int8 import has_ranges
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 class TensorRtRunner(Runner):
-    """An engine in an execution context. See :class:`Runner`; loading and inference belong to one thread."""
+    """An engine with its execution context. See :class:`Runner`. Load it in the thread that infers."""
 
     name = "tensorrt"
 
@@ -55,16 +55,16 @@ class TensorRtRunner(Runner):
         self._engine, self._logger = engine, logger
         self._execution = engine.create_execution_context()
         if self._execution is None:
-            raise ModelError(f"TensorRT has no execution context (is the GPU out of memory?): {logger.text()}")
+            raise ModelError(f"TensorRT cannot create an execution context (GPU out of memory?): {logger.text()}")
         self._context = context
         self._batch = 0
         self._shape_inputs(max_batch)
-        growing = [name for name in outputs if any(size < 0 for size in self._execution.get_tensor_shape(name))]
-        self._session = CudaSession(context, inputs, outputs, self._enqueue, max_batch, growing=growing)
+        data_dependent = [name for name in outputs if any(size < 0 for size in self._execution.get_tensor_shape(name))]
+        self._session = CudaSession(context, inputs, outputs, self._enqueue, max_batch, data_dependent=data_dependent)
         for name, pointer in self._session.pointers.items():
             self._execution.set_tensor_address(name, pointer)
-        self._allocator = output_allocator(api.module, self._session) if growing else None
-        for name in growing:
+        self._allocator = output_allocator(api.module, self._session) if data_dependent else None
+        for name in data_dependent:
             self._execution.set_output_allocator(name, self._allocator)
 
     @classmethod
@@ -74,19 +74,21 @@ class TensorRtRunner(Runner):
 
     @classmethod
     def load_engine(cls, path: Path, options: RunnerOptions) -> TensorRtRunner:
-        """Load an existing engine file, from any folder, if the sidecar next to it describes this very file.
+        """Load an existing engine file from any folder; the sidecar next to it must describe this file.
 
         Raises:
-            MissingDependency, ModelError: as :meth:`load`; not the file of the sidecar, or of another version or GPU.
+            MissingDependency: as :meth:`load`.
+            ModelError: as :meth:`load`; also if the sidecar does not match the file, or if the engine was built for
+                another TensorRT version or GPU.
         """
         artifact = artifacts.Artifact(path)
-        if reason := artifact.misfit({}):
+        if reason := artifact.mismatch({}):
             raise ModelError(f"{path} is not loaded: {reason}; build it with edgecam engine build")
         return cls._open(options, lambda _api, _gpu: (path, str(artifact.facts().get("precision", ""))))
 
     @classmethod
     def _open(cls, options: RunnerOptions, find: Callable[[TensorRt, Gpu], tuple[Path, str]]) -> TensorRtRunner:
-        gpu = find_gpu()  # asked first: it costs nothing, and no library helps a machine without one
+        gpu = find_gpu()  # first, because it is cheap and needs no library
         if gpu is None:
             raise ModelError("TensorRT needs an NVIDIA GPU and its driver; none is found")
         api = import_tensorrt()
@@ -101,9 +103,7 @@ class TensorRtRunner(Runner):
             context.close()
             if isinstance(error, EdgecamError):
                 raise
-            raise ModelError(
-                f"{api} cannot be used on {gpu}: {error}"
-            ) from error  # errors of the CUDA library, TensorRT's
+            raise ModelError(f"{api} cannot be used on {gpu}: {error}") from error  # from CUDA or TensorRT
 
     def _infer(self, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         return self._session.run(feed)
@@ -129,21 +129,21 @@ class TensorRtRunner(Runner):
 
 
 def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: Gpu | None) -> tuple[Path, str]:
-    """The engine's path and precision, built first where the cache has none that fits.
+    """The engine's path and precision. Builds it first if the cache has no matching one.
 
     Raises:
-        ModelError: the engine cannot be built, or only on a machine with a GPU.
-        CacheError: the cache cannot be written.
+        ModelError: the engine cannot be built, or needs a GPU to be built.
+        CacheError: see :meth:`Artifact.get`.
     """
     if gpu is None and not api.portable:
         raise ModelError(f"{api} builds for the NVIDIA GPU it finds, and finds none; build where the engine will run")
     dla = _dla(options)
-    # Strongly typed networks cannot be placed on a DLA; versions without builder flags do not have that restriction.
+    # Strongly typed networks cannot run on a DLA, except in versions without builder flags.
     typed = api.strongly_typed and (dla is None or not api.takes_flags)
     quantised_here = options.precision == "int8" != model.precision and not typed
     ranged = quantised_here and options.calibration is None and has_ranges(model)
     calibrated = quantised_here and not ranged
-    source = model if quantised_here else explicit(model, options, TENSORRT)
+    source = model if quantised_here else convert_precision(model, options, TENSORRT)
     precision = "int8" if quantised_here else source.precision
     if dla is not None and precision == "fp32":
         raise ModelError(f"parameter 'device' is '{options.device}', which computes fp16 or int8; set the precision")
@@ -151,7 +151,7 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
     facts = {
         "model": model.path.name,
         "model_sha256": model.sha256,
-        "onnx_sha256": source.sha256,  # of the fp16 or int8 graph, its calibration included
+        "onnx_sha256": source.sha256,  # of the fp16 or int8 graph, which includes its calibration
         "tensorrt": str(api),
         "gpu": _PORTABLE if api.portable else str(gpu),
         "precision": precision,
@@ -171,17 +171,17 @@ def ensure_engine(model: ModelFile, options: RunnerOptions, api: TensorRt, gpu: 
     )
     recipe = Recipe(batch, typed, precision, ranges=model.fact("ranges") if ranged else {}, dla=dla)
 
-    def make() -> tuple[bytes, dict[str, Any]]:
-        with _kept_timing(recipe, api, gpu, options):
+    def build() -> tuple[bytes, dict[str, Any]]:
+        with _timing_cache(recipe, api, gpu, options):
             if calibrated:
                 plan, more = _build_calibrated(api, model, recipe, options)
             else:
                 plan, more = build_engine(api, source, recipe, options.progress)
-        if not api.portable:  # what is built for this very GPU can be inspected before it is kept
+        if not api.portable:  # this GPU can load the engine: verify its precision before it is stored
             _deserialise(api, plan, precision, name, dla)
         return plan, more
 
-    return artifact.get(facts, make, **options.artifact_options()), precision
+    return artifact.get(facts, build, **options.artifact_options()), precision
 
 
 def _dla(options: RunnerOptions) -> int | None:
@@ -189,21 +189,21 @@ def _dla(options: RunnerOptions) -> int | None:
 
 
 @contextmanager
-def _kept_timing(recipe: Recipe, api: TensorRt, gpu: Gpu | None, options: RunnerOptions) -> Iterator[None]:
-    """Load the timings of earlier builds, and store new ones next to the engines."""
+def _timing_cache(recipe: Recipe, api: TensorRt, gpu: Gpu | None, options: RunnerOptions) -> Iterator[None]:
+    """Load the timing cache of earlier builds into the recipe, and store the updated one with the engines."""
     facts = {"kind": "timing", "tensorrt": str(api), "gpu": _PORTABLE if api.portable else str(gpu)}
     artifact = artifacts.Artifact(artifacts.folder(options.cache) / f"timing-{artifacts.tag(facts)}.cache")
-    if not artifact.misfit(facts):
+    if not artifact.mismatch(facts):
         recipe.timing = artifact.path.read_bytes()
     yield
     if recipe.timing:
-        with suppress(CacheError):  # an engine is worth more than the time of the next one
+        with suppress(CacheError):  # it only speeds up the next build
             artifact.put(facts, recipe.timing)
 
 
 def _build_calibrated(api: TensorRt, model: ModelFile, recipe: Recipe, options: RunnerOptions) -> tuple[bytes, Any]:
-    """TensorRT finds the ranges of INT8 itself (8.x, or for a DLA); else they are in the file."""
-    images = required(options.calibration)
+    """Build with TensorRT's own INT8 calibration (8.x, or for a DLA)."""
+    images = require_calibration(options.calibration)
     with closing(open_context()) as context, context.current():
         recipe.calibrator = calibrator(api.module, context, images, options.progress)
         try:
@@ -213,7 +213,7 @@ def _build_calibrated(api: TensorRt, model: ModelFile, recipe: Recipe, options: 
 
 
 def _deserialise(api: TensorRt, plan: bytes, precision: str, what: str, dla: int | None = None) -> tuple[Any, Any]:
-    """Engine and its logger. An engine that lost its precision is an error, not a slow success."""
+    """The engine and its logger. Raises ModelError if the engine does not compute in the requested precision."""
     logger = collecting_logger(api.module)
     api.load_plugins(logger)
     runtime = api.module.Runtime(logger)
@@ -240,7 +240,7 @@ def _tensors(api: TensorRt, engine: Any) -> tuple[dict[str, Tensor], dict[str, T
 
 
 def output_allocator(trt: Any, session: CudaSession) -> Any:
-    """Allocates memory for TensorRT's outputs whose size depends on the data, during a run.
+    """An ``IOutputAllocator``: allocates memory for data-dependent outputs during a run.
 
     An exception must not cross TensorRT's C++: it is logged, and the run fails with an out-of-memory error.
     """
@@ -260,6 +260,6 @@ def output_allocator(trt: Any, session: CudaSession) -> Any:
             return self.reallocate_output(name, memory, size, alignment)
 
         def notify_shape(self, name: str, shape: Any) -> None:
-            session.shaped(name, tuple(shape))
+            session.set_shape(name, tuple(shape))
 
     return Allocator()

@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""PyTorch: the native baseline. Runs a TorchScript module next to the ONNX file.
+"""PyTorch, for comparison: runs the TorchScript module next to the ONNX file.
 
-``model.onnx`` gives names, shapes and metadata; ``model.torchscript`` (``torch.jit.save``) has the weights and takes
-the ONNX inputs in their order and gives the outputs in theirs.
+``model.onnx`` has names, shapes and metadata; ``model.torchscript`` (``torch.jit.save``) has the weights. Its inputs
+and outputs are in the same order as those of the ONNX file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecam_core.errors import InferenceError, MissingDependency, ModelError
+from edgecam_core.errors import InferenceError, MissingDependency, ModelError, first_line
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 
@@ -33,7 +33,7 @@ SUFFIX = ".torchscript"
 
 
 class TorchRunner(Runner):
-    """A TorchScript module in eager mode, on the GPU where PyTorch finds one. See :class:`Runner`."""
+    """A TorchScript module, on the GPU if PyTorch finds one. See :class:`Runner`."""
 
     name = "torch"
 
@@ -66,7 +66,7 @@ class TorchRunner(Runner):
         try:
             module = torch.jit.load(str(path), map_location=device).eval()
         except RuntimeError as error:
-            raise ModelError(f"torch cannot load {path}: {str(error).splitlines()[0]}") from error
+            raise ModelError(f"torch cannot load {path}: {first_line(error)}") from error
         module = module.half() if half else module.float()
         runs_on = f"cpu, {torch.get_num_threads()} threads" if device == "cpu" else torch.cuda.get_device_name()
         description = f"torch {torch.__version__} on {runs_on}, {'fp16' if half else 'fp32'}"
@@ -77,8 +77,9 @@ class TorchRunner(Runner):
         try:
             with torch.inference_mode():
                 tensors = [torch.from_numpy(feed[name]).to(self._device, self._type) for name in self.inputs]
-                found = self._module(*tensors)
-                arrays = [item.float().cpu().numpy() for item in (found if isinstance(found, tuple) else (found,))]
-        except RuntimeError as error:  # a GPU that is out of memory among others
+                outputs = self._module(*tensors)
+                outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+                arrays = [item.float().cpu().numpy() for item in outputs]
+        except RuntimeError as error:  # e.g. the GPU is out of memory
             raise InferenceError(f"torch failed: {str(error).strip().splitlines()[-1]}") from error
         return dict(zip(self.outputs, arrays, strict=True))

@@ -24,7 +24,7 @@ import numpy as np
 
 from edgecam_core.errors import InferenceError
 from edgecam_core.inference.backends import open_runner
-from edgecam_core.inference.batching import free_batch
+from edgecam_core.inference.batching import dynamic_batch
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Progress, Runner, RunnerOptions, silent
 from edgecam_core.models.calibration import ImageCalibration
@@ -130,7 +130,7 @@ class Detector:
             streams = 1  # it takes images in their order
         warnings: list[str] = []
         options = replace(runner_options(plan, settings, progress), degraded=warnings.append, streams=streams)
-        model = free_batch(plan.model, options) if settings.max_batch > 1 else plan.model
+        model = dynamic_batch(plan.model, options) if settings.max_batch > 1 else plan.model
         detector = cls(plan, open_runner(model, settings.backend, options), settings)
         detector.warnings = warnings
         return detector

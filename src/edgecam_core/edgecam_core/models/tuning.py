@@ -85,7 +85,7 @@ def allowed_precisions(model: ModelFile) -> list[str]:
 def kept(plan: Plan, settings: DetectorSettings) -> Choice | None:
     """What was measured here before; None where nothing fits."""
     artifact, facts = _record(plan, settings)
-    if artifact.misfit(facts):
+    if artifact.mismatch(facts):
         return None
     try:
         return Choice(**json.loads(artifact.path.read_text(encoding="utf-8"))["best"])
