@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from launch_effects import changed, parameters
 from launched import ROOT, ros_environment
 
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.xml"))
@@ -111,6 +112,47 @@ def test_an_include_hands_over_only_arguments_that_exist(path: Path) -> None:
         assert all("value" in arg.attrib for arg in include.findall("arg")), "an include sets values, not defaults"
         # What is not handed on is taken from the including file all the same, where it may mean something else.
         assert declared(path) & declared(target) <= set(given), "an argument of the same name is not handed on"
+
+
+EFFECTS = [
+    ("pipeline", "host", {"rtp_sender_node-2.host"}),
+    ("pipeline", "port", {"rtp_sender_node-2.port", "rtp_receiver_node-3.port"}),
+    ("pipeline", "source", {"camera_node-1.source"}),
+    ("pipeline", "viewer_host", {"viewer_node-5.host"}),
+    ("pipeline", "viewer_port", {"viewer_node-5.port"}),
+    ("pipeline", "model", {"detector_node-4.model"}),
+    ("pipeline composition_link", "host", {"container_node-1.host"}),
+    ("pipeline composition_link", "port", {"container_node-1.port", "container_node-2.port"}),
+    ("pipeline composition_link", "viewer_port", {"viewer_node-3.port"}),
+    ("pipeline composition", "host", set()),  # there is no link
+    ("pipeline composition", "viewer_host", {"viewer_node-2.host"}),
+    ("pipeline collect", "collect_directory", {"collector_node-5.directory", "viewer_node-6.collection"}),
+    ("pipeline events", "events_directory", {"events_node-5.events_directory", "viewer_node-6.events"}),
+    ("pipeline record", "record_directory", {"recorder_node-5.directory"}),
+    ("demo", "host", {"rtp_sender_node-2.host"}),  # not an argument of the demo: ros2 launch hands it on all the same
+    ("demo", "port", {"rtp_sender_node-2.port", "rtp_receiver_node-3.port"}),
+    ("demo", "viewer_host", {"viewer_node-5.host"}),
+    ("cameras", "host", set()),
+    ("cameras", "port", set()),
+    ("cameras", "collection", set()),
+    ("cameras", "events", set()),
+    ("cameras", "viewer_host", {"viewer_node-3.host"}),
+    ("cameras", "viewer_port", {"viewer_node-3.port"}),
+]
+
+
+@pytest.mark.parametrize(("launch", "argument", "expected"), EFFECTS, ids=[f"{row[0]}-{row[1]}" for row in EFFECTS])
+def test_an_argument_changes_the_parameters_it_is_for_and_no_others(
+    launch: str, argument: str, expected: set[str]
+) -> None:
+    name, *switches = launch.split()
+    assert changed(name, argument, "5999", **dict.fromkeys(switches, "true")) == expected
+
+
+@pytest.mark.parametrize("name", ["viewer", "pipeline", "demo", "cameras"])
+def test_the_page_stays_on_this_machine_until_the_viewer_itself_is_given_an_address(name: str) -> None:
+    hosts = {key: value for key, value in parameters(name).items() if key.startswith("viewer_node")}
+    assert [value for key, value in hosts.items() if key.endswith(".host")] == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
