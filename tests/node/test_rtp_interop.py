@@ -225,7 +225,7 @@ def test_a_port_in_use_ends_the_receiver_with_a_text_that_names_it(peer: Peer) -
         executor.shutdown()
         thread.join(5)
         assert str(node.failure) == (
-            f"parameter 'port' is {port}: is in use by another program; stop that one or choose a free port"
+            f"parameter 'port' is {port}: is in use by another program; stop it or choose a free port"
         )
         assert node.exit_code == 1
         node.destroy_node()

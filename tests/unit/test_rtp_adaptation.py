@@ -132,7 +132,7 @@ def test_what_is_sent_again_never_fills_a_slow_link() -> None:
     octets = 0
     for millisecond in range(2000):  # a receiver asks for everything again and again
         for sequence in range(5):
-            octets += 1200 * adaptation.may_send_again(sequence, 1200, 10 + millisecond / 1000)
+            octets += 1200 * adaptation.may_retransmit(sequence, 1200, 10 + millisecond / 1000)
     assert 0.15 * 0.7 * MBIT < octets * 8 / 2 < 0.4 * 0.7 * MBIT
 
 
@@ -149,7 +149,7 @@ def test_packets_sent_again_count_as_arrived_but_tell_no_delay() -> None:
     for number in range(40):
         now = 1 + number / 20
         first = [Acknowledged(now - 0.03, now, 1200) for _ in range(2)]
-        again = [Acknowledged(now - 0.9, now, 1200, again=True) for _ in range(2)]
+        again = [Acknowledged(now - 0.9, now, 1200, retransmitted=True) for _ in range(2)]
         controller.feedback([*first, *again], now, 0.06)
     assert controller.estimate == pytest.approx(4 * 20 * 1200 * 8, rel=0.15)
     assert controller.queuing_delay < 0.001

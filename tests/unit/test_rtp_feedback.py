@@ -17,7 +17,7 @@ def filled(count: int, before: Retransmitter | None = None) -> Retransmitter:
 
 
 def test_a_bucket_gives_its_rate_and_one_burst() -> None:
-    bucket = TokenBucket(rate=10, most=5)
+    bucket = TokenBucket(rate=10, capacity=5)
     assert sum(bucket.take(1, now / 100) for now in range(200)) == 5 + 19
 
 
@@ -25,8 +25,8 @@ def test_a_flood_of_requests_is_bounded_and_takes_nothing_from_others() -> None:
     made = filled(2000)
     now, sent = 0.0, 0
     for _ in range(200):  # a second of 480 x 17 sequence numbers at 200 Hz
-        for start in range(0, 480 * 17, rtcp.MOST_NACKED):
-            sent += len(made.take(range(start, start + rtcp.MOST_NACKED), ONE, now))
+        for start in range(0, 480 * 17, rtcp.MAX_NACKED):
+            sent += len(made.take(range(start, start + rtcp.MAX_NACKED), ONE, now))
         now += 1 / 200
     assert sent <= RESEND_BURST
     assert made.refused > 1_000_000
@@ -47,11 +47,11 @@ def test_a_message_asks_for_so_many_packets_at_most() -> None:
     sequences = range(0, 20_000, 2)
     (nack,) = rtcp.parse(rtcp.nack(1, 2, sequences))
     assert isinstance(nack, rtcp.Nack)
-    assert nack.sequences == tuple(sequences)[: rtcp.MOST_NACKED]
-    assert rtcp.MOST_NACKED < REQUESTS_PER_SECOND
+    assert nack.sequences == tuple(sequences)[: rtcp.MAX_NACKED]
+    assert rtcp.MAX_NACKED < REQUESTS_PER_SECOND
 
 
 def test_messages_of_one_sender_are_limited() -> None:
     made = Retransmitter()
-    assert sum(made.may_speak(ONE, number / 100_000) for number in range(10_000)) < 600
-    assert made.may_speak(OTHER, 0.1)
+    assert sum(made.accepts_feedback(ONE, number / 100_000) for number in range(10_000)) < 600
+    assert made.accepts_feedback(OTHER, 0.1)

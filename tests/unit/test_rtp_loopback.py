@@ -11,7 +11,7 @@ import pytest
 from edgecam_core.errors import ImageError
 from edgecam_core.media import decoders
 from edgecam_core.media.codecs import CODECS
-from edgecam_core.rtp.decoder_supervisor import MOST_WAITING
+from edgecam_core.rtp.decoder_supervisor import MAX_WAITING
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import ReceiverSettings, SenderSettings
@@ -106,7 +106,7 @@ def test_a_decoder_that_is_too_slow_skips_to_keyframes(monkeypatch: pytest.Monke
         wait_until(lambda: len(reader.seen) >= shown + 35, what="frames after those that waited")
         assert receiver.stats().decoder_restarts == 0
         assert receiver._decoder is not None
-        assert receiver._decoder.waiting() <= MOST_WAITING + 1
+        assert receiver._decoder.waiting() <= MAX_WAITING + 1
     for stamp, index, _ in reader.seen:
         assert feed.stamps[stamp] % 256 == index
     numbers = [feed.stamps[stamp] for stamp, _, _ in reader.seen]
@@ -175,7 +175,7 @@ def test_another_payload_type_is_named() -> None:
     port = free_udp_port()
     with receiving(port) as (receiver, _), sending(port, payload_type=98):
         wait_until(lambda: receiver.stats().troubles.get("payload type 98 instead of 96", 0) > 5)
-        assert receiver.stats().problem == f"datagrams arrive on UDP port {port}, but none belongs to our stream"
+        assert receiver.stats().problem == f"datagrams arrive on UDP port {port}, but none belongs to the stream"
 
 
 def test_a_frame_that_is_too_small_is_refused() -> None:

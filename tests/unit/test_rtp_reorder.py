@@ -59,11 +59,11 @@ def test_duplicates_and_late_ones_are_dropped() -> None:
 def test_missing_packets_are_asked_for_until_they_come() -> None:
     buffer = ReorderBuffer(WAIT)
     put(buffer, 1, 4)
-    assert buffer.ask(0) == []  # they may merely have changed places
-    assert buffer.ask(2 * MILLISECOND) == [2, 3]
-    assert buffer.ask(3 * MILLISECOND) == []
+    assert buffer.due_requests(0) == []  # they may merely have changed places
+    assert buffer.due_requests(2 * MILLISECOND) == [2, 3]
+    assert buffer.due_requests(3 * MILLISECOND) == []
     assert put(buffer, 2, now=4 * MILLISECOND) == [2]
-    assert buffer.ask(30 * MILLISECOND) == [3]
+    assert buffer.due_requests(30 * MILLISECOND) == [3]
     assert buffer.counts.recovered == 1
     assert buffer.round_trip_ns < 8 * MILLISECOND
 
@@ -86,14 +86,14 @@ def test_an_outage_is_not_asked_for_and_holds_nothing_back() -> None:
     buffer = ReorderBuffer(WAIT)
     put(buffer, 1)
     assert put(buffer, 2000, now=100 * WAIT) == [None, 2000]
-    assert buffer.ask(100 * WAIT + 2 * MILLISECOND) == []
+    assert buffer.due_requests(100 * WAIT + 2 * MILLISECOND) == []
     assert (buffer.counts.missing, buffer.counts.lost) == (1998, 1998)
 
 
 def test_answers_that_come_far_too_late_do_not_turn_the_stream_back() -> None:
     buffer = ReorderBuffer(WAIT)
     put(buffer, 1, 5)
-    assert buffer.ask(2 * MILLISECOND) == [2, 3, 4]
+    assert buffer.due_requests(2 * MILLISECOND) == [2, 3, 4]
     take(buffer, WAIT)
     put(buffer, *range(6, 2000), now=WAIT)
     assert put(buffer, 2, 3, 4, 2000, now=WAIT) == [2000]
@@ -104,7 +104,7 @@ def test_a_last_packet_that_was_lost_is_asked_for() -> None:
     buffer = ReorderBuffer(WAIT)
     put(buffer, 7)
     buffer.expect_more(0)
-    assert buffer.ask(2 * MILLISECOND) == [8]
+    assert buffer.due_requests(2 * MILLISECOND) == [8]
     assert put(buffer, 8, now=3 * MILLISECOND) == [8]
 
 

@@ -46,7 +46,7 @@ def test_the_description_ffmpeg_writes_is_read() -> None:
     ("text", "why"),
     [
         ("v=0\nm=audio 5002 RTP/AVP 97\n", "m=video"),
-        ("m=video 5600 RTP/AVP 96\na=rtpmap:96 VP8/90000\n", "neither H265 or H264"),
+        ("m=video 5600 RTP/AVP 96\na=rtpmap:96 VP8/90000\n", "neither H265 nor H264"),
         ("", "m=video"),
     ],
 )

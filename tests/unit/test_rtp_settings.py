@@ -74,7 +74,7 @@ def test_a_port_in_use_is_told_and_works_once_it_is_free() -> None:
 
 
 def test_an_address_of_another_machine_is_told() -> None:
-    with pytest.raises(SettingError, match=r"parameter 'host' is '192\.0\.2\.1': is no address of this machine"):
+    with pytest.raises(SettingError, match=r"parameter 'host' is '192\.0\.2\.1': is not an address of this machine"):
         sockets.receiver("192.0.2.1", free_udp_port())
 
 

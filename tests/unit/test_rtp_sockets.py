@@ -78,7 +78,7 @@ def test_a_host_without_a_route_is_named_and_the_sender_goes_on() -> None:
 
 
 def test_an_address_that_is_not_ours_and_a_port_in_use_are_named() -> None:
-    with pytest.raises(SettingError, match=r"parameter 'host' is '192\.0\.2\.1': is no address of this machine"):
+    with pytest.raises(SettingError, match=r"parameter 'host' is '192\.0\.2\.1': is not an address of this machine"):
         sockets.receiver("192.0.2.1", free_udp_port())
     with socket.socket(type=socket.SOCK_DGRAM) as other:
         other.bind(("0.0.0.0", 0))

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The sender's side of a link that adapts: what was sent, what each receiver reports of it, and the resulting rate."""
+"""Congestion control of the sender: the packets sent, the reports of each receiver, and the resulting rate."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from edgecam_core.rtp.rate_control import Acknowledged, RateController
 from edgecam_core.rtp.sockets import Address
 from edgecam_core.rtp.token_bucket import TokenBucket
 
-MOST_RECEIVERS = 16
-MOST_SENT = 8192
-GONE_SECONDS = 5.0  # without feedback, while other receivers send some
-REORDERED = 3  # packets; a missing one further behind the newest counts as lost
-AGAIN_SHARE, AGAIN_SECONDS = 0.3, 0.1  # of the target for packets sent again, and the burst in seconds of the target
-LONG_QUEUE, EMPTY_ENOUGH = 0.25, 0.15  # seconds in the network's queue: pause until this much is left
+MAX_RECEIVERS = 16
+MAX_SENT = 8192
+GONE_SECONDS = 5.0  # without feedback while other receivers send feedback: the receiver has left
+REORDERED = 3  # packets; a missing packet further behind the newest counts as lost
+RETRANSMIT_SHARE, RETRANSMIT_BURST = 0.3, 0.1  # share of the target rate, and burst in seconds of that rate
+LONG_QUEUE, SHORT_QUEUE = 0.25, 0.15  # seconds of queuing delay: pause at the first, resume at the second
 _WRAP = 65_536.0
 
 
 class _Sent:
-    """One packet on its way. ``again``: it was retransmitted, so its arrival says nothing about the delay."""
+    """A packet in flight. The arrival of a ``retransmitted`` packet does not show the delay of the link."""
 
-    __slots__ = ("again", "at", "size")
+    __slots__ = ("at", "retransmitted", "size")
 
     def __init__(self, at: float, size: int) -> None:
-        self.at, self.size, self.again = at, size, False
+        self.at, self.size, self.retransmitted = at, size, False
 
 
 class _Receiver:
     def __init__(self, least: float, most: float) -> None:
         self.controller = RateController(least, most)
         self.heard_at = 0.0
-        self.round_trip = 0.0  # with the time in queues
-        self.is_detailed = False  # by RFC 8888
+        self.round_trip = 0.0  # seconds, queuing included
+        self.is_detailed = False  # reports each packet (RFC 8888)
         self.reported_at: float | None = None
         self.settled: OrderedDict[int, None] = OrderedDict()  # sequence numbers whose fate is known
 
@@ -61,9 +61,9 @@ class _Receiver:
 
 
 class Adaptation:
-    """The rate for one stream; with several receivers that of the one with the worst link. Safe to use from threads.
+    """The rate of one stream. If it has several receivers, the one with the worst link decides. Thread-safe.
 
-    Times are monotonic seconds, rates bit/s.
+    Times are monotonic seconds, rates are bit/s.
     """
 
     def __init__(self, least: float, most: float) -> None:
@@ -72,7 +72,7 @@ class Adaptation:
         self._sent: OrderedDict[int, _Sent] = OrderedDict()
         self._receivers: OrderedDict[Address, _Receiver] = OrderedDict()
         self._paused_until = 0.0
-        self._again = TokenBucket(most / 8 * AGAIN_SHARE, most / 8 * AGAIN_SECONDS)
+        self._resend_budget = TokenBucket(most / 8 * RETRANSMIT_SHARE, most / 8 * RETRANSMIT_BURST)
 
     def limit(self, least: float, most: float) -> None:
         with self._lock:
@@ -84,26 +84,26 @@ class Adaptation:
         with self._lock:
             self._sent.pop(sequence, None)
             self._sent[sequence] = _Sent(now, size)
-            while len(self._sent) > MOST_SENT:
+            while len(self._sent) > MAX_SENT:
                 self._sent.popitem(last=False)
 
-    def may_send_again(self, sequence: int, size: int, now: float) -> bool:
-        """Whether the link has room for a packet once more; then it counts as sent again.
+    def may_retransmit(self, sequence: int, size: int, now: float) -> bool:
+        """Whether the link has room to retransmit a packet; if so, the packet counts as retransmitted.
 
-        A link that got slower loses packets until its queue is short; all of them again would keep it full.
+        A link that became slower loses packets until its queue is short. Retransmitting them all would keep it full.
         """
         with self._lock:
             worst = self._worst(now)
             octets = (self._most if worst is None else worst.controller.target) / 8
-            self._again.limit(octets * AGAIN_SHARE, octets * AGAIN_SECONDS)
-            if not self._again.take(size, now):
+            self._resend_budget.limit(octets * RETRANSMIT_SHARE, octets * RETRANSMIT_BURST)
+            if not self._resend_budget.take(size, now):
                 return False
             if sequence in self._sent:
-                self._sent[sequence].again = True
+                self._sent[sequence].retransmitted = True
             return True
 
     def round_trip(self, now: float) -> float:
-        """Seconds from sending a packet to its report, with the time in queues; 0: unknown."""
+        """Seconds from sending a packet to its report, queuing included; 0: unknown."""
         with self._lock:
             worst = self._worst(now)
             return 0.0 if worst is None else worst.round_trip
@@ -121,12 +121,12 @@ class Adaptation:
             receiver.round_trip = round_trip
             controller.feedback(packets, now, round_trip)
             if controller.queuing_delay > LONG_QUEUE and now > self._paused_until + round_trip:
-                self._paused_until = now + controller.queuing_delay - EMPTY_ENOUGH
+                self._paused_until = now + controller.queuing_delay - SHORT_QUEUE
 
     def _settle(
         self, receiver: _Receiver, message: rtcp.CongestionFeedback, reported_at: float, now: float
     ) -> tuple[list[Acknowledged], float]:
-        """What is new about packets, and the round trip time of the newest that arrived."""
+        """The packets whose fate this message reports for the first time, and the newest round trip time."""
         packets, round_trip = [], 0.1
         for place, (sequence, age) in enumerate(message.arrivals):
             sent = self._sent.get(sequence)
@@ -134,15 +134,17 @@ class Adaptation:
             if sent is None or not is_settled or sequence in receiver.settled:
                 continue
             receiver.settled[sequence] = None
-            if age is not None and not sent.again:
+            if age is not None and not sent.retransmitted:
                 round_trip = max(now - sent.at - age, 0.0)
-            packets.append(Acknowledged(sent.at, None if age is None else reported_at - age, sent.size, sent.again))
-        while len(receiver.settled) > MOST_SENT:
+            packets.append(
+                Acknowledged(sent.at, None if age is None else reported_at - age, sent.size, sent.retransmitted)
+            )
+        while len(receiver.settled) > MAX_SENT:
             receiver.settled.popitem(last=False)
         return packets, round_trip
 
     def report(self, block: rtcp.ReportBlock, sender: Address, now: float) -> None:
-        """A receiver reported its loss; that counts where it reports nothing better."""
+        """A receiver reported its loss (RFC 3550). Ignored if it also sends RFC 8888 feedback."""
         with self._lock:
             receiver = self._receiver(sender, now)
             if not receiver.is_detailed:
@@ -152,18 +154,18 @@ class Adaptation:
         receiver = self._receivers.pop(address, None) or _Receiver(self._least, self._most)
         receiver.heard_at = now
         self._receivers[address] = receiver
-        while len(self._receivers) > MOST_RECEIVERS:
+        while len(self._receivers) > MAX_RECEIVERS:
             self._receivers.popitem(last=False)
         return receiver
 
     def target(self, now: float) -> float:
-        """The rate to send with now."""
+        """The rate to send at now."""
         with self._lock:
             worst = self._worst(now)
             return self._most if worst is None else worst.controller.target
 
     def estimate(self, now: float) -> tuple[float, float]:
-        """The rate that arrives and the queuing delay in seconds, at the receiver with the worst link; nan: unknown."""
+        """Received rate and queuing delay (seconds) of the receiver with the worst link; nan: unknown."""
         with self._lock:
             worst = self._worst(now)
             if worst is None:

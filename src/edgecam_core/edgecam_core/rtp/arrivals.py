@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""When the packets of a stream arrived, for congestion control feedback (RFC 8888)."""
+"""Arrival times of the packets of a stream, for congestion control feedback (RFC 8888)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST = 1024
 
 
 class Arrivals:
-    """Notes each packet's first arrival. Times are monotonic nanoseconds."""
+    """Records the first arrival of each packet. Times are monotonic nanoseconds."""
 
     def __init__(self) -> None:
         self._at: OrderedDict[int, int] = OrderedDict()  # by extended sequence number
@@ -43,9 +43,9 @@ class Arrivals:
         self._fresh = True
 
     def report(self, now_ns: int) -> tuple[int, list[float | None]] | None:
-        """The first sequence number and, from it on, how many seconds ago each packet arrived (None: it did not).
+        """The first sequence number, and the age in seconds of it and each following packet (None: not arrived).
 
-        None if nothing has arrived since the last report.
+        Returns None if nothing has arrived since the last report.
         """
         if not self._fresh or self._highest is None:
             return None

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""RTP payloads in order to access units, each with the truth about what is missing."""
+"""RTP payloads in sequence order to access units; each states whether it is complete."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_UNIT_BYTES = 32 << 20  # an access unit larger than this is an attack or an 
 
 
 class AccessUnit(NamedTuple):
-    """``whole``: nothing of it is missing. ``follows_gap``: packets were lost before it.
+    """One access unit. ``whole``: no part is missing. ``follows_gap``: packets were lost before it.
 
     ``random_access``: decoding can begin here, or a gradual refresh begins. ``stream`` counts streams from 1.
     """
@@ -43,26 +43,26 @@ class AccessUnit(NamedTuple):
 
 
 class Assembler:
-    """Collects the payloads of one stream. Feed packets in sequence order, call :meth:`gap` where some are missing."""
+    """Collects the payloads of one stream. Push packets in sequence order; call :meth:`gap` where some are missing."""
 
     def __init__(self, codec: Codec, stamp_id: int = NTP_ID, stream: int = 1) -> None:
         self._codec = codec
         self._stream = stream
         self._stamp_id = stamp_id
-        self._lost = True  # nothing is known before the first packet
+        self._lost = True  # the stream may have begun before the first packet
         self._begin_unit(0, True, None, 0)
         self._open = False
         self.malformed = 0
 
     def gap(self) -> None:
-        """Packets between the last and the next one are missing for good."""
+        """Packets are missing between the last one and the next one, and will not arrive."""
         self._lost = True
 
     def push(self, packet: RtpPacket, arrival_ns: int) -> list[AccessUnit]:
-        """The units that end with this packet: usually none or one, two where a marker was missing."""
+        """The access units that end with this packet: usually none or one, two if a marker was missing."""
         done = []
         if self._open and packet.timestamp != self._timestamp:
-            done.append(self._end_unit())  # a sender that sets no marker, or the marker was lost
+            done.append(self._end_unit())  # the sender sets no marker, or the packet with the marker was lost
         if not self._open:
             head_lost = self._lost and not self._codec.begins_unit(packet.payload)
             stamp = stamp_from_extension(packet.extensions.get(self._stamp_id, b""))
@@ -94,15 +94,15 @@ class Assembler:
         try:
             self._nals += self._codec.unpack(payload, self._fragments)
         except PacketError:
-            # After a loss in this unit its fragments cannot fit; that is no fault of the sender.
+            # After a loss, fragments of this unit do not fit together; that is not the sender's error.
             self.malformed += self._whole
             self._whole = False
 
     def _end_unit(self) -> AccessUnit:
         self._open = False
         whole = self._whole and not self._fragments and not self._lost
-        frames = [kind for kind in map(self._codec.kind, self._nals) if self._codec.is_vcl(kind)]
-        keyframe = bool(frames) and all(map(self._codec.is_keyframe, frames))
+        slices = [kind for kind in map(self._codec.kind, self._nals) if self._codec.is_vcl(kind)]
+        keyframe = bool(slices) and all(map(self._codec.is_keyframe, slices))
         random_access = keyframe or self._has_recovery_point()
         return AccessUnit(
             self._nals,

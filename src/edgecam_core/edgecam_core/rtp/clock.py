@@ -14,9 +14,9 @@
 
 """Capture time across the link: nanosecond stamps to NTP-64 and RTP time, and back.
 
-A stamp travels twice: exactly, in the NTP-64 header extension of every packet (``urn:ietf:params:rtp-hdrext:ntp-64``,
-RFC 6051), and to 11 µs, as the RTP timestamp itself (90 kHz, modulo 2**32). Streams of other senders have neither;
-RTCP sender reports (RFC 3550 section 6.4.1) map their RTP time to NTP time once the first one has arrived.
+Each packet carries the stamp twice: exactly, in the NTP-64 header extension (``urn:ietf:params:rtp-hdrext:ntp-64``,
+RFC 6051), and with a resolution of 11 µs, as the RTP timestamp (90 kHz, modulo 2**32). Streams of other senders carry
+neither. For those, RTCP sender reports (RFC 3550 section 6.4.1) map RTP time to NTP time from the first report on.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _NTP = struct.Struct("!Q")
 
 
 def ntp_from_ns(stamp_ns: int) -> int:
-    """Unix nanoseconds as a 64-bit NTP time stamp; converting back yields the same nanosecond."""
+    """Unix nanoseconds as a 64-bit NTP timestamp; converting back yields the same nanosecond."""
     seconds, rest = divmod(stamp_ns, SECOND)
     fraction = ((rest << 32) + SECOND // 2) // SECOND
     return ((seconds + UNIX_EPOCH_IN_NTP) % _ERA) << 32 | fraction
 
 
 def ns_from_ntp(ntp: int) -> int:
-    """A 64-bit NTP time stamp as Unix nanoseconds. Seconds before 1970 are read as era 1, from 2036 on."""
+    """A 64-bit NTP timestamp as Unix nanoseconds. Seconds before 1970 are read as NTP era 1 (from 2036)."""
     seconds, fraction = ntp >> 32, ntp & 0xFFFFFFFF
     if seconds < UNIX_EPOCH_IN_NTP:
         seconds += _ERA
@@ -49,12 +49,12 @@ def ns_from_ntp(ntp: int) -> int:
 
 
 def ntp_extension(stamp_ns: int) -> bytes:
-    """The eight bytes of the header extension element."""
+    """The NTP-64 header extension element, eight bytes."""
     return _NTP.pack(ntp_from_ns(stamp_ns))
 
 
 def stamp_from_extension(value: bytes) -> int | None:
-    """Nanoseconds of a header extension element; None when it is not eight bytes long."""
+    """Unix nanoseconds of an NTP-64 header extension element; None if it is not eight bytes long."""
     return ns_from_ntp(_NTP.unpack(value)[0]) if len(value) == 8 else None
 
 
@@ -69,11 +69,11 @@ def signed_difference(later: int, earlier: int) -> int:
 
 
 class RtpTimeline:
-    """The sender's RTP timestamps: the stamps in 90 kHz, but always increasing.
+    """The sender's RTP timestamps: the stamps in 90 kHz units, always increasing.
 
-    A stamp that repeats or steps back a little moves one tick on. A jump (a clip starts again, simulated time
-    was reset, a source slept) keeps the RTP time running by one frame interval, so that players do not stall;
-    from then on RTP time and stamp differ by ``offset`` and only the header extension and RTCP carry the stamp.
+    If a stamp repeats or steps back by less than a second, the timestamp advances by one tick. If stamps jump (a clip
+    restarts, simulated time is reset, a source paused), it advances by one frame interval, so that players do not
+    stall. From then on RTP time and stamp differ by ``offset``; only the header extension and RTCP carry the stamp.
     """
 
     LEAP = 10 * CLOCK_RATE

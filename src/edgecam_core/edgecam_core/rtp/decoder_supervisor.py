@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Keeps one decoder running: replaces one that fails or stalls, and sheds load from one that is too slow."""
+"""Keeps a decoder running: replaces it when it fails or stalls, and sheds load when it is too slow."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from edgecam_core.media.decoders import Decoder
 from edgecam_core.media.h264 import IDR
 from edgecam_core.rtp.decoding import Allocate, DecodedFrame, DecoderPipeline, Ticket
 
-MOST_WAITING = 30  # access units before the decoder: more means that the decoder is too slow
+MAX_WAITING = 30  # access units queued for the decoder: above this the decoder is too slow
 FEW_WAITING = 3
 
 
 class DecoderSupervisor:
-    """``pull`` is for the reading thread, everything else for the receiving one.
+    """Owns the decoder of one receiver. Call ``pull`` from the reading thread, the rest from the receiving thread.
 
     Raises:
         PipelineError: the decoder does not start.
@@ -44,12 +44,12 @@ class DecoderSupervisor:
         self.behind = False
 
     def fell_behind(self) -> bool:
-        """Whether the decoder must catch up first: from ``MOST_WAITING`` units waiting until few are left."""
-        self.behind = self.waiting() > (FEW_WAITING if self.behind else MOST_WAITING)
+        """Whether the decoder must catch up: from ``MAX_WAITING`` queued units down to ``FEW_WAITING``."""
+        self.behind = self.waiting() > (FEW_WAITING if self.behind else MAX_WAITING)
         return self.behind
 
     def waiting(self) -> int:
-        """Access units that the decoder has not taken yet."""
+        """Number of access units queued for the decoder."""
         return self._pipeline.waiting()
 
     def push(self, nals: list[bytes], ticket: Ticket) -> None:
@@ -57,9 +57,9 @@ class DecoderSupervisor:
         self._pipeline.push(nals, ticket)
 
     def begin(self, nals: list[bytes], ticket: Ticket) -> None:
-        """The next access unit is the first of a sequence. Call before it is pushed."""
-        # At a recovery point libavcodec allocates frames for the gap in frame_num, which GStreamer allows once for each
-        # access unit: the first one is decoded in vain and closes the gap for its copy.
+        """Prepare for the first access unit after a gap. Call before pushing it."""
+        # At a recovery point libavcodec allocates frames for the gap in frame_num, which GStreamer allows only once
+        # per access unit. The unit is therefore pushed twice: the first copy fails and closes the gap for the second.
         if self._row.element == "avdec_h264" and not any(nal[0] & 0x1F == IDR for nal in nals):
             place = ticket.place._replace(pts=ticket.place.pts - 1)
             self._pipeline.push(nals, ticket._replace(place=place, shown=False))
@@ -74,7 +74,7 @@ class DecoderSupervisor:
         return self._decoded != before
 
     def restarted(self) -> bool:
-        """Look after the decoder; True when it had to be replaced and so needs a keyframe.
+        """Check the decoder and replace it if needed; True if it was replaced, so that it needs a keyframe.
 
         Raises:
             PipelineError: a new decoder does not start.

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One running decoder: whole access units in, bgr8 frames with their capture time out."""
+"""One running decoder: complete access units in, bgr8 frames with their capture time out."""
 
 from __future__ import annotations
 
@@ -32,16 +32,17 @@ from edgecam_core.rtp.stamps import Stamp
 from edgecam_core.rtp.timeline import Place
 
 Allocate = Callable[[int, int], np.ndarray]
-NEWEST = 4  # frames kept for a late reader; the pipeline's text has the same number
-_MOST_PENDING = 256
-_MOST_UNANSWERED = 20  # decoders hold back 16 frames at most, to reorder them
+NEWEST = 4  # frames kept for a late reader; the pipeline text contains the same number
+_MAX_PENDING = 256
+_MAX_UNANSWERED = 20  # decoders hold back 16 frames at most, to reorder them
 _STUCK_NS = 2 * SECOND
 
 
 class Ticket(NamedTuple):
-    """What accompanies a frame through the decoder. ``arrived_ns`` is the monotonic arrival time of its last packet.
+    """The data that accompanies a frame through the decoder.
 
-    ``shown`` is False for a frame that only serves later ones.
+    ``arrived_ns`` is the monotonic arrival time of its last packet. ``shown`` is False for a frame that is only a
+    reference for later frames.
     """
 
     place: Place
@@ -68,13 +69,13 @@ class DecoderPipeline:
     def __init__(self, row: Decoder) -> None:
         self._pipeline = gst.Pipeline(pipeline_text(row))
         self._pending: OrderedDict[int, Ticket] = OrderedDict()
-        self.unplaced = 0  # decoded frames with a time that no access unit has
+        self.unplaced = 0  # decoded frames whose time matches no access unit
         self._lock = threading.Lock()
         self.decoded = 0  # frames so far
         self._highest_pts = self._lower = self._burst = 0
         self._unanswered = 0
         self._unanswered_since_ns = 0
-        # Counted where frames leave the decoder: a reader that does not read is no fault of the decoder.
+        # Counted where frames leave the decoder: a reader that does not read must not look like a stalled decoder.
         self._pipeline.on_buffer("sink", "sink", self._decoded)
         self._pipeline.start()
 
@@ -87,7 +88,7 @@ class DecoderPipeline:
         """Decode one access unit; returns at once."""
         with self._lock:
             self._pending[ticket.place.pts] = ticket
-            while len(self._pending) > _MOST_PENDING:
+            while len(self._pending) > _MAX_PENDING:
                 self._pending.popitem(last=False)
             if not self._unanswered:
                 self._unanswered_since_ns = ticket.arrived_ns
@@ -97,20 +98,20 @@ class DecoderPipeline:
         return self._pipeline.push(self._pipeline.new_buffer(data, ticket.place.pts))
 
     def _make_room(self, pts: int) -> None:
-        """Frames that are reordered leave the decoder in bursts: the sink must not drop them."""
+        """Reordered frames leave the decoder in bursts: enlarge the sink's queue so that it drops none."""
         if pts > self._highest_pts:
             self._highest_pts, self._lower = pts, 0
             return
         self._lower += 1
         if self._lower > self._burst:
             self._burst = self._lower
-            self._pipeline.element("sink").set_property("max-buffers", NEWEST + min(self._burst, _MOST_UNANSWERED))
+            self._pipeline.element("sink").set_property("max-buffers", NEWEST + min(self._burst, _MAX_UNANSWERED))
 
     def pull(self, timeout: float, allocate: Allocate | None = None) -> DecodedFrame | None:
-        """The next frame, waiting up to ``timeout`` seconds.
+        """The next frame, waiting up to ``timeout`` seconds; None if none arrives.
 
-        ``allocate(width, height)`` gives the array to decode into, (height, width, 3) uint8 contiguous; without it
-        every frame gets its own.
+        ``allocate(width, height)`` returns the array to decode into: (height, width, 3) uint8, contiguous. Without it
+        each frame gets a new array.
         """
         sample = self._pipeline.pull(timeout)
         if sample is None:
@@ -118,7 +119,7 @@ class DecoderPipeline:
         with sample:
             with self._lock:
                 ticket = self._pending.pop(sample.pts_ns, None)
-            if ticket is None:  # GStreamer moved it: its RTP time lies before that of a frame shown already
+            if ticket is None:  # GStreamer changed its time, because it lay before that of an earlier output frame
                 self.unplaced += 1
                 return None
             if not ticket.shown:
@@ -132,12 +133,12 @@ class DecoderPipeline:
             return DecodedFrame(bgr, ticket)
 
     def waiting(self) -> int:
-        """Access units that the decoder has not taken yet."""
+        """Number of access units queued for the decoder."""
         return int(self._pipeline.element("src").get_property("current-level-buffers"))
 
     def stuck(self, now_ns: int) -> bool:
-        """Whether the decoder takes units but has returned nothing for too long."""
-        return self._unanswered >= _MOST_UNANSWERED and now_ns - self._unanswered_since_ns > _STUCK_NS
+        """Whether the decoder accepts access units but has returned no frame for too long."""
+        return self._unanswered >= _MAX_UNANSWERED and now_ns - self._unanswered_since_ns > _STUCK_NS
 
     def check(self) -> list[str]:
         """Warnings since the last call.

@@ -26,8 +26,7 @@ from edgecam_core.rtp.settings import SenderSettings, split_address
 class Destinations:
     """Sends datagrams to all receivers of a stream. A datagram that cannot be sent is counted; the stream continues.
 
-    Making one resolves the addresses, which may block for as long as DNS does. ``send`` and ``send_all`` may be called
-    from several threads.
+    The constructor resolves the addresses and blocks until DNS responds. ``send`` and ``send_all`` are thread-safe.
 
     Raises:
         SettingError: an address does not resolve.
@@ -36,9 +35,9 @@ class Destinations:
     def __init__(self, settings: SenderSettings, counters: Counters) -> None:
         self._counters = counters
         self._settings = settings
-        wanted = [("host", settings.host, settings.port)]
-        wanted += [("destinations", *split_address("destinations", text)) for text in settings.destinations]
-        self._targets = [sockets.resolve(*each) for each in wanted]
+        hosts = [("host", settings.host, settings.port)]
+        hosts += [("destinations", *split_address("destinations", text)) for text in settings.destinations]
+        self._targets = [sockets.resolve(*each) for each in hosts]
         self._sockets: dict[int, socket.socket] = {}
 
     @property
@@ -47,7 +46,11 @@ class Destinations:
         return self._targets[0][1][0]
 
     def open(self) -> list[socket.socket]:
-        """The sockets, on which feedback arrives too. SettingError when there is no such interface."""
+        """Open and return the sockets; feedback arrives on them, too.
+
+        Raises:
+            SettingError: the machine has no interface of that name.
+        """
         settings = self._settings
         for family in {family for family, _ in self._targets}:
             self._sockets[family] = sockets.sender(family, settings.ttl, settings.dscp, settings.interface)
@@ -68,13 +71,13 @@ class Destinations:
             self._counters.add(f"{error.strerror or error} ({address[0]})")
 
     def reply_address(self, family: int, sender: sockets.Address) -> sockets.Address | None:
-        """Where to retransmit for this sender of a request; None unless the stream is sent there already.
+        """The address to retransmit to for the sender of a NACK; None if it does not receive the stream.
 
-        Otherwise anyone could aim the stream at a third party.
+        Without this check, anyone could direct the stream at a third party.
         """
         for known, target in self._targets:
             if known == family and _same_host(target[0], sender[0]):
-                return sender  # its own port: it may be behind address translation
+                return sender  # with the port it sent from: it may be behind NAT
             if known == family and sockets.is_multicast(target[0]):
                 return target
         return None

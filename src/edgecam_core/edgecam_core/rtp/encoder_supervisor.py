@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Keeps an encoder for frames of any size: replaces it without losing frames, and remembers the sizes it refuses."""
+"""Encodes frames of any size: replaces the encoder without losing frames, and remembers the sizes it refuses."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ from edgecam_core.media import i420
 from edgecam_core.media.encoders import Encoder, Request
 from edgecam_core.media.encoding import EncodedUnit, EncoderPipeline
 
-REFERENCE = (320, 240)  # every encoder takes that
+REFERENCE = (320, 240)  # a size that every encoder accepts
 TRIAL_SECONDS = 5.0
 DRAIN_SECONDS = 0.3
-MOST_REFUSED = 64  # sizes to remember
+MAX_REFUSED = 64  # sizes to remember
 
 
 class EncoderSupervisor:
-    """``push`` and ``pull`` are for one thread each, everything else for any."""
+    """Owns the encoder of one sender. Call ``push`` and ``pull`` from one thread each, the rest from any thread."""
 
     def __init__(self, row: Encoder, request: Request, framerate: float, counters: Counters) -> None:
         self._row, self._request, self._framerate, self._counters = row, request, framerate, counters
-        self._lock = threading.Lock()  # protects the exchange
+        self._lock = threading.Lock()  # protects the replacement of the encoder
         self._encoder: EncoderPipeline | None = None
-        self._draining: deque[EncoderPipeline] = deque()  # replaced ones that still hold frames
-        self._answered = False  # whether the encoder has given a frame
+        self._draining: deque[EncoderPipeline] = deque()  # replaced encoders that still hold frames
+        self._answered = False  # whether the encoder has returned a frame
         self._stopped = False
-        self.refused: dict[tuple[int, int], str] = {}  # sizes, and why
+        self.refused: dict[tuple[int, int], str] = {}  # refused sizes and the reason
 
     @property
     def can_change_bitrate(self) -> bool:
-        """Whether the bitrate changes in place; otherwise a new encoder begins with a keyframe."""
+        """Whether the bitrate can change in place; otherwise a new encoder starts with a keyframe."""
         return self._row.live_bitrate is not None
 
     @property
@@ -98,15 +98,19 @@ class EncoderSupervisor:
         return EncoderPipeline(self._row, self._request, *size, self._framerate)
 
     def _refuse(self, size: tuple[int, int], error: EdgecamError) -> None:
-        """Remember a size that the encoder refuses; raise the error where the encoder takes no frame at all."""
+        """Remember a size that the encoder refuses.
+
+        Raises:
+            EdgecamError: ``error``, if the encoder accepts no frame of any size.
+        """
         if not self._works():
             raise error
-        if len(self.refused) > MOST_REFUSED:
+        if len(self.refused) > MAX_REFUSED:
             self.refused.clear()
         self.refused[size] = f"{size[0]}x{size[1]} frames are refused by {self._row.element}: {error}"
 
     def _works(self) -> bool:
-        """Whether the encoder encodes a frame of a usual size; blocks for some seconds at most."""
+        """Whether the encoder encodes a frame of a common size; blocks for ``TRIAL_SECONDS`` at most."""
         try:
             trial = self._make(REFERENCE)
         except EdgecamError:
@@ -120,7 +124,7 @@ class EncoderSupervisor:
             trial.stop()
 
     def pull(self, timeout: float) -> EncodedUnit | None:
-        """The next access unit, waiting up to ``timeout`` seconds; None if there is none.
+        """The next access unit, waiting up to ``timeout`` seconds; None if none arrives.
 
         Raises:
             EdgecamError: the encoder has failed.
@@ -137,7 +141,7 @@ class EncoderSupervisor:
             coded = encoder.pull(timeout)
         except EdgecamError as error:
             with self._lock:
-                if encoder is not self._encoder:  # it was being replaced
+                if encoder is not self._encoder:  # it was replaced meanwhile
                     return None
                 if self._answered or self._stopped:
                     raise
@@ -150,7 +154,7 @@ class EncoderSupervisor:
         return coded
 
     def _drain(self, encoder: EncoderPipeline) -> EncodedUnit | None:
-        """The next frame of an encoder that was replaced; it is stopped when it has none left."""
+        """The next access unit of a replaced encoder; stops the encoder once it has none left."""
         try:
             coded = encoder.pull(DRAIN_SECONDS) if encoder.waiting else None
         except EdgecamError:
@@ -163,7 +167,7 @@ class EncoderSupervisor:
         return coded
 
     def set_bitrate(self, bitrate: int) -> None:
-        """Change the target in bit/s; some encoders restart, with a keyframe."""
+        """Change the target in bit/s; some encoders restart with a keyframe."""
         with self._lock:
             self._request = replace(self._request, bitrate=bitrate)
             if self._encoder is None:
@@ -175,7 +179,7 @@ class EncoderSupervisor:
                 self._exchange(self._encoder.size)
 
     def force_keyframe(self) -> bool:
-        """Make the next frame a keyframe; False when there is no encoder yet."""
+        """Make the next frame a keyframe; False if there is no encoder yet."""
         with self._lock:
             encoder = self._encoder
         if encoder is not None:

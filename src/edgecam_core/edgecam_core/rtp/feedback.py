@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A receiver's RTCP: missing packets (NACK), keyframe requests (PLI), the state of the link (RR, RFC 8888)."""
+"""RTCP of a receiver: NACKs for missing packets, keyframe requests (PLI), link reports (RR, RFC 8888)."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ CONGESTION_NS = 50 * MILLISECOND
 
 
 class ReceiverFeedback:
-    """Decides what to send and when. No sockets and no clock inside: times are arguments, in monotonic nanoseconds."""
+    """Decides what to send and when. Has no socket and no clock: times are arguments in monotonic nanoseconds."""
 
     def __init__(self) -> None:
         self.ssrc = secrets.randbits(32)
         self.requests = 0
-        self._epoch_ns = time.time_ns() - time.monotonic_ns()  # wall clock that never steps
+        self._epoch_ns = time.time_ns() - time.monotonic_ns()  # for a wall clock that never steps
         self._congestion_ns = 0
-        self._before: tuple[int, int, int] = (0, 0, 0)  # stream, packets received and lost at the last report
-        self._keyframe_asked_ns = 0
+        self._before: tuple[int, int, int] = (0, 0, 0)  # SSRC, packets received and lost at the last report
+        self._keyframe_requested_ns = 0
         self._sent_ns = 0
 
-    def compound(self, stream: Stream, wants_keyframe: bool, now_ns: int) -> bytes | None:
-        """The compound packet to send to the stream's sender now; None: nothing to send yet."""
+    def compound(self, stream: Stream, needs_keyframe: bool, now_ns: int) -> bytes | None:
+        """The compound packet to send to the sender of the stream now; None if nothing is due."""
         messages = []
-        if wanted := stream.buffer.ask(now_ns):
-            messages.append(rtcp.nack(self.ssrc, stream.ssrc, wanted))
-        if wants_keyframe and now_ns - self._keyframe_asked_ns >= REQUEST_PAUSE_NS:
-            self._keyframe_asked_ns = now_ns
+        if sequences := stream.buffer.due_requests(now_ns):
+            messages.append(rtcp.nack(self.ssrc, stream.ssrc, sequences))
+        if needs_keyframe and now_ns - self._keyframe_requested_ns >= REQUEST_PAUSE_NS:
+            self._keyframe_requested_ns = now_ns
             messages.append(rtcp.picture_loss_indication(self.ssrc, stream.ssrc))
         self.requests += bool(messages)
-        if now_ns - self._congestion_ns >= CONGESTION_NS and (came := stream.arrivals.report(now_ns)):
+        if now_ns - self._congestion_ns >= CONGESTION_NS and (arrivals := stream.arrivals.report(now_ns)):
             self._congestion_ns = now_ns
             clock = (self._epoch_ns + now_ns) / 1e9
-            messages.append(rtcp.congestion_feedback(self.ssrc, stream.ssrc, *came, clock))
+            messages.append(rtcp.congestion_feedback(self.ssrc, stream.ssrc, *arrivals, clock))
         block = b""
         if now_ns - self._sent_ns >= REPORT_NS:
             self._sent_ns = now_ns

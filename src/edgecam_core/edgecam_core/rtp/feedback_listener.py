@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The sender's ear: reads RTCP feedback and passes each request on."""
+"""Reads the RTCP feedback that arrives at a sender and handles each request."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ KEYFRAME_REQUEST_SECONDS = 0.1
 
 
 class FeedbackListener:
-    """Handles the feedback on one stream: retransmissions (NACK), keyframes (PLI, FIR).
+    """Handles the feedback on one stream: NACK (retransmission), PLI and FIR (keyframe), congestion reports.
 
-    ``listen`` runs in one thread for each socket; it returns within 0.2 s once ``stopping`` is set.
+    ``listen`` runs in one thread per socket and returns within 0.2 s once ``stopping`` is set.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class FeedbackListener:
             self.datagram(data, source.family, (str(sender[0]), int(sender[1])))
 
     def datagram(self, data: bytes, family: int, sender: Address) -> None:
-        if not self._retransmitter.may_speak(sender, time.monotonic()):
-            self._counters.add("feedback beyond the limit: ignored")
+        if not self._retransmitter.accepts_feedback(sender, time.monotonic()):
+            self._counters.add("feedback above the rate limit: ignored")
             return
         clear = data if self._unprotector is None else self._unprotector.rtcp(data)
         if clear is None:
@@ -105,11 +105,11 @@ class FeedbackListener:
             self._counters.add("NACK from unknown address")
             return
         now, pause = time.monotonic(), RESEND_PAUSE_SECONDS
-        if self._adaptation is not None:  # the last answer may still be in the network's queue
+        if self._adaptation is not None:  # the last retransmission may still be in the network's queue
             pause = max(pause, self._adaptation.round_trip(now) / 2)
         for sequence, data in self._retransmitter.take(sequences, receiver, now, pause):
-            if self._adaptation is not None and not self._adaptation.may_send_again(sequence, len(data), now):
-                self._counters.add("packets not sent again: the link is full")
+            if self._adaptation is not None and not self._adaptation.may_retransmit(sequence, len(data), now):
+                self._counters.add("packets not retransmitted: the link is full")
                 continue
             self._destinations.send(family, receiver, data)
             self._sent_bytes.add(now, len(data))

@@ -40,9 +40,9 @@ PRODUCT, INVERSE = _tables()
 
 
 def cauchy(rows: list[int], columns: list[int]) -> np.ndarray:
-    """Coefficients 1 / (x + y) with x = 255 - row, y = column: every square part of it can be inverted.
+    """The (R, C) uint8 matrix 1 / (x + y) with x = 255 - row, y = column: every square submatrix is invertible.
 
-    Rows (of parity) and columns (of data) together must be at most 256.
+    Rows (parity) and columns (data) together must be at most 256.
     """
     x = 255 - np.asarray(rows, np.uint8)
     y = np.asarray(columns, np.uint8)
@@ -58,7 +58,11 @@ def combine(matrix: np.ndarray, data: np.ndarray) -> np.ndarray:
 
 
 def invert(matrix: np.ndarray) -> np.ndarray:
-    """The inverse of a square matrix by Gauss-Jordan elimination; ValueError when there is none."""
+    """The inverse of a square uint8 matrix by Gauss-Jordan elimination.
+
+    Raises:
+        ValueError: the matrix has no inverse.
+    """
     size = len(matrix)
     work = np.concatenate([matrix, np.eye(size, dtype=np.uint8)], axis=1)
     for column in range(size):

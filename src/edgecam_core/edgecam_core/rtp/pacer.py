@@ -19,31 +19,31 @@ from __future__ import annotations
 import threading
 import time
 
-LEAST_BURST = 3 * 1400.0  # bytes
-BURST_SECONDS = 0.002  # sleeps are not more exact than that
+MIN_BURST = 3 * 1400.0  # bytes
+BURST_SECONDS = 0.002  # the accuracy of a sleep
 
 
 class Pacer:
-    """A leaky bucket for one sending thread; without a rate it never waits. ``stopping`` ends a wait."""
+    """A leaky bucket for one sending thread. Without a rate it never waits; setting ``stopping`` ends a wait."""
 
     def __init__(self, stopping: threading.Event) -> None:
         self._stopping = stopping
-        self._rate: float | None = None  # bytes a second
+        self._rate: float | None = None  # bytes per second
         self._debt = 0.0  # bytes sent ahead of the rate
         self._at = time.monotonic()
 
     def set_rate(self, bitrate: float | None) -> None:
-        """Packets leave with at most so many bit/s; None: at once."""
+        """Limit packets to this many bit/s; None: no limit."""
         self._rate = None if bitrate is None else bitrate / 8
 
     def wait(self, size: int) -> None:
-        """Wait until a packet of so many bytes may go."""
+        """Block until a packet of ``size`` bytes may be sent."""
         if self._rate is None:
             return
         now = time.monotonic()
         self._debt = max(0.0, self._debt - (now - self._at) * self._rate)
         self._at = now
-        burst = max(LEAST_BURST, self._rate * BURST_SECONDS)
+        burst = max(MIN_BURST, self._rate * BURST_SECONDS)
         if self._debt > burst:
             self._stopping.wait((self._debt - burst) / self._rate)
         self._debt += size

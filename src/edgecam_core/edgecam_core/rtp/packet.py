@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""RTP packets (RFC 3550) with one-byte header extensions (RFC 8285): bytes to fields and back, nothing else."""
+"""RTP packets (RFC 3550) with header extensions (RFC 8285): bytes to fields and back."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ class RtpPacket(NamedTuple):
 
 
 def parse(data: bytes) -> RtpPacket:
-    """Take an RTP packet apart.
+    """The fields of an RTP packet.
 
     Raises:
-        PacketError: too short, another version, or lengths inside that do not fit.
+        PacketError: the packet is too short, has another version, or contains lengths that do not fit.
     """
     size = len(data)
     if size < HEADER_SIZE:
@@ -74,7 +74,7 @@ def _parse_extensions(profile: int, block: bytes) -> dict[int, bytes]:
         return _elements(block, one_byte=True)
     if profile & 0xFFF0 == TWO_BYTE_PROFILE:
         return _elements(block, one_byte=False)
-    return {}  # another profile's extension: skipped, as RFC 3550 requires
+    return {}  # extension of another profile: skipped, as RFC 3550 requires
 
 
 def _elements(block: bytes, one_byte: bool) -> dict[int, bytes]:
@@ -100,7 +100,7 @@ def _elements(block: bytes, one_byte: bool) -> dict[int, bytes]:
 
 
 def extension_block(elements: dict[int, bytes]) -> bytes:
-    """The header extension with these elements (identifier 1..14, 1 to 16 bytes each) in one-byte form."""
+    """The header extension with these elements (identifier 1..14, 1 to 16 bytes each) in the one-byte format."""
     body = b"".join(bytes([name << 4 | (len(value) - 1)]) + value for name, value in elements.items())
     body += bytes(-len(body) % 4)
     return _EXTENSION.pack(ONE_BYTE_PROFILE, len(body) // 4) + body
@@ -109,7 +109,7 @@ def extension_block(elements: dict[int, bytes]) -> bytes:
 def build(
     payload_type: int, marker: bool, sequence: int, timestamp: int, ssrc: int, payload: bytes, extension: bytes = b""
 ) -> bytes:
-    """The packet as bytes; ``extension`` is what :func:`extension_block` made."""
+    """The packet as bytes; ``extension`` is the result of :func:`extension_block`."""
     first = RTP_VERSION << 6 | (0x10 if extension else 0)
     second = payload_type | (0x80 if marker else 0)
     return _HEADER.pack(first, second, sequence & 0xFFFF, timestamp & 0xFFFFFFFF, ssrc) + extension + payload

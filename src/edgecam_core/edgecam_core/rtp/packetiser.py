@@ -24,9 +24,9 @@ from edgecam_core.rtp.clock import NTP_ID, RtpTimeline, ntp_extension
 
 
 class Packetiser:
-    """One RTP stream: numbers and stamps packets. SSRC and first sequence number are random, as RFC 3550 requires.
+    """Numbers and stamps the packets of one RTP stream. SSRC and first sequence number are random (RFC 3550).
 
-    ``trailer`` bytes of the ``mtu`` are left free in every packet, for what encryption adds.
+    Every packet leaves ``trailer`` bytes of the ``mtu`` free for the data that encryption adds.
     """
 
     def __init__(self, codec: Codec, payload_type: int, mtu: int, trailer: int = 0) -> None:
@@ -44,10 +44,10 @@ class Packetiser:
         self.timestamp = self._timeline.timestamp(stamp_ns)
         extension = rtp.extension_block({NTP_ID: ntp_extension(stamp_ns)})
         payloads = self._codec.pack(nals, self._limit)
-        made = []
+        packets = []
         for index, payload in enumerate(payloads, 1):
             last = index == len(payloads)
             sequence, self._sequence = self._sequence, (self._sequence + 1) & 0xFFFF
             data = rtp.build(self._payload_type, last, sequence, self.timestamp, self.ssrc, payload, extension)
-            made.append((sequence, data))
-        return made
+            packets.append((sequence, data))
+        return packets

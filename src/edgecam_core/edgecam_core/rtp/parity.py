@@ -14,13 +14,13 @@
 
 """Redundancy for one-way links: Reed-Solomon parity packets on a second port.
 
-The packets of two frames (or of one large one) form a block of ``k``; ``r`` parity packets make good any ``r`` lost
-ones among the ``k + r``. They are RTP packets with a separate SSRC, payload type and port, so that
-receivers which do not know them never meet them. Layout after the RTP header, in network byte order::
+The packets of two frames (or of one large frame) form a block of ``k``. With ``r`` parity packets, any ``r`` lost
+packets of the ``k + r`` can be restored. Parity packets are RTP packets with their own SSRC, payload type and port, so
+that receivers without support never see them. Layout after the RTP header, in network byte order::
 
     media SSRC (32) | first sequence number (16) | k (8) | index (8) | parity of length (16) + RTP packet, zero padded
 
-The coefficients are ``gf256.cauchy``. Nothing here knows sockets or clocks.
+The coefficients are ``gf256.cauchy``. This module uses no sockets and no clocks.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from edgecam_core.rtp import packet as rtp
 from edgecam_core.rtp.packet import PacketError
 
 PORT_OFFSET = 2  # media port + 1 is RTCP's
-MAX_DATA = 128  # packets in a block; with as many parities the code's limit of 256 holds
+MAX_DATA = 128  # packets in a block; with as many parity packets this reaches the code's limit of 256
 FRAMES = 2
-LARGE = 24  # packets: from here on a block closes with its frame
+LARGE = 24  # packets: a block of this size closes with its frame
 _HEADER = struct.Struct("!IHBB")
 _LENGTH = struct.Struct("!H")
 _MEMORY = 1024
 _BLOCKS = 16
-_EXPIRE = 4 * MAX_DATA  # packets after the first of a block: what is still missing then counts as lost
+_EXPIRE = 4 * MAX_DATA  # packets after the first packet of a block, when those still missing count as lost
 
 
 def payload_type(media: int) -> int:
-    """The payload type of the parity packets of a stream with this one."""
+    """The payload type of the parity packets for a stream of payload type ``media``."""
     return media + 1 if media < 127 else 126
 
 
 class ParityMaker:
-    """The sender's side. ``share`` is parity packets per media packet, 0..1."""
+    """Makes the parity packets at the sender. ``share`` is the ratio of parity to media packets, 0..1."""
 
     def __init__(self, media_ssrc: int, payload_type: int, share: float) -> None:
         self._media_ssrc = media_ssrc
@@ -66,17 +66,17 @@ class ParityMaker:
         self._frames = 0
 
     def add(self, packets: list[tuple[int, bytes]], timestamp: int) -> list[bytes]:
-        """Add one frame's packets (sequence number, bytes); returns the parity packets to send now."""
-        made: list[bytes] = []
+        """Add the packets (sequence number, bytes) of one frame; returns the parity packets to send now."""
+        parities: list[bytes] = []
         self._frames += 1
         for start in range(0, len(packets), MAX_DATA):
             piece = packets[start : start + MAX_DATA]
             if len(self._block) + len(piece) > MAX_DATA:
-                made += self._close(timestamp)
+                parities += self._close(timestamp)
             self._block += piece
         if self._frames >= FRAMES or len(self._block) >= LARGE:
-            made += self._close(timestamp)
-        return made
+            parities += self._close(timestamp)
+        return parities
 
     def _close(self, timestamp: int) -> list[bytes]:
         block, self._block, self._frames = self._block, [], 0
@@ -94,7 +94,7 @@ class ParityMaker:
 
 
 def _stack(packets: list[bytes], length: int = 0) -> np.ndarray:
-    """Packets with their lengths in front as rows of equal length."""
+    """Packets as rows of equal length (N, L) uint8: length, packet, zero padding."""
     length = max(length, 2 + max(map(len, packets), default=0))
     rows = np.zeros((len(packets), length), np.uint8)
     for row, data in zip(rows, packets, strict=True):
@@ -105,7 +105,7 @@ def _stack(packets: list[bytes], length: int = 0) -> np.ndarray:
 
 @dataclass(slots=True)
 class _Block:
-    """A block with missing packets: their sequence numbers, and the received parities by index."""
+    """A block with missing packets: their sequence numbers, and the received parity payloads by index."""
 
     first: int
     size: int
@@ -114,7 +114,7 @@ class _Block:
 
 
 class ParityRepair:
-    """The receiver's side of one stream: takes all packets, returns those it can restore."""
+    """Restores lost packets of one stream at the receiver. Pass it every packet; it returns the packets restored."""
 
     def __init__(self, media_ssrc: int) -> None:
         self.media_ssrc = media_ssrc
@@ -122,10 +122,10 @@ class ParityRepair:
         self._blocks: OrderedDict[tuple[int, int, int], _Block] = OrderedDict()
         self._newest: int | None = None
         self.repaired = 0
-        self.expired = 0  # blocks that lost more than their parities can make good
+        self.expired = 0  # blocks that lost more packets than their parity can restore
 
     def media(self, sequence: int, data: bytes) -> list[bytes]:
-        """A media packet arrived; it may complete a block."""
+        """Add a media packet, which may complete a block; returns the packets restored."""
         self._remember(sequence, data)
         if self._newest is None or (sequence - self._newest) & 0xFFFF < 1 << 15:
             self._newest = sequence
@@ -150,14 +150,14 @@ class ParityRepair:
                 self.expired += 1
 
     def parity(self, data: bytes) -> list[bytes]:
-        """A datagram arrived on the parity port; returns the media packets it restores.
+        """Add a datagram of the parity port; returns the media packets it restores.
 
         Raises:
-            PacketError: not a parity packet, or of another stream.
+            PacketError: it is not a parity packet, or belongs to another stream.
         """
         payload = rtp.parse(data).payload
         if len(payload) < _HEADER.size + rtp.HEADER_SIZE + 2:
-            raise PacketError("a parity packet is longer than that")
+            raise PacketError(f"a parity packet is longer than {len(payload)} bytes")
         ssrc, first, size, index = _HEADER.unpack_from(payload)
         if ssrc != self.media_ssrc or not 0 < size <= MAX_DATA or index >= MAX_DATA:
             raise PacketError("parity of another stream")
@@ -183,7 +183,7 @@ class ParityRepair:
             return []
         places = sorted((number - block.first) & 0xFFFF for number in block.missing)
         if any((block.first + at) & 0xFFFF not in self._media for at in range(block.size) if at not in places):
-            return []  # forgotten meanwhile
+            return []  # a packet of the block has been discarded meanwhile
         return self._solve(block.first, block.size, places, dict(list(block.parities.items())[: len(places)]))
 
     def _solve(self, first: int, size: int, missing: list[int], block: dict[int, bytes]) -> list[bytes]:

@@ -12,16 +12,16 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How fast to send: NADA (RFC 8698), from what receivers report of each packet (RFC 8888).
+"""Rate control: NADA (RFC 8698), based on the reports of receivers on each packet (RFC 8888).
 
-Pure: no clock and no socket inside. NADA balances queuing delay and loss against the rate that the sender asks for. It
-differs from the RFC where a camera's link needs it:
+Pure: has no clock and no socket. NADA balances queuing delay and loss against the maximum rate. This implementation
+differs from the RFC where the link of a camera needs it:
 
-- it ramps up while loss stays below ``RAMP_LOSS``: radio links always lose some, and what is lost is sent again;
-- a delay above ``HIGH_DELAY`` lowers the rate at once below what arrives, so that the queue drains;
-- near the rate at which the link was last full it no longer ramps up: there all senders rise by the same amount, which
-  makes their shares equal;
-- queuing delay is not warped where packets are lost: we give way to senders that fill queues.
+- It ramps up while loss stays below ``RAMP_LOSS``: radio links always lose some packets, which are retransmitted.
+- A delay above ``HIGH_DELAY`` lowers the rate at once below the received rate, so that the queue drains.
+- Near the rate at which the link was last full, it no longer ramps up. There, all senders raise their rate by the same
+  amount, which equalises their shares.
+- Queuing delay is not warped when packets are lost: edgecam yields to senders that fill queues.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from typing import NamedTuple
 REFERENCE_DELAY = 0.010  # XREF
 SCALE, SLOPE, TIME_CONSTANT = 1.0, 2.0, 0.5  # KAPPA, ETA, TAU
 LOSS_DELAY, LOSS_REFERENCE = 0.010, 0.02  # DLOSS, PLRREF
-LOW_DELAY = 0.020  # QEPS; schedulers of busy machines delay packets by some milliseconds
+LOW_DELAY = 0.020  # QEPS; on a busy machine the scheduler delays packets by several milliseconds
 RAMP_LOSS = 0.05
 HIGH_DELAY = 0.050
-RAMP_MOST, RAMP_DELAY, FILTER = 0.5, 0.050, 0.120  # GAMMA_MAX, QBOUND, DFILT
+MAX_RAMP, RAMP_DELAY, FILTER = 0.5, 0.050, 0.120  # GAMMA_MAX, QBOUND, DFILT
 CUT = 0.85
-NEAR = 0.8  # of the rate at which the link was full: from there on the rate rises by the same amount for every sender
-PROBE = 1.04  # of the rate at each feedback, where the encoder does not use it up
+NEAR = 0.8  # of the rate at which the link was full: above this, every sender raises its rate by the same amount
+PROBE = 1.04  # growth of the rate per feedback message while the encoder uses less than the target
 RATE_WINDOW, LOSS_WINDOW, BASE_WINDOW = 0.5, 1.0, 30.0
 LOSS_PACKETS = 100
 SILENCE = 1.0
@@ -46,21 +46,21 @@ HIGH_LOSS, LOSS_RAMP = 0.10, 1.08
 
 
 class Acknowledged(NamedTuple):
-    """What was reported of one packet. ``arrived_at`` is on the receiver's clock, in seconds; None: it was lost.
+    """The report on one packet. ``arrived_at`` is in seconds of the receiver's clock; None: the packet was lost.
 
-    ``again``: lost on its first way and sent once more, so its arrival says nothing about the delay.
+    The arrival of a ``retransmitted`` packet does not show the delay of the link.
     """
 
     sent_at: float
     arrived_at: float | None
     size: int
-    again: bool = False
+    retransmitted: bool = False
 
 
 class RateController:
-    """The rate for one stream in bit/s, between ``least`` and ``most``; it begins with ``most``.
+    """The rate for one stream in bit/s, between ``least`` and ``most``; it starts at ``most``.
 
-    ``estimate`` is the rate that arrives, ``queuing_delay`` in seconds, ``loss`` a share.
+    ``estimate`` is the received rate in bit/s, ``queuing_delay`` is in seconds, ``loss`` is a share from 0 to 1.
     """
 
     def __init__(self, least: float, most: float) -> None:
@@ -69,16 +69,16 @@ class RateController:
         self.estimate = 0.0
         self.queuing_delay = 0.0
         self.loss = 0.0
-        self._base: deque[tuple[float, float]] = deque()  # time, smallest one-way delay of that second
+        self._base: deque[tuple[float, float]] = deque()  # time, and smallest one-way delay in that second
         self._arrivals: deque[tuple[float, int]] = deque()
         self._fates: deque[tuple[float, bool]] = deque()
         self._delays: deque[tuple[float, float]] = deque()
         self._signal = 0.0
-        self._full_at = 0.0  # the rate that arrived when the link was full
+        self._full_at = 0.0  # received rate when the link was full
         self._last: float | None = None
 
     def limit(self, least: float, most: float) -> None:
-        """Other bounds; the rate follows at once where it has to."""
+        """Change the bounds; the rate is clamped at once."""
         self.least, self.most = least, most
         self.target = min(max(self.target, least), most)
 
@@ -104,20 +104,20 @@ class RateController:
             return self._gradual(self.queuing_delay, elapsed)
         if self.target >= self._full_at:
             self._full_at = 0.0  # the link carries more now
-        step = min(RAMP_MOST, RAMP_DELAY / (round_trip + elapsed + FILTER)) * elapsed / 0.1
+        step = min(MAX_RAMP, RAMP_DELAY / (round_trip + elapsed + FILTER)) * elapsed / 0.1
         uses_little = self.estimate < 0.7 * self.target
-        wanted = min((1 + RAMP_MOST) * self.estimate, self.target * (1 + step))
-        rate = max(self.target * (PROBE if uses_little else 1.0), wanted)
+        ramped = min((1 + MAX_RAMP) * self.estimate, self.target * (1 + step))
+        rate = max(self.target * (PROBE if uses_little else 1.0), ramped)
         return min(rate, NEAR * self._full_at) if self._full_at else rate
 
     def _gradual(self, signal: float, elapsed: float) -> float:
-        wanted = REFERENCE_DELAY * self.most / self.target
-        offset, change = signal - wanted, signal - self._signal
+        reference = REFERENCE_DELAY * self.most / self.target
+        offset, change = signal - reference, signal - self._signal
         share = SCALE * elapsed / TIME_CONSTANT * offset / TIME_CONSTANT + SCALE * SLOPE * change / TIME_CONSTANT
         return self.target * (1 - min(max(share, -0.2), 0.3))
 
     def report(self, loss: float) -> None:
-        """A receiver without RFC 8888 reported this share as lost (RFC 3550): all that is known of the link then."""
+        """A receiver without RFC 8888 reported this share of packets as lost (RFC 3550)."""
         self.loss = loss
         if loss > HIGH_LOSS:
             self.target *= 1 - loss / 2
@@ -126,17 +126,17 @@ class RateController:
         self.target = min(max(self.target, self.least), self.most)
 
     def silence(self, now: float) -> None:
-        """Call regularly: without reports for ``SILENCE`` seconds the rate halves, and again each such time."""
+        """Halve the rate for every ``SILENCE`` seconds without a report. Call regularly."""
         if self._last is not None and now - self._last > SILENCE:
             self._last = now
             self.target = max(self.least, self.target / 2)
 
     def _measure(self, packets: list[Acknowledged], now: float) -> bool:
         for packet in packets:
-            self._fates.append((now, packet.again or packet.arrived_at is None))
+            self._fates.append((now, packet.retransmitted or packet.arrived_at is None))
             if packet.arrived_at is not None:
                 self._arrivals.append((packet.arrived_at, packet.size))
-                if not packet.again:
+                if not packet.retransmitted:
                     self._delay(packet.arrived_at - packet.sent_at, now)
         if not self._delays:
             return False
@@ -162,12 +162,12 @@ class RateController:
             self._base.popleft()
 
 
-def should_change(now: float, wanted: float, seconds: float, is_live: bool) -> bool:
-    """Whether an encoder is to change its rate, ``seconds`` after the last change.
+def should_change(current: float, target: float, seconds: float, is_live: bool) -> bool:
+    """Whether an encoder should change its bitrate from ``current`` to ``target``, ``seconds`` after the last change.
 
     Encoders that cannot change in place (``is_live`` false) restart with a keyframe, which costs bits.
     """
-    change = wanted / now - 1
+    change = target / current - 1
     if is_live:
         return abs(change) > 0.05 and seconds > 0.1
     return (change < -0.15 and seconds > 0.4) or (change > 0.25 and seconds > 2.0) or (change > 0.1 and seconds > 6.0)

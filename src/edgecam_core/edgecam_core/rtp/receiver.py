@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""RTP over UDP to frames: receives, repairs, refuses what is damaged, decodes, and reports what it saw."""
+"""RTP over UDP to frames: receives and repairs the stream, rejects damaged frames, decodes, and keeps statistics."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ REPORT_SECONDS = 0.05
 
 
 class Receiver:
-    """Call :meth:`start`, then :meth:`read` again and again (or iterate), then :meth:`stop`.
+    """Receives one stream. Call :meth:`start`, then :meth:`read` in a loop (or iterate), then :meth:`stop`.
 
-    Returns only frames that decode to what was sent. :meth:`stats` counts every network fault.
+    Returns only undamaged frames. :meth:`stats` counts every network fault.
     """
 
     def __init__(self, settings: ReceiverSettings) -> None:
@@ -93,7 +93,7 @@ class Receiver:
         """Bind the port and start the decoder.
 
         Raises:
-            SettingError: the port is in use or the address is not ours.
+            SettingError: the port is in use or the address is not one of this machine.
             PipelineError: the decoder does not start.
         """
         self._sockets = ReceiverSockets(self._bind, bool(self.settings.redundancy), self._counters)
@@ -110,12 +110,13 @@ class Receiver:
         return sockets.receiver(settings.host, settings.port + port_offset, settings.interface, source)
 
     def read(self, timeout: float, allocate: Allocate | None = None) -> Frame | None:
-        """The next good frame as bgr8, waiting up to ``timeout`` seconds; None if none arrives.
+        """The next undamaged frame as bgr8, waiting up to ``timeout`` seconds; None if none arrives.
 
-        ``allocate(width, height)`` gives the memory to decode into; the Frame is a view of it. Call from one thread.
+        ``allocate(width, height)`` returns the (height, width, 3) uint8 array to decode into; the frame is a view of
+        it. Call from one thread.
 
         Raises:
-            EdgecamError: the receiver has failed; the text has the reason.
+            EdgecamError: the receiver has failed; the text states the reason.
         """
         if self._failure is not None:
             raise self._failure
@@ -124,7 +125,7 @@ class Receiver:
             return None
         try:
             decoded = decoder.pull(timeout, allocate)
-        except ImageError as error:  # costs this frame, not the stream
+        except ImageError as error:  # lose this frame only; the stream continues
             self._counters.add(str(error))
             return None
         if decoded is None:
@@ -136,7 +137,7 @@ class Receiver:
         return Frame.from_array(decoded.bgr, "bgr8", stamp_ns, self._reception.frame_id)
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield good frames until stopped; blocks while there are none."""
+        """Yield undamaged frames until stopped; blocks while there are none."""
         while not self._stopping.is_set():
             frame = self.read(0.5)
             if frame is not None:
@@ -146,14 +147,14 @@ class Receiver:
         assert self._sockets is not None
         try:
             while not self._stopping.is_set():
-                self._take(self._sockets.ready(self._patience()))
+                self._receive(self._sockets.ready(self._wait_seconds()))
                 self._send_feedback()
                 self._watch_decoder()
-        except Exception as error:  # read() hands it to the owner
+        except Exception as error:  # read() raises it in the owner's thread
             self._failure = EdgecamError.of(error)
 
-    def _patience(self) -> float:
-        """Seconds to sleep unless a datagram arrives."""
+    def _wait_seconds(self) -> float:
+        """The longest time to wait for a datagram, in seconds."""
         stream = self._session.stream
         if stream is not None and stream.buffer.waiting:
             return REPAIR_SECONDS
@@ -162,7 +163,7 @@ class Receiver:
             return IDLE_SECONDS if stream is None else REPORT_SECONDS
         return min(max((wake_ns - time.monotonic_ns()) / 1e9, 0.0), IDLE_SECONDS)
 
-    def _take(self, ready: list[str]) -> None:
+    def _receive(self, ready: list[str]) -> None:
         units = [unit for kind in ready for unit in self._read_socket(kind)]
         with self._lock:
             units += self._session.tick(time.monotonic_ns())
@@ -181,9 +182,9 @@ class Receiver:
                 if kind == CONTROL:
                     units += self._session.control(data, sender, now_ns)
                     continue
-                take = self._session.datagram if kind == MEDIA else self._session.parity
+                handle = self._session.datagram if kind == MEDIA else self._session.parity
                 self._meter.datagram(len(data), now_ns, is_media=kind == MEDIA)
-                units += take(data, sender, now_ns, time.time_ns())
+                units += handle(data, sender, now_ns, time.time_ns())
         return units
 
     def _decode(self, unit: AccessUnit) -> None:
@@ -199,7 +200,7 @@ class Receiver:
             if self._timeline.jumps != jumps:
                 self._counters.add("RTP time jumped: new time line")
                 self._session.stamps.jumped(unit.timestamp, unit.arrival_ns)
-                self._gate.close()  # the decoder cannot distinguish frames of the old time from those of the new
+                self._gate.close()  # the decoder cannot tell frames of the old time line from those of the new one
             begins = self._gate.closed or unit.follows_gap
             admission = self._gate.admit(unit.nals, place.pts, unit.whole, unit.follows_gap)
             if admission is None:
@@ -218,8 +219,8 @@ class Receiver:
             return
         assert self._decoder is not None
         assert self._sockets is not None
-        wants_keyframe = self._gate.starving and not self._decoder.behind
-        compound = self._feedback.compound(stream, wants_keyframe, time.monotonic_ns())
+        needs_keyframe = self._gate.starving and not self._decoder.behind
+        compound = self._feedback.compound(stream, needs_keyframe, time.monotonic_ns())
         if compound is None:
             return
         data = compound if self._protector is None else self._protector.rtcp(compound)
@@ -269,7 +270,7 @@ class Receiver:
         return stats
 
     def stop(self) -> None:
-        """Free the port and the decoder; safe to call twice. Blocks for up to a second."""
+        """Close the sockets and stop the decoder; safe to call twice. Blocks for up to a second."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=5.0)

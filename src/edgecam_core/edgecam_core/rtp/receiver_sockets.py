@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The UDP sockets of a receiver: media, RTCP on the next port, and parity packets on a third."""
+"""The UDP sockets of a receiver: media, RTCP on the next port, and parity packets on the port after that."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from edgecam_core.rtp.sockets import Address
 
 MEDIA, CONTROL, PARITY = "media", "control", "parity"
 DATAGRAM = 65_535
-MOST_DATAGRAMS = 256  # of one socket in one turn
+MAX_DATAGRAMS = 256  # read from one socket in one turn
 
 
 class ReceiverSockets:
-    """Binds the ports at once; RTCP and its feedback are given up, and counted, if their port is taken.
+    """Binds the ports on construction. If the RTCP port is in use, the receiver works without RTCP and counts that.
 
     Args:
         bind: returns the socket at an offset from the media port.
         parity: bind the port of parity packets, too.
-        counters: counts what cannot be received or sent.
+        counters: counts datagrams that cannot be received or sent.
 
     Raises:
-        SettingError: the media or parity port is in use, or the address is not ours.
+        SettingError: the media or parity port is in use, or the address is not one of this machine.
     """
 
     def __init__(self, bind: Callable[[int], socket.socket], parity: bool, counters: Counters) -> None:
@@ -52,7 +52,7 @@ class ReceiverSockets:
             try:
                 self._sockets[CONTROL] = bind(1)
             except EdgecamError:
-                counters.add(f"no RTCP: port {self._sockets[MEDIA].getsockname()[1] + 1} is taken")
+                counters.add(f"no RTCP: port {self._sockets[MEDIA].getsockname()[1] + 1} is in use")
             if parity:
                 self._sockets[PARITY] = bind(PORT_OFFSET)
         except EdgecamError:
@@ -63,13 +63,13 @@ class ReceiverSockets:
             self._selector.register(each, selectors.EVENT_READ, kind)
 
     def ready(self, timeout: float) -> list[str]:
-        """The kinds of sockets with datagrams, waiting up to ``timeout`` seconds for the first one."""
-        # Sender reports first: they explain the timestamps of the packets received with them.
+        """The kinds of sockets that have datagrams, waiting up to ``timeout`` seconds for the first."""
+        # RTCP first: sender reports define the timestamps of the packets that arrive with them.
         return sorted((key.data for key, _ in self._selector.select(timeout)), key=(CONTROL, MEDIA, PARITY).index)
 
     def datagrams(self, kind: str) -> Iterator[tuple[bytes, Address]]:
-        """The waiting datagrams and their senders; never blocks."""
-        for _ in range(MOST_DATAGRAMS):  # then look after the rest, even under a flood
+        """The queued datagrams and their senders; never blocks."""
+        for _ in range(MAX_DATAGRAMS):  # limited, so that a flood does not starve feedback and decoder checks
             try:
                 data, sender = self._sockets[kind].recvfrom(DATAGRAM)
             except BlockingIOError:
@@ -88,7 +88,7 @@ class ReceiverSockets:
             self._counters.add(f"feedback: {error.strerror or error}")
 
     def close(self) -> None:
-        """Free the ports; safe to call twice."""
+        """Close the sockets; safe to call twice."""
         for each in self._sockets.values():
             each.close()
         self._sockets = {}

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a receiver reports about itself, and why there are no frames."""
+"""Statistics of a receiver, and the reason if there are no frames."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from edgecam_core.counters import Meter
 from edgecam_core.media.codecs import codec
 from edgecam_core.rtp.settings import ReceiverSettings
 
-DOUBTFUL_PACKETS, DOUBTFUL_SECONDS = 200, 2.0  # without a frame: keyframes are requested several times a second
+# Without a frame for this long, something is wrong: keyframes are requested several times a second.
+DOUBTFUL_PACKETS, DOUBTFUL_SECONDS = 200, 2.0
 _BITRATE_SECONDS = 2.0
 
 
 @dataclass
 class ReceiverStats:
-    """What a receiver has seen. ``state`` is silent, waiting (for a keyframe) or running; ``problem``: why not.
+    """Statistics since the start. ``state`` is silent, waiting (for a keyframe) or running; ``problem`` is the reason.
 
-    Loss is counted in packets: ``missing`` before repair, ``lost`` after it. Ages are seconds, nan when never.
+    Loss is counted in packets: ``missing`` before repair, ``lost`` after it. Ages are seconds; nan: never.
     """
 
     state: str = "silent"
@@ -61,7 +62,7 @@ class ReceiverStats:
 
 
 class ReceiverMeter:
-    """Measures what arrives and what is decoded. Times are monotonic nanoseconds; safe to read from any thread."""
+    """Measures received datagrams and decoded frames. Times are monotonic nanoseconds. Safe to read from any thread."""
 
     def __init__(self, settings: ReceiverSettings) -> None:
         self._settings = settings
@@ -69,7 +70,7 @@ class ReceiverMeter:
         self._frames = Meter()
         self._packet_ns = 0
         self._keyframe_ns = 0
-        self._packets_before = 0  # received before the newest decoded frame, or before the stream
+        self._packets_before = 0  # received before the newest decoded frame, or before the stream began
         self._decoded_ns = 0
 
     @property
@@ -90,12 +91,12 @@ class ReceiverMeter:
         self._frames.add(now_ns / 1e9, (now_ns - arrived_ns) / 1e9)
 
     def progress(self, packets: int) -> None:
-        """A stream began or a frame was decoded: packets without a frame count from here on."""
+        """A stream began or a frame was decoded: restart the count of packets without a frame."""
         self._packets_before = packets
         self._decoded_ns = time.monotonic_ns()
 
     def add_to(self, stats: ReceiverStats) -> None:
-        """Fill in rates and ages, and from these and the rest the problem."""
+        """Fill in rates, ages and the problem."""
         now = time.monotonic()
         if self._packet_ns:
             stats.packet_age = now - self._packet_ns / 1e9
@@ -108,11 +109,11 @@ class ReceiverMeter:
         stats.problem = self._problem(stats)
 
     def _problem(self, stats: ReceiverStats) -> str:
-        """Why there are no frames; empty when there are."""
+        """The reason for having no frames; empty if frames arrive."""
         if stats.state == "silent":
             port = f"UDP port {self._settings.port}"
             heard = stats.packet_age <= self._settings.timeout
-            return f"datagrams arrive on {port}, but none belongs to our stream" if heard else f"no stream on {port}"
+            return f"datagrams arrive on {port}, but none belongs to the stream" if heard else f"no stream on {port}"
         without, seconds = stats.packets - self._packets_before, (time.monotonic_ns() - self._decoded_ns) / 1e9
         if without > DOUBTFUL_PACKETS and seconds > DOUBTFUL_SECONDS:
             name = codec(self._settings.codec).encoding_name.replace("H", "H.")

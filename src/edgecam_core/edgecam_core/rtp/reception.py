@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a receiver listens for: its settings, completed by the session description."""
+"""The stream that a receiver expects: its settings, completed by the session description."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from edgecam_core.rtp.settings import ReceiverSettings
 
 @dataclass(frozen=True)
 class Reception:
-    """``parameter_sets`` are known before the first packet; ``group_source`` is the only source of a multicast group
-    (empty: any).
+    """The expected stream. ``parameter_sets`` are those of the SDP file.
+
+    ``group_source`` is the source address of a source-specific multicast group (empty: any source).
     """
 
     settings: ReceiverSettings
@@ -39,10 +40,10 @@ class Reception:
 
     @classmethod
     def of(cls, settings: ReceiverSettings) -> Reception:
-        """What these settings and the SDP file they name mean.
+        """The stream described by these settings and their SDP file.
 
         Raises:
-            SettingError: the file cannot be read, or describes a stream that these settings cannot receive.
+            SettingError: the file cannot be read, or describes a stream that cannot be received with these settings.
         """
         if not settings.sdp_file:
             return cls(settings, settings.frame_id, settings.group_source())
@@ -66,5 +67,5 @@ class Reception:
 def _is_group(address: str) -> bool:
     try:
         return sockets.is_multicast(address)
-    except ValueError:  # a name, or nothing
+    except ValueError:  # a host name, or empty
         return False

@@ -12,13 +12,12 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A UDP relay that behaves like a bad network: loss, delay, jitter, a limited rate, outages.
+"""A UDP relay that simulates a bad network: loss, delay, jitter, a limited rate, outages.
 
     python3 -m edgecam_core.rtp.relay --listen 5002 --to 127.0.0.1:5000 --loss 0.05 --burst 5
 
-For trying a link and for the tests, where ``tc netem`` needs privileges. Both directions pass: what comes to
-``listen`` goes to the target, what the target answers goes back to the last sender. The next two ports (RTCP, parity)
-are relayed alike.
+For trials and tests; ``tc netem`` needs privileges. It relays both directions: datagrams to ``listen`` go to the
+target, replies of the target go to the last sender. The next two ports (RTCP, parity) are relayed in the same way.
 """
 
 from __future__ import annotations
@@ -42,11 +41,12 @@ PORTS = 3  # media, RTCP, parity
 
 @dataclass
 class Conditions:
-    """What happens to each datagram; may be changed while the relay runs.
+    """The simulated network; may be changed while the relay runs.
 
-    ``loss`` is the share of datagrams lost, in runs of ``burst``; ``delay`` and ``jitter`` (added, evenly
-    distributed) are seconds; datagrams may overtake each other by jitter. ``back_loss`` is the loss of the way back.
-    ``rate`` in bit/s limits the way there, 0 does not; what has to wait longer than ``queue`` seconds is lost.
+    ``loss`` is the share of datagrams lost, in runs of ``burst``. ``delay`` and ``jitter`` (added to it, uniformly
+    distributed) are seconds; jitter can reorder datagrams. ``back_loss`` is the loss of the return direction.
+    ``rate`` limits the forward direction in bit/s (0: no limit); datagrams that would wait longer than ``queue``
+    seconds are lost.
     """
 
     loss: float = 0.0
@@ -68,7 +68,7 @@ class Fate:
         self._burst_left = 0
 
     def delays(self, conditions: Conditions, loss: float) -> list[float]:
-        """After how many seconds each copy arrives; empty when it is lost."""
+        """The delay of each copy in seconds; empty if the datagram is lost."""
         if conditions.down or self._lost(loss, max(1, conditions.burst)):
             return []
         copies = 2 if self._chance.random() < conditions.duplicate else 1
@@ -86,7 +86,7 @@ class Fate:
 
 
 class _Link:
-    """A link with a rate; ``free_at`` is when it has sent what waits for it."""
+    """A link with a limited rate; ``free_at`` is the time when its queue is empty."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -94,9 +94,9 @@ class _Link:
 
 
 class Relay:
-    """Relays three neighbouring UDP ports until it is closed. ``port`` is where to send to; 0 picks free ones.
+    """Relays three consecutive UDP ports until closed. ``port`` is the first port to send to; 0 picks free ports.
 
-    ``passed`` and ``dropped`` count datagrams of the forward direction; ``octets`` the bytes received for it.
+    ``passed`` and ``dropped`` count datagrams of the forward direction, ``octets`` the bytes received for it.
     """
 
     def __init__(self, target: Address, port: int = 0, conditions: Conditions | None = None, seed: int = 1) -> None:
@@ -107,7 +107,8 @@ class Relay:
         self._targets = [(target[0], target[1] + offset) for offset in range(PORTS)]
         self._backs = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in self._fronts]
         self._senders: list[Address | None] = [None] * PORTS
-        self._there = [Fate(seed + 2 * index) for index in range(PORTS)]  # each port's own: timing changes no fate
+        # One random sequence per port and direction, so that losses do not depend on timing.
+        self._there = [Fate(seed + 2 * index) for index in range(PORTS)]
         self._back = [Fate(seed + 2 * index + 1) for index in range(PORTS)]
         self._queue: list[tuple[float, int, socket.socket, bytes, Address]] = []
         self._count = 0
@@ -151,7 +152,7 @@ class Relay:
                 heapq.heappush(self._queue, (time.monotonic() + delay, self._count, way[0], data, way[1]))
 
     def _queued(self, delays: list[float], size: int) -> list[float]:
-        """The delays of the copies behind what waits for the link already; empty when its queue is full."""
+        """The delays of the copies with the waiting time for the link; empty if its queue is full."""
         rate, now = self.conditions.rate, time.monotonic()
         if not rate or not delays:
             return delays
@@ -164,7 +165,7 @@ class Relay:
         return [delay + wait for delay in delays]
 
     def share_link(self, other: Relay) -> None:
-        """Send over the other relay's link: both together get its rate."""
+        """Send over the link of another relay: both share its rate."""
         self._link = other._link
 
     def _release(self) -> None:
@@ -190,36 +191,42 @@ class Relay:
 
 
 def _row(port: int) -> list[socket.socket]:
-    """Sockets bound to a port and the next ones; 0 for any row that is free."""
+    """Sockets bound to ``PORTS`` consecutive ports from ``port`` on; 0: any free ports."""
     while True:
-        made = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(PORTS)]
+        bound = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(PORTS)]
         try:
-            made[0].bind(("", port))
-            for offset, each in enumerate(made[1:], 1):
-                each.bind(("", made[0].getsockname()[1] + offset))
+            bound[0].bind(("", port))
+            for offset, each in enumerate(bound[1:], 1):
+                each.bind(("", bound[0].getsockname()[1] + offset))
         except (OSError, OverflowError):
-            for each in made:
+            for each in bound:
                 each.close()
             if port:
                 raise
             continue
-        for each in made:
+        for each in bound:
             each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        return made
+        return bound
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="edgecam_core.rtp.relay", description="A UDP relay like a bad network.")
+    parser = argparse.ArgumentParser(
+        prog="edgecam_core.rtp.relay", description="A UDP relay that simulates a bad network."
+    )
     parser.add_argument("--listen", type=int, required=True, help="port to send to; RTCP on the next one")
     parser.add_argument("--to", required=True, help="host:port of the receiver")
     parser.add_argument("--loss", type=float, default=0.0, help="share of datagrams to lose, 0..1")
-    parser.add_argument("--burst", type=int, default=1, help="lose them in runs of so many")
+    parser.add_argument("--burst", type=int, default=1, help="datagrams lost in a row")
     parser.add_argument("--delay", type=float, default=0.0, help="milliseconds")
-    parser.add_argument("--jitter", type=float, default=0.0, help="milliseconds more, at random")
+    parser.add_argument("--jitter", type=float, default=0.0, help="random additional milliseconds")
     parser.add_argument("--duplicate", type=float, default=0.0, help="share of datagrams to send twice")
     parser.add_argument("--rate", type=float, default=0.0, help="bit/s of the link; 0: no limit")
-    parser.add_argument("--queue", type=float, default=300.0, help="milliseconds a datagram may wait for the link")
-    parser.add_argument("--back-loss", type=float, default=0.0, help="share of packets lost on the way back")
+    parser.add_argument(
+        "--queue", type=float, default=300.0, help="longest time a datagram may wait for the link, in milliseconds"
+    )
+    parser.add_argument(
+        "--back-loss", type=float, default=0.0, help="share of datagrams to lose in the return direction, 0..1"
+    )
     given = parser.parse_args(arguments)
     conditions = Conditions(
         given.loss,

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The sender's response to generic NACKs: the same packet again, within a budget."""
+"""Retransmits packets in response to generic NACKs, within a budget per receiver."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from edgecam_core.rtp.sockets import Address
 from edgecam_core.rtp.token_bucket import TokenBucket
 
 RESEND_PAUSE_SECONDS = 0.004
-RESEND_SHARE = 0.5  # of the packets sent, at most this share again
+RESEND_SHARE = 0.5  # retransmissions per packet sent, at most
 RESEND_BURST = 300.0
-MESSAGES_PER_SECOND = 500.0  # of feedback from one receiver; a busy one sends 200
+MESSAGES_PER_SECOND = 500.0  # feedback messages from one receiver; a busy receiver sends 200
 REQUESTS_PER_SECOND = 5000.0  # sequence numbers from one receiver
 MAX_RECEIVERS = 64
 
@@ -45,12 +45,12 @@ class History:
             self._packets.popitem(last=False)
 
     def get(self, sequence: int) -> bytes | None:
-        """The packet, or None when it is too old or was never sent."""
+        """The packet, or None if it is too old or was never sent."""
         return self._packets.get(sequence)
 
 
 class _Receiver:
-    """What one receiver may still request."""
+    """The remaining budget of one receiver."""
 
     def __init__(self) -> None:
         self.messages = TokenBucket(MESSAGES_PER_SECOND, MESSAGES_PER_SECOND)
@@ -60,11 +60,11 @@ class _Receiver:
 
 
 class Retransmitter:
-    """Decides which packets are retransmitted. Safe to use from several threads. Times are monotonic seconds.
+    """Decides which packets are retransmitted. Thread-safe. Times are monotonic seconds.
 
-    Each receiver has its own budget: feedback messages, packets asked for, and packets sent again, at most
-    ``RESEND_SHARE`` of the stream. One that floods takes nothing from the others and costs little. ``refused`` counts
-    what went over a budget.
+    Each receiver has its own budget of feedback messages, requested packets, and retransmissions (``RESEND_SHARE`` of
+    the stream), so that a flood from one receiver does not affect the others. ``refused`` counts messages and packets
+    over the budget.
     """
 
     def __init__(self) -> None:
@@ -88,8 +88,8 @@ class Retransmitter:
             self._receivers.popitem(last=False)
         return receiver
 
-    def may_speak(self, sender: Address, now: float) -> bool:
-        """Whether another feedback message of this sender is to be read."""
+    def accepts_feedback(self, sender: Address, now: float) -> bool:
+        """Whether another feedback message of this sender is within its budget."""
         with self._lock:
             allowed = self._receiver(sender).messages.take(1, now)
             self.refused += not allowed
@@ -98,8 +98,9 @@ class Retransmitter:
     def take(
         self, sequences: Sequence[int], address: Address, now: float, pause: float = RESEND_PAUSE_SECONDS
     ) -> list[tuple[int, bytes]]:
-        """The packets among these to send again to this receiver now: known, in its budget, and not sent again in the
-        last ``pause`` seconds.
+        """The sequence numbers and packets to retransmit to this receiver now.
+
+        Leaves out packets that are too old, over the budget, or already retransmitted in the last ``pause`` seconds.
         """
         with self._lock:
             receiver = self._receiver(address)

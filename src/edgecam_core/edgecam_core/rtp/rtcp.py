@@ -12,9 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The RTCP packets in use: SR, RR, SDES, BYE (RFC 3550), generic NACK and PLI (RFC 4585), FIR (RFC 5104), congestion
-control feedback (RFC 8888).
-"""
+"""RTCP packets: SR, RR, SDES, BYE (RFC 3550), generic NACK, PLI (RFC 4585), FIR (RFC 5104), RFC 8888 feedback."""
 
 from __future__ import annotations
 
@@ -27,8 +25,8 @@ from edgecam_core.rtp.packet import RTP_VERSION, PacketError
 
 SR, RR, SDES, BYE, RTPFB, PSFB = 200, 201, 202, 203, 205, 206
 NACK_FORMAT, PLI_FORMAT, FIR_FORMAT, CONGESTION_FORMAT = 1, 1, 4, 11
-MOST_REPORTED = 1024  # packets in one congestion control feedback
-MOST_NACKED = 1024  # sequence numbers in one message; our own receivers request 256 at most
+MAX_REPORTED = 1024  # packets in one congestion control feedback
+MAX_NACKED = 1024  # sequence numbers in one message; edgecam's receivers request 256 at most
 _HEAD = struct.Struct("!BBH")
 
 
@@ -54,16 +52,17 @@ class Bye(NamedTuple):
 
 
 class ReportBlock(NamedTuple):
-    """A receiver's report on one stream; ``loss`` is the share lost since its last report, 0..1."""
+    """The report of a receiver on one stream; ``loss`` is the share lost since its last report, 0..1."""
 
     media_ssrc: int
     loss: float
 
 
 class CongestionFeedback(NamedTuple):
-    """RFC 8888 for one stream: ``arrivals`` by sequence number, in seconds before ``reported_at``; None: not arrived.
+    """RFC 8888 feedback on one stream.
 
-    ``reported_at`` is the receiver's clock in seconds modulo 65536.
+    ``reported_at`` is the receiver's clock in seconds modulo 65536. ``arrivals`` holds sequence number and age of each
+    packet, in seconds before ``reported_at`` (None: not arrived).
     """
 
     media_ssrc: int
@@ -75,10 +74,10 @@ Message = SenderReport | Nack | KeyframeRequest | Bye | ReportBlock | Congestion
 
 
 def parse(data: bytes) -> list[Message]:
-    """The parts of a compound packet that edgecam uses; the rest is skipped.
+    """The messages of a compound packet that edgecam uses; others are skipped.
 
     Raises:
-        PacketError: the lengths inside do not fit.
+        PacketError: the packet contains lengths that do not fit.
     """
     found: list[Message] = []
     for kind, count, body in _packets(data):
@@ -90,7 +89,7 @@ def parse(data: bytes) -> list[Message]:
         elif kind == BYE and len(body) >= 4 * count:
             found.append(Bye(struct.unpack_from(f"!{count}I", body)))
         elif kind == RTPFB and count == NACK_FORMAT and len(body) >= 8:
-            found.append(Nack(_word(body, 4), tuple(islice(_nacked(body[8:]), MOST_NACKED))))
+            found.append(Nack(_word(body, 4), tuple(islice(_nacked(body[8:]), MAX_NACKED))))
         elif kind == RTPFB and count == CONGESTION_FORMAT and len(body) >= 8:
             found += _congestion(body)
         elif kind == PSFB and count == PLI_FORMAT and len(body) >= 8:
@@ -111,7 +110,7 @@ def _congestion(body: bytes) -> Iterator[CongestionFeedback]:
     while at + 8 <= end:
         ssrc, first, count = struct.unpack_from("!IHH", body, at)
         at += 8
-        if count > MOST_REPORTED or at + 2 * count > end:
+        if count > MAX_REPORTED or at + 2 * count > end:
             raise PacketError("RTCP: congestion control feedback cut inside its reports")
         reports = struct.unpack_from(f"!{count}H", body, at)
         arrivals = tuple(((first + nth) & 0xFFFF, _offset(each)) for nth, each in enumerate(reports))
@@ -159,15 +158,21 @@ def sender_report(ssrc: int, ntp: int, rtp_timestamp: int, packets: int, octets:
 
 
 def receiver_report(ssrc: int, block: bytes = b"") -> bytes:
-    """It must begin every compound packet of a receiver; ``block`` is what :func:`report_block` made."""
+    """A receiver report, the first part of every compound packet of a receiver.
+
+    ``block`` is the result of :func:`report_block`.
+    """
     return _packet(RR, bool(block), struct.pack("!I", ssrc) + block)
 
 
 def report_block(
     media_ssrc: int, loss: float, lost: int, highest: int, jitter: int, report: int = 0, delay: float = 0.0
 ) -> bytes:
-    """``loss`` is the share lost since the last report, ``lost`` the packets lost so far, ``highest`` the extended
-    sequence number, ``report`` the middle 32 bits of the last sender report's NTP time and ``delay`` the seconds since.
+    """A report block (RFC 3550 section 6.4.1).
+
+    ``loss`` is the share lost since the last report, ``lost`` the number of packets lost so far, ``highest`` the
+    highest extended sequence number, ``jitter`` in RTP clock units, ``report`` the middle 32 bits of the NTP time of
+    the last sender report, and ``delay`` the seconds since that report.
     """
     lost = min(max(lost, -(1 << 23)), (1 << 23) - 1) & 0xFFFFFF
     share = min(max(int(loss * 256), 0), 255)
@@ -176,7 +181,7 @@ def report_block(
 
 
 def congestion_feedback(ssrc: int, media_ssrc: int, first: int, ages: list[float | None], now: float) -> bytes:
-    """Which packets from sequence number ``first`` on arrived, and how many seconds before ``now`` (RFC 8888)."""
+    """RFC 8888 feedback: ``ages`` in seconds before ``now`` from sequence number ``first`` on; None: not arrived."""
     reports = [0 if age is None else 0x8000 | min(max(int(age * 1024), 0), 0x1FFE) for age in ages]
     body = struct.pack("!IIHH", ssrc, media_ssrc, first & 0xFFFF, len(reports))
     body += struct.pack(f"!{len(reports)}H", *reports) + bytes(2 * (len(reports) % 2))

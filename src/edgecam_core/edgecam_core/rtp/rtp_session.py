@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From datagrams to access units: which stream, in which order, with what missing. No sockets and no clock inside."""
+"""Datagrams to access units: selects the stream, orders packets, marks gaps. Has no sockets and no clock."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from edgecam_core.rtp.stamps import StampReader
 from edgecam_core.rtp.unprotector import Unprotector
 
 Address = tuple[str, int]
-HANDOVER_NS = 300 * MILLISECOND  # a stream without packets for this long is replaced by another one
+HANDOVER_NS = 300 * MILLISECOND  # after this long without packets, another stream may replace the current one
 MAX_CANDIDATES = 8
 TAIL_NS = 8 * MILLISECOND
 
@@ -63,13 +63,14 @@ class Stream:
 
 @dataclass
 class RtpSession:
-    """Feed every datagram to :meth:`datagram` and call :meth:`tick` when none is left; both return what is complete.
+    """The receiving side of one RTP session.
 
-    Only :meth:`tick` skips missing packets: a delayed reader finds them among the waiting datagrams.
+    Pass every datagram to :meth:`datagram`, and call :meth:`tick` when no more are queued. Both return the complete
+    access units. Only :meth:`tick` skips missing packets, because they may be among the queued datagrams.
 
-    One stream is followed at a time. It begins with two packets of one SSRC in sequence (RFC 3550 appendix A.1) and
-    ends with a BYE or after ``HANDOVER_NS`` of silence; packets of others meanwhile are counted and dropped.
-    ``payload_type`` is None for any dynamic one. ``source`` restricts the sender's address (a network; None: any).
+    The session follows one stream at a time. A stream begins with two packets of one SSRC in sequence (RFC 3550
+    appendix A.1) and ends with a BYE or after ``HANDOVER_NS`` without packets. Packets of other streams are counted
+    and dropped meanwhile. ``payload_type`` None accepts any. ``source`` restricts the sender's address (None: any).
     """
 
     codec: Codec
@@ -88,8 +89,8 @@ class RtpSession:
     _reports: OrderedDict[int, rtcp.SenderReport] = field(default_factory=OrderedDict)
 
     def datagram(self, data: bytes, sender: Address, now_ns: int, wall_ns: int) -> list[AccessUnit]:
-        """Take one datagram of the RTP port. ``now_ns`` is monotonic, ``wall_ns`` the wall clock."""
-        if not self._welcome(sender):
+        """Handle one datagram of the RTP port. ``now_ns`` is monotonic, ``wall_ns`` the wall clock."""
+        if not self._is_allowed(sender):
             return []
         if rtp.is_rtcp(data):
             return self._control(data, now_ns)
@@ -97,7 +98,7 @@ class RtpSession:
         return [] if packet is None else self._packet(_Held(packet, wall_ns, sender, data), now_ns)
 
     def _parse(self, data: bytes) -> rtp.RtpPacket | None:
-        """Decrypt and parse; None, counted, if the packet is not of our stream."""
+        """Decrypt and parse; None (and counted) if the packet does not belong to the stream."""
         if self.unprotector is not None:
             clear, refusal = self.unprotector.rtp(data)
             if clear is None:
@@ -115,16 +116,16 @@ class RtpSession:
             return None
         return packet
 
-    def _welcome(self, sender: Address) -> bool:
-        """Whether ``source`` allows the sender; counted when not."""
+    def _is_allowed(self, sender: Address) -> bool:
+        """Whether ``source`` allows the sender; counts the datagram if not."""
         if self.source is None:
             return True
         address = ipaddress.ip_address(sender[0].partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None)
-        welcome = (mapped or address) in self.source
-        if not welcome:
+        allowed = (mapped or address) in self.source
+        if not allowed:
             self.counts["from another address"] += 1
-        return welcome
+        return allowed
 
     def _packet(self, held: _Held, now_ns: int) -> list[AccessUnit]:
         stream = self.stream
@@ -159,7 +160,7 @@ class RtpSession:
         return units + self._drain(stream, now_ns, give_up=False)
 
     def finish(self, now_ns: int) -> list[AccessUnit]:
-        """The current stream is over: hand out what is left of it and forget it."""
+        """End the current stream; returns its remaining access units."""
         stream, self.stream = self.stream, None
         if stream is None:
             return []
@@ -187,9 +188,9 @@ class RtpSession:
                 stream.buffer.push(packet, now_ns, wall_ns)
 
     def parity(self, data: bytes, sender: Address, now_ns: int, wall_ns: int) -> list[AccessUnit]:
-        """Take one datagram of the parity port."""
+        """Handle one datagram of the parity port."""
         stream = self.stream
-        if not self._welcome(sender) or stream is None or stream.repair is None:
+        if not self._is_allowed(sender) or stream is None or stream.repair is None:
             return []
         if self.unprotector is not None:
             clear, refusal = self.unprotector.rtp(data)
@@ -200,7 +201,7 @@ class RtpSession:
         try:
             self._repaired(stream, stream.repair.parity(data), now_ns, wall_ns)
         except rtp.PacketError:
-            self.counts["not our parity"] += 1
+            self.counts["parity of another stream"] += 1
         return self._drain(stream, now_ns, give_up=False)
 
     def _measure_jitter(self, stream: Stream, timestamp: int, now_ns: int) -> None:
@@ -220,7 +221,7 @@ class RtpSession:
         return units
 
     def tick(self, now_ns: int) -> list[AccessUnit]:
-        """Time has passed without a datagram: skip what has been missing for too long."""
+        """Skip packets that have been missing for too long. Call when no datagram is queued."""
         stream = self.stream
         if stream is None:
             return []
@@ -230,8 +231,8 @@ class RtpSession:
         return self._drain(stream, now_ns)
 
     def control(self, data: bytes, sender: Address, now_ns: int) -> list[AccessUnit]:
-        """Take one datagram of the RTCP port."""
-        return self._control(data, now_ns) if self._welcome(sender) else []
+        """Handle one datagram of the RTCP port."""
+        return self._control(data, now_ns) if self._is_allowed(sender) else []
 
     def _control(self, data: bytes, now_ns: int) -> list[AccessUnit]:
         clear = data if self.unprotector is None else self.unprotector.rtcp(data)
@@ -260,7 +261,7 @@ class RtpSession:
             self._reports.popitem(last=False)
 
     def wake_ns(self) -> int | None:
-        """When :meth:`tick` has something to do at the latest; None: only when a datagram arrives."""
+        """The time to call :meth:`tick` even if no datagram arrives; None: not needed."""
         if self.stream is None:
             return None
         gap = self.stream.buffer.wake_ns()

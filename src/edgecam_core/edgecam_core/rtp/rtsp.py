@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""An RTSP server (RFC 2326) for recorders, VLC and phones; it serves the sender's coded stream."""
+"""An RTSP server (RFC 2326) that serves the sender's coded stream to recorders, VLC and phones."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from edgecam_core.media import gst, nal
 from edgecam_core.media.codecs import Codec
 
 INSTALL = "sudo apt-get install gir1.2-gst-rtsp-server-1.0"
-MOST_QUEUED_BYTES = 4 << 20  # a slower client skips to the next keyframe
+MAX_QUEUED_BYTES = 4 << 20  # a slower client skips to the next keyframe
 
 
 class RtspServer:
     """Serves access units to any number of clients at ``rtsp://<this machine>:<port>/<path>``.
 
-    ``on_join`` is called (from a thread of the server) when the first client connects and needs a keyframe.
+    ``on_join`` is called from a server thread when the first client connects and needs a keyframe.
 
     Raises:
         MissingDependency: the library is not installed.
@@ -62,7 +62,7 @@ class RtspServer:
         self._attached = self._server.attach(self._loop.context)
         if not self._attached:
             self._loop.stop()
-            raise SettingError("rtsp_port", port, "is in use by another program; stop that one or choose a free port")
+            raise SettingError("rtsp_port", port, "is in use by another program; stop it or choose a free port")
 
     def _connected(self, _server: Any, client: Any) -> None:
         self.clients += 1
@@ -83,12 +83,12 @@ class RtspServer:
             self._source = None
 
     def push(self, nals: list[bytes], keyframe: bool) -> None:
-        """Send one access unit to the clients; a no-op without clients. Starts with a keyframe."""
+        """Send one access unit to the clients, starting with a keyframe; a no-op without clients."""
         with self._lock:
             source = self._source
             if source is None:
                 return
-            if source.get_property("current-level-bytes") > MOST_QUEUED_BYTES:
+            if source.get_property("current-level-bytes") > MAX_QUEUED_BYTES:
                 self._waiting = True
             if self._waiting and not keyframe:
                 return

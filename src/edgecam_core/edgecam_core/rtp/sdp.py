@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Session descriptions (RFC 8866) of one video stream: text to facts and back."""
+"""Session descriptions (SDP, RFC 8866) of one video stream: parsing and writing."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ FRAME_ATTRIBUTE = "x-frame-id"
 
 @dataclass(frozen=True)
 class Description:
-    """One video stream. ``codec`` is a key of the codec table; ``address`` may be a multicast group.
+    """One video stream. ``codec`` is a key of ``CODECS``; ``address`` may be a multicast group.
 
-    For an encrypted stream (SRTP) it only states the encryption: a description never contains the key.
+    For SRTP, ``encrypted`` is set; a description never contains the key.
     """
 
     address: str
@@ -49,7 +49,7 @@ class Description:
 
 
 def write(text: Description, session: int = 0, ttl: int = 1) -> str:
-    """The session description, with CRLF line ends as the standard requires."""
+    """The session description, with CRLF line endings as the standard requires."""
     family = "IP6" if ":" in text.address else "IP4"
     first = text.address.split(".")[0]
     multicast = family == "IP4" and first.isdecimal() and 224 <= int(first) <= 239
@@ -77,10 +77,10 @@ def write(text: Description, session: int = 0, ttl: int = 1) -> str:
 
 
 def parse(text: str) -> Description:
-    """The first video stream of a session description that this bridge can receive.
+    """The first video stream of a session description that edgecam can receive.
 
     Raises:
-        ValueError: there is none; the text has what was found instead.
+        ValueError: there is none; the text states what was found instead.
     """
     address, media, attributes = _sections(text)
     if media is None:
@@ -102,8 +102,8 @@ def parse(text: str) -> Description:
                 source=_source(attributes, address),
                 feedback=any(a.startswith("rtcp-fb:") for a in attributes),
             )
-    wanted = " or ".join(row.encoding_name for row in CODECS.values())
-    raise ValueError(f"its video is neither {wanted} at {CLOCK_RATE} Hz")
+    names = " nor ".join(row.encoding_name for row in CODECS.values())
+    raise ValueError(f"its video is neither {names} at {CLOCK_RATE} Hz")
 
 
 def _sections(text: str) -> tuple[str, tuple[int, list[int]] | None, list[str]]:
@@ -146,7 +146,7 @@ def _fmtp(attributes: list[str], payload_type: int) -> dict[str, str]:
 
 
 def _source(attributes: list[str], group: str) -> str:
-    """The one address that a source filter includes for this group or for any; empty when there is none."""
+    """The address that a source filter includes for this group or for any group; empty if there is none."""
     for attribute in attributes:
         match = re.fullmatch(r"source-filter:\s*incl IN (?:IP[46]|\*) (\S+) (\S+)", attribute)
         if match and match[1] in (group, "*"):
@@ -163,18 +163,18 @@ def read_file(path: str) -> Description:
     """The description in a file.
 
     Raises:
-        SettingError: for the parameter ``sdp_file``: cannot be read or does not describe a video we can receive.
+        SettingError: for the parameter ``sdp_file``: cannot be read, or describes no video that edgecam can receive.
     """
     try:
         return parse(Path(path).expanduser().read_text(encoding="utf-8", errors="replace"))
     except OSError as error:
         raise SettingError("sdp_file", path, f"cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise SettingError("sdp_file", path, f"describes no stream this receiver can take: {error}") from None
+        raise SettingError("sdp_file", path, f"describes no stream that edgecam can receive: {error}") from None
 
 
 def write_file(path: str, description: Description, session: int, ttl: int) -> None:
-    """Write the description so that a reader never sees half of it.
+    """Write the description atomically, so that a reader never sees part of it.
 
     Raises:
         SettingError: for the parameter ``sdp_file``: cannot be written.
@@ -186,5 +186,5 @@ def write_file(path: str, description: Description, session: int, ttl: int) -> N
 
 
 def stamp_id(extensions: dict[str, int]) -> int:
-    """The local identifier of the NTP-64 extension; ours where the description names none."""
+    """The local identifier of the NTP-64 extension; edgecam's default if the description names none."""
     return extensions.get(NTP_URI, NTP_ID)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Frames to RTP over UDP: encodes, sends, and serves receivers' requests for packets or keyframes."""
+"""Frames to RTP over UDP: encodes, sends, and handles the receivers' requests for packets or keyframes."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ from edgecam_core.rtp.transmitter import Transmitter
 from edgecam_core.tracer import TRACER
 from edgecam_core.types import Frame
 
-SMALLEST = 16  # pixels; no encoder here takes a smaller frame
-PACE, PACE_FREE = 2.0, 4.0  # times the target; the second while the link carries the full rate
-ENCODED_SHARE = 0.9  # of the target; packet headers and retransmissions need the rest
-MOST_WAITING = 4  # frames in the encoder and the pacer
+SMALLEST = 16  # pixels; no supported encoder accepts a smaller frame
+PACE, PACE_FREE = 2.0, 4.0  # pacing rate as a multiple of the target; the second while the link carries the full rate
+ENCODED_SHARE = 0.9  # of the target; the rest is for packet headers and retransmissions
+MAX_WAITING = 4  # frames in the encoder and the pacer
 ADAPTIVE_BUFFER_MS = 200  # a keyframe must not fill the queue of a slow link
 
 
 class Sender:
-    """Call :meth:`start`, then :meth:`send` for every frame, then :meth:`stop`.
+    """Sends one stream. Call :meth:`start`, then :meth:`send` for every frame, then :meth:`stop`.
 
-    Making one resolves the addresses (which may block for as long as DNS does) and finds the encoder. ``on_failure``
-    is called from a thread of the sender when it cannot go on (the encoder died). ``on_coded``, when it is set, is
-    called from such a thread with the NAL units, capture stamp (nanoseconds) and frame id of every access unit.
+    The constructor selects the encoder and resolves the addresses, which blocks until DNS responds. ``on_failure`` is
+    called from a sender thread when the sender has failed, e.g. because the encoder did. ``on_coded``, if set, is
+    called from a sender thread with the NAL units, capture time (nanoseconds) and frame id of every access unit.
 
     Raises:
-        SettingError: an address does not resolve, the encoder is unknown.
+        SettingError: an address does not resolve, or the encoder is unknown.
         MissingDependency: the encoder is not installed.
     """
 
@@ -91,26 +91,26 @@ class Sender:
         """Open the sockets and write the SDP file.
 
         Raises:
-            SettingError: the SDP file cannot be written, the RTSP port is in use.
+            SettingError: the SDP file cannot be written, or the RTSP port is in use.
             MissingDependency: the RTSP server's library is not installed.
         """
         settings = self._settings
         self._write_sdp()
         if settings.rtsp_port:
             self._rtsp = RtspServer(self._codec, settings.rtsp_port, settings.rtsp_path, self.force_keyframe)
-        works: list[tuple[str, Callable[[], None]]] = [("rtp-send", self._deliver)]
+        loops: list[tuple[str, Callable[[], None]]] = [("rtp-send", self._deliver)]
         for source in self._transmitter.open():
-            works.append(("rtp-feedback", partial(self._transmitter.listen, source, self._stopping)))
+            loops.append(("rtp-feedback", partial(self._transmitter.listen, source, self._stopping)))
         self._threads = [
-            threading.Thread(target=self._work, args=(work,), name=name, daemon=True) for name, work in works
+            threading.Thread(target=self._run, args=(loop,), name=name, daemon=True) for name, loop in loops
         ]
         for thread in self._threads:
             thread.start()
 
-    def _work(self, work: Callable[[], None]) -> None:
-        """The whole life of a thread; an exception that ends it early reaches the owner."""
+    def _run(self, loop: Callable[[], None]) -> None:
+        """Run a thread's loop; an exception that ends it is reported to the owner."""
         try:
-            work()
+            loop()
         except Exception as error:
             if not self._stopping.is_set():
                 self._failure = EdgecamError.of(error)
@@ -119,8 +119,8 @@ class Sender:
     def send(self, frame: Frame) -> None:
         """Encode and send one frame of any encoding; returns after the colour conversion.
 
-        When the encoder is too slow the older waiting frame is dropped. A new size starts a new encoder (and so
-        a keyframe). Odd sizes lose their last column or row.
+        If the encoder is too slow, the older queued frame is dropped. A new size starts a new encoder, with a
+        keyframe. Odd sizes lose their last column or row.
 
         Raises:
             ImageError: the frame is too small, its encoding unknown, or the encoder refuses its size.
@@ -128,12 +128,12 @@ class Sender:
             EdgecamError: the sender has failed.
         """
         if min(frame.width, frame.height) < SMALLEST:
-            raise ImageError(f"a {frame.width}x{frame.height} frame is too small; {SMALLEST}x{SMALLEST} is the least")
+            raise ImageError(f"a {frame.width}x{frame.height} frame is too small; the minimum is {SMALLEST}x{SMALLEST}")
         planes, width, height = i420.from_frame(frame)
         self.send_planes(planes, width, height, frame.stamp_ns, frame.frame_id)
 
     def send_planes(self, planes: np.ndarray, width: int, height: int, stamp_ns: int, frame_id: str) -> None:
-        """As :meth:`send` for a frame that is I420 already: flat uint8 as in ``i420.layout``, of even size."""
+        """Like :meth:`send`, for an I420 frame of even size: flat uint8 as in ``i420.layout``."""
         if self._failure is not None:
             raise self._failure
         with self._lock:
@@ -154,7 +154,7 @@ class Sender:
             raise
 
     def set_bitrate(self, bitrate: int) -> None:
-        """Change the target in bit/s (the most, where the sender adapts); some encoders restart with a keyframe."""
+        """Change the target (the maximum, if the sender adapts) in bit/s; some encoders restart with a keyframe."""
         with self._lock:
             self._settings = self._settings.changed(bitrate=bitrate)
             if self._adaptation is not None:
@@ -163,7 +163,7 @@ class Sender:
                 self._encoder.set_bitrate(bitrate)
 
     def _adapt(self) -> None:
-        """Follow the link: set pace and bitrate by the receivers' reports."""
+        """Set the pacing rate and the bitrate by the receivers' reports."""
         if self._adaptation is None:
             return
         now = time.monotonic()
@@ -171,19 +171,19 @@ class Sender:
         most = self._settings.bitrate
         self._transmitter.pace(target * (PACE_FREE if target >= most else PACE))
         media = target / (1 + self._settings.redundancy / 100) * ENCODED_SHARE
-        wanted = int(media / self._overshoot.factor(now))
-        if should_change(self._encoder.bitrate, wanted, now - self._changed_at, self._encoder.can_change_bitrate):
+        bitrate = int(media / self._overshoot.factor(now))
+        if should_change(self._encoder.bitrate, bitrate, now - self._changed_at, self._encoder.can_change_bitrate):
             self._changed_at = now
-            self._encoder.set_bitrate(wanted)
+            self._encoder.set_bitrate(bitrate)
 
     def _should_skip(self) -> bool:
-        """Whether a frame is better not encoded: the pacer or the network's queue must drain first."""
+        """Whether to skip a frame because the pacer or the network's queue must drain first."""
         if self._adaptation is None:
             return False
-        return self._adaptation.is_paused(time.monotonic()) or self._encoder.waiting >= MOST_WAITING
+        return self._adaptation.is_paused(time.monotonic()) or self._encoder.waiting >= MAX_WAITING
 
     def force_keyframe(self) -> bool:
-        """Make the next frame a keyframe; False when there is no encoder yet."""
+        """Make the next frame a keyframe; False if there is no encoder yet."""
         return self._encoder.force_keyframe()
 
     def _deliver(self) -> None:
@@ -217,7 +217,7 @@ class Sender:
             sets = [unit for unit, kind in zip(coded.nals, kinds, strict=True) if kind in self._codec.parameter_sets]
             if sets != self._sets:
                 self._sets = sets
-                with contextlib.suppress(EdgecamError):  # it was written once; a full disk must not end the stream
+                with contextlib.suppress(EdgecamError):  # start() has written it; a full disk must not end the stream
                     self._write_sdp()
 
     def _write_sdp(self) -> None:
@@ -256,7 +256,7 @@ class Sender:
         return stats
 
     def stop(self) -> None:
-        """Send RTCP BYE and free everything; safe to call twice. Blocks for up to a second."""
+        """Send RTCP BYE, stop the threads and close the sockets; safe to call twice. Blocks for up to a second."""
         if self._stopping.is_set():
             return
         self._stopping.set()

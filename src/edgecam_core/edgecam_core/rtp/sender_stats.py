@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a sender reports about itself."""
+"""Statistics of a sender."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from dataclasses import dataclass, field
 
 @dataclass
 class SenderStats:
-    """What a sender has done. ``bitrate`` is the rate of the packets sent over the last seconds, in bit/s.
+    """Statistics since the start; rates are over the last seconds, in bit/s.
 
-    ``target_bitrate`` is what the link allows (``bitrate`` of the settings where the sender does not adapt),
-    ``sent_bitrate`` the rate of the last second with retransmissions and parity, ``estimated_bitrate`` what arrived by
-    the receivers' reports and ``queuing_ms`` how long packets waited in the network; nan: not known.
+    ``bitrate`` and ``sent_bitrate`` are the rate of all packets sent, retransmissions and parity included.
+    ``target_bitrate`` is the rate that the link allows (the ``bitrate`` setting if the sender does not adapt).
+    ``estimated_bitrate`` is the rate that arrives and ``queuing_ms`` the time packets wait in the network, both from
+    the receivers' reports; nan: unknown.
 
     ``frames_skipped`` arrived while the encoder was busy, ``frames_withheld`` while the link was full.
-    ``stalled``: seconds since frames went into the encoder without any coming out.
+    ``stalled`` is the number of seconds since frames went into the encoder without any coming out.
     """
 
     encoder: str = ""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""UDP sockets with errors that name the parameter; multicast groups, their interface and their source."""
+"""UDP sockets, multicast included, with errors that name the parameter."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from edgecam_core.errors import SettingError, SourceError
 RECEIVE_BUFFER = 4 << 20
 SEND_BUFFER = 1 << 20
 Address = tuple[str, int]
-"""Numeric address and port; the address of an IPv6 link has its scope, ``fe80::1%eth0``."""
+"""Numeric address and port; a link-local IPv6 address includes its scope, ``fe80::1%eth0``."""
 
 _ADD_SOURCE_MEMBERSHIP = 39  # Linux; Python 3.10 has no name for these
 _MCAST_JOIN_SOURCE_GROUP = 46
 
 
 def resolve(name: str, host: str, port: int) -> tuple[int, Address]:
-    """Address family and numeric address of a host. May block for as long as the resolver takes.
+    """Address family and numeric address of a host. Blocks until the resolver responds.
 
     Raises:
-        SettingError: the name is unknown; ``name`` is its parameter.
+        SettingError: for the parameter ``name``: the host is unknown.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
@@ -48,7 +48,7 @@ def resolve(name: str, host: str, port: int) -> tuple[int, Address]:
 
 
 def native(family: int, address: Address) -> tuple[str, int] | tuple[str, int, int, int]:
-    """The address as the socket calls take it: without this an IPv6 scope is lost."""
+    """The address in the form that the socket calls take, with the IPv6 scope as a number."""
     host, _, scope = address[0].partition("%")
     if family != socket.AF_INET6 or not scope:
         return address
@@ -60,15 +60,19 @@ def _scope_index(scope: str) -> int:
 
 
 def is_multicast(address: str) -> bool:
-    """Whether a numeric address, with or without scope, is a multicast group."""
+    """Whether a numeric address, with or without scope, is a multicast group.
+
+    Raises:
+        ValueError: it is not a numeric address.
+    """
     return ipaddress.ip_address(address.partition("%")[0]).is_multicast
 
 
 def interface_index(name: str) -> int:
-    """The number of a network interface, 0 (the system chooses) for an empty name.
+    """The index of a network interface; 0 (the system chooses) for an empty name.
 
     Raises:
-        SettingError: for the parameter ``interface``: this machine has none of that name.
+        SettingError: for the parameter ``interface``: this machine has no interface of that name.
     """
     if not name:
         return 0
@@ -83,7 +87,7 @@ def sender(family: int, ttl: int, dscp: int, interface: str = "") -> socket.sock
     """An unbound socket for sending; responses arrive at the port assigned by the system.
 
     Raises:
-        SettingError: there is no such interface.
+        SettingError: this machine has no interface of that name.
     """
     index = interface_index(interface)
     made = socket.socket(family, socket.SOCK_DGRAM)
@@ -102,12 +106,12 @@ def sender(family: int, ttl: int, dscp: int, interface: str = "") -> socket.sock
 
 
 def receiver(host: str, port: int, interface: str = "", source: str = "") -> socket.socket:
-    """A bound socket; joins the group where ``host`` is a multicast address, on that interface.
+    """A bound socket; if ``host`` is a multicast address, it joins the group on that interface.
 
-    With ``source`` the group is joined for packets of that address only (source-specific multicast, RFC 4607).
+    With ``source``, the group is joined for packets of that address only (source-specific multicast, RFC 4607).
 
     Raises:
-        SettingError: the port is in use, the address is not of this machine, there is no such interface.
+        SettingError: the port is in use, or the address or interface is not one of this machine.
         SourceError: the group cannot be joined (no network yet).
     """
     index = interface_index(interface)
@@ -117,7 +121,7 @@ def receiver(host: str, port: int, interface: str = "", source: str = "") -> soc
         made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         group = is_multicast(address[0])
         if group:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # several receivers of one group may share
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for several receivers of one group
         if family == socket.AF_INET6 and address[0] == "::":
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         made.bind(native(family, address))
@@ -155,7 +159,7 @@ def _storage6(address: str) -> bytes:
 
 
 def _address_of(index: int) -> bytes:
-    """The IPv4 address of an interface: a source-specific join takes an interface's address only."""
+    """The IPv4 address of an interface, which a source-specific join needs instead of the index."""
     import fcntl
 
     with socket.socket(type=socket.SOCK_DGRAM) as probe:
@@ -165,9 +169,9 @@ def _address_of(index: int) -> bytes:
 
 def _bind_error(error: OSError, host: str, port: int) -> Exception:
     if error.errno == errno.EADDRINUSE:
-        return SettingError("port", port, "is in use by another program; stop that one or choose a free port")
+        return SettingError("port", port, "is in use by another program; stop it or choose a free port")
     if error.errno == errno.EACCES:
-        return SettingError("port", port, "needs privileges; choose a port from 1024 on")
+        return SettingError("port", port, "needs privileges; choose a port above 1023")
     if error.errno == errno.EADDRNOTAVAIL:
-        return SettingError("host", host, "is no address of this machine; 0.0.0.0 listens on all of them")
+        return SettingError("host", host, "is not an address of this machine; 0.0.0.0 listens on all its addresses")
     return SourceError(f"cannot listen on {host} port {port}: {error.strerror}")

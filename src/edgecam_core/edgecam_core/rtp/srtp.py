@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Secure RTP (RFC 3711, RFC 7714): the key, and packets through libsrtp2, the library GStreamer and browsers use.
+"""Secure RTP (RFC 3711, RFC 7714) with libsrtp2, the library that GStreamer and browsers use.
 
-The key comes from a file or an environment variable, never from the command line, and appears in no message.
+The key comes from a file or an environment variable, never from the command line, and is never logged.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ from pathlib import Path
 from edgecam_core.errors import MissingDependency, SettingError
 
 LIBRARY = "libsrtp2.so.1"
-LARGEST_TRAILER = 256  # what protecting may add, generously
-WINDOW = 4096  # packets; retransmissions arrive late
+LARGEST_TRAILER = 256  # bytes; upper limit of what encryption adds to a packet
+WINDOW = 4096  # packets of replay protection; retransmissions arrive late
 _SPECIFIC_SSRC = 1
 
 
 @dataclass(frozen=True)
 class Cipher:
-    """``setters`` fill libsrtp's policy for RTP and RTCP; ``key_size`` is master key and salt, ``trailer`` what every
-    packet grows by, in bytes.
+    """``key_size`` is the size of master key and salt, ``trailer`` the growth of each packet, both in bytes.
+
+    ``setters`` are the libsrtp functions that fill the policies for RTP and RTCP.
     """
 
     key_size: int
@@ -82,7 +83,10 @@ def _library() -> ctypes.CDLL:
 def read_key(text: str, cipher: str) -> bytes:
     """The master key and salt that the parameter ``srtp_key`` points to: a file, or ``env:NAME``.
 
-    The content is hexadecimal or base 64. Raises SettingError, never with the key in it.
+    The content is hexadecimal or base 64.
+
+    Raises:
+        SettingError: the key cannot be read or has the wrong size; the text never contains the key.
     """
     size = CIPHERS[cipher].key_size
     if text.startswith("env:"):
@@ -90,7 +94,7 @@ def read_key(text: str, cipher: str) -> bytes:
         if content is None:
             raise SettingError("srtp_key", text, "names an environment variable that is not set")
     else:
-        if "/" not in text:  # this may be the key itself: keep it out of logs
+        if "/" not in text:  # it may be the key itself: keep it out of logs
             raise SettingError("srtp_key", "***", "must be the path of a key file (with a /) or env:NAME")
         try:
             content = Path(text.removeprefix("file://")).expanduser().read_text(encoding="ascii")
@@ -100,7 +104,7 @@ def read_key(text: str, cipher: str) -> bytes:
     if key is None or len(key) != size:
         found = "neither hexadecimal nor base 64" if key is None else f"{len(key)} bytes long"
         make = f"openssl rand -hex {size}"
-        raise SettingError("srtp_key", text, f"holds a key that is {found}; {cipher} needs {size} bytes: `{make}`")
+        raise SettingError("srtp_key", text, f"contains a key that is {found}; {cipher} needs {size} bytes: `{make}`")
     return key
 
 
@@ -131,7 +135,7 @@ class SrtpSession:
             raise MissingDependency(f"libsrtp2 with {cipher}", "choose srtp_cipher:=aes-128-icm")
 
     def set_rollover(self, count: int) -> None:
-        """How often the sequence number of the next packet has wrapped."""
+        """Set the rollover counter: how often the sequence number of the next packet has wrapped."""
         self._library.srtp_set_stream_roc(self._context, self._ssrc, ctypes.c_uint32(count))
 
     def rollover(self) -> int:
@@ -151,7 +155,7 @@ class SrtpSession:
 
 
 class Protector:
-    """Encrypts and signs what one sender (one SSRC) sends. Safe to use from several threads."""
+    """Encrypts and authenticates the packets of one SSRC. Thread-safe."""
 
     def __init__(self, cipher: str, key: bytes, ssrc: int) -> None:
         self._session = SrtpSession(cipher, key, ssrc)
@@ -167,5 +171,5 @@ class Protector:
         with self._lock:
             status, protected = self._session.call(function, data)
         if status:
-            raise ValueError(f"libsrtp2 refuses a packet (status {status})")
+            raise ValueError(f"libsrtp2 refused a packet (status {status})")
         return protected

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The receiver's capture times: chooses the source of a frame's stamp and keeps stamps increasing."""
+"""Capture times at the receiver: chooses the source of each frame's stamp and keeps stamps increasing."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from typing import NamedTuple
 
 from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, ns_from_ntp, rtp_from_ns, signed_difference
 
-FAR_NS = 60 * SECOND  # a sender's clock further off is not set; the arrival is better
+FAR_NS = 60 * SECOND  # a sender clock further off is not set; the arrival time is better
 STEP_NS = 1 * SECOND  # reports that differ by more contradict each other
-LAST_NS = (1 << 31) * SECOND  # builtin_interfaces/Time counts seconds in 32 bits with a sign
-_REPORT_BEHIND, _REPORT_AHEAD = -2 * CLOCK_RATE, 10 * CLOCK_RATE  # a report's RTP time, seen from the newest unit
-EXACT_NS = 1_000_000  # a stamp this close to its source's time is that source's
+LAST_NS = (1 << 31) * SECOND  # builtin_interfaces/Time has 32-bit signed seconds
+_REPORT_BEHIND, _REPORT_AHEAD = -2 * CLOCK_RATE, 10 * CLOCK_RATE  # RTP time of a report relative to the newest unit
+EXACT_NS = 1_000_000  # a stamp this close to the time of its source is attributed to that source
 STAMP_SOURCES = ("ntp64", "rtp_timestamp", "rtcp", "arrival")
 _WRAP = 1 << 32
 _WINDOW = 64  # frames
@@ -39,18 +39,19 @@ class Stamp(NamedTuple):
 
 
 class StampReader:
-    """The stamp of an access unit by the best source its stream has. Units may arrive in decoding order.
+    """Stamps access units by the best source that the stream has. Units may arrive in decoding order.
 
-    ``wanted`` is one of ``STAMP_SOURCES`` or ``auto`` (header extension, then RTCP, then arrival; RTP time is taken
-    for the stamp only on request, because only the user can know that it is one).
+    ``source`` is one of ``STAMP_SOURCES`` or ``auto`` (header extension, then RTCP, then arrival). The RTP timestamp
+    is used only on request, because only the user can know that it is a capture time.
 
-    RTCP time is taken only while it lies within ``FAR_NS`` of the arrival. A report that contradicts the one before is
-    taken only when the next one confirms it and its RTP time is that of the units: after a jump of the sender it may
-    come while units of the old time are still waiting. ``troubles`` counts what was not taken.
+    RTCP time is used only while it lies within ``FAR_NS`` of the arrival. A report that contradicts the previous one is
+    used only if the next report confirms it and its RTP time matches that of the units: after a jump of the sender's
+    clock, a report may arrive while units of the old time are still queued. ``troubles`` counts times that were not
+    used.
     """
 
-    def __init__(self, wanted: str = "auto") -> None:
-        self._wanted = wanted
+    def __init__(self, source: str = "auto") -> None:
+        self._source = source
         self._report: tuple[int, int] | None = None  # nanoseconds, RTP timestamp
         self._doubtful: tuple[int, int] | None = None
         self._newest: int | None = None  # RTP timestamp of the last unit
@@ -65,7 +66,7 @@ class StampReader:
             self._report, self._doubtful = report, None
         else:
             self._doubtful = report
-            self.troubles["RTCP report contradicts the one before: not taken"] += not repeated
+            self.troubles["RTCP report contradicts the previous one: not used"] += not repeated
 
     def _belongs(self, rtp_timestamp: int) -> bool:
         """Whether a report covers the time of the arriving units."""
@@ -74,47 +75,47 @@ class StampReader:
         return _REPORT_BEHIND <= signed_difference(rtp_timestamp, self._newest) <= _REPORT_AHEAD
 
     def reset(self) -> None:
-        """Another stream begins."""
+        """Start again for another stream."""
         self._report = self._doubtful = self._newest = None
         self._arrivals = _ArrivalLine()
 
     def jumped(self, rtp_timestamp: int, arrival_ns: int) -> None:
-        """The sender's RTP time jumped: forget what its old time meant."""
+        """The sender's RTP time jumped: discard the mapping of its old time."""
         report = self._doubtful or self._report  # the first report of the new time may have arrived already
         self.reset()
         if report is not None and abs(_mapped(report, rtp_timestamp) - arrival_ns) < 2 * STEP_NS:
             self._report = report
 
     def stamp(self, extension_ns: int | None, rtp_timestamp: int, arrival_ns: int) -> Stamp:
-        """The stamp of one unit. ``arrival_ns``: arrival of its first packet, in the receiver's wall clock."""
+        """The stamp of one unit. ``arrival_ns`` is the wall-clock arrival time of its first packet."""
         self._newest = rtp_timestamp
-        if extension_ns is not None and self._wanted in ("auto", "ntp64"):
+        if extension_ns is not None and self._source in ("auto", "ntp64"):
             if extension_ns < LAST_NS:
                 return Stamp(extension_ns, "ntp64")
             self.troubles["capture time after 2038, which ROS cannot represent: not used"] += 1
-        if self._wanted == "rtp_timestamp":
+        if self._source == "rtp_timestamp":
             near = rtp_from_ns(arrival_ns)
             ticks = near + signed_difference(rtp_timestamp, near % _WRAP)
             return Stamp(ticks * 100_000 // 9, "rtp_timestamp")
         by_arrival = self._arrivals.stamp(rtp_timestamp, arrival_ns)
-        if self._report is not None and self._wanted in ("auto", "rtcp"):
+        if self._report is not None and self._source in ("auto", "rtcp"):
             mapped_ns = _mapped(self._report, rtp_timestamp)
             if abs(mapped_ns - arrival_ns) <= FAR_NS:
                 return Stamp(mapped_ns, "rtcp")
-            self.troubles[f"RTCP time over {FAR_NS // SECOND} s off: arrival time taken"] += 1
+            self.troubles[f"RTCP time over {FAR_NS // SECOND} s off: arrival time used"] += 1
         return Stamp(by_arrival, "arrival")
 
 
 class _ArrivalLine:
-    """Capture time from RTP time and the smallest delay seen lately.
+    """Capture time from RTP time and the smallest recent delay.
 
-    The arrival of single frames jitters, and with B-frames it is not even in presentation order.
+    Arrival times jitter, and with B-frames they are not in presentation order.
     """
 
     def __init__(self) -> None:
         self._last: tuple[int, int] | None = None  # RTP timestamp, and the same in nanoseconds without wraps
         self._offset_ns = 0
-        self._delays_ns: list[int] = []  # beyond the smallest, since the offset changed
+        self._delays_ns: list[int] = []  # relative to the smallest, since the offset changed
 
     def stamp(self, rtp_timestamp: int, arrival_ns: int) -> int:
         if self._last is None:
@@ -132,9 +133,9 @@ class _ArrivalLine:
 class PublishedStamps:
     """The stamps of frames in presentation order, strictly increasing.
 
-    Where a better source has an earlier time, the stamps run at half speed until they have reached it. Capture times
-    of the header extension are published as they are; only they may step back, with a new stream or by ``STEP_NS`` or
-    more (the sender's clip or simulation restarted), and that is counted. ``source`` is the last stamp's source.
+    If a better source has an earlier time, the stamps run at half speed until they reach it. Capture times of the
+    header extension are published unchanged. Only they may step back: with a new stream, or by at least ``STEP_NS``
+    (the sender's clip or simulation restarted). ``steps_back`` counts this. ``source`` is the source of the last stamp.
     """
 
     def __init__(self) -> None:
@@ -144,7 +145,7 @@ class PublishedStamps:
         self.steps_back = 0
 
     def next(self, stamp: Stamp, pts: int, line: int) -> int:
-        """The stamp to publish in nanoseconds. ``pts`` and ``line`` are the frame's place in the decoder's time."""
+        """The stamp to publish, in nanoseconds. ``pts`` and ``line`` are those of the frame's ``Place``."""
         published, exact = stamp.ns, stamp.source == "ntp64"
         if self._last_ns is not None:
             passed = (pts - self._pts) // 2 if line == self._line and not exact else 0
@@ -158,7 +159,7 @@ class PublishedStamps:
 
 
 def _mapped(report: tuple[int, int], rtp_timestamp: int) -> int:
-    """Nanoseconds of an RTP timestamp, given those of a report's."""
+    """Nanoseconds of an RTP timestamp according to a sender report (nanoseconds, RTP timestamp)."""
     return report[0] + signed_difference(rtp_timestamp, report[1]) * 100_000 // 9
 
 

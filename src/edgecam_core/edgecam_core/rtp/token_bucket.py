@@ -12,25 +12,25 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A rate with bursts (token bucket)."""
+"""Token bucket: limits a rate and allows bursts."""
 
 from __future__ import annotations
 
 
 class TokenBucket:
-    """Adds ``rate`` tokens a second, keeps ``most`` at most. Full at the start. Times are monotonic seconds."""
+    """Adds ``rate`` tokens per second, up to ``capacity``. Full at the start. Times are monotonic seconds."""
 
-    def __init__(self, rate: float, most: float) -> None:
-        self.rate, self._most = rate, most
-        self._tokens = most
+    def __init__(self, rate: float, capacity: float) -> None:
+        self.rate, self._capacity = rate, capacity
+        self._tokens = capacity
         self._at: float | None = None
 
-    def limit(self, rate: float, most: float) -> None:
-        """Other limits from now on."""
-        self.rate, self._most = rate, most
+    def limit(self, rate: float, capacity: float) -> None:
+        """Change rate and capacity."""
+        self.rate, self._capacity = rate, capacity
 
     def take(self, count: float, now: float) -> bool:
-        """Take this many tokens; False, taking none, if there are too few."""
+        """Take ``count`` tokens; False if there are too few, and then none is taken."""
         self._refill(now)
         if self._tokens < count:
             return False
@@ -40,4 +40,4 @@ class TokenBucket:
     def _refill(self, now: float) -> None:
         passed = 0.0 if self._at is None else max(0.0, now - self._at)
         self._at = now
-        self._tokens = min(self._most, self._tokens + passed * self.rate)
+        self._tokens = min(self._capacity, self._tokens + passed * self.rate)

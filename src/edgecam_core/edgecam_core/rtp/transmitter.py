@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Access units to datagrams: numbered, encrypted, with parity, kept for retransmission, and reported by RTCP."""
+"""Sends access units: packets, encryption, parity, retransmission, RTCP sender reports."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ from edgecam_core.rtp.unprotector import Unprotector
 
 REPORT_SECONDS = 1.0
 _BITRATE_SECONDS = 2.0
-UDP_IP = 28  # bytes of header that the link carries too
+UDP_IP = 28  # bytes of UDP and IPv4 header
 
 
 class Transmitter:
-    """One RTP stream to all its destinations. ``send`` and ``report`` are for one thread, ``listen`` for others.
+    """Sends one RTP stream to all its destinations.
+
+    Call ``send`` and ``report`` from one thread, and ``listen`` from one thread per socket.
 
     Raises:
-        SettingError: an address does not resolve, the SRTP key cannot be read.
+        SettingError: an address does not resolve, or the SRTP key cannot be read.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Transmitter:
         return self._destinations.first_address
 
     def open(self) -> list[socket.socket]:
-        """The sockets; :meth:`listen` needs a thread for each."""
+        """Open the sockets; :meth:`listen` needs one thread for each."""
         return self._destinations.open()
 
     def listen(self, source: socket.socket, stopping: threading.Event) -> None:
@@ -104,37 +106,37 @@ class Transmitter:
         self._feedback.listen(source, stopping)
 
     def send(self, nals: list[bytes], stamp_ns: int) -> None:
-        """Send one access unit."""
-        made = self._packetiser.packets(nals, stamp_ns)
+        """Send one access unit; blocks while the pacer waits."""
+        packets = self._packetiser.packets(nals, stamp_ns)
         if self._protector is not None:
-            made = [(sequence, self._protector.rtp(data)) for sequence, data in made]
-        for sequence, data in made:
+            packets = [(sequence, self._protector.rtp(data)) for sequence, data in packets]
+        for sequence, data in packets:
             self._retransmitter.sent(sequence, data)
             self._pacer.wait(len(data))
             if self._adaptation is not None:
                 self._adaptation.sent(sequence, len(data) + UDP_IP, time.monotonic())
             self._transmit(data, 0)
-        parities = self._parity.add(made, self._packetiser.timestamp) if self._parity is not None else []
+        parities = self._parity.add(packets, self._packetiser.timestamp) if self._parity is not None else []
         if self._parity_protector is not None:
             parities = [self._parity_protector.rtp(data) for data in parities]
         for data in parities:
             self._pacer.wait(len(data))
             self._transmit(data, PORT_OFFSET)
         self._stamp_ns = stamp_ns
-        self._packets += len(made)
+        self._packets += len(packets)
         self._parity_packets += len(parities)
-        self._octets += sum(len(data) for _, data in made)
+        self._octets += sum(len(data) for _, data in packets)
 
     def _transmit(self, data: bytes, port_offset: int) -> None:
         self._destinations.send_all(data, port_offset)
         self._bytes.add(time.monotonic(), len(data))
 
     def pace(self, bitrate: float | None) -> None:
-        """Send packets with at most this many bit/s from now on; None: unlimited."""
+        """Limit the packet rate to this many bit/s; None: no limit."""
         self._pacer.set_rate(bitrate)
 
     def report(self) -> None:
-        """Send an RTCP sender report when one is due and something was sent."""
+        """Send an RTCP sender report if one is due and packets have been sent."""
         now = time.monotonic()
         if now < self._report_at or not self._packets:
             return

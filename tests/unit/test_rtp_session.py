@@ -128,7 +128,7 @@ def test_a_gap_wakes_in_time_and_a_missing_tail_too() -> None:
     assert port.wake_ns() == TAIL_NS
     port.tick(TAIL_NS)
     assert port.stream is not None
-    assert port.stream.buffer.ask(TAIL_NS + 2 * MILLISECOND) == [3]
+    assert port.stream.buffer.due_requests(TAIL_NS + 2 * MILLISECOND) == [3]
 
 
 def test_a_destination_that_cannot_be_reached_is_counted_and_the_rest_goes_on() -> None:
