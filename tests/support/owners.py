@@ -43,6 +43,7 @@ OWNERS = {
     "unit/test_generated_docs*": REPOSITORY,
     "unit/test_house*": REPOSITORY,
     "unit/test_package*": REPOSITORY,
+    "unit/test_planted*": REPOSITORY,
     "unit/test_release*": REPOSITORY,
     "unit/test_ros2cli*": REPOSITORY,
     "unit/test_run_parts*": REPOSITORY,

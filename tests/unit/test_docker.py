@@ -207,6 +207,30 @@ def test_systemd_reads_the_unit_without_complaint(tmp_path: Path) -> None:
     assert "edgecam@" not in done.stderr, done.stderr
 
 
+CLOSED = (
+    "NoNewPrivileges", "ProtectHome", "ProtectKernelTunables", "ProtectKernelModules", "ProtectKernelLogs",
+    "ProtectControlGroups", "ProtectHostname", "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID",
+    "LockPersonality",
+)  # fmt: skip
+OPEN = ("PrivateDevices", "ProtectClock", "MemoryDenyWriteExecute", "PrivateTmp", "PrivateNetwork")  # the unit says why
+
+
+def test_the_unit_closes_what_the_nodes_do_not_need() -> None:
+    pairs = [line.split("=", 1) for line in UNIT.read_text().splitlines() if re.match(r"[A-Z]\w+=", line)]
+    settings = dict(pairs)
+    twice = {name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1}
+    assert twice == {"Environment", "EnvironmentFile"}, "the later line would win"
+    assert {name: settings.get(name) for name in CLOSED} == dict.fromkeys(CLOSED, "true")
+    assert settings["CapabilityBoundingSet"] == ""
+    assert settings["ProtectSystem"] == "strict"
+    assert settings["ProtectProc"] == "invisible"
+    assert settings["SystemCallFilter"] == "@system-service"
+    assert settings["SystemCallArchitectures"] == "native"
+    assert set(settings["RestrictAddressFamilies"].split()) == {"AF_UNIX", "AF_INET", "AF_INET6", "AF_NETLINK"}
+    assert settings["User"] == "edgecam"
+    assert not settings.keys() & set(OPEN), "would close cameras, GPUs or the network"
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 def test_the_unit_is_confined() -> None:
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=30", str(UNIT)]

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edgecam_core.errors import EdgecamError
-from edgecam_core.files import write_atomically
+from edgecam_core.files import open_in_place, write_atomically
 
 LOCK_TIMEOUT = 900.0  # seconds; a slow download in another process
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def lock(path: Path, waiting: Callable[[str], None] | None = None) -> Iterator[N
     """
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("wb")
+        file = os.fdopen(open_in_place(path), "r+b")
     with file:
         deadline = time.monotonic() + LOCK_TIMEOUT
         logged = False

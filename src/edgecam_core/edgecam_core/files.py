@@ -12,10 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Atomic writes, and the space that is left for them."""
+"""Writing files that a planted link cannot redirect, and the space that is left for them."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -33,7 +34,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """
     data = content.encode() if isinstance(content, str) else content
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    handle = _open(part, os.O_WRONLY | os.O_EXCL)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -43,6 +44,42 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def create(path: Path) -> Path:
+    """Create an empty file for a writer that opens it by name, such as GStreamer's filesink.
+
+    Where a file or a link has this name already, the new file gets a random suffix; returns its path.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+    try:
+        os.close(_open(path, os.O_WRONLY | os.O_EXCL))
+    except FileExistsError:
+        path = path.with_stem(f"{path.stem}_{secrets.token_hex(4)}")
+        os.close(_open(path, os.O_WRONLY | os.O_EXCL))
+    return path
+
+
+def open_in_place(path: Path) -> int:
+    """A handle to a file that keeps its place, such as a lock; created if it is missing, never truncated.
+
+    Raises:
+        OSError: it cannot be opened; ELOOP if a link has this name.
+    """
+    return _open(path, os.O_RDWR)
+
+
+def refuse_links(*paths: Path) -> None:
+    """For libraries that open the files themselves. Raises OSError (ELOOP) if one of the names is a link."""
+    for path in paths:
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
+def _open(path: Path, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def free_bytes(folder: Path) -> int:

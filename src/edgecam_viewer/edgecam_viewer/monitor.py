@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from edgecam_core.counters import Meter
+from edgecam_core.files import write_atomically
 
 from edgecam_viewer.node_status import NodeStatus, stage_nodes
 from edgecam_viewer.status import best_scores, finite, label_counts
@@ -172,10 +172,7 @@ def write_summary(summary: Summary, path: str) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    target = Path(path)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    draft.write_text(json.dumps(summary.as_dict(), indent=2) + "\n", encoding="utf-8")
-    os.replace(draft, target)
+    write_atomically(Path(path), json.dumps(summary.as_dict(), indent=2) + "\n")
 
 
 def _ms(value: float | None) -> str:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecam_core.errors import EdgecamError, SettingError
+from edgecam_core.files import create
 from edgecam_core.media import encoders, gst
 
 CODED = ("video/x-h264", "video/x-h265")
@@ -60,15 +61,14 @@ class RecordSettings:
     bitrate: int = 4_000_000
 
 
-def pipeline_text(media_type: str, settings: RecordSettings, pattern: str) -> str:
+def pipeline_text(media_type: str, settings: RecordSettings) -> str:
     """The launch text from an appsrc named ``src`` to the files; coded video is not re-encoded.
 
     Raises:
         SettingError, MissingDependency: the encoder is not available.
     """
-    location = gst.quoted(str(settings.directory / pattern))
     split = f"max-size-time={int(settings.split_seconds * 1e9)} max-size-bytes={int(settings.split_mb * 1e6)}"
-    sink = f"splitmuxsink name=files location={location} {split} {_MUXERS[settings.form]}"
+    sink = f"splitmuxsink name=files {split} {_MUXERS[settings.form]}"
     if media_type in CODED:
         parser = "h264parse" if media_type == "video/x-h264" else "h265parse"
         return f"appsrc name=src format=time ! {parser} ! {sink}"
@@ -169,9 +169,11 @@ class _Run:
         self._caps, self._base, self._last = caps, sample.pts_ns, sample.pts_ns
         self._coded = sample.media_type in CODED
         self._waits_for_key = False
-        self._pipeline = gst.Pipeline(pipeline_text(sample.media_type, settings, pattern))
+        self._pipeline = gst.Pipeline(pipeline_text(sample.media_type, settings))
         # Unbuffered: otherwise a crash would lose the last 64 KiB, which can be many seconds.
-        self._pipeline.element("files").set_property("sink", gst.make("filesink", "buffer-mode", "unbuffered"))
+        sink = self._pipeline.element("files")
+        sink.set_property("sink", gst.make("filesink", "buffer-mode", "unbuffered"))
+        sink.connect("format-location", lambda _sink, file: _created(settings.directory / (pattern % file)))
         # Frames with a variable rate keep their times, but encoders need a nominal rate.
         rated = caps if _RATE.search(caps) else caps.replace(_NO_RATE, "") + ", framerate=(fraction)30/1"
         self._source = self._pipeline.element("src")
@@ -227,6 +229,14 @@ class _Run:
             pass  # reported by close()
         finally:
             self._pipeline.stop()
+
+
+def _created(path: Path) -> str:
+    """The new file's name. One that cannot be created is named by the sink, with the reason."""
+    try:
+        return str(create(path))
+    except OSError:
+        return str(path)
 
 
 def _is_delta(sample: gst.Sample) -> bool:

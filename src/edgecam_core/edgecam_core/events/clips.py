@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from edgecam_core.errors import EdgecamError
+from edgecam_core.files import create
 from edgecam_core.media import gst, nal
 from edgecam_core.media.codecs import CODECS
 from edgecam_core.media.keyframe_gate import KeyframeGate
@@ -138,18 +139,21 @@ class ClipWriter:
     """Writes one clip while its frames arrive. Not thread-safe; only :meth:`finish` blocks.
 
     Args:
-        path: without suffix; ``path`` has it.
+        path: without suffix; ``path`` has it, and another name where this one is taken.
         codec: of all its frames.
         sets: the stream's parameter sets, for a keyframe that does not bring them.
 
     Raises:
-        EdgecamError: GStreamer lacks an element.
+        EdgecamError: GStreamer lacks an element, or the file cannot be created.
     """
 
     def __init__(self, path: Path, codec: str, sets: Sequence[bytes] = ()) -> None:
         self.codec = codec
         self._gate = KeyframeGate(CODECS[codec], sets) if codec in CODECS else None
-        self.path = path.with_name(path.name + SUFFIX[codec])
+        try:
+            self.path = create(path.with_name(path.name + SUFFIX[codec]))
+        except OSError as error:
+            raise ClipError(f"{path} cannot be written: {error.strerror}") from error
         self.frames = 0
         self._first_ns = self._last_ns = 0
         parser = "jpegparse" if codec == JPEG else CODECS[codec].parser

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecam_core.errors import EdgecamError
+from edgecam_core.files import refuse_links
 
 NAME, VERSION = "events.sqlite", 1
 FOLDERS = {"snapshot": "snapshots", "clip": "clips"}
@@ -159,7 +160,14 @@ class EventIndex:
 
 
 def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
-    """Open the index; version 0 is an empty one. Raises StoreError for another version, sqlite3.Error."""
+    """Open the index; version 0 is an empty one.
+
+    Raises:
+        StoreError: it has another version.
+        OSError: one of its files is a link.
+        sqlite3.Error
+    """
+    refuse_links(path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")))
     mode = "rwc" if writes else "ro"
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
