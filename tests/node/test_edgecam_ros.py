@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from edgecam_core.errors import ImageError
+from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.media.encodings import ENCODINGS
 from edgecam_core.types import Detections, Frame
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -152,6 +152,15 @@ def test_opencv_names_are_what_opencv_means() -> None:
 def test_impossible_images_are_refused(message: Image) -> None:
     with pytest.raises(ImageError):
         conversions.image_from_ros(message)
+
+
+def test_a_time_that_ros_cannot_represent_is_refused_and_never_wraps() -> None:
+    last = 2**31 * 10**9 - 1
+    for stamp_ns in (0, 1, last, -1, -(2**31) * 10**9):
+        assert conversions.ns_from_stamp(conversions.stamp_from_ns(stamp_ns)) == stamp_ns
+    for stamp_ns in (last + 1, 2**32 * 10**9, 2**62, -(2**31) * 10**9 - 1):
+        with pytest.raises(EdgecamError, match="2038"):
+            conversions.header_to_ros(stamp_ns, "lens")
 
 
 def test_detections_round_trip() -> None:

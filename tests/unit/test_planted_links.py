@@ -1,4 +1,4 @@
-"""Nothing that edgecam writes follows a link planted where the file is about to be: what the link names stays as it was.
+"""Nothing that edgecam writes follows a link planted at the file's name: what the link points to stays as it was.
 
 Each writer runs once in an empty folder, which gives the names, and once where each of these names is such a link.
 """
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import recordings as made
-from edgecam_core import cache
+from edgecam_core.cache import lock, write
 from edgecam_core.camera import calibration, record
 from edgecam_core.camera.record import Recorder, RecordSettings
 from edgecam_core.collect.collection import Collection
@@ -122,8 +122,8 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "event": write_event,
     "clip": write_clip,
     "model store": write_model,
-    "cache": lambda folder: cache.write(folder / "engine", b"data"),
-    "lock": lambda folder: contextlib.ExitStack().enter_context(cache.lock(folder / ".lock")),
+    "cache": lambda folder: write(folder / "engine", b"data"),
+    "lock": lambda folder: contextlib.ExitStack().enter_context(lock(folder / ".lock")),
     "demo summary": lambda folder: write_summary(Summary(1.0, 0, 0, {}, None, None, {}), str(folder / "summary.json")),
 }
 
@@ -176,6 +176,6 @@ def test_a_name_that_is_taken_gets_a_suffix_that_nobody_can_guess(tmp_path: Path
 def test_a_locked_file_keeps_its_content(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     path.write_text("content")
-    with cache.lock(path):
+    with lock(path):
         pass
     assert path.read_text() == "content"

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from edgecam_core.errors import ImageError
+from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.media.encodings import ENCODINGS, OPENCV_NAMES
 from edgecam_core.types import Detection, Detections, Frame
 from sensor_msgs.msg import Image
@@ -34,11 +34,22 @@ from vision_msgs.msg import (
 )
 
 _SECOND = 1_000_000_000
+_MOST_SECONDS = 2**31
+
+
+class TimeError(EdgecamError):
+    """A time that ROS cannot represent."""
 
 
 def stamp_from_ns(stamp_ns: int) -> Time:
-    """Nanoseconds since the epoch to builtin_interfaces/Time."""
+    """Nanoseconds since the epoch to builtin_interfaces/Time.
+
+    Raises:
+        TimeError: outside the 32-bit seconds of ROS; rclpy would publish another time without a word.
+    """
     seconds, nanoseconds = divmod(stamp_ns, _SECOND)
+    if not -_MOST_SECONDS <= seconds < _MOST_SECONDS:
+        raise TimeError(f"the time {seconds} s is not within 1901 to 2038, as ROS 2 requires; set this machine's clock")
     return Time(sec=seconds, nanosec=nanoseconds)
 
 
