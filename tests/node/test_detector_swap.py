@@ -139,7 +139,7 @@ def test_a_file_that_was_swapped_on_disk_is_neither_loaded_nor_rolled_back_to(
     second.path.write_bytes(b"swapped on disk" if swapped == "text" else first.path.read_bytes())
     loaded, message = load(peer)
     assert not loaded
-    assert "the model in use stays" in message
+    assert "the current model stays" in message
     assert ("SHA-256" if swapped == "another model" else "not an ONNX file") in message
     assert names(subject.answer(quadrants(32, 32))) == OLD
     second.path.write_bytes(good)

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 from detecting import Detecting, names
 from edgecam_core.models.detector import Plan
-from edgecam_core.models.tuning import kept
+from edgecam_core.models.tuning import stored_choice
 from ros_peer import Peer
 from waiting import wait_until
 
@@ -26,7 +26,7 @@ def test_what_was_measured_as_fastest_takes_over_between_two_images_and_stays(pe
         assert not first.tuned
         assert "horse" in names(subject.answer(HORSE))
         wait_until(lambda: list(tmp_path.glob("*.choice.json")), LONG, "the measurement")
-        fastest = kept(Plan.read(subject.node.settings), subject.node.settings)
+        fastest = stored_choice(Plan.read(subject.node.settings), subject.node.settings)
         assert fastest is not None
         if fastest.precision == "int8":  # not where the processor has no instructions for it
             wait_until(lambda: worker.detector is not first, LONG, "the faster way")

@@ -91,7 +91,7 @@ def test_odd_sizes_do_no_harm(model: Path, width: int, height: int) -> None:
 
 
 def test_a_side_beyond_the_limit_is_refused(model: Path) -> None:
-    with pytest.raises(ImageError, match="40000x1 image is too large; 32766"):
+    with pytest.raises(ImageError, match="40000x1 image is too large; the limit is 32766"):
         detector(model).detect(Frame.from_array(np.zeros((1, 40_000), np.uint8), "mono8"))
 
 
@@ -147,8 +147,11 @@ def test_labels_with_or_without_background(model: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("r\ng\n", "has 2 labels, but the model has 3 classes; set 3 labels, or 4 with BACKGROUND first"),
-        ("BACKGROUND\nr\ng\n", "has 3 labels, but the model has 3 classes; set 3 labels, or 4 with BACKGROUND first"),
+        ("r\ng\n", "has 2 labels, but the model has 3 classes; use a file with 3 labels, or 4 with BACKGROUND first"),
+        (
+            "BACKGROUND\nr\ng\n",
+            "has 3 labels, but the model has 3 classes; use a file with 3 labels, or 4 with BACKGROUND first",
+        ),
         ("a\nr\ng\nb\n", "put BACKGROUND first"),
         ("\n \n", "holds no label"),
     ],

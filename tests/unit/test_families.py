@@ -139,7 +139,7 @@ def with_input(path: Path, name: str, kind: int, shape: list[int]) -> Path:
 
 def test_an_input_beside_the_image_is_named(tmp_path: Path) -> None:
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)})
-    with pytest.raises(ModelError, match="needs im_shape besides the image"):
+    with pytest.raises(ModelError, match="needs the inputs im_shape besides the image"):
         open_family(ModelFile.read(with_input(path, "im_shape", TensorProto.FLOAT, [1, 2])))
 
 
@@ -310,7 +310,7 @@ def test_ultralytics_export_with_all_sizes_free(tmp_path: Path, end2end: str, la
 @pytest.mark.parametrize(
     ("facts", "shape", "message"),
     [
-        ({"end2end": "True"}, (1, 84, 50), "laid out as 'finished', but its shape is 1x84x50"),
+        ({"end2end": "True"}, (1, 84, 50), "the layout 'finished' for the output output0, but its shape is 1x84x50"),
         ({"edgecam.layout": "grid"}, (1, 6, 50), "edgecam.layout = 'grid'; it must be one of columns"),
         ({"edgecam.labels": "cat"}, (1, 6, 50), "edgecam.labels = 'cat'; it must be a JSON list"),
         ({"names": "{0: 'a', 2: 'b'}"}, (1, 6, 50), "names its classes 0, 2; they must be numbered 0 to 1"),
@@ -586,5 +586,5 @@ def test_outputs_that_are_not_those_of_the_file_are_an_error(tmp_path: Path) -> 
     proto = onnx.load(path)
     proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("output0", TensorProto.FLOAT, ["batch", 6, 50]))
     onnx.save(proto, path)
-    with pytest.raises(InferenceError, match=r"not those of its file \(output0 0x6x50\)"):
+    with pytest.raises(InferenceError, match=r"contradict its file \(output0 0x6x50\)"):
         detector(path).detect(IMAGE)

@@ -63,7 +63,7 @@ def test_an_approval_never_reaches_another_version_than_the_one_shown(store: Mod
     offer(store, third.number)
     with pytest.raises(ModelError, match="version 3 of 'door' waits for approval, not 2"):
         proposal.approve(store, "door", shown.version, shown.sha256)
-    with pytest.raises(ModelError, match="another model than the one offered"):
+    with pytest.raises(ModelError, match="is not the model that was proposed"):
         proposal.approve(store, "door", third.number, shown.sha256)
     assert current(store) == 1
 

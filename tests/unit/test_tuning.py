@@ -13,7 +13,7 @@ from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models import tuning
 from edgecam_core.models.detector import Detector, Plan
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.tuning import Choice, allowed_precisions, kept, open_tuned, rank, tune, tune_apart
+from edgecam_core.models.tuning import Choice, allowed_precisions, open_tuned, rank, start_tuning, stored_choice, tune
 from edgecam_core.models.zoo import fetch
 from onnx import helper
 from tiny_models import color_detector
@@ -66,21 +66,21 @@ def test_int8_is_a_choice_only_where_the_file_says_what_it_costs(tmp_path: Path)
 
 def test_what_was_measured_is_kept_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines")
-    assert kept(Plan.read(given), given) is None
+    assert stored_choice(Plan.read(given), given) is None
     assert not open_tuned(given).tuned
     ranked = tune(given)
     assert {item.backend for item in ranked} >= {"onnxruntime"}
     assert all(item.ms > 0 and item.threads >= 1 for item in ranked)
-    assert kept(Plan.read(given), given) == ranked[0]
+    assert stored_choice(Plan.read(given), given) == ranked[0]
     subject = open_tuned(given)
     assert subject.tuned
     assert subject.runner.name == ranked[0].backend
     for other in (given.changed(max_batch=2), given.changed(threads=1)):
-        assert kept(Plan.read(other), other) is None
+        assert stored_choice(Plan.read(other), other) is None
     assert not open_tuned(given.changed(tune=False)).tuned
     assert not open_tuned(given.changed(backend="onnxruntime", precision="fp32")).tuned
     monkeypatch.setattr(tuning, "_version", lambda _package: "0.0")  # another version may be faster another way
-    assert kept(Plan.read(given), given) is None
+    assert stored_choice(Plan.read(given), given) is None
 
 
 def test_a_kept_choice_that_cannot_be_loaded_any_more_is_passed_over(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_kept_choice_that_cannot_be_loaded_any_more_is_passed_over(tmp_path: P
     assert "cannot be loaded" in subject.warnings[0]
     for damaged in (b"{}", b"no json", b'{"best": {"name": 1}}'):
         artifact.put(facts, damaged)
-        assert kept(Plan.read(given), given) is None
+        assert stored_choice(Plan.read(given), given) is None
 
 
 def vars_of(item: Choice) -> dict[str, object]:
@@ -101,11 +101,11 @@ def vars_of(item: Choice) -> dict[str, object]:
 
 def test_measuring_in_a_process_of_its_own(tmp_path: Path) -> None:
     given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines", classes=("red",))
-    told, problem = tune_apart(given).communicate(timeout=120)
+    told, problem = start_tuning(given).communicate(timeout=120)
     assert problem == ""
     best = Choice(**json.loads(told)[0])
-    assert kept(Plan.read(given), given) == best
-    child = tune_apart(given.changed(model=str(tmp_path / "missing.onnx")))
+    assert stored_choice(Plan.read(given), given) == best
+    child = start_tuning(given.changed(model=str(tmp_path / "missing.onnx")))
     told, problem = child.communicate(timeout=120)
     assert (child.returncode, told) == (1, "")
     assert "there is no such file" in problem

@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.swap import ModelSwap
-from edgecam_core.models.tuning import Choice, is_open, tune_apart
+from edgecam_core.models.tuning import Choice, is_open, start_tuning
 from edgecam_core.models.worker import DetectionWorker
 from rclpy.node import Node
 
@@ -71,7 +71,7 @@ class Tuner:
         self._seen = detector.model.sha256
         if detector.tuned or not detector.runner.on_cpu or took < _WORTH_IT or not is_open(self._settings()):
             return
-        self._child = tune_apart(self._settings())
+        self._child = start_tuning(self._settings())
         threading.Thread(target=self._finish, args=(worker, detector), name="tuning", daemon=True).start()
 
     def _finish(self, worker: DetectionWorker, detector: Detector) -> None:
@@ -87,7 +87,7 @@ class Tuner:
         best, *others = (Choice(**item) for item in json.loads(told))
         now = next((item for item in (best, *others) if _runs(item, detector)), None)
         logger.info(
-            f"measured as fastest here, and kept: {best}" + (f"; until now {now}" if now and now != best else "")
+            f"measured as fastest here and stored: {best}" + (f"; until now {now}" if now and now != best else "")
         )
         if now != best and not self._swap.begin(worker, "a faster way was measured"):
             logger.info(f"it takes over at the next start: {self._swap.state}")

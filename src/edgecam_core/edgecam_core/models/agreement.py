@@ -12,42 +12,45 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Comparing what two models found in one image."""
+"""Compares the detections of two models in one image."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
 
+import numpy as np
+
+from edgecam_core.models.nms import overlaps
 from edgecam_core.types import Detection
 
-MATCH = 0.5  # intersection over union from which two boxes of a label are the same object
+MATCH = 0.5  # least intersection over union of two boxes of the same object
 
 
 def compare(live: Iterable[Detection], other: Iterable[Detection]) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Objects by label: found by both, by ``live`` alone, by ``other`` alone.
+    """Number of objects by label: found by both models, by ``live`` only, by ``other`` only.
 
-    Each object has at most one partner: the free one of its label with the largest intersection over union, of at
-    least MATCH; ``live`` chooses in its order (best score first).
+    Greedy matching in the order of ``live`` (best score first): each object is paired with the unpaired one of its
+    label that has the largest intersection over union, if that is at least MATCH.
     """
-    free = list(other)
+    unpaired = list(other)
     both: Counter[str] = Counter()
-    alone: Counter[str] = Counter()
-    for one in live:
-        rivals = [candidate for candidate in free if candidate.label == one.label]
-        partner = max(rivals, key=lambda candidate: overlap(one.box, candidate.box), default=None)
-        if partner is not None and overlap(one.box, partner.box) >= MATCH:
-            free.remove(partner)
-            both[one.label] += 1
+    live_only: Counter[str] = Counter()
+    for detection in live:
+        partner, overlap = _closest(detection, unpaired)
+        if partner is not None and overlap >= MATCH:
+            unpaired.remove(partner)
+            both[detection.label] += 1
         else:
-            alone[one.label] += 1
-    return both, alone, Counter(one.label for one in free)
+            live_only[detection.label] += 1
+    return both, live_only, Counter(detection.label for detection in unpaired)
 
 
-def overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> float:
-    """Intersection over union of two x1 y1 x2 y2 boxes; 0 where both are empty."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)) - shared
-    return shared / union if union > 0 else 0.0
+def _closest(detection: Detection, others: Iterable[Detection]) -> tuple[Detection | None, float]:
+    """The detection of the same label with the largest intersection over union, and that overlap."""
+    candidates = [other for other in others if other.label == detection.label]
+    if not candidates:
+        return None, 0.0
+    found = overlaps(np.array(detection.box), np.array([candidate.box for candidate in candidates]))
+    best = int(found.argmax())
+    return candidates[best], float(found[best])

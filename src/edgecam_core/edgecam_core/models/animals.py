@@ -14,9 +14,9 @@
 
 """The demonstration model ``animals``: the COCO model with class heads trained for seven animals.
 
-Backbone and box heads are the COCO model's, untouched; the 1x1 convolutions that name the classes come from
+Backbone and box heads are those of the COCO model. The 1x1 convolutions of the class heads come from
 ``animals_heads.npz`` next to this file (float16, 263 kB), trained by ``edgecam train --freeze all-but-classes`` on
-composed images; docs/how-to/training.md has the commands, the figures and the false alarms. Scores are a softmax.
+composed images; docs/how-to/training.md has the commands, the accuracy and the false alarms. Scores are a softmax.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ HEADS_SHA256 = "a42638581f2ac3434fc1ccf40a1f0a25236a78019ba6f5244c9c952fa9b83301
 
 
 def convert(tflite: bytes, metadata: dict[str, str]) -> bytes:
-    """The COCO model's original to the ONNX file of this model.
+    """Convert the COCO model's original ``.tflite`` file to the ONNX file of this model.
 
     Raises:
         ModelError: the original or the heads are damaged.
@@ -53,13 +53,13 @@ def convert(tflite: bytes, metadata: dict[str, str]) -> bytes:
     coco = convert_coco(tflite, labels=coco_labels.LABELS, unused=coco_labels.UNUSED, metadata={**metadata, **facts})
     model = onnx.load_from_string(coco)
     _replace_heads(model.graph, heads)
-    _forget_ranges(model, heads)
+    _remove_ranges(model, heads)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString(deterministic=True)
 
 
-def _forget_ranges(model: onnx.ModelProto, heads: np.lib.npyio.NpzFile) -> None:
-    """What the original says about quantising its class heads does not hold for these."""
+def _remove_ranges(model: onnx.ModelProto, heads: np.lib.npyio.NpzFile) -> None:
+    """Remove the quantisation ranges of the original class heads: they do not apply to the new ones."""
     convolutions = {name.rpartition(".")[0] for name in heads}
     for item in model.metadata_props:
         if item.key in ("edgecam.ranges", "edgecam.steps"):

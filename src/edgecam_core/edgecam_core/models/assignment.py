@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The assignment problem: pair rows with columns so that the sum of costs is smallest."""
+"""The assignment problem: pairs rows with columns at the least total cost."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ import numpy as np
 
 
 def assign(costs: np.ndarray, limit: float) -> list[tuple[int, int]]:
-    """Optimal pairs (row, column), those that cost more than ``limit`` left out.
+    """Optimal pairs (row, column), without those that cost more than ``limit``.
 
-    The Hungarian method with shortest augmenting paths (Jonker and Volgenant, 1987), O(n^3); a millisecond for
-    30 x 30. ``costs`` is (rows, columns), finite.
+    The Hungarian method with shortest augmenting paths (Jonker and Volgenant, 1987), O(n^3): a millisecond for
+    30 x 30.
+
+    Args:
+        costs: (rows, columns), finite.
     """
     if 0 in costs.shape:
         return []
-    # A pair above the limit is worth no more than none: capped, it cannot push a good pair aside.
+    # Cap the costs: a pair above the limit is worth no more than no pair and must not displace a good one.
     costs = np.minimum(costs.astype(np.float64), limit + 1e-6)
     flipped = costs.shape[0] > costs.shape[1]
     if flipped:
@@ -44,7 +47,7 @@ def assign(costs: np.ndarray, limit: float) -> list[tuple[int, int]]:
 def _augment(
     start: int, costs: np.ndarray, row_of: np.ndarray, row_price: np.ndarray, column_price: np.ndarray
 ) -> None:
-    """Assign a column to row ``start``, moving others along the cheapest path of exchanges."""
+    """Assign a column to row ``start`` along the shortest augmenting path."""
     columns = costs.shape[1]
     shortest, previous, done = np.full(columns, np.inf), np.full(columns, -1), np.zeros(columns, bool)
     row, reached, last = start, 0.0, -1

@@ -28,11 +28,11 @@ from edgecam_core.media.image_reader import read_image
 from edgecam_core.models.preprocess import InputSpec, Preprocessor
 from edgecam_core.types import Frame
 
-_MOST = 500  # more images change the ranges no further
+_MAX_IMAGES = 500  # more images do not change the ranges
 
 
 class ImageCalibration:
-    """Up to 500 images, spread evenly over the folder, preprocessed as the detector does it.
+    """Up to 500 images, spread evenly over the folder, preprocessed as in the detector. Implements ``Calibration``.
 
     Raises:
         SettingError: no such folder, or no image in it.
@@ -44,7 +44,7 @@ class ImageCalibration:
         found = image_files(root) if root.is_dir() else []
         if not found:
             raise SettingError("calibration", str(folder), "must be a folder with images (jpg, png, ...)")
-        step = max(1, -(-len(found) // _MOST))
+        step = max(1, -(-len(found) // _MAX_IMAGES))
         self.paths = found[::step]
 
     def __len__(self) -> int:

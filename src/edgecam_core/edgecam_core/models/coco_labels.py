@@ -14,8 +14,8 @@
 
 """Class names of COCO detectors with 91 outputs: BACKGROUND, then the category ids 1 to 90.
 
-COCO numbered 91 categories and annotated 80 of them. Ids 12, 26, 29, 30, 45, 66, 68, 69, 71 and 83 have no
-image, no model has learned them, and none may be reported: they are called ``unused <id>`` here.
+COCO numbers 91 categories but annotates only 80. Ids 12, 26, 29, 30, 45, 66, 68, 69, 71 and 83 have no annotations, so
+no model has learned them and none may be reported. They are called ``unused <id>`` here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ANNOTATED = """
 _NAMES = {int(number): name for number, name in (item.split(maxsplit=1) for item in _ANNOTATED.strip().split(","))}
 
 LABELS: tuple[str, ...] = ("BACKGROUND", *(_NAMES.get(index, f"unused {index}") for index in range(1, 91)))
-"""91 names; the position is the category id."""
+"""91 names; the index is the category id."""
 
 UNUSED: frozenset[int] = frozenset(range(1, 91)) - frozenset(_NAMES)
-"""The ids without any annotation in COCO."""
+"""The ids without annotations in COCO."""

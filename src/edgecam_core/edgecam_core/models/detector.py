@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The detector: a model family, its labels and a runner, joined to one call per image."""
+"""The detector: combines a runner, a model family and its labels into one call per image."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from edgecam_core.models.tracker import Tracker
 from edgecam_core.models.zoo import locate
 from edgecam_core.types import Detections, Frame
 
-# Greedy suppression is quadratic; with more candidates than this only the best take part (pytorch-ssd: 200 a class).
-_MOST_CANDIDATES = 2000
+# Greedy suppression is quadratic: only the best candidates take part (pytorch-ssd: 200 per class).
+_MAX_CANDIDATES = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An image as the network takes it (see :class:`InputSpec`), its place in source pixels, its capture time."""
+    """A preprocessed image: the network's input (see :class:`InputSpec`), its placement and its capture time."""
 
     tensor: np.ndarray
     placement: Placement
@@ -53,7 +53,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds the stages of one batch took."""
+    """Durations of the stages of one batch, in seconds."""
 
     infer: float = 0.0
     decode: float = 0.0
@@ -61,7 +61,7 @@ class Timings:
 
 @dataclass(frozen=True)
 class Plan:
-    """A model that was read and understood, but not loaded for inference."""
+    """A model file with its family and labels, not yet loaded for inference."""
 
     model: ModelFile
     family: Family
@@ -72,12 +72,13 @@ class Plan:
         """Find the model, its family and labels. Blocks while a model of the zoo is downloaded the first time.
 
         Raises:
-            ModelError: no such model, or one that fits no family.
-            SettingError: labels that do not fit the model.
+            ModelError: no such model, or no family matches it.
+            SettingError: the labels do not match the model.
+            MissingDependency: see :meth:`ModelFile.read` and :func:`edgecam_core.models.zoo.fetch`.
         """
         model = ModelFile.read(locate(settings.model, progress))
         labels, origin = _labels(settings, model)
-        family = open_family(model, metadata_labels(model) or labels)  # the user's have to fit the model's own
+        family = open_family(model, metadata_labels(model) or labels)  # the user's labels must match the model's own
         columns, background = family.columns, family.has_background
         fitted = fit_labels(labels, columns, background, origin) if labels else numbered(columns, background)
         return cls(model, family, fitted)
@@ -86,9 +87,9 @@ class Plan:
 class Detector:
     """Finds objects in images.
 
-    :meth:`prepare` and :meth:`update` may be called from any thread; up to ``streams`` threads may detect at a
-    time. ``labels[class_id]`` names what is found; ``timings`` are those of the last call; ``warnings`` what works,
-    but not as it should; ``tuned`` whether it runs the way that was measured to be fastest (see models/tuning.py).
+    :meth:`prepare` and :meth:`update` may be called from any thread; up to ``streams`` threads may detect at a time.
+    ``labels[class_id]`` is the label of a detection. ``timings`` are those of the last call. ``warnings`` are the texts
+    of ``RunnerOptions.degraded``. ``tuned``: it runs in the way measured to be fastest (see models/tuning.py).
     """
 
     def __init__(self, plan: Plan, runner: Runner, settings: DetectorSettings) -> None:
@@ -112,22 +113,22 @@ class Detector:
 
     @classmethod
     def open(cls, settings: DetectorSettings, progress: Progress = silent, streams: int = 1) -> Detector:
-        """Read and load the model; blocks from a tenth of a second (ONNX Runtime) to minutes (engine building).
+        """Read and load the model; blocks from a tenth of a second (ONNX Runtime) to minutes (building an engine).
 
         Args:
-            progress: called, from this thread, with what a long load is doing.
-            streams: how many threads should detect at a time; ``streams`` of the detector is how many may.
+            progress: called from this thread with the step in progress.
+            streams: number of threads to detect at a time; the detector's ``streams`` has the number granted.
 
         Raises:
-            SettingError, ModelError, MissingDependency: see :class:`Plan` and :func:`open_runner`.
+            SettingError, ModelError, MissingDependency: see :meth:`Plan.read` and :func:`open_runner`.
         """
         return cls.load(Plan.read(settings, progress), settings, progress, streams)
 
     @classmethod
     def load(cls, plan: Plan, settings: DetectorSettings, progress: Progress = silent, streams: int = 1) -> Detector:
-        """Load a model that was read before; as :meth:`open`."""
+        """As :meth:`open`, for a model that was read before."""
         if settings.track:
-            streams = 1  # it takes images in their order
+            streams = 1  # a tracker needs the images in order
         warnings: list[str] = []
         options = replace(runner_options(plan, settings, progress), degraded=warnings.append, streams=streams)
         model = dynamic_batch(plan.model, options) if settings.max_batch > 1 else plan.model
@@ -136,65 +137,70 @@ class Detector:
         return detector
 
     def update(self, settings: DetectorSettings) -> None:
-        """Take over thresholds and classes, from the next image on.
+        """Use other thresholds, classes and regions from the next image on.
 
         Raises:
-            SettingError: a class the model does not have; nothing has changed then.
+            SettingError: the model has no such class, or a region is invalid; nothing has changed then.
         """
         self._selection = Selection.make(settings, self.labels, self.family.has_background)
 
     def detect(self, image: Frame | np.ndarray) -> Detections:
-        """Detect in one image: a Frame of any encoding, or (H, W, 3) uint8 BGR.
+        """Detect in one image: a Frame of any encoding, or (H, W, 3) uint8 BGR. Blocks for one inference.
+
+        The detector stays usable after an error.
+
+        Returns:
+            Detections, best score first, boxes in pixels of the image; see :class:`Detections`.
 
         Raises:
-            ImageError: the image cannot be used.
-            InferenceError: the model failed on it. The detector stays usable after either.
+            ImageError: the image is invalid or too large.
+            InferenceError: the model failed on it.
         """
         return self.detect_batch([image])[0]
 
     def detect_batch(
         self, images: Sequence[Frame | np.ndarray], cameras: Sequence[str] | None = None
     ) -> list[Detections]:
-        """Detect in several images, of any sizes; in one call of the model where it takes so many at once.
+        """As :meth:`detect`, for several images of any sizes, with as few inferences as ``max_batch`` allows.
 
         Args:
-            cameras: the camera of each image, for the regions of single cameras and for tracking.
+            cameras: the camera of each image, for per-camera regions and for tracking.
         """
         return self.detect_prepared([self.prepare(image) for image in images], cameras)
 
     def prepare(self, image: Frame | np.ndarray) -> Prepared:
-        """The part of detecting that needs no model; safe to run during the previous inference.
+        """Preprocess an image. Does not use the model: safe to run during the previous inference.
 
         Raises:
-            ImageError: the image cannot be used.
+            ImageError: the image is invalid or too large.
         """
         frame = image if isinstance(image, Frame) else Frame.from_array(image, "bgr8")
         tensor, placement = self._preprocessor.prepare(frame)
         return Prepared(tensor.astype(self._dtype, copy=False), placement, frame.stamp_ns)
 
     def detect_prepared(self, images: Sequence[Prepared], cameras: Sequence[str] | None = None) -> list[Detections]:
-        """As :meth:`detect_batch`, of prepared images."""
+        """As :meth:`detect_batch`, for prepared images."""
         cameras = cameras or [""] * len(images)
         found: dict[int, Detections] = {}
-        by_shape: dict[tuple[int, ...], list[int]] = {}  # one size for all, but where the network takes any
+        by_shape: dict[tuple[int, ...], list[int]] = {}  # several shapes only if the network accepts any size
         for index, image in enumerate(images):
             by_shape.setdefault(image.tensor.shape, []).append(index)
         for indices in by_shape.values():
             for start in range(0, len(indices), self.max_batch):
-                chosen = indices[start : start + self.max_batch]
-                some = self._detect([images[index] for index in chosen], [cameras[index] for index in chosen])
-                found |= dict(zip(chosen, some, strict=True))
+                batch = indices[start : start + self.max_batch]
+                detections = self._detect([images[index] for index in batch], [cameras[index] for index in batch])
+                found |= dict(zip(batch, detections, strict=True))
         return [found[index] for index in range(len(images))]
 
     def _detect(self, images: Sequence[Prepared], cameras: Sequence[str]) -> list[Detections]:
         selection = self._selection
         started = time.perf_counter()
         batch = self._batch([image.tensor for image in images])
-        more = {
-            name: values.astype(self.runner.inputs[name].dtype, copy=False)  # TensorRT 8 makes int32 of int64
-            for name, values in self.family.more_inputs(len(batch)).items()
+        extra = {
+            name: values.astype(self.runner.inputs[name].dtype, copy=False)  # TensorRT 8 converts int64 to int32
+            for name, values in self.family.extra_inputs(len(batch)).items()
         }
-        outputs = self.runner.infer({self.family.spec.name: batch, **more})
+        outputs = self.runner.infer({self.family.spec.name: batch, **extra})
         inferred = time.perf_counter()
         found = []
         for index, (image, camera) in enumerate(zip(images, cameras, strict=True)):
@@ -209,10 +215,10 @@ class Detector:
             return self.family.candidates(outputs, index, selection.candidates)
         except (IndexError, ValueError, TypeError) as error:
             shapes = ", ".join(f"{name} {'x'.join(map(str, value.shape))}" for name, value in outputs.items())
-            raise InferenceError(f"the model's outputs are not those of its file ({shapes}): {error}") from error
+            raise InferenceError(f"the outputs of the model contradict its file ({shapes}): {error}") from error
 
     def _batch(self, tensors: list[np.ndarray]) -> np.ndarray:
-        """One array of them; a model of a fixed batch gets it filled up."""
+        """Concatenate the images; pad the batch for a model with a fixed batch size."""
         if self._fixed_batch:
             tensors = tensors + tensors[:1] * (self._fixed_batch - len(tensors))
         return tensors[0] if len(tensors) == 1 else np.concatenate(tensors)
@@ -221,26 +227,26 @@ class Detector:
         check_candidates(candidates, self.family.fractions, placement.size)
         boxes = placement.to_source(candidates.boxes, self.family.fractions)
         scores, classes = candidates.scores, candidates.classes
-        real = np.flatnonzero(_have_area(boxes))
-        if len(real) > _MOST_CANDIDATES:
-            real = real[np.argsort(-scores[real], kind="stable")[:_MOST_CANDIDATES]]
-        boxes, scores, classes = boxes[real], scores[real], classes[real]
-        # Suppressed unclipped and clipped afterwards, as pytorch-ssd and Ultralytics do: clipped first,
-        # two objects at the image's edge may look like one.
+        valid = np.flatnonzero(_have_area(boxes))
+        if len(valid) > _MAX_CANDIDATES:
+            valid = valid[np.argsort(-scores[valid], kind="stable")[:_MAX_CANDIDATES]]
+        boxes, scores, classes = boxes[valid], scores[valid], classes[valid]
+        # Suppress before clipping, as pytorch-ssd and Ultralytics do: after clipping, two objects at the edge of the
+        # image may look like one.
         clipped = placement.clip(boxes)
-        wanted = _have_area(clipped) & selection.inside(clipped, placement.width, placement.height, camera)
+        inside = _have_area(clipped) & selection.inside(clipped, placement.width, placement.height, camera)
         if self.family.needs_nms or selection.agnostic:
-            # What is not wanted may well suppress a worse box that is: it is the same object.
-            most = selection.most if wanted.all() else len(scores)
-            rivals = np.zeros_like(classes) if selection.agnostic else classes
-            kept = nms(boxes, scores, rivals, selection.nms_threshold, most)
+            # A box outside the regions may suppress a worse one inside: both show the same object.
+            limit = selection.max_detections if inside.all() else len(scores)
+            nms_classes = np.zeros_like(classes) if selection.agnostic else classes
+            kept = nms(boxes, scores, nms_classes, selection.nms_threshold, limit)
         else:
             kept = np.argsort(-scores, kind="stable")
-        kept = kept[wanted[kept]][: selection.most]
+        kept = kept[inside[kept]][: selection.max_detections]
         return Detections(clipped[kept], scores[kept], classes[kept].astype(np.int32), self.labels)
 
     def classes(self) -> list[tuple[int, str]]:
-        """Number and label of everything the model can report: neither the background nor columns without a class."""
+        """Number and label of every class the model can report, without background and unused columns."""
         unused = {0} if self.family.has_background else set()
         unused |= set(self.model.fact("unused", ()))
         return [(number, label) for number, label in enumerate(self.labels) if number not in unused]
@@ -252,7 +258,7 @@ class Detector:
         return tracker.update(found, found.scores > selection.thresholds[found.class_ids], stamp_ns)
 
     def continue_from(self, other: Detector) -> None:
-        """Take over the tracks of a detector that is used no more, where it ran the same model."""
+        """Take over the tracks of the detector that this one replaces, if it ran the same model."""
         if other.model.sha256 == self.model.sha256:
             self._trackers = other._trackers
 
@@ -262,10 +268,10 @@ class Detector:
 
 
 def runner_options(plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> RunnerOptions:
-    """How a plan's model is to be loaded.
+    """The options for loading a plan's model.
 
     Raises:
-        SettingError: the calibration folder holds no image.
+        SettingError: the calibration folder is missing or holds no image.
     """
     calibration = ImageCalibration(settings.calibration, plan.family.spec) if settings.calibration else None
     return RunnerOptions(
@@ -281,12 +287,12 @@ def runner_options(plan: Plan, settings: DetectorSettings, progress: Progress = 
 
 
 def _have_area(boxes: np.ndarray) -> np.ndarray:
-    """(N,) bool; False for boxes with NaN as well."""
+    """(N,) bool: which boxes are not empty; False for boxes with NaN."""
     return np.asarray((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
 
 
 def _labels(settings: DetectorSettings, model: ModelFile) -> tuple[tuple[str, ...], str]:
-    """From the user's file, else from the model, else from a labels.txt next to it; and their origin."""
+    """Labels and their origin: the user's file, else the model's metadata, else labels.txt next to the model."""
     label_file = model.path.with_name("labels.txt")
     if settings.labels:
         return read_labels(settings.labels), settings.labels

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The settings of the detector, for the node and the command line alike."""
+"""The settings of the detector, for the node and the command line."""
 
 from __future__ import annotations
 
@@ -27,73 +27,77 @@ from edgecam_core.settings import Settings, setting
 class DetectorSettings(Settings):
     """Model, hardware, thresholds and filters of the detector."""
 
-    model: str = setting("ssd_mobilenet_v2_coco", "Path of an ONNX file, or the name of a model of the zoo.")
+    model: str = setting(
+        "ssd_mobilenet_v2_coco",
+        "Path of an ONNX file, name of a model of the zoo, or store:NAME for a model of the model store.",
+    )
     labels: str = setting(
-        "", "Text file with one label a line, with or without BACKGROUND first; empty: the labels in the model file."
+        "", "Text file with one label per line, with or without BACKGROUND first; empty: the labels in the model file."
     )
     backend: str = setting(
-        "auto", "What runs the model; auto takes the best one that loads.", choices=("auto", *BACKENDS)
+        "auto", "Inference back end; auto takes the best one that loads.", choices=("auto", *BACKENDS)
     )
     device: str = setting(
         "auto",
-        "What the model runs on; auto: the GPU where a back end runs there, else the processor. dla0 and dla1 are the "
-        "deep learning accelerators of a Jetson, with the GPU for layers they cannot run.",
+        "Device that runs the model; auto: the GPU if a back end runs there, else the CPU. dla0 and dla1 are the "
+        "deep learning accelerators of a Jetson; layers they cannot run fall back to the GPU.",
         choices=DEVICES,
     )
     precision: str = setting(
         "auto",
-        "Precision of the network; auto: as the model file is (in bfloat16 where OpenVINO finds the processor has it), "
-        "or int8 where that is measured to be faster and the model file says that it loses little.",
+        "Precision of the network; auto: that of the model file (bfloat16 if OpenVINO finds a CPU that supports it), "
+        "or int8 if it is measured to be faster and the model file states that it loses little accuracy.",
         choices=("auto", "fp32", "fp16", "int8"),
     )
-    calibration: str = setting("", "Folder of images that int8 is calibrated with; needed once.")
+    calibration: str = setting("", "Folder of images for int8 calibration; needed only to build the int8 model.")
     engine_cache: str = setting(
-        "", "Folder for built engines and quantised models; empty: engines in the user's edgecam cache."
+        "", "Folder for built engines and quantised models; empty: the folder engines in the edgecam cache."
     )
     force_engine_update: bool = setting(False, "Rebuild engines and quantised models.")
     threads: int = setting(0, "Threads of a CPU back end; 0: one per core.", low=0, high=256)
     tune: bool = setting(
         True,
-        "Where backend or precision is auto and the model runs on the processor: measure once, in the background, "
-        "which back end, precision and number of threads is fastest, and keep to it.",
+        "If backend or precision is auto and the model runs on the CPU: measure once, in the background, which back "
+        "end, precision and number of threads is fastest, and use it from then on.",
     )
     confidence_threshold: float = setting(
         0.5, "Detections with a lower score are dropped.", low=0.0, high=1.0, runtime=True
     )
     nms_threshold: float = setting(
         0.5,
-        "Of two boxes of a class whose intersection over union is above this, the better one stays.",
+        "If the intersection over union of two boxes of a class is above this, only the better one is kept.",
         low=0.0,
         high=1.0,
         runtime=True,
     )
     agnostic_nms: bool = setting(
-        False, "Suppress overlapping boxes of different classes too, so that an object has one label.", runtime=True
+        False, "Suppress overlapping boxes of different classes as well: one label per object.", runtime=True
     )
     max_detections: int = setting(
-        100, "The most detections of one image; the best stay.", low=1, high=1000, runtime=True
+        100, "Maximum number of detections per image; the best are kept.", low=1, high=1000, runtime=True
     )
     classes: tuple[str, ...] = setting(
-        (), "Labels (or class numbers as text) to report; empty: all of the model's.", runtime=True
+        (), "Labels (or class numbers as text) to report; empty: all classes of the model.", runtime=True
     )
     class_thresholds: tuple[str, ...] = setting(
-        (), "Thresholds of single classes, as 'person=0.7'; they win over confidence_threshold.", runtime=True
+        (), "Thresholds of single classes, e.g. 'person=0.7'; they override confidence_threshold.", runtime=True
     )
     regions: tuple[str, ...] = setting(
         (),
-        "Polygons of interest, as '0,0 0.5,0 0.5,1 0,1' (x,y as fractions of the image), of one camera where its "
-        "name and a colon precede it; a detection counts if its centre is inside. Empty: everywhere.",
+        "Regions of interest: polygons like '0,0 0.5,0 0.5,1 0,1' (x,y as fractions of the image); with a camera's "
+        "name and a colon in front, for that camera only. A detection counts if its centre is inside. Empty: the whole "
+        "image.",
         runtime=True,
     )
     max_batch: int = setting(
-        1, "The most images given to the model at once; a model made for one is rewritten for more.", low=1, high=64
+        1, "Maximum number of images per inference; a model with a batch size of 1 is rewritten.", low=1, high=64
     )
     track: bool = setting(
-        False, "Number objects from image to image; one whose score dips to half the threshold stays reported."
+        False, "Track objects across images; a tracked object is reported down to half its threshold."
     )
     track_patience: float = setting(
         1.0,
-        "How long an object may be unseen and keep its number; more than the time between two images.",
+        "How long a track continues without a detection; must be more than the time between two images.",
         low=0.0,
         high=60.0,
         unit="s",
@@ -101,5 +105,5 @@ class DetectorSettings(Settings):
 
     @property
     def cache_folder(self) -> Path | None:
-        """``engine_cache`` as a path; None for the usual place."""
+        """``engine_cache`` as a path; None for the default."""
         return Path(self.engine_cache).expanduser() if self.engine_cache else None

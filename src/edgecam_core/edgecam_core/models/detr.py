@@ -12,15 +12,15 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""DETR-style heads: a fixed set of queries, each with class logits and one box; no suppression is needed.
+"""DETR-style heads: a fixed set of queries, each with class logits and one box; needs no non-maximum suppression.
 
-Outputs ``logits`` or ``pred_logits`` [B, Q, C] and ``boxes`` or ``pred_boxes`` [B, Q, 4], cx cy w h as fractions of the
-network's input; RF-DETR calls them ``labels`` and ``dets``. Input RGB, stretched.
+Outputs are ``logits`` or ``pred_logits`` [B, Q, C] and ``boxes`` or ``pred_boxes`` [B, Q, 4], cx cy w h as fractions of
+the network's input; RF-DETR calls them ``labels`` and ``dets``. Input RGB, stretched.
 
-Metadata ``edgecam.activation`` is ``softmax`` (DETR: the last column is "no object", and a query shows its best class)
-or ``sigmoid`` (RT-DETR, D-FINE, RF-DETR, Deformable DETR: a query may show several). Without it the labels decide: one
-column more than labels is "no object". Mean and deviation are ImageNet's, but RT-DETR, RT-DETRv2 and D-FINE, recognised
-by the hybrid encoder's names in their graph, take pixel / 255.
+The metadata ``edgecam.activation`` is ``softmax`` (DETR: the last column is "no object", one class per query) or
+``sigmoid`` (RT-DETR, D-FINE, RF-DETR, Deformable DETR: several classes per query). If it is missing, the number of
+labels decides: one column more than labels means "no object". Mean and standard deviation are those of ImageNet, except
+for RT-DETR, RT-DETRv2 and D-FINE, which take pixel / 255 and are recognised by the names of their hybrid encoder.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.models.family import Candidates, Family, check_numbers, corners
+from edgecam_core.models.family import Candidates, Family, check_numbers
 from edgecam_core.models.image_input import image_input
 from edgecam_core.models.preprocess import InputSpec
+from edgecam_core.models.priors import to_corners
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _DEFAULTS = InputSpec("", 0, 0, mean=_MEAN, std=_STD, color="rgb", fit="stretch")
@@ -44,7 +45,7 @@ _LOGITS, _BOXES = ("logits", "pred_logits", "labels"), ("boxes", "pred_boxes", "
 
 
 class DetrFamily(Family):
-    """See the module's text."""
+    """See the module's docstring."""
 
     name = "detr"
     needs_nms = False
@@ -68,12 +69,12 @@ class DetrFamily(Family):
         columns = model.outputs[logits][2]
         if columns is None:
             raise ModelError(f"{model.path} leaves the number of classes open ({model.describe()})")
-        spare = columns == len(labels) + 1
-        activation = model.fact("activation", "softmax" if spare and boxes != "dets" else "sigmoid")
+        extra_column = columns == len(labels) + 1
+        activation = model.fact("activation", "softmax" if extra_column and boxes != "dets" else "sigmoid")
         if activation not in ("sigmoid", "softmax"):
             raise ModelError(f"{model.path} has edgecam.activation = {activation!r}; it must be sigmoid or softmax")
         softmax = activation == "softmax"
-        without_last = softmax or (spare and boxes == "dets")  # RF-DETR trains one column more than it has classes
+        without_last = softmax or (extra_column and boxes == "dets")  # RF-DETR has one column more than classes
         spec = image_input(model, _PLAIN if _has_hybrid_encoder(model) else _DEFAULTS)
         return cls(spec, columns - without_last, logits, boxes, softmax)
 
@@ -88,10 +89,10 @@ class DetrFamily(Family):
         else:
             scores = 1 / (1 + np.exp(-logits[:, : self.columns].clip(-80, 80)))
             rows, classes = np.nonzero(scores > thresholds)
-            best = np.argsort(-scores[rows, classes], kind="stable")[: len(scores)]  # no more than there are queries
+            best = np.argsort(-scores[rows, classes], kind="stable")[: len(scores)]  # as many as queries
             rows, classes = rows[best], classes[best]
         boxes = outputs[self._boxes][index][rows].astype(np.float32, copy=False)
-        return Candidates(corners(boxes), scores[rows, classes], classes)
+        return Candidates(to_corners(boxes), scores[rows, classes], classes)
 
 
 def _has_hybrid_encoder(model: ModelFile) -> bool:

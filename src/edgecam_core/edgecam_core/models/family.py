@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A model family: how the input is prepared and what the outputs mean. One file each, listed in the table below."""
+"""A model family defines how the input is prepared and what the outputs mean. One file each, listed in FAMILIES."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edgecam_core.errors import InferenceError, ModelError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.preprocess import InputSpec
 
-# Name (as in the metadata ``edgecam.family``) -> module and class, in the order shapes are compared.
+# Name (as in the metadata ``edgecam.family``): module and class, in the order in which shapes are compared.
 FAMILIES: dict[str, tuple[str, str]] = {
     "ssd": ("edgecam_core.models.ssd", "SsdFamily"),
     "final": ("edgecam_core.models.final", "FinalFamily"),
@@ -35,16 +35,18 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "yolo": ("edgecam_core.models.yolo", "YoloFamily"),
 }
 
-
-_MOST_SCORE = 1.05  # rounding of int8 and fp16 included
-_MOST_FRACTION = 10.0  # of a box that lies mostly outside the image
-_LEAST_PIXELS, _LEAST_SIZE = 1.5, 32
+_MAX_SCORE = 1.05  # allows for the rounding of int8 and fp16
+_MAX_FRACTION = 10.0  # a box may lie mostly outside the image
+_MIN_PIXELS, _MIN_SIZE = 1.5, 32
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a model proposes for one image, unsorted: boxes (N, 4) x1 y1 x2 y2 in the family's unit, scores (N,) in
-    0..1, classes (N,) as indices of score columns."""
+    """The boxes of one image above their thresholds, before suppression, unsorted.
+
+    ``boxes`` (N, 4) x1 y1 x2 y2 in the family's unit, ``scores`` (N,) in 0..1, ``classes`` (N,) indices of score
+    columns.
+    """
 
     boxes: np.ndarray
     scores: np.ndarray
@@ -52,11 +54,11 @@ class Candidates:
 
 
 class Family(ABC):
-    """Subclasses decode. ``columns`` is the number of score columns, ``has_background`` whether column 0 is the
-    background.
+    """Decodes the outputs of one kind of model.
 
-    ``needs_nms`` is False where the model suppresses duplicates itself. ``fractions`` is the unit of candidates' boxes:
-    fractions of the network's input, else its pixels.
+    ``columns`` is the number of score columns; ``has_background``: column 0 is the background. ``needs_nms`` is False
+    if the model suppresses duplicates itself. ``fractions``: candidate boxes are fractions of the network's input, else
+    pixels of it.
     """
 
     name: str = ""
@@ -71,7 +73,7 @@ class Family(ABC):
     @classmethod
     @abstractmethod
     def fits(cls, model: ModelFile) -> bool:
-        """Whether inputs and outputs look like this family's."""
+        """Whether the model's outputs have the names and shapes of this family."""
 
     @classmethod
     @abstractmethod
@@ -82,23 +84,23 @@ class Family(ABC):
             labels: the labels found for the model; they set the number of classes if the file does not.
 
         Raises:
-            ModelError: the file contradicts itself or leaves open what must be known.
+            ModelError: the file contradicts itself or lacks a required size or number.
         """
 
-    def more_inputs(self, count: int) -> dict[str, np.ndarray]:
-        """Inputs of the model besides ``count`` images; empty for most."""
+    def extra_inputs(self, count: int) -> dict[str, np.ndarray]:
+        """Inputs of the model besides the images, for a batch of ``count``; empty for most families."""
         return {}
 
     @abstractmethod
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
-        """What image ``index`` of the batch shows with a score above its class's threshold.
+        """The boxes of image ``index`` of the batch with a score above the threshold of their class.
 
         Args:
             outputs: as returned by the runner, batch first.
-            thresholds: (columns,) float32; above 1 for a class that is not wanted.
+            thresholds: (columns,) float32; above 1 for a class that is not reported.
 
         Raises:
-            InferenceError: the outputs hold values that are not numbers, or contradict the file.
+            InferenceError: the outputs hold NaN or contradict the file.
         """
 
 
@@ -106,7 +108,7 @@ def open_family(model: ModelFile, labels: Sequence[str] = ()) -> Family:
     """The family that a model's metadata names, else the first whose shapes fit.
 
     Raises:
-        ModelError: none fits; the text lists what the file has.
+        ModelError: no family fits; the message lists the inputs and outputs of the file.
     """
     named = model.fact("family")
     if named is not None and named not in FAMILIES:
@@ -115,8 +117,8 @@ def open_family(model: ModelFile, labels: Sequence[str] = ()) -> Family:
         family = _family_type(name)
         if family.fits(model):
             return family.open(model, labels)
-    wanted = f"family '{named}'" if named else f"any of the families {', '.join(FAMILIES)}"
-    raise ModelError(f"parameter 'model' is '{model.path}': its tensors do not fit {wanted} ({model.describe()})")
+    expected = f"family '{named}'" if named else f"any of the families {', '.join(FAMILIES)}"
+    raise ModelError(f"parameter 'model' is '{model.path}': its tensors do not fit {expected} ({model.describe()})")
 
 
 def _family_type(name: str) -> type[Family]:
@@ -127,16 +129,16 @@ def _family_type(name: str) -> type[Family]:
 
 
 def check_numbers(scores: np.ndarray) -> None:
-    """Raise InferenceError where a score is NaN: a model broken by its precision, not an empty image."""
+    """Raise InferenceError if a score is NaN: the precision broke the model, the image is not empty."""
     if np.isnan(scores.max(initial=0.0)):
         raise InferenceError("the model's scores are not numbers (NaN); its precision may be too low for it")
 
 
 def check_classes(classes: np.ndarray, columns: int) -> None:
-    """Raise InferenceError where a finished detection is of a class that has no label.
+    """Raise InferenceError if a final detection has a class without a label.
 
     Args:
-        classes: of the rows whose score counts; what fills up the unused rows is left out.
+        classes: those of the rows above the threshold; unused rows may hold anything.
     """
     unknown = classes[(classes < 0) | (classes >= columns)]
     if unknown.size:
@@ -147,28 +149,23 @@ def check_classes(classes: np.ndarray, columns: int) -> None:
 
 
 def check_candidates(found: Candidates, fractions: bool, size: tuple[int, int]) -> None:
-    """Raise InferenceError where scores or boxes contradict the file's layout.
+    """Raise InferenceError if scores or boxes contradict the layout stated by the file.
 
     Args:
-        fractions: the unit that the boxes should have; else pixels of the network's input of that ``size``.
+        fractions: boxes must be fractions of the network's input, else pixels of it.
+        size: width and height of the network's input.
     """
     if not len(found.scores):
         return
-    if (best := float(found.scores.max())) > _MOST_SCORE:
+    if (best := float(found.scores.max())) > _MAX_SCORE:
         raise InferenceError(
             f"the model returns a score of {best:.1f}, not a probability; export it with its softmax or sigmoid"
         )
     farthest = float(np.abs(found.boxes).max())
-    if fractions and farthest > _MOST_FRACTION:
+    if fractions and farthest > _MAX_FRACTION:
         rule = "must be fractions of the input"
-    elif not fractions and farthest <= _LEAST_PIXELS and min(size) > _LEAST_SIZE:
+    elif not fractions and farthest <= _MIN_PIXELS and min(size) > _MIN_SIZE:
         rule = "must be pixels of the input"
     else:
         return
     raise InferenceError(f"the model returns box coordinates up to {farthest:.4g}, but in its layout they {rule}")
-
-
-def corners(boxes: np.ndarray) -> np.ndarray:
-    """(N, 4) cx cy w h to x1 y1 x2 y2."""
-    centers, halves = boxes[:, :2], boxes[:, 2:] / 2
-    return np.hstack([centers - halves, centers + halves])

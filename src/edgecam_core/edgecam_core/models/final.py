@@ -12,22 +12,22 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Models that suppress duplicates in their own graph and return final detections.
+"""Models that include non-maximum suppression and return final detections.
 
 Recognised by their outputs:
 
-* ``detection_boxes`` [B, K, 4] (y1 x1 y2 x2, fractions), ``detection_scores``, ``detection_classes`` [B, K], with
-  ``num_detections``: TensorFlow's object detection API (SSD, EfficientDet); classes count from 1, pixels are fed as
-  they are. Where TensorRT's EfficientNMS makes them, classes count from 0;
-* ``TFLite_Detection_PostProcess`` and its ``:1`` to ``:3``: the same of a TFLite model, classes from 0;
+* ``detection_boxes`` [B, K, 4] (y1 x1 y2 x2, fractions), ``detection_scores``, ``detection_classes`` [B, K],
+  ``num_detections``: TensorFlow's object detection API (SSD, EfficientDet); classes start at 1, input is pixel values
+  0 to 255. If TensorRT's EfficientNMS plugin computes them, classes start at 0;
+* ``TFLite_Detection_PostProcess`` and ``:1`` to ``:3``: the same outputs of a TFLite model; classes start at 0;
 * ``boxes`` [B, K, 4] (x1 y1 x2 y2, pixels), ``scores`` and ``labels`` [B, K]: RT-DETR, D-FINE and DEIM with their
-  postprocessor; classes count from 0; their second input ``orig_target_sizes`` is filled with the input's size;
-* the same without a batch dimension, for one image, [K, 4] and [K], by name or by type (labels are integers): what
-  torchvision's detectors export; classes count from 1, the background is 0;
-* ``num_dets``, ``det_boxes`` [B, K, 4] (pixels), ``det_scores``, ``det_classes`` [B, K]: TensorRT's EfficientNMS,
-  classes count from 0.
+  postprocessor; classes start at 0; their second input ``orig_target_sizes`` gets the size of the network's input;
+* the same without a batch dimension, [K, 4] and [K], recognised by name or by type (labels are integers):
+  torchvision's detectors; classes start at 1, 0 is the background;
+* ``num_dets``, ``det_boxes`` [B, K, 4] (pixels), ``det_scores``, ``det_classes`` [B, K]: TensorRT's EfficientNMS;
+  classes start at 0.
 
-Input RGB, pixel / 255 unless stated otherwise above or in the metadata. The number of classes comes from the labels
+Input is RGB, pixel / 255, unless stated otherwise above or in the metadata. The number of classes comes from the labels
 or from ``edgecam.classes``.
 """
 
@@ -42,7 +42,7 @@ from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.family import Candidates, Family, check_classes, check_numbers
 from edgecam_core.models.image_input import image_input
-from edgecam_core.models.labels import columns_named
+from edgecam_core.models.labels import score_columns
 from edgecam_core.models.preprocess import InputSpec
 
 _SIZES = "orig_target_sizes"
@@ -52,7 +52,7 @@ _RAW = replace(_DEFAULTS, std=(1.0, 1.0, 1.0))
 
 @dataclass(frozen=True)
 class Layout:
-    """Names of the outputs and what they hold; ``count`` is the output with the number of valid rows."""
+    """Names and meaning of the outputs; ``count`` is the output with the number of valid rows."""
 
     boxes: str
     scores: str
@@ -78,17 +78,17 @@ _NAMED = (
 
 
 class FinalFamily(Family):
-    """See the module's text."""
+    """See the module's docstring."""
 
     name = "final"
     needs_nms = False
 
-    def __init__(self, spec: InputSpec, columns: int, layout: Layout, wants_sizes: bool = False) -> None:
+    def __init__(self, spec: InputSpec, columns: int, layout: Layout, takes_sizes: bool = False) -> None:
         super().__init__(spec, columns)
         self.has_background = layout.has_background
         self.fractions = layout.fractions
         self._layout = layout
-        self._wants_sizes = wants_sizes
+        self._takes_sizes = takes_sizes
 
     @classmethod
     def fits(cls, model: ModelFile) -> bool:
@@ -100,20 +100,20 @@ class FinalFamily(Family):
         if layout is None:
             raise ModelError(f"{model.path} has none of the outputs of the family 'final' ({model.describe()})")
         classes = int(model.fact("classes", 0))
-        columns = (classes and classes + layout.has_background) or columns_named(labels, layout.has_background)
+        columns = (classes and classes + layout.has_background) or score_columns(labels, layout.has_background)
         if columns < 1:
             raise ModelError(
                 f"{model.path} does not state how many classes it has; set the parameter 'labels' to a file "
-                "with one label a line, or add the metadata edgecam.labels, a JSON list"
+                "with one label per line, or add the metadata edgecam.labels, a JSON list"
             )
         filled = {_SIZES} & set(model.inputs)
-        # A model that takes sizes left open resizes images itself: TensorFlow's and torchvision's do.
+        # Models of TensorFlow and torchvision with an open input size resize images themselves.
         any_size = layout.fractions or not layout.batched
         return cls(image_input(model, layout.default, filled, any_size), columns, layout, bool(filled))
 
-    def more_inputs(self, count: int) -> dict[str, np.ndarray]:
-        """With the network's own size as that of the original, boxes are in pixels of the network's input."""
-        if not self._wants_sizes:
+    def extra_inputs(self, count: int) -> dict[str, np.ndarray]:
+        """``orig_target_sizes``: given the network's own size, the model returns boxes in pixels of its input."""
+        if not self._takes_sizes:
             return {}
         return {_SIZES: np.array([(self.spec.width, self.spec.height)] * count, np.int64)}
 
@@ -127,18 +127,18 @@ class FinalFamily(Family):
             boxes, scores, classes = boxes[:valid], scores[:valid], classes[:valid]
         scores = scores.astype(np.float32, copy=False)
         check_numbers(scores)
-        sure = np.flatnonzero(scores > thresholds.min(initial=1.0))
-        classes = classes[sure].astype(np.intp)
+        rows = np.flatnonzero(scores > thresholds.min(initial=1.0))
+        classes = classes[rows].astype(np.intp)
         check_classes(classes, self.columns)
-        kept = scores[sure] > thresholds[classes]
-        rows, classes = sure[kept], classes[kept]
+        kept = scores[rows] > thresholds[classes]
+        rows, classes = rows[kept], classes[kept]
         boxes = boxes[rows].astype(np.float32, copy=False)
         return Candidates(boxes[:, [1, 0, 3, 2]] if layout.y_first else boxes, scores[rows], classes)
 
 
 def _layout(model: ModelFile) -> Layout | None:
     for layout in _NAMED:
-        # TensorFlow's own converter leaves the ":0" of a tensor at its name.
+        # TensorFlow's converter keeps the ":0" at the end of a tensor's name.
         names = [_present(model, name) for name in (layout.boxes, layout.scores, layout.classes)]
         if all(names):
             boxes, scores, classes = names
@@ -152,7 +152,7 @@ def _present(model: ModelFile, name: str) -> str:
 
 
 def _of_plugin(model: ModelFile, layout: Layout) -> Layout:
-    """NVIDIA's EfficientDet scripts keep TensorFlow's names, but their plugin counts classes from 0."""
+    """NVIDIA's EfficientDet scripts keep TensorFlow's names, but their plugin's classes start at 0."""
     plugin = any("EfficientNMS" in node.op_type and layout.classes in node.output for node in model.graph().node)
     return replace(layout, has_background=not plugin)
 
@@ -165,7 +165,7 @@ def _with_or_without_batch(model: ModelFile, layout: Layout) -> Layout | None:
 
 
 def _by_type(model: ModelFile) -> Layout | None:
-    """torchvision's exporter numbers the outputs: one float [K, 4], one float [K], one integer [K]."""
+    """torchvision's exporter has no fixed names for its outputs: float [K, 4], float [K] and integer [K]."""
     if len(model.outputs) != 3:
         return None
     boxes = scores = classes = ""

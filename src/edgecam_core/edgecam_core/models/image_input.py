@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How a model's image input is fed: layout, size and element type from the file, the rest from its metadata."""
+"""The model's image input: layout, size and element type from the file, the rest from its metadata."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def image_input(
     """The input that takes the image.
 
     Args:
-        default: the family's defaults where the file has no metadata.
+        default: the family's defaults for missing metadata.
         filled: inputs other than the image, which the family fills itself.
-        any_size: the model resizes images itself, so that sizes left open stay open.
+        any_size: the model resizes images itself; an open input size stays open.
 
     Raises:
-        ModelError: no input for a colour image or several, another input, an open size, or metadata that
-            is impossible or contradicts the file.
+        ModelError: none or several inputs take a colour image, another input is not filled, the size is open, or the
+            metadata is invalid or contradicts the file.
     """
     others = set(model.inputs) - set(filled)
     images = {name: layout for name in others if (layout := _layout(model.inputs[name]))}
@@ -49,8 +49,7 @@ def image_input(
     ((name, layout),) = images.items()
     if more := ", ".join(sorted(others - {name})):
         raise ModelError(
-            f"{model.path} needs {more} besides the image, which edgecam does not feed; export it with the image "
-            "as its only input"
+            f"{model.path} needs the inputs {more} besides the image; export it with the image as its only input"
         )
     shape = model.inputs[name]
     height, width = shape[_HEIGHT[layout]], shape[_HEIGHT[layout] + 1]
@@ -75,7 +74,7 @@ def image_input(
     return spec
 
 
-_HEIGHT = {"nchw": 2, "nhwc": 1, "chw": 1}  # which dimension it is; the width follows
+_HEIGHT = {"nchw": 2, "nhwc": 1, "chw": 1}  # index of the dimension; the width is the next one
 
 
 def _layout(shape: Shape) -> str:
@@ -103,7 +102,7 @@ def _side(model: ModelFile, key: str, in_file: int | None, default: int) -> int:
 def _normalisation(
     model: ModelFile, name: str, default: InputSpec
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """Mean and deviation. Integers cannot hold normalised values: such a model normalises pixels itself."""
+    """Mean and standard deviation. A model with integer input normalises pixels itself."""
     dtype = model.type_of(name)
     if dtype.kind in "iu" and dtype != np.int8:
         stated = _triple(model, "mean", _RAW[0]), _triple(model, "std", _RAW[1])

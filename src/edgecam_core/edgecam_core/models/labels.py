@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Labels: from a file, from a model's metadata, and whether the first of them is the background."""
+"""Labels from a file or from a model's metadata, with or without a background class."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.text_files import read_text
 
 BACKGROUND = "BACKGROUND"
-_BACKGROUNDS = ("background", "???")  # the latter is what TensorFlow's label maps have
+_BACKGROUNDS = ("background", "???")  # "???" is the background of TensorFlow's label maps
 
 
 def read_labels(path: str | Path) -> tuple[str, ...]:
-    """One label a line, in class order; empty lines at the end do not count.
+    """Read one label per line, in class order; empty lines at the end are ignored.
 
     Raises:
         SettingError: no such file, not text, or empty.
@@ -39,19 +39,19 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     try:
         text = read_text(path)
     except (OSError, ValueError) as error:
-        remedy = f"cannot be read ({error}); use a text file with one label a line"
+        remedy = f"cannot be read ({error}); use a text file with one label per line"
         raise SettingError("labels", str(path), remedy) from error
     lines = [line.strip() for line in text.rstrip().splitlines()]
     if not any(lines):
-        raise SettingError("labels", str(path), "holds no label; use a text file with one label a line")
+        raise SettingError("labels", str(path), "holds no label; use a text file with one label per line")
     return tuple(lines)
 
 
 def metadata_labels(model: ModelFile) -> tuple[str, ...]:
-    """The labels in a model's metadata, ``edgecam.labels`` or the Ultralytics exporter's ``names``; empty for none.
+    """The labels in a model's metadata, ``edgecam.labels`` or the Ultralytics exporter's ``names``; empty if none.
 
     Raises:
-        ModelError: no list, or class numbers that do not count from 0 without a gap.
+        ModelError: not a list, or class numbers that are not 0, 1, 2, ...
     """
     own = model.fact("labels")
     if own is not None and not isinstance(own, list | tuple | dict):
@@ -77,7 +77,7 @@ def _by_number(names: dict[object, object], model: ModelFile) -> list[object]:
 
 
 def _literal(text: str) -> object:
-    """Python's or JSON's notation of a list or a dict; None for anything else."""
+    """Parse a Python or JSON literal; None if the text is neither."""
     for parse in (ast.literal_eval, json.loads):
         try:
             return parse(text)  # type: ignore[operator, no-any-return]
@@ -87,35 +87,35 @@ def _literal(text: str) -> object:
 
 
 def starts_with_background(labels: Sequence[str]) -> bool:
+    """Whether the first label names the background."""
     return bool(labels) and labels[0].casefold().strip("_ ") in _BACKGROUNDS
 
 
-def columns_named(labels: Sequence[str], has_background: bool) -> int:
-    """How many score columns these labels name, for a model that does not state it; 0 for no labels."""
+def score_columns(labels: Sequence[str], has_background: bool) -> int:
+    """Number of score columns by these labels, for a model that does not state it; 0 without labels."""
     if not labels:
         return 0
     return len(labels) - starts_with_background(labels) + has_background
 
 
 def fit_labels(labels: Sequence[str], columns: int, has_background: bool, origin: str) -> tuple[str, ...]:
-    """Labels such that ``labels[i]`` names score column ``i`` of a model with that many columns.
-
-    A model with a background column takes a list with BACKGROUND first or without it, one without takes either as
-    well: the count decides, not the spelling.
+    """One label per score column: BACKGROUND is added or removed at the front, as the number of columns requires.
 
     Args:
-        origin: the file of the labels, for the message.
+        labels: with or without BACKGROUND first.
+        columns: number of score columns, including the background if ``has_background``.
+        origin: the file of the labels, for the error.
 
     Raises:
-        SettingError: the count does not fit.
+        SettingError: the number of labels does not match.
     """
     labels = tuple(labels)
     background_first = starts_with_background(labels)
     if len(labels) == columns:
         if has_background and not background_first:
             remedy = (
-                f"has {columns} labels for {columns} columns, but its first, {labels[0]!r}, would name the background; "
-                f"put {BACKGROUND} first and check the count"
+                f"has {columns} labels for {columns} columns, but the first column is the background and the first "
+                f"label is {labels[0]!r}; put {BACKGROUND} first and check the number of labels"
             )
             raise SettingError("labels", origin, remedy)
         return labels
@@ -124,12 +124,12 @@ def fit_labels(labels: Sequence[str], columns: int, has_background: bool, origin
     if not has_background and len(labels) == columns + 1 and background_first:
         return labels[1:]
     classes = columns - has_background
-    wanted = f"{classes} labels, or {columns} with {BACKGROUND} first" if has_background else f"{classes} labels"
-    remedy = f"has {len(labels)} labels, but the model has {classes} classes; set {wanted}"
+    expected = f"{classes} labels, or {columns} with {BACKGROUND} first" if has_background else f"{classes} labels"
+    remedy = f"has {len(labels)} labels, but the model has {classes} classes; use a file with {expected}"
     raise SettingError("labels", origin, remedy)
 
 
 def numbered(columns: int, has_background: bool) -> tuple[str, ...]:
-    """Names for a model without labels: ``class 1``, ``class 2``, ..."""
+    """Labels for a model that has none: ``class 1``, ``class 2``, ..."""
     names = [f"class {index}" for index in range(columns)]
     return (BACKGROUND, *names[1:]) if has_background else tuple(names)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From an image of any size and encoding to the network's input, in one resize and one pass over its pixels."""
+"""Converts an image of any size and encoding to the network's input: one resize and one pass over the pixels."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from edgecam_core.errors import ImageError
 from edgecam_core.media.image_reader import LARGEST_SIDE
 from edgecam_core.types import Frame
 
-_PAD = 114  # the grey that YOLO-style models were trained with around a letterboxed image
-_LONGEST_FREE_SIDE = 1333  # of an input of free size; models with such an input resize it themselves, to no more
+_PAD = 114  # grey level of letterbox bars, as in the training of YOLO-style models
+_MAX_OPEN_SIDE = 1333  # of an input of open size; models with such an input resize images to no more than this
 
 
 @dataclass(frozen=True)
 class InputSpec:
     """The network's input: ``(pixel - mean) / std`` per channel in the order ``color``.
 
-    ``width`` and ``height`` are 0 where the network takes images of any size and resizes them itself: it then gets the
-    image as it is, shrunk to 1333 pixels a side at most. ``fit`` is ``stretch`` (the image fills the input, its aspect
-    ratio is lost) or ``letterbox`` (it keeps its aspect ratio, grey bars fill the rest). ``layout`` is ``nchw``,
-    ``nhwc`` (as TensorFlow exports) or ``chw`` (one image without a batch dimension). ``dtype`` is the element type;
-    integers hold pixels as they are, so that mean is 0 and std 1. ``stride`` is above 0 where a letterboxed network
-    takes any size: the bars then only fill up to its next multiple, within width and height.
+    ``width`` and ``height`` are 0 if the network accepts any size and resizes images itself; images are then only
+    shrunk to at most 1333 pixels per side. ``fit`` is ``stretch`` (the image fills the input and loses its aspect
+    ratio) or ``letterbox`` (it keeps its aspect ratio, grey bars fill the rest). ``layout`` is ``nchw``, ``nhwc`` (as
+    TensorFlow exports) or ``chw`` (one image without a batch dimension). ``dtype`` is the element type; integers hold
+    pixel values, with mean 0 and std 1. ``stride`` is above 0 if a letterboxed network accepts any size: the bars then
+    pad each side only to the next multiple of ``stride``, within width and height.
     """
 
     name: str
@@ -55,7 +55,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an image lies in the network's input: source = (input - offset) * scale, in pixels, per axis.
+    """The position of an image in the network's input: source = (input - offset) * scale, in pixels, per axis.
 
     ``width`` and ``height`` are those of the source image, ``size`` those of the network's input.
     """
@@ -67,10 +67,11 @@ class Placement:
     size: tuple[int, int] = (1, 1)
 
     def to_source(self, boxes: np.ndarray, fractions: bool = False) -> np.ndarray:
-        """(N, 4) x1 y1 x2 y2 to pixels of the source image, not clipped to it.
+        """Convert boxes (N, 4) x1 y1 x2 y2 to pixels of the source image, without clipping.
 
         Args:
-            boxes: in pixels of the network's input, or with ``fractions`` as fractions of its width and height.
+            boxes: in pixels of the network's input.
+            fractions: boxes are in fractions of its width and height instead.
         """
         shift = np.array(self.offset * 2, np.float32)
         scale = np.array(self.scale * 2, np.float32)
@@ -78,40 +79,41 @@ class Placement:
         return ((pixels - shift) * scale).astype(np.float32, copy=False)
 
     def clip(self, boxes: np.ndarray) -> np.ndarray:
-        """Boxes in source pixels, cut at the image's edges."""
+        """Clip boxes in source pixels to the image."""
         limit = np.array((self.width, self.height) * 2, np.float32)
         return np.clip(boxes, 0, limit).astype(np.float32, copy=False)
 
 
 class Preprocessor:
-    """Makes a network's input of images. Any number of threads may use one at a time."""
+    """Converts images to a network's input. Thread-safe."""
 
     def __init__(self, spec: InputSpec) -> None:
         self.spec = spec
 
     def prepare(self, image: Frame) -> tuple[np.ndarray, Placement]:
-        """The input of one image in the layout and element type of the spec, with a batch size of 1 where it has one;
-        under a millisecond for a VGA image.
+        """The input tensor of one image and its placement; takes less than a millisecond for a VGA image.
+
+        The tensor has the layout and element type of the spec, with a batch size of 1 if the layout has a batch.
 
         Raises:
-            ImageError: an image too large to be resized.
+            ImageError: the image is too large to be resized.
         """
         if max(image.width, image.height) > LARGEST_SIDE:
             size = f"{image.width}x{image.height}"
-            raise ImageError(f"a {size} image is too large; {LARGEST_SIDE} pixels a side is the limit")
+            raise ImageError(f"a {size} image is too large; the limit is {LARGEST_SIDE} pixels per side")
         placement, width, height, left, top = self._place(image)
         small, order = shrink(image, width, height)
         if (width, height) != placement.size:
             canvas = np.full((*placement.size[::-1], 3), _PAD, np.uint8)
             canvas[top : top + height, left : left + width] = small
             small = canvas
-        return self._arranged(small, swap=order != self.spec.color), placement
+        return self._tensor(small, swap=order != self.spec.color), placement
 
     def _place(self, image: Frame) -> tuple[Placement, int, int, int, int]:
-        """The placement, and the size and the corner of the image inside the network's input."""
+        """The placement, and width, height, left and top of the image in the network's input."""
         wide, high = self.spec.width, self.spec.height
         if not wide or not high:
-            ratio = min(1.0, _LONGEST_FREE_SIDE / max(image.width, image.height))
+            ratio = min(1.0, _MAX_OPEN_SIDE / max(image.width, image.height))
             wide, high = max(1, round(image.width * ratio)), max(1, round(image.height * ratio))
         if self.spec.fit == "stretch":
             scale = (image.width / wide, image.height / high)
@@ -125,8 +127,8 @@ class Preprocessor:
         offset = (float(left), float(top))
         return Placement(image.width, image.height, scale, offset, (wide, high)), width, height, left, top
 
-    def _arranged(self, small: np.ndarray, swap: bool) -> np.ndarray:
-        """(H, W, 3) uint8 normalised, in the spec's layout and element type."""
+    def _tensor(self, small: np.ndarray, swap: bool) -> np.ndarray:
+        """Normalise (H, W, 3) uint8 and convert it to the spec's layout and element type."""
         spec = self.spec
         planes = [np.asarray(plane) for plane in cv2.split(small)]
         planes = planes[::-1] if swap else planes
@@ -148,9 +150,9 @@ class Preprocessor:
 
 
 def shrink(image: Frame, width: int, height: int) -> tuple[np.ndarray, str]:
-    """The image at another size as (height, width, 3) uint8, and its channel order, ``bgr`` or ``rgb``.
+    """Resize an image: (height, width, 3) uint8, and its channel order, ``bgr`` or ``rgb``.
 
-    Resizes before it converts, so that colour conversion touches only the pixels that are left.
+    Colour conversion comes after the resize, so that it touches fewer pixels.
     """
     pixels = image.array()
     if image.encoding in ("bgr8", "rgb8"):

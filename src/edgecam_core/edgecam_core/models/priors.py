@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Priors (default boxes) of SSD and the coding of boxes against them, in NumPy. Shared by training and inference.
+"""Priors (default boxes) of SSD and the encoding of boxes relative to them, in NumPy. For training and inference.
 
-Priors are (N, 4) float32, centre x, centre y, width, height, as fractions of the image. The layout and the
-rounding are those of pytorch-ssd, so that its checkpoints mean the same here. Box coding follows
-Liu et al., "SSD: Single Shot MultiBox Detector" (2016), section 2.2, with variances as in Caffe's implementation.
+Priors are (N, 4) float32: centre x, centre y, width, height, as fractions of the image. Layout and rounding are those
+of pytorch-ssd, so that its checkpoints work here. Box encoding follows Liu et al., "SSD: Single Shot MultiBox Detector"
+(2016), section 2.2, with the variances of the Caffe implementation.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SIZE_VARIANCE = 0.2
 
 @dataclass(frozen=True)
 class PriorLevel:
-    """One feature map: cells a side, pixels of the input a cell spans, box sizes in pixels, aspect ratios."""
+    """One feature map: cells per side, stride and box sizes in input pixels, aspect ratios."""
 
     cells: int
     stride: float
@@ -42,7 +42,7 @@ class PriorLevel:
     ratios: tuple[float, ...] = (2.0, 3.0)
 
     def shapes(self) -> list[tuple[float, float]]:
-        """(width, height) in pixels of each prior of a cell: small square, big square, then each ratio both ways."""
+        """(width, height) in pixels of each prior of a cell: small square, big square, each ratio and its inverse."""
         big = math.sqrt(self.smallest * self.largest)
         found = [(self.smallest, self.smallest), (big, big)]
         for ratio in self.ratios:
@@ -63,7 +63,7 @@ MOBILENET_V1_300 = (
 
 
 def grid_priors(levels: Sequence[PriorLevel], size: int) -> np.ndarray:
-    """All priors, cell by cell in rows from the top left, clipped to 0..1: (N, 4) float32."""
+    """All priors (N, 4) float32, clipped to 0..1: level by level, then row by row from the top left."""
     rows = []
     for level in levels:
         shapes = np.array(level.shapes()) / size
@@ -75,20 +75,20 @@ def grid_priors(levels: Sequence[PriorLevel], size: int) -> np.ndarray:
 
 
 def to_corners(boxes: np.ndarray) -> np.ndarray:
-    """(..., 4) centre and size to x1 y1 x2 y2."""
+    """Convert boxes (..., 4) from cx cy w h to x1 y1 x2 y2."""
     half = boxes[..., 2:] / 2
     return np.concatenate([boxes[..., :2] - half, boxes[..., :2] + half], axis=-1)
 
 
 def to_centres(boxes: np.ndarray) -> np.ndarray:
-    """(..., 4) x1 y1 x2 y2 to centre and size."""
+    """Convert boxes (..., 4) from x1 y1 x2 y2 to cx cy w h."""
     return np.concatenate([(boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]], axis=-1)
 
 
 def encode(
     boxes: np.ndarray, priors: np.ndarray, center: float = CENTER_VARIANCE, size: float = SIZE_VARIANCE
 ) -> np.ndarray:
-    """What a network must output for these boxes: both (N, 4), centre form; boxes must not be empty."""
+    """The network outputs (N, 4) that decode to these boxes; boxes and priors are (N, 4) cx cy w h, not empty."""
     shift = (boxes[..., :2] - priors[..., :2]) / priors[..., 2:] / center
     return np.concatenate([shift, np.log(boxes[..., 2:] / priors[..., 2:]) / size], axis=-1)
 
@@ -96,6 +96,6 @@ def encode(
 def decode(
     offsets: np.ndarray, priors: np.ndarray, center: float = CENTER_VARIANCE, size: float = SIZE_VARIANCE
 ) -> np.ndarray:
-    """The inverse of :func:`encode`: (N, 4) centre form."""
+    """The inverse of :func:`encode`: boxes (N, 4) cx cy w h."""
     shift = offsets[..., :2] * center * priors[..., 2:] + priors[..., :2]
     return np.concatenate([shift, np.exp(offsets[..., 2:] * size) * priors[..., 2:]], axis=-1)

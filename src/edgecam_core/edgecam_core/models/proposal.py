@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A model offered for deployment: one that ``edgecam improve --watch`` made waits for a person's approval.
+"""Proposals: a model trained by ``edgecam improve --watch`` waits for approval before it is deployed.
 
-The offer is the file ``proposal.json`` next to the versions of the model in the store, written atomically. Deploying it
-takes the version and the SHA-256 that the person saw, so that an approval never reaches a newer one.
+A proposal is the file ``proposal.json`` next to the versions of the model in the store, written atomically. Approving
+needs the version and SHA-256 shown to the user, so that an approval never deploys a newer model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,11 @@ STATES = (WORKING, PENDING, REFUSED, FAILED, APPROVED, DECLINED)
 
 @dataclass(frozen=True)
 class Proposal:
-    """``state`` is one of STATES, ``text`` a sentence for people; ``version`` 0 and ``sha256`` "" before there is one.
+    """The state of one model's improvement.
 
-    ``report`` is a file in the store, or None; ``figures`` hold the results of the test.
+    ``state`` is one of STATES, ``text`` a sentence for the user. ``version`` is 0 and ``sha256`` is "" before a version
+    exists. ``report`` is a file in the store, or None. ``figures`` holds the test results. ``at`` is the time of
+    writing, UTC, ISO 8601.
     """
 
     name: str
@@ -79,7 +81,7 @@ def write(store: ModelStore, proposal: Proposal) -> None:
     """Replace the model's proposal; ``at`` becomes now.
 
     Raises:
-        ModelError: the name cannot be one.
+        ModelError: invalid model name.
         CacheError: the store cannot be written.
     """
     folder = store.prepare(proposal.name)
@@ -88,44 +90,42 @@ def write(store: ModelStore, proposal: Proposal) -> None:
 
 
 def approve(store: ModelStore, name: str, version: int, sha256: str) -> Version:
-    """Deploy the version that a person saw and approved; running detectors that follow the model load it.
+    """Deploy the proposed version; running detectors that follow the model load it.
+
+    Args:
+        sha256: the hash of the model that was shown to the user.
 
     Raises:
-        ModelError: it is not offered, or not any more, or its files are not those that were offered; the deployed
-            version stays.
+        ModelError: this version is not pending, or its files are not those that were proposed; the deployed version
+            does not change.
         CacheError: the store cannot be written.
     """
     with cache.lock(store.prepare(name) / ".proposal.lock"):
-        offered = _pending(store, name, version)
+        proposal = _pending(store, name, version)
         stored = store.version(name, version)
-        if not sha256 or sha256 != offered.sha256 or store.check(stored).sha256 != sha256:
-            raise ModelError(f"version {version} of '{name}' is another model than the one offered; look at it again")
+        if not sha256 or sha256 != proposal.sha256 or store.check(stored).sha256 != sha256:
+            raise ModelError(f"version {version} of '{name}' is not the model that was proposed; review it again")
         deployed = store.deploy(name, version)
-        _write(store.root / name, _answered(offered, APPROVED, f"version {version} was approved and deployed"))
+        text = f"version {version} was approved and deployed"
+        _write(store.root / name, replace(proposal, state=APPROVED, text=text))
     return deployed
 
 
 def decline(store: ModelStore, name: str, version: int) -> None:
-    """Withdraw the offer; the version stays in the store. Raises as :func:`approve`."""
+    """Decline the proposal; the version stays in the store. Raises as :func:`approve`."""
     with cache.lock(store.prepare(name) / ".proposal.lock"):
-        offered = _pending(store, name, version)
-        _write(store.root / name, _answered(offered, DECLINED, f"version {version} was declined"))
+        proposal = _pending(store, name, version)
+        _write(store.root / name, replace(proposal, state=DECLINED, text=f"version {version} was declined"))
 
 
 def _pending(store: ModelStore, name: str, version: int) -> Proposal:
-    offered = read(store, name)
-    if offered is None or offered.state != PENDING:
-        why = f" ({offered.text})" if offered is not None else ""
-        raise ModelError(f"no version of '{name}' waits for approval{why}")
-    if offered.version != version:
-        raise ModelError(f"version {offered.version} of '{name}' waits for approval, not {version}; look at it again")
-    return offered
-
-
-def _answered(offered: Proposal, state: str, text: str) -> Proposal:
-    return Proposal(
-        offered.name, state, text, offered.version, offered.sha256, offered.report, offered.figures, offered.at
-    )
+    proposal = read(store, name)
+    if proposal is None or proposal.state != PENDING:
+        reason = f" ({proposal.text})" if proposal is not None else ""
+        raise ModelError(f"no version of '{name}' waits for approval{reason}")
+    if proposal.version != version:
+        raise ModelError(f"version {proposal.version} of '{name}' waits for approval, not {version}; review it first")
+    return proposal
 
 
 def _write(folder: Path, proposal: Proposal) -> None:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Detection filter: thresholds, classes, regions, in the form the decoders need."""
+"""Detection filter: thresholds, classes and regions in the form that the decoders need."""
 
 from __future__ import annotations
 
@@ -26,48 +26,56 @@ from edgecam_core.errors import SettingError
 from edgecam_core.events.zones import Shape, parse_regions
 from edgecam_core.models.detector_settings import DetectorSettings
 
-_NEVER = 2.0  # a threshold no score reaches
+_NEVER = 2.0  # a threshold that no score reaches
 
 
 @dataclass(frozen=True)
 class Selection:
-    """``thresholds`` is (columns,) float32, the score a class must exceed; above 1 for a class that is not wanted.
+    """The filter of one detector.
 
-    ``candidates`` are the thresholds the decoder uses: half of ``thresholds`` where doubtful detections help tracking.
-    ``regions`` maps a camera (``""``: every camera) to its polygons.
+    ``thresholds`` is (columns,) float32, the score that a class must exceed; above 1 for a class that is not reported.
+    ``candidates`` are the thresholds of the decoder: half of ``thresholds`` with tracking, where low scores continue
+    tracks. ``agnostic``: suppress across classes. ``regions`` maps a camera (``""``: every camera) to its polygons.
     """
 
     thresholds: np.ndarray
     candidates: np.ndarray
     nms_threshold: float
     agnostic: bool
-    most: int
+    max_detections: int
     regions: Mapping[str, tuple[Shape, ...]]
 
     @classmethod
     def make(cls, settings: DetectorSettings, labels: Sequence[str], has_background: bool) -> Selection:
-        """Work the settings out for a model's labels.
+        """The filter that the settings define for a model with these labels.
 
         Raises:
-            SettingError: a class the model does not have (the text offers the nearest), a region that is not a polygon.
+            SettingError: the model has no such class (the message lists similar ones), or a region is not a polygon.
         """
         first = int(has_background)
-        wanted = {class_number("classes", text, labels, first) for text in settings.classes}
-        wanted = wanted or set(range(first, len(labels)))
+        classes = {class_number("classes", text, labels, first) for text in settings.classes}
+        classes = classes or set(range(first, len(labels)))
         thresholds = np.full(len(labels), _NEVER, np.float32)
-        thresholds[sorted(wanted)] = settings.confidence_threshold
+        thresholds[sorted(classes)] = settings.confidence_threshold
         for text in settings.class_thresholds:
             number, threshold = class_threshold(text, labels, first)
-            if number in wanted:
+            if number in classes:
                 thresholds[number] = threshold
         candidates = np.where(thresholds <= 1, thresholds / 2, _NEVER) if settings.track else thresholds
-        regions = parse_regions("regions", settings.regions)
-        nms_threshold, agnostic = settings.nms_threshold, settings.agnostic_nms
-        most = settings.max_detections
-        return cls(thresholds, candidates.astype(np.float32), nms_threshold, agnostic, most, regions)
+        return cls(
+            thresholds,
+            candidates.astype(np.float32),
+            settings.nms_threshold,
+            settings.agnostic_nms,
+            settings.max_detections,
+            parse_regions("regions", settings.regions),
+        )
 
     def inside(self, boxes: np.ndarray, width: int, height: int, camera: str = "") -> np.ndarray:
-        """(N,) bool: which boxes, in pixels of an image of that size, have their centre in a region."""
+        """(N,) bool: which boxes (N, 4) have their centre in a region; all of them if there is no region.
+
+        Boxes are in pixels of an image of ``width`` x ``height``.
+        """
         polygons = [*self.regions.get("", ()), *self.regions.get(camera, ())] if self.regions else []
         if not polygons:
             return np.ones(len(boxes), bool)
@@ -77,7 +85,7 @@ class Selection:
 
 
 def class_number(parameter: str, text: str, labels: Sequence[str], first: int = 0) -> int:
-    """The class meant by a label (case does not matter) or by a number as text, from ``first`` on.
+    """The number of a class given as a label (in any case) or as a number in text; the lowest is ``first``.
 
     Raises:
         SettingError: the model has no such class.
@@ -88,16 +96,16 @@ def class_number(parameter: str, text: str, labels: Sequence[str], first: int = 
     if text.isdecimal() and first <= int(text) < len(labels):
         return int(text)
     near = get_close_matches(text.casefold(), folded[first:], n=3)
-    offer = ", ".join(repr(labels[folded.index(name, first)]) for name in near)
-    offer = offer or f"{first} to {len(labels) - 1} as numbers"
-    raise SettingError(parameter, text, f"the model has no such class; it has {offer}")
+    similar = ", ".join(repr(labels[folded.index(name, first)]) for name in near)
+    known = similar or f"{first} to {len(labels) - 1} as numbers"
+    raise SettingError(parameter, text, f"the model has no such class; it has {known}")
 
 
 def class_threshold(text: str, labels: Sequence[str], first: int = 0) -> tuple[int, float]:
-    """``"person=0.7"`` to class and threshold.
+    """Parse ``"person=0.7"`` into class number and threshold.
 
     Raises:
-        SettingError: not of that form, out of range, or no such class.
+        SettingError: not in this form, out of range, or no such class.
     """
     name, _, number = text.rpartition("=")
     try:
@@ -105,5 +113,5 @@ def class_threshold(text: str, labels: Sequence[str], first: int = 0) -> tuple[i
     except ValueError:
         threshold = -1.0
     if not name or not 0 <= threshold <= 1:
-        raise SettingError("class_thresholds", text, "must be like 'person=0.7', the number being 0 to 1")
+        raise SettingError("class_thresholds", text, "must be like 'person=0.7', with a threshold of 0 to 1")
     return class_number("class_thresholds", name.strip(), labels, first), threshold

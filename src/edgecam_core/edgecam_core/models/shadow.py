@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A second model on the idle share of the machine: it sees frames of the live one and is compared with it."""
+"""The shadow model: runs on frames of the live model at the lowest priority and is compared with it."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ from edgecam_core.types import Detections
 
 
 class ShadowWorker:
-    """Detects in the newest frame offered, in a thread of the lowest priority.
+    """Detects in frames of the live model, in a thread of the lowest priority.
 
-    Frames offered while it is at work are passed over. ``both``, ``live_only`` and ``shadow_only`` count objects by
-    label since the start; ``problem``: why the model cannot be used. The live model never waits for it: on a CPU
-    the thread has SCHED_IDLE (sched(7)) where the system allows that, else the lowest nice value; on a GPU the two
-    models share the device.
+    Frames offered while it is busy are ignored. ``both``, ``live_only`` and ``shadow_only`` count objects by label,
+    since the start. ``problem`` is the reason why the model cannot be used. The live model never waits for this one: on
+    a CPU the thread has SCHED_IDLE (sched(7)) if the system allows that, else nice value 19; on a GPU the two models
+    share the device.
 
     Args:
-        load: builds the detector, in the worker's thread; for a CPU with one thread, so that it keeps the priority.
-        deliver: called in the worker's thread with each frame looked at and what was found.
+        load: builds the detector, in the worker's thread; on a CPU with one thread, which then has the low priority.
+        deliver: called in the worker's thread with each processed frame and its detections.
     """
 
     def __init__(self, load: Callable[[Progress], Detector], deliver: Callable[[Job, Detections], None]) -> None:
@@ -62,31 +62,30 @@ class ShadowWorker:
         self._thread.start()
 
     def offer(self, job: Job, found: Detections) -> None:
-        """A frame and what the live model found in it; returns at once."""
+        """Offer a frame and the live model's detections in it; returns at once."""
         with self._changed:
             if self._waiting is None and self.detector is not None:
                 self._waiting = (job, found)
                 self._changed.notify()
 
     def close(self) -> None:
-        """End the thread; waits for an inference or for the next step of a load."""
+        """End the thread; blocks until the current inference or loading step has ended."""
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join()
 
     def agreement(self) -> dict[str, str]:
-        """By label: 'n of m objects found by both'."""
-        labels = sorted({*self.both, *self.live_only, *self.shadow_only})
-        found = {label: self.both[label] + self.live_only[label] + self.shadow_only[label] for label in labels}
-        return {label: f"{self.both[label]} of {found[label]}" for label in labels}
+        """By label: "n of m", n objects found by both models of m found by any."""
+        total = self.both + self.live_only + self.shadow_only
+        return {label: f"{self.both[label]} of {total[label]}" for label in sorted(total)}
 
     def _progress(self, _text: str) -> None:
         if self._closing:
             raise EdgecamError("closing")
 
     def _run(self) -> None:
-        _stand_back()
+        _lower_priority()
         try:
             detector = self._load(self._progress)
         except EdgecamError as error:
@@ -95,7 +94,7 @@ class ShadowWorker:
         self.detector = detector
         try:
             while (item := self._next()) is not None:
-                self._look(detector, *item)
+                self._detect(detector, *item)
         finally:
             self.detector = None
             detector.close()
@@ -105,7 +104,7 @@ class ShadowWorker:
             self._changed.wait_for(lambda: self._waiting is not None or self._closing)
             return None if self._closing else self._waiting
 
-    def _look(self, detector: Detector, job: Job, live: Detections) -> None:
+    def _detect(self, detector: Detector, job: Job, live: Detections) -> None:
         try:
             found = detector.detect(job.frame)
         except EdgecamError as error:
@@ -121,8 +120,8 @@ class ShadowWorker:
             self._waiting = None
 
 
-def _stand_back() -> None:
-    """Set the calling thread to the lowest priority; needs no privileges."""
+def _lower_priority() -> None:
+    """Give the calling thread the lowest priority; needs no privileges."""
     with contextlib.suppress(OSError, AttributeError):
         os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
         return

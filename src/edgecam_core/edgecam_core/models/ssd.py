@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""SSD with box decoding in the graph, as pytorch-ssd's onnx_export.py and jetson-inference write and read it.
+"""SSD with box decoding in the graph, in the format of pytorch-ssd's onnx_export.py and of jetson-inference.
 
-Outputs ``scores`` [B, N, C] (softmax or sigmoid, column 0 the background) and ``boxes`` [B, N, 4], x1 y1 x2 y2 as
-fractions of the image. Input RGB, (pixel - 127) / 128, stretched to the network's size.
+Outputs are ``scores`` [B, N, C] (softmax or sigmoid; column 0 is the background) and ``boxes`` [B, N, 4], x1 y1 x2 y2
+as fractions of the image. Input RGB, (pixel - 127) / 128, stretched to the network's size.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.family import Candidates, Family, check_numbers
 from edgecam_core.models.image_input import image_input
-from edgecam_core.models.labels import columns_named
+from edgecam_core.models.labels import score_columns
 from edgecam_core.models.preprocess import InputSpec
 
 _DEFAULTS = InputSpec("", 0, 0, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), color="rgb", fit="stretch")
 
 
 class SsdFamily(Family):
-    """See the module's text."""
+    """See the module's docstring."""
 
     name = "ssd"
     has_background = True
@@ -50,15 +50,17 @@ class SsdFamily(Family):
 
     @classmethod
     def open(cls, model: ModelFile, labels: Sequence[str] = ()) -> SsdFamily:
-        columns = model.outputs["scores"][2] or columns_named(labels, has_background=True)
+        columns = model.outputs["scores"][2] or score_columns(labels, has_background=True)
         if columns < 2:
-            raise ModelError(f"{model.path} has {columns} score columns; SSD needs the background and a class or more")
+            raise ModelError(
+                f"{model.path} has {columns} score columns; SSD needs the background and at least one class"
+            )
         return cls(image_input(model, _DEFAULTS), columns)
 
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
         scores, boxes = outputs["scores"][index], outputs["boxes"][index]
         check_numbers(scores)
-        # One pass over all scores; after it only the few that pass count.
+        # One pass over all scores: only a few exceed their threshold.
         rows, classes = np.divmod(np.flatnonzero(scores[:, 1:] > thresholds[1:]), self.columns - 1)
         classes += 1
         found = scores[rows, classes].astype(np.float32, copy=False)

@@ -12,16 +12,16 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The model store: every version of a model in its own folder, ``current`` a link to the one in use.
+"""The model store: one folder per version of a model; ``current`` is a link to the deployed version.
 
-    <root>/<name>/<version>/model.onnx     and the files that hold its weights, if there are any
-    <root>/<name>/<version>/model.json     SHA-256, where it came from, when it was stored
-    <root>/<name>/<version>/report.*       what was found out about it, where there is a report
-    <root>/<name>/current                  a relative link to a version
-    <root>/<name>/deployed.json            the versions deployed so far, for going back
+    <root>/<name>/<version>/model.onnx     and its external data, if any
+    <root>/<name>/<version>/model.json     SHA-256, source, time of storing
+    <root>/<name>/<version>/report.*       evaluation report, if any
+    <root>/<name>/current                  relative link to a version
+    <root>/<name>/deployed.json            the versions deployed so far, for rollback
 
-Plain folders: they can be copied, listed and repaired by hand. A version never changes once it is there; a file that
-was exchanged all the same is refused by its SHA-256.
+Plain folders can be copied, listed and repaired by hand. A version never changes; a model whose SHA-256 differs from
+model.json is refused.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")
 
 @dataclass(frozen=True)
 class Version:
-    """One stored version. ``facts`` are those of model.json."""
+    """One stored version; ``facts`` is the content of model.json, ``current``: it is deployed."""
 
     name: str
     number: int
@@ -69,13 +69,16 @@ def default_root() -> Path:
 
 
 def check_name(name: str) -> None:
-    """Raises ModelError for what cannot be the name of a model."""
+    """Raise ModelError if this is not a valid model name."""
     if not _NAME.fullmatch(name):
-        raise ModelError(f"'{name}' cannot name a model: letters, digits, '_', '-' and '.', starting with one")
+        raise ModelError(
+            f"'{name}' is not a valid model name; use up to 80 letters, digits, '_', '-' and '.', starting with a "
+            "letter or digit"
+        )
 
 
 class ModelStore:
-    """Methods block for the disk; several processes may use one store at a time."""
+    """The store in one folder. Methods block on disk access; several processes may use a store at the same time."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = (root or default_root()).expanduser()
@@ -83,6 +86,7 @@ class ModelStore:
     # Reading
 
     def names(self) -> list[str]:
+        """The names of all models, sorted."""
         if not self.root.is_dir():
             return []
         return sorted(path.name for path in self.root.iterdir() if path.is_dir() and _NAME.fullmatch(path.name))
@@ -98,22 +102,22 @@ class ModelStore:
         ]
 
     def version(self, name: str, number: int | None = None) -> Version:
-        """A version by number; None: the current one.
+        """A version by number; None: the deployed one.
 
         Raises:
             ModelError: there is no such model or version, or none is deployed.
         """
-        stored = self.versions(name)
-        for one in stored:
-            if one.number == number or (number is None and one.current):
-                return one
-        there = ", ".join(str(one.number) for one in stored) or "none"
+        versions = self.versions(name)
+        for version in versions:
+            if version.number == number or (number is None and version.current):
+                return version
+        known = ", ".join(str(version.number) for version in versions) or "none"
         if number is None:
-            raise ModelError(f"no version of '{name}' is deployed; deploy one of {there}")
-        raise ModelError(f"'{name}' has no version {number}; there are {there}")
+            raise ModelError(f"no version of '{name}' is deployed; deploy one of {known}")
+        raise ModelError(f"'{name}' has no version {number}; there are {known}")
 
     def locate(self, text: str) -> Path:
-        """The ONNX file of ``store:NAME`` (the current version) or ``store:NAME@VERSION``.
+        """The ONNX file of ``store:NAME`` (the deployed version) or ``store:NAME@VERSION``.
 
         Raises:
             ModelError: no such version, or its files are not those that were stored.
@@ -126,7 +130,7 @@ class ModelStore:
         return chosen.path
 
     def check(self, version: Version) -> ModelFile:
-        """The model, when it is the one that was stored. Raises ModelError otherwise."""
+        """Read the model. Raises ModelError if it is not the file that was stored."""
         model = ModelFile.read(version.path)
         if model.sha256 != version.facts.get("sha256"):
             raise ModelError(
@@ -138,10 +142,10 @@ class ModelStore:
     # Changing
 
     def prepare(self, name: str) -> Path:
-        """The folder of a model, made where it is missing.
+        """The folder of a model, created if it is missing.
 
         Raises:
-            ModelError: the name cannot be one.
+            ModelError: invalid model name.
             CacheError: the store cannot be written.
         """
         check_name(name)
@@ -151,18 +155,22 @@ class ModelStore:
         return folder
 
     def add(self, model_path: Path, name: str, reports: Sequence[Path] = (), **facts: Any) -> Version:
-        """Copy a model (with its weight files and reports) into the store as the next version; it is not deployed.
+        """Copy a model with its external data and reports into the store as the next version; does not deploy it.
+
+        Args:
+            reports: files to store as ``report.<suffix>``.
+            facts: more entries for model.json.
 
         Raises:
-            ModelError: the name cannot be one, or the file is no ONNX model.
-            CacheError: the store cannot be written; nothing of the version is left then.
+            ModelError: invalid model name, or the file is not an ONNX model.
+            CacheError: the store cannot be written; nothing of the version remains.
         """
         check_name(name)
         model = ModelFile.read(model_path)
         folder = self.prepare(name)
         with cache.lock(folder / ".lock"), cache.explained(folder):
             numbers = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
-            number = max([*numbers, *self._deployed(folder)], default=0) + 1  # a removed number is not given again
+            number = max([*numbers, *self._deployed(folder)], default=0) + 1  # never reuse a deployed number
             staging = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
             try:
                 shutil.copyfile(model.path, staging / MODEL)
@@ -187,10 +195,11 @@ class ModelStore:
         return self.version(name, number)
 
     def deploy(self, name: str, number: int | None = None) -> Version:
-        """Make a version the current one (None: the newest); running detectors that follow it load it.
+        """Deploy a version (None: the newest); running detectors that follow the model load it.
 
         Raises:
-            ModelError: no such version, or its files are not those that were stored; ``current`` stays as it is.
+            ModelError: no such version, or its files are not those that were stored; ``current`` does not change.
+            CacheError: the store cannot be written.
         """
         if number is None:
             stored = self.versions(name)
@@ -208,17 +217,18 @@ class ModelStore:
         return self.version(name, number)
 
     def rollback(self, name: str) -> Version:
-        """Make the version that was deployed before the current one current again.
+        """Deploy the version that was deployed before the current one.
 
         Raises:
-            ModelError: there was none before.
+            ModelError: there is none.
+            CacheError: the store cannot be written.
         """
         folder = self._folder(name)
         with cache.lock(folder / ".lock"):
             current = self._current_number(folder)
             present = {version.number for version in self.versions(name)}
             history = self._deployed(folder)
-            if current in history:  # what follows was never linked: a deployment that a full disk ended
+            if current in history:  # later entries were never linked: a full disk ended their deployment
                 history = history[: len(history) - 1 - history[::-1].index(current)]
             before = [number for number in history if number in present and number != current]
             if current is None or not before:
@@ -229,7 +239,7 @@ class ModelStore:
         return self.version(name, before[-1])
 
     def remove(self, name: str, number: int) -> None:
-        """Delete a version. Raises ModelError for the current one."""
+        """Delete a version. Raises ModelError for the deployed one, CacheError if it cannot be deleted."""
         chosen = self.version(name, number)
         if chosen.current:
             raise ModelError(f"version {number} of '{name}' is deployed; deploy another one or roll back first")

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Exchanging the model of a running detector: the new one is loaded, warmed up and measured while the old one runs."""
+"""Replaces the model of a running detector: the new one is loaded, warmed up and measured while the old one runs."""
 
 from __future__ import annotations
 
@@ -32,16 +32,18 @@ from edgecam_core.models.worker import DetectionWorker
 log = logging.getLogger(__name__)
 _WARM_UP = 3  # the first runs allocate and tune
 _MEASURED = 7
-_ROUNDS = 3  # other work on the machine makes one measurement slow, a slower model all of them
+_ROUNDS = 3  # other load may slow down one measurement; a slower model slows down all
 
 
 class ModelSwap:
-    """At most one exchange at a time. ``state`` describes the progress or result of the newest one.
+    """Replaces the model, one exchange at a time.
+
+    ``state`` describes the progress or result of the latest exchange; ``count`` is the number of successful ones.
 
     Args:
         load: builds the new detector; called in a separate thread.
-        slowdown: how many times as long as the old model's an inference of the new one may take; 0: any.
-        reported: called with (whether it took over, text) at the end, in some thread.
+        slowdown: returns the longest allowed inference time, in multiples of the old model's; 0: no limit.
+        reported: called at the end, in any thread, with (whether the new model took over, text).
     """
 
     def __init__(
@@ -57,11 +59,11 @@ class ModelSwap:
         self.state = ""
         self.count = 0
 
-    def begin(self, worker: DetectionWorker, why: str, done: Callable[[bool, str], None] | None = None) -> bool:
-        """Start an exchange in the background; False where one is under way. ``done`` as ``reported``."""
+    def begin(self, worker: DetectionWorker, reason: str, done: Callable[[bool, str], None] | None = None) -> bool:
+        """Start an exchange in the background; False if one is in progress. ``done`` is called like ``reported``."""
         if not self._lock.acquire(blocking=False):
             return False
-        self.state = f"loading ({why})"
+        self.state = f"loading ({reason})"
 
         def end(took_over: bool, text: str) -> None:
             self.state = text
@@ -86,13 +88,13 @@ class ModelSwap:
         if refusal or fresh is None:
             if fresh is not None:
                 fresh.close()
-            end(False, f"the model in use stays: {refusal}")
+            end(False, f"the current model stays: {refusal}")
             return
         path, sha = fresh.model.path, fresh.model.sha256
 
         def replaced(problem: str) -> None:
             if problem:
-                end(False, f"the model in use stays: {problem}")
+                end(False, f"the current model stays: {problem}")
             else:
                 self.count += 1
                 end(True, f"{path} (sha256 {sha[:12]}) took over")
@@ -103,23 +105,23 @@ class ModelSwap:
         self.state = text
 
     def _too_slow(self, fresh: Detector, worker: DetectionWorker) -> str:
-        """Warm the new model up; why it may not take over, empty where it may."""
+        """Warm up and measure the new model; returns why it may not take over, empty if it may."""
         allowed = self._slowdown()
         refusal = ""
         for _ in range(_ROUNDS):
             new_ms = 1e3 * inference_seconds(fresh)
-            old_ms = 1e3 * worker.meters["infer"].percentile(time.monotonic(), 50)  # nan if there were no images lately
+            old_ms = 1e3 * worker.meters["infer"].percentile(time.monotonic(), 50)  # NaN without recent images
             if allowed <= 0 or not new_ms > allowed * old_ms:
                 return ""
             refusal = (
-                f"an inference of {fresh.model.path} takes {new_ms:.1f} ms, of the one in use {old_ms:.1f} ms; "
+                f"an inference of {fresh.model.path} takes {new_ms:.1f} ms, with the current model {old_ms:.1f} ms; "
                 f"max_slowdown allows {allowed:g} times"
             )
         return refusal
 
 
 def inference_seconds(detector: Detector, runs: int = _MEASURED) -> float:
-    """The median time of an inference on a grey image, after a warm-up; blocks for about ten inferences."""
+    """The median inference time in seconds, on a grey image after a warm-up; blocks for ``runs`` + 3 inferences."""
     image = np.full((480, 640, 3), 114, np.uint8)
     times = []
     for run in range(_WARM_UP + runs):

@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Measures once, on this machine, what runs a model fastest on the processor, and remembers it.
+"""Measures once which back end, precision and number of threads runs a model fastest on this machine's CPU.
 
-Measured are the installed CPU back ends, the precisions whose loss the model's metadata allows (``edgecam.loss``,
-``edgecam.max_loss``) and numbers of threads, as far as the settings leave them open. What was found is kept with the
-engines, for this processor, model and these versions of the back ends.
+Compares the installed CPU back ends, the precisions whose loss the model's metadata allows (``edgecam.loss``,
+``edgecam.max_loss``) and numbers of threads, as far as the settings leave them open. The result is stored with the
+engines, for this CPU, this model and the installed versions of the back ends.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,15 +48,15 @@ from edgecam_core.models.detector_settings import DetectorSettings
 
 _DEFAULT_LOSS = 0.5  # mAP points that a model without edgecam.max_loss may lose
 _WARM_UP = 3
-_LEAST, _MOST, _SECONDS = 8, 60, 0.6  # measured inferences, and when there are enough of them
-_ALIKE = 1.1  # times as long counts as equally fast
-_DISTURBED = 1.5  # times its processor time: an inference that waited for other processes
+_MIN_RUNS, _MAX_RUNS, _SECONDS = 8, 60, 0.6  # measured inferences, and the time after which the minimum is enough
+_ALIKE = 1.1  # choices within this factor count as equally fast
+_DISTURBED = 1.5  # an inference that takes this multiple of its CPU time waited for other processes
 _NICE = 10
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One way to run the model: milliseconds an image takes, and those of processor time over all threads."""
+    """One way to run the model: milliseconds per image, and CPU time in milliseconds over all threads."""
 
     backend: str
     precision: str
@@ -75,15 +75,15 @@ def is_open(settings: DetectorSettings) -> bool:
 
 
 def allowed_precisions(model: ModelFile) -> list[str]:
-    """``auto`` (the file as it is), and INT8 where the metadata says that it costs little enough."""
+    """``auto`` (that of the file), and INT8 if its loss in the metadata is within the limit."""
     loss = model.fact("loss", {})
     int8 = loss.get("int8") if isinstance(loss, dict) else None
     cheap = isinstance(int8, int | float) and int8 <= float(model.fact("max_loss", _DEFAULT_LOSS))
     return ["auto", "int8"] if cheap and has_ranges(model) else ["auto"]
 
 
-def kept(plan: Plan, settings: DetectorSettings) -> Choice | None:
-    """What was measured here before; None where nothing fits."""
+def stored_choice(plan: Plan, settings: DetectorSettings) -> Choice | None:
+    """The stored result for this machine; None if there is no matching one."""
     artifact, facts = _record(plan, settings)
     if artifact.mismatch(facts):
         return None
@@ -93,37 +93,37 @@ def kept(plan: Plan, settings: DetectorSettings) -> Choice | None:
         return None
 
 
-def applied(choice: Choice, settings: DetectorSettings) -> DetectorSettings:
-    """The settings with what they leave open filled in."""
+def with_choice(choice: Choice, settings: DetectorSettings) -> DetectorSettings:
+    """The settings with back end, precision and threads of this choice."""
     return settings.changed(backend=choice.backend, precision=choice.precision, threads=choice.threads)
 
 
 def open_tuned(settings: DetectorSettings, progress: Progress = silent) -> Detector:
-    """As :meth:`Detector.open`, the way that was measured to be fastest, if it was.
+    """As :meth:`Detector.open`, but with the fastest choice, if it has been measured.
 
     Raises:
         SettingError, ModelError, MissingDependency: as :meth:`Detector.open`.
     """
     plan = Plan.read(settings, progress)
-    choice = kept(plan, settings) if settings.tune and is_open(settings) else None
+    choice = stored_choice(plan, settings) if settings.tune and is_open(settings) else None
     if choice is None:
         return Detector.load(plan, settings, progress)
     try:
-        detector = Detector.load(plan, applied(choice, settings), progress)
+        detector = Detector.load(plan, with_choice(choice, settings), progress)
         detector.tuned = True
         return detector
     except ModelError as error:
         detector = Detector.load(plan, settings, progress)
-        detector.warnings.append(f"measured as fastest, but it cannot be loaded: {choice}: {error}")
+        detector.warnings.append(f"the choice measured as fastest cannot be loaded: {choice}: {error}")
         return detector
 
 
 def tune(settings: DetectorSettings, progress: Progress = silent) -> list[Choice]:
-    """Measure in this process and keep the result; the best comes first. Blocks for some seconds.
+    """Measure in this process and store the result; returns all choices, best first. Blocks for some seconds.
 
     Raises:
         ModelError: no CPU back end can run the model.
-        CacheError: the result cannot be kept.
+        CacheError: the result cannot be stored.
         SettingError, MissingDependency: as :meth:`Detector.open`.
     """
     plan = Plan.read(settings, progress)
@@ -137,10 +137,10 @@ def tune(settings: DetectorSettings, progress: Progress = silent) -> list[Choice
     return ranked
 
 
-def tune_apart(settings: DetectorSettings) -> subprocess.Popen[str]:
-    """:func:`tune` in a process of its own with low priority: stdout is JSON, stderr one line if it fails.
+def start_tuning(settings: DetectorSettings) -> subprocess.Popen[str]:
+    """Start :func:`tune` in a separate process with low priority: stdout is JSON, stderr one line if it fails.
 
-    A process of its own, so that processor time is that of the measured model alone and its memory is given back.
+    In its own process, only the measured model counts as CPU time, and its memory is freed at the end.
     """
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
     known = {name: given[name] for name in DetectorSettings.specs()}
@@ -151,10 +151,10 @@ def tune_apart(settings: DetectorSettings) -> subprocess.Popen[str]:
 
 
 def rank(found: list[Choice]) -> list[Choice]:
-    """Fastest first; of those about equally fast as the fastest, the one that takes least processor time.
+    """Sort by inference time; among choices about as fast as the fastest, the least CPU time comes first.
 
-    An inference that takes much longer than its processor time was disturbed. Then times say little, and processor time
-    decides; of about equal ones the one with most threads is best.
+    An inference that takes much longer than its CPU time was disturbed by other processes. Inference times are then
+    unreliable: CPU time decides, and among about equal ones the largest number of threads.
     """
     if any(item.ms > _DISTURBED * item.cpu_ms for item in found):
         limit = _ALIKE * min(item.cpu_ms for item in found)
@@ -164,15 +164,15 @@ def rank(found: list[Choice]) -> list[Choice]:
 
 
 def _measured(plan: Plan, settings: DetectorSettings, progress: Progress) -> Iterator[Choice]:
-    """Back ends and precisions with all cores first, then fewer threads for the best of them."""
+    """Measure back ends and precisions with all cores, then fewer threads for the best of them."""
     cores = len(os.sched_getaffinity(0))
     backends = CPU_BACKENDS if settings.backend == "auto" else (settings.backend,)
     precisions = allowed_precisions(plan.model) if settings.precision == "auto" else [settings.precision]
-    most = settings.threads or cores
+    max_threads = settings.threads or cores
     found = []
     for backend in backends:
         for precision in precisions:
-            choice = _measure(plan, settings, Choice(backend, precision, most, 0.0, 0.0), progress)
+            choice = _measure(plan, settings, Choice(backend, precision, max_threads, 0.0, 0.0), progress)
             if choice is not None:
                 found.append(choice)
                 yield choice
@@ -184,11 +184,11 @@ def _measured(plan: Plan, settings: DetectorSettings, progress: Progress) -> Ite
                 yield choice
 
 
-def _measure(plan: Plan, settings: DetectorSettings, wanted: Choice, progress: Progress) -> Choice | None:
-    """None where it cannot be loaded: it is not installed, or does not know an operator."""
-    progress(f"measuring {wanted.backend} {wanted.precision} with {wanted.threads} threads")
+def _measure(plan: Plan, settings: DetectorSettings, choice: Choice, progress: Progress) -> Choice | None:
+    """The choice with its times; None if it cannot be loaded: not installed, or an unsupported operator."""
+    progress(f"measuring {choice.backend} {choice.precision} with {choice.threads} threads")
     try:
-        detector = Detector.load(plan, applied(wanted, settings).changed(device="cpu"), progress)
+        detector = Detector.load(plan, with_choice(choice, settings).changed(device="cpu"), progress)
     except EdgecamError as error:
         progress(str(error))
         return None
@@ -199,15 +199,15 @@ def _measure(plan: Plan, settings: DetectorSettings, wanted: Choice, progress: P
         for _ in range(_WARM_UP):
             detector.detect(image)
         until = time.monotonic() + _SECONDS
-        while len(walls) < _LEAST or (time.monotonic() < until and len(walls) < _MOST):
+        while len(walls) < _MIN_RUNS or (time.monotonic() < until and len(walls) < _MAX_RUNS):
             before = _cpu_seconds()
             detector.detect(image)
             walls.append(detector.timings.infer)
             cpus.append(_cpu_seconds() - before)
     finally:
         detector.close()
-    # The shortest is that of an undisturbed run, also on a machine that is busy.
-    return Choice(wanted.backend, wanted.precision, wanted.threads, 1e3 * min(walls), 1e3 * statistics.median(cpus))
+    # The shortest time is that of an undisturbed run, even on a busy machine.
+    return replace(choice, ms=1e3 * min(walls), cpu_ms=1e3 * statistics.median(cpus))
 
 
 def _cpu_seconds() -> float:
@@ -235,7 +235,7 @@ def _version(package: str) -> str:
 
 
 def _processor() -> str:
-    """The processor's name: of /proc/cpuinfo, else its architecture."""
+    """The name of the CPU in /proc/cpuinfo, else its architecture."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -244,6 +244,7 @@ def _processor() -> str:
 
 
 def main() -> int:
+    """The process of :func:`start_tuning`: settings as JSON in argv[1], the result as JSON on stdout."""
     os.nice(_NICE)
     known = json.loads(sys.argv[1])
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}

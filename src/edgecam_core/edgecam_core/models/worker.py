@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The detector thread: loads the detector, takes the newest images and delivers their detections."""
+"""The detector thread: loads the detector, takes the newest image of each source and delivers the detections."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LoadCancelled(EdgecamError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One image to look at. ``tag`` is the owner's (a message header); ``arrived`` is of time.monotonic()."""
+    """One image to process. ``tag`` is the owner's data (a message header); ``arrived`` is a time.monotonic() time."""
 
     source: str
     frame: Frame
@@ -49,7 +49,7 @@ class Job:
 
 @dataclass(slots=True)
 class _Ready:
-    """A job, its image once that is prepared, and the seconds that took."""
+    """A job, and its preprocessed image: by which detector, and in how many seconds."""
 
     job: Job
     prepared: Prepared | None = None
@@ -60,21 +60,20 @@ class _Ready:
 class DetectionWorker:
     """Runs one detector for any number of sources in its own thread.
 
-    An image is prepared by the thread that puts it, during the previous inference. It replaces the one of its source
-    still waiting (counted as ``dropped``); sources are served in turn.
-    An image that cannot be used, or that the model fails on, is counted and passed over. A model that cannot be
-    loaded is tried again until it can: ``problem`` is the reason. Anything else that goes wrong ends the
-    thread and is handed to ``failed``. ``drops`` and ``troubles`` count, ``meters`` hold seconds per stage,
-    ``sources`` the images delivered of each source.
+    The thread that calls :meth:`put` preprocesses the image, during the previous inference. A new image replaces a
+    waiting one of the same source, which is counted in ``drops``; sources are served in turn. Images that are invalid
+    or that the model fails on are counted in ``troubles`` and skipped. A model that cannot be loaded is retried;
+    ``problem`` is the reason. Any other exception ends the thread and goes to ``failed``. ``meters`` measures the
+    seconds of each stage, ``sources`` the delivered images of each source.
 
     Args:
-        load: builds the detector; called in the thread, with a function that reports its progress.
-        loaded: called in the thread when the detector is there.
-        deliver: called in the thread with each image and what was found in it.
-        failed: called in the thread, as its last act, with the error that ended it.
-        linger: seconds a batch that is not full may wait for images of other sources.
-        retry: seconds before a model that could not be loaded is tried again; longer where the attempt took long.
-        refused: called in the thread when the model cannot be loaded, once for each reason.
+        load: builds the detector; called in the thread, with a function for reporting progress.
+        loaded: called in the thread after the detector has been loaded.
+        deliver: called in the thread with each image and its detections.
+        failed: called last in the thread, with the exception that ended it.
+        linger: seconds for which an incomplete batch waits for images of other sources.
+        retry: seconds before the next attempt to load the model; longer if the attempt took long.
+        refused: called in the thread when the model cannot be loaded, once per reason.
     """
 
     def __init__(
@@ -111,19 +110,20 @@ class DetectionWorker:
         self._thread.start()
 
     def put(self, job: Job) -> None:
-        """Prepare an image, in a millisecond or two, and leave it. It is dropped while there is no detector."""
+        """Preprocess an image (a millisecond or two) and queue it. It is dropped while no model is loaded."""
         detector = self.detector
         if detector is None:
             self.drops.add("dropped without a model")
             return
         ready = _Ready(job)
-        # If one is waiting already, the detector cannot keep up: this one may be replaced before it is used.
+        # If an image is already waiting, the detector cannot keep up and this one may be replaced before it is used:
+        # preprocess it later.
         usable = self._mailbox.waits(job.source) or self._prepare(detector, ready)
         if usable and self._mailbox.put(job.source, ready) is not None:
             self.drops.add("dropped for a newer one")
 
     def _prepare(self, detector: Detector, ready: _Ready) -> bool:
-        """Whether the image can be used; counted as a trouble where it cannot."""
+        """Preprocess an image; False if it is invalid, which is counted in ``troubles``."""
         began = time.monotonic()
         try:
             ready.prepared = detector.prepare(ready.job.frame)
@@ -135,10 +135,10 @@ class DetectionWorker:
         return True
 
     def replace(self, detector: Detector, done: Callable[[str], None]) -> None:
-        """Switch to another detector between two batches; the worker closes the old one. From any thread.
+        """Switch to another detector between two batches; the worker closes the old one. Thread-safe; does not block.
 
-        ``done`` is called in the worker's thread with an empty text once ``loaded`` has been called with the new one,
-        or at once with the reason why there is nothing to replace.
+        ``done`` is called in the worker's thread with an empty text after ``loaded`` has been called with the new
+        detector. If no model is loaded, the new detector is closed and ``done`` is called at once with the reason.
         """
         if self.detector is None or self._closing.is_set():
             detector.close()
@@ -148,20 +148,20 @@ class DetectionWorker:
         self._mailbox.wake()
 
     def close(self) -> None:
-        """End the thread and free the model; waits for an image in work, or for the next step of a long load."""
+        """End the thread and free the model; blocks until the current batch or loading step has ended."""
         self._closing.set()
         self._mailbox.close()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
-    def _tell(self, text: str) -> None:
+    def _report_progress(self, text: str) -> None:
         if self._closing.is_set():
             raise LoadCancelled("loading was cancelled")
         self.progress = text
 
     def _run(self) -> None:
         try:
-            detector = self._load_at_last()
+            detector = self._load_with_retries()
             try:
                 self.detector = detector
                 self._loaded(detector)
@@ -169,10 +169,10 @@ class DetectionWorker:
                     linger = self._linger if detector.max_batch > 1 else 0.0
                     batch = [ready for _, ready in self._mailbox.take(detector.max_batch, linger)]
                     detector = self._replaced(detector)
-                    # One that waited while the detector changed, or was put unprepared, is prepared now.
-                    usable = [each for each in batch if each.prepared_by is detector or self._prepare(detector, each)]
+                    # Images that were queued unprepared or for the previous detector are preprocessed now.
+                    usable = [item for item in batch if item.prepared_by is detector or self._prepare(detector, item)]
                     for first in range(0, len(usable), detector.max_batch):
-                        self._work(detector, usable[first : first + detector.max_batch])
+                        self._detect(detector, usable[first : first + detector.max_batch])
             finally:
                 self.detector = None
                 detector.close()
@@ -185,7 +185,7 @@ class DetectionWorker:
             self._failed(error)
 
     def _replaced(self, detector: Detector) -> Detector:
-        """The detector to use next: the waiting one, announced before its first result, or the same."""
+        """The detector for the next batch: the replacement, if there is one, reported before its first result."""
         if self._replacement is None:
             return detector
         fresh, done = self._replacement
@@ -197,26 +197,26 @@ class DetectionWorker:
         done("")
         return fresh
 
-    def _load_at_last(self) -> Detector:
-        """Retry: a model file may be repaired, a network or a GPU may become available again."""
+    def _load_with_retries(self) -> Detector:
+        """Retry until the model loads: its file may be repaired, a network or a GPU may become available again."""
         while True:
             began = time.monotonic()
             try:
-                detector = self._load(self._tell)
+                detector = self._load(self._report_progress)
             except LoadCancelled:
                 raise
             except EdgecamError as error:
                 if str(error) != str(self.problem):
                     self._refused(error)
                 self.problem = error
-                # An engine that takes minutes to fail must not keep the machine busy for good.
+                # An engine build that fails after minutes must not load the machine permanently.
                 self._closing.wait(max(self._retry, 10 * (time.monotonic() - began)))
-                self._tell("loading the model again")
+                self._report_progress("loading the model again")
             else:
                 self.problem = None
                 return detector
 
-    def _work(self, detector: Detector, batch: list[_Ready]) -> None:
+    def _detect(self, detector: Detector, batch: list[_Ready]) -> None:
         began = time.monotonic()
         try:
             prepared = [item.prepared for item in batch if item.prepared]
@@ -225,8 +225,8 @@ class DetectionWorker:
             if len(batch) == 1:
                 self.troubles.add(str(error))
                 return
-            for item in batch:  # what the model fails on must not cost the others of its batch
-                self._work(detector, [item])
+            for item in batch:  # one by one: only the image that the model fails on is lost
+                self._detect(detector, [item])
             return
         self._count(detector, batch, began)
         ago = round((time.monotonic() - began) * 1e9)

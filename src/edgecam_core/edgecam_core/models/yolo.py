@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""YOLO-style heads, as the Ultralytics exporter and YOLOv5-like projects write them; see ``yolo_layout`` for the five.
+"""YOLO-style heads of the Ultralytics exporter and YOLOv5-like projects; ``yolo_layout`` lists the five output layouts.
 
-One output. Input RGB, pixel / 255, letterboxed with grey (RT-DETR: stretched). Class names and, where the shapes leave
-it open, the input's size are also found where the Ultralytics exporter puts them, in the metadata ``names`` and
-``imgsz``. As that project's own prediction does, an anchor shows its best class and no other.
+One output. Input RGB, pixel / 255, letterboxed with grey (RT-DETR: stretched). Class names and an open input size are
+also read from the metadata of the Ultralytics exporter, ``names`` and ``imgsz``. As in Ultralytics' own prediction, an
+anchor has one class, its best.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ import numpy as np
 
 from edgecam_core.errors import InferenceError, ModelError
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.models.family import Candidates, Family, check_classes, check_numbers, corners
+from edgecam_core.models.family import Candidates, Family, check_classes, check_numbers
 from edgecam_core.models.image_input import image_input
-from edgecam_core.models.labels import columns_named, metadata_labels
+from edgecam_core.models.labels import metadata_labels, score_columns
 from edgecam_core.models.preprocess import InputSpec
+from edgecam_core.models.priors import to_corners
 from edgecam_core.models.yolo_layout import Head, recognise
 
 _DEFAULTS = InputSpec("", 0, 0, color="rgb", fit="letterbox")
@@ -40,7 +41,7 @@ _OTHER_TASKS = ("segment", "pose", "obb", "classify", "semantic", "depth")
 
 
 class YoloFamily(Family):
-    """See the module's text."""
+    """See the module's docstring."""
 
     name = "yolo"
 
@@ -70,11 +71,11 @@ class YoloFamily(Family):
         (output,) = model.outputs
         head = recognise(model, output, len(metadata_labels(model)))
         if head.classes < 1:
-            head = replace(head, classes=columns_named(labels, has_background=False))
+            head = replace(head, classes=score_columns(labels, has_background=False))
         if head.classes < 1:
             raise ModelError(
                 f"{model.path} does not state how many classes it has; set the parameter 'labels' to a file "
-                "with one label a line, or add the metadata edgecam.labels, a JSON list"
+                "with one label per line, or add the metadata edgecam.labels, a JSON list"
             )
         defaults = replace(_sized(model), fit="stretch") if head.layout in ("queries", "ranked") else _sized(model)
         spec = image_input(model, defaults)
@@ -93,37 +94,40 @@ class YoloFamily(Family):
         else:
             boxes, scores = found[:, :4], found[:, 4:]
         if scores.shape[1] != self.columns:
-            raise InferenceError(f"the model returns {scores.shape[1]} scores a box, but has {self.columns} classes")
+            raise InferenceError(f"the model returns {scores.shape[1]} scores per box, but has {self.columns} classes")
         return _best(boxes, scores, thresholds)
 
     def _listed(self, found: np.ndarray, thresholds: np.ndarray) -> Candidates:
-        """Rows of a box, a score and a class number."""
+        """Candidates of rows (box, score, class number)."""
         likely = found[found[:, 4] > thresholds.min()]
         classes = likely[:, 5].astype(np.intp)
         check_classes(classes, self.columns)
         kept = likely[:, 4] > thresholds[classes]
         boxes = likely[kept, :4]
-        return Candidates(corners(boxes) if self._layout == "ranked" else boxes, likely[kept, 4], classes[kept])
+        return Candidates(to_corners(boxes) if self._layout == "ranked" else boxes, likely[kept, 4], classes[kept])
 
 
 def _best(boxes: np.ndarray, scores: np.ndarray, thresholds: np.ndarray) -> Candidates:
-    """The best class of each box (N, 4) cx cy w h, where its score (N, C) is above that class's threshold."""
+    """Candidates of boxes (N, 4) cx cy w h and scores (N, C): the best class of each box, if above its threshold."""
     classes = scores.argmax(axis=1)
     best = np.take_along_axis(scores, classes[:, None], axis=1)[:, 0]
     kept = np.flatnonzero(best > thresholds[classes])
-    return Candidates(corners(boxes[kept]), best[kept], classes[kept])
+    return Candidates(to_corners(boxes[kept]), best[kept], classes[kept])
 
 
 def _stride(model: ModelFile, spec: InputSpec) -> int:
-    """Of an export with free sizes by Ultralytics, whose prediction fills up no further than to the next multiple."""
+    """The padding unit of an Ultralytics export with open input size; 0 for other models.
+
+    With an open size, Ultralytics' prediction pads an image only to the next multiple of the stride.
+    """
     text = model.metadata.get("stride", "")
     height, width = model.inputs[spec.name][2:4]
-    free = spec.layout == "nchw" and height is None and width is None
-    return int(text) if free and text.isdecimal() and spec.fit == "letterbox" else 0
+    open_size = spec.layout == "nchw" and height is None and width is None
+    return int(text) if open_size and text.isdecimal() and spec.fit == "letterbox" else 0
 
 
 def _sized(model: ModelFile) -> InputSpec:
-    """The defaults, with the size an export with free sizes was made for (height first)."""
+    """The defaults, with the size in the metadata ``imgsz`` (height first) of an export with open input size."""
     try:
         size = ast.literal_eval(model.metadata.get("imgsz", ""))
     except (ValueError, SyntaxError):

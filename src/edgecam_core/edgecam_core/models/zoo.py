@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The models that have a name: their sources, their conversion to ONNX, where they are cached.
+"""The model zoo: models with a name, their sources, their conversion to ONNX and their cache.
 
-``python3 -m edgecam_core.models.zoo [name]`` prints the path of the model, fetching and converting it if needed.
-Files lie in ``${EDGECAM_CACHE:-${XDG_CACHE_HOME:-~/.cache}/edgecam}/models``: the original, the ONNX model, its
-label file (for programs that don't read the model's metadata) and a JSON file with source, licence and both hashes.
+``python3 -m edgecam_core.models.zoo [name]`` prints the path of a model; it fetches and converts the model if needed.
+The folder is ``${EDGECAM_CACHE:-${XDG_CACHE_HOME:-~/.cache}/edgecam}/models``. It holds the original, the ONNX model, a
+label file (for programs that do not read the model's metadata) and a JSON file with source, licence and both hashes.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ log = logging.getLogger(__name__)
 
 
 class FetchError(ModelError):
-    """A model is unavailable; the message lists what was tried and the remedy."""
+    """A model is unavailable; the message lists the attempts and the remedy."""
 
 
 @dataclass(frozen=True)
 class ZooModel:
-    """One model: the original file, where to get it, how it is converted."""
+    """One model: the original file, its sources and its converter."""
 
     name: str
     file: str
@@ -52,12 +52,12 @@ class ZooModel:
     licence: str
     attribution: str
     labels: tuple[str, ...]  # one per score column, BACKGROUND first
-    sources: tuple[Source, ...]  # the first is where the file is published
+    sources: tuple[Source, ...]  # the first is the publisher's
     convert: Callable[[bytes, dict[str, str]], bytes]
-    converter: tuple[str, ...]  # modules whose text decides the result: a change makes cached results stale
+    converter: tuple[str, ...]  # files that determine the result: a change makes cached results stale
 
 
-# mAP points, the larger of two sets of images: on the one that served to choose the layers, 0.2 on the other
+# mAP points, measured on two sets of images: 0.3 on the set used to choose the layers, 0.2 on the other
 # (docs/explanation/precision.md).
 _COCO_LOSS = {"int8": 0.3}
 
@@ -80,9 +80,11 @@ def _convert_animals(data: bytes, metadata: dict[str, str]) -> bytes:
 
 
 DEFAULT = "ssd_mobilenet_v2_coco"
-_COCO_CONVERTER = ("tflite/converter.py", "tflite/reader.py", "tflite/onnx_builder.py", "coco_labels.py")
+_COCO_CONVERTER = (
+    "tflite/converter.py", "tflite/layers.py", "tflite/reader.py", "tflite/onnx_builder.py", "coco_labels.py",
+)  # fmt: skip
 _COCO_SOURCES: tuple[Source, ...] = (
-    # The last commit that holds this file; later ones point to a repository with other bytes.
+    # The last commit with this file; later commits point to a repository with a different file.
     Url(
         "https://raw.githubusercontent.com/google-coral/edgetpu/"
         "285cacf0a879e3e343abd38c33eb622ae253529c/test_data/mobilenet_ssd_v2_coco_quant_postprocess.tflite"
@@ -126,11 +128,11 @@ def fetch(name: str = DEFAULT, waiting: Callable[[str], None] | None = None) -> 
     """The path of a model's ONNX file, downloaded and converted first if it is not in the cache.
 
     A cached model costs one hash over the file (24 MB: tens of milliseconds). The first call downloads about 6 to 9 MB
-    and converts in about a second; processes calling at once wait for the one that works, up to 15 minutes, and call
+    and converts in about a second. If another process is doing that, this one waits up to 15 minutes and calls
     ``waiting``, which may raise to abort.
 
     Raises:
-        FetchError: unknown name; no source reachable; wrong hash; cache not writable or full. The text has the remedy.
+        FetchError: unknown name, no source reachable, wrong hash, or the cache cannot be written.
         ModelError: the original cannot be converted.
         MissingDependency: onnx or flatbuffers is not installed.
     """
@@ -140,14 +142,14 @@ def fetch(name: str = DEFAULT, waiting: Callable[[str], None] | None = None) -> 
 
 
 def fetch_model(model: ZooModel, cache: Path, waiting: Callable[[str], None] | None = None) -> Path:
-    """As :func:`fetch`, for any table entry and folder."""
+    """As :func:`fetch`, for any model and folder."""
     target = cache / f"{model.name}.onnx"
     stamp = _stamp(model)
     if _is_current(target, stamp):
         return target
     try:
         with lock(cache / f"{model.name}.lock", waiting):
-            if not _is_current(target, stamp):  # another process may have done it meanwhile
+            if not _is_current(target, stamp):  # another process may have converted it meanwhile
                 _prepare(model, target, stamp)
     except CacheError as error:
         raise FetchError(f"model '{model.name}': {error}") from error
@@ -159,7 +161,7 @@ def _prepare(model: ZooModel, target: Path, stamp: dict[str, str]) -> None:
     log.info("preparing the model '%s' in %s", model.name, target.parent)
     data, obtained = _original(model, target.parent)
     facts = {
-        "source": str(model.sources[0]),  # the same bytes from any source: the result is the same
+        "source": str(model.sources[0]),  # always the first: the result must not depend on the source used
         "source_sha256": model.sha256,
         "licence": model.licence,
         "attribution": model.attribution,
@@ -168,11 +170,11 @@ def _prepare(model: ZooModel, target: Path, stamp: dict[str, str]) -> None:
     sidecar = {**facts, **stamp, "sha256": hashlib.sha256(converted).hexdigest(), "obtained_from": obtained}
     write(target, converted)
     write(target.with_suffix(".labels.txt"), ("\n".join(model.labels) + "\n").encode())
-    write(_sidecar(target), (json.dumps(sidecar, indent=2) + "\n").encode())  # last: it declares the rest whole
+    write(_sidecar(target), (json.dumps(sidecar, indent=2) + "\n").encode())  # last: it marks the model as complete
 
 
 def _stamp(model: ZooModel) -> dict[str, str]:
-    """What a converted file depends on."""
+    """Hashes of the original and the converter, on which a converted file depends."""
     here = Path(__file__).parent
     text = b"".join((here / name).read_bytes() for name in model.converter)
     return {"source_sha256": model.sha256, "converter_sha256": hashlib.sha256(text).hexdigest()}
@@ -183,7 +185,7 @@ def _sidecar(target: Path) -> Path:
 
 
 def _is_current(target: Path, stamp: dict[str, str]) -> bool:
-    """True where the ONNX file is whole and was made from this original by this converter."""
+    """Whether the ONNX file is complete and was converted from this original by this converter."""
     try:
         facts = json.loads(_sidecar(target).read_text())
         return all(facts.get(key) == value for key, value in stamp.items()) and facts.get("sha256") == sha256(target)
@@ -192,10 +194,10 @@ def _is_current(target: Path, stamp: dict[str, str]) -> bool:
 
 
 def _original(model: ZooModel, cache: Path) -> tuple[bytes, str]:
-    """The original file and its source; cached, so that it is downloaded once."""
-    kept = cache / model.file
+    """The original file and its source. It is cached and downloaded only once."""
+    cached = cache / model.file
     tried = []
-    for source in (LocalFile(kept), *model.sources):
+    for source in (LocalFile(cached), *model.sources):
         try:
             data = source.read()
         except Unavailable as reason:
@@ -204,38 +206,38 @@ def _original(model: ZooModel, cache: Path) -> tuple[bytes, str]:
         got = hashlib.sha256(data).hexdigest()
         if got == model.sha256:
             if not isinstance(source, LocalFile):
-                write(kept, data)
+                write(cached, data)
             return data, str(source)
         tried.append(f"{source}: refused, {len(data)} bytes with SHA-256 {got[:12]}…, expected {model.sha256[:12]}…")
     raise FetchError(
         f"cannot get the model '{model.name}'. Tried: {'; '.join(tried)}. What works: a network connection, or "
-        f"the file {model.file} (SHA-256 {model.sha256}) copied to {kept}, or the environment variable EDGECAM_CACHE "
+        f"the file {model.file} (SHA-256 {model.sha256}) copied to {cached}, or the environment variable EDGECAM_CACHE "
         "set to a folder prepared on another machine"
     )
 
 
 def check_model(model: str) -> None:
-    """Fail at once where :func:`locate` could never succeed; does not touch the network.
+    """Check that :func:`locate` can succeed; does not use the network.
 
     Raises:
-        ModelError: neither a file, nor a name of the zoo, nor a version in the model store.
+        ModelError: neither a file, nor a model of the zoo, nor a version in the model store.
     """
     if model.startswith(SCHEME):
         ModelStore().locate(model)
     elif model not in MODELS and not Path(model).expanduser().is_file():
-        offer = f"set the path of an ONNX file, {SCHEME}NAME for a model of the store, or {', '.join(MODELS)}"
-        raise ModelError(f"parameter 'model' is '{model}': there is no such file; {offer}")
+        remedy = f"set the path of an ONNX file, {SCHEME}NAME for a model of the store, or {', '.join(MODELS)}"
+        raise ModelError(f"parameter 'model' is '{model}': there is no such file; {remedy}")
 
 
 def locate(model: str, progress: Callable[[str], None] | None = None) -> Path:
-    """The ONNX file that the parameter ``model`` means: a path, a name of the zoo, or ``store:NAME[@VERSION]``.
+    """The ONNX file of the parameter ``model``: a path, a model of the zoo, or ``store:NAME[@VERSION]``.
 
-    A model of the zoo is downloaded the first time, which may take minutes; while another process does that,
-    ``progress`` is called, and may raise to abort.
+    A model of the zoo is downloaded the first time, which may take minutes. While another process downloads it,
+    ``progress`` is called and may raise to abort.
 
     Raises:
-        ModelError: see :func:`check_model`.
-        EdgecamError: a model of the zoo is unavailable; the text lists what was tried.
+        ModelError: see :func:`check_model` and :func:`fetch`.
+        MissingDependency: see :func:`fetch`.
     """
     if model.startswith(SCHEME):
         return ModelStore().locate(model)
@@ -243,20 +245,20 @@ def locate(model: str, progress: Callable[[str], None] | None = None) -> Path:
     return fetch(model, progress) if model in MODELS else Path(model).expanduser()
 
 
-def download(url: str, wanted_sha256: str) -> bytes:
-    """A file from a web address, checked against its SHA-256.
+def download(url: str, expected_sha256: str) -> bytes:
+    """Download a file and check its SHA-256. Blocks for the download.
 
     Raises:
-        FetchError: the address does not respond, or the file is a different one.
+        FetchError: the file cannot be downloaded, or its SHA-256 differs.
     """
     try:
         data = Url(url).read()
     except Unavailable as reason:
         raise FetchError(f"{url} cannot be fetched: {reason}") from None
     got = hashlib.sha256(data).hexdigest()
-    if got != wanted_sha256.lower():
-        wish = f"expected {wanted_sha256}" if wanted_sha256 else "pass it as --sha256 if you trust the file"
-        raise FetchError(f"{url} has SHA-256 {got}; {wish}")
+    if got != expected_sha256.lower():
+        remedy = f"expected {expected_sha256}" if expected_sha256 else "pass it as --sha256 if you trust the file"
+        raise FetchError(f"{url} has SHA-256 {got}; {remedy}")
     return data
 
 

@@ -25,15 +25,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 class OnnxBuilder:
-    """Every node is named after its (first) output; equal names of constants are one constant."""
+    """Names every node after its first output. Constants with the same name are one constant."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
 
-    def node(self, kind: str, inputs: Sequence[str], *outputs: str, **attributes: Any) -> str:
+    def node(self, op_type: str, inputs: Sequence[str], *outputs: str, **attributes: Any) -> str:
         """Append one node; returns its first output."""
-        self._nodes.append(helper.make_node(kind, inputs, outputs, name=outputs[0], **attributes))
+        self._nodes.append(helper.make_node(op_type, inputs, outputs, name=outputs[0], **attributes))
         return outputs[0]
 
     def constant(self, name: str, value: np.ndarray | float, dtype: type = np.float32) -> str:
@@ -44,7 +44,7 @@ class OnnxBuilder:
     def model(
         self, name: str, inputs: dict[str, list[int]], outputs: dict[str, list[int]], opset: int, ir_version: int
     ) -> onnx.ModelProto:
-        """The model with float32 inputs and outputs of these shapes."""
+        """The model, with float32 inputs and outputs of these shapes."""
         value = helper.make_tensor_value_info
         graph = helper.make_graph(
             self._nodes,

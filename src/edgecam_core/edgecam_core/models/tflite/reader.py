@@ -14,8 +14,8 @@
 
 """Reads a TensorFlow Lite file (FlatBuffers schema version 3) into plain Python records.
 
-Only what the converter needs is read: tensors with their quantisation, operators with their options, the
-constant data. Field numbers below are the positions in the public schema, ``tensorflow/lite/schema/schema.fbs``.
+Reads only what the converter needs: tensors with their quantisation, operators with their options, constant data. The
+field numbers are the positions in the public schema, ``tensorflow/lite/schema/schema.fbs``.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ BUILTIN = {
 PADDING = ("SAME", "VALID")
 ACTIVATIONS = {0: "NONE", 1: "RELU", 3: "RELU6"}
 
-# option name -> (field number, FlatBuffers type, default), per operator
+# Per operator, option name: (field number, FlatBuffers type, default).
 OPTIONS: dict[str, dict[str, tuple[int, Any, int]]] = {
     "ADD": {"activation": (0, types.Int8Flags, 0)},
     "CONCATENATION": {"axis": (0, types.Int32Flags, 0), "activation": (1, types.Int8Flags, 0)},
@@ -70,9 +70,9 @@ OPTIONS: dict[str, dict[str, tuple[int, Any, int]]] = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """One tensor. ``data`` is None for activations; ``scale`` is None where nothing is quantised.
+    """One tensor. ``data`` is None for activations; ``scale`` is None if the tensor is not quantised.
 
-    ``scale`` and ``zero_point`` hold one entry, or one for each index of axis ``axis``.
+    ``scale`` and ``zero_point`` have one entry, or one per index of the dimension ``axis``.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Tensor:
     axis: int
 
     def centred(self) -> np.ndarray:
-        """The constant as stored minus its zero point, float64 (exact for integers)."""
+        """The stored constant minus its zero point, float64 (exact for integers)."""
         if self.data is None:
             raise ModelError(f"tensor '{self.name}' has no constant data")
         if self.scale is None:
@@ -93,11 +93,11 @@ class Tensor:
         return self.data.astype(np.float64) - self._spread(self.zero_point)
 
     def real(self) -> np.ndarray:
-        """The constant as real numbers, float64: scale x (stored - zero point)."""
+        """The dequantised constant, float64: scale x (stored - zero point)."""
         return self.centred() if self.scale is None else self.centred() * self._spread(self.scale)
 
     def limits(self) -> tuple[float, float] | None:
-        """The real numbers this tensor can hold, or None where it is not quantised."""
+        """The range of real numbers that this tensor can hold; None if it is not quantised."""
         if self.scale is None or self.zero_point is None:
             return None
         info = np.iinfo(self.dtype)
@@ -105,7 +105,7 @@ class Tensor:
         return (int(info.min) - zero) * scale, (int(info.max) - zero) * scale
 
     def _spread(self, values: np.ndarray) -> np.ndarray:
-        """Per-tensor or per-axis values, shaped so that they broadcast over the data."""
+        """Reshape per-tensor or per-axis values so that they broadcast over the data."""
         if values.size == 1:
             return values.astype(np.float64).reshape(())
         shape = [1] * len(self.shape)
@@ -115,7 +115,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator; ``options`` are its integers by name, for a custom one its own map."""
+    """One operator; ``options`` are its integer options by name, or the map of a custom operator."""
 
     kind: str
     inputs: tuple[int, ...]
@@ -125,7 +125,7 @@ class Operator:
 
 @dataclass(frozen=True)
 class Graph:
-    """The main subgraph; operators are in execution order, numbers index ``tensors``."""
+    """The main subgraph: operators in execution order; inputs and outputs are indices of ``tensors``."""
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
@@ -141,7 +141,7 @@ def read(data: bytes) -> Graph:
     """Parse the bytes of a ``.tflite`` file.
 
     Raises:
-        ModelError: not a TFLite file, cut short, or damaged.
+        ModelError: not a TFLite file, truncated, or damaged.
     """
     if data[4:8] != MAGIC:
         raise ModelError(f"not a TensorFlow Lite file: bytes 4 to 7 are {data[4:8]!r}, expected {MAGIC!r}")
@@ -212,7 +212,7 @@ class _Fields:
         self._table = table
 
     def _at(self, slot: int) -> int:
-        """Offset of the field from the table's start, 0 where the file leaves it out."""
+        """Offset of the field from the start of the table; 0 if the file has no such field."""
         return self._table.Offset(4 + 2 * slot)
 
     def number(self, slot: int, flags: Any, default: int) -> int:
