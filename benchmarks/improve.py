@@ -100,17 +100,17 @@ def rate(collecting: bool) -> float:
     detector = Detector.open(_settings())
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stack.callback(detector.close)
-        look: Callable[[Observation], None] = lambda _seen: None  # noqa: E731
+        examine: Callable[[Observation], None] = lambda _observation: None  # noqa: E731
         if collecting:
             collector = Collector(CollectorSettings(directory=str(Path(folder) / "c"), min_free_megabytes=0.0))
             stack.callback(collector.close)
-            look = collector.look
+            examine = collector.examine
         for frame in frames()[:5]:
             detector.detect(frame)
         began, count = time.monotonic(), 0
         while time.monotonic() < began + SECONDS:
             frame = frames()[count % len(frames())]
-            look(Observation("camera", frame, tuple(detector.detect(frame))))
+            examine(Observation("camera", frame, tuple(detector.detect(frame))))
             count += 1
         return count / (time.monotonic() - began)
 

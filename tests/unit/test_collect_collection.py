@@ -45,7 +45,7 @@ def collect(folder: Path, *observations: Observation, **values: object) -> Colle
     collector = Collector(settings(folder, **values))
     collector.model = {"name": "m", "sha256": "ab"}
     for one in observations:
-        collector.look(one)
+        collector.examine(one)
     collector.close()
     return collector
 
@@ -93,7 +93,7 @@ def test_duplicates_are_known_again_after_a_restart(tmp_path: Path) -> None:
 
 def test_a_request_keeps_the_next_frame_whatever_it_shows(tmp_path: Path) -> None:
     collector = Collector(settings(tmp_path / "c", max_per_hour=1))
-    collector.look(seen(1))
+    collector.examine(seen(1))
     answers: list[str] = []
     answered = threading.Event()
 
@@ -102,8 +102,8 @@ def test_a_request_keeps_the_next_frame_whatever_it_shows(tmp_path: Path) -> Non
         answered.set()
 
     collector.request("front", done)
-    collector.look(seen(2, camera="rear"))
-    collector.look(seen(1, 0.99))
+    collector.examine(seen(2, camera="rear"))
+    collector.examine(seen(1, 0.99))
     assert answered.wait(120)
     collector.close()
     frame = Collection.open(tmp_path / "c").frame(answers[0])
@@ -120,7 +120,7 @@ def test_when_full_the_least_valuable_goes_first_and_reviewed_frames_stay(tmp_pa
     assert collector.frames == 5
     collector = Collector(settings(tmp_path / "c"))
     object.__setattr__(collector.settings, "max_megabytes", size)
-    collector.look(seen(11))
+    collector.examine(seen(11))
     collector.close()
     left = Collection.open(tmp_path / "c").ids()
     assert names[0] in left
@@ -137,7 +137,7 @@ def test_retention_deletes_what_nobody_reviewed(tmp_path: Path) -> None:
         row = json.loads((collection.root / "frames" / f"{frame.id}.json").read_text())
         (collection.root / "frames" / f"{frame.id}.json").write_text(json.dumps({**row, "kept_ns": 1}))
     collector = Collector(settings(tmp_path / "c", retention_days=1.0))
-    collector.look(seen(3))
+    collector.examine(seen(3))
     collector.close()
     left = Collection.open(tmp_path / "c").ids()
     assert first.id not in left
@@ -161,14 +161,14 @@ def test_a_disk_that_fills_leaves_a_readable_set_and_forgets_what_it_could_not_k
         done.set()
 
     with files_of_at_most(1000):
-        collector.look(seen(1))
+        collector.examine(seen(1))
         collector.request("front", answered)
-        collector.look(seen(2))
+        collector.examine(seen(2))
         assert done.wait(120)
     assert "the disk is full; free some space" in answers[0]
     assert "the disk is full" in str(collector.problem)
     assert collector.frames == 0
-    collector.look(seen(1))  # neither a duplicate of the frame that was lost, nor over max_per_hour
+    collector.examine(seen(1))  # neither a duplicate of the frame that was lost, nor over max_per_hour
     collector.close()
     assert collector.problem is None
     (frame,) = Collection.create(tmp_path / "c").frames()
@@ -195,7 +195,7 @@ collector = Collector(settings(Path({str(tmp_path / "c")!r}), max_per_hour=10000
 number = 0
 while True:
     number += 1
-    collector.look(seen(number))
+    collector.examine(seen(number))
     if collector.frames > 5: print("going", flush=True)
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:

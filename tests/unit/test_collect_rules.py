@@ -42,8 +42,8 @@ def seen(seconds: float, *found: Detection, camera: str = "front", **values: obj
 
 def test_a_score_in_the_band_is_uncertain() -> None:
     rule = Uncertain(CollectorSettings())
-    assert rule.look(seen(0, cat(0.9), cat(0.2))) is None
-    finding = rule.look(seen(1, cat(0.9), cat(0.58), cat(0.44)))
+    assert rule.examine(seen(0, cat(0.9), cat(0.2))) is None
+    finding = rule.examine(seen(1, cat(0.9), cat(0.58), cat(0.44)))
     assert finding is not None
     assert finding.value == 0.44
 
@@ -51,53 +51,53 @@ def test_a_score_in_the_band_is_uncertain() -> None:
 def test_the_frame_in_which_a_track_was_lost_is_kept_when_it_is_found_again() -> None:
     rule = Flicker(CollectorSettings())
     there = [cat(track="7")]
-    assert all(rule.look(seen(second, *there)) is None for second in (0.0, 0.1))
-    assert rule.look(seen(0.2)) is None
-    assert rule.look(seen(0.3)) is None
-    finding = rule.look(seen(0.4, *there))
+    assert all(rule.examine(seen(second, *there)) is None for second in (0.0, 0.1))
+    assert rule.examine(seen(0.2)) is None
+    assert rule.examine(seen(0.3)) is None
+    finding = rule.examine(seen(0.4, *there))
     assert finding is not None
     assert finding.observation.stamp_ns == round(0.2 * SECOND)
     assert finding.value == pytest.approx(0.3)
-    assert rule.look(seen(0.5, *there)) is None
+    assert rule.examine(seen(0.5, *there)) is None
 
 
 def test_a_track_gone_for_too_long_does_not_flicker() -> None:
     rule = Flicker(CollectorSettings(flicker_seconds=0.5))
-    rule.look(seen(0, cat(track="7")))
-    rule.look(seen(0.1))
-    assert rule.look(seen(0.7, cat(track="7"))) is None
+    rule.examine(seen(0, cat(track="7")))
+    rule.examine(seen(0.1))
+    assert rule.examine(seen(0.7, cat(track="7"))) is None
 
 
 def test_a_label_that_changes_within_a_track_flickers_and_cameras_do_not_mix() -> None:
     rule = Flicker(CollectorSettings())
-    rule.look(seen(0, cat(track="7")))
-    assert rule.look(seen(0.05, cat(label="dog", track="7"), camera="rear")) is None
-    finding = rule.look(seen(0.1, cat(label="dog", track="7")))
+    rule.examine(seen(0, cat(track="7")))
+    assert rule.examine(seen(0.05, cat(label="dog", track="7"), camera="rear")) is None
+    finding = rule.examine(seen(0.1, cat(label="dog", track="7")))
     assert finding is not None
     assert finding.value == 0
 
 
 def test_a_time_line_that_begins_anew_is_no_gap() -> None:
     rule = Flicker(CollectorSettings())
-    rule.look(seen(100, cat(track="7")))
-    rule.look(seen(1))
-    assert rule.look(seen(1.1, cat(track="7"))) is None
+    rule.examine(seen(100, cat(track="7")))
+    rule.examine(seen(1))
+    assert rule.examine(seen(1.1, cat(track="7"))) is None
 
 
 def test_novel_disagree_class_and_interval() -> None:
     settings = CollectorSettings(rules=("class",), keep_classes=("dog",), interval=10.0)
-    assert Novel(settings).look(seen(0, distance=13)) is None
-    assert Novel(settings).look(seen(0, distance=14)) is not None
-    assert Novel(settings).look(seen(0)) is None
-    assert Disagree(settings).look(seen(0, cat())) is None
-    assert Disagree(settings).look(seen(0, cat(), shadow=(cat(x=12),))) is None
-    finding = Disagree(settings).look(seen(0, cat(), shadow=(cat(label="dog"),)))
+    assert Novel(settings).examine(seen(0, distance=13)) is None
+    assert Novel(settings).examine(seen(0, distance=14)) is not None
+    assert Novel(settings).examine(seen(0)) is None
+    assert Disagree(settings).examine(seen(0, cat())) is None
+    assert Disagree(settings).examine(seen(0, cat(), shadow=(cat(x=12),))) is None
+    finding = Disagree(settings).examine(seen(0, cat(), shadow=(cat(label="dog"),)))
     assert finding is not None
     assert finding.value == 2
-    assert OfClass(settings).look(seen(0, cat())) is None
-    assert OfClass(settings).look(seen(0, cat(0.7, label="dog"))) is not None
+    assert OfClass(settings).examine(seen(0, cat())) is None
+    assert OfClass(settings).examine(seen(0, cat(0.7, label="dog"))) is not None
     interval = Interval(settings)
-    kept = [second for second in range(31) if interval.look(seen(second))]
+    kept = [second for second in range(31) if interval.examine(seen(second))]
     assert kept == [10, 20, 30]
 
 
@@ -151,7 +151,7 @@ def test_what_is_blurred_cannot_be_recognised_and_the_rest_is_untouched() -> Non
 
 
 def test_frames_and_detections_meet_by_exact_stamp_and_memory_is_bounded() -> None:
-    joiner: StampJoiner[str, str] = StampJoiner(most_bytes=100)
+    joiner: StampJoiner[str, str] = StampJoiner(max_bytes=100)
     assert joiner.frame(1, "a", 60) is None
     assert joiner.detections(1, "x") == ("a", "x")
     assert joiner.detections(2, "y") is None

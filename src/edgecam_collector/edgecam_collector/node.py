@@ -100,7 +100,7 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
     def _look(self, seen: Observation) -> None:
         self._looked.add(time.monotonic())
         if self._collector is not None:
-            self._collector.look(seen)
+            self._collector.examine(seen)
 
     async def _on_keep(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         collector, cameras = self._collector, [camera.camera for camera in self._cameras]

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Collecting frames in the field: which are worth keeping, how many, and the data set they become. No ROS inside."""
+"""Collects frames in the field for training: which to keep, how many, and the data set they form. No ROS inside."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How many frames may be kept, and which one is deleted when the disk share is full."""
+"""Limits the number of kept frames, and selects which to delete when the disk share is full."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ MEGABYTE = 1e6
 
 
 class Budget:
-    """Counts the frames kept in the last hour, in all and by rule. Times are seconds of any monotonic clock.
+    """Counts the frames kept in the last hour, in total and by rule. Times are seconds of any monotonic clock.
 
-    A frame asked for by hand is counted, but never refused by the hourly limits.
+    Frames kept on request count, but the hourly limits never refuse them.
     """
 
     def __init__(self, max_per_hour: int, max_per_rule: int) -> None:
@@ -37,7 +37,7 @@ class Budget:
         self._kept: deque[tuple[float, str]] = deque()
 
     def refusal(self, rule: str, now: float) -> str:
-        """Why a frame of this rule is not kept now; empty where it may be."""
+        """Why a frame of this rule may not be kept now; empty if it may."""
         while self._kept and now - self._kept[0][0] >= HOUR:
             self._kept.popleft()
         if rule == REQUEST:
@@ -49,10 +49,11 @@ class Budget:
         return ""
 
     def spend(self, rule: str, now: float) -> None:
+        """Count a kept frame."""
         self._kept.append((now, rule))
 
     def refund(self, rule: str) -> None:
-        """A frame counted by :meth:`spend` was not kept after all."""
+        """Uncount the newest frame of this rule: it could not be stored."""
         for index in range(len(self._kept) - 1, -1, -1):
             if self._kept[index][1] == rule:
                 del self._kept[index]
@@ -60,10 +61,10 @@ class Budget:
 
 
 def least_valuable(values: Iterable[tuple[float, int, str]], excess: int) -> list[str]:
-    """The names to delete so that at least ``excess`` bytes go: lowest value first.
+    """The names to delete to free at least ``excess`` bytes, lowest value first, then oldest first.
 
     Args:
-        values: (value, size in bytes, name) of every frame that may go, oldest first.
+        values: (value, size in bytes, name) of every frame that may be deleted, oldest first.
         excess: bytes to free.
     """
     names = []

@@ -12,12 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A collection as COCO JSON (https://cocodataset.org/#format-data), and several collections merged into one."""
+"""Writes a collection as COCO JSON (https://cocodataset.org/#format-data) and merges collections."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ PROPOSALS, ANNOTATIONS = Path("proposals.json"), Path("annotations/instances_rev
 
 
 def write(collection: Collection) -> None:
-    """Rewrite both COCO files. Proposals lie outside ``annotations/``: nothing trains on them by accident.
+    """Rewrite both COCO files. Proposals are outside ``annotations/``, so that no training uses them by accident.
 
     Raises:
         CacheError: a file cannot be written.
@@ -50,7 +51,7 @@ def write(collection: Collection) -> None:
 def document(rows: Iterable[tuple[KeptFrame, Sequence[Box]]], classes: Sequence[str]) -> dict[str, Any]:
     """The COCO object: ``bbox`` is x y width height in pixels; ``file_name`` is relative to ``images/``.
 
-    Images carry ``capture_stamp_ns`` (text: it exceeds 2^53), ``frame_id``, ``camera``, ``model`` and ``rules``.
+    Images also have ``capture_stamp_ns`` (as text: it exceeds 2^53), ``frame_id``, ``camera``, ``model`` and ``rules``.
     """
     categories = {name: number for number, name in enumerate(classes, start=1)}
     images: list[dict[str, Any]] = []
@@ -93,31 +94,33 @@ def document(rows: Iterable[tuple[KeptFrame, Sequence[Box]]], classes: Sequence[
 def merge(sources: Sequence[Path], target: Path) -> dict[str, int]:
     """Copy the frames and reviews of several collections into another one, which may exist.
 
-    A frame that exists already is kept, but takes over a review it lacks. Returns what was done:
-    "added", "present", "reviews".
+    A frame that the target already has is not copied, but gets the review of the source if it has none.
+
+    Returns:
+        Numbers of frames "added" and "present", and of "reviews" copied.
 
     Raises:
-        CollectionError: a source is no collection, or the target is one of the sources.
-        CacheError: the target cannot be written; what was copied until then is whole.
+        CollectionError: a source is not a collection, or the target is one of the sources.
+        CacheError: the target cannot be written; the frames copied until then are complete.
     """
-    opened = [Collection.open(source) for source in sources]
-    if any(one.root.resolve() == target.expanduser().resolve() for one in opened):
+    collections = [Collection.open(source) for source in sources]
+    if any(source.root.resolve() == target.expanduser().resolve() for source in collections):
         raise CollectionError(f"{target} is one of the sources; merge into another folder")
-    into = Collection.create(target)
-    into.set_classes([*into.classes, *(name for one in opened for name in one.classes)])
+    merged = Collection.create(target)
+    merged.set_classes([*merged.classes, *(name for source in collections for name in source.classes)])
     counts = {"added": 0, "present": 0, "reviews": 0}
-    present = set(into.ids())
-    for one in opened:
-        for frame in one.frames():
+    present = set(merged.ids())
+    for source in collections:
+        for frame in source.frames():
             if frame.id in present:
                 counts["present"] += 1
             else:
-                into.add(frame, one.image_path(frame).read_bytes())
+                merged.add(frame, source.image_path(frame).read_bytes())
                 present.add(frame.id)
                 counts["added"] += 1
-            review = one.review(frame.id)
-            if review is not None and not into.is_reviewed(frame.id):
-                into.save_review(type(review)(**{**vars(review), "revision": 0}))
+            review = source.review(frame.id)
+            if review is not None and not merged.is_reviewed(frame.id):
+                merged.save_review(replace(review, revision=0))
                 counts["reviews"] += 1
-    write(into)
+    write(merged)
     return counts

@@ -12,18 +12,18 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The collected data set on disk: plain files, readable after a power cut at any moment.
+"""The collected data set on disk: plain files, valid after a power cut at any moment.
 
     collection.json            format and classes
     images/<camera>/<id>.jpg   the images
-    frames/<id>.json           one file a kept frame: why, when, where, by which model, its detections as proposals
-    reviews/<id>.json          one file a reviewed frame: the boxes a person left
+    frames/<id>.json           one file per kept frame: reason, time, camera, model, its detections as proposals
+    reviews/<id>.json          one file per reviewed frame: the boxes as corrected by the reviewer
     proposals.json             all frames with the model's proposals, as COCO
-    annotations/instances_reviewed.json   the reviewed frames, as COCO: what training reads
+    annotations/instances_reviewed.json   the reviewed frames, as COCO: the input of training
 
-A frame exists when its file in ``frames/`` does; it is written last and removed first. Both COCO files can be made
-again from the others at any time. Several processes may use a collection: only a collector adds and removes frames,
-only the labelling page writes reviews.
+A frame exists if its file in ``frames/`` exists; that file is written last and removed first. Both COCO files can be
+rebuilt from the other files at any time. Several processes may use a collection: only a collector adds and removes
+frames, only the labelling page writes reviews.
 """
 
 from __future__ import annotations
@@ -55,17 +55,17 @@ _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 
 
 class Collection:
-    """A collection in a folder. Methods block for the disk; they are safe between processes, not between threads."""
+    """A collection in a folder. Methods block on disk access. Safe between processes, not between threads."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser()
 
     @classmethod
     def create(cls, root: Path) -> Collection:
-        """Open the folder, making the collection if there is none, and remove what a crash left behind.
+        """Open the folder, create the collection if there is none, and remove the remains of a crash.
 
         Raises:
-            CollectionError: the folder holds something else.
+            CollectionError: the folder holds other files.
             CacheError: it cannot be written.
         """
         collection = cls(root)
@@ -97,9 +97,9 @@ class Collection:
         return head
 
     def _sweep(self) -> None:
-        """Remove temporary files, and images whose frame was never completed."""
+        """Remove old temporary files, and images without a frame."""
         known = {self.root / frame.image for frame in self.frames()}
-        stale = time.time() - _TEMPORARY_AGE  # younger ones may belong to a labelling page at work
+        stale = time.time() - _TEMPORARY_AGE  # newer ones may belong to a running labelling page
         for path in self.root.rglob(".*.*"):
             if path.is_file() and path.stat().st_mtime < stale:
                 path.unlink(missing_ok=True)
@@ -111,14 +111,14 @@ class Collection:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class list: those added by hand, then all labels that occur in proposals and reviews."""
+        """The class list: first those set by the user, then all other labels in proposals and reviews, sorted."""
         named = [str(name) for name in self._head().get("classes", [])]
         labels = {box.label for frame in self.frames() for box in frame.proposals}
         labels |= {box.label for review in self.reviews() for box in review.boxes}
         return tuple(named + sorted(labels - set(named)))
 
     def set_classes(self, names: Iterable[str]) -> None:
-        """Replace the class list; labels that occur stay in :attr:`classes` all the same."""
+        """Replace the class list; labels in use remain in :attr:`classes`."""
         self._write(self.root / "collection.json", {**self._head(), "classes": list(dict.fromkeys(names))})
 
     # Frames
@@ -128,7 +128,7 @@ class Collection:
         return sorted(entry.name[:-5] for entry in _scan(self.root / "frames") if entry.name.endswith(".json"))
 
     def frames(self) -> Iterator[KeptFrame]:
-        """All frames by id; one that another process removes meanwhile, or that is damaged, is left out."""
+        """All frames, sorted by id, except damaged ones and those that another process removes meanwhile."""
         for name in self.ids():
             try:
                 yield self.frame(name)
@@ -136,7 +136,7 @@ class Collection:
                 continue
 
     def frame(self, name: str) -> KeptFrame:
-        """One frame. Raises CollectionError if there is none of this id, or its file is damaged."""
+        """One frame. Raises CollectionError if there is no frame with this id, or its file is damaged."""
         row = _read(self._path("frames", name))
         try:
             size = (int(row["width"]), int(row["height"]))
@@ -147,7 +147,7 @@ class Collection:
             raise CollectionError(f"{self._path('frames', name)} is damaged: {error}") from error
 
     def image_path(self, frame: KeptFrame) -> Path:
-        """Where the image is. Raises CollectionError for a path that leaves the collection."""
+        """The path of the image. Raises CollectionError for a path outside the collection."""
         path = (self.root / frame.image).resolve()
         if not path.is_relative_to(self.root.resolve()):
             raise CollectionError(f"frame {frame.id}: image {frame.image!r} lies outside the collection")
@@ -157,7 +157,7 @@ class Collection:
         """Store a frame with its encoded image; returns the frame with its size in bytes.
 
         Raises:
-            CacheError: the disk is full or not writable; nothing of the frame is left then.
+            CacheError: the disk is full or not writable; nothing of the frame remains.
         """
         path = self.image_path(frame)
         with cache.explained(path.parent):
@@ -185,10 +185,11 @@ class Collection:
     # Reviews
 
     def is_reviewed(self, name: str) -> bool:
+        """Whether the frame has a review, which may be a draft."""
         return self._path("reviews", name).is_file()
 
     def reviews(self) -> Iterator[Review]:
-        """All reviews whose frame exists, by id."""
+        """All reviews whose frame exists, sorted by id."""
         frames = set(self.ids())
         for entry in sorted(_scan(self.root / "reviews"), key=lambda entry: entry.name):
             name = entry.name[:-5]
@@ -196,7 +197,7 @@ class Collection:
                 yield review
 
     def review(self, name: str) -> Review | None:
-        """The review of a frame, None if there is none. Raises CollectionError for a damaged one."""
+        """The review of a frame; None if there is none. Raises CollectionError if its file is damaged."""
         path = self._path("reviews", name)
         if not path.is_file():
             return None
@@ -209,12 +210,12 @@ class Collection:
             raise CollectionError(f"{path} is damaged: {error}") from error
 
     def save_review(self, review: Review) -> Review:
-        """Store a review made from revision ``review.revision`` (0: there was none); returns it with the next number.
+        """Store a review that is based on revision ``review.revision`` (0: no review); returns it with the next number.
 
-        The same review stored twice is one: a browser repeats a request whose answer it did not get.
+        Storing the same review twice is no conflict: a browser repeats a request if it misses the answer.
 
         Raises:
-            ReviewConflict: another revision is stored.
+            ReviewConflict: the stored review has another revision.
             CollectionError: there is no such frame, or the state is unknown.
             CacheError: it cannot be written.
         """
@@ -235,7 +236,7 @@ class Collection:
 
     def _path(self, folder: str, name: str) -> Path:
         if not _ID.fullmatch(name):
-            raise CollectionError(f"'{name[:80]}' is not the id of a frame")
+            raise CollectionError(f"'{name[:80]}' is not a frame id")
         return self.root / folder / f"{name}.json"
 
     def _write(self, path: Path, content: dict[str, Any]) -> None:
@@ -254,7 +255,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CollectionError(f"there is no {path}") from error
+        raise CollectionError(f"{path} does not exist") from error
     except (OSError, ValueError) as error:
         raise CollectionError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict):

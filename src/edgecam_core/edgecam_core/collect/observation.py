@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The input of a rule, and its result."""
+"""The input and the result of a rule."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from edgecam_core.types import Detection, Frame
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One frame of a camera with the detections made from it.
+    """One frame of a camera with its detections.
 
-    ``shadow`` are those of a second model on the same frame, None where there are none. ``hash`` is the frame's
-    perceptual hash, None where it was not computed; ``distance`` the fewest bits in which it differs from a kept
-    frame of the camera, 64 where none is kept yet. ``encoded`` is the frame as its source coded it (a JPEG or PNG
-    file), None if only pixels arrived.
+    ``shadow`` holds the shadow model's detections, None without a shadow model. ``hash`` is the frame's perceptual
+    hash, None if it was not computed. ``distance`` is the smallest number of bits in which the hash differs from that
+    of a kept frame of the camera; 64 if no frame is kept yet. ``encoded`` is the frame as encoded by its source (a JPEG
+    or PNG file), None if only pixels arrived.
     """
 
     camera: str
@@ -46,7 +46,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule's reason to keep a frame: ``value`` is what it measured, in the unit its rule states."""
+    """A rule's reason to keep a frame; each rule defines the meaning of ``value``."""
 
     rule: str
     value: float

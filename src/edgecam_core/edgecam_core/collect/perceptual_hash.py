@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A 64-bit perceptual hash (DCT hash): images that look alike differ in few bits."""
+"""A 64-bit perceptual hash (DCT hash): similar images differ in few bits."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _SIDE, _LOW = 32, 8
 
 
 def perceptual_hash(frame: Frame) -> int:
-    """The signs of the 64 lowest frequencies of a 32x32 grey copy, relative to their median.
+    """One bit for each of the 64 lowest frequencies of a 32x32 grey copy: whether it is above their median.
 
-    Two JPEG qualities of one image differ in 0 to 3 bits, unrelated images in about 32.
+    The same image at two JPEG qualities differs in 0 to 3 bits, unrelated images in about 32.
     """
     pixels = frame.array() if frame.encoding in ("mono8", "bgr8", "rgb8") else frame.bgr()
     small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
@@ -41,23 +41,24 @@ def perceptual_hash(frame: Frame) -> int:
 
 
 class KeptHashes:
-    """The hashes of the kept frames of one camera, newest ``most``."""
+    """The hashes of the newest ``limit`` kept frames of one camera."""
 
-    def __init__(self, most: int = 5000) -> None:
-        self._most = most
+    def __init__(self, limit: int = 5000) -> None:
+        self._limit = limit
         self._hashes: list[int] = []
 
     def add(self, value: int) -> None:
+        """Add a hash; drops the oldest one above the limit."""
         self._hashes.append(value)
-        del self._hashes[: -self._most]
+        del self._hashes[: -self._limit]
 
     def remove(self, value: int) -> None:
-        """Forget a hash, once; one that is not there is no error."""
+        """Remove one occurrence of a hash, if there is one."""
         with contextlib.suppress(ValueError):
             self._hashes.remove(value)
 
     def distance(self, value: int) -> int:
-        """The fewest bits in which ``value`` differs from a kept hash; BITS where none is kept."""
+        """The smallest number of bits in which ``value`` differs from a kept hash; BITS if there is none."""
         if not self._hashes:
             return BITS
         difference = np.array(self._hashes, np.uint64) ^ np.uint64(value)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Blurring faces and labelled objects before an image is stored."""
+"""Blurs faces and objects before an image is stored."""
 
 from __future__ import annotations
 
@@ -28,19 +28,22 @@ from edgecam_core.types import Detection
 
 FACES = "faces"
 _CASCADE = "haarcascade_frontalface_default.xml"
-_MARGIN = 0.1  # of a box's size, added on each side: detections are rarely exact
+_MARGIN = 0.1  # added to each side, as a fraction of the box size: boxes are rarely exact
 
 
-def blurred(pixels: np.ndarray, detections: Iterable[Detection], what: Sequence[str]) -> np.ndarray:
-    """A copy of (H, W, 3) bgr8 pixels in which ``what`` (FACES, labels) can no longer be recognised.
+def blurred(pixels: np.ndarray, detections: Iterable[Detection], targets: Sequence[str]) -> np.ndarray:
+    """A copy of (H, W, 3) uint8 BGR pixels with faces and objects made unrecognisable.
 
-    Faces are found by OpenCV's frontal-face cascade, which misses some; a label is as good as the detector.
+    Faces are found by OpenCV's frontal-face cascade, which misses some; objects are those found by the detector.
+
+    Args:
+        targets: FACES, and labels of detections.
 
     Raises:
         MissingDependency: this OpenCV has no cascade files.
     """
-    boxes = [one.box for one in detections if one.label in what]
-    if FACES in what:
+    boxes = [detection.box for detection in detections if detection.label in targets]
+    if FACES in targets:
         grey = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
         boxes += [(x, y, x + w, y + h) for x, y, w, h in _cascade().detectMultiScale(grey, 1.1, 3, minSize=(16, 16))]
     out = pixels.copy()
@@ -56,7 +59,7 @@ def _blur(pixels: np.ndarray, box: tuple[float, float, float, float]) -> None:
     y1, y2 = (int(np.clip(y, 0, height)) for y in (box[1] - margin_y, box[3] + margin_y))
     if x2 <= x1 or y2 <= y1:
         return
-    # Eight pixels across are left: a blur that only smooths can be sharpened again.
+    # Reduced to eight pixels across: a blur that only smooths could be reversed.
     small = cv2.resize(pixels[y1:y2, x1:x2], (min(8, x2 - x1), min(8, y2 - y1)), interpolation=cv2.INTER_AREA)
     pixels[y1:y2, x1:x2] = cv2.resize(small, (x2 - x1, y2 - y1), interpolation=cv2.INTER_LINEAR)
 
@@ -67,4 +70,4 @@ def _cascade() -> cv2.CascadeClassifier:
     for folder in (*folders, Path("/usr/share/opencv4/haarcascades")):
         if (folder / _CASCADE).is_file():
             return cv2.CascadeClassifier(str(folder / _CASCADE))
-    raise MissingDependency(f"OpenCV's {_CASCADE}", "apt install opencv-data, or take 'faces' out of blur")
+    raise MissingDependency(f"OpenCV's {_CASCADE}", "apt install opencv-data, or remove 'faces' from blur")

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a collection holds: kept frames, boxes and reviews."""
+"""The records of a collection: kept frames, boxes and reviews."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ REVIEWED, SKIPPED, DRAFT = "reviewed", "skipped", "draft"
 
 
 class CollectionError(EdgecamError):
-    """The folder is no collection, or a file of it cannot be used."""
+    """The folder is not a collection, or one of its files is unusable."""
 
 
 class ReviewConflict(EdgecamError):
-    """The review has been changed since it was read; ``current`` is what is stored now."""
+    """The review has changed since it was read; ``current`` is the stored one."""
 
     def __init__(self, current: Review) -> None:
-        who = current.reviewer or "someone"
-        super().__init__(f"{who} has saved revision {current.revision} of this frame meanwhile; load it and edit again")
+        who = current.reviewer or "another reviewer"
+        super().__init__(
+            f"{who} has saved revision {current.revision} of this frame meanwhile; reload it and edit again"
+        )
         self.current = current
 
 
 @dataclass(frozen=True)
 class Box:
-    """One object. ``box`` is x1 y1 x2 y2 in pixels of the stored image; ``score`` 1 for a person's."""
+    """One object. ``box`` is x1 y1 x2 y2 in pixels of the stored image; ``score`` is 1 for boxes drawn by hand."""
 
     label: str
     box: tuple[float, float, float, float]
@@ -48,10 +50,10 @@ class Box:
 
     @classmethod
     def parse(cls, row: Any, size: tuple[int, int]) -> Box:
-        """From JSON, clipped to an image of this (width, height).
+        """A box from JSON, clipped to an image of size (width, height).
 
         Raises:
-            CollectionError: a field is missing or of the wrong kind, or nothing of the box lies in the image.
+            CollectionError: a field is missing or of the wrong type, or the box lies outside the image.
         """
         try:
             label, box = str(row["label"]).strip(), tuple(float(edge) for edge in row["box"])
@@ -69,10 +71,11 @@ class Box:
 
 @dataclass(frozen=True)
 class KeptFrame:
-    """What is known of a kept frame.
+    """The metadata of a kept frame.
 
-    ``rules`` are {"rule", "value"}, the reason first; ``value`` orders frames for review and deletion (0 to 2);
-    ``model``: what made the proposals ("name", "sha256"); ``hash`` is 16 hex digits; ``kept_ns`` wall-clock time.
+    ``image`` is relative to the collection. ``rules`` are {"rule", "value"}, the most valuable rule first. ``value`` (0
+    to 2) orders frames for review and deletion. ``model`` made the proposals ("name", "sha256"). ``hash`` is the
+    perceptual hash, 16 hex digits. ``bytes`` is the size of the image file. ``kept_ns`` is wall-clock time.
     """
 
     id: str
@@ -97,7 +100,11 @@ class KeptFrame:
 
 @dataclass(frozen=True)
 class Review:
-    """A person's review of a frame. ``state`` is REVIEWED (``boxes`` are all there is), SKIPPED, or DRAFT (begun)."""
+    """The review of a frame by a person.
+
+    ``state`` is REVIEWED (``boxes`` are complete), SKIPPED, or DRAFT (not finished). ``reviewed_ns`` is wall-clock
+    time.
+    """
 
     id: str
     state: str

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Why a frame is worth keeping: one table of rules. Every rule is a small class with its state per camera."""
+"""The rules that decide which frames are worth keeping. Each rule is a small class with its own state per camera."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SECOND = 1_000_000_000
 
 
 class Rule(ABC):
-    """Examines every observation of every camera, in order of arrival. ``worth`` orders the rules: 0 to 1."""
+    """Examines every observation of every camera, in order of arrival. ``worth`` (0 to 1) ranks the rules."""
 
     name: str
     worth: float
@@ -40,27 +40,27 @@ class Rule(ABC):
         self.settings = settings
 
     @abstractmethod
-    def look(self, seen: Observation) -> Finding | None:
-        """A reason to keep this frame or a recent one, or None."""
+    def examine(self, observation: Observation) -> Finding | None:
+        """A reason to keep this frame or a recent one; None if there is none."""
 
 
 class Uncertain(Rule):
-    """Value: the score in the band that lies nearest to its middle."""
+    """Value: the score closest to the middle of the band."""
 
     name, worth, text = "uncertain", 0.6, "a score within the band"
 
-    def look(self, seen: Observation) -> Finding | None:
+    def examine(self, observation: Observation) -> Finding | None:
         low, high = self.settings.uncertain_low, self.settings.uncertain_high
-        scores = [one.score for one in seen.detections if low <= one.score <= high]
+        scores = [one.score for one in observation.detections if low <= one.score <= high]
         if not scores:
             return None
-        return Finding(self.name, min(scores, key=lambda score: abs(score - (low + high) / 2)), seen)
+        return Finding(self.name, min(scores, key=lambda score: abs(score - (low + high) / 2)), observation)
 
 
 class Flicker(Rule):
     """A track that is lost and found again, or whose label changes; needs the detector's ``track``.
 
-    Of a gap the first frame without the track is kept: there the detector most likely missed the object. Value: the
+    After a gap, the first frame without the track is kept: the detector most likely missed the object in it. Value: the
     length of the gap in seconds, 0 for a changed label.
     """
 
@@ -68,50 +68,50 @@ class Flicker(Rule):
 
     def __init__(self, settings: CollectorSettings) -> None:
         super().__init__(settings)
-        self._tracks: dict[str, dict[str, tuple[str, int]]] = {}  # camera -> track -> label, last seen
-        self._gap: dict[str, Observation] = {}  # camera -> the first frame of the newest gap
+        self._tracks: dict[str, dict[str, tuple[str, int]]] = {}  # by camera and track: label, last stamp
+        self._gap: dict[str, Observation] = {}  # by camera: the first frame of the newest gap
         self._previous: dict[str, int] = {}
 
-    def look(self, seen: Observation) -> Finding | None:
-        camera, now = seen.camera, seen.stamp_ns
+    def examine(self, observation: Observation) -> Finding | None:
+        camera, now = observation.camera, observation.stamp_ns
         previous = self._previous.get(camera, now)
         tracks = self._tracks.setdefault(camera, {})
         if now < previous:  # the camera's time restarted
             tracks.clear()
         self._previous[camera] = now
-        present = {one.track_id: one for one in seen.detections if one.track_id}
+        present = {one.track_id: one for one in observation.detections if one.track_id}
         limit = self.settings.flicker_seconds * SECOND
         for track in [name for name, (_, last) in tracks.items() if now - last > limit]:
             del tracks[track]
-        finding = self._changed(seen, present, tracks, previous)
+        finding = self._changed(observation, present, tracks, previous)
         if any(last == previous and name not in present for name, (_, last) in tracks.items()):
-            self._gap[camera] = seen
+            self._gap[camera] = observation
         tracks.update({name: (one.label, now) for name, one in present.items()})
         return finding
 
     def _changed(
-        self, seen: Observation, present: dict[str, Detection], tracks: dict[str, tuple[str, int]], previous: int
+        self, observation: Observation, present: dict[str, Detection], tracks: dict[str, tuple[str, int]], previous: int
     ) -> Finding | None:
         for name, one in present.items():
             label, last = tracks.get(name, (one.label, previous))
             if label != one.label:
-                return Finding(self.name, 0.0, seen)
-            gap = self._gap.get(seen.camera)
+                return Finding(self.name, 0.0, observation)
+            gap = self._gap.get(observation.camera)
             if last < previous and gap is not None and last < gap.stamp_ns:
-                del self._gap[seen.camera]
-                return Finding(self.name, (seen.stamp_ns - last) / SECOND, gap)
+                del self._gap[observation.camera]
+                return Finding(self.name, (observation.stamp_ns - last) / SECOND, gap)
         return None
 
 
 class Novel(Rule):
-    """Value: the bits of the perceptual hash that differ from the nearest kept frame of the camera."""
+    """Value: the number of bits in which the perceptual hash differs from the most similar kept frame of the camera."""
 
-    name, worth, text = "novel", 0.4, "an image unlike all kept ones"
+    name, worth, text = "novel", 0.4, "an image unlike all kept ones of the camera"
 
-    def look(self, seen: Observation) -> Finding | None:
-        if seen.distance is None or seen.distance < self.settings.novel_distance:
+    def examine(self, observation: Observation) -> Finding | None:
+        if observation.distance is None or observation.distance < self.settings.novel_distance:
             return None
-        return Finding(self.name, float(seen.distance), seen)
+        return Finding(self.name, float(observation.distance), observation)
 
 
 class Disagree(Rule):
@@ -119,39 +119,39 @@ class Disagree(Rule):
 
     name, worth, text = "disagree", 0.9, "the live model and the shadow model differ"
 
-    def look(self, seen: Observation) -> Finding | None:
-        if seen.shadow is None:
+    def examine(self, observation: Observation) -> Finding | None:
+        if observation.shadow is None:
             return None
-        unmatched = count_unmatched(seen.detections, seen.shadow)
-        return Finding(self.name, float(unmatched), seen) if unmatched else None
+        unmatched = count_unmatched(observation.detections, observation.shadow)
+        return Finding(self.name, float(unmatched), observation) if unmatched else None
 
 
 class OfClass(Rule):
-    """Value: the best score of a wanted label."""
+    """Value: the best score of a label in keep_classes."""
 
     name, worth, text = "class", 0.5, "one of the labels in keep_classes"
 
-    def look(self, seen: Observation) -> Finding | None:
-        scores = [one.score for one in seen.detections if one.label in self.settings.keep_classes]
-        return Finding(self.name, max(scores), seen) if scores else None
+    def examine(self, observation: Observation) -> Finding | None:
+        scores = [one.score for one in observation.detections if one.label in self.settings.keep_classes]
+        return Finding(self.name, max(scores), observation) if scores else None
 
 
 class Interval(Rule):
-    """Value: seconds since the last frame this rule kept of the camera."""
+    """Value: seconds since this rule last kept a frame of the camera."""
 
-    name, worth, text = "interval", 0.1, "time has passed"
+    name, worth, text = "interval", 0.1, "the interval has elapsed"
 
     def __init__(self, settings: CollectorSettings) -> None:
         super().__init__(settings)
         self._last: dict[str, int] = {}
 
-    def look(self, seen: Observation) -> Finding | None:
-        last = self._last.setdefault(seen.camera, seen.stamp_ns)
-        elapsed = (seen.stamp_ns - last) / SECOND
+    def examine(self, observation: Observation) -> Finding | None:
+        last = self._last.setdefault(observation.camera, observation.stamp_ns)
+        elapsed = (observation.stamp_ns - last) / SECOND
         if 0 <= elapsed < self.settings.interval:
             return None
-        self._last[seen.camera] = seen.stamp_ns
-        return Finding(self.name, max(elapsed, 0.0), seen) if elapsed > 0 else None
+        self._last[observation.camera] = observation.stamp_ns
+        return Finding(self.name, max(elapsed, 0.0), observation) if elapsed > 0 else None
 
 
 RULES: dict[str, type[Rule]] = {rule.name: rule for rule in (Uncertain, Flicker, Novel, Disagree, OfClass, Interval)}
@@ -160,6 +160,6 @@ WORTH = {REQUEST: 1.0, **{name: rule.worth for name, rule in RULES.items()}}
 
 
 def count_unmatched(live: tuple[Detection, ...], shadow: tuple[Detection, ...]) -> int:
-    """Objects that only one of the two models found (see :func:`edgecam_core.models.agreement.compare`)."""
+    """Number of objects that only one of the two models found (see :func:`edgecam_core.models.agreement.compare`)."""
     _, live_only, shadow_only = compare(live, shadow)
     return live_only.total() + shadow_only.total()

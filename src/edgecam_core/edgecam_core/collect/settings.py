@@ -25,45 +25,49 @@ from edgecam_core.settings import Settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class CollectorSettings(Settings):
-    """Which frames are kept, how they are stored, and how much of the disk they may take."""
+    """Which frames are kept, how they are stored, and how much disk space they may use."""
 
     directory: str = setting("~/edgecam-collection", "Folder of the collected data set.")
     rules: tuple[str, ...] = setting(
         ("uncertain", "flicker", "novel"),
-        "Rules that keep a frame: uncertain, flicker, novel, disagree, class, interval. ~/keep always works.",
+        "Rules that keep a frame: uncertain, flicker, novel, disagree, class, interval. The service ~/keep always "
+        "works.",
         runtime=True,
     )
     uncertain_low: float = setting(
-        0.3, "uncertain: the lowest score that counts; the detector must report it.", low=0.0, high=1.0, runtime=True
+        0.3, "uncertain: lowest score of the band; the detector must report it.", low=0.0, high=1.0, runtime=True
     )
-    uncertain_high: float = setting(0.6, "uncertain: the highest score that counts.", low=0.0, high=1.0, runtime=True)
+    uncertain_high: float = setting(0.6, "uncertain: highest score of the band.", low=0.0, high=1.0, runtime=True)
     flicker_seconds: float = setting(
-        1.0, "flicker: the longest gap after which a track counts as found again.", low=0.0, high=60.0, unit="s"
+        1.0, "flicker: longest gap after which a track counts as found again.", low=0.0, high=60.0, unit="s"
     )
     novel_distance: int = setting(
         14, "novel: bits of the 64-bit perceptual hash that must differ from every kept frame.", low=1, high=64
     )
-    keep_classes: tuple[str, ...] = setting((), "class: the labels that keep a frame.", runtime=True)
+    keep_classes: tuple[str, ...] = setting((), "class: labels that keep a frame.", runtime=True)
     interval: float = setting(
-        600.0, "interval: seconds between two frames kept for no other reason.", low=1.0, high=86400.0, unit="s"
+        600.0, "interval: seconds between two frames kept by this rule.", low=1.0, high=86400.0, unit="s"
     )
     look_rate: float = setting(
-        2.0, "Frames of a camera that are hashed per second (novel, duplicates).", low=0.1, high=60.0, unit="Hz"
+        2.0, "Frames per second and camera that are hashed (novel, duplicates).", low=0.1, high=60.0, unit="Hz"
     )
     duplicate_distance: int = setting(
-        4, "A frame whose hash differs in no more bits from a kept one is a duplicate; -1: none is.", low=-1, high=63
+        4, "A frame is a duplicate if its hash differs in at most this many bits from a kept one; -1: never.",
+        low=-1, high=63,
+    )  # fmt: skip
+    max_per_hour: int = setting(120, "Maximum number of frames kept per hour.", low=1, high=100_000, runtime=True)
+    max_per_rule: int = setting(
+        60, "Maximum number of frames kept per hour by one rule.", low=1, high=100_000, runtime=True
     )
-    max_per_hour: int = setting(120, "The most frames kept in an hour.", low=1, high=100_000, runtime=True)
-    max_per_rule: int = setting(60, "The most frames one rule keeps in an hour.", low=1, high=100_000, runtime=True)
     max_megabytes: float = setting(
-        2000.0, "The most disk space; then the least valuable frames make room.", low=1.0, high=1e7, unit="MB"
+        2000.0, "Maximum disk space; above it, the least valuable frames are deleted.", low=1.0, high=1e7, unit="MB"
     )
     min_free_megabytes: float = setting(
         1000.0, "Nothing is kept while the disk has less free space.", low=0.0, high=1e7, unit="MB"
     )
     image_format: str = setting(
         "jpeg",
-        "How images are stored: jpeg, png (lossless), or source (the bytes of image_raw/compressed, unchanged).",
+        "Format of stored images: jpeg, png (lossless), or source (the bytes of image_raw/compressed, unchanged).",
         choices=("jpeg", "png", "source"),
     )
     jpeg_quality: int = setting(95, "Quality of stored JPEG.", low=1, high=100)
@@ -71,13 +75,13 @@ class CollectorSettings(Settings):
         0.0, "Unreviewed frames are deleted after this many days; 0: never.", low=0.0, high=3650.0, unit="d"
     )
     blur: tuple[str, ...] = setting(
-        (), "What is blurred before an image is stored: 'faces', and labels of the detector. Empty: nothing."
+        (), "Blurred before an image is stored: 'faces', and labels of the detector. Empty: nothing."
     )
 
     def check(self) -> None:
         for name in self.rules:
             if name not in RULES:
-                raise SettingError("rules", name, f"must be of {', '.join(RULES)}")
+                raise SettingError("rules", name, f"must be one of {', '.join(RULES)}")
         if self.uncertain_low > self.uncertain_high:
             remedy = f"must not be above uncertain_high ({self.uncertain_high:g})"
             raise SettingError("uncertain_low", self.uncertain_low, remedy)

@@ -114,7 +114,7 @@ class _Kept:
             stored.set()
 
         self._collector.request(self._camera, done)
-        self._collector.look(Observation(self._camera, one.frame, tuple(one.first), tuple(one.second)))
+        self._collector.examine(Observation(self._camera, one.frame, tuple(one.first), tuple(one.second)))
         if not stored.wait(_STORE_SECONDS) or answers[0].startswith("error: "):
             raise EdgecamError(f"an image could not be collected: {(answers or ['the disk does not answer'])[0]}")
 
