@@ -1,6 +1,6 @@
 """Images per second from a folder of JPEGs to boxes with edgecam's detector, without loading and the first five.
 
-Usage: detect_folder FOLDER BACKEND PRECISION [--all]. Prints the rate; with --all, prints detections
+Usage: detect_folder FOLDER BACKEND DEVICE PRECISION [--all]. Prints the rate; with --all, prints detections
 above a score of 0.01 as one JSON object instead, file name to [label, score, x1, y1, x2, y2], for the accuracy.
 """
 
@@ -17,9 +17,9 @@ from edgecam_core.models.detector_settings import DetectorSettings
 
 
 def main() -> None:
-    folder, backend, precision, *everything = sys.argv[1:]
+    folder, backend, device, precision, *everything = sys.argv[1:]
     threshold = 0.01 if everything else 0.5
-    settings = DetectorSettings(backend=backend, precision=precision, confidence_threshold=threshold)
+    settings = DetectorSettings(backend=backend, device=device, precision=precision, confidence_threshold=threshold)
     detector = Detector.open(settings, streams=len(os.sched_getaffinity(0)))
     paths = expand([folder])
 

@@ -1,7 +1,7 @@
 """Images a second from a folder of JPEGs to boxes with PyTorch eager, in turn: read, resize, infer, suppress.
 
-The same network and weights as the default model, as a course would write it. Usage: torch_folder FOLDER [--all];
-see detect_folder.
+The same network and weights as the default model, as a course would write it. Usage:
+torch_folder FOLDER cpu|cuda [--all]; see detect_folder.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from torchvision.ops import batched_nms
 
 
 def main() -> None:
+    folder, device, *everything = sys.argv[1:]
     model = MobileNetV2Ssd(len(LABELS)).eval()
     model.load_coco({column: column for column in range(1, len(LABELS))})
-    paths = sorted(Path(sys.argv[1]).glob("*.jpg"))
-    if sys.argv[2:]:
+    model.to(device)
+    paths = sorted(Path(folder).glob("*.jpg"))
+    if everything:
         print(json.dumps({path.name: _plain(*detect(model, path, 0.01)) for path in paths}))
         return
     for path in paths[:5]:
@@ -41,10 +43,11 @@ def detect(
     """Boxes in pixels, scores, classes."""
     image = cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB)
     height, width = image.shape[:2]
-    small = torch.from_numpy(cv2.resize(image, (300, 300))).permute(2, 0, 1).float()
+    device = next(model.parameters()).device
+    small = torch.from_numpy(cv2.resize(image, (300, 300))).to(device).permute(2, 0, 1).float()
     logits, offsets = model(((small - 127) / 128)[None])
     scores = torch.sigmoid(logits[0])
-    boxes = model.boxes(offsets)[0].clamp(0, 1) * torch.tensor([width, height, width, height])
+    boxes = model.boxes(offsets)[0].clamp(0, 1) * torch.tensor([width, height, width, height], device=device)
     rows, classes = torch.nonzero(scores[:, 1:] > threshold, as_tuple=True)
     kept = batched_nms(boxes[rows], scores[rows, classes + 1], classes, 0.5)[:100]
     return boxes[rows][kept], scores[rows, classes + 1][kept], classes[kept] + 1
