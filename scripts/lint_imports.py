@@ -14,8 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 ROS = (
-    "rclpy", "ament_index_python", "launch", "launch_ros", "cv_bridge", "sensor_msgs", "vision_msgs", "std_msgs",
-    "std_srvs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces", "builtin_interfaces", "edgecam_ros",
+    "rclpy", "ament_index_python", "launch", "launch_ros", "cv_bridge", "sensor_msgs", "vision_msgs", "foxglove_msgs",
+    "std_msgs", "std_srvs", "diagnostic_msgs", "lifecycle_msgs", "rcl_interfaces", "builtin_interfaces", "edgecam_ros",
     "edgecam_msgs",
 )  # fmt: skip
 SHARED = {"edgecam_core", "edgecam_ros", "edgecam_training", "edgecam_bringup", "edgecam_msgs"}

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-UPSTREAM = {"vision_msgs"}  # of the underlay: has the version of the package it replaces
+UPSTREAM = {"foxglove_msgs", "vision_msgs"}  # of the underlay: have the version of the package they replace
 SECTION = r"^(Forthcoming|\d+\.\d+\.\d+)(?: \(\d{4}-\d\d-\d\d\))?\n---+\n"  # of a CHANGELOG.rst
 MARKS = {"package.xml": r"(<version>)([^<]*)(</version>)", "setup.py": r'(version=")([^"]*)(")'}
 

@@ -1,31 +1,63 @@
-"""The sender's stream as ``foxglove_msgs/CompressedVideo``: needs that package (``ros-$ROS_DISTRO-foxglove-msgs``)."""
+"""The stream as ``foxglove_msgs/CompressedVideo``: published; recorded, replayed and cut into clips as it is."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("foxglove_msgs", reason="needs foxglove_msgs")
-
+from ament_index_python.packages import get_package_share_directory
+from edgecam_core.camera.capture import Camera
+from edgecam_core.camera.settings import CameraSettings
+from edgecam_core.events.clips import frames_of
+from edgecam_core.events.index import EventIndex
 from edgecam_core.media import gst, nal
 from edgecam_core.media.codecs import codec
+from edgecam_core.recording import images
+from edgecam_core.recording.reader import open_recording
+from edgecam_core.types import Frame
+from edgecam_events.node import EventsNode
+from edgecam_recorder.node import RecorderNode
+from edgecam_ros.conversions import image_from_ros, ns_from_stamp
+from edgecam_ros.qos import image_qos
 from edgecam_rtp.sender_node import SenderNode
 from foxglove_msgs.msg import CompressedVideo
 from network import free_udp_port
 from rclpy.parameter import Parameter
 from ros_peer import Peer
 from running import running
-from viewer_scene import Scene, square
+from sensor_msgs.msg import CameraInfo, Image
+from std_srvs.srv import SetBool
+from viewer_scene import HEIGHT, WIDTH, Scene, square
 from waiting import wait_until
+
+from edgecam_msgs.msg import Event
+
+# The RIHS01 type hash (REP-2016) of upstream's definition, computed with rosbags.
+UPSTREAM = "RIHS01_32039eafc3770e589c86c4dabff9c392ce9955ebffd43f5f60763011d43d8d1d"
+EDGECAM = [sys.executable, "-c", "import sys; from edgecam_core.cli.main import main; sys.exit(main())"]
+
+
+def test_type_hash_is_upstreams() -> None:
+    described = Path(get_package_share_directory("foxglove_msgs")) / "msg" / "CompressedVideo.json"
+    hashes = {h["type_name"]: h["hash_string"] for h in json.loads(described.read_text())["type_hashes"]}
+    assert hashes["foxglove_msgs/msg/CompressedVideo"] == UPSTREAM
+
+
+def sender(name: str = "h265", **more: object) -> SenderNode:
+    given = {"codec": name, "port": free_udp_port(), "keyframe_interval": 3000, **more}
+    overrides = [Parameter(key, value=value) for key, value in given.items()]
+    return SenderNode(namespace="/camera", parameter_overrides=overrides)
 
 
 @pytest.mark.parametrize("name", ["h265", "h264"])
 def test_the_stream_can_be_decoded_from_its_first_message(peer: Peer, name: str) -> None:
-    given = {"codec": name, "port": free_udp_port(), "keyframe_interval": 3000}
-    overrides = [Parameter(key, value=value) for key, value in given.items()]
-    node = SenderNode(namespace="/camera", parameter_overrides=overrides)
+    node = sender(name)
     with running(node), Scene("/camera", fps=15):
         wait_until(lambda: node._sender is not None and node._sender.stats().frames_sent > 5)
         messages = peer.collect(CompressedVideo, "/camera/video")
@@ -65,3 +97,115 @@ def decoded(messages: list[CompressedVideo], name: str) -> np.ndarray:
     pipeline.stop()
     assert newest is not None
     return newest
+
+
+def test_the_stream_is_recorded_as_it_is_and_replayed(peer: Peer, tmp_path: Path) -> None:
+    raw: list[Image] = peer.collect(Image, "/camera/image_raw", image_qos(50))
+    published: list[CompressedVideo] = peer.collect(CompressedVideo, "/camera/video", image_qos(50))
+    values = {"directory": str(tmp_path), "min_free_megabytes": 0.0, "topics": ["video"]}
+    overrides = [Parameter(key, value=value) for key, value in values.items()]
+    with running(sender()), Scene("/camera", fps=15):
+        with running(RecorderNode(namespace="/camera", parameter_overrides=overrides)) as recorder:
+            wait_until(lambda: recorder._recorder and recorder._recorder.messages > 25, what="recorded access units")
+            path = Path(peer.call(SetBool, "/camera/recorder/record", SetBool.Request(data=False)).message)
+        stored = list(open_recording(path).messages())
+        units = [images.video(one.data) for one in stored]
+        wait_until(
+            lambda: published and ns_from_stamp(published[-1].timestamp) >= units[-1].stamp_ns, what="the last of them"
+        )
+    assert {(one.topic.name, one.topic.type, one.topic.type_hash) for one in stored} == {
+        ("/camera/video", "foxglove_msgs/msg/CompressedVideo", UPSTREAM)
+    }
+    sent = {ns_from_stamp(one.timestamp): bytes(one.data) for one in published}
+    assert all(sent[one.stamp_ns] == one.data.tobytes() for one in units), "access units as they were sent"
+
+    sources = {ns_from_stamp(one.header.stamp): image_from_ros(one).array() for one in raw}
+    shown = frames_of_camera(f"mcap://{path}")
+    assert len(shown) > 10
+    for frame in shown:
+        assert np.abs(frame.array().astype(int) - sources[frame.stamp_ns]).mean() < 8
+
+    again: list[CompressedVideo] = peer.collect(CompressedVideo, "/again/camera/video", image_qos(200))
+    command = [*EDGECAM, "replay", str(path), "--prefix", "/again", "--delay", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=dict(os.environ), check=False)
+    assert (done.returncode, done.stdout) == (0, f"{len(stored)} messages of 1 topics\n"), done.stderr
+    wait_until(lambda: len(again) == len(stored), what="the replayed access units")
+    assert [(ns_from_stamp(one.timestamp), bytes(one.data)) for one in again] == [
+        (one.stamp_ns, one.data.tobytes()) for one in units
+    ]
+
+
+def frames_of_camera(source: str) -> list[Frame]:
+    found: list[Frame] = []
+    failures: list[Exception] = []
+    settings = CameraSettings.from_mapping({"source": source, "realtime": False})
+    camera = Camera(settings, lambda one: found.append(one.frame("bgr8")), on_failure=failures.append)
+    camera.start()
+    try:
+        wait_until(lambda: failures or camera.status().state == "ended", what="the end of the recording")
+    finally:
+        camera.stop()
+    assert not failures
+    return found
+
+
+@pytest.mark.parametrize("name", ["h265", "h264"])
+def test_clips_of_events_are_cut_from_the_stream(peer: Peer, tmp_path: Path, name: str) -> None:
+    published: list[CompressedVideo] = peer.collect(CompressedVideo, "/camera/video", image_qos(200))
+    events: list[Event] = peer.collect(Event, "/camera/events", 50)
+    infos = peer.node.create_publisher(CameraInfo, "/camera/camera_info", image_qos())
+    given = {
+        "events_directory": str(tmp_path), "zones": ["left: 0,0 0.3,0 0.3,1 0,1"], "clip": "video", "snapshots": False,
+        "rules": ["tall: giraffe enters left"], "pre_roll": 1.0, "post_roll": 0.5, "min_free_megabytes": 0.0,
+    }  # fmt: skip
+    overrides = [Parameter(key, value=value) for key, value in given.items()]
+    node = EventsNode(namespace="/camera", parameter_overrides=overrides)
+    with running(sender(name, keyframe_interval=15)), running(node), Scene("/camera", fps=30):
+
+        def clip() -> tuple[Event, Path] | None:
+            infos.publish(CameraInfo(width=WIDTH, height=HEIGHT))
+            begun = ns_from_stamp(published[0].timestamp) + 1_500_000_000 if published else None  # time for a pre-roll
+            late = [one for one in events if one.state == "end" and begun and ns_from_stamp(one.start) > begun]
+            paths = [(one, EventIndex(tmp_path).path(one.id, "clip")) for one in late]
+            return next(((one, path) for one, path in paths if path is not None), None)
+
+        event, path = wait_until(clip, what="a clip")
+    assert path.suffix == ".mp4"
+    assert event.clip == str(path.relative_to(tmp_path))
+    frames = list(frames_of(path))
+    times = [at for at, _ in frames]
+    assert times == sorted(times)
+    form = codec(name)
+    sent = [(ns_from_stamp(one.timestamp), slices(bytes(one.data), name)) for one in published]
+    cut = [slices(unit, name) for unit in units_of(path, name)]
+    assert len(cut) == len(frames) > 15
+    first = next(index for index, (_, unit) in enumerate(sent) if unit == cut[0])
+    assert any(form.is_keyframe(form.kind(unit)) for unit in cut[0])
+    assert [unit for _, unit in sent[first : first + len(cut)]] == cut, (
+        "the access units as they were sent, none missing"
+    )
+    begin, end = ns_from_stamp(event.start), ns_from_stamp(event.header.stamp)
+    assert sent[first][0] <= begin - 900_000_000, "pre-roll"
+    assert sent[first + len(cut) - 1][0] >= end, "the whole event"
+
+
+def slices(unit: bytes, name: str) -> list[bytes]:
+    """The NAL units that carry pixels: parsers may move the parameter sets."""
+    form = codec(name)
+    return [one for one in nal.split(unit) if form.is_vcl(form.kind(one))]
+
+
+def units_of(path: Path, name: str) -> list[bytes]:
+    """The access units of an MP4 file, in Annex B form."""
+    form = codec(name)
+    pipeline = gst.Pipeline(
+        f"filesrc location={gst.quoted(str(path))} ! qtdemux ! {form.parser} ! "
+        f"{form.media_type},stream-format=byte-stream,alignment=au ! appsink name=sink sync=false"
+    )
+    pipeline.start()
+    found = []
+    while (sample := pipeline.pull(10.0)) is not None:
+        with sample:
+            found.append(sample.data.tobytes())
+    pipeline.stop()
+    return found

@@ -15,7 +15,7 @@ OWNERS = {
     "node/test_record*": "edgecam_recorder",
     "node/test_replay*": "edgecam_recorder",
     "node/test_rtp*": "edgecam_rtp",
-    "node/test_foxglove*": "edgecam_rtp",
+    "node/test_foxglove*": REPOSITORY,
     "node/test_viewer*": "edgecam_viewer",
     "node/test_label*": "edgecam_viewer",
     "node/test_monitor*": "edgecam_viewer",

@@ -33,9 +33,9 @@ ROSDEP_KEYS = {
 # ... and packages released into the distribution.yaml of humble, jazzy, kilted and lyrical.
 ROS_PACKAGES = {
     "ament_cmake", "ament_cmake_core", "ament_index_python", "builtin_interfaces", "cv_bridge", "diagnostic_msgs",
-    "launch", "launch_ros", "launch_testing", "launch_xml", "lifecycle_msgs", "rcl_interfaces", "rclpy", "ros2launch",
-    "rosgraph_msgs", "rosidl_default_generators", "rosidl_default_runtime", "rviz2", "sensor_msgs", "std_msgs",
-    "std_srvs", "vision_msgs", "visualization_msgs",
+    "foxglove_msgs", "launch", "launch_ros", "launch_testing", "launch_xml", "lifecycle_msgs", "rcl_interfaces",
+    "rclpy", "ros2launch", "rosgraph_msgs", "rosidl_default_generators", "rosidl_default_runtime", "rviz2",
+    "sensor_msgs", "std_msgs", "std_srvs", "vision_msgs", "visualization_msgs",
 }  # fmt: skip
 KEY_OF_IMPORT = {
     "aiohttp": "python3-aiohttp", "cv2": "python3-opencv", "gi": "python3-gi", "numpy": "python3-numpy",

@@ -24,7 +24,8 @@ case "$name $*" in
   apt-get*libgirepository*) step=apt-pygobject ;;
   apt-get*gstreamer1.0-tools*) step=apt ;;
   npm*) step=test-npm ;;
-  cmake*) step=vision_msgs ;;
+  cmake*vision_msgs*) step=vision_msgs ;;
+  cmake*foxglove_msgs*) step=foxglove_msgs ;;
   *"-m venv"*) step=venv ;;
   *"-m pip"*--target*) step=test-backends ;;
   *"-m pip"*underlay/cv_bridge*) step=cv_bridge ;;
@@ -61,6 +62,7 @@ ERRORS = {
     "python-packages": "ERROR: No matching distribution found for numpy==2.4.6",
     "ros-environment": "ModuleNotFoundError: No module named 'sysconfig'",
     "vision_msgs": "/usr/bin/ld: cannot find -lpython3.11: No such file or directory",
+    "foxglove_msgs": "ninja: error: loading 'build.ninja': No such file or directory",
     "cv_bridge": "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
     "ros2cli": "error: subprocess-exited-with-error",
     "workspace": "error: option --editable not recognized",
@@ -106,9 +108,9 @@ def run(clone: Path, script: str, broken: str, error: str = "", **more: str) -> 
 
 def steps(script: str) -> set[str]:
     text = (ROOT / "scripts" / script).read_text()
-    loop = re.search(r"for package in (.*); do", text.split("# ---- ROS", 1)[-1])
+    loops = re.findall(r"for package in (\w.*); do", text.split("# ---- ROS", 1)[-1])
     names = {name for name in re.findall(r'run_step "?([\w$-]+)', text) if not name.startswith("$")}
-    return names | set(loop[1].split() if loop and script == "setup" else [])
+    return names | {name for loop in loops for name in loop.split()}
 
 
 def test_every_step_is_broken_here() -> None:
