@@ -130,12 +130,13 @@ EFFECTS = [
     ("pipeline events", "events_directory", {"events_node-5.events_directory", "viewer_node-6.events"}),
     ("pipeline record", "record_directory", {"recorder_node-5.directory"}),
     ("demo", "host", {"rtp_sender_node-2.host"}),  # not an argument of the demo: ros2 launch hands it on all the same
+    ("demo events", "events_directory", {"events_node-5.events_directory", "viewer_node-6.events"}),
     ("demo", "port", {"rtp_sender_node-2.port", "rtp_receiver_node-3.port"}),
     ("demo", "viewer_host", {"viewer_node-5.host"}),
     ("cameras", "host", set()),
     ("cameras", "port", set()),
     ("cameras", "collection", set()),
-    ("cameras", "events", set()),
+    ("cameras events", "events_directory", {"events_node-3.events_directory", "viewer_node-4.events"}),
     ("cameras", "viewer_host", {"viewer_node-3.host"}),
     ("cameras", "viewer_port", {"viewer_node-3.port"}),
 ]
