@@ -211,7 +211,7 @@ def test_a_calibration_is_saved_scaled_and_used(peer: Peer, world: ExitStack, tm
     fresh.height = 100
     answer = peer.call(SetCameraInfo, "/camera/set_camera_info", SetCameraInfo.Request(camera_info=fresh), LONG)
     assert not answer.success
-    assert "another shape" in answer.status_message
+    assert "another aspect ratio" in answer.status_message
 
 
 def test_a_calibration_follows_the_turned_frame(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
@@ -242,4 +242,4 @@ def test_a_calibration_for_another_shape_is_refused(tmp_path: Path) -> None:
     settings = {"camera_info_url": f"file://{path}", "image_width": 1280, "image_height": 720}
     done = subprocess.run(command("/camera", settings), capture_output=True, text=True, timeout=LONG, check=False)
     assert done.returncode == 1
-    assert "is for 640x480, the frame is 1280x720: another shape" in done.stderr
+    assert "is for 640x480, the frame is 1280x720: another aspect ratio" in done.stderr

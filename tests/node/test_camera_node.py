@@ -153,7 +153,7 @@ def test_size_and_rate_change_while_it_runs_and_the_source_does_not(peer: Peer, 
     wait_until(lambda: images[-1].width == 128, LONG, "the new size")
     refused, why = set_parameter("image_width", ParameterType.PARAMETER_INTEGER, integer_value=0)
     assert not refused
-    assert "a frame needs 1 to 16384 px" in why
+    assert "must be 1 to 16384 px" in why
     refused, why = set_parameter("source", ParameterType.PARAMETER_STRING, string_value="test://ball")
     assert not refused
     assert "is fixed while the node runs" in why

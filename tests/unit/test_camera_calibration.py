@@ -42,7 +42,7 @@ def test_a_smaller_frame_has_smaller_focal_lengths() -> None:
     ("content", "told"),
     [
         ("a: [", "is not YAML"),
-        ("just text", "is no calibration"),
+        ("just text", "is not a calibration"),
         ("image_width: 640\nimage_height: 480\n", "camera_matrix"),
     ],
 )
@@ -59,7 +59,7 @@ def test_urls_are_found_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert where == Path("/home/me/.ros/camera_info/front.yaml")
     where = calibration.locate("package://p/c/x.yaml", "front", lambda name: f"/share/{name}")
     assert where == Path("/share/p/c/x.yaml")
-    with pytest.raises(SettingError, match="no ROS package 'none'"):
+    with pytest.raises(SettingError, match="ROS package 'none' is not installed"):
         calibration.locate("package://none/x.yaml", "front", nowhere)
     with pytest.raises(SettingError, match="file:///"):
         calibration.locate("http://x/y.yaml", "front", nowhere)
@@ -130,12 +130,12 @@ def test_the_ini_file_of_camera_calibration_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("%YAML:1.0\n---\nimage_width: 640\n", "no calibration"),
-        ("%YAML:1.0\n---\na: !!opencv-matrix\n   rows: 3\n", "no calibration"),
-        ("<?xml version='1.0'?><opencv_storage></opencv_storage>", "no calibration"),
-        ("<?xml ", "no calibration"),
-        (_INI.replace("640", "wide"), "no calibration"),
-        (_INI.replace("distortion", "distort"), "no calibration.*distortion"),
+        ("%YAML:1.0\n---\nimage_width: 640\n", "not a calibration"),
+        ("%YAML:1.0\n---\na: !!opencv-matrix\n   rows: 3\n", "not a calibration"),
+        ("<?xml version='1.0'?><opencv_storage></opencv_storage>", "not a calibration"),
+        ("<?xml ", "not a calibration"),
+        (_INI.replace("640", "wide"), "not a calibration"),
+        (_INI.replace("distortion", "distort"), "not a calibration.*distortion"),
         (_INI.replace("0.1 -0.2 0.0", "0.1"), "3 distortion coefficients"),
     ],
 )

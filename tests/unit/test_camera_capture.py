@@ -195,7 +195,7 @@ def test_garbage_is_told_once_and_tried_again_until_it_is_a_video(
     until(lambda: one.status().reconnects >= 2, "a second try")
     assert one.status().state == "retrying"
     assert len(taker.events) == 1
-    assert "trying again" in taker.events[0][1]
+    assert "retrying" in taker.events[0][1]
     path.write_bytes(clip.read_bytes())
     taker.wait(5)
     assert one.status().problem == ""

@@ -93,7 +93,7 @@ REFUSED = [
     (f"{_AOM} -pix_fmt gbrp", "mp4", "AV1 video in RGB is not supported"),
     (f"{_AOM} -pix_fmt gbrp10le", "webm", "AV1 video in RGB is not supported"),
     ("libvpx-vp9 -deadline realtime -cpu-used 8 -pix_fmt yuv440p", "webm", "VP9 video with 4:4:0 chroma"),
-    ("png -pix_fmt rgb48be", "mov", "PNG video of 16 bits"),
+    ("png -pix_fmt rgb48be", "mov", "16-bit PNG video"),
     ("smc -pix_fmt pal8", "mov", "QuickTime Graphics (smc) is not supported"),
     ("magicyuv -pix_fmt gbrp", "avi", "no decoder for the AVI format 'M8RG'"),
     ("vc2 -pix_fmt yuv420p", "mkv", "no decoder for Dirac (video/x-dirac)"),

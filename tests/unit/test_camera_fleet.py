@@ -28,9 +28,9 @@ def test_defaults_hold_for_all_and_each_has_its_own(tmp_path: Path) -> None:
         ("cameras: [{camera_name: a, framerate: -1}]", r"camera 1 \(a\): parameter 'framerate' is -1"),
         ("cameras: [{camera_name: a, source: 'tst://x'}]", r"camera 1 \(a\): .*unknown scheme 'tst'"),
         ("cameras: [{camera_name: a}, {camera_name: a}]", "two cameras named 'a'"),
-        ("cameras: [{camera_name: a}]\ncamera: 1", "not \\['camera'\\]"),
+        ("cameras: [{camera_name: a}]\ncamera: 1", "unknown keys \\['camera'\\]"),
         ("cameras: [", "is not YAML"),
-        ("cameras: [7]", "must be names with values"),
+        ("cameras: [7]", "must map names to values"),
     ],
 )
 def test_what_is_wrong_is_told_with_the_cameras_name(tmp_path: Path, text: str, told: str) -> None:

@@ -132,14 +132,14 @@ def test_passwords_with_any_character_log_in(login: str) -> None:
             source=f"http://127.0.0.1:{port}/video", rtsp_user=USER, rtsp_password="wrong"
         ).expect_problem()
         assert "refuses this user and password" in refused
-        assert "asks for a user and password" in Watched(source=f"http://127.0.0.1:{port}/video").expect_problem()
+        assert "requires a user and password" in Watched(source=f"http://127.0.0.1:{port}/video").expect_problem()
 
 
 @pytest.mark.parametrize(
     ("page", "told"),
     [
-        (Page("text/html", [b"<html>camera</html>"]), "is a web page, no video"),
-        (Page("application/json", [b"{}"]), "is application/json, no video"),
+        (Page("text/html", [b"<html>camera</html>"]), "is a web page, not video"),
+        (Page("application/json", [b"{}"]), "is application/json, not video"),
         (Page("image/png", [b"\x89PNG\r\n\x1a\n" + b"0" * 600]), "only JPEG"),
         (Page("video/mp4", [b""], length=True), "is empty"),
         (Page(status=404), "HTTP status 404"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from edgecam_core.camera import platform, sources
 from edgecam_core.camera.capture import Camera
-from edgecam_core.camera.plan import compose, jpeg_as_is
+from edgecam_core.camera.plan import compose, jpeg_passthrough
 from edgecam_core.camera.preparing import prepare
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import MissingDependency, SettingError
@@ -75,7 +75,7 @@ def test_v4l2_takes_jpeg_where_raw_would_not_fit_the_bus() -> None:
     settings = CameraSettings(source="v4l2:///dev/video0", image_width=1920, image_height=1080)
     plan = sources.plan(settings, desktop)
     assert plan.codec == "jpeg"
-    assert jpeg_as_is(plan, settings)
+    assert jpeg_passthrough(plan, settings)
     assert "jpegdec" not in compose(plan, settings, desktop)  # decoded only when somebody wants pixels
     turned = settings.changed(flip_method="rotate-180")
     assert "jpegdec ! videoflip video-direction=180" in compose(plan, turned, desktop)
@@ -90,18 +90,18 @@ def test_a_file_is_scaled_after_decoding_and_paced_by_its_clock(tmp_path: Path) 
 
 
 def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=f"no such file; the nearest folder there is is {tmp_path}"):
-        sources.look(CameraSettings(source=f"file://{tmp_path}/sub/none.mp4"))
+    with pytest.raises(SettingError, match=f"no such file; the nearest existing folder is {tmp_path}"):
+        sources.check(CameraSettings(source=f"file://{tmp_path}/sub/none.mp4"))
     with pytest.raises(SettingError, match=r"is a folder without images \(\.jpg"):
-        sources.look(CameraSettings(source=f"file://{tmp_path}"))
+        sources.check(CameraSettings(source=f"file://{tmp_path}"))
 
 
 def test_bayer_is_passed_through_or_refused() -> None:
     text = text_of(source="v4l2:///dev/video0", image_encoding="bayer_rggb8")
     assert "capsfilter caps=video/x-bayer,format=rggb" in text
-    with pytest.raises(SettingError, match="cannot be turned"):
+    with pytest.raises(SettingError, match="cannot be rotated"):
         text_of(source="v4l2:///dev/video0", image_encoding="bayer_rggb8", flip_method="clockwise")
-    with pytest.raises(SettingError, match="does not deliver bayer"):
+    with pytest.raises(SettingError, match="does not deliver Bayer"):
         text_of(source="file:///a.mp4", image_encoding="bayer_rggb8")
 
 
@@ -160,8 +160,8 @@ def test_a_pasted_pipeline_loses_its_command_and_its_sink() -> None:
     settings = CameraSettings(pipeline=pasted)
     plan = sources.plan(settings, desktop)
     assert plan.head == "v4l2src ! videoconvert ! agingtv scratch-lines=10 ! videoconvert"
-    assert "xvimagesink at its end is left out" in plan.notes[0]
-    with pytest.raises(SettingError, match="has no element"):
+    assert "xvimagesink at the end is ignored" in plan.notes[0]
+    with pytest.raises(SettingError, match="contains no element"):
         text_of(source="pipeline: ")
 
 
@@ -207,9 +207,9 @@ def test_a_jetsonturns_and_scales_in_hardware() -> None:
         (
             desktop,
             "avdec_h265",
-            r"decoder: auto → avdec_h265, because the CPU is the best one here; not here: nvv4l2decoder",
+            r"decoder: auto → avdec_h265, because the CPU is the best available; not installed: nvv4l2decoder",
         ),
-        (jetson, "nvv4l2decoder", r"decoder: auto → nvv4l2decoder, because Jetson's decoder is the best one here$"),
+        (jetson, "nvv4l2decoder", r"decoder: auto → nvv4l2decoder, because Jetson's decoder is the best available$"),
         (lambda name: desktop(name) or name == "vah265dec", "vah265dec", "VA-API"),
         (lambda name: desktop(name) or name.startswith("nvh"), "nvh265dec", "NVIDIA's decoder"),
     ],
@@ -246,10 +246,10 @@ def test_only_what_may_be_interlaced_or_turned_passes_the_elements_for_it() -> N
     ],
 )  # fmt: skip
 def test_a_password_that_breaks_the_address_is_told_with_the_remedy_and_hidden(source: str) -> None:
-    with pytest.raises(SettingError, match=r"percent-encoded.*rtsp_password") as told:
+    with pytest.raises(SettingError, match=r"percent-encode.*rtsp_password") as told:
         text_of(source=source)
     for piece in ("S3c", "ret", ":a", "/b@", "#b", "?b", " b@"):
-        assert piece not in str(told.value).partition("write special")[0].replace("'source'", "")
+        assert piece not in str(told.value).partition("percent-encode")[0].replace("'source'", "")
 
 
 @pytest.mark.parametrize(

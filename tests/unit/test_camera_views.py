@@ -101,13 +101,13 @@ def test_without_a_view_the_shape_decides_or_it_is_refused() -> None:
     for view in ("rotate-180", "horizontal-flip", "vertical-flip"):
         with pytest.raises(views.ViewError, match=f"add the line 'flip_method: {view}'"):
             views.for_view(camera, view, (640, 480))
-    with pytest.raises(views.ViewError, match="another shape"):
+    with pytest.raises(views.ViewError, match="another aspect ratio"):
         views.for_view(camera, "rotate-180", (640, 360))
 
 
 def test_what_cannot_be_turned_is_refused() -> None:
     camera = Calibration(**{**vars(made("plumb_bob", "none")), "distortion_model": "thin_prism"})
-    with pytest.raises(views.ViewError, match="distortion model 'thin_prism' cannot be turned"):
+    with pytest.raises(views.ViewError, match="distortion model 'thin_prism' cannot be flipped"):
         views.for_view(camera, "rotate-180", (640, 480))
     assert views.for_view(camera, "none", (640, 480)).k == camera.k
 

@@ -125,7 +125,7 @@ def test_half_a_jpeg_is_an_error_and_a_rotated_one_is_turned(
     (folder / "b.jpg").write_bytes(whole[:2] + exif + whole[2:] + b"a clip")
     assert detect(folder, "--model", model, "--json", tmp_path / "d.json") == 1
     told = capsys.readouterr()
-    assert "a.jpg: is cut short" in told.err
+    assert "a.jpg: is truncated" in told.err
     assert "1 could not be used" in told.out
     (one,) = json.loads((tmp_path / "d.json").read_text())
     assert (one["width"], one["height"]) == (48, 64)
@@ -144,7 +144,7 @@ def test_a_video_cut_short_is_an_error_after_what_can_be_read(
     whole.write_bytes(data[:length])
     assert detect(whole, "--model", model, "--json", tmp_path / "d.json") == 1
     said = capsys.readouterr()
-    assert re.search(f"{name}: (is cut short|cannot be read as a video).*last [0-9]+ bytes are missing", said.err)
+    assert re.search(f"{name}: (is truncated|cannot be read as a video).*last [0-9]+ bytes are missing", said.err)
     assert "1 could not be used" in said.out
     if name != "a.mp4":  # its index was at the end
         assert 5 < len(json.loads((tmp_path / "d.json").read_text())) <= 30

@@ -127,8 +127,8 @@ def test_a_login_with_special_characters_stays_one_address() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        SettingError("source", "rtsp://me:top secret@cam/x", "is no address"),
-        SettingError("source", "http://cam/x?password=top secret", "is no address"),
+        SettingError("source", "rtsp://me:top secret@cam/x", "is not a valid address"),
+        SettingError("source", "http://cam/x?password=top secret", "is not a valid address"),
         SourceError("no answer of rtsp://me:top secret@cam/x"),
         EdgecamError.of(ValueError("rtsp://me:top secret@cam/x")),
     ],

@@ -165,11 +165,11 @@ def test_steps_release_one_frame_each(tmp_path: Path) -> None:
     [
         ("?topic=/nothing", "topic /nothing is not in the recording; its topics are /camera/image_raw, /words"),
         ("?topic=/words", "topic /words carries std_msgs/msg/String; topics with images are /camera/image_raw"),
-        ("?rate=-1", "rate is '-1': a number above 0"),
-        ("?rate=fast", "rate is 'fast': a number above 0"),
-        ("?stamps=old", "stamps is 'old': original or now"),
-        ("?step=maybe", "step is 'maybe': true or false"),
-        ("?speed=2", "'speed' is unknown; topic, rate, start, stamps, step"),
+        ("?rate=-1", "rate is '-1'; use a number above 0"),
+        ("?rate=fast", "rate is 'fast'; use a number above 0"),
+        ("?stamps=old", "stamps is 'old'; use original or now"),
+        ("?step=maybe", "step is 'maybe'; use true or false"),
+        ("?speed=2", "'speed' is unknown; use topic, rate, start, stamps, step"),
         ("?start=60", "nothing after 60 s"),
     ],
 )
@@ -178,21 +178,21 @@ def test_a_source_that_cannot_work_says_why(tmp_path: Path, query: str, words: s
     messages = [*made.image_messages(3), Message(kind, STAMP, STAMP, made.text("x"))]
     path = made.write(tmp_path / "x.mcap", sorted(messages, key=lambda one: one.log_ns))
     with pytest.raises(SettingError, match="parameter 'source' is") as caught:
-        sources.look(CameraSettings(source=f"mcap://{path}{query}"))
+        sources.check(CameraSettings(source=f"mcap://{path}{query}"))
     assert words in str(caught.value)
 
 
 def test_two_image_topics_must_be_chosen_from(tmp_path: Path) -> None:
     path = made.write(tmp_path / "x.mcap", [*made.image_messages(1, "/left"), *made.image_messages(1, "/right")])
     with pytest.raises(SettingError, match="/left, /right carry images"):
-        sources.look(CameraSettings(source=f"mcap://{path}"))
+        sources.check(CameraSettings(source=f"mcap://{path}"))
 
 
 def test_what_is_no_recording_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "x.mcap").write_bytes(b"nonsense")
     for path, words in (("x.mcap", "is no MCAP file"), ("y.mcap", "there is no")):
         with pytest.raises(SettingError, match=words):
-            sources.look(CameraSettings(source=f"mcap://{tmp_path / path}"))
+            sources.check(CameraSettings(source=f"mcap://{tmp_path / path}"))
 
 
 VIDEO_DEFINITION = "builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\nstring format\n"
@@ -247,5 +247,5 @@ def test_recorded_coded_video_is_stored_as_it_is_and_decoded(tmp_path: Path, for
 def test_video_of_another_codec_is_refused(tmp_path: Path) -> None:
     kind = Topic("/video", "foxglove_msgs/msg/CompressedVideo", definition=VIDEO_DEFINITION)
     path = made.write(tmp_path / "x.mcap", [video_message(b"abc", STAMP, "vp9", kind)])
-    with pytest.raises(SettingError, match="/video carries 'vp9' video; h264 and h265 can be decoded"):
-        sources.look(CameraSettings(source=f"mcap://{path}"))
+    with pytest.raises(SettingError, match="/video contains 'vp9' video; only h264 and h265 can be decoded"):
+        sources.check(CameraSettings(source=f"mcap://{path}"))

@@ -111,7 +111,7 @@ class FileServices:
             self._snapshot = frame.frame(self.settings.image_encoding)
             self._answered.set()
         recorder = self._recorder
-        if recorder is not None and self.camera is not None and not self.camera.plan.tapped:
+        if recorder is not None and self.camera is not None and not self.camera.plan.has_coded:
             recorder.push(frame.sample)
 
     async def _on_snapshot(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -172,7 +172,7 @@ class FileServices:
         except EdgecamError as error:
             return _answer(response, False, str(error))
         self._reported, self._dropped = False, 0
-        if self.camera.plan.tapped:
+        if self.camera.plan.has_coded:
             self.camera.on_coded(self._recorder.push)
         return _answer(response, True, f"recording into {_folder(s)}")
 

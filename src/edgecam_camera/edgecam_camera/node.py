@@ -80,7 +80,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
             ros_now_ns=lambda: int(clock.now().nanoseconds),
             on_event=self._on_event,
             on_failure=self.recover,
-            wanted=self._wanted,
+            has_consumers=self._wanted,
         )
         for note in self._camera.plan.notes:
             self.get_logger().info(note)

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     is_topic = ":" not in arguments.what and not os.path.exists(arguments.what)
     settings = CameraSettings() if is_topic else _settings(arguments.what, arguments.set)
     if not is_topic:
-        sources.look(settings)
+        sources.check(settings)
     if arguments.viewer or not window.has_display(os.environ):
         if not arguments.viewer:
             print("there is no display here (DISPLAY and WAYLAND_DISPLAY are empty): using the viewer's page")
@@ -113,7 +113,7 @@ def _values(given: list[str]) -> dict[str, object]:
 
 def _source(arguments: argparse.Namespace, settings: CameraSettings, sink: str) -> int:
     plan = sources.plan(settings, gst.has_element)
-    if sources.is_asked(settings) and not arguments.dry_run:
+    if sources.needs_resolving(settings) and not arguments.dry_run:
         print(f"requesting {masked(settings.source)}", flush=True)
         plan = sources.resolve(settings, gst.has_element)
     if plan.folder:
@@ -129,7 +129,7 @@ def _source(arguments: argparse.Namespace, settings: CameraSettings, sink: str) 
 
 
 def _say_approach(settings: CameraSettings) -> None:
-    print(f"waiting: {sources.approach(settings)} {sources.shown(settings)}", file=sys.stderr, flush=True)
+    print(f"waiting: {sources.activity(settings)} {sources.shown(settings)}", file=sys.stderr, flush=True)
 
 
 def _play(plan: SourcePlan, settings: CameraSettings, pipeline: gst.Pipeline) -> None:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Exponential back-off with jitter, so that cameras that lost the same server do not reconnect in step."""
+"""Exponential back-off with jitter, so that cameras of the same server do not reconnect at the same time."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ import random
 
 
 class Backoff:
-    """Delays of 0.25, 0.5, 1, ... seconds up to ``most``, each randomly shortened by up to 30 %."""
+    """Delays of 0.25, 0.5, 1, ... seconds, each shortened by a random amount of up to 30 %."""
 
     def __init__(self, first: float = 0.25, factor: float = 2.0) -> None:
         self._first = first
         self._factor = factor
         self.tries = 0
 
-    def next(self, most: float) -> float:
+    def next(self, limit: float) -> float:
+        """The next delay in seconds, at most ``limit``."""
         # The exponent is bounded: after a year of retries the power would overflow a float.
-        delay = min(most, self._first * self._factor ** min(self.tries, 30))
+        delay = min(limit, self._first * self._factor ** min(self.tries, 30))
         self.tries += 1
         return delay * random.uniform(0.7, 1.0)
 
     def reset(self) -> None:
+        """Start again from the first delay."""
         self.tries = 0

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Camera calibrations as ROS and OpenCV write them, without ROS."""
+"""Reads and writes camera calibrations in the formats of ROS and OpenCV, without ROS."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _MATRICES = {"camera_matrix": 9, "rectification_matrix": 9, "projection_matrix":
 
 @dataclass(frozen=True)
 class Calibration:
-    """The facts of a sensor_msgs/CameraInfo: ``k`` and ``r`` 3x3, ``p`` 3x4, row by row; ``d`` as the model needs.
+    """The content of a sensor_msgs/CameraInfo: ``k`` and ``r`` (3x3) and ``p`` (3x4), row-major; ``d`` by the model.
 
-    ``view``: by which flip_method the frames were turned of which it was made; empty if the file does not say so.
+    ``view`` is the flip_method of the frames used for calibration; empty if the file does not state it.
     """
 
     width: int
@@ -52,7 +52,7 @@ class Calibration:
     view: str = ""
 
     def scaled(self, width: int, height: int) -> Calibration:
-        """For the same view at another size: focal lengths and principal point follow the size."""
+        """The calibration of the same view at another size: focal lengths and principal point scale with it."""
         x, y = width / self.width, height / self.height
         k, p = list(self.k), list(self.p)
         for index, factor in ((0, x), (1, x), (2, x), (3, y), (4, y), (5, y)):
@@ -62,16 +62,17 @@ class Calibration:
         return replace(self, width=width, height=height, k=tuple(k), p=tuple(p))
 
     def fits(self, width: int, height: int) -> bool:
-        """Whether a frame of this size can be the same view: the same shape, to half a pixel."""
+        """Whether a frame of this size can be the same view: the same aspect ratio, to half a pixel."""
         return abs(self.height * width / self.width - height) <= 0.5
 
 
 def locate(url: str, camera_name: str, package_share: Callable[[str], str]) -> Path:
-    """The file of a ``camera_info_url``: ``file:///…`` or ``package://pkg/…``; ``${NAME}`` and ``${ROS_HOME}`` work.
+    """The file of a ``camera_info_url``: ``file:///…`` or ``package://pkg/…``, with ``${NAME}`` and ``${ROS_HOME}``.
+
+    ``package_share`` returns the share folder of a package, or raises LookupError if there is no such package.
 
     Raises:
-        SettingError: another kind of URL, or ``package_share`` (package name to its share folder, LookupError when
-            there is no such package) does not know the package.
+        SettingError: the URL has another scheme, or the package is unknown.
     """
     home = os.environ.get("ROS_HOME", str(Path.home() / ".ros"))
     text = url.replace("${NAME}", camera_name).replace("${ROS_HOME}", home)
@@ -82,7 +83,7 @@ def locate(url: str, camera_name: str, package_share: Callable[[str], str]) -> P
         try:
             return _existing(Path(package_share(package)), inside)
         except LookupError as error:
-            raise SettingError("camera_info_url", url, f"there is no ROS package {package!r} here") from error
+            raise SettingError("camera_info_url", url, f"ROS package {package!r} is not installed") from error
     raise SettingError("camera_info_url", url, "must begin with file:/// or package://, e.g. file:///path/camera.yaml")
 
 
@@ -93,10 +94,10 @@ def _existing(folder: Path, name: str) -> Path:
 
 
 def load(path: Path, url: str) -> Calibration:
-    """Read a calibration; ``url`` is what errors name.
+    """Read a calibration file; errors name ``url``.
 
     Raises:
-        SettingError: the file is missing, no YAML, or not a calibration.
+        SettingError: the file cannot be read, is not YAML, or is not a calibration.
     """
     try:
         loaded = calibration_formats.parse(text_files.read_text(path))
@@ -106,12 +107,12 @@ def load(path: Path, url: str) -> Calibration:
         first = str(error).splitlines()[0]
         raise SettingError("camera_info_url", url, f"{path} is not YAML ({first}); write it with {_HOW}") from error
     except (KeyError, ValueError) as error:
-        what = f"{path} is no calibration ({type(error).__name__}: {error})"
+        what = f"{path} is not a calibration ({type(error).__name__}: {error})"
         raise SettingError("camera_info_url", url, f"{what}; write it with {_HOW}") from error
     try:
         return _from_yaml(loaded)
     except (KeyError, TypeError, ValueError) as error:
-        what = f"{path} is no calibration ({type(error).__name__}: {error})"
+        what = f"{path} is not a calibration ({type(error).__name__}: {error})"
         raise SettingError("camera_info_url", url, f"{what}; write it with {_HOW}") from error
 
 
@@ -144,7 +145,7 @@ def _from_yaml(loaded: Any) -> Calibration:
 
 
 def save(calibration: Calibration, path: Path, camera_name: str) -> None:
-    """Write a calibration as :func:`load` and every other ROS camera read it; the old file stays if writing fails.
+    """Write a calibration in the format of camera_calibration_parsers. The old file remains if writing fails.
 
     Raises:
         OSError: the file cannot be written.

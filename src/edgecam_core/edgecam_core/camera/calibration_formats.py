@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Readers for calibration formats; each returns the names of ROS' own YAML (camera_calibration_parsers)."""
+"""Readers for calibration formats. Each returns the structure of ROS calibration YAML (camera_calibration_parsers)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _MODELS = {4: "plumb_bob", 5: "plumb_bob", 8: "rational_polynomial"}
 
 
 def parse(text: str) -> Any:
-    """The document in ROS' names: YAML as it is, OpenCV's YAML, XML or JSON, or the ``.ini`` of camera_calibration.
+    """The calibration with the keys of ROS, from ROS YAML, OpenCV YAML, XML or JSON, or camera_calibration ``.ini``.
 
     Raises:
-        ValueError, KeyError: not one of them, or something is missing.
-        yaml.YAMLError: neither, and no YAML.
+        ValueError, KeyError: the content is incomplete or invalid.
+        yaml.YAMLError: the text has none of these formats and is not YAML.
     """
     begin = text.lstrip()
     if begin.startswith(("%YAML:", "<?xml")) or "opencv-matrix" in text:
@@ -45,11 +45,11 @@ def parse(text: str) -> Any:
 
 
 def _from_opencv(text: str) -> dict[str, Any]:
-    """What OpenCV's cv::FileStorage writes, as its calibration sample and many scripts do."""
+    """The format of OpenCV's cv::FileStorage, used by its calibration sample and many scripts."""
     try:
         storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
     except (cv2.error, SystemError):  # the constructor wraps OpenCV's error
-        raise ValueError("OpenCV cannot read it") from None
+        raise ValueError("OpenCV cannot read the file") from None
     try:
         matrix = _first(storage, _MATRIX).mat()
         distortion = _first(storage, _DISTORTION).mat()
@@ -58,7 +58,7 @@ def _from_opencv(text: str) -> dict[str, Any]:
     finally:
         storage.release()
     if matrix is None or distortion is None:
-        raise ValueError("camera matrix and distortion coefficients have to be matrices")
+        raise ValueError("camera matrix and distortion coefficients must be matrices")
     return _complete(width, height, matrix.ravel(), distortion.ravel(), "equidistant" if fisheye else "")
 
 
@@ -71,7 +71,7 @@ def _first(storage: cv2.FileStorage, names: tuple[str, ...]) -> cv2.FileNode:
 
 
 def _from_ini(text: str) -> dict[str, Any]:
-    """The form that camera_calibration prints: a name on one line, its numbers on the next ones."""
+    """The format that camera_calibration prints: a name on one line, its numbers on the next lines."""
     values: dict[str, list[float]] = {}
     name = ""
     for line in text.splitlines():
@@ -88,19 +88,19 @@ def _from_ini(text: str) -> dict[str, Any]:
         int(values["width"][0]), int(values["height"][0]),
         np.array(values["camera matrix"]), np.array(values["distortion"]), "",
     )  # fmt: skip
-    for ours, theirs in (("rectification_matrix", "rectification"), ("projection_matrix", "projection")):
-        if theirs in values:
-            document[ours] = {"data": values[theirs]}
+    for key, name in (("rectification_matrix", "rectification"), ("projection_matrix", "projection")):
+        if name in values:
+            document[key] = {"data": values[name]}
     return document
 
 
 def _complete(width: int, height: int, matrix: np.ndarray, distortion: np.ndarray, model: str) -> dict[str, Any]:
-    """With what such files leave out: the model by its number of coefficients, no rectification."""
+    """The document, with what these formats omit: the model by its number of coefficients, and no rectification."""
     if matrix.size != 9:
         raise ValueError(f"the camera matrix has {matrix.size} numbers, not 9")
     model = model or _MODELS.get(distortion.size, "")
     if not model:
-        raise ValueError(f"{distortion.size} distortion coefficients; ROS has models of 4, 5 and 8")
+        raise ValueError(f"{distortion.size} distortion coefficients; ROS has models with 4, 5 and 8")
     if model == "plumb_bob":
         distortion = np.resize(np.append(distortion, 0.0), 5)
     k = [float(value) for value in matrix]

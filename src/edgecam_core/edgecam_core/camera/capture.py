@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The camera: one thread that opens the source, delivers its newest frame, and opens it again when it is lost."""
+"""The camera: one thread that opens the source, delivers its newest frame, and reopens a lost source."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ from edgecam_core.media import gst
 
 
 class Camera:
-    """Keeps delivering frames from one source.
+    """Delivers the frames of one source.
 
     Args:
-        settings: what to open; checked by :func:`prepare` here already.
-        on_frame: called on the camera's thread with every frame; while it works, newer frames replace each
-            other. ImageError from it counts the frame as bad; any other exception ends the camera.
-        ros_now_ns: the ROS clock.
+        settings: the source and its settings, checked by :func:`prepare`.
+        on_frame: called on the camera's thread with every frame. While it runs, newer frames replace each other. If it
+            raises ImageError, the frame counts as bad; any other exception ends the camera.
+        ros_now_ns: returns the ROS time in nanoseconds.
         on_event: called on the camera's thread with (is_problem, text) when the state changes.
         on_failure: called on the camera's thread with an unexpected exception, which ends the camera.
-        wanted: whether there is a consumer for frames; called on GStreamer's threads. See the setting ``decode_idle``.
+        has_consumers: whether anything uses the frames; called on GStreamer's threads. See the setting ``decode_idle``.
 
     Raises:
         SettingError, MissingDependency: as :func:`prepare`.
@@ -58,7 +58,7 @@ class Camera:
         ros_now_ns: Callable[[], int] = time.time_ns,
         on_event: Callable[[bool, str], None] = lambda _problem, _text: None,
         on_failure: Callable[[Exception], None] = lambda _error: None,
-        wanted: Callable[[], bool] = lambda: True,
+        has_consumers: Callable[[], bool] = lambda: True,
     ) -> None:
         self.plan, self.text = prepare(settings)
         self._opened = self.plan
@@ -66,13 +66,13 @@ class Camera:
         self._on_frame = on_frame
         self._on_event = on_event
         self._on_failure = on_failure
-        self._wanted = wanted
+        self._has_consumers = has_consumers
         self._stopping = threading.Event()
         self._wake = threading.Event()  # ends a wait or a session early: stop or changed settings
         self._thread: threading.Thread | None = None
         self._session: Session | None = None
         self._take_coded: Callable[[gst.Sample], None] | None = None
-        self._limit = RateLimit(0.0 if self.plan.asked else settings.framerate)
+        self._limit = RateLimit(0.0 if self.plan.sized_by_device else settings.framerate)
         self._meter = Meter()
         self._counters = Counters()
         self._arrivals = Arrivals()
@@ -92,8 +92,11 @@ class Camera:
             self._thread.start()
 
     def stop(self) -> None:
-        """Free the device. Blocks until the thread has ended: as long as one ``on_frame`` and 0.2 s at most, plus
-        what a network source needs to disconnect."""
+        """Stop capturing and release the device.
+
+        Blocks until the thread has ended: one ``on_frame`` call, up to 0.2 s, and the time that a network source needs
+        to disconnect.
+        """
         self._stopping.set()
         self._wake.set()
         if self._thread is not None:
@@ -103,22 +106,22 @@ class Camera:
             self._state = "stopped"
 
     def change(self, settings: CameraSettings) -> None:
-        """Take over new settings; the source is opened again only if its pipeline is another one then.
+        """Apply new settings. The source is reopened only if its pipeline changes.
 
         Raises:
-            SettingError, MissingDependency: as :func:`prepare`; the old settings stay in force.
+            SettingError, MissingDependency: as :func:`prepare`; the old settings remain in effect.
         """
         plan, text = prepare(settings)
         reopen = text != self.text
         self.settings, self.plan, self.text = settings, plan, text
-        self._limit = RateLimit(0.0 if plan.asked else settings.framerate)
+        self._limit = RateLimit(0.0 if plan.sized_by_device else settings.framerate)
         if reopen:
             self._wake.set()
 
     def on_coded(self, take_coded: Callable[[gst.Sample], None] | None) -> None:
-        """Receive the access units of a tapped source too (on the camera's thread); None stops this.
+        """Set the callback for the access units of a coded source, called on the camera's thread; None: no callback.
 
-        The first ones are from the last seconds before the call.
+        The first access units are from the last seconds before the call.
         """
         self._take_coded = take_coded
         if session := self._session:
@@ -126,12 +129,12 @@ class Camera:
 
     @property
     def can_step(self) -> bool:
-        """Whether the open source is one that waits for :meth:`step` before each frame."""
+        """Whether the open source waits for :meth:`step` before each frame."""
         session = self._session
         return bool(session and session.feeder and session.feeder.can_step)
 
     def step(self) -> None:
-        """Release the next frame of such a source."""
+        """Release the next frame of a source for which ``can_step`` is true."""
         if (session := self._session) and session.feeder:
             session.feeder.step()
 
@@ -163,25 +166,24 @@ class Camera:
             return self._problem
         if session and session.gate and session.gate.held:
             return f"{self._name()} sends data, but no keyframe has arrived yet"
-        return f"{sources.approach(self.settings)} {self._name()}" if self._state == "opening" else self._state
+        return f"{sources.activity(self.settings)} {self._name()}" if self._state == "opening" else self._state
 
     def troubles(self) -> str:
-        """What went wrong with single frames since the last call, as one line; empty when all was well."""
+        """The errors of individual frames since the last call, as one line; empty if there were none."""
         return self._counters.take()
 
     def chosen(self) -> str:
-        """What was chosen for this source on this machine, and why."""
+        """The elements selected for this source on this machine, and why."""
         return "; ".join([*self._opened.notes, *([self._decoder] if self._decoder else [])])
 
-    def _tell_decoder(self) -> None:
-        """Log GStreamer's choice where the settings leave it to GStreamer."""
+    def _log_decoder(self) -> None:
+        """Log the decoder that GStreamer selected, if the settings leave the selection to GStreamer."""
         element = self._session.pipeline.video_decoder() if self._session else ""
         if not element or any(note.startswith("decoder: ") for note in self._opened.notes):
             return
-        asked = self.settings.decoder == element
-        note = f"decoder: {element}, as asked"
-        if not asked:
-            note = f"decoder: auto → {element}, because GStreamer ranks it highest of those that take this stream"
+        note = f"decoder: {element}, as set"
+        if self.settings.decoder != element:
+            note = f"decoder: auto → {element}, because GStreamer ranks it highest for this stream"
         if note != self._decoder:
             self._decoder = note
             self._on_event(False, note)
@@ -195,12 +197,12 @@ class Camera:
         try:
             while not self._stopping.is_set():
                 self._wake.clear()
-                if self._stopping.is_set():  # set between the two lines above: stop() has woken us already
+                if self._stopping.is_set():  # stop() may have set _wake just before it was cleared
                     break
                 frames = self._meter.count
                 try:
                     self._open_and_deliver()
-                    continue  # stopped, or opened again with changed settings
+                    continue  # stopped, or to be reopened with changed settings
                 except Ended:
                     self._enter("ended", "", f"{self._name()} has ended")
                     self._wake.wait()
@@ -209,7 +211,7 @@ class Camera:
                     problem = f"{'pipeline' if self.settings.pipeline else 'source'} '{self._name()}': {error}"
                 if self._meter.count > frames:
                     backoff.reset()
-                self._enter("retrying", problem, f"{problem}; trying again")
+                self._enter("retrying", problem, f"{problem}; retrying")
                 if not self._wake.wait(backoff.next(self.settings.reconnect_max)):
                     self._reconnects += 1
         except Exception as error:
@@ -217,10 +219,10 @@ class Camera:
             self._on_failure(error)
 
     def _enter(self, state: str, problem: str, text: str) -> None:
-        """Set a new state; repeating the same problem changes nothing."""
-        news = state != self._state if not problem else problem != self._problem
+        """Set a new state; report it unless it repeats the same problem."""
+        changed = state != self._state if not problem else problem != self._problem
         self._state, self._problem = state, problem
-        if news:
+        if changed:
             self._on_event(bool(problem), text)
 
     def _name(self) -> str:
@@ -234,7 +236,7 @@ class Camera:
             return
         session = Session(
             self._opened, text, lambda: self.settings, self._wake, self._deliver, self._counters, self._arrivals,
-            lambda: self.settings.decode_idle == "all" or self._wanted(),
+            lambda: self.settings.decode_idle == "all" or self._has_consumers(),
         )  # fmt: skip
         session.take_coded = self._take_coded
         self._session = session
@@ -247,7 +249,7 @@ class Camera:
             self._session = None
 
     def _view(self) -> str:
-        """How frames are turned against the source's: by its own orientation tag, then by flip_method."""
+        """The flip between source and published frame: the orientation tag of the source, then flip_method."""
         session = self._session
         return combined(session.orientation() if session else "none", self._flip)
 
@@ -272,6 +274,6 @@ class Camera:
         self._meter.add(now)
         self._size = (frame.width, frame.height)
         if self._state != "streaming":
-            self._tell_decoder()
-            form = sample.format or sample.media_type
-            self._enter("streaming", "", f"{self._name()} delivers {frame.width}x{frame.height} {form}")
+            self._log_decoder()
+            name = sample.format or sample.media_type
+            self._enter("streaming", "", f"{self._name()} delivers {frame.width}x{frame.height} {name}")

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One captured frame, still in GStreamer's memory; turned into an image message's bytes only when asked."""
+"""One captured frame in GStreamer's memory, converted to the bytes of an image message only on demand."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ from edgecam_core.types import Frame
 
 
 class CapturedFrame:
-    """A captured frame. Valid during the call it is handed to; ``frame`` may be called from that thread only.
+    """A captured frame. Valid only during the ``on_frame`` call; call :meth:`frame` on that thread only.
 
-    ``stamp_ns`` is the capture time (ROS clock), ``sequence`` counts the frames of this camera. ``view``: how the
-    frame is turned against the source's, as a flip_method. ``is_jpeg`` says that :meth:`jpeg` gives the camera's own
-    JPEG data.
+    ``stamp_ns`` is the capture time (ROS clock), ``sequence`` counts the frames of this camera. ``view`` is the
+    flip_method between source and frame. If ``is_jpeg``, :meth:`jpeg` returns the camera's JPEG data.
+
+    Raises:
+        ImageError: the JPEG data is incomplete or cannot be decoded.
     """
 
     def __init__(self, sample: Sample, stamp_ns: int, frame_id: str, sequence: int, view: str = "none") -> None:
@@ -43,7 +45,7 @@ class CapturedFrame:
         self.view = view
         self.is_jpeg = sample.media_type == "image/jpeg"
         if self.is_jpeg and not whole_jpeg(sample.data):
-            raise ImageError(f"a JPEG frame of {len(sample.data)} bytes is not complete")
+            raise ImageError(f"a JPEG frame of {len(sample.data)} bytes is incomplete")
         if self.is_jpeg and not sample.width:
             self.height, self.width = self._pixels().shape[:2]
         else:
@@ -51,25 +53,25 @@ class CapturedFrame:
 
     @property
     def sample(self) -> Sample:
-        """The GStreamer sample itself, for recording."""
+        """The GStreamer sample, for recording."""
         return self._sample
 
     def jpeg(self) -> np.ndarray:
-        """The camera's own JPEG data, flat uint8, a view."""
+        """The camera's JPEG data: flat uint8, a view."""
         return self._sample.data
 
     def size(self, encoding: str) -> int:
-        """How many bytes :meth:`frame` writes for this encoding."""
+        """Number of bytes that :meth:`frame` writes for this encoding."""
         row = ENCODINGS[encoding]
         return self.width * row.bytes_per_pixel * row.stored_rows(self.height)
 
     def frame(self, encoding: str, out: np.ndarray | None = None) -> Frame:
         """The frame in an encoding, without row padding.
 
-        ``out`` is flat uint8 memory of exactly :meth:`size` bytes to write into; without it, fresh memory is used.
+        ``out`` is flat uint8 memory of exactly :meth:`size` bytes to write into; None: allocate it.
 
         Raises:
-            ImageError: the source's frames cannot be converted to this encoding, or the frame is damaged.
+            ImageError: the frame cannot be converted to this encoding, or is damaged.
         """
         row = ENCODINGS[encoding]
         memory = np.empty(self.size(encoding), np.uint8) if out is None else out
@@ -104,7 +106,7 @@ class CapturedFrame:
     def _copy_rows(self, encoding: str, out: np.ndarray) -> None:
         row, sample = ENCODINGS[encoding], self._sample
         if sample.media_type == "video/x-bayer":
-            # Bayer has no video meta; GStreamer's rule is rows of a multiple of four bytes.
+            # Bayer buffers have no video meta; GStreamer pads their rows to multiples of four bytes.
             stride = len(sample.data) // self.height
             np.copyto(out, np.ndarray(out.shape, np.uint8, buffer=sample.data, strides=(stride, 1)))
             return
@@ -117,7 +119,7 @@ class CapturedFrame:
 
 
 def whole_jpeg(data: np.ndarray) -> bool:
-    """Whether the data begins and ends like a JPEG; some cameras pad with zeros after the end marker."""
+    """Whether the data has JPEG's start and end markers; some cameras pad with zeros after the end marker."""
     if len(data) < 4 or data[0] != 0xFF or data[1] != 0xD8:
         return False
     tail = data[-4096:].tobytes().rstrip(b"\x00")

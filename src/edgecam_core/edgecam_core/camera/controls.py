@@ -14,7 +14,7 @@
 
 """Lists, reads and sets the controls of a V4L2 camera (exposure, gain, white balance, focus) with ioctls.
 
-Structures and numbers are from linux/videodev2.h.
+Structures and constants are from linux/videodev2.h.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ VIDIOC_QUERYMENU = _iowr(37, _QUERYMENU.size)
 
 @dataclass(frozen=True)
 class Control:
-    """One control. ``name`` is formatted as in v4l2-ctl; ``menu`` maps values to texts, empty for other controls."""
+    """One control. ``name`` is formatted as in v4l2-ctl; ``menu`` holds values and texts, empty for other controls."""
 
     identifier: int
     name: str
@@ -65,7 +65,7 @@ class Control:
     menu: tuple[tuple[int, str], ...] = ()
 
     def describe(self) -> str:
-        """The text with the meaning of the values."""
+        """The text, with the meaning of menu values."""
         values = ", ".join(f"{value}: {text}" for value, text in self.menu)
         return f"{self.text} ({values})" if values else self.text
 
@@ -76,7 +76,7 @@ def plain_name(text: str) -> str:
 
 
 class ControlDevice:
-    """The controls of an open device; a context manager. It may be streaming at the same time.
+    """The controls of an open device, as a context manager. The device may be streaming at the same time.
 
     Raises:
         SourceError: the device does not exist or was removed.
@@ -101,7 +101,11 @@ class ControlDevice:
         return list(self._each())
 
     def get(self, control: Control) -> int:
-        """The current value. Raises SourceError if it cannot be read."""
+        """The current value.
+
+        Raises:
+            SourceError: the value cannot be read.
+        """
         data = bytearray(_CONTROL.pack(control.identifier, 0))
         self._call(VIDIOC_G_CTRL, data, f"reading {control.name}")
         return int(_CONTROL.unpack(data)[1])
@@ -110,8 +114,8 @@ class ControlDevice:
         """Set a value.
 
         Raises:
-            SettingError: out of the device's range, or currently refused by the device (e.g. manual exposure while auto
-                exposure is on).
+            SettingError: the value is out of range, or the device refuses it (e.g. manual exposure while auto exposure
+                is on).
         """
         name = f"control.{control.name}"
         if not control.low <= value <= control.high:
@@ -154,7 +158,7 @@ class ControlDevice:
             try:
                 self._ioctl(self._fd, VIDIOC_QUERYMENU, data)
             except OSError:
-                continue  # menus may have holes
+                continue  # menus may have gaps
             found.append((index, _text(_QUERYMENU.unpack(data)[2])))
         return tuple(found)
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The keyframe gate in a capture pipeline: which access units are recorded, decoded and shown."""
+"""The keyframe gate in a capture pipeline: selects the access units to record, decode and show."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ _ROUND = re.compile(r", edgecam-begin=\(int\)(\d+)")
 
 
 class DecoderGate:
-    """Three probes on one pipeline: before the tee (losses), before the decoder (no consumers), after it.
+    """Three probes on one pipeline: before the tee (losses), before the decoder (no consumers), and after the decoder.
 
-    ``held`` counts access units made undecodable by a loss, ``skipped`` those not decoded because ``wanted`` was
-    false; keyframes are always decoded. Streams of other codecs are judged by GStreamer's flags only. All probes run
-    in GStreamer's streaming threads.
+    ``held`` counts access units that a loss made undecodable, ``skipped`` those not decoded because there were no
+    consumers; keyframes are always decoded. For codecs other than H.264 and H.265, only GStreamer's flags are used.
+    All probes run in GStreamer's streaming threads.
     """
 
-    def __init__(self, wanted: Callable[[], bool]) -> None:
-        self._wanted = wanted
+    def __init__(self, has_consumers: Callable[[], bool]) -> None:
+        self._has_consumers = has_consumers
         self._whole: _Gate | None = None
         self._decodes: _Gate | None = None
         self._shown: ShownFrames | None = None
         self._coded_pad: Any = None
         self._decode_pad: Any = None
         self._now: CodedBuffer | None = None
-        self._gap = False  # the decoder has not had all since its last access unit
+        self._gap = False  # access units were withheld since the last one that the decoder received
         self.held = 0
         self.skipped = 0
 
     def attach(self, pipeline: gst.Pipeline) -> None:
-        """Put the probes into a pipeline with the elements ``tap``, ``decode`` and ``sink``."""
+        """Add the probes to a pipeline with the elements ``tap``, ``decode`` and ``sink``."""
         self._coded_pad = pipeline.element("tap").get_static_pad("sink")
         self._decode_pad = pipeline.element("decode").get_static_pad("sink")
         pipeline.on_buffer("tap", "sink", self._received)
@@ -65,17 +65,17 @@ class DecoderGate:
         self._now = unit
         kept = _admit(self._whole, unit, unit.discont) is not None
         self.held += not kept
-        self._gap = self._gap or self._whole.starving  # leading frames left out are no gap
+        self._gap = self._gap or self._whole.starving  # omitted leading frames are not a gap
         return kept
 
     def _to_decoder(self, _buffer: Any) -> bool:
         unit, gate = self._now, self._decodes
         if unit is None or gate is None:
             return True
-        wanted = self._wanted()
-        admission = _admit(gate, unit, unit.discont or self._gap or not wanted)
-        useless = admission is None or (not wanted and not admission.shown)
-        self._gap = useless and (gate.starving or not wanted)
+        consumed = self._has_consumers()
+        admission = _admit(gate, unit, unit.discont or self._gap or not consumed)
+        useless = admission is None or (not consumed and not admission.shown)
+        self._gap = useless and (gate.starving or not consumed)
         if useless or admission is None:
             self.skipped += 1
             return False
@@ -90,7 +90,7 @@ class DecoderGate:
 
 
 class FlagGate:
-    """The keyframe gate of codecs whose headers edgecam does not read: by GStreamer's flags."""
+    """The keyframe gate for codecs whose headers edgecam does not parse; it uses GStreamer's flags."""
 
     def __init__(self) -> None:
         self._open = False
@@ -100,7 +100,7 @@ class FlagGate:
         return not self._open
 
     def admit(self, unit: CodedBuffer, follows_gap: bool) -> Admission | None:
-        """As :meth:`KeyframeGate.admit`."""
+        """Like :meth:`KeyframeGate.admit`."""
         self._open = not unit.delta or (self._open and not follows_gap)
         return Admission([], True) if self._open else None
 
@@ -120,7 +120,7 @@ def _admit(gate: _Gate, unit: CodedBuffer, follows_gap: bool) -> Admission | Non
 
 
 def _reset_decoder(pad: Any) -> None:
-    """Restart the decoder by changing its caps; a flush from inside a stream would stop the pipeline."""
+    """Restart the decoder by changing its caps; a flush from the streaming thread would stop the pipeline."""
     g = gst.load()
     caps = pad.get_current_caps()
     if caps is None:

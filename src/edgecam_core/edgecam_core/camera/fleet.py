@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Many cameras in one YAML file.
+"""Several cameras in one YAML file.
 
-defaults:                       # optional, for all of them
+defaults:                       # optional, for all cameras
   framerate: 15.0
 cameras:
   - camera_name: front
@@ -36,11 +36,11 @@ from edgecam_core.errors import EdgecamError, SettingError
 
 
 def load(path: Path) -> list[CameraSettings]:
-    """The settings of every camera in the file, all of them checked.
+    """The checked settings of every camera in the file.
 
     Raises:
-        SettingError: the file cannot be read, is not such a list, or one camera's settings cannot work; the text names
-            the camera.
+        SettingError: the file cannot be read, has no such list, or a camera has invalid settings; the text names the
+            camera.
     """
     try:
         document = yaml.safe_load(path.read_text())
@@ -49,9 +49,10 @@ def load(path: Path) -> list[CameraSettings]:
     except yaml.YAMLError as error:
         raise SettingError("cameras_file", str(path), f"is not YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(document, dict) or not isinstance(document.get("cameras"), list) or not document["cameras"]:
-        raise SettingError("cameras_file", str(path), "needs a list 'cameras' with at least one camera in it")
+        raise SettingError("cameras_file", str(path), "needs a list 'cameras' with at least one camera")
     if unknown := set(document) - {"cameras", "defaults"}:
-        raise SettingError("cameras_file", str(path), f"knows 'cameras' and 'defaults' only, not {sorted(unknown)}")
+        remedy = f"has unknown keys {sorted(unknown)}; use 'cameras' and 'defaults' only"
+        raise SettingError("cameras_file", str(path), remedy)
     defaults = document.get("defaults") or {}
     found = [_camera(path, index, defaults, entry) for index, entry in enumerate(document["cameras"])]
     names = [settings.camera_name for settings in found]
@@ -64,7 +65,7 @@ def load(path: Path) -> list[CameraSettings]:
 def _camera(path: Path, index: int, defaults: Any, entry: Any) -> CameraSettings:
     where = f"camera {index + 1}"
     if not isinstance(defaults, dict) or not isinstance(entry, dict):
-        raise SettingError("cameras_file", str(path), f"{where} and the defaults must be names with values")
+        raise SettingError("cameras_file", str(path), f"{where} and the defaults must map names to values")
     if "camera_name" not in entry:
         raise SettingError("cameras_file", str(path), f"{where} has no camera_name")
     try:

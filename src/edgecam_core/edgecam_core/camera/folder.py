@@ -21,12 +21,12 @@ import time
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, SourceError
 from edgecam_core.media import gst
+from edgecam_core.media.feed import BgrFeed
 from edgecam_core.media.image_files import image_files
 
 HEAD = "appsrc name=feed is-live=true format=time do-timestamp=true block=true"
@@ -34,25 +34,25 @@ DEFAULT_RATE = 10.0
 
 
 def files_of(path: Path) -> list[Path]:
-    """The image files of a folder in natural order, or the one file itself."""
+    """The image files of a folder in natural order; for a file, the file itself."""
     return image_files(path, recursive=False) if path.is_dir() else [path]
 
 
 class FolderFeeder:
-    """Pushes frames at ``framerate`` (10 Hz if it is 0) from its own thread until it is stopped.
+    """Pushes frames at ``framerate`` (10 Hz if it is 0) in a separate thread until stopped.
 
     A single file is repeated until stopped. A folder is played once, or repeatedly with ``loop``; files added meanwhile
-    are played in the next round. ``error`` is the error that ended the thread, otherwise None; unreadable files are
-    counted in ``counters``.
+    are played in the next round. ``error`` is the error that ended the thread, or None; unreadable files are counted
+    in ``counters``.
     """
 
     def __init__(self, pipeline: gst.Pipeline, path: Path, settings: CameraSettings, counters: Counters) -> None:
         self.error: EdgecamError | None = None
         self._pipeline = pipeline
+        self._feed = BgrFeed(pipeline)
         self._path = path
         self._settings = settings
         self._counters = counters
-        self._size = (0, 0)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera-folder", daemon=True)
         self._thread.start()
@@ -60,7 +60,7 @@ class FolderFeeder:
     can_step = False
 
     def step(self) -> None:
-        """Nothing waits for this."""
+        """Has no effect: this source does not wait for steps."""
 
     def stop(self) -> None:
         """Call after stopping the pipeline, which unblocks a waiting push."""
@@ -70,9 +70,8 @@ class FolderFeeder:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                found = self._round()
-                if not found:
-                    raise SourceError(f"there is no readable frame in {self._path}")
+                if not self._round():
+                    raise SourceError(f"there is no readable image in {self._path}")
                 if self._path.is_dir() and not self._settings.loop:
                     self._pipeline.element("feed").emit("end-of-stream")
                     return
@@ -82,8 +81,8 @@ class FolderFeeder:
             self.error = SourceError(f"{self._path} cannot be read: {error}")
 
     def _round(self) -> int:
-        """Push all frames once; returns how many were pushed."""
-        shown = 0
+        """Push all frames once; returns the number of frames pushed."""
+        pushed = 0
         paced = self._settings.realtime or self._path.is_file()
         period = 1 / (self._settings.framerate or DEFAULT_RATE)
         only = cv2.imread(str(self._path), cv2.IMREAD_COLOR) if self._path.is_file() else None
@@ -94,21 +93,9 @@ class FolderFeeder:
                 self._counters.add(f"unreadable image file {file.name}")
                 continue
             due = max(due + period, time.monotonic())  # do not catch up after a slow read
-            if not self._push(pixels):
-                return max(shown, 1)
-            shown += 1
+            if not self._feed.push(pixels):
+                return max(pushed, 1)
+            pushed += 1
             if paced and self._stopping.wait(max(0.0, due - time.monotonic())):
                 break
-        return shown
-
-    def _push(self, pixels: np.ndarray) -> bool:
-        height, width = pixels.shape[:2]
-        if (width, height) != self._size:
-            self._size = (width, height)
-            caps = gst.load().Caps.from_string(f"video/x-raw,format=BGR,width={width},height={height},framerate=0/1")
-            self._pipeline.element("feed").set_property("caps", caps)
-        rows = np.zeros((height, (width * 3 + 3) // 4 * 4), np.uint8)  # GStreamer pads rows to multiples of 4 bytes
-        rows[:, : width * 3] = pixels.reshape(height, width * 3)
-        buffer = self._pipeline.new_buffer(rows, 0)
-        buffer.pts = gst.load().CLOCK_TIME_NONE  # the appsrc stamps it
-        return self._pipeline.push(buffer, "feed")
+        return pushed

@@ -12,8 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""JPEG images from a web server, pushed into the pipeline: an MJPEG stream of any dialect, or one image asked for again
-and again."""
+"""Pushes JPEG images from a web server into the pipeline: an MJPEG stream, or one image that is polled."""
 
 from __future__ import annotations
 
@@ -22,23 +21,23 @@ import time
 
 import numpy as np
 
-from edgecam_core.camera.http_client import Answer, Login, get
+from edgecam_core.camera.http_client import Login, Response, get
 from edgecam_core.camera.jpeg_stream import JpegSplitter
 from edgecam_core.errors import EdgecamError, SourceError
 from edgecam_core.media import gst
 
 HEAD = "appsrc name=feed is-live=true format=time do-timestamp=true block=true caps=image/jpeg"
 POLL_RATE = 2.0
-"""Images a second where ``framerate`` is 0."""
+"""Images per second if ``framerate`` is 0."""
 
 
 class JpegFeeder:
-    """Reads in a separate thread until stopped. ``error`` is what ended it early, None while it works.
+    """Reads in a separate thread until stopped. ``error`` is the error that ended the thread, or None.
 
     Args:
         pipeline: has an appsrc named ``feed``.
-        url: without credentials.
-        polled: the address returns one image per request; it is requested ``rate`` times a second.
+        url: the address, without credentials.
+        polled: the address returns one image per request; it is requested ``rate`` times per second.
     """
 
     def __init__(
@@ -50,21 +49,23 @@ class JpegFeeder:
         self._polled = polled
         self._period = 1 / (rate or POLL_RATE)
         self._stopping = threading.Event()
-        self._answer: Answer | None = None
+        self._response: Response | None = None
         self._thread = threading.Thread(target=self._run, name="camera-http", daemon=True)
         self._thread.start()
 
     can_step = False
 
     def step(self) -> None:
-        """Nothing waits for this."""
+        """Has no effect: this source does not wait for steps."""
 
     def stop(self) -> None:
-        """Call after the pipeline was stopped: that ends a push that is waiting. Waits a second for the thread; a
-        connection attempt in progress ends later."""
+        """Call after stopping the pipeline, which unblocks a waiting push.
+
+        Waits up to a second for the thread; a connection attempt in progress ends later.
+        """
         self._stopping.set()
-        if self._answer is not None:
-            self._answer.close()
+        if self._response is not None:
+            self._response.close()
         self._thread.join(1.0)
 
     def _run(self) -> None:
@@ -80,15 +81,15 @@ class JpegFeeder:
             self.error = error
 
     def _read_one(self) -> None:
-        """Read one response to its end."""
-        self._answer = answer = get(self._url, self._login, self._timeout)
+        """Read one response until it ends."""
+        self._response = response = get(self._url, self._login, self._timeout)
         try:
             splitter = JpegSplitter()
-            while not self._stopping.is_set() and (data := answer.read()):
+            while not self._stopping.is_set() and (data := response.read()):
                 for image in splitter.feed(data):
                     self._push(image)
         finally:
-            answer.close()
+            response.close()
 
     def _push(self, image: bytes) -> None:
         buffer = gst.buffer_of(np.frombuffer(image, np.uint8))

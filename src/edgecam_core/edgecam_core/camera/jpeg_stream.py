@@ -12,25 +12,25 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Extracts complete JPEG images from a byte stream and skips any data between them. Pure."""
+"""Extracts complete JPEG images from a byte stream and skips the data between them. Pure."""
 
 from __future__ import annotations
 
 import re
 
 _START = b"\xff\xd8"
-# In entropy-coded data FF is followed by 00 or a restart marker; anything else begins the next segment.
+# In entropy-coded data, FF is followed by 00 or a restart marker; any other marker begins the next segment.
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_MOST_BYTES = 64 << 20
+_MAX_BYTES = 64 << 20
 """An image larger than this is an attack or an error."""
 
 
 class JpegSplitter:
-    """Finds the images by JPEG's own markers (ITU-T T.81 section B.1).
+    """Finds images by JPEG markers (ITU-T T.81 section B.1).
 
-    So it takes every dialect of MJPEG over HTTP: any boundary, a missing first one, parts without a length or with
-    another type, and images sent one after the other without anything in between. Thumbnails inside an image do not
-    end it.
+    It therefore reads every dialect of MJPEG over HTTP: any boundary, a missing first boundary, parts without a length
+    or with another type, and images without a boundary between them. A thumbnail inside an image does not end the
+    image.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class JpegSplitter:
         found = []
         while (image := self._next()) is not None:
             found.append(image)
-        if len(self._data) > _MOST_BYTES:
+        if len(self._data) > _MAX_BYTES:
             self._data, self._at = b"", -1
         return found
 

@@ -25,14 +25,14 @@ class RateLimit:
         self._due: int | None = None
 
     def take(self, pts_ns: int) -> bool:
-        """Whether to pass on the frame with this time stamp."""
+        """Whether to pass on the frame with this timestamp."""
         if not self._period or pts_ns < 0:
             return True
         late = self._due is None or pts_ns > self._due + self._period or pts_ns < self._due - 2 * self._period
         if late or self._due is None:
             self._due = pts_ns + self._period
             return True
-        # Accept a slightly early frame: cameras jitter.
+        # Accept a slightly early frame, because cameras jitter.
         if pts_ns < self._due - self._period // 10:
             return False
         self._due += self._period
@@ -40,9 +40,9 @@ class RateLimit:
 
 
 class Arrivals:
-    """Counts frames that reached the sink but were replaced before they were taken.
+    """Counts frames that reached the sink but were replaced before they were pulled.
 
-    GStreamer's own count restarts at zero after each seek; this class sums up the runs.
+    GStreamer's count restarts at zero after each seek; this class adds up the runs.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Arrivals:
         self._waiting = 0
 
     def update(self, arrived: int, waiting: int) -> None:
-        """Call after each frame taken, with the sink's own counts."""
+        """Call after pulling each frame, with the counts of the sink."""
         self._taken += 1
         self._arrived += arrived - self._before if arrived >= self._before else arrived
         self._before = arrived

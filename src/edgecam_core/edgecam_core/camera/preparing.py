@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""From settings to the plan and the launch text of the pipeline, on this machine."""
+"""Settings to the plan and the launch text of the pipeline on this machine."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def prepare(settings: CameraSettings) -> tuple[SourcePlan, str]:
     """The plan and the launch text for these settings on this machine.
 
     Raises:
-        SettingError: a setting cannot work, also after looking at the world (missing file, ...).
+        SettingError: a setting is invalid, or cannot work on this machine (e.g. a missing file).
         MissingDependency: a GStreamer element is not installed.
     """
-    sources.look(settings)
+    sources.check(settings)
     plan = sources.plan(settings, gst.has_element)
     if reshaped(plan, settings):
         plan = replace(plan, notes=(*plan.notes, converter(settings, gst.has_element).note))
@@ -42,7 +42,7 @@ def prepare(settings: CameraSettings) -> tuple[SourcePlan, str]:
 
 
 @dataclass
-class _Answer:
+class _Result:
     plan: SourcePlan | None = None
     error: Exception | None = None
 
@@ -50,29 +50,29 @@ class _Answer:
 def resolve(
     settings: CameraSettings, prepared: tuple[SourcePlan, str], wake: threading.Event
 ) -> tuple[SourcePlan, str]:
-    """``prepared`` completed by what the source says about itself, for the sources that can be asked.
+    """The plan and launch text after querying the source for its format; ``prepared`` if it needs no query.
 
-    Blocks for as long as the source takes, which may be seconds, or until ``wake`` is set.
+    Blocks until the source responds, which may take seconds, or until ``wake`` is set.
 
     Raises:
         SourceError, SettingError, MissingDependency: the source cannot be used.
     """
-    answer = _Answer()
+    result = _Result()
 
-    def ask() -> None:
+    def query() -> None:
         try:
-            answer.plan = sources.resolve(settings, gst.has_element)
+            result.plan = sources.resolve(settings, gst.has_element)
         except Exception as error:
-            answer.error = error
+            result.error = error
 
-    if not sources.is_asked(settings):
+    if not sources.needs_resolving(settings):
         return prepared
-    thread = threading.Thread(target=ask, name="camera-ask", daemon=True)
+    thread = threading.Thread(target=query, name="camera-query", daemon=True)
     thread.start()
     while thread.is_alive() and not wake.is_set():
         thread.join(0.05)
-    if answer.error is not None:
-        raise answer.error
-    if answer.plan is None:
+    if result.error is not None:
+        raise result.error
+    if result.plan is None:
         return prepared
-    return answer.plan, compose(answer.plan, settings, gst.has_element)
+    return result.plan, compose(result.plan, settings, gst.has_element)

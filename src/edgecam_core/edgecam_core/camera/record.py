@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Records a camera's frames to video files that stay playable after a crash."""
+"""Records the frames of a camera to video files that remain playable after a crash."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from edgecam_core.files import create
 from edgecam_core.media import encoders, gst
 
 CODED = ("video/x-h264", "video/x-h265")
-# A truncated mkv is playable up to the cut; a truncated mp4 only if it is fragmented.
+# A truncated mkv is playable to its end; a truncated mp4 only if it is fragmented.
 _MUXERS = {
     "mkv": "muxer-factory=matroskamux",
     "mp4": 'muxer-factory=mp4mux muxer-properties="properties,fragment-duration=(uint)1000"',
 }
 _KEYFRAMES = 30
-# Queue limits before the encoder or the disk: bytes of coded video (some minutes), number of raw frames.
+# Queue limits before the encoder or the disk: bytes of coded video (several minutes), number of raw frames.
 _WAITING_CODED = 64_000_000
 _WAITING_FRAMES = 10
 _STEP_BACK_NS = 1_000_000_000
@@ -49,8 +49,11 @@ class RecordError(EdgecamError):
 
 @dataclass(frozen=True)
 class RecordSettings:
-    """``form`` is mkv or mp4; a new file starts after ``split_seconds`` or ``split_mb`` (0: never); ``bitrate`` in
-    bit/s and ``encoder`` apply to sources that are not H.264 or H.265."""
+    """Settings of one recording.
+
+    ``form`` is mkv or mp4. A new file starts after ``split_seconds`` or ``split_mb`` (0: never). ``encoder`` and
+    ``bitrate`` (bit/s) apply to sources other than H.264 and H.265.
+    """
 
     directory: Path
     name: str
@@ -62,7 +65,7 @@ class RecordSettings:
 
 
 def pipeline_text(media_type: str, settings: RecordSettings) -> str:
-    """The launch text from an appsrc named ``src`` to the files; coded video is not re-encoded.
+    """The launch text from an appsrc named ``src`` to the files. Coded video is not re-encoded.
 
     Raises:
         SettingError, MissingDependency: the encoder is not available.
@@ -83,8 +86,8 @@ def pipeline_text(media_type: str, settings: RecordSettings) -> str:
 class Recorder:
     """One recording. ``push`` is called on the camera's thread and never blocks; ``close`` ends the recording.
 
-    A new file starts when the camera was reopened or its format changes. ``frames`` counts the written frames,
-    ``dropped`` those that the encoder or the disk was too slow for.
+    A new file starts when the camera is reopened or its format changes. ``frames`` counts the written frames,
+    ``dropped`` those lost because the encoder or the disk was too slow.
 
     Raises:
         SettingError: the folder is not writable.
@@ -107,9 +110,9 @@ class Recorder:
         self._closed = False
 
     def push(self, sample: gst.Sample) -> None:
-        """Write one frame or access unit; anything before the first keyframe is skipped.
+        """Write one frame or access unit; access units before the first keyframe are skipped.
 
-        An error that prevents recording is stored in ``error`` and ends the recording.
+        An error ends the recording and is stored in ``error``.
         """
         with self._lock:
             if self._closed or self.error:
@@ -133,7 +136,7 @@ class Recorder:
 
     def _write(self, sample: gst.Sample) -> None:
         caps = sample.raw.get_caps().to_string()
-        if self._run is None or not self._run.goes_on(sample, caps):
+        if self._run is None or not self._run.continues(sample, caps):
             self._end_run()
             if sample.media_type in CODED and _is_delta(sample):
                 return
@@ -180,17 +183,17 @@ class _Run:
         self._source.set_property("caps", gst.load().Caps.from_string(rated))
         self._pipeline.start(timeout=0.0)
 
-    def goes_on(self, sample: gst.Sample, caps: str) -> bool:
+    def continues(self, sample: gst.Sample, caps: str) -> bool:
         """Whether this frame continues the sequence.
 
-        Pipeline time restarts when the camera is reopened; B-frames step back by a few frames only.
+        The pipeline's time restarts when the camera is reopened; B-frames step back by a few frames only.
         """
         return caps == self._caps and sample.pts_ns >= self._last - _STEP_BACK_NS
 
     def push(self, sample: gst.Sample) -> bool:
         """False if the frame was dropped: the queue is full, or the keyframe it depends on was dropped."""
-        most = _WAITING_CODED if self._coded else _WAITING_FRAMES * len(sample.data)
-        full = self._source.get_property("current-level-bytes") > most
+        limit = _WAITING_CODED if self._coded else _WAITING_FRAMES * len(sample.data)
+        full = self._source.get_property("current-level-bytes") > limit
         self._waits_for_key = self._coded and (full or (self._waits_for_key and _is_delta(sample)))
         self._last = max(self._last, sample.pts_ns)
         if full or self._waits_for_key:
@@ -219,7 +222,7 @@ class _Run:
         return ended
 
     def finish(self) -> None:
-        """Complete the files. Blocks until the disk is done, for ten seconds at most."""
+        """Complete the files. Blocks until they are written, for ten seconds at most."""
         try:
             self._source.emit("end-of-stream")
             end = time.monotonic() + _FINISH

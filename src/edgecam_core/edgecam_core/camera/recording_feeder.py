@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A recording as a camera: pushes its images into the pipeline, each when it is due."""
+"""A recording as a camera: pushes its images into the pipeline, paced by their times."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, ImageError, SourceError
 from edgecam_core.media import codecs, gst, nal
 from edgecam_core.media.encodings import ENCODINGS
+from edgecam_core.media.feed import padded_rows
 from edgecam_core.recording import images
 from edgecam_core.recording.message import Message, RecordingError
 from edgecam_core.recording.playback import Playback, image_topic
@@ -33,14 +34,14 @@ from edgecam_core.recording.reader import Recording, open_recording
 from edgecam_core.types import Frame
 
 if TYPE_CHECKING:
-    from edgecam_core.camera.sources.mcap import Wanted
+    from edgecam_core.camera.sources.mcap import PlaybackRequest
 
 
 def form_of(path: Path, topic: str, start: float) -> str:
-    """What the topic's messages are for the pipeline: raw, jpeg, h264 or h265. Blocks to read the recording.
+    """The format of the topic's images: raw, jpeg, h264 or h265. Blocks while reading the recording.
 
     Raises:
-        RecordingError: no recording, no such topic, no image.
+        RecordingError: the recording cannot be read, has no such topic, or the topic has no image.
     """
     recording = open_recording(path)
     try:
@@ -58,28 +59,32 @@ def _form(message: Message) -> str:
     if message.topic.type in images.VIDEO:
         name = images.video(message.data).format
         if name not in ("h264", "h265"):
-            raise RecordingError(f"topic {message.topic.name} carries {name!r} video; h264 and h265 can be decoded")
+            raise RecordingError(
+                f"topic {message.topic.name} contains {name!r} video; only h264 and h265 can be decoded"
+            )
         return name
     is_jpeg = message.topic.type == images.COMPRESSED and bytes(images.compressed(message.data).data[:2]) == b"\xff\xd8"
     return "jpeg" if is_jpeg else "raw"
 
 
 class RecordingFeeder:
-    """Pushes from its own thread until the recording ends or it is stopped.
+    """Pushes images in a separate thread until the recording ends or :meth:`stop` is called.
 
-    The buffers' times are the original stamps, unless the appsrc stamps them itself. ``error`` is the error that ended
-    the thread, otherwise None; damaged images are counted in ``counters``.
+    The buffers' times are the original stamps, unless the request is for current times. ``error`` is the error that
+    ended the thread, or None; damaged images are counted in ``counters``.
     """
 
-    def __init__(self, pipeline: gst.Pipeline, wanted: Wanted, form: str, loop: bool, counters: Counters) -> None:
+    def __init__(
+        self, pipeline: gst.Pipeline, request: PlaybackRequest, form: str, loop: bool, counters: Counters
+    ) -> None:
         self.error: EdgecamError | None = None
         self._pipeline = pipeline
-        self._wanted = wanted
+        self._request = request
         self._form = form
         self._loop = loop
         self._counters = counters
         self._caps = ""
-        self._complete = form not in ("h264", "h265")  # whether the next unit can be decoded
+        self._decodable = form not in ("h264", "h265")  # whether the next access unit can be decoded
         self._stopping = threading.Event()
         self._steps = threading.Semaphore(0)
         self._playback: Playback | None = None
@@ -88,10 +93,10 @@ class RecordingFeeder:
 
     @property
     def can_step(self) -> bool:
-        return self._wanted.step
+        return self._request.step
 
     def step(self) -> None:
-        """Release the next frame, where the source is one that waits for this."""
+        """Release the next frame, if :attr:`can_step`."""
         self._steps.release()
 
     def stop(self) -> None:
@@ -104,7 +109,7 @@ class RecordingFeeder:
 
     def _run(self) -> None:
         try:
-            recording = open_recording(self._wanted.path)
+            recording = open_recording(self._request.path)
             try:
                 self._play(recording)
             finally:
@@ -113,13 +118,13 @@ class RecordingFeeder:
             self.error = error if isinstance(error, SourceError) else SourceError(str(error))
 
     def _play(self, recording: Recording) -> None:
-        wanted = self._wanted
-        topic = image_topic(recording, images.TYPES, wanted.topic)
-        self._playback = Playback(recording, [topic], wanted.rate, wanted.start, self._loop)
-        if self._stopping.is_set():  # before stop() could see the playback
+        request = self._request
+        topic = image_topic(recording, images.TYPES, request.topic)
+        self._playback = Playback(recording, [topic], request.rate, request.start, self._loop)
+        if self._stopping.is_set():  # stop() ran before it could see the playback
             return
         for message in self._playback:
-            if wanted.step:
+            if request.step:
                 self._steps.acquire()
             if self._stopping.is_set():
                 return
@@ -137,8 +142,8 @@ class RecordingFeeder:
         if self._form == "raw":
             return self._push_frame(images.frame(message.topic.type, message.data))
         coded = (images.compressed if self._form == "jpeg" else images.video)(message.data)
-        self._complete = self._complete or _has_keyframe(self._form, coded.data)
-        if not self._complete:
+        self._decodable = self._decodable or _has_keyframe(self._form, coded.data)
+        if not self._decodable:
             self._counters.add("access unit before the first keyframe")
             return True
         return self._push_bytes(coded.data, coded.stamp_ns)
@@ -154,14 +159,13 @@ class RecordingFeeder:
             self._caps = caps
             self._pipeline.element("feed").set_property("caps", gst.load().Caps.from_string(caps))
         row = frame.width * ENCODINGS[frame.encoding].bytes_per_pixel
-        padded = np.zeros((frame.height, (row + 3) // 4 * 4), np.uint8)  # GStreamer pads rows to multiples of 4 bytes
-        padded[:, :row] = np.ndarray((frame.height, row), np.uint8, buffer=frame.data, strides=(frame.step, 1))
-        return self._push_bytes(padded.reshape(-1), frame.stamp_ns)
+        rows = np.ndarray((frame.height, row), np.uint8, buffer=frame.data, strides=(frame.step, 1))
+        return self._push_bytes(padded_rows(rows).reshape(-1), frame.stamp_ns)
 
     def _push_bytes(self, data: np.ndarray, stamp_ns: int) -> bool:
         buffer = self._pipeline.new_buffer(data, max(0, stamp_ns))
-        if self._wanted.now:
-            buffer.pts = gst.load().CLOCK_TIME_NONE  # the appsrc stamps it
+        if self._request.now:
+            buffer.pts = gst.load().CLOCK_TIME_NONE  # stamped by the appsrc
         return self._pipeline.push(buffer, "feed")
 
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One life of a capture pipeline: from opening the source to its end or loss."""
+"""One run of a capture pipeline: from opening the source to its end or loss."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from edgecam_core.media import gst, refusals
 
 _POLL = 0.1
 _FIRST_FRAME = 10.0
-"""Seconds a source may take to its first frame, if stall_timeout is shorter."""
+"""Seconds that a source may take to deliver its first frame, if stall_timeout is shorter."""
 _ERROR_GRACE = 0.5
-"""Decoders report errors and continue; an error is fatal if no frame follows within this time."""
+"""Decoders report errors and continue; an error is fatal if no frame follows within this many seconds."""
 
 
 class Ended(Exception):
@@ -47,9 +47,9 @@ class Ended(Exception):
 class Session:
     """Opens a source and passes on its frames until ``wake`` is set.
 
-    ``take`` receives every frame; ``take_coded``, unless None, every access unit of a tapped source. Both are called on
-    the thread that calls :meth:`run`, while the sample is open. While ``wanted`` (called on GStreamer's threads) is
-    false, only keyframes of a tapped source are decoded.
+    ``take`` receives every frame; ``take_coded``, unless None, receives every access unit of a coded source. Both are
+    called on the thread that calls :meth:`run`, while the sample is open. While ``has_consumers`` (called on
+    GStreamer's threads) returns False, only keyframes of a coded source are decoded.
 
     Raises:
         PipelineError: the launch text does not parse.
@@ -64,12 +64,12 @@ class Session:
         take: Callable[[gst.Sample], None],
         counters: Counters,
         arrivals: Arrivals,
-        wanted: Callable[[], bool],
+        has_consumers: Callable[[], bool],
     ) -> None:
         self.pipeline = gst.Pipeline(text)
         self.take_coded: Callable[[gst.Sample], None] | None = None
         self.feeder: Feeder | None = None
-        self.gate = DecoderGate(wanted) if plan.tapped else None
+        self.gate = DecoderGate(has_consumers) if plan.has_coded else None
         self._line = SenderLine() if plan.remote else None
         self._plan = plan
         self._settings = settings
@@ -83,11 +83,11 @@ class Session:
         self._error, self._error_at = "", 0.0
 
     def run(self) -> None:
-        """Run until ``wake`` is set. Blocks as long as the source delivers.
+        """Run until ``wake`` is set. Blocks while the source delivers frames.
 
         Raises:
-            SourceError: the source is lost, or there never was one.
-            Ended: it reached its end.
+            SourceError: the source is lost or cannot be opened.
+            Ended: the source reached its end.
         """
         hint = self._plan.hint
         feeder: Feeder | None = None
@@ -114,14 +114,14 @@ class Session:
                 feeder.stop()
 
     def orientation(self) -> str:
-        """How the source's own orientation tag turns its frames, as a flip_method; known with the first frame."""
+        """The flip_method that the source's orientation tag requests; known from the first frame on."""
         if self._orientation is None:
             tagged = self.pipeline.orientation(UPRIGHT) if UPRIGHT in self.pipeline.text else "identity"
             self._orientation = next(flip for flip, name in VIDEO_DIRECTIONS.items() if name == tagged)
         return self._orientation
 
     def _start_looping(self) -> bool:
-        """Play as a segment that can be repeated without a gap; False where the container cannot seek."""
+        """Play as a segment that can be repeated without a gap; False if the container cannot seek."""
         end = time.monotonic() + _FIRST_FRAME
         while not self.pipeline.preroll(_POLL):
             if self._wake.is_set() or time.monotonic() > end:
@@ -135,8 +135,8 @@ class Session:
             now = time.monotonic()
             if sample is not None:
                 last, self._error = now, ""
-                self._show(sample)
-            elif self.gate and self.gate.skipped != skipped:  # frames do arrive
+                self._deliver(sample)
+            elif self.gate and self.gate.skipped != skipped:  # frames arrive, but none is needed
                 last, skipped = now, self.gate.skipped
             if self.take_coded:
                 self._drain(self.take_coded)
@@ -145,11 +145,11 @@ class Session:
             if sample is None:
                 self._check(now, now - last, feeder)
 
-    def _show(self, sample: gst.Sample) -> None:
+    def _deliver(self, sample: gst.Sample) -> None:
         if self._line:
             sample.pts_ns = min(self._line.captured(sample.pts_ns), self.pipeline.running_time_ns())
-        # At the seam of a loop the last and the first frame have the same time: one is enough. A network camera's first
-        # frames may come in a burst; then the first one got too late a time, and the next ones are older than that.
+        # Where a loop restarts, the last and the first frame have the same time; one of them is dropped. The first
+        # frames of a network camera may come in a burst: then the first has too late a time, later than the next ones.
         steady = self._plan.paced or self._line is not None
         repeated = steady and self._frames and sample.pts_ns <= self._pts
         self._frames += 1
@@ -176,18 +176,23 @@ class Session:
             self.pipeline.seek_to_start()
 
     def _at_end(self) -> None:
-        """What the end of the stream means; returns when the file is to be played again."""
+        """Handle the end of the stream; returns if the file is to be played again.
+
+        Raises:
+            SourceError: the stream ended because of an error, without a frame, or unexpectedly.
+            Ended: the source reached its end.
+        """
         if self._error:
             raise SourceError(self._error)
         if not self._plan.ends:
             raise SourceError("the stream ended")
         if not self._frames:
-            raise SourceError("there are no frames in it")
+            raise SourceError("it contains no frames")
         if not self._settings().loop:
             raise Ended
 
     def _check(self, now: float, silence: float, feeder: Feeder | None) -> None:
-        """Whether a source without frames is lost."""
+        """Raise SourceError if a source that delivers no frames is lost."""
         if feeder and feeder.error:
             raise feeder.error
         if self._error and (not self._frames or now - self._error_at > _ERROR_GRACE):
@@ -196,6 +201,6 @@ class Session:
         if allowed and not self._frames:
             allowed = max(allowed, _FIRST_FRAME)
         if allowed and silence > allowed:
-            # Now and then a decoder without an output format posts no error; a file has no other reason to be silent.
+            # A decoder without an output format sometimes posts no error; a file has no other reason to be silent.
             unnamed = self._plan.paced and not self._frames and refusals.unnamed_format(self.pipeline.gst_pipeline)
             raise SourceError(unnamed or f"no {'frame' if self._frames else 'first frame'} for {allowed:g} s")

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""All settings of the camera, declared once."""
+"""The settings of the camera."""
 
 from __future__ import annotations
 
@@ -38,110 +38,115 @@ class CameraSettings(Settings):
 
     source: str = setting(
         "test://smpte",
-        "The source, as a URI: test://smpte, v4l2:///dev/video0, csi://0, file:///path/clip.mp4, "
-        "rtsp://host/path, rtp://@:5000, http://host/stream.mjpg, mcap:///file.mcap, or pipeline:<GStreamer text>.",
+        "URI of the source: test://smpte, v4l2:///dev/video0, csi://0, file:///path/clip.mp4, "
+        "rtsp://host/path, rtp://@:5000, http://host/stream.mjpg, mcap:///file.mcap, or pipeline:<GStreamer pipeline>.",
     )
     pipeline: str = setting(
-        "", "A GStreamer text that ends in raw video or JPEG; used in place of source when it is not empty."
+        "", "GStreamer pipeline that ends in raw video or JPEG; used instead of source unless empty."
     )
-    camera_name: str = setting("camera", "The camera's name: in camera_info, frame_id and file names.")
-    frame_id: str = setting("", "The optical frame (REP-103); empty: <camera_name>_optical_frame.")
+    camera_name: str = setting("camera", "Name of the camera, used in camera_info, frame_id and file names.")
+    frame_id: str = setting("", "Optical frame (REP-103); empty: <camera_name>_optical_frame.")
     camera_info_url: str = setting(
         "",
         "Calibration: file:///path.yaml or package://pkg/path.yaml; empty: ~/.ros/camera_info/<camera_name>.yaml, "
-        "if it is there.",
+        "if it exists.",
     )
     image_width: int = setting(
-        -1, "Width of the published frame; -1: that of the source.", low=-1, high=16384, unit="px", runtime=True
+        -1, "Width of the published image; -1: width of the source.", low=-1, high=16384, unit="px", runtime=True
     )
     image_height: int = setting(
-        -1, "Height of the published frame; -1: that of the source.", low=-1, high=16384, unit="px", runtime=True
+        -1, "Height of the published image; -1: height of the source.", low=-1, high=16384, unit="px", runtime=True
     )
     framerate: float = setting(
-        0.0, "Maximum frame rate; 0: that of the source.", low=0, high=1000, unit="Hz", runtime=True
+        0.0, "Maximum frame rate; 0: rate of the source.", low=0, high=1000, unit="Hz", runtime=True
     )
     image_encoding: str = setting("bgr8", "Encoding of image_raw.", choices=ENCODING_CHOICES)
     pixel_format: str = setting(
-        "auto", "What is asked of a V4L2 camera; auto: raw up to 640x480 at 30 Hz, mjpeg above.",
+        "auto", "Format requested from a V4L2 camera; auto: raw up to 640x480 at 30 Hz, mjpeg above.",
         choices=("auto", "raw", "yuyv", "uyvy", "nv12", "mjpeg", "h264", "h265", "grey", "bayer"),
     )  # fmt: skip
     use_gst_timestamps: bool = setting(
-        True, "Stamp with the capture time from the GStreamer clock; false: with the time of arrival."
+        True, "Stamp images with the capture time of the GStreamer clock; false: with the arrival time."
     )
-    loop: bool = setting(False, "Play a file again and again.")
-    realtime: bool = setting(True, "Play a file at its own speed; false: as fast as it can be read.")
-    flip_method: str = setting("none", "Turn or mirror the frame.", choices=FLIPS, runtime=True)
+    loop: bool = setting(False, "Repeat a file.")
+    realtime: bool = setting(True, "Play a file at its frame rate; false: as fast as it can be read.")
+    flip_method: str = setting("none", "Rotation or mirroring of the image.", choices=FLIPS, runtime=True)
     orientation: str = setting(
-        "auto", "Rotate the frames of a file by its rotation tag; ignore: as stored.",
+        "auto", "Rotate the frames of a file by its rotation tag; ignore: leave them as stored.",
         choices=("auto", "ignore"),
     )  # fmt: skip
     deinterlace: str = setting(
         "auto", "Deinterlace: auto (if the stream is marked as interlaced), always or never.",
         choices=("auto", "always", "never"),
     )  # fmt: skip
-    crop_left: int = setting(0, "Columns cut off at the left.", low=0, high=16384, unit="px", runtime=True)
-    crop_right: int = setting(0, "Columns cut off at the right.", low=0, high=16384, unit="px", runtime=True)
-    crop_top: int = setting(0, "Rows cut off at the top.", low=0, high=16384, unit="px", runtime=True)
-    crop_bottom: int = setting(0, "Rows cut off at the bottom.", low=0, high=16384, unit="px", runtime=True)
+    crop_left: int = setting(0, "Columns to crop at the left.", low=0, high=16384, unit="px", runtime=True)
+    crop_right: int = setting(0, "Columns to crop at the right.", low=0, high=16384, unit="px", runtime=True)
+    crop_top: int = setting(0, "Rows to crop at the top.", low=0, high=16384, unit="px", runtime=True)
+    crop_bottom: int = setting(0, "Rows to crop at the bottom.", low=0, high=16384, unit="px", runtime=True)
     image_reliability: str = setting(
-        "reliable", "Reliability the frames are offered with; reliable matches every subscriber.",
+        "reliable", "Reliability (QoS) of the image publishers; reliable matches every subscriber.",
         choices=("reliable", "best_effort"),
     )  # fmt: skip
-    jpeg_quality: int = setting(95, "Quality of image_raw/compressed.", low=1, high=100, runtime=True)
-    latency: int = setting(100, "How long network sources wait for late packets.", low=0, high=10000, unit="ms")
-    rtsp_transport: str = setting("auto", "How RTSP media travel.", choices=("auto", "udp", "tcp"))
+    jpeg_quality: int = setting(95, "JPEG quality of image_raw/compressed.", low=1, high=100, runtime=True)
+    latency: int = setting(100, "Time that network sources wait for late packets.", low=0, high=10000, unit="ms")
+    rtsp_transport: str = setting("auto", "Transport of RTSP media.", choices=("auto", "udp", "tcp"))
     rtsp_user: str = setting("", "User name for RTSP and HTTP; may also be part of the URI.")
     rtsp_password: str = setting("", "Password for RTSP and HTTP.", secret=True)
-    rtp_codec: str = setting("h265", "What an rtp:// source carries.", choices=("h264", "h265", "jpeg"))
+    rtp_codec: str = setting("h265", "Codec of an rtp:// source.", choices=("h264", "h265", "jpeg"))
     decoder: str = setting("auto", "Decoder element; auto selects the best one available.")
     decode_idle: str = setting(
         "keyframes",
-        "What is decoded of an H.264 or H.265 stream (rtsp, rtp, v4l2) without subscribers; with all, a new subscriber "
-        "does not wait for the next keyframe.",
+        "Frames to decode of an H.264 or H.265 stream (rtsp, rtp, v4l2) that has no subscribers; with all, a new "
+        "subscriber does not wait for the next keyframe.",
         choices=("keyframes", "all"),
         runtime=True,
     )
     converter: str = setting(
         "auto", "Element that rotates and scales, or auto.", choices=("auto", "nvvidconv", "videoscale")
     )
-    output_directory: str = setting("~/edgecam", "Where snapshots and recordings are written.")
+    output_directory: str = setting("~/edgecam", "Folder for snapshots and recordings.")
     snapshot_format: str = setting("png", "File type of snapshots.", choices=("png", "jpg"), runtime=True)
     record_format: str = setting("mkv", "File type of recordings.", choices=("mkv", "mp4"), runtime=True)
     record_split_seconds: float = setting(
-        600.0, "Begin a new file after this long; 0: never.", low=0, high=86400, unit="s", runtime=True
+        600.0,
+        "Length of a recording file before a new one starts; 0: no limit.",
+        low=0,
+        high=86400,
+        unit="s",
+        runtime=True,
     )
     record_split_mb: float = setting(
-        0.0, "Begin a new file at this size; 0: never.", low=0, high=1e6, unit="MB", runtime=True
+        0.0, "Size of a recording file before a new one starts; 0: no limit.", low=0, high=1e6, unit="MB", runtime=True
     )
-    record_encoder: str = setting("auto", "H.265 encoder for recordings of sources that are not coded yet.")
+    record_encoder: str = setting("auto", "H.265 encoder for recordings of sources that are not H.264 or H.265.")
     record_bitrate: int = setting(
-        4_000_000, "Bitrate of such recordings.", low=50_000, high=200_000_000, unit="bit/s", runtime=True
+        4_000_000, "Bitrate of record_encoder.", low=50_000, high=200_000_000, unit="bit/s", runtime=True
     )
     stall_timeout: float = setting(
-        3.0, "Without a frame for this long the source counts as lost and is opened again; 0: never.",
+        3.0, "Time without a frame after which the source counts as lost and is reopened; 0: never.",
         low=0, high=3600, unit="s", runtime=True,
     )  # fmt: skip
     reconnect_max: float = setting(
-        1.0, "Longest wait between two tries to open a lost source.", low=0.1, high=3600, unit="s", runtime=True
+        1.0, "Longest wait between two attempts to reopen a lost source.", low=0.1, high=3600, unit="s", runtime=True
     )
 
     def check(self) -> None:
         for name in ("image_width", "image_height"):
             if getattr(self, name) == 0:
-                raise SettingError(name, 0, "a frame needs 1 to 16384 px; -1 keeps the source's size")
+                raise SettingError(name, 0, "must be 1 to 16384 px; -1 keeps the size of the source")
         if not self.source and not self.pipeline:
             raise SettingError("source", "", "set a source, e.g. test://smpte or v4l2:///dev/video0")
         if not self.camera_name.replace("_", "").isalnum():
             raise SettingError("camera_name", self.camera_name, "use letters, digits and underscores only")
-        self._check_cut("image_width", self.crop_left + self.crop_right)
-        self._check_cut("image_height", self.crop_top + self.crop_bottom)
+        self._check_crop("image_width", self.crop_left + self.crop_right)
+        self._check_crop("image_height", self.crop_top + self.crop_bottom)
 
-    def _check_cut(self, name: str, cut: int) -> None:
+    def _check_crop(self, name: str, cut: int) -> None:
         size: int = getattr(self, name)
         even = ENCODINGS[self.image_encoding].even
         if size > 0 and cut >= size:
             sides = "crop_left and crop_right" if name == "image_width" else "crop_top and crop_bottom"
-            raise SettingError(name, size, f"{sides} cut off {cut} px and leave nothing; lower them")
+            raise SettingError(name, size, f"{sides} remove {cut} px and leave nothing; lower them")
         if size > 0 and name[6] in even and (size - cut) % 2:
             raise SettingError(name, size, f"image_encoding {self.image_encoding} needs an even size after cropping")
 
@@ -175,10 +180,10 @@ class CameraSettings(Settings):
 
 
 def fraction(rate: float) -> str:
-    """A rate as GStreamer writes it: 25 -> 25/1, 29.97 -> 30000/1001, 12.5 -> 25/2."""
+    """A rate as a GStreamer fraction: 25 -> 25/1, 29.97 -> 30000/1001, 12.5 -> 25/2."""
     from fractions import Fraction
 
-    for numerator in (24000, 30000, 60000, 120000):  # NTSC rates, however they were rounded
+    for numerator in (24000, 30000, 60000, 120000):  # NTSC rates, rounded in any way
         if abs(rate - numerator / 1001) < 0.005:
             return f"{numerator}/1001"
     exact = Fraction(rate).limit_denominator(1001)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a camera reports about itself."""
+"""The status of a camera."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CameraStatus:
-    """``state`` is stopped, opening, streaming, retrying, ended or failed; ``problem`` the last error while it lasts.
-    ``waiting``: what a camera without frames waits for; empty while frames arrive.
+    """A snapshot of a camera's status.
 
-    ``last_frame_age`` is in seconds, nan before the first frame; ``drops`` counts frames that were captured but
-    replaced by a newer one before they were taken, ``held`` access units made undecodable by packet loss, ``skipped``
-    access units not decoded because there was no consumer, ``bad`` damaged frames.
+    ``state`` is stopped, opening, streaming, retrying, ended or failed; ``problem`` is the current error, or empty.
+    ``waiting`` states what a camera without frames is waiting for; empty while frames arrive. ``last_frame_age`` is in
+    seconds, nan before the first frame. ``drops`` counts frames that a newer one replaced before they were processed,
+    ``held`` access units that packet loss made undecodable, ``skipped`` access units not decoded because there was no
+    consumer, and ``bad`` damaged frames.
     """
 
     state: str

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The ``source`` setting taken apart."""
+"""Parses the ``source`` setting."""
 
 from __future__ import annotations
 
@@ -42,27 +42,31 @@ class SourceUri:
         return unquote(self.rest.removeprefix("//"))
 
     def shown(self) -> str:
-        """As it may be logged: without a password."""
+        """The source for logs, without the password."""
         return masked_address(self.text)
 
 
 _PASSWORD = (
-    "write special characters of a password percent-encoded (%40 for the at sign, %2F slash, %3A colon, %23 hash, "
+    "percent-encode special characters of a password (%40 for the at sign, %2F slash, %3A colon, %23 hash, "
     "%3F question mark, %5B and %5D brackets, %20 space), or set rtsp_user and rtsp_password"
 )
-_LONGEST = 4096  # characters; no address and no path of a file is longer
+_LONGEST = 4096  # characters; no address and no file path is longer
 NETWORK = ("rtsp", "rtsps", "http", "https")
 
 
 def check_address(uri: SourceUri) -> None:
-    """Raise SettingError, with the remedy, where the address of a network source cannot be taken apart as meant."""
+    """Check the address of a network source.
+
+    Raises:
+        SettingError: the address is ambiguous or invalid; the text states the remedy.
+    """
     if uri.scheme not in NETWORK:
         return
     authority = re.match(r"//([^/?#]*)", uri.rest)
     host = authority[1] if authority else ""
     after = uri.rest[len(host) + 2 :]
     if "@" in after and "@" not in host and ":" in host:
-        raise SettingError("source", uri.shown(), f"has an at sign behind its host; {_PASSWORD}")
+        raise SettingError("source", uri.shown(), f"has an at sign after its host; {_PASSWORD}")
     if any(character.isspace() or not character.isprintable() for character in host):
         raise SettingError("source", uri.shown(), f"has a space before its path; {_PASSWORD}")
     try:
@@ -70,26 +74,24 @@ def check_address(uri: SourceUri) -> None:
         _ = parts.hostname, parts.port
     except ValueError as error:
         remedy = _PASSWORD if "@" in uri.rest else "write host:port with a port from 1 to 65535, IPv6 as [::1]:port"
-        raise SettingError("source", uri.shown(), f"is no address ({_reason(error, uri)}); {remedy}") from None
+        raise SettingError("source", uri.shown(), f"is not a valid address ({_reason(error, uri)}); {remedy}") from None
     if parts.port == 0:
         raise SettingError("source", uri.shown(), "has port 0; ports go from 1 to 65535")
 
 
 def _reason(error: ValueError, uri: SourceUri) -> str:
-    """Python's reason without what it quotes: that may be a piece of the password."""
-    return "its port or host cannot be read" if "@" in uri.rest else str(error)
+    """Python's reason, unless it may quote part of the password."""
+    return "its port or host is invalid" if "@" in uri.rest else str(error)
 
 
 def parse(source: str) -> SourceUri:
-    """Take a source apart; a bare path to a device or file is understood too.
+    """Parse a source: a URI, or the path of a device or file.
 
     Raises:
-        SettingError: there is no scheme.
+        SettingError: the source has no scheme, or is too long.
     """
     if len(source) > _LONGEST and not source.startswith("pipeline:"):
-        raise SettingError(
-            "source", f"{source[:16]}…", f"has {len(source)} characters; at most {_LONGEST} can be right"
-        )
+        raise SettingError("source", f"{source[:16]}…", f"has {len(source)} characters; the maximum is {_LONGEST}")
     if source.startswith("/dev/video"):
         source = f"v4l2://{source}"
     elif source.startswith(("/", "./", "~/")):

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Turned and mirrored views of a camera: how they combine, and what they do to a calibration. Pure functions."""
+"""Rotated and mirrored views of a camera: how they combine, and how they change a calibration. Pure functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ import numpy as np
 from edgecam_core.camera.calibration import Calibration
 from edgecam_core.errors import EdgecamError
 
-# Where the source's directions right (x) and down (y) point in the view: the columns of each matrix.
+# The columns of each matrix: where the source's directions right (x) and down (y) point in the view.
 _AXES = {
     "none": ((1, 0), (0, 1)), "clockwise": ((0, -1), (1, 0)), "rotate-180": ((-1, 0), (0, -1)),
     "counterclockwise": ((0, 1), (-1, 0)), "horizontal-flip": ((-1, 0), (0, 1)), "vertical-flip": ((1, 0), (0, -1)),
@@ -33,11 +33,11 @@ _COVARIANT = ("", "plumb_bob", "rational_polynomial", "equidistant")
 
 
 class ViewError(EdgecamError):
-    """A calibration cannot be published for the frame; the text says why and what to do."""
+    """A calibration cannot be used for the frame; the text states the reason and the remedy."""
 
 
 def combined(first: str, second: str) -> str:
-    """The flip that does what ``first`` and then ``second`` do; all are names of ``flip_method``."""
+    """The flip equivalent to ``first`` followed by ``second``; all are values of ``flip_method``."""
     product = _matrix(second) @ _matrix(first)
     return next(name for name in _AXES if (_matrix(name) == product).all())
 
@@ -48,19 +48,21 @@ def swaps(flip: str) -> bool:
 
 
 def for_view(calibration: Calibration, view: str, size: tuple[int, int]) -> Calibration:
-    """The calibration for frames of this size (width, height) that show the source turned by ``view``.
+    """The calibration for frames of this size (width, height) that show the source flipped by ``view``.
 
-    Where the file does not name the view it was made of, its shape decides.
+    If the file does not state the view of the calibration, the aspect ratio decides.
 
     Raises:
-        ViewError: it is for another shape, its shape does not decide, or its distortion cannot be turned.
+        ViewError: the aspect ratio differs or is ambiguous, or the distortion model cannot be flipped.
     """
-    made = calibration.view or _guessed(calibration, view, size)
-    if made != view:
-        calibration = turned(calibration, combined(_inverse(made), view))
+    calibrated = calibration.view or _guessed(calibration, view, size)
+    if calibrated != view:
+        calibration = turned(calibration, combined(_inverse(calibrated), view))
     if not calibration.fits(*size):
-        made_for, is_ = f"{calibration.width}x{calibration.height}", f"{size[0]}x{size[1]}"
-        raise ViewError(f"the calibration is for {made_for}, the frame is {is_}: another shape; calibrate again")
+        expected, actual = f"{calibration.width}x{calibration.height}", f"{size[0]}x{size[1]}"
+        raise ViewError(
+            f"the calibration is for {expected}, the frame is {actual}: another aspect ratio; calibrate again"
+        )
     return calibration.scaled(*size)
 
 
@@ -71,26 +73,26 @@ def _guessed(calibration: Calibration, view: str, size: tuple[int, int]) -> str:
     if swaps(view) and across and not direct:
         return "none"
     if not direct:
-        return view  # of another shape either way
+        return view  # another aspect ratio in either view
     raise ViewError(
-        f"the frame is turned ({view}), and the calibration does not say whether it was made of turned frames; "
-        f"calibrate again, or add the line 'flip_method: {view}' (of turned frames) or 'flip_method: none' (of the "
-        "source's) to its file"
+        f"the frame is flipped ({view}), and the calibration does not state whether it was made from flipped frames; "
+        f"calibrate again, or add the line 'flip_method: {view}' (flipped frames) or 'flip_method: none' (frames of "
+        "the source) to its file"
     )
 
 
 def turned(calibration: Calibration, flip: str) -> Calibration:
-    """The calibration of the same camera with its frames turned by ``flip``.
+    """The calibration of the same camera with its frames flipped by ``flip``.
 
-    Pixels have their centre at whole numbers, so that column x of a mirrored frame was column width - 1 - x.
+    Pixel centres are at integer coordinates, so that column x of a mirrored frame was column width - 1 - x.
 
     Raises:
-        ViewError: the distortion model is unknown, or pixels are skewed.
+        ViewError: the distortion model is unknown, or the camera matrix has a skew.
     """
     d, k = calibration.d, np.array(calibration.k).reshape(3, 3)
     if calibration.distortion_model not in _COVARIANT or any(d[8:]) or k[0, 1]:
         model = calibration.distortion_model
-        raise ViewError(f"a calibration with distortion model '{model}' cannot be turned; calibrate turned frames")
+        raise ViewError(f"a calibration with distortion model '{model}' cannot be flipped; calibrate flipped frames")
     width, height = calibration.width, calibration.height
     if swaps(flip):
         width, height = height, width

@@ -12,22 +12,21 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Showing frames in a window: which sink, and the whole pipeline as text that can be pasted into gst-launch."""
+"""Shows frames in a window: selects the sink and composes the pipeline as text for gst-launch-1.0."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import numpy as np
 
 from edgecam_core.camera.plan import SourcePlan, geometry
 from edgecam_core.camera.platform import SINKS, Choice, Have, choose
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import MissingDependency
 from edgecam_core.media import gst
+from edgecam_core.media.feed import BgrFeed
 from edgecam_core.types import Frame
 
-# What each sink needs from the environment, and what must precede it.
+# The environment variables that each sink needs (any of them), and the elements that must precede it.
 _NEEDS = {
     "glimagesink": ("DISPLAY", "WAYLAND_DISPLAY"), "waylandsink": ("WAYLAND_DISPLAY",), "xvimagesink": ("DISPLAY",),
     "ximagesink": ("DISPLAY",), "nveglglessink": ("DISPLAY", "WAYLAND_DISPLAY"), "nv3dsink": ("DISPLAY",),
@@ -40,15 +39,15 @@ TOPIC_HEAD = "appsrc name=feed is-live=true format=time do-timestamp=true"
 
 
 def has_display(environment: Mapping[str, str]) -> bool:
-    """Whether windows can be opened at all."""
+    """Whether the environment names a display."""
     return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
 def pick_sink(have: Have, environment: Mapping[str, str]) -> Choice:
-    """The best window sink for this machine and the display that the environment names; ``have`` may try to open it.
+    """The best window sink for this machine and the display named by the environment; ``have`` may try to open it.
 
     Raises:
-        MissingDependency: none is installed that could use the display.
+        MissingDependency: no sink for this display is installed.
     """
 
     def usable(element: str) -> bool:
@@ -67,13 +66,13 @@ def window_text(plan: SourcePlan, settings: CameraSettings, sink: str, have: Hav
 
 
 def sink_text(sink: str, paced: bool = False) -> str:
-    """The end of the pipeline: conversion to what the sink takes, and the sink."""
+    """The end of the pipeline: conversion to a format that the sink accepts, and the sink."""
     before = _BEFORE.get(sink, "videoconvert")
     return f"{before} ! {sink} sync={'true' if paced else 'false'}"
 
 
 class TopicWindow:
-    """A window that shows the frames it is given.
+    """A window that shows the frames passed to :meth:`show`.
 
     Raises:
         MissingDependency, PipelineError: the window cannot be opened.
@@ -82,22 +81,13 @@ class TopicWindow:
     def __init__(self, sink: str) -> None:
         self.text = f"{TOPIC_HEAD} ! {sink_text(sink)}"
         self.pipeline = gst.Pipeline(self.text)
-        self._size = (0, 0)
+        self._feed = BgrFeed(self.pipeline)
         self.pipeline.start(timeout=0.0)
 
     def show(self, frame: Frame) -> None:
         """Show one frame; copies it."""
-        pixels = frame.bgr()
-        height, width = pixels.shape[:2]
-        if (width, height) != self._size:
-            self._size = (width, height)
-            caps = f"video/x-raw,format=BGR,width={width},height={height},framerate=0/1"
-            self.pipeline.element("feed").set_property("caps", gst.load().Caps.from_string(caps))
-        rows = np.zeros((height, (width * 3 + 3) // 4 * 4), np.uint8)  # GStreamer's rows are multiples of 4 bytes
-        rows[:, : width * 3] = pixels.reshape(height, width * 3)
-        buffer = self.pipeline.new_buffer(rows, 0)
-        buffer.pts = gst.load().CLOCK_TIME_NONE  # the appsrc stamps it
-        self.pipeline.push(buffer, "feed")
+        self._feed.push(frame.bgr())
 
     def close(self) -> None:
+        """Close the window."""
         self.pipeline.stop()

@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""GStreamer's Python binding (``gi``), loaded once; and what differs between its versions.
+"""GStreamer's Python binding (``gi``), loaded once, with the differences between its versions.
 
-Made for GStreamer 1.20 to 1.26 and later with PyGObject 3.42 and later. The newer ones refuse to change a buffer that
-is shared, wrap structures, and have other enumeration classes: see the last three functions.
+Supports GStreamer 1.20 and PyGObject 3.42 and later. Newer versions refuse to change a shared buffer, wrap structures,
+and have other enumeration classes; the last functions of this module hide these differences.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def load() -> Any:
     """The initialised ``Gst`` module.
 
     Raises:
-        MissingDependency: no binding; the message has the apt command.
+        MissingDependency: the binding is not installed; the message contains the apt command.
     """
-    _keep_the_unwinder()
+    _load_unwinder()
     try:
         import gi
 
@@ -53,19 +53,19 @@ def load() -> Any:
     return Gst
 
 
-def _keep_the_unwinder() -> None:
-    """Load libgcc's exception unwinder before GStreamer loads another.
+def _load_unwinder() -> None:
+    """Load libgcc's exception unwinder before GStreamer loads another one.
 
-    Debian's GStreamer pulls libunwind into the global scope; C++ libraries loaded later (ONNX Runtime) would take its
-    unwinder for libgcc's and die at their first exception.
+    Debian's GStreamer loads libunwind into the global scope. C++ libraries loaded later (ONNX Runtime) would use its
+    unwinder instead of libgcc's and crash at their first exception.
     """
-    with contextlib.suppress(OSError):  # another C library: nothing to keep
+    with contextlib.suppress(OSError):  # another C library, without libgcc
         ctypes.CDLL("libgcc_s.so.1", mode=ctypes.RTLD_GLOBAL)
 
 
 @functools.cache
 def library(name: str, version: str = "1.0") -> Any:
-    """Another GStreamer typelib by name, e.g. ``library("GstRtp")``; or one that is part of GStreamer.
+    """A typelib by name, e.g. ``library("GstRtp")`` or ``library("GLib", "2.0")``.
 
     Raises:
         MissingDependency: the typelib is not installed.
@@ -81,17 +81,18 @@ def library(name: str, version: str = "1.0") -> Any:
 
 
 def version() -> tuple[int, int, int]:
+    """GStreamer's version: major, minor, micro."""
     major, minor, micro, _nano = load().version()
     return major, minor, micro
 
 
 def has_element(name: str) -> bool:
-    """Whether an element can be made here (its plugin is installed and its hardware was found)."""
+    """Whether an element can be created (its plugin is installed and its hardware was found)."""
     return load().ElementFactory.find(name) is not None
 
 
 def make(name: str, *properties: str) -> Any:
-    """A new element outside any pipeline, with properties given as name, value, name, value, ... in launch text.
+    """A new element outside any pipeline. ``properties`` are names and values in turn, the values as in launch text.
 
     Raises:
         MissingDependency: the element is not installed.
@@ -104,7 +105,7 @@ def make(name: str, *properties: str) -> Any:
 
 
 def can_open(name: str) -> bool:
-    """Whether an element is there and can take its device or display: a sink for an X server without Xv cannot."""
+    """Whether an element is available and can open its device or display (xvimagesink needs an X server with Xv)."""
     gst = load()
     element = gst.ElementFactory.make(name) if has_element(name) else None
     if element is None:
@@ -118,7 +119,8 @@ def first_element(candidates: tuple[str, ...]) -> str:
     """The first available candidate.
 
     Raises:
-        MissingDependency: none is; the message has the command to install the last one, which works on any machine.
+        MissingDependency: none is available; the message contains the command to install the last candidate, which
+            works on any machine.
     """
     for name in candidates:
         if has_element(name):
@@ -127,28 +129,31 @@ def first_element(candidates: tuple[str, ...]) -> str:
 
 
 def require_elements(text: str) -> None:
-    """Raise MissingDependency, naming the apt package, when an element of the launch text is not installed."""
+    """Check that every element of a launch text is installed.
+
+    Raises:
+        MissingDependency: an element is not; the message names its apt package.
+    """
     for name in element_names(text):
         if not has_element(name):
             raise MissingDependency(f"GStreamer element '{name}'", elements.remedy(name))
 
 
 def writable_copy(buffer: Any) -> Any:
-    """A buffer of our own with the times, flags, metas and the shared memory of another.
+    """A writable buffer with the times, flags and metas of another, sharing its memory.
 
-    ``buffer.copy()`` only makes another reference in Python: changing its times changes the original in PyGObject
-    3.42, and is refused (NotWritableMiniObject) from GStreamer 1.26 on.
+    In Python, ``buffer.copy()`` only creates another reference: changing its times changes the original in PyGObject
+    3.42, and fails (NotWritableMiniObject) from GStreamer 1.26 on.
     """
     gst = load()
-    kinds = gst.BufferCopyFlags
-    fresh = gst.Buffer.new()
-    everything = kinds.FLAGS | kinds.TIMESTAMPS | kinds.META | kinds.MEMORY
-    fresh.copy_into(buffer, everything, 0, buffer.get_size())
-    return fresh
+    flags = gst.BufferCopyFlags
+    copy = gst.Buffer.new()
+    copy.copy_into(buffer, flags.FLAGS | flags.TIMESTAMPS | flags.META | flags.MEMORY, 0, buffer.get_size())
+    return copy
 
 
 class Structure(NamedTuple):
-    """A GstStructure as plain data: ``text`` is GStreamer's own form of it, ``fields`` those that are strings."""
+    """A GstStructure as plain data: ``text`` in GStreamer's notation, ``fields`` only those that are strings."""
 
     name: str
     text: str
@@ -156,7 +161,7 @@ class Structure(NamedTuple):
 
 
 def structure_of(structure: Any) -> Structure:
-    """The plain data of what ``get_structure`` returns: from GStreamer 1.26 on a context manager around it."""
+    """The plain data of a ``get_structure`` result, which is a context manager from GStreamer 1.26 on."""
     with structure if hasattr(structure, "__enter__") else contextlib.nullcontext(structure) as bare:
         names = [bare.nth_field_name(index) for index in range(bare.n_fields())]
         fields = {name: text for name in names if (text := bare.get_string(name)) is not None}
@@ -172,7 +177,7 @@ class EnumValue(NamedTuple):
 
 
 def enum_values(spec: Any) -> list[EnumValue]:
-    """The values that an enumeration property (a GParamSpec) may have, in ascending order."""
+    """The values of an enumeration property (a GParamSpec), in ascending order."""
     enum_class = spec.enum_class
     if isinstance(enum_class, enum.EnumMeta):  # PyGObject from 3.52 on
         members: list[Any] = list(enum_class)
@@ -182,19 +187,19 @@ def enum_values(spec: Any) -> list[EnumValue]:
         return [EnumValue(int(key), old[key].value_nick, old[key].value_name) for key in sorted(old)]
     gobject = library("GObject", "2.0")
     found = []
-    # The class has minimum, maximum and count; the maximum is often far from the other values.
+    # The class only has minimum, maximum and count, and the maximum is often far from the other values.
     least, greatest = enum_class.minimum, enum_class.maximum
-    for number in (*range(least, min(least + _MOST_VALUES, greatest)), greatest):
+    for number in (*range(least, min(least + _MAX_VALUES, greatest)), greatest):
         if (value := gobject.enum_get_value(enum_class, number)) is not None:
             found.append(EnumValue(number, value.value_nick, value.value_name))
     return found
 
 
-_MOST_VALUES = 4096
+_MAX_VALUES = 4096
 
 
 def flag_nicks(spec: Any) -> dict[str, int]:
-    """The names in launch text of the flags that a flags property (a GParamSpec) may combine, and their numbers."""
+    """The flags of a flags property (a GParamSpec): their names in launch text and their numbers."""
     flags_class: Any = spec.value_type.pytype or type(spec.default_value)
     if isinstance(flags_class, enum.EnumMeta):  # PyGObject from 3.52 on
         members = list[Any](flags_class)

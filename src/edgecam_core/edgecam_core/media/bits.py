@@ -12,17 +12,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Reading the headers inside NAL units bit by bit (ITU-T H.264 section 7.2, the same in H.265)."""
+"""Reads the headers inside NAL units bit by bit (ITU-T H.264 section 7.2, identical in H.265)."""
 
 from __future__ import annotations
 
 
 class BitstreamError(ValueError):
-    """A header that ends too early, holds an impossible value, or refers to a parameter set that is not there."""
+    """A header that is truncated, contains an invalid value, or refers to an unknown parameter set."""
 
 
 class Bits:
-    """Reads the first ``limit`` bytes of a NAL unit's payload: without emulation prevention bytes, highest bit first.
+    """Reads the first ``limit`` bytes of a NAL unit's payload without emulation prevention bytes, high bit first.
 
     Raises:
         BitstreamError: from every method that reads past the end.
@@ -36,7 +36,7 @@ class Bits:
     def u(self, count: int) -> int:
         """An unsigned number of ``count`` bits."""
         if count > self._left:
-            raise BitstreamError("a header ends too early")
+            raise BitstreamError("a header is truncated")
         self._left -= count
         return self._value >> self._left & ((1 << count) - 1)
 
@@ -46,11 +46,11 @@ class Bits:
         while not self.u(1):
             zeros += 1
             if zeros > 32:
-                raise BitstreamError("a header holds an Exp-Golomb code of more than 32 bits")
+                raise BitstreamError("a header contains an Exp-Golomb code of more than 32 bits")
         return (1 << zeros) - 1 + self.u(zeros)
 
     def skip_ue(self, count: int) -> None:
-        """Pass over so many Exp-Golomb coded numbers."""
+        """Skip ``count`` Exp-Golomb coded numbers."""
         for _ in range(count):
             self.ue()
 
@@ -61,7 +61,7 @@ class Bits:
 
 
 def _without_emulation_prevention(data: bytes) -> bytes:
-    """The raw byte sequence payload: each 03 after two zeros is taken out."""
+    """The raw byte sequence payload: without the 03 after two zeros."""
     pieces, begin = [], 0
     while (at := data.find(b"\x00\x00\x03", begin)) >= 0:
         pieces.append(data[begin : at + 2])
@@ -70,7 +70,7 @@ def _without_emulation_prevention(data: bytes) -> bytes:
 
 
 def recovery_payload(sei: bytes) -> Bits | None:
-    """The recovery point message (payload type 6 in H.264 and H.265) in a SEI unit, which is given without its header.
+    """The recovery point message (payload type 6 in H.264 and H.265) of an SEI unit without its NAL unit header.
 
     Raises:
         BitstreamError: a message is longer than the unit.
@@ -81,7 +81,7 @@ def recovery_payload(sei: bytes) -> Bits | None:
         kind, at = _sei_number(data, at)
         size, at = _sei_number(data, at)
         if at + size > len(data):
-            raise BitstreamError("a SEI message is longer than its unit")
+            raise BitstreamError("an SEI message is longer than its unit")
         if kind == 6:
             return Bits(data[at : at + size])
         at += size
@@ -89,11 +89,11 @@ def recovery_payload(sei: bytes) -> Bits | None:
 
 
 def _sei_number(data: bytes, at: int) -> tuple[int, int]:
-    """A SEI payload type or size (a byte, after 255 another one), and where the next begins."""
+    """An SEI payload type or size (each byte 255 is followed by another), and the offset after it."""
     number = 0
     while at < len(data) and data[at] == 0xFF:
         number += 255
         at += 1
     if at >= len(data):
-        raise BitstreamError("a SEI message ends too early")
+        raise BitstreamError("an SEI message is truncated")
     return number + data[at], at + 1

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The payload formats by name. A further codec is one new file and one row here."""
+"""The codecs by name. A new codec is one new file and one row here."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from edgecam_core.media.headers import SetKey, SliceHeader
 
 
 class Codec(Protocol):
-    """What edgecam must know of a codec: its NAL units, where decoding can begin, and how RTP carries them.
+    """A codec: its NAL units, random access points, and RTP payload format.
 
-    A NAL unit is ``bytes`` without a start code. ``parameter_sets`` are the kinds a decoder needs before a keyframe,
-    in the order they are sent; ``delimiter`` is the kind that may precede them. All methods are pure.
+    A NAL unit is ``bytes`` without a start code. ``parameter_sets`` are the NAL unit types that a decoder needs before
+    a keyframe, in the order they are sent; ``delimiter`` is the type that may precede them. All methods are pure.
     """
 
     name: str  # "h265"
@@ -50,51 +50,75 @@ class Codec(Protocol):
         """Whether decoding can begin at a frame of this type."""
 
     def is_skipped_after_join(self, kind: int) -> bool:
-        """Whether frames of this type cannot be decoded when decoding began at the keyframe just before."""
+        """Whether frames of this type cannot be decoded if decoding began at the preceding keyframe."""
 
     def breaks_link(self, kind: int) -> bool:
         """Whether the leading frames of a keyframe of this type can never be decoded (BLA)."""
 
     def ends_sequence(self, kind: int) -> bool:
-        """Whether nothing after a unit of this type refers to anything before it."""
+        """Whether no frame after a unit of this type refers to a frame before it."""
 
     def set_id(self, nal: bytes) -> int:
-        """The identifier of a parameter set; BitstreamError when it is damaged."""
+        """The identifier of a parameter set.
+
+        Raises:
+            BitstreamError: the parameter set is damaged.
+        """
 
     def recovery_count(self, nals: Sequence[bytes]) -> int | None:
-        """How far after this access unit its recovery point lies, counted in ``SliceHeader.number``; None: no recovery
-        point message. BitstreamError when it is damaged."""
+        """Distance from this access unit to its recovery point, in ``SliceHeader.number``; None: it has no message.
+
+        Raises:
+            BitstreamError: the recovery point message is damaged.
+        """
 
     def slice_header(self, nal: bytes, sets: Mapping[SetKey, bytes]) -> SliceHeader:
-        """The header of the first slice of a frame; BitstreamError when it is damaged or a parameter set is missing."""
+        """The header of the first slice of a frame.
+
+        Raises:
+            BitstreamError: the header is damaged, or a parameter set is missing.
+        """
 
     def is_intra(self, nal: bytes, sets: Mapping[SetKey, bytes]) -> bool:
-        """Whether a slice refers to no other frame; BitstreamError as in :meth:`slice_header`."""
+        """Whether a slice refers to no other frame.
+
+        Raises:
+            BitstreamError: as :meth:`slice_header`.
+        """
 
     def begins_unit(self, payload: bytes) -> bool:
-        """Whether this RTP payload certainly is the first of an access unit."""
+        """Whether this RTP payload is certain to be the first of an access unit."""
 
     def pack(self, nals: Sequence[bytes], limit: int) -> list[bytes]:
         """RTP payloads of at most ``limit`` bytes for one access unit."""
 
     def unpack(self, payload: bytes, open_unit: list[bytes]) -> list[bytes]:
-        """The NAL units that end in this payload. ``open_unit`` holds the pieces of a fragmented one between calls.
+        """The NAL units that end in this payload. ``open_unit`` keeps the fragments of a NAL unit between calls.
 
-        Raises PacketError when the payload does not follow the format or the pieces do not fit.
+        Raises:
+            PacketError: the payload does not follow the format, or fragments do not fit together.
         """
 
     def sprop_values(self, nals: Sequence[bytes]) -> dict[str, str]:
         """SDP format parameters for these parameter sets."""
 
     def sprop_nals(self, parameters: dict[str, str]) -> list[bytes]:
-        """The parameter sets in SDP format parameters; ValueError when they are not base 64."""
+        """The parameter sets in SDP format parameters.
+
+        Raises:
+            ValueError: they are not base 64.
+        """
 
 
 CODECS: dict[str, Codec] = {"h265": H265(), "h264": H264()}
 
 
 def codec(name: str) -> Codec:
-    """The row of that name; SettingError names the known ones."""
+    """The codec of that name.
+
+    Raises:
+        SettingError: for the parameter ``codec``: unknown; the text names the known codecs.
+    """
     try:
         return CODECS[name]
     except KeyError:

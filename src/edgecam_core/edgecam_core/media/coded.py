@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Coded buffers of a GStreamer pipeline as NAL units, whichever way the stream frames them."""
+"""Coded buffers of a GStreamer pipeline as NAL units, with start codes or length fields."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from edgecam_core.media.codecs import CODECS
 class CodedBuffer(NamedTuple):
     """One coded buffer.
 
-    ``codec`` is the name of its row (``h264``, ``h265``), empty for other streams; ``nals`` are its NAL units and
-    ``sets`` the parameter sets of the stream's description, both empty for other streams. ``pts_ns`` is None where the
-    buffer has no time. ``delta``: needs earlier frames. ``discont``: follows a gap. ``damaged``: a part is missing.
+    ``codec`` is ``h264`` or ``h265``. ``nals`` are its NAL units and ``sets`` the parameter sets of ``codec_data``. All
+    three are empty for other codecs. ``pts_ns`` is None if the buffer has no time. ``delta``: needs earlier frames.
+    ``discont``: follows a gap. ``damaged``: a part is missing.
     """
 
     codec: str
@@ -49,7 +49,7 @@ class _Framing(NamedTuple):
 
 
 def read_buffer(buffer: Any, caps: Any) -> CodedBuffer:
-    """Take a buffer with these caps apart; copies its data."""
+    """The content of a buffer with these caps; copies its data."""
     gst = load()
     flags = buffer.get_flags()
     framing = _framing(caps.to_string() if caps else "")
@@ -79,8 +79,11 @@ def _framing(caps: str) -> _Framing:
 
 
 def parameter_sets(codec: str, record: bytes) -> tuple[int, list[bytes]]:
-    """The bytes of each unit's size, and the parameter sets, of a ``codec_data``: the decoder configuration records of
-    ISO/IEC 14496-15 sections 5.3.3 (H.264) and 8.3.3 (H.265). A truncated record returns what is there."""
+    """The size of the length field in bytes, and the parameter sets, of a ``codec_data``.
+
+    ``record`` is a decoder configuration record of ISO/IEC 14496-15 section 5.3.3 (H.264) or 8.3.3 (H.265). If it is
+    truncated, the parameter sets before the end are returned.
+    """
     sets: list[bytes] = []
     if codec == "h264":
         at = 5

@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""GStreamer's raw video memory to bgr8, rgb8 or mono8 arrays, with OpenCV (3 to 5 times faster than videoconvert).
+"""Converts GStreamer's raw video to bgr8, rgb8 or mono8 arrays with OpenCV (3 to 5 times faster than videoconvert).
 
-OpenCV reads YUV as BT.601 in limited range. Frames in another matrix or range (BT.709 is GStreamer's rule for HD,
-JPEG has full range) are first brought to that by a linear map of their planes, which costs less than a general
-conversion: the colour difference planes have a quarter of the pixels.
+OpenCV reads YUV as BT.601 limited range. Frames with another matrix or range (GStreamer assumes BT.709 for HD, JPEG
+has full range) are first converted to BT.601 limited range by a linear map of their planes. This costs less than a
+general conversion, because the chroma planes have a quarter of the pixels.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PACKED_YUV = {
     "YUY2": (cv2.COLOR_YUV2BGR_YUY2, cv2.COLOR_YUV2RGB_YUY2),
     "UYVY": (cv2.COLOR_YUV2BGR_UYVY, cv2.COLOR_YUV2RGB_UYVY),
 }
-# format: (channels, code to BGR, to RGB, to grey); None: as it is
+# format: (channels, conversion code to BGR, to RGB, to grey); None: copy
 _PACKED_RGB: dict[str, tuple[int, int | None, int | None, int | None]] = {
     "BGR": (3, None, cv2.COLOR_BGR2RGB, cv2.COLOR_BGR2GRAY),
     "RGB": (3, cv2.COLOR_RGB2BGR, None, cv2.COLOR_RGB2GRAY),
@@ -52,7 +52,7 @@ _PACKED_RGB: dict[str, tuple[int, int | None, int | None, int | None]] = {
 
 @dataclass(frozen=True)
 class RawVideo:
-    """One frame as GStreamer holds it: ``data`` flat uint8, ``planes`` where its rows begin and how long they are."""
+    """One frame in GStreamer's memory layout: ``data`` is flat uint8, ``planes`` are offsets and strides in bytes."""
 
     width: int
     height: int
@@ -63,7 +63,7 @@ class RawVideo:
     full_range: bool = False
 
     def plane(self, index: int, columns: int, rows: int) -> np.ndarray:
-        """A plane's bytes as (rows, columns) without its padding, a view.
+        """The bytes of a plane as (rows, columns) uint8 without padding, a view.
 
         Raises:
             ImageError: the buffer is shorter than its format needs.
@@ -79,14 +79,14 @@ def convert(frame: RawVideo, encoding: str, out: np.ndarray) -> None:
     """Write the frame into ``out``: (H, W, 3) uint8 for bgr8 and rgb8, (H, W) for mono8, contiguous rows.
 
     Raises:
-        ImageError: an unsupported format, or a buffer that is too short.
+        ImageError: the format is not supported, or the buffer is too short.
     """
     if frame.format in _PACKED_RGB:
         _from_rgb(frame, encoding, out)
     elif frame.format in ("I420", "NV12", *_PACKED_YUV):
         _from_yuv(frame, encoding, out)
     else:
-        raise ImageError(f"frames in GStreamer's format {frame.format!r} cannot be turned into {encoding}")
+        raise ImageError(f"frames in GStreamer's format {frame.format!r} cannot be converted to {encoding}")
 
 
 def _from_rgb(frame: RawVideo, encoding: str, out: np.ndarray) -> None:
@@ -110,11 +110,11 @@ def _from_yuv(frame: RawVideo, encoding: str, out: np.ndarray) -> None:
     if encoding == "mono8":
         _luma(frame, out)
         return
-    if frame.format in _PACKED_YUV and frame.width % 2 == 0 and _is_opencvs(frame):
+    if frame.format in _PACKED_YUV and frame.width % 2 == 0 and _is_limited_601(frame):
         pixels = _grouped(frame.plane(0, frame.width * 2, frame.height), 2)
         cv2.cvtColor(pixels, _PACKED_YUV[frame.format][encoding == "rgb8"], dst=out)
         return
-    if frame.format == "NV12" and _even(frame) and _is_opencvs(frame):
+    if frame.format == "NV12" and _even(frame) and _is_limited_601(frame):
         y = frame.plane(0, frame.width, frame.height)
         uv = _grouped(frame.plane(1, frame.width, frame.height // 2), 2)
         code = cv2.COLOR_YUV2RGB_NV12 if encoding == "rgb8" else cv2.COLOR_YUV2BGR_NV12
@@ -132,7 +132,7 @@ def _even(frame: RawVideo) -> bool:
     return frame.width % 2 == 0 and frame.height % 2 == 0
 
 
-def _is_opencvs(frame: RawVideo) -> bool:
+def _is_limited_601(frame: RawVideo) -> bool:
     return frame.matrix not in ("bt709", "bt2020") and not frame.full_range
 
 
@@ -140,14 +140,14 @@ def _as_i420(frame: RawVideo) -> np.ndarray:
     """The planes as one contiguous BT.601 limited-range I420 stack of even size, (H * 3 / 2, W)."""
     y, u, v = _planes(frame)
     width, height = frame.width + frame.width % 2, frame.height + frame.height % 2
-    if _is_opencvs(frame) and frame.format == "I420" and _even(frame):
+    if _is_limited_601(frame) and frame.format == "I420" and _even(frame):
         whole = _contiguous(frame)
         if whole is not None:
             return whole
     stack = np.empty((height * 3 // 2, width), np.uint8)
     quarter = stack[height:].reshape(2, height // 2, width // 2)
     parts = (stack[: frame.height, : frame.width], quarter[0], quarter[1])
-    if _is_opencvs(frame):
+    if _is_limited_601(frame):
         for part, plane in zip(parts, (y, u, v), strict=True):
             np.copyto(part, plane)
     else:
@@ -158,16 +158,16 @@ def _as_i420(frame: RawVideo) -> np.ndarray:
 
 
 def _contiguous(frame: RawVideo) -> np.ndarray | None:
-    """The stack as it lies in memory, when its planes follow each other without padding."""
+    """The I420 stack as a view, if its planes follow each other without padding; otherwise None."""
     w, h = frame.width, frame.height
-    wanted = [(0, w), (w * h, w // 2), (w * h * 5 // 4, w // 2)]
-    if [(p.offset, p.stride) for p in frame.planes] != wanted or len(frame.data) < w * h * 3 // 2:
+    tight = [(0, w), (w * h, w // 2), (w * h * 5 // 4, w // 2)]
+    if [(p.offset, p.stride) for p in frame.planes] != tight or len(frame.data) < w * h * 3 // 2:
         return None
     return frame.data[: w * h * 3 // 2].reshape(h * 3 // 2, w)
 
 
 def _planes(frame: RawVideo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Y at full size, U and V at half size (rounded up) each way, as views where possible."""
+    """Y at full size, U and V at half width and height (rounded up), as views where possible."""
     w, h, half_w, half_h = frame.width, frame.height, (frame.width + 1) // 2, (frame.height + 1) // 2
     if frame.format == "I420":
         return frame.plane(0, w, h), frame.plane(1, half_w, half_h), frame.plane(2, half_w, half_h)
@@ -177,7 +177,7 @@ def _planes(frame: RawVideo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = frame.plane(0, half_w * 4, h)
     first = 0 if frame.format == "YUY2" else 1
     luma = rows[:, first::2][:, :w]
-    chroma = rows[::2, 1 - first :: 2]  # every second row's colour will do
+    chroma = rows[::2, 1 - first :: 2]  # the chroma of every second row is enough for 4:2:0
     return luma, chroma[:, 0::2], chroma[:, 1::2]
 
 
@@ -191,32 +191,32 @@ def _luma(frame: RawVideo, out: np.ndarray) -> None:
 
 @functools.cache
 def _expand_table() -> np.ndarray:
-    """Limited range (16 black, 235 white) to full range."""
+    """Table from limited range (16 black, 235 white) to full range."""
     return np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
 
 
 def _to_601(frame: RawVideo, planes: tuple[np.ndarray, np.ndarray, np.ndarray], out: tuple[np.ndarray, ...]) -> None:
-    """Write the same colours with BT.601 weights in limited range into ``out`` (Y, U, V); all in 8 bits, for speed."""
+    """Convert the planes (Y, U, V) to BT.601 limited range into ``out``; in 8 bits, for speed."""
     y, u, v = planes
     m, offset = linear_map(frame.matrix, frame.full_range)
     cv2.addWeighted(u, m[1, 1], v, m[1, 2], offset[1], dst=out[1])
     cv2.addWeighted(u, m[2, 1], v, m[2, 2], offset[2], dst=out[2])
     if not (m[0, 1] or m[0, 2]):
-        cv2.convertScaleAbs(y, dst=out[0], alpha=m[0, 0], beta=offset[0])  # never below 0: the offset is 16
+        cv2.convertScaleAbs(y, dst=out[0], alpha=m[0, 0], beta=offset[0])  # never below 0, because the offset is 16
         return
-    # The colour's share in Y, at a quarter of the pixels, around 128 so that it fits into a byte.
+    # The contribution of chroma to Y, at a quarter of the pixels, with an offset of 128 so that it fits into a byte.
     share = cv2.addWeighted(u, m[0, 1], v, m[0, 2], offset[0] + 128)
-    # Doubled by merging with itself and by adding it to both lines of a pair: seven times faster than resize().
+    # Upsampled by merging it with itself and adding it to both rows of a pair: seven times faster than resize().
     wide = cv2.merge((share, share)).reshape(share.shape[0], -1)[:, : y.shape[1]]
     for first in (0, 1):
         lines = y[first::2]
-        if len(lines):  # a frame of one line has no second
+        if len(lines):  # a frame of one row has no second one
             cv2.addWeighted(lines, m[0, 0], wide[: len(lines)], 1.0, -128.0, dst=out[0][first::2])
 
 
 @functools.cache
 def linear_map(matrix: str, full_range: bool) -> tuple[np.ndarray, np.ndarray]:
-    """``(M, offset)`` with ``yuv601 = M @ yuv + offset``: to BT.601 limited range, both in 8-bit code values."""
+    """``(M, offset)``, (3, 3) and (3,): ``yuv601 = M @ yuv + offset`` in 8-bit BT.601 limited range code values."""
     source = _to_yuv(matrix if matrix in _WEIGHTS else "bt601", full_range)
     target = _to_yuv("bt601", False)
     m = target @ np.linalg.inv(source)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""How long a video file has to be, by the lengths that its container states: a file cut short is shorter.
+"""Detects truncated video files by the lengths that their containers state.
 
 MP4 and QuickTime: ISO/IEC 14496-12, 4.2. AVI: RIFF chunks. Matroska and WebM: RFC 8794 (EBML), RFC 9559.
 """
@@ -29,10 +29,10 @@ _OPEN = 0xFFFFFFFF  # a RIFF length that was never filled in
 
 
 def missing_bytes(path: str | Path) -> int:
-    """How many bytes a file lacks at its end; 0 if it is complete, or of a container that states no length.
+    """Number of bytes missing at the end of a file; 0 if it is complete, or if its container states no length.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: the file cannot be read.
     """
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -47,7 +47,7 @@ def missing_bytes(path: str | Path) -> int:
 
 
 def _chunks(file: BinaryIO, size: int, length: Callable[[bytes], int]) -> int:
-    """Where the last of the top-level chunks ends; 0 where one states no length."""
+    """The offset at which the last top-level chunk ends; 0 if a chunk states no length."""
     at = 0
     while at < size:
         file.seek(at)
@@ -69,7 +69,7 @@ def _riff_chunk(head: bytes) -> int:
 
 
 def _matroska(file: BinaryIO) -> int:
-    """Where the segment ends; 0 where its length is unknown, as in a live stream."""
+    """The offset at which the segment ends; 0 if its length is unknown, as in a live stream."""
     file.seek(4)
     header = _number(file)
     file.seek(header, os.SEEK_CUR)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Decoders, one row each: from whole access units to I420, NV12 or GRAY8. A further decoder is one more row."""
+"""Decoders from complete access units to I420, NV12 or GRAY8, one row each. A new decoder is one more row."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from edgecam_core.media.codecs import codec
 
 @dataclass(frozen=True)
 class Decoder:
-    """``text`` is the part of the launch line from the parsed stream to raw video in system memory."""
+    """A decoder. ``text`` is the launch text from the parsed stream to raw video in system memory."""
 
     element: str
     codec: str
     text: str
 
 
-# thread-type=slice: frame threads would hold back one frame per thread.
+# thread-type=slice, because frame threads delay the output by one frame per thread.
 _AVDEC = "avdec_{} name=decoder thread-type=slice ! videoconvert"
 _NVV4L2 = "nvv4l2decoder name=decoder enable-max-performance=true ! nvvidconv"
 _DE265 = "libde265dec name=decoder ! videoconvert"
@@ -51,28 +51,28 @@ DECODERS: tuple[Decoder, ...] = (
 )
 
 
-def choose(wanted: str, codec_name: str) -> Decoder:
-    """The row for the parameters ``decoder`` and ``codec``; ``auto`` takes the first that is installed.
+def choose(requested: str, codec_name: str) -> Decoder:
+    """The row for the parameters ``decoder`` and ``codec``; ``auto`` selects the first that is installed.
 
     Raises:
-        SettingError: not in the table for this codec.
-        MissingDependency: not installed.
+        SettingError: the decoder is not in the table for this codec.
+        MissingDependency: the decoder is not installed.
     """
     rows = [row for row in DECODERS if row.codec == codec_name]
-    # libde265 holds back one frame, so it is used on request only.
-    candidates = [row.element for row in rows if row.element != "libde265dec"] if wanted == "auto" else [wanted]
+    # libde265 delays its output by one frame, so auto does not select it.
+    candidates = [row.element for row in rows if row.element != "libde265dec"] if requested == "auto" else [requested]
     known = [row.element for row in rows]
-    if wanted != "auto" and wanted not in known:
-        raise SettingError("decoder", wanted, f"must be one of auto, {', '.join(known)} for codec {codec_name}")
+    if requested != "auto" and requested not in known:
+        raise SettingError("decoder", requested, f"must be one of auto, {', '.join(known)} for codec {codec_name}")
     found = gst.first_element(tuple(candidates))
     return next(row for row in rows if row.element == found)
 
 
 def pipeline_text(row: Decoder) -> str:
-    """The receiver's launch line. A reader that falls more than four frames behind gets the newest ones."""
-    form = codec(row.codec)
+    """The receiver's launch text. A reader that is more than four frames behind gets only the newest four."""
+    stream = codec(row.codec)
     return (
         "appsrc name=src is-live=true format=time max-bytes=0 max-buffers=0 "
-        f"caps={form.media_type},stream-format=byte-stream,alignment=au ! {form.parser} ! {row.text} ! "
+        f"caps={stream.media_type},stream-format=byte-stream,alignment=au ! {stream.parser} ! {row.text} ! "
         "video/x-raw,format={I420,NV12,GRAY8} ! appsink name=sink sync=false async=false max-buffers=4 drop=true"
     )

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which package or platform provides which GStreamer element, for errors that name what to install."""
+"""The package or platform that provides each GStreamer element, for errors that name what to install."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ _PLATFORMS: tuple[tuple[str, str], ...] = (
     ("nvcompositor", JETPACK),
     ("nvdrm", JETPACK),
     ("omx", "was part of JetPack 4 on a Jetson; use nvv4l2h265enc there, x265enc elsewhere"),
-    ("nv", "is in gstreamer1.0-plugins-bad and shows itself only with an NVIDIA driver"),
-    ("cuda", "is in gstreamer1.0-plugins-bad and shows itself only with an NVIDIA driver"),
+    ("nv", "is in gstreamer1.0-plugins-bad and is listed only with an NVIDIA driver"),
+    ("cuda", "is in gstreamer1.0-plugins-bad and is listed only with an NVIDIA driver"),
     ("va", "is in gstreamer1.0-plugins-bad and is listed only with a VA-API driver (check with vainfo)"),
 )
 _TYPELIBS = {
@@ -68,12 +68,12 @@ def package(element: str) -> str:
 
 
 def typelib_remedy(name: str) -> str:
-    """What installs a typelib of GStreamer's."""
+    """The command that installs a typelib."""
     return f"sudo apt-get install {_TYPELIBS.get(name, 'gir1.2-gst-plugins-base-1.0')}"
 
 
 def remedy(element: str) -> str:
-    """What makes this element available: an apt command, or the platform that has it."""
+    """How to get an element: an apt command, or the platform that provides it."""
     if package := _BY_ELEMENT.get(element):
         return f"sudo apt-get install {package}"
     for prefix, where in _PLATFORMS:

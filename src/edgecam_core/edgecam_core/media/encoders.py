@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Low-latency settings of every supported encoder, one row each; a further encoder is one more row.
+"""Low-latency settings of the supported encoders, one row each. A new encoder is one more row.
 
-What all rows must achieve: one frame in, one access unit out at once (no B-frames, no lookahead), every keyframe an
-IDR (x265's default open GOP makes them CRA), no intra refresh. Parameter sets in front of every keyframe are added by
-the parser (``config-interval=-1``), whichever the encoder.
+Every row must return one access unit per frame without delay (no B-frames, no lookahead), code every keyframe as IDR
+(x265's default open GOP makes them CRA), and use no intra refresh. The parser adds the parameter sets before every
+keyframe (``config-interval=-1``).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from edgecam_core.media.codecs import Codec, codec
 
 @dataclass(frozen=True)
 class Request:
-    """What the encoder should do: ``bitrate`` in bit/s, ``keyframe_interval`` in frames.
+    """Encoder settings: ``bitrate`` in bit/s, ``keyframe_interval`` in frames, ``options`` as launch text.
 
-    ``buffer_ms`` limits what one frame may take: so many milliseconds of the bitrate. ``width``, ``height`` and
-    ``framerate`` of the frames are 0 where they are not known.
+    ``buffer_ms`` limits the size of one frame, in milliseconds of the bitrate. ``width``, ``height`` and ``framerate``
+    are 0 if unknown.
     """
 
     bitrate: int
@@ -49,9 +49,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Encoder:
-    """``text`` makes the part of a launch line from I420 to the coded stream, ``{}`` in it already filled in.
+    """An encoder. ``text`` returns the launch text from I420 to the coded stream.
 
-    ``live_bitrate`` names the property and its unit in bit/s where the bitrate can change without a new encoder.
+    ``live_bitrate`` is the property for the bitrate and its unit in bit/s, if the bitrate can change while running.
     """
 
     element: str
@@ -60,11 +60,11 @@ class Encoder:
     live_bitrate: tuple[str, int] | None = None
 
 
-# Limits of level 4.1, Main tier (H.265, tables A.8 and A.9). Above, the standard forbids 16x16 coding tree units and
-# x265 refuses them.
+# Limits of level 4.1, Main tier (H.265, tables A.8 and A.9). At higher levels, the standard forbids 16x16 coding tree
+# units and x265 refuses them.
 _LEVEL_41_SAMPLES, _LEVEL_41_RATE, _LEVEL_41_BITRATE = 2_228_224, 133_693_440, 20_000_000
 _LEVEL_41_SIDE = 4222
-_MOST_THREADS = 8
+_MAX_THREADS = 8
 
 
 def _within_level_41(r: Request) -> bool:
@@ -79,13 +79,13 @@ def _within_level_41(r: Request) -> bool:
 
 def _x265(r: Request) -> str:
     rate = max(1, r.bitrate // 1000)
-    # Against the preset, which has 32x32 units, rd=2 and no sub-pixel motion, on two cores at the same bitrate: a third
-    # less CPU time and 3.7 dB more at 640x480 with moving cameras, a quarter less and 0.6 dB more with noise, 8 % less
+    # Compared with the preset (32x32 units, rd=2, no sub-pixel motion) on two cores at the same bitrate: a third less
+    # CPU time and 3.7 dB more PSNR at 640x480 with moving cameras, a quarter less and 0.6 dB more with noise, 8 % less
     # and 0.2 dB more at 1080p.
     unit = 16 if _within_level_41(r) else 32
-    # Without a limit x265 starts a thread for every core of the machine, also where the process may use only some.
-    threads = min(len(os.sched_getaffinity(0)), _MOST_THREADS)
-    # VBV over half a second keeps keyframes from becoming bursts that queues on the way drop.
+    # Without a limit, x265 starts a thread for every core of the machine, even if the process may use only some.
+    threads = min(len(os.sched_getaffinity(0)), _MAX_THREADS)
+    # A VBV limit prevents keyframes from becoming bursts that network queues drop.
     options = (
         f"open-gop=0:scenecut=0:info=0:ctu={unit}:min-cu-size=16:max-tu-size={unit}:rd=1:subme=1:pools={threads}:"
         f"vbv-maxrate={rate}:vbv-bufsize={max(1, rate * r.buffer_ms // 1000)}"
@@ -156,7 +156,7 @@ def _omx(kind: str) -> Callable[[Request], str]:
     return text
 
 
-# In order of preference: what a Jetson, an NVIDIA card or an Intel/AMD graphics unit does beats the processor.
+# In order of preference: hardware (Jetson, NVIDIA GPU, Intel and AMD GPU) before the CPU.
 ENCODERS: tuple[Encoder, ...] = (
     Encoder("nvv4l2h265enc", "h265", _nvv4l2("h265"), ("bitrate", 1)),
     Encoder("nvh265enc", "h265", _nvenc("h265"), ("bitrate", 1000)),
@@ -173,35 +173,35 @@ ENCODERS: tuple[Encoder, ...] = (
 )
 
 
-def choose(wanted: str, codec_name: str) -> Encoder:
-    """The row for the parameters ``encoder`` and ``codec``; ``auto`` takes the first that is installed.
+def choose(requested: str, codec_name: str) -> Encoder:
+    """The row for the parameters ``encoder`` and ``codec``; ``auto`` selects the first that is installed.
 
     Raises:
-        SettingError: not in the table, or an encoder of the other codec.
-        MissingDependency: not installed.
+        SettingError: the encoder is not in the table for this codec.
+        MissingDependency: the encoder is not installed.
     """
     rows = [row for row in ENCODERS if row.codec == codec_name]
-    if wanted == "auto":
+    if requested == "auto":
         found = gst.first_element(tuple(row.element for row in rows))
         return next(row for row in rows if row.element == found)
     for row in rows:
-        if row.element == wanted:
-            gst.first_element((wanted,))
+        if row.element == requested:
+            gst.first_element((requested,))
             return row
     names = ", ".join(["auto", *(row.element for row in rows)])
-    raise SettingError("encoder", wanted, f"must be one of {names} for codec {codec_name}")
+    raise SettingError("encoder", requested, f"must be one of {names} for codec {codec_name}")
 
 
-def output_text(form: Codec) -> str:
-    """From any encoder or camera of this codec to whole access units in an appsink named ``sink``."""
+def output_text(stream: Codec) -> str:
+    """Launch text from a coded stream to complete access units in an appsink named ``sink``."""
     return (
-        f"{form.parser} config-interval=-1 ! {form.media_type},stream-format=byte-stream,alignment=au ! "
+        f"{stream.parser} config-interval=-1 ! {stream.media_type},stream-format=byte-stream,alignment=au ! "
         "appsink name=sink sync=false async=false max-buffers=64 drop=false"
     )
 
 
 def raw_caps(width: int, height: int, framerate: float) -> str:
-    """Caps of what we push: the colour space is explicit, because players assume BT.709 for large frames."""
+    """Caps of the frames pushed. They state the colour space, because players assume BT.709 for large frames."""
     return (
         f"video/x-raw,format=I420,width={width},height={height},framerate={_fraction(framerate)},"
         "colorimetry=bt601,interlace-mode=progressive"
@@ -214,9 +214,9 @@ def _fraction(framerate: float) -> str:
 
 
 def pipeline_text(row: Encoder, request: Request, width: int, height: int, framerate: float) -> str:
-    """The sender's launch line. The appsrc keeps two frames and drops the oldest when the encoder is too slow.
+    """The sender's launch text. The appsrc queues two frames and drops the older one if the encoder is too slow.
 
-    Two, because a keyframe takes several times as long as other frames and must not cost one.
+    It queues two, because a keyframe takes several times as long to encode as other frames and must not drop one.
     """
     sized = replace(request, width=width, height=height, framerate=framerate)
     return (

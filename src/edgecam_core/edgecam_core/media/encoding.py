@@ -52,15 +52,15 @@ class EncoderPipeline:
         self._pipeline.start()
 
     def push(self, planes: np.ndarray, stamp_ns: int) -> bool:
-        """Hand over one frame, flat I420; returns at once. A frame the encoder has not begun yet is replaced."""
-        # Our own time line: capture times may jump, an encoder's input must not.
+        """Push one frame, flat I420; returns at once. Replaces the oldest queued frame if the queue is full."""
+        # Separate presentation times: capture times may jump, but the encoder's input must not.
         pts, self._next_pts = self._next_pts, self._next_pts + self._interval_ns
         with self._lock:
             self._stamps[pts] = stamp_ns
         return self._pipeline.push(self._pipeline.new_buffer(planes, pts, self._interval_ns))
 
     def pull(self, timeout: float) -> EncodedUnit | None:
-        """The next access unit, waiting up to ``timeout`` seconds.
+        """The next access unit, waiting up to ``timeout`` seconds; None if none arrives.
 
         Raises:
             PipelineError: the encoder has failed.
@@ -95,10 +95,11 @@ class EncoderPipeline:
                 raise PipelineError(f"the encoder failed: {message.text}")
 
     def force_keyframe(self) -> None:
-        """The next frame becomes a keyframe."""
+        """Make the next frame a keyframe."""
         self._pipeline.force_keyframe("sink")
 
     def set_bitrate(self, name: str, value: int) -> None:
+        """Set the encoder's property ``name``, as in ``Encoder.live_bitrate``."""
         self._pipeline.element("encoder").set_property(name, value)
 
     def stop(self) -> None:

@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Frame encodings by their sensor_msgs/image_encodings.hpp names, and the way from each to BGR, RGB or grey.
+"""Image encodings by their names in sensor_msgs/image_encodings.hpp, and their conversion to BGR.
 
-Everything a camera of ours can publish or a detector can be given is one row of ``ENCODINGS``.
+Every encoding that the camera publishes or the detector accepts is one row of ``ENCODINGS``.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from edgecam_core.errors import ImageError
 class Encoding:
     """Pixel layout in memory.
 
-    ``channels`` are the interleaved samples of a pixel (the last axis; 1 means none), ``rows`` the height of
-    the stored plane stack over the frame height as a fraction (NV12: 3/2), ``even`` the sizes that must be even
-    (``"w"``, ``"wh"`` or ``""``). ``gstreamer`` is the caps format, None where GStreamer has none.
-    ``to_bgr`` is the OpenCV conversion code, None for a plain copy.
+    ``channels`` is the number of interleaved samples of a pixel (the last axis; 1: no such axis). ``rows`` is the
+    height of the stored planes as a fraction of the frame height (NV12: 3/2). ``even`` states which sizes must be even
+    (``"w"``, ``"wh"`` or ``""``). ``gstreamer`` is the caps format, None if GStreamer has none. ``to_bgr`` is the
+    OpenCV conversion code, None for a copy.
     """
 
     name: str
@@ -60,8 +60,8 @@ def _table(*rows: Encoding) -> dict[str, Encoding]:
 
 
 _U8, _U16 = np.uint8, np.uint16
-# OpenCV names Bayer patterns by the second row's second and third pixel, ROS and GStreamer by the first two
-# pixels: rggb is OpenCV's "BayerBG".
+# OpenCV names Bayer patterns by the second and third pixel of the second row, ROS and GStreamer by the first two
+# pixels of each row: rggb is OpenCV's "BayerBG".
 ENCODINGS: dict[str, Encoding] = _table(
     Encoding("bgr8", _U8, 3, "BGR", None),
     Encoding("rgb8", _U8, 3, "RGB", cv2.COLOR_RGB2BGR),
@@ -84,10 +84,10 @@ OPENCV_NAMES = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8", "16UC1": "mono
 
 
 def encoding(name: str) -> Encoding:
-    """The row of that name.
+    """The encoding of that name.
 
     Raises:
-        ImageError: no such encoding here.
+        ImageError: the encoding is not supported.
     """
     try:
         return ENCODINGS[name]
@@ -96,10 +96,10 @@ def encoding(name: str) -> Encoding:
 
 
 def to_bgr(pixels: np.ndarray, name: str) -> np.ndarray:
-    """Any encoding of the table to bgr8, shape (H, W, 3) uint8.
+    """Convert an image of the encoding ``name`` to bgr8, (H, W, 3) uint8.
 
-    ``pixels`` has the shape of :meth:`edgecam_core.types.Frame.array`. bgr8 comes back as it is, without a
-    copy; 16-bit samples keep their upper byte. YUV is read as BT.601 limited range, as OpenCV does.
+    ``pixels`` has the shape of :meth:`edgecam_core.types.Frame.array`. bgr8 is returned unchanged, without a copy.
+    16-bit samples keep their upper byte. YUV is read as BT.601 limited range, as in OpenCV.
     """
     row = encoding(name)
     if row.dtype is np.uint16:

@@ -24,9 +24,9 @@ from edgecam_core.media.binding import load
 
 
 class EventLoop:
-    """A GLib main loop in its own thread, for libraries that need one (the RTSP server).
+    """A GLib main loop in a separate thread, for libraries that need one (the RTSP server).
 
-    ``context`` is what such a library is attached to.
+    Attach the library to ``context``.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class EventLoop:
         self._loop = glib.MainLoop.new(self.context, False)
         self._thread = threading.Thread(target=self._loop.run, name="glib", daemon=True)
         self._thread.start()
-        while not self._loop.is_running():  # until then quit() has no effect
+        while not self._loop.is_running():  # quit() has no effect before
             time.sleep(0.001)
 
     def stop(self) -> None:

@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""GStreamer as the rest of edgecam uses it: one name for the modules of this folder.
+"""The GStreamer interface for the rest of edgecam: one import for several modules of this folder.
 
-Everything else builds pipeline text with pure functions and hands it to :class:`Pipeline`.
+Other modules build launch text with pure functions and pass it to :class:`Pipeline`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""H.264 in RTP: RFC 6184, packetization-mode 1 (single NAL unit, STAP-A, FU-A)."""
+"""H.264 and its RTP payload format: RFC 6184, packetization-mode 1 (single NAL unit, STAP-A, FU-A)."""
 
 from __future__ import annotations
 
@@ -95,11 +95,11 @@ class H264:
             return nal.continue_unit(open_unit, header, payload[2:], bool(code & 0x80), bool(code & 0x40))
         if open_unit:
             open_unit.clear()
-            raise nal.PacketError("a fragmented NAL unit has no end")
+            raise nal.PacketError("a fragmented NAL unit is incomplete")
         if kind == STAP_A:
             return nal.disaggregate(payload[1:], shortest=2)
         if kind == 0 or kind > STAP_A:
-            raise nal.PacketError(f"NAL unit type {kind} does not belong to packetization-mode 1")
+            raise nal.PacketError(f"NAL unit type {kind} is not part of packetization-mode 1")
         return [payload]
 
     def sprop_values(self, nals: Sequence[bytes]) -> dict[str, str]:

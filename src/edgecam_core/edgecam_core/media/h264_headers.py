@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The H.264 headers that matter for joining a stream (ITU-T H.264 sections 7.3.2, 7.3.3 and D.1.8). Pure functions.
+"""The H.264 headers needed to join a stream (ITU-T H.264 sections 7.3.2, 7.3.3 and D.1.8). Pure functions.
 
-A NAL unit is ``bytes`` without a start code. Everything here raises BitstreamError for a damaged unit.
+A NAL unit is ``bytes`` without a start code. All functions raise BitstreamError for a damaged unit.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def set_id(unit: bytes) -> int:
 
 
 def recovery_count(nals: Sequence[bytes]) -> int | None:
-    """recovery_frame_cnt of the access unit's recovery point message; None when it has none."""
+    """recovery_frame_cnt of the access unit's recovery point message; None if it has no such message."""
     for unit in nals:
         if unit[0] & 0x1F == SEI and (bits := recovery_payload(unit[1:])) is not None:
             return bits.ue()
@@ -49,6 +49,7 @@ def recovery_count(nals: Sequence[bytes]) -> int | None:
 
 
 def slice_header(unit: bytes, sets: Mapping[SetKey, bytes]) -> SliceHeader:
+    """The header of a slice; ``sets`` are the known parameter sets."""
     bits = Bits(unit[1:], 64)
     bits.skip_ue(1)  # first_mb_in_slice
     kind = bits.ue() % 5
@@ -69,7 +70,7 @@ def _sequence_id(picture_set: bytes) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _frame_num(sequence_set: bytes) -> tuple[int, bool]:
-    """The bits of frame_num, and whether colour planes are coded separately."""
+    """The number of bits of frame_num, and whether colour planes are coded separately."""
     profile = sequence_set[1] if len(sequence_set) > 1 else 0
     bits = Bits(sequence_set[4:])
     bits.skip_ue(1)  # seq_parameter_set_id

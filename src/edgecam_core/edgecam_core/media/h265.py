@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""H.265 in RTP: RFC 7798 (single NAL unit, aggregation and fragmentation packets, no DONL)."""
+"""H.265 and its RTP payload format: RFC 7798 (single NAL unit, aggregation and fragmentation packets, no DONL)."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class H265:
 
     def is_intra(self, unit: bytes, sets: Mapping[SetKey, bytes]) -> bool:
         is_first = len(unit) > 2 and unit[2] & 0x80
-        return not is_first or h265_headers.slice_header(unit, sets).intra  # the others have no type that we can read
+        return not is_first or h265_headers.slice_header(unit, sets).intra  # only the first one's type is parsed
 
     def begins_unit(self, payload: bytes) -> bool:
         if len(payload) < 6:
@@ -98,11 +98,11 @@ class H265:
             return nal.continue_unit(open_unit, header, payload[3:], bool(code & 0x80), bool(code & 0x40))
         if open_unit:
             open_unit.clear()
-            raise nal.PacketError("a fragmented NAL unit has no end")
+            raise nal.PacketError("a fragmented NAL unit is incomplete")
         if kind == AP:
             return nal.disaggregate(payload[2:], shortest=3)
         if kind >= PACI:
-            raise nal.PacketError(f"NAL unit type {kind} is not of RFC 7798's packets in use")
+            raise nal.PacketError(f"NAL unit type {kind} is not supported (RFC 7798)")
         return [payload]
 
     def sprop_values(self, nals: Sequence[bytes]) -> dict[str, str]:
@@ -115,7 +115,7 @@ class H265:
 
 
 def _aggregation_header(group: Sequence[bytes]) -> bytes:
-    """RFC 7798 section 4.4.2: F or-ed, the lowest layer id and temporal id of all units."""
+    """The payload header of an aggregation packet (RFC 7798 section 4.4.2): the lowest layer and temporal ids."""
     layer = min((unit[0] & 1) << 5 | unit[1] >> 3 for unit in group)
     temporal = min(unit[1] & 7 for unit in group)
     return bytes([AP << 1 | layer >> 5, (layer & 0x1F) << 3 | temporal])

@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The H.265 headers that matter for joining a stream (ITU-T H.265 sections 7.3.2, 7.3.6 and D.2.8). Pure functions.
+"""The H.265 headers needed to join a stream (ITU-T H.265 sections 7.3.2, 7.3.6 and D.2.8). Pure functions.
 
-A NAL unit is ``bytes`` without a start code. Everything here raises BitstreamError for a damaged unit.
+A NAL unit is ``bytes`` without a start code. All functions raise BitstreamError for a damaged unit.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def set_id(unit: bytes) -> int:
 
 
 def recovery_count(nals: Sequence[bytes]) -> int | None:
-    """recovery_poc_cnt of the access unit's recovery point message; None when it has none."""
+    """recovery_poc_cnt of the access unit's recovery point message; None if it has no such message."""
     for unit in nals:
         if kind_of(unit) == PREFIX_SEI and (bits := recovery_payload(unit[2:])) is not None:
             return bits.se()
@@ -54,7 +54,7 @@ def recovery_count(nals: Sequence[bytes]) -> int | None:
 
 
 def slice_header(unit: bytes, sets: Mapping[SetKey, bytes]) -> SliceHeader:
-    """Of the first slice segment of a frame."""
+    """The header of the first slice segment of a frame; ``sets`` are the known parameter sets."""
     kind = kind_of(unit)
     bits = Bits(unit[2:], 64)
     if not bits.u(1):
@@ -77,7 +77,7 @@ def slice_header(unit: bytes, sets: Mapping[SetKey, bytes]) -> SliceHeader:
 
 @functools.lru_cache(maxsize=64)
 def _picture_set(unit: bytes) -> tuple[int, int, int]:
-    """Of a picture parameter set: its sequence's identifier, output_flag_present_flag, num_extra_slice_header_bits."""
+    """The SPS identifier, output_flag_present_flag and num_extra_slice_header_bits of a picture parameter set."""
     bits = Bits(unit[2:])
     bits.skip_ue(1)
     sequence_id = bits.ue()
@@ -87,7 +87,7 @@ def _picture_set(unit: bytes) -> tuple[int, int, int]:
 
 @functools.lru_cache(maxsize=64)
 def _sequence(unit: bytes) -> tuple[int, int, int, int]:
-    """Of a sequence parameter set: its identifier, its video's, separate planes, the bits of the order count."""
+    """The SPS and VPS identifiers, separate_colour_plane_flag and the bits of the order count of an SPS."""
     bits = Bits(unit[2:])
     video_id = bits.u(4)
     sub_layers = bits.u(3)

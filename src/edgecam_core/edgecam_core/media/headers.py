@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The header fields of an access unit that matter for joining a stream, in one form for all codecs."""
+"""The header fields of an access unit that are needed to join a stream, in one form for all codecs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ SetKey = tuple[int, int]
 
 
 class SliceHeader(NamedTuple):
-    """The beginning of a slice.
+    """The header of a slice.
 
     ``number`` counts modulo ``modulus``: frame_num in H.264 (decoding order), the low bits of the picture order count
-    in H.265 (output order). Recovery points count in it. ``sets`` are the parameter sets the slice needs.
+    in H.265 (output order). Distances to recovery points are in this number. ``sets`` are the parameter sets that the
+    slice needs.
     """
 
     number: int
@@ -40,7 +41,11 @@ class SliceHeader(NamedTuple):
 
 
 def parameter_set(sets: Mapping[SetKey, bytes], key: SetKey) -> bytes:
-    """The parameter set of that type and identifier; BitstreamError when it is not known."""
+    """The parameter set of that type and identifier.
+
+    Raises:
+        BitstreamError: it is unknown.
+    """
     try:
         return sets[key]
     except KeyError:

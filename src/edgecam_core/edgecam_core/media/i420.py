@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Frames to planar YUV 4:2:0 (I420) as GStreamer lays it out, for the encoder.
+"""Converts frames to planar YUV 4:2:0 (I420) in GStreamer's memory layout, for the encoder.
 
 OpenCV converts colours three to five times as fast as videoconvert.
 """
@@ -45,11 +45,12 @@ class Layout(NamedTuple):
 
     @property
     def tight(self) -> bool:
-        """Whether rows follow each other without padding, as OpenCV has them."""
+        """Whether rows follow each other without padding, as in OpenCV."""
         return self.stride == self.width and self.chroma_stride * 2 == self.width and self.height % 2 == 0
 
 
 def layout(width: int, height: int) -> Layout:
+    """The layout of a frame of this size in pixels."""
     stride = -(-width // 4) * 4
     chroma = -(-((width + 1) // 2) // 4) * 4
     rows = (height + 1) // 2
@@ -57,10 +58,12 @@ def layout(width: int, height: int) -> Layout:
 
 
 def from_frame(frame: Frame) -> tuple[np.ndarray, int, int]:
-    """Flat I420 in GStreamer's layout, its width and its height; BT.601 limited range.
+    """Flat uint8 I420 in GStreamer's layout (BT.601 limited range), its width and its height.
 
-    4:2:0 has no odd sizes: a last odd column or row is left out, so that pixel coordinates stay what they were.
-    Raises ImageError for a frame that cannot be converted.
+    4:2:0 has no odd sizes: an odd last column or row is dropped, so that pixel coordinates do not change.
+
+    Raises:
+        ImageError: the frame cannot be converted.
     """
     direct = _TO_I420.get(frame.encoding)
     pixels = frame.bgr() if direct is None else frame.array()
@@ -70,21 +73,21 @@ def from_frame(frame: Frame) -> tuple[np.ndarray, int, int]:
 
 
 def _padded(planes: np.ndarray, width: int, height: int) -> np.ndarray:
-    form = layout(width, height)
-    if form.tight:
+    memory = layout(width, height)
+    if memory.tight:
         return planes.reshape(-1)
-    padded = np.zeros(form.size, np.uint8)
-    for target, source in zip(_planes(padded, form), _tight_planes(planes.reshape(-1), width, height), strict=True):
+    padded = np.zeros(memory.size, np.uint8)
+    for target, source in zip(_planes(padded, memory), _tight_planes(planes.reshape(-1), width, height), strict=True):
         target[:] = source
     return padded
 
 
-def _planes(data: np.ndarray, form: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    rows = (form.height + 1) // 2
-    y_size, c_size = form.stride * rows * 2, form.chroma_stride * rows
-    y = data[:y_size].reshape(rows * 2, form.stride)[: form.height, : form.width]
-    u = data[y_size : y_size + c_size].reshape(rows, form.chroma_stride)[:, : (form.width + 1) // 2]
-    v = data[y_size + c_size : y_size + 2 * c_size].reshape(rows, form.chroma_stride)[:, : (form.width + 1) // 2]
+def _planes(data: np.ndarray, memory: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rows = (memory.height + 1) // 2
+    y_size, c_size = memory.stride * rows * 2, memory.chroma_stride * rows
+    y = data[:y_size].reshape(rows * 2, memory.stride)[: memory.height, : memory.width]
+    u = data[y_size : y_size + c_size].reshape(rows, memory.chroma_stride)[:, : (memory.width + 1) // 2]
+    v = data[y_size + c_size : y_size + 2 * c_size].reshape(rows, memory.chroma_stride)[:, : (memory.width + 1) // 2]
     return y, u, v
 
 

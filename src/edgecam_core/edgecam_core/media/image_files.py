@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which files count as still images, and in which order a folder of them is read."""
+"""Which files count as images, and the order in which a folder of images is read."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ import re
 from pathlib import Path
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
-"""Lower case, with the dot: what OpenCV and GStreamer both read everywhere."""
+"""Lower case, with the dot: formats that both OpenCV and GStreamer read on every platform."""
 
 
 def is_image_file(path: Path) -> bool:
-    """Whether the name is that of an image; hidden files (macOS leaves ``._x.jpg`` next to ``x.jpg``) do not count."""
+    """Whether the name is that of an image; hidden files do not count (macOS creates ``._x.jpg`` next to ``x.jpg``)."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key that puts ``frame2`` before ``frame10``; the folder's path counts part by part."""
+    """Sort key that puts ``frame2`` before ``frame10``, for folder names as well."""
     pieces = re.split(r"(\d+)", str(path))
     return [(0, int(piece), piece) if piece.isdecimal() else (1, 0, piece) for piece in pieces]
 
 
 def image_files(folder: Path, recursive: bool = True) -> list[Path]:
-    """The image files of a folder, and of those below it, in natural order."""
+    """The image files of a folder, and of its subfolders if ``recursive``, in natural order."""
     entries = folder.rglob("*") if recursive else folder.iterdir()
     return sorted((path for path in entries if is_image_file(path) and path.is_file()), key=natural_key)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Width, height and completeness of an encoded image, read from its headers alone."""
+"""Width, height and completeness of an encoded image, read from its headers only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 
 
 def image_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in pixels as stored (before EXIF rotation); None for an unknown format or a cut header.
+    """Width and height in pixels as stored (before EXIF rotation); None for an unknown format or a truncated header.
 
     Supports JPEG, PNG, BMP, GIF, WebP, TIFF and PNM.
     """
@@ -38,12 +38,12 @@ def image_size(data: bytes) -> tuple[int, int] | None:
 
 
 def is_jpeg(data: bytes) -> bool:
-    """Whether the data begins as a JPEG (ITU-T T.81) does."""
+    """Whether the data begins like a JPEG (ITU-T T.81)."""
     return data[:3] == b"\xff\xd8\xff"
 
 
 def jpeg_is_complete(data: bytes) -> bool:
-    """Whether the JPEG's own end-of-image marker is there; what follows it (a motion photo's clip) does not matter.
+    """Whether the JPEG has its end-of-image marker; data after it (the clip of a motion photo) is ignored.
 
     Segments are skipped by their length, so that the end marker of an embedded thumbnail does not count.
     """
@@ -76,7 +76,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_markers(data: bytes) -> list[tuple[int, int]]:
-    """Marker codes up to the end of the image, and where their segments begin (their length field)."""
+    """The marker codes up to the end of the image, and the offsets of their segments (the length field)."""
     found: list[tuple[int, int]] = []
     place = 2
     while 0 <= place < len(data) - 1:
@@ -100,7 +100,7 @@ def _jpeg_markers(data: bytes) -> list[tuple[int, int]]:
 def _bmp_size(data: bytes) -> tuple[int, int]:
     (header,) = struct.unpack_from("<I", data, 14)
     width, height = struct.unpack_from("<HH" if header == 12 else "<ii", data, 18)
-    return abs(width), abs(height)  # rows from the top down have a negative height
+    return abs(width), abs(height)  # a negative height means that the top row is stored first
 
 
 def _webp_size(data: bytes) -> tuple[int, int] | None:

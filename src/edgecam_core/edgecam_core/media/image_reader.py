@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The one place where image files are decoded: for detection, calibration and training alike."""
+"""Decodes image files for detection, calibration and training."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from edgecam_core.errors import ImageError
 from edgecam_core.media.image_header import image_size, is_jpeg, jpeg_is_complete
 
 LARGEST_SIDE = 32766
-"""Pixels; cv2.resize counts those of a side in 16 bits."""
-MOST_PIXELS = 200_000_000
+"""Pixels; cv2.resize has 16-bit sizes."""
+MAX_PIXELS = 200_000_000
 """600 MB decoded."""
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 BGR, upright (EXIF orientation applied) and complete.
+    """An image file as (H, W, 3) uint8 BGR, with its EXIF orientation applied.
 
-    Alpha is dropped, grey becomes colour, 16 bits become 8. The size is checked before anything is decoded. Blocks for
-    reading and decoding, milliseconds per megapixel; any number of threads may read at once.
+    Drops alpha and converts grey to colour and 16 bits to 8. Checks the size before decoding. Blocks while reading and
+    decoding, milliseconds per megapixel. Thread-safe.
 
     Raises:
-        ImageError: the file cannot be read, is no image, is cut short or too large; the text names the file and why.
+        ImageError: the file cannot be read, is not an image, is truncated or too large; the text names the file.
     """
     try:
         data = Path(path).read_bytes()
@@ -50,18 +50,18 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def decode_image(data: bytes) -> np.ndarray:
-    """As :func:`read_image`, of an encoded image in memory; the error's text begins with a verb."""
+    """Like :func:`read_image`, for an encoded image in memory; the text of an error begins with a verb."""
     if not data:
         raise ImageError("is empty")
     _check_size(data)
     if is_jpeg(data) and not jpeg_is_complete(data):
-        raise ImageError("is cut short: the JPEG data ends before the image does; fetch or copy the file again")
+        raise ImageError("is truncated: the JPEG data ends before the image is complete; copy the file again")
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ImageError(f"cannot be decoded ({error.err})") from error
     if pixels is None:
-        raise ImageError("cannot be read as an image: unknown format, damaged or cut short")
+        raise ImageError("cannot be read as an image: unknown format, damaged or truncated")
     return np.asarray(pixels)
 
 
@@ -69,6 +69,6 @@ def _check_size(data: bytes) -> None:
     width, height = image_size(data) or (1, 1)
     if not width or not height:
         raise ImageError("has no pixels")
-    if max(width, height) > LARGEST_SIDE or width * height > MOST_PIXELS:
-        limit = f"{LARGEST_SIDE} pixels a side and {MOST_PIXELS // 10**6} megapixels are the limits"
+    if max(width, height) > LARGEST_SIDE or width * height > MAX_PIXELS:
+        limit = f"the limits are {LARGEST_SIDE} pixels per side and {MAX_PIXELS // 10**6} megapixels"
         raise ImageError(f"is too large, {width}x{height}; {limit}")

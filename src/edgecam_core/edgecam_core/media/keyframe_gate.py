@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The keyframe gate: which access units a decoder may have, and which of its frames may be shown.
+"""The keyframe gate: decides which access units to decode and which decoded frames to show.
 
-Pure: NAL units in, decisions out. Random access as the standards define it (ITU-T H.264 section D.2.8, ITU-T H.265
+Pure: NAL units in, decisions out. Implements random access by the standards (ITU-T H.264 section D.2.8, ITU-T H.265
 sections 3.9, 8.1.3 and D.3.8): IDR, CRA and BLA frames, recovery points in open GOPs, and gradual intra refresh.
 """
 
@@ -32,11 +32,11 @@ _LARGEST_SET = 16384  # bytes; parameter sets have a few hundred at most
 
 
 class Admission(NamedTuple):
-    """What the decoder may have of one access unit.
+    """The decision to decode an access unit.
 
-    ``nals`` are for the decoder. ``shown``: the decoded frame is whole; False: it only serves later frames. ``begins``:
-    decoding restarts with this access unit. ``resets``: the decoder still holds frames from before a gap, and
-    the stream does not signal it: reset the decoder first.
+    ``nals`` are the NAL units to decode. ``shown``: the decoded frame is complete; otherwise it is only a reference for
+    later frames. ``begins``: decoding restarts with this access unit. ``resets``: reset the decoder first, because it
+    holds frames from before a gap that the stream does not signal.
     """
 
     nals: list[bytes]
@@ -46,26 +46,26 @@ class Admission(NamedTuple):
 
 
 class _State(enum.Enum):
-    CLOSED = "waits for a random access point"
-    RECOVERING = "decodes, but the frames are not whole yet"
-    OPEN = "shows what it decodes"
+    CLOSED = "waiting for a random access point"
+    RECOVERING = "decoding frames that are not complete yet"
+    OPEN = "decoding and showing frames"
 
 
 class KeyframeGate:
-    """Admits only access units that decode to what was sent. Not thread safe.
+    """Admits only access units that decode without errors. Not thread-safe.
 
-    Decoders invent grey content for missing references and do not flag it. So nothing reaches the decoder before the
-    first random access point, and nothing from a loss to the next one. Frames of a gradual intra refresh are decoded
-    but not shown until the recovery point. Leading frames that refer to frames before the random access point (RASL in
-    H.265, earlier output times in H.264) are not shown. Parameter sets are remembered and put in front of the access
-    unit at which decoding begins.
+    Decoders replace missing references with grey content and do not report it. Therefore no access unit reaches the
+    decoder before the first random access point, or between a loss and the next random access point. Frames of a
+    gradual intra refresh are decoded, but not shown until the recovery point. Leading frames that refer to frames
+    before the random access point (RASL in H.265, earlier output times in H.264) are not shown. The gate remembers
+    parameter sets and inserts them before the access unit at which decoding begins.
 
     Args:
-        codec: the row of the stream's codec.
-        known: parameter sets known from outside, such as SDP or ``codec_data``.
+        codec: the stream's codec.
+        known: parameter sets from other sources, such as SDP or ``codec_data``.
 
-    ``refused`` counts access units that are not shown. ``starving`` is set while access units are refused and only a
-    random access point can help.
+    ``refused`` counts access units that are not shown. ``starving`` is set while the gate refuses access units until
+    the next random access point.
     """
 
     def __init__(self, codec: Codec, known: Iterable[bytes] = ()) -> None:
@@ -74,10 +74,10 @@ class KeyframeGate:
         self._state = _State.CLOSED
         self._skips_leading = False
         self._shown_from: int | None = None
-        self._left = 0  # how far the slice number has to go up to the recovery point
+        self._left = 0  # distance to the recovery point, in slice numbers
         self._number = 0
         self._feeds = False  # closed, but the decoder keeps running
-        self._fed = False  # the decoder has been given something
+        self._fed = False  # the decoder has received access units
         self._distrusted = False
         self.refused = 0
         self.starving = False
@@ -90,21 +90,23 @@ class KeyframeGate:
 
     @property
     def closed(self) -> bool:
-        """Whether decoding has to restart at a random access point."""
+        """Whether decoding must restart at a random access point."""
         return self._state is _State.CLOSED
 
     def close(self) -> None:
-        """References are lost (packets lost, decoder restarted): wait for the next random access point."""
+        """Wait for the next random access point, because references are lost (packet loss, decoder restart)."""
         self._state = _State.CLOSED
         self._feeds = False
 
     def distrust(self) -> None:
-        """The decoder did not decode the access unit it began with: show nothing up to the next random access point,
-        but keep it going. From any thread."""
+        """Show no frame until the next random access point, but keep decoding. Thread-safe.
+
+        Call if the decoder did not decode the access unit at which decoding began.
+        """
         self._distrusted = True
 
     def remember(self, nals: Iterable[bytes]) -> None:
-        """Keep the parameter sets among these units; a damaged one is left out."""
+        """Keep the parameter sets among these units; damaged ones are ignored."""
         for unit in nals:
             kind = self._codec.kind(unit)
             if kind in self._codec.parameter_sets and len(unit) <= _LARGEST_SET:
@@ -116,13 +118,13 @@ class KeyframeGate:
     def admit(
         self, nals: Sequence[bytes], time: int | None = None, whole: bool = True, follows_gap: bool = False
     ) -> Admission | None:
-        """Decide about the next access unit in decoding order; None when the decoder must not have it.
+        """Decide about the next access unit in decoding order; None: do not decode it.
 
         Args:
             nals: its NAL units, without start codes.
-            time: its presentation time, in any unit that increases in output order; None when it is not known.
-            whole: nothing of it is missing.
-            follows_gap: packets before it are missing, so earlier access units may be.
+            time: its presentation time, in any unit that increases in output order; None: unknown.
+            whole: no part of it is missing.
+            follows_gap: packets before it are missing, so earlier access units may be missing, too.
         """
         nals = [unit for unit in nals if unit]
         if whole:
@@ -142,7 +144,7 @@ class KeyframeGate:
             self.refused += 1
         self.starving = self._state is _State.CLOSED
         if any(self._codec.ends_sequence(self._codec.kind(unit)) for unit in nals):
-            self.close()  # the next frame is a random access point, and its leading frames cannot be decoded
+            self.close()  # the next frame is a random access point whose leading frames cannot be decoded
         return admission
 
     def _decide(self, nals: list[bytes], slices: list[bytes], time: int | None) -> Admission | None:
@@ -164,7 +166,7 @@ class KeyframeGate:
         return Admission(nals, self._is_shown(time))
 
     def _enter(self, nals: list[bytes], first: bytes, kind: int) -> Admission | None:
-        """At an IDR, CRA or BLA frame."""
+        """Open the gate at an IDR, CRA or BLA frame."""
         try:
             header = self._codec.slice_header(first, self._sets)
         except BitstreamError:  # a parameter set is missing
@@ -182,7 +184,7 @@ class KeyframeGate:
             return False
         count = max(0, count)
         header = self._codec.slice_header(slices[0], self._sets)
-        # A frame that references others cannot be complete at once, even if its message says so.
+        # A frame that references others cannot be complete at once, even if its recovery point message says so.
         if count == 0 and not all(self._codec.is_intra(unit, self._sets) for unit in slices):
             return False
         self._state = _State.RECOVERING
@@ -193,7 +195,7 @@ class KeyframeGate:
 
     def _recover(self, nals: list[bytes], first: bytes, time: int | None) -> Admission:
         header = self._codec.slice_header(first, self._sets)
-        # The number wraps; neighbours in decoding order are less than half its range apart.
+        # The number wraps; consecutive frames in decoding order differ by less than half its range.
         half = header.modulus // 2
         self._left -= (header.number - self._number + half) % header.modulus - half
         self._number = header.number
@@ -209,7 +211,7 @@ class KeyframeGate:
         return self._shown_from is None or time is None or time >= self._shown_from
 
     def _with_sets(self, nals: list[bytes], header: SliceHeader) -> list[bytes]:
-        """The access unit with the parameter sets it needs, in the order the standard requires."""
+        """The access unit with the parameter sets that it needs, in the order that the standard requires."""
         own = [unit for unit in nals if self._codec.kind(unit) in self._codec.parameter_sets]
         needed = [self._sets[key] for key in header.sets]
         if all(unit in own for unit in needed):

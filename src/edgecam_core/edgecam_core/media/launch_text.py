@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""gst-launch text: quoting values, and finding the elements in it. Pure functions."""
+"""Quotes values for launch text and finds its elements. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import re
 
 
 def quoted(value: str) -> str:
-    """A property value as launch text: quoted, so that blanks, ``!`` and quotes in it are safe."""
+    """A property value quoted for launch text, so that it may contain blanks, ``!`` and quotes."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
@@ -28,10 +28,10 @@ _TOKEN = re.compile(r"""!|(?:"(?:\\.|[^"\\])*"|'[^']*'|\{[^}]*\}|\[[^]]*\]|[^\s!
 
 
 def element_names(text: str) -> list[str]:
-    """The element names of a launch text in order: first words, and words after a ``!`` or a pad reference.
+    """The element names of a launch text, in order.
 
-    Properties, caps and references (``name.``, also quoted ones with blanks) are passed over, so that a missing
-    element is found by name before GStreamer's parser stops at the first problem.
+    Properties, caps and references (``name.``, also quoted with blanks) are skipped. With the names, a missing element
+    is reported before GStreamer's parser stops at the first problem.
     """
     names = []
     for token in _TOKEN.findall(text):

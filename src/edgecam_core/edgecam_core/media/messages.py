@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a pipeline reports on its bus, as plain data."""
+"""The messages on a pipeline's bus as plain data."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from edgecam_core.media.binding import load, structure_of
 
 @dataclass(frozen=True)
 class Message:
-    """One bus message, plain: ``kind`` is error, warning, eos, segment-done or element; ``code`` the GError code.
+    """One bus message. ``kind`` is error, warning, eos, segment-done or element.
 
-    ``name`` and ``fields`` are an element message's name and its fields that are text. ``flow`` is why streaming
-    stopped, e.g. not-negotiated.
+    ``domain`` and ``code`` are those of the GError. ``name`` and ``fields`` are the name and the text fields of an
+    element message. ``flow`` is the flow return that stopped streaming, e.g. not-negotiated.
     """
 
     kind: str
@@ -42,13 +42,14 @@ class Message:
     flow: str = ""
 
 
-# Some elements pass on another's debug text: the line in its C code, and element names that differ each time.
+# Some elements pass on the debug text of others: a line of C code, and element names that differ in each run.
 _CODE_LINE = re.compile(r"\S+\.c\(\d+\): [^\n]*\n")
 _FLOW = re.compile(r"streaming stopped, reason ([\w-]+)")
 _MISSING = re.compile(r"Missing (\w+): (.+) \(([^,()]+)(?:[^\n]*?\bfourcc=\(int\)(-?\d+))?")
 
 
 def plain_message(message: Any) -> Message | None:
+    """The plain data of a GstMessage, with passwords masked; None for other kinds."""
     gst = load()
     source = message.src.get_name() if message.src else ""
     if message.type in (gst.MessageType.ERROR, gst.MessageType.WARNING):
@@ -72,7 +73,7 @@ def plain_message(message: Any) -> Message | None:
 
 
 def _missing(debug: str) -> str:
-    """Which plug-in is missing, from the debug text of decodebin's error; ``""`` if none is."""
+    """The plug-in that is missing, from the debug text of decodebin's error; ``""`` if none is."""
     match = _MISSING.search(debug)
     if match is None:
         return ""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""NAL units in an Annex B byte stream, and the pieces both payload formats share."""
+"""NAL units in byte streams, and what the RTP payload formats of H.264 and H.265 have in common."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class PacketError(ValueError):
 
 
 def split(stream: bytes) -> list[bytes]:
-    """The NAL units of an Annex B byte stream, without start codes and the zeros around them."""
+    """The NAL units of an Annex B byte stream, without start codes and surrounding zeros."""
     units = []
     at = stream.find(b"\x00\x00\x01")
     while at >= 0:
@@ -42,8 +42,10 @@ def split(stream: bytes) -> list[bytes]:
 
 
 def split_sized(stream: bytes, size_bytes: int) -> list[bytes]:
-    """The NAL units of a stream in which each follows its size (``avc`` and ``hvc1`` in GStreamer's caps); what does
-    not fit is left out."""
+    """The NAL units of a stream with length fields of ``size_bytes`` (``avc`` and ``hvc1`` in GStreamer's caps).
+
+    Units that exceed the stream are ignored.
+    """
     units, at = [], 0
     while at + size_bytes <= len(stream):
         size = int.from_bytes(stream[at : at + size_bytes], "big")
@@ -60,7 +62,7 @@ def join(units: Iterable[bytes]) -> bytes:
 
 
 def aggregate(units: Sequence[bytes]) -> bytes:
-    """Units with their sizes, as aggregation packets of RFC 6184 and RFC 7798 hold them."""
+    """Units with their sizes, as in aggregation packets of RFC 6184 and RFC 7798."""
     return b"".join(_SIZE.pack(len(unit)) + unit for unit in units)
 
 
@@ -68,13 +70,13 @@ def disaggregate(block: bytes, shortest: int) -> list[bytes]:
     """The units of an aggregation packet.
 
     Raises:
-        PacketError: a size does not fit or a unit is shorter than its header.
+        PacketError: a size does not fit, or a unit is shorter than its header.
     """
     units = []
     at = 0
     while at < len(block):
         if at + 2 > len(block):
-            raise PacketError("aggregation packet: cut inside a size")
+            raise PacketError("aggregation packet: truncated in a size")
         (size,) = _SIZE.unpack_from(block, at)
         at += 2
         if size < shortest or at + size > len(block):
@@ -85,7 +87,7 @@ def disaggregate(block: bytes, shortest: int) -> list[bytes]:
 
 
 def groups(units: Sequence[bytes], limit: int) -> list[list[bytes]]:
-    """Neighbouring units that fit together into one aggregation packet of ``limit`` bytes, others alone."""
+    """Groups of consecutive units that fit into one aggregation packet of ``limit`` bytes; large units are alone."""
     found: list[list[bytes]] = []
     used = limit
     for unit in units:
@@ -100,13 +102,13 @@ def groups(units: Sequence[bytes], limit: int) -> list[list[bytes]]:
 
 
 def continue_unit(open_unit: list[bytes], header: bytes, body: bytes, first: bool, last: bool) -> list[bytes]:
-    """One fragment of a NAL unit: collect it in ``open_unit``, return the unit when it is complete.
+    """Add one fragment of a NAL unit to ``open_unit``; returns the unit once it is complete.
 
     Raises:
-        PacketError: a middle without a beginning, a beginning in the middle, or an empty fragment.
+        PacketError: the fragment is empty, or does not follow the previous one.
     """
     if not body:
-        raise PacketError("fragment without data")
+        raise PacketError("a fragment is empty")
     if first == bool(open_unit):
         open_unit.clear()
         raise PacketError("fragments of a NAL unit do not follow each other")
@@ -125,5 +127,9 @@ def encode64(unit: bytes) -> str:
 
 
 def decode64(text: str) -> list[bytes]:
-    """Comma-separated base 64 units; ValueError when they are not."""
+    """The units in comma-separated base 64.
+
+    Raises:
+        ValueError: the text is not base 64.
+    """
     return [base64.b64decode(part, validate=True) for part in text.split(",") if part]

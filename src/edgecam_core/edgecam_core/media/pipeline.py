@@ -14,8 +14,8 @@
 
 """A running GStreamer pipeline.
 
-Frames are pulled by the caller's own thread (``appsink`` callbacks would defeat ``drop=true``) and pushed by mapping a
-fresh buffer (handing ``gi`` an array or memoryview costs tens of milliseconds).
+The caller's thread pulls frames, because ``appsink`` callbacks would defeat ``drop=true``. Frames are pushed by mapping
+a new buffer, because passing an array or memoryview to ``gi`` takes tens of milliseconds.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from edgecam_core.media.samples import Sample, buffer_of
 
 
 class Pipeline:
-    """A running ``gst-launch`` text. Not thread safe, except that ``pull``, ``push`` and ``messages`` may each be
-    called from a separate thread.
+    """A pipeline from launch text. Not thread-safe, except that ``pull``, ``push`` and ``messages`` may each be called
+    from a separate thread.
 
     Raises:
         MissingDependency: an element is not installed; the message names the apt package.
@@ -51,9 +51,9 @@ class Pipeline:
         require_elements(text)
         try:
             pipeline = gst.parse_launch(text)
-        except Exception as error:  # GLib.GError; its class is only there once gi is loaded
+        except Exception as error:  # GLib.GError; its class exists only once gi is loaded
             raise PipelineError(
-                f"GStreamer refuses the pipeline: {masked(_gerror_text(error))}; it was: {masked(text)}"
+                f"GStreamer refuses the pipeline: {masked(_gerror_text(error))}; the pipeline is: {masked(text)}"
             ) from error
         if not isinstance(pipeline, gst.Pipeline):
             wrapper = gst.Pipeline.new(None)
@@ -64,17 +64,21 @@ class Pipeline:
         self._bus = pipeline.get_bus()
 
     def element(self, name: str) -> Any:
-        """The element with that ``name=``. Raises PipelineError when there is none."""
+        """The element with that ``name=``.
+
+        Raises:
+            PipelineError: there is none.
+        """
         found = self.gst_pipeline.get_by_name(name)
         if found is None:
             raise PipelineError(f"the pipeline has no element named {name!r}: {masked(self.text)}")
         return found
 
     def start(self, timeout: float = 10.0) -> None:
-        """Go to PLAYING. Blocks up to ``timeout`` seconds for the state change to fail or to be under way.
+        """Go to PLAYING. Blocks until the state change succeeds or fails, up to ``timeout`` seconds.
 
         Raises:
-            PipelineError: a device is missing, a port in use, ...; the text is GStreamer's own.
+            PipelineError: the state change failed (missing device, port in use, ...); the text is from GStreamer.
         """
         gst = load()
         change = self.gst_pipeline.set_state(gst.State.PLAYING)
@@ -87,7 +91,7 @@ class Pipeline:
         """Go to PAUSED and wait up to ``timeout`` seconds for the first frame; False if none has arrived by then.
 
         Raises:
-            PipelineError: the stream cannot be opened; the text is GStreamer's own.
+            PipelineError: the stream cannot be opened; the text is from GStreamer.
         """
         gst = load()
         self.gst_pipeline.set_state(gst.State.PAUSED)
@@ -97,13 +101,13 @@ class Pipeline:
         return bool(change != gst.StateChangeReturn.ASYNC)
 
     def _why(self) -> str:
-        """Stop after a failed state change and return the first error; it may be posted a moment after the failure."""
+        """Stop after a failed state change and return the first error, which may follow the failure."""
         first = self.wait_for(("error",), 0.5)
         self.stop()
         return first.text if first else ""
 
     def seek_to_start(self, flush: bool = True, segment: bool = False) -> bool:
-        """Play from the beginning again; False when the stream cannot seek.
+        """Play from the beginning again; False if the stream cannot seek.
 
         With ``segment``, a ``segment-done`` message is posted at the end instead of end-of-stream; the next seek
         without ``flush`` then continues the running time without a gap.
@@ -118,7 +122,7 @@ class Pipeline:
         return bool(self.gst_pipeline.seek(1.0, gst.Format.TIME, flags, kinds.SET, 0, kinds.NONE, -1))
 
     def stop(self) -> None:
-        """Go to NULL and free everything; safe to call twice. Blocks until GStreamer's threads have ended."""
+        """Go to NULL and release all resources; safe to call twice. Blocks until GStreamer's threads have ended."""
         gst = load()
         self.gst_pipeline.set_state(gst.State.NULL)
         self._sinks.clear()
@@ -136,9 +140,9 @@ class Pipeline:
         return None if sample is None else Sample(sample)
 
     def arrivals(self, sink: str = "sink") -> tuple[int, int]:
-        """How many buffers have reached an appsink since it started or last seeked, and how many wait in it now.
+        """The number of buffers that reached an appsink since the start or the last seek, and the number queued now.
 
-        (0, 0) before GStreamer 1.18; 0 waiting if appsink does not report it.
+        (0, 0) before GStreamer 1.18; the second number is 0 if appsink does not report it.
         """
         if sink not in self._sinks:
             self._sinks[sink] = self.element(sink)
@@ -181,7 +185,7 @@ class Pipeline:
         return found
 
     def new_buffer(self, data: np.ndarray, pts_ns: int, duration_ns: int = 0) -> Any:
-        """A fresh buffer holding a copy of ``data`` (any contiguous array); callers may add metas before pushing."""
+        """A new buffer with a copy of ``data`` (any contiguous array); callers may add metas before pushing."""
         buffer = buffer_of(data)
         buffer.pts = pts_ns
         buffer.duration = duration_ns or load().CLOCK_TIME_NONE
@@ -192,7 +196,7 @@ class Pipeline:
         return bool(self.element(source).emit("push-buffer", buffer) == load().FlowReturn.OK)
 
     def force_keyframe(self, sink: str = "sink") -> None:
-        """Ask the encoder upstream of this sink to make its next frame a keyframe, with parameter sets."""
+        """Request a keyframe with parameter sets from the encoder upstream of this sink."""
         gst = load()
         event = library("GstVideo").video_event_new_upstream_force_key_unit(gst.CLOCK_TIME_NONE, True, 0)
         self.element(sink).get_static_pad("sink").push_event(event)
@@ -218,18 +222,18 @@ class Pipeline:
         return None
 
     def running_time_ns(self) -> int:
-        """Now on the pipeline's own time line (clock minus base time), -1 before it plays."""
+        """The pipeline's running time (clock minus base time); -1 before it plays."""
         clock = self.gst_pipeline.get_clock()
         return -1 if clock is None else int(clock.get_time() - self.gst_pipeline.get_base_time())
 
     def on_buffer(self, element: str, pad: str, callback: Callable[[Any], bool]) -> None:
-        """Call back with every buffer at a pad, in the streaming thread; False drops the buffer. Must be quick."""
+        """Call back with every buffer at a pad, in the streaming thread; False drops the buffer. Must be fast."""
         gst = load()
 
         def probe(_pad: Any, info: Any) -> Any:
             if info.type & gst.PadProbeType.BUFFER_LIST:
                 buffers = info.get_buffer_list()
-                verdicts = [callback(buffers.get(i)) for i in range(buffers.length())]  # every buffer is shown
+                verdicts = [callback(buffers.get(i)) for i in range(buffers.length())]  # a list, to call it for all
                 keep = all(verdicts)
             else:
                 keep = callback(info.get_buffer())
@@ -240,9 +244,9 @@ class Pipeline:
         self._probes.append((watched, watched.add_probe(kinds, probe)))
 
     def on_running_time(self, element: str, callback: Callable[[int, int], None]) -> None:
-        """Call back with the running time of every buffer at the element's sink pad, and with that of now.
+        """Call back with the running time of every buffer at the element's sink pad and the current running time.
 
-        In the streaming thread; must be quick.
+        The callback runs in the streaming thread and must return fast.
         """
         gst = load()
         pad = self.element(element).get_static_pad("sink")

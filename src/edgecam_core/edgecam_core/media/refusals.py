@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Streams that an installed decoder gets wrong: refused by name, or described so that later elements read them right.
+"""Refuses streams that a decoder handles incorrectly, and completes caps that later elements would misread.
 
-libavcodec inside GStreamer does not refuse pixel formats that GStreamer has no name for: it crashes when it renders
-into GStreamer's own buffers (GStreamer 1.22). Other decoders show wrong colours.
+GStreamer's libav decoders do not refuse pixel formats that GStreamer has no name for: with direct rendering they crash
+(GStreamer 1.22). Other decoders output wrong colours.
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ _HEIGHT = re.compile(r"height=\(int\)(\d+)")
 
 
 class Refusal(NamedTuple):
-    """``reason`` is why a decoder whose name begins with ``element`` must not get (``pad`` sink) or deliver (src)
-    a stream with these caps; ``""`` where it may."""
+    """A rule for decoders whose name begins with ``element``.
+
+    ``reason`` returns why the decoder must not receive (``pad`` sink) or deliver (src) a stream with these caps; ``""``
+    if it may.
+    """
 
     element: str
     pad: str
@@ -43,38 +46,38 @@ class Refusal(NamedTuple):
 
 
 def monochrome(caps: str) -> str:
-    """Monochrome H.264 and H.265 of more than 8 bits, where GStreamer has no name for it (before 1.26)."""
+    """Refuse monochrome H.264 and H.265 of more than 8 bits if GStreamer has no name for it (before 1.26)."""
     match = _DEPTH.search(caps)
     if match is None or "chroma-format=(string)4:0:0" not in caps or match[1] == "8":
         return ""
     video = library("GstVideo").VideoFormat
     if video.from_string(f"GRAY{match[1]}_LE16") != video.UNKNOWN:
         return ""
-    return f"{match[1]}-bit monochrome video is not supported by GStreamer's libav decoders; send 8 bits, or colour"
+    return f"{match[1]}-bit monochrome video is not supported by GStreamer's libav decoders; encode 8 bits, or colour"
 
 
 def _rgb_av1(caps: str) -> str:
-    """av1dec calls the planes of RGB (matrix 1 of GstVideoColorMatrix) Y, U and V."""
+    """av1dec outputs the planes of RGB (matrix 1 of GstVideoColorMatrix) as Y, U and V."""
     match = _COLORIMETRY.search(caps)
     if "colorimetry=(string)sRGB" not in caps and (match is None or not match[1].endswith(":1")):
         return ""
-    return "AV1 video in RGB is not supported by av1dec; code it as YUV, e.g. ffmpeg -pix_fmt yuv444p"
+    return "AV1 video in RGB is not supported by av1dec; encode it as YUV, e.g. ffmpeg -pix_fmt yuv444p"
 
 
 def _deep_png(caps: str) -> str:
     if "format=(string)ARGB64" not in caps:
         return ""
-    return "PNG video of 16 bits a channel is not supported by pngdec; code it with 8 bits, e.g. ffmpeg -pix_fmt rgb24"
+    return "16-bit PNG video is not supported by pngdec; encode it with 8 bits, e.g. ffmpeg -pix_fmt rgb24"
 
 
 def _upright_chroma(caps: str) -> str:
     if "chroma-format=(string)4:4:0" not in caps:
         return ""
-    return "VP9 video with 4:4:0 chroma is not supported by vp9dec; code it as 4:2:0, e.g. ffmpeg -pix_fmt yuv420p"
+    return "VP9 video with 4:4:0 chroma is not supported by vp9dec; encode it as 4:2:0, e.g. ffmpeg -pix_fmt yuv420p"
 
 
 def _palette(_caps: str) -> str:
-    return "QuickTime Graphics (smc) is not supported by avdec_smc; code it as H.264, e.g. ffmpeg -c:v libx264"
+    return "QuickTime Graphics (smc) is not supported by avdec_smc; encode it as H.264, e.g. ffmpeg -c:v libx264"
 
 
 REFUSALS = (
@@ -86,16 +89,16 @@ REFUSALS = (
     Refusal("avdec_smc", "sink", _palette),
 )
 RANKS = {"vp8alphadecodebin": 0, "vp9alphadecodebin": 0, "openjpegdec": 1}
-"""Decoders of which decodebin should choose another: alpha is not published, and the alpha decoders of GStreamer 1.22
-fail in decodebin; openjpegdec shows YUV as RGB."""
-# These decode 8-bit YUV and what REFUSALS checks only, and are needed fast.
+"""Ranks of decoders that decodebin should avoid: alpha is not published, and the alpha decoders of GStreamer 1.22 fail
+in decodebin; openjpegdec outputs YUV as RGB."""
+# These decode only 8-bit YUV and formats that REFUSALS checks, so they keep direct rendering, which is faster.
 _SAFE_LIBAV = ("avdec_h264", "avdec_h265", "avdec_mjpeg", "avdec_mpeg2video", "avdec_mpeg4")
 
 
 def unnamed_format(pipeline: Any) -> str:
-    """Which libav decoder of the pipeline has input but no output format, as an error text; ``""`` if there is none.
+    """An error text that names the libav decoder with input but no output format; ``""`` if there is none.
 
-    After a failed negotiation this is the decoder whose pixel format GStreamer has no name for.
+    After a failed negotiation, this is the decoder whose pixel format GStreamer has no name for.
     """
     found = ""
 
@@ -113,7 +116,7 @@ def unnamed_format(pipeline: Any) -> str:
 
 
 def watch(pipeline: Any) -> None:
-    """Apply the rules of this module to every decoder of the pipeline, also to those added later."""
+    """Apply the rules of this module to every decoder of the pipeline, including those added later."""
     _apply_ranks()
     pipeline.connect("deep-element-added", lambda _pipeline, _bin, element: _watch_element(element))
     pipeline.iterate_recurse().foreach(_watch_element)
@@ -146,7 +149,7 @@ def _watch_element(element: Any) -> None:
 
 
 def _on_caps(element: Any, pad: str, act: Callable[[Any, Any], bool]) -> None:
-    """Call ``act`` with the pad and the caps of each caps event; the event goes on if it returns True."""
+    """Call ``act`` with the pad and the caps of each caps event; the event is dropped if it returns False."""
     gst = load()
     found = element.get_static_pad(pad)
     if found is None:
@@ -175,9 +178,9 @@ def _refuse(reason_of: Callable[[str], str]) -> Callable[[Any, Any], bool]:
 
 
 def complete_colorimetry(caps: str) -> str:
-    """The caps with GStreamer's default matrix where a stream states full range (1) but no matrix (0).
+    """The caps with GStreamer's default matrix if a stream states full range (1) but no matrix (0).
 
-    videoconvert ignores the range as long as the matrix is unknown.
+    videoconvert ignores the range while the matrix is unknown.
     """
     match = _COLORIMETRY.search(caps)
     if match is None or match[1] != "1:0" or "GRAY" in caps:

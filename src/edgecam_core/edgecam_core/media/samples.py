@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Buffers and what describes them: samples taken out of a pipeline, and new buffers to put into one."""
+"""Samples pulled from a pipeline with their video format, and new buffers to push into one."""
 
 from __future__ import annotations
 
@@ -30,19 +30,22 @@ from edgecam_core.media.binding import library, load
 
 @dataclass(frozen=True)
 class Plane:
-    """Where a plane begins in the buffer and how long its rows are, in bytes."""
+    """The offset of a plane in the buffer and the stride of its rows, in bytes."""
 
     offset: int
     stride: int
 
 
 class Sample:
-    """One buffer from an appsink. A context manager: ``data`` is valid until it is closed.
+    """One buffer from an appsink, as a context manager; ``data`` is valid until the sample is closed.
 
-    ``data`` is flat uint8, a view of GStreamer's memory. ``pts_ns`` is the buffer's running time in nanoseconds
-    (-1: none). ``width``, ``height``, ``format`` are those of this buffer's own caps; ``planes`` respects row padding
-    (from the buffer's video meta, else GStreamer's own default strides; empty for anything but raw video).
-    ``matrix`` (``bt601``, ``bt709``, ``bt2020``, ``rgb``, ...) and ``full_range`` say how YUV is to be read.
+    ``data`` is flat uint8, a view of GStreamer's memory. ``pts_ns`` is the running time of the buffer in nanoseconds
+    (-1: none). ``width``, ``height`` and ``format`` are from the caps of the buffer. ``planes`` takes row padding into
+    account (from the video meta, else GStreamer's default strides) and is empty for other media than raw video.
+    ``matrix`` (``bt601``, ``bt709``, ``bt2020``, ``rgb``, ...) and ``full_range`` define how to read YUV.
+
+    Raises:
+        PipelineError: the buffer cannot be mapped.
     """
 
     def __init__(self, sample: Any) -> None:
@@ -78,7 +81,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class _VideoCaps:
-    """The properties that caps state for each buffer."""
+    """The video format that caps state."""
 
     media_type: str
     width: int
@@ -103,7 +106,7 @@ def _video_caps(text: str) -> _VideoCaps:
     if info is None:
         return facts
     planes = tuple(Plane(info.offset[i], info.stride[i]) for i in range(info.finfo.n_planes))
-    # GStreamer's own reading forgets the range where the matrix is unknown (1:0:0:0), as of monochrome streams.
+    # VideoInfo loses the range if the matrix is unknown (1:0:0:0), as in monochrome streams.
     full_range = info.colorimetry.range.value_nick == "0-255" or "colorimetry=(string)1:" in text
     return replace(facts, planes=planes, matrix=info.colorimetry.matrix.value_nick, full_range=full_range)
 
@@ -116,7 +119,11 @@ def _planes(buffer: Any) -> tuple[Plane, ...]:
 
 
 def buffer_of(data: np.ndarray) -> Any:
-    """A fresh buffer without a time, holding a copy of ``data`` (any contiguous array)."""
+    """A new buffer without a time, with a copy of ``data`` (any contiguous array).
+
+    Raises:
+        PipelineError: the buffer cannot be mapped.
+    """
     gst = load()
     flat = data.reshape(-1).view(np.uint8)
     buffer = gst.Buffer.new_allocate(None, flat.nbytes, None)

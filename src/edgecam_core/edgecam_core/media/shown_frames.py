@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which of the frames that leave a decoder may be shown: the other side of the keyframe gate."""
+"""Decides which frames that leave a decoder may be shown; the counterpart of the keyframe gate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from collections import OrderedDict
 
 from edgecam_core.media.keyframe_gate import Admission, KeyframeGate
 
-_MOST_PENDING = 256
+_MAX_PENDING = 256
 _NEW_TIME_LINE_NS = 1_000_000_000
 _SAME_NS = 500_000
 """Decoders may round presentation times."""
@@ -30,9 +30,9 @@ _SAME_NS = 500_000
 class ShownFrames:
     """Matches decoded frames with the gate's decision on their access units, by presentation time in nanoseconds.
 
-    Also checks the decoder: it has to return a frame for the access unit it started with, and times have to increase.
-    libavcodec inside GStreamer 1.26 fails at a recovery point that follows a gap, and then invents what refers to it;
-    older ones assign the times of other frames to late ones. Thread safe.
+    It also checks the decoder, which must return a frame for the access unit at which decoding began, with increasing
+    times. GStreamer 1.26's libav decoders fail at a recovery point after a gap and then invent content for frames that
+    refer to it; older versions assign times of other frames to late frames. Thread-safe.
     """
 
     def __init__(self, gate: KeyframeGate) -> None:
@@ -43,16 +43,16 @@ class ShownFrames:
         self._lock = threading.Lock()
 
     def admitted(self, time: int, admission: Admission) -> None:
-        """The decoder gets this access unit."""
+        """Register an access unit that goes to the decoder."""
         with self._lock:
             self._pending[time] = admission.shown
             if admission.begins:
                 self._begun = time
-            while len(self._pending) > _MOST_PENDING:
+            while len(self._pending) > _MAX_PENDING:
                 self._pending.popitem(last=False)
 
     def decoded(self, time: int) -> bool:
-        """Whether this frame may be shown; True if its time is not known."""
+        """Whether this frame may be shown; True if its time is unknown."""
         with self._lock:
             if self._last is not None and 0 <= self._last - time < _NEW_TIME_LINE_NS:
                 return self._distrust()

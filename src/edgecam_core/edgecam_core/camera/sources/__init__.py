@@ -12,12 +12,12 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Each kind of source is one file in this folder; its ``SCHEMES`` list the URI schemes it handles.
+"""Each file in this folder is one kind of source.
 
-A source file has ``SCHEMES`` (names), ``EXAMPLE`` (a URI for messages and docs) and the pure function
-``plan(settings, uri, have) -> SourcePlan``. For checks of the system (does the file exist?) it may have
-``look(settings, uri)``, which raises SettingError for permanent errors. A source whose format is not known from its
-address has ``resolve(settings, uri, have) -> SourcePlan``, which queries it.
+A source file has ``SCHEMES`` (the URI schemes it handles), ``EXAMPLE`` (a URI for messages and docs) and the pure
+function ``plan(settings, uri, have) -> SourcePlan``. It may have ``check(settings, uri)``, which raises SettingError
+for permanent errors of the system, such as a missing file. If its format is not known from the address, it has
+``resolve(settings, uri, have) -> SourcePlan``, which queries the source.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from edgecam_core.masking import masked, masked_address
 
 @functools.cache
 def table() -> dict[str, ModuleType]:
-    """Scheme to source file."""
+    """The source file of each scheme."""
     found = {}
     for entry in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{entry.name}")
@@ -49,12 +49,12 @@ def table() -> dict[str, ModuleType]:
 
 
 def shown(settings: CameraSettings) -> str:
-    """The source for logs, without its password."""
+    """The source for logs, without the password."""
     return masked(settings.pipeline) or masked_address(settings.source)
 
 
-def approach(settings: CameraSettings) -> str:
-    """What a camera does until the first frame arrives: the verb before the source's name."""
+def activity(settings: CameraSettings) -> str:
+    """The verb for what a camera does until the first frame arrives, e.g. "connecting to"."""
     scheme = find(settings)[1].scheme
     return "listening on" if scheme == "rtp" else "connecting to" if scheme in NETWORK else "opening"
 
@@ -78,43 +78,47 @@ def find(settings: CameraSettings) -> tuple[ModuleType, SourceUri]:
 
 @contextlib.contextmanager
 def _explained(settings: CameraSettings) -> Iterator[None]:
-    """Report errors of the system or a library that a source's text causes as errors of that setting."""
+    """Turn errors of the system or a library that a source causes into errors of the setting."""
     try:
         yield
     except EdgecamError:
         raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise SettingError("source", shown(settings), f"cannot be used: {reason}; check how it is written") from error
+        raise SettingError("source", shown(settings), f"cannot be used: {reason}; check the spelling") from error
 
 
 def plan(settings: CameraSettings, have: Have) -> SourcePlan:
     """The plan for the source of these settings; depends only on the settings and ``have``."""
     module, uri = find(settings)
     with _explained(settings):
-        made: SourcePlan = module.plan(settings, uri, have)
-        return made
+        result: SourcePlan = module.plan(settings, uri, have)
+        return result
 
 
-def is_asked(settings: CameraSettings) -> bool:
+def needs_resolving(settings: CameraSettings) -> bool:
     """Whether :func:`resolve` must be called before the source is opened."""
     return hasattr(find(settings)[0], "resolve")
 
 
 def resolve(settings: CameraSettings, have: Have) -> SourcePlan:
-    """The plan for a source whose format is not known from its address. Queries the source; blocks meanwhile.
+    """The plan for a source whose format is not known from its address. Queries the source and blocks meanwhile.
 
     Raises:
-        SourceError: it is unreachable or delivers no video.
+        SourceError: the source is unreachable or delivers no video.
     """
     module, uri = find(settings)
-    made: SourcePlan = module.resolve(settings, uri, have)
-    return made
+    result: SourcePlan = module.resolve(settings, uri, have)
+    return result
 
 
-def look(settings: CameraSettings) -> None:
-    """Raise SettingError if this source cannot work on this system and waiting will not help."""
+def check(settings: CameraSettings) -> None:
+    """Check that the source can work on this system; a source that may appear later is not an error.
+
+    Raises:
+        SettingError: it cannot.
+    """
     module, uri = find(settings)
-    if hasattr(module, "look"):
+    if hasattr(module, "check"):
         with _explained(settings):
-            module.look(settings, uri)
+            module.check(settings, uri)

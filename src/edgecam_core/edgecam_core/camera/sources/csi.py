@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``csi://0``: a ribbon-cable camera, on a Jetson (Argus) or a Raspberry Pi (libcamera)."""
+"""``csi://0``: a MIPI CSI camera on a Jetson (Argus) or a Raspberry Pi (libcamera)."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     """
     sensor = uri.path.strip("/") or "0"
     if not sensor.isdecimal():
-        raise SettingError("source", uri.text, f"needs the number of the sensor; write {EXAMPLE}")
+        raise SettingError("source", uri.text, f"needs a sensor number, e.g. {EXAMPLE}")
     if have("nvarguscamerasrc"):
         return _argus(settings, sensor)
     if have("libcamerasrc"):
         size = settings.source_caps() or ",width=1280,height=720,framerate=30/1"
-        note = "csi: libcamerasrc, because this is no Jetson"
-        return SourcePlan(f"libcamerasrc ! video/x-raw{size}", asked=True, notes=(note,))
+        note = "csi: libcamerasrc, because this is not a Jetson"
+        return SourcePlan(f"libcamerasrc ! video/x-raw{size}", sized_by_device=True, notes=(note,))
     raise MissingDependency(
         "GStreamer element 'nvarguscamerasrc' (or libcamerasrc)", elements.remedy("nvarguscamerasrc")
     )
@@ -55,7 +55,7 @@ def _argus(settings: CameraSettings, sensor: str) -> SourcePlan:
         width, height = height, width
     caps = f"video/x-raw(memory:NVMM),format=NV12,width={width},height={height}"
     head = f"nvarguscamerasrc sensor-id={sensor} ! {caps},framerate={fraction(settings.framerate or 30)}"
-    # nvvidconv copies out of NVMM memory and turns in the same step.
+    # nvvidconv copies out of NVMM memory and rotates in the same step.
     decode = f"nvvidconv flip-method={NVVIDCONV_FLIPS[settings.flip_method]} ! video/x-raw,format=I420"
     note = "csi: nvarguscamerasrc and nvvidconv, because this is a Jetson"
-    return SourcePlan(head, codec="nvmm", decode=decode, asked=True, turned=True, notes=(note,))
+    return SourcePlan(head, codec="nvmm", decode=decode, sized_by_device=True, flipped_by_device=True, notes=(note,))

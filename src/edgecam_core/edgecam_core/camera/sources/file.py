@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``file:///path``: a video in any container, a frame, or a folder of frames."""
+"""``file:///path``: a video in any container, an image, or a folder of images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pathlib import Path
 
 from edgecam_core.camera import folder
 from edgecam_core.camera.plan import SourcePlan
-from edgecam_core.camera.platform import Have, out_of_decodebin
+from edgecam_core.camera.platform import Have, after_decodebin
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.uri import SourceUri
 from edgecam_core.errors import SettingError
@@ -33,28 +33,32 @@ EXAMPLE = "file:///path/clip.mp4"
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """Decoded by GStreamer's highest-ranked decoder; only the video track is opened.
+    """A video is decoded by GStreamer's highest-ranked decoder; only its video track is opened.
 
-    A folder or an image file is pushed frame by frame.
+    Images, from a file or a folder, are pushed one by one.
     """
     if uri.path.lower().endswith(IMAGE_SUFFIXES) or Path(uri.path).is_dir():
         return SourcePlan(folder.HEAD, ends=True, folder=uri.path, progressive=True)
     location = quoted(Path(uri.path).as_uri())
     head = f'uridecodebin uri={location} caps="video/x-raw(ANY)" expose-all-streams=false'
-    decode = " ! ".join(out_of_decodebin(have))
+    decode = " ! ".join(after_decodebin(have))
     return SourcePlan(head, decode=decode, paced=settings.realtime, loops=True, ends=True, tagged=True)
 
 
-def look(settings: CameraSettings, uri: SourceUri) -> None:
-    """Raise SettingError when there is no readable file, or a folder without images, at the path."""
+def check(settings: CameraSettings, uri: SourceUri) -> None:
+    """Check that the path is a readable file or a folder with images.
+
+    Raises:
+        SettingError: it is neither.
+    """
     path = Path(uri.path)
     if not path.is_absolute():
         raise SettingError("source", uri.text, f"a file needs its full path: file://{path.absolute()}")
     if not path.exists():
         where = path.parent if path.parent.is_dir() else next(p for p in path.parents if p.is_dir())
-        raise SettingError("source", uri.text, f"there is no such file; the nearest folder there is is {where}")
+        raise SettingError("source", uri.text, f"there is no such file; the nearest existing folder is {where}")
     if path.is_dir() and not folder.files_of(path):
-        remedy = f"is a folder without images ({', '.join(IMAGE_SUFFIXES)}); give a video file, or fill the folder"
+        remedy = f"is a folder without images ({', '.join(IMAGE_SUFFIXES)}); name another folder or a video file"
         raise SettingError("source", uri.text, remedy)
     if not os.access(path, os.R_OK):
-        raise SettingError("source", uri.text, f"the file may not be read by this user; try chmod a+r {path}")
+        raise SettingError("source", uri.text, f"this user has no permission to read it; try chmod a+r {path}")

@@ -14,17 +14,17 @@
 
 """``http(s)://``: an MJPEG stream, a still image, HLS or a video file on a web server.
 
-What it is goes by what the server says: by Content-Type, then by the first bytes. The address is only a first guess.
+The server's Content-Type and the first bytes decide which it is; the address alone gives only a first guess.
 """
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
-from edgecam_core.camera.http_client import Answer, Login, get
+from edgecam_core.camera.http_client import Login, Response, get
 from edgecam_core.camera.http_feeder import HEAD, JpegFeeder
 from edgecam_core.camera.plan import SourcePlan
-from edgecam_core.camera.platform import Have, decode_text, out_of_decodebin
+from edgecam_core.camera.platform import Have, after_decodebin, decode_text
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.sources.rtsp import credentials, without_credentials
 from edgecam_core.camera.uri import SourceUri
@@ -38,11 +38,11 @@ SCHEMES = ("http", "https")
 EXAMPLE = "http://host/stream.mjpg"
 _FILES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".m4v")
 _ENOUGH = 512
-"""Bytes that show what a stream is."""
+"""Bytes needed to recognise a format."""
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """The first guess, by the address alone: MJPEG unless the path ends like HLS or a video file.
+    """A first guess by the address alone: MJPEG, unless the path ends like HLS or a video file.
 
     Raises:
         SettingError: the URI has no host.
@@ -65,44 +65,44 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
 
 
 def resolve(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """What the address really serves. Sends a request and blocks until the response.
+    """The plan for what the address serves. Sends a request and blocks until the response arrives.
 
     Raises:
-        SourceError: the server cannot be reached, refuses, or serves no video.
+        SourceError: the server cannot be reached, refuses the request, or serves no video.
     """
     login = Login(*credentials(settings, uri))
-    answer = get(without_credentials(uri), login, _timeout(settings))
+    response = get(without_credentials(uri), login, _timeout(settings))
     try:
         begin = b""
-        while len(begin) < _ENOUGH and (data := answer.read()):
+        while len(begin) < _ENOUGH and (data := response.read()):
             begin += data
-        return _by_content(answer, begin, login, settings, have)
+        return _by_content(response, begin, login, settings, have)
     finally:
-        answer.close()
+        response.close()
 
 
 def _timeout(settings: CameraSettings) -> float:
     return min(max(settings.stall_timeout, 1.0), 10.0) if settings.stall_timeout else 10.0
 
 
-def _by_content(answer: Answer, begin: bytes, login: Login, settings: CameraSettings, have: Have) -> SourcePlan:
-    kind = answer.content_type
+def _by_content(response: Response, begin: bytes, login: Login, settings: CameraSettings, have: Have) -> SourcePlan:
+    kind = response.content_type
     if begin.lstrip().startswith(b"#EXTM3U") or kind.endswith("mpegurl"):
-        return _video(answer.url, login, False, settings, have)
+        return _video(response.url, login, False, settings, have)
     is_stream = kind.startswith("multipart/") or "motion-jpeg" in kind or begin.lstrip().startswith(b"--")
     if is_stream or begin.startswith(b"\xff\xd8"):
-        polled = not is_stream and (answer.length is not None or kind.startswith("image/"))
-        return _jpeg(answer.url, login, polled, settings, have)
+        polled = not is_stream and (response.length is not None or kind.startswith("image/"))
+        return _jpeg(response.url, login, polled, settings, have)
     if not begin:
-        raise SourceError(f"the response of {masked(answer.url)} is empty")
+        raise SourceError(f"the response of {masked(response.url)} is empty")
     if kind.startswith("image/"):
-        raise SourceError(f"{masked(answer.url)} is {kind}; only JPEG still images can be polled")
+        raise SourceError(f"{masked(response.url)} is {kind}; only JPEG still images can be polled")
     if kind in ("text/html", "application/json", "text/xml", "application/xml"):
         what = "a web page" if kind == "text/html" else kind
         raise SourceError(
-            f"{masked(answer.url)} is {what}, no video; the camera's manual has the address of its stream"
+            f"{masked(response.url)} is {what}, not video; see the camera's manual for the address of its stream"
         )
-    return _video(answer.url, login, answer.length is not None, settings, have)
+    return _video(response.url, login, response.length is not None, settings, have)
 
 
 def _video(location: str, login: Login, is_file: bool, settings: CameraSettings, have: Have) -> SourcePlan:
@@ -110,13 +110,13 @@ def _video(location: str, login: Login, is_file: bool, settings: CameraSettings,
     whole = location.replace("://", f"://{user}", 1)
     head = f'uridecodebin uri={quoted(whole)} caps="video/x-raw(ANY)" expose-all-streams=false'
     paced = not is_file or settings.realtime
-    decode = " ! ".join(out_of_decodebin(have))
+    decode = " ! ".join(after_decodebin(have))
     return SourcePlan(head, decode=decode, paced=paced, loops=is_file, ends=is_file, tagged=is_file)
 
 
 def _jpeg(location: str, login: Login, polled: bool, settings: CameraSettings, have: Have) -> SourcePlan:
     decode, note = decode_text("jpeg", settings.decoder, have)
-    what = "http: one image, asked for again and again" if polled else "http: an MJPEG stream"
+    what = "http: one image, polled" if polled else "http: an MJPEG stream"
 
     def feed(pipeline: Pipeline, now: CameraSettings, _counters: Counters) -> JpegFeeder:
         return JpegFeeder(pipeline, location, login, polled, now.framerate, _timeout(now))

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``mcap:///file.mcap?topic=/camera/image_raw``: the images of a recording. Folders of rosbag2 and .db3 files, too."""
+"""``mcap:///file.mcap?topic=/camera/image_raw``: the images of a recording; also rosbag2 folders and .db3 files."""
 
 from __future__ import annotations
 
@@ -36,8 +36,12 @@ _SWITCH = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the URI asks for. ``rate`` 0: as fast as the frames are taken; ``start`` in seconds."""
+class PlaybackRequest:
+    """The parameters of the URI.
+
+    ``rate`` 0: as fast as the pipeline accepts frames. ``start`` is in seconds. ``now``: stamp frames with the current
+    time. ``step``: wait for a step before each frame.
+    """
 
     path: Path
     topic: str = ""
@@ -48,16 +52,16 @@ class Wanted:
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """Raw video until :func:`resolve` has read the recording: the topic's type is not in the address.
+    """The plan for raw video; the topic's type is known only after :func:`resolve`.
 
     Raises:
-        SettingError: a parameter of the URI is unknown or has an impossible value.
+        SettingError: a parameter of the URI is unknown or has an invalid value.
     """
-    return _plan(wanted(settings, uri), "raw", settings, have)
+    return _plan(_request(settings, uri), "raw", settings, have)
 
 
 def resolve(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """The plan for the topic's type. Reads the recording's first image; may take seconds.
+    """The plan for the topic's type. Reads the first image of the recording, which may take seconds.
 
     Raises:
         SourceError: the recording cannot be read.
@@ -65,53 +69,63 @@ def resolve(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     from edgecam_core.camera.recording_feeder import form_of
     from edgecam_core.recording.message import RecordingError
 
-    asked = wanted(settings, uri)
+    request = _request(settings, uri)
     try:
-        return _plan(asked, form_of(asked.path, asked.topic, asked.start), settings, have)
+        return _plan(request, form_of(request.path, request.topic, request.start), settings, have)
     except RecordingError as error:
         raise SourceError(str(error)) from error
 
 
-def look(settings: CameraSettings, uri: SourceUri) -> None:
-    """Raise SettingError where the recording or its topic is not there."""
-    asked = wanted(settings, uri)
+def check(settings: CameraSettings, uri: SourceUri) -> None:
+    """Check that the recording has the topic.
+
+    Raises:
+        SettingError: the recording cannot be read, or has no such topic.
+        MissingDependency: the MCAP package is not installed.
+    """
+    request = _request(settings, uri)
     try:
         from edgecam_core.camera.recording_feeder import form_of
         from edgecam_core.recording.message import RecordingError
     except ImportError as error:
         raise MissingDependency(f"the package {error.name}, which reads recordings,", "pip install mcap") from error
     try:
-        form_of(asked.path, asked.topic, asked.start)
+        form_of(request.path, request.topic, request.start)
     except RecordingError as error:
         raise SettingError("source", uri.text, str(error)) from error
 
 
-def wanted(settings: CameraSettings, uri: SourceUri) -> Wanted:
-    """The URI taken apart. Raises SettingError, as :func:`plan`."""
+def _request(settings: CameraSettings, uri: SourceUri) -> PlaybackRequest:
+    """The parameters of the URI.
+
+    Raises:
+        SettingError: as :func:`plan`.
+    """
     path, _, query = uri.rest.removeprefix("//").partition("?")
-    given = dict(parse_qsl(query, keep_blank_values=True))
-    for name in given:
+    pairs = dict(parse_qsl(query, keep_blank_values=True))
+    for name in pairs:
         if name not in _PARAMETERS:
-            raise SettingError("source", uri.text, f"{name!r} is unknown; {', '.join(_PARAMETERS)} can be given")
-    if (stamps := given.get("stamps", "original")) not in ("original", "now"):
-        raise SettingError("source", uri.text, f"stamps is {stamps!r}: original or now")
-    if (step := given.get("step", "false")) not in _SWITCH:
-        raise SettingError("source", uri.text, f"step is {step!r}: true or false")
-    rate = _number(uri, given, "rate", 1.0)
+            raise SettingError("source", uri.text, f"{name!r} is unknown; use {', '.join(_PARAMETERS)}")
+    if (stamps := pairs.get("stamps", "original")) not in ("original", "now"):
+        raise SettingError("source", uri.text, f"stamps is {stamps!r}; use original or now")
+    if (step := pairs.get("step", "false")) not in _SWITCH:
+        raise SettingError("source", uri.text, f"step is {step!r}; use true or false")
+    rate = _number(uri, pairs, "rate", 1.0)
     if not rate:
-        raise SettingError("source", uri.text, "rate is '0': a number above 0; realtime:=false plays without waiting")
-    return Wanted(
+        remedy = "rate is '0'; use a number above 0, or realtime:=false to play without pacing"
+        raise SettingError("source", uri.text, remedy)
+    return PlaybackRequest(
         Path(unquote(path)).expanduser(),
-        given.get("topic", ""),
+        pairs.get("topic", ""),
         rate if settings.realtime and not _SWITCH[step] else 0.0,
-        _number(uri, given, "start", 0.0),
+        _number(uri, pairs, "start", 0.0),
         stamps == "now",
         _SWITCH[step],
     )
 
 
-def _number(uri: SourceUri, given: dict[str, str], name: str, default: float) -> float:
-    text = given.get(name)
+def _number(uri: SourceUri, pairs: dict[str, str], name: str, default: float) -> float:
+    text = pairs.get(name)
     if text is None:
         return default
     try:
@@ -119,18 +133,18 @@ def _number(uri: SourceUri, given: dict[str, str], name: str, default: float) ->
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e9:
-        least = "above 0" if name == "rate" else "of seconds from 0"
-        raise SettingError("source", uri.text, f"{name} is {text!r}: a number {least}")
+        remedy = "a number above 0" if name == "rate" else "seconds, 0 or more"
+        raise SettingError("source", uri.text, f"{name} is {text!r}; use {remedy}")
     return value
 
 
-def _plan(asked: Wanted, form: str, settings: CameraSettings, have: Have) -> SourcePlan:
+def _plan(request: PlaybackRequest, form: str, settings: CameraSettings, have: Have) -> SourcePlan:
     from edgecam_core.camera.plan import Feeder
 
     def feed(pipeline: Pipeline, now: CameraSettings, counters: Counters) -> Feeder:
         from edgecam_core.camera.recording_feeder import RecordingFeeder
 
-        return RecordingFeeder(pipeline, asked, form, now.loop, counters)
+        return RecordingFeeder(pipeline, request, form, now.loop, counters)
 
     head, decode = _HEAD, ""
     notes: tuple[str, ...] = ()
@@ -138,8 +152,8 @@ def _plan(asked: Wanted, form: str, settings: CameraSettings, have: Have) -> Sou
         head += " caps=image/jpeg" if form == "jpeg" else f" caps=video/x-{form},stream-format=byte-stream,alignment=au"
         decode, note = decode_text(form, settings.decoder, have)
         notes = (note,)
-    if asked.now:
+    if request.now:
         head += " do-timestamp=true"
     return SourcePlan(
-        head, codec=form, decode=decode, ends=True, feeder=feed, progressive=True, stamped=not asked.now, notes=notes
+        head, codec=form, decode=decode, ends=True, feeder=feed, progressive=True, stamped=not request.now, notes=notes
     )

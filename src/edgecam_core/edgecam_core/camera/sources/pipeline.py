@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``pipeline:<text>``: any GStreamer pipeline whose end is raw video or JPEG; the escape hatch."""
+"""``pipeline:<text>``: any GStreamer pipeline that ends in raw video or JPEG."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ EXAMPLE = "pipeline:videotestsrc ! agingtv"
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """Takes what is pasted from a terminal too: ``gst-launch-1.0 -v … ! autovideosink`` loses its command and sink.
+    """The pipeline as a source. ``gst-launch-1.0 -v`` before it and a sink after it are removed.
 
     Raises:
-        SettingError: nothing is left.
+        SettingError: no element is left.
     """
     text = re.sub(r"^\s*gst-launch-1\.0(\s+-+\w[\w-]*)*", "", uri.rest).strip()
     text = re.sub(r"\s+-e\s*$", "", text)
     names = element_names(text)
     notes: tuple[str, ...] = ()
     if len(names) > 1 and names[-1].endswith("sink"):
-        notes = (f"pipeline: {names[-1]} at its end is left out, because the camera takes the frames",)
+        notes = (f"pipeline: {names[-1]} at the end is ignored, because the camera node takes the frames",)
         text = text[: text.rindex(names[-1])].rstrip().removesuffix("!").rstrip()
         names = element_names(text)
     if not names:
-        raise SettingError("pipeline", uri.rest, "has no element; write e.g. videotestsrc ! agingtv")
+        raise SettingError("pipeline", uri.rest, "contains no element; write e.g. videotestsrc ! agingtv")
     last = text.rpartition("!")[2]
     codec = "raw"
     if "image/jpeg" in last or names[-1] in ("jpegenc", "jpegparse", "multipartdemux"):

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``rtp://@:port`` or ``rtp://group:port``: an RTP stream over UDP without any signalling."""
+"""``rtp://@:port`` or ``rtp://group:port``: an RTP stream over UDP without signalling."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _DEPAY = {
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """What ``gst-launch-1.0 … ! rtph265pay ! udpsink port=5000`` sends; the codec is the setting ``rtp_codec``.
+    """The plan for a stream such as ``rtph265pay ! udpsink port=5000`` sends; ``rtp_codec`` is its codec.
 
     Raises:
-        SettingError: no port, or none that can be.
+        SettingError: the URI has no valid port.
     """
     host, _, port = uri.rest.removeprefix("//").rstrip("/").lstrip("@").rpartition(":")
     if (
@@ -53,4 +53,4 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
         f"! rtpjitterbuffer latency={settings.latency} mode=none ! {_DEPAY[codec]}"
     )
     decode, note = decode_text(codec, settings.decoder, have)
-    return SourcePlan(head, codec=codec, decode=decode, tapped=codec != "jpeg", remote=True, notes=(note,))
+    return SourcePlan(head, codec=codec, decode=decode, has_coded=codec != "jpeg", remote=True, notes=(note,))

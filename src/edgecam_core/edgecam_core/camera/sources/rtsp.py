@@ -31,7 +31,7 @@ _PROTOCOLS = {"auto": "tcp+udp-mcast+udp", "udp": "udp-mcast+udp", "tcp": "tcp"}
 
 
 def credentials(settings: CameraSettings, uri: SourceUri) -> tuple[str, str]:
-    """User and password: those in the URI, else the settings'."""
+    """User and password from the URI, else from the settings."""
     parts = uri.parts
     if parts.username is not None:
         return unquote(parts.username), unquote(parts.password or "")
@@ -43,7 +43,7 @@ def without_credentials(uri: SourceUri) -> str:
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """Uses the codec that the server describes; the parsed stream is kept for recording.
+    """The plan for the codec that the server describes; the coded stream is available for recording.
 
     Raises:
         SettingError: the URI has no host.
@@ -57,4 +57,4 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
         f"rtspsrc location={quoted(without_credentials(uri))}{login} protocols={_PROTOCOLS[settings.rtsp_transport]} "
         f"latency={settings.latency} buffer-mode=none tcp-timeout=5000000 ! application/x-rtp,media=video ! parsebin"
     )
-    return SourcePlan(head, codec="any", decode=decode_anything(settings.decoder, have), tapped=True, remote=True)
+    return SourcePlan(head, codec="any", decode=decode_anything(settings.decoder, have), has_coded=True, remote=True)

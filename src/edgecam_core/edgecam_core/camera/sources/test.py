@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``test://PATTERN``: GStreamer's test frames; needs no hardware."""
+"""``test://PATTERN``: a GStreamer test pattern; needs no hardware."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     rate = fraction(settings.framerate or 30)
     bayer = settings.image_encoding.startswith("bayer")
     media = "video/x-bayer" if bayer else "video/x-raw"
-    # Animation by the wall clock continues where it was when the source is reopened.
+    # With wall-time, the animation continues when the source is reopened.
     head = f"videotestsrc is-live=true pattern={pattern} animation-mode=wall-time ! {media},{size},framerate={rate}"
-    return SourcePlan(head, codec="bayer" if bayer else "raw", asked=True, progressive=True)
+    return SourcePlan(head, codec="bayer" if bayer else "raw", sized_by_device=True, progressive=True)

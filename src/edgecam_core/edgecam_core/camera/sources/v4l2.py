@@ -33,7 +33,7 @@ _MEDIA = {
 
 
 def device(uri: SourceUri) -> str:
-    """The device file: ``v4l2:///dev/video0``, ``v4l2://0`` and ``v4l2://video0`` mean the same."""
+    """The device file; ``v4l2:///dev/video0``, ``v4l2://0`` and ``v4l2://video0`` are equivalent."""
     path = uri.path
     if path.isdecimal():
         return f"/dev/video{path}"
@@ -41,7 +41,7 @@ def device(uri: SourceUri) -> str:
 
 
 def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
-    """Size and rate are asked of the device itself.
+    """The plan for the device; size and rate are requested from the device.
 
     Raises:
         SettingError: the URI names no device.
@@ -56,9 +56,11 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
         form = "avc" if codec == "h264" else "hvc1"
         head += f" ! {codec}parse ! {media},stream-format={form},alignment=au"
     decode, note = decode_text(codec, settings.decoder, have) if coded or codec == "jpeg" else ("", "")
-    hint = f"`v4l2-ctl --list-devices` lists the cameras, `v4l2-ctl -d {device(uri)} --list-formats-ext` their modes"
+    hint = (
+        f"`v4l2-ctl --list-devices` lists the cameras, `v4l2-ctl -d {device(uri)} --list-formats-ext` lists its modes"
+    )
     notes = (note,) if note else ()
-    return SourcePlan(head, codec=codec, decode=decode, tapped=coded, asked=True, hint=hint, notes=notes)
+    return SourcePlan(head, codec=codec, decode=decode, has_coded=coded, sized_by_device=True, hint=hint, notes=notes)
 
 
 def _codec(settings: CameraSettings) -> str:
@@ -68,6 +70,6 @@ def _codec(settings: CameraSettings) -> str:
         return "jpeg"
     if settings.pixel_format == "bayer" or settings.image_encoding.startswith("bayer"):
         return "bayer"
-    # Over USB 2, 1280x720 raw fits at 10 Hz only: larger frames are taken as JPEG unless raw is requested.
+    # USB 2 carries raw 1280x720 at 10 Hz only, so larger frames are requested as JPEG unless raw is set.
     large = settings.image_width * settings.image_height > 640 * 480 or settings.framerate > 30
     return "jpeg" if settings.pixel_format == "auto" and large else "raw"
