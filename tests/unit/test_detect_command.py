@@ -70,7 +70,7 @@ def test_a_folder_becomes_annotated_images_and_results(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].endswith("000000000000.png: red 1.00, green 1.00, blue 1.00")
     assert lines[-1].startswith("3 images, ")
-    assert "a second" in lines[-1]
+    assert "per second" in lines[-1]
 
 
 def test_images_of_the_same_name_are_all_kept(model: str, folder: Path, tmp_path: Path) -> None:
@@ -253,12 +253,12 @@ def test_ctrl_c_keeps_what_was_found(model: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere/*.jpg"], "'input' is 'nowhere/*.jpg': is no file, folder or matching glob"),
+        (["nowhere/*.jpg"], "'input' is 'nowhere/*.jpg': is not a file, folder or matching glob"),
         (["--confidence-threshold", "two", "."], "must be of type double"),
         (["--confidence-threshold", "2", "."], "must be 0 to 1"),
         (["--output", "one.jpg", "."], "is one file for all images"),
         (["--output", "out/%i.xyz", "."], "must end like an image"),
-        (["--output", "000000000000.png/out", "."], "cannot make the folder"),
+        (["--output", "000000000000.png/out", "."], "cannot create the folder"),
         (["--json", "000000000000.png/d.json", "."], "'json' is '000000000000.png/d.json': cannot be written"),
         (["--model", "missing.onnx", "."], "there is no such file"),
     ],
@@ -280,7 +280,7 @@ def test_inputs_are_expanded_in_order(folder: Path) -> None:
     ]  # fmt: skip
     assert expand(["rtsp://host/a"]) == ["rtsp://host/a"]
     (folder / "empty").mkdir()
-    with pytest.raises(SettingError, match="holds no image"):
+    with pytest.raises(SettingError, match="contains no image"):
         expand([str(folder / "empty")])
 
 

@@ -91,7 +91,7 @@ def test_a_check_that_fails_crashes_or_hangs_is_a_finding_and_the_others_go_on(f
     assert found["good"].level is Level.OK
     assert found["good"].group == "Good"
     assert "disk on fire" in found["b_raises-check"].text
-    assert "ended with -6" in found["c_crashes-check"].text
+    assert "ended with exit code -6" in found["c_crashes-check"].text
     assert "did not finish within 5 s" in found["d_hangs-check"].text
     assert all(one.remedy for one in found.values() if one.level is Level.ERROR)
 

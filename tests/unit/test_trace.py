@@ -6,7 +6,7 @@ import json
 from xml.etree import ElementTree
 
 import pytest
-from edgecam_core.tracer import MOST, Mark, Tracer
+from edgecam_core.tracer import CAPACITY, Mark, Tracer
 
 from edgecam_core import trace
 
@@ -66,9 +66,9 @@ def test_nothing_is_kept_while_it_is_off_and_memory_is_bounded_while_it_is_on() 
     tracer.reached("camera.captured", 1)
     assert tracer.take() == []
     tracer.on = True
-    for number in range(2 * MOST):
+    for number in range(2 * CAPACITY):
         tracer.reached("camera.captured", number)
     taken = tracer.take()
-    assert len(taken) == MOST
-    assert taken[-1].stamp_ns == 2 * MOST - 1
+    assert len(taken) == CAPACITY
+    assert taken[-1].stamp_ns == 2 * CAPACITY - 1
     assert tracer.take() == []

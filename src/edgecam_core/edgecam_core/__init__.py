@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The ROS-free heart of edgecam: settings, frames, pipelines, RTP, inference."""
+"""The core of edgecam without ROS: settings, frames, pipelines, RTP, inference."""

@@ -29,7 +29,7 @@ from pathlib import Path
 from edgecam_core.errors import EdgecamError
 from edgecam_core.files import open_in_place, write_atomically
 
-LOCK_TIMEOUT = 900.0  # seconds; a slow download in another process
+LOCK_TIMEOUT = 900.0  # seconds; long enough for a slow download in another process
 log = logging.getLogger(__name__)
 
 
@@ -38,7 +38,7 @@ class CacheError(EdgecamError):
 
 
 def cache_dir(kind: str) -> Path:
-    """``${EDGECAM_CACHE:-${XDG_CACHE_HOME:-~/.cache}/edgecam}/<kind>``; not created here."""
+    """``${EDGECAM_CACHE:-${XDG_CACHE_HOME:-~/.cache}/edgecam}/<kind>``; does not create it."""
     root = os.environ.get("EDGECAM_CACHE")
     if root:
         return Path(root).expanduser() / kind
@@ -47,7 +47,7 @@ def cache_dir(kind: str) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """The file's SHA-256 in hex."""
+    """The SHA-256 of a file in hexadecimal."""
     with path.open("rb") as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
@@ -56,7 +56,7 @@ def sha256(path: Path) -> str:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write atomically, see :func:`edgecam_core.files.write_atomically`.
+    """Write a file atomically, see :func:`edgecam_core.files.write_atomically`.
 
     Raises:
         CacheError: the folder is not writable or the disk is full; nothing is left behind.
@@ -67,10 +67,10 @@ def write(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def lock(path: Path, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold a file lock; creates its folder if necessary.
+    """Hold a file lock during the block; creates its folder if necessary.
 
-    Blocks while another process holds it, at most 15 minutes; a process that ends releases its lock.
-    Meanwhile ``waiting`` is called ten times a second, and may raise to abort.
+    Blocks while another process holds the lock, up to 15 minutes. ``waiting`` is called ten times a second meanwhile
+    and may raise an exception to abort. A process that ends releases its lock.
 
     Raises:
         CacheError: the folder is not writable, or the wait timed out.
@@ -83,7 +83,7 @@ def lock(path: Path, waiting: Callable[[str], None] | None = None) -> Iterator[N
         logged = False
         while not _locked(file.fileno(), path.parent):
             if time.monotonic() > deadline:
-                raise CacheError(f"another process has held {path} for {LOCK_TIMEOUT:.0f} s; end that process")
+                raise CacheError(f"another process has held {path} for {LOCK_TIMEOUT:.0f} s; stop that process")
             if not logged:
                 log.info("waiting for another process that holds %s", path)
             logged = True
@@ -104,17 +104,17 @@ def _locked(handle: int, folder: Path) -> bool:
 
 @contextlib.contextmanager
 def explained(folder: Path) -> Iterator[None]:
-    """Turn file system errors into a CacheError."""
+    """Turn file system errors in the block into a CacheError."""
     try:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         root = cache_dir("")
         if folder == root or root in folder.parents:
-            what, way_out = f"the cache {folder}", ", or set EDGECAM_CACHE to another folder"
+            what, alternative = f"the cache {folder}", ", or set EDGECAM_CACHE to another folder"
         else:
-            what, way_out = str(folder), ""
+            what, alternative = str(folder), ""
         reason, remedy = (
             ("the disk is full", "free some space") if full else (error.strerror or str(error), "make it writable")
         )
-        raise CacheError(f"cannot write {what}: {reason}; {remedy}{way_out}") from error
+        raise CacheError(f"cannot write {what}: {reason}; {remedy}{alternative}") from error

@@ -25,27 +25,28 @@ import numpy as np
 class Counters:
     """Counts faults per frame or packet. Thread-safe; no call blocks.
 
-    Reasons contain sizes and similar values, so invalid input could create any number of them. After ``kinds``
-    different reasons, further ones are counted as ``others``, separately for the totals and for the current interval.
+    Reasons contain sizes and similar values, so invalid input could create any number of them. After ``max_reasons``
+    different reasons, others are counted as ``others``, separately in the totals and in the current interval.
     """
 
-    def __init__(self, kinds: int = 50) -> None:
-        self._kinds = kinds
+    def __init__(self, max_reasons: int = 50) -> None:
+        self._max_reasons = max_reasons
         self._lock = threading.Lock()
         self._fresh: Counter[str] = Counter()
         self._total: Counter[str] = Counter()
 
-    def add(self, what: str, count: int = 1) -> None:
+    def add(self, reason: str, count: int = 1) -> None:
+        """Count an event."""
         with self._lock:
             for counts in (self._fresh, self._total):
-                known = what in counts or len(counts) < self._kinds
-                counts[what if known else "others"] += count
+                known = reason in counts or len(counts) < self._max_reasons
+                counts[reason if known else "others"] += count
 
     def take(self) -> str:
         """The counts since the last call, as one line; empty if there are none."""
         with self._lock:
             fresh, self._fresh = self._fresh, Counter()
-        return ", ".join(f"{count} x {what}" for what, count in sorted(fresh.items()))
+        return ", ".join(f"{count} x {reason}" for reason, count in sorted(fresh.items()))
 
     def totals(self) -> dict[str, int]:
         """All counts since the start."""
@@ -54,22 +55,25 @@ class Counters:
 
 
 class Meter:
-    """Rate and durations over a sliding window of seconds. Times are seconds of any monotonic clock."""
+    """Rate and durations in a sliding window of seconds. Times are seconds of any monotonic clock. Thread-safe.
 
-    def __init__(self, window: float = 5.0, most: int = 1000) -> None:
+    Keeps up to ``capacity`` events.
+    """
+
+    def __init__(self, window: float = 5.0, capacity: int = 1000) -> None:
         self._window = window
         self._lock = threading.Lock()
-        self._events: deque[tuple[float, float]] = deque(maxlen=most)
+        self._events: deque[tuple[float, float]] = deque(maxlen=capacity)
         self.count = 0
 
     def add(self, now: float, value: float = 0.0) -> None:
-        """One event at ``now``; ``value`` is its duration or age in seconds."""
+        """Add an event at ``now``; ``value`` is e.g. its duration in seconds or its size in bytes."""
         with self._lock:
             self._events.append((now, value))
             self.count += 1
 
     def rate(self, now: float) -> float:
-        """Events per second; 0 with fewer than two events in the window."""
+        """Events per second; 0 if there are fewer than two events in the window."""
         with self._lock:
             times = [when for when, _ in self._events if now - when <= self._window]
         if len(times) < 2:
@@ -79,12 +83,12 @@ class Meter:
         return (len(times) - 1) / span if span > 0 else 0.0
 
     def sum(self, now: float) -> float:
-        """The sum of all values in the window."""
+        """The sum of the values in the window."""
         with self._lock:
             return sum(value for when, value in self._events if now - when <= self._window)
 
     def percentile(self, now: float, share: float) -> float:
-        """The value below which ``share`` (0..100) percent of the window's values lie; nan if there are none."""
+        """The percentile ``share`` (0..100) of the values in the window; nan if there are none."""
         with self._lock:
             values = [value for when, value in self._events if now - when <= self._window]
         return float(np.percentile(values, share)) if values else float("nan")

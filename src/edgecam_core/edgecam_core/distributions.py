@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What ROS 2 distributions do differently and the core must know. edgecam_ros.humble has what Humble's launch lacks."""
+"""Differences between ROS 2 distributions that affect the core; see also edgecam_ros.humble."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ _WITH_FAST_DDS_2 = ("humble", "jazzy")
 
 
 def profile_variable(distribution: str) -> str:
-    """The environment variable with the path of the Fast DDS profile. Fast DDS 3 complains where both are set."""
+    """The environment variable for the path of the Fast DDS profile; Fast DDS 3 warns if both are set."""
     return "FASTRTPS_DEFAULT_PROFILES_FILE" if distribution in _WITH_FAST_DDS_2 else "FASTDDS_DEFAULT_PROFILES_FILE"

@@ -22,7 +22,7 @@ from edgecam_core.masking import masked, masked_address
 
 
 class EdgecamError(Exception):
-    """Base of all errors raised by edgecam; the text is one line for the user, without credentials."""
+    """Base class of all errors raised by edgecam; the text is one line for the user, without credentials."""
 
     def __init__(self, *arguments: object) -> None:
         super().__init__(*(masked(one) if isinstance(one, str) else one for one in arguments))
@@ -32,9 +32,9 @@ class EdgecamError(Exception):
         """The error itself if it is an EdgecamError, otherwise wrapped in one; used to pass errors between threads."""
         if isinstance(error, EdgecamError):
             return error
-        made = EdgecamError(f"unexpected {type(error).__name__}: {error}")
-        made.__cause__ = error
-        return made
+        wrapped = EdgecamError(f"unexpected {type(error).__name__}: {error}")
+        wrapped.__cause__ = error
+        return wrapped
 
 
 class SettingError(EdgecamError, ValueError):
@@ -74,7 +74,7 @@ class UnknownSetting(EdgecamError, KeyError):
 
 
 class MissingDependency(EdgecamError):
-    """A required dependency is not installed; the message contains the command."""
+    """A required dependency is not installed; ``install`` is the command that installs it."""
 
     def __init__(self, what: str, install: str) -> None:
         super().__init__(f"{what} is not installed: {install}")
@@ -91,7 +91,7 @@ class PipelineError(EdgecamError):
 
 
 class ImageError(EdgecamError, ValueError):
-    """An invalid image: unknown encoding, impossible size, too few bytes."""
+    """An invalid image: unknown encoding, invalid size, too few bytes."""
 
 
 class ModelError(EdgecamError):

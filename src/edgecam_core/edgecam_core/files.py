@@ -26,8 +26,8 @@ from pathlib import Path
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file atomically: a reader sees either the old or the new content, even after a power cut.
 
-    The content is first written to a new file in the same folder. That file has an unguessable name and is never
-    created through an existing link; a link at ``path`` itself is replaced, its target is not changed.
+    The content is first written to a temporary file with an unguessable name in the same folder, which is never
+    created through an existing link. A link at ``path`` is replaced; its target does not change.
 
     Raises:
         OSError: the file cannot be written; nothing is left behind.
@@ -83,6 +83,6 @@ def _open(path: Path, flags: int) -> int:
 
 
 def free_bytes(folder: Path) -> int:
-    """Free space for this user on the disk where the folder is, or will be once it is made."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
+    """Free space for this user on the disk of a folder, which need not exist yet."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free

@@ -23,9 +23,9 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """One slot per source; a new item replaces the one still waiting. Sources are served in turn.
+    """One slot per source; a new item replaces the one in the slot. Sources are served in turn.
 
-    Every method may be called from any thread; only :meth:`take` blocks.
+    Thread-safe; only :meth:`take` blocks.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Mailbox(Generic[T]):
         return self._closed
 
     def wake(self) -> None:
-        """Make the consumer's :meth:`take` return at once, possibly with nothing."""
+        """Make the consumer's :meth:`take` return at once, possibly with an empty list."""
         with self._changed:
             self._woken = True
             self._changed.notify_all()
@@ -62,8 +62,8 @@ class Mailbox(Generic[T]):
         with self._changed:
             return source in self._waiting
 
-    def take(self, most: int = 1, linger: float = 0.0) -> list[tuple[str, T]]:
-        """Take the items of up to ``most`` sources, least recently served first.
+    def take(self, limit: int = 1, linger: float = 0.0) -> list[tuple[str, T]]:
+        """Take the items of up to ``limit`` sources, least recently served first.
 
         Blocks until there is an item, then up to ``linger`` seconds longer for others to fill the batch.
         Returns an empty list if the mailbox was woken or closed.
@@ -72,12 +72,12 @@ class Mailbox(Generic[T]):
             self._changed.wait_for(lambda: self._waiting or self._closed or self._woken)
             self._woken = False
             if linger > 0 and self._waiting:
-                self._changed.wait_for(lambda: self._full(most) or self._closed, linger)
-            turn = [source for source in self._turns if source in self._waiting][:most]
+                self._changed.wait_for(lambda: self._full(limit) or self._closed, linger)
+            turn = [source for source in self._turns if source in self._waiting][:limit]
             return [(source, self._serve(source)) for source in turn]
 
-    def _full(self, most: int) -> bool:
-        return len(self._waiting) >= min(most, len(self._turns))
+    def _full(self, limit: int) -> bool:
+        return len(self._waiting) >= min(limit, len(self._turns))
 
     def _serve(self, source: str) -> T:
         self._turns.remove(source)
@@ -85,7 +85,7 @@ class Mailbox(Generic[T]):
         return self._waiting.pop(source)
 
     def close(self) -> None:
-        """Wake the consumer for the last time and drop waiting items."""
+        """Wake the consumer for the last time and drop all items."""
         with self._changed:
             self._closed = True
             self._waiting.clear()

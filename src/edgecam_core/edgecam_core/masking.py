@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Credentials made unreadable in what is logged, shown or published.
+"""Masks credentials in texts that are logged, shown or published.
 
-Errs on the side of hiding: what could be a password is hidden, even where it is a port and a path with an ``@``.
+When in doubt, the text is masked: what could be a password is hidden, even if it is a port and a path with an ``@``.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ import re
 
 HIDDEN = "***"
 _SECRET = r"(?:pass(?:word|wd|phrase|code)|pwd|secret|token|credentials?|api[_-]?key|(?<![a-z])pw)s?"
-_SHORT = r"(?:(?:[^\W_]|-)*pass?|pw|key|auth|sig|signature|code)"  # in addresses only: x264enc has a property pass
+_SHORT = r"(?:(?:[^\W_]|-)*pass?|pw|key|auth|sig|signature|code)"  # only in addresses: x264enc has a property "pass"
 
-# Each pattern begins with what the rest of it cannot contain, so that a long text costs time in proportion to its
-# length. The last @ counts: a password typed as it is may hold @, / and spaces, and ends where a new address begins.
+# Each pattern begins with text that the rest of it cannot contain, so that matching takes time proportional to the
+# length of the text. The last @ counts: a password that is not percent-encoded may contain @, / and spaces, and ends
+# where a new address begins.
 _NEXT_ADDRESS = re.compile(r"""\n|(?=[\s"'(,;=]\w[\w+.-]*://)""")
 _LOGIN = re.compile(r"""//[^/:\s"']*:""")
 _QUOTED = re.compile(rf"""(?i)({_SECRET}["']?\s*(?::=|[=:])\s*)("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')""")
@@ -38,11 +39,11 @@ _VALUE = re.compile(rf"(?i)((?:{_SECRET}|[?&;/_]{_SHORT})=)[^&]+")
 
 
 def masked(text: str) -> str:
-    """The text, of any kind, with ``***`` for each credential that is recognisable in it.
+    """Any text, with ``***`` for each credential that is recognised in it.
 
-    Recognised: ``//user:password@`` with any character in the password, ``password=``, ``token=`` and the like (in
-    queries, paths, GStreamer properties, launch arguments and JSON), ``key=``, ``pass=``, ``auth=`` in addresses, and
-    the header Authorization. Masking twice changes nothing.
+    Recognised are ``//user:password@`` with any character in the password, ``password=``, ``token=`` and similar names
+    (in queries, paths, GStreamer properties, launch arguments and JSON), ``key=``, ``pass=`` and ``auth=`` in
+    addresses, and the Authorization header. Masking a masked text does not change it.
     """
     text = _without_logins(text)
     text = _QUOTED.sub(_in_its_quotes, text)
@@ -52,14 +53,14 @@ def masked(text: str) -> str:
 
 
 def masked_address(address: str) -> str:
-    """As ``masked`` for a text that is one address and nothing else: its values may hold blanks and quotes."""
+    """Like ``masked``, for a text that is a single address: its values may contain blanks and quotes."""
     if not _ADDRESS.match(address):
         return masked(address)
     return masked(_VALUE.sub(rf"\g<1>{HIDDEN}", address))
 
 
 def _without_logins(text: str) -> str:
-    """``//user:***@`` in each address of the text."""
+    """The text with ``//user:***@`` in each address."""
     ends = [found.end() for found in _NEXT_ADDRESS.finditer(text)]
     parts = (text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True))
     return "".join(_without_login(part) for part in parts)
@@ -68,7 +69,7 @@ def _without_logins(text: str) -> str:
 def _without_login(address: str) -> str:
     at = address.rfind("@")
     login = _LOGIN.search(address, 0, max(at, 0))
-    if login and address.startswith(f"{HIDDEN}@", login.end()):  # hidden already; an @ behind it is text
+    if login and address.startswith(f"{HIDDEN}@", login.end()):  # already masked; a later @ is text
         return address
     return f"{address[: login.end()]}{HIDDEN}{address[at:]}" if login else address
 
@@ -79,5 +80,5 @@ def _in_its_quotes(found: re.Match[str]) -> str:
 
 
 def _property(found: re.Match[str]) -> str:
-    """``user-pw=x`` becomes ``user-pw="***"``, so that pipeline text stays such."""
+    """``user-pw=x`` becomes ``user-pw="***"``, so that launch text remains valid."""
     return f'{found[1]}"{HIDDEN}"' if found[1].rstrip(" =").endswith("-pw") else f"{found[1]}{HIDDEN}"

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Frame memory: keeps freed pages for the next frame instead of returning them to the system."""
+"""Keeps freed memory of frames for the next frame instead of returning it to the system."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ import ctypes
 
 # Parameters of mallopt(3), from glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT = 128 << 20  # bytes; the most unused memory a process keeps
+_KEPT = 128 << 20  # bytes; maximum unused memory that a process keeps
 _FROM_THE_HEAP = 32 << 20  # bytes, glibc's maximum; a 4K frame has 25 MB
 
 
 def keep_pages() -> None:
-    """Make the C library's malloc keep freed frame memory, for the whole process. Call it before threads start.
+    """Make the C library's malloc keep freed memory, for the whole process. Call before starting threads.
 
-    glibc returns the pages of a large block to the system when it is freed, so every copy of the next frame has to
-    get and clear them again: 3 ms of 30 from a 640x480 frame to its detections. Does nothing if the C library has no
-    mallopt (musl, macOS).
+    When a large block is freed, glibc returns its pages to the system, which must provide and clear them again for the
+    next frame: 3 ms of the 30 ms from a 640x480 frame to its detections. No effect if the C library has no mallopt
+    (musl, macOS).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -14,9 +14,9 @@
 
 """Settings declared once, as data: type, default, range, unit and text of every parameter.
 
-A group of settings is a frozen dataclass whose fields are made by :func:`setting`. From that one
-declaration come the checks, the ROS parameter descriptors, the table in the docs and the comments in
-the shipped YAML files. An instance can never hold a bad value: construction checks every field.
+A group of settings is a frozen dataclass whose fields are declared with :func:`setting`. The checks, the ROS parameter
+descriptors, the table in the docs and the comments in the shipped YAML files are derived from this declaration. The
+constructor checks every field, so that an instance never contains an invalid value.
 
     @dataclass(frozen=True, kw_only=True)
     class BlinkSettings(Settings):
@@ -75,7 +75,7 @@ class Spec:
         return f"{name}[]" if self.is_list else name
 
     def range_text(self) -> str:
-        """What is allowed, in words: ``"1 to 240 Hz"``, ``"one of bgr8, rgb8"`` or ``""``."""
+        """The allowed values in words: ``"1 to 240 Hz"``, ``"one of bgr8, rgb8"`` or ``""``."""
         if self.choices:
             return "one of " + ", ".join(str(choice) for choice in self.choices)
         unit = f" {self.unit}" if self.unit else ""
@@ -88,7 +88,11 @@ class Spec:
         return self.unit
 
     def check(self, value: object) -> Any:
-        """The value as the declared type, or SettingError. An int is taken for a float, a list for a tuple."""
+        """The value converted to the declared type: an int to a float, a list to a tuple.
+
+        Raises:
+            SettingError: the value has the wrong type or is not allowed.
+        """
         if not self.is_list:
             return self._check_item(value)
         if isinstance(value, str | bytes) or not hasattr(value, "__iter__"):
@@ -139,7 +143,7 @@ def setting(
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of all groups of settings; subclasses are frozen keyword-only dataclasses."""
+    """Base class of all groups of settings; subclasses are frozen keyword-only dataclasses."""
 
     def __post_init__(self) -> None:
         for spec in self.specs().values():
@@ -147,7 +151,7 @@ class Settings:
         self.check()
 
     def check(self) -> None:
-        """Checks across fields; override and raise SettingError."""
+        """Override to check fields against each other; raises SettingError."""
 
     @classmethod
     def specs(cls) -> dict[str, Spec]:
@@ -160,11 +164,11 @@ class Settings:
 
     @classmethod
     def from_mapping(cls: type[S], values: Mapping[str, object]) -> S:
-        """Build from names and values (YAML, ROS parameters, command line).
+        """Create settings from names and values (YAML, ROS parameters, command line).
 
         Raises:
-            UnknownSetting: an undeclared name.
-            SettingError: a value of the wrong type or out of range.
+            UnknownSetting: a name is not declared.
+            SettingError: a value has the wrong type or is out of range.
         """
         known = cls.specs()
         for name in values:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Standard output whose reader may end before we do (``edgecam top | head``)."""
+"""Standard output for commands whose reader may end first (``edgecam top | head``)."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ import sys
 
 
 def flush_stdout() -> None:
-    """Write what is buffered; if the reader has closed, discard it.
+    """Flush stdout; if the reader has closed it, discard the buffer.
 
-    Call it last in a program: what the interpreter itself cannot flush turns the exit code into 120.
+    Call at the end of a program: if the interpreter cannot flush stdout itself, the exit code becomes 120.
     """
     try:
         sys.stdout.flush()

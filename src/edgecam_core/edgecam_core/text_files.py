@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Text files as people have them: UTF-8, UTF-16 or UTF-32 with or without a byte-order mark, Western single bytes."""
+"""Reads text files in UTF-8, UTF-16 or UTF-32, with or without a byte-order mark, or in Windows-1252."""
 
 from __future__ import annotations
 
@@ -22,27 +22,30 @@ from pathlib import Path
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, because it begins with the mark of UTF-16
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_LONGEST_RUN = 2  # accented letters in a row in Western words; in other alphabets all letters are above 0x7F
+_LONGEST_RUN = 2  # accented letters in a row in Western words; in other scripts, all letters are above 0x7F
 
 
 def read_text(path: str | Path) -> str:
-    """A text file's content, without a byte-order mark, in any encoding that can be recognised.
+    """The content of a text file without byte-order mark; recognises its encoding.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: not text, or in an encoding that cannot be recognised; the text has the remedy.
+        ValueError: the file is not text, or its encoding is not recognised; the text states the remedy.
     """
     return decode_text(Path(path).read_bytes())
 
 
 def decode_text(data: bytes) -> str:
-    """As :func:`read_text`, of bytes. UTF-16 without a mark is recognised by its zero bytes, Windows-1252 (of which
-    Latin-1's letters are a part) by single accented letters among ASCII ones."""
+    """Like :func:`read_text`, for bytes.
+
+    UTF-16 without a mark is recognised by its zero bytes, Windows-1252 (which includes the letters of Latin-1) by
+    single accented letters among ASCII letters.
+    """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return _decoded(data, encoding)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One frame's way through all stages: from the marks of all processes to a table, a Chrome trace and an SVG. Pure."""
+"""Latency of each frame by stage: from the marks of all processes to a table, a Chrome trace and an SVG. Pure."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ STAGES = {
     "sender.received": "DDS to the sender",
     "sender.converted": "converted to I420",
     "sender.encoded": "encoded",
-    "sender.sent": "packets out",
-    "receiver.arrived": "packets in",
+    "sender.sent": "packets sent",
+    "receiver.arrived": "packets received",
     "receiver.decoded": "decoded",
     "receiver.published": "published",
     "detector.received": "DDS to the detector",
@@ -40,14 +40,14 @@ STAGES = {
     "viewer.received": "DDS to the viewer",
     "viewer.shown": "encoded for the browser",
 }
-"""All stages in the order of the pipeline, and what a frame has done when it reaches them."""
+"""All stages in the order of the pipeline, and the step that a frame has completed when it reaches them."""
 
-_SAME_NS = 2_000_000  # RTP carries a stamp to within 0.1 ms; frames are at least 4 ms apart
+_SAME_NS = 2_000_000  # RTP preserves a stamp to within 0.1 ms; frames are at least 4 ms apart
 _COLOURS = {"camera": "#4e79a7", "sender": "#f28e2b", "receiver": "#59a14f", "detector": "#e15759", "viewer": "#b07aa1"}
 
 
 class Span(NamedTuple):
-    """A stage of one frame, nanoseconds since the capture; the stage ends at ``end_ns``."""
+    """A stage of one frame; begin and end are in nanoseconds since the capture."""
 
     stage: str
     begin_ns: int
@@ -55,7 +55,7 @@ class Span(NamedTuple):
 
 
 class FrameTrace(NamedTuple):
-    """One frame: its capture time and its stages in the order it reached them."""
+    """One frame: its capture time, and its stages in the order in which it reached them."""
 
     stamp_ns: int
     spans: tuple[Span, ...]
@@ -66,7 +66,7 @@ class FrameTrace(NamedTuple):
 
 
 def frames(marks: Iterable[Mark]) -> list[FrameTrace]:
-    """The frames that reached the last stage seen, oldest first; a frame's stages follow each other without a gap."""
+    """The frames that reached the last stage of the marks, oldest first. Their stages have no gaps between them."""
     groups: list[list[Mark]] = []
     for mark in sorted((mark for mark in marks if mark.stage in STAGES), key=lambda mark: mark.stamp_ns):
         if groups and mark.stamp_ns - groups[-1][0].stamp_ns <= _SAME_NS:
@@ -92,16 +92,20 @@ def _frame(marks: list[Mark]) -> FrameTrace:
 
 
 def typical(traces: Sequence[FrameTrace]) -> FrameTrace:
-    """The frame with the median time of all that have the most stages. Raises ValueError without frames."""
-    most = max((len(one.spans) for one in traces), default=0)
-    if not most:
+    """The frame with the median latency among the frames with the most stages.
+
+    Raises:
+        ValueError: there are no frames.
+    """
+    stages = max((len(one.spans) for one in traces), default=0)
+    if not stages:
         raise ValueError("no frame was traced")
-    whole = sorted((one for one in traces if len(one.spans) == most), key=lambda one: one.total_ns)
-    return whole[len(whole) // 2]
+    complete = sorted((one for one in traces if len(one.spans) == stages), key=lambda one: one.total_ns)
+    return complete[len(complete) // 2]
 
 
 def table(traces: Sequence[FrameTrace]) -> list[str]:
-    """Median and 95th percentile of every stage and of the whole way, in milliseconds."""
+    """Lines with the median and 95th percentile of every stage and of the total latency, in milliseconds."""
     times: dict[str, list[float]] = {stage: [] for stage in STAGES}
     for one in traces:
         for span in one.spans:
@@ -115,7 +119,7 @@ def table(traces: Sequence[FrameTrace]) -> list[str]:
 
 
 def chrome(traces: Sequence[FrameTrace]) -> dict[str, Any]:
-    """The Trace Event Format that Perfetto and chrome://tracing open: a row for each part of the pipeline."""
+    """A trace in Trace Event Format, for Perfetto and chrome://tracing: one row for each part of the pipeline."""
     parts = list(_COLOURS)
     events: list[dict[str, Any]] = [
         {"ph": "M", "pid": 1, "tid": number, "name": "thread_name", "args": {"name": part}}
@@ -132,7 +136,7 @@ def chrome(traces: Sequence[FrameTrace]) -> dict[str, Any]:
 
 
 def svg(one: FrameTrace, note: str = "") -> str:
-    """A chart of one frame: time to the right, a line for each stage."""
+    """An SVG chart of one frame: time to the right, one line for each stage."""
     left, width, line = 330, 620, 24
     height = line * (len(one.spans) + 3)
     scale = width / max(one.total_ns, 1)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Records when each frame reaches each stage in this process, while ``edgecam trace`` collects it."""
+"""Records when each frame reaches each stage in this process, while ``edgecam trace`` collects the marks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ import time
 from collections import deque
 from typing import NamedTuple
 
-MOST = 4096  # marks between two collections; ten seconds of a camera at 60 Hz
+CAPACITY = 4096  # marks between two collections; ten seconds of a camera at 60 Hz
 
 
 class Mark(NamedTuple):
-    """``stage`` was reached at ``at_ns`` by the frame captured at ``stamp_ns``; nanoseconds since 1970."""
+    """The frame captured at ``stamp_ns`` reached ``stage`` at ``at_ns``; both are nanoseconds since 1970."""
 
     stage: str
     stamp_ns: int
@@ -32,14 +32,14 @@ class Mark(NamedTuple):
 
 
 class Tracer:
-    """Marks of this process. All methods may be called from any thread."""
+    """The marks of this process. Thread-safe."""
 
     def __init__(self) -> None:
         self.on = False
-        self._marks: deque[Mark] = deque(maxlen=MOST)
+        self._marks: deque[Mark] = deque(maxlen=CAPACITY)
 
     def reached(self, stage: str, stamp_ns: int, ago_ns: int = 0) -> None:
-        """The frame reached the stage now, or ``ago_ns`` ago; ``stage`` is one of ``trace.STAGES``."""
+        """Record that a frame reached a stage now, or ``ago_ns`` ago; ``stage`` is one of ``trace.STAGES``."""
         if self.on:
             self._marks.append(Mark(stage, stamp_ns, time.time_ns() - ago_ns))
 

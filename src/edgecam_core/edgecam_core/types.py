@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The data types that nodes exchange: frames and detections."""
+"""The data types of frames and detections."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from edgecam_core.media import encodings
 class Frame:
     """One image with the fields of a sensor_msgs/Image.
 
-    ``data`` is flat uint8, at least ``step * stored rows`` bytes long; it may be a view of memory owned elsewhere,
-    valid as long as its owner guarantees. ``step`` is the length of one row in bytes, padding included (of the
-    first plane's rows for NV12/NV21). ``stamp_ns`` is the capture time in nanoseconds of the ROS clock;
-    ``frame_id`` the optical frame (REP-103).
+    ``data`` is flat uint8, at least ``step * stored rows`` bytes long; it may be a view of memory with another owner,
+    who defines how long it is valid. ``step`` is the length of one row in bytes, padding included (for NV12/NV21, of a
+    row of the first plane). ``stamp_ns`` is the capture time in nanoseconds of the ROS clock; ``frame_id`` is the
+    optical frame (REP-103).
 
     Raises:
-        ImageError: unknown encoding, a size below 1x1, an odd size where the encoding needs even, a step shorter than
-            a row, or fewer bytes than the image needs.
+        ImageError: the encoding is unknown, the size is below 1x1 or odd although the encoding needs an even size, the
+            step is shorter than a row, or there are fewer bytes than the image needs.
     """
 
     width: int
@@ -63,7 +63,7 @@ class Frame:
 
     @classmethod
     def from_array(cls, pixels: np.ndarray, encoding: str, stamp_ns: int = 0, frame_id: str = "") -> Frame:
-        """Wrap an array shaped (H, W, C), (H, W) or, for NV12/NV21, (H * 3 / 2, W). Copies only if not contiguous."""
+        """A frame of an array (H, W, C), (H, W) or, for NV12/NV21, (H * 3 / 2, W). Copies only if not contiguous."""
         row = encodings.encoding(encoding)
         pixels = np.ascontiguousarray(pixels, dtype=row.dtype)
         height = pixels.shape[0] * row.rows[1] // row.rows[0]
@@ -88,7 +88,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One object. ``box`` is (x1, y1, x2, y2) in pixels of the source image, x2 > x1 and y2 > y1."""
+    """One detection. ``box`` is (x1, y1, x2, y2) in pixels of the source image, x2 > x1 and y2 > y1."""
 
     label: str
     class_id: int
@@ -99,10 +99,10 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """All objects of one image, best score first.
+    """The detections of one image, best score first.
 
-    ``boxes`` is (N, 4) float32, x1 y1 x2 y2 in source pixels; ``scores`` (N,) float32 in 0..1; ``class_ids`` (N,)
-    int32, an index into ``labels``. ``track_ids`` is empty or has N entries.
+    ``boxes`` is (N, 4) float32, x1 y1 x2 y2 in pixels of the source image; ``scores`` is (N,) float32 in 0..1;
+    ``class_ids`` is (N,) int32, indices into ``labels``. ``track_ids`` is empty or has N entries.
     """
 
     boxes: np.ndarray

@@ -12,8 +12,8 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The ``edgecam`` command. Every file in a ``cli`` folder but ``main`` is one sub-command.
+"""The ``edgecam`` command. Every file in a ``cli`` folder except ``main`` is one subcommand.
 
-A command file's docstring begins with what the command does in one line; it has ``add_arguments(parser)`` and
-``run(arguments) -> exit code``, which may raise EdgecamError: that is shown as one line.
+The first line of a command file's docstring is the command's help text. The file has ``add_arguments(parser)`` and
+``run(arguments) -> exit code``. If ``run`` raises EdgecamError, the error is printed as one line.
 """

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Settings tables as command line options: ``--confidence-threshold 0.3``, lists by repeating the option."""
+"""Settings as command line options: ``--confidence-threshold 0.3``; repeat the option for a list."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def add_settings(parser: argparse.ArgumentParser, table: type[Settings], names: Sequence[str] = ()) -> None:
-    """One option per setting, or for the ``names`` only; what is not given keeps its default."""
+    """Add one option per setting, or only for ``names``; an option that is not given keeps its default."""
     group = parser.add_argument_group("settings")
     for name, spec in table.specs().items():
         if names and name not in names:
@@ -49,14 +49,14 @@ def _default_text(spec: Spec) -> str:
 
 
 def settings_from(args: argparse.Namespace, table: type[S]) -> S:
-    """The checked settings of a parsed line.
+    """The checked settings from parsed arguments.
 
     Raises:
-        SettingError: a value of the wrong type or out of range.
+        SettingError: a value has the wrong type or is out of range.
     """
-    given = {name: getattr(args, name, None) for name in table.specs()}
     specs = table.specs()
-    return table.from_mapping({name: _parse(specs[name], value) for name, value in given.items() if value is not None})
+    values = {name: getattr(args, name, None) for name in specs}
+    return table.from_mapping({name: _parse(specs[name], value) for name, value in values.items() if value is not None})
 
 
 def _parse(spec: Spec, value: Any) -> Any:

@@ -18,7 +18,7 @@
     edgecam detect clip.mp4 --output seen.mp4 --json seen.json --confidence-threshold 0.6
     edgecam detect v4l2:///dev/video0 --limit 100 --csv seen.csv
 
-Exit code 1 where any image could not be read or processed. Ctrl-C writes the results so far.
+Exit code 1 if an image could not be read or processed. Ctrl-C ends the command and writes the results so far.
 """
 
 from __future__ import annotations
@@ -38,19 +38,21 @@ if TYPE_CHECKING:
     from edgecam_core.types import Detections
 
 
-_SHOWN = 5  # detections of an image's line; --json and --csv have all
+_SHOWN = 5  # detections in the line of an image; --json and --csv contain all
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", nargs="+", help="image, folder, glob, video, or the URI of a camera")
+    parser.add_argument("input", nargs="+", help="image, folder, glob, video, or URI of a camera")
     parser.add_argument(
-        "--output", metavar="PATH", help="annotated images: a folder, a pattern like out/%%i.jpg, or one video (.mp4)"
+        "--output",
+        metavar="PATH",
+        help="write annotated images to a folder, a pattern such as out/%%i.jpg, or a video (.mp4)",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="all detections with names and boxes")
-    parser.add_argument("--coco", type=Path, metavar="FILE", help="all detections in COCO's result format")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="one line per detection")
-    parser.add_argument("--limit", type=int, default=0, metavar="N", help="stop after that many images")
-    parser.add_argument("--quiet", action="store_true", help="no line per image and no progress")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all detections with labels and boxes")
+    parser.add_argument("--coco", type=Path, metavar="FILE", help="write all detections in COCO's result format")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write one line per detection")
+    parser.add_argument("--limit", type=int, default=0, metavar="N", help="stop after N images; 0: no limit")
+    parser.add_argument("--quiet", action="store_true", help="print no line per image and no progress")
     add_settings(parser, DetectorSettings)
 
 
@@ -63,18 +65,18 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_from(args, DetectorSettings)
     sources = expand(args.input)
     stills = 0 if any(map(is_moving, sources)) else len(sources)
-    say = _Progress(stills, args.quiet)
+    progress = _Progress(stills, args.quiet)
     # Frames of a video, or a single image, are processed one at a time with all threads.
     streams = max(1, min(stills, settings.threads or len(os.sched_getaffinity(0))))
     writer = annotate.writer(args.output, sources)
-    files = {form: path for form in ("json", "coco", "csv") if (path := getattr(args, form))}
-    for form, path in files.items():
-        results.check_writable(form, path)
-    detector = Detector.open(settings, say.loading, streams)
+    files = {kind: path for kind in ("json", "coco", "csv") if (path := getattr(args, kind))}
+    for kind, path in files.items():
+        results.check_writable(kind, path)
+    detector = Detector.open(settings, progress.loading, streams)
     found: list[results.Result] = []
     bad = 0
 
-    def look(item: InputImage) -> Detections | str:
+    def detect(item: InputImage) -> Detections | str:
         """The detections in an image, or the reason why there are none."""
         if item.frame is None:
             return item.problem
@@ -83,41 +85,41 @@ def run(args: argparse.Namespace) -> int:
         except (ImageError, InferenceError) as error:
             return str(error)
 
-    images = each(sources, look, detector.streams, say.waiting)
+    images = each(sources, detect, detector.streams, progress.waiting)
     try:
-        for item, seen in images:
-            if item.frame is None or isinstance(seen, str):
+        for item, detected in images:
+            if item.frame is None or isinstance(detected, str):
                 bad += 1
-                say.problem(f"{item.name}: {seen}")
+                progress.problem(f"{item.name}: {detected}")
                 continue
             if files:
                 size = (item.frame.width, item.frame.height)
-                found.append(results.Result(say.count + 1, item.name, *size, seen))
-            writer.write(item, seen)
-            say.image(item.name, seen)
-            if say.count == args.limit:
+                found.append(results.Result(progress.count + 1, item.name, *size, detected))
+            writer.write(item, detected)
+            progress.image(item.name, detected)
+            if progress.count == args.limit:
                 break
     except KeyboardInterrupt:
-        pass  # the usual end of a live camera
-    finally:  # results so far are written in any case, also after a failing camera or a full disk
+        pass  # the usual way to end a live camera
+    finally:  # write the results so far, even after a camera failure or with a full disk
         images.close()
         writer.close()
         detector.close()
-        for form, path in files.items():
-            getattr(results, f"write_{form}")(path, found)
-    say.end(detector.runner.description, bad)
-    return int(bad > 0 or say.count == 0)
+        for kind, path in files.items():
+            getattr(results, f"write_{kind}")(path, found)
+    progress.end(detector.runner.description, bad)
+    return int(bad > 0 or progress.count == 0)
 
 
 def summary(detections: Detections) -> str:
-    """The best few with their scores, and how many more there are: one short line."""
+    """One line with the best detections, their scores, and the number of others."""
     best = [f"{item.label} {item.score:.2f}" for item, _ in zip(detections, range(_SHOWN), strict=False)]
     more = len(detections) - len(best)
     return (", ".join(best) + (f" and {more} more" if more else "")) or "nothing"
 
 
 class _Progress:
-    """One line per image on stdout; where stdout is a terminal, a bar instead."""
+    """Prints one line per image to stdout, or a progress line if stdout is a terminal."""
 
     def __init__(self, total: int, quiet: bool) -> None:
         self.count = 0
@@ -137,12 +139,12 @@ class _Progress:
         if self._bar:
             rate = (self.count - 1) / (now - self._started) if self.count > 1 else 0.0
             whole = f"/{self._total}" if self._total else ""
-            print(f"\r{self.count}{whole} images, {rate:.1f} a second ", end="", flush=True)
+            print(f"\r{self.count}{whole} images, {rate:.1f} per second ", end="", flush=True)
         elif not self._quiet:
             print(f"{name}: {summary(detections)}", flush=True)
 
     def waiting(self, text: str) -> None:
-        """A camera without frames is not an error yet, but it explains why nothing happens."""
+        """Report what a camera without frames is waiting for; this is not an error."""
         if not self._quiet:
             self.problem(text)
 
@@ -152,7 +154,7 @@ class _Progress:
 
     def end(self, backend: str, bad: int) -> None:
         seconds = time.perf_counter() - self._started if self._started else 0.0
-        rate = f", {(self.count - 1) / seconds:.1f} a second after the first" if self.count > 1 and seconds else ""
+        rate = f", {(self.count - 1) / seconds:.1f} per second after the first" if self.count > 1 and seconds else ""
         failed = f", {bad} could not be used" if bad else ""
         self._leave_bar()
         print(f"{self.count} images{rate}{failed}; {backend}")

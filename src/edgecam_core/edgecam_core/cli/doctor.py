@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Check this machine and its running nodes: what is there, what is wrong, how to fix it.
+"""Check this machine and its running nodes, and report problems with their remedies.
 
-Exit code 0 when nothing is wrong (warnings aside), 1 otherwise. Changes nothing.
+Exit code 1 if there are errors, otherwise 0. Changes nothing.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ COLOURS = {Level.OK: "32", Level.NOTE: "36", Level.WARNING: "33;1", Level.ERROR:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    parser.add_argument("--strict", action="store_true", help="exit code 1 for warnings, too")
-    parser.add_argument("--machine", action="store_true", help="leave out the running nodes (they take 5 to 10 s)")
-    parser.add_argument("--quiet", action="store_true", help="only warnings and errors")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--strict", action="store_true", help="return exit code 1 for warnings, too")
+    parser.add_argument("--machine", action="store_true", help="do not check the running nodes, which takes 5 to 10 s")
+    parser.add_argument("--quiet", action="store_true", help="print only warnings and errors")
 
 
 def run(args: argparse.Namespace) -> int:

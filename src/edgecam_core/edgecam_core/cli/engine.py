@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Build, list and remove engines and quantised models; measure what runs a model fastest on the processor.
+"""Build, list and remove engines and quantised models; measure the fastest way to run a model on the CPU.
 
 edgecam engine build --precision int8 --calibration images/
 edgecam engine tune
@@ -36,18 +36,18 @@ _BUILDING = (
 )  # fmt: skip
 _TUNING = ("model", "backend", "precision", "calibration", "engine_cache", "max_batch", "threads")
 _ELSEWHERE = (
-    "note: there is no NVIDIA GPU here, so this engine is for another machine; "
-    "--backend openvino or onnxruntime makes what this one runs"
+    "note: this machine has no NVIDIA GPU, so this engine is for another machine; "
+    "use --backend openvino or onnxruntime to build for this machine"
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="build|tune|list|clean")
-    build = actions.add_parser("build", help="make what the detector would make on its first start")
+    build = actions.add_parser("build", help="build what the detector would build on its first start")
     add_settings(build, DetectorSettings, _BUILDING)
     tuned = actions.add_parser("tune", help="measure back ends, precisions and threads, and keep the fastest")
     add_settings(tuned, DetectorSettings, _TUNING)
-    for name, text in (("list", "what the cache holds"), ("clean", "remove all of it")):
+    for name, text in (("list", "list the content of the cache"), ("clean", "remove the content of the cache")):
         add_settings(actions.add_parser(name, help=text), DetectorSettings, ("engine_cache",))
 
 
@@ -87,7 +87,7 @@ def _build(settings: DetectorSettings) -> int:
     options.progress("")
     print(f"{plan.model.path.name}: {detector.runner.description}")
     detector.close()
-    if detector.warnings:  # what was built could not be kept, and keeping it is all this is for
+    if detector.warnings:  # the result could not be stored, which is the purpose of this command
         raise CacheError(detector.warnings[0])
     return 0
 
@@ -97,7 +97,7 @@ def _tune(settings: DetectorSettings) -> int:
 
     if not is_open(settings):
         raise SettingError(
-            "backend", settings.backend, "or the precision must be auto; else there is nothing to choose"
+            "backend", settings.backend, "or the precision must be auto; otherwise there is nothing to choose"
         )
     steps = _Steps()
     ranked = tune(settings, steps)
@@ -135,15 +135,15 @@ def _clean(settings: DetectorSettings) -> int:
 
 
 class _Steps:
-    """Progress on stderr: on a terminal one line that changes, cleared by an empty text; else a line a kind of step."""
+    """Prints progress to stderr: one changing line on a terminal (an empty text clears it), else one line per step."""
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def __call__(self, text: str) -> None:
         kind = re.sub(r" \d+ of \d+$", "", text)
         if sys.stderr.isatty():
             print(f"\r\033[K{text}", end="\r", file=sys.stderr, flush=True)
-        elif kind and kind not in self._told:
-            self._told.add(kind)
+        elif kind and kind not in self._printed:
+            self._printed.add(kind)
             print(kind, file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""List the events that the events node has stored, newest first."""
+"""List the events stored by the events node, newest first."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from edgecam_core.events.index import EventIndex, StoredEvent
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "directory", nargs="?", default="~/edgecam-events", help="the node's events_directory (default %(default)s)"
+        "directory", nargs="?", default="~/edgecam-events", help="events_directory of the node (default %(default)s)"
     )
     parser.add_argument("--rule", default="", help="only events of this rule")
     parser.add_argument("--label", default="", help="only events of this class")
     parser.add_argument("--camera", default="", help="only events of this camera")
-    parser.add_argument("--limit", type=int, default=20, help="how many (default %(default)s)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line, with all fields")
+    parser.add_argument("--limit", type=int, default=20, help="maximum number of events (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line, with all fields")
 
 
 def run(args: argparse.Namespace) -> int:
     index = EventIndex(Path(args.directory))
     if not index.root.is_dir():
-        raise EdgecamError(f"there is no folder {index.root}; name the events_directory of the node")
+        raise EdgecamError(f"there is no folder {index.root}; give the events_directory of the node")
     events = index.find(rule=args.rule, label=args.label, camera=args.camera, limit=args.limit)
     for event in events:
         print(json.dumps(asdict(event)) if args.json else _line(event))
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _line(event: StoredEvent) -> str:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.start_ns / 1e9))
-    lasted = "lasts" if event.end_ns is None else f"{(event.end_ns - event.start_ns) / 1e9:.1f} s"
+    lasted = "ongoing" if event.end_ns is None else f"{(event.end_ns - event.start_ns) / 1e9:.1f} s"
     place = f" in {event.zone}" if event.zone else ""
     files = " ".join(name for name in (event.snapshot, event.clip) if name)
     return f"{when}  {lasted:>8}  {event.camera}  {event.rule}: {event.label} {event.kind}{place}  {files}"

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Explain a GStreamer pipeline: its elements, properties, capabilities and links, and what is missing."""
+"""Explain a GStreamer pipeline: its elements, properties, caps and links, and what is missing."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ _LONGEST = 300  # characters of caps in a line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pipeline", nargs="+", help="the pipeline, best in single quotes")
+    parser.add_argument("pipeline", nargs="+", help="the pipeline, preferably in single quotes")
     parser.add_argument("--no-caps", action="store_true", help="do not open the pipeline to see the negotiated caps")
-    parser.add_argument("--caps", action="store_true", help="open it even if a sink would write or send something")
-    parser.add_argument("--dot", type=Path, metavar="FILE", help="write the graph: .dot, or .png/.svg with graphviz")
+    parser.add_argument("--caps", action="store_true", help="open the pipeline even if a sink would write or send data")
+    parser.add_argument(
+        "--dot", type=Path, metavar="FILE", help="write the graph to a .dot file, or .png/.svg with graphviz"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when the pipeline could run here, 1 when something is missing or wrong."""
+    """Return 0 if the pipeline can run on this machine, 1 if elements are missing or something is wrong."""
     text = re.sub(r"^\s*gst-launch-1\.0(\s+-\S+)*", "", " ".join(arguments.pipeline))
     text = re.sub(r"\s-e\s*$", "", text)
     explanation = describe(text)
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     negotiate = arguments.caps or (not arguments.no_caps and not effect)
     links, dot, problem = graph.possible(text), "", ""
     explanation.wrong += [
-        f"{link.source} --> {link.sink}: nothing can pass, by their templates and the caps between them"
+        f"{link.source} --> {link.sink}: their pad templates and the caps between them have no common format"
         for link in links
         if link.caps == "EMPTY"
     ]
@@ -62,20 +64,20 @@ def run(arguments: argparse.Namespace) -> int:
             explanation.wrong.append(str(error))
     _print_links(links, bool(dot) and negotiate and not problem)
     if not negotiate and not arguments.no_caps and effect:
-        print(f"\nnegotiated caps: not tried, because {effect} would act; --caps tries all the same")
+        print(f"\nnegotiated caps: not tried, because {effect} would write or send data; use --caps to try anyway")
     if problem:
-        print(f"\nnegotiated caps: it cannot be opened here: {problem}")
+        print(f"\nnegotiated caps: the pipeline cannot be opened on this machine: {problem}")
     for name in explanation.missing:
         print(f"\nmissing: {name}: {elements.remedy(name)}")
-    for what in explanation.wrong:
-        print(f"\nwrong: {what}")
+    for fault in explanation.wrong:
+        print(f"\nwrong: {fault}")
     if arguments.dot:
         _write_dot(arguments.dot, dot or graph.dot_of(links))
     return 1 if explanation.missing or explanation.wrong else 0
 
 
 def _print_rows(explanation: Explanation) -> None:
-    rows = [("piece", "is", "what it is"), *((row.text, row.kind, row.detail) for row in explanation.rows)]
+    rows = [("text", "kind", "description"), *((row.text, row.kind, row.detail) for row in explanation.rows)]
     first = min(44, max(len(row[0]) for row in rows))
     second = max(len(row[1]) for row in rows)
     for text, kind, detail in rows:
@@ -84,7 +86,7 @@ def _print_rows(explanation: Explanation) -> None:
 
 def _print_links(links: list[graph.Link], negotiated: bool) -> None:
     if links:
-        print("\nlinks" if negotiated else "\nlinks, with what may pass by the elements' templates")
+        print("\nlinks" if negotiated else "\nlinks, with the caps that the pad templates allow")
     for link in links:
         print(f"  {link.source} --> {link.sink}" + (f"    {_short(link.caps)}" if link.caps else ""))
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``edgecam COMMAND``: finds the commands in the ``cli`` folders of the edgecam packages that are installed."""
+"""``edgecam COMMAND``: finds the commands in the ``cli`` folders of the installed edgecam packages."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from edgecam_core.errors import EdgecamError, SettingError
 from edgecam_core.stdout import flush_stdout
 
 PACKAGES = ("core", "ros", "camera", "rtp", "detector", "recorder", "viewer", "training")
-"""Where commands may be; what is not installed (a machine without ROS) is passed over."""
+"""Packages that may contain commands; packages that are not installed (a machine without ROS) are skipped."""
 
 
 def commands() -> dict[str, str]:
-    """Command name to the module it is in."""
+    """The module of each command."""
     found = {}
     for package in PACKAGES:
         folder = f"edgecam_{package}.cli"
@@ -50,12 +50,12 @@ def commands() -> dict[str, str]:
 def _version() -> str:
     try:
         return version("edgecam-core")
-    except PackageNotFoundError:  # run from its sources, as in the environment of edgecam_training
+    except PackageNotFoundError:  # run from source, as in the environment of edgecam_training
         return "from sources"
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command; 0 on success, 1 on failure, 2 for arguments that cannot work."""
+    """Run a command; returns 0 on success, 1 on failure, 2 for invalid arguments."""
     try:
         return _main(args)
     except (KeyboardInterrupt, BrokenPipeError):
@@ -72,13 +72,13 @@ def _main(args: Sequence[str] | None) -> int:
         hint = f"did you mean {' or '.join(near)}?" if near else f"commands are {', '.join(found)}"
         print(f"error: there is no command {words[0]!r}: {hint}", file=sys.stderr)
         return 2
-    # Importing one command is quick, importing all of them (ROS, torch) is not: only --help needs them all.
-    wanted = {words[0]: found[words[0]]} if words and words[0] in found else found
+    # Importing all commands (ROS, torch) is slow, and only --help needs them all.
+    needed = {words[0]: found[words[0]]} if words and words[0] in found else found
     parser = argparse.ArgumentParser(prog="edgecam", description="Tools of the edgecam packages.")
     parser.add_argument("--version", action="version", version=f"edgecam {_version()}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = {}
-    for name, where in wanted.items():
+    for name, where in needed.items():
         module = modules[name] = importlib.import_module(where)
         text = (module.__doc__ or name).strip().splitlines()[0].replace("%", "%%")
         module.add_arguments(subparsers.add_parser(name, help=text, description=text))

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Store, deploy and roll back versions of models."""
+"""Store, deploy and roll back model versions."""
 
 from __future__ import annotations
 
@@ -28,36 +28,44 @@ from edgecam_core.models.store import ModelStore, Version
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", type=Path, help="folder of the store (default $EDGECAM_MODELS or the user's data)")
+    parser.add_argument(
+        "--store", type=Path, help="folder of the store (default $EDGECAM_MODELS or the user's data folder)"
+    )
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="all models and versions")
+    listing = actions.add_parser("list", help="list all models and versions")
     listing.set_defaults(act=_list)
-    show = actions.add_parser("show", help="what is known of a version")
-    _name(show, "the current one")
+    show = actions.add_parser("show", help="show the details of a version")
+    _name(show, "the current version")
     show.set_defaults(act=_show)
     add = actions.add_parser("import", help="store an ONNX file as the next version")
     add.add_argument("file", type=Path)
     add.add_argument("name")
-    add.add_argument("--report", type=Path, action="append", default=[], help="a file to keep with it; may be repeated")
+    add.add_argument(
+        "--report", type=Path, action="append", default=[], help="a file to store with it; may be repeated"
+    )
     add.set_defaults(act=_import)
-    get = actions.add_parser("get", help="store a model of the zoo, or one by address and SHA-256")
-    get.add_argument("name", help="a name of the zoo, or the name to store under with --url")
+    get = actions.add_parser("get", help="store a model from the zoo, or from a URL with its SHA-256")
+    get.add_argument("name", help="name in the zoo; with --url, the name to store the model under")
     get.add_argument("--as", dest="stored_as", metavar="NAME", help="store a model of the zoo under this name")
-    get.add_argument("--url", help="where the ONNX file is")
-    get.add_argument("--sha256", help="what the file's SHA-256 must be")
+    get.add_argument("--url", help="address of the ONNX file")
+    get.add_argument("--sha256", help="expected SHA-256 of the file")
     get.set_defaults(act=_get)
-    deploy = actions.add_parser("deploy", help="make a version the current one; detectors that follow it load it")
-    _name(deploy, "the newest")
+    deploy = actions.add_parser(
+        "deploy", help="make a version the current one; detectors that follow the model load it"
+    )
+    _name(deploy, "the newest version")
     deploy.set_defaults(act=_deploy)
-    pending = actions.add_parser("pending", help="the newest proposal of each model, and which wait for approval")
+    pending = actions.add_parser("pending", help="list the newest proposal of each model and its state")
     pending.set_defaults(act=_pending)
     approve = actions.add_parser("approve", help="deploy the version that waits for approval")
     approve.add_argument("name")
     approve.set_defaults(act=_approve)
-    decline = actions.add_parser("decline", help="do not deploy the version that waits for approval; it is kept")
+    decline = actions.add_parser(
+        "decline", help="do not deploy the version that waits for approval; it stays in the store"
+    )
     decline.add_argument("name")
     decline.set_defaults(act=_decline)
-    rollback = actions.add_parser("rollback", help="go back to the version deployed before")
+    rollback = actions.add_parser("rollback", help="return to the previously deployed version")
     rollback.add_argument("name")
     rollback.set_defaults(act=_rollback)
     remove = actions.add_parser("remove", help="delete a version")
@@ -68,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _name(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("name")
-    parser.add_argument("version", type=int, nargs="?", help=f"its number ({default} without)")
+    parser.add_argument("version", type=int, nargs="?", help=f"number of the version (default: {default})")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,7 +98,7 @@ def _list(store: ModelStore, _arguments: argparse.Namespace) -> int:
         for version in store.versions(name):
             print(_line(version))
     if not names:
-        print(f"{store.root} holds no model; 'edgecam model import FILE NAME' stores one")
+        print(f"{store.root} contains no model; 'edgecam model import FILE NAME' stores one")
     return 0
 
 
@@ -138,25 +146,25 @@ def _pending(store: ModelStore, _arguments: argparse.Namespace) -> int:
         if one.report is not None:
             print(f"  {one.report}")
     if not found:
-        print("nothing is proposed; 'edgecam improve COLLECTION --store NAME --watch' proposes what passed the gate")
+        print("no proposals; 'edgecam improve COLLECTION --store NAME --watch' proposes models that pass the gate")
     return 0
 
 
-def _offered(store: ModelStore, name: str) -> proposal.Proposal:
+def _pending_proposal(store: ModelStore, name: str) -> proposal.Proposal:
     found = proposal.read(store, name)
     if found is None:
-        raise ModelError(f"no version of '{name}' waits for approval; 'edgecam model pending' lists what does")
+        raise ModelError(f"no version of '{name}' waits for approval; 'edgecam model pending' lists the proposals")
     return found
 
 
 def _approve(store: ModelStore, arguments: argparse.Namespace) -> int:
-    found = _offered(store, arguments.name)
+    found = _pending_proposal(store, arguments.name)
     print(_line(proposal.approve(store, arguments.name, found.version, found.sha256)))
     return 0
 
 
 def _decline(store: ModelStore, arguments: argparse.Namespace) -> int:
-    found = _offered(store, arguments.name)
+    found = _pending_proposal(store, arguments.name)
     proposal.decline(store, arguments.name, found.version)
     print(f"declined version {found.version} of '{arguments.name}'; it stays in the store")
     return 0

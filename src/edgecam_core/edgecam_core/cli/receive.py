@@ -12,13 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Receive an RTP stream as rtp_receiver does: show it where there is a display, and print its state once a second.
+"""Receive an RTP stream like rtp_receiver: show it if there is a display, and print its state once a second.
 
     edgecam receive rtp://@:5000
     edgecam receive rtp://239.1.2.3:5000 --codec h264
     edgecam receive stream.sdp --snapshot last.jpg --seconds 10
 
-Exit code 1 where no frame came.
+Exit code 1 if no frame arrived.
 """
 
 from __future__ import annotations
@@ -39,16 +39,20 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("stream", help="rtp://@:PORT, rtp://ADDRESS:PORT (own or multicast) or an SDP file")
-    parser.add_argument("--seconds", type=float, default=0.0, help="end after that time; 0: until Ctrl-C")
-    parser.add_argument("--snapshot", metavar="FILE", help="save the last frame at the end")
-    parser.add_argument("--no-window", action="store_true", help="text only")
+    parser.add_argument("stream", help="rtp://@:PORT, rtp://ADDRESS:PORT (local or multicast) or an SDP file")
+    parser.add_argument("--seconds", type=float, default=0.0, help="stop after this time; 0: run until Ctrl-C")
+    parser.add_argument("--snapshot", metavar="FILE", help="save the last frame when stopping")
+    parser.add_argument("--no-window", action="store_true", help="do not open a window")
     kept = [name for name in ReceiverSettings.specs() if name not in ("host", "port", "sdp_file", "frame_id")]
     add_settings(parser, ReceiverSettings, kept)
 
 
 def stream_settings(text: str) -> dict[str, object]:
-    """Host and port, or the SDP file, from the user's argument; SettingError if it is neither."""
+    """The settings for the argument STREAM: host and port, or the SDP file.
+
+    Raises:
+        SettingError: the argument is neither.
+    """
     scheme, separator, _ = text.partition("://")
     if separator and scheme != "rtp":
         raise SettingError("stream", text, "must be rtp://@:PORT, rtp://ADDRESS:PORT or an SDP file")
@@ -72,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 def play(
     settings: ReceiverSettings, seconds: float = 0.0, snapshot: str | None = None, with_window: bool = True
 ) -> int:
-    """Receive until Ctrl-C, or for this many seconds; in a window if there is a display. Returns the exit code."""
+    """Receive for ``seconds`` (0: until Ctrl-C); show a window if there is a display. Returns the exit code."""
     import cv2
 
     from edgecam_core.camera import window
@@ -112,7 +116,7 @@ def play(
 
 
 def line(stats: ReceiverStats, newest: Frame | None) -> str:
-    """One line about the stream."""
+    """One line with the state of the stream."""
     if newest is None:
         return f"{stats.problem or stats.state}; {stats.packets} packets, no frame yet" + _troubles(stats)
     size = f"{newest.width}x{newest.height}"

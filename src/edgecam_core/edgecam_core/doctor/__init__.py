@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What ``edgecam doctor`` checks. Every module of a ``doctor`` folder with a ``check`` function is one group.
+"""The checks of ``edgecam doctor``. Each module of a ``doctor`` folder with a ``check`` function is one group.
 
-``check() -> Iterable[Finding]`` looks and changes nothing; it takes at most a few seconds. Its module's docstring
-begins with the group's title. A check that itself fails is reported as an error of its group; the others go on.
+``check() -> Iterable[Finding]`` changes nothing and takes a few seconds at most. The first line of the module's
+docstring is the title of the group. If a check fails, this is reported as an error of its group; the others continue.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TIMEOUT = 30.0
 
 
 class Level(IntEnum):
-    """How bad a finding is. A note is a fact that limits what can be done but is no fault."""
+    """Severity of a finding. A note is a limitation, not a fault."""
 
     OK = 0
     NOTE = 1
@@ -44,7 +44,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at. ``key`` is stable, for scripts; ``remedy`` is the command or step that cures it."""
+    """One result. ``key`` is stable, for scripts; ``remedy`` is the command or step that fixes the problem."""
 
     key: str
     level: Level
@@ -79,9 +79,9 @@ def error(key: str, text: str, remedy: str) -> Finding:
 
 
 def examine(folders: Iterable[str] = FOLDERS) -> Iterator[Finding]:
-    """Run every check of every folder; a folder whose package is not installed has none.
+    """Run the checks of all folders; a folder of a package that is not installed has none.
 
-    Each group runs in its own process, in parallel: a library that crashes or hangs is reported as a finding.
+    Each group runs in a separate process, in parallel, so that a library that crashes or hangs becomes a finding.
     """
     runs = [(name, _start(name)) for folder in folders for name in _groups(folder)]
     for name, process in runs:
@@ -89,13 +89,13 @@ def examine(folders: Iterable[str] = FOLDERS) -> Iterator[Finding]:
 
 
 def examine_group(name: str) -> list[Finding]:
-    """Run the checks of one module here."""
+    """Run the checks of one module in this process."""
     module = importlib.import_module(name)
     group = (module.__doc__ or name).splitlines()[0].rstrip(".")
     found: list[Finding] = []
     try:
         found.extend(replace(one, group=group) for one in module.check())
-    except Exception as problem:  # a fault of the machine must not hide the other findings
+    except Exception as problem:  # one failing check must not hide the other findings
         found.append(replace(_failed(name, f"{type(problem).__name__}: {problem}"), group=group))
     return found
 
@@ -123,11 +123,11 @@ def _results(name: str, process: subprocess.Popen[str]) -> list[Finding]:
         return [_failed(name, f"did not finish within {TIMEOUT:.0f} s")]
     if process.returncode != 0:
         last = (errors.strip().splitlines() or ["no message"])[-1]
-        return [_failed(name, f"its process ended with {process.returncode}: {last}")]
+        return [_failed(name, f"its process ended with exit code {process.returncode}: {last}")]
     return [Finding(**{**one, "level": Level[one["level"].upper()]}) for one in json.loads(output.splitlines()[-1])]
 
 
 def _failed(name: str, reason: str) -> Finding:
     short = name.rpartition(".")[2]
-    remedy = f"python3 -m edgecam_core.doctor {name}  # shows its whole output"
+    remedy = f"python3 -m edgecam_core.doctor {name}  # shows its complete output"
     return Finding(f"{short}-check", Level.ERROR, f"this check failed: {reason}", remedy, short)

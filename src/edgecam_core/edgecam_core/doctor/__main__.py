@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Run one group of checks and print its findings as one line of JSON; ``examine`` starts this."""
+"""Runs one group of checks and prints its findings as one line of JSON; started by ``examine``."""
 
 import json
 import sys

@@ -23,7 +23,7 @@ from edgecam_core.errors import MissingDependency
 from edgecam_core.media import elements, gst
 from edgecam_core.media.encoders import ENCODERS
 
-# Elements needed for each use. Only the first use is required.
+# Elements needed for each use; a missing element of a use in NEEDED is an error, otherwise a warning.
 USES: dict[str, tuple[str, ...]] = {
     "any frame": ("appsink", "appsrc", "videoconvert", "videoscale", "videotestsrc"),
     "files": ("filesrc", "decodebin", "qtdemux", "h264parse", "h265parse"),
@@ -39,7 +39,9 @@ def check() -> Iterator[Finding]:
     try:
         version = ".".join(map(str, gst.version()))
     except MissingDependency as problem:
-        yield error("gstreamer", f"{problem.what} is not installed: no camera and no RTP", problem.install)
+        yield error(
+            "gstreamer", f"{problem.what} is not installed: the camera and RTP nodes cannot run", problem.install
+        )
         return
     yield ok("gstreamer", f"GStreamer {version} with its Python binding")
     for use, names in USES.items():
@@ -68,11 +70,11 @@ def _webrtc_binding() -> Finding:
 
 
 def _encoder(codec: str) -> Finding:
-    there = [row.element for row in ENCODERS if row.codec == codec and gst.has_element(row.element)]
+    available = [row.element for row in ENCODERS if row.codec == codec and gst.has_element(row.element)]
     software = {"h265": "x265enc", "h264": "x264enc"}[codec]
     key = f"encoder-{codec}"
-    if not there:
+    if not available:
         return warning(key, f"no {codec.upper()} encoder", elements.remedy(software))
-    if there[0] == software:
-        return note(key, f"{codec.upper()} is encoded by {software} on the processor: no hardware encoder was found")
-    return ok(key, f"{codec.upper()} is encoded by {there[0]}")
+    if available[0] == software:
+        return note(key, f"{codec.upper()} is encoded by {software} on the CPU: no hardware encoder was found")
+    return ok(key, f"{codec.upper()} is encoded by {available[0]}")

@@ -29,15 +29,13 @@ TENSORRT = "on a Jetson: sudo apt-get install python3-libnvinfer; elsewhere: pip
 
 
 def check(driver: Path = DRIVER, jetson: Path = JETSON) -> Iterator[Finding]:
-    """``driver`` and ``jetson`` are the files that show an NVIDIA driver or a Jetson."""
+    """``driver`` and ``jetson`` are the files that indicate an NVIDIA driver and a Jetson."""
     if not driver.exists() and not jetson.exists():
-        yield note("nvidia-driver", "no NVIDIA driver: detection runs on the processor")
+        yield note("nvidia-driver", "no NVIDIA driver: detection runs on the CPU")
         return
     yield ok("nvidia-driver", _first_line(jetson if jetson.exists() else driver))
     yield _cuda()
-    yield _module(
-        "tensorrt", "TensorRT", "on a Jetson: sudo apt-get install python3-libnvinfer; else: pip install tensorrt"
-    )
+    yield _module("tensorrt", "TensorRT", TENSORRT)
     yield _onnxruntime_gpu()
     yield _python_library()
 
@@ -51,10 +49,10 @@ def _cuda() -> Finding:
         cuda = ctypes.CDLL("libcuda.so.1")
     except OSError as problem:
         remedy = "in a container: start it with --gpus all (Jetson: --runtime nvidia); else reinstall the driver"
-        return error("cuda", f"the driver is loaded but libcuda.so.1 is not to be found: {problem}", remedy)
+        return error("cuda", f"the driver is loaded, but libcuda.so.1 was not found: {problem}", remedy)
     code = cuda.cuInit(0)
     if code != 0:
-        remedy = "driver and libcuda.so.1 differ in version: reboot after a driver update, or recreate the container"
+        remedy = "driver and libcuda.so.1 have different versions: reboot after an update, or recreate the container"
         return error("cuda", f"CUDA does not start (cuInit returns {code})", remedy)
     version = ctypes.c_int()
     cuda.cuDriverGetVersion(ctypes.byref(version))
@@ -82,4 +80,4 @@ def _onnxruntime_gpu() -> Finding:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         return ok("onnxruntime-cuda", "ONNX Runtime can use the GPU")
     remedy = "pip uninstall onnxruntime && pip install onnxruntime-gpu"
-    return warning("onnxruntime-cuda", "ONNX Runtime is the build for processors: it will not use the GPU", remedy)
+    return warning("onnxruntime-cuda", "ONNX Runtime is the CPU build: it will not use the GPU", remedy)

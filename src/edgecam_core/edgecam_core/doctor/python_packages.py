@@ -23,7 +23,7 @@ from importlib import metadata
 
 from edgecam_core.doctor import Finding, error, note, ok, warning
 
-# Wheels that contain the same module: the one installed last wins, and removing either breaks the other.
+# Wheels that contain the same module: the one installed last overwrites the other, and removing either breaks both.
 RIVALS = {
     "cv2": ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
     "onnxruntime": ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
@@ -31,7 +31,7 @@ RIVALS = {
 
 
 def installed() -> dict[str, str]:
-    """Version by normalised name of every installed distribution; the first on the path counts, as in imports."""
+    """The version of every installed distribution by normalised name; the first on the path counts, as in imports."""
     found: dict[str, str] = {}
     for one in metadata.distributions():
         name = one.metadata["Name"]
@@ -49,13 +49,13 @@ def check() -> Iterator[Finding]:
     yield _providers()
 
 
-def _rivals(module: str, there: list[str]) -> Finding:
+def _rivals(module: str, packages: list[str]) -> Finding:
     key = f"rival-{module}"
-    if len(there) < 2:
-        return ok(key, f"one source of the module {module}: {there[0] if there else 'the system'}")
-    keep = next((name for name in there if "gpu" in name or "headless" in name), there[0])
-    remedy = f"pip uninstall {' '.join(there)} && pip install {keep}"
-    return error(key, f"{' and '.join(there)} both contain the module {module} and overwrite each other", remedy)
+    if len(packages) < 2:
+        return ok(key, f"the module {module} is from {packages[0] if packages else 'the system'} only")
+    keep = next((name for name in packages if "gpu" in name or "headless" in name), packages[0])
+    remedy = f"pip uninstall {' '.join(packages)} && pip install {keep}"
+    return error(key, f"{' and '.join(packages)} both contain the module {module} and overwrite each other", remedy)
 
 
 def _opencv(versions: dict[str, str]) -> Iterator[Finding]:
@@ -85,7 +85,7 @@ def _numpy() -> Iterator[Finding]:
     except (ImportError, AttributeError) as problem:
         # cv_bridge from apt is compiled against NumPy 1; NumPy 2 in the same Python breaks its import.
         text = f"cv_bridge cannot be imported with NumPy {numpy.__version__}: {str(problem).splitlines()[0]}"
-        yield error("cv-bridge", text, "pip install 'numpy<2', or remove the NumPy that pip installed")
+        yield error("cv-bridge", text, "pip install 'numpy<2', or uninstall the NumPy from pip")
     else:
         yield ok("cv-bridge", "cv_bridge can be imported")
 

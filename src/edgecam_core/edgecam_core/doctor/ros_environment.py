@@ -25,9 +25,9 @@ from pathlib import Path
 from edgecam_core.distributions import profile_variable
 from edgecam_core.doctor import Finding, error, note, ok, warning
 
-SEGMENT_NEEDS = 16 * 2**20  # two 1920x1080 frames and room
+SEGMENT_NEEDS = 16 * 2**20  # two 1920x1080 frames and a reserve
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
-HIGHEST_DOMAIN = 232  # beyond it the UDP ports end
+HIGHEST_DOMAIN = 232  # higher domains would need UDP ports above 65535
 SOURCE = "source install/setup.bash"
 
 
@@ -48,7 +48,7 @@ def _packages(environment: Mapping[str, str]) -> Iterator[Finding]:
     for name in ("rclpy", "vision_msgs", "sensor_msgs", "diagnostic_msgs"):
         if importlib.util.find_spec(name) is None:
             remedy = f"sudo apt-get install ros-{distribution or '$ROS_DISTRO'}-{name.replace('_', '-')}, or {SOURCE}"
-            yield error(f"package-{name}", f"the package {name} is not to be found", remedy)
+            yield error(f"package-{name}", f"the package {name} was not found", remedy)
 
 
 def _domain(environment: Mapping[str, str]) -> Finding:
@@ -65,15 +65,15 @@ def _domain(environment: Mapping[str, str]) -> Finding:
 def _discovery(environment: Mapping[str, str]) -> Iterator[Finding]:
     given = environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "")
     if environment.get("ROS_LOCALHOST_ONLY") == "1":
-        text = "ROS_LOCALHOST_ONLY=1 overrides the discovery range and is deprecated: no other machine is seen"
+        text = "ROS_LOCALHOST_ONLY=1 is deprecated and overrides the discovery range: only this machine is visible"
         yield warning(
             "localhost-only", text, "unset ROS_LOCALHOST_ONLY; export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST"
         )
     if given and given not in RANGES:
         remedy = f"export ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET  # one of {', '.join(RANGES)}"
-        yield error("discovery", f"ROS_AUTOMATIC_DISCOVERY_RANGE is {given!r}, which means nothing", remedy)
+        yield error("discovery", f"ROS_AUTOMATIC_DISCOVERY_RANGE is {given!r}, which is not a valid value", remedy)
     elif given == "OFF":
-        text = "ROS_AUTOMATIC_DISCOVERY_RANGE is OFF: nodes do not even see each other on this machine"
+        text = "ROS_AUTOMATIC_DISCOVERY_RANGE is OFF: nodes do not discover each other, even on this machine"
         yield error("discovery", text, "export ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST")
     elif given == "LOCALHOST":
         yield note("discovery", "discovery is limited to this machine", "unset ROS_AUTOMATIC_DISCOVERY_RANGE")
@@ -94,15 +94,15 @@ def _middleware(environment: Mapping[str, str]) -> Finding:
 
 def _profile(environment: Mapping[str, str]) -> Finding:
     if environment.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp") != "rmw_fastrtps_cpp":
-        return note("dds-profile", "no Fast DDS in use: its profile does not matter")
+        return note("dds-profile", "Fast DDS is not in use; its profile is not needed")
     variable = profile_variable(environment.get("ROS_DISTRO", ""))
     path = environment.get(variable, "")
     remedy = (
         f"export {variable}=$(ros2 pkg prefix --share edgecam_bringup)/config/fastdds.xml"
-        "  # edgecam's launch files do it"
+        "  # edgecam's launch files set it"
     )
     if not path:
-        text = "no Fast DDS profile in this shell: nodes started from it lose half of the frames, at 1080p nearly all"
+        text = "no Fast DDS profile in this shell: nodes started here lose half of the frames, nearly all at 1080p"
         return warning("dds-profile", text, remedy)
     try:
         segment = segment_size(Path(path))
@@ -117,7 +117,7 @@ def _profile(environment: Mapping[str, str]) -> Finding:
 
 
 def segment_size(path: Path) -> int:
-    """Bytes of the largest shared-memory segment of a Fast DDS profile; the stock 512 KiB where it names none."""
+    """Bytes of the largest shared-memory segment of a Fast DDS profile; Fast DDS's default of 512 KiB if not set."""
     sizes = [
         int(element.text or 0) for element in ElementTree.parse(path).iter() if element.tag.endswith("segment_size")
     ]

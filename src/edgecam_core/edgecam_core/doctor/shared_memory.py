@@ -14,9 +14,9 @@
 
 """Shared memory.
 
-Fast DDS keeps a segment in /dev/shm for each participant and a file for each port. The process that uses one holds a
-lock (flock) on its ``_el`` or ``_sl`` file; a process that was killed holds none and leaves the files behind.
-``python3 -m edgecam_core.doctor.shared_memory --free`` removes only those, as ``fastdds shm clean`` does.
+Fast DDS keeps a segment in /dev/shm for each participant and a file for each port. A process that uses one holds a
+lock (flock) on its ``_el`` or ``_sl`` file. A killed process leaves its files behind without a lock.
+``python3 -m edgecam_core.doctor.shared_memory --free`` removes only these files, like ``fastdds shm clean``.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ REMEDY = "python3 -m edgecam_core.doctor.shared_memory --free"
 
 @dataclass(frozen=True)
 class Stale:
-    """A segment or port that no process uses: its lock file, all its files, their size in bytes."""
+    """A segment or port that no process uses: its lock file, all its files, and their size in bytes."""
 
     lock: Path
     files: tuple[Path, ...]
@@ -51,16 +51,16 @@ class Stale:
 def check() -> Iterator[Finding]:
     found = stale()
     if not found:
-        yield ok("stale-shared-memory", f"{FOLDER} holds no Fast DDS segment of a killed process")
+        yield ok("stale-shared-memory", f"{FOLDER} contains no Fast DDS segment of a killed process")
         return
     size = sum(one.size for one in found) / MIB
-    text = f"{len(found)} Fast DDS segments and ports of killed processes hold {size:.0f} MiB of {FOLDER}"
+    text = f"{len(found)} Fast DDS segments and ports of killed processes occupy {size:.0f} MiB of {FOLDER}"
     remedy = REMEDY if all(one.removable for one in found) else f"sudo -E env PYTHONPATH=$PYTHONPATH {REMEDY}"
-    yield warning("stale-shared-memory", text, f"{remedy}  # removes only what no process has locked")
+    yield warning("stale-shared-memory", text, f"{remedy}  # removes only files that no process has locked")
 
 
 def stale(folder: Path = FOLDER) -> list[Stale]:
-    """The segments and ports in a folder whose lock is free. Changes nothing."""
+    """The segments and ports in a folder that no process uses. Changes nothing."""
     found = []
     for lock in _locks(folder):
         with _taken(lock) as free:
@@ -70,9 +70,10 @@ def stale(folder: Path = FOLDER) -> list[Stale]:
 
 
 def free(folder: Path = FOLDER) -> tuple[int, int]:
-    """Remove what no process uses; the number of segments and ports removed, and their bytes.
+    """Remove the segments and ports that no process uses; returns their number and their size in bytes.
 
-    Holds each lock while it removes, so that a process that is just opening the segment waits and finds it removed.
+    Holds each lock while removing, so that a process that opens the segment at the same time waits and finds it
+    removed.
     """
     count = size = 0
     for lock in _locks(folder):
@@ -95,7 +96,7 @@ def _locks(folder: Path) -> list[Path]:
 
 @contextmanager
 def _taken(lock: Path) -> Iterator[bool]:
-    """Hold the lock for the time of the block; False where another process holds it or it cannot be read."""
+    """Hold the lock during the block; yields False if another process holds it, or if it cannot be opened."""
     try:
         file = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
@@ -121,7 +122,7 @@ def _describe(lock: Path) -> Stale:
 
 
 def main(arguments: list[str]) -> int:
-    """``--free`` removes and reports where there was something; without it the stale ones are listed."""
+    """``--free`` removes stale files and reports their size; without it, they are listed."""
     if arguments == ["--free"]:
         count, size = free()
         if count:

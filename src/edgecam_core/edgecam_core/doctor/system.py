@@ -29,9 +29,9 @@ from edgecam_core.doctor import Finding, error, note, ok, warning
 from edgecam_core.files import free_bytes
 
 MIB = 2**20
-CACHE_NEEDS = 500 * MIB  # a detector, its engine and space to rewrite them
+CACHE_NEEDS = 500 * MIB  # a model, its engine, and space to rewrite them
 SHM_NEEDS = 512 * MIB  # 64 MiB for each process of the pipeline
-SOCKET_BUFFER = 2 * MIB  # a keyframe of a 1080p stream at once
+SOCKET_BUFFER = 2 * MIB  # enough for a keyframe of a 1080p stream
 UNSYNCHRONISED = 0x40  # STA_UNSYNC of adjtimex(2)
 
 
@@ -44,33 +44,33 @@ def check() -> Iterator[Finding]:
 
 
 def _cache(folder: Path) -> Finding:
-    there = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path("/"))
-    remedy = "set EDGECAM_CACHE to a folder you may write to, e.g. export EDGECAM_CACHE=/var/tmp/edgecam"
-    if not there.is_dir():
-        return error("cache", f"the cache {folder} cannot be made: {there} is not a folder", remedy)
-    if not os.access(there, os.W_OK):
-        return error("cache", f"the cache {folder} cannot be written: no permission in {there}", remedy)
+    existing = next((parent for parent in (folder, *folder.parents) if parent.exists()), Path("/"))
+    remedy = "set EDGECAM_CACHE to a writable folder, e.g. export EDGECAM_CACHE=/var/tmp/edgecam"
+    if not existing.is_dir():
+        return error("cache", f"the cache {folder} cannot be created: {existing} is not a folder", remedy)
+    if not os.access(existing, os.W_OK):
+        return error("cache", f"the cache {folder} is not writable: no permission in {existing}", remedy)
     free = free_bytes(folder)
     if free < CACHE_NEEDS:
-        return error("cache", f"{free // MIB} MiB are free for the cache {folder}: too little for a model", remedy)
+        return error("cache", f"only {free // MIB} MiB are free for the cache {folder}: too little for a model", remedy)
     return ok("cache", f"cache {folder}, {free // MIB} MiB free")
 
 
 def _shared_memory(folder: Path) -> Finding:
     if not folder.is_dir():
-        return warning("shared-memory", f"no {folder}: frames between processes go over UDP", "mount a tmpfs there")
+        return warning("shared-memory", f"no {folder}: images between processes go over UDP", "mount a tmpfs there")
     size = shutil.disk_usage(folder)
     if size.total < SHM_NEEDS:
-        text = f"{folder} has {size.total // MIB} MiB: each process needs 64 for frames"
+        text = f"{folder} has {size.total // MIB} MiB: each process needs 64 MiB for images"
         return error("shared-memory", text, "in a container: docker run --shm-size=1g or --ipc=host")
     if size.free < SHM_NEEDS // 4:
-        remedy = "stop what fills it; what killed nodes left: python3 -m edgecam_core.doctor.shared_memory --free"
+        remedy = "free the memory of killed nodes: python3 -m edgecam_core.doctor.shared_memory --free"
         return warning("shared-memory", f"{folder} has only {size.free // MIB} MiB free", remedy)
     return ok("shared-memory", f"{folder}: {size.free // MIB} MiB free")
 
 
 def may_open(facts: os.stat_result, user: int, groups: Collection[int]) -> bool:
-    """Whether that user may read and write a device with these facts, root aside."""
+    """Whether a user (not root) may read and write a device with this ``stat`` result."""
     for mine, bits in ((facts.st_uid == user, 6 << 6), (facts.st_gid in groups, 6 << 3)):
         if mine:
             return facts.st_mode & bits == bits
@@ -85,33 +85,33 @@ def _cameras(devices: list[str]) -> Iterator[Finding]:
         if not stat.S_ISCHR(facts.st_mode):
             yield error("camera-devices", f"{device} is not a device", f"sudo rm {device}")
         elif os.getuid() == 0 or may_open(facts, os.getuid(), os.getgroups()):
-            yield ok("camera-devices", f"{device} may be opened")
+            yield ok("camera-devices", f"{device} can be opened")
         else:
-            yield error("camera-devices", f"{device} may not be opened by you",
+            yield error("camera-devices", f"you have no permission to open {device}",
                         "sudo usermod -aG video $USER, then log in again")  # fmt: skip
 
 
 def _socket_buffer(path: Path) -> Finding:
     if not path.exists():
-        return note("udp-buffer", f"{path} is not readable here")
+        return note("udp-buffer", f"{path} is not readable on this machine")
     size = int(path.read_text())
     if size < SOCKET_BUFFER:
-        text = f"UDP sockets may buffer {size // 1024} KiB: bursts of a stream are lost"
+        text = f"UDP sockets can buffer only {size // 1024} KiB: packets of a burst are lost"
         return warning("udp-buffer", text, f"sudo sysctl -w net.core.rmem_max={2 * SOCKET_BUFFER}")
-    return ok("udp-buffer", f"UDP sockets may buffer {size // 1024} KiB")
+    return ok("udp-buffer", f"UDP sockets can buffer {size // 1024} KiB")
 
 
 def _clock() -> Finding:
-    """Whether the kernel's clock is disciplined: stamps of two machines can be compared only then."""
-    facts = (ctypes.c_long * 32)()  # struct timex with modes = 0: nothing is set
+    """Whether the clock is synchronised; only then can stamps of two machines be compared."""
+    facts = (ctypes.c_long * 32)()  # struct timex with modes = 0, which only reads
     status_at = 5 if ctypes.sizeof(ctypes.c_long) == 8 else 4  # modes, offset, freq, maxerror, esterror, status
     try:
         state = ctypes.CDLL(None, use_errno=True).adjtimex(facts)
     except (OSError, AttributeError):
-        return note("clock", "the clock's state cannot be read here")
+        return note("clock", "the state of the clock cannot be read")
     if state < 0:
-        return note("clock", f"the clock's state cannot be read here ({os.strerror(ctypes.get_errno())})")
+        return note("clock", f"the state of the clock cannot be read ({os.strerror(ctypes.get_errno())})")
     if facts[status_at] & UNSYNCHRONISED:
-        return note("clock", "the clock is not synchronised: latencies between machines cannot be trusted",
+        return note("clock", "the clock is not synchronised: latencies between machines are not reliable",
                     "sudo apt-get install chrony")  # fmt: skip
     return ok("clock", "the clock is synchronised")

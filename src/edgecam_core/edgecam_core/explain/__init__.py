@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What every piece of a GStreamer pipeline is: element, property or capability."""
+"""Explains the parts of a GStreamer pipeline: elements, properties, caps and links."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What GStreamer knows about each piece of a pipeline text."""
+"""Describes each token of a launch text with GStreamer's metadata."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edgecam_core.explain import jetson
 from edgecam_core.explain.tokens import Token, tokens
 from edgecam_core.media import elements, gst
 
-# From the words of a factory's klass to what an element is called; the first that fits.
+# Words in a factory's klass and the role of the element; the first match counts.
 _ROLES = (
     ("Depayloader", "depayloader"), ("Payloader", "payloader"), ("Encoder", "encoder"), ("Decoder", "decoder"),
     ("Parser", "parser"), ("Demuxer", "demuxer"), ("Muxer", "muxer"), ("Source", "source"), ("Sink", "sink"),
@@ -39,7 +39,7 @@ MISSING = "NOT INSTALLED"
 
 @dataclass(frozen=True)
 class Row:
-    """One piece: ``kind`` is element, property, capability, or reference."""
+    """One token of the launch text; ``kind`` is element, property, capability or reference."""
 
     text: str
     kind: str
@@ -48,7 +48,7 @@ class Row:
 
 @dataclass
 class Explanation:
-    """``rows`` in order of the text; ``missing`` elements; ``wrong``: what the pipeline would be refused for."""
+    """The description of a launch text: ``rows`` in its order, ``missing`` elements, and errors (``wrong``)."""
 
     rows: list[Row] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Explanation:
 
 
 def describe(text: str) -> Explanation:
-    """Explain a launch text piece by piece; nothing is opened or started."""
+    """Describe a launch text token by token; opens and starts nothing."""
     result = Explanation()
     current: tuple[str, Any] | None = None
     for token in tokens(text):
@@ -68,10 +68,10 @@ def describe(text: str) -> Explanation:
             _caps(token, result)
         elif token.kind == "reference":
             result.rows.append(
-                Row(token.text, "reference", "an element named elsewhere with name=, or one of its pads")
+                Row(token.text, "reference", "an element that is named elsewhere with name=, or one of its pads")
             )
         elif token.kind == "other":
-            result.wrong.append(f"{token.text!r} is neither element, property nor capability")
+            result.wrong.append(f"{token.text!r} is not an element, property or capability")
     return result
 
 
@@ -90,12 +90,12 @@ def _element(name: str, result: Explanation) -> Any:
 
 
 def _missing(name: str) -> str:
-    """What is known of an element that is not installed."""
+    """The description of an element that is not installed."""
     remedy = elements.remedy(name)
     if known := jetson.table().get(name):
         if name.startswith("nv"):
             remedy = elements.JETPACK
-        return f"{known.kind}: {known.meaning}; {MISSING}: {remedy}; in its place here: {known.instead}"
+        return f"{known.kind}: {known.meaning}; {MISSING}: {remedy}; alternative on this machine: {known.instead}"
     near = get_close_matches(name, [*_installed(), *jetson.table()], n=2, cutoff=0.75)
     if near and not elements.package(name):
         return f"{MISSING}: did you mean {' or '.join(near)}? {remedy}"
@@ -104,7 +104,7 @@ def _missing(name: str) -> str:
 
 @functools.cache
 def _installed() -> tuple[str, ...]:
-    """The names of all elements here."""
+    """The names of all installed elements."""
     g = gst.load()
     found = g.Registry.get().get_feature_list(g.ElementFactory.__gtype__)
     return tuple(feature.get_name() for feature in found)
@@ -144,7 +144,7 @@ def _property(token: Token, current: tuple[str, Any] | None, result: Explanation
     spec = element.find_property(token.name)
     if spec is None:
         names = [each.name for each in element.list_properties()]
-        if "::" in token.name:  # of a child, such as a pad's: known when the pipeline is built
+        if "::" in token.name:  # property of a child such as a pad, known only once the pipeline is built
             result.rows.append(Row(token.text, "property", f"property of a child of {name}"))
         else:
             _unknown_property(token, name, names, result)
@@ -158,7 +158,7 @@ def _property(token: Token, current: tuple[str, Any] | None, result: Explanation
 
 
 def _type(spec: Any) -> tuple[str, str]:
-    """The type in plain words and what values are allowed."""
+    """The name of the type and the allowed values."""
     kind = spec.value_type
     if kind.is_a("GEnum"):
         return "enum", ", ".join(value.nick for value in gst.enum_values(spec))
@@ -171,14 +171,14 @@ def _type(spec: Any) -> tuple[str, str]:
 
 
 def _refuses(spec: Any, kind: str, allowed: str, value: str) -> str:
-    """What a value must be, where it is not that; empty where it may be right."""
+    """What the value must be, if it is invalid; otherwise empty."""
     if kind == "enum":
         return "" if value in _enum_words(spec) else f"one of {allowed}"
     if kind == "flags":
         words = [word for word in re.split(r"[+|]", value.strip("\"'")) if word]
         known = gst.flag_nicks(spec)
-        right = not known or all(word in known or word.isdecimal() or word.startswith("0x") for word in words)
-        return "" if right else f"one or more of {allowed}"
+        valid = not known or all(word in known or word.isdecimal() or word.startswith("0x") for word in words)
+        return "" if valid else f"one or more of {allowed}"
     value = re.sub(r"^\(\w+\)\s*", "", value)
     number = jetson.Property(kind, f"{spec.minimum}..{spec.maximum}" if allowed else "", "", "")
     return number.refuses(value) if kind == "boolean" or allowed else ""
@@ -204,19 +204,19 @@ def _caps(token: Token, result: Explanation) -> None:
     text = token.text.strip("\"'")
     caps = gst.load().Caps.from_string(text)
     if caps is None:
-        result.wrong.append(f"{text} is no valid capability")
+        result.wrong.append(f"{text} is not a valid capability")
         result.rows.append(Row(text, "capability", "INVALID"))
         return
     for index in range(caps.get_size()):
         structure, features = gst.structure_of(caps.get_structure(index)), caps.get_features(index)
         memory = features.to_string() if features else ""
         note = f", in {memory.removeprefix('memory:')} memory" if memory not in ("", "memory:SystemMemory") else ""
-        result.rows.append(Row(structure.name, "capability", f"media type that may pass here{note}"))
+        result.rows.append(Row(structure.name, "capability", f"media type that may pass{note}"))
         for name, kind, value in _fields(structure.text):
             result.rows.append(Row(f"  {name}={value}", "capability", f"field of type {kind}"))
 
 
 def _fields(structure: str) -> list[tuple[str, str, str]]:
-    """Name, type and value of each field, from the structure's own text (fractions have no Python value)."""
+    """Name, type and value of each field, from the text of the structure (fractions have no Python value)."""
     pattern = r'([\w-]+)=\(([^)]*)\)((?:"(?:\\.|[^"\\])*"|\{[^}]*\}|\[[^\]]*\]|[^,;]+))'
     return [(name, kind, value.strip()) for name, kind, value in re.findall(pattern, structure)]

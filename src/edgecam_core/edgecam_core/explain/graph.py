@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The links of a pipeline and the capabilities they agree on."""
+"""The links of a pipeline and their negotiated caps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from edgecam_core.errors import PipelineError
 from edgecam_core.explain.tokens import tokens
 from edgecam_core.media import gst
 
-# Sinks that change nothing in the world when the pipeline is only paused.
+# Sinks without side effects while the pipeline is only paused.
 _HARMLESS = (
     "fakesink", "appsink", "autovideosink", "xvimagesink", "ximagesink", "glimagesink", "waylandsink", "fakevideosink",
     "nveglglessink", "nv3dsink", "fpsdisplaysink", "autoaudiosink",
@@ -32,7 +32,7 @@ _HARMLESS = (
 
 @dataclass(frozen=True)
 class Link:
-    """``caps`` is what was agreed on, or ``""`` when it was not tried or nothing passed yet."""
+    """A link between two elements. ``caps`` are the negotiated caps; ``""`` if there are none yet."""
 
     source: str
     sink: str
@@ -40,13 +40,13 @@ class Link:
 
 
 def has_effects(text: str) -> str:
-    """The first sink that would write or send something, or ``""``."""
+    """The first sink that would write or send data, or ``""``."""
     names = gst.element_names(text)
     return next((name for name in names if name.endswith("sink") and name not in _HARMLESS), "")
 
 
 def from_text(text: str) -> list[Link]:
-    """The links by the text alone, for pipelines whose elements are not all here; branches are not followed."""
+    """The links by the text only, for pipelines with elements that are not installed; ignores branches."""
     found: list[Link] = []
     before, linked = "", False
     for token in tokens(text):
@@ -60,9 +60,9 @@ def from_text(text: str) -> list[Link]:
 
 
 def possible(text: str) -> list[Link]:
-    """The links by the text, with what may pass on each by the elements' pad templates and the caps between them.
+    """The links by the text, with the caps that the pad templates and the caps between the elements allow.
 
-    ``caps`` is empty where an element is not installed or anything may pass, and ``EMPTY`` where nothing can.
+    ``caps`` is empty if an element is not installed or any caps may pass, and ``EMPTY`` if no caps can pass.
     """
     g = gst.load()
     found: list[Link] = []
@@ -82,7 +82,7 @@ def possible(text: str) -> list[Link]:
 
 
 def _template(element: str, direction: str) -> Any:
-    """The caps of an element's pads, one entry per direction."""
+    """The caps of an element's pad templates in one direction (SRC or SINK)."""
     g = gst.load()
     factory = g.ElementFactory.find(element)
     if factory is None:
@@ -95,11 +95,13 @@ def _template(element: str, direction: str) -> Any:
 
 
 class Graph:
-    """A built pipeline. With ``negotiate`` it is opened and paused, for up to ``timeout`` seconds.
+    """A built pipeline. With ``negotiate``, it is paused; this blocks for up to ``timeout`` seconds.
+
+    ``problem`` is the reason if the pipeline cannot be paused.
 
     Raises:
         MissingDependency: an element is not installed.
-        PipelineError: the text does not parse, or the pipeline cannot be paused.
+        PipelineError: the text does not parse.
     """
 
     def __init__(self, text: str, negotiate: bool, timeout: float = 5.0) -> None:
@@ -112,7 +114,7 @@ class Graph:
                 self.problem = str(error)
 
     def links(self) -> list[Link]:
-        """Every link between two elements, sources first."""
+        """The links between elements, sources first."""
         found = []
         for element in self._elements():
             for pad in element.srcpads:
@@ -143,6 +145,6 @@ class Graph:
 
 
 def dot_of(links: list[Link]) -> str:
-    """Graphviz text of bare links."""
+    """Graphviz text of the links without caps."""
     lines = [f'  "{link.source}" -> "{link.sink}";' for link in links]
     return "\n".join(["digraph pipeline {", "  rankdir=LR; node [shape=box];", *lines, "}", ""])

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The table of NVIDIA's elements (``jetson.txt``): used for elements that are not installed here."""
+"""The table of NVIDIA's elements (``jetson.txt``), used for elements that are not installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 
 class Property(NamedTuple):
-    """``allowed`` is ``low..high``, a list of words with commas, or empty."""
+    """A property. ``allowed`` is ``low..high``, comma-separated words, or empty."""
 
     kind: str
     allowed: str
@@ -30,13 +30,13 @@ class Property(NamedTuple):
     meaning: str
 
     def refuses(self, value: str) -> str:
-        """What a value must be, where it is not that; empty where it may be right."""
+        """What the value must be, if it is invalid; otherwise empty."""
         if self.kind == "boolean" and value.lower() not in ("true", "false", "1", "0", "yes", "no", "t", "f"):
             return "true or false"
         if self.kind == "enum":
             words = self.allowed.split(",")
-            right = value in words or (value.isdecimal() and int(value) < len(words))
-            return "" if right else f"one of {', '.join(words)}"
+            valid = value in words or (value.isdecimal() and int(value) < len(words))
+            return "" if valid else f"one of {', '.join(words)}"
         if ".." not in self.allowed:
             return ""
         low, high = (float(part) for part in self.allowed.split(".."))
@@ -48,7 +48,7 @@ class Property(NamedTuple):
 
 
 class Element(NamedTuple):
-    """An element of the table. ``instead`` is what takes its place on other machines."""
+    """An element of the table. ``instead`` is its replacement on other machines."""
 
     kind: str
     meaning: str

@@ -12,14 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A gst-launch text cut into its pieces. Pure; works for elements that are not installed."""
+"""Splits launch text into tokens. Pure; also works for elements that are not installed."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# Order matters: caps before properties (video/x-raw,width=1 has an equals sign too), quoted values in one piece.
+# Order matters: caps before properties, because video/x-raw,width=1 also contains an equals sign.
 _VALUE = r"""(?:\([^)]*\)\s*)?(?:"(?:\\.|[^"\\])*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]|[^\s,!;]+)"""
 _PIECE = re.compile(
     rf"""\s*(?:
@@ -37,25 +37,25 @@ _PIECE = re.compile(
 
 @dataclass(frozen=True)
 class Token:
-    """``kind`` is link, caps, property, reference (``name.`` or ``name.pad``), group, element or other."""
+    """One token; ``kind`` is link, caps, property, reference (``name.`` or ``name.pad``), group, element or other."""
 
     kind: str
     text: str
 
     @property
     def name(self) -> str:
-        """A property's name."""
+        """The name of a property."""
         return self.text.partition("=")[0].strip()
 
     @property
     def value(self) -> str:
-        """A property's value without its quotes."""
+        """The value of a property without its quotes."""
         text = self.text.partition("=")[2].strip()
         return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
 
 
 def tokens(text: str) -> list[Token]:
-    """The pieces in order; a leading ``gst-launch-1.0`` with its options is passed over, so is a trailing ``-e``."""
+    """The tokens in order, without a leading ``gst-launch-1.0`` and its options and a trailing ``-e``."""
     text = re.sub(r"^\s*gst-launch-1\.0(\s+-\S+)*", "", text.replace("\\\n", " "))
     text = re.sub(r"\s-e\s*$", "", text)
     found = []

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Annotated images as files: a folder, a numbered pattern, or a video."""
+"""Writes annotated images to a folder, to numbered files, or to a video."""
 
 from __future__ import annotations
 
@@ -28,24 +28,28 @@ from edgecam_core.images.inputs import VIDEOS, InputImage
 from edgecam_core.images.overlay import draw
 from edgecam_core.types import Detections, Frame
 
-_RATE = 30.0  # Hz; of a video made from still images or a camera
-_LONGEST_GAP = 10.0  # seconds a frame is repeated for at most: a camera that was away longer is not waited for
+_RATE = 30.0  # Hz; of a video from still images or a camera
+_LONGEST_GAP = 10.0  # seconds; a frame is not repeated for longer, e.g. while a camera is disconnected
 
 
 class Writer:
-    """Writes nothing; its subclasses write somewhere."""
+    """Base class; writes nothing."""
 
     def write(self, item: InputImage, detections: Detections) -> None:
-        """Keep one image. Raises EdgecamError where it cannot be written."""
+        """Write one image.
+
+        Raises:
+            EdgecamError: it cannot be written.
+        """
 
     def close(self) -> None:
-        """Finish the file."""
+        """Complete the file."""
 
 
 class FileWriter(Writer):
-    """One file per image. In ``pattern``, ``%i`` or ``%04d`` is the image's number from 0, ``{name}`` its name.
+    """Writes one file per image. In ``pattern``, ``%i`` or ``%04d`` is the image number from 0, ``{name}`` its name.
 
-    Images of the same name get ``_2``, ``_3``, ...; a file in ``inputs`` is never overwritten.
+    If images have the same name, ``_2``, ``_3``, ... is appended. A file in ``inputs`` is never overwritten.
     """
 
     def __init__(self, pattern: str, inputs: frozenset[Path] = frozenset()) -> None:
@@ -57,24 +61,24 @@ class FileWriter(Writer):
     def write(self, item: InputImage, detections: Detections) -> None:
         number = self._number
         numbered = re.sub(r"%0?(\d*)[id]", lambda found: f"{number:0{found[1] or 0}d}", self._pattern)
-        path = whole = Path(numbered.replace("{name}", item.stem))
+        path = first = Path(numbered.replace("{name}", item.stem))
         self._number += 1
-        again = 1
+        copy = 1
         while path in self._written:
-            again += 1
-            path = whole.with_stem(f"{whole.stem}_{again}")
+            copy += 1
+            path = first.with_stem(f"{first.stem}_{copy}")
         self._written.add(path)
-        _spare(path, self._inputs)
+        _refuse_input(path, self._inputs)
         _make_folder(path)
         if not cv2.imwrite(str(path), _drawn(item, detections)):
             raise EdgecamError(f"cannot write {path}: the folder is not writable or the disk is full")
 
 
 class VideoWriter(Writer):
-    """One MPEG-4 video in the size and at the rate of the first image's video, 30 Hz where it has none.
+    """Writes one MPEG-4 video with the size of the first image and the rate of its video (30 Hz if it has none).
 
-    It plays as long as the original: where frames are unevenly spaced, one is repeated until the next is due, and of
-    several that are due at once the last stays. Still images are a frame each.
+    It has the duration of the original: if frames are unevenly spaced, a frame is repeated until the next is due, and
+    of several frames due at once only the last is written. Each still image is one frame.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,7 +87,7 @@ class VideoWriter(Writer):
         self._size = (0, 0)
         self._rate = _RATE
         self._before: tuple[int, np.ndarray] | None = None  # capture time and pixels of the frame not yet written
-        self._owed = 0.0  # frames by which what is written falls short of the time that has passed
+        self._owed = 0.0  # frames still to write for the elapsed time
 
     def write(self, item: InputImage, detections: Detections) -> None:
         assert isinstance(item.frame, Frame)
@@ -120,20 +124,21 @@ class VideoWriter(Writer):
 
 
 def writer(output: str | None, inputs: Iterable[str] = ()) -> Writer:
-    """The writer for ``--output``: none, a video, a pattern, or a folder (``<name>.jpg`` in it).
+    """The writer for ``--output``: None (writes nothing), a video, a pattern, or a folder for ``<name>.jpg``.
 
     Args:
+        output: the value of the option.
         inputs: files that must not be overwritten.
 
     Raises:
-        SettingError: one file name for many images, an unknown kind of image, or a video that is an input.
+        SettingError: one file name for several images, an unknown image format, or a video that is an input.
     """
     if not output:
         return Writer()
     suffix = Path(output).suffix.lower()
     originals = frozenset(Path(text).resolve() for text in inputs)
     if suffix in VIDEOS:
-        _spare(Path(output), originals)
+        _refuse_input(Path(output), originals)
         return VideoWriter(Path(output))
     if re.search(r"%0?\d*[id]", output) or "{name}" in output:
         if not cv2.haveImageWriter(output):
@@ -144,7 +149,7 @@ def writer(output: str | None, inputs: Iterable[str] = ()) -> Writer:
     return FileWriter(f"{output}/{{name}}.jpg", originals)
 
 
-def _spare(path: Path, inputs: frozenset[Path]) -> None:
+def _refuse_input(path: Path, inputs: frozenset[Path]) -> None:
     if path.resolve() in inputs:
         raise SettingError("output", str(path), "is an input and would be overwritten; use another folder or name")
 
@@ -153,7 +158,7 @@ def _make_folder(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise EdgecamError(f"cannot make the folder of {path}: {error.strerror}") from error
+        raise EdgecamError(f"cannot create the folder of {path}: {error.strerror}") from error
 
 
 def _drawn(item: InputImage, detections: Detections) -> np.ndarray:

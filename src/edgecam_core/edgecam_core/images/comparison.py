@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Two models on the same images: what both found, what only one of them found, and images of where they differ."""
+"""Compares two models on the same images: objects found by both or by one only, and images in which they differ."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 @dataclass
 class Comparison:
-    """Counts of objects by label over all images; ``differing`` counts the images in which the models differ."""
+    """Counts of objects by label in all images; ``differing`` counts images in which the models differ."""
 
     images: int = 0
     differing: int = 0
@@ -47,7 +47,7 @@ class Comparison:
     second_only: Counter[str] = field(default_factory=Counter)
 
     def rows(self) -> list[tuple[str, int, int, int]]:
-        """Label, objects found by both, by the first alone, by the second alone; the last row is the total."""
+        """Rows of label and objects found by both, by the first only, by the second only; the last row is the total."""
         labels = sorted({*self.both, *self.first_only, *self.second_only})
         counts = (self.both, self.first_only, self.second_only)
         rows = [(label, *(one[label] for one in counts)) for label in labels]
@@ -67,9 +67,10 @@ class Disagreement:
 def disagreements(
     images: Iterable[InputImage], first: Detector, second: Detector, counts: Comparison
 ) -> Iterator[Disagreement]:
-    """Run both models on every image; yields those in which they differ and adds everything to ``counts``.
+    """Run both models on every image; yields the images in which they differ and updates ``counts``.
 
-    Two boxes of a label are the same object from an intersection over union of 0.5. Unreadable images count as bad.
+    Two boxes with the same label are the same object if their intersection over union is at least 0.5. Unreadable
+    images count as bad.
     """
     for item in images:
         if item.frame is None:
@@ -91,13 +92,17 @@ def disagreements(
 
 
 def write(path: Path, one: Disagreement, names: tuple[str, str]) -> None:
-    """Write :func:`side_by_side` as an image file. Raises EdgecamError where that fails."""
+    """Write :func:`side_by_side` to an image file.
+
+    Raises:
+        EdgecamError: the file cannot be written.
+    """
     if not cv2.imwrite(str(path), side_by_side(one, names)):
         raise EdgecamError(f"cannot write {path}: the folder is not writable or the disk is full")
 
 
 def side_by_side(one: Disagreement, names: tuple[str, str]) -> np.ndarray:
-    """Both models' boxes side by side, bgr8, each half under its name."""
+    """The boxes of both models side by side, each half under the model's name: (H, 2 W, 3) uint8 bgr8."""
     halves = []
     for name, found in zip(names, (one.first, one.second), strict=True):
         drawn = draw(one.frame.bgr().copy(), found)

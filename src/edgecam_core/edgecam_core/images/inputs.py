@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Images from the user's arguments: files, folders, globs, videos, cameras."""
+"""Reads images from the user's arguments: files, folders, globs, videos and cameras."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".ts", ".mpg", ".mpeg", ".h264", ".h265")
-_READERS = 2  # decoding a JPEG leaves the interpreter lock free; more than two readers outrun any model here
+_READERS = 2  # threads; decoding releases the interpreter lock, and two readers are faster than any model
 _AHEAD = 8
 _USUAL_RATE, _FASTEST = 30.0, 1000.0  # Hz; default for a video without a plausible rate
 _POLL = 0.2  # seconds between checks of a camera without frames
-_PATIENCE = 1.0  # seconds without a frame before the caller is informed
+_SILENCE = 1.0  # seconds without a frame before the caller is informed
 
 Waiting = Callable[[str], None]
 
 
 def _ignore(_text: str) -> None:
-    """A Waiting that shows nothing."""
+    """A ``Waiting`` that does nothing."""
 
 
 @dataclass(frozen=True)
 class InputImage:
     """One image, or the reason why it is missing.
 
-    ``name`` is its file, for videos and cameras with ``#`` and the frame's number behind it; ``stem``
-    is a file name made of it, without a suffix. ``rate`` is the video's nominal rate in Hz, 0 if there is none.
+    ``name`` is the file, followed by ``#`` and the frame number for videos and cameras. ``stem`` is a file name
+    without suffix, derived from it. ``rate`` is the nominal rate of a video in Hz; 0: none.
     """
 
     name: str
@@ -70,10 +70,10 @@ class InputImage:
 
 
 def expand(inputs: Sequence[str]) -> list[str]:
-    """Files, globs and folders to the files meant, in order; anything with ``://`` stays as it is.
+    """The files that files, globs and folders stand for, in order; a text with ``://`` is returned unchanged.
 
     Raises:
-        SettingError: something that is not there, or a folder without images.
+        SettingError: an input does not exist, or a folder contains no images.
     """
     found: list[str] = []
     for text in inputs:
@@ -83,29 +83,30 @@ def expand(inputs: Sequence[str]) -> list[str]:
         elif path.is_dir():
             inside = image_files(path)
             if not inside:
-                raise SettingError("input", text, f"holds no image ({', '.join(IMAGE_SUFFIXES)})")
+                raise SettingError("input", text, f"contains no image ({', '.join(IMAGE_SUFFIXES)})")
             found += map(str, inside)
         elif path.is_file():
             found.append(str(path))
         elif matches := sorted(glob.glob(str(path), recursive=True), key=lambda name: natural_key(Path(name))):
             found += matches
         else:
-            remedy = "is no file, folder or matching glob; a camera is given like v4l2:///dev/video0"
+            remedy = "is not a file, folder or matching glob; write a camera as v4l2:///dev/video0"
             raise SettingError("input", text, remedy)
     return found
 
 
 def is_moving(source: str) -> bool:
-    """Whether it is a video or a camera, not an image."""
+    """Whether the source is a video or a camera, not an image."""
     return "://" in source or Path(source).suffix.lower() in VIDEOS
 
 
 def read_inputs(sources: Sequence[str], waiting: Waiting = _ignore) -> Generator[InputImage, None, None]:
-    """The images of expanded inputs, in order. Files are read ahead in threads while the caller works.
+    """The images of expanded inputs, in order. Threads read files ahead while the caller works.
 
     Args:
-        waiting: called, in the caller's thread, when a camera has been silent for a second, with what is waited for;
-            again when that changes.
+        sources: the result of :func:`expand`.
+        waiting: called in the caller's thread when a camera has delivered no frame for a second, with a text that
+            states what the camera is waiting for, and again when the text changes.
     """
     return _in_order(sources, lambda item: item, _READERS, waiting)
 
@@ -113,10 +114,10 @@ def read_inputs(sources: Sequence[str], waiting: Waiting = _ignore) -> Generator
 def each(
     sources: Sequence[str], work: Callable[[InputImage], T], threads: int = 1, waiting: Waiting = _ignore
 ) -> Generator[tuple[InputImage, T], None, None]:
-    """The images of expanded inputs, in order, with what ``work`` makes of each; ``waiting`` as for `read_inputs`.
+    """The images of expanded inputs, in order, each with the result of ``work``; ``waiting`` as in `read_inputs`.
 
-    With several threads each of them reads a file and works on it; ``work`` is then called by all of them at once.
-    Videos and cameras are worked on by the caller's thread alone.
+    With several threads, each thread reads a file and calls ``work``, which must be thread-safe. Frames of videos and
+    cameras are processed in the caller's thread.
     """
     if threads > 1:
         return _in_order(sources, lambda item: (item, work(item)), threads, waiting)
@@ -162,33 +163,35 @@ def _video(path: str) -> Iterator[InputImage]:
         if not read:
             break
         number += 1
-        # The file's own time where it has one that advances: frames may be unevenly spaced.
+        # The file's timestamps, if they increase: frames may be unevenly spaced.
         at = round(video.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
         stamp_ns = at if number == 1 or at > stamp_ns else stamp_ns + round(1e9 / rate)
         frame = Frame.from_array(pixels, "bgr8", stamp_ns)
         yield InputImage(f"{path}#{number}", f"{Path(path).stem}_{number:06d}", frame, rate=rate)
     missing = missing_bytes(path)
     if number == 0 or missing:
-        text = "is cut short" if number else "cannot be read as a video"
+        text = "is truncated" if number else "cannot be read as a video"
         reason = f": its last {missing} bytes are missing, {number} frames were read" if missing else ""
         yield InputImage(path, Path(path).stem, None, text + reason)
 
 
 def _camera(source: str, waiting: Waiting) -> Iterator[InputImage]:
-    """Live images, the newest each time, until the source ends; of a recording every image, as fast as they are taken.
-    Blocks while it is silent."""
+    """The newest frame of a live source each time; every image of a recording. Ends with the source.
+
+    Blocks while the source delivers no frame.
+    """
     from edgecam_core.camera.capture import Camera
     from edgecam_core.camera.settings import CameraSettings
     from edgecam_core.camera.uri import parse
 
     recorded = parse(source).scheme == "mcap"
     newest: deque[Frame] = deque(maxlen=1)
-    came, taken, closing = threading.Event(), threading.Event(), threading.Event()
+    arrived, taken, closing = threading.Event(), threading.Event(), threading.Event()
     failures: list[Exception] = []
 
     def keep(image: CapturedFrame) -> None:
         newest.append(image.frame("bgr8"))
-        came.set()
+        arrived.set()
         while recorded and not closing.is_set() and not taken.wait(_POLL):
             pass
         taken.clear()
@@ -200,16 +203,16 @@ def _camera(source: str, waiting: Waiting) -> Iterator[InputImage]:
     silent_since = time.monotonic()
     try:
         while not failures:
-            if not came.wait(_POLL):
+            if not arrived.wait(_POLL):
                 status = camera.status()
                 if status.state == "ended":
                     return
                 text = f"waiting for {masked(source)}: {status.waiting or status.state}"
-                if time.monotonic() - silent_since > _PATIENCE and text != reported:
+                if time.monotonic() - silent_since > _SILENCE and text != reported:
                     reported = text
                     waiting(text)
                 continue
-            came.clear()
+            arrived.clear()
             silent_since, reported = time.monotonic(), ""
             if newest:
                 number += 1

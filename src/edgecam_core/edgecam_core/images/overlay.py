@@ -12,13 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Boxes and labels drawn into an image."""
+"""Draws boxes and labels into an image."""
 
 from __future__ import annotations
 
 import colorsys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,7 +26,7 @@ import numpy as np
 from edgecam_core.types import Detection, Detections
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_GOLDEN = 0.618034  # steps of the golden ratio keep neighbouring class numbers apart in hue
+_GOLDEN = 0.618034  # steps of the golden ratio give consecutive classes different hues
 
 
 def class_color(class_id: int) -> tuple[int, int, int]:
@@ -51,9 +51,9 @@ class Label:
 
 
 def draw(bgr: np.ndarray, detections: Detections) -> np.ndarray:
-    """Draw every detection, the best on top; changes ``bgr`` ((H, W, 3) uint8, writable) and returns it.
+    """Draw every detection, the best on top, into ``bgr`` ((H, W, 3) uint8, writable) and return it.
 
-    Labels do not cover each other where there is room: two names of one object are both readable.
+    Labels do not overlap if there is room, so that two labels of one object are both readable.
     """
     line = max(1, round(min(bgr.shape[:2]) / 240))
     items = list(detections)
@@ -67,12 +67,12 @@ def draw(bgr: np.ndarray, detections: Detections) -> np.ndarray:
 
 
 def place_labels(detections: list[Detection], width: int, height: int, line: int = 1) -> list[Label]:
-    """Where each detection's label goes in an image of that size; the best are placed first."""
+    """The label of each detection, placed in an image of that size; the best detections are placed first."""
     placed: list[Label] = []
     for detection in detections:
         label = _label(detection, width, line)
-        tries = [Label(label.text, label.left, top, label.width, label.height) for top in _tops(detection, label, line)]
-        inside = [one for one in tries if 0 <= one.top <= max(0, height - one.height)] or tries[-1:]
+        places = [replace(label, top=top) for top in _tops(detection, label, line)]
+        inside = [one for one in places if 0 <= one.top <= max(0, height - one.height)] or places[-1:]
         free = (one for one in inside if not any(one.overlaps(other) for other in placed))
         placed.append(next(free, inside[0]))
     return placed
@@ -87,7 +87,7 @@ def _label(detection: Detection, width: int, line: int) -> Label:
 
 
 def _tops(detection: Detection, label: Label, line: int) -> Iterator[int]:
-    """Above the box, inside it at the top, below it, then down its left edge."""
+    """Top edges to try: above the box, inside its top, below it, then down its left edge."""
     _, y1, _, y2 = _corners(detection)
     yield y1 - label.height - line
     yield y1

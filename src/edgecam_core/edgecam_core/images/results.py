@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Detections of many images as files: JSON, COCO results, CSV."""
+"""Writes the detections of several images to files: JSON, COCO results, CSV."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from edgecam_core.types import Detections
 
 @dataclass(frozen=True)
 class Result:
-    """What was found in one image of that size; ``number`` counts from 1."""
+    """The detections in one image; ``width`` and ``height`` are in pixels, ``number`` counts from 1."""
 
     number: int
     name: str
@@ -39,10 +39,10 @@ class Result:
 
 
 def check_writable(option: str, path: Path) -> None:
-    """Find out before the work, not after it, that a result file cannot be written; leaves an empty one.
+    """Check that a result file can be written before processing starts; creates an empty file.
 
     Raises:
-        SettingError: with the system's reason.
+        SettingError: it cannot; the text states the system's reason.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,10 @@ def check_writable(option: str, path: Path) -> None:
 
 
 def write_json(path: Path, results: Sequence[Result]) -> None:
-    """A list of images: file, width, height, detections with label, class_id, score, box (x1 y1 x2 y2 pixels)."""
+    """Write a list of images: file, width, height, and detections with label, class_id, score and box.
+
+    ``box`` is x1, y1, x2, y2 in pixels.
+    """
     images = [
         {"file": one.name, "width": one.width, "height": one.height, "detections": _detections(one.found)}
         for one in results
@@ -74,10 +77,10 @@ def _detections(found: Detections) -> list[dict[str, Any]]:
 
 
 def write_coco(path: Path, results: Sequence[Result]) -> None:
-    """The list of COCO's result format: image_id, category_id, bbox (x y width height), score.
+    """Write COCO results: image_id, category_id, bbox (x, y, width, height in pixels), score.
 
-    ``image_id`` is the file's name where all names are numbers (``000000000139.jpg``), as COCO's are; else the
-    images are numbered in order, from 1.
+    ``image_id`` is the number in the file name if all names are numbers, as in COCO (``000000000139.jpg``). Otherwise
+    the images are numbered in order from 1.
     """
     stems = [Path(one.name).stem for one in results]
     by_name = all(stem.isdecimal() for stem in stems)
@@ -97,7 +100,7 @@ def write_coco(path: Path, results: Sequence[Result]) -> None:
 
 
 def write_csv(path: Path, results: Sequence[Result]) -> None:
-    """One line per detection: file, label, class_id, score, x1, y1, x2, y2."""
+    """Write one line per detection: file, label, class_id, score, x1, y1, x2, y2 (pixels)."""
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "label", "class_id", "score", "x1", "y1", "x2", "y2"])

@@ -66,7 +66,7 @@ class ReceiverMeter:
 
     def __init__(self, settings: ReceiverSettings) -> None:
         self._settings = settings
-        self._bytes = Meter(window=_BITRATE_SECONDS, most=20_000)
+        self._bytes = Meter(window=_BITRATE_SECONDS, capacity=20_000)
         self._frames = Meter()
         self._packet_ns = 0
         self._keyframe_ns = 0

@@ -73,7 +73,7 @@ class Transmitter:
             self._parity = ParityMaker(self.ssrc, payload_type(settings.payload_type), settings.redundancy / 100)
             if settings.srtp_key:
                 self._parity_protector = Protector(settings.srtp_cipher, key, self._parity.ssrc)
-        self._bytes = Meter(window=_BITRATE_SECONDS, most=20_000)
+        self._bytes = Meter(window=_BITRATE_SECONDS, capacity=20_000)
         self._destinations = Destinations(settings, counters)
         self._retransmitter = Retransmitter()
         self._adaptation = adaptation

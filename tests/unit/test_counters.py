@@ -5,7 +5,7 @@ import pytest
 from edgecam_core.counters import Counters, Meter
 
 
-def test_tally_reports_once_and_keeps_totals() -> None:
+def test_counters_reports_once_and_keeps_totals() -> None:
     counters = Counters()
     threads = [threading.Thread(target=lambda: [counters.add("late") for _ in range(500)]) for _ in range(4)]
     for thread in threads:
@@ -18,8 +18,8 @@ def test_tally_reports_once_and_keeps_totals() -> None:
     assert counters.totals() == {"late": 2000, "short": 2}
 
 
-def test_tally_does_not_grow_with_ever_new_reasons() -> None:
-    counters = Counters(kinds=2)
+def test_counters_does_not_grow_with_ever_new_reasons() -> None:
+    counters = Counters(max_reasons=2)
     for width in (1, 2, 3, 4, 1):
         counters.add(f"{width} pixels")
     assert counters.totals() == {"1 pixels": 2, "2 pixels": 1, "others": 2}
