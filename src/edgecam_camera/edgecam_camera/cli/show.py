@@ -59,19 +59,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only print the pipeline")
 
 
+def waits_for(arguments: argparse.Namespace) -> str:
+    if arguments.dry_run:
+        return ""
+    if _is_rtp(arguments):
+        return f"listening on {arguments.what}"
+    if _is_topic(arguments):
+        return f"for images on {arguments.what}"
+    settings = _settings(arguments.what, arguments.set)
+    return f"{sources.activity(settings)} {sources.shown(settings)}"
+
+
+def _is_rtp(arguments: argparse.Namespace) -> bool:
+    return arguments.what.startswith("rtp://") and "rtp_codec=jpeg" not in arguments.set
+
+
+def _is_topic(arguments: argparse.Namespace) -> bool:
+    return ":" not in arguments.what and not os.path.exists(arguments.what)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Blocks until Ctrl-C or the end of the source."""
-    if arguments.what.startswith("rtp://") and "rtp_codec=jpeg" not in arguments.set:
+    if _is_rtp(arguments):
         return _rtp(arguments)
-    is_topic = ":" not in arguments.what and not os.path.exists(arguments.what)
+    is_topic = _is_topic(arguments)
     settings = CameraSettings() if is_topic else _settings(arguments.what, arguments.set)
     if not is_topic:
         sources.check(settings)
     if arguments.viewer or not window.has_display(os.environ):
         if not arguments.viewer:
             print("there is no display here (DISPLAY and WAYLAND_DISPLAY are empty): using the viewer's page")
-        if not (is_topic or arguments.dry_run):
-            _say_approach(settings)
         camera = partial(node_command, settings.changed(camera_name=_NAME), "", "info")
         return _in_viewer(arguments, None if is_topic else camera)
     sink = window.pick_sink(gst.can_open, os.environ)
@@ -89,7 +106,6 @@ def _rtp(arguments: argparse.Namespace) -> int:
         return 0
     if not arguments.viewer and window.has_display(os.environ):
         return receive.play(settings)
-    print(f"waiting: listening on {arguments.what}", file=sys.stderr, flush=True)
     parameters = [word for name, value in {**values, **address}.items() for word in ("-p", f"{name}:={value}")]
     command = [sys.executable, "-m", "edgecam_rtp.receiver_node", "--ros-args", "-r", f"__ns:=/{_NAME}", *parameters]
     return _in_viewer(arguments, lambda _folder: command)
@@ -123,13 +139,8 @@ def _source(arguments: argparse.Namespace, settings: CameraSettings, sink: str) 
     if plan.feeder:
         print("edgecam feeds the appsrc of this pipeline: it does not run in gst-launch-1.0")
     if not arguments.dry_run:
-        _say_approach(settings)
         _play(plan, settings, gst.Pipeline(text))
     return 0
-
-
-def _say_approach(settings: CameraSettings) -> None:
-    print(f"waiting: {sources.activity(settings)} {sources.shown(settings)}", file=sys.stderr, flush=True)
 
 
 def _play(plan: SourcePlan, settings: CameraSettings, pipeline: gst.Pipeline) -> None:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecam_core.cli._settings import add_settings, settings_from
+from edgecam_core.masking import masked_address
 from edgecam_core.models.detector_settings import DetectorSettings
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, default=0, metavar="N", help="stop after N images; 0: no limit")
     parser.add_argument("--quiet", action="store_true", help="print no line per image and no progress")
     add_settings(parser, DetectorSettings)
+
+
+def waits_for(args: argparse.Namespace) -> str:
+    model = masked_address(args.model or DetectorSettings.specs()["model"].default)
+    more = f" and {len(args.input) - 1} more" if len(args.input) > 1 else ""
+    return "" if args.quiet else f"loading {model}, then opening {masked_address(args.input[0])}{more}"
 
 
 def run(args: argparse.Namespace) -> int:

@@ -37,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="print only warnings and errors")
 
 
+def waits_for(args: argparse.Namespace) -> str:
+    return "examining this machine" + ("" if args.machine else ", then the running nodes for 5 to 10 s")
+
+
 def run(args: argparse.Namespace) -> int:
     findings: list[Finding] = []
     group = ""

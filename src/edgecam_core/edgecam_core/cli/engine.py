@@ -28,6 +28,7 @@ import sys
 
 from edgecam_core.cli._settings import add_settings, settings_from
 from edgecam_core.errors import SettingError
+from edgecam_core.masking import masked_address
 from edgecam_core.models.detector_settings import DetectorSettings
 
 _BUILDING = (
@@ -49,6 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(tuned, DetectorSettings, _TUNING)
     for name, text in (("list", "list the content of the cache"), ("clean", "remove the content of the cache")):
         add_settings(actions.add_parser(name, help=text), DetectorSettings, ("engine_cache",))
+
+
+def waits_for(args: argparse.Namespace) -> str:
+    doing = {"build": "building", "tune": "measuring"}.get(args.action)
+    if doing is None:
+        return ""
+    model = masked_address(args.model or DetectorSettings.specs()["model"].default)
+    return f"{doing} {model}; this can take minutes"
 
 
 def run(args: argparse.Namespace) -> int:

@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def waits_for(_arguments: argparse.Namespace) -> str:
+    return "GStreamer reads its elements and opens the pipeline"
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 if the pipeline can run on this machine, 1 if elements are missing or something is wrong."""
     text = re.sub(r"^\s*gst-launch-1\.0(\s+-\S+)*", "", " ".join(arguments.pipeline))

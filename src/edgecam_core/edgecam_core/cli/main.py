@@ -12,7 +12,12 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``edgecam COMMAND``: finds the commands in the ``cli`` folders of the installed edgecam packages."""
+"""``edgecam COMMAND``: finds the commands in the ``cli`` folders of the installed edgecam packages.
+
+A command is a module with ``add_arguments(parser)`` and ``run(arguments) -> exit code``. One that takes longer than a
+moment before its first result also has ``waits_for(arguments) -> str``, which is printed before ``run`` imports ROS,
+GStreamer or a back end: those alone can take seconds. Hence modules import them in functions. Empty: no line.
+"""
 
 from __future__ import annotations
 
@@ -83,11 +88,18 @@ def _main(args: Sequence[str] | None) -> int:
         text = (module.__doc__ or name).strip().splitlines()[0].replace("%", "%%")
         module.add_arguments(subparsers.add_parser(name, help=text, description=text))
     arguments = parser.parse_args(words)
+    command = modules[arguments.command]
     try:
-        return int(modules[arguments.command].run(arguments))
+        if text := getattr(command, "waits_for", _nothing)(arguments):
+            print(f"waiting: {text}", file=sys.stderr, flush=True)
+        return int(command.run(arguments))
     except EdgecamError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, SettingError) else 1
+
+
+def _nothing(_arguments: argparse.Namespace) -> str:
+    return ""
 
 
 if __name__ == "__main__":

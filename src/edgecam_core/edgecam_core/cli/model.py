@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecam_core.errors import ModelError
+from edgecam_core.masking import masked_address
 from edgecam_core.models import proposal
 from edgecam_core.models.store import ModelStore, Version
 
@@ -77,6 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _name(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("name")
     parser.add_argument("version", type=int, nargs="?", help=f"number of the version (default: {default})")
+
+
+def waits_for(arguments: argparse.Namespace) -> str:
+    if arguments.act is _get:
+        return f"downloading {masked_address(arguments.url or arguments.name)}"
+    return f"storing {arguments.file}" if arguments.act is _import else ""
 
 
 def run(arguments: argparse.Namespace) -> int:

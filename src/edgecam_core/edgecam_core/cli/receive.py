@@ -68,6 +68,11 @@ def stream_settings(text: str) -> dict[str, object]:
     return {"port": port, **({"host": parts.hostname} if parts.hostname else {})}
 
 
+def waits_for(args: argparse.Namespace) -> str:
+    stream_settings(args.stream)
+    return f"listening on {args.stream}"
+
+
 def run(args: argparse.Namespace) -> int:
     settings = settings_from(args, ReceiverSettings).changed(**stream_settings(args.stream))
     return play(settings, args.seconds, args.snapshot, not args.no_window)

@@ -47,6 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, RecorderSettings, _SETTINGS)
 
 
+def waits_for(args: argparse.Namespace) -> str:
+    return "" if args.quiet else f"for messages of {' '.join(args.topics)}"
+
+
 def run(args: argparse.Namespace) -> int:
     """0 when messages were recorded and all of them stored; otherwise 1."""
     settings = settings_from(args, RecorderSettings)

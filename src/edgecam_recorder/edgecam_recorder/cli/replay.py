@@ -56,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, DetectorSettings, _compare.SETTINGS)
 
 
+def waits_for(args: argparse.Namespace) -> str:
+    if args.list or args.compare:
+        return f"reading {args.recording}"
+    return f"reading {args.recording}; playing starts {args.delay:g} s after its topics are announced (--delay)"
+
+
 def run(args: argparse.Namespace) -> int:
     """0 when everything was played; 1 when a part of the recording is damaged, or two models disagree."""
     from edgecam_core.recording.playback import Playback

@@ -38,6 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--note", default="", help="text in the chart, e.g. the machine")
 
 
+def waits_for(args: argparse.Namespace) -> str:
+    return f"for frames of running nodes, {START_SECONDS:g} s at most; then tracing for {args.seconds:g} s"
+
+
 def run(args: argparse.Namespace) -> int:
     """0, or 1 when no frame was traced."""
     for path in (args.json, args.svg):

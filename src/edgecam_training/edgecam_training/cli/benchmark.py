@@ -35,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="folder for benchmark.md, .json and .png")
 
 
+def waits_for(arguments: argparse.Namespace) -> str:
+    return f"loading {arguments.data} and {', '.join(arguments.models)}"
+
+
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
     from edgecam_training import benchmark

@@ -96,6 +96,22 @@ def _add_open_images(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(act=_open_images)
 
 
+_DOING = {
+    "stats": "reading {data}",
+    "check": "decoding the images of {data}",
+    "compose": "composing images for {output}",
+    "convert": "reading {data}",
+    "merge": "reading the collections for {output}",
+    "import": "reading {data}",
+    "export": "reading {data}",
+    "open-images": "downloading lists of Open Images for {output}",
+}
+
+
+def waits_for(arguments: argparse.Namespace) -> str:
+    return _DOING[arguments.action].format_map(vars(arguments))
+
+
 def run(arguments: argparse.Namespace) -> int:
     code: int = arguments.act(arguments)
     return code

@@ -36,6 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="folder for report.json, curves.png and worst.png")
 
 
+def waits_for(arguments: argparse.Namespace) -> str:
+    return f"loading {arguments.model} and {arguments.data}"
+
+
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
     from edgecam_training.data.summary import load_accepted

@@ -61,6 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_allowed(parser)
 
 
+def waits_for(arguments: argparse.Namespace) -> str:
+    return f"loading {arguments.model}"
+
+
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
     if not 0 <= arguments.nms < 1:

@@ -60,6 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deploy", action="store_true", help="with --store: deploy it if it passed")
 
 
+def waits_for(arguments: argparse.Namespace) -> str:
+    return f"reading the collection {arguments.collection}"
+
+
 def run(arguments: argparse.Namespace) -> int:
     """0 when the new model passed, 3 when it was refused."""
     # Before NumPy is loaded. The matrices are a few columns wide: more threads only wait for each other.

@@ -31,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_settings(parser, TrainSettings)
 
 
+def waits_for(arguments: argparse.Namespace) -> str:
+    return f"loading PyTorch, then {f'the run {arguments.resume}' if arguments.resume else 'the data set'}"
+
+
 def run(arguments: argparse.Namespace) -> int:
     need_torch()
     from edgecam_training.data import summary

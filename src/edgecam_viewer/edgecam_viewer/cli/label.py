@@ -38,6 +38,10 @@ class _NoPipeline:
         raise EdgecamError("there is no pipeline; start the viewer for that")
 
 
+def waits_for(args: argparse.Namespace) -> str:
+    return f"reading the collection {args.collection}"
+
+
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C."""
     from edgecam_core.collect.collection import Collection

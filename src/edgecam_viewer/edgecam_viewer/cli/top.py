@@ -33,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between two tables (default 1)")
 
 
+def waits_for(_args: argparse.Namespace) -> str:
+    return "for reports of nodes on /diagnostics"
+
+
 def run(args: argparse.Namespace) -> int:
     """0, or with ``--once`` 1 when no node reported."""
     try:
@@ -51,8 +55,6 @@ def run(args: argparse.Namespace) -> int:
 
     with command_node("edgecam_top") as node:
         node.create_subscription(DiagnosticArray, "/diagnostics", keep, 50)
-        if args.once or args.interval > 1:
-            print("waiting: for reports of nodes on /diagnostics", file=sys.stderr, flush=True)
         while True:
             end = time.monotonic() + (ONCE_SECONDS if args.once else max(0.1, args.interval))
             while time.monotonic() < end:
