@@ -532,7 +532,7 @@ def test_labels_given_are_honoured_by_every_finished_layout(tmp_path: Path, name
         subject = detector(path, labels=str(labels_file(tmp_path, *labels)))
         assert [item[:2] for item in found(subject)] == [("dog", 0.9)]
         assert [label for _, label in subject.classes()] == ["cat", "dog"]
-    with pytest.raises(InferenceError, match=r"reports class \d, but its labels name classes 0 to"):
+    with pytest.raises(InferenceError, match=r"reports class \d, but its labels name classes [01] to"):
         detector(path, labels=str(labels_file(tmp_path, "cat"))).detect(IMAGE)
     told(path, {"edgecam.labels": '["a", "b", "c", "d"]'})
     with pytest.raises(SettingError, match="has 2 labels, but the model has 4 classes"):
@@ -588,3 +588,31 @@ def test_outputs_that_are_not_those_of_the_file_are_an_error(tmp_path: Path) -> 
     onnx.save(proto, path)
     with pytest.raises(InferenceError, match=r"contradict its file \(output0 0x6x50\)"):
         detector(path).detect(IMAGE)
+
+
+def yolox(path: Path, decoded: bool) -> Path:
+    """One level of its head, with 1 x 1 cells: boxes, objectness and scores are joined, then flattened and turned."""
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 100, 100])
+    output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 10000, 7])
+    weights = [numpy_helper.from_array(np.full((size, 3, 1, 1), 0.1, F), f"w{size}") for size in (4, 3)]
+    weights += [
+        numpy_helper.from_array(np.array(value), name) for name, value in (("flat", [1, 7, -1]), ("step", F(8)))
+    ]
+    nodes = [
+        helper.make_node("Conv", ["images", "w4"], ["offsets"], name="/head/reg_preds.0/Conv"),
+        helper.make_node("Conv", ["images", "w3"], ["logits"]),
+        helper.make_node("Sigmoid", ["logits"], ["likely"]),
+        helper.make_node("Mul", ["offsets", "step"], ["pixels"]),
+        helper.make_node("Concat", ["pixels" if decoded else "offsets", "likely"], ["joined"], axis=1),
+        helper.make_node("Reshape", ["joined", "flat"], ["flattened"]),
+        helper.make_node("Concat", ["flattened"], ["levels"], axis=2),
+        helper.make_node("Transpose", ["levels"], ["output"], perm=[0, 2, 1]),
+    ]
+    return save(helper.make_graph(nodes, "g", [image], [output], weights), path, {})
+
+
+def test_boxes_that_are_not_decoded_are_refused(tmp_path: Path) -> None:
+    """YOLOX's exporter leaves the decoding out unless asked; the shape is the same."""
+    with pytest.raises(ModelError, match=r"not decoded: .*convolution /head/reg_preds.0/Conv; .*decode_in_inference"):
+        detector(yolox(tmp_path / "m.onnx", decoded=False))
+    assert detector(yolox(tmp_path / "m.onnx", decoded=True)).labels == ("class 0", "class 1")

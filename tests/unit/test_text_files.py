@@ -43,3 +43,44 @@ def test_what_cannot_be_recognised_is_refused(tmp_path: Path, data: bytes, reaso
     path.write_bytes(data)
     with pytest.raises(SettingError, match=f"'labels' is .*cannot be read \\({reason}"):
         read_labels(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("\ufeffcat\r\nhot dog\r\n\r\n", ("cat", "hot dog")),
+        ("# classes of 2026\ncat\nhot dog\n", ("cat", "hot dog")),
+        ("0 cat\n1 hot dog\n", ("cat", "hot dog")),
+        ("1: hot dog\n0: cat\n", ("cat", "hot dog")),  # their numbers count, not their lines
+        ("1,cat\n2,hot dog\n", ("cat", "hot dog")),
+        ("0  cat\n1  dog\n3  cow\n", ("cat", "dog", "???", "cow")),
+        ("2 door car\n4 door car\n", ("2 door car", "4 door car")),  # no numbers of classes
+        ("1 cat\n1 dog\n", ("1 cat", "1 dog")),
+        ("0 cat\n1 dog\ncow\n", ("0 cat", "1 dog", "cow")),
+        ('["cat",\n "hot dog"]\n', ("cat", "hot dog")),
+        ('{"1": "hot dog", "0": "cat"}', ("cat", "hot dog")),
+    ],
+)
+def test_labels_as_people_write_them(tmp_path: Path, text: str, labels: tuple[str, ...]) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert read_labels(path) == labels
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("path: ..\nnames:\n  0: cat\n  1: dog\n", "it is YAML, or a label map of TensorFlow"),
+        ("names: [cat, dog]\n", "it is YAML"),
+        ("- cat\n- dog\n", "it is YAML"),
+        ("item {\n  id: 1\n  name: 'cat'\n}\n", "it is YAML, or a label map of TensorFlow"),
+        ('["cat", "dog"', "it begins like JSON, but is not"),
+        ('{"0": "cat", "2": "dog"}', "names its classes 0, 2; they must be numbered 0 to 1"),
+        ("cat, dog\n", "all is on one line"),
+    ],
+)
+def test_labels_in_another_format_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "labels.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SettingError, match=f"cannot be read \\({reason}.*one label per line"):
+        read_labels(path)

@@ -29,9 +29,10 @@ from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Progress, Runner, RunnerOptions, silent
 from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.family import Candidates, Family, check_candidates, open_family
+from edgecam_core.models.family import Candidates, Family, open_family
 from edgecam_core.models.labels import fit_labels, metadata_labels, numbered, read_labels
 from edgecam_core.models.nms import nms
+from edgecam_core.models.output_checks import check_candidates
 from edgecam_core.models.preprocess import Placement, Preprocessor
 from edgecam_core.models.selection import Selection
 from edgecam_core.models.tracker import Tracker

@@ -32,8 +32,9 @@ import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.models.family import Candidates, Family, check_numbers
+from edgecam_core.models.family import Candidates, Family
 from edgecam_core.models.image_input import image_input
+from edgecam_core.models.output_checks import check_numbers
 from edgecam_core.models.preprocess import InputSpec
 from edgecam_core.models.priors import to_corners
 

@@ -23,7 +23,7 @@ from importlib import import_module
 
 import numpy as np
 
-from edgecam_core.errors import InferenceError, ModelError
+from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.preprocess import InputSpec
 
@@ -34,10 +34,6 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "detr": ("edgecam_core.models.detr", "DetrFamily"),
     "yolo": ("edgecam_core.models.yolo", "YoloFamily"),
 }
-
-_MAX_SCORE = 1.05  # allows for the rounding of int8 and fp16
-_MAX_FRACTION = 10.0  # a box may lie mostly outside the image
-_MIN_PIXELS, _MIN_SIZE = 1.5, 32
 
 
 @dataclass(frozen=True)
@@ -126,46 +122,3 @@ def _family_type(name: str) -> type[Family]:
     family = getattr(import_module(module), class_name)
     assert issubclass(family, Family)
     return family
-
-
-def check_numbers(scores: np.ndarray) -> None:
-    """Raise InferenceError if a score is NaN: the precision broke the model, the image is not empty."""
-    if np.isnan(scores.max(initial=0.0)):
-        raise InferenceError("the model's scores are not numbers (NaN); its precision may be too low for it")
-
-
-def check_classes(classes: np.ndarray, columns: int) -> None:
-    """Raise InferenceError if a final detection has a class without a label.
-
-    Args:
-        classes: those of the rows above the threshold; unused rows may hold anything.
-    """
-    unknown = classes[(classes < 0) | (classes >= columns)]
-    if unknown.size:
-        raise InferenceError(
-            f"the model reports class {int(unknown[0])}, but its labels name classes 0 to {columns - 1}; "
-            "set labels that fit the model"
-        )
-
-
-def check_candidates(found: Candidates, fractions: bool, size: tuple[int, int]) -> None:
-    """Raise InferenceError if scores or boxes contradict the layout stated by the file.
-
-    Args:
-        fractions: boxes must be fractions of the network's input, else pixels of it.
-        size: width and height of the network's input.
-    """
-    if not len(found.scores):
-        return
-    if (best := float(found.scores.max())) > _MAX_SCORE:
-        raise InferenceError(
-            f"the model returns a score of {best:.1f}, not a probability; export it with its softmax or sigmoid"
-        )
-    farthest = float(np.abs(found.boxes).max())
-    if fractions and farthest > _MAX_FRACTION:
-        rule = "must be fractions of the input"
-    elif not fractions and farthest <= _MIN_PIXELS and min(size) > _MIN_SIZE:
-        rule = "must be pixels of the input"
-    else:
-        return
-    raise InferenceError(f"the model returns box coordinates up to {farthest:.4g}, but in its layout they {rule}")

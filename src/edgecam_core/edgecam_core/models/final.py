@@ -28,7 +28,7 @@ Recognised by their outputs:
   classes start at 0.
 
 Input is RGB, pixel / 255, unless stated otherwise above or in the metadata. The number of classes comes from the labels
-or from ``edgecam.classes``.
+or from ``edgecam.classes``; ``edgecam.first_class`` (0 or 1) overrides the number of the first class.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.models.family import Candidates, Family, check_classes, check_numbers
+from edgecam_core.models.family import Candidates, Family
 from edgecam_core.models.image_input import image_input
 from edgecam_core.models.labels import score_columns
+from edgecam_core.models.output_checks import check_numbers, class_numbers, valid_rows
 from edgecam_core.models.preprocess import InputSpec
 
 _SIZES = "orig_target_sizes"
@@ -99,6 +100,7 @@ class FinalFamily(Family):
         layout = _layout(model)
         if layout is None:
             raise ModelError(f"{model.path} has none of the outputs of the family 'final' ({model.describe()})")
+        layout = replace(layout, has_background=_counts_from_one(model, layout.has_background))
         classes = int(model.fact("classes", 0))
         columns = (classes and classes + layout.has_background) or score_columns(labels, layout.has_background)
         if columns < 1:
@@ -123,13 +125,12 @@ class FinalFamily(Family):
         if layout.batched:
             boxes, scores, classes = boxes[index], scores[index], classes[index]
         if layout.count in outputs:
-            valid = int(outputs[layout.count].ravel()[index])
+            valid = valid_rows(outputs[layout.count].ravel()[index], len(scores))
             boxes, scores, classes = boxes[:valid], scores[:valid], classes[:valid]
         scores = scores.astype(np.float32, copy=False)
         check_numbers(scores)
         rows = np.flatnonzero(scores > thresholds.min(initial=1.0))
-        classes = classes[rows].astype(np.intp)
-        check_classes(classes, self.columns)
+        classes = class_numbers(classes[rows], self.columns, layout.has_background)
         kept = scores[rows] > thresholds[classes]
         rows, classes = rows[kept], classes[kept]
         boxes = boxes[rows].astype(np.float32, copy=False)
@@ -145,6 +146,13 @@ def _layout(model: ModelFile) -> Layout | None:
             found = replace(layout, boxes=boxes, scores=scores, classes=classes, count=_present(model, layout.count))
             return _of_plugin(model, found) if found.has_background else _with_or_without_batch(model, found)
     return _by_type(model)
+
+
+def _counts_from_one(model: ModelFile, default: bool) -> bool:
+    first = model.fact("first_class", int(default))
+    if first not in (0, 1):
+        raise ModelError(f"{model.path} has edgecam.first_class = {first!r}; it must be 0 or 1")
+    return bool(first)
 
 
 def _present(model: ModelFile, name: str) -> str:

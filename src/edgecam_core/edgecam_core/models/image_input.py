@@ -56,7 +56,10 @@ def image_input(
     width = _side(model, "width", width, default.width)
     height = _side(model, "height", height, default.height)
     if not (width and height) and not any_size:
-        raise ModelError(f"{model.path} leaves its input size open; export it with a fixed height and width")
+        raise ModelError(
+            f"{model.path} leaves its input size open; export it with a fixed height and width, or add the metadata "
+            "edgecam.width and edgecam.height"
+        )
     mean, std = _normalisation(model, name, default)
     spec = InputSpec(
         name,

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,24 +28,54 @@ from edgecam_core.text_files import read_text
 
 BACKGROUND = "BACKGROUND"
 _BACKGROUNDS = ("background", "???")  # "???" is the background of TensorFlow's label maps
+_NUMBERED = re.compile(r"(\d{1,5})(?:\s*[:,;]\s*|\s+)(\S.*)")
+_OTHER_FORMAT = re.compile(r"names\s*:|- |item\s*\{|.*\{$")
 
 
 def read_labels(path: str | Path) -> tuple[str, ...]:
-    """Read one label per line, in class order; empty lines at the end are ignored.
+    """Read labels in class order: one per line, with or without a number before it, or a JSON list or object.
+
+    Empty lines at the end and lines that start with # are ignored.
 
     Raises:
-        SettingError: no such file, not text, or empty.
+        SettingError: no such file, not text, empty, or of another format, such as YAML.
     """
     path = Path(path).expanduser()
     try:
-        text = read_text(path)
+        labels = _parsed(read_text(path).strip("\ufeff\r\n "))
     except (OSError, ValueError) as error:
         remedy = f"cannot be read ({error}); use a text file with one label per line"
         raise SettingError("labels", str(path), remedy) from error
-    lines = [line.strip() for line in text.rstrip().splitlines()]
-    if not any(lines):
+    if not any(labels):
         raise SettingError("labels", str(path), "holds no label; use a text file with one label per line")
-    return tuple(lines)
+    return tuple(labels)
+
+
+def _parsed(text: str) -> list[str]:
+    if text.startswith(("[", "{")):
+        found = _literal(text)
+        if not isinstance(found, list | tuple | dict):
+            raise ValueError("it begins like JSON, but is not")
+        return [str(label).strip() for label in (_by_number(found) if isinstance(found, dict) else found)]
+    lines = [line.strip() for line in text.splitlines() if not line.startswith("#")]
+    if any(_OTHER_FORMAT.match(line) for line in lines):
+        raise ValueError("it is YAML, or a label map of TensorFlow")
+    if len(lines) == 1 and "," in lines[0]:
+        raise ValueError("all is on one line")
+    return _without_numbers(lines)
+
+
+def _without_numbers(lines: list[str]) -> list[str]:
+    """Sort lines such as ``0 person`` or ``1: person`` if all have a number of their own, starting at 0 or 1.
+
+    Missing numbers get the label ``???``. Other lines are returned unchanged.
+    """
+    matches = [_NUMBERED.fullmatch(line) for line in lines if line]
+    found = {int(match[1]): match[2] for match in matches if match}
+    least, most = min(found, default=0), max(found, default=0)
+    if len(found) != len(matches) or len(found) < 2 or least > 1 or most >= 2 * len(found):
+        return lines
+    return [found.get(number, "???") for number in range(least, most + 1)]
 
 
 def metadata_labels(model: ModelFile) -> tuple[str, ...]:
@@ -58,21 +89,23 @@ def metadata_labels(model: ModelFile) -> tuple[str, ...]:
         raise ModelError(f"{model.path} has metadata edgecam.labels = {own!r}; it must be a JSON list of class names")
     found = own or _literal(model.metadata.get("names", ""))
     if isinstance(found, dict):
-        found = _by_number(found, model)
+        try:
+            found = _by_number(found)
+        except ValueError as error:
+            raise ModelError(f"{model.path} {error}") from error
     if not isinstance(found, list | tuple):
         return ()
     return tuple(str(label).strip("\ufeff \t\r\n") for label in found)
 
 
-def _by_number(names: dict[object, object], model: ModelFile) -> list[object]:
+def _by_number(names: dict[object, object]) -> list[object]:
+    """Raise ValueError unless they are numbered from 0 without a gap."""
     try:
         numbered = {int(str(number)): name for number, name in names.items()}
     except ValueError:
         numbered = {}
     if sorted(numbered) != list(range(len(names))):
-        raise ModelError(
-            f"{model.path} names its classes {', '.join(map(str, names))}; they must be numbered 0 to {len(names) - 1}"
-        )
+        raise ValueError(f"names its classes {', '.join(map(str, names))}; they must be numbered 0 to {len(names) - 1}")
     return [numbered[number] for number in range(len(names))]
 
 

@@ -26,9 +26,10 @@ import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.models.family import Candidates, Family, check_numbers
+from edgecam_core.models.family import Candidates, Family
 from edgecam_core.models.image_input import image_input
 from edgecam_core.models.labels import score_columns
+from edgecam_core.models.output_checks import check_probabilities
 from edgecam_core.models.preprocess import InputSpec
 
 _DEFAULTS = InputSpec("", 0, 0, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0), color="rgb", fit="stretch")
@@ -59,7 +60,7 @@ class SsdFamily(Family):
 
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
         scores, boxes = outputs["scores"][index], outputs["boxes"][index]
-        check_numbers(scores)
+        check_probabilities(scores)
         # One pass over all scores: only a few exceed their threshold.
         rows, classes = np.divmod(np.flatnonzero(scores[:, 1:] > thresholds[1:]), self.columns - 1)
         classes += 1

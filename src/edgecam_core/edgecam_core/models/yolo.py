@@ -29,9 +29,10 @@ import numpy as np
 
 from edgecam_core.errors import InferenceError, ModelError
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.models.family import Candidates, Family, check_classes, check_numbers
+from edgecam_core.models.family import Candidates, Family
 from edgecam_core.models.image_input import image_input
 from edgecam_core.models.labels import metadata_labels, score_columns
+from edgecam_core.models.output_checks import check_numbers, check_probabilities, check_whole, class_numbers
 from edgecam_core.models.preprocess import InputSpec
 from edgecam_core.models.priors import to_corners
 from edgecam_core.models.yolo_layout import Head, recognise
@@ -87,11 +88,14 @@ class YoloFamily(Family):
         if self._layout in ("finished", "ranked"):
             return self._listed(found, thresholds)
         if self._layout == "columns":
+            check_probabilities(found[4:])
             boxes, scores = found[:4].T, found[4:].T
         elif self._layout == "rows":
+            check_probabilities(found[:, 4:])
             likely = found[found[:, 4] > thresholds.min()]  # a score is never above its objectness
             boxes, scores = likely[:, :4], likely[:, 5:] * likely[:, 4:5]
         else:
+            check_probabilities(found[:, 4:])
             boxes, scores = found[:, :4], found[:, 4:]
         if scores.shape[1] != self.columns:
             raise InferenceError(f"the model returns {scores.shape[1]} scores per box, but has {self.columns} classes")
@@ -99,9 +103,9 @@ class YoloFamily(Family):
 
     def _listed(self, found: np.ndarray, thresholds: np.ndarray) -> Candidates:
         """Candidates of rows (box, score, class number)."""
+        check_whole(found[:, 5])  # all rows: with score and class exchanged, none may be above the threshold
         likely = found[found[:, 4] > thresholds.min()]
-        classes = likely[:, 5].astype(np.intp)
-        check_classes(classes, self.columns)
+        classes = class_numbers(likely[:, 5], self.columns)
         kept = likely[:, 4] > thresholds[classes]
         boxes = likely[kept, :4]
         return Candidates(to_corners(boxes) if self._layout == "ranked" else boxes, likely[kept, 4], classes[kept])

@@ -67,6 +67,8 @@ def recognise(model: ModelFile, output: str, names: int) -> Head:
     if not extra:
         _require(model, output, layout, shape[2] in (6, None))
         return Head(layout, names or int(model.fact("classes", 0)))
+    if layout != "queries":
+        _require_decoded(model, output)
     size = shape[axis]
     _require(model, output, layout, size is None or size > extra)
     return Head(layout, size - extra if size is not None else names)
@@ -116,6 +118,20 @@ def _from_shape(model: ModelFile, output: str, names: int) -> str:
     if columns is None or (rows is not None and rows < columns):
         return "columns"
     return "rows"
+
+
+def _require_decoded(model: ModelFile, output: str) -> None:
+    """Raise ModelError if boxes come straight from a convolution: they are grid offsets, not pixels."""
+    producers = {name: node for node in model.graph().node for name in node.output}
+    node = producers.get(output)
+    while node is not None and node.op_type in (*_PASSTHROUGH, "Concat"):
+        node = producers.get(node.input[0])  # the first column is a box; any level will do
+    if node is not None and node.op_type == "Conv":
+        raise ModelError(
+            f"the boxes in the output {output} of {model.path} are not decoded: they come straight from the "
+            f"convolution {node.name or node.output[0]}; export the model with decoded boxes (YOLOX: "
+            "--decode_in_inference)"
+        )
 
 
 def last_column(model: ModelFile, output: str) -> str:
