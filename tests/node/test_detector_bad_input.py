@@ -62,8 +62,8 @@ def no_gpu(path: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (truncated, "is not an ONNX file, or it is cut short"),
-        (text, "is not an ONNX file, or it is cut short"),
+        (truncated, "is not an ONNX file, or it is truncated"),
+        (text, "is not an ONNX file, or it is truncated"),
         (unknown_operator, "AveragePoop"),
         (wrong_labels, "has 1 labels, but the model has 3 classes"),
         (unknown_class, "the model has no such class"),
