@@ -6,6 +6,8 @@ DEMO_SECONDS ?= 0
 PYTEST_ARGS ?=
 # Tests mostly wait for discovery and frames, so that three at a time fit two cores.
 PARALLEL := -n 3 --dist loadfile
+# A launch is several processes, so that two at a time fill two cores. PARALLEL= turns this off too.
+LAUNCHES = $(if $(PARALLEL),-n 2 --dist worksteal)
 OPEN := source install/setup.bash &&
 
 .PHONY: help setup setup-test demo test test-bare test-hard test-matrix lint types unit backends node launch-tests launch-testing setup-training training-tests demo-train demo-improve docs bench clean
@@ -54,7 +56,7 @@ fuzz: setup-test ## hostile messages, datagrams and requests to every node, and 
 	@$(OPEN) EDGECAM_FUZZ=1000 EDGECAM_STOPS=20 python3 -m pytest $(FUZZ) -n 3 --timeout 12000 $(PYTEST_ARGS)
 
 launch-tests: setup-test ## tests that start the shipped launch files
-	@$(OPEN) python3 -m pytest tests/launch $(PYTEST_ARGS)
+	@$(OPEN) python3 -m pytest tests/launch $(LAUNCHES) $(PYTEST_ARGS)
 
 launch-testing: setup ## the launch_testing suite, on machines with ROS 2 from apt
 	@$(OPEN) tests/launch_testing/run

@@ -22,6 +22,9 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from waiting import wait_until
 
+from edgecam_ros import faults
+from edgecam_ros import node as node_module
+
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 
@@ -110,6 +113,11 @@ class Scene:
         return wait_until(found, what=f"{text!r} in /diagnostics")
 
 
+@pytest.fixture(autouse=True)
+def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_module, "_RETRY_SECONDS", 0.1)
+
+
 @contextmanager
 def scene(peer: Peer, **fails: list[Exception]) -> Iterator[Scene]:
     with running(FragileNode(Plan({name.replace("_", " "): errors for name, errors in fails.items()}))) as node:
@@ -123,7 +131,7 @@ def lines(capfd: pytest.CaptureFixture[str], text: str) -> list[str]:
 @pytest.mark.parametrize("error", [ValueError("netloc"), OSError(97, "family"), KeyError("x"), ZeroDivisionError()])
 @pytest.mark.parametrize("hook", ["open", "start"])
 def test_a_hook_that_raises_is_undone_and_tried_again(
-    peer: Peer, capfd: pytest.CaptureFixture[str], hook: str, error: Exception
+    peer: Peer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, hook: str, error: Exception
 ) -> None:
     with scene(peer, **{hook: [error, error]}) as subject:  # running() waits until it is active
         called = subject.plan.called
@@ -131,6 +139,7 @@ def test_a_hook_that_raises_is_undone_and_tried_again(
         undo = {"open": "close", "start": "stop"}[hook]
         assert called.count(undo) == 2
         assert subject.node.failure is None
+        monkeypatch.setattr(faults, "SHOWN_SECONDS", 0.0)  # the fault is history
         subject.wait_for(OK, "running")
     (line,) = lines(capfd, "unexpected")
     assert f"{hook}: unexpected {type(error).__name__}" in line
@@ -208,13 +217,16 @@ def test_a_report_that_raises_is_reported(peer: Peer) -> None:
         assert "fragile" in {status.hardware_id for status in [subject.wait_for(ERROR, "")]}
 
 
-def test_a_thread_that_raises_takes_the_node_down_and_up_again(peer: Peer, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_thread_that_raises_takes_the_node_down_and_up_again(
+    peer: Peer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with scene(peer, thread=[OSError("cable")]) as subject:
         subject.wait_for(ERROR, "unexpected OSError: cable")
         wait_until(lambda: subject.plan.called.count("thread") == 2, what="a second thread")
         assert [one for one in subject.plan.called if one in ("open", "start", "stop", "close")] == [
             "open", "start", "stop", "close", "open", "start",
         ]  # fmt: skip
+        monkeypatch.setattr(faults, "SHOWN_SECONDS", 0.0)  # the fault is history
         subject.wait_for(OK, "running")
     assert len(lines(capfd, "thread worker: unexpected OSError: cable")) == 1
 
