@@ -13,7 +13,8 @@ import pytest
 from edgecam_collector.node import CollectorNode
 from edgecam_core.collect.collection import Collection
 from edgecam_core.types import Detections, Frame
-from edgecam_ros.conversions import detections_to_ros, header_to_ros, image_to_ros
+from edgecam_ros.conversions import header_to_ros, image_to_ros
+from edgecam_ros.detections import detections_to_ros
 from edgecam_ros.qos import image_qos, latched_qos
 from rclpy.parameter import Parameter
 from ros_peer import Peer

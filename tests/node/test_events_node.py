@@ -16,7 +16,8 @@ from edgecam_core.events.clips import frames_of
 from edgecam_core.events.index import EventIndex
 from edgecam_core.types import Detections
 from edgecam_events.node import EventsNode
-from edgecam_ros.conversions import detections_to_ros, header_to_ros, ns_from_stamp
+from edgecam_ros.conversions import header_to_ros, ns_from_stamp
+from edgecam_ros.detections import detections_to_ros
 from edgecam_ros.qos import image_qos, latched_qos
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.lifecycle import TransitionCallbackReturn

@@ -18,7 +18,8 @@ from edgecam_core.recording.reader import open_recording
 from edgecam_core.types import Detections, Frame
 from edgecam_recorder.node import RecorderNode
 from edgecam_recorder.subscriptions import message_class
-from edgecam_ros.conversions import detections_to_ros, header_to_ros, image_to_ros
+from edgecam_ros.conversions import header_to_ros, image_to_ros
+from edgecam_ros.detections import detections_to_ros
 from edgecam_ros.qos import image_qos, latched_qos
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy

@@ -17,7 +17,7 @@ import aiohttp
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from edgecam_ros.conversions import detections_from_ros
+from edgecam_ros.detections import detections_from_ros
 from edgecam_ros.qos import image_qos
 from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import GetParameters, SetParameters

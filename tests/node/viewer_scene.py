@@ -6,7 +6,8 @@ import threading
 
 import numpy as np
 from edgecam_core.types import Detections, Frame
-from edgecam_ros.conversions import detections_to_ros, image_to_ros
+from edgecam_ros.conversions import image_to_ros
+from edgecam_ros.detections import detections_to_ros
 from edgecam_ros.qos import image_qos
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor

@@ -20,7 +20,7 @@ from edgecam_core.events.event import BEGIN, END, Event
 from edgecam_core.events.outputs.message import Outgoing
 from edgecam_core.events.outputs.mqtt import Mqtt
 from edgecam_core.events.outputs.outbox import Outbox
-from edgecam_core.events.outputs.webhook import make_webhook
+from edgecam_core.events.outputs.webhook import make as make_webhook
 from edgecam_core.events.settings import EventsSettings
 from network import free_tcp_port
 from paho.mqtt import client as paho

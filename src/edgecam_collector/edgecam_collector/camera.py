@@ -26,7 +26,8 @@ from edgecam_core.collect.observation import Observation
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.types import Detection, Frame
-from edgecam_ros.conversions import detections_from_ros, image_from_ros, ns_from_stamp
+from edgecam_ros.conversions import image_from_ros, ns_from_stamp
+from edgecam_ros.detections import detections_from_ros
 from edgecam_ros.qos import sensor_qos
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 from pathlib import Path
 
@@ -33,7 +32,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         OSError: the file cannot be written; nothing is left behind.
     """
     data = content.encode() if isinstance(content, str) else content
-    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    part = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     handle = _open(part, os.O_WRONLY | os.O_EXCL)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -57,7 +56,7 @@ def create(path: Path) -> Path:
     try:
         os.close(_open(path, os.O_WRONLY | os.O_EXCL))
     except FileExistsError:
-        path = path.with_stem(f"{path.stem}_{secrets.token_hex(4)}")
+        path = path.with_stem(f"{path.stem}_{os.urandom(4).hex()}")
         os.close(_open(path, os.O_WRONLY | os.O_EXCL))
     return path
 

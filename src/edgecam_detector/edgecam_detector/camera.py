@@ -20,7 +20,8 @@ from collections.abc import Callable
 
 from edgecam_core.images.overlay import draw
 from edgecam_core.types import Detections, Frame
-from edgecam_ros.conversions import detections_to_ros, image_to_ros
+from edgecam_ros.conversions import image_to_ros
+from edgecam_ros.detections import detections_to_ros
 from edgecam_ros.local_topics import LOCAL, Receiver
 from edgecam_ros.qos import image_qos, sensor_qos
 from rclpy.node import Node

@@ -26,7 +26,8 @@ from edgecam_core.errors import EdgecamError
 from edgecam_core.events.clips import JPEG, CodedFrame, access_unit
 from edgecam_core.media.image_header import image_size, is_jpeg
 from edgecam_core.types import Detection
-from edgecam_ros.conversions import detections_from_ros, ns_from_stamp
+from edgecam_ros.conversions import ns_from_stamp
+from edgecam_ros.detections import detections_from_ros
 from edgecam_ros.qos import image_qos, sensor_qos
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage

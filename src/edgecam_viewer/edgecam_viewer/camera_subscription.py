@@ -22,7 +22,8 @@ from collections.abc import Callable
 from edgecam_core.counters import Counters
 from edgecam_core.errors import ImageError
 from edgecam_core.tracer import TRACER
-from edgecam_ros.conversions import detections_from_ros, image_from_ros, ns_from_stamp
+from edgecam_ros.conversions import image_from_ros, ns_from_stamp
+from edgecam_ros.detections import detections_from_ros
 from edgecam_ros.qos import sensor_qos
 from rclpy.node import Node
 from rclpy.subscription import Subscription

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import io
 
-import qrcode
-
 
 def invitation(address: str, token: str) -> str:
     """Some 20 lines of text. ``address`` is the page's without the token."""
+    import qrcode  # with Pillow; a page for this machine alone needs neither
+
     url = f"{address}/?token={token}"
     drawing = io.StringIO()
     code = qrcode.QRCode(border=2)

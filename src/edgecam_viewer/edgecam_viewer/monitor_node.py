@@ -22,7 +22,8 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_core.errors import EdgecamError, SettingError
-from edgecam_ros.conversions import detections_from_ros, ns_from_stamp
+from edgecam_ros.conversions import ns_from_stamp
+from edgecam_ros.detections import detections_from_ros
 from edgecam_ros.diagnostics import Status
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode

@@ -21,23 +21,17 @@ import contextlib
 import http.client
 import socket
 import ssl
-from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 from urllib.request import HTTPDigestAuthHandler, HTTPPasswordMgrWithDefaultRealm, Request, parse_http_list
 from urllib.request import parse_keqv_list as parse_pairs
 
+from edgecam_core.camera.uri import Login
 from edgecam_core.errors import SourceError
 from edgecam_core.masking import masked
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _LOGIN = "set rtsp_user and rtsp_password, or write both into the source"
-
-
-@dataclass(frozen=True)
-class Login:
-    user: str = ""
-    password: str = ""
 
 
 class Response:

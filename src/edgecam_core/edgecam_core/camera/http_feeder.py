@@ -21,12 +21,12 @@ import time
 
 import numpy as np
 
-from edgecam_core.camera.http_client import Login, Response, get
+from edgecam_core.camera.http_client import Response, get
 from edgecam_core.camera.jpeg_stream import JpegSplitter
+from edgecam_core.camera.uri import Login
 from edgecam_core.errors import EdgecamError, SourceError
 from edgecam_core.media import gst
 
-HEAD = "appsrc name=feed is-live=true format=time do-timestamp=true block=true caps=image/jpeg"
 POLL_RATE = 2.0
 """Images per second if ``framerate`` is 0."""
 

@@ -46,6 +46,14 @@ class SourceUri:
         return masked_address(self.text)
 
 
+@dataclass(frozen=True)
+class Login:
+    """User and password for a network source; both empty: none."""
+
+    user: str = ""
+    password: str = ""
+
+
 _PASSWORD = (
     "percent-encode special characters of a password (%40 for the at sign, %2F slash, %3A colon, %23 hash, "
     "%3F question mark, %5B and %5D brackets, %20 space), or set rtsp_user and rtsp_password"

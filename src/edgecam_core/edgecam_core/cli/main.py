@@ -22,12 +22,14 @@ GStreamer or a back end: those alone can take seconds. Hence modules import them
 from __future__ import annotations
 
 import argparse
+import ast
 import difflib
 import importlib
 import importlib.util
 import pkgutil
 import sys
 from collections.abc import Sequence
+from importlib.abc import InspectLoader
 from importlib.metadata import PackageNotFoundError, version
 
 from edgecam_core.errors import EdgecamError, SettingError
@@ -59,6 +61,17 @@ def _version() -> str:
         return "from sources"
 
 
+def _summary(where: str) -> str:
+    """The first line of a module's docstring, without importing it."""
+    spec = importlib.util.find_spec(where)
+    source = spec.loader.get_source(where) if spec and isinstance(spec.loader, InspectLoader) else None
+    return _first_line(ast.get_docstring(ast.parse(source))) if source else ""
+
+
+def _first_line(docstring: str | None) -> str:
+    return (docstring or "").strip().partition("\n")[0].replace("%", "%%")
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command; returns 0 on success, 1 on failure, 2 for invalid arguments."""
     try:
@@ -72,27 +85,27 @@ def main(args: Sequence[str] | None = None) -> int:
 def _main(args: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if args is None else args)
     found = commands()
-    if words and not words[0].startswith("-") and words[0] not in found:
-        near = difflib.get_close_matches(words[0], found, n=2)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"commands are {', '.join(found)}"
-        print(f"error: there is no command {words[0]!r}: {hint}", file=sys.stderr)
-        return 2
-    # Importing all commands (ROS, torch) is slow, and only --help needs them all.
-    needed = {words[0]: found[words[0]]} if words and words[0] in found else found
+    command = words[0] if words else ""
     parser = argparse.ArgumentParser(prog="edgecam", description="Tools of the edgecam packages.")
     parser.add_argument("--version", action="version", version=f"edgecam {_version()}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    modules = {}
-    for name, where in needed.items():
-        module = modules[name] = importlib.import_module(where)
-        text = (module.__doc__ or name).strip().splitlines()[0].replace("%", "%%")
-        module.add_arguments(subparsers.add_parser(name, help=text, description=text))
+    if not command or command.startswith("-"):  # --help, --version or a mistake: argparse ends the program
+        for name, where in found.items():
+            subparsers.add_parser(name, help=_summary(where))
+        parser.parse_args(words)
+    if command not in found:
+        near = difflib.get_close_matches(command, found, n=2)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"commands are {', '.join(found)}"
+        print(f"error: there is no command {command!r}: {hint}", file=sys.stderr)
+        return 2
+    # Importing one command is quick, importing all of them (ROS, torch) is not.
+    module = importlib.import_module(found[command])
+    module.add_arguments(subparsers.add_parser(command, description=_first_line(module.__doc__)))
     arguments = parser.parse_args(words)
-    command = modules[arguments.command]
     try:
-        if text := getattr(command, "waits_for", _nothing)(arguments):
+        if text := getattr(module, "waits_for", _nothing)(arguments):
             print(f"waiting: {text}", file=sys.stderr, flush=True)
-        return int(command.run(arguments))
+        return int(module.run(arguments))
     except EdgecamError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, SettingError) else 1

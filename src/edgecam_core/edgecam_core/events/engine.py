@@ -16,8 +16,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -60,7 +60,7 @@ class _Camera:
 def new_id(rule: str, stamp_ns: int) -> str:
     """An id that sorts by capture time (UTC) and can be a file name anywhere."""
     when = time.strftime("%Y%m%d-%H%M%S", time.gmtime(stamp_ns // SECOND))
-    return f"{when}-{re.sub('[^A-Za-z0-9-]+', '_', rule)[:60]}-{secrets.token_hex(4)}"
+    return f"{when}-{re.sub('[^A-Za-z0-9-]+', '_', rule)[:60]}-{os.urandom(4).hex()}"
 
 
 class Engine:

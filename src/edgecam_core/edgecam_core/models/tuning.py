@@ -26,7 +26,6 @@ import json
 import os
 import platform
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -207,7 +206,7 @@ def _measure(plan: Plan, settings: DetectorSettings, choice: Choice, progress: P
     finally:
         detector.close()
     # The shortest time is that of an undisturbed run, even on a busy machine.
-    return replace(choice, ms=1e3 * min(walls), cpu_ms=1e3 * statistics.median(cpus))
+    return replace(choice, ms=1e3 * min(walls), cpu_ms=1e3 * float(np.median(cpus)))
 
 
 def _cpu_seconds() -> float:

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 import time
 
 from edgecam_core.rtp import rtcp
@@ -32,7 +32,7 @@ class ReceiverFeedback:
     """Decides what to send and when. Has no socket and no clock: times are arguments in monotonic nanoseconds."""
 
     def __init__(self) -> None:
-        self.ssrc = secrets.randbits(32)
+        self.ssrc = random.SystemRandom().getrandbits(32)
         self.requests = 0
         self._epoch_ns = time.time_ns() - time.monotonic_ns()  # for a wall clock that never steps
         self._congestion_ns = 0

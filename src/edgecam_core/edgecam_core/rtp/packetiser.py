@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-import secrets
+import random
 
 from edgecam_core.media.codecs import Codec
 from edgecam_core.rtp import packet as rtp
@@ -33,10 +33,10 @@ class Packetiser:
         self._codec = codec
         self._payload_type = payload_type
         self._timeline = RtpTimeline()
-        self._sequence = secrets.randbelow(1 << 16)
+        self._sequence = random.SystemRandom().getrandbits(16)
         extension = len(rtp.extension_block({NTP_ID: bytes(8)}))
         self._limit = mtu - rtp.HEADER_SIZE - extension - trailer
-        self.ssrc = secrets.randbits(32)
+        self.ssrc = random.SystemRandom().getrandbits(32)
         self.timestamp = 0
 
     def packets(self, nals: list[bytes], stamp_ns: int) -> list[tuple[int, bytes]]:

@@ -26,7 +26,7 @@ The coefficients are ``gf256.cauchy``. This module uses no sockets and no clocks
 from __future__ import annotations
 
 import math
-import secrets
+import random
 import struct
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -60,8 +60,8 @@ class ParityMaker:
         self._media_ssrc = media_ssrc
         self._payload_type = payload_type
         self._share = share
-        self.ssrc = secrets.randbits(32)
-        self._sequence = secrets.randbelow(1 << 16)
+        self.ssrc = random.SystemRandom().getrandbits(32)
+        self._sequence = random.SystemRandom().getrandbits(16)
         self._block: list[tuple[int, bytes]] = []
         self._frames = 0
 

@@ -19,23 +19,26 @@ The server's Content-Type and the first bytes decide which it is; the address al
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from edgecam_core.camera.http_client import Login, Response, get
-from edgecam_core.camera.http_feeder import HEAD, JpegFeeder
-from edgecam_core.camera.plan import SourcePlan
+from edgecam_core.camera.plan import Feeder, SourcePlan
 from edgecam_core.camera.platform import Have, after_decodebin, decode_text
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.camera.sources.rtsp import credentials, without_credentials
-from edgecam_core.camera.uri import SourceUri
+from edgecam_core.camera.uri import Login, SourceUri
 from edgecam_core.counters import Counters
 from edgecam_core.errors import SettingError, SourceError
 from edgecam_core.masking import masked
 from edgecam_core.media.launch_text import quoted
 from edgecam_core.media.pipeline import Pipeline
 
+if TYPE_CHECKING:
+    from edgecam_core.camera.http_client import Response
+
 SCHEMES = ("http", "https")
 EXAMPLE = "http://host/stream.mjpg"
+_HEAD = "appsrc name=feed is-live=true format=time do-timestamp=true block=true caps=image/jpeg"
 _FILES = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".m4v")
 _ENOUGH = 512
 """Bytes needed to recognise a format."""
@@ -70,6 +73,8 @@ def resolve(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     Raises:
         SourceError: the server cannot be reached, refuses the request, or serves no video.
     """
+    from edgecam_core.camera.http_client import get  # http and ssl: only for those who use them
+
     login = Login(*credentials(settings, uri))
     response = get(without_credentials(uri), login, _timeout(settings))
     try:
@@ -118,7 +123,9 @@ def _jpeg(location: str, login: Login, polled: bool, settings: CameraSettings, h
     decode, note = decode_text("jpeg", settings.decoder, have)
     what = "http: one image, polled" if polled else "http: an MJPEG stream"
 
-    def feed(pipeline: Pipeline, now: CameraSettings, _counters: Counters) -> JpegFeeder:
+    def feed(pipeline: Pipeline, now: CameraSettings, _counters: Counters) -> Feeder:
+        from edgecam_core.camera.http_feeder import JpegFeeder
+
         return JpegFeeder(pipeline, location, login, polled, now.framerate, _timeout(now))
 
-    return SourcePlan(HEAD, codec="jpeg", decode=decode, feeder=feed, notes=(what, note))
+    return SourcePlan(_HEAD, codec="jpeg", decode=decode, feeder=feed, notes=(what, note))

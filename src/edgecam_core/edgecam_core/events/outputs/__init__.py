@@ -12,22 +12,20 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Outputs of events: one file each, with a class that has ``name`` and a row in OUTPUTS; each behind a queue.
+"""Outputs of events: one file each, with a function ``make`` and a row in OUTPUTS; each behind a queue.
 
 All are off by default. Secrets are read from files, never from parameters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 
-from edgecam_core.events.outputs.message import Output
-from edgecam_core.events.outputs.mqtt import make_mqtt
 from edgecam_core.events.outputs.outbox import Outbox
-from edgecam_core.events.outputs.webhook import make_webhook
 from edgecam_core.events.settings import EventsSettings
 
-OUTPUTS: tuple[Callable[[EventsSettings, tuple[str, ...]], Output | None], ...] = (make_webhook, make_mqtt)
+OUTPUTS = {"webhook_url": "webhook", "mqtt_url": "mqtt"}
+"""The setting that switches an output on, and its file, which is imported only then."""
 
 
 def open_outputs(settings: EventsSettings, cameras: tuple[str, ...]) -> list[Outbox]:
@@ -37,5 +35,6 @@ def open_outputs(settings: EventsSettings, cameras: tuple[str, ...]) -> list[Out
         SettingError: a file with a secret cannot be read.
         MissingDependency: a library is not installed.
     """
-    made = [output for make in OUTPUTS if (output := make(settings, cameras)) is not None]
-    return [Outbox(output, settings.output_queue) for output in made]
+    files = [file for setting, file in OUTPUTS.items() if getattr(settings, setting)]
+    modules = [importlib.import_module(f"{__name__}.{file}") for file in files]
+    return [Outbox(module.make(settings, cameras), settings.output_queue) for module in modules]

@@ -23,8 +23,8 @@ status               online or offline (birth and last will); retained
 from __future__ import annotations
 
 import json
+import os
 import re
-import secrets
 import threading
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,7 +65,7 @@ class Mqtt:
         parts = urlsplit(settings.mqtt_url)
         self._address = f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
         version = getattr(paho, "CallbackAPIVersion", None)  # since paho 2
-        name = f"edgecam-{secrets.token_hex(6)}"
+        name = f"edgecam-{os.urandom(6).hex()}"
         make: Any = paho.Client
         self._client = make(version.VERSION2, name) if version else make(name)
         if settings.mqtt_user:
@@ -182,5 +182,5 @@ class Mqtt:
         return f"{self._settings.mqtt_discovery.strip('/')}/{component}/{unique}/config", payload
 
 
-def make_mqtt(settings: EventsSettings, cameras: tuple[str, ...]) -> Mqtt | None:
-    return Mqtt(settings, cameras) if settings.mqtt_url else None
+def make(settings: EventsSettings, cameras: tuple[str, ...]) -> Mqtt:
+    return Mqtt(settings, cameras)

@@ -76,8 +76,6 @@ class Webhook:
         pass
 
 
-def make_webhook(settings: EventsSettings, _cameras: tuple[str, ...]) -> Webhook | None:
-    if not settings.webhook_url:
-        return None
+def make(settings: EventsSettings, _cameras: tuple[str, ...]) -> Webhook:
     secret = read_secret("webhook_secret_file", settings.webhook_secret_file) if settings.webhook_secret_file else b""
     return Webhook(settings.webhook_url, secret)

@@ -1,0 +1,52 @@
+"""What a node or a command must not load: it would cost every start time and memory that only few need."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+# Each takes 5 to 150 ms of processor time, or megabytes. Those that a node works with are in its row below.
+COSTLY = {
+    "PIL", "aiohttp", "asyncio", "cv2", "decimal", "gi", "hashlib", "http.client", "matplotlib", "mcap", "numpy",
+    "onnx", "onnxruntime", "openvino", "qrcode", "rclpy", "rosbags", "scipy", "sqlite3", "ssl", "tarfile", "torch",
+    "urllib.request", "vision_msgs", "zstandard",
+}  # fmt: skip
+EVERY_NODE = {"cv2", "numpy", "rclpy"}
+NEEDED = {
+    "edgecam_camera.node": EVERY_NODE,
+    "edgecam_rtp.sender_node": EVERY_NODE,
+    "edgecam_rtp.receiver_node": EVERY_NODE,
+    "edgecam_recorder.node": EVERY_NODE,
+    "edgecam_detector.node": EVERY_NODE | {"hashlib", "vision_msgs"},
+    "edgecam_events.node": EVERY_NODE | {"sqlite3", "vision_msgs"},
+    "edgecam_collector.node": EVERY_NODE | {"hashlib", "vision_msgs"},
+    "edgecam_viewer.node": EVERY_NODE | {
+        "aiohttp", "asyncio", "hashlib", "http.client", "sqlite3", "ssl", "urllib.request", "vision_msgs",
+    },
+    "edgecam_core.cli.main": set(),
+    "edgecam_core.cli.doctor": set(),
+    "edgecam_core.cli.receive": set(),
+    "edgecam_recorder.cli.record": set(),
+    "edgecam_viewer.cli.top": set(),
+    "edgecam_camera.cli.show": {"cv2", "numpy"},
+    "edgecam_core.cli.detect": {"hashlib", "numpy"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", NEEDED)
+def test_a_program_loads_only_what_it_works_with(module: str) -> None:
+    assert loaded(f"import {module}") <= NEEDED[module]
+
+
+def test_help_imports_no_command() -> None:
+    assert loaded("from edgecam_core.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass") == set()
+
+
+def loaded(program: str) -> set[str]:
+    """The costly modules that a fresh interpreter has after this program."""
+    text = f"{program}\nimport json, sys; print(); print(json.dumps([*sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+    return COSTLY & set(json.loads(done.stdout.splitlines()[-1]))
