@@ -14,13 +14,11 @@
 
 """Rate control: NADA (RFC 8698), based on the reports of receivers on each packet (RFC 8888).
 
-Pure: has no clock and no socket. NADA balances queuing delay and loss against the maximum rate. This implementation
-differs from the RFC where the link of a camera needs it:
+Pure: has no clock and no socket. NADA balances queuing delay and loss against the maximum rate: senders that see the
+same queue reach the same rate. This implementation differs from the RFC where the link of a camera needs it:
 
 - It ramps up while loss stays below ``RAMP_LOSS``: radio links always lose some packets, which are retransmitted.
 - A delay above ``HIGH_DELAY`` lowers the rate at once below the received rate, so that the queue drains.
-- Near the rate at which the link was last full, it no longer ramps up. There, all senders raise their rate by the same
-  amount, which equalises their shares.
 - Queuing delay is not warped when packets are lost: edgecam yields to senders that fill queues.
 """
 
@@ -34,12 +32,13 @@ SCALE, SLOPE, TIME_CONSTANT = 1.0, 2.0, 0.5  # KAPPA, ETA, TAU
 LOSS_DELAY, LOSS_REFERENCE = 0.010, 0.02  # DLOSS, PLRREF
 LOW_DELAY = 0.020  # QEPS; on a busy machine the scheduler delays packets by several milliseconds
 RAMP_LOSS = 0.05
-HIGH_DELAY = 0.050
+HIGH_DELAY = 0.120  # above the delay where a steady link balances, so that only a link that slowed down reaches it
 MAX_RAMP, RAMP_DELAY, FILTER = 0.5, 0.050, 0.120  # GAMMA_MAX, QBOUND, DFILT
 CUT = 0.85
-NEAR = 0.8  # of the rate at which the link was full: above this, every sender raises its rate by the same amount
 PROBE = 1.04  # growth of the rate per feedback message while the encoder uses less than the target
-RATE_WINDOW, LOSS_WINDOW, BASE_WINDOW = 0.5, 1.0, 30.0
+CALM_WINDOW = 0.5  # LOGWIN: the time without queuing before the rate ramps up
+RATE_WINDOW = 1.0  # usually contains one keyframe; in a shorter window the rate depends on when keyframes are sent
+LOSS_WINDOW, BASE_WINDOW = 1.0, 30.0
 LOSS_PACKETS = 100
 SILENCE = 1.0
 HIGH_LOSS, LOSS_RAMP = 0.10, 1.08
@@ -74,7 +73,7 @@ class RateController:
         self._fates: deque[tuple[float, bool]] = deque()
         self._delays: deque[tuple[float, float]] = deque()
         self._signal = 0.0
-        self._full_at = 0.0  # received rate when the link was full
+        self._queued_at = -CALM_WINDOW  # when packets last queued for longer than LOW_DELAY
         self._last: float | None = None
 
     def limit(self, least: float, most: float) -> None:
@@ -89,10 +88,11 @@ class RateController:
             return
         self._last = now
         signal = self.queuing_delay + LOSS_DELAY * min(self.loss / LOSS_REFERENCE, 5.0) ** 2
+        if self.queuing_delay >= LOW_DELAY:
+            self._queued_at = now
         if self.queuing_delay > HIGH_DELAY:
             rate = min(self.target, CUT * self.estimate)
-            self._full_at = self.estimate
-        elif self.queuing_delay < LOW_DELAY and self.loss < RAMP_LOSS:
+        elif now - self._queued_at > CALM_WINDOW and self.loss < RAMP_LOSS:
             rate = self._ramped_up(round_trip, elapsed)
         else:
             rate = self._gradual(signal, elapsed)
@@ -100,15 +100,10 @@ class RateController:
         self.target = min(max(rate, self.least), self.most)
 
     def _ramped_up(self, round_trip: float, elapsed: float) -> float:
-        if NEAR * self._full_at <= self.target < self._full_at / NEAR:
-            return self._gradual(self.queuing_delay, elapsed)
-        if self.target >= self._full_at:
-            self._full_at = 0.0  # the link carries more now
         step = min(MAX_RAMP, RAMP_DELAY / (round_trip + elapsed + FILTER)) * elapsed / 0.1
         uses_little = self.estimate < 0.7 * self.target
         ramped = min((1 + MAX_RAMP) * self.estimate, self.target * (1 + step))
-        rate = max(self.target * (PROBE if uses_little else 1.0), ramped)
-        return min(rate, NEAR * self._full_at) if self._full_at else rate
+        return max(self.target * (PROBE if uses_little else 1.0), ramped)
 
     def _gradual(self, signal: float, elapsed: float) -> float:
         reference = REFERENCE_DELAY * self.most / self.target

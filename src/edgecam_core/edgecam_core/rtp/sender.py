@@ -21,6 +21,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -46,7 +47,8 @@ SMALLEST = 16  # pixels; no supported encoder accepts a smaller frame
 PACE, PACE_FREE = 2.0, 4.0  # pacing rate as a multiple of the target; the second while the link carries the full rate
 ENCODED_SHARE = 0.9  # of the target; the rest is for packet headers and retransmissions
 MAX_WAITING = 4  # frames in the encoder and the pacer
-ADAPTIVE_BUFFER_MS = 200  # a keyframe must not fill the queue of a slow link
+ADAPTIVE_BUFFER_MS = 120  # a keyframe must not fill the queue of a slow link
+ADAPTIVE_HEADROOM = 2.0
 
 
 class Sender:
@@ -71,13 +73,14 @@ class Sender:
         self._counters = Counters()
         self._stopping = threading.Event()
         self._adaptation = Adaptation(settings.bitrate_min, settings.bitrate) if settings.bitrate_min else None
-        self._changed_at = 0.0
+        self._changed_at = self._restarted_at = 0.0
         self._overshoot = Overshoot()
         self._transmitter = Transmitter(settings, self.force_keyframe, self._counters, self._adaptation, self._stopping)
         self._rtsp: RtspServer | None = None
         self._lock = threading.Lock()  # protects the counts
-        buffer_ms = ADAPTIVE_BUFFER_MS if settings.bitrate_min else encoders.Request.buffer_ms
-        request = encoders.Request(settings.bitrate, settings.keyframe_interval, settings.encoder_options, buffer_ms)
+        request = encoders.Request(settings.bitrate, settings.keyframe_interval, settings.encoder_options)
+        if settings.bitrate_min:
+            request = replace(request, buffer_ms=ADAPTIVE_BUFFER_MS, headroom=ADAPTIVE_HEADROOM)
         self._encoder = EncoderSupervisor(self._row, request, settings.framerate, self._counters)
         self._threads: list[threading.Thread] = []
         self._stats = SenderStats(encoder=self._row.element)
@@ -172,8 +175,12 @@ class Sender:
         self._transmitter.pace(target * (PACE_FREE if target >= most else PACE))
         media = target / (1 + self._settings.redundancy / 100) * ENCODED_SHARE
         bitrate = int(media / self._overshoot.factor(now))
-        if should_change(self._encoder.bitrate, bitrate, now - self._changed_at, self._encoder.can_change_bitrate):
+        in_place = self._encoder.changes_in_place(bitrate)
+        changed_at = self._changed_at if in_place else self._restarted_at
+        if should_change(self._encoder.bitrate, bitrate, now - changed_at, in_place):
             self._changed_at = now
+            if not in_place:
+                self._restarted_at = now
             self._encoder.set_bitrate(bitrate)
 
     def _should_skip(self) -> bool:
