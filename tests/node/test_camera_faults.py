@@ -54,6 +54,15 @@ def test_a_killed_rtsp_server_is_seen_and_its_return_too(peer: Peer, world: Exit
     assert int(values(reports[-1])["reconnects"]) >= 1
 
 
+def test_without_a_clock_to_follow_the_node_starts_and_reports(peer: Peer, world: ExitStack) -> None:
+    images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
+    reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
+    world.enter_context(camera_nodes())(source="test://smpte", use_sim_time=True)  # nobody publishes /clock
+    wait_until(lambda: len(images) >= 3, LONG, "frames")
+    reports.clear()
+    wait_until(lambda: len(reports) >= 2, LONG, "reports")
+
+
 def test_a_refused_login_is_told_with_its_remedy_and_tried_again(peer: Peer, world: ExitStack) -> None:
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")

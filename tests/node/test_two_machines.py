@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -84,20 +86,33 @@ def machines() -> Iterator[tuple[str, str]]:
 
 
 @contextmanager
-def started(machine: str, code: str, output: Path, *options: str) -> Iterator[Path]:
-    """A process on one of the machines; they share no memory, as the transport is UDP."""
+def started(machine: str, code: str, output: Path, *options: str, **variables: str) -> Iterator[Path]:
+    """A node on one of the machines."""
+    with running(machine, [sys.executable, "-c", code, "--ros-args", *options], output, **variables):
+        yield output
+
+
+def on(machine: str, *command: str, **variables: str) -> tuple[list[str], dict[str, str]]:
+    """Command line and environment on one of the machines; they share no memory, as the transport is UDP."""
     environment = {**os.environ, "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
     environment = {name: value for name, value in environment.items() if not name.endswith("_DEFAULT_PROFILES_FILE")}
-    command = ["ip", "netns", "exec", machine, sys.executable, "-c", code, "--ros-args", *options]
+    return ["ip", "netns", "exec", machine, *command], {**environment, **variables}
+
+
+@contextmanager
+def running(machine: str, command: list[str], output: Path, **variables: str) -> Iterator[Path]:
+    """A process on one of the machines, its output in a file."""
+    line, environment = on(machine, *command, **variables)
     with output.open("w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(line, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
     try:
         yield output
     finally:
-        process.terminate()
+        os.killpg(process.pid, signal.SIGTERM)  # fastdds starts the server as its child
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -108,9 +123,11 @@ def node(module: str, namespace: str, **parameters: object) -> tuple[str, list[s
 
 def test_detections_cross_the_cable_and_come_back_after_it_was_pulled(tmp_path: Path) -> None:
     model = color_detector(tmp_path / "model.onnx")
+    # A frame in one datagram: of many, best effort over UDP loses one on a busy machine, and with it the frame.
+    size = {"image_width": 160, "image_height": 120, "framerate": "15.0"}
     with machines() as (near, far), ExitStack() as stack:
         nodes = {
-            "camera": (near, *node("edgecam_camera.node", "/camera", source="test://smpte", framerate="15.0")),
+            "camera": (near, *node("edgecam_camera.node", "/camera", source="test://smpte", **size)),
             "sender": (near, *node("edgecam_rtp.sender_node", "/camera", host=FAR, codec="h264")),
             "receiver": (far, *node("edgecam_rtp.receiver_node", "/camera/stream", codec="h264")),
             "detector": (far, *node("edgecam_detector.node", "/camera/stream", model=model, backend="onnxruntime")),
@@ -164,3 +181,36 @@ def test_raw_images_cross_the_cable_and_the_page_crosses_it_back(tmp_path: Path)
         width, height, blue, green, red = map(int, done.stdout.split())
         assert (width, height) == (320, 240)
         assert blue < 80 < 200 < min(green, red), "the second bar is yellow"
+
+
+@pytest.mark.skipif(shutil.which("fastdds") is None, reason="needs the discovery server of Fast DDS")
+def test_with_a_discovery_server_page_doctor_and_top_see_both_machines(tmp_path: Path) -> None:
+    with machines() as (near, far), ExitStack() as stack:
+        for machine, name in ((near, near), (far, far)):  # a network without multicast
+            ip("-n", machine, "route", "delete", "224.0.0.0/4", "dev", name)
+            ip("-n", machine, "link", "set", name, "multicast", "off")
+        server = ["fastdds", "discovery", "-i", "0", "-l", NEAR, "-p", "11811"]
+        stack.enter_context(running(near, server, tmp_path / "server"))
+        by_server = {"ROS_DISCOVERY_SERVER": f"{NEAR}:11811", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
+        size = {"image_width": 160, "image_height": 120, "framerate": "5.0"}
+        camera = node("edgecam_camera.node", "/camera", source="test://smpte", **size)
+        viewer = node("edgecam_viewer.node", "/camera", host="0.0.0.0", port=8080, token="open-sesame")
+        for name, machine, (code, options) in (("camera", near, camera), ("viewer", far, viewer)):
+            stack.enter_context(started(machine, code, tmp_path / name, *options, **by_server))
+
+        def command(*words: str) -> str:
+            line, environment = on(far, *words, **by_server)
+            done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=110, check=False)
+            return done.stdout + done.stderr
+
+        def edgecam(*words: str) -> str:
+            return command(sys.executable, "-m", "edgecam_core.cli.main", *words)
+
+        address = f"http://{FAR}:8080/snapshot.jpg?token=open-sesame"
+        shown = command(sys.executable, "-c", FETCH, address).split()
+        logs = "\n".join((tmp_path / name).read_text()[-600:] for name in ("server", "camera", "viewer"))
+        assert shown[:2] == ["160", "120"], " ".join(shown) + logs
+        wait_until(lambda: {"camera/camera_driver", "camera/viewer"} <= set(edgecam("top", "--once").split()), 90.0)
+        found = edgecam("doctor")
+        assert "2 nodes are running" in found
+        assert "camera/camera_driver: " in found

@@ -16,11 +16,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from edgecam_core.errors import MissingDependency
+
+
+def see_all() -> None:
+    """Before ``rclpy.init``: with a Fast DDS discovery server, learn of all nodes, not only of matching endpoints.
+
+    Commands look at the whole graph, so they are super clients, unless ROS_SUPER_CLIENT says otherwise.
+    """
+    if os.environ.get("ROS_DISCOVERY_SERVER"):
+        os.environ.setdefault("ROS_SUPER_CLIENT", "TRUE")
 
 
 @contextmanager
@@ -35,6 +45,7 @@ def command_node(name: str) -> Iterator[Any]:
         from rclpy.signals import SignalHandlerOptions
     except ImportError as problem:
         raise MissingDependency(f"ROS 2 ({problem})", "source install/setup.bash") from problem
+    see_all()
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node(name, start_parameter_services=False)
     try:

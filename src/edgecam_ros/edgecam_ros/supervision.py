@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from edgecam_core.errors import EdgecamError
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 
 from edgecam_ros.faults import FaultLog
 
@@ -73,8 +74,11 @@ class SupervisedNode:
         callback = self.supervised(callback, f"subscription {topic}")
         return super().create_subscription(message_type, topic, callback, *rest, **named)  # type: ignore[misc]
 
-    def create_timer(self, period: float, callback: Any, *rest: Any, **named: Any) -> Any:
-        return super().create_timer(period, self.supervised(callback), *rest, **named)  # type: ignore[misc]
+    def create_timer(self, period: float, callback: Any, group: Any = None, clock: Any = None, **named: Any) -> Any:
+        """Without a clock of its own a timer takes the steady clock: the node's stands still while ``use_sim_time`` is
+        set and no /clock arrives, and the node would neither start nor report."""
+        clock = clock or Clock(clock_type=ClockType.STEADY_TIME)
+        return super().create_timer(period, self.supervised(callback), group, clock, **named)  # type: ignore[misc]
 
     def create_service(self, service_type: Any, name: str, callback: Any, *rest: Any, **named: Any) -> Any:
         callback = self.supervised(callback, f"service {name}", _refusal)

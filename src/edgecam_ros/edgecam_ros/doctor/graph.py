@@ -22,6 +22,7 @@ from collections.abc import Iterator
 
 from edgecam_core.doctor import Finding, error, note, ok, warning
 
+from edgecam_ros.command_node import see_all
 from edgecam_ros.duplicates import REMEDY, DuplicateNodes, duplicate_text, process_of
 
 # Seconds. Nodes report once a second; discovery takes up to four on localhost.
@@ -39,6 +40,7 @@ def check() -> Iterator[Finding]:
         yield note("graph", f"running nodes were not looked at: {problem}")
         return
     context = Context()
+    see_all()
     try:
         rclpy.init(args=[], context=context)
         node = rclpy.create_node("edgecam_doctor", context=context, start_parameter_services=False)
