@@ -118,12 +118,39 @@ def test_roboflow_keeps_a_file_in_each_split(tmp_path: Path) -> None:
     assert load(tmp_path).counts() == {"train": 1, "val": 1, "test": 1}
 
 
-def test_corners_where_width_and_height_belong_are_refused(tmp_path: Path) -> None:
+def test_a_category_that_only_groups_others_is_no_class(tmp_path: Path) -> None:
+    """Roboflow writes one; a model would have a class that is never learned."""
+    for split in ("train", "valid"):
+        write_image(tmp_path / split / f"{split}.jpg")
+        data = json.loads(coco([(0, f"{split}.jpg")], [(0, 1, BOX)], {0: "pets", 1: "cat", 2: "dog"}))
+        for item in data["categories"]:
+            item["supercategory"] = "none" if item["name"] == "pets" else "pets"
+        (tmp_path / split / "_annotations.coco.json").write_text(json.dumps(data))
+    dataset = load(tmp_path)
+    assert dataset.classes == ("cat", "dog")
+    assert [sample.labels.tolist() for sample in dataset.samples] == [[0], [0]]
+    assert dataset.findings.counts()["note classes: groups of other classes, without boxes (left out)"] == 1
+    data["annotations"][0]["category_id"] = 0  # with a box, it is a class
+    (tmp_path / "valid" / "_annotations.coco.json").write_text(json.dumps(data))
+    assert load(tmp_path).classes == ("pets", "cat", "dog")
+
+
+def test_boxes_to_be_ignored_are_not_learned(tmp_path: Path) -> None:
     write_image(tmp_path / "images" / "a.jpg")
-    corners = [[80.0, 60.0, 150.0, 110.0], [60.0, 50.0, 120.0, 90.0]] * 4
-    _write(tmp_path, "train.json", coco([(1, "a.jpg")], [(1, 1, box) for box in corners], {1: "cat"}))
-    with pytest.raises(DatasetError, match="8 of 8 boxes reach outside"):
-        load(tmp_path)
+    data = json.loads(coco([(1, "a.jpg")], [(1, 1, BOX), (1, 1, [70, 20, 30, 30])], {1: "cat"}))
+    data["annotations"][1]["ignore"] = 1
+    _write(tmp_path, "train.json", json.dumps(data))
+    (sample,) = load(tmp_path).samples
+    assert (sample.difficult.tolist(), sample.crowd.tolist()) == ([False, True], [False, False])
+
+
+def test_one_name_with_two_ids_is_one_class(tmp_path: Path) -> None:
+    write_image(tmp_path / "images" / "a.jpg")
+    boxes = [(1, 1, BOX), (1, 2, [70, 20, 30, 30])]
+    _write(tmp_path, "train.json", coco([(1, "a.jpg")], boxes, {1: "cat", 2: "cat"}))
+    dataset = load(tmp_path)
+    assert dataset.classes == ("cat",)
+    assert dataset.findings.counts()["note classes: with several ids (joined)"] == 1
 
 
 def test_names_with_folders_and_from_other_machines(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from edgecam_core.media import image_reader
 from edgecam_core.media.image_header import image_size, is_jpeg, jpeg_is_complete
 
 from edgecam_training.data import orientation
+from edgecam_training.data.box_order import refuse_other_order
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import Header, read_headers
@@ -47,6 +48,9 @@ def tidy(dataset: Dataset) -> Dataset:
     Sizes become those of the upright images and boxes turn with them. Images that are missing or contradict their
     annotation are dropped with their boxes. Corners are swapped where they are inverted, boxes clipped, empty ones
     dropped. Images without boxes stay, as background.
+
+    Raises:
+        DatasetError: the boxes evidently have another order than their format states.
     """
     findings = dataset.findings.copy()
     dataset = replace(dataset, samples=_joined(dataset.samples, findings))
@@ -62,8 +66,9 @@ def tidy(dataset: Dataset) -> Dataset:
         if not isinstance(header, Header) or answer == CONTRADICTION:
             drop(findings, sample, WRONG_SIZE if isinstance(header, Header) else header)
             continue
-        samples.append(tidy_boxes(_placed(sample, header, answer, convention, findings), findings))
-    return replace(dataset, samples=tuple(samples), findings=findings)
+        samples.append(_placed(sample, header, answer, convention, findings))
+    refuse_other_order(dataset.root, samples)
+    return replace(dataset, samples=tuple(tidy_boxes(sample, findings) for sample in samples), findings=findings)
 
 
 def _joined(samples: Sequence[Sample], findings: Findings) -> tuple[Sample, ...]:

@@ -90,10 +90,15 @@ def read(root: Path) -> Dataset:
             findings.noted("files", "JSON without boxes (not used)", 1, f"{path.name}: {file}")
         elif file not in chosen:
             findings.noted("files", "further JSON for the images of an instances file (not used)", 1, path)
+    groups = _groups(chosen)
+    findings.noted("classes", "groups of other classes, without boxes (left out)", len(groups), ", ".join(groups))
     classes: dict[str, int] = {}
     for file in chosen:
-        for name in _categories(file).values():
-            classes.setdefault(name, len(classes))
+        names = list(_categories(file).values())
+        findings.noted("classes", "with several ids (joined)", len(names) - len(set(names)), file.path.name)
+        for name in names:
+            if name not in groups:
+                classes.setdefault(name, len(classes))
     index = ImageIndex(home)
     samples = [sample for file in chosen for sample in _samples(file, index, classes, findings)]
     return Dataset(home, tuple(classes), tuple(samples), findings)
@@ -160,12 +165,23 @@ def _categories(file: _File) -> dict[str, str]:
     )
 
 
+def _groups(files: Iterable[_File]) -> list[str]:
+    """Categories that only group others: without a box, and the supercategory of another (Roboflow's category 0)."""
+    used, grouping = set(), set()
+    for file in files:
+        names = _categories(file)
+        used |= {names.get(_id(item.get("category_id"))) for item in file.data["annotations"]}
+        for item in file.data["categories"]:
+            if (group := class_name(str(item.get("supercategory") or ""))) != class_name(item["name"]):
+                grouping.add(group)
+    return sorted((grouping - used) & {name for file in files for name in _categories(file).values()})
+
+
 def _samples(file: _File, index: ImageIndex, classes: dict[str, int], findings: Findings) -> list[Sample]:
     names = _categories(file)
     by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for item in file.data["annotations"]:
         by_image[_id(item.get("image_id"))].append(item)
-    _refuse_corners(file)
     near = _near(index.root, file)
     found, seen = [], set()
     for image in file.data["images"]:
@@ -192,7 +208,7 @@ def _sample(
     file: _File, path: Path, image: dict[str, Any], items: Sequence[dict[str, Any]], names: dict[str, str],
     classes: dict[str, int], findings: Findings,
 ) -> Sample:  # fmt: skip
-    boxes, labels, crowd = [], [], []
+    boxes, labels, crowd, difficult = [], [], [], []
     for item in items:
         name = names.get(_id(item.get("category_id")))
         box = _box(item, _size(image))
@@ -203,7 +219,8 @@ def _sample(
         boxes.append(box)
         labels.append(classes[name])
         crowd.append(str(item.get("iscrowd", 0)) in ("1", "True"))
-    return Sample.make(path, _size(image), file.split, boxes, labels, crowd=crowd)
+        difficult.append(str(item.get("ignore", 0)) in ("1", "True"))  # an ignore region of one object
+    return Sample.make(path, _size(image), file.split, boxes, labels, difficult, crowd)
 
 
 def _id(value: object) -> str:
@@ -265,27 +282,6 @@ def _run_lengths(coded: str) -> list[int]:
         counts.append(value + (counts[-2] if len(counts) > 2 else 0))
         value = shift = 0
     return counts
-
-
-def _refuse_corners(file: _File) -> None:
-    """Raise DatasetError where ``bbox`` evidently holds x1 y1 x2 y2: many boxes do not fit as width and height."""
-    sizes = {_id(image.get("id")): _size(image) for image in file.data["images"]}
-    outside = total = 0
-    for item in file.data["annotations"]:
-        width, height = sizes.get(_id(item.get("image_id")), (0, 0))
-        box = item.get("bbox")
-        if not width or not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
-            continue
-        x, y, w, h = box
-        if not (x < w <= width + 1 and y < h <= height + 1):
-            return  # no corners
-        total += 1
-        outside += x + w > width + 1 or y + h > height + 1
-    if total > 4 and outside > total / 4:
-        raise DatasetError(
-            f"{file.path}: {outside} of {total} boxes reach outside their images when bbox is read as x, y, width, "
-            "height, and all fit as x1, y1, x2, y2; COCO's bbox is x, y, width, height"
-        )
 
 
 def _near(home: Path, file: _File) -> Iterable[Path]:
