@@ -41,7 +41,7 @@ def main() -> int:
         print(f"bench: no row begins with {' or '.join(args.rows)}; --list shows all", file=sys.stderr)
         return 2
     if args.list:
-        print("\n".join(f"{row.name:32} {row.what}, against {row.reference_name}" for row in rows))
+        print("\n".join(listed(row, args.rounds, run, published) for row in rows))
         return 0
     rounds = 1 if args.quick else args.rounds
     if args.quick:
@@ -57,6 +57,12 @@ def main() -> int:
         run.pending = [name for name in run.pending if name not in failed]
         return publish(run, published) or (1 if failed else 0)
     return 1 if failed else 0
+
+
+def listed(row: Row, rounds: int, run: Store, published: Store) -> str:
+    """A row's name, how long it is expected to take, and what it compares."""
+    seconds = plan.expected(row.name, row.rounds(rounds), run.rows, published.rows)
+    return f"{row.name:40} {plan.duration(seconds):>7}  {row.what}, against {row.reference_name}"
 
 
 def measure_all(rows: list[Row], rounds: int, run: Store, published: Store, keep: bool, whole: bool) -> list[str]:
