@@ -185,11 +185,10 @@ def test_software_encoders_change_their_rate_in_place(element: str) -> None:
     assert again > 1.5 * low
 
 
-@pytest.mark.parametrize("element", ["x264enc", "x265enc"])
-def test_keyframes_stay_small_at_a_lower_bitrate(element: str) -> None:
+def test_keyframes_stay_small_at_a_lower_bitrate() -> None:
     """One keyframe must not fill the queue of a link that became slower."""
-    row = next(row for row in ENCODERS if row.element == element)
-    supervisor = EncoderSupervisor(row, Request(7_000_000, 30, buffer_ms=120, headroom=2.0), 30.0, Counters())
+    row = next(row for row in ENCODERS if row.element == "x264enc")
+    supervisor = EncoderSupervisor(row, Request(7_000_000, 30, buffer_ms=120), 30.0, Counters())
     low, sizes = 700_000, []
     blocks = np.kron(np.random.default_rng(1).integers(40, 200, (60, 80)), np.ones((8, 8))).astype(np.uint8)
     chroma = np.full(640 * 480 // 2, 128, np.uint8)
@@ -230,15 +229,6 @@ def test_encoders_that_begin_anew_change_seldom() -> None:
     assert should_change(1e6, 0.5e6, 0.5, is_live=False)
     assert not should_change(1e6, 2e6, 1.0, is_live=False)
     assert should_change(1e6, 2e6, 2.5, is_live=False)
-
-
-def test_x265_restarts_far_from_the_bitrate_it_started_with() -> None:
-    row = next(row for row in ENCODERS if row.element == "x265enc")
-    supervisor = EncoderSupervisor(row, Request(2_000_000, 30), 30.0, Counters())
-    assert supervisor.changes_in_place(1_500_000)
-    assert supervisor.changes_in_place(3_000_000)
-    assert not supervisor.changes_in_place(700_000)
-    assert not supervisor.changes_in_place(8_000_000)
 
 
 def test_the_least_must_not_exceed_the_most() -> None:

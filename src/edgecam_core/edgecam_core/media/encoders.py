@@ -21,7 +21,6 @@ keyframe (``config-interval=-1``).
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -35,8 +34,7 @@ from edgecam_core.media.codecs import Codec, codec
 class Request:
     """Encoder settings: ``bitrate`` in bit/s, ``keyframe_interval`` in frames, ``options`` as launch text.
 
-    ``buffer_ms`` limits the size of one frame, in milliseconds of the bitrate. ``headroom`` is the highest bitrate that
-    the encoder may be set to later, as a multiple of ``bitrate``. ``width``, ``height`` and ``framerate`` of the frames
+    ``buffer_ms`` limits the size of one frame, in milliseconds of the bitrate. ``width``, ``height`` and ``framerate``
     are 0 if unknown.
     """
 
@@ -44,7 +42,6 @@ class Request:
     keyframe_interval: int
     options: str = ""
     buffer_ms: int = 500
-    headroom: float = 1.0
     width: int = 0
     height: int = 0
     framerate: float = 0.0
@@ -54,16 +51,13 @@ class Request:
 class Encoder:
     """An encoder. ``text`` returns the launch text from I420 to the coded stream.
 
-    ``live_bitrate`` is the property for the bitrate and its unit in bit/s, if the bitrate can change while running;
-    ``live_range``: how far from the bitrate it was started with, as multiples. x265enc keeps the buffer size it started
-    with, so that far below that bitrate one keyframe takes 0.4 s of the link.
+    ``live_bitrate`` is the property for the bitrate and its unit in bit/s, if the bitrate can change while running.
     """
 
     element: str
     codec: str
     text: Callable[[Request], str]
     live_bitrate: tuple[str, int] | None = None
-    live_range: tuple[float, float] = (0.0, math.inf)
 
 
 # Limits of level 4.1, Main tier (H.265, tables A.8 and A.9). At higher levels, the standard forbids 16x16 coding tree
@@ -94,7 +88,7 @@ def _x265(r: Request) -> str:
     # A VBV limit prevents keyframes from becoming bursts that network queues drop.
     options = (
         f"open-gop=0:scenecut=0:info=0:ctu={unit}:min-cu-size=16:max-tu-size={unit}:rd=1:subme=1:pools={threads}:"
-        f"vbv-maxrate={round(rate * r.headroom)}:vbv-bufsize={max(1, rate * r.buffer_ms // 1000)}"
+        f"vbv-maxrate={rate}:vbv-bufsize={max(1, rate * r.buffer_ms // 1000)}"
     )
     return (
         f"x265enc name=encoder tune=zerolatency speed-preset=ultrafast bitrate={rate} "
@@ -169,7 +163,7 @@ ENCODERS: tuple[Encoder, ...] = (
     Encoder("vah265enc", "h265", _va("h265"), ("bitrate", 1000)),
     Encoder("vaapih265enc", "h265", _vaapi("h265"), ("bitrate", 1000)),
     Encoder("omxh265enc", "h265", _omx("h265"), ("bitrate", 1)),
-    Encoder("x265enc", "h265", _x265, ("bitrate", 1000), (0.6, 1.6)),
+    Encoder("x265enc", "h265", _x265, ("bitrate", 1000)),
     Encoder("nvv4l2h264enc", "h264", _nvv4l2("h264"), ("bitrate", 1)),
     Encoder("nvh264enc", "h264", _nvenc("h264"), ("bitrate", 1000)),
     Encoder("vah264enc", "h264", _va("h264"), ("bitrate", 1000)),

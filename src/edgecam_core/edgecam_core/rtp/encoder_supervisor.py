@@ -41,17 +41,16 @@ class EncoderSupervisor:
     def __init__(self, row: Encoder, request: Request, framerate: float, counters: Counters) -> None:
         self._row, self._request, self._framerate, self._counters = row, request, framerate, counters
         self._lock = threading.Lock()  # protects the replacement of the encoder
-        self._started_with = request.bitrate
         self._encoder: EncoderPipeline | None = None
         self._draining: deque[EncoderPipeline] = deque()  # replaced encoders that still hold frames
         self._answered = False  # whether the encoder has returned a frame
         self._stopped = False
         self.refused: dict[tuple[int, int], str] = {}  # refused sizes and the reason
 
-    def changes_in_place(self, bitrate: int) -> bool:
-        """Whether the encoder can change to this bitrate in place; otherwise a new one starts with a keyframe."""
-        low, high = self._row.live_range
-        return self._row.live_bitrate is not None and low <= bitrate / self._started_with <= high
+    @property
+    def can_change_bitrate(self) -> bool:
+        """Whether the bitrate can change in place; otherwise a new encoder starts with a keyframe."""
+        return self._row.live_bitrate is not None
 
     @property
     def bitrate(self) -> int:
@@ -93,7 +92,6 @@ class EncoderSupervisor:
         if old is not None:
             self._draining.append(old)
         self._answered = False
-        self._started_with = self._request.bitrate
         self._encoder = self._make(size)
 
     def _make(self, size: tuple[int, int]) -> EncoderPipeline:
@@ -174,7 +172,7 @@ class EncoderSupervisor:
             self._request = replace(self._request, bitrate=bitrate)
             if self._encoder is None:
                 return
-            if self._row.live_bitrate is not None and self.changes_in_place(bitrate):
+            if self._row.live_bitrate is not None:
                 name, unit = self._row.live_bitrate
                 self._encoder.set_bitrate(name, max(1, bitrate // unit))
             else:

@@ -48,7 +48,6 @@ PACE, PACE_FREE = 2.0, 4.0  # pacing rate as a multiple of the target; the secon
 ENCODED_SHARE = 0.9  # of the target; the rest is for packet headers and retransmissions
 MAX_WAITING = 4  # frames in the encoder and the pacer
 ADAPTIVE_BUFFER_MS = 120  # a keyframe must not fill the queue of a slow link
-ADAPTIVE_HEADROOM = 2.0
 
 
 class Sender:
@@ -73,14 +72,14 @@ class Sender:
         self._counters = Counters()
         self._stopping = threading.Event()
         self._adaptation = Adaptation(settings.bitrate_min, settings.bitrate) if settings.bitrate_min else None
-        self._changed_at = self._restarted_at = 0.0
+        self._changed_at = 0.0
         self._overshoot = Overshoot()
         self._transmitter = Transmitter(settings, self.force_keyframe, self._counters, self._adaptation, self._stopping)
         self._rtsp: RtspServer | None = None
         self._lock = threading.Lock()  # protects the counts
         request = encoders.Request(settings.bitrate, settings.keyframe_interval, settings.encoder_options)
         if settings.bitrate_min:
-            request = replace(request, buffer_ms=ADAPTIVE_BUFFER_MS, headroom=ADAPTIVE_HEADROOM)
+            request = replace(request, buffer_ms=ADAPTIVE_BUFFER_MS)
         self._encoder = EncoderSupervisor(self._row, request, settings.framerate, self._counters)
         self._threads: list[threading.Thread] = []
         self._stats = SenderStats(encoder=self._row.element)
@@ -175,12 +174,8 @@ class Sender:
         self._transmitter.pace(target * (PACE_FREE if target >= most else PACE))
         media = target / (1 + self._settings.redundancy / 100) * ENCODED_SHARE
         bitrate = int(media / self._overshoot.factor(now))
-        in_place = self._encoder.changes_in_place(bitrate)
-        changed_at = self._changed_at if in_place else self._restarted_at
-        if should_change(self._encoder.bitrate, bitrate, now - changed_at, in_place):
+        if should_change(self._encoder.bitrate, bitrate, now - self._changed_at, self._encoder.can_change_bitrate):
             self._changed_at = now
-            if not in_place:
-                self._restarted_at = now
             self._encoder.set_bitrate(bitrate)
 
     def _should_skip(self) -> bool:
