@@ -42,7 +42,7 @@ def test_a_start_value_that_cannot_work_is_told_and_the_device_keeps_its_own(
         told = capfd.readouterr().err
         assert name in told
         assert str(value) in told
-        assert "the device keeps its own" in told
+        assert "the device keeps its current value" in told
         assert kernel.values == before
         assert node.get_parameter(NAME).value == before[EXPOSURE]  # every control is there nevertheless
         assert node.get_parameter("control.auto_exposure").value == before[AUTO]

@@ -156,7 +156,7 @@ def test_size_and_rate_change_while_it_runs_and_the_source_does_not(peer: Peer, 
     assert "must be 1 to 16384 px" in why
     refused, why = set_parameter("source", ParameterType.PARAMETER_STRING, string_value="test://ball")
     assert not refused
-    assert "is fixed while the node runs" in why
+    assert "cannot change while the node runs" in why
     count = len(images)
     wait_until(lambda: len(images) > count + 3, LONG, "frames after the refusals")
 

@@ -25,14 +25,14 @@ def test_frames_pass_as_they_are() -> None:
     topics = LocalTopics()
     frame = Frame.from_array(np.zeros((4, 4, 3), np.uint8), "bgr8")
     taken: list[Frame] = []
-    assert not topics.wanted("/a")
+    assert not topics.has_subscribers("/a")
     topics.subscribe("/a", taken.append)
     topics.publish("/a", frame)
     topics.publish("/b", frame)
     assert len(taken) == 1
     assert taken[0] is frame
     topics.unsubscribe("/a", taken.append)
-    assert not topics.wanted("/a")
+    assert not topics.has_subscribers("/a")
 
 
 def test_a_topic_is_announced_until_its_last_publisher_goes() -> None:

@@ -85,7 +85,7 @@ def test_thresholds_and_classes_change_while_running(detecting: Detecting) -> No
         ({"confidence_threshold": 1.5}, "must be 0 to 1"),
         ({"classes": ["purple"]}, "the model has no such class"),
         ({"regions": ["rear: 0,0 1,0 1,1"]}, "there is no such camera"),
-        ({"model": "other.onnx"}, "is fixed while the node runs"),
+        ({"model": "other.onnx"}, "cannot change while the node runs"),
     ],
 )
 def test_a_change_that_cannot_work_is_refused(detecting: Detecting, change: dict[str, Any], reason: str) -> None:

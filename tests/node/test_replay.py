@@ -127,7 +127,9 @@ def test_the_camera_node_plays_a_recording_and_steps(peer: Peer, tmp_path: Path)
     images = peer.collect(Image, "/camera/image_raw", image_qos(50))
     overrides = [Parameter("source", value=f"mcap://{path}?step=true")]
     with running(CameraNode(namespace="/camera", parameter_overrides=overrides)) as node:
-        wait_until(lambda: node._camera is not None and node._camera.can_step and node._raw.wanted(), what="the source")
+        wait_until(
+            lambda: node._camera is not None and node._camera.can_step and node._raw.has_consumers(), what="the source"
+        )
         for count in range(1, 11):
             assert peer.call(Trigger, "/camera/camera_driver/step", Trigger.Request()).success
             wait_until(lambda count=count: len(images) == count, what=f"frame {count}")
@@ -144,7 +146,7 @@ def test_a_camera_without_steps_says_so(peer: Peer) -> None:
     with running(CameraNode(namespace="/camera", parameter_overrides=[Parameter("source", value="test://smpte")])):
         answer: Any = peer.call(Trigger, "/camera/camera_driver/step", Trigger.Request())
         assert not answer.success
-        assert "only a recording" in answer.message
+        assert "only an open recording" in answer.message
 
 
 def squares(tmp_path: Path, count: int = 12) -> Path:

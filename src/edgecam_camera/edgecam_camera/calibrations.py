@@ -33,16 +33,20 @@ _DEFAULT_URL = "file://${ROS_HOME}/camera_info/${NAME}.yaml"
 
 
 def path(settings: CameraSettings) -> Path:
-    """The file of ``camera_info_url``, or the default path. Raises SettingError for an invalid URL."""
+    """The file of ``camera_info_url``, or the default path.
+
+    Raises:
+        SettingError: the URL is invalid.
+    """
     url = settings.camera_info_url or _DEFAULT_URL
     return calibration.locate(url, settings.camera_name, get_package_share_directory)
 
 
 def load(settings: CameraSettings) -> Calibration | None:
-    """The calibration of ``camera_info_url``; if that is empty, the one at the default path, or None.
+    """The calibration of ``camera_info_url``; if that is empty, the calibration at the default path, or None.
 
     Raises:
-        SettingError: the file is missing or damaged, or is for another aspect ratio.
+        SettingError: the file is missing, damaged, or for another aspect ratio.
     """
     file = path(settings)
     if not settings.camera_info_url and not file.exists():
@@ -53,13 +57,13 @@ def load(settings: CameraSettings) -> Calibration | None:
         raise SettingError(
             "camera_info_url",
             settings.camera_info_url or f"file://{file}",
-            f"is for {found.width}x{found.height}, the frame is {width}x{height}: another shape; calibrate again",
+            f"is for {found.width}x{found.height}, the frame is {width}x{height}: another aspect ratio; calibrate again",
         )
     return found
 
 
 class CalibrationService:
-    """``set_camera_info``: saves the calibration sent by cameracalibrator and publishes it from then on."""
+    """``set_camera_info``: saves a calibration, e.g. from cameracalibrator, and publishes it from then on."""
 
     def __init__(self, node: Node, settings: Callable[[], CameraSettings], info: InfoPublisher) -> None:
         self._node = node
@@ -83,7 +87,9 @@ class CalibrationService:
             size = self._info.size
             if size and not fresh.fits(*size):
                 raise SettingError(
-                    "camera_info", f"{sent.width}x{sent.height}", f"the frame is {size[0]}x{size[1]}: another shape"
+                    "camera_info",
+                    f"{sent.width}x{sent.height}",
+                    f"the frame is {size[0]}x{size[1]}: another aspect ratio",
                 )
             file = path(settings)
             calibration.save(fresh, file, settings.camera_name)

@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""``cameras FILE``: one camera node per entry of a YAML file, each in its own process and namespace.
+"""``cameras FILE``: one camera node per entry of a YAML file, each in a separate process and namespace.
 
-XML launch files have no loops, so this program starts the nodes. Separate processes isolate the cameras: a fault of one
-(or its use of the GIL) does not affect the others.
+XML launch files have no loops, so this program starts the nodes. Separate processes isolate the cameras: neither a
+crash nor the GIL of one camera affects the others.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 class Fleet:
-    """The camera processes. ``run`` blocks until a signal, until all end, or until one fails without ``respawn``."""
+    """The camera processes. ``run`` blocks until a signal, until all have ended, or one fails without ``respawn``."""
 
     def __init__(self, commands: dict[str, list[str]], respawn: bool) -> None:
         self._commands = commands
@@ -55,13 +55,13 @@ class Fleet:
         self._worst = 0
 
     def run(self) -> int:
-        """Start all and wait. Returns 0, or the exit code of the camera that failed without ``respawn``."""
+        """Start all cameras and wait. Returns 0, or the exit code of the camera that failed without ``respawn``."""
         for number in _ENDING:
             signal.signal(number, self._on_signal)
         for name in self._commands:
             self._start(name)
         while not self._stopping and not self._worst and (self._running or self._due):
-            self._look_after()
+            self._check_processes()
             time.sleep(0.1)
         self._stop()
         return 0 if self._stopping else self._worst
@@ -72,7 +72,7 @@ class Fleet:
     def _start(self, name: str) -> None:
         self._running[name] = subprocess.Popen(self._commands[name], preexec_fn=_die_with_parent)
 
-    def _look_after(self) -> None:
+    def _check_processes(self) -> None:
         for name, process in list(self._running.items()):
             code = process.poll()
             if code is None:
@@ -82,10 +82,11 @@ class Fleet:
                 continue
             if self._respawn:
                 self._due[name] = time.monotonic() + _RESPAWN_SECONDS
-                print(f"camera {name} ended with {code}; starting it again", file=sys.stderr, flush=True)
+                print(f"camera {name} ended with exit code {code}; restarting it", file=sys.stderr, flush=True)
             else:
                 self._worst = code if code > 0 else 128 - code
-                print(f"error: camera {name} ended with {code}; stopping the others", file=sys.stderr, flush=True)
+                text = f"error: camera {name} ended with exit code {code}; stopping the others"
+                print(text, file=sys.stderr, flush=True)
         for name, when in list(self._due.items()):
             if time.monotonic() >= when:
                 del self._due[name]
@@ -104,7 +105,7 @@ class Fleet:
 
 
 def node_command(camera: CameraSettings, namespace: str, log_level: str, folder: Path) -> list[str]:
-    """The command line of one camera. Parameters are passed in a file: command lines would expose passwords."""
+    """The command line of one camera. Parameters are passed in a file, because command lines would expose passwords."""
     changed = {name: value for name, value in camera.as_dict().items() if value != camera.specs()[name].default}
     parameters = folder / f"{camera.camera_name}.yaml"
     parameters.touch(mode=0o600)
@@ -118,7 +119,7 @@ def node_command(camera: CameraSettings, namespace: str, log_level: str, folder:
 
 
 def _die_with_parent() -> None:
-    """In the child: end when the parent is killed, to free the camera; block signals until handlers are installed."""
+    """In the child: end if the parent is killed, to free the camera; block signals until handlers are installed."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
@@ -126,12 +127,12 @@ def _die_with_parent() -> None:
 def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="cameras", description="Start every camera of a YAML file.")
     parser.add_argument("file", type=Path, help="YAML file with a list 'cameras'")
-    parser.add_argument("--namespace", default="", help="namespace before the cameras' names")
-    parser.add_argument("--respawn", default="false", help="true: start a failed camera again")
-    parser.add_argument("--log-level", default="info", help="of the camera nodes")
-    parser.add_argument("--names", action="store_true", help="only print the cameras' names, as JSON")
+    parser.add_argument("--namespace", default="", help="namespace before the names of the cameras")
+    parser.add_argument("--respawn", default="false", help="true: restart a failed camera")
+    parser.add_argument("--log-level", default="info", help="log level of the camera nodes")
+    parser.add_argument("--names", action="store_true", help="only print the names of the cameras, as JSON")
     words = list(sys.argv[1:] if args is None else args)
-    if "--ros-args" in words:  # ros2 launch puts its own remappings at the end
+    if "--ros-args" in words:  # ros2 launch appends its remappings
         words = words[: words.index("--ros-args")]
     given = parser.parse_args(words)
     try:

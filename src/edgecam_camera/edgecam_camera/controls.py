@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A V4L2 camera's controls as parameters ``control.<name>``."""
+"""The controls of a V4L2 camera as parameters ``control.<name>``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ControlParameters:
         self._known = {}
 
     def released(self) -> None:
-        """Call after the device was closed: the next :meth:`refresh` restores the values."""
+        """Call after closing the device; the next :meth:`refresh` restores the values."""
         self._session = -1
 
     def refresh(self, session: int) -> None:
@@ -60,11 +60,12 @@ class ControlParameters:
             with ControlDevice(self._device) as device:
                 for control in device.controls():
                     if not control.read_only:
-                        self._take(device, control)
+                        self._restore(device, control)
         except EdgecamError as error:
             self._node.get_logger().warning(f"controls: {error}")
 
-    def _take(self, device: ControlDevice, control: Control) -> None:
+    def _restore(self, device: ControlDevice, control: Control) -> None:
+        """Set a known control to its parameter; declare the parameter of a new one."""
         name = PREFIX + control.name
         if control.name in self._known:  # a reconnected device has lost its settings
             try:
@@ -81,31 +82,31 @@ class ControlParameters:
         self._declare(name, bool(now) if control.is_bool else now, descriptor)
 
     def _declare(self, name: str, now: int, descriptor: ParameterDescriptor) -> None:
-        """A value given at start overrides the device's: declaring the parameter sets it through the callback.
+        """Declare a parameter. A value given at start is set on the device through the parameter callback.
 
-        For an invalid value, a warning is logged and the device keeps its own.
+        If it is invalid, a warning is logged and the device keeps its current value.
         """
         try:
             self._node.declare_parameter(name, now, descriptor)
         except (ParameterException, ValueError) as error:
             span = "".join(f" of {one.from_value} to {one.to_value}" for one in descriptor.integer_range)
-            self._node.get_logger().warning(f"{name}: {error}; the device keeps its own {now}{span}")
+            self._node.get_logger().warning(f"{name}: {error}; the device keeps its current value {now}{span}")
             self._node.declare_parameter(name, now, descriptor, ignore_override=True)
 
     def _on_parameters(self, changes: list[Parameter]) -> SetParametersResult:
-        wanted = [(self._known[c.name.removeprefix(PREFIX)], c.value) for c in changes if self._ours(c.name)]
-        if not wanted:
+        values = [(self._known[c.name.removeprefix(PREFIX)], c.value) for c in changes if self._is_known(c.name)]
+        if not values:
             return SetParametersResult(successful=True)
         try:
             with ControlDevice(self._device) as device:
-                for control, value in wanted:
+                for control, value in values:
                     if device.get(control) != int(value):
                         device.set(control, int(value))
         except EdgecamError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
-    def _ours(self, name: str) -> bool:
+    def _is_known(self, name: str) -> bool:
         return name.startswith(PREFIX) and name.removeprefix(PREFIX) in self._known
 
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The services that write files: ``~/snapshot`` and ``~/record``."""
+"""The services ``~/snapshot`` and ``~/record``, which write files."""
 
 from __future__ import annotations
 
@@ -39,19 +39,21 @@ _SNAPSHOT_WAIT = 10.0  # seconds; an idle stream must wait for its next keyframe
 
 
 class FileServices:
-    """Responds on the executor's thread, but waits for frames and disk writes in the background. Receives frames on
-    the camera's thread through :meth:`take`."""
+    """The services respond on the executor's thread, but wait for frames and disk writes in the background.
+
+    The camera's thread passes frames to :meth:`take`.
+    """
 
     def __init__(self, node: Node) -> None:
         self.camera: Camera | None = None
         self.settings = CameraSettings()
         self._node = node
         self._recorder: Recorder | None = None
-        self._reported = False  # the recording's failure has been logged
+        self._reported = False  # the failure of the recording has been logged
         self._dropped = 0
         self._one_snapshot = threading.Lock()
-        self._asked = threading.Event()
-        self._answered = threading.Event()
+        self._requested = threading.Event()
+        self._delivered = threading.Event()
         self._snapshot: Frame | None = None
         # A separate callback group: a waiting callback blocks the other callbacks of its group.
         group = MutuallyExclusiveCallbackGroup()
@@ -62,7 +64,7 @@ class FileServices:
 
     def close(self) -> None:
         self.end()
-        self._answered.set()  # release a waiting snapshot
+        self._delivered.set()  # release a waiting snapshot
         for service in self._services:
             self._node.destroy_service(service)
 
@@ -100,33 +102,33 @@ class FileServices:
         fresh, self._dropped = recorder.dropped - self._dropped, recorder.dropped
         return (WARN, f"{fresh} frames not recorded: the encoder or the disk is too slow") if fresh else (OK, "")
 
-    def wanted(self) -> bool:
+    def has_consumers(self) -> bool:
         """Whether a snapshot is waiting for a frame."""
-        return self._asked.is_set()
+        return self._requested.is_set()
 
     def take(self, frame: CapturedFrame) -> None:
-        """Called with every frame, on the camera's thread."""
-        if self._asked.is_set():
-            self._asked.clear()
+        """Process a frame; called on the camera's thread."""
+        if self._requested.is_set():
+            self._requested.clear()
             self._snapshot = frame.frame(self.settings.image_encoding)
-            self._answered.set()
+            self._delivered.set()
         recorder = self._recorder
         if recorder is not None and self.camera is not None and not self.camera.plan.has_coded:
             recorder.push(frame.sample)
 
     async def _on_snapshot(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if self.camera is None:
-            return _answer(response, False, "the camera is not active")
-        return _answer(response, *await Background(self._node, self._take_snapshot))
+            return _filled(response, False, "the camera is not active")
+        return _filled(response, *await Background(self._node, self._take_snapshot))
 
     def _take_snapshot(self) -> tuple[bool, str]:
         """Wait for the next frame and write it."""
         with self._one_snapshot:
-            self._answered.clear()
+            self._delivered.clear()
             self._snapshot = None
-            self._asked.set()
-            self._answered.wait(_SNAPSHOT_WAIT)
-            self._asked.clear()
+            self._requested.set()
+            self._delivered.wait(_SNAPSHOT_WAIT)
+            self._requested.clear()
             snapshot = self._snapshot
         if snapshot is None:
             return False, f"no frame arrived within {_SNAPSHOT_WAIT:g} s"
@@ -143,20 +145,20 @@ class FileServices:
             return self._begin(response)
         recorder = self._take_recorder()
         if recorder is None:
-            return _answer(response, False, "there is no recording to end")
+            return _filled(response, False, "there is no recording to stop")
         files = await Background(self._node, recorder.close)
         names, error = ", ".join(map(str, files)), recorder.error
-        return _answer(response, bool(files) and not error, f"{error}; wrote {names}" if error else names or "no frame")
+        return _filled(response, bool(files) and not error, f"{error}; wrote {names}" if error else names or "no frame")
 
     def _begin(self, response: SetBool.Response) -> SetBool.Response:
         if self._recorder is not None:
-            return _answer(response, False, "there is a recording already; end it first")
+            return _filled(response, False, "a recording is already running; stop it first")
         if self.camera is None:
-            return _answer(response, False, "the camera is not active")
+            return _filled(response, False, "the camera is not active")
         s = self.settings
         try:
             if s.image_encoding.startswith("bayer"):
-                remedy = "a bayer mosaic cannot be recorded; use bgr8, rgb8, mono8, nv12 or yuv422_yuy2"
+                remedy = "a Bayer mosaic cannot be recorded; use bgr8, rgb8, mono8, nv12 or yuv422_yuy2"
                 raise SettingError("image_encoding", s.image_encoding, remedy)
             self._recorder = Recorder(
                 RecordSettings(
@@ -170,31 +172,35 @@ class FileServices:
                 )
             )
         except EdgecamError as error:
-            return _answer(response, False, str(error))
+            return _filled(response, False, str(error))
         self._reported, self._dropped = False, 0
         if self.camera.plan.has_coded:
             self.camera.on_coded(self._recorder.push)
-        return _answer(response, True, f"recording into {_folder(s)}")
+        return _filled(response, True, f"recording to {_folder(s)}")
 
 
 def _folder(settings: CameraSettings) -> Path:
     return Path(settings.output_directory).expanduser()
 
 
-def _answer(response: object, success: bool, message: str) -> object:
+def _filled(response: object, success: bool, message: str) -> object:
     response.success, response.message = success, message  # type: ignore[attr-defined]
     return response
 
 
 def snapshot_name(settings: CameraSettings, stamp_ns: int) -> str:
-    """``camera_20260131T235959.123456789Z.png``: the message's stamp (capture time) in UTC, in nanoseconds."""
+    """``camera_20260131T235959.123456789Z.png``: the capture time in UTC, to the nanosecond."""
     seconds, nanoseconds = divmod(stamp_ns, 10**9)
     when = time.strftime("%Y%m%dT%H%M%S", time.gmtime(seconds))
     return f"{settings.camera_name}_{when}.{nanoseconds:09d}Z.{settings.snapshot_format}"
 
 
 def write_snapshot(path: Path, frame: Frame, jpeg_quality: int) -> None:
-    """Write a frame atomically in the format of the suffix. Raises OSError."""
+    """Write a frame atomically in the format of the suffix.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     pixels: np.ndarray = frame.array() if frame.encoding == "mono8" else frame.bgr()
     options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix == ".jpg" else []
     _ok, data = cv2.imencode(path.suffix, pixels, options)

@@ -43,7 +43,7 @@ class Closable(Protocol):
 
 
 class CameraNode(EdgecamNode[CameraSettings]):
-    """Publishes one camera. ``configure`` checks the settings; the device is open only while the node is active."""
+    """Publishes the frames of one camera. ``configure`` checks the settings; the device is open only while active."""
 
     settings_type = CameraSettings
     open_prefixes = (PREFIX,)
@@ -80,7 +80,7 @@ class CameraNode(EdgecamNode[CameraSettings]):
             ros_now_ns=lambda: int(clock.now().nanoseconds),
             on_event=self._on_event,
             on_failure=self.recover,
-            has_consumers=self._wanted,
+            has_consumers=self._has_consumers,
         )
         for note in self._camera.plan.notes:
             self.get_logger().info(note)
@@ -145,29 +145,29 @@ class CameraNode(EdgecamNode[CameraSettings]):
         if camera is not None and camera.can_step:
             camera.step()
         else:
-            response.message = "only a recording that is open waits for steps: mcap:///file.mcap?step=true"
+            response.message = "only an open recording waits for steps: mcap:///file.mcap?step=true"
         return response
 
-    def _wanted(self) -> bool:
-        """Whether there is a consumer for frames; called on GStreamer's threads."""
+    def _has_consumers(self) -> bool:
+        """Whether anything uses the frames; called on GStreamer's threads."""
         parts = (self._raw, self._compressed, self._info, self._files)
-        return CAPTURED.wanted(self._topic) or any(part.wanted() for part in parts)
+        return CAPTURED.has_subscribers(self._topic) or any(part.has_consumers() for part in parts)
 
     def _on_frame(self, frame: CapturedFrame) -> None:
-        """On the camera's thread."""
+        """Publish a frame; called on the camera's thread."""
         TRACER.reached("camera.captured", frame.stamp_ns)
         CAPTURED.publish(self._topic, frame)
         header = image_header(frame)
-        if self._raw.wanted():
+        if self._raw.has_consumers():
             self._raw.publish(frame, header, self.settings.image_encoding)
             TRACER.reached("camera.published", frame.stamp_ns)
-        if self._compressed.wanted():
+        if self._compressed.has_consumers():
             self._compressed.publish(frame, header, self.settings.image_encoding, self.settings.jpeg_quality)
         self._info.publish(frame, header, self.settings)
         self._files.take(frame)
 
     def _on_event(self, problem: bool, text: str) -> None:
-        """On the camera's thread."""
+        """Log a change of state; called on the camera's thread."""
         if problem:
             self.get_logger().warning(text)
         else:

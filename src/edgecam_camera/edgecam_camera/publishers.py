@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Publishes frames as messages: converted once, into a reused message, and only while there are subscribers."""
+"""Publishes frames as messages: converts each frame once, into a reused message, only while there are subscribers."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from std_msgs.msg import Header
 
 
 def captured_qos(reliability: str) -> QoSProfile:
-    """The QoS of all topics of a captured frame, as set by ``image_reliability``."""
+    """The QoS of the camera's topics for the parameter ``image_reliability``."""
     return image_qos() if reliability == "reliable" else sensor_qos("best_effort", depth=5)
 
 
 class RawPublisher:
-    """``image_raw``. Use only on the camera's thread. Publishing copies the message, so it is reused.
+    """``image_raw``. Use only on the camera's thread. The message is reused, because publishing copies it.
 
-    Nodes in the same process receive the frame itself (``edgecam_ros.local_topics``).
+    Nodes in the same process receive the frame without a message (``edgecam_ros.local_topics``).
     """
 
     def __init__(self, node: Node, reliability: str) -> None:
@@ -54,13 +54,17 @@ class RawPublisher:
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)
 
-    def wanted(self) -> bool:
-        return bool(self._publisher.get_subscription_count()) or LOCAL.wanted(self._topic)
+    def has_consumers(self) -> bool:
+        return bool(self._publisher.get_subscription_count()) or LOCAL.has_subscribers(self._topic)
 
     def publish(self, captured: CapturedFrame, header: Header, encoding: str) -> None:
-        """Convert the frame into the message and publish it. Raises ImageError for a damaged frame."""
-        if LOCAL.wanted(self._topic):
-            LOCAL.publish(self._topic, captured.frame(encoding))  # own memory, which must not change afterwards
+        """Convert the frame into the message and publish it.
+
+        Raises:
+            ImageError: the frame is damaged.
+        """
+        if LOCAL.has_subscribers(self._topic):
+            LOCAL.publish(self._topic, captured.frame(encoding))  # new memory, because subscribers may keep the frame
             if not self._publisher.get_subscription_count():
                 return
         size = captured.size(encoding)
@@ -76,7 +80,7 @@ class RawPublisher:
 
 
 class CompressedPublisher:
-    """``image_raw/compressed``: the camera's own JPEG if it delivers JPEG, otherwise encoded here."""
+    """``image_raw/compressed``: the camera's JPEG data if it delivers JPEG, otherwise encoded here."""
 
     def __init__(self, node: Node, reliability: str) -> None:
         self._node = node
@@ -85,11 +89,15 @@ class CompressedPublisher:
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)
 
-    def wanted(self) -> bool:
+    def has_consumers(self) -> bool:
         return bool(self._publisher.get_subscription_count())
 
     def publish(self, captured: CapturedFrame, header: Header, encoding: str, quality: int) -> None:
-        """Send the frame as JPEG. Raises ImageError for a damaged frame."""
+        """Publish the frame as JPEG.
+
+        Raises:
+            ImageError: the frame is damaged.
+        """
         grey = encoding == "mono8"
         if captured.is_jpeg and not grey:
             data = captured.jpeg()
@@ -121,17 +129,17 @@ class InfoPublisher:
     def close(self) -> None:
         self._node.destroy_publisher(self._publisher)
 
-    def wanted(self) -> bool:
+    def has_consumers(self) -> bool:
         return bool(self._publisher.get_subscription_count())
 
     @property
     def view(self) -> str:
-        """How the last frame was turned against the source's."""
+        """The flip between source and last frame, as a flip_method."""
         return self._fitted.view if self._fitted else "none"
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Of the last frame, before cropping."""
+        """Width and height of the last frame before cropping."""
         return self._fitted.size if self._fitted else None
 
     def use(self, calibration: Calibration | None) -> None:
@@ -139,7 +147,7 @@ class InfoPublisher:
         self._calibration, self._fitted = calibration, None
 
     def misfit(self) -> str:
-        """Why the calibration is not published, or ``""``."""
+        """The reason why the calibration is not published, or ``""``."""
         return self._fitted.misfit if self._fitted else ""
 
     def publish(self, captured: CapturedFrame, header: Header, settings: CameraSettings) -> None:
@@ -147,13 +155,13 @@ class InfoPublisher:
         fitted = self._fitted
         if fitted is None or (fitted.size, fitted.view) != (size, captured.view):
             fitted = self._fitted = fit(self._calibration, captured.view, size)
-        if self.wanted():
+        if self.has_consumers():
             message = info_message(fitted.calibration, captured.width, captured.height, header, settings)
             self._publisher.publish(message)
 
 
 class Fitted(NamedTuple):
-    """The calibration for frames of this size before cropping and this view, or None and why (``misfit``)."""
+    """The calibration for frames of this size (before cropping) and view, or None and the reason (``misfit``)."""
 
     size: tuple[int, int]
     view: str
@@ -176,7 +184,7 @@ def full_size(width: int, height: int, settings: CameraSettings) -> tuple[int, i
 def info_message(
     calibration: Calibration | None, width: int, height: int, header: Header, settings: CameraSettings
 ) -> CameraInfo:
-    """CameraInfo of a published frame of this size; without a calibration for it, ``k[0]`` is 0 (REP-104).
+    """The CameraInfo of a published frame of this size; without a calibration, ``k[0]`` is 0 (REP-104).
 
     A cropped frame is described as a region of interest of the full frame (see CameraInfo.msg).
     """

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the edgecam nodes share: parameters from tables, message conversion, diagnostics, lifecycle."""
+"""Common code of the edgecam nodes: parameters from tables, message conversion, diagnostics, lifecycle."""

@@ -27,12 +27,12 @@ _POLL = 0.005
 
 
 class Background(Generic[T]):
-    """Starts ``work`` in its own thread; awaiting it in a coroutine callback returns the result or raises the error.
+    """Runs ``work`` in a separate thread; awaiting it in a coroutine callback returns the result or raises the error.
 
     rclpy's events executor (seen with 9.1.2) polls a waiting coroutine in a loop; each poll blocks the executor for at
-    most 5 ms, so that waiting does not keep a core busy. Its single-threaded executor (seen with 7.1.5, 9.1.2) resumes
-    the coroutine only on wake-up, so the thread wakes the executor of ``node`` when it is done. The process does not
-    end before the work is done.
+    most 5 ms, so that waiting does not keep a core busy. The single-threaded executor (seen with 7.1.5, 9.1.2) resumes
+    the coroutine only when woken, so the thread wakes the executor of ``node`` when done. The process does not end
+    before the work is done.
     """
 
     def __init__(self, node: Node, work: Callable[[], T]) -> None:

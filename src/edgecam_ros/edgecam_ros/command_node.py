@@ -35,10 +35,10 @@ def see_all() -> None:
 
 @contextmanager
 def command_node(name: str) -> Iterator[Any]:
-    """A node for this process. Ctrl-C stays KeyboardInterrupt, in this thread.
+    """A node for this process. Ctrl-C still raises KeyboardInterrupt in this thread.
 
     Raises:
-        MissingDependency: ROS 2 is not there.
+        MissingDependency: ROS 2 is not available.
     """
     try:
         import rclpy

@@ -36,7 +36,7 @@ def node_type(text: str) -> type[EdgecamNode]:
     """The class named by ``package.module:Class``.
 
     Raises:
-        SettingError: no such module or class, or not an edgecam node.
+        SettingError: there is no such module or class, or it is not an edgecam node.
     """
     module, _, name = text.partition(":")
     try:
@@ -49,17 +49,17 @@ def node_type(text: str) -> type[EdgecamNode]:
 
 
 def main(args: list[str] | None = None) -> int:
-    given = list(sys.argv[1:] if args is None else args)
-    names = given[: given.index("--ros-args")] if "--ros-args" in given else given
+    words = list(sys.argv[1:] if args is None else args)
+    names = words[: words.index("--ros-args")] if "--ros-args" in words else words
     try:
         if not names:
-            raise SettingError("node", "", "is missing; set one or more package.module:Class")
+            raise SettingError("node", "", "is missing; give one or more package.module:Class")
         types = [node_type(name) for name in names]
     except EdgecamError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_BAD_PARAMETER
     EdgecamNode.neighbours = frozenset(name for one in types for name in one.settings_type.specs())
-    return run_all(types, [sys.argv[0], *given[len(names) :]])
+    return run_all(types, [sys.argv[0], *words[len(names) :]])
 
 
 if __name__ == "__main__":

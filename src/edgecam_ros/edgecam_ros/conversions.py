@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Conversions between edgecam_core's types and ROS messages: pairs of ``x_to_ros`` and ``x_from_ros``.
+"""Converts edgecam_core's types to ROS messages and back, in pairs of ``x_to_ros`` and ``x_from_ros``.
 
-Detections are in ``detections.py``, so that the nodes without them do not load vision_msgs.
+Detections are in ``detections.py``, so that nodes without detections do not load vision_msgs.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def header_to_ros(stamp_ns: int, frame_id: str) -> Header:
 
 
 def image_to_ros(frame: Frame) -> Image:
-    """A sensor_msgs/Image with its own copy of the pixels (the only copy made here)."""
+    """A sensor_msgs/Image with a copy of the pixels."""
     row = ENCODINGS[frame.encoding]
     message = Image(
         header=header_to_ros(frame.stamp_ns, frame.frame_id),
@@ -67,19 +67,19 @@ def image_to_ros(frame: Frame) -> Image:
         step=frame.step,
         is_bigendian=0,
     )
-    # Assigning an array or a memoryview would convert element by element: 5 to 300 ms per frame.
+    # Assigning an array or a memoryview would convert each element: 5 to 300 ms per frame.
     message.data.frombytes(frame.data[: frame.step * row.stored_rows(frame.height)].data)
     return message
 
 
 def image_from_ros(message: Image) -> Frame:
-    """The frame of a message, a view of its data without a copy.
+    """The frame of a message, a view of its data.
 
-    OpenCV's names (8UC3, ...) are mapped to the corresponding encoding. Encodings that are not in
-    ``edgecam_core.media.encodings`` and big-endian samples are converted to bgr8 by cv_bridge.
+    OpenCV's names (8UC3, ...) are mapped to the corresponding encoding. cv_bridge converts big-endian samples, and
+    encodings that are not in ``edgecam_core.media.encodings``, to bgr8.
 
     Raises:
-        ImageError: the message's size, step and data are inconsistent, or the encoding is unknown.
+        ImageError: size, step and data of the message are inconsistent, or the encoding is unknown.
     """
     stamp_ns, frame_id = ns_from_stamp(message.header.stamp), message.header.frame_id
     encoding = OPENCV_NAMES.get(message.encoding, message.encoding)

@@ -30,7 +30,7 @@ from vision_msgs.msg import (
 
 
 def detections_to_ros(detections: Detections, header: Header, class_id_format: str = "name") -> Detection2DArray:
-    """One Detection2DArray; ``header`` is that of the source image; it is copied to every detection.
+    """A Detection2DArray. ``header`` is that of the source image and is copied to every detection.
 
     ``class_id_format`` is ``name`` (the label) or ``index`` (the class number as text).
     """
@@ -52,7 +52,7 @@ def _detection_to_ros(detection: Detection, header: Header, class_id_format: str
 
 
 def detections_from_ros(message: Detection2DArray) -> list[Detection]:
-    """The detections of an array, in its order. ``class_id`` is the number if the text is one, otherwise -1."""
+    """The detections of an array, in its order. ``class_id`` is -1 unless the text is a class number."""
     return [_detection_from_ros(detection) for detection in message.detections]
 
 
@@ -64,7 +64,7 @@ def _detection_from_ros(message: Detection2D) -> Detection:
 
 
 def _class_number(text: str) -> int:
-    """The class number where the text is one that fits Detections.class_ids (int32), else -1."""
+    """The class number, if the text is a number that fits Detections.class_ids (int32); otherwise -1."""
     if not (text.isascii() and text.isdecimal()) or len(text) > 10:
         return -1
     number = int(text)

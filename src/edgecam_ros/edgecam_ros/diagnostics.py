@@ -34,7 +34,7 @@ STALE = DiagnosticStatus.STALE
 
 @dataclass(frozen=True)
 class Status:
-    """A node's status. ``values`` are shown as text; floats with at most three decimals, nan as ``-``."""
+    """The status of a node. ``values`` are published as text: floats with up to three decimals, nan as ``-``."""
 
     level: bytes = OK
     message: str = "running"
@@ -50,8 +50,8 @@ def value_text(value: object) -> str:
 class DiagnosticsPublisher:
     """Publishes the status returned by ``report``; the owner calls ``publish`` once a second.
 
-    The status is named ``<namespace>/<node>`` without the leading slash, as diagnostic_aggregator groups it. CPU and
-    memory use of the process are added to the values.
+    The name of the status is ``<namespace>/<node>`` without the leading slash, as diagnostic_aggregator expects it. CPU
+    and memory use of the process are added to the values.
     """
 
     def __init__(self, node: Node, hardware_id: Callable[[], str], report: Callable[[], Status]) -> None:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Detects nodes with the same name in one domain by host and process id in their diagnostics. Uses no ROS."""
+"""Detects nodes with the same name in one domain by host and process id in their diagnostics. Independent of ROS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REMEDY = "stop one, or give it another namespace (namespace:=/name) or domain (R
 
 
 class Process(NamedTuple):
-    """Where a node runs."""
+    """The process of a node."""
 
     host: str
     pid: str
@@ -34,22 +34,22 @@ class Process(NamedTuple):
 
 
 def process_of(values: Mapping[str, str]) -> Process | None:
-    """The process that a diagnostics status names by its values ``host`` and ``pid``; None without a ``pid``."""
+    """The process named by the values ``host`` and ``pid`` of a diagnostics status; None without ``pid``."""
     return Process(values.get("host") or "unknown host", values["pid"]) if values.get("pid") else None
 
 
 class DuplicateNodes:
-    """Finds names under which more than one process reports. Times are seconds of a monotonic clock.
+    """Finds node names that more than one process uses. Times are seconds of a monotonic clock.
 
-    A process is known for TOGETHER seconds after its last report. It does not count if it stopped reporting before the
-    newest process of its name started: this is a restarted node.
+    A process is remembered for TOGETHER seconds after its last report. It does not count if it stopped reporting before
+    the newest process with its name started, because then the node was restarted.
     """
 
     def __init__(self) -> None:
         self._seen: dict[str, dict[Process, tuple[float, float]]] = {}  # first and last report
 
     def add(self, name: str, process: Process | None, now: float) -> None:
-        """One report of a node; without a process it is ignored."""
+        """Add the report of a node; ignored without a process."""
         self._forget(now)
         if process is not None:
             processes = self._seen.setdefault(name.lstrip("/"), {})
@@ -57,7 +57,7 @@ class DuplicateNodes:
             processes[process] = (first, now)
 
     def together(self, name: str, now: float) -> list[Process]:
-        """The processes that report under this name now: none, one, or those that conflict."""
+        """The processes that use this name now: none, one, or several that conflict."""
         self._forget(now)
         processes = self._seen.get(name.lstrip("/"), {})
         latest_start = max((first for first, _ in processes.values()), default=0.0)
@@ -77,5 +77,5 @@ class DuplicateNodes:
 
 
 def duplicate_text(name: str, processes: Sequence[Process]) -> str:
-    """One line for the user."""
+    """One line for the user about a duplicate name."""
     return f"{len(processes)} nodes are named /{name}: {', '.join(map(str, processes))}; their topics mix"

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Selects the most efficient executor of the installed rclpy that supports all our kinds of callbacks."""
+"""Selects the most efficient executor of the installed rclpy that supports coroutine callbacks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from typing import Any
 
 from rclpy.executors import SingleThreadedExecutor
 
-# Older events executors (Jazzy has one up to 7.1.10) raise TypeError for a service with a coroutine callback, and its
-# client gets no response: https://github.com/ros2/rclpy/issues/1473.
+# Older events executors (on Jazzy up to 7.1.10) raise TypeError for a service with a coroutine callback, and the client
+# gets no response: https://github.com/ros2/rclpy/issues/1473.
 _EVENTS_SINCE = (9, 1, 2)
 
 
 def make_executor() -> Any:
-    """rclpy's events executor from 9.1.2 on (Kilted; half the idle cost), else the single-threaded one."""
+    """rclpy's events executor from 9.1.2 on (Kilted; half the CPU load when idle), else the single-threaded one."""
     if _rclpy_version() < _EVENTS_SINCE:
         return SingleThreadedExecutor()
     try:
@@ -38,7 +38,7 @@ def make_executor() -> Any:
 
 
 def _rclpy_version() -> tuple[int, ...]:
-    """Empty if rclpy is installed without metadata."""
+    """rclpy's version; empty if rclpy is installed without metadata."""
     try:
         return tuple(int(part) for part in version("rclpy").split(".") if part.isdecimal())
     except PackageNotFoundError:

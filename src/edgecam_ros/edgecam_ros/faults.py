@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Collects a node's exceptions: each kind is logged once with its location, counted, and shown in /diagnostics."""
+"""Collects the exceptions of a node: each kind is logged once with its location, counted, and shown in /diagnostics."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from edgecam_core.errors import EdgecamError
 from edgecam_core.masking import masked
 
 SHOWN_SECONDS = 10.0
-MOST_KINDS = 50
-MOST_TEXT = 500  # characters of one exception
+MAX_KINDS = 50
+MAX_TEXT = 500  # characters of one exception
 _LIBRARIES = ("site-packages", "dist-packages", "/lib/python3", "<")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One exception. ``refusal`` is true for rejected input (EdgecamError), false for a defect."""
+    """One exception. ``refusal``: it rejects input (EdgecamError); otherwise it is a defect."""
 
     where: str
     text: str
@@ -45,10 +45,10 @@ class Fault:
 
 
 class FaultLog:
-    """Records every exception of a node's hooks, callbacks and threads. Thread-safe.
+    """Records the exceptions of a node's hooks, callbacks and threads. Thread-safe.
 
-    ``log`` is called once per kind (callback, exception type, source line); after ``MOST_KINDS`` kinds, new ones are
-    only counted. ``now`` is a monotonic clock in seconds.
+    ``log`` is called once per kind (callback, exception type, source line). After ``MAX_KINDS`` kinds, others are only
+    counted. ``now`` is a monotonic clock in seconds.
     """
 
     def __init__(self, log: Callable[[str], object], now: Callable[[], float] = time.monotonic) -> None:
@@ -59,14 +59,14 @@ class FaultLog:
         self.count = 0
 
     def add(self, where: str, error: BaseException) -> EdgecamError:
-        """Count an exception of ``where`` (callback, hook or thread), log new kinds, return an EdgecamError."""
+        """Count an exception of ``where`` (callback, hook or thread), log it if new; returns it as an EdgecamError."""
         known, line = EdgecamError.of(error), place(error)
         refusal = known is error
         text = _one_line(masked(str(known) if refusal else f"{known} ({line})"))
         self._last = Fault(where, text, refusal, self._now())
         self.count += 1
         kind = (where, type(error).__name__, line)
-        if kind not in self._kinds and len(self._kinds) < MOST_KINDS:
+        if kind not in self._kinds and len(self._kinds) < MAX_KINDS:
             self._kinds.add(kind)
             self._log(str(self._last))
         return known
@@ -76,7 +76,7 @@ class FaultLog:
         self._kinds.clear()
 
     def recent(self) -> Fault | None:
-        """The newest exception, while it is recent enough to be shown."""
+        """The newest exception, if it is recent enough to show."""
         last = self._last
         return last if last is not None and self._now() - last.at < SHOWN_SECONDS else None
 
@@ -87,16 +87,16 @@ class FaultLog:
 
 
 def _one_line(text: str) -> str:
-    """On one line, with the middle of long text cut out."""
+    """The text on one line; the middle of a long text is omitted."""
     flat = " ".join(text.split())
-    return flat if len(flat) <= MOST_TEXT else f"{flat[: MOST_TEXT // 2]} ... {flat[-MOST_TEXT // 2 :]}"
+    return flat if len(flat) <= MAX_TEXT else f"{flat[: MAX_TEXT // 2]} ... {flat[-MAX_TEXT // 2 :]}"
 
 
 def place(error: BaseException) -> str:
-    """``package/file.py:line`` of the innermost traceback line outside libraries, otherwise of the last."""
+    """``package/file.py:line`` of the innermost traceback line outside libraries, otherwise of the last line."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
-        return "unknown place"
+        return "unknown location"
     ours = [one for one in frames if "edgecam_" in one.filename or not any(mark in one.filename for mark in _LIBRARIES)]
     frame = (ours or frames)[-1]
     return f"{'/'.join(Path(frame.filename).parts[-2:])}:{frame.lineno}"

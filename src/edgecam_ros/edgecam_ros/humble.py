@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What Humble's launch 1.0 lacks: the attribute ``on_exit`` of a node in an XML launch file.
+"""Adds to Humble's launch 1.0 the attribute ``on_exit`` of a node in an XML launch file.
 
 A launch extension (entry point ``launch.frontend.launch_extension``), loaded by ``ros2 launch``. On Humble
-the launch files are installed with ``<humble_node>`` for ``<node>`` (edgecam_bringup/CMakeLists.txt); nothing else uses
-it. Delete this file with the support of Humble.
+the launch files are installed with ``<humble_node>`` instead of ``<node>`` (edgecam_bringup/CMakeLists.txt). Delete
+this file when Humble is no longer supported.
 """
 
 from __future__ import annotations
@@ -30,15 +30,19 @@ from launch_ros.actions import Node
 
 @expose_action("humble_node")
 class HumbleNode(Node):
-    """A ``<node>`` that supports ``on_exit="shutdown"``: when it ends, so does the launch."""
+    """A ``<node>`` that supports ``on_exit="shutdown"``: the launch ends with the node."""
 
     @classmethod
     def parse(cls, entity: Entity, parser: Parser) -> tuple[type[HumbleNode], dict[str, Any]]:
-        """Raises ValueError for any other value, as launch from Iron on does."""
+        """Parse the element.
+
+        Raises:
+            ValueError: ``on_exit`` has another value, as in launch from Iron on.
+        """
         on_exit = entity.get_attr("on_exit", optional=True)
         _, arguments = super().parse(entity, parser)
         if on_exit == "shutdown":
             arguments["on_exit"] = [Shutdown(reason="a node ended")]
         elif on_exit is not None:
-            raise ValueError(f"on_exit is '{on_exit}': only 'shutdown' is known")
+            raise ValueError(f"on_exit is '{on_exit}': only 'shutdown' is supported")
         return cls, arguments

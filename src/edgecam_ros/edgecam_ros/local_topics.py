@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Passes frames between nodes of one process by reference: no message, no copy, no serialisation.
+"""Passes frames between nodes of one process by reference: without a message, a copy or serialisation.
 
-A publisher announces its topic. A subscriber to an announced topic receives the frames from here and creates no DDS
-subscription. Topics are identified by their resolved names, so remapping works as usual.
+A publisher announces its topic. A node that uses an announced topic subscribes here and creates no DDS subscription.
+Topics are identified by their resolved names, so remapping works as usual.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class LocalTopics(Generic[T]):
             left = tuple(one for one in self._receivers.get(topic, ()) if one != receiver)
             self._receivers[topic] = left
 
-    def wanted(self, topic: str) -> bool:
+    def has_subscribers(self, topic: str) -> bool:
         """Whether there is a subscriber in this process."""
         return bool(self._receivers.get(topic))
 

@@ -67,10 +67,10 @@ def run_all(node_types: Sequence[Callable[[], EdgecamNode]], args: Sequence[str]
 
 
 def catch_signals() -> list[int]:
-    """From now on SIGINT and SIGTERM are appended to the returned list.
+    """Install handlers that append SIGINT and SIGTERM to the returned list.
 
-    A process that ``cameras`` starts has both blocked, so one that arrived during the imports is in the list at once;
-    see :mod:`edgecam_ros.starting` for our executables.
+    A process started by ``cameras`` has both blocked, so a signal that arrived during the imports is in the list at
+    once; see :mod:`edgecam_ros.starting` for edgecam's executables.
     """
     received: list[int] = []
     for number in ENDING:
@@ -89,7 +89,7 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
             nodes.append(node_type())
             executor.add_node(nodes[-1])
         while rclpy.ok() and not stopping and not any(node.ended.is_set() for node in nodes):
-            # The executor sleeps in C++; a signal is seen when it returns to Python.
+            # The executor waits in C++; Python handles a signal only after it returns.
             _spin(executor, nodes)
     except ExternalShutdownException:
         pass
@@ -98,7 +98,7 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
             raise
         return _refused(error)
     finally:
-        # A second Ctrl-C must not cut the clean-up short.
+        # A second Ctrl-C must not interrupt the clean-up.
         for number in ENDING:
             signal.signal(number, signal.SIG_IGN)
         for node in reversed(nodes):
@@ -114,20 +114,20 @@ def _run(node_types: Sequence[Callable[[], EdgecamNode]], stopping: list[int]) -
 
 
 def _spin(executor: Any, nodes: Sequence[EdgecamNode]) -> None:
-    """Run the ready callbacks. Callbacks are supervised; exceptions of rclpy itself do not end the node either."""
+    """Run the ready callbacks. Exceptions of rclpy do not end the node; callbacks are supervised."""
     try:
         executor.spin_once(timeout_sec=SPIN_SECONDS)
     except ExternalShutdownException:
         raise
     except Exception as error:
         nodes[0].faults.add("executor", error)
-        time.sleep(SPIN_SECONDS)  # in case it is raised every time
+        time.sleep(SPIN_SECONDS)  # in case it is raised each time
 
 
 def _refused(error: Exception) -> int:
-    """Print why a node could not be created, on one line: a setting's error as is, a defect with its location."""
-    expected = isinstance(error, EdgecamError | RuntimeError)  # rcl's errors are RuntimeError
-    # rcl appends its own source line
+    """Print why a node could not be created, on one line; a defect with its location."""
+    expected = isinstance(error, EdgecamError | RuntimeError)  # errors of rcl are RuntimeError
+    # rcl appends its source location
     text = str(error).split(", at /")[0] if expected else f"{EdgecamError.of(error)} ({place(error)})"
     print(f"error: {masked(' '.join(text.split()))}", file=sys.stderr, flush=True)
     return EXIT_BAD_PARAMETER if expected else EXIT_FAILED

@@ -35,35 +35,35 @@ from edgecam_ros.trace_topic import TracePublisher
 S = TypeVar("S", bound=Settings)
 _FINAL = (SettingError, MissingDependency, ModelError)
 _RETRY_SECONDS = 2.0
-_AUTOSTART_TEXT = "Configure and activate automatically; false leaves that to a lifecycle manager."
+_AUTOSTART_TEXT = "Configure and activate the node automatically; false: leave this to a lifecycle manager."
 
 
 class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[misc]  # rclpy types each argument
     """Subclasses set ``settings_type`` and override ``open``, ``start``, ``stop``, ``close``, ``apply``, ``report``.
 
-    All hooks run on the executor's thread. ``open`` and ``start`` raise EdgecamError to refuse the transition. Any
-    exception in them is logged once with its location, kept in ``problem``, shown as ERROR in /diagnostics, and opened
-    resources are closed. With ``autostart``, a permanent error (SettingError, MissingDependency, ModelError) ends the
-    node with exit code 1; after any other exception the transition is retried.
+    All hooks run on the executor's thread. ``open`` and ``start`` raise EdgecamError to refuse the transition. An
+    exception in a hook is logged once with its location, kept in ``problem`` and shown as ERROR in /diagnostics, and
+    the resources opened are closed. With ``autostart``, a permanent error (SettingError, MissingDependency, ModelError)
+    ends the node with exit code 1; after any other exception, the transition is retried.
 
-    Exceptions of callbacks: see :class:`~edgecam_ros.supervision.SupervisedNode`. Start threads with
+    For exceptions of callbacks, see :class:`~edgecam_ros.supervision.SupervisedNode`. Start threads with
     ``start_thread``, or pass their exceptions to ``recover``.
 
     Raises:
-        SettingError: a parameter value is invalid; nothing has been created except the bare node.
+        SettingError: a parameter has an invalid value; only the bare node has been created.
         UnknownSetting: a given parameter is not declared.
     """
 
     settings_type: type[S]
     open_prefixes: tuple[str, ...] = ()
-    """Prefixes of parameters that are declared later, e.g. a device's controls."""
+    """Prefixes of parameters that are declared later, e.g. the controls of a device."""
     neighbours: frozenset[str] = frozenset()
     """Settings of all nodes in this process, if there are several."""
 
     def __init__(self, default_name: str, **node_arguments: Any) -> None:
         self._announced: list[
             tuple[LocalTopics[Any], str]
-        ] = []  # first: a node with refused parameters is destroyed, too
+        ] = []  # before super(): a node with invalid parameters is destroyed, too
         super().__init__(default_name, enable_communication_interface=True, **node_arguments)
         self.problem: EdgecamError | None = None
         self._broken: EdgecamError | None = None
@@ -98,10 +98,10 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         """Clean up: undo ``open``. Also called at shutdown."""
 
     def apply(self, old: S, new: S) -> None:
-        """Apply changed runtime settings, or raise SettingError to reject them."""
+        """Apply changed runtime settings; raises SettingError to reject them."""
 
     def report(self) -> Status:
-        """The node's status; called once a second while it is active."""
+        """The status of the node; called once a second while it is active."""
         return Status()
 
     def hardware_id(self) -> str:
@@ -111,9 +111,9 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
     # For subclasses.
 
     def announce(self, topic: str, *local: LocalTopics[Any]) -> str:
-        """Announce a topic, until the node is destroyed, to nodes of this process; returns its full name.
+        """Announce a topic to nodes of this process until the node is destroyed; returns its full name.
 
-        Call it at the end of ``__init__``: nodes that start later then do not subscribe over DDS.
+        Call at the end of ``__init__``, so that nodes that start later do not subscribe over DDS.
         """
         name = str(self.resolve_topic_name(topic))
         for one in local:
@@ -130,20 +130,20 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
     # For the owner.
 
     def fail(self, error: EdgecamError) -> None:
-        """End the node with this error and exit code 1; from any thread."""
+        """End the node with this error and exit code 1. Thread-safe."""
         self.failure = error
         self.finish(1)
 
     def finish(self, exit_code: int = 0) -> None:
-        """End the node's process with this exit code; from any thread."""
+        """End the process of the node with this exit code. Thread-safe."""
         self.exit_code = exit_code
         self.ended.set()
 
     def recover(self, error: Exception) -> None:
         """Return the node to ``unconfigured`` and, with ``autostart``, restart it. Thread-safe; does not block.
 
-        For a failed thread or device: the exception is logged and shown as ERROR, and within a second the executor's
-        thread calls ``stop`` and ``close``. A permanent error ends the node instead.
+        Call if a thread or device has failed. The exception is logged and shown as ERROR, and the executor's thread
+        calls ``stop`` and ``close`` within a second. A permanent error ends the node instead.
         """
         self.problem = self._broken = self.faults.add(f"thread {threading.current_thread().name}", error)
 
@@ -160,7 +160,7 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         thread.start()
         return thread
 
-    # Lifecycle: each transition calls one hook. rclpy would swallow exceptions, so they are caught here.
+    # Lifecycle: each transition calls one hook. Exceptions are caught here, because rclpy would discard them.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         return self._attempt("open", self.open, undo=self.close)
@@ -192,8 +192,8 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         except Exception as error:
             known, same = EdgecamError.of(error), str(EdgecamError.of(error)) == str(self.problem)
             self.problem = known
-            if not (self._autostarting and isinstance(known, _FINAL)):  # otherwise main prints it as the last line
-                if not (self._autostarting and same):  # otherwise a retry failed with the same error
+            if not (self._autostarting and isinstance(known, _FINAL)):  # main prints a final error as the last line
+                if not (self._autostarting and same):  # not a retry with the same error
                     self.faults.forget()
                 self.faults.add("" if known is error else where, error)
             self.supervised(undo, f"undoing {where}")()
@@ -239,13 +239,13 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         self._trace.publish()
 
     def state_label(self) -> str:
-        """The lifecycle state's name: unconfigured, inactive, active, finalized."""
+        """The name of the lifecycle state: unconfigured, inactive, active, finalized."""
         return str(self._state_machine.current_state[1])
 
     # Parameters and diagnostics.
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
-        """As in rclpy, but a rejection states the reason and the remedy, and integers are accepted for doubles."""
+        """As in rclpy, but a rejection states reason and remedy, and integers are accepted for doubles."""
         try:
             known = self.get_parameters_by_prefix("")
             parameter_list = parameters.prepared(self.settings, parameter_list, known)
@@ -271,7 +271,7 @@ class EdgecamNode(SupervisedNode, LifecycleNode, Generic[S]):  # type: ignore[mi
         return SetParametersResult(successful=True)
 
     def _status(self) -> Status:
-        """The published status: the report, with its level raised by recent faults."""
+        """The status to publish: the report, with its level raised by recent faults."""
         try:
             status = self._own_status()
         except Exception as error:

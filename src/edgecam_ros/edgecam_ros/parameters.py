@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Declares settings tables as ROS parameters: settings are defined in the core, descriptors and checks here."""
+"""Declares settings as ROS parameters: the core defines the settings, this module descriptors and checks."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _ARRAY_OFFSET = ParameterType.PARAMETER_BOOL_ARRAY - ParameterType.PARAMETER_BOO
 def descriptor(spec: Spec) -> ParameterDescriptor:
     """The descriptor shown by ``ros2 param describe``, with a numeric range for the sliders of rqt and Foxglove.
 
-    rclpy checks the range too, but its error has less than that of :meth:`Spec.check`, which therefore runs first
+    rclpy also checks the range, but its error says less than that of :meth:`Spec.check`, which therefore runs first
     (see :func:`typed`).
     """
     described = ParameterDescriptor(
@@ -90,32 +90,32 @@ def declare(node: Node, settings_type: type[S]) -> S:
         SettingError: a value from the command line or a file is invalid.
     """
     # rclpy does not convert types, so 15 becomes 15.0 here.
-    given = getattr(node, "_parameter_overrides", {})
+    overrides = getattr(node, "_parameter_overrides", {})
     values: dict[str, object] = {}
     for name, spec in settings_type.specs().items():
-        given[name] = wanted = typed(spec, given[name].value if name in given else spec.default)
-        values[name] = wanted.value
-        if wanted.value == []:
-            _declare_empty(node, wanted, descriptor(spec))
+        overrides[name] = parameter = typed(spec, overrides[name].value if name in overrides else spec.default)
+        values[name] = parameter.value
+        if parameter.value == []:
+            _declare_empty(node, parameter, descriptor(spec))
         else:
             node.declare_parameter(name, ros_type(spec), descriptor(spec))
     return settings_type.from_mapping(values)
 
 
-def _declare_empty(node: Any, wanted: Parameter, described: ParameterDescriptor) -> None:
-    """rclpy always takes an empty list for bytes, so its two tables are corrected afterwards."""
-    node.declare_parameter(wanted.name, [], ParameterDescriptor(dynamic_typing=True))
-    node._parameters[wanted.name] = wanted
-    node._descriptors[wanted.name] = described
+def _declare_empty(node: Any, parameter: Parameter, described: ParameterDescriptor) -> None:
+    """Declare an empty list. rclpy treats it as a byte array, so its two tables are corrected afterwards."""
+    node.declare_parameter(parameter.name, [], ParameterDescriptor(dynamic_typing=True))
+    node._parameters[parameter.name] = parameter
+    node._descriptors[parameter.name] = described
 
 
 def refuse_unknown(node: Node, open_prefixes: tuple[str, ...] = (), neighbours: frozenset[str] = frozenset()) -> None:
-    """Refuse given parameters (command line, YAML) that are not declared: most often a typing error.
+    """Refuse given parameters (command line, YAML) that are not declared, most often typing errors.
 
-    ``neighbours`` are parameters of other nodes in this process, which share the parameter file.
+    ``neighbours`` are parameters of other nodes in this process, which use the same parameter file.
 
     Raises:
-        UnknownSetting: with the closest declared names.
+        UnknownSetting: a parameter is not declared; the text suggests the closest names.
     """
     # rclpy has no public API for undeclared overrides without declaring them all.
     for name in getattr(node, "_parameter_overrides", {}):
@@ -127,32 +127,32 @@ def refuse_unknown(node: Node, open_prefixes: tuple[str, ...] = (), neighbours: 
 
 
 def changed(settings: S, parameters: Iterable[Parameter]) -> S:
-    """The settings with new parameter values; names that are not settings (use_sim_time, ...) are ignored.
+    """The settings with new parameter values; ignores names that are not settings (use_sim_time, ...).
 
     Raises:
-        SettingError: an invalid value, or a setting that is fixed while the node runs.
+        SettingError: a value is invalid, or a setting cannot change while the node runs.
     """
     specs = settings.specs()
     changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in specs}
     for name, value in changes.items():
         if not specs[name].runtime:
-            raise SettingError(name, value, "is fixed while the node runs; restart the node with the new value")
+            raise SettingError(name, value, "cannot change while the node runs; restart the node with the new value")
     return settings.changed(**changes)
 
 
 def prepared(settings: Settings, parameters: Iterable[Parameter], known: Iterable[str]) -> list[Parameter]:
-    """The parameters of a request with their declared types.
+    """The parameters of a request with their declared types; ``known`` are the declared names.
 
     Raises:
-        UnknownSetting: a name that the node has not declared; with the closest of ``known``.
-        SettingError: an invalid value, or a setting that is fixed while the node runs.
+        UnknownSetting: a name is not declared; the text suggests the closest names.
+        SettingError: a value is invalid, or a setting cannot change while the node runs.
     """
-    wanted, names, specs = list(parameters), set(known), settings.specs()
-    for parameter in wanted:
+    requested, names, specs = list(parameters), set(known), settings.specs()
+    for parameter in requested:
         if parameter.name not in names:
             raise UnknownSetting(parameter.name, [name for name in names if not name.startswith("qos_overrides.")])
-    changed(settings, wanted)
-    return [typed(specs[one.name], one.value) if one.name in specs else one for one in wanted]
+    changed(settings, requested)
+    return [typed(specs[one.name], one.value) if one.name in specs else one for one in requested]
 
 
 def refused(error: EdgecamError) -> SetParametersResult:

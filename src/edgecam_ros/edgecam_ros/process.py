@@ -23,14 +23,14 @@ import time
 
 
 class ProcessUsage:
-    """CPU time between two calls and current memory of the whole process (the same for all its nodes)."""
+    """CPU and memory use of the process, which is the same for all its nodes."""
 
     def __init__(self) -> None:
         self._wall = time.monotonic()
         self._cpu = time.process_time()
 
     def values(self) -> dict[str, object]:
-        """``cpu_percent`` of one core since the last call, ``memory_mb`` resident, ``pid`` and ``host``.
+        """``cpu_percent`` of one core since the last call, resident ``memory_mb``, ``pid`` and ``host``.
 
         Takes microseconds.
         """

@@ -12,31 +12,29 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Who publishes a topic, in words for a terminal."""
+"""Explains in a terminal why no message arrives on a topic."""
 
 from __future__ import annotations
 
 from typing import Any
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 def missing_publisher(node: Any, topic: str, type_name: str) -> str:
-    """Why nothing of this type (e.g. ``sensor_msgs/msg/Image``) can arrive on the topic; empty if it is published.
+    """Why no message of a type (e.g. ``sensor_msgs/msg/Image``) can arrive on the topic; empty if it is published.
 
-    ``node`` is an rclpy node. Discovery takes a moment: call it about a second after the node was created.
+    ``node`` is an rclpy node. Call about a second after creating the node, because discovery takes time.
     """
     full = node.resolve_topic_name(topic)
     types = sorted({one.topic_type for one in node.get_publishers_info_by_topic(full)})
     if type_name in types:
         return ""
     if types:
-        return f"topic {full} carries {', '.join(types)}, not {type_name}"
+        return f"topic {full} has type {', '.join(types)}, not {type_name}"
     others = [name for name, kinds in node.get_topic_names_and_types() if type_name in kinds]
     published = sorted(name for name in others if node.count_publishers(name))
     if published:
-        return f"nobody publishes {full}; {type_name} is published on {', '.join(published[:MOST_NAMED])}"
+        return f"{full} has no publisher; {type_name} is published on {', '.join(published[:MAX_NAMED])}"
     domain = node.context.get_domain_id()
-    return (
-        f"nobody publishes {full}, nor {type_name} on any other topic of ROS_DOMAIN_ID {domain}; start the camera node"
-    )
+    return f"{full} has no publisher, nor has any topic of type {type_name} in ROS_DOMAIN_ID {domain}; start the camera node"

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""edgecam's three quality-of-service profiles."""
+"""edgecam's quality-of-service profiles."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 
 def image_qos(depth: int = 5) -> QoSProfile:
-    """For publishers of frames: reliable, so that reliable and best-effort subscribers both match."""
+    """For image publishers: reliable, which matches reliable and best-effort subscribers."""
     return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def sensor_qos(reliability: str = "best_effort", depth: int = 2) -> QoSProfile:
-    """For subscribers of frames. ``reliability`` is ``best_effort`` (matches every publisher) or ``reliable``."""
+    """For image subscriptions. ``reliability`` is ``best_effort`` (matches every publisher) or ``reliable``."""
     policy = ReliabilityPolicy.RELIABLE if reliability == "reliable" else ReliabilityPolicy.BEST_EFFORT
     return QoSProfile(depth=depth, history=HistoryPolicy.KEEP_LAST, reliability=policy)
 
 
 def latched_qos() -> QoSProfile:
-    """For information published once (label_info, vision_info): late subscribers get the last message."""
+    """For information published once (label_info, vision_info): late subscribers receive the last message."""
     return QoSProfile(
         depth=1,
         history=HistoryPolicy.KEEP_LAST,

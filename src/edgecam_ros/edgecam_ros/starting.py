@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Starts a process that can be stopped at any time: imports alone take a second, several on a busy machine."""
+"""Starts a process that can be stopped at any time, even during the imports, which take a second or more."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ _PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 
 
 def apply_profile(environment: MutableMapping[str, str]) -> None:
-    """Set the Fast DDS profile under the name that this distribution reads; call before rclpy is imported.
+    """Set the Fast DDS profile in the variable that this distribution reads; call before importing rclpy.
 
-    The launch files set the name of Fast DDS 3 on every distribution.
+    The launch files set the variable of Fast DDS 3 on every distribution.
     """
     if path := environment.get(_PROFILE):
         environment.setdefault(profile_variable(environment.get("ROS_DISTRO", "")), path)
 
 
 def start(module: str) -> int:
-    """Import the module and return the result of its ``main``. Until ``main`` installs its own handlers, SIGINT and
-    SIGTERM end the process with 0; there is nothing to clean up before that.
+    """Import the module and return the result of its ``main``.
 
-    The executables start with both blocked (setup.cfg), as Python's own start would end with a traceback.
+    Until ``main`` installs its handlers, SIGINT and SIGTERM end the process with exit code 0; there is nothing to
+    clean up before. The executables start with both signals blocked (setup.cfg), because a signal during Python's
+    start would print a traceback.
     """
     apply_profile(os.environ)
     ending = (signal.SIGINT, signal.SIGTERM)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Supervises callbacks: a mix-in that catches and reports their exceptions, so that none ends the node."""
+"""Supervises callbacks: a mix-in that catches and reports their exceptions, so that they do not end the node."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ _TEXT_FIELDS = ("message", "status_message", "reason")
 
 
 class SupervisedNode:
-    """Mix-in before an rclpy node: the callbacks of its subscriptions, timers, services and parameters are supervised.
+    """Mix-in for an rclpy node that supervises the callbacks of subscriptions, timers, services and parameters.
 
     An exception is logged once with its location, counted, and shown in /diagnostics for ten seconds: as WARN for an
     EdgecamError (the message or request was rejected), as ERROR for a defect. The next message, tick or request is
-    processed normally. A service responds with ``success`` false and the reason; a parameter is rejected with it.
+    processed normally. A service responds with ``success`` false and the reason; a parameter is rejected with the
+    reason.
     """
 
     def __init__(self, *arguments: Any, **node_arguments: Any) -> None:
@@ -48,9 +49,9 @@ class SupervisedNode:
     def supervised(
         self, callback: Callable[..., R], where: str = "", answer: Callable[..., R | None] = lambda *_: None
     ) -> Callable[..., R | None]:
-        """Wrap a callback to catch its exceptions; also for hooks and for futures' callbacks.
+        """Wrap a callback to catch its exceptions; also for hooks and callbacks of futures.
 
-        ``where`` names it in the log; ``answer`` builds the result after an exception, from it and the arguments.
+        ``where`` names it in the log; ``answer`` builds the result from the exception and the arguments.
         """
         name = where or getattr(callback, "__qualname__", type(callback).__name__)
 
@@ -109,7 +110,7 @@ def _refused_parameter(error: EdgecamError, _changes: Any) -> SetParametersResul
 
 
 def _refusal(error: EdgecamError, request: Any, response: Any) -> Any:
-    """A negative response, as far as the service type allows it."""
+    """A negative response, as far as the service type allows."""
     fields = response.get_fields_and_field_types()
     for name in ("success", "successful"):
         if name in fields:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Publishes when frames reached the stages of this process, while somebody subscribes."""
+"""Publishes the times at which frames reached the stages of this process, while there are subscribers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ DEPTH = 50
 
 
 class TracePublisher:
-    """The owner calls ``publish`` once a second. Nodes in one process share the tracer."""
+    """Publishes the marks of the tracer, which all nodes of a process share; call ``publish`` once a second."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -41,7 +41,7 @@ class TracePublisher:
 
 
 def marks_of(message: String) -> list[Mark]:
-    """The marks in a message; none if it is not one of ours."""
+    """The marks in a message; none if it is invalid."""
     try:
         return [Mark(str(stage), int(stamp_ns), int(at_ns)) for stage, stamp_ns, at_ns in json.loads(message.data)]
     except (TypeError, ValueError):

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""H.265 over RTP, both ways: image topic to UDP and back, with capture time."""
+"""RTP sender and receiver nodes: an image topic to H.265 or H.264 over UDP and back, with capture time."""

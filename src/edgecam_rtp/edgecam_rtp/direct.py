@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Direct mode: a camera's frames go to the encoder within one process, without a message."""
+"""Direct mode: passes the frames of a camera to the encoder in the same process, without a message."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ from edgecam_core.rtp.sender import SMALLEST, Sender
 def send(sender: Sender, frame: CapturedFrame) -> None:
     """Send one frame of a :class:`edgecam_core.camera.capture.Camera`, with its capture time.
 
-    Frames already in the encoder's format are passed on unchanged, all others are converted.
-    Raises ImageError for a damaged frame, PipelineError if the encoder does not start.
+    Frames in the encoder's format are passed on unchanged; others are converted.
+
+    Raises:
+        ImageError: the frame is damaged.
+        PipelineError: the encoder does not start.
     """
     planes = None if frame.is_jpeg else encoder_planes(frame.sample)
     if planes is None:
@@ -37,17 +40,17 @@ def send(sender: Sender, frame: CapturedFrame) -> None:
 
 
 def encoder_planes(sample: Sample) -> np.ndarray | None:
-    """The sample's memory where it is I420 in BT.601, limited range, even size and default layout; else None."""
+    """The sample's memory if it is I420 (BT.601 limited range, even size, default layout); otherwise None."""
     even = sample.width % 2 == 0 and sample.height % 2 == 0
     if sample.format != "I420" or not even or sample.matrix != "bt601" or sample.full_range:
         return None
-    form = i420.layout(sample.width, sample.height)
-    chroma = form.stride * form.height
-    wanted = [
-        (0, form.stride),
-        (chroma, form.chroma_stride),
-        (chroma + form.chroma_stride * form.height // 2, form.chroma_stride),
+    layout = i420.layout(sample.width, sample.height)
+    chroma = layout.stride * layout.height
+    expected = [
+        (0, layout.stride),
+        (chroma, layout.chroma_stride),
+        (chroma + layout.chroma_stride * layout.height // 2, layout.chroma_stride),
     ]
-    if [(plane.offset, plane.stride) for plane in sample.planes] != wanted or len(sample.data) < form.size:
+    if [(plane.offset, plane.stride) for plane in sample.planes] != expected or len(sample.data) < layout.size:
         return None
-    return sample.data[: form.size] if min(sample.width, sample.height) >= SMALLEST else None
+    return sample.data[: layout.size] if min(sample.width, sample.height) >= SMALLEST else None

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The RTP receiver node: H.265 or H.264 over UDP to an image topic with the capture time of the far camera."""
+"""The RTP receiver node: H.265 or H.264 over UDP to an image topic, with the capture time of the remote camera."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from edgecam_rtp.settings import ReceiverNodeSettings
 
 
 class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
-    """Publishes ``image_raw`` (bgr8) and ``camera_info``; the work is :class:`edgecam_core.rtp.receiver.Receiver`'s."""
+    """Publishes ``image_raw`` (bgr8) and ``camera_info`` from :class:`edgecam_core.rtp.receiver.Receiver`."""
 
     settings_type = ReceiverNodeSettings
 
@@ -97,11 +97,12 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
                 self._publish(frame)
 
     def _memory(self, width: int, height: int) -> np.ndarray:
-        """The memory of the next frame: its own where nodes of this process keep it, otherwise the message's."""
-        return np.empty((height, width, 3), np.uint8) if LOCAL.wanted(self._topic) else self._pixels(width, height)
+        """The memory for the next frame: new if nodes of this process may keep it, otherwise that of the message."""
+        kept = LOCAL.has_subscribers(self._topic)
+        return np.empty((height, width, 3), np.uint8) if kept else self._pixels(width, height)
 
     def _pixels(self, width: int, height: int) -> np.ndarray:
-        """The pixels of the message that is sent next; publishing copies it, so one message serves all frames."""
+        """The pixels of the message, which is reused for all frames, because publishing copies it."""
         message = self._message
         if (message.width, message.height) != (width, height):
             message = Image(width=width, height=height, step=3 * width, encoding="bgr8")
@@ -123,7 +124,7 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
             self._infos.publish(self._info(header, frame.width, frame.height))
 
     def _info(self, header: Header, width: int, height: int) -> CameraInfo:
-        """Uncalibrated (``k[0]`` is 0, REP-104) unless there is a calibration for a frame of this shape."""
+        """Uncalibrated (``k[0]`` is 0, REP-104), unless there is a calibration with this aspect ratio."""
         info = CameraInfo(header=header, width=width, height=height)
         if self._calibration is not None and self._calibration.fits(width, height):
             scaled = self._calibration.scaled(width, height)
@@ -141,7 +142,7 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
         if stats.problem:
             problems.insert(0, stats.problem)
         if stats.lost > before.lost:
-            problems.append(f"{stats.lost - before.lost} packets lost for good")
+            problems.append(f"{stats.lost - before.lost} packets lost")
         values = {name: value for name, value in vars(stats).items() if name not in ("troubles", "problem")}
         values["reconnects"] = max(0, stats.streams - 1)
         return Status(WARN if problems else OK, "; ".join(problems) or "receiving", {**values, **stats.troubles})

@@ -46,10 +46,10 @@ HIDDEN = ("troubles", "encoder")
 
 
 class SenderNode(EdgecamNode[SenderNodeSettings]):
-    """Subscribes ``image_raw``, serves ``~/force_keyframe``; the work is :class:`edgecam_core.rtp.sender.Sender`'s.
+    """Passes ``image_raw`` to :class:`edgecam_core.rtp.sender.Sender`; serves ``~/force_keyframe``.
 
-    Direct mode: where the camera node of that topic is in this process (``container_node``), its frames come without
-    a message in between, as they were captured, and are encoded from the camera's thread.
+    Direct mode: if the camera node of the topic is in this process (``container_node``), its frames arrive as captured,
+    without a message, and are encoded on the camera's thread.
     """
 
     settings_type = SenderNodeSettings
@@ -109,15 +109,15 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         self._send(lambda sender: sender.send(image_from_ros(message)))
 
     def _captured(self, frame: CapturedFrame) -> None:
-        """On the camera's thread."""
+        """Send a captured frame; called on the camera's thread."""
         TRACER.reached("sender.received", frame.stamp_ns)
         self._send(lambda sender: direct.send(sender, frame))
 
-    def _send(self, how: Callable[[Sender], None]) -> None:
+    def _send(self, send: Callable[[Sender], None]) -> None:
         if (sender := self._sender) is None:
             return
         try:
-            how(sender)
+            send(sender)
         except ImageError as error:
             self._troubles.add(str(error))
         except EdgecamError as error:
@@ -152,7 +152,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
 
 
 def _fresh(before: dict[str, int], now: dict[str, int]) -> list[str]:
-    """What has been counted since the last report, in words."""
+    """The events counted since the last report, as texts."""
     changes = {what: count - before.get(what, 0) for what, count in now.items()}
     return [f"{count} x {what}" for what, count in changes.items() if count]
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The bridge's settings plus what only its nodes need."""
+"""Settings of the RTP nodes: those of sender and receiver, and those that only the nodes need."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgecam_core.settings import setting
 @dataclass(frozen=True, kw_only=True)
 class SenderNodeSettings(SenderSettings):
     image_reliability: str = setting(
-        "best_effort", "Quality of service of the image subscription.", choices=("best_effort", "reliable")
+        "best_effort", "Reliability (QoS) of the image subscription.", choices=("best_effort", "reliable")
     )
 
 
@@ -33,5 +33,5 @@ class SenderNodeSettings(SenderSettings):
 class ReceiverNodeSettings(ReceiverSettings):
     camera_name: str = setting("camera", "Name of the camera, for ${NAME} in camera_info_url.")
     camera_info_url: str = setting(
-        "", "Calibration of the far camera, file:///... or package://...; empty: uncalibrated."
+        "", "Calibration of the remote camera, file:///... or package://...; empty: uncalibrated."
     )

@@ -12,9 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The coded stream as a topic for Foxglove: ``foxglove_msgs/CompressedVideo``, where that package is installed.
+"""The coded stream as a topic for Foxglove: ``foxglove_msgs/CompressedVideo``, if that package is installed.
 
-As Foxglove requires: one access unit a message in Annex B form, parameter sets in front of every keyframe, no B-frames.
+As Foxglove requires, each message is one access unit in Annex B format, with parameter sets before every keyframe and
+no B-frames.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ START_CODE = b"\0\0\0\1"
 
 
 def message_type() -> Any:
-    """The message class, None where foxglove_msgs is not installed."""
+    """The message class; None if foxglove_msgs is not installed."""
     try:
         return importlib.import_module("foxglove_msgs.msg").CompressedVideo
     except ImportError:
@@ -45,7 +46,7 @@ class VideoTopic:
     Args:
         message: the result of :func:`message_type`.
         video_format: ``h264`` or ``h265``.
-        force_keyframe: called for the first of them.
+        force_keyframe: called when a subscriber joins.
     """
 
     def __init__(self, node: Node, message: Any, video_format: str, force_keyframe: Callable[[], object]) -> None:

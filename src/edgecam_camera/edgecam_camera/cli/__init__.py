@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Commands of ``edgecam`` about cameras; see ``edgecam_core.cli``."""
+"""``edgecam`` commands for cameras; see ``edgecam_core.cli``."""

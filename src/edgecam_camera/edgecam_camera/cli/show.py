@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Show a camera source or an image topic in a window, or where there is no display on the viewer's page."""
+"""Show a camera source or an image topic in a window, or on the viewer's page if there is no display."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ _VIEWER = "import sys; from edgecam_viewer.start import viewer; sys.exit(viewer(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", help="a source (file:///clip.mp4, rtp://@:5000, ...) or a topic (/camera/image_raw)")
-    description = "a setting of the camera (for rtp:// of rtp_receiver), repeatable"
+    description = "a setting of the camera (for rtp://, of rtp_receiver); may be repeated"
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=description)
     parser.add_argument("--viewer", action="store_true", help="use the viewer's page even if there is a display")
-    parser.add_argument("--port", type=int, default=8080, help="TCP port of that page (default 8080)")
+    parser.add_argument("--port", type=int, default=8080, help="TCP port of the page (default 8080)")
     parser.add_argument("--dry-run", action="store_true", help="only print the pipeline")
 
 
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         sources.check(settings)
     if arguments.viewer or not window.has_display(os.environ):
         if not arguments.viewer:
-            print("there is no display here (DISPLAY and WAYLAND_DISPLAY are empty): using the viewer's page")
+            print("there is no display (DISPLAY and WAYLAND_DISPLAY are empty): using the viewer's page")
         camera = partial(node_command, settings.changed(camera_name=_NAME), "", "info")
         return _in_viewer(arguments, None if is_topic else camera)
     sink = window.pick_sink(gst.can_open, os.environ)
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _rtp(arguments: argparse.Namespace) -> int:
-    """As rtp_receiver does it: lost packets are requested again, nothing damaged is shown."""
+    """Show an RTP stream like rtp_receiver: requests lost packets and shows no damaged frames."""
     values = _values(arguments.set)
     address = receive.stream_settings(arguments.what)
     settings = ReceiverSettings.from_mapping({**values, **address})
@@ -111,15 +111,15 @@ def _rtp(arguments: argparse.Namespace) -> int:
     return _in_viewer(arguments, lambda _folder: command)
 
 
-def _settings(source: str, given: list[str]) -> CameraSettings:
-    return CameraSettings.from_mapping({"source": source, **_values(given)})
+def _settings(source: str, pairs: list[str]) -> CameraSettings:
+    return CameraSettings.from_mapping({"source": source, **_values(pairs)})
 
 
-def _values(given: list[str]) -> dict[str, object]:
+def _values(pairs: list[str]) -> dict[str, object]:
     import yaml
 
     values: dict[str, object] = {}
-    for text in given:
+    for text in pairs:
         name, equals, value = text.partition("=")
         if not equals:
             raise SettingError("--set", text, "write NAME=VALUE, e.g. flip_method=rotate-180")
@@ -133,18 +133,18 @@ def _source(arguments: argparse.Namespace, settings: CameraSettings, sink: str) 
         print(f"requesting {masked(settings.source)}", flush=True)
         plan = sources.resolve(settings, gst.has_element)
     if plan.folder:
-        raise SettingError("source", settings.source, "frames are shown on the page only: add --viewer")
+        raise SettingError("source", settings.source, "image files can be shown on the page only; add --viewer")
     text = window.window_text(plan, settings, sink, gst.has_element)
     print(f"gst-launch-1.0 {masked(text)}", flush=True)
     if plan.feeder:
-        print("edgecam feeds the appsrc of this pipeline: it does not run in gst-launch-1.0")
+        print("edgecam feeds the appsrc of this pipeline, so it does not run in gst-launch-1.0")
     if not arguments.dry_run:
         _play(plan, settings, gst.Pipeline(text))
     return 0
 
 
 def _play(plan: SourcePlan, settings: CameraSettings, pipeline: gst.Pipeline) -> None:
-    """Blocks until the source ends."""
+    """Play until the source ends; blocks."""
     feeder: Feeder | None = None
     try:
         pipeline.start(timeout=0.0)
@@ -177,37 +177,37 @@ def _topic(arguments: argparse.Namespace, sink: str) -> int:
             node.create_subscription(
                 Image, arguments.what, lambda message: shown.show(image_from_ros(message)), sensor_qos()
             )
-            look = _publisher_watch(node, arguments.what)
+            check = _publisher_check(node, arguments.what)
             while not (errors := [one.text for one in shown.pipeline.messages() if one.kind == "error"]):
                 rclpy.spin_once(node, timeout_sec=0.2)
-                look()
+                check()
         raise EdgecamError(errors[0])
     finally:
         shown.close()
 
 
-def _publisher_watch(node: Any, topic: str) -> Callable[[], None]:
-    """Call often: checks once a second for a publisher of images on the topic, and reports on stderr what is missing.
+def _publisher_check(node: Any, topic: str) -> Callable[[], None]:
+    """A function to call often: once a second, it looks for an image publisher on the topic, and reports its absence.
 
-    Repeats the report only when it has changed: discovery may find the topic's publishers, or others, later.
+    It prints the report to stderr, again only if it changes: discovery may find publishers later.
     """
     from edgecam_ros.publishers import missing_publisher
 
-    due, said = time.monotonic() + _DISCOVERY_SECONDS, ""
+    due, report = time.monotonic() + _DISCOVERY_SECONDS, ""
 
-    def look() -> None:
-        nonlocal due, said
+    def check() -> None:
+        nonlocal due, report
         if time.monotonic() < due:
             return
-        due, before, said = time.monotonic() + _DISCOVERY_SECONDS, said, missing_publisher(node, topic, _IMAGE)
-        if said not in ("", before):
-            print(f"waiting: {said}", file=sys.stderr, flush=True)
+        due, before, report = time.monotonic() + _DISCOVERY_SECONDS, report, missing_publisher(node, topic, _IMAGE)
+        if report not in ("", before):
+            print(f"waiting: {report}", file=sys.stderr, flush=True)
 
-    return look
+    return check
 
 
 def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]] | None) -> int:
-    """A viewer node until Ctrl-C, and, unless a topic is shown, the node started by the command of ``source``."""
+    """Run a viewer node until Ctrl-C and, unless a topic is shown, the node started by the command of ``source``."""
     if importlib.util.find_spec("edgecam_viewer") is None:
         raise MissingDependency("the package edgecam_viewer", "build it together with edgecam_camera, or use a display")
     topic = f"/{arguments.what.lstrip('/')}" if source is None else f"/{_NAME}/image_raw"
@@ -215,7 +215,7 @@ def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]
         *(sys.executable, "-c", _VIEWER, "--ros-args", "-r", f"__ns:=/{_NAME}"),
         *("-p", f"port:={arguments.port}", "-r", f"image_raw:={topic}"),
     ]
-    print(f"open http://127.0.0.1:{arguments.port} in a browser; Ctrl-C ends it", flush=True)
+    print(f"open http://127.0.0.1:{arguments.port} in a browser; stop with Ctrl-C", flush=True)
     if arguments.dry_run:
         return 0
     stopping: list[int] = []
@@ -231,12 +231,12 @@ def _in_viewer(arguments: argparse.Namespace, source: Callable[[Path], list[str]
             stack.callback(process.wait)
             stack.callback(process.send_signal, signal.SIGINT)
             running.append(process)
-        look = _publisher_watch(stack.enter_context(command_node(_NAME)), topic) if source is None else lambda: None
+        check = _publisher_check(stack.enter_context(command_node(_NAME)), topic) if source is None else lambda: None
         while not stopping:
-            look()
+            check()
             for process in running:
                 try:
-                    return process.wait(0.2)  # it ended unexpectedly: pass its exit code on
+                    return process.wait(0.2)  # it ended unexpectedly: return its exit code
                 except subprocess.TimeoutExpired:
                     continue
     return 0

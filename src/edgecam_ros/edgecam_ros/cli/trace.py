@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Show how long frames take in every stage of the running pipeline, from capture to the browser."""
+"""Show the latency of frames in each stage of the running pipeline, from capture to the browser."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from edgecam_core.tracer import Mark
 from edgecam_core import trace
 from edgecam_ros.command_node import command_node
 
-START_SECONDS = 10.0  # discovery, and nodes that look for a subscriber once a second
+START_SECONDS = 10.0  # for discovery, and because nodes look for a subscriber only once a second
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long to trace (default 5)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="duration of the trace (default 5)")
     parser.add_argument("--json", type=Path, help="write all frames as a Chrome trace, for ui.perfetto.dev")
-    parser.add_argument("--svg", type=Path, help="write a chart of the frame with the median time")
-    parser.add_argument("--note", default="", help="text in the chart, e.g. the machine")
+    parser.add_argument("--svg", type=Path, help="write a chart of the frame with the median latency")
+    parser.add_argument("--note", default="", help="text for the chart, e.g. the name of the machine")
 
 
 def waits_for(args: argparse.Namespace) -> str:
@@ -43,7 +43,7 @@ def waits_for(args: argparse.Namespace) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0, or 1 when no frame was traced."""
+    """Returns 0, or 1 if no frame was traced."""
     for path in (args.json, args.svg):
         if path is not None and not path.absolute().parent.is_dir():
             raise SettingError("output", str(path), "its directory does not exist")
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def collect(seconds: float) -> list[Mark]:
-    """All marks of so many seconds from the first one on; blocks that long."""
+    """All marks within ``seconds`` from the first mark on; blocks meanwhile."""
     import rclpy
     from std_msgs.msg import String
 

@@ -32,12 +32,12 @@ IGNORED = ("/rosout", "/parameter_events")
 
 
 def check() -> Iterator[Finding]:
-    # Imported here: without ROS this group has one finding and the others still work.
+    # Imported here, so that the other groups work without ROS.
     try:
         import rclpy
         from rclpy.context import Context
     except ImportError as problem:
-        yield note("graph", f"running nodes were not looked at: {problem}")
+        yield note("graph", f"running nodes were not checked: {problem}")
         return
     context = Context()
     see_all()
@@ -48,13 +48,13 @@ def check() -> Iterator[Finding]:
         yield error("graph", f"no node can be started: {str(problem).splitlines()[0]}", "see the findings above")
         return
     try:
-        yield from _look(node, context)
+        yield from _examine(node, context)
     finally:
         node.destroy_node()
         context.try_shutdown()
 
 
-def _look(node, context) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
+def _examine(node, context) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
     from diagnostic_msgs.msg import DiagnosticArray
     from rclpy.executors import SingleThreadedExecutor
 
@@ -75,9 +75,9 @@ def _look(node, context) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
     seen: tuple[object, ...] = ()
     while (now := time.monotonic()) - began < LISTEN_AT_MOST:
         executor.spin_once(timeout_sec=0.1)
-        frame = (len(reports), *sorted(map(str, node.get_topic_names_and_types())), *node.get_node_names())
-        if frame != seen:
-            seen, changed = frame, now
+        snapshot = (len(reports), *sorted(map(str, node.get_topic_names_and_types())), *node.get_node_names())
+        if snapshot != seen:
+            seen, changed = snapshot, now
         if now - began > LISTEN_AT_LEAST and now - changed > QUIET:
             break
     others = [name for name in node.get_node_names() if name != node.get_name() and not name.startswith("_")]
@@ -100,7 +100,7 @@ def _reported(reports) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
             yield ok("node-state", f"{name}: {status.message}")
         else:
             report = error if level == 2 else warning
-            yield report("node-state", f"{name}: {status.message}", f"all its values: {_echo(name)}")
+            yield report("node-state", f"{name}: {status.message}", f"show all values: {_echo(name)}")
         if abs(age) > CLOCK_LIMIT:
             text = (
                 f"{name}: its report arrived {age:+.1f} s after its stamp; clocks differ, or the machine is overloaded"
@@ -124,17 +124,19 @@ def _mismatches(node) -> Iterator[Finding]:  # type: ignore[no-untyped-def]
         for publisher in publishers:
             for subscriber in subscribers:
                 verdict, reason = qos_check_compatible(publisher.qos_profile, subscriber.qos_profile)
-                if verdict != QoSCompatibility.ERROR:  # not the same object each time
+                if verdict != QoSCompatibility.ERROR:  # compared by value: it is not the same object each time
                     clean += 1
                     continue
                 pair = f"{_full(publisher)} -> {_full(subscriber)}"
-                remedy = "make the subscriber request less (best effort, volatile) or the publisher offer more"
+                remedy = "relax the subscriber's QoS (best effort, volatile), or make the publisher's stricter"
                 yield error(
-                    "qos", f"{topic}: {pair} do not match: {reason.removeprefix('ERROR: ').strip(' ;')}", remedy
+                    "qos",
+                    f"{topic}: {pair} have incompatible QoS: {reason.removeprefix('ERROR: ').strip(' ;')}",
+                    remedy,
                 )
             if {one.topic_type for one in subscribers} - {publisher.topic_type}:
-                yield error("topic-type", f"{topic} carries different types", "remap one of the two")
-    yield ok("qos-pairs", f"{clean} pairs of publisher and subscriber match")
+                yield error("topic-type", f"{topic} has different message types", "remap one of the two")
+    yield ok("qos-pairs", f"{clean} pairs of publisher and subscriber are compatible")
 
 
 def _full(endpoint) -> str:  # type: ignore[no-untyped-def]
