@@ -185,12 +185,12 @@ def test_frames_are_wanted_by_the_snapshot_and_by_an_encoder_of_this_process() -
     node = CameraNode(parameter_overrides=[NodeParameter("autostart", value=False)], namespace="/asked")
     try:
         node.trigger_configure()
-        assert not node._wanted()  # a coded stream idles
+        assert not node._has_consumers()  # a coded stream idles
         topic = node.resolve_topic_name("image_raw")
         CAPTURED.subscribe(topic, print)
-        assert node._wanted()
+        assert node._has_consumers()
         CAPTURED.unsubscribe(topic, print)
-        node._files._asked.set()
-        assert node._wanted()
+        node._files._requested.set()
+        assert node._has_consumers()
     finally:
         node.destroy_node()

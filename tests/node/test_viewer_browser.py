@@ -125,12 +125,12 @@ async def test_the_page_reconnects_after_the_node_restarts(page: Page, scene: Sc
         await page.open(viewer.url)
         await page.wait_for(MOVING)
     assert viewer.process.returncode == 0, viewer.text()
-    await page.wait_for("document.querySelector('#state span').textContent.includes('does not answer')")
+    await page.wait_for("document.querySelector('#state span').textContent.includes('does not respond')")
     shown = await page.evaluate("edgecam.cameras[0].shown")
     with ViewerProcess(tmp_path, port) as viewer:
         await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
         # There are two viewers of one name now, which is an error of its own.
-        await page.wait_for("!document.querySelector('#state span').textContent.includes('does not answer')")
+        await page.wait_for("!document.querySelector('#state span').textContent.includes('does not respond')")
 
 
 async def test_without_websockets_the_bare_frames_are_shown(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:

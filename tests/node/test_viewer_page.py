@@ -98,9 +98,9 @@ async def repeat(page: Page, expression: str, action: Any) -> None:
 
 async def test_without_a_camera_the_header_says_so(page: Page, viewer: ViewerProcess) -> None:
     await page.open(viewer.url)
-    await page.wait_for(f"{STATE} === 'Error: camera: no frames: nothing publishes /camera/image_raw'")
+    await page.wait_for(f"{STATE} === 'Error: camera: no frames: /camera/image_raw has no publisher'")
     await page.becomes(LEVEL, "error")
-    await page.wait_for("document.querySelector('.wait').innerText.includes('nothing publishes /camera/image_raw')")
+    await page.wait_for("document.querySelector('.wait').innerText.includes('/camera/image_raw has no publisher')")
     with Scene("/camera", fps=10):
         await page.wait_for(f"{LEVEL} === 'ok' && {STATE}.startsWith('live')")
         await page.wait_for("document.querySelector('.figures .word').textContent === 'live'")

@@ -22,7 +22,7 @@ class Echo:
 
     def ask(self, request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
         if request["type"] != "echo":
-            raise EdgecamError(f"{request['type']!r} is not on offer")
+            raise EdgecamError(f"{request['type']!r} is not a known request")
         threading.Thread(target=answer, args=({"value": request.get("value")},)).start()
 
 

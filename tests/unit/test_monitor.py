@@ -82,7 +82,7 @@ def test_a_summary_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 def test_percentiles_of_a_long_run_stay_right_in_bounded_memory() -> None:
-    reservoir = Reservoir(most=100)
+    reservoir = Reservoir(capacity=100)
     for n in range(10_000):
         reservoir.add(float(n))
     assert reservoir.percentile(50) == pytest.approx(5000, rel=0.05)
@@ -94,7 +94,7 @@ def test_a_silent_node_becomes_stale_and_is_forgotten() -> None:
     nodes.put(node("camera/detector", "30", at=10.0))
     assert nodes.nodes(10.0 + STALE_AFTER)[0].level == "ok"
     old = nodes.nodes(10.0 + STALE_AFTER + 1)[0]
-    assert (old.level, old.message) == ("stale", "silent for 5 s (was: running)")
+    assert (old.level, old.message) == ("stale", "no report for 5 s (was: running)")
     assert nodes.nodes(10.0 + FORGET_AFTER) == []
 
 

@@ -14,14 +14,14 @@ import aiohttp
 import pytest
 from edgecam_core.errors import EdgecamError
 from edgecam_core.types import Detection
-from edgecam_viewer.monitor import MOST_LABELS as MONITOR_LABELS
+from edgecam_viewer.monitor import MAX_LABELS as MONITOR_LABELS
 from edgecam_viewer.monitor import Monitor
-from edgecam_viewer.node_status import MOST_NODES, MOST_TEXT, NodeStatus, NodeStatusTable
+from edgecam_viewer.node_status import MAX_NODES, MAX_TEXT, NodeStatus, NodeStatusTable
 from edgecam_viewer.offers import OFFERS, checked
-from edgecam_viewer.status import LABEL_AGE, MOST_LABELS, CameraStats, stage_facts
+from edgecam_viewer.status import LABEL_AGE, MAX_LABELS, CameraStats, stage_facts
 from edgecam_viewer.text import one_line
 from edgecam_viewer.top import table
-from edgecam_viewer.wire import MOST_LABEL, found_list
+from edgecam_viewer.wire import MAX_LABEL, found_list
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from viewer_served import Served
@@ -146,7 +146,7 @@ FLOATS = st.one_of(st.floats(), st.sampled_from([1e308, -1e308, 1e-320]))
 def test_detections_of_any_shape_become_json(rows: list[tuple[str, float, tuple[float, ...], str]]) -> None:
     found = found_list(Detection(label, -1, score, box, track) for label, score, box, track in rows)  # type: ignore[arg-type]
     json.loads(json.dumps(found, allow_nan=False))
-    assert all(len(str(one[0])) <= MOST_LABEL and str(one[0]).isprintable() for one in found)
+    assert all(len(str(one[0])) <= MAX_LABEL and str(one[0]).isprintable() for one in found)
     monitor = Monitor("", 0.0)
     monitor.found(found, 0.1, 1.0)
     assert monitor.line([], 1.0).isprintable()
@@ -159,7 +159,7 @@ ODD = st.one_of(TEXTS, st.sampled_from(["nan", "inf", "-inf", "1e999", "-1e999",
 @QUICK
 @given(st.dictionaries(st.sampled_from(["fps", "drops", "bad", "recording", "pid", "host"]), ODD))
 def test_diagnostics_of_any_shape_become_json_and_a_table(values: dict[str, str]) -> None:
-    clean = {key: one_line(value, MOST_TEXT) for key, value in values.items()}
+    clean = {key: one_line(value, MAX_TEXT) for key, value in values.items()}
     nodes = [NodeStatus("camera/camera_driver", "ok", "running", values=clean)]
     json.dumps(stage_facts(nodes, "camera"), allow_nan=False)
     assert all(line.isprintable() for line in table(nodes))
@@ -172,7 +172,7 @@ def test_labels_are_few_and_leave_again() -> None:
     for n in range(3000):
         stats.found([[f"label {n}", 0.5, 0, 0, 1, 1, ""]], 0.0, float(n) / 1000)
         monitor.found([[f"label {n}", 0.5, 0, 0, 1, 1, ""]], 0.0, float(n) / 1000)
-    assert len(stats.as_dict(3.0)["labels"]) == MOST_LABELS
+    assert len(stats.as_dict(3.0)["labels"]) == MAX_LABELS
     assert stats.as_dict(3.0 + LABEL_AGE)["labels"] == []
     assert len(monitor.summary(4.0).labels) <= MONITOR_LABELS + 1
     assert sum(monitor.summary(4.0).labels.values()) == 3000
@@ -182,6 +182,6 @@ def test_the_number_of_nodes_is_bounded_and_silent_ones_make_room() -> None:
     nodes = NodeStatusTable()
     for n in range(1000):
         nodes.put(NodeStatus(f"node{n}", "ok", "", at=0.0))
-    assert (len(nodes.nodes(1.0)), nodes.refused) == (MOST_NODES, 1000 - MOST_NODES)
+    assert (len(nodes.nodes(1.0)), nodes.refused) == (MAX_NODES, 1000 - MAX_NODES)
     nodes.put(NodeStatus("late", "ok", "", at=100.0))
     assert [one.name for one in nodes.nodes(100.0)] == ["late"]

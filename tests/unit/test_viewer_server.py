@@ -199,8 +199,8 @@ def test_connections_without_a_whole_request_are_ended(monkeypatch: pytest.Monke
 def test_connections_that_ask_for_nothing_keep_nobody_out(
     tls: bool, pem: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(connections, "MOST_WAITING", 20)
-    monkeypatch.setattr(connections, "MOST", 40)
+    monkeypatch.setattr(connections, "MAX_WAITING", 20)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 40)
     files = {"tls_certificate": pem[0], "tls_key": pem[1]} if tls else {}
     context = ssl._create_unverified_context() if tls else None
     with Served(host="0.0.0.0", token="secret", max_viewers=2, **files) as served, contextlib.ExitStack() as stack:
@@ -231,7 +231,7 @@ def fetch_from(source: str, port: int, tls: ssl.SSLContext | None) -> bytes:
 def test_when_every_connection_is_in_use_one_more_is_refused_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(connections, "MOST", 2)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
     with Served() as served, contextlib.ExitStack() as stack:
         address = ("127.0.0.1", served.server.port)
         for _ in range(2):

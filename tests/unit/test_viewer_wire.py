@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from edgecam_core.types import Detection, Detections, Frame
 from edgecam_viewer.encoder import jpeg
-from edgecam_viewer.wire import MOST_FOUND, found_list, pack, unpack
+from edgecam_viewer.wire import MAX_FOUND, found_list, pack, unpack
 
 STAMP = 1_764_000_000_123_456_789
 
@@ -46,10 +46,10 @@ def test_numbers_that_json_does_not_know_and_too_many_boxes_are_left_out() -> No
     good, nan, inf = (1.0, 2.0, 3.0, 4.0), (1.0, float("nan"), 3.0, 4.0), (1.0, 2.0, float("inf"), 4.0)
     found = found_list([
         Detection("a", 0, 0.5, nan), Detection("b", 0, 0.5, inf), Detection("c", 0, float("nan"), good),
-        *[Detection("d", 0, 0.5, good)] * (MOST_FOUND + 5),
+        *[Detection("d", 0, 0.5, good)] * (MAX_FOUND + 5),
     ])  # fmt: skip
     assert {one[0] for one in found} == {"d"}
-    assert len(found) == MOST_FOUND
+    assert len(found) == MAX_FOUND
 
 
 def test_frames_keep_colours_and_aspect_ratio() -> None:

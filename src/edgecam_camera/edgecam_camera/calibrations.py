@@ -57,7 +57,8 @@ def load(settings: CameraSettings) -> Calibration | None:
         raise SettingError(
             "camera_info_url",
             settings.camera_info_url or f"file://{file}",
-            f"is for {found.width}x{found.height}, the frame is {width}x{height}: another aspect ratio; calibrate again",
+            f"is for {found.width}x{found.height}, the frame is {width}x{height}: another aspect ratio; "
+            "calibrate again",
         )
     return found
 

@@ -37,4 +37,7 @@ def missing_publisher(node: Any, topic: str, type_name: str) -> str:
     if published:
         return f"{full} has no publisher; {type_name} is published on {', '.join(published[:MAX_NAMED])}"
     domain = node.context.get_domain_id()
-    return f"{full} has no publisher, nor has any topic of type {type_name} in ROS_DOMAIN_ID {domain}; start the camera node"
+    return (
+        f"{full} has no publisher, and no topic of type {type_name} has one in ROS_DOMAIN_ID {domain}; "
+        "start the camera node"
+    )

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A web page with the live frame and its detections, and a terminal monitor."""
+"""A web page with live frames and their detections, and a terminal monitor."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Who may see the page: a token at public addresses, and no other web site as go-between anywhere."""
+"""Access control: a token at public addresses; requests caused by other web sites are refused everywhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from edgecam_viewer.settings import is_loopback
 
 
 def cookie_name(request: web.Request) -> str:
-    """Browsers keep cookies per host, not per port: two viewers of one machine must not share the name."""
+    """The name of the cookie for the token. Browsers keep cookies per host, so the name contains the port."""
     address = request.get_extra_info("sockname")
     return f"edgecam_token_{address[1] if address else 0}"
 
@@ -42,7 +42,7 @@ def host_name(host: str) -> str:
 
 
 def is_own_name(host: str, bound: str) -> bool:
-    """True for a Host header that cannot be a rebound DNS name: an address or this machine's name."""
+    """Whether a Host header is an address or a name of this machine, so that it cannot be a rebound DNS name."""
     name = host_name(host).lower().rstrip(".")
     own = socket.gethostname().lower()
     if name in ("localhost", bound.lower(), own, f"{own}.local", socket.getfqdn().lower()):
@@ -55,7 +55,7 @@ def is_own_name(host: str, bound: str) -> bool:
 
 
 class Access:
-    """Decides on every request. ``token`` is empty if none is required (loopback without a token set)."""
+    """Checks every request. ``token`` is empty if none is required (loopback address and no token set)."""
 
     def __init__(self, host: str, token: str) -> None:
         self.host = host
@@ -74,9 +74,9 @@ class Access:
             form = await request.post()
             return self._enter(request, str(form.get("token", "")).strip())
         if request.path in pages.ENTRIES and "token" in request.query:
-            # The token leaves the address bar at once: addresses end up in histories and screenshots.
+            # Remove the token from the address bar at once, because addresses end up in histories and screenshots.
             return self._enter(request, request.query["token"])
-        if request.path in pages.PUBLIC or any(map(self._is_token, _given(request))):
+        if request.path in pages.PUBLIC or any(map(self._is_token, _tokens(request))):
             return await handler(request)
         self.counters.add("request refused: no token")
         if request.path in pages.ENTRIES:
@@ -84,30 +84,30 @@ class Access:
         remedy = "open the address that the viewer printed when it started; it ends in ?token=…"
         return web.Response(status=401, text=f"a token is needed: {remedy}\n")
 
-    def _enter(self, request: web.Request, given: str) -> web.Response:
+    def _enter(self, request: web.Request, token: str) -> web.Response:
         """The redirection to the page with the token in a cookie, or the token page again."""
-        if not self._is_token(given):
+        if not self._is_token(token):
             self.counters.add("request refused: wrong token")
-            return pages.token_page(401, "This is not the token of this viewer. It makes a new one at every start.")
+            return pages.token_page(401, "This is not the token of this viewer. It creates a new token at every start.")
         answer = web.Response(status=303, headers={"Location": request.path})
         answer.set_cookie(
             cookie_name(request), self.token, httponly=True, samesite="Strict", secure=request.secure, path="/"
         )
         return answer
 
-    def _is_token(self, given: str) -> bool:
-        # Bytes of a header that are no UTF-8 arrive as lone surrogates.
-        return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), self.token.encode())
+    def _is_token(self, text: str) -> bool:
+        # Header bytes that are not UTF-8 arrive as lone surrogates.
+        return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), self.token.encode())
 
 
 def _foreign(request: web.Request, bound: str) -> web.Response | None:
-    """The refusal of a request that another web site made a browser send, None for any other."""
+    """The refusal of a request that another web site caused a browser to send; None for other requests."""
     host = request.headers.get("Host", "")
     if not is_own_name(host, bound):
         return web.Response(status=421, text=f"{host[:100]!r} is not a name of this machine\n")
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site", "none")
-    # A link on another site may lead to the page, but nothing of ours may be embedded there.
+    # Another site may link to the page, but must not embed it.
     opened = (
         request.path in pages.ENTRIES
         and request.method == "GET"
@@ -120,6 +120,7 @@ def _foreign(request: web.Request, bound: str) -> web.Response | None:
     return None
 
 
-def _given(request: web.Request) -> list[str]:
+def _tokens(request: web.Request) -> list[str]:
+    """The tokens in a request: in its query, its cookie and its Authorization header."""
     bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    return [given for given in (request.query.get("token"), request.cookies.get(cookie_name(request)), bearer) if given]
+    return [text for text in (request.query.get("token"), request.cookies.get(cookie_name(request)), bearer) if text]

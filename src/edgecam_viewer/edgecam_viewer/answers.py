@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Requests and refusals in JSON, and work on the disk, as the pages that read folders need them."""
+"""JSON requests and refusals of the web server."""
 
 from __future__ import annotations
 
@@ -23,16 +23,20 @@ from aiohttp import web
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
-    """The request's JSON object. Raises HTTPBadRequest."""
+    """The JSON object of a request.
+
+    Raises:
+        HTTPBadRequest: the body is not a JSON object.
+    """
     try:
         row = await request.json()
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
         row = None
     if not isinstance(row, dict):
-        raise refusal(web.HTTPBadRequest, "the request must hold a JSON object")
+        raise refusal(web.HTTPBadRequest, "the request must contain a JSON object")
     return row
 
 
 def refusal(kind: type[web.HTTPException], text: str, **more: Any) -> web.HTTPException:
-    """A response of this kind with ``{"error": text, ...}``; to be raised."""
+    """An HTTP exception of this kind with ``{"error": text, ...}``, for the caller to raise."""
     return kind(text=json.dumps({"error": text, **more}), content_type="application/json")

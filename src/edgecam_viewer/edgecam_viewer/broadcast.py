@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One camera's H.264: encoded once while anyone watches; every viewer gets the same packets."""
+"""The H.264 stream of one camera: encoded once, while there are viewers; all viewers receive the same packets."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.settings import ViewerSettings
 
 H264 = codec("h264")
-MTU = 1200  # fits through tunnels, too
-SRTP_OVERHEAD = 14  # bytes SRTP adds to a packet
-KEYFRAME_INTERVAL = 300  # frames; viewers request one when they need it
-KEYFRAME_PAUSE = 0.3  # seconds between two requested ones
+MTU = 1200  # also fits through tunnels
+SRTP_OVERHEAD = 14  # bytes that SRTP adds to a packet
+KEYFRAME_INTERVAL = 300  # frames; viewers request a keyframe when they need one
+KEYFRAME_PAUSE = 0.3  # seconds between two requested keyframes
 ENCODE_TIMEOUT = 1.0  # seconds
-NOTES = 32  # about frames, that may wait for a viewer
+NOTES = 32  # notes about frames that may be queued for a viewer
 
 Notify = Callable[[str, str], None]
 
 
 class Broadcast:
-    """Encodes what is submitted and sends it to the peers that have joined.
+    """Encodes submitted frames and sends them to the peers that have joined.
 
-    ``join`` and ``leave`` belong to one thread, ``submit`` may be called from another. The thread and the encoder are
-    there while somebody has joined. Failures are counted in ``counters``, unexpected exceptions go to ``faults``; the
-    next frame gets a new encoder.
+    Call ``join`` and ``leave`` from one thread; ``submit`` may be called from another. The thread and the encoder exist
+    only while there are peers. Failures are counted in ``counters``, unexpected exceptions go to ``faults``; the next
+    frame then starts a new encoder.
     """
 
     def __init__(self, camera: int, settings: ViewerSettings, counters: Counters, faults: FaultLog) -> None:
-        self.meter = Meter()  # value: seconds one encoding took
+        self.meter = Meter()  # value: duration of one encoding in seconds
         self._encoder: EncoderPipeline | None = None
         self._camera = camera
         self._settings = settings
@@ -84,15 +84,15 @@ class Broadcast:
         return self._packetiser.ssrc
 
     def join(self, key: object, peer: Peer, notify: Notify) -> None:
-        """From now on ``peer`` gets the packets, and ``notify`` a note (its kind, JSON) about every frame."""
+        """Send the packets to ``peer`` from now on, and call ``notify`` with a note (kind, JSON) about every frame."""
         self._viewers = {**self._viewers, key: (peer, notify)}
         if self._thread is None:
-            self._waiting = None  # from before
+            self._waiting = None  # discard an old frame
             self._thread = threading.Thread(target=self._run, name="video encoder", daemon=True)
             self._thread.start()
 
     def leave(self, key: object) -> None:
-        """Send no more to this one; the last one's leaving ends the encoder. Blocks for the frame being encoded."""
+        """Stop sending to a peer; the last one stops the encoder. Blocks while a frame is being encoded."""
         self._viewers = {other: one for other, one in self._viewers.items() if other != key}
         thread = self._thread
         if not self._viewers and thread is not None:
@@ -102,7 +102,7 @@ class Broadcast:
             thread.join()
 
     def submit(self, annotated: AnnotatedFrame) -> None:
-        """Encode this next, unless a newer one arrives first. Safe from any thread; never blocks."""
+        """Encode this frame next, unless a newer one arrives first. Thread-safe; never blocks."""
         with self._wake:
             if self._waiting is not None:
                 self._counters.add("frame replaced before encoding")
@@ -110,7 +110,7 @@ class Broadcast:
             self._wake.notify()
 
     def keyframe(self) -> None:
-        """A viewer needs a keyframe; safe from any thread."""
+        """Request a keyframe. Thread-safe."""
         self._keyframe = True
 
     def _run(self) -> None:
@@ -120,7 +120,7 @@ class Broadcast:
                 continue
             try:
                 self._encode(annotated)
-            except Exception as error:  # the image is from another node: nothing in it may end the thread
+            except Exception as error:  # the image is from another node and must not end the thread
                 self._failed(error)
                 self._stop_encoder()
         self._stop_encoder()
@@ -161,7 +161,7 @@ class Broadcast:
     def _start_encoder(self, width: int, height: int) -> EncoderPipeline:
         request = encoders.Request(self._settings.video_bitrate, KEYFRAME_INTERVAL)
         row = encoders.choose("auto", "h264")
-        # Kept from its first moment: one that fails at its first frame must be stopped, too, before it is freed.
+        # Stored at once, because an encoder that fails at its first frame must also be stopped before it is freed.
         self._encoder = EncoderPipeline(row, request, width, height, self._settings.max_fps)
         return self._encoder
 
@@ -171,10 +171,10 @@ class Broadcast:
             encoder.stop()
 
     def _send(self, coded: EncodedUnit, annotated: AnnotatedFrame) -> None:
-        made = self._packetiser.packets(coded.nals, coded.stamp_ns)
-        packets = [gst.buffer_of(np.frombuffer(data, np.uint8)) for _, data in made]
+        datagrams = [data for _, data in self._packetiser.packets(coded.nals, coded.stamp_ns)]
+        packets = [gst.buffer_of(np.frombuffer(data, np.uint8)) for data in datagrams]
         note = json.dumps(self._note(annotated), separators=(",", ":"))
-        kind = f"video {self._camera} {self._sent % NOTES}"  # a viewer that does not read keeps the newest few
+        kind = f"video {self._camera} {self._sent % NOTES}"  # bounds the queue of a viewer that does not read
         self._sent += 1
         for peer, notify in self._viewers.values():
             if peer.connected:
@@ -182,7 +182,7 @@ class Broadcast:
                 peer.send(packets)
 
     def _note(self, annotated: AnnotatedFrame) -> dict[str, Any]:
-        """What the page needs to draw on the frame with this RTP timestamp; the rest is as in wire.py."""
+        """The data to draw on the frame with this RTP timestamp; other fields as in wire.py."""
         return {
             "type": "video",
             "camera": self._camera,

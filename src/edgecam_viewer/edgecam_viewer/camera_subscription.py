@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One camera as the viewer node sees it: its two subscriptions, its feed and its numbers."""
+"""One camera in the viewer node: its two subscriptions, its feed and its statistics."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from edgecam_viewer.status import CameraStats
 from edgecam_viewer.text import one_line
 from edgecam_viewer.wire import found_list
 
-LINGER = 3.0  # seconds the frames stay subscribed after the last viewer left
+LINGER = 3.0  # seconds for which the images stay subscribed after the last viewer has left
 
 
 def camera_name(topic: str) -> str:
@@ -45,9 +45,9 @@ def camera_name(topic: str) -> str:
 
 
 class CameraSubscription:
-    """Subscribes to the detections always (small) and to the frames (large) only while a viewer is connected.
+    """Subscribes to the detections always, and to the images, which are large, only while a viewer is connected.
 
-    All methods run on the executor's thread. ``show`` is given every frame that is to be encoded.
+    All methods run on the executor's thread. ``show`` receives every frame to encode.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class CameraSubscription:
         self.counters = Counters()
         self.stats = CameraStats(camera_name(node.resolve_topic_name(self._image_topic)))
         self.topic = node.resolve_topic_name(self._image_topic)
-        # The pipeline's other nodes report under the namespace the detections are in.
+        # The other nodes of the pipeline report in the namespace of the detections.
         topic = node.resolve_topic_name(detections_topic or self._image_topic)
         self.namespace = topic.strip("/").rpartition("/")[0]
         self._results = (
@@ -78,21 +78,21 @@ class CameraSubscription:
         )
 
     def watch(self, watched: bool, now: float) -> None:
-        """Subscribe while there are viewers, otherwise unsubscribe; called a few times per second."""
+        """Subscribe while there are viewers, otherwise unsubscribe; called several times per second."""
         if watched:
             self._watched_at = now
-        wanted = now - self._watched_at < LINGER
-        if wanted and self._images is None:
+        needed = now - self._watched_at < LINGER
+        if needed and self._images is None:
             self._images = self._node.create_subscription(
                 Image, self._image_topic, self._on_image, sensor_qos(self._reliability)
             )
-        elif not wanted and self._images is not None:
+        elif not needed and self._images is not None:
             self._node.destroy_subscription(self._images)
             self._images = None
             self.feed.clear()
 
     def publishers(self) -> int:
-        """How many publish the frames."""
+        """Number of publishers of the images."""
         return self._node.count_publishers(self.topic)
 
     def close(self) -> None:

@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Accepts the web server's connections and ends idle ones, which need no token and still take a place.
+"""Connection limiter: accepts the connections of the web server and closes idle ones.
 
-The listening socket is ours and each accepted socket is handed to aiohttp (``connect_accepted_socket``), so that a
-connection can be refused before aiohttp handles it.
+It owns the listening socket and passes each accepted socket to aiohttp (``connect_accepted_socket``), so that it can
+refuse a connection before aiohttp handles it. An idle connection needs no token, but uses resources.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from edgecam_ros.faults import FaultLog
 
 from edgecam_viewer.faults import watch
 
-REQUEST_TIMEOUT = 10.0  # seconds to send a whole request, and to send the next one
-MOST_WAITING = 256  # connections of one address that have no request being answered
-MOST = 512  # of all addresses
+REQUEST_TIMEOUT = 10.0  # seconds to send a complete request, and until the next request
+MAX_WAITING = 256  # idle connections from one address
+MAX_CONNECTIONS = 512  # from all addresses
 PERIOD = 1.0
 SHORT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -61,8 +61,10 @@ class _Connection:
 
 
 class Connections:
-    """Lives in the event loop. A newcomer is always let in while any connection waits: the oldest waiting one of the
-    address that has most of them makes room. So idle connections cannot keep others from the page.
+    """Limits the connections; runs in the event loop.
+
+    If the limit is reached, a new connection replaces the oldest idle one of the address with the most idle ones, so
+    that idle connections cannot lock out others.
     """
 
     def __init__(self, counters: Counters, faults: FaultLog) -> None:
@@ -89,7 +91,7 @@ class Connections:
     def start(
         self, listening: socket.socket, protocol: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None
     ) -> None:
-        """Accept from now on; ``listening`` stays the caller's."""
+        """Start accepting; the caller remains the owner of ``listening``."""
         listening.setblocking(False)
         self._tasks = [
             asyncio.create_task(self._accept(listening, protocol, tls)),
@@ -99,7 +101,7 @@ class Connections:
             watch(self._faults, "accepting connections", task)
 
     def stop(self) -> None:
-        """Accept no more; existing connections continue."""
+        """Stop accepting; existing connections continue."""
         for task in self._tasks:
             task.cancel()
 
@@ -146,14 +148,14 @@ class Connections:
             self._faults.add("opening a connection", error)
 
     def _make_room(self, address: str) -> bool:
-        """End as many waiting connections as a new one of this address needs; False when none can be ended."""
-        if len(self._known) >= min(MOST_WAITING, MOST):
+        """Close an idle connection if a new one from this address needs room; False if none can be closed."""
+        if len(self._known) >= min(MAX_WAITING, MAX_CONNECTIONS):
             self._known = [one for one in self._known if not one.gone()]
         waiting = [one for one in self._known if one.transport not in self._answering]
         of_address = Counter(one.address for one in waiting)
-        if of_address[address] >= MOST_WAITING:
+        if of_address[address] >= MAX_WAITING:
             self._drop(waiting, address)
-        elif len(self._known) >= MOST:
+        elif len(self._known) >= MAX_CONNECTIONS:
             if not waiting:
                 return False
             self._drop(waiting, of_address.most_common(1)[0][0])
@@ -166,7 +168,7 @@ class Connections:
         oldest.end()
 
     async def _end_quiet(self) -> None:
-        """Once a second end the connections without a request for REQUEST_TIMEOUT."""
+        """Once a second, close the connections without a request for REQUEST_TIMEOUT."""
         while True:
             await asyncio.sleep(PERIOD)
             self._known = [one for one in self._known if not one.gone()]
@@ -178,7 +180,7 @@ class Connections:
 
 
 def network(address: str) -> str:
-    """What counts as one address: of IPv6 the /64, which a single machine has to itself."""
+    """The key for counting connections: an IPv4 address, or the /64 of an IPv6 address, which one machine may own."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

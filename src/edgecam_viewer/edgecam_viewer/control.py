@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The page's requests to the pipeline, carried out with ROS; offers.py lists them."""
+"""Carries out the page's requests to the pipeline with ROS; offers.py lists the requests."""
 
 from __future__ import annotations
 
@@ -34,25 +34,26 @@ from edgecam_viewer.service_calls import ServiceCalls
 from edgecam_viewer.shapes import ShapeControl
 from edgecam_viewer.text import one_line
 
-WAITING = 64  # requests that may wait for the executor; more are refused
+WAITING = 64  # requests that may be queued for the executor; more are refused
 Answer = Callable[[dict[str, Any]], None]
 
 
 @dataclass
 class DetectorState:
-    """A detector's last reported threshold; ``problem`` is why it cannot be set now, '' if it can."""
+    """The last reported threshold of a detector; ``problem`` is why it cannot be set now, '' if it can."""
 
     threshold: float | None = None
     problem: str = ""
 
 
 class RosControl:
-    """``ask`` is called by the web server's thread; everything else runs on the executor's.
+    """The web server's thread calls ``ask``; everything else runs on the executor's thread.
 
     Args:
-        nodes: by kind (``detector``, ``camera`` and ``events``: one for each camera; ``recorder`` and ``collector``:
-            one), names relative to the viewer's namespace; '' for none.
-        on_fault: called with the exception of an invalid response, and its place.
+        node: the viewer node.
+        nodes: node names by kind, relative to the viewer's namespace; '' for none. ``detector``, ``camera`` and
+            ``events`` have one entry per camera, ``recorder`` and ``collector`` one entry.
+        on_fault: called with the location and the exception of an invalid response.
     """
 
     def __init__(
@@ -63,16 +64,16 @@ class RosControl:
         self._requests: queue.Queue[tuple[str, int, Value, Answer]] = queue.Queue(WAITING)
         self._calls = ServiceCalls(node, on_fault)
         self._states = {name: DetectorState() for name in nodes["detector"] if name}
-        self._sets: Counter[str] = Counter()  # thresholds on their way, by detector
+        self._sets: Counter[str] = Counter()  # pending calls that set a threshold, by detector
         self._shapes = ShapeControl(self._calls)
         self._running = {kind: [False] * len(nodes[kind]) for kind in SIGNS}
 
     def detector(self, camera: int) -> DetectorState | None:
-        """The state of the camera's detector, None where it has none."""
+        """The state of the camera's detector; None if it has none."""
         return self._states.get(self._nodes["detector"][camera])
 
     def running(self, kind: str, index: int = 0) -> bool:
-        """Whether the node of this kind offers its services; ``index`` is the camera's."""
+        """Whether the node of this kind offers its services; ``index`` is the number of the camera."""
         return self._running[kind][index]
 
     def full_names(self, kind: str) -> list[str]:
@@ -92,13 +93,13 @@ class RosControl:
             raise EdgecamError("too many requests at once") from None
 
     def work(self) -> None:
-        """Send the viewers' requests; called a few times a second."""
+        """Send the viewers' requests; called several times a second."""
         self._calls.expire()
         thresholds: dict[int, tuple[Value, Answer]] = {}
         while not self._requests.empty():
             kind, camera, value, answer = self._requests.get_nowait()
             if kind == "threshold":
-                thresholds[camera] = (value, answer)  # of a moving slider only the last position counts
+                thresholds[camera] = (value, answer)  # only the last position of a moving slider counts
             else:
                 self._send(kind, camera, value, answer)
         for camera, (value, answer) in thresholds.items():
@@ -153,13 +154,13 @@ class RosControl:
 
         if kind == "threshold":
             self._sets[name] += 1
-            self._calls.give_up(("get", name))  # its response would be the old value
+            self._calls.give_up(("get", name))  # its response would contain the old value
         request = offer.fill(value)
-        # A unique key: a later request does not drop the response to this one.
+        # A unique key, so that a later request does not drop the response to this one.
         self._calls.send(object(), name, offer.service, offer.type, request, done, failed, offer.timeout)
 
     def _threshold_set(self, name: str, value: Value) -> None:
-        """A call that sets the detector's threshold has ended; ``value`` is None where it was refused."""
+        """A call that sets the threshold has ended; ``value`` is None if it was refused."""
         self._sets[name] = max(0, self._sets[name] - 1)
         if value is not None:
             self._states[name].threshold = value

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""JPEG encoding in its own thread: newest frame wins, one encoding for all viewers."""
+"""JPEG encoding in a separate thread: the newest frame, encoded once for all viewers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from edgecam_viewer.wire import FrameMessage, pack
 
 
 def shrink(pixels: np.ndarray, max_width: int) -> np.ndarray:
-    """The frame at most ``max_width`` wide, aspect ratio kept; the same array when it already is. bgr8 (H, W, 3)."""
+    """The bgr8 image (H, W, 3), scaled down to ``max_width`` if it is wider; otherwise the same array."""
     height, width = pixels.shape[:2]
     if width <= max_width:
         return pixels
@@ -44,27 +44,29 @@ def shrink(pixels: np.ndarray, max_width: int) -> np.ndarray:
 
 
 def jpeg(frame: Frame, quality: int, max_width: int) -> np.ndarray:
-    """The frame as a JPEG file, flat uint8. ``quality`` 1..100.
+    """The frame as JPEG data, flat uint8; ``quality`` is 1..100.
 
     Raises:
-        ImageError: OpenCV cannot encode it (a side over 65500 px).
+        ImageError: OpenCV cannot encode the frame (a side over 65500 px).
     """
     ok, data = cv2.imencode(".jpg", shrink(frame.bgr(), max_width), (cv2.IMWRITE_JPEG_QUALITY, quality))
     if not ok:
-        raise ImageError(f"a {frame.width}x{frame.height} frame does not fit into JPEG")
+        raise ImageError(f"a {frame.width}x{frame.height} frame is too large for JPEG")
     return data
 
 
 class Encoder:
-    """Encodes annotated frames as JPEG in its own thread and passes the messages to ``sink``.
+    """Encodes annotated frames as JPEG in a separate thread and passes the messages to ``sink``.
 
-    A waiting frame is dropped when a newer one of the same camera arrives. One that cannot be encoded is counted in
+    A queued frame is dropped when a newer one of the same camera arrives. A frame that cannot be encoded is counted in
     ``counters`` and skipped.
 
     Args:
         sink: called on the encoder's thread with every message; must not block.
-        faults: given every exception that is not about the image.
-        niceness: of the thread.
+        faults: receives every exception that is not about the image.
+        quality: JPEG quality, 1..100.
+        max_width: wider frames are scaled down to this, in pixels.
+        niceness: nice value of the thread.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Encoder:
         self.quality = quality
         self.max_width = max_width
         self.counters = Counters()
-        self.meter = Meter()  # value: seconds one encoding took
+        self.meter = Meter()  # value: duration of one encoding in seconds
         self._sink = sink
         self._faults = faults
         self._niceness = niceness
@@ -88,7 +90,7 @@ class Encoder:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; blocks for at most the encoding of one frame."""
+        """End the thread; blocks while a frame is being encoded."""
         with self._wake:
             self._running = False
             self._waiting.clear()
@@ -98,7 +100,7 @@ class Encoder:
             self._thread = None
 
     def submit(self, camera: int, annotated: AnnotatedFrame) -> None:
-        """Encode this next, unless a newer frame of the camera arrives first. Safe from any thread; never blocks."""
+        """Encode this frame next, unless a newer one of the camera arrives first. Thread-safe; never blocks."""
         with self._wake:
             if self._waiting.pop(camera, None) is not None:
                 self.counters.add("frame replaced before encoding")
@@ -112,7 +114,7 @@ class Encoder:
                 self._encode(*waiting)
             except (ImageError, cv2.error) as error:
                 self.counters.add(f"frame not encoded: {str(error).splitlines()[0]}")
-            except Exception as error:  # the image is from another node: nothing in it may end the thread
+            except Exception as error:  # the image is from another node and must not end the thread
                 self._faults.add("JPEG encoder", error)
 
     def _next(self) -> tuple[int, AnnotatedFrame] | None:

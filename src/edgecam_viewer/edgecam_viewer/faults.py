@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Futures that are looked at: how a task of the event loop or a job of a worker thread ends."""
+"""Reports the exceptions of tasks of the event loop and of jobs of worker threads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from edgecam_ros.faults import FaultLog
 
 
 def watch(faults: FaultLog, where: str, future: asyncio.Future[Any] | concurrent.futures.Future[Any]) -> None:
-    """Report the exception this task or job ends with, if it does; a cancelled one has not failed."""
+    """Report the exception of this task or job, if it fails; cancellation is not a failure."""
 
     def ended(done: asyncio.Future[Any] | concurrent.futures.Future[Any]) -> None:
         error = None if done.cancelled() else done.exception()

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Which frames of a camera are shown, and with which boxes: pairing by exact stamp, and pacing. No clock inside."""
+"""Selects the frames of a camera to show and pairs them with detections by exact stamp. Has no clock."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from edgecam_core.types import Frame
 
 from edgecam_viewer.wire import Found
 
-PATIENCE = 2.0  # seconds without a match after which frames are shown without waiting for their boxes
+PATIENCE = 2.0  # seconds without a match before frames are shown without waiting for their boxes
 HELD_BYTES = 64 * 2**20
 HELD_RESULTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedFrame:
-    """A frame to show; ``found`` is None when no detections belong to it."""
+    """A frame to show; ``found`` is None if there are no detections for it."""
 
     frame: Frame
     found: Found | None
 
 
 class Pacer:
-    """Passes at most ``rate`` events a second, evenly; jitter of a quarter of a period passes."""
+    """Passes at most ``rate`` events per second, evenly spaced; tolerates jitter of a quarter of a period."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self._due = float("-inf")
 
     def allows(self, now: float) -> bool:
-        """True when an event at ``now`` (seconds, monotonic) may pass; counts it."""
+        """Whether an event at ``now`` (monotonic seconds) may pass; if so, it counts."""
         period = 1.0 / self.rate
         if now < self._due - period / 4:
             return False
-        # On the beat as long as events keep coming; a late one after a break begins a new beat.
+        # Keeps a fixed phase while events arrive; an event after a pause starts a new phase.
         self._due = (self._due if self._due > now - period else now) + period
         return True
 
@@ -56,9 +56,9 @@ class Pacer:
 class Feed:
     """Pairs the frames of one camera with their detections.
 
-    A frame waits for the detections with its stamp (nanoseconds) as long as pairs are being found; when none was
-    found for ``PATIENCE`` seconds (no detector, or one that processes other frames) frames pass at once, bare.
-    Times are seconds of any monotonic clock. Not thread safe: call it from one thread.
+    A frame waits for the detections with its stamp (nanoseconds) while pairs are being found. If there was no pair for
+    ``PATIENCE`` seconds (no detector, or it processes other frames), frames pass at once without boxes. Times are
+    seconds of any monotonic clock. Not thread-safe.
     """
 
     def __init__(self, max_fps: float) -> None:
@@ -70,7 +70,7 @@ class Feed:
         self._bytes = 0
 
     def add_frame(self, frame: Frame, now: float) -> AnnotatedFrame | None:
-        """A frame arrived. Returns what to show now, None if there is nothing yet. Keeps ``frame`` for a while."""
+        """Add a frame; returns the frame to show now, or None. Keeps ``frame`` for a while."""
         found = self._results.pop(frame.stamp_ns, None)
         if found is not None:
             return self._match(frame, found, now)
@@ -80,7 +80,7 @@ class Feed:
         return None
 
     def add_detections(self, stamp_ns: int, found: Found, now: float) -> AnnotatedFrame | None:
-        """Detections arrived for the frame with that stamp. Returns what to show now, if it is here already."""
+        """Add the detections for the frame with that stamp; returns the frame to show now, or None."""
         frame = self._frames.get(stamp_ns)
         if frame is not None:
             return self._match(frame, found, now)
@@ -114,7 +114,7 @@ class Feed:
             self._bytes -= self._frames.popitem(last=False)[1].data.nbytes
 
     def _drop_through(self, stamp_ns: int) -> None:
-        """Forget this frame and all older ones: a detector never returns to them."""
+        """Drop this frame and all older ones, because the detector has passed them."""
         if stamp_ns not in self._frames:
             return
         while self._frames:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Fan-out to the viewers: each gets the newest frame, and a slow one delays no other."""
+"""Distributes frames to the viewers: each gets the newest frame, and a slow viewer does not delay others."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from edgecam_viewer.wire import FrameMessage
 
 
 class Client:
-    """What one viewer has still to be sent: the newest frame of each camera and the newest note of each kind.
+    """The send queue of one viewer: the newest frame of each camera and the newest note of each kind.
 
-    ``cameras`` are those whose frames it gets, ``video`` those it watches over WebRTC.
-    Lives in the event loop; not thread safe.
+    ``cameras`` are the cameras whose JPEG frames it gets, ``video`` those that it watches over WebRTC. Use only in the
+    event loop.
     """
 
     def __init__(self, cameras: Iterable[int]) -> None:
@@ -42,38 +42,38 @@ class Client:
         self._wake = asyncio.Event()
 
     def offer(self, key: int | str, item: FrameMessage | str) -> None:
-        """Send ``item`` next; an older one with the same key that was not sent yet is dropped."""
+        """Queue ``item``; it replaces a queued item with the same key."""
         if key in self._slots and isinstance(item, FrameMessage):
             self.skipped += 1
-        self._slots[key] = item  # keeps its place in the queue, so that no key starves another
+        self._slots[key] = item  # in the place of the old item, so that no key starves another
         self._wake.set()
 
     async def next(self) -> FrameMessage | str:
-        """Waits for the next thing to send. A string is a note (JSON), a FrameMessage a frame."""
+        """Wait for the next item to send: a note (JSON text) or a frame."""
         while not self._slots:
             self._wake.clear()
             await self._wake.wait()
         return self._slots.pop(next(iter(self._slots)))
 
     def began(self) -> None:
-        """A send was started."""
+        """A send has started."""
         self.busy_since = time.monotonic()
 
     def done(self) -> None:
-        """The send went through."""
+        """The send has completed."""
         self.busy_since = None
         self.sent += 1
 
     def stalled(self, now: float, timeout: float) -> bool:
-        """True when a send has been stuck for longer than ``timeout`` seconds."""
+        """Whether a send has been in progress for longer than ``timeout`` seconds."""
         return self.busy_since is not None and now - self.busy_since > timeout
 
 
 class Hub:
-    """Holds the viewers and passes on to them what is published.
+    """Holds the viewers and distributes published frames and notes to them.
 
-    ``publish``, ``note`` and ``tell`` may be called and ``watchers`` (of frames) and ``video`` (watchers over WebRTC)
-    read from any thread; the rest belongs to the event loop's thread.
+    ``publish``, ``note`` and ``tell`` are thread-safe; ``watchers`` (of JPEG frames) and ``video`` (watchers over
+    WebRTC), by camera, may be read from any thread. Use the rest in the event loop only.
     """
 
     def __init__(self, cameras: int, max_viewers: int) -> None:
@@ -89,7 +89,7 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
-        """The loop the viewers live in; None when it ends, after which publishing does nothing."""
+        """Set the event loop of the viewers; None when it ends, after which publishing has no effect."""
         self._loop = loop
 
     @property
@@ -98,7 +98,7 @@ class Hub:
 
     @property
     def skipped(self) -> int:
-        """Frames present viewers were too slow for."""
+        """Number of frames for which connected viewers were too slow."""
         return sum(client.skipped for client in list(self._clients))
 
     def full(self) -> bool:
@@ -115,7 +115,7 @@ class Hub:
         self._count()
 
     def watch(self, client: Client, cameras: Iterable[int], video: Iterable[int] = ()) -> None:
-        """From now on this client gets these cameras only; numbers of cameras that do not exist are ignored."""
+        """Send this client only the frames of these cameras; ignores cameras that do not exist."""
         known = frozenset(range(self.cameras))
         client.cameras, client.video = frozenset(cameras) & known, frozenset(video) & known
         self._count()
@@ -125,11 +125,11 @@ class Hub:
         self._call(self._fan_out, frame)
 
     def note(self, kind: str, text: str) -> None:
-        """Send a JSON text to all viewers, and to later ones when they connect."""
+        """Send a JSON text to all viewers, and to new viewers when they connect."""
         self._call(self._fan_out_note, kind, text)
 
     def tell(self, client: Client, kind: str, text: str) -> None:
-        """Send a JSON text to one viewer; from any thread."""
+        """Send a JSON text to one viewer. Thread-safe."""
         self._call(client.offer, kind, text)
 
     def stalled(self, timeout: float) -> list[Client]:
@@ -142,7 +142,7 @@ class Hub:
             return
         try:
             loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:  # the loop was closed between the two lines: there are no viewers any more
+        except RuntimeError:  # the loop was closed meanwhile, so there are no viewers
             pass
 
     def _fan_out(self, frame: FrameMessage) -> None:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the terminal shows of a page that other machines can reach: its address, the token and a QR code to scan."""
+"""The terminal text for a page that other machines can reach: its address, the token and a QR code."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def invitation(address: str, token: str) -> str:
     drawing = io.StringIO()
     code = qrcode.QRCode(border=2)
     code.add_data(url)
-    code.print_ascii(drawing, invert=True)  # light on dark, as most terminals are; readers take both
+    code.print_ascii(drawing, invert=True)  # light on dark, as in most terminals; readers accept both
     return f"open {url}\ntoken {token}\n{drawing.getvalue().rstrip()}"
 
 
 def show(text: str) -> None:
-    """Print it; without the QR code where the terminal has no characters for one."""
+    """Print the text, without the QR code if the terminal lacks the characters."""
     try:
         print(text, flush=True)
     except UnicodeEncodeError:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The labelling page: frames of a collection by value, reviewed by one or several people. No ROS inside."""
+"""The labelling page: frames of a collection by value, reviewed by one or several people. Independent of ROS."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ from edgecam_viewer.answers import json_object, refusal
 T = TypeVar("T")
 OPEN = "open"
 CLAIM_SECONDS = 120.0  # seconds; a frame open in one client is not offered to others for this long
-MOST_BOXES = 1000
-MOST_CLASSES = 1000
+MAX_BOXES = 1000
+MAX_CLASSES = 1000
 _SUFFIXES = {".jpg": "image/jpeg", ".png": "image/png"}
 
 
 class Labelling:
-    """Serves one collection; all its requests pass the server's token and Origin rules like any other.
+    """Serves one collection. Its requests are subject to the server's token and Origin checks.
 
-    ``finished`` is called (in the event loop) when the last open frame has been reviewed.
+    ``finished`` is called in the event loop when the last open frame has been reviewed.
     """
 
     def __init__(self, folder: str, finished: Callable[[], None] | None = None) -> None:
         self._folder = Path(folder)
         self._finished = finished
-        self._frames: dict[str, KeptFrame] = {}  # a frame's file never changes
+        self._frames: dict[str, KeptFrame] = {}  # the file of a frame never changes
         self._claims: dict[str, tuple[str, float]] = {}  # frame -> reviewer, until when (monotonic)
         self._lock = asyncio.Lock()
 
@@ -63,7 +63,7 @@ class Labelling:
         app.router.add_get("/label/coco.json", self._coco)
 
     async def _on_disk(self, work: Callable[[Collection], T]) -> T:
-        """Do ``work`` in a thread, one at a time; errors become a response with their text."""
+        """Run ``work`` in a thread, one at a time; errors become a response with their text."""
         async with self._lock:
             try:
                 return await asyncio.to_thread(lambda: work(Collection.open(self._folder)))
@@ -85,15 +85,15 @@ class Labelling:
                 continue
         return self._frames
 
-    def _look(self, collection: Collection) -> tuple[dict[str, KeptFrame], dict[str, Review]]:
+    def _read(self, collection: Collection) -> tuple[dict[str, KeptFrame], dict[str, Review]]:
         frames = self._known(collection)
         return frames, {review.id: review for review in collection.reviews()}
 
     # Requests
 
     async def _state(self, _request: web.Request) -> web.Response:
-        def look(collection: Collection) -> dict[str, Any]:
-            frames, reviews = self._look(collection)
+        def summarise(collection: Collection) -> dict[str, Any]:
+            frames, reviews = self._read(collection)
             states = Counter(reviews[name].state if name in reviews else OPEN for name in frames)
             done = [one for one in reviews.values() if one.state == REVIEWED]
             labels = Counter(box.label for one in done for box in one.boxes)
@@ -104,20 +104,20 @@ class Labelling:
                 "boxes": dict(labels),
             }
 
-        return web.json_response(await self._on_disk(look))
+        return web.json_response(await self._on_disk(summarise))
 
     async def _next(self, request: web.Request) -> web.Response:
-        """The most valuable open or draft frame not claimed by another client; ``after`` names one to skip."""
+        """The most valuable open or draft frame that no other client has claimed; continues after frame ``after``."""
         reviewer, after = request.query.get("reviewer", "")[:80], request.query.get("after", "")
         now = time.monotonic()
         self._claims = {name: claim for name, claim in self._claims.items() if claim[1] > now}
 
         def choose(collection: Collection) -> str | None:
-            frames, reviews = self._look(collection)
+            frames, reviews = self._read(collection)
             todo = [name for name in frames if name not in reviews or reviews[name].state == DRAFT]
             free = [name for name in todo if self._claims.get(name, (reviewer, 0.0))[0] == reviewer]
             order = sorted(free, key=lambda name: (-frames[name].value, name))
-            if after in order:  # continue behind it, then from the start
+            if after in order:  # continue after it, then from the start
                 place = order.index(after) + 1
                 order = order[place:] + order[:place]
             return order[0] if order else None
@@ -150,7 +150,7 @@ class Labelling:
         return web.json_response({"revision": saved.revision})
 
     def _open_frames(self, collection: Collection) -> tuple[int, int]:
-        frames, reviews = self._look(collection)
+        frames, reviews = self._read(collection)
         left = sum(name not in reviews or reviews[name].state == DRAFT for name in frames)
         return len(frames), left
 
@@ -163,8 +163,8 @@ class Labelling:
 
     async def _classes(self, request: web.Request) -> web.Response:
         names = (await json_object(request)).get("classes")
-        if not isinstance(names, list) or len(names) > MOST_CLASSES or not all(_is_label(name) for name in names):
-            raise refusal(web.HTTPBadRequest, f"'classes' must be a list of up to {MOST_CLASSES} names")
+        if not isinstance(names, list) or len(names) > MAX_CLASSES or not all(_is_label(name) for name in names):
+            raise refusal(web.HTTPBadRequest, f"'classes' must be a list of up to {MAX_CLASSES} names")
         await self._on_disk(lambda collection: collection.set_classes(name.strip() for name in names))
         return await self._state(request)
 
@@ -179,8 +179,8 @@ class Labelling:
 
 def _review(name: str, row: dict[str, Any], frame: KeptFrame) -> Review:
     boxes, revision = row.get("boxes"), row.get("revision")
-    if not isinstance(boxes, list) or len(boxes) > MOST_BOXES:
-        raise refusal(web.HTTPBadRequest, f"'boxes' must be a list of up to {MOST_BOXES}")
+    if not isinstance(boxes, list) or len(boxes) > MAX_BOXES:
+        raise refusal(web.HTTPBadRequest, f"'boxes' must be a list of up to {MAX_BOXES}")
     if not isinstance(revision, int) or isinstance(revision, bool):
         raise refusal(web.HTTPBadRequest, "'revision' must be the number of the revision that was edited")
     try:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The address the page is served at: its socket, its encryption, and what to type into a browser."""
+"""The address of the page: its socket, its encryption, and the address to open in a browser."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def bind(host: str, port: int) -> socket.socket:
     """A listening socket.
 
     Raises:
-        SettingError: the port is taken or not allowed, or the address is not one of this machine.
+        SettingError: the port is in use or not allowed, or the address is not one of this machine.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
@@ -41,15 +41,15 @@ def bind(host: str, port: int) -> socket.socket:
         raise SettingError("host", host, "is not an address; use e.g. 127.0.0.1") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            remedy = "is in use by another program; stop that one, take another port or 0 for any free one"
+            remedy = "is in use by another program; stop it, or choose another port or 0 for any free port"
             raise SettingError("port", port, remedy) from None
         if error.errno == errno.EACCES:
-            raise SettingError("port", port, "needs root; take one above 1023") from None
-        raise SettingError("host", host, f"cannot be served at ({error.strerror}); use e.g. 127.0.0.1") from None
+            raise SettingError("port", port, "needs root; choose a port above 1023") from None
+        raise SettingError("host", host, f"cannot be used ({error.strerror}); use e.g. 127.0.0.1") from None
 
 
 def outward_address(any_address: str) -> str:
-    """The address other machines most likely reach this one at; its name where there is no network. Sends nothing."""
+    """The address at which other machines most likely reach this one, or its name without network. Sends nothing."""
     family, elsewhere = (socket.AF_INET6, "2001:db8::1") if ":" in any_address else (socket.AF_INET, "192.0.2.1")
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -60,10 +60,10 @@ def outward_address(any_address: str) -> str:
 
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext | None:
-    """The TLS context, None when no certificate is given.
+    """The TLS context; None without a certificate.
 
     Raises:
-        SettingError: a file cannot be read or the two do not belong together.
+        SettingError: a file cannot be read, or certificate and key do not match.
     """
     if not certificate:
         return None

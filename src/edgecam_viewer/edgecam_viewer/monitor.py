@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the terminal monitor counts and prints. No ROS and no clock inside: times are seconds of a monotonic clock."""
+"""The statistics of the terminal monitor. Independent of ROS; times are seconds of a monotonic clock."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from edgecam_viewer.node_status import NodeStatus, stage_nodes
 from edgecam_viewer.status import best_scores, finite, label_counts
 from edgecam_viewer.wire import Found
 
-MOST_LABELS = 200  # classes counted separately; the rest is "others"
-MOST_SHOWN = 10  # classes on a line
-MOST_LATENCIES = 100_000  # about an hour at 30 Hz; afterwards every second one is kept, and so on
+MAX_LABELS = 200  # classes counted separately; the rest is "others"
+MAX_SHOWN = 10  # classes on a line
+MAX_LATENCIES = 100_000  # about an hour at 30 Hz; then every second value is kept, and so on
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The whole run. Latencies are milliseconds from capture to the arrival of the detections, None without any."""
+    """Summary of a run. Latencies are milliseconds from capture to the arrival of the detections; None: unknown."""
 
     seconds: float
     arrays: int
@@ -50,7 +50,7 @@ class Summary:
 
     @property
     def exit_code(self) -> int:
-        """0 when something was detected, else 1."""
+        """0 if there were detections, otherwise 1."""
         return 0 if self.detections else 1
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Summary:
         }
 
     def lines(self) -> list[str]:
-        """For people."""
+        """The summary as text."""
         if not self.arrays:
             return [f"summary: no detections arrived in {self.seconds:.0f} s"]
         rates = ", ".join(f"{stage} {fps:.1f}" for stage, fps in self.fps.items())
@@ -79,10 +79,10 @@ class Summary:
 
 
 class Reservoir:
-    """Numbers for percentiles in bounded memory: when full, every second is dropped and every second new one taken."""
+    """Values for percentiles in bounded memory: when full, every second value is dropped, also of new ones."""
 
-    def __init__(self, most: int = MOST_LATENCIES) -> None:
-        self._most = most
+    def __init__(self, capacity: int = MAX_LATENCIES) -> None:
+        self._capacity = capacity
         self._values: list[float] = []
         self._step = 1
         self._count = 0
@@ -91,7 +91,7 @@ class Reservoir:
         if self._count % self._step == 0:
             self._values.append(value)
         self._count += 1
-        if len(self._values) >= self._most:
+        if len(self._values) >= self._capacity:
             self._values = self._values[::2]
             self._step *= 2
 
@@ -100,7 +100,7 @@ class Reservoir:
 
 
 class Monitor:
-    """Collects detections and node reports of one namespace ('' or e.g. 'camera') from ``began`` on."""
+    """Collects the detections and node reports of one namespace ('' or e.g. 'camera') from ``began`` on."""
 
     def __init__(self, namespace: str, began: float) -> None:
         self._namespace = namespace
@@ -119,7 +119,7 @@ class Monitor:
         self._arrays.add(now, latency)
         self._latencies.add(latency)
         for label, count in label_counts(found).items():
-            known = label in self._labels or len(self._labels) < MOST_LABELS
+            known = label in self._labels or len(self._labels) < MAX_LABELS
             self._labels[label if known else "others"] += count
         self._detections += len(found)
         self._newest = found
@@ -127,11 +127,11 @@ class Monitor:
         self._last = now
 
     def line(self, nodes: Iterable[NodeStatus], now: float) -> str:
-        """One line about the present; the stages' rates are remembered for the summary."""
+        """One line about the current state; remembers the rates of the stages for the summary."""
         rates = self._stage_rates(nodes, now)
         for stage, fps in rates.items():
             total = self._rates.setdefault(stage, [0.0, 0.0])
-            # Starting up is not part of the mean.
+            # The mean excludes the start, while the rate is 0.
             total[0] += fps
             total[1] += fps > 0
         shown = "  ".join(f"{stage} {fps:.1f}" for stage, fps in rates.items())
@@ -139,9 +139,9 @@ class Monitor:
         if latency != latency:  # nan: nothing arrived within the window
             return f"{shown} fps | no detections yet" if shown else "waiting for the nodes"
         best = best_scores(self._newest)
-        seen = ", ".join(f"{label} {score:.2f}" for label, score in list(best.items())[:MOST_SHOWN]) or "nothing"
-        if len(best) > MOST_SHOWN:
-            seen += f" and {len(best) - MOST_SHOWN} more"
+        seen = ", ".join(f"{label} {score:.2f}" for label, score in list(best.items())[:MAX_SHOWN]) or "nothing"
+        if len(best) > MAX_SHOWN:
+            seen += f" and {len(best) - MAX_SHOWN} more"
         return f"{shown} fps | {1000 * latency:.0f} ms | {seen}"
 
     def summary(self, now: float) -> Summary:
@@ -167,7 +167,7 @@ class Monitor:
 
 
 def write_summary(summary: Summary, path: str) -> None:
-    """Write the summary as JSON; readers see the old file or the whole new one, never a part.
+    """Write the summary as JSON, atomically.
 
     Raises:
         OSError: the file cannot be written.

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The monitor node: one line a second on the terminal, a summary at the end."""
+"""The monitor node: prints one line per second and a summary at the end."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from edgecam_viewer.wire import found_list
 
 
 class MonitorNode(EdgecamNode[MonitorSettings]):
-    """Prints to stdout. Ends after ``seconds``, if set: exit code 0, or 1 if nothing was detected."""
+    """Prints to stdout. Ends after ``seconds``, if set, with exit code 0, or 1 if nothing was detected."""
 
     settings_type = MonitorSettings
 
@@ -94,7 +94,7 @@ class MonitorNode(EdgecamNode[MonitorSettings]):
         now = time.monotonic()
         _print(self._monitor.line(self._node_status.nodes(now), now))
         seconds = self.settings.seconds
-        # A timer may fire a little early; half an interval later would be a line too much.
+        # A timer may fire slightly early; without the tolerance there would be one line too many.
         if seconds and now - self._began >= seconds - self.settings.interval / 2:
             self.finish(self._monitor.summary(now).exit_code)
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The viewer node: frames and detections of the graph to browsers."""
+"""The viewer node: sends images and detections to browsers."""
 
 from __future__ import annotations
 
@@ -114,8 +114,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             self._reports = None
 
     def close(self) -> None:
-        lower_session_priority(0)  # stopping must not wait for the pipeline
-        # First the consumers of frames, then their producers.
+        lower_session_priority(0)  # stopping must not wait for CPU time
+        # Stop the consumers of frames before their producers.
         for part in (self.server, self.encoder, self.video):
             if part is not None:
                 part.stop()
@@ -147,7 +147,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             "skipped": self.hub.skipped,
             "refused": self.hub.refused,
             "shed": self.hub.shed,
-            "url": self.server.address,  # without the token: every node reads this
+            "url": self.server.address,  # without the token, because every node can read it
         }
         if self.video is not None:
             values |= self.video.facts(now)
@@ -156,7 +156,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         return Status(values=values, message=f"{self.hub.viewers} viewers")
 
     def _counters(self) -> list[Counters]:
-        """Of what went wrong, in every part there is."""
+        """The counters of faults of all parts."""
         parts = [self.encoder, self.video, *self.cameras]
         web = [self.server.access.counters, self.server.streams.counters] if self.server else []
         return [*web, *(part.counters for part in parts if part is not None)]
@@ -178,7 +178,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def _show_address(self, server: WebServer) -> None:
         if server.access.token:
-            # Not through the logger, which writes files and sends to every node of the graph (/rosout).
+            # Not through the logger, which writes to files and to /rosout.
             if server.public:
                 show(invitation(server.address, server.access.token))
             else:
@@ -211,7 +211,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             self.control.work()
 
     def _every_second(self) -> None:
-        """The state for the page, and what went wrong since the last one for the log."""
+        """Send the status to the page, and log new faults."""
         trouble = ", ".join(filter(None, (counters.take() for counters in self._counters())))
         if trouble:
             self.get_logger().warning(trouble)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The newest /diagnostics status of every node, and its age. Bounded, as any program of the graph may publish there."""
+"""The newest /diagnostics status of every node and its age. Bounded, because any program may publish there."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from edgecam_viewer.text import one_line
 LEVELS = ("ok", "warn", "error", "stale")
 STALE_AFTER = 4.0  # seconds; nodes report once a second
 FORGET_AFTER = 60.0
-MOST_NODES = 200
-MOST_VALUES = 100  # of one node
-MOST_NAME, MOST_TEXT = 200, 500  # characters
-# Node name and what its stage is called, in the order a frame passes them.
+MAX_NODES = 200
+MAX_VALUES = 100  # of one node
+MAX_NAME, MAX_TEXT = 200, 500  # characters
+# Node names and the names of their stages, in the order in which frames pass them.
 STAGES = {
     "camera_driver": "camera",
     "rtp_sender": "sender",
@@ -42,7 +42,7 @@ STAGES = {
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """One node's newest report. ``level`` is a word of LEVELS; ``at`` is monotonic seconds of its arrival."""
+    """The newest report of one node. ``level`` is one of LEVELS; ``at`` is its arrival in monotonic seconds."""
 
     name: str
     level: str
@@ -52,7 +52,7 @@ class NodeStatus:
     at: float = 0.0
 
     def number(self, key: str) -> float | None:
-        """The value as a finite number, None when it is not there or not one."""
+        """A value as a number; None if it is missing or not a finite number."""
         try:
             number = float(self.values[key])
         except (KeyError, ValueError):
@@ -68,8 +68,8 @@ class NodeStatus:
 class NodeStatusTable:
     """The newest status of every node, by name without the leading slash. Times are monotonic seconds.
 
-    A node that was started again replaces the one before. Nodes of one name that report at the same time are kept
-    apart by host and process. ``refused`` counts statuses of further nodes when MOST_NODES are known.
+    A restarted node replaces its old status. Nodes with the same name that report at the same time are distinguished
+    by host and process. ``refused`` counts statuses of other nodes once MAX_NODES are known.
     """
 
     def __init__(self) -> None:
@@ -79,18 +79,18 @@ class NodeStatusTable:
 
     def put(self, status: NodeStatus) -> None:
         key = (status.name, status.process)
-        if key not in self._nodes and len(self._nodes) >= MOST_NODES:
+        if key not in self._nodes and len(self._nodes) >= MAX_NODES:
             self._forget(status.at)
-            if len(self._nodes) >= MOST_NODES:
+            if len(self._nodes) >= MAX_NODES:
                 self.refused += 1
                 return
         self._nodes[key] = status
         self._duplicates.add(status.name, status.process, status.at)
 
     def nodes(self, now: float) -> list[NodeStatus]:
-        """All nodes by name; one that has not reported for STALE_AFTER is stale, after FORGET_AFTER it is removed.
+        """All nodes by name; a node is stale after STALE_AFTER without a report, and removed after FORGET_AFTER.
 
-        Where several of one name report, each is named with its host and process and has level ``error``.
+        If several nodes have the same name, each is listed with its host and process and level ``error``.
         """
         self._forget(now)
         newest = {one.name: one for one in sorted(self._nodes.values(), key=lambda one: one.at)}
@@ -106,7 +106,7 @@ class NodeStatusTable:
 
 
 def stage_nodes(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, NodeStatus]:
-    """The nodes of one namespace ('' or e.g. 'camera') that a frame passes, by stage, in its order; stale ones not."""
+    """The nodes of one namespace ('' or e.g. 'camera') by stage, in the order of the pipeline; excludes stale nodes."""
     prefix = f"{namespace.strip('/')}/" if namespace.strip("/") else ""
     by_name = {
         node.name.rpartition("/")[2]: node for node in nodes if node.name.startswith(prefix) and node.level != "stale"
@@ -123,22 +123,22 @@ def _aged(status: NodeStatus, now: float) -> NodeStatus:
     age = now - status.at
     if age <= STALE_AFTER:
         return status
-    return replace(status, level="stale", message=f"silent for {age:.0f} s (was: {status.message})")
+    return replace(status, level="stale", message=f"no report for {age:.0f} s (was: {status.message})")
 
 
 def node_statuses(message: DiagnosticArray, now: float) -> list[NodeStatus]:
-    """The statuses of a message that arrived at ``now`` (monotonic seconds), texts and numbers of values bounded."""
-    return [_node_status(status, now) for status in message.status[:MOST_NODES]]
+    """The statuses of a message that arrived at ``now`` (monotonic seconds), with bounded texts and value counts."""
+    return [_node_status(status, now) for status in message.status[:MAX_NODES]]
 
 
 def _node_status(status: DiagnosticStatus, now: float) -> NodeStatus:
     level = status.level[0] if status.level else 0
-    values = {one_line(pair.key, MOST_NAME): one_line(pair.value, MOST_TEXT) for pair in status.values[:MOST_VALUES]}
+    values = {one_line(pair.key, MAX_NAME): one_line(pair.value, MAX_TEXT) for pair in status.values[:MAX_VALUES]}
     return NodeStatus(
-        name=one_line(status.name, MOST_NAME).lstrip("/"),
+        name=one_line(status.name, MAX_NAME).lstrip("/"),
         level=LEVELS[level] if level < len(LEVELS) else "error",
-        message=one_line(status.message, MOST_TEXT),
-        hardware_id=one_line(status.hardware_id, MOST_TEXT),
+        message=one_line(status.message, MAX_TEXT),
+        hardware_id=one_line(status.hardware_id, MAX_TEXT),
         values=values,
         at=now,
     )

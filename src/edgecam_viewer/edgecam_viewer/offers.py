@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What pages may ask of the pipeline: one table of requests, each with its node, its service and its value."""
+"""The requests that pages may send to the pipeline: one table with node, service and value of each."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ from edgecam_viewer.shapes import read_shapes
 from edgecam_viewer.text import one_line
 
 THRESHOLD = "confidence_threshold"
-QUICK, SLOW = 5.0, 20.0  # seconds a node may take: to set a value, to write to its disk or wait for a frame
-PER_CAMERA = frozenset(("detector", "camera", "events"))  # asked for one camera; of the others a page has one
+QUICK, SLOW = 5.0, 20.0  # timeouts in seconds: to set a value; to write to disk or wait for a frame
+PER_CAMERA = frozenset(("detector", "camera", "events"))  # one per camera; of the others, a page has one
 Value = Any  # float, bool, None, or the shapes of a camera
 
 
 def _threshold(value: Any) -> float:
-    # Compared before anything else is done with it: an int of JSON may be too large for a float.
+    # Compared first, because an integer in JSON may be too large for a float.
     if type(value) not in (int, float) or not 0 <= value <= 1:
-        raise EdgecamError("a threshold is a number from 0 to 1")
+        raise EdgecamError("a threshold must be a number from 0 to 1")
     return float(value)
 
 
 def _switch(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise EdgecamError("recording is switched by true or false")
+        raise EdgecamError("the value for recording must be true or false")
     return value
 
 
@@ -52,8 +52,8 @@ def _nothing(_value: Any) -> None:
 
 
 def _set_threshold(value: Value) -> SetParameters.Request:
-    wanted = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
-    return SetParameters.Request(parameters=[Parameter(name=THRESHOLD, value=wanted)])
+    threshold = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
+    return SetParameters.Request(parameters=[Parameter(name=THRESHOLD, value=threshold)])
 
 
 def _set_bool(value: Value) -> SetBool.Request:
@@ -74,8 +74,11 @@ def _success(response: Any) -> tuple[bool, str]:
 
 @dataclass(frozen=True)
 class Offer:
-    """``node`` is the kind of node that serves it; ``read`` checks the request's value, ``fill`` makes the service's
-    request from it, ``outcome`` takes success and text from the response. (shapes.py does these for ``events``.)
+    """One request.
+
+    ``node`` is the kind of node that serves it. ``read`` checks the value of the request, ``fill`` builds the service
+    request from the value, and ``outcome`` reads success and text from the response. For ``events``, shapes.py does
+    the last two.
     """
 
     node: str
@@ -97,24 +100,24 @@ OFFERS: Mapping[str, Offer] = {
     "shapes": Offer("events", "get_parameters", GetParameters),
     "set_shapes": Offer("events", "set_parameters_atomically", SetParametersAtomically, read_shapes),
 }
-# A node of this kind is running when the service of this offer is there.
+# A node of this kind is running if the service of this request is available.
 SIGNS = {"camera": "record", "recorder": "recorder", "collector": "keep", "events": "shapes"}
 
 
 def checked(request: dict[str, Any], cameras: int) -> tuple[str, int, Value]:
     """Type, camera and value of a request such as ``{"type": "threshold", "camera": 0, "value": 0.4}``.
 
-    The camera is 0 for what a page has one of.
+    The camera is 0 for nodes of which a page has one.
 
     Raises:
-        EdgecamError: it is not on offer, the camera does not exist, or the value cannot be.
+        EdgecamError: the request is unknown, the camera does not exist, or the value is invalid.
     """
     kind, camera = request["type"], request.get("camera")
     if kind not in OFFERS:
-        raise EdgecamError(f"{one_line(kind, 40)!r} is not on offer; known are {', '.join(OFFERS)}")
+        raise EdgecamError(f"{one_line(kind, 40)!r} is not a known request; known are {', '.join(OFFERS)}")
     offer = OFFERS[kind]
     if offer.node not in PER_CAMERA:
         return kind, 0, offer.read(request.get("value"))
     if type(camera) is not int or not 0 <= camera < cameras:
-        raise EdgecamError(f"this camera does not exist; known are 0 to {cameras - 1}")
+        raise EdgecamError(f"this camera does not exist; there are cameras 0 to {cameras - 1}")
     return kind, camera, offer.read(request.get("value"))

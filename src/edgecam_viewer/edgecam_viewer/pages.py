@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The page's own files, by a fixed table, and the headers that every response carries."""
+"""The files of the pages, by a fixed table, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from aiohttp import web
 PAGE = Path(__file__).parent / "page"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 TOKEN_PAGE = "token.html"  # asks for the token
-# Read once: no name in a request ever becomes a path.
+# Read once, so that no name in a request becomes a path.
 PAGE_FILES = {
     path.name: TYPES[path.suffix] for path in PAGE.iterdir() if path.suffix in TYPES and path.name != TOKEN_PAGE
 }
-ENTRIES = {"/": "index.html", "/label": "label.html", "/events": "events.html"}  # the pages that people open
-PUBLIC = frozenset(("/page/style.css", "/page/icon.svg"))  # what that page needs
-# The page loads nothing from other hosts and cannot be framed; other sites cannot embed anything that is served.
+ENTRIES = {"/": "index.html", "/label": "label.html", "/events": "events.html"}  # the addresses that users open
+PUBLIC = frozenset(("/page/style.css", "/page/icon.svg"))  # needed by the token page
+# The pages load nothing from other hosts and cannot be framed; other sites cannot embed any response.
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob:; form-action 'self'; frame-ancestors 'none'; "
     "base-uri 'none'",
@@ -61,12 +61,12 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 
 
 async def _to_page(request: web.Request) -> web.Response:
-    """The form of TOKEN_PAGE sent where no token is needed."""
+    """Redirect the form of TOKEN_PAGE if no token is needed."""
     return web.Response(status=303, headers={"Location": request.path})
 
 
 async def _page_file(request: web.Request) -> web.Response:
-    """One of the page's files by its name in the table: no path from a request ever reaches the file system."""
+    """A file of the pages by its name in the table; no path from a request reaches the file system."""
     name = request.match_info.get("name") or ENTRIES[request.path]
     if name not in PAGE_FILES:
         raise web.HTTPNotFound(text="no such page\n")

@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One browser's WebRTC connection: RTP packets in, encrypted to that browser over UDP (GStreamer's ``webrtcbin``).
+"""The WebRTC connection to one browser: sends RTP packets, encrypted, over UDP (GStreamer's ``webrtcbin``).
 
-The offer is made here and carries every address at once. The browser's own candidates are not used: its connectivity
-checks find its address (RFC 8445, peer-reflexive candidates), and no viewer can make this machine send to an address
-of the viewer's choice. There is no STUN or TURN server: nothing outside is asked.
+This side makes the offer, which contains all candidates. The candidates of the browser are not used: its connectivity
+checks reveal its address (RFC 8445, peer-reflexive candidates), so that no viewer can make this machine send to an
+address of its choice. No STUN or TURN server is used.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from edgecam_viewer.settings import ANY_ADDRESS
 
 ELEMENTS = "appsrc ! webrtcbin ! nicesink ! dtlssrtpenc"
 PAYLOAD_TYPE = 102
-WAITING = 512  # packets that may wait for a connection; older ones go
+WAITING = 512  # packets that may be queued for a connection; older ones are dropped
 
 
 def require() -> None:
-    """Check that this machine can do it.
+    """Check that WebRTC is available on this machine.
 
     Raises:
-        MissingDependency: an element or a typelib is not installed; the message has the command.
+        MissingDependency: an element or a typelib is not installed; the message contains the command.
     """
     gst.load()
     gst.require_elements(ELEMENTS)
@@ -53,13 +53,13 @@ class Peer:
     """Sends one H.264 stream to one browser.
 
     Args:
-        ssrc: of the packets that will be sent.
-        host: the address whose network interface is used; one of ANY_ADDRESS for all.
-        on_offer: called once, on a thread of GStreamer's, with the SDP offer.
-        on_keyframe: called on such a thread when the browser has connected or requests a keyframe.
+        ssrc: SSRC of the packets to send.
+        host: address of the network interface to use; one of ANY_ADDRESS for all.
+        on_offer: called once, on a GStreamer thread, with the SDP offer.
+        on_keyframe: called on a GStreamer thread when the browser has connected or requests a keyframe.
 
     Raises:
-        EdgecamError: it cannot be set up.
+        EdgecamError: the connection cannot be set up.
     """
 
     def __init__(self, ssrc: int, host: str, on_offer: Callable[[str], None], on_keyframe: Callable[[], None]) -> None:
@@ -77,7 +77,7 @@ class Peer:
         )
         self._rtc = self._pipeline.element("rtc")
         agent = _agent(self._rtc)
-        agent.set_property("upnp", False)  # it asks the routers of the network, and sometimes no offer comes then
+        agent.set_property("upnp", False)  # UPnP queries the routers of the network, which can prevent the offer
         if host not in ANY_ADDRESS:
             _bind(agent, host)
         transceiver = self._rtc.emit("get-transceiver", 0)
@@ -94,14 +94,14 @@ class Peer:
         self._pipeline.start()
 
     def answer(self, sdp: str) -> None:
-        """Take the browser's answer; blocks for some milliseconds.
+        """Apply the browser's answer; blocks for several milliseconds.
 
         Raises:
-            EdgecamError: it is not an answer to the offer.
+            EdgecamError: the text is not an answer to the offer.
         """
         if self._answered or self._on_offer is not None:
             raise EdgecamError("a WebRTC answer arrived without an offer")
-        if not sdp.isascii() or "\0" in sdp:  # C cannot take it
+        if not sdp.isascii() or "\0" in sdp:  # not a valid C string
             raise EdgecamError("not an answer to the WebRTC offer")
         kept = re.sub(r"(?m)^a=candidate:.*\r?\n?", "", sdp)
         result, message = gst.library("GstSdp").SDPMessage.new_from_text(kept)
@@ -116,16 +116,16 @@ class Peer:
         promise.wait()
         reply = promise.get_reply()
         if reply is not None and reply.has_field("error"):
-            raise EdgecamError("the answer to the WebRTC offer was not understood")
+            raise EdgecamError("the answer to the WebRTC offer is invalid")
 
     def send(self, packets: Sequence[Any]) -> None:
-        """Send packets made by ``gst.buffer_of``; nothing happens before the browser is connected. Does not block."""
+        """Send packets created by ``gst.buffer_of``; no effect until the browser is connected. Does not block."""
         if self.connected:
             for packet in packets:
                 self._pipeline.push(packet)
 
     def close(self) -> None:
-        """End the connection and free its sockets; once. Blocks for some milliseconds."""
+        """End the connection and free its sockets; call once. Blocks for several milliseconds."""
         self.connected = False
         self._pipeline.stop()
         # Circular references would keep both objects and the sockets open.
@@ -138,7 +138,7 @@ class Peer:
         rtc.emit("create-offer", None, gst.load().Promise.new_with_change_func(self._offer_made))
 
     def _offer_made(self, promise: Any) -> None:
-        reply = promise.get_reply()  # owns the offer: this name keeps it until the offer is used
+        reply = promise.get_reply()  # owns the offer, so it must live until the offer has been used
         self._rtc.emit("set-local-description", reply.get_value("offer"), None)
 
     def _gathered(self, rtc: Any, _property: Any) -> None:
@@ -158,10 +158,10 @@ class Peer:
 
 
 def _owned(thing: Any) -> Any:
-    """The same object with its own reference.
+    """The same object with an additional reference.
 
-    ``webrtcbin`` hands out its ICE object floating, so that Python's binding takes the bin's own reference for its;
-    the object would then be freed before the bin.
+    ``webrtcbin`` returns its ICE object with a floating reference, so that Python's binding takes over the reference of
+    the bin. The object would then be freed before the bin.
     """
     if thing.__grefcount__ == 1:
         pointer_of = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
@@ -173,13 +173,13 @@ def _owned(thing: Any) -> Any:
 
 
 def _agent(rtc: Any) -> Any:
-    """The ICE agent (libnice's) of a ``webrtcbin``."""
-    gst.library("Nice", "0.1")  # first: it makes the agent's methods known
+    """The libnice ICE agent of a ``webrtcbin``."""
+    gst.library("Nice", "0.1")  # first, because it registers the methods of the agent
     return _owned(rtc.get_property("ice-agent")).get_property("agent")
 
 
 def _bind(agent: Any, host: str) -> None:
-    """Let ICE use this address only."""
+    """Restrict ICE to this address."""
     nice = gst.library("Nice", "0.1")
     for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM):
         one = nice.Address.new()

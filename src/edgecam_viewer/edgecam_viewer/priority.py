@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Leaving the processor to the pipeline when it is short, and taking it back to stop in time."""
+"""CPU priority: leaves CPU time to the pipeline under load, and restores the priority to stop in time."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def lower_priority(niceness: int) -> None:
-    """Set the nice value (0..19) of the calling thread, and of those it starts later; never lowers it."""
+    """Set the nice value (0..19) of the calling thread and the threads it starts later; never lowers the value."""
     os.setpriority(os.PRIO_PROCESS, 0, max(niceness, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 def lower_session_priority(niceness: int) -> None:
-    """Make the session of this process this nice, where the process leads it.
+    """Set the nice value of the session of this process, if the process is the session leader.
 
-    With the kernel's autogroups (sched(7)) nice values count only within a session, and launch files start each node
-    in its own session. Unlike a thread's nice value, a session's may return to 0 without privileges.
+    With the kernel's autogroups (sched(7)), nice values count only within a session, and launch files start each node
+    in a separate session. Unlike that of a thread, the value of a session may return to 0 without privileges.
     """
     if os.getsid(0) == os.getpid():
-        # Not there without autogroups, and the kernel limits how often it may be written.
+        # The file does not exist without autogroups, and the kernel limits how often it may be written.
         with contextlib.suppress(OSError):
             AUTOGROUP.write_text(str(niceness))

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Models that wait for a person's approval (``edgecam improve --watch``): shown on the page, deployed by one click."""
+"""Models that wait for approval (``edgecam improve --watch``): shown on the page, deployed with one click."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from edgecam_core.models.store import ModelStore
 from edgecam_viewer.answers import json_object, refusal
 
 T = TypeVar("T")
-# The report's styles and images are in its one file; it can load and run nothing.
+# A report contains its styles and images; it must not load or run anything.
 REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; frame-ancestors 'none'"
 
 
 class Proposals:
-    """Serves the proposals of one model store; its requests pass the server's token and Origin rules like any other.
+    """Serves the proposals of one model store. Its requests are subject to the server's token and Origin checks.
 
-    An approval names the version and the hash that the person saw, so that it never deploys a newer one.
+    An approval names the version and the hash shown on the page, so that it never deploys a newer version.
     """
 
     def __init__(self, store: ModelStore | None = None) -> None:
@@ -49,7 +49,7 @@ class Proposals:
         app.router.add_post("/models/decline", self._decline)
 
     async def _do(self, work: Callable[[ModelStore], T]) -> T:
-        """Do ``work`` in a thread; an error becomes a response with its text."""
+        """Run ``work`` in a thread; an error becomes a response with its text."""
         try:
             return await asyncio.to_thread(work, self._store)
         except ModelError as error:
@@ -78,7 +78,7 @@ class Proposals:
         name = request.match_info["name"]
         found = next((one for one in await self._do(proposal.all_in) if one.name == name), None)
         if found is None or found.report is None:
-            raise refusal(web.HTTPNotFound, "there is no report, or no longer")
+            raise refusal(web.HTTPNotFound, "the report does not exist, or no longer exists")
         headers = {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": REPORT_POLICY}
         return web.FileResponse(found.report, headers=headers)
 

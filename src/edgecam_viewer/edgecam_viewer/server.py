@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The web server: page, WebSocket, MJPEG and JSON, in its own thread and event loop. No ROS inside."""
+"""The web server: pages, WebSocket, MJPEG and JSON, in a separate thread and event loop. Independent of ROS."""
 
 from __future__ import annotations
 
@@ -46,12 +46,14 @@ STOP_TIMEOUT = 1.5
 
 
 class WebServer:
-    """Serves one hub. ``start`` binds and returns when the page can be opened; ``stop`` disconnects all viewers.
+    """Serves one hub. ``start`` returns when the page can be opened; ``stop`` disconnects all viewers.
 
     Args:
+        settings: address, port, token and folders to serve.
+        hub: the source of frames and notes.
         control: carries out the viewers' requests.
-        faults: given what handlers and tasks raise unexpectedly.
-        video: WebRTC for those who can, None for frames only.
+        faults: receives unexpected exceptions of handlers and tasks.
+        video: WebRTC; None for JPEG frames only.
 
     Raises:
         SettingError: the address, the port or a TLS file cannot be used.
@@ -87,7 +89,7 @@ class WebServer:
 
     @property
     def url(self) -> str:
-        """The address to open, the token included where one is needed."""
+        """The address to open, with the token if one is needed."""
         return self.address + (f"/?token={self.access.token}" if self.access.token else "")
 
     @property
@@ -112,12 +114,12 @@ class WebServer:
             raise EdgecamError(f"the web server did not start within {START_TIMEOUT:.0f} s") from None
 
     def stop(self) -> None:
-        """Disconnect all viewers and free the port. Blocks for at most STOP_TIMEOUT, and as long for a stuck loop."""
+        """Disconnect all viewers and free the port. Blocks for up to STOP_TIMEOUT, twice that if the loop is stuck."""
         self._hub.attach(None)
         try:
             if self._thread.is_alive():
                 asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(STOP_TIMEOUT)
-        except Exception as error:  # stopping continues: socket and loop are freed in any case
+        except Exception as error:  # continue: socket and loop must be freed in any case
             self._faults.add("web server's stop", error)
         finally:
             self._socket.close()
@@ -148,7 +150,7 @@ class WebServer:
         assert self._runner.server is not None
         self._connections.start(self._socket, self._runner.server, self._tls)
         self.streams.start()
-        lower_priority(self._settings.niceness)  # last: the node's thread waits for this one until here
+        lower_priority(self._settings.niceness)  # last, because the thread of the node waits for this one until here
 
     async def _close(self) -> None:
         self._connections.stop()
@@ -165,11 +167,11 @@ class WebServer:
             raise
         except Exception as error:
             self._faults.add("web request", error)
-            raise web.HTTPInternalServerError(text="this request could not be answered\n") from error
+            raise web.HTTPInternalServerError(text="this request could not be processed\n") from error
 
 
 def _logger(counters: Counters) -> logging.Logger:
-    """aiohttp's logger for one server: requests that are no HTTP are counted, not printed with a traceback."""
+    """aiohttp's logger for one server: requests that are not HTTP are counted, not printed with a traceback."""
 
     def keep(record: logging.LogRecord) -> bool:
         if not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)):
@@ -177,7 +179,9 @@ def _logger(counters: Counters) -> logging.Logger:
         counters.add("request refused: not HTTP")
         return False
 
-    logger = logging.Logger("edgecam_viewer.server", logging.WARNING)  # not registered: it is freed with its server
+    logger = logging.Logger(
+        "edgecam_viewer.server", logging.WARNING
+    )  # not registered, so that it is freed with the server
     logger.parent = logging.getLogger()
     logger.addFilter(keep)
     return logger

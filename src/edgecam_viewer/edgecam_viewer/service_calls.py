@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Calls of other nodes' services that always end: with the response, or with an error after a time."""
+"""Calls services of other nodes; each call ends with the response or with an error after a timeout."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edgecam_core.errors import EdgecamError
 from rclpy.client import Client
 from rclpy.node import Node
 
-TIMEOUT = 5.0  # seconds a node may take to respond, unless the call says otherwise
+TIMEOUT = 5.0  # seconds; the default of a call
 Done = Callable[[Any], None]
 Failed = Callable[[EdgecamError], None]
 
@@ -43,7 +43,8 @@ class ServiceCalls:
     """All methods and callbacks run on the executor's thread; none blocks.
 
     Args:
-        on_fault: given what a callback raised, and where.
+        node: the node that calls the services.
+        on_fault: called with the location and the exception of a failed callback.
     """
 
     def __init__(self, node: Node, on_fault: Callable[[str, BaseException], object]) -> None:
@@ -71,8 +72,10 @@ class ServiceCalls:
         failed: Failed,
         timeout: float = TIMEOUT,
     ) -> None:
-        """Call the service; then ``done`` gets its response or ``failed`` an error, once. A call under the same key
-        still in progress is dropped without calling either."""
+        """Call a service; either ``done`` is called with the response, or ``failed`` with an error.
+
+        A call with the same key that is still in progress is dropped without calling either.
+        """
         self.give_up(key)
         client = self._client(node, service, kind)
         future = client.call_async(request)
@@ -80,7 +83,7 @@ class ServiceCalls:
         future.add_done_callback(lambda ended: self._ended(key, ended, f"response of {node}/{service}", done, failed))
 
     def expire(self) -> None:
-        """End the calls without a response in time; called a few times a second."""
+        """End the calls that have timed out; called several times a second."""
         now = time.monotonic()
         for key, call in list(self._calls.items()):
             if now > call.deadline:
@@ -95,7 +98,7 @@ class ServiceCalls:
         self._clients.clear()
 
     def give_up(self, key: object) -> None:
-        """Forget the call sent under this key, if there is one: its response is dropped."""
+        """Drop the call sent under this key, if there is one, and its response."""
         call = self._calls.pop(key, None)
         if call is not None:
             call.client.remove_pending_request(call.future)
@@ -107,9 +110,9 @@ class ServiceCalls:
         del self._calls[key]
         try:
             done(future.result())
-        except Exception as error:  # the response is another node's: nothing in it may end this one
+        except Exception as error:  # the response is from another node and must not end this one
             self._on_fault(where, error)
-            failed(EdgecamError(f"the {where} could not be used: {error}"))
+            failed(EdgecamError(f"the {where} is invalid: {error}"))
 
     def _client(self, node: str, service: str, kind: type) -> Client:
         key = (node, service)

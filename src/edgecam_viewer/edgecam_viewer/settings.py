@@ -26,7 +26,7 @@ ANY_ADDRESS = ("0.0.0.0", "::")
 
 
 def is_loopback(host: str) -> bool:
-    """True when only programs of this machine can reach ``host``."""
+    """Whether only programs of this machine can reach ``host``."""
     if host == "localhost":
         return True
     try:
@@ -37,16 +37,18 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewerSettings(Settings):
-    host: str = setting("127.0.0.1", "Address the page is served at; 0.0.0.0 is every address of this machine.")
-    port: int = setting(8080, "TCP port of the page; 0 takes any free one.", low=0, high=65535)
+    host: str = setting("127.0.0.1", "Address to serve the page at; 0.0.0.0: all addresses of this machine.")
+    port: int = setting(8080, "TCP port of the page; 0: any free port.", low=0, high=65535)
     token: str = setting(
         "",
-        "What a viewer must present at an address other than loopback; empty makes one up at every start.",
+        "Token that viewers need at an address other than loopback; empty: a new token at every start.",
         secret=True,
     )
-    tls_certificate: str = setting("", "PEM file with the certificate chain; with tls_key the page is served as https.")
+    tls_certificate: str = setting(
+        "", "PEM file with the certificate chain; with tls_key, the page is served over HTTPS."
+    )
     tls_key: str = setting("", "PEM file with the private key of tls_certificate.")
-    image_topics: tuple[str, ...] = setting(("image_raw",), "Image topic of each camera shown.")
+    image_topics: tuple[str, ...] = setting(("image_raw",), "Image topic of each camera.")
     detections_topics: tuple[str, ...] = setting(
         ("detections",), "Detection2DArray topic of each camera, in the order of image_topics; '' for none."
     )
@@ -54,36 +56,43 @@ class ViewerSettings(Settings):
         ("detector",), "Detector of each camera, in the order of image_topics, for the threshold slider; '' for none."
     )
     camera_nodes: tuple[str, ...] = setting(
-        ("camera_driver",), "Node of each camera, in the order of image_topics, for saving on its disk; '' for none."
+        ("camera_driver",), "Node of each camera, in the order of image_topics, to save files there; '' for none."
     )
     recorder_node: str = setting(
-        "recorder", "Node that records topics, for the buttons that start and stop it; '' for none."
+        "recorder", "Node that records topics, for the buttons to start and stop recording; '' for none."
     )
-    collector_node: str = setting("collector", "Node that collects frames, for the button Keep; '' for none.")
-    events_node: str = setting("events", "Node whose zones and lines are drawn on the page; '' for none.")
+    collector_node: str = setting("collector", "Node that collects frames, for the Keep button; '' for none.")
+    events_node: str = setting("events", "Node whose zones and lines can be edited on the page; '' for none.")
     image_reliability: str = setting(
-        "best_effort", "Reliability asked of the image publisher.", choices=("best_effort", "reliable")
+        "best_effort", "Reliability (QoS) of the image subscriptions.", choices=("best_effort", "reliable")
     )
-    jpeg_quality: int = setting(80, "JPEG quality of the frame sent to browsers.", low=1, high=100, runtime=True)
-    collection: str = setting("", "Folder of collected frames to label at /label; empty: there is no such page.")
-    events: str = setting("", "Folder of the events to show at /events; empty: there is no such page.")
+    jpeg_quality: int = setting(80, "JPEG quality of the frames sent to browsers.", low=1, high=100, runtime=True)
+    collection: str = setting("", "Folder of collected frames to label at /label; empty: no such page.")
+    events: str = setting("", "Folder of the events to show at /events; empty: no such page.")
     webrtc: bool = setting(
-        True, "Offer H.264 over WebRTC to browsers that can; false, and where it does not connect: JPEG frames."
+        True, "Offer H.264 over WebRTC to browsers; false, or if WebRTC does not connect: JPEG frames."
     )
     video_bitrate: int = setting(
-        4_000_000, "Bits a second of the H.264 video of one camera.", low=50_000, high=100_000_000, unit="bit/s"
+        4_000_000, "Bitrate of the H.264 video of one camera.", low=50_000, high=100_000_000, unit="bit/s"
     )
-    max_fps: float = setting(30.0, "Most frames a second and camera.", low=0.1, high=240.0, unit="Hz", runtime=True)
+    max_fps: float = setting(30.0, "Maximum frame rate per camera.", low=0.1, high=240.0, unit="Hz", runtime=True)
     max_width: int = setting(
-        1280, "Wider frames are scaled down to this before sending.", low=16, high=16384, unit="px", runtime=True
+        1280, "Maximum width; wider frames are scaled down before sending.", low=16, high=16384, unit="px", runtime=True
     )
-    max_viewers: int = setting(32, "Viewers served at once; one more is refused.", low=1, high=1000, runtime=True)
+    max_viewers: int = setting(
+        32, "Maximum number of viewers at the same time; more are refused.", low=1, high=1000, runtime=True
+    )
     niceness: int = setting(
-        10, "Nice value of the viewer's threads: higher values leave more CPU time to the pipeline.",
+        10, "Nice value of the viewer's threads; higher values leave more CPU time to the pipeline.",
         low=0, high=19,
     )  # fmt: skip
     stall_timeout: float = setting(
-        10.0, "A viewer that takes no data for so long is disconnected.", low=1.0, high=600.0, unit="s", runtime=True
+        10.0,
+        "Time after which a viewer that accepts no data is disconnected.",
+        low=1.0,
+        high=600.0,
+        unit="s",
+        runtime=True,
     )
 
     def check(self) -> None:
@@ -95,7 +104,7 @@ class ViewerSettings(Settings):
             values = getattr(self, name)
             if len(values) > len(self.image_topics):
                 count = len(self.image_topics)
-                raise SettingError(name, list(values), f"image_topics has {count}; set as many, '' for none")
+                raise SettingError(name, list(values), f"image_topics has {count}; set at most that many, '' for none")
         if bool(self.tls_certificate) != bool(self.tls_key):
             missing = "tls_key" if self.tls_certificate else "tls_certificate"
             raise SettingError(missing, "", "set both tls_certificate and tls_key, or neither")
@@ -105,8 +114,8 @@ class ViewerSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class MonitorSettings(Settings):
-    seconds: float = setting(0.0, "Ends after so long; 0 runs until stopped.", low=0.0, high=1e6, unit="s")
-    summary_file: str = setting("", "JSON file written at the end; empty for none.")
-    detections_topic: str = setting("detections", "Detection2DArray topic that is counted.")
-    viewer_url: str = setting("", "Address of the page, printed once; empty takes it from the viewer's diagnostics.")
-    interval: float = setting(1.0, "Seconds between two lines.", low=0.1, high=3600.0, unit="s")
+    seconds: float = setting(0.0, "Time to run; 0: until stopped.", low=0.0, high=1e6, unit="s")
+    summary_file: str = setting("", "JSON file to write at the end; empty: none.")
+    detections_topic: str = setting("detections", "Detection2DArray topic to count.")
+    viewer_url: str = setting("", "Address of the page to print; empty: taken from the viewer's diagnostics.")
+    interval: float = setting(1.0, "Time between two lines.", low=0.1, high=3600.0, unit="s")

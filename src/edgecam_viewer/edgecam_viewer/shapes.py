@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Zones and lines drawn on the page: parameters of the events node and, for its ``regions``, of the detector."""
+"""Zones and lines drawn on the page: parameters of the events node, and ``regions`` of the detector."""
 
 from __future__ import annotations
 
@@ -27,41 +27,42 @@ from edgecam_viewer.service_calls import ServiceCalls
 
 SHAPES = ("zones", "lines")  # of the events node
 REGIONS = ("regions",)  # of the detector
-MOST_SHAPES, MOST_TEXT = 200, 5000
-CHANGED = "zones or lines were changed elsewhere meanwhile: close the drawing and open it again"
+MAX_SHAPES, MAX_TEXT = 200, 5000
+CHANGED = "zones or lines have been changed elsewhere: close the drawing and open it again"
 Values = dict[str, list[str]]
 Say = Callable[[bool, str, Any], None]
 
 
 def read_shapes(value: Any) -> dict[str, Values]:
-    """The value of a request that sets shapes: ``{"before": {...}, "after": {...}}``, each with ``zones``, ``lines``
-    and ``regions``, lists of texts as the parameters have them.
+    """The value of a request that sets shapes: ``{"before": {...}, "after": {...}}``.
+
+    Each contains ``zones``, ``lines`` and ``regions``: lists of texts, as in the parameters.
 
     Raises:
-        EdgecamError: it is anything else.
+        EdgecamError: the value has another form.
     """
     names = {*SHAPES, *REGIONS}
     if not isinstance(value, dict) or set(value) != {"before", "after"}:
-        raise EdgecamError("shapes are set by an object with 'before' and 'after'")
+        raise EdgecamError("shapes must be an object with 'before' and 'after'")
     for side in value.values():
         if not isinstance(side, dict) or set(side) != names or not all(map(_is_texts, side.values())):
-            raise EdgecamError(f"shapes are {', '.join(sorted(names))}: lists of up to {MOST_SHAPES} texts")
+            raise EdgecamError(f"shapes must be {', '.join(sorted(names))}: lists of up to {MAX_SHAPES} texts")
     return dict(value)
 
 
 def _is_texts(value: Any) -> bool:
-    short = isinstance(value, list) and len(value) <= MOST_SHAPES
-    return short and all(isinstance(one, str) and len(one) <= MOST_TEXT for one in value)
+    short = isinstance(value, list) and len(value) <= MAX_SHAPES
+    return short and all(isinstance(one, str) and len(one) <= MAX_TEXT for one in value)
 
 
 class ShapeControl:
-    """Reads and sets them with the nodes' parameter services; all on the executor's thread."""
+    """Reads and sets shapes with the parameter services of the nodes; use on the executor's thread only."""
 
     def __init__(self, calls: ServiceCalls) -> None:
         self._calls = calls
 
     def read(self, events: str, detector: str, say: Say) -> None:
-        """``say`` gets the values; ``regions`` is missing where there is no detector."""
+        """Pass the values to ``say``; ``regions`` is missing if there is no detector."""
 
         def done(values: Values) -> None:
             if not detector or not self._calls.ready(detector, "get_parameters", GetParameters):
@@ -72,7 +73,7 @@ class ShapeControl:
         self._get(events, SHAPES, done, say)
 
     def write(self, events: str, detector: str, value: dict[str, Values], say: Say) -> None:
-        """Set ``after``, if the node still has ``before``; the detector's regions follow when its zones are set."""
+        """Set ``after`` if the node still has ``before``; then set the detector's regions."""
         before, after = value["before"], value["after"]
 
         def compare(found: Values) -> None:
@@ -108,14 +109,14 @@ class ShapeControl:
             if result.successful:
                 done()
             else:
-                say(False, f"node {node!r} refused it: {result.reason}", None)
+                say(False, f"node {node!r} refused the shapes: {result.reason}", None)
 
         kind = ParameterType.PARAMETER_STRING_ARRAY
-        wanted = [
+        parameters = [
             Parameter(name=name, value=ParameterValue(type=kind, string_array_value=texts))
             for name, texts in values.items()
         ]
-        request = SetParametersAtomically.Request(parameters=wanted)
+        request = SetParametersAtomically.Request(parameters=parameters)
         self._call(node, "set_parameters_atomically", SetParametersAtomically, request, answered, say)
 
     def _call(self, node: str, service: str, kind: type, request: Any, done: Callable[[Any], None], say: Say) -> None:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The programs of this package. Imports little: see edgecam_ros.starting."""
+"""Entry points of this package's executables; imports little, see edgecam_ros.starting."""
 
 from __future__ import annotations
 

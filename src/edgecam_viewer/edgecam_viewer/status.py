@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The state of everything as the page shows it: rates, latencies, what is seen, how the nodes are. No ROS inside."""
+"""The status shown on the page: rates, latencies, detected classes, node states. Independent of ROS."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edgecam_viewer.camera_subscription import CameraSubscription
     from edgecam_viewer.control import RosControl
 
-# What each stage counts that did not get through: the values of its diagnostics, and what the page calls them.
+# Losses of each stage: the values of its diagnostics and their names on the page.
 LOSSES = {
     "camera": {"drops": "camera drops", "bad": "bad frames"},
     "sender": {"frames_skipped": "encoder skips"},
@@ -40,13 +40,13 @@ LOSSES = {
 
 
 BITRATES = ("target_bitrate", "sent_bitrate", "estimated_bitrate")  # of the sender's diagnostics, bit/s
-AGREEMENT = "shadow_agreement/"  # begins a detector's values with the agreement of one class
-MOST_LABELS = 100
-LABEL_AGE = 60.0  # seconds after which a class that is not seen any more leaves the page
+AGREEMENT = "shadow_agreement/"  # prefix of a detector's values for the agreement in one class
+MAX_LABELS = 100
+LABEL_AGE = 60.0  # seconds after the last detection before a class is removed from the page
 
 
 def finite(value: float, digits: int = 1) -> float | None:
-    """The rounded number, None for nan and infinities, which JSON lacks."""
+    """The rounded number; None for nan and infinities, which JSON does not support."""
     return round(value, digits) if math.isfinite(value) else None
 
 
@@ -57,7 +57,7 @@ class CameraStats:
         self.name = name
         self.frames = Meter()
         self.results = Meter()  # value: seconds from capture to the arrival of the detections
-        self._labels: dict[str, float] = {}  # when each was last seen, the oldest first
+        self._labels: dict[str, float] = {}  # time of the last detection, oldest first
         self._recording_since: float | None = None
 
     def frame(self, now: float) -> None:
@@ -69,11 +69,11 @@ class CameraStats:
         for label in {str(one[0]) for one in found}:
             self._labels.pop(label, None)
             self._labels[label] = now
-        for label in list(self._labels)[:-MOST_LABELS]:
+        for label in list(self._labels)[:-MAX_LABELS]:
             del self._labels[label]
 
     def recording_seconds(self, recording: bool, now: float) -> float:
-        """Call it with every report of the camera's node that it is recording."""
+        """Duration of the current recording; call with every report of the camera node."""
         if not recording:
             self._recording_since = None
             return 0.0
@@ -105,7 +105,7 @@ def label_counts(found: Found) -> Counter[str]:
 
 
 def stage_facts(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, Any]:
-    """What the nodes of one camera report: rates, counters of what was lost since their start, bitrates."""
+    """The reports of the nodes of one camera: rates, losses since their start, bitrates, recording."""
     stages = stage_nodes(nodes, namespace)
     losses: dict[str, int] = {}
     for stage, node in stages.items():
@@ -126,7 +126,7 @@ def stage_facts(nodes: Iterable[NodeStatus], namespace: str) -> dict[str, Any]:
 
 
 def recorder_facts(node: NodeStatus | None) -> dict[str, Any]:
-    """What the recorder reports; None until its first report has arrived."""
+    """The report of the recorder; ``node`` is None until the first report."""
     values = node.values if node else {}
     recording = values.get("recording", "no")
     return {
@@ -138,11 +138,11 @@ def recorder_facts(node: NodeStatus | None) -> dict[str, Any]:
 
 
 def collector_facts(node: NodeStatus | None) -> dict[str, Any]:
-    """What the collector reports; None until its first report has arrived."""
+    """The report of the collector; ``node`` is None until the first report."""
     return {**_state(node), "frames": node.number("frames") if node else None}
 
 
-# Nodes a page has one of: the kind, and what the page shows of it.
+# Nodes of which a page has one: the kind, and the data shown.
 PARTS: dict[str, Callable[[NodeStatus | None], dict[str, Any]]] = {
     "recorder": recorder_facts,
     "collector": collector_facts,
@@ -150,9 +150,9 @@ PARTS: dict[str, Callable[[NodeStatus | None], dict[str, Any]]] = {
 
 
 def shadow_facts(node: NodeStatus) -> dict[str, Any] | None:
-    """How often a detector's two models agree: rows of label, objects found by both, objects found by either.
+    """The agreement of a detector's two models: rows of label, objects found by both, objects found by either.
 
-    None where no shadow model runs.
+    None if no shadow model is running.
     """
     if "shadow_fps" not in node.values:
         return None
@@ -169,7 +169,7 @@ def _state(node: NodeStatus | None) -> dict[str, str]:
 
 
 def nodes_list(nodes: Iterable[NodeStatus]) -> list[dict[str, Any]]:
-    """The nodes as JSON shows them."""
+    """The nodes as JSON objects."""
     return [
         {
             "name": node.name,
@@ -183,22 +183,22 @@ def nodes_list(nodes: Iterable[NodeStatus]) -> list[dict[str, Any]]:
 
 
 def waiting_text(camera: CameraSubscription, nodes: Sequence[NodeStatus]) -> str:
-    """Why no frame of this camera can arrive, if the viewer knows a reason; else ''.
+    """Why no frame of this camera can arrive, if the viewer knows a reason; otherwise ''.
 
-    A node on the way that reports trouble explains more than the topic does.
+    A problem reported by a node of the pipeline has priority over a missing publisher.
     """
     prefix = f"{camera.namespace}/" if camera.namespace else ""
     stages = {one.name.removeprefix(prefix).rpartition("/")[2]: one for one in nodes if one.name.startswith(prefix)}
     for name in ("camera_driver", "rtp_sender", "rtp_receiver"):
         if name in stages and stages[name].level != "ok":
             return f"{stages[name].name}: {stages[name].message}"
-    return "" if camera.publishers() else f"nothing publishes {camera.topic}"
+    return "" if camera.publishers() else f"{camera.topic} has no publisher"
 
 
 def page_status(
     cameras: Sequence[CameraSubscription], control: RosControl, nodes: Sequence[NodeStatus], now: float
 ) -> dict[str, Any]:
-    """The note of type ``status``: everything the page shows besides frames."""
+    """The note of type ``status``: everything that the page shows except frames."""
     shown = []
     for index, camera in enumerate(cameras):
         detector = control.detector(index)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a viewer can open: the WebSocket of the page, an MJPEG stream, one frame, the state as JSON."""
+"""The streams of the web server: the WebSocket of the page, MJPEG, single frames, and the status as JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.video import Video
 from edgecam_viewer.wire import FrameMessage
 
-MESSAGE_LIMIT = 64 * 1024  # a page sends short requests and, for WebRTC, an SDP answer
+MESSAGE_LIMIT = 64 * 1024  # bytes; a page sends short requests and, for WebRTC, an SDP answer
 HEARTBEAT = 20.0
 SNAPSHOT_WAIT = 5.0
 GOODBYE_TIMEOUT = 0.3  # seconds for the closing handshake of the WebSockets
@@ -46,12 +46,12 @@ class Control(Protocol):
         """Carry out ``request["type"]`` and call ``answer`` once, from any thread.
 
         Raises:
-            EdgecamError: the request is not one of those on offer; the viewer is shown the text.
+            EdgecamError: the request is unknown or cannot be carried out; the text is shown to the viewer.
         """
 
 
 class Streams:
-    """The handlers. All run on the event loop's thread."""
+    """The request handlers, which all run in the event loop."""
 
     def __init__(
         self, hub: Hub, control: Control, stall_timeout: float, faults: FaultLog, video: Video | None = None
@@ -77,7 +77,7 @@ class Streams:
         watch(self._faults, "search for stalled viewers", self._reaper)
 
     async def stop(self) -> None:
-        """Notify the viewers of the shutdown and abort unresponsive ones. Takes at most GOODBYE_TIMEOUT."""
+        """Notify the viewers of the shutdown and abort unresponsive ones. Takes up to GOODBYE_TIMEOUT."""
         if self._reaper is not None:
             self._reaper.cancel()
         goodbyes = [asyncio.create_task(one.close(code=1001, message=b"viewer stops")) for one in list(self._sockets)]
@@ -91,7 +91,7 @@ class Streams:
 
     async def websocket(self, request: web.Request) -> web.WebSocketResponse:
         client = self._admit(request, range(self.hub.cameras))
-        # JPEG does not compress: no permessage-deflate.
+        # No permessage-deflate, because JPEG data does not compress.
         link = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=MESSAGE_LIMIT, compress=False)
         try:
             await link.prepare(request)
@@ -117,7 +117,7 @@ class Streams:
                 else:
                     await link.send_bytes(item.message)
                     self.hub.meter.add(time.monotonic(), len(item.message))
-            except ConnectionError:  # the viewer left; the reading side ends the handler
+            except ConnectionError:  # the viewer has left; the reading side ends the handler
                 return
             client.done()
 
@@ -131,7 +131,7 @@ class Streams:
                 self._request(client, message.data)
             except EdgecamError as error:
                 self._refuse(client, str(error))
-            except Exception as error:  # no message ends the connection or the viewer
+            except Exception as error:  # a message must not end the connection or the viewer node
                 self._faults.add("message of a viewer", error)
                 self._refuse(client, "this message could not be processed")
 
@@ -152,7 +152,7 @@ class Streams:
         elif kind == "answer":
             self._answer(client, request)
         else:
-            # One waiting answer of each kind: a viewer that sends requests and does not read cannot fill the queue.
+            # One queued answer per kind, so that a viewer that does not read cannot fill the queue with requests.
             self._control.ask(
                 request,
                 lambda answer: self.hub.tell(client, f"answer {kind}", json.dumps({"type": kind, **answer})),
@@ -161,7 +161,7 @@ class Streams:
     def _answer(self, client: Client, request: dict[str, Any]) -> None:
         camera, sdp = request.get("camera"), request.get("sdp")
         if self._video is None or type(camera) is not int or not isinstance(sdp, str):
-            raise EdgecamError('"answer" needs "camera", a number, and "sdp", a text, where WebRTC is on')
+            raise EdgecamError('"answer" needs "camera", a number, and "sdp", a text, and WebRTC must be enabled')
         self._video.answer(client, camera, sdp)
 
     async def mjpeg(self, request: web.Request) -> web.StreamResponse:
@@ -177,7 +177,7 @@ class Streams:
             while True:
                 item = await client.next()
                 if not isinstance(item, FrameMessage):
-                    # A note, one a second: without frames it is the only moment to see that the viewer has left.
+                    # Notes arrive once a second; without frames, only here can a closed connection be noticed.
                     if request.transport is None or request.transport.is_closing():
                         break
                     continue
@@ -206,18 +206,18 @@ class Streams:
     def _camera(self, request: web.Request) -> int:
         text = request.query.get("camera", "0")
         if not (text.isascii() and text.isdigit() and len(text) < 5 and int(text) < self.hub.cameras):
-            raise web.HTTPNotFound(text=f"there is no such camera; known are 0 to {self.hub.cameras - 1}\n")
+            raise web.HTTPNotFound(text=f"there is no such camera; there are cameras 0 to {self.hub.cameras - 1}\n")
         return int(text)
 
     def _admit(self, request: web.Request, cameras: range | list[int]) -> Client:
         if self.hub.full():
             self.hub.refused += 1
-            text = f"all {self.hub.max_viewers} places are taken (parameter 'max_viewers')\n"
+            text = f"the maximum of {self.hub.max_viewers} viewers is reached (parameter 'max_viewers')\n"
             raise web.HTTPServiceUnavailable(text=text, headers={"Retry-After": "5"})
         client = Client(cameras)
         transport = request.transport
         if transport is not None:
-            # Bytes that wait in our buffer are old frames: keep it at one frame, so that the newest wins.
+            # Buffered bytes are old frames, so limit the buffer to one frame.
             transport.set_write_buffer_limits(high=64 * 1024)
             self._transports[client] = transport.abort
         self.hub.join(client)
@@ -230,7 +230,7 @@ class Streams:
             self._video.watch(client, ())
 
     async def _disconnect_stalled(self) -> None:
-        """Once a second disconnects the viewers that have stopped reading."""
+        """Once a second, disconnect the viewers that have stopped reading."""
         while True:
             await asyncio.sleep(1.0)
             for client in self.hub.stalled(self.stall_timeout):
@@ -258,7 +258,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def _finite(value: object) -> int | float:
-    """JSON has no NaN and no infinity, though Python's parser takes them; a message with one breaks the page's."""
+    """A finite number. Python's JSON parser accepts NaN and infinity, but the page's parser does not."""
     if type(value) not in (int, float) or not -1e300 < value < 1e300:  # type: ignore[operator]
         raise EdgecamError('"ping" needs "sent", a finite number')
     return value  # type: ignore[return-value]

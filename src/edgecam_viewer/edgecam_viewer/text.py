@@ -12,18 +12,18 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Text from other nodes and browsers, made fit for a terminal, a log line and the page."""
+"""Makes text from other nodes and browsers safe for a terminal, a log line and the page."""
 
 from __future__ import annotations
 
 
-def one_line(text: str, most: int) -> str:
-    """``text`` cut to ``most`` characters, on one line.
+def one_line(text: str, limit: int) -> str:
+    """``text`` on one line, truncated to ``limit`` characters.
 
     White space becomes a space; control and formatting characters (terminal escapes, lone surrogates, text direction)
     become U+FFFD.
     """
-    cut = text if len(text) <= most else text[: most - 1] + "…"
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
     if cut.isprintable():
         return cut
     return "".join(one if one.isprintable() else " " if one.isspace() else "\ufffd" for one in cut)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The timeline: events of a folder with their snapshots and clips, newest first. No ROS inside."""
+"""The timeline: events of a folder with their snapshots and clips, newest first. Independent of ROS."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from edgecam_core.events.index import EventIndex, StoredEvent, StoreError
 from edgecam_viewer.answers import refusal
 
 T = TypeVar("T")
-PAGE = 50  # events of one answer
+PAGE = 50  # events in one response
 FILTERS = ("camera", "rule", "label", "zone", "kind")
 TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".mkv": "video/x-matroska"}
 MULTIPART = {"Content-Type": "multipart/x-mixed-replace; boundary=frame", "Cache-Control": "no-store"}
-MOST_DECODED = 4  # clips decoded for browsers at a time
-MOST_MS = 2**53  # JavaScript's largest whole number
+MAX_DECODED = 4  # clips decoded for browsers at a time
+MAX_MS = 2**53  # JavaScript's largest whole number
 
 
 class Timeline:
-    """Serves the events of one folder; all its requests pass the server's token and Origin rules like any other.
+    """Serves the events of one folder. Its requests are subject to the server's token and Origin checks.
 
-    Files are served by the event's id, and only from inside the folder; clips by ranges, so that browsers can seek.
+    Files are served by event id and only from inside the folder; clips by ranges, so that browsers can seek.
     """
 
     def __init__(self, folder: str) -> None:
@@ -56,15 +56,17 @@ class Timeline:
         app.router.add_get("/events/frames/{id}", self._frames)
 
     async def _read(self, work: Callable[[EventIndex], T]) -> T:
-        """Do ``work`` in a thread; an error of the index becomes a response with its text."""
+        """Run ``work`` in a thread; an error of the index becomes a response with its text."""
         try:
             return await asyncio.to_thread(work, self._index)
         except StoreError as error:
             raise refusal(web.HTTPServiceUnavailable, str(error)) from None
 
     async def _list(self, request: web.Request) -> web.Response:
-        """Newest first; ``before`` is the number of the last event of the page before, ``since`` and ``until`` are
-        milliseconds of the clock."""
+        """The events, newest first.
+
+        ``before`` is the number of the last event on the previous page; ``since`` and ``until`` are Unix milliseconds.
+        """
         filters = {name: request.query.get(name, "")[:200] for name in FILTERS}
         since, until, before = (_whole(request, name) for name in ("since", "until", "before"))
 
@@ -82,7 +84,7 @@ class Timeline:
         name = request.match_info["id"]
         path = await self._read(lambda index: index.path(name, what))
         if path is None or path.suffix not in TYPES:
-            raise refusal(web.HTTPNotFound, f"there is no {what} of this event, or no longer")
+            raise refusal(web.HTTPNotFound, f"the {what} of this event does not exist, or no longer exists")
         return path
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
@@ -91,10 +93,10 @@ class Timeline:
         return web.FileResponse(path, headers=headers)
 
     async def _frames(self, request: web.Request) -> web.StreamResponse:
-        """A clip as JPEG frames at their own pace, once: for browsers that play neither Motion JPEG nor H.265."""
+        """A clip as JPEG frames at its frame rate, played once, for browsers that cannot play its codec."""
         path = await self._path(request, "clip")
-        if self._decoded >= MOST_DECODED:
-            raise refusal(web.HTTPServiceUnavailable, f"{MOST_DECODED} clips are played already; try again later")
+        if self._decoded >= MAX_DECODED:
+            raise refusal(web.HTTPServiceUnavailable, f"{MAX_DECODED} clips are already playing; try again later")
         self._decoded += 1
         frames = frames_of(path)
         thread = ThreadPoolExecutor(1, "clip")  # a generator runs, and is closed, in one thread
@@ -103,7 +105,7 @@ class Timeline:
         try:
             frame = await loop.run_in_executor(thread, next, frames, None)
             if frame is None:
-                raise refusal(web.HTTPUnprocessableEntity, "there is no frame in this clip")
+                raise refusal(web.HTTPUnprocessableEntity, "this clip contains no frame")
             response = web.StreamResponse(headers=MULTIPART)
             await response.prepare(request)
             begin = loop.time() - frame[0] / 1e9
@@ -118,7 +120,7 @@ class Timeline:
         except EdgecamError as error:
             if response is None:
                 raise refusal(web.HTTPUnprocessableEntity, f"{path.name}: {error}") from None
-            return response  # the frames before the damage have been shown
+            return response  # the frames before the damage have been sent
         finally:
             self._decoded -= 1
             thread.submit(frames.close)
@@ -138,7 +140,7 @@ def _whole(request: web.Request, name: str) -> int | None:
     text = request.query.get(name, "")
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and int(text[:17]) <= MOST_MS and len(text) < 17):
+    if not (text.isascii() and text.isdecimal() and int(text[:17]) <= MAX_MS and len(text) < 17):
         raise refusal(web.HTTPBadRequest, f"{name!r} must be a whole number")
     return int(text)
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The table of ``edgecam top``. No ROS inside."""
+"""The table of ``edgecam top``. Independent of ROS."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from pathlib import Path
 
 from edgecam_viewer.node_status import NodeStatus
 
-# Heading, width, and the diagnostics value shown.
+# Heading, width and diagnostics value of each column.
 COLUMNS = (("FPS", 7, "fps"), ("LATENCY ms", 11, "latency_ms"), ("CPU %", 7, "cpu_percent"), ("MEM MB", 7, "memory_mb"))
 JETSON_LOAD = Path("/sys/devices/platform/gpu.0/load")  # tenths of a percent
 SMI = ("nvidia-smi", "--query-gpu=name,utilization.gpu,memory.used,memory.total", "--format=csv,noheader,nounits")
 
 
 def table(nodes: Sequence[NodeStatus], width: int = 120) -> list[str]:
-    """One line per node under a heading, and the sum of CPU and memory; cut to ``width`` characters."""
+    """A heading, one line per node, and the totals of CPU and memory; lines are cut to ``width`` characters."""
     if not nodes:
         return ["no node has reported yet (topic /diagnostics)"]
     longest = max(len("NODE"), *(len(node.name) for node in nodes))
@@ -38,7 +38,7 @@ def table(nodes: Sequence[NodeStatus], width: int = 120) -> list[str]:
     for node in nodes:
         values = "".join(f"{node.values.get(key, '-'):>{size}}" for _, size, key in COLUMNS)
         lines.append(f"{node.name:<{longest}} {node.level:<5}{values}  {node.message}")
-    # Nodes of one process report the same figures: count each process once.
+    # Nodes of one process report the same values, so count each process once.
     processes = {node.process or node.name: node for node in nodes if node.level != "stale"}
     cpu = sum(node.number("cpu_percent") or 0.0 for node in processes.values())
     memory = sum(node.number("memory_mb") or 0.0 for node in processes.values())
@@ -47,14 +47,14 @@ def table(nodes: Sequence[NodeStatus], width: int = 120) -> list[str]:
 
 
 def gpu_line(jetson: Path = JETSON_LOAD) -> list[str]:
-    """Load of the GPU as a line, none where there is no GPU. Blocks for some 50 ms where nvidia-smi is."""
+    """One line with the load of each GPU; empty without a GPU. Blocks for about 50 ms if nvidia-smi is installed."""
     if jetson.exists():
         return [f"GPU {int(jetson.read_text()) / 10:.0f} %"]
     try:
-        answer = subprocess.run(SMI, capture_output=True, text=True, timeout=5, check=True).stdout
+        output = subprocess.run(SMI, capture_output=True, text=True, timeout=5, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return [gpu_text(line) for line in answer.splitlines() if line.count(",") == 3]
+    return [gpu_text(line) for line in output.splitlines() if line.count(",") == 3]
 
 
 def gpu_text(line: str) -> str:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Who watches which camera over WebRTC: makes and ends the connections, off the event loop."""
+"""Opens and closes the WebRTC connections of the viewers, outside the event loop."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ from edgecam_viewer.settings import ViewerSettings
 
 
 class Video:
-    """``watch`` and ``answer`` are called on the event loop, ``submit`` on any thread; none of them blocks.
+    """Manages the WebRTC connections.
 
-    Connections are made one after the other in a separate thread. A viewer gets the offer of each camera in a
-    note of type ``offer``, and everything else in notes of type ``video`` (see broadcast.py).
+    Call ``watch`` and ``answer`` in the event loop, ``submit`` on any thread; none of them blocks. Connections are
+    opened one after the other in a separate thread. A viewer receives the offer of each camera in a note of type
+    ``offer``, and data about frames in notes of type ``video`` (see broadcast.py).
 
     Raises:
-        MissingDependency: something WebRTC or H.264 needs is not installed here.
+        MissingDependency: a dependency of WebRTC or H.264 is not installed.
     """
 
     def __init__(self, settings: ViewerSettings, hub: Hub, faults: FaultLog) -> None:
@@ -64,7 +65,7 @@ class Video:
         return len(self._peers)
 
     def watch(self, client: Client, cameras: Iterable[int]) -> None:
-        """From now on this viewer has a connection for exactly these cameras."""
+        """Set the cameras for which this viewer has a connection."""
         with self._lock:
             waiting = client in self._wanted
             self._wanted[client] = frozenset(cameras)
@@ -72,14 +73,14 @@ class Video:
             self._do(self._follow, client)
 
     def answer(self, client: Client, camera: int, sdp: str) -> None:
-        """The viewer's answer to the offer; an unusable one is counted and ends the connection."""
+        """Apply the viewer's answer to the offer; an invalid answer is counted and ends the connection."""
         self._do(self._answer, client, camera, sdp)
 
     def submit(self, camera: int, annotated: AnnotatedFrame) -> None:
         self.broadcasts[camera].submit(annotated)
 
     def facts(self, now: float) -> dict[str, object]:
-        """For the diagnostics; ``now`` in monotonic seconds."""
+        """Values for the diagnostics; ``now`` is in monotonic seconds."""
         return {
             "webrtc_connections": self.connections,
             "video_encoders": sum(one.encoding for one in self.broadcasts),
@@ -87,7 +88,7 @@ class Video:
         }
 
     def stop(self) -> None:
-        """End all connections and encoders. Blocks for some milliseconds each."""
+        """End all connections and encoders. Blocks for several milliseconds each."""
         for client in {client for client, _ in list(self._peers)}:
             self.watch(client, ())
         self._worker.shutdown(wait=True)
@@ -95,7 +96,7 @@ class Video:
     def _do(self, work: Callable[..., None], *arguments: object) -> None:
         try:
             watch(self._faults, "WebRTC connection", self._worker.submit(work, *arguments))
-        except RuntimeError:  # stopping: connections are no longer made or ended here
+        except RuntimeError:  # the viewer is stopping; connections are no longer opened or closed here
             pass
 
     def _follow(self, client: Client) -> None:

@@ -12,17 +12,17 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What travels to the browser: one binary WebSocket message per frame.
+"""The message to the browser: one binary WebSocket message per frame.
 
 Layout: uint32 little-endian length N, N bytes of UTF-8 JSON, then the JPEG file. The JSON object has
 
 - ``camera``: index of the camera;
-- ``stamp``: capture time, nanoseconds, as text (a JavaScript number cannot hold it);
-- ``width``, ``height``: size of the source frame in pixels, the space the boxes live in;
-- ``detections``: null when nothing matched this frame, else a list of
+- ``stamp``: capture time in nanoseconds, as text (a JavaScript number cannot represent it);
+- ``width``, ``height``: size of the source frame in pixels, to which the boxes refer;
+- ``detections``: null if there are no detections for this frame, otherwise a list of
   ``[label, score, x1, y1, x2, y2, track_id]``; the boxes belong to exactly this frame.
 
-Frame and boxes travel together, so that a viewer that loses a message loses both.
+Frame and boxes are in one message, so that they cannot be separated.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from edgecam_viewer.text import one_line
 
 _LENGTH = struct.Struct("<I")
 Found = list[list[str | float]]
-MOST_FOUND = 1000  # boxes of one frame
-MOST_LABEL = 64  # characters of a label or a track's number
+MAX_FOUND = 1000  # boxes of one frame
+MAX_LABEL = 64  # characters of a label or a track id
 
 
 @dataclass(frozen=True, slots=True)
 class FrameMessage:
-    """One encoded frame of camera ``camera``; ``message`` is the whole binary message, ``jpeg`` its last part."""
+    """One encoded frame; ``message`` is the complete binary message, ``jpeg`` its last part."""
 
     camera: int
     stamp_ns: int
@@ -56,19 +56,19 @@ class FrameMessage:
 
 
 def found_list(detections: Iterable[Detection]) -> Found:
-    """Detections as they travel: in their order, boxes rounded to a tenth of a pixel, texts of one short line.
+    """Detections for the message: in their order, boxes rounded to a tenth of a pixel, texts on one short line.
 
-    Those whose box or score is not a finite number (JSON has none) are left out, and all after the first MOST_FOUND.
+    Omits detections whose box or score is not finite, which JSON does not support, and all after the first MAX_FOUND.
     """
     finite = (one for one in detections if all(map(math.isfinite, (one.score, *one.box))))
     return [
         [
-            one_line(one.label, MOST_LABEL),
+            one_line(one.label, MAX_LABEL),
             round(one.score, 3),
             *(round(edge, 1) for edge in one.box),
-            one_line(one.track_id, MOST_LABEL),
+            one_line(one.track_id, MAX_LABEL),
         ]
-        for one in itertools.islice(finite, MOST_FOUND)
+        for one in itertools.islice(finite, MAX_FOUND)
     ]
 
 

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Commands of ``edgecam`` that watch running nodes; see ``edgecam_core.cli``."""
+"""``edgecam`` commands of the viewer package; see ``edgecam_core.cli``."""

@@ -25,17 +25,17 @@ from edgecam_core.errors import EdgecamError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("collection", help="folder of a collection, as the collector writes it")
+    parser.add_argument("collection", help="folder of a collection, written by the collector")
     parser.add_argument("--host", default="127.0.0.1", help="address to serve at (default %(default)s)")
-    parser.add_argument("--port", type=int, default=8080, help="TCP port, 0 for any free one (default %(default)s)")
-    parser.add_argument("--token", default="", help="what a browser must present at an address other than loopback")
+    parser.add_argument("--port", type=int, default=8080, help="TCP port; 0: any free port (default %(default)s)")
+    parser.add_argument("--token", default="", help="token that browsers need at an address other than loopback")
 
 
 class _NoPipeline:
-    """There is nothing to control."""
+    """Refuses all requests, because there is no pipeline."""
 
     def ask(self, request: dict[str, Any], answer: Any) -> None:
-        raise EdgecamError("there is no pipeline; start the viewer for that")
+        raise EdgecamError("there is no pipeline; start the viewer node instead")
 
 
 def waits_for(args: argparse.Namespace) -> str:
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     server.start()
     address, _, token = server.url.partition("/?")
     print(f"{len(collection.ids())} frames in {collection.root}", flush=True)
-    print(f"label them at {address}/label{'?' + token if token else ''} (Ctrl-C ends)", flush=True)
+    print(f"label them at {address}/label{'?' + token if token else ''} (stop with Ctrl-C)", flush=True)
     try:
         threading.Event().wait()
     finally:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Watch the running nodes: state, frames per second, latency, CPU, memory, GPU."""
+"""Show the running nodes: state, frames per second, latency, CPU, memory, GPU."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ONCE_SECONDS = 4.0  # reports arrive once a second; discovery takes up to two
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--once", action="store_true", help=f"print one table after {ONCE_SECONDS:.0f} s and end")
+    parser.add_argument("--once", action="store_true", help=f"print one table after {ONCE_SECONDS:.0f} s and exit")
     parser.add_argument("--interval", type=float, default=1.0, help="seconds between two tables (default 1)")
 
 
@@ -38,7 +38,7 @@ def waits_for(_args: argparse.Namespace) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0, or with ``--once`` 1 when no node reported."""
+    """Returns 0; with ``--once``, 1 if no node reported."""
     try:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray

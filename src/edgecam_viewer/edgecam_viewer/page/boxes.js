@@ -1,11 +1,11 @@
 // Boxes and labels on a canvas.
 
-// Colours far from each other; a label keeps the one it got first, the same in every tile.
+// Distinct colours; a label keeps its first colour, in all tiles.
 const COLORS = [
   "#4ade80", "#f472b6", "#fbbf24", "#38bdf8", "#c084fc", "#fb923c",
   "#2dd4bf", "#f87171", "#a3e635", "#818cf8", "#facc15", "#e879f9",
 ];
-const MOST_LABELS = 1000; // that keep their colour
+const MAX_LABELS = 1000; // labels that keep their colour
 const taken = new Map();
 
 export function color(label) {
@@ -14,17 +14,17 @@ export function color(label) {
     for (const char of label) hash = (hash * 31 + char.codePointAt(0)) >>> 0;
     const used = [...taken.values()];
     let slot = hash % COLORS.length;
-    // The hash makes most labels keep their colour over a reload; an unused one is better than one used twice.
+    // With the hash, most labels keep their colour after a reload; a used colour is replaced by an unused one.
     for (let tries = 0; used.includes(COLORS[slot]) && tries < COLORS.length; tries += 1) slot = (slot + 1) % COLORS.length;
-    if (taken.size >= MOST_LABELS) return COLORS[slot];
+    if (taken.size >= MAX_LABELS) return COLORS[slot];
     taken.set(label, COLORS[slot]);
   }
   return taken.get(label);
 }
 
-// place: where the frame is on the canvas, { left, top, scale } in its pixels; ratio: of those to CSS pixels.
+// place: position of the frame on the canvas, { left, top, scale } in canvas pixels; ratio: canvas to CSS pixels.
 export function drawBoxes(pen, detections, place, ratio, hidden) {
-  // Lowest score first, so that the highest lies on top.
+  // Lowest score first, so that the highest is on top.
   for (const one of [...detections].reverse()) if (!hidden.has(one[0])) drawBox(pen, one, place, ratio);
 }
 
@@ -49,7 +49,7 @@ function drawLabel(pen, text, x, y, tint, ratio) {
   const width = pen.measureText(text).width + 2 * pad;
   const height = size + pad;
   const left = Math.max(0, Math.min(x - ratio, pen.canvas.width - width));
-  const over = y - height - ratio >= 0 ? y - height - ratio : y + ratio; // inside where there is no room above
+  const over = y - height - ratio >= 0 ? y - height - ratio : y + ratio; // inside the box if there is no room above
   pen.fillStyle = tint;
   pen.beginPath();
   pen.roundRect(left, over, width, height, 4 * ratio);

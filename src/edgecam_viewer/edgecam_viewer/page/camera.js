@@ -1,4 +1,4 @@
-// One camera: decodes the newest frame, draws it with its own boxes, measures rate and latency.
+// One camera: decodes the newest frame, draws it with its boxes, measures rate and latency.
 
 import { drawBoxes } from "./boxes.js";
 import { Tile } from "./tile.js";
@@ -10,7 +10,7 @@ export class Camera {
   // choices: { boxes: bool, hidden: Set of labels }; link: see link.js
   constructor(index, link, choices) {
     Object.assign(this, { index, link, choices, times: [], latency: NaN, counts: new Map(), shown: 0 });
-    this.since = performance.now(); // frames have been asked for since then
+    this.since = performance.now(); // time of the request for frames
     this.title = String(index);
     this.tile = new Tile(this);
     this.canvas = this.tile.canvas;
@@ -18,7 +18,7 @@ export class Camera {
     new ResizeObserver(() => this.draw()).observe(this.tile.view);
   }
 
-  // Newest wins: while one frame is being decoded only the latest arrival is kept.
+  // While a frame is being decoded, only the newest arrival is kept.
   async show(facts) {
     this.next = facts;
     if (this.decoding) return;
@@ -29,13 +29,13 @@ export class Camera {
       try {
         this.present(await createImageBitmap(facts.jpeg), facts);
       } catch (error) {
-        if (error.name !== "InvalidStateError") throw error; // a frame that cannot be decoded is left out
+        if (error.name !== "InvalidStateError") throw error; // skip a frame that cannot be decoded
       }
     }
     this.decoding = false;
   }
 
-  // A decoded frame and what belongs to it; an older one than what is shown is left out.
+  // Show a decoded frame with its data; skip it if it is older than the frame shown.
   present(bitmap, facts) {
     if (this.facts && BigInt(facts.stamp) < BigInt(this.facts.stamp) && this.live()) return bitmap.close();
     this.bitmap?.close();
@@ -45,10 +45,10 @@ export class Camera {
     return undefined;
   }
 
-  // Whether something was shown lately. A stamp that went back is then a frame overtaken by another way.
+  // Whether a frame was shown recently. An earlier stamp is then a late frame, not a restart.
   live() { return performance.now() - this.times[this.times.length - 1] < LATE_MS; }
 
-  // Frames are requested from now on; what was shown before is out of date.
+  // Frames are requested again; earlier ones no longer count.
   asked() { this.since = performance.now(); }
 
   // Seconds without a frame, 0 while they arrive and just after they were requested.
@@ -75,7 +75,7 @@ export class Camera {
     return times.length < 2 ? 0 : (1000 * (times.length - 1)) / (now - times[0]);
   }
 
-  // Where the frame is on its view, in CSS pixels; all of it before the first frame.
+  // Position of the frame in its view, in CSS pixels; the whole view before the first frame.
   frameBox() {
     const { clientWidth, clientHeight } = this.tile.view;
     const { width, height } = this.facts ?? { width: clientWidth, height: clientHeight };

@@ -1,10 +1,10 @@
-// A small chart of the last two minutes: one value a second for each of a few lines; a young one is stretched.
+// A small chart of the last two minutes: one value per second for each line; stretched while there are few values.
 
 const POINTS = 120;
 const FEWEST = 20;
 
 export class Chart {
-  // series: [key, title, number of its colour] each. A chart of trouble lists only lines that are not zero all along.
+  // series: [key, title, colour number] each. A chart of losses (trouble) lists only lines with a value above zero.
   constructor(title, unit, series, trouble = false) {
     this.unit = unit;
     this.trouble = trouble;
@@ -28,7 +28,7 @@ export class Chart {
     return row;
   }
 
-  // values: number by key; what is missing leaves a gap, and a line that never had a value is not listed.
+  // values: number by key; a missing value leaves a gap; a line without values is not listed.
   add(values) {
     this.series.forEach((one, i) => {
       const value = values[one.key] ?? NaN;

@@ -13,7 +13,7 @@ export class CollectorPanel {
     };
   }
 
-  // Once a second; facts: null where there is no collector; labelling: whether the viewer serves the labelling page.
+  // Called once a second; facts: null without a collector; labelling: whether the viewer serves the labelling page.
   show(facts, labelling) {
     this.box.hidden = !facts;
     if (!facts) return;

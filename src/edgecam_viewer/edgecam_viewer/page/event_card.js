@@ -33,14 +33,14 @@ export class Card {
 
   file(what) { return `/events/${what}/${encodeURIComponent(this.event.id)}`; }
 
-  // Again whenever the event has changed; what is playing goes on.
+  // Called again when the event changes; a playing clip continues.
   show(event) {
     this.event = event;
     const what = happened(event);
     write(this.find("h2"), event.rule);
     write(this.find(".what"), `${what}${details(event) ? ` (${details(event)})` : ""}`);
     const when = this.find(".when");
-    const end = event.end_ms === null ? "still lasting" : event.end_ms > event.start_ms ? lasted((event.end_ms - event.start_ms) / 1000) : "";
+    const end = event.end_ms === null ? "ongoing" : event.end_ms > event.start_ms ? lasted((event.end_ms - event.start_ms) / 1000) : "";
     write(when, `${clock.format(event.start_ms)}${end && `, ${end}`}`);
     when.classList.toggle("lasts", event.end_ms === null);
     if (event.snapshot && this.find(".none")) this.showImage(`${event.rule}: ${what}`);
@@ -55,7 +55,7 @@ export class Card {
   showImage(text) {
     const image = document.createElement("img");
     Object.assign(image, { loading: "lazy", alt: text, src: this.file("snapshot") });
-    image.onerror = () => this.instead("the snapshot is gone");
+    image.onerror = () => this.instead("the snapshot no longer exists");
     this.find(".view").replaceChildren(image);
   }
 
@@ -73,7 +73,7 @@ export class Card {
   playFrames() {
     const image = document.createElement("img");
     Object.assign(image, { alt: `Clip: ${this.event.rule}`, className: "frames", src: this.file("frames") });
-    image.onerror = () => this.instead("the clip cannot be played; download it");
+    image.onerror = () => this.instead("the clip cannot be played here; download it");
     this.find(".view").replaceChildren(image);
   }
 

@@ -1,24 +1,24 @@
-// The timeline: events newest first, filters in the address, older ones on request, new ones by themselves.
+// The timeline: events newest first; filters in the address; older events on request, new events automatically.
 
 import { Card } from "./event_card.js";
 import { write } from "./text.js";
 
-const NONE = "There is no folder of events: start the viewer with events:=FOLDER, the events_directory of the node events";
+const NONE = "There is no events folder: start the viewer with events:=FOLDER, the events_directory of the events node";
 const AGAIN_MS = 5000;
 const element = (id) => document.getElementById(id);
 const form = element("filters");
 const cards = new Map(); // by event id
-let round = 0; // answers to older questions are ignored
+let round = 0; // responses to older requests are ignored
 
 async function ask(path) {
-  const answer = await fetch(path).catch(() => { throw new Error("the viewer does not answer; trying again"); });
+  const answer = await fetch(path).catch(() => { throw new Error("the viewer does not respond; retrying"); });
   const body = await answer.json().catch(() => null);
   if (answer.status === 404 && !body) throw new Error(NONE);
-  if (!answer.ok) throw new Error(body?.error ?? `the viewer answered ${answer.status}`);
+  if (!answer.ok) throw new Error(body?.error ?? `the viewer responded with HTTP status ${answer.status}`);
   return body;
 }
 
-// What the filters say; a day is one of this browser's time zone.
+// The query for the filters; a day is in the browser's time zone.
 function query(more = {}) {
   const found = new URLSearchParams(more);
   for (const [name, value] of new FormData(form)) {
@@ -52,7 +52,7 @@ function card(event) {
   return one.element;
 }
 
-// Everything anew, e.g. for other filters.
+// Load the list again, e.g. after a change of filters.
 async function load() {
   const mine = ++round;
   const { events, more } = await ask(`/events/list?${query()}`);
@@ -75,7 +75,7 @@ async function older() {
   added[0]?.querySelector("button, a")?.focus({ preventScroll: true });
 }
 
-// New events go to the top; those that lasted get their end, their snapshot and their clip.
+// Add new events at the top; update the end, snapshot and clip of ongoing events.
 async function refresh() {
   if (document.hidden) return;
   const mine = round;

@@ -1,4 +1,4 @@
-// The labelling page: takes frames by value, edits their boxes, saves automatically.
+// The labelling page: shows frames by value, edits their boxes, saves automatically.
 
 import { Edit } from "./label_edit.js";
 import { hue, View } from "./label_view.js";
@@ -7,7 +7,7 @@ const element = (id) => document.getElementById(id);
 const AUTOSAVE_MS = 800;
 const NO_COLLECTION = "There is no collection: start the viewer with collection:=FOLDER, or edgecam label FOLDER";
 const visited = []; // ids in the order they were shown
-let place = -1; // where in `visited` we are
+let place = -1; // index in `visited`
 let shown = null; // {frame, revision}
 let edit = null;
 let classes = [];
@@ -23,8 +23,8 @@ reviewer.addEventListener("change", () => localStorage.setItem("edgecam reviewer
 async function ask(path, content) {
   const options = content && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(content) };
   const answer = await fetch(path, options);
-  const body = await answer.json().catch(() => ({ error: `the server answered ${answer.status}` }));
-  if (!answer.ok) throw Object.assign(new Error(body.error ?? `the server answered ${answer.status}`), { status: answer.status, body });
+  const body = await answer.json().catch(() => ({ error: `the server responded with HTTP status ${answer.status}` }));
+  if (!answer.ok) throw Object.assign(new Error(body.error ?? `the server responded with HTTP status ${answer.status}`), { status: answer.status, body });
   return body;
 }
 
@@ -83,7 +83,7 @@ async function open(id) {
   showBoxes();
 }
 
-// Saving: one at a time; a draft soon after each change, the verdict at once.
+// Saving: one request at a time; a draft shortly after each change, the verdict at once.
 
 function save(state) {
   clearTimeout(timer);
@@ -98,7 +98,7 @@ function save(state) {
     } catch (error) {
       if (error.status === 409) {
         at.revision = error.body.current.revision;
-        say(`${error.message}. Accept again to replace it with yours, or press P and N to see theirs.`);
+        say(`${error.message}. Accept again to overwrite it with your boxes, or press P and N to load the other version.`);
       } else say(`Not saved: ${error.message}. Your boxes are still here; try again.`);
       return false;
     }
@@ -236,7 +236,7 @@ element("help").addEventListener("click", () => {
 document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, select")) return;
   const onButton = event.target.closest("aside button, header button, footer button, a, summary");
-  if (onButton && ["Enter", " "].includes(event.key)) return; // the page's ordinary keyboard use
+  if (onButton && ["Enter", " "].includes(event.key)) return; // normal keyboard use of the page
   const letter = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   let work = KEYS[letter];
   if (event.ctrlKey || event.metaKey) work = { z: event.shiftKey ? ACTIONS.redo : ACTIONS.undo, y: ACTIONS.redo }[letter];

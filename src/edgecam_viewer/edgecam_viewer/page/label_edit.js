@@ -1,4 +1,4 @@
-// The boxes of one frame while they are edited: selection, changes, undo. Boxes are [x1, y1, x2, y2] in image pixels.
+// Editing the boxes of one frame: selection, changes, undo. Boxes are [x1, y1, x2, y2] in image pixels.
 
 const SMALLEST = 2;
 
@@ -61,7 +61,7 @@ export class Edit {
     Object.assign(this.current, { label, score: 1, by: "person" });
   }
 
-  // Without begin(): for drags and keys, which keep their own history.
+  // Does not call begin(): drags and keys call it themselves.
   move(dx, dy) {
     const [x1, y1, x2, y2] = this.current.box;
     const x = Math.min(Math.max(dx, -x1), this.width - x2), y = Math.min(Math.max(dy, -y1), this.height - y2);
@@ -82,7 +82,7 @@ export class Edit {
   }
 
   inside([x1, y1, x2, y2]) {
-    const low = (value, most) => Math.min(Math.max(value, 0), most - SMALLEST);
+    const low = (value, limit) => Math.min(Math.max(value, 0), limit - SMALLEST);
     const left = low(Math.min(x1, x2), this.width), top = low(Math.min(y1, y2), this.height);
     return [left, top, Math.min(Math.max(x1, x2, left + SMALLEST), this.width), Math.min(Math.max(y1, y2, top + SMALLEST), this.height)];
   }

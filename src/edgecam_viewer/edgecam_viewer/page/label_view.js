@@ -2,7 +2,7 @@
 
 const NAMES = "http://www.w3.org/2000/svg";
 const HANDLES = { nw: [0, 0], n: [0.5, 0], ne: [1, 0], e: [1, 0.5], se: [1, 1], s: [0.5, 1], sw: [0, 1], w: [0, 0.5] };
-const MOST_ZOOM = 20;
+const MAX_ZOOM = 20;
 
 export const hue = (label) => {
   let sum = 0;
@@ -42,7 +42,7 @@ export class View {
   }
 
   zoom(factor, x = this.stage.clientWidth / 2, y = this.stage.clientHeight / 2) {
-    const scale = Math.min(Math.max(this.scale * factor, 0.05), MOST_ZOOM);
+    const scale = Math.min(Math.max(this.scale * factor, 0.05), MAX_ZOOM);
     const by = scale / this.scale;
     this.offset = [x - (x - this.offset[0]) * by, y - (y - this.offset[1]) * by];
     this.scale = scale;
@@ -113,7 +113,7 @@ export class View {
     const action = this.action;
     if (action.kind === "view") return this.pinch(before, [...this.pointers.values()]);
     const at = this.point(event), dx = at[0] - action.at[0], dy = at[1] - action.at[1];
-    if (!action.begun && Math.hypot(dx, dy) * this.scale < 4) return undefined; // a click that trembles is no drag
+    if (!action.begun && Math.hypot(dx, dy) * this.scale < 4) return undefined; // a small movement is a click, not a drag
     if (!action.begun) {
       action.begun = true;
       if (action.kind === "new") {

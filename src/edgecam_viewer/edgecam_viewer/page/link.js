@@ -1,8 +1,8 @@
-// The WebSocket: reconnects, reads frame messages, keeps the offset between the server's clock and ours.
+// The WebSocket: reconnects, reads frame messages, measures the offset between the clocks of server and browser.
 
 const RETRY_MS = [250, 500, 1000, 2000];
 const SILENCE_MS = 5000;
-const HOPELESS = 3; // tries without any success: a proxy or firewall blocks WebSockets
+const HOPELESS = 3; // attempts without success: a proxy or firewall blocks WebSockets
 
 // A frame message is: uint32 little-endian N, N bytes of JSON, a JPEG file.
 export function readFrame(buffer) {
@@ -16,8 +16,8 @@ export class Link {
     this.handlers = handlers; // frame(facts), note(object), state("waiting" | "live" | "lost"), hopeless()
     this.everLive = false;
     this.tries = 0;
-    this.best = Infinity; // shortest round trip so far: its clock reading is the best one
-    this.offset = 0; // server clock minus ours, milliseconds
+    this.best = Infinity; // shortest round trip so far, whose clock reading is the most accurate
+    this.offset = 0; // server clock minus browser clock, milliseconds
     this.open();
     setInterval(() => this.beat(), 1000);
   }
@@ -60,9 +60,9 @@ export class Link {
 
   beat() {
     if (this.socket.readyState !== WebSocket.OPEN) return;
-    this.best += 0.2; // clocks drift: an old reading slowly loses against a new one
+    this.best += 0.2; // clocks drift, so prefer newer readings over time
     this.ping();
-    // The server sends something every second; a dead network sends nothing and closes nothing.
+    // The server sends a message every second; a dead network neither sends nor closes the connection.
     if (performance.now() - this.heard > SILENCE_MS) this.socket.close();
   }
 
@@ -72,6 +72,6 @@ export class Link {
     if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
-  // Milliseconds since a moment of the server's clock, given in nanoseconds as text.
+  // Milliseconds since a stamp of the server's clock, given in nanoseconds as text.
   age(stamp) { return Date.now() + this.offset - Number(BigInt(stamp) / 1000n) / 1000; }
 }

@@ -1,4 +1,4 @@
-// The page: one link, one tile per camera, the header's state, the side panel once a second.
+// The page: one link, one tile per camera, the state in the header; updates the side panel once a second.
 
 import { Camera } from "./camera.js";
 import { CollectorPanel } from "./collector.js";
@@ -13,8 +13,8 @@ import { able, Video } from "./video.js";
 const element = (id) => document.getElementById(id);
 const choices = { boxes: true, hidden: new Set() };
 const cameras = [];
-const videos = new Map(); // by camera, those that are tried or play
-const without = new Set(); // cameras whose video did not work; tried again after a while and by a new connection
+const videos = new Map(); // by camera: videos that are connecting or playing
+const without = new Set(); // cameras whose video failed; retried after AGAIN_MS and after a reconnect
 const AGAIN_MS = 60_000;
 let status = { cameras: [], nodes: [] };
 let only = null; // index of the enlarged camera
@@ -65,7 +65,7 @@ function showStatus(note) {
   while (cameras.length < status.cameras.length) addCamera(cameras.length);
   if (first) watch();
   arrange();
-  // Here, not once a second: a status older than a response must not be read after it.
+  // Here, not once a second, so that a status older than a response is not shown after it.
   status.cameras.forEach((facts, i) => cameras[i].tile.threshold.show(facts));
   recorder.show(note.recorder ?? null);
   element("to-events").hidden = !note.timeline;
@@ -74,7 +74,7 @@ function showStatus(note) {
   showNodes(status.nodes);
 }
 
-// A request that the viewer refused; it does not name it.
+// The viewer refused a request; the message does not state which.
 function refused(text) {
   for (const { tile } of cameras) {
     if (tile.threshold.waiting()) tile.threshold.giveUp(text);
@@ -82,7 +82,7 @@ function refused(text) {
   }
 }
 
-// Without WebSockets: the frames of the first camera alone, as MJPEG.
+// Without WebSockets: the frames of the first camera only, as MJPEG.
 function showPlain() {
   const frame = document.createElement("img");
   frame.id = "plain";
@@ -91,7 +91,7 @@ function showPlain() {
   element("grid").replaceChildren(frame);
 }
 
-// The cameras whose frames are asked for.
+// The cameras whose frames are requested.
 function visible() {
   return cameras.filter((_, i) => (only === null || only === i) && i < status.cameras.length);
 }
@@ -101,7 +101,7 @@ function showState() {
   const found = problems(connection, document.hidden ? [] : shown, status);
   const playing = shown.length > 0 && shown.every(([camera]) => videos.get(camera.index)?.playing);
   const { level, text } = element("plain")
-    ? { level: "warn", text: "something between here and the viewer blocks WebSockets: frames of the first camera only" }
+    ? { level: "warn", text: "a proxy or firewall blocks WebSockets: showing frames of the first camera only" }
     : summary(found, shown, playing);
   const box = element("state");
   box.dataset.level = level;
@@ -127,7 +127,7 @@ function enlarge(index) {
   watch();
 }
 
-// As many columns as make the tiles most nearly square.
+// Choose the number of columns so that the grid is nearly square.
 function arrange() {
   const grid = element("grid");
   const count = only === null ? cameras.length : 1;
@@ -195,13 +195,13 @@ function everySecond() {
   showState();
   for (const camera of visible()) {
     const facts = status.cameras[camera.index];
-    camera.tile.show(facts, connection === "live" ? reason(camera, facts) : "the viewer does not answer");
+    camera.tile.show(facts, connection === "live" ? reason(camera, facts) : "the viewer does not respond");
   }
   charts.add(cameras, status.cameras);
 }
 
-// The camera a key is meant for: the enlarged one, the one the focus is in, or the only one.
-function meant() {
+// The camera for a key press: the enlarged one, the one with the focus, or the only one.
+function keyTarget() {
   const focused = cameras.find(({ tile }) => tile.element.contains(document.activeElement));
   return only !== null ? cameras[only] : focused ?? (cameras.length === 1 ? cameras[0] : undefined);
 }
@@ -216,8 +216,8 @@ document.addEventListener("keydown", (event) => {
   if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "b") element("boxes").click();
   if (event.key === "d") element("details").click();
-  if (event.key === "s") meant()?.tile.buttons.snapshot.click();
-  if (event.key === "r") meant()?.tile.buttons.record.click();
+  if (event.key === "s") keyTarget()?.tile.buttons.snapshot.click();
+  if (event.key === "r") keyTarget()?.tile.buttons.record.click();
   if (event.key === "k" && !element("collector").hidden) collector.keep.click();
   if (event.key === "Escape" && only !== null) {
     const { view } = cameras[only].tile;

@@ -18,7 +18,7 @@ export function showProblems(found) {
   while (list.children.length > rows.length) list.lastChild.remove();
 }
 
-// One chip per label seen lately; a click hides or shows its boxes.
+// One chip per recently detected label; a click hides or shows its boxes.
 export class Chips {
   constructor(choices, changed) {
     this.choices = choices;
@@ -26,7 +26,7 @@ export class Chips {
     this.chips = new Map();
   }
 
-  // labels: those of the last minute; a hidden one stays, so that it can be shown again.
+  // labels: those of the last minute; a hidden label remains, so that it can be shown again.
   show(labels, counts) {
     for (const label of labels) if (!this.chips.has(label)) this.add(label);
     for (const [label, chip] of this.chips) {
@@ -77,7 +77,7 @@ const LOSSES = [
   ["frames withheld", "frames withheld", 8], ["detector drops", "detector drops", 4],
 ];
 
-// Of one camera: frames per second of every stage, latencies, bitrates, and what was lost per second.
+// The charts of one camera: frames per second of every stage, latencies, bitrates, and losses per second.
 export class Charts {
   constructor() {
     this.charts = {
@@ -115,7 +115,7 @@ export class Charts {
     if (!camera || !facts) return;
     const shown = camera.fps();
     const glass = shown ? camera.latency : NaN;
-    // The viewer sees the detections itself; the other stages report their rates.
+    // The viewer measures the rate of detections itself; the other stages report their rates.
     this.charts.rates.add({ ...facts.stages, detector: facts.detection_fps ?? facts.stages.detector, shown });
     this.charts.latencies.add({ detected: facts.latency_ms, glass });
     const bitrates = Object.entries(facts.bitrates ?? {}).map(([name, rate]) => [name, rate / 1e6]);
@@ -126,7 +126,7 @@ export class Charts {
 
   addLosses(counters) {
     const fresh = {};
-    // A counter that went back belongs to a node that was started again.
+    // A counter that decreased belongs to a restarted node.
     for (const [name, count] of Object.entries(counters)) fresh[name] = Math.max(0, count - (this.counters[name] ?? count));
     this.counters = counters;
     this.charts.losses.add(fresh);

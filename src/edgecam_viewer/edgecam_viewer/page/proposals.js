@@ -1,4 +1,4 @@
-// Improved models: what was proposed, the figures of its test, and one click that deploys it.
+// Improved models: the proposals, their test results, and buttons to deploy or decline them.
 
 import { write } from "./text.js";
 
@@ -12,14 +12,14 @@ const HTML = `
   <a target="_blank" rel="noopener" hidden>Report</a>`;
 
 export class Proposals {
-  // box: the panel, hidden while nothing was proposed.
+  // box: the panel, hidden while there are no proposals.
   constructor(box) {
     this.box = box;
-    this.look();
-    setInterval(() => this.look(), AGAIN_MS);
+    this.refresh();
+    setInterval(() => this.refresh(), AGAIN_MS);
   }
 
-  async look() {
+  async refresh() {
     if (document.hidden) return;
     const answer = await fetch("/models/proposals").catch(() => null);
     if (answer?.ok) this.show(await answer.json());
@@ -76,7 +76,7 @@ export class Proposals {
     body.parentElement.hidden = !rows.length;
   }
 
-  // The version and the hash that are on the screen: the viewer refuses a click that means another one.
+  // Sends the version and hash on the screen; the viewer refuses them if the proposal has changed.
   async decide(verb, offer) {
     const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(offer) };
     const answer = await fetch(`/models/${verb}`, options).catch(() => null);
@@ -85,8 +85,8 @@ export class Proposals {
       this.show(body);
       this.say(`${offer.name}, version ${offer.version}: ${verb === "approve" ? "deployed" : "declined"}`);
     } else {
-      this.say(body?.error ?? "the viewer does not answer");
-      this.look();
+      this.say(body?.error ?? "the viewer does not respond");
+      this.refresh();
     }
   }
 

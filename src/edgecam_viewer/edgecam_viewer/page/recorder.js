@@ -1,4 +1,4 @@
-// The panel of the recorder node: start, stop, and preserving what a rolling recording holds.
+// The panel of the recorder node: starts and stops recordings, and preserves a rolling recording.
 
 import { write } from "./text.js";
 
@@ -18,7 +18,7 @@ export class RecorderPanel {
     send(message);
   }
 
-  // Once a second; facts: null where there is no recorder.
+  // Called once a second; facts: null without a recorder.
   show(facts) {
     this.box.hidden = !facts;
     if (!facts) return;

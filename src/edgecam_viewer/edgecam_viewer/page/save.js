@@ -1,4 +1,4 @@
-// Frames and films saved by the browser itself.
+// Saves frames and videos in the browser.
 
 function save(blob, name) {
   const link = document.createElement("a");
@@ -10,7 +10,7 @@ function save(blob, name) {
 
 const fileName = (text) => text.replaceAll(/[^\w.-]+/g, "_");
 
-// The newest frame as the node sends it, without boxes; its capture stamp is in the name. Returns the error, or "".
+// Saves the newest frame from the node, without boxes; its capture stamp is in the name. Returns the error, or "".
 export async function saveSnapshot(camera) {
   try {
     const answer = await fetch(`/snapshot.jpg?camera=${camera.index}`);
@@ -18,11 +18,11 @@ export async function saveSnapshot(camera) {
     save(await answer.blob(), `${fileName(camera.title)}-${answer.headers.get("X-Stamp")}.jpg`);
     return "";
   } catch {
-    return "the viewer does not answer";
+    return "the viewer does not respond";
   }
 }
 
-// Films a camera's canvas with everything that is drawn on it.
+// Records the canvas of a camera with everything drawn on it.
 export class Recorder {
   get running() { return this.recorder?.state === "recording"; }
 

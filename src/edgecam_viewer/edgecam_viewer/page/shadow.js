@@ -1,4 +1,4 @@
-// The panel of shadow models: how often each one finds what the detector's live model finds, by class.
+// The panel of shadow models: their agreement with the detector's live model, by class.
 
 import { write } from "./text.js";
 

@@ -1,4 +1,4 @@
-// Zones and lines of one camera while they are drawn: as text and back, selection, changes, undo. No page inside.
+// Zones and lines of one camera: parsing and writing, selection, changes, undo. Independent of the page.
 // Points are [x, y], fractions of the frame.
 
 const CLOSE = 1e-4;
@@ -20,7 +20,7 @@ export function text({ camera, name, points }) {
   return path ? `${path}: ${written(points)}` : written(points);
 }
 
-// As the node has it where nothing was changed: its numbers may have more digits.
+// The node's text if the shape has not changed, because its numbers may have more digits.
 function kept(shape) {
   const before = shape.original && parse(shape.original, shape.line);
   return before && before.name === shape.name && before.camera === shape.camera && same(before.points, shape.points) ? shape.original : text(shape);
@@ -34,7 +34,7 @@ function same(one, other) {
 }
 
 export class Shapes {
-  // values: { zones, lines, regions } as the nodes have them; camera: this camera's name; single: the only one.
+  // values: { zones, lines, regions } from the nodes; camera: name of the camera; single: there is only one camera.
   constructor(values, camera, single) {
     Object.assign(this, { values, selected: -1, point: -1, drawing: false, past: [], future: [] });
     const mine = (shape) => single || !shape.camera || shape.camera === camera;
@@ -45,7 +45,7 @@ export class Shapes {
     this.regions = this.takeRegions(values.regions ?? []);
   }
 
-  // Marks the zones that are regions of the detector, too; gives the regions that are no zones.
+  // Marks the zones that are also regions of the detector; returns the other regions.
   takeRegions(texts) {
     return texts.filter((one) => {
       const { name: camera, points } = parse(one);
@@ -64,17 +64,17 @@ export class Shapes {
     return { zones: of(false), lines: of(true), regions };
   }
 
-  // Why it cannot be saved; "" if it can.
+  // Why the shapes cannot be saved; "" if they can.
   problem() {
-    if (this.drawing) return "finish the shape that is being drawn first";
+    if (this.drawing) return "finish drawing the shape first";
     const names = this.list.map((one) => `${one.line} ${one.camera}/${one.name}`);
     const bad = this.list.find((one) => !/^[\p{L}\p{N}_-]{1,60}$/u.test(one.name));
-    if (bad) return `'${bad.name}' is no name: use letters, digits, - and _`;
+    if (bad) return `'${bad.name}' is not a valid name: use letters, digits, - and _`;
     const twice = this.list.find((one, i) => names.indexOf(names[i]) !== i);
-    return twice ? `the name '${twice.name}' is given twice` : "";
+    return twice ? `the name '${twice.name}' is used twice` : "";
   }
 
-  // Before each change; a drag remembers once.
+  // Call before each change; once for a drag.
   begin() {
     this.past.push(this.copy());
     this.future = [];
@@ -109,7 +109,7 @@ export class Shapes {
     if (this.current.line && this.current.points.length === 2) this.drawing = false;
   }
 
-  // The end of drawing; a shape with too few points is dropped.
+  // End drawing; drop a shape with too few points.
   finish() {
     this.drawing = false;
     if (this.current && this.current.points.length < (this.current.line ? 2 : 3)) this.remove(true);
@@ -139,7 +139,7 @@ export class Shapes {
     this.point = after + 1;
   }
 
-  // The selected point where enough are left, else the shape.
+  // Remove the selected point if enough points remain, otherwise the shape.
   remove(shape = false) {
     if (!this.current) return;
     this.begin();

@@ -1,4 +1,4 @@
-// The drawing of one camera: opens it, its buttons, saves it to the events node and the detector.
+// The drawing panel of one camera: its buttons, and saving to the events node and the detector.
 
 import { Shapes } from "./shapes.js";
 import { ShapesView } from "./shapes_view.js";
@@ -13,13 +13,13 @@ const HTML = `
   <ul class="names"></ul>
   <div class="chosen" hidden>
     <label>Name <input class="name" maxlength="60" autocomplete="off" spellcheck="false"></label>
-    <label class="region"><input type="checkbox"> Detect only here, too (the detector's regions)</label>
+    <label class="region"><input type="checkbox"> Also a region of the detector (detect only here)</label>
   </div>
   <p class="help"></p>
   <p class="said" role="status"></p>
   <div class="actions"><button class="save">Save</button><button class="close">Close</button></div>`;
-const HELP = "Drag points or a whole shape; double-click an edge for a new point. Keys: arrows move (Shift: further), full stop and comma choose a point, Delete, Ctrl Z.";
-const DRAWING = "Click or tap each point; the first point or Enter ends a zone. Keys: arrows move the cross, Space sets a point, Escape drops the shape.";
+const HELP = "Drag a point or a shape; double-click an edge to add a point. Keys: arrows move (Shift: further), period and comma select a point, Delete, Ctrl Z.";
+const DRAWING = "Click or tap each point; click the first point or press Enter to close a zone. Keys: arrows move the cursor, Space sets a point, Escape cancels.";
 
 export class ShapesPanel {
   // box: an empty element; camera: see camera.js; send(message): a request to the viewer.
@@ -32,7 +32,7 @@ export class ShapesPanel {
 
   get opened() { return Boolean(this.shapes); }
 
-  // Asks for the shapes; the drawing opens with the answer.
+  // Requests the shapes; the drawing opens with the response.
   ask(single) {
     this.single = single;
     this.send({ type: "shapes", camera: this.camera.index });

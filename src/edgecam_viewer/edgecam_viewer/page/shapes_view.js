@@ -2,7 +2,7 @@
 
 const NAMES = "http://www.w3.org/2000/svg";
 const STEP = 0.005; // of the frame, for an arrow key
-const NEAR = 16; // pixels: a tap this near to the first point closes a zone
+const NEAR = 16; // pixels; a tap this close to the first point closes a zone
 
 function make(name, attributes) {
   const element = document.createElementNS(NAMES, name);
@@ -11,8 +11,8 @@ function make(name, attributes) {
 }
 
 export class ShapesView {
-  // screen: the element around the frame; place(): { left, top, width, height } of the frame in it; changed(): called
-  // after every change.
+  // screen: the element around the frame; place(): { left, top, width, height } of the frame in it; changed(): callback
+  // after each change.
   constructor(screen, place, changed) {
     Object.assign(this, { screen, place, changed, shapes: null, cursor: [0.5, 0.5] });
     this.svg = make("svg", { class: "shapes", tabindex: "0", role: "application" });
@@ -63,7 +63,7 @@ export class ShapesView {
     return group;
   }
 
-  // From left to right as seen from the first point to the second: what "left-to-right" means.
+  // An arrow from left to right, seen from the first point to the second: the direction "left-to-right".
   arrow([[x1, y1], [x2, y2]]) {
     const length = Math.hypot(x2 - x1, y2 - y1) || 1;
     const [nx, ny] = [-(y2 - y1) / length, (x2 - x1) / length];
@@ -106,7 +106,7 @@ export class ShapesView {
     const { points } = shapes.current;
     const near = (point) => point && Math.hypot((at[0] - point[0]) * this.width, (at[1] - point[1]) * this.height) < NEAR;
     if (points.length > 2 && near(points[0])) shapes.finish();
-    else if (!near(points[points.length - 1])) shapes.add(at); // the second of a double click is none
+    else if (!near(points[points.length - 1])) shapes.add(at); // ignore the second click of a double click
     this.done();
   }
 

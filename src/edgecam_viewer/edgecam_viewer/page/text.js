@@ -1,6 +1,6 @@
 // Text on the page.
 
-// Writes only what has changed: a screen reader announces every write of a status.
+// Writes only changed text, because a screen reader announces every write to a status.
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,4 +1,4 @@
-// The slider of one camera: it sets the parameter of the camera's detector, for every viewer.
+// The slider of one camera, which sets the threshold of its detector for all viewers.
 
 const PATIENCE_MS = 8000; // the viewer responds within 5 s
 
@@ -17,10 +17,10 @@ export class Threshold {
     this.send(value);
   }
 
-  // A value of the user's is on its way: what the detector reports may be older and is not shown.
+  // Whether a new value is pending; until then, reported values may be older and are not shown.
   waiting() { return this.held || (this.wanted !== null && performance.now() - this.wantedAt < PATIENCE_MS); }
 
-  // The status: value is null while unknown; problem: why it cannot be set now, "" if it can.
+  // Show the status: the threshold is null while unknown; problem: why it cannot be set now, "" if it can.
   show({ detector, threshold = null, threshold_problem: problem }) {
     this.box.hidden = !detector;
     this.input.disabled = Boolean(problem) || threshold === null;
@@ -37,7 +37,7 @@ export class Threshold {
     this.note(this.refusal);
   }
 
-  // The connection was lost, or the request was refused: no response will arrive.
+  // Stop waiting, because the connection was lost or the request was refused.
   giveUp(text = "") { Object.assign(this, { wanted: null, held: false, refusal: text }); }
 
   write(value) {

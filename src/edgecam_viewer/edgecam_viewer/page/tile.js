@@ -1,4 +1,4 @@
-// What is around one camera's frame: name, state, figures, threshold, and saving here and at the camera.
+// The tile around the frame of one camera: name, state, figures, threshold, and saving here and at the camera.
 
 import { Recorder, saveSnapshot } from "./save.js";
 import { ShapesPanel } from "./shapes_panel.js";
@@ -29,7 +29,7 @@ const HTML = `
 const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 const shape = (title) => `edgecam shape ${title}`;
 
-// A browser may refuse to store anything.
+// Browsers may refuse access to the storage.
 function remembered(title) {
   try {
     return localStorage.getItem(shape(title)) ?? "4 / 3";
@@ -41,7 +41,7 @@ function remembered(title) {
 function remember(title, text) {
   try {
     localStorage.setItem(shape(title), text);
-  } catch { /* the next visit begins with 4:3 */ }
+  } catch { /* the next visit starts with 4:3 */ }
 }
 
 export class Tile {
@@ -68,7 +68,7 @@ export class Tile {
 
   find(selector) { return this.element.querySelector(selector); }
 
-  // lone: the only camera of the page; large: shown alone.
+  // lone: the page has only this camera; large: only this camera is shown.
   name(title, lone, large) {
     const { buttons } = this;
     if (this.camera.title !== title || !this.named) {
@@ -98,10 +98,10 @@ export class Tile {
     const text = `${width} / ${height}`;
     if (this.shape === text) return;
     this.reshape(text);
-    remember(this.camera.title, text); // the next visit begins with the right height
+    remember(this.camera.title, text); // so that the next visit starts with the right height
   }
 
-  // Once a second. reason: why no frame arrives, "" while they do.
+  // Called once a second. reason: why no frame arrives, "" while frames arrive.
   show(facts, reason) {
     const { camera } = this;
     const live = camera.live();
@@ -127,7 +127,7 @@ export class Tile {
     recordThere.title = recording;
   }
 
-  // The name of a button begins with what is written on it.
+  // The accessible name of a button begins with its text.
   button(button, pressed, text, what) {
     write(button, text);
     button.setAttribute("aria-pressed", String(pressed));
@@ -148,6 +148,6 @@ export class Tile {
     this.showRecording({ saving: !this.buttons.there.hidden, recording: this.recording });
   }
 
-  // What became of the last thing asked for.
+  // Show the result of the last request.
   say(text) { write(this.find(".saved"), text ?? ""); }
 }

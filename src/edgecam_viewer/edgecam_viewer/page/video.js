@@ -1,9 +1,9 @@
-// One camera over WebRTC: the node's offer, the <video> that decodes it, and the boxes that belong to each frame.
-// Frames and boxes arrive separately; the RTP timestamp matches them.
+// One camera over WebRTC: the node's offer, the <video> that decodes it, and the boxes of each frame.
+// Frames and boxes arrive separately and are matched by RTP timestamp.
 
 const CONNECT_MS = 6000;
 const SILENT_MS = 3000;
-const FRAMES = 4; // that may wait for their boxes
+const FRAMES = 4; // frames that may wait for their boxes
 const FACTS = 64;
 
 export const able = "RTCPeerConnection" in window && "requestVideoFrameCallback" in HTMLVideoElement.prototype;
@@ -30,7 +30,7 @@ export class Video {
   }
 
   play(track, receiver) {
-    receiver.jitterBufferTarget = 0; // the newest frame, not the smoothest film
+    receiver.jitterBufferTarget = 0; // lowest latency instead of smooth playback
     const video = document.createElement("video");
     Object.assign(video, { muted: true, playsInline: true, autoplay: true, srcObject: new MediaStream([track]) });
     video.play().catch(() => {});
@@ -38,7 +38,7 @@ export class Video {
     const frame = async (_now, { rtpTimestamp }) => {
       if (video !== this.video) return;
       video.requestVideoFrameCallback(frame);
-      const bitmap = await createImageBitmap(video).catch(() => null); // none where it has just been closed
+      const bitmap = await createImageBitmap(video).catch(() => null); // null if it has just been closed
       if (bitmap && video === this.video) this.keep(this.frames, rtpTimestamp, bitmap, FRAMES);
       else bitmap?.close();
     };
@@ -48,7 +48,7 @@ export class Video {
   // The node's note about a frame.
   take(facts) { this.keep(this.facts, facts.rtp, facts, FACTS); }
 
-  keep(map, rtp, value, most) {
+  keep(map, rtp, value, limit) {
     map.set(rtp, value);
     if (this.frames.has(rtp) && this.facts.has(rtp)) {
       const [bitmap, facts] = [this.frames.get(rtp), this.facts.get(rtp)];
@@ -58,14 +58,14 @@ export class Video {
       this.at = performance.now();
       this.show(bitmap, facts);
     }
-    while (map.size > most) {
+    while (map.size > limit) {
       const oldest = map.keys().next().value;
       map.get(oldest).close?.();
       map.delete(oldest);
     }
   }
 
-  // Once a second; arriving: whether the camera delivers. True when frames must do it from now on.
+  // Called once a second; arriving: whether the camera delivers frames. True if JPEG frames must be used instead.
   hopeless(arriving) {
     if (!arriving && this.playing) this.at = performance.now();
     return this.failed || performance.now() - this.at > (this.playing ? SILENT_MS : CONNECT_MS);
