@@ -326,7 +326,7 @@ async def test_mjpeg_has_no_head(served: Served) -> None:
 async def test_a_camera_that_does_not_exist_is_refused(served: Served, camera: str) -> None:
     status, body, _ = await get(served, f"/snapshot.jpg?camera={camera}")
     assert status == 404
-    assert b"known are 0 to 1" in body
+    assert b"cameras 0 to 1" in body
 
 
 async def test_other_web_sites_get_nothing(served: Served) -> None:
