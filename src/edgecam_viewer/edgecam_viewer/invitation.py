@@ -20,7 +20,7 @@ import io
 
 
 def invitation(address: str, token: str) -> str:
-    """Some 20 lines of text. ``address`` is the page's without the token."""
+    """About 20 lines of text. ``address`` is the address of the page without the token."""
     import qrcode  # with Pillow; a page for this machine alone needs neither
 
     url = f"{address}/?token={token}"
