@@ -195,7 +195,7 @@ async def test_the_slider_sets_the_detectors_parameter(
     await page.evaluate("edgecam.link.send({ type: 'threshold', camera: 0, value: 7 })")
     await page.evaluate("edgecam.link.send({ type: 'threshold', camera: 9, value: 0.5 })")
     await page.evaluate("edgecam.link.send({ type: 'set', name: 'model', value: '/etc/passwd' })")
-    await page.wait_for("document.querySelector('.saved').textContent.includes('not on offer')")
+    await page.wait_for("document.querySelector('.saved').textContent.includes('not a known request')")
     assert detector.settings.confidence_threshold == 0.25
     assert page.problems == []
 
