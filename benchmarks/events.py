@@ -73,7 +73,7 @@ def rules_cost() -> float:
     frames = [found(number) for number in range(FRAMES)]
     cpu, count = time.process_time(), 0
     for number, one in enumerate(frames):
-        count += len(engine.look("camera", _START + number * _STEP, "", SIZE, one))
+        count += len(engine.process("camera", _START + number * _STEP, "", SIZE, one))
     spent = time.process_time() - cpu
     if not count:
         raise RuntimeError("the scene made no event")
@@ -111,8 +111,8 @@ def keeping_cost() -> float:
             time.sleep(max(0.0, begin + number / RATE - time.monotonic()))
             keeper.frame("camera", CodedFrame(_START + number * _STEP, "jpeg", coded[number % len(coded)]))
             if number == FRAMES // 3:
-                one = engine.look("camera", _START, "", SIZE, found(0))
-                one += engine.look("camera", _START + number * _STEP, "", SIZE, found(0))
+                one = engine.process("camera", _START, "", SIZE, found(0))
+                one += engine.process("camera", _START + number * _STEP, "", SIZE, found(0))
                 keeper.event(one[0])
         keeper.close()
         spent = time.process_time() - cpu

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from edgecam_core.errors import SettingError
-from edgecam_core.events.clips import frames_of
+from edgecam_core.events.clips import jpeg_frames
 from edgecam_core.events.index import EventIndex
 from edgecam_core.types import Detections
 from edgecam_events.node import EventsNode
@@ -133,7 +133,7 @@ def test_an_event_has_a_snapshot_and_a_clip_with_what_was_before(peer: Peer, tmp
     assert event.bbox.center.position.x == pytest.approx(40)
     assert event.start == event.header.stamp == ended.start
     assert ns_from_stamp(ended.header.stamp) > ns_from_stamp(event.start)
-    shown = [int(cv2.imdecode(np.frombuffer(data, np.uint8), 0).mean()) for _, data in frames_of(path)]
+    shown = [int(cv2.imdecode(np.frombuffer(data, np.uint8), 0).mean()) for _, data in jpeg_frames(path)]
     assert abs(shown[0] - 60) < 3, "pre-roll: before the dog came"
     assert any(abs(value - 200) < 3 for value in shown)
     assert abs(shown[-1] - 100) < 3, "post-roll"

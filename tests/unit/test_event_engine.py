@@ -39,7 +39,7 @@ class Scene:
 
     def see(self, *found: Detection, camera: str = "", frames: int = 1) -> Scene:
         for _ in range(frames):
-            events = self.engine.look(camera, self.stamp, "lens", SIZE, list(found))
+            events = self.engine.process(camera, self.stamp, "lens", SIZE, list(found))
             self.full += events
             self.events += [(self.frame, one.state) for one in events if one.state != BETTER]
             self.frame += 1
@@ -287,7 +287,7 @@ def test_every_event_begins_once_and_ends_once(frames: list[tuple[int, list[tupl
     for step, found in frames:
         stamp += step
         boxes = [dog(x, y, track=track, label=label) for x, y, track, label in found]
-        events += engine.look("front", stamp, "", SIZE, boxes)
+        events += engine.process("front", stamp, "", SIZE, boxes)
     events += engine.finish()
     open_ones: dict[str, Event] = {}
     ended = set()

@@ -158,7 +158,7 @@ def test_what_was_not_delivered_when_the_node_ends_is_counted() -> None:
     ("settings", "reason"),
     [
         ({"webhook_url": "ftp://host/x"}, "must be an address like http://host or https://host"),
-        ({"webhook_url": "http://user:secret@host/"}, "must not hold a user or password"),
+        ({"webhook_url": "http://user:secret@host/"}, "must not contain a user or password"),
         ({"webhook_url": "http://ho st/"}, "must be an address"),
         ({"mqtt_url": "host:1883"}, "must be an address like mqtt://host or mqtts://host"),
         ({"mqtt_url": "mqtt://host:99999"}, "must be an address"),

@@ -194,7 +194,7 @@ def test_what_is_no_recording_is_refused_or_empty(tmp_path: Path, data: bytes) -
     if data.startswith(b"\x89"):
         assert read(path) == []
         return
-    with pytest.raises(RecordingError, match="is no MCAP file"):
+    with pytest.raises(RecordingError, match="is not an MCAP file"):
         open_recording(path)
 
 
@@ -275,7 +275,7 @@ def test_rolling_stays_below_its_share_of_the_disk(tmp_path: Path) -> None:
 
 def test_snapshot_completes_one_recording_and_goes_on_with_the_next(tmp_path: Path) -> None:
     recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, directory=str(tmp_path), rolling=True))
-    with pytest.raises(RecordingError, match="nothing is being recorded"):
+    with pytest.raises(RecordingError, match="no recording is running"):
         recorder.snapshot()
     recorder.start()
     first, second = made.image_messages(5), texts(5)
@@ -308,7 +308,7 @@ def test_a_full_disk_ends_the_recording_and_keeps_what_was_written(tmp_path: Pat
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, previous)
-    assert "the disk is full; everything written before can be read" in str(recorder.problem)
+    assert "the disk is full; everything written before is readable" in str(recorder.problem)
     assert not recorder.recording
     found = read(path)
     assert content(found) == content(messages[: len(found)])

@@ -164,7 +164,7 @@ def test_steps_release_one_frame_each(tmp_path: Path) -> None:
     ("query", "words"),
     [
         ("?topic=/nothing", "topic /nothing is not in the recording; its topics are /camera/image_raw, /words"),
-        ("?topic=/words", "topic /words carries std_msgs/msg/String; topics with images are /camera/image_raw"),
+        ("?topic=/words", "topic /words has type std_msgs/msg/String; topics with images are /camera/image_raw"),
         ("?rate=-1", "rate is '-1'; use a number above 0"),
         ("?rate=fast", "rate is 'fast'; use a number above 0"),
         ("?stamps=old", "stamps is 'old'; use original or now"),
@@ -184,13 +184,13 @@ def test_a_source_that_cannot_work_says_why(tmp_path: Path, query: str, words: s
 
 def test_two_image_topics_must_be_chosen_from(tmp_path: Path) -> None:
     path = made.write(tmp_path / "x.mcap", [*made.image_messages(1, "/left"), *made.image_messages(1, "/right")])
-    with pytest.raises(SettingError, match="/left, /right carry images"):
+    with pytest.raises(SettingError, match="/left, /right have images"):
         sources.check(CameraSettings(source=f"mcap://{path}"))
 
 
 def test_what_is_no_recording_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "x.mcap").write_bytes(b"nonsense")
-    for path, words in (("x.mcap", "is no MCAP file"), ("y.mcap", "there is no")):
+    for path, words in (("x.mcap", "is not an MCAP file"), ("y.mcap", "does not exist")):
         with pytest.raises(SettingError, match=words):
             sources.check(CameraSettings(source=f"mcap://{tmp_path / path}"))
 

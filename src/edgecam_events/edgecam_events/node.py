@@ -118,7 +118,7 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
 
     def _look(self, camera: str, stamp_ns: int, frame_id: str, size: tuple[int, int], found: list[Detection]) -> None:
         if self._engine is not None:
-            self._emit(self._engine.look(camera, stamp_ns, frame_id, size, found))
+            self._emit(self._engine.process(camera, stamp_ns, frame_id, size, found))
 
     def _emit(self, events: list[Event]) -> None:
         """Publish first: what goes wrong with the disk does not delay the event."""

@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 from edgecam_core.errors import EdgecamError
-from edgecam_core.events.clips import frames_of
+from edgecam_core.events.clips import jpeg_frames
 from edgecam_core.events.index import EventIndex, StoredEvent, StoreError
 
 from edgecam_viewer.answers import refusal
@@ -98,7 +98,7 @@ class Timeline:
         if self._decoded >= MAX_DECODED:
             raise refusal(web.HTTPServiceUnavailable, f"{MAX_DECODED} clips are already playing; try again later")
         self._decoded += 1
-        frames = frames_of(path)
+        frames = jpeg_frames(path)
         thread = ThreadPoolExecutor(1, "clip")  # a generator runs, and is closed, in one thread
         loop = asyncio.get_running_loop()
         response: web.StreamResponse | None = None

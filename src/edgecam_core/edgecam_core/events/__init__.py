@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Events: zones, rules over tracks, the index of events with snapshots and clips, and the outputs."""
+"""Events: zones, rules for tracked objects, the index of events with snapshots and clips, and the outputs."""

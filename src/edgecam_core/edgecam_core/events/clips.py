@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Clips out of coded frames, without coding again: a ring of what was, and a file of what was and what comes."""
+"""Clips from coded frames without re-encoding: a ring buffer of recent frames, and a writer of clip files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ JPEG = "jpeg"
 SUFFIX = {JPEG: ".mkv", "h264": ".mp4", "h265": ".mp4"}
 _QUEUE = 64_000_000  # bytes that may wait for the disk
 _FINISH = 10.0  # seconds
-# Both stay playable up to the end of a file that is cut; mp4 only where it is fragmented.
+# A truncated file of either kind is playable up to its end; MP4 only if it is fragmented.
 _MUXERS = {".mkv": "matroskamux", ".mp4": "mp4mux fragment-duration=1000"}
 
 
@@ -43,8 +43,8 @@ class ClipError(EdgecamError):
 
 @dataclass(frozen=True, slots=True)
 class CodedFrame:
-    """One frame as its camera or encoder coded it. ``codec`` is jpeg, h264 or h265; ``data`` a JPEG file, or an access
-    unit in Annex B form. ``keyframe``: decoding can begin here. ``sets``: the parameter sets in it."""
+    """One coded frame. ``codec`` is jpeg, h264 or h265; ``data`` is a JPEG file, or an access unit in Annex B format.
+    ``keyframe``: decoding can start here. ``sets``: its parameter sets."""
 
     stamp_ns: int
     codec: str
@@ -54,26 +54,26 @@ class CodedFrame:
 
 
 def access_unit(stamp_ns: int, codec: str, data: bytes) -> CodedFrame:
-    """An access unit of H.264 or H.265, with what its NAL units say of it.
+    """A coded frame from an access unit of H.264 or H.265 in Annex B format.
 
     Raises:
-        ClipError: another codec, or no access unit.
+        ClipError: another codec, or the data is not an access unit.
     """
     row = CODECS.get(codec)
     if row is None:
-        raise ClipError(f"video of format '{codec[:20]}' has no clips; publish {' or '.join(CODECS)}")
+        raise ClipError(f"video of format '{codec[:20]}' cannot be stored in clips; publish {' or '.join(CODECS)}")
     units = [(row.kind(unit), unit) for unit in nal.split(data)]
     if not any(row.is_vcl(kind) for kind, _ in units):
-        raise ClipError(f"a message of {len(data)} bytes is no access unit of {codec}")
+        raise ClipError(f"a message of {len(data)} bytes is not an access unit of {codec}")
     sets = tuple(unit for kind, unit in units if kind in row.parameter_sets)
     return CodedFrame(stamp_ns, codec, data, any(row.is_keyframe(kind) for kind, _ in units), sets)
 
 
 class Ring:
-    """The newest coded frames of one stream, from a keyframe on. Not thread-safe.
+    """The newest coded frames of one stream, starting with a keyframe. Not thread-safe.
 
-    Another codec, or a stamp that goes back by more than a second, empties it; a frame out of order is left out.
-    ``sets`` are the newest parameter sets of the stream: not every keyframe brings them.
+    A change of codec, or a stamp that goes back by more than a second, empties the ring. A frame out of order is
+    skipped. ``sets`` are the latest parameter sets of the stream: not every keyframe includes them.
     """
 
     def __init__(self) -> None:
@@ -86,14 +86,14 @@ class Ring:
 
     @property
     def newest(self) -> CodedFrame | None:
-        """From any thread."""
+        """The newest frame; None if the ring is empty. Thread-safe."""
         try:
             return self._frames[-1]
         except IndexError:
             return None
 
-    def add(self, frame: CodedFrame, seconds: float, most_bytes: float) -> bool:
-        """Keep a frame, and let go what is older than ``seconds`` or above ``most_bytes``; False: it was left out."""
+    def add(self, frame: CodedFrame, seconds: float, max_bytes: float) -> bool:
+        """Add a frame and drop those older than ``seconds`` or above ``max_bytes``. Returns False if it is skipped."""
         if self._frames:
             last = self._frames[-1]
             if last.codec != frame.codec or frame.stamp_ns < last.stamp_ns - 10**9:
@@ -105,32 +105,33 @@ class Ring:
             return False
         self._frames.append(frame)
         self.bytes += len(frame.data)
-        self._let_go(frame.stamp_ns - round(seconds * 1e9), most_bytes)
+        self._trim(frame.stamp_ns - round(seconds * 1e9), max_bytes)
         return True
 
-    def _let_go(self, oldest_ns: int, most_bytes: float) -> None:
-        """Whole groups of frames: the first that stays is a keyframe at or before ``oldest_ns``."""
+    def _trim(self, oldest_ns: int, max_bytes: float) -> None:
+        """Drop whole GOPs, so that the first frame is a keyframe at or before ``oldest_ns``."""
         while len(self._frames) > 1:
             second = next((index for index in range(1, len(self._frames)) if self._frames[index].keyframe), None)
-            if second is None or (self._frames[second].stamp_ns > oldest_ns and self.bytes <= most_bytes):
+            if second is None or (self._frames[second].stamp_ns > oldest_ns and self.bytes <= max_bytes):
                 break
             for _ in range(second):
                 self.bytes -= len(self._frames.popleft().data)
-        if self.bytes > most_bytes and len(self._frames) > 1:
-            self.clear()  # one group of frames is above the limit
+        if self.bytes > max_bytes and len(self._frames) > 1:
+            self.clear()  # a single GOP exceeds the limit
 
     def clear(self) -> None:
+        """Drop all frames; ``sets`` remain."""
         self._frames.clear()
         self.bytes = 0
 
     def since(self, stamp_ns: int) -> list[CodedFrame]:
-        """The frames from the last keyframe at or before a stamp, or from the oldest."""
+        """The frames from the last keyframe at or before a stamp; all frames if there is no such keyframe."""
         frames = list(self._frames)
         keys = [index for index, one in enumerate(frames) if one.keyframe and one.stamp_ns <= stamp_ns]
         return frames[keys[-1] if keys else 0 :]
 
     def at(self, stamp_ns: int, within_ns: int = 0) -> CodedFrame | None:
-        """The frame with a stamp, or the nearest one not further away than ``within_ns``."""
+        """The frame with this stamp, or the nearest one within ``within_ns``; None if there is none."""
         nearest = min(self._frames, key=lambda one: abs(one.stamp_ns - stamp_ns), default=None)
         return nearest if nearest is not None and abs(nearest.stamp_ns - stamp_ns) <= within_ns else None
 
@@ -139,9 +140,9 @@ class ClipWriter:
     """Writes one clip while its frames arrive. Not thread-safe; only :meth:`finish` blocks.
 
     Args:
-        path: without suffix; ``path`` has it, and another name where this one is taken.
-        codec: of all its frames.
-        sets: the stream's parameter sets, for a keyframe that does not bring them.
+        path: without suffix. The attribute ``path`` has the suffix, and another name if the file exists.
+        codec: that of all its frames.
+        sets: the stream's parameter sets, for keyframes that do not include them.
 
     Raises:
         EdgecamError: GStreamer lacks an element, or the file cannot be created.
@@ -167,7 +168,7 @@ class ClipWriter:
         self._pipeline.start(timeout=0.0)
 
     def add(self, frame: CodedFrame) -> bool:
-        """Write a frame; False for one that does not continue the clip: its codec, its stamp, not decodable.
+        """Write a frame. Returns False if it is skipped: another codec, a stamp out of order, or not decodable.
 
         Raises:
             ClipError: writing fails, or the disk is too slow.
@@ -196,17 +197,18 @@ class ClipWriter:
 
     @property
     def seconds(self) -> float:
+        """Time from the first to the last frame."""
         return (self._last_ns - self._first_ns) / 1e9
 
     def finish(self) -> None:
-        """Complete the file. Blocks for the disk, ten seconds at most.
+        """Complete the file. Blocks for the disk, up to ten seconds.
 
         Raises:
-            ClipError: it could not be completed; there is no file then.
+            ClipError: it could not be completed; the file has been deleted.
         """
         try:
             if not self.frames:
-                raise ClipError(f"{self.path}: no frame came")
+                raise ClipError(f"{self.path}: no frame arrived")
             self._source.emit("end-of-stream")
             self._check(("eos",), _FINISH)
         except ClipError:
@@ -215,7 +217,7 @@ class ClipWriter:
         self._pipeline.stop()
 
     def abandon(self) -> None:
-        """Stop, and delete the file."""
+        """Stop and delete the file."""
         self._pipeline.stop()
         self.path.unlink(missing_ok=True)
 
@@ -230,16 +232,19 @@ class ClipWriter:
             raise ClipError(f"{self.path}: {found.text}")
 
 
-def frames_of(path: Path) -> Generator[tuple[int, bytes], None, None]:
-    """The frames of a clip as JPEG, for browsers that play neither Motion JPEG nor H.265: time in nanoseconds from its
-    begin, and the JPEG file. Blocks for the disk and the decoder.
+def jpeg_frames(path: Path) -> Generator[tuple[int, bytes], None, None]:
+    """The frames of a clip as JPEG, for browsers that cannot play Motion JPEG or H.265. Blocks for disk and decoder.
+
+    Yields:
+        Time since the start of the clip in nanoseconds, and the JPEG file.
 
     Raises:
-        EdgecamError: it cannot be read, or GStreamer lacks an element.
+        EdgecamError: the clip cannot be read, or GStreamer lacks an element.
     """
-    head = f"filesrc location={gst.quoted(str(path))}"
-    way = "matroskademux ! jpegparse" if path.suffix == ".mkv" else "decodebin ! videoconvert ! jpegenc"
-    pipeline = gst.Pipeline(f"{head} ! {way} ! appsink name=sink sync=false max-buffers=4")
+    decoder = "matroskademux ! jpegparse" if path.suffix == ".mkv" else "decodebin ! videoconvert ! jpegenc"
+    pipeline = gst.Pipeline(
+        f"filesrc location={gst.quoted(str(path))} ! {decoder} ! appsink name=sink sync=false max-buffers=4"
+    )
     try:
         pipeline.start()
         while (sample := pipeline.pull(_FINISH)) is not None:

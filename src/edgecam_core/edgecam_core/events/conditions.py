@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the rules remember from frame to frame, and when a condition begins and ends. No clock inside."""
+"""The state of the rules from frame to frame: when a condition begins and ends. Uses no clock but the stamps."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from edgecam_core.events.zones import LEFT_TO_RIGHT, RIGHT_TO_LEFT, Shape
 SECOND = 10**9
 
 
-class Look(NamedTuple):
-    """One frame of a camera: its stamp, its objects, and how long an object may be unseen, in nanoseconds."""
+class FrameObjects(NamedTuple):
+    """The objects in one frame of a camera. ``lost_ns`` is the time after which an unseen object is lost."""
 
     stamp_ns: int
     objects: list[Object]
@@ -37,9 +37,9 @@ class Look(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A condition that begins or ends. ``key`` tells the conditions of a rule apart: the track id, or empty.
+    """A condition begins or ends. ``key`` is the track id, empty for a condition that is not about one object.
 
-    ``instant``: it begins and ends in this frame. ``object`` is the object as it was seen last, if there is one.
+    ``instant``: it begins and ends in this frame. ``object`` is the object when it was last seen, if there is one.
     """
 
     begins: bool
@@ -50,10 +50,10 @@ class Change(NamedTuple):
 
 
 class Debounce:
-    """True after ``needed`` of the last ``of`` samples are true, false after so many are false that they cannot be.
+    """Becomes true if ``needed`` of the last ``of`` samples are true, and false if too many of them are false for that.
 
-    A sample of None is a frame that says neither. ``since_ns`` is the stamp of the first true sample of those that
-    made it true.
+    A sample of None is neither true nor false. ``since_ns`` is the stamp of the first of the true samples that made it
+    true.
     """
 
     def __init__(self, needed: int, of: int) -> None:
@@ -63,6 +63,7 @@ class Debounce:
         self.since_ns = 0
 
     def add(self, sample: bool | None, stamp_ns: int) -> bool:
+        """Add a sample; returns the new value."""
         self._samples.append((sample, stamp_ns))
         true = [stamp for one, stamp in self._samples if one]
         false = sum(one is False for one, _ in self._samples)
@@ -73,14 +74,15 @@ class Debounce:
         return self.value
 
     def clear(self) -> None:
+        """Drop all samples; the value becomes false."""
         self._samples.clear()
         self.value = False
 
 
 class Condition:
-    """Base of what a rule watches in one camera. ``look`` gets every frame in order and yields the changes.
+    """The condition of one rule in one camera. :meth:`update` takes every frame in order and yields the changes.
 
-    ``lasting``: where the schedule or the cooldown forbid an event, it begins later if the condition is met then.
+    ``lasting``: if schedule or cooldown prevent an event, it begins later, provided the condition is still met.
     """
 
     lasting = True
@@ -88,7 +90,7 @@ class Condition:
     def __init__(self, rule: Rule, shape: Shape | None) -> None:
         self.rule, self.shape = rule, shape
 
-    def look(self, look: Look) -> Iterator[Change]:
+    def update(self, frame: FrameObjects) -> Iterator[Change]:
         raise NotImplementedError
 
     def _in_zone(self, one: Object, slack: float = 0.0) -> bool:
@@ -97,7 +99,7 @@ class Condition:
 
 @dataclass
 class _Presence:
-    """One object's way in and out of the zone."""
+    """One object's presence in the zone."""
 
     inside: Debounce
     object: Object
@@ -106,35 +108,35 @@ class _Presence:
 
 
 class InZone(Condition):
-    """enters, leaves, stays: every object by itself."""
+    """enters, leaves, stays: for each object separately."""
 
     def __init__(self, rule: Rule, shape: Shape | None) -> None:
         super().__init__(rule, shape)
         self.lasting = rule.kind == "stays"
         self._present: dict[str, _Presence] = {}
 
-    def look(self, look: Look) -> Iterator[Change]:
+    def update(self, frame: FrameObjects) -> Iterator[Change]:
         unseen = dict(self._present)
-        for one in look.objects:
-            if not self.rule.wants(one.label):
+        for one in frame.objects:
+            if not self.rule.matches(one.label):
                 continue
             unseen.pop(one.track_id, None)
             presence = self._present.get(one.track_id)
             if presence is None:
-                presence = _Presence(Debounce(self.rule.needed, self.rule.of), one, look.stamp_ns)
+                presence = _Presence(Debounce(self.rule.needed, self.rule.of), one, frame.stamp_ns)
                 self._present[one.track_id] = presence
             was = presence.inside.value
-            presence.object, presence.seen_ns = one, look.stamp_ns
-            presence.inside.add(self._in_zone(one, self.rule.hysteresis if was else 0.0), look.stamp_ns)
-            yield from self._changes(presence, was, look.stamp_ns)
+            presence.object, presence.seen_ns = one, frame.stamp_ns
+            presence.inside.add(self._in_zone(one, self.rule.hysteresis if was else 0.0), frame.stamp_ns)
+            yield from self._changes(presence, was, frame.stamp_ns)
         for key, presence in unseen.items():
             was = presence.inside.value
-            if look.stamp_ns - presence.seen_ns > look.lost_ns:
+            if frame.stamp_ns - presence.seen_ns > frame.lost_ns:
                 del self._present[key]
                 presence.inside.clear()
             else:
-                presence.inside.add(None, look.stamp_ns)
-            yield from self._changes(presence, was, look.stamp_ns)
+                presence.inside.add(None, frame.stamp_ns)
+            yield from self._changes(presence, was, frame.stamp_ns)
 
     def _changes(self, presence: _Presence, was: bool, stamp_ns: int) -> Iterator[Change]:
         now, key = presence.inside.value, presence.object.track_id
@@ -152,8 +154,9 @@ class InZone(Condition):
 
 
 @dataclass
-class _Walker:
-    """One object's way across the line: the side it is known to be on, its last point there, its first beyond."""
+class _Crossing:
+    """One object relative to the line: its side (1: right, -1: left, 0: unknown), the last point on that side (``old``)
+    and the first point on the other (``new``)."""
 
     across: Debounce
     seen_ns: int
@@ -163,58 +166,58 @@ class _Walker:
 
 
 class Crosses(Condition):
-    """crosses: an object is on the other side of the line, and its way there went through the line."""
+    """crosses: an object has moved to the other side of the line, through the line and not around its ends."""
 
     lasting = False
 
     def __init__(self, rule: Rule, shape: Shape | None) -> None:
         super().__init__(rule, shape)
-        self._walkers: dict[str, _Walker] = {}
+        self._crossings: dict[str, _Crossing] = {}
 
-    def look(self, look: Look) -> Iterator[Change]:
-        for one in look.objects:
-            if not self.rule.wants(one.label):
+    def update(self, frame: FrameObjects) -> Iterator[Change]:
+        for one in frame.objects:
+            if not self.rule.matches(one.label):
                 continue
-            walker = self._walkers.get(one.track_id)
-            if walker is None:
-                walker = self._walkers[one.track_id] = _Walker(Debounce(self.rule.needed, self.rule.of), 0)
-            walker.seen_ns = look.stamp_ns
-            direction = self._step(walker, one.point(self.rule.point), look.stamp_ns)
+            crossing = self._crossings.get(one.track_id)
+            if crossing is None:
+                crossing = self._crossings[one.track_id] = _Crossing(Debounce(self.rule.needed, self.rule.of), 0)
+            crossing.seen_ns = frame.stamp_ns
+            direction = self._step(crossing, one.point(self.rule.point), frame.stamp_ns)
             if direction and self.rule.direction in ("", direction):
                 yield Change(True, one.track_id, one, direction, instant=True)
-        for key, walker in list(self._walkers.items()):
-            if look.stamp_ns - walker.seen_ns > look.lost_ns:
-                del self._walkers[key]
+        for key, crossing in list(self._crossings.items()):
+            if frame.stamp_ns - crossing.seen_ns > frame.lost_ns:
+                del self._crossings[key]
 
-    def _step(self, walker: _Walker, point: tuple[float, float], stamp_ns: int) -> str:
-        """The direction in which the object has crossed with this frame; empty: it has not."""
+    def _step(self, crossing: _Crossing, point: tuple[float, float], stamp_ns: int) -> str:
+        """The direction in which the object crosses the line in this frame; empty if it does not."""
         assert self.shape is not None
         distance = self.shape.distance(*point)
         side = 0 if abs(distance) < self.rule.hysteresis else 1 if distance >= 0 else -1
-        if walker.side == 0 or side == walker.side:
-            walker.side, walker.old, walker.new = side, point, None
+        if crossing.side == 0 or side == crossing.side:
+            crossing.side, crossing.old, crossing.new = side, point, None
         elif side:
-            walker.new = walker.new or point
-        if not walker.across.add(side == -walker.side if side else None, stamp_ns) or walker.new is None:
+            crossing.new = crossing.new or point
+        if not crossing.across.add(side == -crossing.side if side else None, stamp_ns) or crossing.new is None:
             return ""
-        crossed = meet(walker.old, walker.new, self.shape)
-        walker.across.clear()
-        walker.side, walker.old, walker.new = side, point, None
+        crossed = crosses_segment(crossing.old, crossing.new, self.shape)
+        crossing.across.clear()
+        crossing.side, crossing.old, crossing.new = side, point, None
         return (LEFT_TO_RIGHT if side > 0 else RIGHT_TO_LEFT) if crossed else ""
 
 
-def meet(old: tuple[float, float], new: tuple[float, float], line: Shape) -> bool:
-    """Whether the way from one point to another goes through the line between its two ends."""
+def crosses_segment(old: tuple[float, float], new: tuple[float, float], line: Shape) -> bool:
+    """Whether the two ends of the line lie on different sides of the path from ``old`` to ``new``."""
     (ax, ay), (bx, by) = line.points.tolist()
-    way = (new[0] - old[0], new[1] - old[1])
-    from_a = way[0] * (ay - old[1]) - way[1] * (ax - old[0])
-    from_b = way[0] * (by - old[1]) - way[1] * (bx - old[0])
-    return from_a * from_b <= 0
+    dx, dy = new[0] - old[0], new[1] - old[1]
+    side_a = dx * (ay - old[1]) - dy * (ax - old[0])
+    side_b = dx * (by - old[1]) - dy * (bx - old[0])
+    return side_a * side_b <= 0
 
 
 @dataclass
 class _Level:
-    """A condition on the frame as a whole that lasts."""
+    """The state of a condition on the whole frame."""
 
     met: Debounce
     began: bool = False
@@ -222,20 +225,20 @@ class _Level:
 
 
 class Count(Condition):
-    """count: how many objects there are."""
+    """count: the number of objects is above or below a limit."""
 
     def __init__(self, rule: Rule, shape: Shape | None) -> None:
         super().__init__(rule, shape)
         self._level = _Level(Debounce(rule.needed, rule.of))
 
-    def look(self, look: Look) -> Iterator[Change]:
+    def update(self, frame: FrameObjects) -> Iterator[Change]:
         level, rule = self._level, self.rule
-        count = sum(rule.wants(one.label) and self._in_zone(one) for one in look.objects)
+        count = sum(rule.matches(one.label) and self._in_zone(one) for one in frame.objects)
         slack = rule.hysteresis if level.met.value else 0.0
         now = level.met.add(
-            count > rule.limit - slack if rule.side == "above" else count < rule.limit + slack, look.stamp_ns
+            count > rule.limit - slack if rule.side == "above" else count < rule.limit + slack, frame.stamp_ns
         )
-        if now and not level.began and look.stamp_ns - level.met.since_ns >= rule.hold * SECOND:
+        if now and not level.began and frame.stamp_ns - level.met.since_ns >= rule.hold * SECOND:
             level.began = True
             yield Change(True, "", None, str(count))
         elif not now and level.began:
@@ -244,7 +247,7 @@ class Count(Condition):
 
 
 class Absent(Condition):
-    """absent: there has been no such object for so long."""
+    """absent: there has been no such object for the given time."""
 
     def __init__(self, rule: Rule, shape: Shape | None) -> None:
         super().__init__(rule, shape)
@@ -252,15 +255,15 @@ class Absent(Condition):
         self._last_ns: int | None = None
         self._began = False
 
-    def look(self, look: Look) -> Iterator[Change]:
-        sample = any(self.rule.wants(one.label) and self._in_zone(one) for one in look.objects)
-        there = self._there.add(sample, look.stamp_ns)
+    def update(self, frame: FrameObjects) -> Iterator[Change]:
+        sample = any(self.rule.matches(one.label) and self._in_zone(one) for one in frame.objects)
+        there = self._there.add(sample, frame.stamp_ns)
         if self._last_ns is None or (there and sample):
-            self._last_ns = look.stamp_ns
+            self._last_ns = frame.stamp_ns
         if there and self._began:
             self._began = False
             yield Change(False, "")
-        elif not there and not self._began and look.stamp_ns - self._last_ns >= self.rule.hold * SECOND:
+        elif not there and not self._began and frame.stamp_ns - self._last_ns >= self.rule.hold * SECOND:
             self._began = True
             yield Change(True, "")
 

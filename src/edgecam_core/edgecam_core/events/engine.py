@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The engine: detections in, events out. Its only time is the frames' stamps."""
+"""The engine: turns detections into events. Uses no clock but the frames' stamps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from edgecam_core.counters import Counters
-from edgecam_core.events.conditions import CONDITIONS, SECOND, Change, Condition, Look
+from edgecam_core.events.conditions import CONDITIONS, SECOND, Change, Condition, FrameObjects
 from edgecam_core.events.event import BEGIN, BETTER, END, Event
 from edgecam_core.events.objects import Identities, Object
 from edgecam_core.events.rules import ANY, Rule
@@ -31,14 +31,14 @@ from edgecam_core.events.settings import EventsSettings
 from edgecam_core.events.zones import shapes_of
 from edgecam_core.types import Detection
 
-_LATE_NS = SECOND  # a frame that comes later than one after it; further back, the clock was set back
-_FAR = 1e6  # pixels; no box lies so far out
-_BETTER = 0.02  # by which a score must rise to be worth another snapshot
+_LATE_NS = SECOND  # a frame out of order may be this late; a larger step back means that the clock was set back
+_FAR = 1e6  # pixels; a box further out is invalid
+_BETTER = 0.02  # increase of the score that is worth another snapshot
 
 
 @dataclass
 class _Watched:
-    """One rule in one camera: its condition, its events that last, and what waits for schedule or cooldown."""
+    """One rule in one camera: its condition, its ongoing events, and the changes that wait for schedule or cooldown."""
 
     rule: Rule
     condition: Condition
@@ -58,7 +58,7 @@ class _Camera:
 
 
 def new_id(rule: str, stamp_ns: int) -> str:
-    """An id that sorts by capture time (UTC) and can be a file name anywhere."""
+    """An id that sorts by capture time (UTC) and is a valid file name on every system."""
     when = time.strftime("%Y%m%d-%H%M%S", time.gmtime(stamp_ns // SECOND))
     return f"{when}-{re.sub('[^A-Za-z0-9-]+', '_', rule)[:60]}-{os.urandom(4).hex()}"
 
@@ -66,8 +66,7 @@ def new_id(rule: str, stamp_ns: int) -> str:
 class Engine:
     """Finds the events of any number of cameras. Not thread-safe; no call blocks.
 
-    ``counters`` counts frames that were left out and what they changed. ``untracked`` are the cameras whose detections
-    have no track id; their objects are numbered here.
+    ``counters`` counts skipped frames and their effects.
     """
 
     def __init__(self, settings: EventsSettings, make_id: Callable[[str, int], str] = new_id) -> None:
@@ -75,7 +74,7 @@ class Engine:
         self.counters = Counters()
         self._make_id = make_id
         self._cameras: dict[str, _Camera] = {}
-        self._take(settings)
+        self._apply(settings)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -83,15 +82,16 @@ class Engine:
 
     @property
     def untracked(self) -> list[str]:
+        """The cameras whose detections have no track ids; their objects are tracked here."""
         return sorted(name for name, camera in self._cameras.items() if not camera.identities.tracked)
 
     @property
     def lasting(self) -> int:
-        """Number of events that have begun and not ended."""
+        """Number of ongoing events."""
         return sum(len(one.lasting) for camera in self._cameras.values() for one in camera.watched)
 
     def update(self, settings: EventsSettings) -> list[Event]:
-        """Take other settings over; changed rules and shapes end their events and start over."""
+        """Use other settings. If rules or shapes change, all ongoing events end; returns these."""
         same = (settings.zones, settings.lines, settings.rules) == (
             self.settings.zones, self.settings.lines, self.settings.rules,
         )  # fmt: skip
@@ -99,10 +99,10 @@ class Engine:
             self.settings = settings
             return []
         ended = self.finish()
-        self._take(settings)
+        self._apply(settings)
         return ended
 
-    def _take(self, settings: EventsSettings) -> None:
+    def _apply(self, settings: EventsSettings) -> None:
         self.settings = settings
         self._zones, self._lines, self._rules = (
             settings.parsed_zones(), settings.parsed_lines(), settings.parsed_rules(),
@@ -110,34 +110,35 @@ class Engine:
         self._cameras.clear()
 
     def finish(self) -> list[Event]:
-        """End the events that last, at the last frame of their camera."""
+        """End all ongoing events, with the last frame of their camera; returns these."""
         return [event for name in list(self._cameras) for event in self._restart(name)]
 
-    def look(
+    def process(
         self, camera: str, stamp_ns: int, frame_id: str, size: tuple[int, int], found: Sequence[Detection]
     ) -> list[Event]:
-        """The events that begin, end or get a better-scoring frame (BETTER) with the detections of one frame.
+        """The events that begin, end or get a better score (BETTER) with the detections of one frame.
 
         Args:
             size: width and height of the frame in pixels.
+            found: its detections, boxes in pixels.
         """
         events = self._continuity(camera, stamp_ns)
         if events is None:
             return []
         state = self._cameras.get(camera) or self._begin(camera)
         state.last_ns = stamp_ns
-        sound = [one for one in found if _is_sound(one)]
-        if len(sound) < len(found):
-            self.counters.add("detection without a usable box", len(found) - len(sound))
+        valid = [one for one in found if _is_valid(one)]
+        if len(valid) < len(found):
+            self.counters.add("detection without a usable box", len(found) - len(valid))
         lost_ns, gap_ns = round(self.settings.lost_after * SECOND), round(self.settings.max_gap * SECOND)
-        objects = state.identities.look(sound, size, stamp_ns, lost_ns, gap_ns)
-        look = Look(stamp_ns, objects, lost_ns)
+        objects = state.identities.update(valid, size, stamp_ns, lost_ns, gap_ns)
+        frame = FrameObjects(stamp_ns, objects, lost_ns)
         for watched in state.watched:
-            events += self._watch(camera, frame_id, watched, look)
+            events += self._watch(camera, frame_id, watched, frame)
         return events
 
     def _continuity(self, camera: str, stamp_ns: int) -> list[Event] | None:
-        """What a jump of the stamps ends; None for a frame to be left out."""
+        """The events that a jump of the stamps ends; None if the frame must be skipped."""
         last_ns = self._cameras[camera].last_ns if camera in self._cameras else None
         if last_ns is None:
             return []
@@ -158,7 +159,7 @@ class Engine:
         watched = []
         for rule in self._rules:
             shape = (lines if rule.kind == "crosses" else zones).get(rule.zone)
-            if shape is not None or not rule.zone:  # else a zone of another camera
+            if shape is not None or not rule.zone:  # else the zone belongs to another camera
                 watched.append(_Watched(rule, CONDITIONS[rule.kind](rule, shape)))
         state = self._cameras[name] = _Camera(watched)
         return state
@@ -168,24 +169,25 @@ class Engine:
         ended = [event for watched in state.watched for event in watched.lasting.values()]
         return [replace(event, state=END, stamp_ns=state.last_ns or event.stamp_ns) for event in ended]
 
-    def _watch(self, camera: str, frame_id: str, watched: _Watched, look: Look) -> list[Event]:
+    def _watch(self, camera: str, frame_id: str, watched: _Watched, frame: FrameObjects) -> list[Event]:
+        """The events of one rule in this frame."""
         events = []
-        for change in watched.condition.look(look):
+        for change in watched.condition.update(frame):
             if change.begins:
                 watched.waiting[change.key] = change
             elif watched.waiting.pop(change.key, None) is None and change.key in watched.lasting:
-                events.append(self._end(watched, watched.lasting.pop(change.key), look.stamp_ns, change.detail))
-        here = {one.track_id: one for one in look.objects}
+                events.append(self._end(watched, watched.lasting.pop(change.key), frame.stamp_ns, change.detail))
+        here = {one.track_id: one for one in frame.objects}
         for key, event in watched.lasting.items():
             if key in here and here[key].score > event.score + _BETTER:
-                better = _with(replace(event, state=BETTER, stamp_ns=look.stamp_ns), here[key])
+                better = _with(replace(event, state=BETTER, stamp_ns=frame.stamp_ns), here[key])
                 watched.lasting[key] = better
                 events.append(better)
         for key, change in list(watched.waiting.items()):
-            if watched.may_begin(look.stamp_ns):
+            if watched.may_begin(frame.stamp_ns):
                 one = here.get(key) or change.object
                 events += self._started(
-                    watched, self._event(camera, frame_id, watched.rule, change, one, look.stamp_ns), change
+                    watched, self._event(camera, frame_id, watched.rule, change, one, frame.stamp_ns), change
                 )
             elif watched.condition.lasting:
                 continue
@@ -224,7 +226,7 @@ class Engine:
         return event if one is None else _with(event, one)
 
 
-def _is_sound(one: Detection) -> bool:
+def _is_valid(one: Detection) -> bool:
     x1, y1, x2, y2 = one.box
     return all(abs(edge) < _FAR for edge in one.box) and x2 >= x1 and y2 >= y1 and 0 <= one.score <= 1
 

@@ -12,25 +12,25 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One event as the engine reports it."""
+"""The record of an event as reported by the engine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 BEGIN, END = "begin", "end"
-BETTER = "better"  # a higher score than before; not published
+BETTER = "better"  # the object has a higher score than before; not published
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """The begin or the end of an event, or a better look at its object; all have the same ``id``, which can be a file
-    name.
+    """The begin or end of an event, or a better-scoring frame of it.
 
-    ``zone`` is the zone or line, empty where the rule has none. ``label``: the class of the object, or what the rule
-    asks for. ``track_id`` is empty where the event is not about one object; then ``box`` is None and ``score`` 0.
-    ``box`` is (x1, y1, x2, y2) in pixels of the frame. ``detail``: the direction of crosses, the number of objects of
-    count. ``start_ns`` is the stamp of the frame in which it began, ``stamp_ns`` that of this frame.
+    All states of an event have the same ``id``, which is a valid file name. ``zone`` is the zone or line, empty if the
+    rule has none. ``label`` is the class of the object, or the classes of the rule. ``track_id`` is empty if the event
+    is not about one object; ``box`` is then None and ``score`` 0. ``box`` is (x1, y1, x2, y2) in pixels of the frame.
+    ``detail`` is the direction of crosses and the number of objects of count. ``start_ns`` is the capture stamp of the
+    frame in which the event began, ``stamp_ns`` that of this frame.
     """
 
     id: str
@@ -50,5 +50,5 @@ class Event:
 
     @property
     def snapshot(self) -> str:
-        """Where the snapshot is, or will be, below the events' folder."""
+        """The path of the snapshot, relative to the events' folder; the file may not exist yet."""
         return f"snapshots/{self.id}.jpg"

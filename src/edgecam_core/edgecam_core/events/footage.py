@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The coded frames of all cameras: what snapshots and clips are made from. Not thread-safe."""
+"""The recent coded frames of all cameras, the source of snapshots and clips. Not thread-safe."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from edgecam_core.images.overlay import draw
 from edgecam_core.types import Detections
 
 MEGABYTE = 1e6
-JPEG_SECONDS = 5.0  # of JPEG kept for snapshots: longer than a detector takes
-_NEAR_NS = 500_000_000  # how far from the event's frame another one may be taken
-_SILENCE = 5.0  # seconds beyond post_roll without a frame, after which a clip ends
-_MOST_CLIPS = 8  # written at the same time
-_QUALITY = 90
+JPEG_SECONDS = 5.0  # seconds of JPEG kept for snapshots: longer than a detector needs
+_NEAR_NS = 500_000_000  # a frame this close may replace a missing one
+_SILENCE = 5.0  # seconds after post_roll in which a clip ends even if no frame arrives
+_MAX_CLIPS = 8  # written at the same time
+_QUALITY = 90  # of JPEG
 
 
 @dataclass
 class Clip:
-    """A clip that is being written. ``until_ns``: the stamp of its last frame; ``deadline``: when it ends in any case,
-    on the monotonic clock, for a camera that is silent."""
+    """A clip that is being written. ``until_ns`` is the latest stamp in it; ``deadline`` (monotonic clock) ends it even
+    if no frames arrive."""
 
     event: Event
     writer: ClipWriter
@@ -57,9 +57,9 @@ class _Camera:
 
 
 class Footage:
-    """Rings of coded frames, and the clips that are written from them.
+    """Ring buffers of coded frames, and the clips written from them.
 
-    ``failed`` are the errors that ended clips; the owner takes them out.
+    ``failed`` holds the errors that ended clips; the owner removes them.
     """
 
     def __init__(self, settings: EventsSettings, now: Callable[[], float] = time.monotonic) -> None:
@@ -71,15 +71,18 @@ class Footage:
 
     @property
     def megabytes(self) -> float:
+        """Memory used by the ring buffers."""
         return sum(one.jpegs.bytes + one.video.bytes for one in self._cameras.values()) / MEGABYTE
 
     def source(self, camera: str) -> str:
-        """What clips of a camera are made from now: video, jpeg, or empty."""
+        """The source of a camera's clips at present: video, jpeg, or empty if there is none."""
         return {"video": "video", "jpeg": "jpeg"}.get(self._named_ring(camera)[0], "")
 
     def reference(self, event: Event) -> str:
-        """Where the clip of an event is, or will be, below the events' folder; empty: nothing to make it from. From
-        any thread."""
+        """The path of an event's clip, relative to the events' folder; the file may not exist yet.
+
+        Empty if there are no coded frames. Thread-safe.
+        """
         name, ring = self._named_ring(event.camera)
         newest = ring.newest
         return f"clips/{event.id}{SUFFIX[newest.codec]}" if name and newest is not None else ""
@@ -92,7 +95,7 @@ class Footage:
         return "", Ring()
 
     def frame(self, camera: str, frame: CodedFrame) -> list[Clip]:
-        """Take a coded frame; returns the clips that are complete with it."""
+        """Add a coded frame; returns the clips that are complete."""
         state = self._cameras.setdefault(camera, _Camera())
         ring = state.jpegs if frame.codec == JPEG else state.video
         seconds = self.settings.pre_roll + JPEG_SECONDS
@@ -117,10 +120,10 @@ class Footage:
             self.failed.append(error)
 
     def begin(self, event: Event, folder: Path) -> str:
-        """Begin the clip of an event with what was before it; returns why there is none, or empty.
+        """Begin the clip of an event with the frames of the pre-roll. Returns why there is no clip, empty if there is.
 
         Raises:
-            EdgecamError: it cannot be written.
+            EdgecamError: the clip cannot be written.
         """
         if self.settings.clip == "none":
             return ""
@@ -129,8 +132,8 @@ class Footage:
         frames = ring.since(from_ns)
         if not frames:
             return "event without clip: no coded frames arrive"
-        if len(self.clips) >= _MOST_CLIPS:
-            return f"event without clip: {_MOST_CLIPS} are being written"
+        if len(self.clips) >= _MAX_CLIPS:
+            return f"event without clip: {_MAX_CLIPS} are being written"
         writer = ClipWriter(folder / event.id, frames[0].codec, ring.sets)
         clip = Clip(event, writer, from_ns + round(self.settings.max_clip * 1e9))
         self.clips.append(clip)
@@ -140,26 +143,26 @@ class Footage:
         return ""
 
     def end(self, event: Event) -> None:
-        """The event has ended: its clip goes on for post_roll."""
+        """The event has ended: its clip ends after post_roll."""
         for clip in self.clips:
             if clip.event.id == event.id:
                 clip.until_ns = min(clip.until_ns, event.stamp_ns + round(self.settings.post_roll * 1e9))
                 clip.deadline = self._now() + self.settings.post_roll + _SILENCE
 
     def overdue(self) -> list[Clip]:
-        """The clips whose camera has fallen silent."""
+        """The clips whose deadline has passed because no frames arrive."""
         return [clip for clip in self.clips if self._now() >= clip.deadline]
 
     def finish(self, clip: Clip) -> Path:
-        """Complete a clip. Raises ClipError."""
+        """Complete a clip; returns its path. Blocks for the disk. Raises ClipError."""
         self.clips.remove(clip)
         clip.writer.finish()
         return clip.writer.path
 
     def snapshot(self, event: Event, *, near: bool = False) -> bytes | None:
-        """The JPEG of an event's frame with the box of its object; None where the frame has not arrived.
+        """The JPEG of an event's frame with the box of its object; None if the frame has not arrived.
 
-        With ``near`` another frame within half a second will do; it gets no box.
+        With ``near``, another frame within half a second may replace it; that one has no box.
 
         Raises:
             ImageError: the JPEG is damaged.

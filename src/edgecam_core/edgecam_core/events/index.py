@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The index of events: reading. Any number of processes may read while one writes."""
+"""Reads the index of events. Any number of processes may read while one writes."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class StoreError(EdgecamError):
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One row. ``number`` increases with every event stored; ``box`` is None where there is no object.
+    """One row of the index. ``number`` increases with every stored event.
 
-    ``start_ns`` and ``end_ns`` are capture times; ``end_ns`` is None while the event lasts. ``stored_ns`` is the wall
-    clock. ``snapshot`` and ``clip`` are paths below the folder, empty while, or where, there is none. ``bytes`` is the
-    size of both.
+    ``box`` is (x1, y1, x2, y2) in pixels, None if the event is not about one object. ``start_ns`` and ``end_ns`` are
+    capture times; ``end_ns`` is None while the event lasts. ``stored_ns`` is wall-clock time. ``snapshot`` and ``clip``
+    are paths relative to the folder, empty if the file does not exist (yet). ``bytes`` is the size of both.
     """
 
     number: int
@@ -71,13 +71,13 @@ class StoredEvent:
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> StoredEvent:
-        """From the values of COLUMNS."""
+        """The event from the values of COLUMNS."""
         box = None if row[10] is None else (row[10], row[11], row[12], row[13])
         return cls(*(*row[:10], box, *row[14:]))
 
 
 class EventIndex:
-    """Reads the events in a folder; safe from any thread. Each call opens the index and blocks for the disk.
+    """Reads the events in a folder. Thread-safe. Each call opens the index and blocks on disk access.
 
     A folder without an index has no events.
     """
@@ -98,12 +98,12 @@ class EventIndex:
         before: int | None = None,
         limit: int = 50,
     ) -> list[StoredEvent]:
-        """Events that match all filters given, newest first.
+        """Events that match all given filters, newest first.
 
         Args:
-            since_ns, until_ns: what lasts at any moment from the first up to the second.
-            before: the ``number`` of the last event of the page before, for the next page.
-            limit: how many, up to 1000.
+            since_ns, until_ns: capture times; events that overlap this period.
+            before: only events with a smaller ``number``; for the next page, that of the last event.
+            limit: maximum number of events, up to 1000.
 
         Raises:
             StoreError: the index cannot be read.
@@ -118,12 +118,16 @@ class EventIndex:
         return [StoredEvent.of(row) for row in rows]
 
     def event(self, name: str) -> StoredEvent | None:
-        """The event of an id. Raises StoreError."""
+        """The event with this id; None if there is none. Raises StoreError."""
         rows = self._rows(f"SELECT {', '.join(COLUMNS)} FROM events WHERE id = :id", {"id": name})
         return StoredEvent.of(rows[0]) if rows else None
 
     def choices(self) -> dict[str, list[str]]:
-        """What the filters ``camera``, ``rule``, ``label``, ``zone`` and ``kind`` can be. Raises StoreError."""
+        """The values in the index for each of the filters ``camera``, ``rule``, ``label``, ``zone`` and ``kind``.
+
+        Raises:
+            StoreError: the index cannot be read.
+        """
         return {
             name: [
                 row[0] for row in self._rows(f"SELECT DISTINCT {name} FROM events WHERE {name} != '' ORDER BY 1", {})
@@ -132,7 +136,7 @@ class EventIndex:
         }
 
     def path(self, name: str, what: str) -> Path | None:
-        """The file of an event's ``snapshot`` or ``clip``: an existing file in its folder, else None.
+        """The file of an event's ``snapshot`` or ``clip``; None if there is none.
 
         Raises:
             StoreError: the index cannot be read.
@@ -143,7 +147,7 @@ class EventIndex:
         return self.file(event.snapshot if what == "snapshot" else event.clip)
 
     def file(self, reference: str) -> Path | None:
-        """The file of a reference as messages and rows have it; None where it is missing or outside the folder."""
+        """The file of a ``snapshot`` or ``clip`` in a message or row; None if it is missing or outside the folder."""
         if not reference or "\0" in reference:
             return None
         path = (self.root / reference).resolve()
@@ -155,17 +159,17 @@ class EventIndex:
         if not path.is_file():
             return []
         with explained(path), closing(connect(path, writes=False)) as connection:
-            empty = _version(connection) == 0  # the node is making it
+            empty = _version(connection) == 0  # the node is about to create the tables
             return [] if empty else connection.execute(query, values).fetchall()
 
 
 def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
-    """Open the index; version 0 is an empty one.
+    """Open the index, which may be empty.
 
     Raises:
-        StoreError: it has another version.
+        StoreError: it has another version, or is another database.
         OSError: one of its files is a link.
-        sqlite3.Error
+        sqlite3.Error: it cannot be opened.
     """
     refuse_links(path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")))
     mode = "rwc" if writes else "ro"
@@ -179,7 +183,7 @@ def connect(path: Path, *, writes: bool) -> sqlite3.Connection:
     try:
         version = _version(connection)
         foreign = version == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        # The node may have made the tables between the two questions.
+        # The node may have created the tables between the two queries.
         wrong = version not in (0, VERSION) or (foreign and _version(connection) == 0)
     except sqlite3.Error:
         connection.close()
@@ -196,18 +200,18 @@ def _version(connection: sqlite3.Connection) -> int:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turns an error of SQLite or the disk into a StoreError that names the file and the remedy."""
+    """Convert an error of SQLite or the disk to a StoreError that names the file and the remedy."""
     try:
         yield
     except sqlite3.DatabaseError as error:
         text = str(error)
         if "not a database" in text or "malformed" in text:
-            raise StoreError(f"{path} is damaged ({text}); move it away, a new index is begun") from error
+            raise StoreError(f"{path} is damaged ({text}); move it away, and a new index will be created") from error
         raise StoreError(f"{path}: {text}") from error
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror or error}") from error
 
 
 def _fits(value: int | None) -> int | None:
-    """Within SQLite's integers."""
+    """Clamp to SQLite's integers."""
     return None if value is None else min(max(value, -(2**63)), 2**63 - 1)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The keeper: stores events, snapshots and clips in a thread of its own."""
+"""The keeper: stores events, snapshots and clips in its own thread."""
 
 from __future__ import annotations
 
@@ -32,20 +32,23 @@ from edgecam_core.events.index import StoreError
 from edgecam_core.events.settings import EventsSettings
 from edgecam_core.events.store import EventStore
 
-_TICK = 0.5  # seconds between two looks at what waits
-_HOUSEKEEPING = 60.0  # seconds between two looks at retention
-_IMAGE_WAIT = 3.0  # seconds a snapshot waits for the frame of its event
-_BACKLOG = 1000  # changes of the index that wait for a full disk
+_TICK = 0.5  # seconds between two checks of pending work
+_RETENTION_PERIOD = 60.0  # seconds between two checks of retention
+_IMAGE_WAIT = 3.0  # seconds for which a snapshot waits for the frame of its event
+_BACKLOG = 1000  # changes of the index that wait while the disk is full
 _QUEUE = 64_000_000  # bytes of coded frames that wait for the thread
 _Item = Event | tuple[str, CodedFrame]
 
 
 class Keeper:
-    """Takes events and coded frames without blocking, and keeps what the settings ask for.
+    """Takes events and coded frames without blocking, and stores what the settings require.
 
-    :meth:`event` and :meth:`frame` may be called from any thread, the frames of a camera in order. While the disk is
-    full, changes of the index wait (up to a limit, counted); a snapshot or a clip that cannot be written is counted.
-    ``events`` and ``bytes``: what is stored.
+    :meth:`event` and :meth:`frame` may be called from any thread; the frames of a camera must be in order. While the
+    disk is full, changes of the index wait; changes dropped above a limit are counted, like snapshots and clips that
+    cannot be written. ``events`` and ``bytes`` are number and size of the stored events.
+
+    Args:
+        on_problem: called in the keeper's thread with each new reason why something cannot be stored.
 
     Raises:
         StoreError: the folder cannot be used.
@@ -54,13 +57,13 @@ class Keeper:
     def __init__(self, settings: EventsSettings, on_problem: Callable[[EdgecamError], object] = lambda _: None) -> None:
         self.settings = settings
         self.counters = Counters()
-        self._problems: dict[str, EdgecamError] = {}  # of the index, of files
+        self._problems: dict[str, EdgecamError] = {}  # by "index" and "file"
         self.store = EventStore(settings.events_directory)
         self.events, self.bytes = self.store.totals
         self.footage = Footage(settings)
         self._on_problem = on_problem
         self._backlog: deque[Callable[[], object]] = deque()
-        self._wanted: dict[str, tuple[Event, float]] = {}  # snapshots that wait for their frame, with the deadline
+        self._pending: dict[str, tuple[Event, float]] = {}  # snapshots that wait for their frame, and the deadline
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._queued = 0
         self._lock = threading.Lock()
@@ -70,18 +73,19 @@ class Keeper:
 
     @property
     def problem(self) -> EdgecamError | None:
-        """Why something cannot be stored at present."""
+        """Why something cannot be stored at present; None if everything can."""
         return next(iter(dict(self._problems).values()), None)
 
     def update(self, settings: EventsSettings) -> None:
-        """Take over settings that may change at run time."""
+        """Use other settings; only those that may change at run time take effect."""
         self.settings = self.footage.settings = settings
 
     def event(self, event: Event) -> None:
+        """Queue an event."""
         self._queue.put(event)
 
     def frame(self, camera: str, frame: CodedFrame) -> None:
-        """A coded frame of a camera: JPEG for snapshots and clips, H.264 or H.265 for clips."""
+        """Queue a coded frame of a camera: JPEG for snapshots and clips, H.264 or H.265 for clips."""
         with self._lock:
             if self._queued > _QUEUE:
                 self.counters.add("coded frame dropped: the disk is too slow")
@@ -90,7 +94,7 @@ class Keeper:
         self._queue.put((camera, frame))
 
     def close(self) -> None:
-        """Store what waits, end the clips where they are, and end the thread. Blocks for the disk."""
+        """Store everything that is queued, end all clips, and end the thread. Blocks for the disk."""
         self._queue.put(None)
         self._thread.join()
 
@@ -109,22 +113,22 @@ class Keeper:
             if (now := time.monotonic()) - ticked >= _TICK:
                 ticked = now
                 self._tick(now)
-        for event, _ in list(self._wanted.values()):
+        for event, _ in list(self._pending.values()):
             self._attempt("file", self._snapshot, event, True)
         for clip in list(self.footage.clips):
             self._attempt("file", self._finish, clip)
-        self._attempt("index", self._work_off)
+        self._attempt("index", self._write_backlog)
         self.store.close()
 
-    def _attempt(self, what: str, work: Callable[..., object], *arguments: object) -> None:
-        """Neither a full disk nor a defect ends the thread. ``what``: index or file."""
+    def _attempt(self, target: str, work: Callable[..., object], *arguments: object) -> None:
+        """Call a function; an error becomes the problem of the target, "index" or "file", and never ends the thread."""
         try:
             work(*arguments)
         except Exception as error:
             problem = EdgecamError.of(error)
-            if str(problem) != str(self._problems.get(what)):
+            if str(problem) != str(self._problems.get(target)):
                 self._on_problem(problem)
-            self._problems[what] = problem
+            self._problems[target] = problem
 
     def _take(self, item: _Item) -> None:
         if isinstance(item, Event):
@@ -146,17 +150,17 @@ class Keeper:
             self._index(partial(self.store.begin, event))
             self._attempt("file", self._begin_clip, event)
         if self.settings.snapshots:
-            self._wanted[event.id] = event, time.monotonic() + _IMAGE_WAIT
+            self._pending[event.id] = event, time.monotonic() + _IMAGE_WAIT
             self._attempt("file", self._snapshot, event, False)
 
     def _tick(self, now: float) -> None:
-        self._attempt("index", self._work_off)
-        for event, deadline in list(self._wanted.values()):
+        self._attempt("index", self._write_backlog)
+        for event, deadline in list(self._pending.values()):
             self._attempt("file", self._snapshot, event, now >= deadline)
         for clip in self.footage.overdue():
             self._attempt("file", self._finish, clip)
         if now >= self._due:
-            self._due = now + _HOUSEKEEPING
+            self._due = now + _RETENTION_PERIOD
             self._attempt("index", self._retain)
         self._attempt("index", self._count)
 
@@ -168,14 +172,14 @@ class Keeper:
         self.events, self.bytes = self.store.totals
 
     def _index(self, change: Callable[[], object]) -> None:
-        """Change the index, in order; what fails waits."""
+        """Change the index. Changes keep their order; one that fails is retried later."""
         if len(self._backlog) >= _BACKLOG:
             self._backlog.popleft()
             self.counters.add("not in the index: the disk is full")
         self._backlog.append(change)
-        self._attempt("index", self._work_off)
+        self._attempt("index", self._write_backlog)
 
-    def _work_off(self) -> None:
+    def _write_backlog(self) -> None:
         while self._backlog:
             try:
                 self._backlog[0]()
@@ -214,12 +218,12 @@ class Keeper:
         self._index(partial(self.store.add_clip, clip.event.id, path))
 
     def _snapshot(self, event: Event, last: bool) -> None:
-        """Store an event's snapshot if its frame is there; with ``last`` a neighbour will do."""
+        """Store an event's snapshot if its frame has arrived; with ``last``, a neighbouring frame may replace it."""
         try:
             jpeg = self.footage.snapshot(event, near=last)
             if jpeg is None and not last:
                 return
-            self._wanted.pop(event.id, None)
+            self._pending.pop(event.id, None)
             if jpeg is None:
                 self.counters.add("event without snapshot: no image of its frame")
             elif self._backlog:
@@ -229,6 +233,6 @@ class Keeper:
                 self.store.add_snapshot(event.id, jpeg)
                 self._problems.pop("file", None)
         except EdgecamError:
-            self._wanted.pop(event.id, None)
+            self._pending.pop(event.id, None)
             self.counters.add("event without snapshot: it cannot be written")
             raise

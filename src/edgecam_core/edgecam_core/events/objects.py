@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The objects of one camera's frames, with ids that last: the detector's, or those of a tracker of our own."""
+"""The objects in one camera's frames with stable ids: those of the detector's tracker, or of our own tracker."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from edgecam_core.models.nms import overlaps
 from edgecam_core.models.tracker import Tracker
 from edgecam_core.types import Detection, Detections
 
-_SAME = 0.5  # least intersection over union of an object and the lost one that it continues
-_UNNUMBERED = 3  # frames with detections but no id, after which there is no tracker
+_SAME = 0.5  # least intersection over union of a new track and the lost object that it continues
+_UNNUMBERED = 3  # frames with detections but no track id, after which the detector is taken to have no tracker
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Object:
     bottom: tuple[float, float]
 
     def point(self, name: str) -> tuple[float, float]:
+        """The point ``center`` or ``bottom``."""
         return self.bottom if name == "bottom" else self.center
 
 
@@ -53,10 +54,10 @@ class _Known:
 
 
 class Identities:
-    """Gives every object of one camera an id that it keeps, also when the tracker loses it for a moment.
+    """Gives every object of one camera an id that it keeps even if the tracker loses it for a moment.
 
-    Detections without an id are left out while others have one: the tracker has not confirmed them. Where no detection
-    has one, a tracker of our own numbers them; ``tracked`` is False then.
+    Detections without a track id are skipped while others have one: the detector's tracker has not confirmed them. If
+    no detection has one, our own tracker numbers them; ``tracked`` is then False.
     """
 
     def __init__(self) -> None:
@@ -67,15 +68,15 @@ class Identities:
         self._known: dict[str, _Known] = {}
         self._labels: dict[str, int] = {}
 
-    def look(
+    def update(
         self, found: Sequence[Detection], size: tuple[int, int], stamp_ns: int, lost_ns: int, patience_ns: int
     ) -> list[Object]:
         """The objects of the next frame.
 
         Args:
             size: width and height of the frame.
-            lost_ns: after which an object that is not seen is another one when it is seen again.
-            patience_ns: how long the detector may find nothing that has an id.
+            lost_ns: an object unseen for longer gets a new id when it returns.
+            patience_ns: time without any track id after which the detector is taken to have no tracker.
         """
         numbered = [one for one in self._numbered(found, stamp_ns, patience_ns) if one.track_id]
         here = {one.track_id for one in numbered}
@@ -116,13 +117,13 @@ class Identities:
         )
 
     def _continued(self, one: Detection, taken: set[str]) -> _Known:
-        """The object that a new track continues: one of its class that was lost there; else a new one."""
+        """The object that a new track continues: a lost one of its class at the same place, else a new object."""
         box = np.array(one.box)
         lost = [known for known in self._known.values() if known.label == one.label and known.track_id not in taken]
         if lost:
-            shares = overlaps(box, np.array([known.box for known in lost]))
-            best = int(shares.argmax())
-            if shares[best] >= _SAME:
+            ious = overlaps(box, np.array([known.box for known in lost]))
+            best = int(ious.argmax())
+            if ious[best] >= _SAME:
                 return lost[best]
         return _Known(one.track_id, one.label, box, 0)
 

@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Rules as text: ``name: what happens option=value ...``, parsed with two tables.
+"""Parses rules: ``name: condition option=value ...``. KINDS lists the conditions, OPTIONS the options.
 
-``dog-on-sofa: dog stays 3s in sofa frames=3/5 cooldown=30s``. KINDS has what can happen, OPTIONS what follows.
+Example: ``dog-on-sofa: dog stays 3s in sofa frames=3/5 cooldown=30s``.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ MOST_FRAMES = 300
 
 @dataclass(frozen=True)
 class Kind:
-    """What can happen. ``pattern`` matches the words after the rule's name; ``form`` and ``example`` explain it.
+    """One kind of condition. ``pattern`` matches the words after the rule's name; ``form`` and ``example`` explain it.
 
-    ``hysteresis`` is the default and the unit of that option: a distance in fractions of the image, or a number of
-    objects; None where it has no meaning.
+    ``hysteresis`` is the default of that option: a distance as a fraction of the image, or a number of objects (count);
+    None if it does not apply.
     """
 
     name: str
@@ -54,20 +54,20 @@ class Kind:
 
 KINDS = (
     Kind("enters", "CLASS enters ZONE", "person enters garden", f"{_LABELS} enters {_AREA}",
-         "An object is in the zone that was not; ends when it is outside or lost.", 0.01),
+         "An object enters the zone; ends when the object leaves or is lost.", 0.01),
     Kind("leaves", "CLASS leaves ZONE", "person leaves garden", f"{_LABELS} leaves {_AREA}",
-         "An object that was in the zone is outside, or lost.", 0.01),
+         "An object leaves the zone, or is lost in it.", 0.01),
     Kind("stays", "CLASS stays TIME in ZONE", "dog stays 3s in sofa", f"{_LABELS} stays {_TIME} in {_AREA}",
-         "An object has been in the zone for that long; ends when it is outside or lost.", 0.01),
+         "An object has been in the zone for this time; ends when it leaves or is lost.", 0.01),
     Kind("crosses", "CLASS crosses LINE [left-to-right|right-to-left]", "person crosses gate left-to-right",
          rf"{_LABELS} crosses {_AREA}(?: (?P<direction>left-to-right|right-to-left))?",
          "An object crosses the line; left and right as seen from its first point to its second.", 0.01),
     Kind("count", "CLASS count above|below NUMBER [in ZONE] [for TIME]", "person count above 5 in hall for 2s",
          rf"{_LABELS} count (?P<side>above|below) (?P<limit>\d{{1,6}})(?: in {_AREA})?(?: for {_TIME})?",
-         "More, or fewer, objects than the number; ends when that is no longer so.", 0.0),
+         "The number of objects is above, or below, this number; ends when it no longer is.", 0.0),
     Kind("absent", "CLASS absent [from ZONE] [for] TIME", "cat absent 10m",
          rf"{_LABELS} absent(?: from {_AREA})?(?: for)? {_TIME}",
-         "No such object for that long; ends when there is one."),
+         "There has been no such object for this time; ends when there is one."),
 )  # fmt: skip
 
 
@@ -76,7 +76,7 @@ class Rule:
     """One rule. ``labels`` are case-folded; empty: every class. ``zone`` names a zone, or the line of ``crosses``.
 
     ``hold`` is in seconds. ``limit`` and ``side`` belong to count, ``direction`` to crosses (empty: both). The
-    condition is taken as met, or as no longer met, after ``needed`` of the last ``of`` frames.
+    condition counts as met, or as no longer met, if ``needed`` of the last ``of`` frames agree. ``text`` is the source.
     """
 
     name: str
@@ -95,15 +95,16 @@ class Rule:
     schedule: Schedule = ALWAYS
     text: str = ""
 
-    def wants(self, label: str) -> bool:
+    def matches(self, label: str) -> bool:
+        """Whether the rule applies to objects of this class."""
         return not self.labels or label.casefold() in self.labels
 
 
 def seconds(text: str) -> float:
-    """``3s``, ``500ms``, ``10m``, ``1.5h``, ``2d`` to seconds. Raises ValueError with the remedy."""
+    """Parse ``3s``, ``500ms``, ``10m``, ``1.5h`` or ``2d``. Raises ValueError with the remedy."""
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise ValueError(f"'{text}' is no time; use a number and ms, s, m, h or d, like 3s or 10m")
+        raise ValueError(f"'{text}' is not a time; use a number and ms, s, m, h or d, like 3s or 10m")
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -122,13 +123,13 @@ def _hysteresis(text: str) -> dict[str, Any]:
 
 def _point(text: str) -> dict[str, Any]:
     if text not in ("center", "bottom"):
-        raise ValueError(f"point={text} must be center or bottom: the point of the box that is in the zone or not")
+        raise ValueError(f"point={text} must be center or bottom: the point of the box that must be in the zone")
     return {"point": text}
 
 
 @dataclass(frozen=True)
 class Option:
-    """``option=value`` after the words of a rule; ``parse`` gives the rule's fields or raises ValueError."""
+    """An ``option=value`` of a rule; ``parse`` returns fields of :class:`Rule` or raises ValueError."""
 
     name: str
     example: str
@@ -139,23 +140,24 @@ class Option:
 
 OPTIONS = (
     Option("frames", "3/5", "2/3", "N of the last M frames must agree before an event begins or ends.", _frames),
-    Option("cooldown", "30s", "0s", "After an event ends, no other of this rule and camera begins for that long.",
+    Option("cooldown", "30s", "0s", "After an event ends, this rule starts no other in this camera for this time.",
            lambda text: {"cooldown": seconds(text)}),
-    Option("schedule", "Mon-Fri/08:00-18:00", "always", "When events may begin, in local time; several with commas.",
+    Option("schedule", "Mon-Fri/08:00-18:00", "always",
+           "When events may begin, in local time; several periods separated by commas.",
            lambda text: {"schedule": parse_schedule(text)}),
     Option("hysteresis", "0.02", "0.01; count: 0",
            "How far beyond the edge or the line an object must be to count as outside, as a fraction of the image; "
-           "of count: how many objects below (above) the limit end the event.", _hysteresis),
-    Option("point", "bottom", "center", "The point of the box that is in the zone or not: its center, or the middle "
-           "of its lower edge (where a person stands).", _point),
+           "for count: by how many objects the number must be back within the limit to end the event.", _hysteresis),
+    Option("point", "bottom", "center", "The point of the box that must be in the zone: its center, or the middle of "
+           "its lower edge (where a person stands).", _point),
 )  # fmt: skip
 
 
 def parse_rules(texts: Iterable[str], zones: Iterable[Shape], lines: Iterable[Shape]) -> tuple[Rule, ...]:
-    """The rules of the parameter ``rules``; every zone and line they name must exist.
+    """Parse the parameter ``rules``; every zone and line in it must exist.
 
     Raises:
-        SettingError: the text is no rule (says what is wrong and gives an example), or a name is used twice.
+        SettingError: a text is not a rule (the message explains why and gives an example), or a name is used twice.
     """
     rules: dict[str, Rule] = {}
     known = {False: sorted({zone.name for zone in zones}), True: sorted({line.name for line in lines})}
@@ -176,13 +178,13 @@ def _check_shape(rule: Rule, known: dict[bool, list[str]]) -> None:
     if not rule.zone or rule.zone in known[line]:
         return
     what, parameter = ("line", "lines") if line else ("zone", "zones")
-    there = ", ".join(known[line]) or "none"
+    names = ", ".join(known[line]) or "none"
     hint = f"; {rule.zone} is a {'zone' if line else 'line'}" if rule.zone in known[not line] else ""
-    raise ValueError(f"there is no {what} '{rule.zone}'{hint}; the parameter {parameter} has {there}")
+    raise ValueError(f"there is no {what} '{rule.zone}'{hint}; the parameter {parameter} has {names}")
 
 
 def parse_rule(text: str) -> Rule:
-    """One rule. Raises ValueError with what is wrong and what works."""
+    """Parse one rule. Raises ValueError with the reason and the remedy."""
     name, colon, rest = text.partition(":")
     if not colon or not _NAME.fullmatch(name.strip()):
         raise ValueError(
@@ -201,7 +203,7 @@ def parse_rule(text: str) -> Rule:
     if "limit" in found:
         fields["limit"] = int(found.pop("limit"))
     if found.get("side") == "below" and fields["limit"] == 0:
-        raise ValueError("there are never fewer than 0 objects; use 'absent', or 'below 1'")
+        raise ValueError("there cannot be fewer than 0 objects; use 'absent', or 'below 1'")
     if kind.name in ("stays", "absent") and not fields["hold"]:
         raise ValueError("the time must be above 0s")
     labels = _labels(found.pop("labels"))
@@ -212,9 +214,9 @@ def _kind(sentence: str) -> tuple[Kind, re.Match[str]]:
     for kind in KINDS:
         if match := re.fullmatch(kind.pattern, sentence):
             return kind, match
-    meant = [kind for kind in KINDS if kind.name in sentence.split()] or KINDS
-    forms = ", ".join(f"'{kind.form}'" for kind in meant)
-    raise ValueError(f"'{sentence}' is none of {forms}; an example: '{meant[0].example}'")
+    likely = [kind for kind in KINDS if kind.name in sentence.split()] or KINDS
+    forms = ", ".join(f"'{kind.form}'" for kind in likely)
+    raise ValueError(f"'{sentence}' must have the form {forms}; for example '{likely[0].example}'")
 
 
 def _option(word: str, kind: Kind) -> dict[str, Any]:
@@ -223,12 +225,12 @@ def _option(word: str, kind: Kind) -> dict[str, Any]:
     if option is None:
         raise ValueError(f"there is no option '{name}'; there are {', '.join(one.name for one in OPTIONS)}")
     if name == "hysteresis" and kind.hysteresis is None:
-        raise ValueError(f"'{kind.name}' has no hysteresis; use frames=N/M against flicker")
+        raise ValueError(f"'{kind.name}' has no hysteresis; use frames=N/M to suppress flicker")
     return option.parse(value)
 
 
 def _labels(text: str) -> frozenset[str]:
     labels = frozenset(part.strip().casefold() for part in text.split("|"))
     if "" in labels:
-        raise ValueError(f"'{text}' must be a class, classes with | between them ('cat|dog'), or '{ANY}'")
+        raise ValueError(f"'{text}' must be a class, several classes separated by | ('cat|dog'), or '{ANY}'")
     return frozenset() if ANY in labels else labels

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""When a rule is in force: ``Mon-Fri/08:00-18:00,Sat``, in the machine's local time."""
+"""The schedule of a rule, e.g. ``Mon-Fri/08:00-18:00,Sat``, in the machine's local time."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ _FULL = 24 * 60
 
 @dataclass(frozen=True)
 class Span:
-    """Minutes of the day from ``begin`` up to ``end`` on ``days`` (0: Monday). Past midnight where end <= begin."""
+    """Minutes of the day from ``begin`` up to ``end`` on ``days`` (0: Monday). Past midnight if end <= begin."""
 
     days: frozenset[int]
     begin: int = 0
     end: int = _FULL
 
     def covers(self, day: int, minute: int) -> bool:
+        """Whether a minute of a day of the week lies in the span."""
         if self.begin < self.end:
             return day in self.days and self.begin <= minute < self.end
         return (day in self.days and minute >= self.begin) or ((day - 1) % 7 in self.days and minute < self.end)
@@ -44,12 +45,12 @@ class Span:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Without spans it is always in force."""
+    """Several spans; without spans, always."""
 
     spans: tuple[Span, ...] = ()
 
     def covers(self, stamp_ns: int) -> bool:
-        """Whether a moment, nanoseconds since the epoch, lies in it."""
+        """Whether a time, in nanoseconds since the epoch, lies in the schedule."""
         if not self.spans:
             return True
         local = time.localtime(stamp_ns // 10**9)
@@ -60,7 +61,7 @@ ALWAYS = Schedule()
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Days, times or both, several with commas. Raises ValueError with the remedy."""
+    """Parse days, times or both, separated by commas. Raises ValueError with the remedy."""
     return ALWAYS if text == "always" else Schedule(tuple(_span(text, part) for part in text.split(",")))
 
 

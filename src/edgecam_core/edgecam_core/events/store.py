@@ -12,13 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The store of events in a folder: writing. Readable after a crash at any moment.
+"""Writes the store of events in a folder. It is valid after a crash at any moment.
 
     events.sqlite        the index (SQLite, write-ahead log)
     snapshots/<id>.jpg   the best-scoring frame with the box of the object
-    clips/<id>.mp4, .mkv the coded frames from pre_roll before to post_roll after it
+    clips/<id>.mp4, .mkv the coded frames from pre_roll before to post_roll after the event
 
-A row names a file once it is complete. A clip that was being written when the node was killed plays up to there.
+A row refers to a file only when the file is complete. If the node is killed while writing a clip, the clip is playable
+up to that point.
 """
 
 from __future__ import annotations
@@ -60,9 +61,9 @@ _TOTALS = "SELECT count(*), coalesce(sum(bytes), 0) FROM events"
 
 
 class EventStore(EventIndex):
-    """Writes the events of one node. Not thread-safe but for what :class:`EventIndex` has. Blocks for the disk.
+    """Writes the events of one node. Blocks on disk access. Only the methods of :class:`EventIndex` are thread-safe.
 
-    Events that lasted when the node was killed end, in the index, where they began.
+    Events that were ongoing when the node was killed get their begin as their end.
 
     Raises:
         StoreError: the folder cannot be used, or the index is damaged.
@@ -82,14 +83,14 @@ class EventStore(EventIndex):
             self._sweep()
 
     def _adopt(self) -> None:
-        """Name the clips that were being written when the node was killed: they play up to there."""
+        """Add the clips that were being written when the node was killed to their events."""
         for path in (self.root / "clips").iterdir():
             row = self._connection.execute("SELECT id FROM events WHERE id = ? AND clip = ''", (path.stem,)).fetchone()
             if row is not None and path.stat().st_size:
                 self.add_clip(path.stem, path)
 
     def _sweep(self) -> None:
-        """Remove files that no row names: left by a crash."""
+        """Remove files without a row, left by a crash."""
         known = {name for row in self._connection.execute("SELECT snapshot, clip FROM events") for name in row if name}
         for folder in FOLDERS.values():
             for path in (self.root / folder).iterdir():
@@ -101,13 +102,13 @@ class EventStore(EventIndex):
 
     @property
     def totals(self) -> tuple[int, int]:
-        """Number of events, and bytes of their files. Raises StoreError."""
+        """Number of events, and size of their files in bytes. Raises StoreError."""
         with explained(self.root / NAME):
             count, size = self._connection.execute(_TOTALS).fetchone()
         return int(count), int(size)
 
     def begin(self, event: Event) -> None:
-        """Store an event that has begun; a second time changes nothing. Raises StoreError."""
+        """Store the begin of an event; storing it again changes nothing. Raises StoreError."""
         box = event.box or (None,) * 4
         values = (
             event.id, event.camera, event.rule, event.kind, event.zone, event.label, event.track_id, event.detail,
@@ -117,19 +118,19 @@ class EventStore(EventIndex):
         self._execute(f"INSERT OR IGNORE INTO events ({', '.join(COLUMNS[1:])}) VALUES ({marks})", values)
 
     def end(self, event: Event) -> None:
-        """Store its end. Raises StoreError."""
+        """Store the end of an event. Raises StoreError."""
         values = (event.stamp_ns, event.score, event.detail, event.id)
         self._execute("UPDATE events SET end_ns = ?, score = max(score, ?), detail = ? WHERE id = ?", values)
 
     def add_snapshot(self, name: str, jpeg: bytes) -> None:
-        """Store, or replace, the snapshot of an event. Raises StoreError; nothing of it is left then."""
+        """Store or replace the snapshot of an event. Raises StoreError; then no new file remains."""
         path = self.root / "snapshots" / f"{name}.jpg"
         with explained(path):
             write_atomically(path, jpeg)
         self._named(name, "snapshot", path)
 
     def add_clip(self, name: str, path: Path) -> None:
-        """Name the clip of an event, a finished file in ``clips/``. Raises StoreError."""
+        """Add a finished file in ``clips/`` as the clip of an event. Raises StoreError."""
         self._named(name, "clip", path)
 
     def _named(self, name: str, column: str, path: Path) -> None:
@@ -145,9 +146,9 @@ class EventStore(EventIndex):
         )
 
     def retain(self, days: float, megabytes: float) -> int:
-        """Delete events that are older, and the oldest ones above the size; returns how many. Raises StoreError.
+        """Delete events older than ``days``, and the oldest ones above ``megabytes``; returns their number.
 
-        Events that last are kept.
+        Ongoing events are kept. Raises StoreError.
         """
         deleted = 0
         if days > 0:
@@ -157,10 +158,10 @@ class EventStore(EventIndex):
         return deleted + (self._free(excess) if excess > 0 else 0)
 
     def make_room(self, megabytes: float) -> None:
-        """See to it that the disk has that much free space; delete the oldest events where that suffices.
+        """Make sure that the disk has this much free space; delete the oldest events if that helps.
 
         Raises:
-            StoreError: it has less, and deleting all events would not help.
+            StoreError: deleting all events would not free enough space.
         """
         free = free_bytes(self.root)
         missing = megabytes * MEGABYTE - free
@@ -174,7 +175,7 @@ class EventStore(EventIndex):
         self._free(missing)
 
     def _free(self, size: float) -> int:
-        """Delete the oldest events with files, until at least so many bytes are gone."""
+        """Delete the oldest events with files until at least ``size`` bytes are freed; returns their number."""
         chosen = []
         query = f"SELECT {', '.join(COLUMNS)} FROM events WHERE end_ns IS NOT NULL AND bytes > 0 ORDER BY number"
         for event in self._all(query, ()):
@@ -185,7 +186,7 @@ class EventStore(EventIndex):
         return self._delete(chosen)
 
     def _delete(self, events: list[StoredEvent]) -> int:
-        """Files first: on a full disk the index can be written again only then."""
+        """Delete files and rows. Files first: on a full disk the index cannot be written before."""
         for event in events:
             for reference in (event.snapshot, event.clip):
                 if path := self.file(reference):

@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Polygons and lines on the image as text: the one parser of ``regions``, ``zones`` and ``lines``.
+"""Parses polygons and lines on the image: the parameters ``regions``, ``zones`` and ``lines``.
 
-A shape is ``name: x,y x,y x,y``; x and y are fractions of the image, 0,0 being its upper left corner.
+A shape is ``name: x,y x,y x,y``; x and y are fractions of the image, with 0,0 at its upper left corner.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ LEFT_TO_RIGHT, RIGHT_TO_LEFT = "left-to-right", "right-to-left"
 
 @dataclass(frozen=True, eq=False)
 class Shape:
-    """``name`` is empty for a region; ``camera`` is empty where the shape is for every camera.
+    """A polygon or a line. ``name`` is empty for a region; ``camera`` is empty if the shape is for every camera.
 
     ``points`` is (K, 2) float32, x y as fractions of the image: K >= 3 for a polygon, 2 for a line.
     """
@@ -47,8 +47,11 @@ class Shape:
     points: np.ndarray
 
     def distance(self, x: float, y: float) -> float:
-        """How far a point lies inside a polygon (negative: outside), or to the right of a line seen from its first
-        point to its second (negative: to the left); in fractions of the image."""
+        """Signed distance of a point, as a fraction of the image.
+
+        For a polygon: positive inside, negative outside. For a line: positive to the right, negative to the left, as
+        seen from its first point to its second.
+        """
         if len(self.points) > 2:
             return float(cv2.pointPolygonTest(self.points, (x, y), True))
         (ax, ay), (bx, by) = self.points.tolist()
@@ -59,23 +62,23 @@ class Shape:
         return cv2.pointPolygonTest(self.points, (x, y), False) >= 0
 
     def text(self) -> str:
-        """The shape as the parameters have it; parsing it gives the same shape."""
+        """The shape as a parameter value; parsing it gives the same shape."""
         path = "/".join(part for part in (self.camera, self.name) if part)
         points = " ".join(f"{x:.6g},{y:.6g}" for x, y in self.points.tolist())
         return f"{path}: {points}" if path else points
 
 
 def parse_points(setting: str, text: str, points: str, *, line: bool = False) -> np.ndarray:
-    """``"x,y x,y ..."`` to (K, 2) float32. ``text`` is the whole value, for the error.
+    """Parse ``"x,y x,y ..."`` into (K, 2) float32. ``text`` is the whole value, for the error.
 
     Raises:
-        SettingError: a point that is no pair of numbers or lies outside the image, too few points, or points that
-            enclose no area (a line: that coincide).
+        SettingError: a point is not a pair of numbers or lies outside the image, there are too few points, or they
+            enclose no area (for a line: coincide).
     """
-    wanted = SEGMENT if line else POLYGON
+    form = SEGMENT if line else POLYGON
     pairs = [point.split(",") for point in points.split()]
     if not all(len(pair) == 2 and all(map(_NUMBER.fullmatch, pair)) for pair in pairs):
-        raise SettingError(setting, text, f"must be {wanted}")
+        raise SettingError(setting, text, f"must be {form}")
     found = np.array([[float(value) for value in pair] for pair in pairs], np.float32).reshape(-1, 2)
     for pair, (x, y) in zip(pairs, found.tolist(), strict=True):
         if not (0 <= x <= 1 and 0 <= y <= 1):
@@ -85,15 +88,15 @@ def parse_points(setting: str, text: str, points: str, *, line: bool = False) ->
                 f"point '{','.join(pair)}' is outside the image: x and y are fractions of the image, 0 to 1",
             )
     if len(found) != 2 if line else len(found) < 3:
-        raise SettingError(setting, text, f"must be {wanted}")
+        raise SettingError(setting, text, f"must be {form}")
     if np.linalg.matrix_rank(found[1:] - found[0], tol=1e-6) < (1 if line else 2):
         what = "the two points coincide" if line else "the points lie on one line and enclose no area"
-        raise SettingError(setting, text, f"{what}; must be {wanted}")
+        raise SettingError(setting, text, f"{what}; must be {form}")
     return found
 
 
 def parse_regions(setting: str, texts: Sequence[str]) -> dict[str, tuple[Shape, ...]]:
-    """``"0,0 0.5,0 0.5,1"``, or with a camera before it, ``"front: 0,0 ..."``, to polygons by camera.
+    """Parse ``"0,0 0.5,0 0.5,1"`` or, for one camera, ``"front: 0,0 ..."`` into polygons by camera.
 
     Raises:
         SettingError: see :func:`parse_points`.
@@ -107,10 +110,10 @@ def parse_regions(setting: str, texts: Sequence[str]) -> dict[str, tuple[Shape, 
 
 
 def parse_shapes(setting: str, texts: Iterable[str], *, line: bool = False) -> tuple[Shape, ...]:
-    """``"name: 0,0 0.5,0 0.5,1"`` or ``"camera/name: ..."`` to polygons, or with ``line`` to lines of two points.
+    """Parse ``"name: 0,0 0.5,0 0.5,1"`` or ``"camera/name: ..."`` into polygons, or into lines of two points.
 
     Raises:
-        SettingError: no name, a name given twice for a camera, or see :func:`parse_points`.
+        SettingError: no name, a name is given twice for a camera, or see :func:`parse_points`.
     """
     shapes: dict[tuple[str, str], Shape] = {}
     for text in texts:
@@ -127,6 +130,6 @@ def parse_shapes(setting: str, texts: Iterable[str], *, line: bool = False) -> t
 
 
 def shapes_of(shapes: Iterable[Shape], camera: str) -> Mapping[str, Shape]:
-    """The shapes of one camera by name; its own ones replace those of the same name for every camera."""
+    """The shapes of one camera by name; its own shapes override those for every camera."""
     found = [shape for shape in shapes if shape.camera in ("", camera)]
     return {shape.name: shape for shape in sorted(found, key=lambda shape: shape.camera)}

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Recordings of ROS messages as MCAP: written, read and played back without ROS."""
+"""Records ROS messages as MCAP, reads them and plays them back, without ROS."""

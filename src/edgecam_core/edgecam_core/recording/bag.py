@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A recording on disk as rosbag2 lays it out: a folder of MCAP files with metadata.yaml, or one file alone."""
+"""A recording on disk in rosbag2's layout: a folder of MCAP files with metadata.yaml, or a single file."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from edgecam_core.recording.settings import RecorderSettings
 
 METADATA = "metadata.yaml"
 VERSION = 9
-"""Of rosbag2's metadata: Jazzy and newer."""
+"""Version of rosbag2's metadata: Jazzy and newer."""
 MEGABYTE = 1e6
 _SECOND = 1_000_000_000
-_LATCHED = 50  # messages of one latched topic that begin every further file
+_LATCHED = 50  # messages per latched topic that are repeated at the start of each file
 
 
 @dataclass(frozen=True)
 class _Stored:
-    """One complete file."""
+    """A complete file."""
 
     path: Path
     start_ns: int
@@ -51,8 +51,9 @@ class _Stored:
 class Bag:
     """One recording that is being written. Not thread-safe.
 
-    A ``path`` that ends in ``.mcap`` is one file that is never split; any other is a new folder. In rolling mode the
-    messages of latched topics (``/tf_static``, ``label_info``) begin every further file: the first one will be deleted.
+    A ``path`` that ends in ``.mcap`` is a single file that is never split; any other is a new folder. In rolling mode
+    each file starts with the messages of latched topics (``/tf_static``, ``label_info``), because the first file will
+    be deleted.
 
     Raises:
         RecordingError: ``path`` exists.
@@ -68,21 +69,22 @@ class Bag:
         self._latched: dict[str, deque[Message]] = {}
         self._number = self._began_ns = 0
         if path.exists():
-            raise RecordingError(f"{path} exists; give another name, recordings are not overwritten")
+            raise RecordingError(f"{path} exists; choose another name, recordings are never overwritten")
         (path.parent if self._single else path).mkdir(parents=True, exist_ok=True)
         self._file = self._open()
 
     @property
     def size(self) -> int:
-        """Bytes on disk and in the chunk in progress."""
+        """Bytes on disk and in the current chunk."""
         return sum(one.size for one in self._stored) + self._file.size
 
     @property
     def file(self) -> Path:
-        """The file that is written now."""
+        """The file that is being written."""
         return self._file.path
 
     def write(self, message: Message) -> None:
+        """Add a message; starts a new file if a limit is reached."""
         if self._is_full(message):
             self._split(message.log_ns)
         if not self._file.counts:
@@ -93,13 +95,13 @@ class Bag:
         self._file.write(message)
 
     def flush(self) -> None:
-        """Write what waits in memory; in rolling mode, delete the files that are not needed any more."""
+        """Write the current chunk; in rolling mode, delete the files that are no longer needed."""
         self._file.flush()
         if self.settings.rolling and self._drop_oldest():
             self._write_metadata()
 
     def drop_file(self) -> bool:
-        """In rolling mode delete the oldest complete file; false if there is none to delete."""
+        """In rolling mode, delete the oldest complete file. Returns False if there is none."""
         if not (self.settings.rolling and self._stored):
             return False
         self._stored.pop(0).path.unlink(missing_ok=True)
@@ -107,16 +109,17 @@ class Bag:
         return True
 
     def over_limit(self) -> bool:
-        """Whether the recording takes more than max_megabytes."""
+        """Whether the recording is larger than max_megabytes."""
         limit = self.settings.max_megabytes * MEGABYTE
         return bool(limit) and self.size > limit
 
     def close(self) -> None:
+        """Complete the recording."""
         self._finish()
         self._write_metadata()
 
     def abandon(self) -> None:
-        """Close after a failed write. Every complete chunk stays; the files before the last have their summary."""
+        """Close after a failed write. All complete chunks remain; the last file has no summary."""
         self._file.abandon()
         if self._file.path.stat().st_size and self._file.counts:
             self._stored.append(self._facts())
@@ -146,7 +149,7 @@ class Bag:
         self._write_metadata()
 
     def _finish(self) -> None:
-        """Complete the current file, with its facts inside as rosbag2 keeps them."""
+        """Complete the current file, with rosbag2's metadata inside."""
         text = _dump(self._information([*self._stored, self._facts()]))
         self._file.close(text)
         self._stored.append(self._facts())
@@ -157,7 +160,7 @@ class Bag:
         return _Stored(file.path, file.start_ns, file.end_ns, size, file.counts)
 
     def _drop_oldest(self) -> bool:
-        """In rolling mode delete files that end before rolling_seconds ago, or that are over max_megabytes."""
+        """In rolling mode, delete files older than rolling_seconds, and the oldest ones above max_megabytes."""
         if not self.settings.rolling:
             return False
         before = len(self._stored)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Message definitions as MCAP files carry them, read from the installed interface packages."""
+"""Message definitions for MCAP files, read from the installed interface packages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from edgecam_core.recording.message import RecordingError
 
 _SEPARATOR = "=" * 80
-# bool, string<=10, geometry_msgs/Point[3], Header: the type is all before an array's brackets or a string's limit.
+# bool, string<=10, geometry_msgs/Point[3], Header: the type ends before the brackets of an array or limit of a string.
 _FIELD = re.compile(r"^\s*([A-Za-z][\w/]*)(<=\d+)?(\[[^\]]*\])?\s+[A-Za-z]\w*")
 _PRIMITIVES = {"bool", "byte", "char", "float32", "float64", "string", "wstring"} | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
@@ -32,13 +32,13 @@ _PRIMITIVES = {"bool", "byte", "char", "float32", "float64", "string", "wstring"
 
 
 def share_folders() -> list[Path]:
-    """Where interface packages are installed: ``share`` of every prefix in AMENT_PREFIX_PATH."""
+    """The folders with interface packages: ``share`` of every prefix in AMENT_PREFIX_PATH."""
     prefixes = os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
     return [Path(prefix) / "share" for prefix in prefixes if prefix]
 
 
 def definition(type_name: str, folders: Sequence[Path]) -> str:
-    """The text of a message type (``sensor_msgs/msg/Image``) followed by that of every type it uses.
+    """The definition of a message type (``sensor_msgs/msg/Image``), followed by those of all types it uses.
 
     The format is MCAP's ``ros2msg`` (https://mcap.dev/spec/registry#ros2msg), as rosbag2 writes it.
 
@@ -65,12 +65,12 @@ def _text(type_name: str, folders: Sequence[Path]) -> str:
         if name and path.is_file():
             return path.read_text(encoding="utf-8")
     raise RecordingError(
-        f"the definition of {type_name} is not installed: source the workspace that has package {package}"
+        f"the definition of {type_name} is not installed: source the workspace with the package {package}"
     )
 
 
 def _used(text: str, package: str) -> list[str]:
-    """The message types of a definition's fields, in order."""
+    """The message types of the fields in a definition, in order."""
     found = []
     for line in text.splitlines():
         match = _FIELD.match(line.partition("#")[0])

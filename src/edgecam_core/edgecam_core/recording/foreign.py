@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Bags that others recorded as SQLite, read through the package rosbags."""
+"""Reads SQLite bags of rosbag2 through the package rosbags."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ForeignRecording:
         try:
             self._reader: Any = Reader(path)
             self._reader.open()
-        except Exception as error:  # of the database library, too
+        except Exception as error:  # includes those of SQLite
             raise RecordingError(f"the bag {path} cannot be read: {error}") from error
         self.path = path
         self.topics: dict[str, Topic] = {}
@@ -58,14 +58,15 @@ class ForeignRecording:
         self.end_ns = int(self._reader.end_time) - 1
 
     def messages(self, topics: Collection[str] = (), since_ns: int = 0) -> Iterator[Message]:
-        wanted = [one for one in self._reader.connections if not topics or one.topic in topics]
-        if not wanted:
+        """See :class:`~edgecam_core.recording.reader.Recording`. Raises RecordingError if the bag is damaged."""
+        connections = [one for one in self._reader.connections if not topics or one.topic in topics]
+        if not connections:
             return
         try:
-            for connection, log_ns, data in self._reader.messages(connections=wanted, start=since_ns):
+            for connection, log_ns, data in self._reader.messages(connections=connections, start=since_ns):
                 yield Message(self.topics[connection.topic], log_ns, log_ns, bytes(data))
         except Exception as error:
-            raise RecordingError(f"the bag {self.path} cannot be read on: {error}") from error
+            raise RecordingError(f"the bag {self.path} is damaged: {error}") from error
 
     def close(self) -> None:
         self._reader.close()

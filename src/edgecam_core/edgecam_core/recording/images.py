@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Images out of serialised messages: sensor_msgs/Image, sensor_msgs/CompressedImage, foxglove's CompressedVideo.
+"""Images in serialised messages: sensor_msgs/Image, sensor_msgs/CompressedImage, Foxglove's CompressedVideo.
 
 Their CDR layout (DDS-XTypes 7.4) is fixed: header stamp (int32, uint32), frame_id, then the fields below.
 """
@@ -33,12 +33,13 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED = "sensor_msgs/msg/CompressedImage"
 VIDEO = ("foxglove_msgs/msg/CompressedVideo", "foxglove.CompressedVideo")
 TYPES = (IMAGE, COMPRESSED, *VIDEO)
-"""Topics of these types can be shown."""
+"""Message types of topics that can be shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """A compressed image or an access unit: ``data`` is flat uint8, a view of the message; ``format`` as published."""
+    """A compressed image or an access unit. ``data`` is (N,) uint8, a view of the message; ``format`` is that of the
+    message."""
 
     stamp_ns: int
     frame_id: str
@@ -50,7 +51,7 @@ def image(data: bytes) -> Frame:
     """The frame of a serialised Image, a view of its data.
 
     Raises:
-        ImageError: cut or contradictory.
+        ImageError: the message is truncated or contradicts itself.
     """
     reader = _Cdr(data)
     stamp_ns, frame_id = reader.header()
@@ -64,15 +65,15 @@ def image(data: bytes) -> Frame:
 
 
 def compressed(data: bytes) -> Coded:
-    """The content of a serialised CompressedImage. Raises ImageError: the message is cut."""
+    """The content of a serialised CompressedImage. Raises ImageError if the message is truncated."""
     reader = _Cdr(data)
     stamp_ns, frame_id = reader.header()
-    kind = reader.string()
-    return Coded(stamp_ns, frame_id, kind, reader.bytes())
+    format_ = reader.string()
+    return Coded(stamp_ns, frame_id, format_, reader.bytes())
 
 
 def video(data: bytes) -> Coded:
-    """The access unit of a serialised CompressedVideo. Raises ImageError: the message is cut."""
+    """The access unit of a serialised CompressedVideo. Raises ImageError if the message is truncated."""
     reader = _Cdr(data)
     stamp_ns, frame_id = reader.header()
     unit = reader.bytes()
@@ -88,7 +89,7 @@ def frame(type_name: str, data: bytes) -> Frame:
     if type_name == IMAGE:
         return image(data)
     if type_name != COMPRESSED:
-        raise ImageError(f"a {type_name} is no single image")
+        raise ImageError(f"{type_name} is not an image type")
     coded = compressed(data)
     pixels = cv2.imdecode(coded.data, cv2.IMREAD_COLOR) if len(coded.data) else None
     if pixels is None:
@@ -97,11 +98,11 @@ def frame(type_name: str, data: bytes) -> Frame:
 
 
 class _Cdr:
-    """Reads plain CDR; alignment counts from behind the four bytes of the encapsulation header."""
+    """Reads plain CDR; alignment starts after the four bytes of the encapsulation header."""
 
     def __init__(self, data: bytes) -> None:
         if len(data) < 4 or data[0] != 0 or data[1] > 1:
-            raise ImageError(f"a message of {len(data)} bytes does not begin like CDR")
+            raise ImageError(f"a message of {len(data)} bytes has no CDR header")
         self._order = "<" if data[1] == 1 else ">"
         self._data = memoryview(data)[4:]
         self._at = 0
@@ -131,6 +132,6 @@ class _Cdr:
     def _take(self, size: int) -> memoryview:
         piece = self._data[self._at : self._at + size]
         if len(piece) < size:
-            raise ImageError(f"a message of {len(self._data) + 4} bytes is cut")
+            raise ImageError(f"a message of {len(self._data) + 4} bytes is truncated")
         self._at += size
         return piece

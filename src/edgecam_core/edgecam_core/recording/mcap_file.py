@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Writes one MCAP file that stays readable after any crash (https://mcap.dev/spec)."""
+"""Writes one MCAP file that is readable after any crash (https://mcap.dev/spec)."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ LIBRARY = "edgecam"
 
 
 class McapFile:
-    """One file: profile ``ros2``, messages as CDR, in chunks that are compressed one by one (zstd, lz4 or none).
+    """One file: profile ``ros2``, messages as CDR, in separately compressed chunks (zstd, lz4 or none).
 
-    After :meth:`flush` everything written so far is with the operating system: killing the process loses nothing of
-    it. The chunk that a full disk interrupts is removed again. Not thread-safe.
+    :meth:`flush` hands everything to the operating system: killing the process afterwards loses nothing. If a write
+    fails (full disk), the incomplete chunk is removed. Not thread-safe.
 
     Raises:
         OSError: from the constructor and every method; the file then ends after its last complete chunk.
@@ -57,10 +57,11 @@ class McapFile:
 
     @property
     def size(self) -> int:
-        """Bytes in the file and, uncompressed, in the chunk that is not written yet."""
+        """Bytes in the file, and uncompressed bytes in the current chunk."""
         return self._output.tell() + self._waiting
 
     def write(self, message: Message) -> None:
+        """Add a message to the current chunk; a full chunk is written."""
         channel = self._channel(message.topic)
         before = self._output.tell()
         self._writer.add_message(channel, message.log_ns, message.data, message.publish_ns)
@@ -73,13 +74,13 @@ class McapFile:
         self.counts[message.topic.name] += 1
 
     def flush(self) -> None:
-        """Write the chunk in progress."""
+        """Write the current chunk."""
         self._writer.flush()
         self._output.keep()
         self._waiting = 0
 
     def close(self, metadata: str = "") -> None:
-        """Write the summary and close. ``metadata`` is the YAML that rosbag2 keeps in its files."""
+        """Write the summary and close. ``metadata`` is rosbag2's YAML metadata."""
         try:
             self.flush()
             if metadata:
@@ -90,7 +91,7 @@ class McapFile:
             self._output.close()
 
     def abandon(self) -> None:
-        """Close without a summary: the file ends after its last complete chunk and can be read."""
+        """Close without a summary: the file ends after its last complete chunk and is readable."""
         self._output.close()
 
     def _channel(self, topic: Topic) -> int:
@@ -130,10 +131,10 @@ class _Output:
         return self._at
 
     def flush(self) -> None:
-        """Nothing waits here."""
+        """Nothing to do: writes are unbuffered."""
 
     def keep(self) -> None:
-        """What has been written so far is complete."""
+        """Mark everything written so far as complete."""
         self._kept = self._at
 
     def close(self) -> None:

@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Reads MCAP files of any writer, whole or cut (https://mcap.dev/spec).
+"""Reads MCAP files of any writer, complete or truncated (https://mcap.dev/spec).
 
-The file is indexed by its record headers, so that a file without summary (its writer was killed) is read like any
-other, and a damaged chunk costs no more than itself.
+The file is indexed by its record headers. A file without a summary (its writer was killed) is therefore read like any
+other, and a damaged chunk does not affect the others.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _MAGIC = b"\x89MCAP0\r\n"
 _HEADER = struct.Struct("<BQ")  # opcode and length of a record
 _TIMES = struct.Struct("<QQQ")  # of a chunk: first and last log time, uncompressed size
 _MESSAGE = struct.Struct("<HIQQ")
-_MOST = 4 * 2**30
-"""Bytes; a chunk that claims to be bigger is damaged."""
+_MAX_CHUNK = 4 * 2**30
+"""Bytes; a chunk that claims to be larger is damaged."""
 _DAMAGE = (
     ValueError,
     EOFError,
@@ -72,14 +72,14 @@ class McapRecording:
     """One MCAP file. Reads lazily; not thread-safe.
 
     Raises:
-        RecordingError: it is no MCAP file, or holds no ROS 2 messages.
+        RecordingError: the file cannot be read, is not MCAP, or holds no ROS 2 messages.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.topics: dict[str, Topic] = {}
-        self._cut = ""
-        self._announced = -1  # channels, by the summary
+        self._truncated = ""
+        self._summary_channels = -1  # number of channels stated by the summary
         self._damaged: set[int] = set()
         self._schemas: dict[int, records.Schema] = {}
         self._channels: dict[int, Topic | None] = {}
@@ -90,7 +90,7 @@ class McapRecording:
             raise RecordingError(f"{path} cannot be read: {error.strerror}") from error
         try:
             self._index()
-            if len(self._channels) != self._announced:  # no complete summary: the channels are in the chunks
+            if len(self._channels) != self._summary_channels:  # no complete summary: read the channels in the chunks
                 for piece in self._pieces:
                     self._records(piece)
         except BaseException:
@@ -106,14 +106,14 @@ class McapRecording:
     @property
     def damage(self) -> str:
         damaged = f"{len(self._damaged)} of {len(self._pieces)} chunks are damaged" if self._damaged else ""
-        text = " and ".join(one for one in (self._cut, damaged) if one)
+        text = " and ".join(one for one in (self._truncated, damaged) if one)
         return f"{self.path.name}: {text}" if text else ""
 
     def close(self) -> None:
         self._file.close()
 
     def messages(self, topics: Collection[str] = (), since_ns: int = 0) -> Iterator[Message]:
-        """See :class:`~edgecam_core.recording.reader.Recording`. Messages of one time keep their order in the file."""
+        """See :class:`~edgecam_core.recording.reader.Recording`. Messages with equal times are in file order."""
         waiting: list[tuple[int, int, int, Message]] = []
         for piece in sorted(self._pieces, key=lambda one: (one.start_ns, one.offset)):
             if piece.end_ns < since_ns:
@@ -127,9 +127,9 @@ class McapRecording:
             yield heapq.heappop(waiting)[3]
 
     def _index(self) -> None:
-        """Find every chunk by the record headers alone; the summary, if there is one, names the channels."""
+        """Find every chunk by the record headers; the summary, if there is one, lists the channels."""
         if self._file.read(len(_MAGIC)) != _MAGIC:
-            raise RecordingError(f"{self.path} is no MCAP file")
+            raise RecordingError(f"{self.path} is not an MCAP file")
         size = self.path.stat().st_size
         at = len(_MAGIC)
         while True:
@@ -142,16 +142,16 @@ class McapRecording:
             if opcode == 0 or body + length > size:
                 break
             try:
-                self._enter(opcode, body, length)
+                self._index_record(opcode, body, length)
             except _DAMAGE:
                 self._damaged.add(at)
             if opcode == Opcode.FOOTER:
                 return
             at = body + length
-        self._announced = -1
-        self._cut = f"its end is missing (cut after {at} bytes)"
+        self._summary_channels = -1
+        self._truncated = f"its end is missing (truncated after {at} bytes)"
 
-    def _enter(self, opcode: int, offset: int, length: int) -> None:
+    def _index_record(self, opcode: int, offset: int, length: int) -> None:
         if opcode == Opcode.CHUNK:
             start, end, _ = _TIMES.unpack(self._file.read(_TIMES.size))
             self._pieces.append(_Piece(start, end, offset, length, opcode))
@@ -159,12 +159,15 @@ class McapRecording:
             _, _, log_ns, _ = _MESSAGE.unpack(self._file.read(_MESSAGE.size))
             self._pieces.append(_Piece(log_ns, log_ns, offset, length, opcode))
         elif opcode == Opcode.STATISTICS:
-            self._announced = records.Statistics.read(ReadDataStream(BytesIO(self._file.read(length)))).channel_count
+            statistics = records.Statistics.read(ReadDataStream(BytesIO(self._file.read(length))))
+            self._summary_channels = statistics.channel_count
         elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
             stream = ReadDataStream(BytesIO(self._file.read(length)))
-            self._learn(records.Schema.read(stream) if opcode == Opcode.SCHEMA else records.Channel.read(stream))
+            self._add_definition(
+                records.Schema.read(stream) if opcode == Opcode.SCHEMA else records.Channel.read(stream)
+            )
 
-    def _learn(self, record: records.McapRecord) -> None:
+    def _add_definition(self, record: records.McapRecord) -> None:
         if isinstance(record, records.Schema):
             self._schemas[record.id] = record
         elif isinstance(record, records.Channel) and record.id not in self._channels:
@@ -179,7 +182,7 @@ class McapRecording:
         return found
 
     def _records(self, piece: _Piece) -> list[records.Message]:
-        """The messages of a piece; none where it is damaged."""
+        """The messages of a piece; empty if it is damaged."""
         self._file.seek(piece.offset)
         try:
             data = self._file.read(piece.length)
@@ -187,19 +190,19 @@ class McapRecording:
             if piece.opcode == Opcode.MESSAGE:
                 return [records.Message.read(stream, piece.length)]
             chunk = records.Chunk.read(stream)
-            if chunk.uncompressed_size > _MOST:
+            if chunk.uncompressed_size > _MAX_CHUNK:
                 raise ValueError(f"a chunk of {chunk.uncompressed_size} bytes")
             inside = breakup_chunk(chunk, validate_crc=True)
         except _DAMAGE:
             self._damaged.add(piece.offset)
             return []
         for record in inside:
-            self._learn(record)
+            self._add_definition(record)
         return [record for record in inside if isinstance(record, records.Message)]
 
 
 def _topic(channel: records.Channel, schema: records.Schema | None) -> Topic | None:
-    """The topic of a channel; None where it carries no ROS 2 message."""
+    """The topic of a channel; None if its messages are not ROS 2 messages."""
     if channel.message_encoding != "cdr" or schema is None:
         return None
     offered = channel.metadata.get("offered_qos_profiles", "")

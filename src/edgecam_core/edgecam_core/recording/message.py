@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What a recording consists of: topics and serialised messages."""
+"""The contents of a recording: topics and serialised messages."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class RecordingError(EdgecamError):
 class Topic:
     """One recorded topic.
 
-    ``type`` is the full ROS type (``sensor_msgs/msg/Image``), ``qos`` the offered profiles as rosbag2 writes them
-    (YAML), ``type_hash`` the REP-2016 hash (``RIHS01_...``) and ``definition`` the message definition with everything
-    it uses, in the form ``ros2msg``. ``latched`` topics are transient local: late subscribers get their last messages.
+    ``type`` is the full ROS type (``sensor_msgs/msg/Image``), ``qos`` the offered profiles as rosbag2's YAML,
+    ``type_hash`` the REP-2016 hash (``RIHS01_...``), ``definition`` the message definition including all used types, in
+    the format ``ros2msg``. ``latched`` topics are transient local: late subscribers get their last messages.
     """
 
     name: str
@@ -46,8 +46,7 @@ class Topic:
 class Message:
     """One message: CDR bytes with their encapsulation header; times in nanoseconds of the ROS clock.
 
-    ``log_ns`` is when it was received, ``publish_ns`` when it was published (``log_ns`` where ROS does not
-    say).
+    ``log_ns`` is the time of reception, ``publish_ns`` that of publication (``log_ns`` if ROS does not provide it).
     """
 
     topic: Topic

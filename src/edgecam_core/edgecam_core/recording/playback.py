@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Plays a recording back at its own speed."""
+"""Plays a recording back in real time or at another rate."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Playback:
 
     Args:
         topics: play only these; empty: all.
-        rate: 2.0 is twice as fast; 0 is as fast as the consumer goes.
-        offset: seconds of the recording to leave out at its start.
-        loop: begin again at the end, until ``stop``.
+        rate: 2.0 is twice as fast; 0 is as fast as the consumer can.
+        offset: seconds to skip at the start of the recording.
+        loop: repeat until :meth:`stop`.
 
-    ``on_time`` is called with the time in the recording before each message and, in between, every 10 ms.
+    ``on_time`` is called with the time in the recording: before each message and, while waiting, every 10 ms.
 
     Raises:
-        RecordingError: a topic is not in the recording, or nothing is left after the offset.
+        RecordingError: a topic is not in the recording, or nothing follows the offset.
     """
 
     def __init__(
@@ -63,17 +63,18 @@ class Playback:
             raise RecordingError(f"the recording has {what}")
 
     def stop(self) -> None:
-        """End the iteration; from any thread."""
+        """End the iteration. Thread-safe."""
         self._stopping.set()
 
     def __iter__(self) -> Iterator[Message]:
         """Blocks until the next message is due."""
         while not self._stopping.is_set():
-            yield from self._round()
+            yield from self._pass()
             if not self._loop:
                 return
 
-    def _round(self) -> Iterator[Message]:
+    def _pass(self) -> Iterator[Message]:
+        """Play the recording once."""
         began = time.monotonic()
         for message in self._recording.messages(self._topics, self._since_ns):
             if self._rate:
@@ -85,7 +86,7 @@ class Playback:
             yield message
 
     def _wait_until(self, log_ns: int, began: float) -> None:
-        """Wait for a message's time; ``began`` is the monotonic time of this round's start."""
+        """Wait until a message is due; ``began`` is the monotonic time of the start of this pass."""
         due = began + (log_ns - self._since_ns) / 1e9 / self._rate
         while (left := due - time.monotonic()) > 0:
             if self._stopping.wait(min(left, _TICK) if self.on_time else left):
@@ -95,28 +96,29 @@ class Playback:
 
 
 def check_topics(recording: Recording, topics: Collection[str]) -> None:
-    """Raise RecordingError where one of them is not in the recording."""
+    """Raise RecordingError if one of the topics is not in the recording."""
     for topic in topics:
         if topic not in recording.topics:
             known = ", ".join(sorted(recording.topics)) or "none"
             raise RecordingError(f"topic {topic} is not in the recording; its topics are {known}")
 
 
-def image_topic(recording: Recording, types: Collection[str], asked: str = "") -> str:
-    """The topic to show: ``asked``, or the only one of these types.
+def image_topic(recording: Recording, types: Collection[str], topic: str = "") -> str:
+    """The topic to show: ``topic`` if it is given, else the only one of these types.
 
     Raises:
-        RecordingError: it is not there, of another type, or there are several.
+        RecordingError: the topic does not exist or has another type, or there is none or more than one of these types.
     """
-    shown = sorted(name for name, topic in recording.topics.items() if topic.type in types)
-    if asked:
-        check_topics(recording, [asked])
-        if asked not in shown:
-            kind = recording.topics[asked].type
-            raise RecordingError(f"topic {asked} carries {kind}; topics with images are {', '.join(shown) or 'none'}")
-        return asked
-    if len(shown) == 1:
-        return shown[0]
-    if shown:
-        raise RecordingError(f"topic must be given: {', '.join(shown)} carry images")
-    raise RecordingError(f"no topic carries images; its topics are {', '.join(sorted(recording.topics)) or 'none'}")
+    candidates = sorted(name for name, one in recording.topics.items() if one.type in types)
+    if topic:
+        check_topics(recording, [topic])
+        if topic not in candidates:
+            type_ = recording.topics[topic].type
+            names = ", ".join(candidates) or "none"
+            raise RecordingError(f"topic {topic} has type {type_}; topics with images are {names}")
+        return topic
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        raise RecordingError(f"topic must be given: {', '.join(candidates)} have images")
+    raise RecordingError(f"no topic has images; its topics are {', '.join(sorted(recording.topics)) or 'none'}")

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Quality of service as rosbag2 stores it: YAML, with the policy names of rmw (metadata version 9)."""
+"""QoS profiles in rosbag2's format: YAML with the policy names of rmw (metadata version 9)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOREVER_NS = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Qos:
-    """One offered profile; the texts are rmw's: keep_last, reliable, volatile, automatic, ..."""
+    """One offered profile, with rmw's names of policies: keep_last, reliable, volatile, automatic, ..."""
 
     history: str = "keep_last"
     depth: int = 10
@@ -39,6 +39,7 @@ class Qos:
     lease_ns: int = FOREVER_NS
 
     def as_dict(self) -> dict[str, object]:
+        """The profile as rosbag2 writes it."""
         return {
             "history": self.history,
             "depth": self.depth,
@@ -58,11 +59,11 @@ def _time(nanoseconds: int) -> dict[str, int]:
 
 
 def dump(profiles: Sequence[Qos]) -> str:
-    """The profiles as the text of ``offered_qos_profiles``; empty for none."""
+    """The profiles as the text of ``offered_qos_profiles``; empty if there are none."""
     return yaml.safe_dump([one.as_dict() for one in profiles], sort_keys=False) if profiles else ""
 
 
-# The numbers of rmw's enumerations, which bags up to metadata version 8 hold.
+# Values of rmw's enumerations, used by bags up to metadata version 8.
 _NUMBERS = {
     "history": {1: "keep_last", 2: "keep_all"},
     "reliability": {1: "reliable", 2: "best_effort"},
@@ -71,7 +72,7 @@ _NUMBERS = {
 
 
 def load(text: str) -> list[dict[str, object]]:
-    """The stored profiles with policies as text, from any version; [] if they cannot be read."""
+    """Parse stored profiles of any metadata version, with policies as text; [] if they cannot be parsed."""
     try:
         found = yaml.safe_load(text) if text else []
     except yaml.YAMLError:
@@ -85,11 +86,11 @@ def load(text: str) -> list[dict[str, object]]:
 
 
 def is_latched(text: str) -> bool:
-    """Whether every publisher offered transient local."""
+    """Whether all publishers offered transient local."""
     profiles = load(text)
     return bool(profiles) and all(one.get("durability") == "transient_local" for one in profiles)
 
 
 def is_best_effort(text: str) -> bool:
-    """Whether any publisher offered best effort only."""
+    """Whether any publisher offered only best effort."""
     return any(one.get("reliability") == "best_effort" for one in load(text))

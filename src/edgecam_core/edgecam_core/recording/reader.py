@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Opens recordings: MCAP files and folders here, rosbag2's SQLite files through the package rosbags."""
+"""Opens recordings: MCAP files and folders, and rosbag2's SQLite bags through the package rosbags."""
 
 from __future__ import annotations
 
@@ -29,8 +29,11 @@ from edgecam_core.recording.message import Message, RecordingError, Topic
 
 
 class Recording(Protocol):
-    """A recording that is open for reading. ``start_ns`` and ``end_ns`` are the times of its first and last message;
-    ``damage`` names the parts that cannot be read; it is empty for an intact file."""
+    """A recording that is open for reading. Not thread-safe.
+
+    ``start_ns`` and ``end_ns`` are the times of its first and last message. ``damage`` describes the parts that cannot
+    be read; it is empty for an intact recording.
+    """
 
     topics: dict[str, Topic]
     start_ns: int
@@ -40,7 +43,7 @@ class Recording(Protocol):
     def damage(self) -> str: ...
 
     def messages(self, topics: Collection[str] = (), since_ns: int = 0) -> Iterator[Message]:
-        """The messages in order of ``log_ns``, of these topics (empty: all), from this time on."""
+        """The messages of these topics (empty: all) from this time on, in order of ``log_ns``."""
 
     def close(self) -> None: ...
 
@@ -49,12 +52,12 @@ def open_recording(path: Path) -> Recording:
     """Open an MCAP file, a rosbag2 folder, or a rosbag2 SQLite file.
 
     Raises:
-        RecordingError: it is not there or no recording.
-        MissingDependency: a SQLite bag, and the package rosbags is not installed.
+        RecordingError: the path does not exist or is not a recording.
+        MissingDependency: it is a SQLite bag, and the package rosbags is not installed.
     """
     path = path.expanduser()
     if not path.exists():
-        raise RecordingError(f"there is no {path}; give an .mcap file or the folder of a bag")
+        raise RecordingError(f"{path} does not exist; give an .mcap file or the folder of a bag")
     files = _mcap_files(path) if path.is_dir() else [path] if path.suffix != ".db3" else []
     if not files:
         from edgecam_core.recording.foreign import ForeignRecording
@@ -64,7 +67,7 @@ def open_recording(path: Path) -> Recording:
 
 
 def _mcap_files(folder: Path) -> list[Path]:
-    """The MCAP files of a bag in order. Also one that metadata.yaml does not name: a killed recorder leaves one."""
+    """The MCAP files of a bag, in order, including any that a killed recorder did not list in metadata.yaml."""
     named: list[str] = []
     if (folder / METADATA).is_file():
         try:
@@ -74,7 +77,7 @@ def _mcap_files(folder: Path) -> list[Path]:
             raise RecordingError(f"{folder / METADATA} cannot be read: {type(error).__name__}") from error
     missing = [name for name in named if not (folder / name).is_file()]
     if missing:
-        raise RecordingError(f"{folder / METADATA} names {missing[0]}, which is not there")
+        raise RecordingError(f"{folder / METADATA} lists {missing[0]}, which is missing")
     found = sorted(folder.glob("*.mcap"), key=lambda file: (len(file.name), file.name))
     if any(not name.endswith(".mcap") for name in named):
         return []
@@ -84,7 +87,7 @@ def _mcap_files(folder: Path) -> list[Path]:
 
 
 class _Joined:
-    """The files of one split recording."""
+    """The files of a split recording as one."""
 
     def __init__(self, parts: list[McapRecording]) -> None:
         self._parts = parts

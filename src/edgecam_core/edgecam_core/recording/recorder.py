@@ -34,13 +34,16 @@ SLOW_DISK = "dropped, the disk is too slow"
 
 
 class Recorder:
-    """Writes recordings, one after the other.
+    """Writes recordings, one at a time.
 
-    :meth:`write` may be called from any thread and never blocks; what does not fit into queue_megabytes is dropped
-    and counted in ``counters``. A recording that cannot go on (full disk, limit reached) is closed with everything
-    written so far; ``problem`` says why until the next :meth:`start`.
+    :meth:`write` may be called from any thread and never blocks. Messages above queue_megabytes are dropped and counted
+    in ``counters``. A recording that cannot continue (full disk, limit reached) is closed; everything written before
+    remains readable. ``problem`` is the reason, until the next :meth:`start`.
 
-    ``messages`` and ``bytes`` count what was given to the file of the current or last recording.
+    ``messages`` and ``bytes`` count the messages written to the current or last recording.
+
+    Args:
+        on_problem: called with each ``problem``, in the recorder's thread or in that of the caller.
     """
 
     def __init__(
@@ -63,11 +66,12 @@ class Recorder:
 
     @property
     def recording(self) -> bool:
+        """Whether a recording is running."""
         return self._bag is not None
 
     @property
     def file(self) -> Path | None:
-        """The file that is written now."""
+        """The file that is being written."""
         bag = self._bag
         return bag.file if bag else None
 
@@ -79,20 +83,23 @@ class Recorder:
 
     @property
     def waiting_megabytes(self) -> float:
+        """Size of the queue."""
         return self._queued / MEGABYTE
 
     def update(self, settings: RecorderSettings) -> None:
-        """Take over settings that may change while it records."""
+        """Use other settings; only those that may change at run time take effect."""
         self.settings = settings
         if bag := self._bag:
             bag.settings = settings
 
     def start(self, path: Path | None = None) -> Path:
-        """Begin a recording; returns its path. Without ``path`` it is a new folder named by the time. Blocks for the
-        disk.
+        """Start a recording; returns its path. Blocks for the disk.
+
+        Args:
+            path: None for a new folder, named after the local time.
 
         Raises:
-            RecordingError: it cannot be created, or one is running.
+            RecordingError: it cannot be created, or a recording is running.
         """
         with self._disk:
             if self._bag is not None:
@@ -103,29 +110,29 @@ class Recorder:
             return self._bag.path
 
     def stop(self) -> Path | None:
-        """Write what is waiting and close the recording; returns its path. Blocks until that is done.
+        """Write the queue and close the recording; returns its path, None if there is none. Blocks for the disk.
 
         Raises:
-            RecordingError: it could not be completed; what was written before can be read.
+            RecordingError: it could not be completed; everything written before is readable.
         """
         with self._disk:
             return self._complete()
 
     def snapshot(self) -> Path:
-        """Complete the current recording and begin the next one at once; returns the completed one's path.
+        """Complete the current recording and start the next one; returns the path of the completed one.
 
         Raises:
-            RecordingError: nothing is being recorded, or the disk is full.
+            RecordingError: no recording is running, or the disk is full.
         """
         with self._disk:
             path = self._complete()
             if path is None:
-                raise RecordingError("nothing is being recorded")
+                raise RecordingError("no recording is running")
             self._bag = self._new_bag(None)
             return path
 
     def write(self, message: Message) -> None:
-        """Take one message; ignored while nothing is recorded."""
+        """Queue a message; ignored if no recording is running."""
         if self._bag is None:
             return
         with self._changed:
@@ -159,7 +166,7 @@ class Recorder:
             raise RecordingError(f"{path or directory} cannot be created: {error.strerror}") from error
 
     def _complete(self) -> Path | None:
-        """Write what is waiting and close the bag."""
+        """Write the queue and close the bag."""
         bag = self._bag
         if bag is None:
             return None
@@ -170,7 +177,7 @@ class Recorder:
             bag.close()
         except OSError as error:
             raise RecordingError(
-                f"{bag.path} could not be completed: {error.strerror}; its complete chunks can be read"
+                f"{bag.path} could not be completed: {error.strerror}; its complete chunks are readable"
             ) from error
         return bag.path
 
@@ -184,9 +191,9 @@ class Recorder:
                 if bag is not None and self._write_queue(bag) and time.monotonic() >= due:
                     self._attempt(lambda bag=bag: self._each_flush(bag), bag)  # type: ignore[misc]
                     due = time.monotonic() + self.settings.flush_seconds
-            self._forget_queue()
+            self._discard_queue()
 
-    def _forget_queue(self) -> None:
+    def _discard_queue(self) -> None:
         """Discard messages that arrived between two recordings."""
         with self._changed:
             if self._bag is None:
@@ -194,7 +201,7 @@ class Recorder:
                 self._queued = 0
 
     def _write_queue(self, bag: Bag) -> bool:
-        """Write everything that is waiting; false when the recording had to end."""
+        """Write the queue; returns False if the recording had to end."""
         while True:
             with self._changed:
                 if not self._queue:
@@ -214,20 +221,20 @@ class Recorder:
         self._check_space(bag.path.parent)
         if bag.over_limit():
             raise RecordingError(
-                f"parameter 'max_megabytes' is {self.settings.max_megabytes:g}: {bag.path} is that big"
+                f"parameter 'max_megabytes' is {self.settings.max_megabytes:g}: {bag.path} has reached this size"
             )
 
     def _check_space(self, folder: Path) -> None:
-        """Raise RecordingError where less than min_free_megabytes is free."""
-        free, wanted = free_bytes(folder) / MEGABYTE, self.settings.min_free_megabytes
-        if free < wanted:
+        """Raise RecordingError if less than min_free_megabytes is free."""
+        free, required = free_bytes(folder) / MEGABYTE, self.settings.min_free_megabytes
+        if free < required:
             raise RecordingError(
-                f"parameter 'min_free_megabytes' is {wanted:g}: the disk of {folder} has {free:.0f} MB free; "
+                f"parameter 'min_free_megabytes' is {required:g}: the disk of {folder} has {free:.0f} MB free; "
                 "delete old recordings or lower it"
             )
 
     def _attempt(self, step: Callable[[], object], bag: Bag) -> bool:
-        """Do one step with the bag; when it fails, the recording ends and everything before stays readable."""
+        """Call a function that uses the bag; an error ends the recording. Returns False after an error."""
         try:
             step()
         except RecordingError as error:
@@ -235,9 +242,9 @@ class Recorder:
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             reason = "the disk is full" if full else str(error.strerror or error)
-            text = f"recording to {bag.path} ended: {reason}; everything written before can be read"
+            text = f"recording to {bag.path} ended: {reason}; everything written before is readable"
             self._end(bag, RecordingError(text), bag.abandon)
-        except Exception as error:  # a defect: this thread must not die of it
+        except Exception as error:  # a defect must not end this thread
             self._end(bag, RecordingError(f"recording to {bag.path} ended: {EdgecamError.of(error)}"), bag.abandon)
         else:
             return True
@@ -254,7 +261,7 @@ class Recorder:
 
 
 def _free_name(directory: Path) -> Path:
-    """A folder that does not exist yet, named by the local time."""
+    """The path of a new folder, named after the local time."""
     name = time.strftime("edgecam-%Y%m%d-%H%M%S")
     tries = (directory / (name if number == 0 else f"{name}-{number}") for number in range(1000))
     return next(path for path in tries if not path.exists())

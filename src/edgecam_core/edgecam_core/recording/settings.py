@@ -24,22 +24,21 @@ from edgecam_core.settings import Settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class RecorderSettings(Settings):
-    """How messages are stored, and how much of the disk they may take."""
+    """How messages are stored, and how much disk space they may use."""
 
     directory: str = setting("~/edgecam-recordings", "Folder of the recordings, one folder each.")
     rolling: bool = setting(
-        False, "Keep only the newest rolling_seconds; the service ~/snapshot preserves what is there."
+        False, "Keep only the newest rolling_seconds; the service ~/snapshot preserves the current recording."
     )
-    rolling_seconds: float = setting(
-        300.0, "rolling: how far back the recording goes at least.", low=1.0, high=1e7, unit="s"
-    )
+    rolling_seconds: float = setting(300.0, "rolling: minimum length of the recording.", low=1.0, high=1e7, unit="s")
     split_seconds: float = setting(
-        0.0, "Begin a new file after this long; 0: never (rolling: a tenth of rolling_seconds).",
+        0.0, "Start a new file after this time; 0: never (rolling: a tenth of rolling_seconds).",
         low=0.0, high=1e6, unit="s",
     )  # fmt: skip
-    split_megabytes: float = setting(1000.0, "Begin a new file at this size; 0: never.", low=0.0, high=1e6, unit="MB")
+    split_megabytes: float = setting(1000.0, "Start a new file at this size; 0: never.", low=0.0, high=1e6, unit="MB")
     max_megabytes: float = setting(
-        10_000.0, "The most disk space of one recording; 0: no limit. Then it ends; rolling: the oldest file goes.",
+        10_000.0,
+        "Maximum size of a recording; 0: no limit. Above it, the recording ends; rolling: the oldest file is deleted.",
         low=0.0, high=1e8, unit="MB", runtime=True,
     )  # fmt: skip
     min_free_megabytes: float = setting(
@@ -47,19 +46,20 @@ class RecorderSettings(Settings):
     )
     compression: str = setting(
         "zstd",
-        "Compression of the chunks; lz4 costs a third of the processor time for raw images.",
+        "Compression of the chunks; for raw images, lz4 needs a third of the CPU time of zstd.",
         choices=("zstd", "lz4", "none"),
     )
     flush_seconds: float = setting(
-        1.0, "What waits in memory is written this often: the most that a crash can lose.", low=0.1, high=60.0, unit="s"
+        1.0, "Interval of writing to disk; a crash loses at most this much.", low=0.1, high=60.0, unit="s"
     )
     queue_megabytes: float = setting(
-        200.0, "Messages that may wait for a slow disk; more are dropped and counted.", low=1.0, high=1e5, unit="MB"
-    )
+        200.0, "Size of the queue for a slow disk; messages above it are dropped and counted.",
+        low=1.0, high=1e5, unit="MB",
+    )  # fmt: skip
 
     def check(self) -> None:
         if not self.directory:
-            raise SettingError("directory", "", "must name a folder")
+            raise SettingError("directory", "", "must be the path of a folder")
         if self.rolling and self.split_seconds > self.rolling_seconds:
             raise SettingError(
                 "split_seconds", self.split_seconds, f"must not be above rolling_seconds ({self.rolling_seconds:g})"

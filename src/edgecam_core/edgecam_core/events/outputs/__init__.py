@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Outputs of events: one file each, with a function ``make`` and a row in OUTPUTS; each behind a queue.
+"""Outputs of events. Each is one file with a function ``make``, a row in OUTPUTS, and its own queue.
 
 All are off by default. Secrets are read from files, never from parameters.
 """
@@ -29,7 +29,7 @@ OUTPUTS = {"webhook_url": "webhook", "mqtt_url": "mqtt"}
 
 
 def open_outputs(settings: EventsSettings, cameras: tuple[str, ...]) -> list[Outbox]:
-    """The outputs that are switched on, each with its queue and thread.
+    """The enabled outputs, each with its queue and thread.
 
     Raises:
         SettingError: a file with a secret cannot be read.

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What an output is, what it sends, and how it fails."""
+"""The interface of an output, the message it sends, and its errors."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from edgecam_core.events.settings import EventsSettings
 
 
 class OutputError(EdgecamError):
-    """The other side cannot be reached; the event is sent again later."""
+    """The receiver cannot be reached; the event is sent again later."""
 
 
 class OutputRefused(EdgecamError):
-    """The other side refuses this event permanently."""
+    """The receiver refuses this event permanently."""
 
 
 @dataclass(frozen=True)
 class Outgoing:
-    """An event's begin or end with the paths of its files below the events' folder."""
+    """The begin or end of an event, with the paths of its files relative to the events' folder."""
 
     event: Event
     snapshot: str = ""
     clip: str = ""
 
     def json(self) -> bytes:
-        """One JSON object: the event's fields, times in nanoseconds and as ISO 8601 in UTC."""
+        """The event as a JSON object; times in nanoseconds and as ISO 8601 in UTC."""
         fields = asdict(self.event)
         times = {"start": _iso(self.event.start_ns), "time": _iso(self.event.stamp_ns)}
         return json.dumps({**fields, **times, "snapshot": self.snapshot, "clip": self.clip}).encode()
@@ -59,17 +59,17 @@ class Output(Protocol):
         """Deliver one event. Blocks up to half a minute; raises OutputError or OutputRefused."""
 
     def update(self, settings: EventsSettings) -> None:
-        """Take over changed rules. Raises OutputError if the other side cannot be reached."""
+        """Use changed rules. Raises OutputError if the receiver cannot be reached."""
 
     def close(self) -> None:
-        """Disconnect; blocks a few seconds at most."""
+        """Disconnect; blocks for a few seconds at most."""
 
 
 def read_secret(setting: str, path: str) -> bytes:
-    """The content of a file with a secret, without the line's end.
+    """The secret in a file, without surrounding white space.
 
     Raises:
-        SettingError: it cannot be read or is empty.
+        SettingError: the file cannot be read or is empty.
     """
     try:
         secret = Path(path).expanduser().read_bytes().strip()

@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""MQTT with Home Assistant discovery. Topics, below ``mqtt_topic``:
+"""MQTT with Home Assistant discovery. Topics, under ``mqtt_topic``:
 
 CAMERA/events        every begin and end, as JSON
-CAMERA/RULE/state    ON while an event of the rule lasts, else OFF; retained
+CAMERA/RULE/state    ON during an event of the rule, else OFF; retained
 CAMERA/RULE/event    every event of a rule whose events have no duration, as JSON
 status               online or offline (birth and last will); retained
 """
@@ -41,7 +41,7 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 class Mqtt:
-    """One connection; the library keeps it up. Events are delivered with quality of service 1.
+    """One connection to the broker; the library reconnects. Events are published with QoS 1.
 
     Raises:
         MissingDependency: paho-mqtt is not installed.
@@ -57,10 +57,10 @@ class Mqtt:
             raise MissingDependency("paho-mqtt", "pip install paho-mqtt, or apt install python3-paho-mqtt") from error
         self._settings = settings
         self._cameras: list[str] = list(cameras)
-        self._lasting: dict[tuple[str, str], set[str]] = {}  # events that last by camera and rule
+        self._lasting: dict[tuple[str, str], set[str]] = {}  # ongoing events by camera and rule
         self._announced: set[str] = set()
         self._connected = threading.Event()
-        self._fresh = False  # the broker may have forgotten everything
+        self._reconnected = False  # the broker may have lost all retained messages
         self._reason = "not connected yet"
         parts = urlsplit(settings.mqtt_url)
         self._address = f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}"
@@ -80,17 +80,17 @@ class Mqtt:
         self._client.connect_async(str(parts.hostname), parts.port or _PORTS[parts.scheme], keepalive=30)
         self._client.loop_start()
 
-    # In paho's thread; version 2 adds arguments.
+    # In paho's thread. Version 2 passes more arguments.
 
     def _on_connect(self, _client: Any, _data: Any, _flags: Any, reason: Any, *_: Any) -> None:
         if reason == 0:
-            self._fresh = True
+            self._reconnected = True
             self._connected.set()
         else:
             self._reason = f"refused: {reason}"
 
     def _on_disconnect(self, *_: Any) -> None:
-        if self._connected.is_set():  # else it was refused, and the reason says why
+        if self._connected.is_set():  # else it was refused, and the reason is set
             self._reason = "connection lost"
         self._connected.clear()
 
@@ -129,8 +129,8 @@ class Mqtt:
     def _ready(self) -> None:
         if not self._connected.wait(_CONNECT):
             raise OutputError(f"the MQTT broker {self._address} cannot be reached ({self._reason})")
-        if self._fresh:
-            self._fresh = False
+        if self._reconnected:
+            self._reconnected = False
             self._publish(self._topic("status"), b"online", retain=True)
             self._announce()
 
@@ -139,8 +139,8 @@ class Mqtt:
         try:
             message.wait_for_publish(_DELIVER)
             done = message.is_published()
-        except (ValueError, RuntimeError) as error:  # not connected any more, or its queue is full
-            raise OutputError(f"the MQTT broker {self._address} did not take the event ({error})") from error
+        except (ValueError, RuntimeError) as error:  # disconnected meanwhile, or paho's queue is full
+            raise OutputError(f"the event cannot be sent to the MQTT broker {self._address} ({error})") from error
         if not done:
             raise OutputError(f"the MQTT broker {self._address} did not confirm the event")
 
@@ -151,20 +151,17 @@ class Mqtt:
     # Home Assistant: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery
 
     def _announce(self) -> None:
-        """Publish the configuration of every rule in every camera; withdraw those that are gone."""
+        """Publish the configuration of every rule in every camera; withdraw that of removed rules."""
         if not self._settings.mqtt_discovery:
             return
-        wanted = {}
-        for camera in self._cameras:
-            for rule in self._settings.parsed_rules():
-                topic, payload = self._configuration(camera, rule)
-                wanted[topic] = payload
-        for topic in sorted(self._announced - set(wanted)):
+        rules = self._settings.parsed_rules()
+        configurations = dict(self._configuration(camera, rule) for camera in self._cameras for rule in rules)
+        for topic in sorted(self._announced - set(configurations)):
             self._publish(topic, b"", retain=True)
-        for topic, payload in wanted.items():
+        for topic, payload in configurations.items():
             self._publish(topic, json.dumps(payload).encode(), retain=True)
             self._announced.add(topic)
-        self._announced &= set(wanted)
+        self._announced &= set(configurations)
 
     def _configuration(self, camera: str, rule: Rule) -> tuple[str, dict[str, Any]]:
         instant = rule.kind in _INSTANT
@@ -183,4 +180,5 @@ class Mqtt:
 
 
 def make(settings: EventsSettings, cameras: tuple[str, ...]) -> Mqtt:
+    """The MQTT output. Raises as :class:`Mqtt`."""
     return Mqtt(settings, cameras)

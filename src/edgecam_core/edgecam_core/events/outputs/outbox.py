@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The queue of one output: events wait in order while the other side is away."""
+"""The queue of one output: events wait in order while the receiver cannot be reached."""
 
 from __future__ import annotations
 
@@ -26,14 +26,17 @@ from edgecam_core.events.outputs.message import Outgoing, Output, OutputError
 from edgecam_core.events.settings import EventsSettings
 
 _FIRST, _LONGEST = 1.0, 30.0  # seconds between two attempts
-_FLUSH = 2.0  # seconds to deliver what waits when the node ends
+_FLUSH = 2.0  # seconds for delivering the queue when the node ends
 
 
 class Outbox:
-    """Delivers events in order with a thread of its own; tries again with growing pauses.
+    """Delivers events in order, in its own thread; retries with increasing pauses.
 
-    Above ``limit`` waiting events the oldest is dropped. ``counters`` counts what was dropped or refused, ``sent`` what
-    was delivered; ``problem`` is why nothing can be delivered at present. No method but :meth:`close` blocks.
+    If more than ``limit`` events wait, the oldest is dropped. ``counters`` counts dropped and refused events, ``sent``
+    the delivered ones. ``problem`` is why nothing can be delivered at present. Only :meth:`close` blocks.
+
+    Args:
+        first: seconds before the first retry.
     """
 
     def __init__(self, output: Output, limit: int, first: float = _FIRST) -> None:
@@ -51,9 +54,11 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
+        """Number of queued events."""
         return len(self._waiting)
 
     def put(self, outgoing: Outgoing) -> None:
+        """Queue an event."""
         with self._changed:
             if len(self._waiting) >= self._limit:
                 self._waiting.popleft()
@@ -68,7 +73,7 @@ class Outbox:
             self._changed.notify()
 
     def close(self) -> None:
-        """End the thread. Blocks for what waits, a few seconds at most; what is left is counted."""
+        """Deliver the queue for up to two seconds and end the thread; events that are left are counted."""
         with self._changed:
             self._closing_at = time.monotonic() + _FLUSH
             self._changed.notify()
@@ -84,7 +89,7 @@ class Outbox:
             except Exception as error:  # refused, or a defect: it would fail again
                 self.problem = EdgecamError.of(error)
                 self.counters.add(f"{self.name}: refused")
-                self._forget()
+                self._remove()
             else:
                 self.problem, pause = None, self._first
                 continue
@@ -111,9 +116,9 @@ class Outbox:
             first = self._waiting[0]
             self._output.send(first)
             self.sent += 1
-            self._forget(first)
+            self._remove(first)
 
-    def _forget(self, delivered: Outgoing | None = None) -> None:
+    def _remove(self, delivered: Outgoing | None = None) -> None:
         with self._changed:
-            if self._waiting and delivered in (None, self._waiting[0]):  # else the queue was full meanwhile
+            if self._waiting and delivered in (None, self._waiting[0]):  # else put() dropped it meanwhile
                 self._waiting.popleft()

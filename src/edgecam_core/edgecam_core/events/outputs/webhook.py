@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The webhook: every begin and end as an HTTP POST of JSON, signed with HMAC-SHA256."""
+"""The webhook: sends every begin and end as an HTTP POST of JSON, signed with HMAC-SHA256."""
 
 from __future__ import annotations
 
@@ -28,19 +28,22 @@ from edgecam_core.events.settings import EventsSettings
 from edgecam_core.masking import masked_address
 
 _TIMEOUT = 10.0
-_AGAIN = {408, 425, 429}  # temporary refusals; every other status from 300 to 499 is permanent
+_TEMPORARY = {408, 425, 429}  # every other status from 300 to 499 is a permanent refusal
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would arrive as a GET without the event."""
+    """Follows no redirect: a redirected POST would become a GET without the event."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         return None
 
 
 class Webhook:
-    """Header ``X-Edgecam-Signature: sha256=...`` is the HMAC of the body with the secret in hex, where there is a
-    secret; ``X-Edgecam-Delivery`` is the same for each attempt to deliver one event."""
+    """Sends events to one URL.
+
+    With a secret, the header ``X-Edgecam-Signature: sha256=...`` is the HMAC of the body in hex. The header
+    ``X-Edgecam-Delivery`` is the same in all attempts to deliver an event.
+    """
 
     name = "webhook"
 
@@ -63,7 +66,7 @@ class Webhook:
                 pass
         except urllib.error.HTTPError as error:
             text = f"{masked_address(self._url)} answers {error.code} {error.reason}"
-            refused = 300 <= error.code < 500 and error.code not in _AGAIN
+            refused = 300 <= error.code < 500 and error.code not in _TEMPORARY
             raise (OutputRefused if refused else OutputError)(text) from error
         except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
             reason = getattr(error, "reason", error)
@@ -77,5 +80,6 @@ class Webhook:
 
 
 def make(settings: EventsSettings, _cameras: tuple[str, ...]) -> Webhook:
+    """The webhook. Raises SettingError if the secret cannot be read."""
     secret = read_secret("webhook_secret_file", settings.webhook_secret_file) if settings.webhook_secret_file else b""
     return Webhook(settings.webhook_url, secret)
