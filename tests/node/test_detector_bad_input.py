@@ -201,7 +201,7 @@ def test_an_unusual_image_is_answered(detecting: Detecting, image: Image) -> Non
 
 def test_a_hundred_megapixels_are_answered(detecting: Detecting) -> None:
     seen = len(detecting.arrays)
-    detecting.node._taken("", Frame.from_array(np.zeros((10_000, 10_000), np.uint8), "mono8", STAMP, "odd"))
+    detecting.node._on_local_frame("", Frame.from_array(np.zeros((10_000, 10_000), np.uint8), "mono8", STAMP, "odd"))
     wait_until(lambda: "odd" in frame_ids(detecting, seen), what="detections")
     assert names(detecting.answer(GOOD)) == ALL
 
@@ -217,7 +217,7 @@ def test_garbage_in_every_field_is_survived(detecting: Detecting) -> None:
             is_bigendian=chance.choice((0, 1, 255)),
             data=bytes(chance.choice((0, 1, 192 * 48))),
         )
-        detecting.node._received("", damaged)  # what DDS hands over
+        detecting.node._on_image("", damaged)  # what DDS hands over
     assert names(detecting.answer(GOOD)) == ALL
     assert detecting.node.failure is None
 

@@ -103,7 +103,7 @@ def test_a_image_that_comes_while_the_node_closes_is_no_error(
         return 0.0
 
     monkeypatch.setattr(node, "_age", closed_meanwhile)
-    node._taken("", Frame.from_array(quadrants(64, 48), "bgr8", STAMP))
+    node._on_local_frame("", Frame.from_array(quadrants(64, 48), "bgr8", STAMP))
     node._worker = worker
 
 

@@ -166,7 +166,7 @@ def test_zones_and_rules_change_while_it_runs(peer: Peer, tmp_path: Path) -> Non
 def test_the_status_says_what_is_missing(peer: Peer, tmp_path: Path) -> None:
     with scene(peer, tmp_path) as one:
         wait_until(lambda: (s := one.status()) and "no detections on /camera/detections" in s.message)
-        status = one.until_status("image's size is not known", images=False)
+        status = one.until_status("the image size is unknown", images=False)
         assert status.level == DiagnosticStatus.WARN
         one.infos.publish(CameraInfo(width=160, height=120))
         one.until_status("no image on /camera/image_raw/compressed: events have no snapshot and no clip", images=False)

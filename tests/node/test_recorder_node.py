@@ -181,7 +181,7 @@ def test_nothing_is_subscribed_until_it_records(scene: Scene, node: RecorderNode
     assert (done.success, done.message) == (True, answer.message)
     wait_until(lambda: scene.images.get_subscription_count() == 0, what="the end of the subscriptions")
     assert counts(Path(done.message))["/camera/image_raw"] > 0
-    assert scene.record(False).message == "nothing was being recorded"
+    assert scene.record(False).message == "no recording was running"
     assert not scene.snapshot().success
 
 
@@ -250,7 +250,7 @@ def test_the_command_fails_in_words(tmp_path: Path) -> None:
         )
 
     done = run(tmp_path / "out.mcap")
-    assert (done.returncode, "exists; give another name" in done.stderr) == (1, True), done.stderr
+    assert (done.returncode, "exists; choose another name" in done.stderr) == (1, True), done.stderr
     done = run(tmp_path / "new.mcap", "/nothing", "--seconds", "1.5", "--min-free-megabytes", "0")
     assert done.returncode == 1
     assert "not published: /nothing" in done.stderr

@@ -201,7 +201,7 @@ def test_what_is_no_recording_is_refused_or_empty(tmp_path: Path, data: bytes) -
 def test_a_folder_without_a_recording_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="holds no recording"):
         open_recording(tmp_path)
-    with pytest.raises(RecordingError, match="there is no"):
+    with pytest.raises(RecordingError, match="does not exist"):
         open_recording(tmp_path / "nothing")
 
 

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The collector node: frames and detections in, a data set on disk out."""
+"""The collector node: stores frames and their detections as a data set on disk."""

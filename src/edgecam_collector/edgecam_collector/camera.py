@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The topics of one camera: frames and detections, brought together by stamp."""
+"""The subscriptions of one camera: joins frames and detections by stamp."""
 
 from __future__ import annotations
 
@@ -43,17 +43,18 @@ class _Found:
 
 
 class CameraInputs:
-    """``name`` is the camera's namespace below the node's, ``""`` for the node's own.
+    """The subscriptions in one camera's namespace.
 
-    With ``compressed`` the frames are taken from ``image_raw/compressed`` and keep their bytes. With ``shadow`` an
-    observation waits for the shadow model's detections too. ``look`` gets every observation, on the executor's thread.
+    ``name`` is relative to the node's namespace, ``""`` for the node's own. With ``compressed`` the frames come from
+    ``image_raw/compressed`` and keep their bytes. With ``shadow`` an observation also waits for the shadow model's
+    detections. ``examine`` gets every observation, on the executor's thread.
     """
 
     def __init__(
         self,
         node: Node,
         name: str,
-        look: Callable[[Observation], None],
+        examine: Callable[[Observation], None],
         counters: Counters,
         *,
         compressed: bool,
@@ -61,7 +62,7 @@ class CameraInputs:
         reliability: str,
     ) -> None:
         self.name = name
-        self._look = look
+        self._examine = examine
         self._counters = counters
         self._frames: StampJoiner[Frame | CompressedImage, _Found] = StampJoiner()
         self._models: StampJoiner[tuple[Detection, ...], tuple[Detection, ...]] | None = (
@@ -120,7 +121,7 @@ class CameraInputs:
         except EdgecamError as error:
             self._counters.add(str(error))
             return
-        self._look(Observation(self.camera, frame, found.live, found.shadow, encoded=encoded))
+        self._examine(Observation(self.camera, frame, found.live, found.shadow, encoded=encoded))
 
 
 def _decoded(message: CompressedImage) -> tuple[Frame, bytes]:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The collector node: joins frames and detections by stamp and keeps those that the rules choose."""
+"""The collector node: joins frames and detections by stamp and keeps the frames that the rules select."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
         self._collector: Collector | None = None
         self._cameras: list[CameraInputs] = []
         self._vision: Subscription | None = None
-        self._looked = Meter()
+        self._examined = Meter()
         # A separate group: frames must be received while the service waits for one.
         group = MutuallyExclusiveCallbackGroup()
         self._keep = self.create_service(Trigger, "~/keep", self._on_keep, callback_group=group)
@@ -68,7 +68,7 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
             CameraInputs(
                 self,
                 name,
-                self._look,
+                self._examine,
                 self._collector.counters,
                 compressed=self.settings.image_format == "source",
                 shadow="disagree" in self.settings.rules,
@@ -97,10 +97,10 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
         if self._collector is not None:
             self._collector.model = {"method": message.method, "version": str(message.database_version)}
 
-    def _look(self, seen: Observation) -> None:
-        self._looked.add(time.monotonic())
+    def _examine(self, observation: Observation) -> None:
+        self._examined.add(time.monotonic())
         if self._collector is not None:
-            self._collector.examine(seen)
+            self._collector.examine(observation)
 
     async def _on_keep(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         collector, cameras = self._collector, [camera.camera for camera in self._cameras]
@@ -121,8 +121,8 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
         names = [text for text in answers if not text.startswith("error: ")]
         problems = [text for text in answers if text.startswith("error: ")]
         if len(answers) < len(cameras):
-            silent = len(cameras) - len(answers)
-            problems.append(f"no frame with detections arrived from {silent} of {len(cameras)} cameras")
+            missing = len(cameras) - len(answers)
+            problems.append(f"no frame with detections arrived from {missing} of {len(cameras)} cameras")
         response.success = not problems
         response.message = ", ".join([*names, *problems])
         return response
@@ -136,14 +136,14 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
             "collection": str(collector.collection.root),
             "frames": collector.frames,
             "megabytes": collector.megabytes,
-            "looked_at_per_s": self._looked.rate(now),
+            "looked_at_per_s": self._examined.rate(now),
             **{f"kept_{rule}": count for rule, count in collector.kept.items()},
             **collector.counters.totals(),
         }
         problem: EdgecamError | None = collector.problem
         if problem is not None:
             return Status(ERROR, str(problem), values)
-        if self._looked.rate(now) == 0:
+        if self._examined.rate(now) == 0:
             topics = ", ".join(camera.image_topic for camera in self._cameras)
             return Status(WARN, f"no frame with detections of the same stamp on {topics}", values)
         return Status(OK, f"{collector.frames} frames kept", values)

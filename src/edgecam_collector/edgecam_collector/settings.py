@@ -28,9 +28,9 @@ class CollectorNodeSettings(CollectorSettings):
 
     cameras: tuple[str, ...] = setting(
         (),
-        "Namespaces of several cameras, as the detector has them: 'front' means front/image_raw and "
+        "Namespaces of several cameras, as for the detector: 'front' means front/image_raw and "
         "front/detections; empty: one camera, image_raw and detections.",
     )
     image_reliability: str = setting(
-        "best_effort", "Reliability asked of the frames' publisher.", choices=("best_effort", "reliable")
+        "best_effort", "QoS reliability of the image subscriptions.", choices=("best_effort", "reliable")
     )

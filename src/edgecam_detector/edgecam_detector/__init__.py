@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Object detector publishing vision_msgs: TensorRT on NVIDIA, ONNX Runtime elsewhere."""
+"""Object detector that publishes vision_msgs: TensorRT on NVIDIA, OpenVINO or ONNX Runtime elsewhere."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The topics of one camera: its frames in, what was found in them out."""
+"""The topics of one camera: subscribes to its frames, publishes their detections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RESULT_DEPTH = 10
 
 
 class CameraTopics:
-    """``name`` is the camera's namespace below the node's, ``""`` for the node's own."""
+    """The topics in one camera's namespace. ``name`` is relative to the node's namespace, ``""`` for the node's own."""
 
     def __init__(self, node: Node, name: str) -> None:
         self.name = name
@@ -51,21 +51,22 @@ class CameraTopics:
         return f"{self.name}/{name}" if self.name else name
 
     def subscribe(
-        self, received: Callable[[str, Image], None], taken: Callable[[str, Frame], None], reliability: str
+        self, on_message: Callable[[str, Image], None], on_frame: Callable[[str, Frame], None], reliability: str
     ) -> None:
-        """From now on call ``received(name, message)`` for each frame on the topic.
+        """Call ``on_message(name, message)`` for each image on the topic.
 
-        Where the camera is in this process, call ``taken(name, frame)`` instead, on the camera's thread.
+        If the camera node is in this process, call ``on_frame(name, frame)`` on the camera's thread instead.
         """
         if LOCAL.is_announced(self.image_topic_of()):
-            self._local = lambda frame: taken(self.name, frame)
+            self._local = lambda frame: on_frame(self.name, frame)
             LOCAL.subscribe(self.image_topic_of(), self._local)
             return
         self._subscription = self._node.create_subscription(
-            Image, self._image_topic, lambda message: received(self.name, message), sensor_qos(reliability)
+            Image, self._image_topic, lambda message: on_message(self.name, message), sensor_qos(reliability)
         )
 
     def unsubscribe(self) -> None:
+        """Stop the calls of :meth:`subscribe`."""
         if self._local is not None:
             LOCAL.unsubscribe(self.image_topic_of(), self._local)
             self._local = None
@@ -74,11 +75,11 @@ class CameraTopics:
             self._subscription = None
 
     def publish(self, frame: Frame, header: Header, detections: Detections, class_id_format: str) -> None:
-        """One array, empty where nothing was found; the frame with boxes only while someone looks at it."""
+        """Publish the detections, even if there are none, and the frame with boxes if ``overlay`` has subscribers."""
         self._detections.publish(detections_to_ros(detections, header, class_id_format))
         if self._overlay.get_subscription_count() > 0:
             bgr = frame.bgr()
-            if not bgr.flags.writeable or bgr.base is not None:  # a view of the message, which others may hold
+            if not bgr.flags.writeable or bgr.base is not None:  # a view of the message, which others may use
                 bgr = bgr.copy()
             drawn = Frame.from_array(draw(bgr, detections), "bgr8")
             message = image_to_ros(drawn)
@@ -86,13 +87,13 @@ class CameraTopics:
             self._overlay.publish(message)
 
     def publish_shadow(self, header: Header, detections: Detections, class_id_format: str) -> None:
-        """What the shadow model found; the topic is there from the first time on."""
+        """Publish the shadow model's detections; the first call creates the topic."""
         if self._shadow is None:
             self._shadow = self._node.create_publisher(Detection2DArray, self._topic("shadow/detections"), RESULT_DEPTH)
         self._shadow.publish(detections_to_ros(detections, header, class_id_format))
 
     def image_topic_of(self) -> str:
-        """The topic as it is after remapping, for messages."""
+        """The image topic after remapping."""
         return str(self._node.resolve_topic_name(self._image_topic))
 
     def close(self) -> None:

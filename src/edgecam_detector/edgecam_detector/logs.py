@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What edgecam_core logs in this thread, through a node's logger."""
+"""Forwards log records of edgecam_core to a node's logger."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _CORE = logging.getLogger("edgecam_core")
 
 
 class _Forward(logging.Handler):
-    """Only records of the thread that created it: other nodes of this process have their own loggers."""
+    """Forwards only records of the thread that created it: other nodes in this process have their own loggers."""
 
     def __init__(self, target: RcutilsLogger) -> None:
         super().__init__(logging.WARNING)
@@ -41,7 +41,7 @@ class _Forward(logging.Handler):
 
 @contextmanager
 def forward_logs_to(logger: RcutilsLogger) -> Iterator[None]:
-    """Warnings of edgecam_core in this thread, while in the block, such as why an engine is rebuilt."""
+    """Within the block, forward this thread's warnings of edgecam_core, e.g. why an engine is rebuilt."""
     handler = _Forward(logger)
     _CORE.addHandler(handler)
     try:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Exchanging the model while the node runs: the services ~/load_model and ~/rollback, and following the store."""
+"""Replaces the model of a running node: services ~/load_model and ~/rollback, and following the model store."""
 
 from __future__ import annotations
 
@@ -35,10 +35,15 @@ _FOLLOW_PERIOD = 1.0
 
 
 class ModelServices:
-    """``model`` returns the parameter of that name; ``worker`` the worker, or None.
+    """The services, and a timer that follows the model store.
 
-    A model of the store without a version (``store:NAME``) is followed: when another version is deployed, by any
-    process, it takes over here. One that could not take over is tried again only when asked for.
+    With ``store:NAME`` (no version), the node follows the store: it loads each version that any process deploys. A
+    version that could not take over is retried only on request.
+
+    Args:
+        model: the parameter ``model``.
+        worker: returns the worker, None if there is none.
+        load, slowdown: see :class:`ModelSwap`.
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class ModelServices:
             self._node.destroy_timer(self._timer)
 
     def _store_name(self) -> str:
-        """The name of a model that is followed in the store, empty where none is."""
+        """The name of the model to follow in the store; empty if none is followed."""
         name = self._model.removeprefix(SCHEME)
         return name if self._model.startswith(SCHEME) and "@" not in name else ""
 
@@ -95,7 +100,7 @@ class ModelServices:
             self._tried = deployed
 
     async def _on_load(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        return await self._exchange("asked for", response)
+        return await self._exchange("requested", response)
 
     async def _on_rollback(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         name = self._store_name()
@@ -110,21 +115,21 @@ class ModelServices:
             return response
         return await self._exchange("rolled back", response)
 
-    async def _exchange(self, why: str, response: Trigger.Response) -> Trigger.Response:
+    async def _exchange(self, reason: str, response: Trigger.Response) -> Trigger.Response:
         worker = self._worker()
         if worker is None or worker.detector is None:
             response.success, response.message = False, "no model is loaded yet; see the node's diagnostics"
             return response
-        outcome: list[tuple[bool, str]] = []
+        results: list[tuple[bool, str]] = []
         ended = threading.Event()
 
         def done(took_over: bool, text: str) -> None:
-            outcome.append((took_over, text))
+            results.append((took_over, text))
             ended.set()
 
-        if not self.swap.begin(worker, why, done):
-            response.success, response.message = False, f"another model is on its way: {self.swap.state}"
+        if not self.swap.begin(worker, reason, done):
+            response.success, response.message = False, f"another model is being loaded: {self.swap.state}"
             return response
         await Background(self._node, lambda: ended.wait(_LOAD_WAIT))
-        response.success, response.message = outcome[0] if outcome else (False, f"still {self.swap.state}")
+        response.success, response.message = results[0] if results else (False, f"still {self.swap.state}")
         return response

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The detector node: frames in, vision_msgs/Detection2DArray out."""
+"""The detector node: subscribes to frames, publishes vision_msgs/Detection2DArray."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from edgecam_ros.node import EdgecamNode
 from sensor_msgs.msg import Image
 
 from edgecam_detector.camera import CameraTopics
-from edgecam_detector.facts import ClassFacts
+from edgecam_detector.class_info import ClassInfo
 from edgecam_detector.logs import forward_logs_to
 from edgecam_detector.models import ModelServices
 from edgecam_detector.settings import DetectorNodeSettings
@@ -46,8 +46,8 @@ from edgecam_detector.tuning import Tuner
 class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     """Subscribes ``image_raw``, publishes ``detections``, ``overlay``, ``label_info`` and ``vision_info``.
 
-    The model is loaded in the detection thread after configuring; until it is there, frames are dropped and
-    diagnostics show the progress. A model that cannot be loaded is an error in diagnostics, and loading is retried.
+    After configuring, the detection thread loads the model. Until it is loaded, frames are dropped and diagnostics show
+    the progress. If it cannot be loaded, diagnostics show the error and loading is retried.
     """
 
     settings_type = DetectorNodeSettings
@@ -55,7 +55,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
     def __init__(self, **node_arguments: object) -> None:
         super().__init__("detector", **node_arguments)
         self._cameras: dict[str, CameraTopics] = {}
-        self._facts: ClassFacts | None = None
+        self._class_info: ClassInfo | None = None
         self._worker: DetectionWorker | None = None
         self._models: ModelServices | None = None
         self._tuner: Tuner | None = None
@@ -67,7 +67,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         if self.settings.shadow_model:
             check_model(self.settings.shadow_model)
         self._cameras = {name: CameraTopics(self, name) for name in self.settings.cameras or ("",)}
-        self._facts = ClassFacts(self)
+        self._class_info = ClassInfo(self)
         linger = self.settings.batch_timeout_ms / 1e3
         self._worker = DetectionWorker(
             self._load, self._loaded, self._deliver, self.recover, linger, refused=self._refused
@@ -83,7 +83,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
 
     def start(self) -> None:
         for camera in self._cameras.values():
-            camera.subscribe(self._received, self._taken, self.settings.image_reliability)
+            camera.subscribe(self._on_image, self._on_local_frame, self.settings.image_reliability)
 
     def stop(self) -> None:
         for camera in self._cameras.values():
@@ -100,19 +100,19 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
             self._worker.close()
         for camera in self._cameras.values():
             camera.close()
-        if self._facts is not None:
-            self._facts.close()
+        if self._class_info is not None:
+            self._class_info.close()
         self._worker, self._models, self._tuner, self._shadow = None, None, None, None
-        self._cameras, self._facts = {}, None
+        self._cameras, self._class_info = {}, None
 
     def apply(self, old: DetectorNodeSettings, new: DetectorNodeSettings) -> None:
         if self._worker is not None and self._worker.detector is not None:
             self._worker.detector.update(new)
-            self._tell_facts(self._worker.detector, new)
+            self._publish_class_info(self._worker.detector, new)
 
-    def _tell_facts(self, detector: Detector, settings: DetectorNodeSettings) -> None:
-        if self._facts is not None:
-            self._facts.publish(detector, settings)
+    def _publish_class_info(self, detector: Detector, settings: DetectorNodeSettings) -> None:
+        if self._class_info is not None:
+            self._class_info.publish(detector, settings)
 
     # In the detection thread.
 
@@ -121,7 +121,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
             return open_tuned(self.settings, progress)
 
     def _load_shadow(self, progress: Progress) -> Detector:
-        # One thread, so that all of it has the shadow's priority; its labels are those in its own file.
+        # One thread, so that all inference has the shadow's priority. The labels are those in its own file.
         own = {"model": self.settings.shadow_model, "labels": "", "threads": 1, "max_batch": 1, "track": False}
         own |= {"classes": (), "class_thresholds": ()}
         return Detector.open(self.settings.changed(**own), progress)
@@ -135,15 +135,15 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
 
     def _loaded(self, detector: Detector) -> None:
         try:
-            detector.update(self.settings)  # they may have changed while it was loading
-        except SettingError as error:  # what could not be checked then; the settings it was loaded with stay in force
+            detector.update(self.settings)  # parameters may have changed while the model was loading
+        except SettingError as error:  # could not be checked before; the model keeps the settings it was loaded with
             self.get_logger().error(str(error))
-        self._tell_facts(detector, self.settings)
+        self._publish_class_info(detector, self.settings)
         for warning in detector.warnings:
             self.get_logger().warning(warning)
         self.get_logger().info(f"{detector.model.path.name}: {detector.family.name} on {detector.runner.description}")
         for backend, why in detector.runner.rejected.items():
-            self.get_logger().info(f"back end {backend} was passed over: {why}")
+            self.get_logger().info(f"back end {backend} is not used: {why}")
 
     def _deliver(self, job: Job, detections: Detections) -> None:
         self._cameras[job.source].publish(job.frame, job.tag, detections, self.settings.class_id_format)
@@ -153,7 +153,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
 
     # In the executor's thread.
 
-    def _received(self, camera: str, message: Image) -> None:
+    def _on_image(self, camera: str, message: Image) -> None:
         worker = self._worker
         if worker is None:
             return
@@ -166,8 +166,8 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
             return
         worker.put(Job(camera, frame, message.header))
 
-    def _taken(self, camera: str, frame: Frame) -> None:
-        """A frame of a camera in this process, on the camera's thread."""
+    def _on_local_frame(self, camera: str, frame: Frame) -> None:
+        """Take a frame from a camera in this process; called on the camera's thread."""
         worker = self._worker  # close() may run meanwhile, on the executor's thread
         if worker is not None:
             TRACER.reached("detector.received", frame.stamp_ns)
@@ -175,7 +175,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
             worker.put(Job(camera, frame, header_to_ros(frame.stamp_ns, frame.frame_id)))
 
     def _age(self, stamp_ns: int) -> float:
-        """Seconds since a frame was taken, by the node's clock."""
+        """Seconds since the capture of a frame, by the node's clock."""
         return float(self.get_clock().now().nanoseconds - stamp_ns) / 1e9
 
     def report(self) -> Status:

@@ -30,18 +30,18 @@ class DetectorNodeSettings(DetectorSettings):
 
     cameras: tuple[str, ...] = setting(
         (),
-        "Namespaces of several cameras served by one model: 'front' means front/image_raw and "
+        "Namespaces of several cameras that share the model: 'front' means front/image_raw and "
         "front/detections; empty: one camera, image_raw and detections.",
     )
     class_id_format: str = setting(
-        "name", "What class_id holds: the label, or the class number as text.", choices=("name", "index")
+        "name", "Content of class_id: the label, or the class number as text.", choices=("name", "index")
     )
     image_reliability: str = setting(
-        "best_effort", "Reliability asked of the frames' publisher.", choices=("best_effort", "reliable")
+        "best_effort", "QoS reliability of the image subscriptions.", choices=("best_effort", "reliable")
     )
     batch_timeout_ms: float = setting(
         2.0,
-        "How long a batch that is not full waits for frames of the other cameras.",
+        "How long an incomplete batch waits for frames of other cameras.",
         low=0.0,
         high=1000.0,
         unit="ms",
@@ -49,12 +49,12 @@ class DetectorNodeSettings(DetectorSettings):
 
     shadow_model: str = setting(
         "",
-        "A second model to compare with, as for model; it runs on the idle share of the machine and publishes "
+        "A second model for comparison, given like model. It runs at the lowest priority and publishes "
         "shadow/detections. Empty: none.",
     )
     max_slowdown: float = setting(
         2.0,
-        "A model that is to take over while the node runs may take so many times as long; 0: any time.",
+        "A model that replaces the running one may take at most this many times as long per inference; 0: no limit.",
         low=0.0,
         high=1000.0,
         runtime=True,
@@ -63,5 +63,5 @@ class DetectorNodeSettings(DetectorSettings):
     def check(self) -> None:
         for camera in parse_regions("regions", self.regions):
             if camera and camera not in self.cameras:
-                known = ", ".join(self.cameras) or "only one, which needs no name"
+                known = ", ".join(self.cameras) or "only one, without a name"
                 raise SettingError("regions", f"{camera}: ...", f"there is no such camera; there is {known}")

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Finding the fastest way to run the model while the node already runs it: once on each machine."""
+"""Finds the fastest way to run the model, in the background while the node runs it; once per machine and model."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from rclpy.node import Node
 from edgecam_detector.settings import DetectorNodeSettings
 
 _PERIOD = 1.0  # seconds
-_WORTH_IT = 2e-3  # seconds; an inference that takes less is not worth measuring
+_MIN_INFERENCE = 2e-3  # seconds; a faster model is not worth measuring
 
 
 class Tuner:
-    """Watches which model runs; one that was never measured here is measured by another process, once.
+    """Starts a measurement in another process when a model runs that has not been measured on this machine.
 
-    What is fastest takes over through ``swap``. ``worker`` gives the worker, None while there is none.
+    The fastest choice takes over through ``swap``. ``worker`` returns the worker, None if there is none.
     """
 
     def __init__(
@@ -48,10 +48,10 @@ class Tuner:
         self._settings = settings
         self._worker = worker
         self._swap = swap
-        self._seen = ""
+        self._checked = ""
         self._child: subprocess.Popen[str] | None = None
         self._closing = False
-        self._timer = node.create_timer(_PERIOD, self._look)
+        self._timer = node.create_timer(_PERIOD, self._check)
 
     def close(self) -> None:
         """Stop measuring; does not wait."""
@@ -60,39 +60,39 @@ class Tuner:
         if self._child is not None:
             self._child.terminate()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         worker = self._worker()
         detector = worker.detector if worker is not None else None
-        if worker is None or detector is None or self._seen == detector.model.sha256:
+        if worker is None or detector is None or self._checked == detector.model.sha256:
             return
         took = worker.meters["infer"].percentile(time.monotonic(), 50)
-        if not took >= 0:  # nan: no images yet
+        if not took >= 0:  # NaN: no images yet
             return
-        self._seen = detector.model.sha256
-        if detector.tuned or not detector.runner.on_cpu or took < _WORTH_IT or not is_open(self._settings()):
+        self._checked = detector.model.sha256
+        if detector.tuned or not detector.runner.on_cpu or took < _MIN_INFERENCE or not is_open(self._settings()):
             return
         self._child = start_tuning(self._settings())
         threading.Thread(target=self._finish, args=(worker, detector), name="tuning", daemon=True).start()
 
     def _finish(self, worker: DetectionWorker, detector: Detector) -> None:
         assert self._child is not None
-        told, problem = self._child.communicate()
+        output, problem = self._child.communicate()
         if self._closing:
             return
         logger = self._node.get_logger()
         if self._child.returncode != 0:
             why = (problem.strip() or f"exit code {self._child.returncode}").splitlines()[-1]
-            logger.warning(f"what runs the model fastest could not be measured: {why}")
+            logger.warning(f"the fastest way to run the model could not be measured: {why}")
             return
-        best, *others = (Choice(**item) for item in json.loads(told))
+        best, *others = (Choice(**item) for item in json.loads(output))
         now = next((item for item in (best, *others) if _runs(item, detector)), None)
         logger.info(
-            f"measured as fastest here and stored: {best}" + (f"; until now {now}" if now and now != best else "")
+            f"measured as fastest on this machine: {best}" + (f"; until now {now}" if now and now != best else "")
         )
-        if now != best and not self._swap.begin(worker, "a faster way was measured"):
-            logger.info(f"it takes over at the next start: {self._swap.state}")
+        if now != best and not self._swap.begin(worker, "a faster choice was measured"):
+            logger.info(f"it will be used from the next start on: {self._swap.state}")
 
 
 def _runs(choice: Choice, detector: Detector) -> bool:
-    """Whether a detector that is not tuned runs this way; it takes all cores, so the first of its back end is it."""
+    """Whether an untuned detector runs this way; it uses all cores, so it is the first choice of its back end."""
     return choice.backend == detector.runner.name and choice.precision == "auto"

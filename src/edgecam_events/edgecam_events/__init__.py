@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The events node: detections in, events out."""
+"""The events node: turns detections into events."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The topics of one camera: its detections, its coded frames and its size."""
+"""The subscriptions of one camera: its detections, its coded frames and its size."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from vision_msgs.msg import Detection2DArray
 
 _DEPTH = 10
 _JPEG_DEPTH, _VIDEO_DEPTH = 5, 60
-Look = Callable[[str, int, str, tuple[int, int], list[Detection]], None]
+ProcessDetections = Callable[[str, int, str, tuple[int, int], list[Detection]], None]
 
 
 def video_type() -> Any:
-    """foxglove_msgs/CompressedVideo, None where that package is not installed."""
+    """foxglove_msgs/CompressedVideo; None if that package is not installed."""
     try:
         return importlib.import_module("foxglove_msgs.msg").CompressedVideo
     except ImportError:
@@ -47,17 +47,18 @@ def video_type() -> Any:
 
 
 class CameraInputs:
-    """``name`` is the camera's namespace below the node's, ``""`` for the node's own.
+    """The subscriptions in one camera's namespace.
 
-    ``look`` gets the detections of every frame, once the frame's size is known; ``frame`` every coded frame. Both are
-    called on the executor's thread.
+    ``name`` is relative to the node's namespace, ``""`` for the node's own. ``process`` gets the detections of every
+    frame as soon as the size of the frames is known; ``frame`` gets every coded frame. Both are called on the
+    executor's thread.
     """
 
     def __init__(
         self,
         node: Node,
         name: str,
-        look: Look,
+        process: ProcessDetections,
         frame: Callable[[str, CodedFrame], None],
         counters: Counters,
         *,
@@ -67,10 +68,10 @@ class CameraInputs:
         prefix = f"{name}/" if name else ""
         self.camera = name or str(node.get_namespace()).rpartition("/")[2] or "camera"
         self.size: tuple[int, int] | None = None
-        self.looked, self.coded = Meter(), Meter()
+        self.detections, self.coded = Meter(), Meter()
         self.detections_topic = str(node.resolve_topic_name(f"{prefix}detections"))
         self.image_topic = str(node.resolve_topic_name(f"{prefix}image_raw/compressed"))
-        self._node, self._look, self._frame, self._counters = node, look, frame, counters
+        self._node, self._process, self._frame, self._counters = node, process, frame, counters
         create = node.create_subscription
         self._subscriptions = [
             create(Detection2DArray, f"{prefix}detections", self._on_detections, _DEPTH),
@@ -92,18 +93,18 @@ class CameraInputs:
             self.size = message.width, message.height
 
     def _on_detections(self, message: Detection2DArray) -> None:
-        self.looked.add(time.monotonic())
+        self.detections.add(time.monotonic())
         if self.size is None:
-            self._counters.add("detections before the size of the image is known")
+            self._counters.add("detections before the image size is known")
             return
         stamp, frame_id = ns_from_stamp(message.header.stamp), message.header.frame_id
-        self._look(self.camera, stamp, frame_id, self.size, detections_from_ros(message))
+        self._process(self.camera, stamp, frame_id, self.size, detections_from_ros(message))
 
     def _on_jpeg(self, message: CompressedImage) -> None:
         data = bytes(message.data)
         size = image_size(data) if is_jpeg(data) else None
         if size is None or not all(size):
-            self._counters.add("compressed image that is no JPEG")
+            self._counters.add("compressed image that is not a JPEG")
             return
         if self.size is None:
             self.size = size

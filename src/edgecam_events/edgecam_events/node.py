@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The events node: applies the rules to detections, publishes events and keeps them."""
+"""The events node: applies the rules to detections, publishes the events and stores them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
         self._cameras: list[CameraInputs] = []
         self._outputs: list[Outbox] = []
         self._label_info: Any = None
-        self._labels: frozenset[str] = frozenset()  # of the detector; empty: not known
+        self._labels: frozenset[str] = frozenset()  # of the detector; empty: unknown
 
     def open(self) -> None:
         self._keeper = Keeper(self.settings, lambda problem: self.faults.add("", problem))
@@ -76,7 +76,7 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
             CameraInputs(
                 self,
                 name,
-                self._look,
+                self._process,
                 self._keeper.frame,
                 self._engine.counters,
                 jpeg=settings.snapshots or settings.clip in ("auto", "jpeg"),
@@ -116,12 +116,14 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
     def _on_labels(self, message: LabelInfo) -> None:
         self._labels = frozenset(one.class_name.casefold() for one in message.class_map)
 
-    def _look(self, camera: str, stamp_ns: int, frame_id: str, size: tuple[int, int], found: list[Detection]) -> None:
+    def _process(
+        self, camera: str, stamp_ns: int, frame_id: str, size: tuple[int, int], found: list[Detection]
+    ) -> None:
         if self._engine is not None:
             self._emit(self._engine.process(camera, stamp_ns, frame_id, size, found))
 
     def _emit(self, events: list[Event]) -> None:
-        """Publish first: what goes wrong with the disk does not delay the event."""
+        """Publish and store events. Publish first, so that the disk does not delay the message."""
         for event in events:
             if self._keeper is None:
                 return
@@ -152,20 +154,20 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
         for output in self._outputs:
             values |= output.counters.totals()
         if keeper.problem is not None:
-            return Status(ERROR, f"events are published, but not all is stored: {keeper.problem}", values)
+            return Status(ERROR, f"events are published, but not all are stored: {keeper.problem}", values)
         if warnings := "; ".join(self._warnings(engine)):
             return Status(WARN, warnings, values)
         if not self.settings.rules:
-            return Status(OK, "no rules yet: set the parameter rules", values)
+            return Status(OK, "no rules: set the parameter rules", values)
         return Status(OK, f"{keeper.events} events", values)
 
     def _warnings(self, engine: Engine) -> Iterator[str]:
         now, settings = time.monotonic(), self.settings
         for camera in self._cameras:
-            if camera.looked.rate(now) == 0:
+            if camera.detections.rate(now) == 0:
                 yield f"no detections on {camera.detections_topic}"
             elif camera.size is None:
-                yield f"the image's size is not known: no camera_info and nothing on {camera.image_topic}"
+                yield f"the image size is unknown: no camera_info and nothing on {camera.image_topic}"
             if (settings.snapshots or settings.clip != "none") and camera.coded.rate(now) == 0:
                 yield f"no image on {camera.image_topic}: events have no snapshot and no clip"
         if settings.clip == "video" and video_type() is None:
@@ -177,11 +179,11 @@ class EventsNode(EdgecamNode[EventsNodeSettings]):
                 yield f"rule '{rule.name}': the detector has no class '{unknown[0]}'; it has {', '.join(near)}"
         if engine.untracked:
             names = ", ".join(engine.untracked)
-            yield f"detections of {names} have no track id: objects are numbered here; set track: true for the detector"
+            yield f"detections of {names} have no track id and are tracked here; set track: true for the detector"
 
 
 def event_to_ros(outgoing: Outgoing) -> EventMessage:
-    """The message of an event's begin or end."""
+    """Convert the begin or end of an event to a message."""
     event = outgoing.event
     x1, y1, x2, y2 = event.box or (0.0, 0.0, 0.0, 0.0)
     center = Pose2D(position=Point2D(x=(x1 + x2) / 2, y=(y1 + y2) / 2))

@@ -29,7 +29,7 @@ class EventsNodeSettings(EventsSettings):
 
     cameras: tuple[str, ...] = setting(
         (),
-        "Namespaces of several cameras, as the detector has them: 'front' means front/detections and "
+        "Namespaces of several cameras, as for the detector: 'front' means front/detections and "
         "front/image_raw/compressed; empty: one camera.",
     )
 
@@ -38,7 +38,7 @@ class EventsNodeSettings(EventsSettings):
         for name, shapes in (("zones", self.parsed_zones()), ("lines", self.parsed_lines())):
             for shape in shapes:
                 if shape.camera and shape.camera not in self.cameras:
-                    known = ", ".join(self.cameras) or "only one, which needs no name"
+                    known = ", ".join(self.cameras) or "only one, without a name"
                     raise SettingError(
                         name, f"{shape.camera}/{shape.name}: ...", f"there is no such camera; there is {known}"
                     )

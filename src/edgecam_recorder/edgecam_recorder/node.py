@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The recorder node: topics in, recordings on disk out."""
+"""The recorder node: records topics on disk."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from edgecam_recorder.subscriptions import TopicSubscriptions
 if TYPE_CHECKING:
     from edgecam_core.recording.recorder import Recorder
 
-_LOOK_SECONDS = 0.5
+_REFRESH_SECONDS = 0.5
 
 
 class RecorderNode(EdgecamNode[RecorderNodeSettings]):
@@ -85,8 +85,8 @@ class RecorderNode(EdgecamNode[RecorderNodeSettings]):
         recorder = self._recorder
         assert recorder is not None
         self._topics = TopicSubscriptions(self, self.settings.topics, recorder.write, self.get_logger().warning)
-        self._timer = self.create_timer(_LOOK_SECONDS, self._look)
-        self._topics.look()
+        self._timer = self.create_timer(_REFRESH_SECONDS, self._refresh)
+        self._topics.refresh()
 
     def _unsubscribe(self) -> None:
         if self._timer is not None:
@@ -95,11 +95,11 @@ class RecorderNode(EdgecamNode[RecorderNodeSettings]):
             self._topics.close()
         self._timer, self._topics = None, None
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         if self._recorder is not None and not self._recorder.recording:
-            self._unsubscribe()  # it ended: publishers may skip the work
+            self._unsubscribe()  # the recording has ended: let publishers save the work
         elif self._topics is not None:
-            self._topics.look()
+            self._topics.refresh()
 
     def _active(self) -> Recorder:
         if self._recorder is None or self.state_label() != "active":
@@ -115,7 +115,7 @@ class RecorderNode(EdgecamNode[RecorderNodeSettings]):
         else:
             self._unsubscribe()
             path = await Background(self, recorder.stop)
-            response.message = str(path) if path else "nothing was being recorded"
+            response.message = str(path) if path else "no recording was running"
         response.success = True
         return response
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Publishes the messages of a recording with their types, quality of service and times."""
+"""Publishes the messages of a recording with their types and QoS, and its time on /clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DEPTH, _LATCHED_DEPTH = 10, 100
 
 
 class Republisher:
-    """One publisher for each topic, and ``/clock``.
+    """One publisher per topic, and one for ``/clock``.
 
     Raises:
         RecordingError: the package of a message type is not installed.
@@ -49,12 +49,14 @@ class Republisher:
         self.published = 0
 
     def publish(self, message: Message) -> None:
+        """Publish a message, unless its topic is not played."""
         publisher = self._publishers.get(message.topic.name)
         if publisher is not None:
             publisher.publish(message.data)
             self.published += 1
 
-    def tell_time(self, now_ns: int) -> None:
+    def publish_time(self, now_ns: int) -> None:
+        """Publish the time of the recording on ``/clock``."""
         if self._clock is not None:
             clock = Clock()
             clock.clock.sec, clock.clock.nanosec = divmod(now_ns, 10**9)

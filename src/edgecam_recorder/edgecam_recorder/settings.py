@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The settings of the recorder node: those of the recorder, and what only ROS knows."""
+"""The settings of the recorder node: those of the recorder, and those specific to ROS."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class RecorderNodeSettings(RecorderSettings):
 
     topics: tuple[str, ...] = setting(
         TOPICS,
-        "Topics to record as soon as they are published; * matches any text ('/*': all topics). image_raw has the "
-        "uncompressed frames, video the H.265 access units that the RTP sender publishes.",
+        "Topics to record, as soon as they are published; * matches any text ('/*': all topics). image_raw has the "
+        "uncompressed frames, video the H.265 access units of the RTP sender.",
     )
-    record_at_start: bool = setting(True, "Begin to record at once; false: wait for the service ~/record.")
+    record_at_start: bool = setting(True, "Start recording at once; false: wait for the service ~/record.")
 
     def check(self) -> None:
         super().check()
         if not self.topics:
-            raise SettingError("topics", "[]", "must name a topic; '/*' records all")
+            raise SettingError("topics", "[]", "must name at least one topic; '/*' records all")

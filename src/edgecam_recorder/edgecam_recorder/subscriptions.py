@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Subscribes to topics as serialised messages, with the quality of service their publishers offer."""
+"""Subscribes to topics as serialised messages, with the QoS that their publishers offer."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class _Subscribed:
 
 
 class TopicSubscriptions:
-    """Subscribes to every published topic that matches; :meth:`look` finds new ones, call it once a second.
+    """Subscribes to every published topic that matches. :meth:`refresh` finds new ones; call it about once a second.
 
     Args:
-        names: topics as they are or with ``*``; relative ones are in the node's namespace.
+        names: topics, which may contain ``*``; relative names are in the node's namespace.
         take: gets every message, on the executor's thread.
-        on_problem: called once with the reason why a topic cannot be recorded (completely).
+        on_problem: called once for each reason why a topic cannot be recorded, or only partly.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class TopicSubscriptions:
 
     @property
     def topics(self) -> list[str]:
-        """The topics that are subscribed."""
+        """The subscribed topics."""
         return sorted(self._subscribed)
 
     @property
     def missing(self) -> list[str]:
-        """Requested topics that match no published one."""
+        """The requested names that match no published topic."""
         found = [name for name in self._names if not any(fnmatch.fnmatchcase(one, name) for one in self._subscribed)]
         return sorted(found)
 
-    def look(self) -> None:
-        """Subscribe to what is published now. Takes a few milliseconds with a hundred topics."""
+    def refresh(self) -> None:
+        """Subscribe to all matching topics that are published now. Takes a few milliseconds for a hundred topics."""
         for name, types in self._node.get_topic_names_and_types():
             if not any(fnmatch.fnmatchcase(name, one) for one in self._names):
                 continue
@@ -107,10 +107,10 @@ class TopicSubscriptions:
     def _subscribe(self, name: str, offers: Sequence[Any]) -> None:
         topic = self._topic(name, offers)
         known = self._subscribed.get(name)
-        if known and known.topic.type == topic.type and _wanted(known.topic) == _wanted(topic):
+        if known and known.topic.type == topic.type and _profile(known.topic) == _profile(topic):
             return
         kind = message_class(topic.type)
-        if known:  # a new publisher offers less, or another type
+        if known:  # a new publisher offers weaker QoS, or another type
             self._node.destroy_subscription(known.subscription)
         clock = self._node.get_clock()
 
@@ -120,10 +120,10 @@ class TopicSubscriptions:
             now = clock.now().nanoseconds
             self._take(Message(topic, now, int((info or {}).get("source_timestamp") or now), data))
 
-        # rclpy goes by the signature: it asks for the time of publication. The events executor (rclpy 9.1) gives both
-        # as one tuple where messages are serialised.
+        # rclpy passes the message info, with the time of publication, only if the signature has a second parameter. For
+        # serialised messages, the events executor (rclpy 9.1) passes both as one tuple.
         take.__signature__ = _WITH_INFO  # type: ignore[attr-defined]
-        subscription = self._node.create_subscription(kind, name, take, _wanted(topic), raw=True)
+        subscription = self._node.create_subscription(kind, name, take, _profile(topic), raw=True)
         self._subscribed[name] = _Subscribed(subscription, topic)
 
     def _topic(self, name: str, offers: Sequence[Any]) -> Topic:
@@ -154,14 +154,14 @@ def message_class(type_name: str) -> Any:
 
 
 def _resolved(node: Node, name: str) -> str:
-    """The full name; one with ``*``, which ROS would refuse, is put into the namespace by hand."""
+    """The full name. ROS cannot resolve a name with ``*``: that one gets the node's namespace here."""
     if "*" not in name:
         return str(node.resolve_topic_name(name))
     return name if name.startswith("/") else f"{node.get_namespace().rstrip('/')}/{name}"
 
 
 def profile(topic: Topic, depth: int) -> QoSProfile:
-    """Reliability and durability that every publisher of the topic offers, as far as that is recorded."""
+    """A profile with the reliability and durability that all recorded publishers of the topic offer."""
     best_effort = qos.is_best_effort(topic.qos)
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
@@ -171,7 +171,7 @@ def profile(topic: Topic, depth: int) -> QoSProfile:
     )
 
 
-def _wanted(topic: Topic) -> QoSProfile:
+def _profile(topic: Topic) -> QoSProfile:
     return profile(topic, _IMAGE_DEPTH if topic.type in _IMAGES else _DEPTH)
 
 

@@ -40,11 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--compare", nargs=2, metavar=("A", "B"), help="models: ONNX files or names of the zoo")
     group.add_argument("--output", type=Path, metavar="FOLDER", help="images in which the models differ, side by side")
     group.add_argument("--collect", type=Path, metavar="FOLDER", help="keep these images as a collection to label")
-    group.add_argument("--most", type=int, default=100, metavar="N", help="the most such images (default 100)")
+    group.add_argument("--most", type=int, default=100, metavar="N", help="maximum number of these (default 100)")
 
 
 def run(args: argparse.Namespace, recording: Recording) -> int:
-    """0 when both models found the same in every image, else 1."""
+    """Compare two models on the images. Returns 0 if both found the same objects in every image, else 1."""
     from edgecam_core.images.comparison import Comparison, disagreements
     from edgecam_core.images.inputs import read_inputs
     from edgecam_core.models.detector import Detector
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace, recording: Recording) -> int:
 
 
 class _Kept:
-    """Writes the disagreements where the command line says."""
+    """Writes the disagreements to the folders of --output and --collect."""
 
     def __init__(self, args: argparse.Namespace, topic: str) -> None:
         self._output: Path | None = args.output
@@ -116,7 +116,7 @@ class _Kept:
         self._collector.request(self._camera, done)
         self._collector.examine(Observation(self._camera, one.frame, tuple(one.first), tuple(one.second)))
         if not stored.wait(_STORE_SECONDS) or answers[0].startswith("error: "):
-            raise EdgecamError(f"an image could not be collected: {(answers or ['the disk does not answer'])[0]}")
+            raise EdgecamError(f"an image could not be collected: {(answers or ['the disk does not respond'])[0]}")
 
     def close(self) -> None:
         if self._collector is not None:

@@ -12,13 +12,13 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Record topics to an MCAP file that Foxglove, `ros2 bag play` and `edgecam replay` read.
+"""Record topics to an MCAP file for Foxglove, `ros2 bag play` and `edgecam replay`.
 
     edgecam record drive.mcap /camera/image_raw/compressed /camera/detections
     edgecam record drive.mcap '/camera/*'
     edgecam record drive --split-seconds 60 --max-megabytes 50000
 
-A name that ends in .mcap is one file; any other is a folder with split files and metadata.yaml. Ctrl-C ends it.
+A name that ends in .mcap is a single file; any other is a folder with split files and metadata.yaml. Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from edgecam_core.recording.settings import RecorderSettings
 from edgecam_ros.command_node import command_node
 
 _SETTINGS = [name for name in RecorderSettings.specs() if name != "directory"]
-_LOOK_SECONDS = 0.5
+_REFRESH_SECONDS = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", type=Path, help="file.mcap, or a new folder")
     parser.add_argument("topics", nargs="*", default=["/*"], help="topics; * matches any text (default: all)")
-    parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="end after this long (default: Ctrl-C)")
+    parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="end after this time (default: Ctrl-C)")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     add_settings(parser, RecorderSettings, _SETTINGS)
 
@@ -52,7 +52,7 @@ def waits_for(args: argparse.Namespace) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when messages were recorded and all of them stored; otherwise 1."""
+    """Record until the end. Returns 0 if there were messages and all of them are stored, else 1."""
     settings = settings_from(args, RecorderSettings)
     with command_node("edgecam_record") as node:
         import rclpy
@@ -64,14 +64,14 @@ def run(args: argparse.Namespace) -> int:
         path = recorder.start(args.output)
         topics = TopicSubscriptions(node, args.topics, recorder.write, _say)
         began = time.monotonic()
-        look, show = began, began + 1.0
+        refresh, show = began, began + 1.0
         try:
             with _stopped_by_signals() as stopping:
                 while recorder.recording and not stopping:
                     now = time.monotonic()
-                    if now >= look:
-                        topics.look()
-                        look = now + _LOOK_SECONDS
+                    if now >= refresh:
+                        topics.refresh()
+                        refresh = now + _REFRESH_SECONDS
                     if now >= show and not args.quiet:
                         waiting = f"; not published: {', '.join(topics.missing)}" if topics.missing else ""
                         counts = f"{recorder.messages} messages of {len(topics.topics)} topics"
@@ -97,7 +97,7 @@ def _say(text: str) -> None:
 
 @contextmanager
 def _stopped_by_signals() -> Iterator[list[int]]:
-    """The signals that ask to end, which must not cut the file short."""
+    """Within the block, collect SIGINT and SIGTERM, so that the file is completed before the end."""
     received: list[int] = []
     previous = [
         (number, signal.signal(number, lambda caught, _frame: received.append(caught)))

@@ -15,11 +15,11 @@
 """Publish a recording's topics again, or compare two models on its images.
 
     edgecam replay drive.mcap --rate 2 --loop
-    edgecam replay bag_of_others/ /camera/image_raw --start 12.5
+    edgecam replay rosbag2_folder/ /camera/image_raw --start 12.5
     edgecam replay drive.mcap --compare a.onnx b.onnx --output disagreements
 
-Reads MCAP files, folders that rosbag2 wrote, and .db3 files (these with `pip install rosbags`). Nodes follow the time
-of the recording with use_sim_time:=true.
+Reads MCAP files, rosbag2 folders, and .db3 files (these need `pip install rosbags`). Nodes use the time of the
+recording with use_sim_time:=true.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recording", type=Path, help="an MCAP file, a .db3 file, or the folder of a bag")
     parser.add_argument("topics", nargs="*", help="play only these topics")
     parser.add_argument("--rate", type=float, default=1.0, help="2 is twice as fast (default 1)")
-    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="leave out the first S seconds")
-    parser.add_argument("--loop", action="store_true", help="begin again at the end")
-    parser.add_argument("--step", action="store_true", help="one message of the first topic for each Enter")
+    parser.add_argument("--start", type=float, default=0.0, metavar="S", help="skip the first S seconds")
+    parser.add_argument("--loop", action="store_true", help="start again at the end")
+    parser.add_argument("--step", action="store_true", help="publish one message of the first topic per Enter")
     parser.add_argument("--delay", type=float, default=1.0, metavar="S", help="seconds for discovery (default 1)")
     parser.add_argument("--clock", action=argparse.BooleanOptionalAction, default=True, help="publish /clock")
-    parser.add_argument("--prefix", default="", metavar="NAME", help="put before every topic, e.g. /replayed")
-    parser.add_argument("--list", action="store_true", help="list the topics and end")
+    parser.add_argument("--prefix", default="", metavar="NAME", help="prefix of all topics, e.g. /replayed")
+    parser.add_argument("--list", action="store_true", help="list the topics and exit")
     _compare.add_arguments(parser)
     add_settings(parser, DetectorSettings, _compare.SETTINGS)
 
@@ -63,7 +63,7 @@ def waits_for(args: argparse.Namespace) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when everything was played; 1 when a part of the recording is damaged, or two models disagree."""
+    """Play, list or compare. Returns 1 if a part of the recording is damaged, or if two models disagree, else 0."""
     from edgecam_core.recording.playback import Playback
     from edgecam_core.recording.reader import open_recording
 
@@ -81,9 +81,9 @@ def run(args: argparse.Namespace) -> int:
 
         chosen = [topic for name, topic in recording.topics.items() if not args.topics or name in args.topics]
         republisher = Republisher(node, chosen, args.clock, args.prefix)
-        republisher.tell_time(recording.start_ns)
+        republisher.publish_time(recording.start_ns)
         time.sleep(args.delay)
-        playback.on_time = republisher.tell_time
+        playback.on_time = republisher.publish_time
         step_topic = (args.topics or [None])[0]
         for message in playback:
             if args.step and step_topic in (None, message.topic.name):
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
                 if not sys.stdin.readline():
                     break
             republisher.publish(message)
-        time.sleep(min(args.delay, 0.5))  # for what is still on its way
+        time.sleep(min(args.delay, 0.5))  # let the last messages arrive
     print(f"{republisher.published} messages of {len(chosen)} topics")
     if recording.damage:
         print(f"error: {recording.damage}", file=sys.stderr)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the detector can find: label_info, vision_info and the parameter class_names."""
+"""The classes of the detector: topics label_info and vision_info, parameter class_names."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ CLASS_NAMES = "class_names"
 _TEXT = "The model's labels in class order, set by the node itself."
 
 
-class ClassFacts:
-    """Latched publishers (late subscribers get the last message) and a read-only parameter."""
+class ClassInfo:
+    """Publishes the classes on latched topics (late subscribers get the last message) and as a read-only parameter."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -42,7 +42,7 @@ class ClassFacts:
         self._vision = node.create_publisher(VisionInfo, "vision_info", latched_qos())
 
     def publish(self, detector: Detector, settings: DetectorNodeSettings) -> None:
-        """Classes, threshold and method as they are now."""
+        """Publish the current classes, threshold and method."""
         if detector.model.sha256 != self._model:
             self._model, self._version = detector.model.sha256, self._version + 1
             self._set_names(list(detector.labels))
@@ -69,7 +69,7 @@ class ClassFacts:
             self._setting = False
 
     def _refuse_names(self, changes: list[Parameter]) -> SetParametersResult:
-        """Only the node sets the names; a read-only parameter could not be updated for a new model."""
+        """Refuse changes by others. A parameter declared read-only could not be updated for a new model."""
         if not self._setting and any(change.name == CLASS_NAMES for change in changes):
             reason = f"parameter '{CLASS_NAMES}' is set by the node; it follows the model"
             return SetParametersResult(successful=False, reason=reason)
