@@ -138,7 +138,7 @@ def main() -> None:
         speeds = sorted(entry["images_per_second"] for entry in trainer.progress.history[1:]) or [0.0]
         report: dict[str, Any] = {
             "device": torch.cuda.get_device_name() if world.device.type == "cuda" else "CPU",
-            "gpus": world.size, "torch": torch.__version__, "images": len(trainer.train_data),
+            "gpus": world.size, "torch": torch.__version__, "images": len(trainer.batches.data),
             "settings": settings.as_dict(), "seconds_start": ready - begin, "seconds_training": end - ready,
             "seconds_total": end - begin, "images_per_second_median": speeds[len(speeds) // 2],
             "gpu_busy_share": busy.mean(0), "gpu_busy_share_after_first_epoch": busy.mean(1),

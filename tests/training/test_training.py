@@ -88,7 +88,7 @@ def test_loss_that_is_no_number_stops_with_the_batch_saved(shapes: Path, tmp_pat
     trainer = _trainer(shapes, tmp_path)
     with torch.no_grad():
         next(iter(trainer.model.parameters())).fill_(float("nan"))
-    with pytest.raises(TrainingError, match="not a number in epoch 1, step 1"):
+    with pytest.raises(TrainingError, match="not finite in epoch 1, step 1"):
         trainer.run()
     saved = checkpoint.read(tmp_path / "bad-batch.pt")
     assert saved["images"].shape == (4, 3, 300, 300)

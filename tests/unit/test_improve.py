@@ -452,7 +452,7 @@ def test_a_machine_that_cannot_help_is_named_with_the_reason(
         improve_on("me@gpu", request, [], "no-such-edgecam", silent)
     with pytest.raises(RemoteError, match="disk is full"):
         improve_on("me@gpu", request, [], "echo the disk is full >&2; exit 1;", silent)
-    with pytest.raises(RemoteError, match="sent no archive"):  # it says all is well and has made nothing
+    with pytest.raises(RemoteError, match="returned no archive"):  # it says all is well and has made nothing
         improve_on("me@gpu", request, [], "true", silent)
     with pytest.raises(SettingError, match="user@"):
         improve_on("-oProxyCommand=evil", request, [], "edgecam", silent)

@@ -33,9 +33,9 @@ from edgecam_training.errors import TrainingError
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table. Times in milliseconds; ``images_per_second`` includes reading and decoding the files;
-    ``map50`` and ``map`` are 0..1, None without any box; ``joules_per_image`` is measured by ``energy_source``, None
-    where nothing measures it."""
+    """One line of the table. Times are in milliseconds; ``images_per_second`` includes reading and decoding the files.
+    ``map50`` and ``map`` are 0..1, None without boxes. ``joules_per_image`` is measured by ``energy_source``, None
+    without one."""
 
     model: str
     runtime: str
@@ -53,7 +53,7 @@ class Row:
 def measure(
     model: str, backend: str, data: str, split: str, rename: dict[str, str], allow_dropped: float = ALLOWED
 ) -> Row:
-    """One model in this process; blocks for the whole split, after five images of warm-up.
+    """Measure one model in this process; blocks for the whole split, after five images of warm-up.
 
     ``allow_dropped``: percent of the boxes that may be dropped from the data set.
     """
@@ -96,7 +96,7 @@ def measure_apart(
     """As :func:`measure`, in a separate process.
 
     Raises:
-        TrainingError: that process failed; ends with its last words.
+        TrainingError: that process failed; the message ends with the last line of its output.
     """
     words = [json.dumps(item) for item in (model, backend, data, split, rename, allow_dropped)]
     code = (
@@ -128,13 +128,13 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def chart(rows: Sequence[Row], path: Path) -> None:
-    """Accuracy over speed, a dot a model, as PNG."""
+    """Write accuracy over speed as PNG, one dot per model."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 5), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="images a second, files to boxes", ylabel="AP@0.5")
+    axes = figure.add_subplot(xlabel="images per second, from file to boxes", ylabel="AP@0.5")
     for row in rows:
         axes.scatter(row.images_per_second, row.map50 or 0.0, label=Path(row.model).name)
     axes.legend(loc="lower left")
@@ -144,7 +144,7 @@ def chart(rows: Sequence[Row], path: Path) -> None:
 
 
 def write(rows: Sequence[Row], folder: Path) -> None:
-    """``benchmark.md``, ``benchmark.json``, ``benchmark.png``."""
+    """Write ``benchmark.md``, ``benchmark.json`` and ``benchmark.png``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmark.md").write_text(markdown(rows) + "\n")
     (folder / "benchmark.json").write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")

@@ -31,7 +31,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None:
-    """One option for every declared setting; the result has only those that are set."""
+    """Add an option for every declared setting; the parsed arguments have only those that are given."""
     for spec in kind.specs().values():
         text = " ".join(filter(None, [spec.text, f"({spec.range_text()})" if spec.range_text() else ""]))
         options: dict[str, Any] = {"dest": spec.name, "default": argparse.SUPPRESS}
@@ -52,7 +52,7 @@ def add_allowed(parser: argparse.ArgumentParser) -> None:
 
 
 def settings_from(kind: type[S], given: dict[str, Any], base: dict[str, Any] | None = None) -> S:
-    """Settings from parsed options on top of ``base``. Lists are separated by commas."""
+    """Settings from parsed options, on top of ``base``. Items of lists are separated by commas."""
     specs = kind.specs()
     typed = {name: _typed(specs[name], value) for name, value in given.items() if name in specs}
     return kind.from_mapping({**(base or {}), **typed})
@@ -70,7 +70,7 @@ def _typed(spec: Spec, value: Any) -> Any:
 
 
 def bar(what: str) -> Callable[[int, int], None]:
-    """A progress bar on a terminal, a line every tenth elsewhere; called with (done, total)."""
+    """A progress bar on a terminal, else a line every 10 %; call it with (done, total)."""
     shown = -1
 
     def tell(done: int, total: int) -> None:
@@ -90,6 +90,6 @@ def bar(what: str) -> Callable[[int, int], None]:
 
 
 def need_torch() -> None:
-    """Raise MissingDependency where PyTorch is not installed."""
+    """Raise MissingDependency if PyTorch is not installed."""
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("torchvision") is None:
         raise MissingDependency("PyTorch", "make setup-training, then .venv-training/bin/edgecam")

@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     imported = actions.add_parser("import", help="store the boxes of a data set as reviews of a collection")
     imported.add_argument("data", help="data set of any layout")
     imported.add_argument("--collection", type=Path, required=True, help="folder of the collection; may be new")
-    imported.add_argument("--again", action="store_true", help="also replace reviews that are there")
+    imported.add_argument("--again", action="store_true", help="also replace existing reviews")
     imported.set_defaults(act=_import)
     export = actions.add_parser("export", help="write a data set, or a collection's reviews, for another tool")
     export.add_argument("data", type=Path, help="collection, or data set of any layout")
@@ -88,9 +88,9 @@ def _add_open_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-per-class", type=int, default=0, help="boxes per class and split, 0 for all [%(default)s]"
     )
-    parser.add_argument("--no-depictions", action="store_true", help="leave out drawings, toys and statues")
-    parser.add_argument("--no-groups", action="store_true", help="leave out boxes around groups of more than five")
-    parser.add_argument("--no-occluded", action="store_true", help="leave out boxes marked as occluded")
+    parser.add_argument("--no-depictions", action="store_true", help="skip drawings, toys and statues")
+    parser.add_argument("--no-groups", action="store_true", help="skip boxes around groups of more than five")
+    parser.add_argument("--no-occluded", action="store_true", help="skip boxes marked as occluded")
     parser.add_argument("--workers", type=int, default=32, help="parallel downloads [%(default)s]")
     parser.add_argument("--seed", type=int, default=0, help="seed for the selection of images when limits apply")
     parser.set_defaults(act=_open_images)
@@ -154,7 +154,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     from edgecam_core.collect.coco import merge
 
     counts = merge(arguments.collections, arguments.output)
-    print(f"{counts['added']} frames added, {counts['present']} were there, {counts['reviews']} reviews taken over")
+    print(f"{counts['added']} frames added, {counts['present']} already present, {counts['reviews']} reviews copied")
     return 0
 
 
@@ -228,7 +228,7 @@ def _wish(arguments: argparse.Namespace) -> tuple[Wish, str]:
         }  # fmt: skip
         for name, (given, rule) in rules.items():
             if given != rule:
-                raise SettingError(name, given, f"contradicts --like {arguments.like}; leave it out")
+                raise SettingError(name, given, f"contradicts --like {arguments.like}; remove it")
     wish = Wish(
         classes=tuple(name.strip() for name in arguments.classes.split(",")), splits=splits,
         max_images=arguments.max_images, max_per_class=arguments.max_per_class,

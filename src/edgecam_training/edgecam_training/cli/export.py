@@ -84,7 +84,7 @@ def _pytorch_ssd(arguments: argparse.Namespace) -> int:
     for name, value in plain.items():
         if getattr(arguments, name) != value:
             raise SettingError(
-                name, getattr(arguments, name), "belongs to ONNX files; leave it out with --format pytorch-ssd"
+                name, getattr(arguments, name), "applies only to ONNX files; remove it with --format pytorch-ssd"
             )
     model, classes = open_model(arguments.model)
     labels = export(model, classes, arguments.output)

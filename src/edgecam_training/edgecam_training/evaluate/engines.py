@@ -46,9 +46,11 @@ def open_engine(engine: Path, onnx: str, settings: DetectorSettings) -> Detector
         raise ModelError(f"engine '{engine}': there is no such file; make one with edgecam engine build")
     facts = Artifact(engine).facts()
     plan = Plan.read(settings.changed(model=onnx or str(_source(engine, facts))))
-    wanted = facts.get("model_sha256")
-    if wanted and plan.model.sha256 != wanted:
-        raise ModelError(f"engine '{engine}' was built from another {plan.model.path.name}, of hash {wanted[:12]}…")
+    expected = facts.get("model_sha256")
+    if expected and plan.model.sha256 != expected:
+        raise ModelError(
+            f"engine '{engine}' was built from another {plan.model.path.name}, with SHA-256 {expected[:12]}…"
+        )
     options = RunnerOptions(max_batch=int(facts.get("max_batch", 1)))
     try:
         runner = TensorRtRunner.load_engine(engine, options)

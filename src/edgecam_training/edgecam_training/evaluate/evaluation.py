@@ -28,15 +28,15 @@ from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.errors import DatasetError
 from edgecam_training.evaluate.metrics import Found, Scores, Truth, mean, score
 
-_SHOWN = 0.5  # a detection above this counts as an alarm a user would see
+_SHOWN = 0.5  # a detection above this score counts as a false alarm
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``found[i]`` belongs to ``samples[i]``; ``seconds`` is the detector's time per image, decoding excluded.
+    """``found[i]`` belongs to ``samples[i]``; ``seconds`` is the detector's time per image, without decoding.
 
-    ``seconds_scoring`` is what the metrics took. ``false_alarms`` counts detections above 0.5 in
-    images that have no box at all; ``empty`` is the number of such images.
+    ``seconds_scoring`` is the time for the metrics. ``false_alarms`` counts detections above 0.5 in images without
+    boxes; ``empty`` is the number of such images.
     """
 
     scores: Scores
@@ -56,13 +56,13 @@ def evaluate(
     rename: dict[str, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Detect in every image, files to boxes, one by one as a node would.
+    """Detect in every image, one by one, from file to boxes.
 
     Args:
-        rename: class of the data set -> label of the model, where they differ. Names are compared without case.
+        rename: maps classes of the data set to labels of the model that differ. Comparison ignores case.
 
     Raises:
-        DatasetError: classes of the data set that the model does not have, or no image that can be read.
+        DatasetError: the model lacks a class of the data set, or no image can be read.
     """
     table = _columns(detector, dataset.classes, rename or {})
     found, samples, seconds, broken = [], [], [], 0
@@ -94,7 +94,7 @@ def evaluate(
 
 
 def _columns(detector: Detector, classes: Sequence[str], rename: dict[str, str]) -> np.ndarray:
-    """(columns,) the data set's class of each of the model's columns, -1 for none."""
+    """(columns,) the data set's class for each column of the model, -1 for none."""
     labels = {label.casefold(): number for number, label in detector.classes()}
     table = np.full(len(detector.labels), -1, np.int64)
     wanted = [rename.get(name, name).casefold() for name in classes]
@@ -110,7 +110,7 @@ def _columns(detector: Detector, classes: Sequence[str], rename: dict[str, str])
 
 
 def text_table(result: Evaluation) -> str:
-    """Per class and in all, as Markdown."""
+    """Results per class and their mean, as Markdown."""
 
     def cell(value: float) -> str:
         return "no data" if np.isnan(value) else f"{value:.3f}"
@@ -127,7 +127,7 @@ def text_table(result: Evaluation) -> str:
     if result.empty:
         lines.append(f"\n{result.false_alarms} false alarms above {_SHOWN} in {result.empty} images without a box.")
     if result.broken:
-        lines.append(f"\n{result.broken} images could not be read and are left out.")
+        lines.append(f"\n{result.broken} images could not be read and are not included.")
     return "\n".join(lines)
 
 

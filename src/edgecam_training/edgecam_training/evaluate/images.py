@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Images of an evaluation: precision-recall curves, and the worst mistakes as one sheet."""
+"""Images of an evaluation: precision-recall curves, and a contact sheet of the worst mistakes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _COLUMNS = 4
 
 
 def curves(result: Evaluation, path: Path) -> None:
-    """Precision over recall at IoU 0.5, a line a class that has data, as PNG."""
+    """Write precision over recall at IoU 0.5 as PNG, one line per class with data."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -47,9 +47,9 @@ def curves(result: Evaluation, path: Path) -> None:
 
 
 def worst(result: Evaluation, path: Path, count: int = 12) -> int:
-    """The images with the most confident false detections and missed boxes; returns how many are shown.
+    """Write the images with the most confident false detections and missed boxes; returns their number.
 
-    Green: a box to find; red: a detection that hits none; yellow: a good one.
+    Green: annotated box; red: false detection; yellow: correct detection.
     """
     ranked = sorted(range(len(result.samples)), key=lambda index: -_badness(result, index))
     chosen = [index for index in ranked[:count] if _badness(result, index) > 0]

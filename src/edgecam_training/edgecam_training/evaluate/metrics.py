@@ -14,10 +14,10 @@
 
 """Average precision, in NumPy: Pascal VOC at IoU 0.5 and COCO's mean over IoU 0.50 to 0.95.
 
-VOC: area under the precision envelope (VOC 2010 on) and the 11-point mean of VOC 2007; difficult boxes count neither as
-misses nor as false alarms, nor do detections half inside a crowd. COCO: 101 points, 10 thresholds, at most 100 boxes
-per image; a crowd box matches any number of detections, by the share of the detection it covers. A class without boxes
-has no AP: NaN here, "no data" in every table, excluded from means.
+VOC: area under the precision envelope (VOC 2010 on) and the 11-point mean of VOC 2007. Difficult boxes count neither as
+misses nor as false alarms, nor do detections half inside a crowd. COCO: 101 points, 10 thresholds, at most 100
+detections per image; a crowd box matches any number of detections, by the share of the detection that it covers. A
+class without boxes has no AP: NaN here, "no data" in tables, not included in means.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 
 COCO_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-_MOST = 100  # detections an image
+_MOST = 100  # detections per image
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is in one image: (M, 4), (M,), (M,) bool; ``crowd`` marks those difficult ones that are regions of many
-    objects, None for none."""
+    """The annotations of one image: (M, 4), (M,), (M,) bool.
+
+    ``crowd`` marks the difficult ones that are regions of many objects; None if there are none.
+    """
 
     boxes: np.ndarray
     classes: np.ndarray
@@ -53,7 +55,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Curve:
-    """Precision over recall of one class at IoU 0.5, points in order of falling score."""
+    """Precision over recall of one class at IoU 0.5, by descending score."""
 
     recall: np.ndarray
     precision: np.ndarray
@@ -62,7 +64,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Scores:
-    """All in 0..1, NaN where there is no data; arrays are per class. ``boxes`` counts the boxes to find."""
+    """All in 0..1, NaN without data; arrays are per class. ``boxes`` is the number of annotated boxes that count."""
 
     voc: np.ndarray
     voc07: np.ndarray
@@ -83,7 +85,7 @@ class Scores:
 
 
 def mean(values: np.ndarray) -> float:
-    """Over classes with data; NaN where no class has any."""
+    """The mean over classes with data; NaN if there are none."""
     real = values[~np.isnan(values)]
     return float(real.mean()) if len(real) else float("nan")
 
@@ -106,7 +108,7 @@ def score(found: Sequence[Found], truth: Sequence[Truth], classes: int) -> Score
 
 @dataclass(frozen=True)
 class _Table:
-    """All detections of a class, best first: which hit and which do not count, by VOC (N,) and by COCO (T, N)."""
+    """All detections of a class, best first: which hit and which are ignored, by VOC (N,) and by COCO (T, N)."""
 
     scores: np.ndarray
     voc_hit: np.ndarray
@@ -155,7 +157,7 @@ def overlaps(boxes: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndar
 def _match_voc(
     iou: np.ndarray, covered: np.ndarray, difficult: np.ndarray, crowd: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each detection looks at the box it overlaps most, and only at that one; half in a crowd it does not count."""
+    """Match each detection with the box it overlaps most, and only with that; half in a crowd it is ignored."""
     hit, ignored = np.zeros(len(iou), bool), np.zeros(len(iou), bool)
     taken = np.zeros(len(difficult), bool)
     for row in range(len(iou) if len(difficult) else 0):
@@ -168,7 +170,7 @@ def _match_voc(
 
 
 def _match_coco(iou: np.ndarray, crowd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each detection takes the best box that is still free, a crowd only where no other is, at every threshold."""
+    """At every threshold, match each detection with the best unmatched box, or with a crowd if there is none."""
     levels = len(COCO_THRESHOLDS)
     hit, ignored = np.zeros((levels, len(iou)), bool), np.zeros((levels, len(iou)), bool)
     if not len(crowd):

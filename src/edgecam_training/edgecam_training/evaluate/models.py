@@ -30,10 +30,10 @@ _CHECKPOINTS = (".pt", ".pth")
 def open_detector(
     model: str, backend: str = "auto", least_score: float = 0.01, nms_threshold: float = 0.5, onnx: str = ""
 ) -> Detector:
-    """A detector that reports everything above ``least_score``, at most 100 boxes an image.
+    """A detector that reports everything above ``least_score``, at most 100 boxes per image.
 
-    ``model`` is a .pt or .pth checkpoint, an ONNX file, a TensorRT .engine file or a name of the zoo; ``onnx`` is what
-    an engine was built from, where its sidecar does not lead there.
+    ``model`` is a .pt or .pth checkpoint, an ONNX file, a TensorRT .engine file or a model of the zoo. ``onnx`` is the
+    file an engine was built from, if its sidecar does not lead to it.
 
     Raises:
         CheckpointError, ModelError, MissingDependency, SettingError: it cannot be opened.

@@ -30,7 +30,7 @@ from edgecam_training.models.base import SsdModel
 
 
 class TorchRunner(Runner):
-    """Runs an :class:`SsdModel`; inputs and outputs as in its exported ONNX file. Made directly, not by ``load``."""
+    """Runs an :class:`SsdModel`; inputs and outputs as in its exported ONNX file. Constructed without ``load``."""
 
     name = "torch"
 

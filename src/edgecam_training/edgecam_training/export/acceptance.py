@@ -67,18 +67,18 @@ def accept_int8(
 
     Args:
         reference: mAP (0..1) of the float model.
-        score: mAP (0..1) of a file; called once a round.
-        most_drop: in mAP points.
+        score: returns the mAP (0..1) of a file; called once per round.
+        most_drop: largest loss in mAP points.
         probe: inputs for the sensitivity measurement.
 
     Raises:
-        ExportError: the float model finds nothing that could be lost, or half of the convolutions in float were not
-            enough; nothing is left at ``path``.
+        ExportError: the mAP of the float model is too low to measure a loss, or the loss is too large even with half of
+            the convolutions in float; there is no file at ``path``.
     """
     if not reference >= LEAST_REFERENCE:
         raise ExportError(
-            f"{path.name}: the float model reaches mAP {reference:.4f} on this split, so nothing shows what INT8 "
-            f"loses; {LEAST_REFERENCE:g} is the least. Are the class names, --rename and --split right?"
+            f"{path.name}: the float model reaches only mAP {reference:.4f} on this split, too little to measure the "
+            f"loss of INT8; the minimum is {LEAST_REFERENCE:g}. Are the class names, --rename and --split right?"
         )
     order: list[str] = []
     drop = float("inf")

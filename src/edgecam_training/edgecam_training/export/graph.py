@@ -24,11 +24,11 @@ from edgecam_training.models.base import SsdModel, decode
 
 
 class ExportGraph(nn.Module):
-    """``input_0`` to ``scores`` (softmax) and ``boxes`` (corners as fractions), as pytorch-ssd's exporter writes them.
+    """``input_0`` to ``scores`` (softmax) and ``boxes`` (corners as fractions), as in pytorch-ssd's exporter.
 
-    ``uint8`` takes (B, 3, S, S) uint8 RGB and normalises in the graph. ``half`` computes the network in FP16 behind
+    ``uint8`` takes (B, 3, S, S) uint8 RGB and normalises in the graph. ``half`` computes the network in FP16 with
     float32 inputs and outputs; scores and boxes are always computed in float32. ``raw`` returns ``logits`` and
-    ``offsets`` instead. ``nms`` above 0 puts finished detections, suppressed at that overlap, before the two.
+    ``offsets`` instead. ``nms`` above 0 is an IoU threshold: final detections come before ``scores`` and ``boxes``.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ExportGraph(nn.Module):
         super().__init__()
         self.model = model.eval()
         self.half_precision, self.uint8, self.raw, self.nms = half, uint8, raw, nms
-        # Before the network is made FP16: priors keep their precision.
+        # Before the network is converted to FP16: priors keep their precision.
         self.register_buffer("box_priors", model.priors.clone().float())
         self.register_buffer("mean", torch.tensor(model.normalisation.mean).view(1, 3, 1, 1))
         self.register_buffer("scale", 1 / torch.tensor(model.normalisation.std).view(1, 3, 1, 1))

@@ -69,8 +69,9 @@ def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
     Next to the file, ``<name>.calibration.json`` lists the calibration images with their hashes.
 
     Raises:
-        ExportError: too much accuracy is lost, there is too little to measure it by, or the model is no float model.
-        DatasetError, SettingError: see the data set and the command line.
+        ExportError: the loss of accuracy is too large, there are too few images to measure it, or the model is not a
+            float model.
+        DatasetError, SettingError: invalid data set or options.
     """
     dataset = load_accepted(job.data, job.allow_dropped, tell)
     scored = dataset.split(job.split)
@@ -108,7 +109,7 @@ def _as_onnx(model: str, folder: Path) -> Path:
 
 
 def _inputs(model: Path, dataset: Dataset, count: int) -> tuple[list[np.ndarray], list[dict[str, str]]]:
-    """Evenly spread images as the network gets them, and their names and hashes."""
+    """Evenly spaced images as network inputs, and their names and hashes."""
     family = open_family(ModelFile.read(model))
     preprocessor = Preprocessor(family.spec)
     step = max(1, len(dataset.samples) // count)
@@ -120,7 +121,7 @@ def _inputs(model: Path, dataset: Dataset, count: int) -> tuple[list[np.ndarray]
             inputs.append(preprocessor.prepare(Frame.from_array(pixels, "bgr8"))[0])
             used.append({"image": sample.path.name, "sha256": cache.sha256(sample.path)})
     if len(inputs) < count:
-        raise ExportError(f"{count} calibration images are wanted, '{dataset.samples[0].split}' has {len(inputs)}")
+        raise ExportError(f"{count} calibration images are needed, '{dataset.samples[0].split}' has {len(inputs)}")
     return inputs, used
 
 

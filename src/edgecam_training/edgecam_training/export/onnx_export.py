@@ -39,15 +39,15 @@ from edgecam_training.export.opset import lowered
 from edgecam_training.export.suppress import greedy
 from edgecam_training.models.base import SsdModel
 
-_NATIVE_OPSET = 18  # what PyTorch's exporter writes without a conversion
-# Largest differences to PyTorch: of scores, and of box corners as fractions of the image.
+_NATIVE_OPSET = 18  # opset of PyTorch's exporter without a conversion
+# Largest differences from PyTorch: of scores, and of box corners as fractions of the image.
 TOLERANCE = {"fp32": (1e-4, 1e-4), "fp16": (2e-2, 2e-2)}
 
 
 @dataclass(frozen=True)
 class Form:
-    """How to export. ``batch`` 0 leaves the batch size open; ``nms`` is the overlap to suppress at, 0 for no
-    suppression in the graph; ``raw`` returns logits and offsets."""
+    """How to export. ``batch`` 0: dynamic batch size. ``nms``: IoU threshold of NMS in the graph, 0: no NMS. ``raw``:
+    logits and offsets instead of scores and boxes."""
 
     precision: str = "fp32"
     batch: int = 1
@@ -57,7 +57,7 @@ class Form:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names, in order. The last two are what is compared with PyTorch; with ``nms`` they are not in the file."""
+        """Names, in order. The last two are compared with PyTorch; with ``nms`` they are not in the file."""
         heads = ("logits", "offsets") if self.raw else ("scores", "boxes")
         return ("num_dets", "det_boxes", "det_scores", "det_classes", *heads) if self.nms else heads
 
@@ -74,13 +74,13 @@ class Parity:
 def export(
     model: SsdModel, classes: Sequence[str], path: Path, form: Form, images: Sequence[np.ndarray] = ()
 ) -> Parity:
-    """Write an ONNX file and compare it with PyTorch; works without a GPU, seconds.
+    """Write an ONNX file after comparing it with PyTorch. Needs no GPU; takes seconds.
 
     Args:
-        images: (H, W, 3) BGR to compare on; without any, noise is used.
+        images: (H, W, 3) uint8 BGR for the comparison; if empty, noise is used.
 
     Raises:
-        ExportError: the file does not compute what the network computes; nothing is left at ``path``.
+        ExportError: the results differ from PyTorch's; no file is written.
     """
     data = _annotated(_exported(model, form), model, classes, form)
     parity = compare(model, data, form, images)
@@ -97,7 +97,7 @@ def export(
 
 
 def _finished(data: bytes) -> bytes:
-    """Without the two outputs that were there to be compared."""
+    """Remove the two outputs that were only for the comparison."""
     proto = onnx.load_from_string(data)
     del proto.graph.output[-2:]
     return proto.SerializeToString(deterministic=True)
@@ -123,7 +123,7 @@ def _exported(model: SsdModel, form: Form) -> onnx.ModelProto:
 
 
 def _annotated(proto: onnx.ModelProto, model: SsdModel, classes: Sequence[str], form: Form) -> bytes:
-    """With edgecam's metadata; file names and stack traces of the exporting machine are taken out."""
+    """Add edgecam's metadata; remove file names and stack traces of the exporting machine."""
     for node in proto.graph.node:
         node.ClearField("doc_string")
         del node.metadata_props[:]
@@ -147,7 +147,7 @@ def _annotated(proto: onnx.ModelProto, model: SsdModel, classes: Sequence[str], 
 
 
 def weights_digest(model: SsdModel) -> str:
-    """SHA-256 over names and values of all weights: the identity of what was trained."""
+    """SHA-256 over names and values of all weights: identifies the trained network."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -157,7 +157,7 @@ def weights_digest(model: SsdModel) -> str:
 
 @torch.no_grad()
 def compare(model: SsdModel, data: bytes, form: Form, images: Sequence[np.ndarray]) -> Parity:
-    """Run both on the same images, one by one (or in pairs where the batch size is open)."""
+    """Run both on the same images, one by one (in pairs if the batch size is dynamic)."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
@@ -178,19 +178,19 @@ def compare(model: SsdModel, data: bytes, form: Form, images: Sequence[np.ndarra
 def _check_suppression(
     detections: Sequence[np.ndarray], scores: np.ndarray, boxes: np.ndarray, threshold: float, size: int
 ) -> None:
-    """Raise ExportError where the graph's detections are not those of the greedy loop on its own scores and boxes."""
+    """Raise ExportError if the graph's detections differ from greedy NMS of its own scores and boxes."""
     for row, (count, *found) in enumerate(zip(*detections, strict=True)):
-        wanted = greedy(scores[row], boxes[row], threshold, size)
+        expected = greedy(scores[row], boxes[row], threshold, size)
         kept = int(count[0])
-        same = kept == len(wanted[1]) and all(
-            np.allclose(mine[:kept], theirs, atol=1e-3) for mine, theirs in zip(found, wanted, strict=True)
+        same = kept == len(expected[1]) and all(
+            np.allclose(mine[:kept], theirs, atol=1e-3) for mine, theirs in zip(found, expected, strict=True)
         )
         if not same:
-            raise ExportError(f"the graph keeps {kept} boxes, the greedy suppression others ({len(wanted[1])})")
+            raise ExportError(f"NMS in the graph keeps {kept} boxes, the reference keeps others ({len(expected[1])})")
 
 
 def inputs(model: SsdModel, images: Sequence[np.ndarray], form: Form) -> list[np.ndarray]:
-    """Images as the detector feeds them: (1, 3, S, S) each."""
+    """Images as network inputs: (1, 3, S, S) each."""
     if not images:
         chance = np.random.default_rng(0)
         images = [chance.integers(0, 256, (model.size, model.size, 3), np.uint8) for _ in range(2)]

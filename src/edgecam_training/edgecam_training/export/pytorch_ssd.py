@@ -33,7 +33,7 @@ from edgecam_training.models.mobilenet_v1_ssd import MobileNetV1Ssd
 def export(model: SsdModel, classes: Sequence[str], path: Path) -> Path:
     """Write the weights to ``path`` and the class list, BACKGROUND first, to ``labels.txt`` next to it.
 
-    Names and shapes are those of pytorch-ssd's ``mb1-ssd``; the file holds float32 tensors and nothing else.
+    Names and shapes are those of pytorch-ssd's ``mb1-ssd``; the file holds only float32 tensors.
 
     Returns:
         The label file.

@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""INT8 with Q/DQ nodes around convolutions, calibrated on real images, in the two variants that runtimes need.
+"""INT8 with Q/DQ nodes around convolutions, calibrated on real images, in two variants.
 
-``tensorrt``: activations and weights int8, symmetric, per channel, biases in float (TensorRT rejects quantised
-ones). ``cpu``: activations uint8, weights int8, which x86 CPUs multiply fast. Each variant is slow on the other's
-hardware, so the metadata ``edgecam.int8`` records which one it is.
+``tensorrt``: activations and weights int8, symmetric, per channel; biases in float (TensorRT rejects quantised biases).
+``cpu``: activations uint8, weights int8, which is fast on x86 CPUs. Each variant is slow on the hardware of the other,
+so the metadata ``edgecam.int8`` records the variant.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from onnx import helper
 
 FLAVOURS = ("tensorrt", "cpu")
 RECIPES = ("minmax", "average")
-LEAST_IMAGES = 300  # with fewer the ranges of activations are unreliable
+LEAST_IMAGES = 300  # with fewer images the ranges of activations are unreliable
 
 
 @dataclass(frozen=True)
 class Ranges:
-    """What calibration measured: the prepared model's bytes and the range of every tensor."""
+    """The result of a calibration: the prepared model and the range of every tensor."""
 
     prepared: bytes
     tensors: Any
@@ -59,14 +59,14 @@ class _Feed:
 
 
 def calibrate(model: Path, inputs: Sequence[np.ndarray], flavour: str, recipe: str = "minmax") -> Ranges:
-    """Measure the range of every activation; blocks about 20 ms an image.
+    """Measure the range of every activation; blocks for about 20 ms per image.
 
     Args:
-        recipe: ``minmax`` covers the extremes of all images, ``average`` the mean of each image's extremes, which cuts
-            outliers off.
+        recipe: ``minmax``: the extremes of all images; ``average``: the mean of each image's extremes, which clips
+            outliers.
 
     Raises:
-        SettingError: an unknown flavour or recipe.
+        SettingError: unknown flavour or recipe.
     """
     if flavour not in FLAVOURS:
         raise SettingError("int8", flavour, f"must be one of {', '.join(FLAVOURS)}")
@@ -93,9 +93,9 @@ def calibrate(model: Path, inputs: Sequence[np.ndarray], flavour: str, recipe: s
 
 
 def best_ranges(model: Path, inputs: Sequence[np.ndarray], flavour: str, tell: Callable[[str], None]) -> Ranges:
-    """The recipe whose INT8 outputs differ least from the float model's on every tenth image, kept out of calibration.
+    """The ranges of the recipe whose INT8 outputs differ least from the float model's.
 
-    The images that the acceptance check scores have no part in the choice.
+    Measured on every tenth image, which is not used for calibration. The images of the acceptance check are not used.
     """
     probe = list(inputs[9::10])
     others = [item for place, item in enumerate(inputs) if place % 10 != 9]
@@ -106,39 +106,39 @@ def best_ranges(model: Path, inputs: Sequence[np.ndarray], flavour: str, tell: C
 
 
 def output_error(ranges: Ranges, inputs: Sequence[np.ndarray]) -> float:
-    """Root of the mean squared difference between the outputs in float and in INT8."""
+    """Root mean square difference between the outputs in float and in INT8."""
     pairs = zip(_outputs(ranges.prepared, inputs), _outputs(quantize(ranges), inputs), strict=True)
     return float(np.sqrt(np.mean([float(np.square(a - b).mean()) for a, b in pairs])))
 
 
 def quantize(ranges: Ranges, keep: Iterable[str] = (), only: Iterable[str] | None = None) -> bytes:
-    """The model with all convolutions in INT8 but those named ``keep``; or ``only`` those named."""
+    """The model with all convolutions in INT8 except ``keep``, or with ``only`` these in INT8."""
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
     for_tensorrt = ranges.flavour == "tensorrt"
     extra = {"ActivationSymmetric": for_tensorrt, "WeightSymmetric": True, "QuantizeBias": not for_tensorrt}
-    wanted = [name for name in ranges.convolutions if name not in set(keep) and (only is None or name in set(only))]
+    chosen = [name for name in ranges.convolutions if name not in set(keep) and (only is None or name in set(only))]
     quantizer = QDQQuantizer(
         onnx.load_from_string(ranges.prepared), True, False, QuantType.QInt8,
         QuantType.QInt8 if for_tensorrt else QuantType.QUInt8,
-        ranges.tensors, wanted, [], ["Conv"], extra,
+        ranges.tensors, chosen, [], ["Conv"], extra,
     )  # fmt: skip
     quantizer.quantize_model()
     proto = quantizer.model.model
     source = onnx.load_from_string(ranges.prepared)
     facts = {item.key: item.value for item in source.metadata_props}
     facts |= {"edgecam.precision": "int8", "edgecam.int8": ranges.flavour}
-    facts["edgecam.float_layers"] = str(len(ranges.convolutions) - len(wanted))
+    facts["edgecam.float_layers"] = str(len(ranges.convolutions) - len(chosen))
     helper.set_model_props(proto, facts)
     data: bytes = proto.SerializeToString(deterministic=True)
     return data
 
 
 def sensitivity(ranges: Ranges, inputs: Sequence[np.ndarray]) -> list[str]:
-    """The convolutions, most harmful first: each is quantised alone and the outputs' change is measured.
+    """The convolutions, most sensitive first: each is quantised alone and the change of the outputs measured.
 
-    Blocks for about a second a convolution.
+    Blocks for about a second per convolution.
     """
     reference = _outputs(ranges.prepared, inputs)
     harm = {}

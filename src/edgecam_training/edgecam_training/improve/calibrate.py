@@ -12,14 +12,14 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Calibrates new labels: a score of 0.5, from which the detector reports by default, shall be the best threshold.
+"""Calibrates new labels so that 0.5, the detector's default threshold, is their best threshold.
 
-Heads are learned from a selection of rows that holds far more objects than an image does, so their scores are too high.
-The threshold with the best F1 (C. van Rijsbergen: Information Retrieval, 1979; Z. Lipton, C. Elkan, B. Naryanaswamy:
-Optimal Thresholding of Classifiers to Maximize F1 Measure, 2014) is looked for in detections of models that had no part
-of those frames in their training, three folds as J. Platt has them for the same reason (Probabilistic Outputs for
-Support Vector Machines, 1999). Logits are shifted by it, and those above the score that average precision counts from
-are compressed so far that none falls below that: neither the order nor the number of a label's detections changes.
+Heads are trained on a selection of rows with far more objects than an image has, so their scores are too high. The
+threshold with the best F1 (C. van Rijsbergen: Information Retrieval, 1979; Z. Lipton, C. Elkan, B. Naryanaswamy:
+Optimal Thresholding of Classifiers to Maximize F1 Measure, 2014) is determined by cross-validation with three folds, as
+in J. Platt: Probabilistic Outputs for Support Vector Machines, 1999. Logits are shifted by this threshold and
+compressed so that no detection falls below the score from which average precision counts: neither the order nor the
+number of a label's detections changes.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ LEAST_HITS = 3  # objects found in held-out folds; with fewer a label keeps its 
 
 
 def folds(images: Sequence[LabelledImage], gap_seconds: float, count: int = FOLDS) -> list[list[int]]:
-    """Indices of the images by fold; a run of neighbouring frames stays together, every label is spread.
+    """Indices of the images by fold. A run of neighbouring frames stays in one fold; every label is spread over all.
 
-    Fewer folds where there are fewer runs; none with a single run.
+    There are at most as many folds as runs, and none if there is only one run.
     """
     index = {id(one): number for number, one in enumerate(images)}
     parts = runs(images, gap_seconds)
@@ -71,18 +71,18 @@ def logit(scores: np.ndarray) -> np.ndarray:
 
 
 def shift(scores: np.ndarray, hits: Hits) -> float | None:
-    """What to add to a label's logits so that its best F1 lies at a score of 0.5; None with too few objects found.
+    """The value to add to a label's logits so that its best F1 is at a score of 0.5; None if too few objects are found.
 
     Args:
-        scores: (N,) of the detections in ``hits``, falling.
+        scores: (N,) of the detections in ``hits``, descending.
     """
     if hits.hit.sum() < LEAST_HITS:
         return None
     logits = logit(scores)
-    # F1 = 2 * hits / (detections + objects), after each detection; of equal ones the shortest list is the best.
+    # F1 = 2 * hits / (detections + objects), after each detection; of equal values the first is the best.
     f1 = 2 * np.cumsum(hits.hit) / (np.arange(1, len(logits) + 1) + hits.boxes.sum())
     last = int(f1.argmax())
-    if last + 1 == len(logits):  # all are worth showing: no reason to lower them
+    if last + 1 == len(logits):  # all detections improve F1: no reason to lower the scores
         return max(-float(logits[last]), 0.0)
     return -float(logits[last] + logits[last + 1]) / 2
 
@@ -101,6 +101,6 @@ def applied(learned: Learned, shifts: Mapping[str, float]) -> Learned:
 
 
 def slope_of(value: float) -> float:
-    """The factor for logits shifted by ``value``: a score of LOW stays where it was; 1 where they are raised."""
+    """The factor for logits shifted by ``value`` that keeps a score of LOW unchanged; 1 if the logits are raised."""
     lowest = float(logit(np.array(LOW)))
     return lowest / (lowest + value) if value < 0 else 1.0

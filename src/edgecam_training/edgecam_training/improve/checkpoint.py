@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Finished heads of a run that is not finished yet: one that was interrupted goes on behind them."""
+"""Stores the finished heads of a run, so that an interrupted run continues after them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from edgecam_training.improve.learn import Learned
 
 
 class Checkpoints:
-    """One file for each stage in the output folder; ``key`` is that of the recipe, so that no other run reads them."""
+    """One file per stage in the output folder; only a run with the same recipe ``key`` reads them."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder = folder
@@ -38,18 +38,18 @@ class Checkpoints:
         return self._folder / f".heads-{self._key[:16]}-{stage.replace(' ', '-')}.npz"
 
     def read(self, stage: str) -> Learned | None:
-        """None where the stage is not finished, or its file is damaged."""
+        """The heads of a stage; None if it is not finished, or if its file is damaged."""
         try:
             with np.load(self._path(stage), allow_pickle=False) as data:
                 facts = json.loads(str(data["facts"]))
                 levels = range(facts["levels"])
                 weights, biases = (tuple(data[f"{name}{level}"] for level in levels) for name in ("weight", "bias"))
                 return Learned(tuple(facts["labels"]), weights, biases, facts["alike"], facts["positives"])
-        except Exception:  # zipfile, zlib, NumPy and JSON each have their own for a damaged file
+        except Exception:  # zipfile, zlib, NumPy and JSON raise different ones for a damaged file
             return None
 
     def write(self, stage: str, learned: Learned) -> None:
-        """Raises CacheError where the folder cannot be written."""
+        """Store the heads of a stage. Raises CacheError if the folder cannot be written."""
         facts = {
             "labels": learned.labels,
             "levels": len(learned.weights),

@@ -36,7 +36,7 @@ SECOND = 1_000_000_000
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """``boxes`` is (N, 4) float32 x1 y1 x2 y2 in pixels; ``labels`` N names. ``group`` is the camera."""
+    """An image with its boxes: (N, 4) float32 x1 y1 x2 y2 in pixels, and N labels. ``group`` is the camera."""
 
     path: Path
     boxes: np.ndarray
@@ -50,10 +50,10 @@ class LabelledImage:
 
 
 def reviewed(folder: Path) -> list[LabelledImage]:
-    """Every frame of a collection that a person has reviewed, in order of capture; skipped ones and drafts not.
+    """All reviewed frames of a collection, by camera and capture time, without skipped ones and drafts.
 
     Raises:
-        CollectionError: the folder is no collection, or a review is damaged.
+        CollectionError: the folder is not a collection, or a review is damaged.
     """
     collection = Collection.open(folder)
     images = []
@@ -82,20 +82,20 @@ def from_dataset(dataset: Dataset) -> list[LabelledImage]:
 def split(
     images: Sequence[LabelledImage], share: float = 0.3, gap_seconds: float = 2.0, test_cameras: Sequence[str] = ()
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
-    """Training and test images that are never from neighbouring moments of a camera.
+    """Split into training and test images that are never from neighbouring moments of a camera.
 
-    With ``test_cameras`` all images of those are the test and all others are for training: how the model does where it
-    has never been. Otherwise:
-
-    Each camera's frames are cut into runs at gaps of ``gap_seconds`` without a kept frame; a run goes to one side
-    whole. An image without a capture time (0) is a separate run. Runs are dealt in order of time so that every
-    label gets about ``share`` of its boxes into the test.
+    With ``test_cameras``, the images of these cameras are the test and all others the training set: this measures the
+    accuracy in a new place. Otherwise each camera's frames are divided into runs at gaps of ``gap_seconds`` without a
+    kept frame, and each run goes to one side as a whole. An image without a capture time (0) is a separate run. Runs
+    are assigned in order of time so that about ``share`` of each label's boxes are in the test.
     """
     if test_cameras:
         cameras = sorted({one.group for one in images})
         if unknown := sorted(set(test_cameras) - set(cameras)):
             raise SettingError(
-                "test-camera", unknown[0], f"no reviewed frame is from it; there are {', '.join(cameras)}"
+                "test-camera",
+                unknown[0],
+                f"has no reviewed frame; cameras with reviewed frames are {', '.join(cameras)}",
             )
         train = [one for one in images if one.group not in test_cameras]
         return train, [one for one in images if one.group in test_cameras]
@@ -110,7 +110,7 @@ def split(
             lacking = max(share * wanted[label] - tested[label] - labels[label] / 2 for label in labels) > 0
         else:
             lacking = number % round(1 / share) == 0
-        # The first run of a label is learned from: what was never seen cannot be found.
+        # The first run of a label is for training: a label without training images cannot be tested.
         known = {label for one in train for label in one.labels}
         if lacking and set(labels) <= known:
             test += run
@@ -121,7 +121,10 @@ def split(
 
 
 def runs(images: Iterable[LabelledImage], gap_seconds: float) -> list[list[LabelledImage]]:
-    """Each camera's images cut at gaps of ``gap_seconds``, in order of time; one without a capture time is a run."""
+    """Divide each camera's images at gaps of ``gap_seconds``; runs in order of time.
+
+    No capture time: a separate run.
+    """
     by_group: dict[str, list[LabelledImage]] = defaultdict(list)
     for one in images:
         by_group[one.group].append(one)
@@ -137,7 +140,7 @@ def runs(images: Iterable[LabelledImage], gap_seconds: float) -> list[list[Label
 
 
 def fingerprint(images: Iterable[LabelledImage]) -> str:
-    """SHA-256 over images and labels: what a model was made from."""
+    """SHA-256 over images, boxes and labels."""
     digest = hashlib.sha256()
     for one in images:
         digest.update(hashlib.sha256(one.path.read_bytes()).digest())

@@ -14,8 +14,8 @@
 
 """The class heads of an SSD in ONNX: locates them, extracts their inputs, and replaces them.
 
-The heads are 1x1 or larger convolutions whose outputs go through Transpose, Reshape and Concat to a Sigmoid, each
-class independently (no softmax): a class can be added or changed without affecting the scores of the others.
+The heads are 1x1 convolutions whose outputs go through Transpose, Reshape and Concat to a Sigmoid. Each class is
+independent (no softmax): a class can be added or changed without affecting the scores of the others.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ClassHeads:
     """The heads of one model, in the order of its rows.
 
     Raises:
-        ModelError: the model has no such heads; the text has what was found instead.
+        ModelError: the model has no such heads; the message describes what it has.
     """
 
     def __init__(self, model: ModelFile, labels: Sequence[str]) -> None:
@@ -64,7 +64,7 @@ class ClassHeads:
     def _refuse(self, what: str) -> ModelError:
         return ModelError(
             f"{self.model.path}: {what}; only SSD models whose class scores are a sigmoid over 1x1 convolutions can be "
-            "improved by their heads (the default model and what 'edgecam improve' made of it); retrain others"
+            "improved (the default model and models of 'edgecam improve'); retrain other models with 'edgecam train'"
         )
 
     def _branches(self) -> list[str]:
@@ -97,7 +97,7 @@ class ClassHeads:
         )
 
     def extractor(self) -> bytes:
-        """The model with the heads' inputs as further outputs, in their order, after ``scores`` and ``boxes``."""
+        """The model with the inputs of the heads as additional outputs, after ``scores`` and ``boxes``."""
         proto = onnx.ModelProto()
         proto.CopyFrom(self._proto)
         del proto.graph.output[:]
@@ -112,7 +112,7 @@ class ClassHeads:
         biases: Sequence[np.ndarray],
         facts: Mapping[str, str],
     ) -> bytes:
-        """The model with other heads. ``weights`` and ``biases`` are as in :class:`Head`, for ``labels``."""
+        """The model with new heads. ``weights`` and ``biases`` are as in :class:`Head`, for ``labels``."""
         proto = onnx.ModelProto()
         proto.CopyFrom(self._proto)
         new: dict[str, np.ndarray] = {}
@@ -137,7 +137,7 @@ class ClassHeads:
         return bytes(proto.SerializeToString(deterministic=True))
 
     def _row_shapes(self) -> set[str]:
-        """The constants with the shape for the Reshape of the class rows."""
+        """Names of the shape constants of the Reshape nodes of the class rows."""
         names = set()
         for branch in self._branches():
             node = self._made_by[branch]

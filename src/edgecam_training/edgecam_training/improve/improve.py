@@ -47,13 +47,13 @@ _PARITY = 1e-4
 
 @dataclass(frozen=True)
 class Request:
-    """``collection``: reviewed frames; ``model``: the live one, as the detector's parameter of that name.
+    """``collection``: reviewed frames; ``model``: the live model, as in the detector's parameter ``model``.
 
-    ``old_set`` are images the live model handled well: they check that this is kept and, as ``replay``, keep it while
-    known labels are corrected; without it known labels do not change. ``max_loss`` is the largest drop (0..1) of
-    a label on the old set, ``max_false_alarms`` the number of wrong boxes of the learned labels per image that the
-    new model may have above the live one. ``output`` is the folder of this run; what is finished there is not done
-    again.
+    ``old_set`` holds images on which the live model is good; they test that the new one is, too. ``replay`` holds
+    training images that preserve this while known labels are corrected; without it, known labels do not change.
+    ``max_loss`` is the largest allowed drop (0..1) in the AP of a label on the old set; ``max_false_alarms`` the number
+    of additional wrong boxes per image, of the learned labels, compared with the live model. ``output`` is the folder
+    of this run; finished stages in it are not repeated.
     """
 
     collection: Path
@@ -75,7 +75,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``model`` is the new ONNX file, ``facts`` what report.json holds."""
+    """``model`` is the new ONNX file, ``facts`` the content of report.json."""
 
     model: Path
     verdict: Verdict
@@ -83,10 +83,10 @@ class Outcome:
 
 
 def improve(request: Request, progress: Progress) -> Outcome:
-    """Blocks for minutes on a CPU.
+    """Train, test and judge a new model; writes model and reports to ``request.output``. Blocks for minutes on a CPU.
 
     Raises:
-        CollectionError, DatasetError: nothing reviewed, or nothing in it that can be learned.
+        CollectionError, DatasetError: no reviewed frames, or nothing to learn in them.
         ModelError: the live model cannot be improved by its heads.
         CacheError: the output folder cannot be written.
     """
@@ -102,18 +102,17 @@ def improve(request: Request, progress: Progress) -> Outcome:
     seen = Counter(label for one in images for label in one.labels)
     if not seen:
         raise DatasetError(
-            f"none of the {len(images)} reviewed frames of {request.collection} has a box: there is nothing to learn; "
-            "label some objects at /label"
+            f"none of the {len(images)} reviewed frames of {request.collection} has a box; label some objects at /label"
         )
     learned = [label for label in sorted(seen) if label not in labels or request.replay]
     if not train:
         raise DatasetError(
-            "every reviewed frame is in the test and none is left to learn from; choose fewer --test-camera"
+            "all reviewed frames are in the test and none is left for training; choose fewer --test-camera"
         )
     if not learned:
-        what = f"the reviewed frames hold only labels that the model has ({', '.join(sorted(seen))})"
-        raise DatasetError(f"{what}; set --replay so that they can be corrected without forgetting the others")
-    progress(f"{len(images)} reviewed frames: {len(train)} to learn from, {len(test)} to test with")
+        what = f"the reviewed frames have only labels that the model knows already ({', '.join(sorted(seen))})"
+        raise DatasetError(f"{what}; set --replay, so that they can be corrected without losing the others")
+    progress(f"{len(images)} reviewed frames: {len(train)} for training, {len(test)} for the test")
     missing = lacking(train, test, [label for label in learned if label not in labels] or learned)
     made = recipe.recipe(recipe.of_data(model, images, (train, test), request.seed), request.replay, learned)
     path = request.output / "model.onnx"
@@ -130,7 +129,7 @@ def improve(request: Request, progress: Progress) -> Outcome:
         "labels": {"known": list(labels), "learned": learned, "reviewed_boxes": dict(seen)},
         "learning": recipe.learning(path, made) or _learn(request, model, train, learned, made, path, progress),
     }
-    progress("testing both models on frames that were not trained on")
+    progress("testing both models on the test frames")
     old_found, new_found = (detect(each, test, progress) for each in (str(model.path), str(path)))
     facts["field"], difference = compared(old_found, new_found, test, sorted(seen), request.seed)
     alarms = {name: false_alarms(found, test, learned) for name, found in (("old", old_found), ("new", new_found))}
@@ -149,7 +148,7 @@ def improve(request: Request, progress: Progress) -> Outcome:
 
 
 def store(outcome: Outcome, request: Request, name: str, models: ModelStore) -> Version:
-    """Put the model and its reports into the store. A refused one is stored too, with its verdict."""
+    """Put the model and its reports into the store, with its verdict; refused models, too."""
     reports = [request.output / "report.json", request.output / "report.html"]
     note = "passed" if outcome.verdict.passed else "refused: " + outcome.verdict.reasons[0]
     return models.add(outcome.model, name, reports, note=note, passed=outcome.verdict.passed, **outcome.facts["made"])
@@ -168,7 +167,7 @@ def _learn(
     path: Path,
     progress: Progress,
 ) -> dict[str, Any]:
-    """Write the new model; gives what was found out while learning."""
+    """Train and write the new model; returns facts about the training for the report."""
     heads = ClassHeads(model, _labels(model))
     network = FrozenNetwork(model, heads)
     checkpoints = Checkpoints(request.output, recipe.key(made))
@@ -185,10 +184,10 @@ def _learn(
 
 
 def _check_parity(network: FrozenNetwork, path: Path, taught: Learned, image: LabelledImage) -> None:
-    """The exported graph returns the same scores as the learned heads on the same features.
+    """Check that the exported graph returns the same scores as the learned heads on the same features.
 
     Raises:
-        DatasetError: it does not; the file is removed.
+        DatasetError: the scores differ; the file has been removed.
     """
     frame = Frame.from_array(image.pixels(), "bgr8")
     _, _, features = network(frame)
@@ -196,10 +195,10 @@ def _check_parity(network: FrozenNetwork, path: Path, taught: Learned, image: La
     for map_, weight, bias in zip(features, taught.weights, taught.biases, strict=True):
         cells = map_[0].reshape(map_.shape[1], -1).T
         rows.append((np.einsum("nf,acf->nac", cells, weight) + bias).reshape(-1, len(taught.labels)))
-    wanted = 1 / (1 + np.exp(-np.clip(np.concatenate(rows), -80, 80)))
+    expected = 1 / (1 + np.exp(-np.clip(np.concatenate(rows), -80, 80)))
     new = ModelFile.read(path)
-    got, _, _ = FrozenNetwork(new, ClassHeads(new, taught.labels))(frame)
-    worst = float(np.abs(got - wanted).max())
+    actual, _, _ = FrozenNetwork(new, ClassHeads(new, taught.labels))(frame)
+    worst = float(np.abs(actual - expected).max())
     if worst > _PARITY:
         path.unlink()
         raise DatasetError(

@@ -30,7 +30,7 @@ LEAST_BOXES = 5  # boxes of a label, in training and in the test each
 
 @dataclass(frozen=True)
 class Verdict:
-    """``passed`` and why, in sentences; ``enough`` is false where there is too little to judge by."""
+    """``passed``, and the reasons in sentences. ``enough`` is False if there is too little data for a judgement."""
 
     passed: bool
     enough: bool
@@ -38,7 +38,7 @@ class Verdict:
 
 
 def lacking(train: Sequence[LabelledImage], test: Sequence[LabelledImage], labels: Sequence[str]) -> list[str]:
-    """What is missing for a judgement, in words with numbers; empty where nothing is."""
+    """The data that is missing for a judgement, as sentences with numbers; empty if there is enough."""
     missing = []
     if len(test) < LEAST_IMAGES:
         missing.append(
@@ -68,10 +68,10 @@ def judge(
     Args:
         missing: the result of :func:`lacking`.
         difference: new minus old mean AP on the field test.
-        before, after: AP by label on the old set, nan where it has no boxes.
-        max_loss: the largest drop (0..1) of a label on the old set that is allowed.
+        before, after: AP by label on the old set, NaN without boxes.
+        max_loss: the largest allowed drop (0..1) of a label on the old set.
         false_alarms: wrong boxes of the learned labels per field test image, of the old and of the new model.
-        max_false_alarms: how many more of them than the old model the new one may have.
+        max_false_alarms: the largest allowed increase of them.
     """
     if missing:
         return Verdict(False, False, tuple(f"needed: {text}" for text in missing))

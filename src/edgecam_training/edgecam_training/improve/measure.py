@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What two models find in the same images: average precision by label, wrong boxes."""
+"""Compares two models on the same images: average precision by label, false alarms."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from edgecam_core.types import Detections
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.statistics import Hits, Interval, compare, match
 
-LOW = 0.05  # scores from here on count for AP
+LOW = 0.05  # lowest score that counts for AP
 SHOWN = 0.5
 Progress = Callable[[str], None]
 
 
 def detect(model: str, images: Sequence[LabelledImage], progress: Progress) -> list[Detections]:
-    """What a model finds in each image from a score of 0.05 on, as average precision needs it; on the CPU."""
+    """A model's detections in each image with a score of at least 0.05, for average precision; runs on the CPU."""
     settings = DetectorSettings(model=model, confidence_threshold=LOW, backend="onnxruntime", max_detections=100)
     detector = Detector.open(settings)
     try:
@@ -47,7 +47,7 @@ def detect(model: str, images: Sequence[LabelledImage], progress: Progress) -> l
 
 
 def tuples(found: Sequence[Detections]) -> list[list[tuple[str, float, tuple[float, ...]]]]:
-    """Label, score and box of each detection, as :func:`edgecam_training.improve.statistics.match` takes them."""
+    """Label, score and box of each detection, for :func:`edgecam_training.improve.statistics.match`."""
     return [[(one.label, one.score, one.box) for one in detections] for detections in found]
 
 
@@ -67,7 +67,7 @@ def compared(
 
 
 def _label_row(old: Hits, new: Hits, images: int, seed: int = 0) -> dict[str, Any]:
-    """AP of both models for one label and the difference, the intervals as text."""
+    """AP of both models for one label and their difference, with intervals as text."""
     before, after, difference = compare([old], [new], images, seed=seed)
     return {
         "boxes": int(old.boxes.sum()),
@@ -82,7 +82,7 @@ def _label_row(old: Hits, new: Hits, images: int, seed: int = 0) -> dict[str, An
 def guarded(
     old_model: Path, new_model: Path, images: Sequence[LabelledImage], labels: Sequence[str], progress: Progress
 ) -> tuple[dict[str, Any], dict[str, float], dict[str, float]]:
-    """Both models on the old set: facts, AP before and AP after by label."""
+    """Both models on the old set: facts for the report, and the AP before and after by label."""
     names = sorted({label for one in images for label in one.labels if label in labels})
     if not names:
         return {"images": 0, "labels": {}}, {}, {}
@@ -96,7 +96,7 @@ def guarded(
 
 
 def false_alarms(found: Sequence[Detections], truth: Sequence[LabelledImage], labels: Sequence[str]) -> float:
-    """Boxes of these labels from a score of 0.5 on that hit nothing, per image; average precision hardly sees them."""
+    """Wrong boxes of these labels per image, at a score of 0.5; they hardly affect average precision."""
     visible = tuples([shown(one) for one in found])
     wrong = sum(int((~match(visible, truth, label).hit).sum()) for label in labels)
     return wrong / max(len(truth), 1)
@@ -108,7 +108,7 @@ def shown(found: Detections) -> Detections:
 
 
 def mistakes(found: Detections, truth: LabelledImage) -> int:
-    """Boxes missed and boxes too many at the threshold people see."""
+    """Number of missed and wrong boxes at the default threshold."""
     visible = tuples([shown(found)])
     labels = {*truth.labels, *(label for label, _, _ in visible[0])}
     wrong = 0

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What decides a learned model: a file with the same recipe is not learned again."""
+"""The recipe: everything that determines a trained model. A file with the same recipe is not trained again."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def of_data(
     split: tuple[Sequence[LabelledImage], Sequence[LabelledImage]],
     seed: int,
 ) -> dict[str, Any]:
-    """The part that can be known before any work is done, also about work on another machine.
+    """The part of the recipe that is known before the training, also for training on another machine.
 
-    The parts of the split are in it one by one: the same frames split otherwise make another model, and the old one
-    may have been trained on frames that are in the test now.
+    Training and test set are included separately: with another split, the previous model may have been trained on
+    frames that are now in the test.
     """
     train, test = split
     return {
@@ -53,7 +53,7 @@ def of_data(
 
 
 def recipe(data: Mapping[str, Any], replay: Sequence[LabelledImage], learned: Sequence[str]) -> dict[str, Any]:
-    """Everything that the learned heads depend on, for the report and for :func:`key`."""
+    """Everything that determines the learned heads, for the report and for :func:`key`."""
     return {
         **data,
         "replay": fingerprint(replay) if replay else "",
@@ -64,7 +64,7 @@ def recipe(data: Mapping[str, Any], replay: Sequence[LabelledImage], learned: Se
 
 @functools.cache
 def code() -> str:
-    """SHA-256 over the modules of this package, as they were at the first call."""
+    """SHA-256 over the modules of this package at the first call."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
@@ -76,7 +76,7 @@ def key(made: Mapping[str, Any]) -> str:
 
 
 def metadata(made: Mapping[str, Any], learning: Mapping[str, Any]) -> dict[str, str]:
-    """For the model file: what it was made from, and what was found out while learning."""
+    """Metadata for the model file: its recipe, and facts about the training."""
     return {
         "edgecam.parent_sha256": str(made["parent"]),
         "edgecam.data_sha256": str(made["data"]),
@@ -86,7 +86,7 @@ def metadata(made: Mapping[str, Any], learning: Mapping[str, Any]) -> dict[str, 
 
 
 def learning(path: Path, made: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What was found out while learning this file; None where it is missing, damaged or made from something else."""
+    """The facts about the training in a model file; None if it is missing, damaged, or has another recipe."""
     try:
         facts = ModelFile.read(path).metadata
         if facts.get(_KEY) != key(made):

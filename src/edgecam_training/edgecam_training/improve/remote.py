@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Runs ``edgecam improve`` on another machine over ssh: data there, model and report back, nothing left there."""
+"""Runs ``edgecam improve`` on another machine over ssh: copies the data there, model and report back, and cleans up."""
 
 from __future__ import annotations
 
@@ -53,23 +53,23 @@ class RemoteError(EdgecamError):
 def improve_on(
     host: str, request: Request, folders: Sequence[tuple[str, Path]], command: str, progress: Progress
 ) -> Outcome:
-    """As :func:`edgecam_training.improve.improve.improve`, on ``host``. Blocks for as long as that takes there.
+    """As :func:`edgecam_training.improve.improve.improve`, on ``host``. Blocks until the end of the run.
 
-    A run that was interrupted goes on where it was when it is started again with the same data. Afterwards nothing
-    remains on the other machine.
+    An interrupted run continues when it is started again with the same data. After a run nothing remains on the other
+    machine.
 
     Args:
-        host: what ssh takes, ``user@host`` or a name of ~/.ssh/config; a key must give access without a password.
-        folders: option and folder of further data (``--old-set``, ``--replay``).
-        command: how edgecam is called there.
+        host: a host for ssh, ``user@host`` or a name in ~/.ssh/config, with access by key, without a password.
+        folders: options and folders of additional data (``--old-set``, ``--replay``).
+        command: the command that starts edgecam on the host.
 
     Raises:
-        RemoteError: no connection, no edgecam there, or it failed; the text ends with what it said.
-        SettingError: the host's name cannot be one, or a data set is a single file.
-        MissingDependency: no ssh here.
+        RemoteError: no connection, no edgecam on the host, or it failed; the message ends with its output.
+        SettingError: invalid host name, or a data set is a single file.
+        MissingDependency: ssh is not installed on this machine.
     """
     if not _HOST.fullmatch(host):
-        raise SettingError("on", host, "must be a host as ssh takes it, for example user@192.168.1.20")
+        raise SettingError("on", host, "must be a host name for ssh, for example user@192.168.1.20")
     for option, folder in folders:
         if not folder.is_dir():
             raise SettingError(option.lstrip("-"), str(folder), "must be a folder, with --on")
@@ -110,7 +110,7 @@ def _run(host: str, command: str) -> None:
 
 @contextlib.contextmanager
 def _started(host: str, command: str, **pipes: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A command over ssh; at the end its exit code is checked."""
+    """Run a command over ssh during the block, then check its exit code."""
     try:
         process = subprocess.Popen(_ssh(host, command), stderr=subprocess.PIPE, **pipes)  # type: ignore[call-overload]
     except FileNotFoundError:
@@ -121,18 +121,18 @@ def _started(host: str, command: str, **pipes: int) -> Iterator[subprocess.Popen
         if process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
-        said = process.stderr.read().decode(errors="replace")
+        output = process.stderr.read().decode(errors="replace")
         code = process.wait()
     except BaseException:
         process.kill()
         process.wait()
         raise
     if code:
-        raise _failed(host, code, said)
+        raise _failed(host, code, output)
 
 
-def _failed(host: str, code: int, said: str) -> RemoteError:
-    last = "; ".join(line.strip() for line in said.strip().splitlines()[-3:]) or f"exit code {code}"
+def _failed(host: str, code: int, output: str) -> RemoteError:
+    last = "; ".join(line.strip() for line in output.strip().splitlines()[-3:]) or f"exit code {code}"
     if code == _CONNECTION:
         return RemoteError(f"{host} cannot be reached: {last}. 'ssh {host} true' must work without a password")
     if code == _NO_COMMAND:
@@ -140,7 +140,7 @@ def _failed(host: str, code: int, said: str) -> RemoteError:
             "install edgecam there, or give --on-command, for example 'source edgecam/install/setup.bash && edgecam'"
         )
         return RemoteError(f"{host} does not find edgecam: {last}; {remedy}")
-    return RemoteError(f"the work on {host} failed: {last}; start the same command again to go on")
+    return RemoteError(f"the run on {host} failed: {last}; start the same command again to continue")
 
 
 def _send(host: str, there: str, collection: Path, model: ModelFile, folders: Sequence[tuple[str, Path]]) -> None:
@@ -158,7 +158,7 @@ def _send(host: str, there: str, collection: Path, model: ModelFile, folders: Se
 
 
 def _needed(root: Path) -> Iterator[tuple[Path, str]]:
-    """Files and names of the reviewed frames: what is not reviewed does not leave this machine."""
+    """Files and names of the reviewed frames; other frames do not leave this machine."""
     collection = Collection.open(root)
     yield collection.root / "collection.json", "collection.json"
     for review in collection.reviews():
@@ -170,7 +170,7 @@ def _needed(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _work(host: str, command: str, progress: Progress) -> None:
-    """Run it, its lines as progress; a refusal by the gate is no failure."""
+    """Run a command and pass its lines to ``progress``; a refused model is not a failure."""
     process = subprocess.Popen(
         _ssh(host, command), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -200,22 +200,22 @@ def _fetch(host: str, there: str, output: Path) -> None:
                     if content is not None:
                         cache.write(output / member.name, content.read())
         except tarfile.TarError as error:
-            raise RemoteError(f"{host} sent no archive back: {error}") from error
+            raise RemoteError(f"{host} returned no archive: {error}") from error
 
 
 def _outcome(output: Path, parent: ModelFile, data: dict[str, Any], host: str) -> Outcome:
-    """What came back, if it was made from what was sent."""
+    """The outcome in the returned files; RemoteError if the model was not trained from the sent data."""
     try:
         facts = json.loads((output / "report.json").read_text(encoding="utf-8"))
         made = facts["made"]
         verdict = Verdict(facts["verdict"]["passed"], facts["verdict"]["enough"], tuple(facts["verdict"]["reasons"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RemoteError(f"the report from {host} cannot be used: {error}") from error
+        raise RemoteError(f"the report from {host} is invalid: {error}") from error
     model = ModelFile.read(output / "model.onnx")
     if other := [name for name, value in data.items() if made.get(name) != value]:
         what = ", ".join(other)
-        raise RemoteError(f"{host} answered with a model of another {what}; is edgecam there of the same version?")
+        raise RemoteError(f"{host} returned a model with another {what}; does it have the same version of edgecam?")
     if model.metadata.get("edgecam.parent_sha256") != parent.sha256:
-        raise RemoteError(f"{host} answered with another model than its report describes")
+        raise RemoteError(f"{host} returned another model than its report describes")
     facts["made_on"] = host
     return Outcome(output / "model.onnx", verdict, facts)

@@ -45,7 +45,7 @@ td.number { text-align: right; } figure { display: inline-block; margin: 6px; } 
 
 
 def write_json(path: Path, facts: Mapping[str, Any]) -> None:
-    """NaN becomes null: JSON has no NaN."""
+    """Write the facts as JSON, with null for NaN."""
     cache.write(path, (json.dumps(_plain(facts), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
@@ -67,7 +67,7 @@ def write_html(
     new: Sequence[Detections],
     order: Sequence[int],
 ) -> None:
-    """``order`` are indices of the images, those with the worst mistakes first."""
+    """Write the report. ``order`` has the indices of the images, most mistakes first."""
     verdict = facts["verdict"]
     state = "passed" if verdict["passed"] else "refused"
     parts = [
@@ -93,9 +93,9 @@ def write_html(
 
 def _alarms(alarms: Mapping[str, float]) -> str:
     return (
-        f"<p>Wrong boxes of the learned labels at score 0.5: {alarms['old']:.2f} a frame before, {alarms['new']:.2f} "
-        "after. Where that is too many, raise the detector's <code>class_thresholds</code>, or label more frames that "
-        "show other things.</p>"
+        f"<p>Wrong boxes of the learned labels at score 0.5: {alarms['old']:.2f} per frame before, {alarms['new']:.2f} "
+        "after. If that is too many, raise the detector's <code>class_thresholds</code>, or label more frames without "
+        "these objects.</p>"
     )
 
 

@@ -14,8 +14,8 @@
 
 """Average precision of two models on the same images, with confidence intervals by the bootstrap over images.
 
-B. Efron: Bootstrap Methods: Another Look at the Jackknife (1979). Images are drawn, not boxes: boxes of one image are
-not independent of each other.
+B. Efron: Bootstrap Methods: Another Look at the Jackknife (1979). Images are resampled, not boxes: the boxes of an
+image are not independent.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ ROUNDS = 1000
 
 @dataclass(frozen=True)
 class Hits:
-    """One class of one model: detections by falling score with their image and whether they hit; boxes per image."""
+    """One class of one model: image and hit of each detection, by descending score, and the number of boxes per
+    image."""
 
     images: np.ndarray  # (D,) int
     hit: np.ndarray  # (D,) bool
@@ -43,7 +44,7 @@ class Hits:
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % interval; nan where there is no data."""
+    """A value with its 95 % interval; NaN without data."""
 
     value: float
     low: float
@@ -56,7 +57,7 @@ class Interval:
 def match(
     found: Sequence[Sequence[tuple[str, float, tuple[float, ...]]]], truth: Sequence[LabelledImage], label: str
 ) -> Hits:
-    """Greedy matching at IoU 0.5 as in Pascal VOC: by falling score, each box once. ``found``: label, score, box."""
+    """Greedy matching at IoU 0.5 as in Pascal VOC: by descending score, each box once. ``found``: label, score, box."""
     rows = [
         (score, number, box)
         for number, detections in enumerate(found)
@@ -78,7 +79,7 @@ def match(
 
 
 def average_precision(hits: Hits, times: np.ndarray) -> float:
-    """Area under the precision envelope with each image counted ``times``; nan without boxes."""
+    """Area under the precision envelope, with each image counted ``times``; NaN without boxes."""
     total = float((hits.boxes * times).sum())
     if total == 0:
         return float("nan")
@@ -96,7 +97,7 @@ def compare(
 ) -> tuple[Interval, Interval, Interval]:
     """Mean AP over the classes (one Hits each) of both models and their difference, with 95 % intervals.
 
-    Both models are drawn on the same images, so that the difference is not blurred by what an image is like.
+    Both models are evaluated on the same resampled images, which reduces the variance of the difference.
     """
     chance = np.random.default_rng(seed)
     ones = np.ones(images, int)

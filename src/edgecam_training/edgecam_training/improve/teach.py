@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Learns heads from training images in two passes and calibrates the new labels on held-out folds of them."""
+"""Trains heads on the training images in two passes, and calibrates the new labels on held-out folds."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ from edgecam_training.improve.measure import detect, tuples
 from edgecam_training.improve.network import FrozenNetwork
 from edgecam_training.improve.statistics import average_precision, match
 
-ROUNDS = 1  # of looking for mistakes
+ROUNDS = 1  # passes of hard-example mining
 
 
 class Teacher:
     """Teaches the heads of ``network`` the labels ``learned``.
 
     Args:
-        train: reviewed images, in which every object is labelled.
-        replay: images in which the known labels are.
+        train: reviewed images with every object labelled.
+        replay: images with the known labels.
         gap_seconds: frames closer than this are never in different folds.
-        checkpoints: keep heads that are finished, for a run that is interrupted.
+        checkpoints: store finished heads, for an interrupted run.
     """
 
     def __init__(

@@ -34,10 +34,10 @@ class Normalisation:
 
 
 class SsdModel(nn.Module):
-    """A single-item detector: every prior gets class logits (column 0 the background) and box offsets.
+    """A single-shot detector: class logits (column 0 is the background) and box offsets for every prior.
 
-    ``size`` is the side of the square input in pixels; ``columns`` counts the background. ``priors`` (N, 4) float32,
-    centre form, fractions; it is not part of the state dict, as in pytorch-ssd.
+    ``size`` is the side of the square input in pixels; ``columns`` includes the background. ``priors`` is (N, 4)
+    float32 cx cy w h as fractions; as in pytorch-ssd it is not part of the state dict.
     """
 
     name: str = ""
@@ -59,18 +59,18 @@ class SsdModel(nn.Module):
         """(B, N, columns) logits and (B, N, 4) offsets."""
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, size, size) normalised images to (B, N, columns) logits and (B, N, 4) offsets."""
+        """(B, N, columns) logits and (B, N, 4) offsets of (B, 3, size, size) normalised images."""
         return self.heads(self.features(images))
 
     def boxes(self, offsets: Tensor) -> Tensor:
-        """(B, N, 4) offsets to x1 y1 x2 y2 as fractions of the image, not clipped."""
+        """Decode (B, N, 4) offsets to x1 y1 x2 y2 as fractions of the image, not clipped."""
         return decode(offsets, self.priors)
 
     def load_pretrained(self, state: dict[str, Tensor]) -> list[str]:
-        """Take over every tensor that fits by name and shape, heads of another class count excepted.
+        """Load every tensor that matches by name and shape; heads with another number of classes do not.
 
         Returns:
-            What was left at its random start, sorted.
+            The names of the tensors that keep their random values, sorted.
         """
         own = self.state_dict()
         fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
@@ -79,19 +79,19 @@ class SsdModel(nn.Module):
 
 
 def decode(offsets: Tensor, priors: Tensor) -> Tensor:
-    """Offsets against priors to corners; the torch version of ``priors.decode`` and ``priors.to_corners``."""
+    """Decode offsets relative to priors to x1 y1 x2 y2; the torch version of ``priors.decode`` and ``to_corners``."""
     centre = offsets[..., :2] * CENTER_VARIANCE * priors[..., 2:] + priors[..., :2]
     half = torch.exp(offsets[..., 2:] * SIZE_VARIANCE) * (priors[..., 2:] / 2)
     return torch.cat([centre - half, centre + half], dim=-1)
 
 
 def encode(boxes: Tensor, priors: Tensor) -> Tensor:
-    """Corners against priors (centre form) to offsets; boxes must not be empty."""
+    """Encode boxes x1 y1 x2 y2 relative to priors cx cy w h; boxes must not be empty."""
     centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
     shift = (centre - priors[..., :2]) / priors[..., 2:] / CENTER_VARIANCE
     return torch.cat([shift, torch.log(size / priors[..., 2:]) / SIZE_VARIANCE], dim=-1)
 
 
 def rows(maps: Tensor, columns: int) -> Tensor:
-    """(B, A * columns, H, W) to (B, H * W * A, columns)."""
+    """Reshape (B, A * columns, H, W) to (B, H * W * A, columns)."""
     return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, columns)

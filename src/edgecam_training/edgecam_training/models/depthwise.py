@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A depthwise convolution whose gradient of the input is faster on a GPU."""
+"""A depthwise convolution with a faster gradient of the input on a GPU."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from torch.nn import functional
 
 
 class Depthwise(nn.Conv2d):
-    """A 3x3 depthwise ``nn.Conv2d`` with padding 1 and no bias. At stride 1 the gradient of its input is a convolution
-    with the turned kernel, which cuDNN computes in less than half the time of its own gradient."""
+    """A 3x3 depthwise ``nn.Conv2d`` with padding 1 and no bias.
+
+    At stride 1 the gradient of its input is a convolution with the kernel rotated by 180 degrees. cuDNN computes that
+    in less than half the time of its own gradient.
+    """
 
     def __init__(self, width: int, stride: int) -> None:
         super().__init__(width, width, 3, stride, 1, groups=width, bias=False)

@@ -14,9 +14,9 @@
 
 """Batch normalisation and ReLU in one pass each way, as Triton kernels for channels-last tensors on a GPU.
 
-PyTorch reads and writes every activation thirteen times for a norm and a ReLU and their gradients; here it is eight
-times. Sums are in float32 for any type of activation. Every product is written to the same memory layout as its
-input; nothing waits for the device, so the kernels can be recorded in a CUDA graph.
+For a norm, a ReLU and their gradients, PyTorch reads and writes every activation thirteen times, these kernels eight
+times. Sums are in float32 for all types of activations. Outputs have the memory layout of their input. Nothing waits
+for the device, so the kernels can be captured in a CUDA graph.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, misc"
@@ -29,8 +29,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_TILE, _COLUMNS = 2048, 64  # elements of a tile, and its most channels
-_PROGRAMS = 2048  # that share a sum: several for each multiprocessor of a large GPU
+_TILE, _COLUMNS = 2048, 64  # elements of a tile, and its maximum number of channels
+_PROGRAMS = 2048  # programs that share a sum: several for each multiprocessor of a large GPU
 
 
 @triton.jit
@@ -108,14 +108,14 @@ def _gradient_apply(
 
 
 def _tiles(rows: int, channels: int) -> tuple[int, int, int, int]:
-    """Rows and columns of a tile, and how many tiles there are of each."""
+    """Rows and columns of a tile, and the number of tiles in each direction."""
     columns = min(_COLUMNS, triton.next_power_of_2(channels))
     tall = _TILE // columns
     return tall, columns, triton.cdiv(rows, tall), triton.cdiv(channels, columns)
 
 
 def _sum(kernel: Any, operands: tuple[Tensor, ...], rows: int, channels: int) -> tuple[Tensor, Tensor]:
-    """Two sums of each channel, (C,) each; a second kernel adds the programs' shares."""
+    """Two sums of each channel, (C,) each; a second kernel adds the partial sums of the programs."""
     tall, columns, down, across = _tiles(rows, channels)
     span = triton.cdiv(down, max(1, _PROGRAMS // across)) * tall
     programs = triton.cdiv(rows, span)

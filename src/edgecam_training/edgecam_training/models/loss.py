@@ -12,10 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""SSD's matching and multibox loss (Liu et al. 2016, section 2.2), batched: nothing loops over images.
+"""SSD's matching and multibox loss (Liu et al. 2016, section 2.2), batched, without a loop over images.
 
-As in pytorch-ssd: a prior takes the box it overlaps most where that is 0.5 or more, every box takes its best prior,
-three negatives per positive are picked by their background loss, both sums are divided by the number of positives.
+As in pytorch-ssd: a prior is assigned the box with the largest IoU if that is at least 0.5; every box gets its best
+prior; three negatives per positive are selected by their background loss; both sums are divided by the number of
+positives.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from torch.nn import functional
 from edgecam_training.models.base import encode
 
 IOU_THRESHOLD = 0.5
-IGNORE = -1  # the label of an ignore region: its content is neither an object to learn nor background
-COVERED = 0.5  # share of a prior inside an ignore region from which on it is no negative
+IGNORE = -1  # the label of an ignore region: its content is neither an object nor background
+COVERED = 0.5  # a prior with at least this share in an ignore region is not a negative
 NEGATIVES_PER_POSITIVE = 3
 
 
@@ -64,10 +65,10 @@ def pair_iou(boxes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) -> tuple[Tensor, Tensor]:
-    """Which class (B, N) int64 and which offsets (B, N, 4) each prior should learn; :data:`IGNORE` for none at all.
+    """The target class (B, N) int64 and offsets (B, N, 4) of each prior; class :data:`IGNORE`: no target.
 
-    Of two boxes with the same best prior the later one gets it, as in pytorch-ssd. A prior that matches no box and
-    lies half or more in an ignore region is ignored (as COCO's evaluation ignores detections in crowds).
+    As in pytorch-ssd, the later of two boxes with the same best prior gets it. A prior without a box that lies at least
+    half in an ignore region is ignored, as COCO's evaluation ignores detections in crowds.
     """
     corners = torch.cat([priors[:, :2] - priors[:, 2:] / 2, priors[:, :2] + priors[:, 2:] / 2], dim=1)
     real = targets.labels > 0
@@ -77,7 +78,7 @@ def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) ->
     best_iou, best_box = iou.max(dim=1)
     best_prior = iou.argmax(dim=2)
     batch, most = targets.labels.shape
-    # Padding writes to a column past the last prior; the largest index of a box wins each prior.
+    # Padding writes to a column after the last prior. If several boxes want a prior, the largest index wins.
     place = torch.where(real, best_prior, torch.full_like(best_prior, len(priors)))
     number = torch.arange(most, device=place.device).expand(batch, most)
     forced = torch.full((batch, len(priors) + 1), -1, device=place.device, dtype=torch.int64)
@@ -88,7 +89,7 @@ def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) ->
         torch.gather(targets.labels, 1, best_box).masked_fill(~positive, 0).masked_fill(ignored & ~positive, IGNORE)
     )
     boxes = torch.gather(targets.boxes, 1, best_box[:, :, None].expand(-1, -1, 4))
-    # Where nothing is to be learned the prior itself is used: its offsets are zero, never infinite.
+    # Priors without a target are encoded as themselves: their offsets are zero, never infinite.
     boxes = torch.where(positive[:, :, None], boxes, corners[None])
     return labels, encode(boxes, priors)
 
@@ -96,29 +97,29 @@ def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) ->
 def hard_negatives(background_loss: Tensor, labels: Tensor, ratio: int = NEGATIVES_PER_POSITIVE) -> Tensor:
     """(B, N) bool: the negatives with the largest loss, ``ratio`` per positive of the same image."""
     positive = labels > 0
-    wanted = positive.sum(dim=1, keepdim=True) * ratio
+    count = positive.sum(dim=1, keepdim=True) * ratio
     ranked = background_loss.detach().masked_fill(labels != 0, float("-inf"))
     order = ranked.argsort(dim=1, descending=True, stable=True)
     rank = torch.empty_like(order).scatter_(
         1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
     )
-    return (rank < wanted) & (labels == 0)
+    return (rank < count) & (labels == 0)
 
 
 def multibox_loss(logits: Tensor, offsets: Tensor, targets: Targets, priors: Tensor, smoothing: float = 0.0) -> Losses:
     """The loss of a batch, computed in float32 for any input type."""
     logits, offsets = logits.float(), offsets.float()
     with torch.no_grad():
-        labels, wanted = match(targets, priors)
+        labels, target_offsets = match(targets, priors)
         positive = labels > 0
         background = -functional.log_softmax(logits, dim=2)[:, :, 0]
         chosen = positive | hard_negatives(background, labels)
-    # Masks as factors, not as indices: sizes stay fixed, so nothing waits for the device.
-    classes_wanted = labels.clamp(min=0)  # ignored priors are not chosen
+    # Multiply by masks instead of indexing: sizes stay fixed and nothing waits for the device.
+    target_classes = labels.clamp(min=0)  # ignored priors are not chosen
     per_prior = functional.cross_entropy(
-        logits.transpose(1, 2), classes_wanted, reduction="none", label_smoothing=smoothing
+        logits.transpose(1, 2), target_classes, reduction="none", label_smoothing=smoothing
     )
     classes = (per_prior * chosen).sum()
-    boxes = (functional.smooth_l1_loss(offsets, wanted, reduction="none").sum(dim=2) * positive).sum()
+    boxes = (functional.smooth_l1_loss(offsets, target_offsets, reduction="none").sum(dim=2) * positive).sum()
     count = positive.sum().clamp(min=1)
     return Losses((classes + boxes) / count, classes / count, boxes / count)

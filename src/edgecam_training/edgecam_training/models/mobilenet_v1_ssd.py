@@ -14,8 +14,8 @@
 
 """SSD-MobileNetV1 300 with the parameters of pytorch-ssd and jetson-inference.
 
-Names, shapes, priors and normalisation are identical, so that ``mobilenet-v1-ssd-mp-0_675.pth`` and every checkpoint of
-their ``train_ssd.py`` load here, and a state dict saved here loads there.
+Names, shapes, priors and normalisation are identical: ``mobilenet-v1-ssd-mp-0_675.pth`` and every checkpoint of their
+``train_ssd.py`` load here, and a state dict saved here loads there.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from edgecam_training.models.norm_relu import NormRelu
 
 # Output channels and stride of the 13 depthwise-separable blocks (Howard et al., "MobileNets", table 1).
 _BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
-_FIRST_MAP = 12  # the finest feature map is taken after this many layers of the base net
+_FIRST_MAP = 12  # number of layers of the base net before the finest feature map
 _EXTRAS = ((1024, 256, 512), (512, 128, 256), (256, 128, 256), (256, 128, 256))
 _PRIORS_PER_CELL = 6
 
 
 class MobileNetV1Ssd(SsdModel):
-    """See the module's text."""
+    """See the module's docstring."""
 
     name = "ssd_mobilenet_v1"
 

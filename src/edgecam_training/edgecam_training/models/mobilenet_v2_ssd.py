@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""SSD-MobileNetV2 300 as in TensorFlow's object detection zoo, initialised from the zoo's COCO model.
+"""SSD-MobileNetV2 300 as in TensorFlow's object detection zoo, initialised from the COCO model of edgecam's zoo.
 
-Batch normalisation is folded into the convolutions, as in the file of the weights; activations saturate where
-that file's do. Every tensor is named as in the ONNX file with ``/`` written ``:`` (a dot would be a module).
-Heads are 1x1 convolutions; 1917 priors. Class scores of training are softmax.
+As in that model, batch normalisation is folded into the convolutions, and activations saturate at the same values.
+Tensors have the names of the ONNX file, with ``:`` instead of ``/``. Heads are 1x1 convolutions; 1917 priors. Class
+scores in training are a softmax.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WIDTHS = (576, 1280, 512, 256, 256, 128)
 
 
 class MobileNetV2Ssd(SsdModel):
-    """See the module's text."""
+    """See the module's docstring."""
 
     name = "ssd_mobilenet_v2"
 
@@ -121,8 +121,8 @@ class MobileNetV2Ssd(SsdModel):
         """Start from the zoo's COCO model.
 
         Args:
-            likeness: own column -> COCO column whose class weights it starts from. The background always starts from
-                COCO's; columns left out start near zero.
+            likeness: maps own columns to the COCO columns whose weights they start from. The background always starts
+                from COCO's; other columns start near zero.
         """
         weights, _ = _coco_graph()
         state = self.state_dict()
@@ -148,7 +148,7 @@ class MobileNetV2Ssd(SsdModel):
         old = weight.reshape(-1, 91, *weight.shape[1:]), bias.reshape(-1, 91)
         anchors = len(old[1])
         new_weight = module.weight.detach().clone().reshape(anchors, self.columns, *weight.shape[1:])
-        # A class without a likeness starts with the low scores of a COCO class that was not seen.
+        # Other classes start with the low scores of a COCO class that is not in the image.
         new_bias = torch.full((anchors, self.columns), -4.0)
         for own, coco in rows_of.items():
             new_weight[:, own], new_bias[:, own] = old[0][:, coco], old[1][:, coco]

@@ -30,7 +30,7 @@ from edgecam_training.models.base import Normalisation, SsdModel
 
 
 class MobileNetV3SsdLite(SsdModel):
-    """See the module's text."""
+    """See the module's docstring."""
 
     name = "ssdlite_mobilenet_v3"
     size = 320

@@ -14,9 +14,9 @@
 
 """SSD's augmentations for a whole batch at once, on the device of the batch.
 
-Zoom-out, IoU crop and flip are one window per image, so pixels are sampled once; brightness, contrast, saturation
-and hue are one 3x4 colour matrix; mosaic comes before all of them. All random numbers are drawn on the CPU from a
-seed that includes the step, so a step is identical on every device and after every restart.
+Zoom-out, IoU crop and flip are combined into one window per image, so pixels are sampled once. Brightness, contrast,
+saturation and hue are one 3x4 colour matrix. Mosaic comes first. All random numbers are drawn on the CPU with a seed
+that includes the step, so a step is identical on every device and after every restart.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from torch.nn import functional
 
 from edgecam_training.models.loss import IGNORE, Targets
 
-_TRIES = 16  # candidate crops an image
+_TRIES = 16  # candidate crops per image
 _LEAST_IOU = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
 _GREY = 127.0
 _LUMA = torch.tensor([0.299, 0.587, 0.114])
@@ -45,7 +45,7 @@ _RGB = torch.linalg.inv(_YIQ)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much of each; 0 turns one off. ``zoom_out`` is the largest canvas in image sides, 1 for none."""
+    """Strength of each augmentation; 0 turns it off. ``zoom_out`` is the largest canvas in image sides; 1: off."""
 
     zoom_out: float = 2.5
     crop: float = 0.8
@@ -56,12 +56,12 @@ class Augmentation:
 
 @lru_cache(maxsize=64)
 def on(constant: Tensor, device: torch.device) -> Tensor:
-    """A constant on a device, copied once: every copy in a step would make the CPU wait for the GPU."""
+    """A constant on a device, copied only once: copying it in each step would make the CPU wait for the GPU."""
     return constant.to(device)
 
 
 def step_generator(seed: int, epoch: int, step: int, rank: int) -> torch.Generator:
-    """A CPU generator that depends on these numbers alone."""
+    """A CPU generator that depends only on these numbers."""
     generator = torch.Generator()
     digest = hashlib.sha256(f"{seed} {epoch} {step} {rank}".encode()).digest()
     generator.manual_seed(int.from_bytes(digest[:7], "little"))
@@ -69,7 +69,7 @@ def step_generator(seed: int, epoch: int, step: int, rank: int) -> torch.Generat
 
 
 def draw(batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """All random numbers of a batch, on the CPU: (B, 16), and (B, T, 4) for the candidate crops; uniform in 0..1."""
+    """All random numbers of a batch, on the CPU, uniform in 0..1: (B, 16), and (B, T, 4) for the candidate crops."""
     return torch.rand(batch, 16, generator=generator), torch.rand(batch, _TRIES, 4, generator=generator)
 
 
@@ -84,7 +84,7 @@ def augment(
         chance, crops: from :func:`draw`, on the images' device.
 
     Returns:
-        (B, 3, size, size) float32 pixels 0..255, and the boxes that are still in the image.
+        (B, 3, size, size) float32 pixels 0..255, and the boxes that remain in the image.
     """
     if how.mosaic:
         images, targets = _mosaic(images, targets, chance[:, 15] < how.mosaic)
@@ -104,7 +104,7 @@ def plain(images: Tensor, size: int) -> Tensor:
 
 
 def _mosaic(images: Tensor, targets: Targets, chosen: Tensor) -> tuple[Tensor, Targets]:
-    """Where ``chosen`` (B,), the image and the next three of the batch, at half size, two by two."""
+    """Replace the ``chosen`` (B,) images by mosaics: the image and the next three of the batch, at half size."""
     side = images.shape[1]
     half = side // 2
     small = functional.interpolate(images.permute(0, 3, 1, 2).float(), (half, half), mode="area")
@@ -117,7 +117,7 @@ def _mosaic(images: Tensor, targets: Targets, chosen: Tensor) -> tuple[Tensor, T
         moved = torch.stack([targets.boxes[..., axis] + (row if axis % 2 else column) for axis in range(4)], dim=-1)
         boxes.append(moved.roll(-place, 0) * (half / side))
         labels.append(targets.labels.roll(-place, 0))
-    # An image left as it is keeps its own boxes first, and padding after them.
+    # An unchanged image keeps its own boxes, followed by padding.
     alone = Targets(
         functional.pad(targets.boxes, (0, 0, 0, 3 * targets.boxes.shape[1])),
         functional.pad(targets.labels, (0, 3 * targets.labels.shape[1])),
@@ -135,7 +135,7 @@ def _zoom_out(chance: Tensor, how: Augmentation) -> Tensor:
 
 
 def _crop(canvas: Tensor, targets: Targets, chance: Tensor, crops: Tensor, how: Augmentation) -> Tensor:
-    """The first candidate that overlaps a box enough and holds its centre; the canvas where none does."""
+    """The first candidate that overlaps a box enough and contains its centre; the canvas if there is none."""
     size = 0.3 + 0.7 * crops[..., :2]
     aspect = size[..., 0] / size[..., 1]
     corner = crops[..., 2:] * (1 - size)
@@ -188,7 +188,7 @@ def _move(targets: Targets, window: Tensor, flipped: Tensor) -> Targets:
 
 
 def _recolor(pixels: Tensor, chance: Tensor, how: Augmentation) -> Tensor:
-    """One colour matrix an image; each part happens with probability ``how.color``."""
+    """Apply one colour matrix per image; each part is used with probability ``how.color``."""
     happens = chance[:, 7:11] < how.color
     amount = chance[:, 11:15] * 2 - 1
     zero = torch.zeros_like(amount[:, 0])

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from edgecam_core.errors import first_line
 
 from edgecam_core import cache
 from edgecam_training.data.text_files import read_lines
@@ -35,7 +36,7 @@ FORMAT = 1
 
 
 def save(path: Path, content: dict[str, Any], *more: Path) -> None:
-    """Write atomically, to ``more`` paths too; a kill or a full disk leaves the previous files as they were.
+    """Write atomically to all paths; a kill or a full disk leaves the previous files unchanged.
 
     Raises:
         CacheError: the disk is full, or the folder cannot be written.
@@ -48,19 +49,19 @@ def save(path: Path, content: dict[str, Any], *more: Path) -> None:
 
 
 class Saver:
-    """Saves in its own thread while training continues. One thread calls; an error is raised by its next call."""
+    """Saves in its own thread while training continues. Call it from one thread; the next call raises an error."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "saver")
         self._running: Future[None] | None = None
 
     def save(self, content: dict[str, Any], *paths: Path) -> None:
-        """Start saving a copy; blocks until the save before is done."""
+        """Start saving a copy; blocks until the previous save has ended."""
         self.wait()
         self._running = self._pool.submit(save, paths[0], _on_cpu(content), *paths[1:])
 
     def wait(self) -> None:
-        """Block until everything is on the disk; raises what :func:`save` raised."""
+        """Block until everything is on disk. Raises as :func:`save`."""
         if self._running is not None:
             running, self._running = self._running, None
             running.result()
@@ -82,7 +83,7 @@ def read(path: str | Path) -> dict[str, Any]:
     """Load any checkpoint onto the CPU, tensors and plain values only.
 
     Raises:
-        CheckpointError: no such file, damaged, or it would have to run code to load (an untrusted pickle).
+        CheckpointError: no such file, damaged, or loading would run code (an untrusted pickle).
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -91,25 +92,25 @@ def read(path: str | Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not zipfile.is_zipfile(path) and path.stat().st_size < 16:
-            raise CheckpointError(f"checkpoint '{path}' is damaged or cut short") from error
+            raise CheckpointError(f"checkpoint '{path}' is damaged or truncated") from error
         raise CheckpointError(
-            f"checkpoint '{path}' is damaged, or holds more than tensors and plain values and would run code when "
-            "loaded: it is refused. Ask its author for a state dict (torch.save(model.state_dict(), path))"
+            f"checkpoint '{path}' is refused: it is damaged, or it holds more than tensors and plain values and would "
+            "run code when loaded. Ask its author for a state dict (torch.save(model.state_dict(), path))"
         ) from error
     except (RuntimeError, OSError, EOFError, KeyError, ValueError) as error:
-        raise CheckpointError(f"checkpoint '{path}' is damaged or cut short: {str(error).splitlines()[0]}") from error
+        raise CheckpointError(f"checkpoint '{path}' is damaged or truncated: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"checkpoint '{path}' holds a {type(content).__name__}, not a dictionary of tensors")
     return content
 
 
 def open_model(path: str | Path) -> tuple[SsdModel, tuple[str, ...]]:
-    """The network and class list of a checkpoint, with its averaged weights where it has them; in eval mode.
+    """The network and class list of a checkpoint, in eval mode, with averaged weights if the checkpoint has them.
 
-    A bare state dict in pytorch-ssd's names is recognised too; its classes are read from ``labels.txt`` next to it.
+    A bare state dict with pytorch-ssd's names is recognised, too; its classes come from ``labels.txt`` next to it.
 
     Raises:
-        CheckpointError: of no known network, or labels that do not fit.
+        CheckpointError: an unknown network, or labels that do not match.
     """
     path = Path(path).expanduser()
     content = read(path)
@@ -133,7 +134,7 @@ def _pytorch_ssd_columns(path: Path, state: dict[str, Any]) -> int:
     bias = state.get("classification_headers.0.bias")
     if bias is None or "base_net.0.0.weight" not in state:
         raise CheckpointError(
-            f"checkpoint '{path}' is of no known network; known are {', '.join(MODELS)} as saved by edgecam train, "
+            f"checkpoint '{path}' is of an unknown network; known are {', '.join(MODELS)} as saved by edgecam train, "
             "and state dicts of pytorch-ssd's mb1-ssd"
         )
     return len(bias) // 6

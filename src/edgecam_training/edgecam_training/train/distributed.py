@@ -37,14 +37,14 @@ class World:
         """Whether this process evaluates, prints and saves."""
         return self.rank == 0
 
-    def most(self, value: torch.Tensor) -> torch.Tensor:
-        """The element-wise largest over all processes; a synchronisation point of all of them."""
+    def maximum(self, value: torch.Tensor) -> torch.Tensor:
+        """The element-wise maximum over all processes; synchronises them."""
         if self.size > 1:
             dist.all_reduce(value, op=dist.ReduceOp.MAX)
         return value
 
     def average(self, tensors: list[torch.Tensor]) -> None:
-        """Replace each by its mean over all processes, in one exchange; a synchronisation point of all of them."""
+        """Replace each tensor by its mean over all processes, in one exchange; synchronises them."""
         if self.size > 1:
             flat = torch.cat([tensor.flatten() for tensor in tensors])
             dist.all_reduce(flat)
@@ -58,10 +58,10 @@ class World:
 
 
 def join(device: str) -> World:
-    """Join the processes torchrun started, or stay alone.
+    """Join the processes started by torchrun, if there are any.
 
     Raises:
-        SettingError: a device that is not there.
+        SettingError: no such device.
     """
     rank, size, local = (int(os.environ.get(key, default)) for key, default in _TORCHRUN)
     if device == "auto":

@@ -33,7 +33,7 @@ _NORM_EPSILON = 1e-5
 
 
 def mobilenet_v2(classifier: State, model: SsdModel) -> dict[str, Tensor]:
-    """Norms folded into the convolutions, as in the network here, which has none."""
+    """Fold the batch norms into the convolutions: the network here has none."""
     names = [name.removesuffix(".weight") for name in classifier if classifier[name].ndim == 4]
     own = [name for name in model.state_dict() if name.startswith("convs.") and name.endswith(".weight")]
     found: dict[str, Tensor] = {}
@@ -46,7 +46,7 @@ def mobilenet_v2(classifier: State, model: SsdModel) -> dict[str, Tensor]:
 
 
 def mobilenet_v3(classifier: State, model: SsdModel) -> dict[str, Tensor]:
-    """The blocks up to where SSDLite's backbone is narrower than the classifier."""
+    """The blocks up to the point where SSDLite's backbone becomes narrower than the classifier."""
     own = [(name, value) for name, value in model.state_dict().items() if name.startswith("backbone.features.")]
     theirs = [(name, value) for name, value in classifier.items() if name.startswith("features.")]
     found: dict[str, Tensor] = {}
@@ -57,7 +57,7 @@ def mobilenet_v3(classifier: State, model: SsdModel) -> dict[str, Tensor]:
     return found
 
 
-# Network -> torchvision's classifier, a tensor only that classifier has, and how it is taken over.
+# Network: torchvision's classifier, a tensor that only this classifier has, and the conversion.
 CONVERTERS: dict[str, tuple[str, str, Callable[[State, SsdModel], dict[str, Tensor]]]] = {
     "ssd_mobilenet_v2": ("mobilenet_v2", "features.18.0.weight", mobilenet_v2),
     "ssdlite_mobilenet_v3": ("mobilenet_v3_large", "features.4.block.2.fc1.weight", mobilenet_v3),
@@ -68,7 +68,7 @@ def download(model: str) -> State:
     """torchvision's classifier for a network, from its server or its cache; the hash is checked.
 
     Raises:
-        SettingError: torchvision has none for this network.
+        SettingError: torchvision has no classifier for this network.
         MissingDependency: the server cannot be reached.
     """
     if model not in CONVERTERS:
@@ -88,7 +88,7 @@ def download(model: str) -> State:
 
 
 def convert(state: State, model: SsdModel) -> dict[str, Tensor]:
-    """The part of a classifier's state dict that fits a network; empty for a classifier of another kind."""
+    """The part of a classifier's state dict that fits a network; empty for another classifier."""
     _, sign, convert_backbone = CONVERTERS.get(model.name, ("", "", None))
     return convert_backbone(state, model) if convert_backbone and sign in state else {}
 
@@ -106,7 +106,7 @@ def _folded(state: State, conv: str, norm: str) -> tuple[Tensor, Tensor]:
 
 
 def _other_input(weight: Tensor, bias: Tensor, model: SsdModel) -> tuple[Tensor, Tensor]:
-    """The first convolution for this network's input instead of ImageNet's normalisation."""
+    """Adapt the first convolution from ImageNet's normalisation to that of this network."""
     mean, std = (torch.tensor(values) for values in (model.normalisation.mean, model.normalisation.std))
     gain, shift = std / 255 / _STD, (mean / 255 - _MEAN) / _STD
     return weight * gain[None, :, None, None], bias + (weight * shift[None, :, None, None]).sum(dim=(1, 2, 3))

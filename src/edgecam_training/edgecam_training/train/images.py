@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The decoded images of a run, and the time in which they are decoded."""
+"""Decodes the images of a run, while the GPU's libraries load."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Images:
-    """``val`` is None where nothing is scored: without boxes in that split, or in a process that does not lead."""
+    """The decoded splits. ``val`` is None without validation: no boxes in that split, or not the leading process."""
 
     train: ImageCache
     val: ImageCache | None
@@ -46,6 +46,7 @@ class Images:
 
 
 def has_boxes(dataset: Dataset, split: str) -> bool:
+    """Whether a split exists and has boxes that count."""
     return split in dataset.counts() and bool(dataset.split(split).boxes_per_class().any())
 
 
@@ -62,7 +63,7 @@ def decode(dataset: Dataset, settings: TrainSettings, leads: bool, log: RunLog) 
     """
     scored = has_boxes(dataset, "val")
     if "val" in dataset.counts() and not scored:
-        log("note      no box in 'val': nothing is scored while training, best.pt is the latest checkpoint")
+        log("note      no box in 'val': no evaluation during training, best.pt is the latest checkpoint")
     train = dataset.split("train")
     found = ImageCache.build(train, kept_side(settings), most=most_boxes(train.samples))
     own = scored and leads
@@ -75,9 +76,9 @@ def decode(dataset: Dataset, settings: TrainSettings, leads: bool, log: RunLog) 
 
 
 def meanwhile(work: Callable[[], Result], settings: TrainSettings, device: torch.device) -> Result:
-    """The result of ``work``, which runs in another thread while this one loads the GPU's libraries.
+    """Run ``work`` in another thread while this one loads the GPU's libraries; returns its result.
 
-    cuDNN plans convolutions for each thread anew: call it in the thread that trains. Raises what ``work`` raises.
+    Call it in the thread that trains: cuDNN plans convolutions for each thread. Raises as ``work``.
     """
     if device.type != "cuda" or not settings.graph or settings.compile:
         return work()

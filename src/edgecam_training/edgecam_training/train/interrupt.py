@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""SIGINT and SIGTERM end a run after the current step, with everything saved."""
+"""SIGINT and SIGTERM end a run after the current step, after saving everything."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from types import FrameType
 
 @contextmanager
 def stops(event: threading.Event) -> Iterator[None]:
-    """While open, SIGINT and SIGTERM set the event; a second one ends the process as usual. Main thread only."""
+    """In the block, SIGINT and SIGTERM set the event; a second one ends the process as usual. Main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The log of a run: lines on the terminal and in ``log.txt``, curves for TensorBoard where it is installed."""
+"""The log of a run: lines on the terminal and in ``log.txt``, and curves for TensorBoard if it is installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from typing import Any
 
 
 class RunLog:
-    """Call it with a line; :meth:`scalars` takes the numbers of an epoch. Only the first process logs."""
+    """Call it with a line; :meth:`scalars` takes the values of an epoch. Logs only if ``active``."""
 
     def __init__(self, folder: Path, active: bool) -> None:
         self._active = active

@@ -25,7 +25,7 @@ from edgecam_training.models.base import SsdModel
 from edgecam_training.train.settings import TrainSettings
 
 _HEADS = ("classification_headers", "regression_headers", "head.", "BoxPredictor")
-_LAST = 0.01  # the schedule ends at this part of the peak
+_LAST = 0.01  # the schedule ends at this fraction of the peak
 
 
 def is_head(name: str) -> bool:
@@ -46,7 +46,7 @@ def freeze(model: SsdModel, what: str) -> None:
 
 
 def frozen_to_eval(model: SsdModel, what: str) -> None:
-    """Frozen batch norms keep their statistics."""
+    """Set frozen batch norms to eval mode, so that they keep their statistics."""
     if what != "none":
         for layer in model.modules():
             if isinstance(layer, nn.modules.batchnorm._BatchNorm):
@@ -54,7 +54,7 @@ def frozen_to_eval(model: SsdModel, what: str) -> None:
 
 
 def build_optimizer(model: SsdModel, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Four groups: heads and the rest, with and without weight decay; ``scale`` is each group's share of the rate."""
+    """Four groups: heads and backbone, with and without weight decay; ``scale`` is the group's learning-rate factor."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -74,7 +74,7 @@ def build_optimizer(model: SsdModel, settings: TrainSettings) -> torch.optim.Opt
 
 
 def set_rate(optimizer: torch.optim.Optimizer, settings: TrainSettings, step: int, steps_per_epoch: int) -> float:
-    """The learning rate of a step: linear warm-up, then cosine. A function of the step alone."""
+    """Set the learning rate of a step: linear warm-up, then cosine decay. It depends only on the step."""
     warm = settings.warmup * steps_per_epoch
     total = settings.epochs * steps_per_epoch
     if step < warm:
@@ -88,7 +88,7 @@ def set_rate(optimizer: torch.optim.Optimizer, settings: TrainSettings, step: in
 
 
 class Average:
-    """Exponential moving average of all weights and statistics; ``decay`` grows to its value in the first steps."""
+    """Exponential moving average of all weights and statistics; the decay rises to ``decay`` in the first steps."""
 
     def __init__(self, model: SsdModel, decay: float) -> None:
         self.decay = decay
@@ -99,6 +99,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
+        """Add the weights after a step."""
         decay = min(self.decay, (1 + step) / (10 + step))
         mine = [self.state[key] for key in self._floats]
         torch._foreach_lerp_(mine, [self._live[key] for key in self._floats], 1 - decay)

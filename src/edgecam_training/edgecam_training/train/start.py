@@ -33,10 +33,10 @@ from edgecam_training.train.settings import TrainSettings
 
 
 def starting_model(settings: TrainSettings, classes: Sequence[str]) -> tuple[SsdModel, str]:
-    """A network in train mode, and one line about its start.
+    """A network in train mode, and one line about the origin of its weights.
 
     Raises:
-        SettingError: a start that this network cannot take, or an unknown COCO class.
+        SettingError: this network does not support ``init``, or an unknown COCO class.
         CheckpointError: a checkpoint of another network.
     """
     torch.manual_seed(settings.seed)
@@ -59,10 +59,10 @@ def starting_model(settings: TrainSettings, classes: Sequence[str]) -> tuple[Ssd
 
 
 def likeness(classes: Sequence[str], pairs: Sequence[str]) -> dict[int, int]:
-    """Own column -> COCO column, from pairs ``Own=coco`` and from equal names.
+    """Map own columns to COCO columns, from pairs ``Own=coco`` and from equal names.
 
     Raises:
-        SettingError: a pair with a name that one side does not have.
+        SettingError: a name in a pair does not exist.
     """
     known = {name.casefold(): number for number, name in enumerate(LABELS) if number and number not in UNUSED}
     own = {name.casefold(): number for number, name in enumerate(classes, start=1)}
@@ -107,5 +107,5 @@ def _as_is(state: Mapping[str, Tensor], _: SsdModel) -> dict[str, Tensor]:
 
 
 def _classifier(state: Mapping[str, Tensor], _: SsdModel) -> dict[str, Tensor]:
-    """pytorch-ssd's ImageNet MobileNetV1 calls its layers ``model.N``, here ``base_net.N``."""
+    """The layers ``model.N`` of pytorch-ssd's ImageNet MobileNetV1 are ``base_net.N`` here."""
     return {f"base_net.{key.removeprefix('model.')}": value for key, value in state.items() if key.startswith("model.")}

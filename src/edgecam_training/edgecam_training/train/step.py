@@ -35,13 +35,13 @@ from edgecam_training.train.augment import Augmentation, augment, draw
 from edgecam_training.train.settings import TrainSettings
 from edgecam_training.train.validate import normalise
 
-_WARM_UP = 3  # steps before recording: libraries choose algorithms and allocate what they keep
+_WARM_UP = 3  # steps before the capture: libraries select algorithms and allocate workspaces
 
 
 class Step:
-    """Call it with a batch; the gradients are then in the parameters. One thread.
+    """Call it with a batch: it writes the gradients to the parameters. Not thread-safe.
 
-    ``scaler`` has multiplied them where the network computes in FP16.
+    If the network computes in FP16, the gradients are scaled by ``scaler``.
     """
 
     def __init__(self, model: SsdModel, settings: TrainSettings, device: torch.device) -> None:
@@ -51,11 +51,12 @@ class Step:
         self._how = Augmentation(settings.zoom_out, settings.crop, settings.flip, settings.color, settings.mosaic)
         self._forward: Any = torch.compile(model) if settings.compile else model
         self._recorded: _Recorded | None = None
-        wanted = settings.fused_norms and device.type == "cuda" and find_spec("triton") is not None
-        self._fused = bool(fuse(model, wanted)) and wanted
+        fused = settings.fused_norms and device.type == "cuda" and find_spec("triton") is not None
+        self._fused = bool(fuse(model, fused)) and fused
 
     def __call__(self, images: Tensor, targets: Targets, generator: torch.Generator) -> Tensor:
-        """(B, S, S, 3) uint8 images and their boxes to (3,) losses on the device: total, classes, boxes."""
+        """Compute the gradients for (B, S, S, 3) uint8 images; returns (3,) losses on the device: total, classes,
+        boxes."""
         chance = [item.to(self.device, non_blocking=True) for item in draw(len(images), generator)]
         inputs = [images, targets.boxes, targets.labels, *chance]
         if self.device.type != "cuda" or not self.settings.graph:
@@ -65,17 +66,17 @@ class Step:
         return self._recorded(inputs)
 
     def prepare(self, batch: int, side: int, most: int) -> None:
-        """Record the step, on a GPU, for batches of this shape.
+        """On a GPU, capture the step for batches of this shape.
 
         Args:
-            side: of the kept images.
-            most: columns of the boxes.
+            side: side of the decoded images.
+            most: padded number of boxes per image.
         """
         if self.device.type == "cuda" and self.settings.graph:
             self._recorded = _Recorded(self.model, self._gradients, self._blank(batch, side, most))
 
     def load_libraries(self, batch: int, side: int) -> None:
-        """Compute a step of black images on a GPU: seconds, in which libraries load and plan, and Triton compiles."""
+        """Compute a step with black images on a GPU, so that libraries load and Triton compiles. Takes seconds."""
         with ThreadPoolExecutor(1, "compiler") as pool:
             compiling = pool.submit(compile_kernels, self.precision, self.device) if self._fused else None
             fuse(self.model, False)  # the convolutions do not wait for the compiler
@@ -99,7 +100,7 @@ class Step:
         inputs, targets = self.batch(images, Targets(boxes, labels), *chance)
         clear(self.model)
         reduced = self.precision is not torch.float32
-        # Every weight is used once a step: a cache of casts would only keep them from a recording.
+        # No cache of casts: each weight is used once per step, and the cache prevents a capture.
         with torch.autocast(self.device.type, self.precision, enabled=reduced, cache_enabled=False):
             logits, offsets = self._forward(inputs)
         losses = multibox_loss(logits, offsets, targets, self.model.priors, self.settings.smoothing)
@@ -108,7 +109,7 @@ class Step:
 
 
 class _Recorded:
-    """A CUDA graph of a function of tensors whose shapes never change; it writes the same gradients' memory always."""
+    """A CUDA graph of a function of tensors with fixed shapes; it always writes gradients to the same memory."""
 
     def __init__(self, model: SsdModel, function: Callable[..., Tensor], inputs: list[Tensor]) -> None:
         self._inputs = [item.clone() for item in inputs]
@@ -119,11 +120,11 @@ class _Recorded:
             for _ in range(_WARM_UP):
                 function(*self._inputs)
         torch.cuda.current_stream().wait_stream(aside)
-        for buffer, before in buffers:  # the statistics of norms have seen the warm-up
+        for buffer, before in buffers:  # undo the warm-up's effect on the statistics of batch norms
             buffer.copy_(before)
         clear(model)
         self._graph = torch.cuda.CUDAGraph()
-        # Other threads, NCCL's among them, may use the GPU meanwhile.
+        # Other threads, e.g. NCCL's, may use the GPU meanwhile.
         with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
             self._result = function(*self._inputs)
 
@@ -135,13 +136,13 @@ class _Recorded:
 
 
 def clear(model: SsdModel) -> None:
-    """Forget all gradients, so that the next ones are written and not added."""
+    """Remove all gradients, so that the next ones are written and not added."""
     for parameter in model.parameters():
         parameter.grad = None
 
 
 def precision(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` is bfloat16 on a GPU that has it, else float16; float32 on a CPU."""
+    """The type of a precision setting; ``auto``: bfloat16 on a GPU that supports it, else float16; CPU: float32."""
     if name == "auto":
         if device.type != "cuda":
             return torch.float32

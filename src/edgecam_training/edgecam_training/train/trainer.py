@@ -12,12 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""One training run: data, network and loop, with everything needed to resume after a stop."""
+"""One training run: data, network and loop, and everything needed to resume after a stop."""
 
 from __future__ import annotations
 
 import copy
-import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -31,9 +30,9 @@ from torch import Tensor
 
 from edgecam_training.data.dataset import Dataset
 from edgecam_training.errors import CheckpointError, TrainingError
-from edgecam_training.models.loss import Targets
 from edgecam_training.train import checkpoint
-from edgecam_training.train.augment import draw, step_generator
+from edgecam_training.train.augment import draw
+from edgecam_training.train.batches import Batches
 from edgecam_training.train.distributed import World
 from edgecam_training.train.images import Images, decode, has_boxes, kept_side
 from edgecam_training.train.interrupt import stops
@@ -45,12 +44,12 @@ from edgecam_training.train.step import Step
 from edgecam_training.train.validate import validate_aside
 
 _SAVE_EVERY = 5.0  # seconds between checkpoints of epochs that are not evaluated
-_PULSE = 20  # steps between checks of the GPU: for a stop, for a loss that is not a number
+_PULSE = 20  # steps between checks of the GPU: stop requested, loss not finite
 
 
 @dataclass
 class Progress:
-    """Where a run is. ``step`` counts steps inside ``epoch``; ``best`` is the best mAP so far."""
+    """The progress of a run. ``step`` counts steps within ``epoch``; ``best`` is the best mAP so far."""
 
     epoch: int = 0
     step: int = 0
@@ -60,7 +59,7 @@ class Progress:
 
 
 class Trainer:
-    """Trains one network. Call :meth:`run` once; one thread. ``images`` are decoded here if they are not given.
+    """Trains one network. Call :meth:`run` once. Not thread-safe. ``images`` are decoded here if they are not given.
 
     Raises (construction):
         SettingError, CheckpointError, DatasetError: see :func:`starting_model` and :func:`decode`.
@@ -78,7 +77,7 @@ class Trainer:
         self.settings, self.world, self.log = settings, world, log
         self.classes = dataset.classes
         self.output = Path(settings.output)
-        # No search for the fastest convolutions: half a minute at the start for one percent.
+        # cudnn.benchmark stays off: it costs half a minute at the start and gains one percent.
         torch.backends.cudnn.deterministic = settings.deterministic
         # A resumed run needs no initial weights: its checkpoint has them.
         model, origin = starting_model(settings.changed(init="random") if resume else settings, self.classes)
@@ -89,17 +88,18 @@ class Trainer:
         self.average = Average(self.model, settings.ema) if settings.ema else None
         self.step = Step(self.model, settings, world.device)
         self.scaler = self.step.scaler
-        frozen_to_eval(self.model, settings.freeze)  # as the step is recorded
+        frozen_to_eval(self.model, settings.freeze)  # before the step is captured
         decoded = (images or decode(dataset, settings, world.leads, log)).on(world.device)
-        self.train_data, self.val_data = decoded.train, decoded.val
+        self.val_data = decoded.val
         self.step.prepare(settings.batch, kept_side(settings), decoded.train.labels.shape[1])
         self.has_val = has_boxes(dataset, "val")
-        self.steps = max(1, len(self.train_data) // (settings.batch * world.size))
+        self.batches = Batches(decoded.train, settings, world)
+        self.steps = self.batches.steps
         self.progress = Progress()
         self._stop = threading.Event()
         self._saved = 0.0
         self._saver = checkpoint.Saver()
-        # In a thread of its own, which loads and plans its convolutions while the first epochs run.
+        # Validation has its own thread, which loads and plans its convolutions during the first epochs.
         self._scorer = ThreadPoolExecutor(1, "scorer")
         if self.val_data is not None and world.device.type == "cuda":
             self._scorer.submit(validate_aside, self.averaged(), self.val_data)
@@ -109,14 +109,14 @@ class Trainer:
     # -- running -------------------------------------------------------------------------------------------
 
     def run(self) -> Progress:
-        """Train to the end, to the early stop, or to SIGINT/SIGTERM; blocks. Everything is saved on return.
+        """Train until the last epoch, the early stop, or SIGINT/SIGTERM. Blocks. Everything is saved on return.
 
         Raises:
-            TrainingError: the loss is no longer a number; the batch is saved next to the last checkpoint.
+            TrainingError: the loss is not finite; the batch is saved next to the last checkpoint.
         """
         try:
             with stops(self._stop):
-                while self.progress.epoch < self.settings.epochs and not self._too_long():
+                while self.progress.epoch < self.settings.epochs and not self._out_of_patience():
                     if not self._epoch():
                         self._save("last.pt")
                         self.log(f"stopped in epoch {self.progress.epoch + 1}; continue with --resume {self.output}")
@@ -130,21 +130,21 @@ class Trainer:
             self._scorer.shutdown()
         return self.progress
 
-    def _too_long(self) -> bool:
+    def _out_of_patience(self) -> bool:
         patience = self.settings.patience
         return bool(patience and self.progress.since_best >= patience)
 
     def _epoch(self) -> bool:
-        """One epoch, or the rest of one; False where it was interrupted."""
+        """Run one epoch, or the rest of it after a restart. Returns False if it was interrupted."""
         self.model.train()
         frozen_to_eval(self.model, self.settings.freeze)
         begin, first = time.perf_counter(), self.progress.step
-        total = torch.zeros(4, device=self.world.device)  # sums of three losses, and whether any was not a number
-        order = self._order()
+        total = torch.zeros(4, device=self.world.device)  # sums of three losses, and whether any was not finite
+        order = self.batches.order(self.progress.epoch)
         rate = 0.0
         for step in range(first, self.steps):
             rate = set_rate(self.optimizer, self.settings, self.progress.epoch * self.steps + step, self.steps)
-            parts = self._step(order, step)
+            parts = self._step(order[step], step)
             total[:3] += parts
             total[3] = torch.maximum(total[3], (~torch.isfinite(parts[0])).float())
             self.progress.step = step + 1
@@ -154,46 +154,28 @@ class Trainer:
         return True
 
     def _must_stop(self, step: int, total: Tensor) -> bool:
-        """Check the device every few steps, in all processes at the same step."""
+        """Check for a stop or a bad loss, every few steps, in all processes at the same step."""
         if step % (_PULSE if self.world.device.type == "cuda" else 1) and step + 1 < self.steps:
             return False
-        state = self.world.most(torch.stack([total[3], total.new_tensor(float(self._stop.is_set()))]))
+        state = self.world.maximum(torch.stack([total[3], total.new_tensor(float(self._stop.is_set()))]))
         bad, stop = state.tolist()
         if bad:
             self._report_bad(step)
         return bool(stop) and step + 1 < self.steps
 
-    def _step(self, order: Tensor, step: int) -> Tensor:
-        """One step of learning; the losses, see :class:`Step`."""
-        losses = self.step(*self._rows(order, step), self._generator(step))
-        learning = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.world.average([p.grad for p in learning if p.grad is not None])
+    def _step(self, rows: Tensor, step: int) -> Tensor:
+        """One optimiser step; returns the losses, see :class:`Step`."""
+        losses = self.step(*self.batches.batch(rows), self.batches.generator(self.progress.epoch, step))
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.world.average([p.grad for p in trained if p.grad is not None])
         if self.settings.clip:
             self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(learning, self.settings.clip)
+            torch.nn.utils.clip_grad_norm_(trained, self.settings.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average:
             self.average.update(self.progress.epoch * self.steps + step)
         return losses
-
-    def _order(self) -> Tensor:
-        """This process's images of this epoch, (steps, batch); the same after every restart."""
-        generator = step_generator(self.settings.seed, self.progress.epoch, -1, -1)
-        count = len(self.train_data)
-        needed = self.steps * self.settings.batch * self.world.size
-        order = torch.cat([torch.randperm(count, generator=generator) for _ in range(math.ceil(needed / count))])
-        return order[:needed].view(self.steps, self.world.size, self.settings.batch)[:, self.world.rank]
-
-    def _rows(self, order: Tensor, step: int) -> tuple[Tensor, Targets]:
-        """The images of a step as they are kept, on the device."""
-        data, rows = self.train_data, order[step]
-        images = data.images[rows.to(data.images.device)].to(self.world.device, non_blocking=True)
-        rows = rows.to(self.world.device)
-        return images, Targets(data.boxes[rows], data.labels[rows])
-
-    def _generator(self, step: int) -> torch.Generator:
-        return step_generator(self.settings.seed, self.progress.epoch, step, self.world.rank)
 
     # -- ends of epochs ------------------------------------------------------------------------------------
 
@@ -223,7 +205,7 @@ class Trainer:
         if self.val_data is not None:
             scores = self._scorer.submit(validate_aside, self.averaged(), self.val_data).result()
             found = torch.tensor([scores.map50, scores.map], device=self.world.device).nan_to_num(-1.0)
-        map50, whole = self.world.most(found).tolist()
+        map50, whole = self.world.maximum(found).tolist()
         better = map50 > self.progress.best
         self.progress.best = max(map50, self.progress.best)
         self.progress.since_best = 0 if better else self.progress.since_best + 1
@@ -261,10 +243,11 @@ class Trainer:
         (self.output / "labels.txt").write_text("\n".join(["BACKGROUND", *self.classes]) + "\n")
 
     def resume(self, path: Path) -> None:
-        """Continue from a checkpoint: same order, same augmentation, same schedule.
+        """Continue from a checkpoint, with the same order, augmentation and schedule.
 
         Raises:
-            CheckpointError: of other classes, another network, batch or number of processes.
+            CheckpointError: other classes, another network or number of processes.
+            SettingError: another batch size.
         """
         content = checkpoint.read(path)
         own = {
@@ -287,12 +270,13 @@ class Trainer:
     def _report_bad(self, step: int) -> None:
         file = self.output / "bad-batch.pt"
         if self.world.leads:
-            order = self._order()
+            epoch = self.progress.epoch
+            order = self.batches.order(epoch)
             first = step - step % _PULSE if self.world.device.type == "cuda" else step
             rows = order[max(0, first - _PULSE + 1) : step + 1].flatten()
-            paths = [str(self.train_data.samples[row].path) for row in rows.tolist()]
-            kept, boxes = self._rows(order, step)
-            chance = [item.to(self.world.device) for item in draw(len(kept), self._generator(step))]
+            paths = [str(self.batches.data.samples[row].path) for row in rows.tolist()]
+            kept, boxes = self.batches.batch(order[step])
+            chance = [item.to(self.world.device) for item in draw(len(kept), self.batches.generator(epoch, step))]
             images, targets = self.step.batch(kept, boxes, *chance)
             checkpoint.save(
                 file,
@@ -300,6 +284,6 @@ class Trainer:
                  "boxes": targets.boxes.cpu(), "labels": targets.labels.cpu()},
             )  # fmt: skip
         raise TrainingError(
-            f"the loss is not a number in epoch {self.progress.epoch + 1}, step {step + 1}; the batch is in {file}, "
+            f"the loss is not finite in epoch {self.progress.epoch + 1}, step {step + 1}; the batch is in {file}, "
             f"the last good weights in {self.output / 'last.pt'}. A lower learning_rate or precision=fp32 usually helps"
         )

@@ -31,12 +31,13 @@ from edgecam_training.models.base import Normalisation, SsdModel
 from edgecam_training.train.augment import plain
 
 _LEAST_SCORE = 0.01
-_CANDIDATES = 400  # an image, before suppression
+_CANDIDATES = 400  # per image, before suppression
 _NMS_THRESHOLD = 0.5
-_MOST = 100  # detections an image
+_MOST = 100  # detections per image
 
 
 def truth_of(sample: Sample) -> Truth:
+    """The annotations of a sample, for the metrics."""
     return Truth(sample.boxes, sample.labels, sample.difficult, sample.crowd)
 
 
@@ -54,8 +55,10 @@ def validate(model: SsdModel, cache: ImageCache, batch: int = 64) -> Scores:
 
 
 def validate_aside(model: SsdModel, cache: ImageCache) -> Scores:
-    """As :func:`validate`, on a stream of its own: it does not wait for steps of training that are queued after the
-    call. ``model`` must have been made on the default stream."""
+    """As :func:`validate`, on a separate CUDA stream: does not wait for training steps queued after the call.
+
+    ``model`` must have been created on the default stream.
+    """
     device = next(model.parameters()).device
     if device.type != "cuda":
         return validate(model, cache)
@@ -67,7 +70,7 @@ def validate_aside(model: SsdModel, cache: ImageCache) -> Scores:
 
 
 def normalise(pixels: Tensor, model: SsdModel) -> Tensor:
-    """(B, 3, S, S) pixels 0..255 RGB to the network's input, channels last."""
+    """Normalise (B, 3, S, S) RGB pixels 0..255 for the network, channels last."""
     mean, std = _planes(model.normalisation, pixels.device)
     return ((pixels - mean) / std).contiguous(memory_format=torch.channels_last)
 
@@ -78,7 +81,7 @@ def _planes(how: Normalisation, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def choose(scores: Tensor, boxes: Tensor, sizes: Sequence[tuple[int, int]]) -> list[Found]:
-    """Suppress a whole batch at once: scores (B, N, columns), boxes (B, N, 4) as fractions, to pixels of ``sizes``."""
+    """NMS of a whole batch: scores (B, N, columns), boxes (B, N, 4) as fractions; results in pixels of ``sizes``."""
     classes = scores.shape[2] - 1
     flat = scores[:, :, 1:].flatten(1)
     best, place = flat.topk(min(_CANDIDATES, flat.shape[1]), dim=1)
