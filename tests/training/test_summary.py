@@ -46,7 +46,7 @@ def test_check_prints_one_table_and_fails_when_too_much_is_dropped(
     _yolo(tmp_path, 9, 11)
     assert main(["dataset", "check", str(root)]) == 1
     seen = capsys.readouterr()
-    assert "11 boxes, 52.4 %, had to be dropped and 5 % are allowed" in seen.err
+    assert "11 boxes, 52.4 %, were dropped and only 5 % are allowed" in seen.err
     assert "--allow-dropped 53" in seen.err
     assert "dropped   11 boxes" in seen.out
     assert main(["dataset", "check", str(root), "--allow-dropped", "53"]) == 0
@@ -68,12 +68,12 @@ def test_commands_refuse_a_set_in_pixel_units_unless_it_is_allowed(
     words = [*command, "--output", str(tmp_path / "run"), "--data", str(root)]
     assert main(words) == 1
     seen = capsys.readouterr()
-    assert "20 boxes, 90.9 %, had to be dropped" in seen.err
+    assert "20 boxes, 90.9 %, were dropped" in seen.err
     if command[0] != "benchmark":  # it shows the last line of each model's process
         assert "dropped   20 boxes   coordinates are pixels, not fractions of the image" in seen.out
     if command[0] != "train":
         assert main([*words, "--allow-dropped", "91"]) == 1
-        assert "had to be dropped" not in capsys.readouterr().err  # the model is what is missing
+        assert "were dropped" not in capsys.readouterr().err  # the model is what is missing
 
 
 def test_a_missing_split_is_said(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from edgecam_training.data.image_files import Header, read_headers
 from edgecam_training.data.orientation import CONTRADICTION, SCALE, TURN, UNKNOWN, UPRIGHT
 
 _REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
-SMALLEST = 1.0  # pixels a side; anything less cannot be learned
+SMALLEST = 1.0  # pixels per side; a smaller box cannot be learned
 FRACTIONS = "coordinates are fractions of the image, not pixels"
 PIXELS = "coordinates are pixels, not fractions of the image"
 MOST_FRACTION = 1.5  # a fraction may be a little above 1 by rounding or at the border; pixels are far above it
@@ -72,7 +72,7 @@ def tidy(dataset: Dataset) -> Dataset:
 
 
 def _joined(samples: Sequence[Sample], findings: Findings) -> tuple[Sample, ...]:
-    """Each image once in a split, with all its boxes: what one entry leaves out would be background for the other."""
+    """Join several entries of an image in a split: the boxes of one would be background for the other."""
     found: dict[tuple[str, Path], Sample] = {}
     splits: dict[Path, str] = {}
     for sample in samples:
@@ -99,15 +99,15 @@ def _compare_names(classes: Sequence[str], findings: Findings) -> None:
 
 
 def drop(findings: Findings, sample: Sample, reason: str) -> None:
-    """Count an image that is left out, and its boxes."""
+    """Count a dropped image and its boxes."""
     findings.dropped("images", reason, 1, sample.path)
     findings.dropped("boxes", reason, len(sample.labels), sample.path)
 
 
 def _convention(answers: Sequence[str]) -> str:
-    """How boxes of rotated images are read if their own size is ambiguous: as in the rest of the data set."""
-    said = Counter(answers)
-    return TURN if said[TURN] > said[UPRIGHT] else UPRIGHT
+    """How to read boxes of rotated images with an ambiguous size: as in the rest of the data set."""
+    counts = Counter(answers)
+    return TURN if counts[TURN] > counts[UPRIGHT] else UPRIGHT
 
 
 def _placed(sample: Sample, header: Header, answer: str, convention: str, findings: Findings) -> Sample:
@@ -130,7 +130,7 @@ def _placed(sample: Sample, header: Header, answer: str, convention: str, findin
 
 
 def tidy_boxes(sample: Sample, findings: Findings) -> Sample:
-    """Swap inverted corners, clip boxes to the image, drop those without extent."""
+    """Swap inverted corners, clip boxes to the image, drop empty boxes."""
     boxes = sample.boxes.copy()
     if not len(boxes):
         findings.noted("images", "without boxes, used as background", 1, sample.path)
@@ -161,16 +161,16 @@ def tidy_boxes(sample: Sample, findings: Findings) -> Sample:
 
 
 def _repeated(sample: Sample) -> np.ndarray:
-    """(N,) bool: a box that an earlier row holds already."""
+    """(N,) bool: boxes that repeat an earlier row."""
     rows = np.column_stack([sample.boxes, sample.labels, sample.crowd])
     first = np.unique(rows, axis=0, return_index=True)[1]
     return ~np.isin(np.arange(len(rows)), first)
 
 
 def read_reduced(path: Path, least: int) -> tuple[np.ndarray, int] | None:
-    """As :func:`read_image`, at 1/2, 1/4 or 1/8 where both sides keep ``least`` pixels; and that divisor.
+    """As :func:`read_image`, but at 1/2, 1/4 or 1/8 if both sides keep ``least`` pixels; returns the divisor, too.
 
-    A JPEG's own scaling skips most of the work of decoding.
+    Scaling in the JPEG decoder saves most of the decoding time.
     """
     try:
         data = path.read_bytes()
@@ -186,7 +186,7 @@ def read_reduced(path: Path, least: int) -> tuple[np.ndarray, int] | None:
 
 
 def read_image(path: Path) -> np.ndarray | None:
-    """(H, W, 3) uint8 BGR, upright, or None where the file is missing, cut short, too large or no image."""
+    """(H, W, 3) uint8 BGR, upright; None if the file is missing, truncated, too large or not an image."""
     try:
         return image_reader.read_image(path)
     except ImageError:

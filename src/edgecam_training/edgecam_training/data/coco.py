@@ -42,7 +42,7 @@ _NO_BOX = "no bbox and no usable segmentation"
 
 
 def _ascii(path: Path) -> bytes:
-    """Of UTF-16, too."""
+    """The bytes of a file that may be UTF-16, with its ASCII characters searchable."""
     return path.read_bytes().replace(b"\0", b"")
 
 
@@ -54,7 +54,7 @@ def _candidates(root: Path) -> list[Path]:
     """JSON files that may be COCO's, from the most to the least usual place."""
     for pattern in ("annotations/**/*.json", "*/_annotations.coco.json", "_annotations.coco.json", *_ANY_NAME):
         found = sorted(path for path in root.glob(pattern) if not hidden(path))
-        if pattern in _ANY_NAME:  # any tool's files: only those that declare themselves as COCO
+        if pattern in _ANY_NAME:  # may belong to any tool: take only those with the keys of COCO
             found = [path for path in found if all(f'"{key}"'.encode() in _ascii(path) for key in _NEEDED)]
         if found:
             return found
@@ -71,7 +71,7 @@ class _File:
 def read(root: Path) -> Dataset:
     """Read a folder, or one JSON file.
 
-    Of several files for the same images (captions, keypoints, instances) the one of instances is taken.
+    If several files describe the same images (captions, keypoints, instances), the instances file is used.
 
     Raises:
         DatasetError: damaged JSON, files that contradict each other, a key or a category missing.
@@ -105,7 +105,7 @@ def read(root: Path) -> Dataset:
 
 
 def _open(path: Path) -> _File | str:
-    """A file with boxes, or what it lacks.
+    """A file with boxes, or the reason why it has none.
 
     Raises:
         DatasetError: it is not JSON.
@@ -127,7 +127,7 @@ def _open(path: Path) -> _File | str:
 
 
 def _with_boxes(root: Path, files: list[_File]) -> list[_File]:
-    """One file for every image: instances where there are several.
+    """One file for every image: the instances file if there are several.
 
     Raises:
         DatasetError: none has boxes, or several describe the same images and none is called instances.
@@ -150,7 +150,7 @@ def _with_boxes(root: Path, files: list[_File]) -> list[_File]:
 
 
 def _categories(file: _File) -> dict[str, str]:
-    """Id as text -> name, ids in numerical order."""
+    """Names by id (as text), in numerical order of the ids."""
     found: dict[str, str] = {}
     try:
         for item in file.data["categories"]:
@@ -224,7 +224,7 @@ def _sample(
 
 
 def _id(value: object) -> str:
-    """A key as text: tools write 7, "7" or 7.0 for the same one."""
+    """An id as text: tools write 7, "7" or 7.0 for the same id."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
 
 
@@ -264,13 +264,13 @@ def _mask_box(mask: dict[str, Any], size: tuple[int, int]) -> Box | None:
     if not inside:
         return None
     first, last = np.array(inside).T
-    whole = (first // height != last // height).any()  # a run that goes on in the next column touches both ends
+    whole = (first // height != last // height).any()  # a run that continues in the next column touches both ends
     top, bottom = (0, height) if whole else ((first % height).min(), (last % height).max() + 1)
     return float(first[0] // height), float(top), float(last[-1] // height + 1), float(bottom)
 
 
 def _run_lengths(coded: str) -> list[int]:
-    """COCO's compressed counts: six bits a character, the lowest first, from the third on as differences."""
+    """Decode COCO's compressed counts: six bits per character, lowest first; differences from the third count on."""
     counts: list[int] = []
     value = shift = 0
     for code in (ord(character) - 48 for character in coded):
@@ -285,7 +285,7 @@ def _run_lengths(coded: str) -> list[int]:
 
 
 def _near(home: Path, file: _File) -> Iterable[Path]:
-    """Where the images may be: in a folder named like the JSON file or its split, in images/, next to the JSON file."""
+    """Folders where the images may be: named like the JSON file or its split, images/, next to the JSON file."""
     named = file.path.stem.replace("instances_", "").replace("_annotations.coco", "")
     names = [name for name in dict.fromkeys((named, file.split)) if name]
     split_folders = [path for path in sorted(home.glob("*")) if path.is_dir() and split_named(path.name) == file.split]

@@ -35,7 +35,7 @@ from edgecam_training.data.dataset import Sample
 from edgecam_training.data.materials import Material
 
 _TRIES = 20
-_MOST_HIDDEN = 0.3  # of an earlier cut-out's box
+_MOST_HIDDEN = 0.3  # largest hidden share of an earlier cut-out's box
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def compose(material: Material, output: Path, plan: Plan, progress: Callable[[in
     """Write images and manifest; returns the manifest's path.
 
     Splits: ``train``; ``val`` (seen cut-outs on new backgrounds); ``held-out`` (cut-outs never trained on, on new
-    backgrounds); ``real`` (photographs). Images already there with the right bytes are not written again.
+    backgrounds); ``real`` (photographs). Existing images with the right bytes are not written again.
     """
     classes = list(material.cutouts)
     jobs = [("train", number) for number in range(plan.train)]
@@ -120,7 +120,7 @@ def _background(images: Sequence[np.ndarray], plan: Plan, chance: np.random.Gene
 def _paste(
     canvas: np.ndarray, cutout: np.ndarray, earlier: Sequence[tuple[float, ...]], chance: np.random.Generator
 ) -> tuple[float, float, float, float] | None:
-    """Put one changed cut-out where it hides no earlier one too much; its box, or None where there was no room."""
+    """Paste one transformed cut-out where it does not hide earlier ones too much; returns its box, None if no room."""
     height, width = canvas.shape[:2]
     changed = _changed(cutout, min(width, height) * chance.uniform(0.2, 0.85), chance)
     h, w = changed.shape[:2]
@@ -142,7 +142,7 @@ def _paste(
 
 
 def _covered(old: tuple[float, ...], new: tuple[float, ...]) -> float:
-    """The share of the smaller box that both have in common."""
+    """Intersection of two boxes as a share of the smaller one."""
     w = min(old[2], new[2]) - max(old[0], new[0])
     h = min(old[3], new[3]) - max(old[1], new[1])
     smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (old, new))
@@ -150,7 +150,7 @@ def _covered(old: tuple[float, ...], new: tuple[float, ...]) -> float:
 
 
 def _changed(cutout: np.ndarray, side: float, chance: np.random.Generator) -> np.ndarray:
-    """Scaled to ``side``, mirrored, squeezed, turned, recoloured, softened at the edge; BGRA."""
+    """Scale a cut-out to ``side``, mirror, squeeze, rotate and recolour it, and soften its edge; BGRA."""
     if chance.random() < 0.5:
         cutout = cutout[:, ::-1]
     factor = side / max(cutout.shape[:2])
@@ -171,7 +171,7 @@ def _changed(cutout: np.ndarray, side: float, chance: np.random.Generator) -> np
 
 
 def _turned(image: np.ndarray, degrees: float) -> np.ndarray:
-    """Rotated on a canvas that holds it all, then cut to what is not transparent."""
+    """Rotate without clipping, then crop to the pixels that are not transparent."""
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
     cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
@@ -186,7 +186,7 @@ def _turned(image: np.ndarray, degrees: float) -> np.ndarray:
 
 
 def _finished(canvas: np.ndarray, chance: np.random.Generator) -> bytes:
-    """Camera noise over everything, then JPEG."""
+    """Add camera noise and encode as JPEG."""
     noise = chance.normal(0, chance.uniform(0, 5), (*canvas.shape[:2], 1))
     noisy = np.clip(canvas + noise, 0, 255).astype(np.uint8)
     good, data = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, int(chance.integers(75, 95))])

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A data set in memory: images, their boxes, the class list."""
+"""A data set in memory: images, their boxes and the class list."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Sample:
     ``boxes`` is (N, 4) float32, x1 y1 x2 y2 in pixels; ``labels`` (N,) int64, an index into the data set's classes.
     ``difficult`` (N,) bool marks ignore regions: training takes no negatives there, evaluation neither requires nor
     penalises detections there. ``crowd`` (N,) bool marks those that cover many objects (COCO "iscrowd", Open Images
-    "group of"); the others are one object that is hard to see (VOC "difficult"). A size of 0 x 0 means that the
-    annotation gives none. ``facts`` travel with the image: id, sha256, licence, author, source.
+    "group of"); the others are one object that is hard to see (VOC "difficult"). A size of 0 x 0: the annotation states
+    none. ``facts`` are metadata of the image: id, sha256, licence, author, source.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class Sample:
         crowd: Iterable[bool] | None = None,
         **facts: Any,
     ) -> Sample:
-        """From plain lists; ``size`` is (width, height). A crowd is difficult too."""
+        """A sample from plain lists; ``size`` is (width, height). A crowd is also difficult."""
         labels = np.array(list(labels), np.int64).reshape(-1)
         hard, many = (
             np.zeros(len(labels), bool) if flags is None else np.array(list(flags), bool)
@@ -72,7 +72,7 @@ class Sample:
         return cls(path, *size, split, corners, labels, hard | many, many, facts)
 
     def with_boxes_of(self, other: Sample) -> Sample:
-        """A copy with the boxes of another sample of the same image after its own."""
+        """A copy with the boxes of another sample of the same image appended."""
         return replace(
             self,
             boxes=np.concatenate([self.boxes, other.boxes]),
@@ -91,7 +91,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images of all splits. ``classes`` are names without the background; ``findings`` what reading it changed."""
+    """Images of all splits. ``classes`` excludes the background; ``findings`` lists what was changed while reading."""
 
     root: Path
     classes: tuple[str, ...]
@@ -102,22 +102,22 @@ class Dataset:
         """Only one split.
 
         Raises:
-            DatasetError: it is empty; the text lists those that are not.
+            DatasetError: it is empty; the message lists the other splits.
         """
         chosen = tuple(sample for sample in self.samples if sample.split == name)
         if not chosen:
-            there = ", ".join(f"{key} ({count})" for key, count in self.counts().items()) or "none"
-            raise DatasetError(f"{self.root}: the split '{name}' is empty; there are {there}")
+            splits = ", ".join(f"{key} ({count})" for key, count in self.counts().items()) or "none"
+            raise DatasetError(f"{self.root}: the split '{name}' is empty; there are {splits}")
         return replace(self, samples=chosen)
 
     def counts(self) -> dict[str, int]:
-        """Images per split that has any, in the usual order."""
+        """Number of images per split, without empty splits, in the usual order."""
         names = [sample.split for sample in self.samples]
         order = [*SPLITS, *sorted(set(names) - set(SPLITS))]
         return {name: names.count(name) for name in order if name in names}
 
     def boxes_per_class(self) -> np.ndarray:
-        """(classes,) boxes that count, without difficult ones."""
+        """(classes,) number of boxes, without difficult ones."""
         counts = np.zeros(len(self.classes), np.int64)
         for sample in self.samples:
             np.add.at(counts, sample.labels[~sample.difficult], 1)

@@ -28,13 +28,13 @@ _TIMEOUT = 900.0  # seconds for one package
 
 
 def unpack(package: str, folder: Path) -> Path:
-    """Download a package and unpack it to ``folder/<package>``; nothing to do where that is there.
+    """Download a package and unpack it to ``folder/<package>``, unless that exists.
 
-    Blocks for the download (up to 15 minutes). A stop at any moment leaves no half-unpacked package.
+    Blocks for the download (up to 15 minutes). An interruption leaves no partly unpacked package.
 
     Raises:
-        MissingDependency: no apt-get or dpkg-deb here.
-        DatasetError: the package cannot be downloaded; the text ends with apt's message.
+        MissingDependency: apt-get or dpkg-deb is not installed.
+        DatasetError: the package cannot be downloaded; the message ends with apt's.
     """
     target = folder / package
     if target.is_dir():

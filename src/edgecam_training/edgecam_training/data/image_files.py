@@ -33,8 +33,8 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".jfif", ".jpe")
-MOST_PIXELS = 150_000_000  # 450 MB decoded; more is a damaged header or no photograph
-_HEAD = 65536  # bytes that hold a JPEG's EXIF data and size, except behind a large thumbnail or profile
+MOST_PIXELS = 150_000_000  # 450 MB decoded; more means a damaged header, or not a photograph
+_HEAD = 65536  # bytes with a JPEG's EXIF data and size, unless they follow a large thumbnail or profile
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
@@ -45,7 +45,8 @@ SEVERAL = "image name fits several files"
 
 @dataclass(frozen=True)
 class Header:
-    """``stored`` is (width, height) as in the file; ``orientation`` is EXIF's, 1 to 8."""
+    """Size and orientation of an image: ``stored`` is (width, height) in the file; ``orientation`` is EXIF's, 1 to
+    8."""
 
     stored: tuple[int, int]
     orientation: int = 1
@@ -88,13 +89,13 @@ def _accepted(stored: tuple[int, int], orientation: int = 1) -> Header | str:
 
 
 def read_headers(paths: Sequence[Path]) -> Iterator[Header | str]:
-    """Of many files, in order; a few threads, since most of the time is waiting for the disk."""
+    """The headers of many files, in order; uses a few threads, since most of the time is disk access."""
     with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as pool:
         yield from pool.map(read_header, paths, chunksize=64)
 
 
 def hidden(path: Path) -> bool:
-    """Whether a file was put there by an operating system: ``._x.jpg``, ``.DS_Store``, ``__MACOSX``."""
+    """Whether a file was created by an operating system: ``._x.jpg``, ``.DS_Store``, ``__MACOSX``."""
     return path.name.startswith(".") or "__MACOSX" in path.parts
 
 
@@ -111,7 +112,7 @@ def normal(name: str) -> str:
 
 
 class NotFound(Exception):
-    """No usable file; the text is the reason for the table of findings."""
+    """There is no usable file; the message is the reason in the table of findings."""
 
 
 class ImageIndex:
@@ -129,9 +130,9 @@ class ImageIndex:
         return _grouped(images_in(self.root), lambda path: path.stem)
 
     def find(self, name: str, near: Iterable[Path] = ()) -> Path:
-        """The file an annotation names, relative to one of ``near`` or to the root, else by its bare name.
+        """The file that an annotation names, relative to one of ``near`` or to the root, else by its bare name.
 
-        Of an absolute path, which is another machine's, only the end counts. No result lies outside the root.
+        Only the end of an absolute path is used, because it is that of another machine. Results are within the root.
 
         Raises:
             NotFound: missing, ambiguous, or outside.
@@ -158,7 +159,7 @@ class ImageIndex:
         return self._choose(self._by_stem.get(_key(posixpath.basename(stem)), []), stem, near)
 
     def _choose(self, found: list[Path], written: str, near: Iterable[Path]) -> Path:
-        """Of several the one whose folders agree with the written name, else the one near the annotation."""
+        """Among several files, the one whose folders match the written name, else the one near the annotation."""
         if not found:
             raise NotFound(ABSENT)
         if len(found) == 1:
@@ -195,5 +196,5 @@ def _grouped(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, lis
 
 
 def inside(path: Path, folder: Path) -> bool:
-    """Whether a path lies below a folder by its name. Links may lead elsewhere: people keep images that way."""
+    """Whether a path lies in a folder by its name. Links may lead elsewhere: some data sets link their images."""
     return Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder))

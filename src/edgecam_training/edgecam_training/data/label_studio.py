@@ -36,7 +36,7 @@ from edgecam_training.data.splits import split_named
 from edgecam_training.data.text_files import class_name, read_text
 from edgecam_training.errors import DatasetError
 
-_UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts before the name of an uploaded file
+_UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio's prefix of uploaded files
 _HEAD = re.compile(rb'^\s*\[\s*\{.{0,20000}?"(annotations|predictions|completions)"\s*:', re.DOTALL)
 
 
@@ -109,7 +109,7 @@ def _sized(result: dict[str, Any]) -> bool:
 
 
 def _find(written: str, index: ImageIndex) -> Path:
-    """The image that a task names: a path, an address, or a file of Label Studio's storage."""
+    """The image of a task: a path, a URL, or a file in Label Studio's storage."""
     address = urlparse(written)
     name = parse_qs(address.query).get("d", [unquote(address.path)])[0]
     plain = PurePosixPath(name).name

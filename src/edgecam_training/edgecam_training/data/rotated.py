@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Rotated boxes of annotation tools: the trainers and metrics here know upright ones."""
+"""Converts rotated boxes of annotation tools to upright ones, which training and metrics need."""
 
 from __future__ import annotations
 

@@ -30,6 +30,6 @@ def split_named(name: str) -> str | None:
 
 
 def split_in(name: str) -> str | None:
-    """The split a longer name contains: ``instances_val2017`` is val; None where it contains none."""
+    """The split in a longer name: ``instances_val2017`` is val; None if there is none."""
     lowered = name.casefold()
     return next((split for split in ("train", "val", "test") if split in lowered), None)

@@ -40,8 +40,9 @@ class SplitStats:
 
 @dataclass(frozen=True)
 class Stats:
-    """``absent`` lists (split, class) pairs without a box; ``duplicates`` groups of paths with the same bytes in more
-    than one split; ``sizes`` are square roots of box area as a fraction of the image, ``aspects`` width / height."""
+    """Statistics of a data set. ``absent`` lists (split, class) pairs without a box; ``duplicates`` groups of identical
+    files in several splits; ``sizes`` are square roots of the box area as a fraction of the image, ``aspects`` width /
+    height."""
 
     classes: tuple[str, ...]
     splits: tuple[SplitStats, ...]
@@ -111,7 +112,7 @@ def warnings(stats: Stats) -> list[str]:
     for split in stats.splits:
         few = [stats.classes[i] for i in np.flatnonzero((split.boxes > 0) & (split.boxes < 10))]
         if split.name == "train" and few:
-            lines.append(f"warning: fewer than 10 boxes to learn {', '.join(few)} from")
+            lines.append(f"warning: fewer than 10 training boxes of {', '.join(few)}")
     return lines + stats.findings.lines()
 
 

@@ -44,7 +44,7 @@ def lines(dataset: Dataset) -> list[str]:
 
 
 def dropped_share(dataset: Dataset) -> float:
-    """Percent of all boxes that were dropped."""
+    """The share of dropped boxes in percent."""
     gone = dataset.findings.count(DROPPED, "boxes")
     kept = sum(len(sample.labels) for sample in dataset.samples)
     return 100.0 * gone / max(1, gone + kept)
@@ -54,7 +54,7 @@ def accept(dataset: Dataset, allowed: float = ALLOWED) -> Dataset:
     """The data set itself.
 
     Raises:
-        DatasetError: more than ``allowed`` percent of its boxes were dropped, or none is left.
+        DatasetError: more than ``allowed`` percent of the boxes were dropped, or none is left.
     """
     gone, share = dataset.findings.count(DROPPED, "boxes"), dropped_share(dataset)
     reasons = "; ".join(
@@ -64,7 +64,7 @@ def accept(dataset: Dataset, allowed: float = ALLOWED) -> Dataset:
     )
     if share > allowed:
         raise DatasetError(
-            f"data set {dataset.root}: {gone} boxes, {share:.1f} %, had to be dropped and {allowed:g} % are allowed: "
+            f"data set {dataset.root}: {gone} boxes, {share:.1f} %, were dropped and only {allowed:g} % are allowed: "
             f"{reasons}. Correct the annotations, or allow it with --allow-dropped {min(100, int(share) + 1)}"
         )
     if not any(len(sample.labels) for sample in dataset.samples):
@@ -73,7 +73,7 @@ def accept(dataset: Dataset, allowed: float = ALLOWED) -> Dataset:
 
 
 def without_broken(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> Dataset:
-    """The same without images that cannot be decoded; decodes every one, so it blocks for minutes on large sets."""
+    """The data set without images that cannot be decoded. Decodes all images: minutes for large data sets."""
     broken, total = [], len(dataset.samples)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for number, fine in enumerate(pool.map(_decodes, dataset.samples), start=1):
@@ -98,7 +98,7 @@ def without(dataset: Dataset, broken: Sequence[Sample]) -> Dataset:
 
 
 def load_accepted(root: str, allowed: float = ALLOWED, tell: Callable[[str], None] = print) -> Dataset:
-    """Load a data set, report what was changed or dropped, and refuse it if that is too much.
+    """Load a data set, report what was changed or dropped, and refuse it if too much was dropped.
 
     Raises:
         DatasetError: see :func:`dataset.load` and :func:`accept`.

@@ -41,7 +41,7 @@ _XML_HEAD = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
 def class_name(text: object) -> str:
-    """One spelling of a class: without invisible characters, single spaces, letters composed (NFC, as "ö")."""
+    """The normalised name of a class: no invisible characters, single spaces, composed letters (NFC)."""
     return " ".join(unicodedata.normalize("NFC", str(text)).translate(_INVISIBLE).split())
 
 
@@ -53,7 +53,7 @@ def decode_xml(data: bytes, path: Path) -> str:
     """
     found = _DECLARED.match(data)
     declared = found[1].decode().lower() if found else "utf-8"
-    # A wide encoding does not begin as ASCII does; Western text that is valid UTF-8 is UTF-8.
+    # A wide encoding does not start like ASCII; Western text that is valid UTF-8 is UTF-8.
     names = {"utf": (), "iso": ("utf-8", declared), "win": ("utf-8", declared)}.get(declared[:3], (declared,))
     for name in names:
         with suppress(LookupError, UnicodeDecodeError):

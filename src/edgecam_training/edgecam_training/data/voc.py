@@ -47,7 +47,7 @@ def fits(root: Path) -> bool:
 
 
 def _folders(root: Path) -> list[Path]:
-    """Where XML files are: in Annotations/, else next to the images of each split, else in the folder itself."""
+    """The folders with XML files: Annotations/, else next to the images of each split, else the folder itself."""
     named = [root / name for name in ("Annotations", "annotations") if _has_xml(root / name)]
     if named:
         return named[:1]
@@ -115,7 +115,7 @@ def _parse(path: Path) -> ElementTree.Element:
 
 
 def _splits(root: Path, folders: list[Path], files: list[_File], findings: Findings) -> dict[str, str]:
-    """Id -> split: from the lists, else from the split folder an XML file is in, else everything is for training."""
+    """Split by id: from the lists, else from the split folder of the XML file, else everything is for training."""
     lists = _lists(root)
     if not lists:
         return {file.id: _folder_split(root, file.path) for file in files}
@@ -128,7 +128,7 @@ def _splits(root: Path, folders: list[Path], files: list[_File], findings: Findi
     ids = _Ids(files)
     found: dict[str, str] = {}
     origin: dict[str, str] = {}
-    # trainval counts only for images in no other list: later lists win.
+    # trainval applies only to images in no other list: later lists take precedence.
     for name in sorted(known, key=lambda name: ("trainval", "default", "train", "val", "test").index(known[name])):
         for line in read_lines(lists[name]):
             match = ids.find(line)
@@ -143,7 +143,7 @@ def _splits(root: Path, folders: list[Path], files: list[_File], findings: Findi
 
 
 def _lists(root: Path) -> dict[str, Path]:
-    """Lists of images by name: those of ImageSets/Main, else what is called like a split in ImageSets or the root."""
+    """Lists of images by name: in ImageSets/Main, else files named like a split in ImageSets or the root."""
     main = {path.stem: path for path in sorted((root / "ImageSets" / "Main").glob("*.txt")) if not hidden(path)}
     for folder in (root / "ImageSets", root):
         main = main or {path.stem: path for path in sorted(folder.glob("*.txt")) if split_named(path.stem)}
@@ -156,7 +156,7 @@ def _folder_split(root: Path, path: Path) -> str:
 
 
 class _Ids:
-    """Annotations by what a list may call them: id, path with folder or suffix, id with a class flag."""
+    """Annotations by the names that a list may use: id, path with folder or suffix, id with a class flag."""
 
     def __init__(self, files: Iterable[_File]) -> None:
         self._ids = {normal(file.id): file.id for file in files}
@@ -193,7 +193,7 @@ def _classes(root: Path, files: list[_File]) -> tuple[str, ...]:
 
 
 def _sample(file: _File, split: str, classes: tuple[str, ...], images: _Images, findings: Findings) -> list[Sample]:
-    """The image of one XML file with its boxes; none where no image belongs to it."""
+    """The image of one XML file with its boxes; None if no image belongs to it."""
     objects = list(file.tree.iter("object"))
     try:
         path = images.of(file, findings)
@@ -235,13 +235,13 @@ def _size(tree: ElementTree.Element) -> tuple[int, int]:
 
 
 class _Images:
-    """Which image an XML file belongs to."""
+    """Finds the image of an XML file."""
 
     def __init__(self, root: Path, index: ImageIndex, own: set[str]) -> None:
         self._root, self._index, self._own = root, index, own
 
     def of(self, file: _File, findings: Findings) -> Path:
-        """The image of the XML's own name; if there is none, the one its ``<filename>`` names.
+        """The image with the name of the XML file; if there is none, the one in its ``<filename>``.
 
         Raises:
             NotFound: neither exists, or that image has its own XML file.

@@ -47,7 +47,7 @@ from edgecam_training.data.image_files import (
 from edgecam_training.data.text_files import class_name, read_lines, read_text
 from edgecam_training.errors import DatasetError
 
-_CLASSES = "classes.txt"  # a class a line: what LabelImg and Label Studio write
+_CLASSES = "classes.txt"  # one class per line, as written by LabelImg and Label Studio
 _NAMES = re.compile(rb"""^[\xef\xbb\xbf\xff\xfe]*["']?names["']?\s*:""", re.MULTILINE)
 _LINE = re.compile(r"\d+(\s+[-+.\deE]+){4,}")
 
@@ -70,8 +70,8 @@ def _names_classes(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Config:
-    """``numbers`` maps what a label file writes to the class's index; ``parts`` are the files and folders of a split;
-    ``base`` is what they are relative to. ``keypoints`` allows more numbers after the box."""
+    """A configuration. ``numbers`` maps class numbers in label files to class indices; ``parts`` are the files and
+    folders of each split, relative to ``base``. ``keypoints`` allows more numbers after the box."""
 
     file: Path
     base: Path
@@ -114,7 +114,7 @@ def read(root: Path) -> Dataset:
 
 def _config(file: Path) -> _Config:
     try:
-        # Every value as text: YAML would make true of a class called "yes", and 1 of a quoted key.
+        # Read every value as text: YAML would convert a class called "yes" to true, and a quoted key to 1.
         content: Any = yaml.load(read_text(file), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise DatasetError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
@@ -144,7 +144,7 @@ def _entries(value: Any) -> list[str]:
 
 
 def _ids(file: Path, names: Any) -> dict[int, str]:
-    """Class number in the label files -> name, in order of the numbers."""
+    """Names by class number in the label files, in order of the numbers."""
     if isinstance(names, dict):
         try:
             found = {int(key): class_name(name) for key, name in names.items()}
@@ -177,7 +177,7 @@ def _classes_alone(file: Path) -> _Config:
 
 
 def _darknet(file: Path) -> _Config:
-    """``key = value`` lines; ``names`` is a file with a class a line."""
+    """Parse ``key = value`` lines; ``names`` is a file with one class per line."""
     values = dict(part.split("=", 1) for part in read_lines(file) if "=" in part)
     content = {key.strip(): value.strip() for key, value in values.items()}
     index = [
@@ -250,7 +250,7 @@ def _labels_of(image: Path) -> Path:
 
 
 def _count_orphans(labels: Mapping[Path, Path], findings: Findings) -> None:
-    """Label files that belong to no image, in the folders that labels are read from."""
+    """Count label files without an image in the folders of labels."""
     for images, folder in sorted({(image.parent, file.parent) for image, file in labels.items()}):
         there = {normal(path.stem) for path in images.iterdir() if path.suffix.lower() in SUFFIXES}
         for file in sorted(folder.glob("*.txt")):

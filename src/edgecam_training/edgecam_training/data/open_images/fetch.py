@@ -40,12 +40,12 @@ from edgecam_training.data.open_images.source import Bar, Source, Tell, megabyte
 from edgecam_training.data.open_images.tables import FOLDERS, RELEASES, Box
 from edgecam_training.errors import DatasetError
 
-_BROKEN_TRIES = 2  # downloads of an image that arrives whole and cannot be decoded
+_BROKEN_TRIES = 2  # downloads of an image that arrives complete but cannot be decoded
 
 
 @dataclass
 class Outcome:
-    """``images`` are on disk and good; the lists name the ids that are not."""
+    """``images`` is the number of good images on disk; the lists have the ids of the others."""
 
     images: int = 0
     boxes: int = 0
@@ -57,7 +57,7 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """Whether another run could add nothing."""
+        """Whether another run would add nothing."""
         return not self.failed and not self.changed
 
     def as_dict(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def download(
 
     Args:
         like: ``jetson-inference`` for the rules of its downloader, see :mod:`like`.
-        replace_other: take the folder over although it holds another data set.
+        replace_other: use the folder even if it holds another data set.
 
     Raises:
         SettingError: an unknown release, split or tool.
@@ -139,7 +139,7 @@ def refetch(
     manifest_file: Path, output: Path, workers: int = 32, bar: Bar = silent, source: Source | None = None,
     replace_other: bool = False,
 ) -> Outcome:  # fmt: skip
-    """The images of a manifest again, byte for byte; an image whose hash differs is not kept.
+    """Download the images of a manifest, byte for byte; an image with another hash is not kept.
 
     Raises:
         DatasetError: no such manifest, one of other splits, nothing could be downloaded, or the folder holds another
@@ -174,7 +174,7 @@ def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: Ou
 def _fetch_all(
     jobs: list[_Job], output: Path, server: str, workers: int, outcome: Outcome, progress: Tell
 ) -> dict[_Job, tuple[int, int, str]]:
-    """Job -> width, height, SHA-256 of every good image; the others are written into ``outcome``."""
+    """Width, height and SHA-256 of every good image, by job; the others are added to ``outcome``."""
     found = {}
     for number, (job, result) in enumerate(_in_parallel(jobs, output, server, workers), start=1):
         if isinstance(result, tuple):
@@ -191,12 +191,12 @@ def _in_parallel(
     pool = ThreadPoolExecutor(workers)
     try:
         yield from zip(jobs, pool.map(lambda job: _image(job, output, server), jobs), strict=True)
-    finally:  # also on Ctrl-C: what runs ends, what waits never starts
+    finally:  # also on Ctrl-C: running jobs end, waiting ones never start
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _image(job: _Job, output: Path, server: str) -> tuple[int, int, str] | str:
-    """One image on disk and checked; else the name of the list in Outcome it belongs to."""
+    """Download and check one image; returns the name of its list in Outcome if that fails."""
     target = job.target(output)
     url = f"{server}/{FOLDERS[job.split]}/{job.image}.jpg"
     for _ in range(_BROKEN_TRIES):
@@ -219,7 +219,7 @@ def _image(job: _Job, output: Path, server: str) -> tuple[int, int, str] | str:
 
 
 def _upright_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height of a whole image that can be decoded, else None."""
+    """Width and height of a complete image that can be decoded, else None."""
     try:
         pixels = decode_image(data)
     except ImageError:

@@ -68,7 +68,7 @@ def _rows(table: Path) -> list[_Row]:
 
 
 def _complete(row: _Row) -> bool:
-    """False for the last line of a download that was cut."""
+    """False for the last line of a truncated download."""
     return all(row[key] for key in _NEEDED)
 
 

@@ -33,7 +33,7 @@ SPLITS = ("train", "val", "test")
 def limited(chosen: dict[str, Chosen], most: int, seed: int) -> dict[str, Chosen]:
     """At most ``most`` images in all, 0 = unlimited.
 
-    As many of each split as the tool takes; which, is decided by ``seed``.
+    The number per split is that of the tool; ``seed`` determines which images are selected.
     """
     total = sum(map(len, chosen.values()))
     if not 0 < most < total:

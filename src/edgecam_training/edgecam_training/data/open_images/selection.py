@@ -24,12 +24,12 @@ from dataclasses import dataclass
 from edgecam_training.data.open_images.tables import Box
 
 Chosen = dict[str, list[Box]]
-"""Image id -> its boxes."""
+"""Boxes by image id."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What to download; 0 = unlimited. ``groups_as_objects`` makes boxes around groups ordinary ones, not crowds."""
+    """What to download; 0 = unlimited. ``groups_as_objects``: boxes around groups are ordinary boxes, not crowds."""
 
     classes: tuple[str, ...]
     splits: tuple[str, ...] = ("train", "val", "test")
@@ -53,7 +53,7 @@ def wanted(found: Iterable[Box], wish: Wish) -> Chosen:
 
 
 def choose(found: Iterable[Box], wish: Wish) -> Chosen:
-    """Image id -> its boxes, ids sorted.
+    """Boxes by image id, ids sorted.
 
     With limits the rarest class is served first, so that common ones do not use the places up: with
     ``max_per_class`` an image is taken while any of its classes still lacks boxes.

@@ -36,18 +36,18 @@ def silent(_: str) -> Tell:
 
 @dataclass(frozen=True)
 class Source:
-    """``tables`` and ``images`` are URLs, or folders with the same paths below them."""
+    """The download source: ``tables`` and ``images`` are URLs, or folders with the same structure."""
 
     tables: str = TABLES
     images: str = IMAGES
 
     @classmethod
     def mirror(cls, place: str) -> Source:
-        """A server or folder that has both: ``<place>/2018_04/…``, ``<place>/v6/…`` and ``<place>/train/<id>.jpg``."""
+        """A server or folder with both: ``<place>/2018_04/…``, ``<place>/v6/…`` and ``<place>/train/<id>.jpg``."""
         return cls(place.rstrip("/"), place.rstrip("/")) if place else cls()
 
     def table(self, name: str, folder: Path, bar: Bar = silent) -> Path:
-        """A table on this disk, downloaded if it is not there yet.
+        """The local path of a table, downloaded if it does not exist.
 
         Raises:
             DatasetError: it cannot be downloaded.
@@ -62,7 +62,7 @@ class Source:
 
 
 def megabytes(tell: Tell) -> Tell:
-    """Turns progress in bytes into whole megabytes, reported when they change."""
+    """Convert progress in bytes to whole megabytes, reported when they change."""
     last = -1
 
     def report(done: int, total: int) -> None:

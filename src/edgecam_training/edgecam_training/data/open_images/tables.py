@@ -36,7 +36,7 @@ TABLES = "https://storage.googleapis.com/openimages"
 IMAGES = "https://open-images-dataset.s3.amazonaws.com"
 Progress = Callable[[int, int], None]
 _BLOCK = 1 << 24
-FOLDERS = {"train": "train", "val": "validation", "test": "test"}  # split here -> split there
+FOLDERS = {"train": "train", "val": "validation", "test": "test"}  # our split: Open Images' split
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ class Box:
 
 
 def class_codes(table: Path, names: tuple[str, ...]) -> dict[str, str]:
-    """Code (``/m/0898b``) -> name, in the order asked.
+    """Names by code (``/m/0898b``), in the requested order.
 
     Raises:
-        DatasetError: names Open Images does not have; for each the nearest are offered.
+        DatasetError: Open Images has no such class; the message suggests the closest names.
     """
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.reader(file) if len(row) >= 2]
@@ -110,7 +110,7 @@ def _offer(name: str, known: dict[str, tuple[str, str]]) -> str:
 
 
 def boxes(table: Path, codes: dict[str, str], progress: Progress | None = None) -> Iterator[Box]:
-    """The lines of these classes, in the order of the file. Blocks to read the whole table, the first time only."""
+    """The lines of these classes, in file order. The first call blocks to read the whole table."""
     with index(table, codes, progress).open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             if row["LabelName"] in codes:
@@ -121,7 +121,7 @@ def boxes(table: Path, codes: dict[str, str], progress: Progress | None = None) 
 
 
 def index(table: Path, codes: dict[str, str], progress: Progress | None = None) -> Path:
-    """The lines of a box table with these classes, in a file next to it; made again only when the table changes."""
+    """The lines of a box table with these classes, cached in a file next to it until the table changes."""
     target = table.with_name(f"{table.stem}.{_digest(table, codes)}.csv")
     if target.is_file():
         return target
@@ -158,9 +158,9 @@ def _box(row: dict[str, str]) -> Box:
 
 
 def facts(table: Path, wanted: set[str]) -> dict[str, dict[str, str]]:
-    """Licence, author and source of these images, by id; an image the table lacks is left out.
+    """Licence, author and source of these images, by id, without images that are not in the table.
 
-    Blocks to read the whole table, the first time only.
+    The first call blocks to read the whole table.
     """
     target = table.with_name(f"{table.stem}.{_digest(table, wanted)}.json")
     if target.is_file():

@@ -35,20 +35,20 @@ _BLOCK = 1 << 18
 
 
 class Missing(Exception):
-    """The server has no such file; there is no point in retrying."""
+    """The server has no such file; retrying is useless."""
 
 
 def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
-    """Download to ``target``; a stopped download (``target.part``) is continued. A path without a scheme is copied.
+    """Download to ``target``; continues an interrupted download (``target.part``). A path without a scheme is copied.
 
-    Blocks; ends after :data:`TRIES` failures in a row without any progress.
+    Blocks; gives up after :data:`TRIES` failures in a row without progress.
 
     Args:
         progress: called with (bytes, all bytes) after every block, if the server sends the length.
 
     Raises:
         Missing: 404 or 410, or no such file.
-        DatasetError: every attempt failed, or the disk is full; the text has the reason.
+        DatasetError: every attempt failed, or the disk is full.
     """
     partial = target.with_name(target.name + ".part")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
         except urllib.error.HTTPError as error:
             if error.code in (404, 410):
                 raise Missing(url) from error
-            if error.code == 416:  # what is there is longer than the file: begin again
+            if error.code == 416:  # the partial file is longer than the file: start again
                 partial.unlink(missing_ok=True)
             reason = f"HTTP {error.code}"
         except OSError as error:

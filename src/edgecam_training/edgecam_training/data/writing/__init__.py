@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Writes data sets in the layouts of other tools; what a layout cannot hold is counted, never lost without a word."""
+"""Writes data sets in the layouts of other tools; counts what a layout cannot represent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import Header, read_header
 from edgecam_training.errors import DatasetError
 
-# Name -> module with write(samples, classes, output, findings).
+# Name: module with write(samples, classes, output, findings).
 FORMATS = {
     "coco": "edgecam_training.data.writing.coco",
     "voc": "edgecam_training.data.writing.voc",
@@ -39,7 +39,7 @@ Named = list[tuple[str, Sample]]
 
 
 def write(dataset: Dataset, layout: str, output: Path) -> Findings:
-    """Write the data set with copies of its images; returns what the layout could not hold.
+    """Write the data set with copies of its images; returns what the layout cannot represent.
 
     Raises:
         DatasetError: unknown layout, or the folder holds files already.
@@ -48,7 +48,7 @@ def write(dataset: Dataset, layout: str, output: Path) -> Findings:
     if layout not in FORMATS:
         raise DatasetError(f"format '{layout}' must be one of {', '.join(FORMATS)}")
     if output.exists() and any(output.iterdir()):
-        raise DatasetError(f"{output} holds files already; give an empty or a new folder")
+        raise DatasetError(f"{output} is not empty; use an empty or new folder")
     findings = Findings()
     with cache.explained(output):
         import_module(FORMATS[layout]).write(_named(dataset), dataset.classes, output, findings)
@@ -56,7 +56,7 @@ def write(dataset: Dataset, layout: str, output: Path) -> Findings:
 
 
 def _named(dataset: Dataset) -> Named:
-    """Each sample with a name that no other one has: the file's own, with its folders in front where two share it."""
+    """Each sample with a unique name: that of its file, preceded by its folders if several files share it."""
     stems = Counter(sample.path.stem for sample in dataset.samples)
     named = []
     for sample in dataset.samples:
@@ -64,7 +64,7 @@ def _named(dataset: Dataset) -> Named:
         unique = stems[sample.path.stem] == 1
         named.append((sample.path.stem if unique else "-".join(relative.with_suffix("").parts[-3:]), sample))
     if len({name for name, _ in named}) < len(named):
-        raise DatasetError(f"{dataset.root}: several images have one name and the same folders; rename them")
+        raise DatasetError(f"{dataset.root}: several images have the same name and folders; rename them")
     return named
 
 
@@ -81,6 +81,8 @@ def copy_image(name: str, sample: Sample, folder: Path, findings: Findings) -> s
 
 
 def without_flags(sample: Sample, findings: Findings, what: str) -> Sample:
-    """The sample without the regions (difficult, crowd) that ``what`` cannot hold; they are counted."""
-    findings.dropped("boxes", f"difficult or crowd, which {what} cannot say", int(sample.difficult.sum()), sample.path)
+    """The sample without the regions (difficult, crowd) that ``what`` cannot represent; they are counted."""
+    findings.dropped(
+        "boxes", f"difficult or crowd, which {what} cannot represent", int(sample.difficult.sum()), sample.path
+    )
     return sample.keep(~sample.difficult)

@@ -28,7 +28,7 @@ from edgecam_training.data.writing import Named, copy_image
 
 
 def write(samples: Named, classes: Sequence[str], output: Path, findings: Findings) -> None:
-    """Crowds are ``iscrowd``; COCO has no word for objects that are difficult: they become crowds too, counted."""
+    """Crowds are ``iscrowd``. COCO has no flag for difficult objects: they become crowds and are counted."""
     (output / "annotations").mkdir(parents=True)
     for split in sorted({sample.split for _, sample in samples}):
         document: dict[str, Any] = {

@@ -30,7 +30,7 @@ from edgecam_training.data.writing import Named, copy_image, without_flags
 
 
 def write(samples: Named, classes: Sequence[str], output: Path, findings: Findings) -> None:
-    """A file for each split, named after it; corners are in pixels with two decimals."""
+    """Write one file per split; corners are in pixels with two decimals."""
     for split in sorted({sample.split for _, sample in samples}):
         root = ElementTree.Element("annotations")
         ElementTree.SubElement(root, "version").text = "1.1"

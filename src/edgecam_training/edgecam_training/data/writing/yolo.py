@@ -28,7 +28,7 @@ from edgecam_training.data.writing import Named, copy_image, without_flags
 
 
 def write(samples: Named, classes: Sequence[str], output: Path, findings: Findings) -> None:
-    """An image without objects has an empty text file, as Ultralytics' training expects."""
+    """Write the data set. Images without objects get an empty text file, as Ultralytics' training expects."""
     splits = sorted({sample.split for _, sample in samples})
     for name, sample in samples:
         copy_image(name, sample, output / "images" / sample.split, findings)
