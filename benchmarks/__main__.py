@@ -1,7 +1,7 @@
-"""`make bench`: measure all rows, or those whose names begin with the given texts, each against its reference.
+"""`make bench`: measure all rows, or those whose names start with the given texts, each against its reference.
 
-Every row is written when it ends. A run that was stopped goes on where it was; rows that are not measured again keep
-their values, with their own machine and date.
+Every row is saved when it ends. An interrupted run continues after the last saved row. Rows that are not measured again
+keep their values, with their own machine and date.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from benchmarks.store import PUBLISHED, RUN, Store
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 -m benchmarks", description=__doc__)
-    parser.add_argument("rows", nargs="*", help="beginnings of row names; none: all")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each row, ours and reference in turn")
+    parser.add_argument("rows", nargs="*", help="prefixes of row names; none: all rows")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds per row, alternating between ours and reference")
     parser.add_argument("--quick", action="store_true", help="a few rows, one round each, in three minutes")
-    parser.add_argument("--fresh", action="store_true", help="begin again instead of resuming")
+    parser.add_argument("--fresh", action="store_true", help="start again instead of resuming")
     parser.add_argument(
         "--publish",
         action="store_true",
@@ -38,7 +38,7 @@ def main() -> int:
         return publish(run, published)
     rows = all_rows(args.rows)
     if not rows:
-        print(f"bench: no row begins with {' or '.join(args.rows)}; --list shows all", file=sys.stderr)
+        print(f"bench: no row starts with {' or '.join(args.rows)}; --list shows all", file=sys.stderr)
         return 2
     if args.list:
         print("\n".join(listed(row, args.rounds, run, published) for row in rows))
@@ -49,11 +49,11 @@ def main() -> int:
     else:
         resumed = plan.chosen(rows, bool(args.rows), run, args.fresh)
         if len(resumed) < len(rows):
-            print(f"bench: resuming, {len(resumed)} of {len(rows)} rows left (--fresh begins again)")
+            print(f"bench: resuming, {len(resumed)} of {len(rows)} rows left (--fresh starts again)")
             rows, rounds = resumed, run.rounds
     failed = measure_all(rows, rounds, run, published, keep=not args.quick, whole=not args.rows)
     if args.publish and not args.quick:
-        # Rows that failed keep what was published; the exit code says that something is missing.
+        # Rows that failed keep their published values; the exit code reports the failure.
         run.pending = [name for name in run.pending if name not in failed]
         return publish(run, published) or (1 if failed else 0)
     return 1 if failed else 0
@@ -66,9 +66,9 @@ def listed(row: Row, rounds: int, run: Store, published: Store) -> str:
 
 
 def measure_all(rows: list[Row], rounds: int, run: Store, published: Store, keep: bool, whole: bool) -> list[str]:
-    """Measure these rows and print how they compare; returns the names of those that failed.
+    """Measure these rows and print the comparison; returns the names of the rows that failed.
 
-    ``keep`` writes each to the run's file, ``whole`` also what is left to do, for the next call.
+    ``keep`` saves each row to the run's file, ``whole`` also the list of pending rows, for the next call.
     """
     left = {row.name: plan.expected(row.name, row.rounds(rounds), run.rows, published.rows) for row in rows}
     if keep and whole:
@@ -81,7 +81,7 @@ def measure_all(rows: list[Row], rounds: int, run: Store, published: Store, keep
         try:
             result = measure(row, rounds, lambda line: print(line, flush=True))
         except Exception as error:
-            # One row that fails must not cost the others; it stays pending.
+            # A row that fails stays pending and does not end the run.
             print(f"  failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             failed.append(row.name)
         else:

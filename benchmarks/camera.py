@@ -1,6 +1,6 @@
-"""The camera node on a file as fast as it can be read, against the bare pipeline and the usual OpenCV node.
+"""The camera node on a file at full speed, against the bare pipeline and the usual OpenCV node.
 
-One subscriber in another process takes every frame of both nodes.
+A subscriber in another process receives every frame of both nodes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmarks.row import Row
 from benchmarks.runs import shared
 from benchmarks.support import environment, peer, process
 
-FRAMES = {"640x480": 1200, "1280x720": 600, "1920x1080": 400}  # starting up is not what is measured
+FRAMES = {"640x480": 1200, "1280x720": 600, "1920x1080": 400}  # enough to make the start-up negligible
 OPENCV = "cv2.VideoCapture with cv_bridge in an rclpy node"
 BARE = "the bare GStreamer pipeline to BGR into fakesink"
 
@@ -56,7 +56,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 @functools.cache
 def clip(size: str) -> Path:
-    """A moving test frame as H.264 with a key frame a second; made once a run."""
+    """A moving test pattern as H.264 with one keyframe per second; created once per run."""
     width, height = size.split("x")
     path = Path(_folder().name) / f"{size}.mp4"
     text = (
@@ -70,7 +70,7 @@ def clip(size: str) -> Path:
 
 @shared
 def node(program: str, size: str) -> dict[str, float]:
-    """Frames a second and CPU time a frame of one node, with a subscriber."""
+    """Frames per second, and CPU time per frame, of one node with a subscriber."""
     env, file = environment(), clip(size)
     with process(peer("image_counter", FRAMES[size]), env, stdout=subprocess.PIPE) as counter:
         assert counter.stdout is not None

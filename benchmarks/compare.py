@@ -1,4 +1,4 @@
-"""A run against the published results: what changed by more than its noise."""
+"""Compares a run with the published results: lists what changed by more than the noise."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from benchmarks.result import Result
 
 
 def change(new: Result, old: Result) -> tuple[float, float] | None:
-    """(how much worse as a fraction, the noise it is held against); None where there is nothing to compare.
+    """(how much worse as a fraction, its noise); None if there is nothing to compare.
 
-    On the same machine our own values are compared, on another one the ratios to the reference.
+    On the same machine our values are compared, on another machine the ratios to the reference.
     """
     if new.machine == old.machine:
         after, before, noise = new.ours, old.ours, (new.noise(), old.noise())
@@ -23,7 +23,7 @@ def change(new: Result, old: Result) -> tuple[float, float] | None:
 
 
 def lines(run: dict[str, Result], published: dict[str, Result]) -> Iterator[str]:
-    """What got slower, then what got faster, then how many stayed the same."""
+    """The rows that got worse, those that got better, and the number of unchanged rows."""
     changes = {name: found for name in run if name in published and (found := change(run[name], published[name]))}
     same = 0
     for word, sign in (("worse", 1), ("better", -1)):

@@ -1,7 +1,7 @@
-"""What a frame costs each stage: ``python3 -m benchmarks.costs`` measures it into the published results.
+"""The CPU time of a frame in each stage: ``python3 -m benchmarks.costs`` adds it to the published results.
 
-Processor time, not latency: it depends much less on what else runs. The ends of the link run in a process each, the
-detector in this one, without ROS; the camera is its published row. benchmarks/scale.py computes with it.
+CPU time depends much less on other load than latency does. Sender and receiver run in separate processes, the detector
+in this one, without ROS; the value of the camera is that of its published row. benchmarks/scale.py uses the result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIZE, COUNT, WARM_UP = (640, 480), 60, 5
 
 
 def link() -> dict[str, float]:
-    """Milliseconds of processor time a frame, of the sender and of the receiver; blocks for some seconds."""
+    """Milliseconds of CPU time per frame, of the sender and of the receiver; blocks for some seconds."""
     port = free_udp_port()
     with ExitStack() as stack:
         receiving = rtp.receiver(stack, "ours", port, False, {})
@@ -33,7 +33,7 @@ def link() -> dict[str, float]:
 
 
 def detector() -> float:
-    """Milliseconds of processor time, all threads, that the default model takes for a frame."""
+    """Milliseconds of CPU time per frame of the default model, over all threads."""
     found = Detector.open(DetectorSettings())
     photo = cv2.imread(str(ROOT / "tests" / "assets" / "photos" / "horse.jpg"))
     assert photo is not None

@@ -1,4 +1,4 @@
-"""`make demo` as its user meets it: how soon it shows something, what memory it takes, how soon it stops."""
+"""`make demo` from the user's view: time to the first result, memory, time to stop."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def demo(key: str) -> float:
 
 @shared
 def facts() -> dict[str, float]:
-    """One run of the demo; blocks for about fifteen seconds. ``memory`` is in MB, the others in seconds."""
+    """Run the demo once; blocks for about fifteen seconds. ``memory`` is in MB, the other values in seconds."""
     env, port = environment(), free_tcp_port()
     with process(peer("first_detection", "/camera/detections"), env, stdout=subprocess.PIPE) as watching:
         assert watching.stdout is not None
@@ -86,7 +86,7 @@ def answers(port: int) -> bool:
 
 
 def processes(env: dict[str, str]) -> list[int]:
-    """The processes of this measurement, found by its DDS domain."""
+    """The processes of this measurement, identified by its DDS domain."""
     mark = f"ROS_DOMAIN_ID={env['ROS_DOMAIN_ID']}".encode()
     return [
         int(path.name)
@@ -96,7 +96,7 @@ def processes(env: dict[str, str]) -> list[int]:
 
 
 def command(pid: int) -> str:
-    """The command line; empty of a process that has ended."""
+    """The command line; empty if the process has ended."""
     return _bytes(Path("/proc") / str(pid), "cmdline").replace(b"\0", b" ").decode(errors="replace")
 
 

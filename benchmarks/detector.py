@@ -1,4 +1,4 @@
-"""The detector: the default, what the node adds to the bare model, and several cameras at once."""
+"""The detector: with default settings, the overhead of the node, and several cameras."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def rows() -> list[Row]:
 
 @shared
 def probe(cameras: tuple[str, ...], rate: float, others: int = 0, precision: str = "auto") -> dict[str, Any]:
-    """Run a detector node and the probe, next to ``others`` busy processes; returns what the probe measured."""
+    """Run a detector node and the probe, with ``others`` busy processes; returns the probe's measurements."""
     env = environment()
     node = [sys.executable, "-m", "edgecam_detector.node", "--ros-args", "-p", "backend:=onnxruntime"]
     node += ["-p", f"precision:={precision}"]
@@ -86,7 +86,7 @@ def probe(cameras: tuple[str, ...], rate: float, others: int = 0, precision: str
 
 
 def slow(key: str, precision: str = "fp32") -> float:
-    """One camera, slow enough for the detector to keep up."""
+    """A value of one camera at a rate that the detector can process."""
     return float(probe((), 10, precision=precision)[key])
 
 
@@ -99,7 +99,7 @@ def overload(key: str, others: int = 0) -> float:
 
 
 def half() -> int:
-    """So many busy processes take half of this machine."""
+    """The number of busy processes that use half of this machine."""
     return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
@@ -108,7 +108,7 @@ def least_served() -> float:
 
 
 def fair_share() -> float:
-    """The mean of the same run."""
+    """The mean rate of the cameras in the same run."""
     return float(statistics.mean(probe(CAMERAS, 30)["per_camera"].values()))
 
 

@@ -1,4 +1,4 @@
-"""Events: what five rules cost, and what keeping the coded frames for clips costs."""
+"""Events: CPU time of five rules, and of storing coded frames for clips."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def rows() -> list[Row]:
 
 
 def found(number: int) -> list[Detection]:
-    """Ten objects that walk to and fro across the image."""
+    """Ten objects that move back and forth across the image."""
     width, height = SIZE
     made = []
     for index in range(OBJECTS):
@@ -68,7 +68,7 @@ def found(number: int) -> list[Detection]:
 
 
 def rules_cost() -> float:
-    """Milliseconds a frame."""
+    """Milliseconds of CPU time per frame."""
     engine = Engine(EventsSettings.from_mapping(_SETTINGS))
     frames = [found(number) for number in range(FRAMES)]
     cpu, count = time.process_time(), 0
@@ -76,7 +76,7 @@ def rules_cost() -> float:
         count += len(engine.process("camera", _START + number * _STEP, "", SIZE, one))
     spent = time.process_time() - cpu
     if not count:
-        raise RuntimeError("the scene made no event")
+        raise RuntimeError("the scene caused no event")
     return 1000 * spent / FRAMES
 
 
@@ -99,7 +99,7 @@ def tracker_cost() -> float:
 
 
 def keeping_cost() -> float:
-    """Milliseconds a frame, all threads, while frames come at RATE and one clip is written."""
+    """Milliseconds of CPU time per frame, over all threads, with frames at RATE and one clip being written."""
     coded = [
         cv2.imencode(".jpg", pixels)[1].tobytes() for _, pixels in zip(range(RATE), clip_frames(SIZE), strict=False)
     ]

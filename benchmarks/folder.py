@@ -1,7 +1,7 @@
-"""A folder of JPEGs to boxes: images a second and mAP of every back end and precision, against plain PyTorch.
+"""A folder of JPEGs to boxes: images per second and mAP of every back end and precision, against plain PyTorch.
 
-The images are composed: cut-outs of animals on photographs, so every box is known exactly. Nothing was trained on
-them; the model file has the ranges for INT8.
+The images are composed of animal cut-outs on photographs, so every box is known exactly. They were not used for
+training. The model file has the ranges for INT8.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.support import ROOT, peer
 _TRAINING = ROOT / ".venv-training" / "bin" / "python"
 # A Python that has PyTorch: set-up's, or this one.
 TORCH_PYTHON = _TRAINING if _TRAINING.exists() else sys.executable if importlib.util.find_spec("torch") else None
-BACKENDS = ROOT / ".venv" / "backends"  # where setup installs those that only tests need
+BACKENDS = ROOT / ".venv" / "backends"  # back ends that only tests need
 IMAGES = 200
 SIZE = (1024, 768)
 SEED = 505

@@ -1,4 +1,4 @@
-"""``make demo-improve``: from frames of a running pipeline to a better model, all steps without a person."""
+"""``make demo-improve``: from frames of a running pipeline to a better model, fully automatic."""
 
 import sys
 from pathlib import Path

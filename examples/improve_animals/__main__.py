@@ -1,9 +1,9 @@
-"""Everything ``edgecam improve`` is for, by itself on two cores; ``make demo-improve`` runs it.
+"""The complete ``edgecam improve`` cycle, automatic, on two cores; ``make demo-improve`` runs it.
 
-The default model meets pigs and chickens, which it does not know. The collector keeps frames of a clip while the
-pipeline runs; a headless browser enters the ground truth at the labelling page; ``edgecam improve`` learns from it and
-decides; a model that passes takes over under the running pipeline. The table at the end compares both models on
-photographs and scenes that had no part in it. Each step is done once: a run that was stopped goes on with the next.
+The default model does not know pigs and chickens. The collector keeps frames of a clip while the pipeline runs; a
+headless browser enters the ground truth on the labelling page; ``edgecam improve`` trains and judges a new model; a
+model that passes takes over in the running pipeline. The table at the end compares both models on photographs and
+scenes that were not used for training. Each step is done once: an interrupted run continues with the next step.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from examples.improve_animals import ROOT, labelling, material, pipeline, table
 from tests.support.chromium import executable
 from tests.support.network import free_domain, free_tcp_port, free_udp_port
 
-NAME = "farm"  # of the model in the store
+NAME = "farm"  # name of the model in the store
 ADDED = ("chicken", "pig")
-COLLECTED = 100  # frames that suffice
+COLLECTED = 100  # sufficient number of frames
 REFUSED = 3
 
 
 @dataclass
 class Run:
-    """One demonstration in a folder. ``done`` are finished steps with their facts, kept in steps.json."""
+    """One demonstration in a folder. ``done`` has the finished steps with their facts, stored in steps.json."""
 
     folder: Path
 
@@ -52,9 +52,9 @@ class Run:
         self.done: dict[str, dict[str, Any]] = json.loads(self._file.read_text()) if self._file.exists() else {}
 
     def step(self, name: str, what: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Do a step that is not done yet; gives its facts."""
+        """Do a step, unless it is done already; returns its facts."""
         if name in self.done:
-            print(f"== {name}: done before")
+            print(f"== {name}: already done")
             return self.done[name]
         print(f"== {name}: {what}", flush=True)
         began, busy = time.monotonic(), _processor()
@@ -67,7 +67,7 @@ class Run:
 
 
 def _processor() -> float:
-    """Seconds of processor time of this process and of all that it started and that have ended."""
+    """Seconds of CPU time of this process and its ended children."""
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in usages)
 
@@ -77,7 +77,7 @@ def say(text: str) -> None:
 
 
 def edgecam(*words: str) -> int:
-    """Run a command as a person would; gives its exit code."""
+    """Run an edgecam command; returns its exit code."""
     say(f"$ edgecam {' '.join(words)}")
     return subprocess.run([sys.executable, "-m", "edgecam_core.cli.main", *words], check=False).returncode
 
@@ -130,13 +130,13 @@ def swap(run: Run) -> dict[str, Any]:
     from examples.improve_animals.swap import swap as swapped
 
     clip = material.clip(run.folder, "held-out")
-    _deploy("1")  # also where this step was stopped before
+    _deploy("1")  # the step may have been interrupted before
     with pipeline.running(run.folder, clip, NAME, free_tcp_port(), free_udp_port(), collect=False) as log:
         return swapped(_deploy, frozenset(ADDED), log)
 
 
 def _deploy(*version: str) -> None:
-    """A version, or the newest."""
+    """Deploy a version, or the newest."""
     if code := edgecam("model", "deploy", NAME, *version):
         raise EdgecamError(f"edgecam model deploy ended with exit code {code}")
 
@@ -169,7 +169,7 @@ def main() -> int:
 
 
 def demonstrate(run: Run) -> int:
-    """All steps; 0 when the new model runs, 3 when the gate refused it."""
+    """Run all steps. Returns 0 if the new model runs, 3 if the gate refused it."""
     if executable() is None:
         raise MissingDependency("the program 'chromium'", "apt-get install chromium")
     os.environ["ROS_DOMAIN_ID"] = str(free_domain())
@@ -186,14 +186,14 @@ def demonstrate(run: Run) -> int:
         for key, value in facts.items():
             say(f"{key}: {value}")
         if not facts["took_over"]:
-            say("the detector refused the new model: the old one goes on. The table compares them all the same.")
+            say("the detector refused the new model: the old one stays. The table compares both.")
     else:
-        say("the gate refused the new model: the old one stays deployed. The table compares them all the same.")
-    run.step("compare", "both models on what had no part in training", lambda: compare(run))
+        say("the gate refused the new model: the old one stays deployed. The table compares both.")
+    run.step("compare", "both models on images that were not used for training", lambda: compare(run))
     print(f"\n{(run.folder / 'table.md').read_text()}")
     print("AP at IoU 0.5 in percent, 95 % bootstrap interval over images")
     print(f"report: {run.folder / 'improve' / 'report.html'}")
-    for title, key in (("minutes", "seconds"), ("minutes of processor time", "processor_seconds")):
+    for title, key in (("minutes", "seconds"), ("minutes of CPU time", "processor_seconds")):
         steps = ", ".join(f"{name} {facts[key] / 60:.1f}" for name, facts in run.done.items())
         print(f"{title}: {steps}; in all {sum(facts[key] for facts in run.done.values()) / 60:.1f}")
     return 0 if verdict["passed"] else REFUSED

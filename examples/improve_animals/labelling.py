@@ -1,4 +1,4 @@
-"""Enters the ground truth through the labelling page, with a headless browser: what a person does, by key and mouse."""
+"""Enters the ground truth on the labelling page with a headless browser, by key and mouse like a person."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edgecam_core.models.nms import overlaps
 
 from tests.support.chromium import Page, chromium
 
-GOOD = 0.75  # intersection over union from which a proposal is left as it is
+GOOD = 0.75  # intersection over union from which a proposal is accepted
 SHIFT = 8
 KEYS = {"Enter": 13, "Delete": 46, "Escape": 27}
 Objects = list[tuple[str, tuple[float, ...]]]
@@ -29,7 +29,7 @@ Truth = Callable[[np.ndarray], Objects]
 
 @contextlib.contextmanager
 def served(folder: Path, port: int) -> Iterator[str]:
-    """``edgecam label``; gives the page's address."""
+    """Run ``edgecam label``; yields the address of the page."""
     command = [sys.executable, "-m", "edgecam_core.cli.main", "label", str(folder), "--port", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
@@ -45,9 +45,9 @@ def served(folder: Path, port: int) -> Iterator[str]:
 
 
 async def review(folder: Path, address: str, truth: Truth, shots: dict[int, Path], say: Callable[[str], None]) -> float:
-    """Review every open frame of the collection; gives the seconds it took.
+    """Review every open frame of the collection; returns the time in seconds.
 
-    ``shots`` are screenshots to take: the number of the frame, as counted here, and the file.
+    ``shots`` are screenshots to take: number of the frame, starting at 1, and file.
     """
     collection = Collection.open(folder)
     began = time.monotonic()
@@ -76,13 +76,13 @@ async def review(folder: Path, address: str, truth: Truth, shots: dict[int, Path
 
 
 async def _shown(page: Page) -> str | None:
-    """The frame on the page; None when all are reviewed."""
+    """The id of the frame on the page; None if all are reviewed."""
     state = await page.wait_for("document.body.dataset.state === 'finished' ? 'finished' : document.body.dataset.frame")
     return None if state == "finished" else str(state)
 
 
 async def _correct(page: Page, objects: Objects) -> None:
-    """Delete the proposals that are wrong, rename those of another class, draw the objects that have none."""
+    """Delete wrong proposals, rename those of another class, draw missing objects."""
     missing = list(objects)
     index = 0
     for row in await _boxes(page):
@@ -108,7 +108,7 @@ def _iou(one: Any, other: Any) -> float:
 
 
 async def _boxes(page: Page) -> list[dict[str, Any]]:
-    """Label and box of what is drawn, in the order of the list."""
+    """Labels and boxes on the page, in the order of the list."""
     text = """[...document.querySelectorAll('#boxes g')].map((group) => {
       const box = group.querySelector('rect.box'), label = group.querySelector('text').textContent;
       const [x, y, w, h] = ['x', 'y', 'width', 'height'].map((key) => Number(box.getAttribute(key)));
@@ -124,7 +124,7 @@ async def _select(page: Page, index: int) -> None:
 
 
 async def _choose(page: Page, label: str) -> None:
-    """Click the class, or add it."""
+    """Select the class; add it if it does not exist."""
     name = "b.textContent.replace(/^[0-9] /, '')"
     button = f"[...document.querySelectorAll('#classes button')].find((b) => {name} === '{label}')"
     if not await page.evaluate(f"Boolean({button})"):
@@ -137,7 +137,7 @@ async def _choose(page: Page, label: str) -> None:
 
 
 async def _drag(page: Page, box: tuple[float, ...]) -> None:
-    """Draw a box; with Shift, so that the ones below stay where they are."""
+    """Draw a box, with Shift, so that boxes below do not move."""
     left, top, width, height, columns, rows = await page.evaluate(
         "(() => { const image = document.getElementById('image'), r = image.getBoundingClientRect();"
         " return [r.left, r.top, r.width, r.height, image.naturalWidth, image.naturalHeight]; })()"

@@ -1,8 +1,7 @@
-"""The clips and photographs of the demonstration, with what is to be seen in them.
+"""The clips and photographs of the demonstration, with their ground truth.
 
 Scenes are composed of cut-outs on photographs (edgecam_training.data.compose). A clip is a slow zoom over each of its
-scenes. What the model learns from and what it is measured with share no cut-out of a new class, no background, no
-distractor and no photograph.
+scenes. Training and test material share no cut-out of a new class, no background, no distractor and no photograph.
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ from edgecam_training.improve.field import LabelledImage
 
 WIDTH, HEIGHT, FPS = 640, 480, 10
 FIELD_SCENES, HELD_OUT_SCENES = 80, 30
-SECONDS = 2.5  # of a scene
-ZOOM = 0.92  # the share of a scene that is shown at its end
-# Class of the material -> label here. The default model knows the last two, under these names.
+SECONDS = 2.5  # per scene
+ZOOM = 0.92  # visible share of a scene at its end
+# Class of the material: label here. The default model knows the last two, under these names.
 LABELS = {"Pig": "pig", "Chicken": "chicken", "Cattle": "cow", "Sheep": "sheep"}
 PHOTOS = json.loads(Path(__file__).with_name("photos.json").read_text())
 Frame = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
@@ -36,7 +35,7 @@ def make(folder: Path) -> None:
     """Write field.mp4, held-out.mp4 and their scenes into the folder; downloads 205 MB the first time.
 
     Raises:
-        DatasetError, MissingDependency: the material or ffmpeg is not to be had.
+        DatasetError, MissingDependency: the material cannot be downloaded, or ffmpeg is missing.
     """
     material = gather()
     shown, kept = (
@@ -127,7 +126,7 @@ def held_out(folder: Path) -> list[LabelledImage]:
 
 
 class Truth:
-    """Finds the frame of a clip that an image shows: what a person would see in it."""
+    """The ground truth of a clip's frames, found by comparing pixels."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._frames: list[tuple[np.ndarray, tuple[str, ...]]] = []

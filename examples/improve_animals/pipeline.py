@@ -1,4 +1,4 @@
-"""The running pipeline: started by its launch file, watched over ROS."""
+"""Starts the pipeline by its launch file and waits for its results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PARAMETERS = """\
 
 @contextlib.contextmanager
 def running(folder: Path, clip: Path, name: str, port: int, rtp_port: int, collect: bool) -> Iterator[Path]:
-    """``pipeline.launch.xml`` on a clip that plays again and again, with the deployed model of the store; its log."""
+    """Run ``pipeline.launch.xml`` with a looping clip and the deployed model of the store; yields the log file."""
     parameters, log = folder / "params.yaml", folder / "pipeline.log"
     parameters.write_text(PARAMETERS)
     command = [
@@ -43,10 +43,10 @@ def running(folder: Path, clip: Path, name: str, port: int, rtp_port: int, colle
 
 
 def wait_for(condition: Callable[[], object], seconds: float, what: str, log: Path) -> None:
-    """Until the condition is true.
+    """Block until the condition is true.
 
     Raises:
-        EdgecamError: it stayed false; the text ends with the pipeline's last lines.
+        EdgecamError: it stayed false; the message ends with the last lines of the pipeline.
     """
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -54,11 +54,11 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str, log: Pa
             return
         time.sleep(0.2)
     last = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-    raise EdgecamError(f"{what} did not come within {seconds:.0f} s; the pipeline's last lines:\n{last}")
+    raise EdgecamError(f"{what}: nothing within {seconds:.0f} s; the last lines of the pipeline:\n{last}")
 
 
-def collect(folder: Path, wanted: int, seconds: float, log: Path, say: Callable[[str], None]) -> int:
-    """Wait until the collector has kept ``wanted`` frames, or for ``seconds`` from the first one; gives how many."""
+def collect(folder: Path, target: int, seconds: float, log: Path, say: Callable[[str], None]) -> int:
+    """Wait until the collector has kept ``target`` frames, at most ``seconds`` after the first; returns the number."""
     collection = folder / "collection"
 
     def kept() -> int:
@@ -69,7 +69,7 @@ def collect(folder: Path, wanted: int, seconds: float, log: Path, say: Callable[
     wait_for(kept, 120, "the first kept frame", log)
     end = time.monotonic() + seconds
     shown = 0.0
-    while (count := kept()) < wanted and time.monotonic() < end:
+    while (count := kept()) < target and time.monotonic() < end:
         if time.monotonic() - shown > 15:
             shown = time.monotonic()
             say(f"{count} frames kept")

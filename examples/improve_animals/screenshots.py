@@ -1,7 +1,7 @@
-"""Makes the screenshots of docs/tutorials/own-classes.md: ``python3 -m examples.improve_animals.screenshots [RUN]``.
+"""Creates the screenshots of docs/tutorials/own-classes.md: ``python3 -m examples.improve_animals.screenshots [RUN]``.
 
 The labelling page shows frames of the shipped clip (CC0). ``RUN`` is the folder of a finished ``make demo-improve``,
-for its report.
+for the screenshot of its report.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def collected(folder: Path) -> Collection:
 
 
 def label(folder: Path) -> None:
-    """label-proposals.jpg and label-corrected.jpg."""
+    """Create label-proposals.jpg and label-corrected.jpg."""
     collection = collected(folder / "c")
     objects = {}  # by the image's bytes
     for frame in collection.frames():
@@ -68,7 +68,7 @@ def label(folder: Path) -> None:
 
 
 async def report(run: Path, folder: Path) -> None:
-    """improve-report.jpg: the figures at the head of the report."""
+    """Create improve-report.jpg: the top of the report."""
     async with chromium(folder / "browser") as page:
         await page.size(1000, 470)
         await page.open((run / "improve" / "report.html").resolve().as_uri())

@@ -122,7 +122,7 @@ def scaled(image: np.ndarray, dtype: str, scale: float) -> np.ndarray:
     values = values * scale
     if limits is None:
         return values.astype(wanted)
-    # What a processor makes of a number too large for 32 bits, and of NaN; OpenCV saturates after that.
+    # x86 converts NaN and numbers above 32 bits to this value; OpenCV saturates afterwards.
     values = np.where(np.abs(values) < 2.0**31, np.rint(values), -(2.0**31))
     return np.clip(values, limits.min, limits.max).astype(wanted)
 

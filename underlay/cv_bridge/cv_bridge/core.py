@@ -200,7 +200,7 @@ class CvBridge:
 
 
 def _buffer(message: Image | CompressedImage) -> Any:
-    """The data as something that has a buffer; tests and old code put lists there."""
+    """The data as an object with a buffer; tests and old code use lists."""
     return bytes(message.data) if isinstance(message.data, list) else message.data
 
 

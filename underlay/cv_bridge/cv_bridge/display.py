@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Images that people can look at, from any encoding."""
+"""Converts images of any encoding for display."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def cvtColorForDisplay(
     max_image_value: float = 0.0,
     colormap: int = -1,
 ) -> np.ndarray:
-    """An 8-bit colour or mono image of anything.
+    """An 8-bit colour or mono image of an image of any encoding.
 
     ``32SC1`` to ``bgr8`` colours the labels. One channel is scaled from [min, max] to [0, 255] where the two
     differ or ``do_dynamic_scaling`` takes them from the image (infinities aside), then through OpenCV's ``colormap``

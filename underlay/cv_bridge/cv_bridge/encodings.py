@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""What the encodings of sensor_msgs/image_encodings.hpp mean: channels, depth, colour order, OpenCV type."""
+"""The encodings of sensor_msgs/image_encodings.hpp: channels, depth, colour order, OpenCV type."""
 
 from __future__ import annotations
 

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The place of the original's compiled module."""
+"""Stands in for the original's package with the compiled module."""

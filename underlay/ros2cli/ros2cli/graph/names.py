@@ -56,12 +56,12 @@ def require_node(node: Any, name: str, hidden: bool = False) -> NodeName:
 
 
 def is_hidden(name: str) -> bool:
-    """Does a part of a topic's or service's name start with `_`?"""
+    """Whether a part of a topic's or service's name starts with `_`."""
     return any(part.startswith("_") for part in name.split("/"))
 
 
 def visible(pairs: Iterable[tuple[str, list[str]]], hidden: bool) -> list[tuple[str, list[str]]]:
-    """Names and types, without the hidden ones unless wanted."""
+    """Names and types; hidden ones only on request."""
     return [(name, types) for name, types in pairs if hidden or not is_hidden(name)]
 
 

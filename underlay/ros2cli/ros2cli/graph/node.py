@@ -41,7 +41,7 @@ REMOTE_AFTER = 0.7
 PERIOD = 0.02
 """Polling period of the graph in seconds; it has no change notification."""
 SIGNAL_SEEN_AFTER = 0.1
-"""Seconds that waiting for a message may delay Ctrl-C."""
+"""Longest delay of Ctrl-C by waiting for a message, in seconds."""
 
 DISCOVERY_TOPIC = "ros_discovery_info"
 """Every ROS context publishes it once, outside the ROS name space."""
@@ -96,7 +96,7 @@ def command_node(args: argparse.Namespace, name: str | None = None) -> Iterator[
 
 
 def participants_seen(node: Any) -> int:
-    """How many ROS contexts are known, this one included."""
+    """The number of known ROS contexts, including this one."""
     writers = node.get_publishers_info_by_topic(DISCOVERY_TOPIC, no_mangle=True)
     return len({bytes(writer.endpoint_gid[:12]) for writer in writers})
 

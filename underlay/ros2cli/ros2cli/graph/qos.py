@@ -75,7 +75,7 @@ def from_arguments(args: argparse.Namespace) -> Any:
 
 
 def for_subscribing(node: Any, topic: str, args: argparse.Namespace) -> Any:
-    """What was asked for; else the strictest that every publisher of the topic offers.
+    """The requested profile; else the strictest that every publisher of the topic offers.
 
     Reliable if all are reliable, transient local if all are; prints a note if only some are.
     """

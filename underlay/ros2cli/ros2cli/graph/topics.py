@@ -28,7 +28,7 @@ NOT_PUBLISHED = "WARNING: topic [%s] does not appear to be published yet"
 
 
 def topic_types(node: Any, topic: str) -> list[str]:
-    """The names of a topic's types; empty if the topic is not there."""
+    """The names of a topic's types; empty if the topic does not exist."""
     return list(dict(node.get_topic_names_and_types()).get(topic, []))
 
 
