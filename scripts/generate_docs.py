@@ -20,7 +20,7 @@ PAGES = parameters.PAGES
 
 
 def outputs() -> dict[Path, str]:
-    """Every generated file and what should be in it."""
+    """Every generated file and its content."""
     pages = {"parameters": parameters, "launch": launch_files, "commands": commands, "topics": topics}
     files = {ROOT / "docs" / "reference" / f"{name}.md": page.text() for name, page in pages.items()}
     results = Store.open(PUBLISHED)

@@ -36,7 +36,7 @@ def main() -> int:
         signal.signal(number, lambda *_: None)  # the command decides; a handler, unlike SIG_IGN, ends with exec
     files, segments = changed_files(), shared_memory()
     code = run(command)
-    # Processes first: what they use is not left behind until they have ended.
+    # Processes first: their resources are not left behind until they have ended.
     left = [*processes(), *(f"shared memory {path}" for path in sorted(unused(shared_memory() - segments)))]
     left += [f"file {name}" for name in sorted(changed_files() - files)]
     Path(report).write_text("".join(f"{line}\n" for line in left))
@@ -44,7 +44,10 @@ def main() -> int:
 
 
 def run(command: list[str]) -> int:
-    """The command's exit code. Orphans are reaped as they end, as init does: tests look whether they are gone."""
+    """Run the command; returns its exit code.
+
+    Reaps orphans when they end, like init: tests check that they are gone.
+    """
     process = subprocess.Popen(command)
     while True:
         pid, status = os.waitpid(-1, 0)
@@ -104,7 +107,7 @@ def shared_memory() -> set[Path]:
 
 
 def unused(paths: set[Path]) -> set[Path]:
-    """Those that no process has mapped or open; other people's programs use the rest."""
+    """The entries that no process has mapped or open; the others are in use by other programs."""
     if not paths:
         return paths
     names = {str(path) for path in paths}
@@ -117,7 +120,7 @@ def unused(paths: set[Path]) -> set[Path]:
 
 
 def changed_files() -> set[str]:
-    """What git calls new or changed in the working folder; nothing where that is no checkout."""
+    """New and changed files in the working folder, by git; empty if it is not a checkout."""
     command = ["git", "status", "--porcelain", "--untracked-files=all"]
     try:
         return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())

@@ -30,7 +30,7 @@ HEADER = """\
 
 
 def sources() -> list[Path]:
-    """What ament_copyright checks: not empty files, nor setup.py beside package.xml."""
+    """The files that ament_copyright checks: no empty files, and not setup.py next to package.xml."""
     found = [*(ROOT / "src").rglob("*.py"), *(ROOT / "underlay").rglob("*.py")]
     return [path for path in sorted(found) if path.stat().st_size and not (path.parent / "package.xml").exists()]
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Keep the direction of imports, as CONTRIBUTING.md describes it, and refuse circles between modules.
 
-Imports inside functions count, too: they only hide a circle. Imports under ``if TYPE_CHECKING`` never run and do not.
+Imports inside functions count: they only hide a circle. Imports under ``if TYPE_CHECKING`` never run and do not count.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROS = (
 )  # fmt: skip
 SHARED = {"edgecam_core", "edgecam_ros", "edgecam_training", "edgecam_bringup", "edgecam_msgs"}
 NODES = tuple(sorted({folder.name for folder in (ROOT / "src").glob("*/")} - SHARED))
-# A module whose name begins with the first may import nothing whose name begins with one of the others.
+# A module whose name starts with the key must not import modules whose names start with one of the others.
 FORBIDDEN: dict[str, tuple[str, ...]] = {
     "edgecam_core": (*ROS, *NODES, "edgecam_training"),
     "edgecam_core.media": ("edgecam_core.camera", "edgecam_core.rtp"),
@@ -50,7 +50,7 @@ def type_checking(node: ast.AST) -> bool:
 
 
 def imports(tree: ast.AST, known: dict[str, Path]) -> Iterator[tuple[int, str]]:
-    """Line and full name of everything a module imports: the module itself where ``from package import module``."""
+    """Line and full name of every import of a module; ``from package import module`` gives the module itself."""
     for node in ast.iter_child_nodes(tree):
         if type_checking(node):
             continue

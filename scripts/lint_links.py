@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Refuse a link in a Markdown file that leads to no file of the repository, or to no heading of a Markdown file."""
+"""Refuse links in Markdown files to missing files of the repository or to missing headings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def without_code(text: str) -> str:
 
 @cache
 def anchors(page: Path) -> frozenset[str]:
-    """What GitHub and the site call the headings of a page."""
+    """The anchors of a page's headings, on GitHub and on the site."""
     titles = re.findall(r"^#+ (.+)$", without_code(page.read_text()), re.MULTILINE)
     plain = (re.sub(r"[`*]|\[([^]]*)\]\([^)]*\)", r"\1", title).lower() for title in titles)
     return frozenset(re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in plain)

@@ -16,7 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("src", "underlay", "docs", "README.md", "CONTRIBUTING.md")
-# Here the table of the vocabulary shows the banned words next to the right ones.
+# This table of the vocabulary lists the banned words next to the right ones.
 TABLE = re.compile(r"<!-- vocabulary -->.*?<!-- /vocabulary -->", re.DOTALL)
 
 
@@ -39,7 +39,7 @@ def rules() -> tuple[list[Rule], list[str]]:
 
 
 def words_of(name: str) -> str:
-    """``cameraTap_2`` as ``camera Tap 2``: one word at a time for the patterns."""
+    """Split a name into words for the patterns: ``cameraTap_2`` becomes ``camera Tap 2``."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|_|\d+", " ", name)
 
 
@@ -51,7 +51,7 @@ def names(text: str) -> Iterator[tuple[int, str]]:
 
 
 def lines(text: str) -> Iterator[tuple[int, str]]:
-    """Line by line, with names taken apart as well: ``picture_cache`` holds a banned word."""
+    """Line by line, with names also split into words: ``picture_cache`` contains a banned word."""
     for number, line in enumerate(text.splitlines(), 1):
         yield number, f"{line} {words_of(line)}"
 

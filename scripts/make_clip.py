@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes media/animals.mp4, the camera of the demo, and media/animals.json, what is to be seen when.
+"""Creates media/animals.mp4, the camera of the demo, and media/animals.json, which describes its segments.
 
 Slow zooms over the photographs in tests/assets/photos, three seconds each, H.265 in MP4. Every second starts with
 an IDR image that carries its parameter sets, no image refers past one, and there are no B-frames: a decoder
@@ -27,7 +27,7 @@ WIDTH, HEIGHT, FPS, SECONDS = 640, 480, 25, 3
 
 @dataclass(frozen=True)
 class Shot:
-    """One photograph; a view is the centre and the width of what is shown, in pixels of the photograph."""
+    """One photograph and two views of it; a view is its centre and width, in pixels of the photograph."""
 
     photo: str
     label: str
@@ -57,7 +57,7 @@ SHOTS = (
 
 
 def _view(image: np.ndarray, x: float, y: float, width: float) -> np.ndarray:
-    """Scale one view to the clip's size; parts of pixels count, so that slow movements do not jump."""
+    """Scale one view to the clip's size, with subpixel accuracy, so that slow movements are smooth."""
     scale = WIDTH / width
     half = width / 2, width * HEIGHT / WIDTH / 2
     rows, columns = image.shape[:2]
@@ -69,7 +69,7 @@ def _view(image: np.ndarray, x: float, y: float, width: float) -> np.ndarray:
 
 
 def encode(target: Path) -> None:
-    """Write the clip; the same images make the same bytes with the same x265, on any number of cores."""
+    """Write the clip; the same images give the same bytes with the same x265, on any number of cores."""
     x265 = (
         f"keyint={FPS}:min-keyint={FPS}:scenecut=0:open-gop=0:bframes=0:repeat-headers=1:aud=0"
         ":lookahead-slices=0:pools=1:frame-threads=1:info=0:log-level=warning"
@@ -91,7 +91,7 @@ def encode(target: Path) -> None:
 
 
 def describe() -> dict[str, object]:
-    """What is to be seen when; the times are those of the clip, in seconds."""
+    """The content of animals.json; times are in seconds of the clip."""
     segments = [
         {"start_s": index * SECONDS, "end_s": (index + 1) * SECONDS, "label": shot.label, "photo": f"{shot.photo}.jpg"}
         for index, shot in enumerate(SHOTS)

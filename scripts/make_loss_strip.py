@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes docs/images/loss.jpg: what two receivers show while 5 % of the packets are lost.
+"""Creates docs/images/loss.jpg: the frames of two receivers at 5 % packet loss.
 
 The demo's clip is sent twice at the same time, by a bare GStreamer pipeline and by edgecam's sender, each through a
 relay that drops packets at random. At the same moments the newest frame of either receiver is kept, as it is.
@@ -67,7 +67,7 @@ def clip() -> list[np.ndarray]:
 
 
 def record(loss: float) -> dict[str, list[np.ndarray]]:
-    """The frames kept of each receiver, oldest first; blocks for ten seconds."""
+    """Frames of each receiver, oldest first; blocks for ten seconds."""
     frames = clip()
     with ExitStack() as stack:
         sends: list[Callable[[np.ndarray, int, int], None]] = []

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes docs/images/page.jpg: the web page while the demo runs, as Chromium shows it.
+"""Creates docs/images/page.jpg: a screenshot of the web page in Chromium while the demo runs.
 
-It is taken at a moment when the page shows a latency within a third of the median in the README.
+It is taken when the page shows a latency within a third of the median in the README.
 Needs what `make setup-test` installs and a machine that does nothing else:
 
     source install/setup.bash && python3 scripts/make_page_image.py
@@ -34,7 +34,7 @@ SETTLED = 1.5  # seconds; the panel of classes follows the boxes within one
 
 
 async def connected(port: int) -> None:
-    """Return when the web server accepts connections."""
+    """Block until the web server accepts connections."""
     async with asyncio.timeout(120):
         while True:
             try:
@@ -47,7 +47,7 @@ async def connected(port: int) -> None:
 
 
 async def settled(page: Page, latency: float) -> None:
-    """Return when the page shows two objects for a while, and a latency within a third of this one (ms)."""
+    """Block until the page has shown two objects for a while, and a latency within a third of this value (ms)."""
     near = f"Math.abs({LATENCY} - {latency}) < {latency / 3}"
     async with asyncio.timeout(300):
         while True:
@@ -78,8 +78,8 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images" / "page.jpg")
     parser.add_argument("--width", type=int, default=1120, help="of the window, in CSS pixels")
     parser.add_argument("--height", type=int, default=720, help="of the window, in CSS pixels")
-    parser.add_argument("--mobile", action="store_true", help="as a telephone shows it")
-    parser.add_argument("--frames", type=int, default=400, help="frames to show before: the first seconds are slower")
+    parser.add_argument("--mobile", action="store_true", help="screenshot of the mobile layout")
+    parser.add_argument("--frames", type=int, default=400, help="frames to wait for: the first seconds are slower")
     args = parser.parse_args()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

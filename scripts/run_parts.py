@@ -78,7 +78,7 @@ def make(part: str, pytest_args: list[str], prefix: list[str], report: Path, *va
 
 
 def left_behind(report: Path) -> set[str]:
-    """What the part's processes left behind, as scripts/leftovers.py saw it."""
+    """What the part's processes left behind, as reported by scripts/leftovers.py."""
     path = report.with_suffix(".left")
     lines = path.read_text().splitlines() if path.exists() else ["unknown, scripts/leftovers.py ended early"]
     return {f"{LEFT}{line}" for line in lines}
@@ -102,7 +102,7 @@ def run_failed_again(result: Result, pytest_args: list[str], results: Path) -> N
 
 
 def read(part: str, report: Path) -> Result:
-    """The result in a JUnit file; empty if a crash cut the file off."""
+    """The result in a JUnit file; empty if a crash truncated the file."""
     result = Result(part)
     try:
         cases = ElementTree.parse(report).getroot().iter("testcase")
@@ -121,7 +121,7 @@ def read(part: str, report: Path) -> Result:
 
 
 def count_skips_once(results: list[Result]) -> None:
-    """Leave the skips of tests that no part ran, each at the first part that skipped it."""
+    """Keep only skips of tests that no part ran, each in the first part that skipped it."""
     known = {name for result in results for name in (*result.passed, *result.failed)}
     for result in results:
         result.skipped = {name: reason for name, reason in result.skipped.items() if name not in known}

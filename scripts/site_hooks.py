@@ -19,7 +19,7 @@ HEAD = "# Python reference\n\nGenerated from the docstrings, a page for each pac
 
 
 def packages() -> dict[str, list[str]]:
-    """Every package and package within edgecam_core -> its modules, by full name."""
+    """The modules (full names) of every package, and of every package within edgecam_core."""
     found: dict[str, list[str]] = {}
     for path in sorted((ROOT / "src").glob("edgecam_*/edgecam_*/**/*.py")):
         name = ".".join(path.relative_to(ROOT / "src").with_suffix("").parts[1:]).removesuffix(".__init__")
@@ -41,7 +41,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Rewrite links to files outside docs/. One that leads nowhere is left as it is: mkdocs warns of it."""
+    """Rewrite links to files outside docs/. Dead links stay unchanged, so that mkdocs warns about them."""
     folder = (ROOT / "docs" / page.file.src_uri).parent
 
     def rewritten(match: re.Match[str]) -> str:

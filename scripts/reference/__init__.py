@@ -1,1 +1,1 @@
-"""The pages of docs/reference that are written from the code: one module a page, each with ``text() -> str``."""
+"""The generated pages of docs/reference: one module per page, each with ``text() -> str``."""

@@ -28,7 +28,7 @@ def described(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
 
 
 def shown(action: argparse.Action) -> str:
-    """The option strings, or the name of a positional argument, with what it takes."""
+    """The option strings, or the name of a positional argument, with its value."""
     takes = "" if action.nargs == 0 else f" {action.metavar or (action.dest.upper() if action.option_strings else '')}"
     if isinstance(action.metavar, tuple):
         takes = " " + " ".join(action.metavar)

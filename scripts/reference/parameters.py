@@ -1,6 +1,6 @@
 """docs/reference/parameters.md and config/<node>.yaml, from the settings tables.
 
-A parameter that is a launch argument too stands in its YAML as ``$(var name)``; the launch files substitute it.
+A parameter that is also a launch argument is ``$(var name)`` in the YAML file; the launch files substitute it.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def yaml_value(page: Page, spec: Spec) -> str:
         return plain(spec.default)
     if spec.item_type is not str:
         return f"$(var {spec.name})"
-    # As JSON, so that quotes and backslashes of the argument arrive as they are and "007" stays a text. The blank keeps
-    # a last quote or backslash away from the end of the literal.
+    # As JSON: quotes and backslashes of the argument arrive unchanged and "007" stays a string. The blank separates a
+    # final quote or backslash from the end of the literal.
     return f"""$(eval "__import__('json').dumps(r'''$(var {spec.name}) '''[:-1], ensure_ascii=False)")"""
 
 

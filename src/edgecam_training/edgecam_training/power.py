@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Measures energy if the machine has a power sensor. Only RAPL may need root: some systems restrict its counters.
+"""Measures energy if the machine has a power sensor. RAPL may need root: some systems restrict its counters.
 
 The first available of three sources is used: INA3221 power monitors of Jetson boards (``/sys/class/hwmon``: the rail
 of the whole board, in mV and mA), NVIDIA's driver (``nvidia-smi``, the graphics card), Intel's and AMD's RAPL counters
@@ -50,7 +50,7 @@ def find(sys: Path = _SYS) -> Source | None:
 
 
 class Meter:
-    """Measures while it is open; ``joules`` is set afterwards, None if no source is available."""
+    """Measures during a ``with`` block; sets ``joules`` at its end, None if no source is available."""
 
     def __init__(self, source: Source | None) -> None:
         self.joules: float | None = None
@@ -76,7 +76,7 @@ class Meter:
                 if ended:
                     break
         except (OSError, ValueError, subprocess.SubprocessError):
-            return  # a sensor that went away measured nothing
+            return  # the sensor failed: no result
         self.joules = sum_
 
     def __exit__(self, *_: object) -> None:
@@ -120,7 +120,7 @@ def _nvidia() -> Source | None:
 
 
 def _rapl(sys: Path) -> Source | None:
-    """Packages only: their parts would be counted twice."""
+    """The RAPL counters of processor packages; their sub-zones would be counted twice."""
     zones = [
         zone for zone in sorted(sys.glob("class/powercap/intel-rapl:*"))
         if _text(zone / "name").startswith("package") and _readable(zone / "energy_uj")

@@ -42,20 +42,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--test-camera", metavar="CAMERA", action="append", default=[],
-        help="test with all frames of this camera and learn from none of them; may be repeated",
+        help="use all frames of this camera for the test and none for training; may be repeated",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn by chance (%(default)s)")
-    parser.add_argument("--on", metavar="USER@HOST", help="do the work on another machine over ssh")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (%(default)s)")
+    parser.add_argument("--on", metavar="USER@HOST", help="train on another machine over ssh")
     parser.add_argument(
-        "--on-command", default="edgecam", metavar="COMMAND", help="how edgecam is called there (%(default)s)"
+        "--on-command", default="edgecam", metavar="COMMAND", help="command that starts edgecam there (%(default)s)"
     )
     parser.add_argument(
         "--store", metavar="NAME", help="store the model under this name, passed or not (with --watch: that of --model)"
     )
     parser.add_argument(
         "--watch", action="store_true",
-        help="wait for finished reviews and improve each time; what passes is stored and waits for approval on the web "
-        "page or by 'edgecam model approve'",
+        help="wait for finished reviews and improve after each; a model that passes is stored and waits for approval "
+        "on the web page or by 'edgecam model approve'",
     )  # fmt: skip
     parser.add_argument("--deploy", action="store_true", help="with --store: deploy it if it passed")
 
@@ -65,8 +65,8 @@ def waits_for(arguments: argparse.Namespace) -> str:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 when the new model passed, 3 when it was refused."""
-    # Before NumPy is loaded. The matrices are a few columns wide: more threads only wait for each other.
+    """Improve a model. Returns 0 if the new model passed, 3 if it was refused."""
+    # Before NumPy is loaded. The matrices have few columns: several threads would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from edgecam_core.errors import SettingError
     from edgecam_core.models.store import SCHEME, ModelStore, check_name
@@ -85,13 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) and not arguments.store:
             raise SettingError(name, True, "needs --store NAME")
     if arguments.deploy and arguments.watch:
-        raise SettingError("deploy", True, "cannot be used with --watch: there a person approves each deployment")
+        raise SettingError("deploy", True, "cannot be used with --watch, which waits for approval of each deployment")
     if not 0.05 <= arguments.test_share <= 0.95:
         raise SettingError("test-share", arguments.test_share, "must be 0.05 to 0.95")
     for name in ("gap_seconds", "max_loss", "max_false_alarms", "seed"):
         if not getattr(arguments, name) >= 0:
             raise SettingError(name.replace("_", "-"), getattr(arguments, name), "must not be negative")
-    # With --on they are read there.
+    # With --on they are read on the other machine.
     old_set, replay = (
         ((), ())
         if arguments.on
@@ -121,13 +121,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.watch:
         check_name(arguments.store)
         check_model(arguments.model)
-        print(f"waiting for finished reviews of {arguments.collection}; Ctrl-C ends", flush=True)
+        print(f"waiting for finished reviews of {arguments.collection}; stop with Ctrl-C", flush=True)
         Watch(request, arguments.store, ModelStore(), work, lambda text: print(text, flush=True)).run()
     outcome = work(request, _Line())
     facts = outcome.facts["field"]
     print(f"field test, {facts['images']} frames: {facts['old']} before, {facts['new']} after, {facts['difference']}")
     alarms = facts["false_alarms"]
-    print(f"wrong boxes of learned labels at score 0.5: {alarms['old']:.2f} a frame before, {alarms['new']:.2f} after")
+    print(
+        f"wrong boxes of learned labels at score 0.5: {alarms['old']:.2f} per frame before, {alarms['new']:.2f} after"
+    )
     for name, group in (("field", facts["labels"]), ("old set", outcome.facts["old_set"]["labels"])):
         for label, row in group.items():
             print(f"  {name}: {label:20} {row['boxes']:4} boxes  {row['old_interval']} -> {row['new_interval']}")
@@ -145,7 +147,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _Line:
-    """Progress on one line of a terminal, a line every few seconds elsewhere."""
+    """Shows progress on one line of a terminal, else as a line every few seconds."""
 
     def __init__(self) -> None:
         self._at = float("-inf")

@@ -14,9 +14,9 @@
 
 """Non-maximum suppression with ordinary tensor operations, for graphs that output final detections.
 
-TensorRT-RTX cannot build ONNX's NonMaxSuppression, which loops. Instead, the overlap matrix is computed once, and the
-rule "keep a box unless a kept box of the class with a higher score overlaps it" is applied a fixed number of rounds.
-The result equals greedy NMS as long as no chain of suppressions is longer than the number of rounds; in real images
+TensorRT-RTX cannot build ONNX's NonMaxSuppression, because it is a loop. Instead, the IoU matrix is computed once, and
+the rule "keep a box unless a kept box of the class with a higher score overlaps it" is applied in a fixed number of
+rounds. The result equals greedy NMS if no chain of suppressions is longer than the number of rounds; in real images
 chains are two or three boxes long.
 """
 
@@ -27,14 +27,14 @@ import torch
 from edgecam_core.models.nms import nms
 from torch import Tensor
 
-CANDIDATES = 200  # an image, as in pytorch-ssd
-MOST = 100  # detections an image
+CANDIDATES = 200  # per image, as in pytorch-ssd
+MOST = 100  # detections per image
 LEAST_SCORE = 0.01
 _ROUNDS = 12
 
 
 def suppress(scores: Tensor, boxes: Tensor, threshold: float, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Scores (B, N, C) with the background first and boxes (B, N, 4) as fractions to finished detections.
+    """NMS of scores (B, N, C), background first, and boxes (B, N, 4) x1 y1 x2 y2 as fractions.
 
     Returns:
         TensorRT's EfficientNMS layout: ``num_dets`` (B, 1) int32, ``det_boxes`` (B, K, 4) float32 pixels of an input
@@ -56,13 +56,13 @@ def suppress(scores: Tensor, boxes: Tensor, threshold: float, size: int) -> tupl
         kept = fine * (beaten < 0.5).to(scores.dtype)
     final, order = (best * kept).topk(MOST, dim=1)
     count = kept.sum(dim=1, keepdim=True).clamp(max=float(MOST)).to(torch.int32)
-    # Clipped after the suppression, as in pytorch-ssd and the detector.
+    # Clip after the suppression, as in pytorch-ssd and the detector.
     found = chosen.gather(1, order[:, :, None].expand(-1, -1, 4)).clamp(0.0, 1.0) * float(size)
     return count, found, final, label.gather(1, order).to(torch.int32)
 
 
 def _overlap(boxes: Tensor) -> Tensor:
-    """(B, K, 4) to (B, K, K) intersection over union."""
+    """(B, K, K) intersection over union of boxes (B, K, 4)."""
     low = torch.maximum(boxes[:, :, None, :2], boxes[:, None, :, :2])
     high = torch.minimum(boxes[:, :, None, 2:], boxes[:, None, :, 2:])
     extent = (high - low).clamp(min=0.0)

@@ -30,8 +30,8 @@ from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.heads import ClassHeads
 from edgecam_training.improve.network import FrozenNetwork
 
-POSITIVE, NEGATIVE = 0.6, 0.5  # IoU of a row's box with a labelled one: from, below; between them neither
-HARD, RANDOM = 40, 40  # negatives an image and level: those with the highest scores of known classes, and any
+POSITIVE, NEGATIVE = 0.6, 0.5  # IoU of a row's box with a labelled box: positive from, negative below; else ignored
+HARD, RANDOM = 40, 40  # negatives per image and level: those with the highest scores of known classes, and random ones
 STEPS = 100
 KEEP = 3e-3  # pull of a known class towards what it was
 DECAY = 1e-4
@@ -41,7 +41,7 @@ NEVER_SEEN = -8.0  # bias of an anchor without an object of the label
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one level: (N, F) features, (N,) anchors, (N, K) targets in {0, 1}, nan where a row has none."""
+    """Rows of one level: (N, F) features, (N,) anchors, (N, K) targets in {0, 1}, NaN without a target."""
 
     features: np.ndarray
     anchors: np.ndarray
@@ -49,8 +49,9 @@ class Rows:
 
 
 @dataclass
-class Look:
-    """What one image teaches: rows by level and view; by label, the mean known scores where its objects are."""
+class TrainingRows:
+    """The training data of one image: rows by level and view; by label, the mean scores of known classes on its
+    objects."""
 
     levels: list[list[Rows]]
     scores: dict[str, list[np.ndarray]] = field(default_factory=dict)
@@ -58,7 +59,8 @@ class Look:
 
 @dataclass(frozen=True)
 class Learned:
-    """``weights`` and ``biases`` as in Head, for ``labels``; ``alike`` names the known class a new one started from."""
+    """Trained heads: ``weights`` and ``biases`` as in Head, for ``labels``; ``alike`` maps each new label to the known
+    class it started from."""
 
     labels: tuple[str, ...]
     weights: tuple[np.ndarray, ...]
@@ -68,11 +70,11 @@ class Learned:
 
 
 class Learner:
-    """Learns heads for ``learned``: labels that are new, or known ones that may change.
+    """Trains heads for ``learned``: new labels, and known ones that may change.
 
     Args:
         heads: those of the live model, which ``network`` runs.
-        seed: decides which negatives are drawn.
+        seed: seed of the random negatives.
     """
 
     def __init__(
@@ -89,25 +91,25 @@ class Learner:
         self._progress = progress
         self._chance = np.random.default_rng(seed)
 
-    def look(self, image: LabelledImage, asked: Sequence[str], learned: Learned | None = None) -> Look:
-        """Look at an image in which every object of the labels ``asked`` is labelled, as it is and mirrored.
+    def extract(self, image: LabelledImage, asked: Sequence[str], learned: Learned | None = None) -> TrainingRows:
+        """The training rows of an image and its mirror image; every object of the labels ``asked`` must be labelled.
 
-        With what was ``learned`` before, the result has only hard negatives: the rows that those heads take for an
-        object most, and that are none.
+        With heads ``learned`` before, the result has only hard negatives: rows without an object that have the highest
+        scores with these heads.
         """
         pixels = image.pixels()
         width = pixels.shape[1]
         mirrored = image.boxes.copy()
         if len(mirrored):
             mirrored[:, [0, 2]] = width - image.boxes[:, [2, 0]]
-        look = Look([[] for _ in self._heads.heads])
+        sample = TrainingRows([[] for _ in self._heads.heads])
         for view, boxes in ((pixels, image.boxes), (np.ascontiguousarray(pixels[:, ::-1]), mirrored)):
-            self._look(look, view, boxes, image.labels, asked, learned)
-        return look
+            self._extract(sample, view, boxes, image.labels, asked, learned)
+        return sample
 
-    def _look(
+    def _extract(
         self,
-        look: Look,
+        sample: TrainingRows,
         pixels: np.ndarray,
         boxes: np.ndarray,
         labels: Sequence[str],
@@ -119,7 +121,7 @@ class Learner:
         if learned is None:
             for column, label in enumerate(self._learned):
                 if (rows := target[:, column] == 1).any():
-                    look.scores.setdefault(label, []).append(scores[rows].mean(axis=0))
+                    sample.scores.setdefault(label, []).append(scores[rows].mean(axis=0))
         start = 0
         for number, (head, map_) in enumerate(zip(self._heads.heads, features, strict=True)):
             flat = map_[0].reshape(map_.shape[1], -1).T
@@ -130,7 +132,7 @@ class Learner:
             else:
                 chosen = self._mistaken(own, self._logits(flat, learned, number))
             taken = flat[chosen // head.anchors].astype(np.float32)
-            look.levels[number].append(Rows(taken, chosen % head.anchors, own[chosen]))
+            sample.levels[number].append(Rows(taken, chosen % head.anchors, own[chosen]))
             start = end
 
     def _logits(self, flat: np.ndarray, learned: Learned, level: int) -> np.ndarray:
@@ -169,13 +171,13 @@ class Learner:
         other = self._chance.choice(rest, min(RANDOM, len(rest)), replace=False) if len(rest) else rest
         return np.concatenate([positive, hard, other]).astype(int)
 
-    def learn(self, looks: Sequence[Look]) -> Learned:
+    def learn(self, samples: Sequence[TrainingRows]) -> Learned:
         """Heads for the old labels and the new ones behind them.
 
         Raises:
             DatasetError: a label that no row of the model's boxes covers.
         """
-        positives = Counter(label for look in looks for label in look.scores)
+        positives = Counter(label for sample in samples for label in sample.scores)
         for label in self._learned:
             if positives[label] == 0:
                 raise DatasetError(
@@ -185,7 +187,7 @@ class Learner:
         known = self._heads.labels
         new = [label for label in self._learned if label not in known]
         labels = (*known, *new)
-        alike = {label: self._likest(label, looks) for label in new}
+        alike = {label: self._likest(label, samples) for label in new}
         weights, biases = [], []
         for number, head in enumerate(self._heads.heads):
             self._progress(f"learning level {number + 1} of {len(self._heads.heads)}")
@@ -196,14 +198,14 @@ class Learner:
                 source = known.index(alike[label])
                 weight[:, labels.index(label)] = head.weight[:, source]
                 bias[:, labels.index(label)] = head.bias[:, source]
-            self._fit([rows for look in looks for rows in look.levels[number]], weight, bias, labels)
+            self._fit([rows for sample in samples for rows in sample.levels[number]], weight, bias, labels)
             weights.append(weight)
             biases.append(bias)
         return Learned(labels, tuple(weights), tuple(biases), alike, dict(positives))
 
-    def _likest(self, label: str, looks: Sequence[Look]) -> str:
+    def _likest(self, label: str, samples: Sequence[TrainingRows]) -> str:
         """The known class with the best mean score where the new one is."""
-        mean = np.mean([scores for look in looks for scores in look.scores.get(label, [])], axis=0)
+        mean = np.mean([scores for sample in samples for scores in sample.scores.get(label, [])], axis=0)
         mean[0] = -1.0  # the background is no class
         return self._heads.labels[int(mean.argmax())]
 

@@ -29,7 +29,7 @@ from edgecam_training.improve import calibrate
 from edgecam_training.improve.checkpoint import Checkpoints
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.heads import ClassHeads
-from edgecam_training.improve.learn import Learned, Learner, Look
+from edgecam_training.improve.learn import Learned, Learner, TrainingRows
 from edgecam_training.improve.measure import detect, tuples
 from edgecam_training.improve.network import FrozenNetwork
 from edgecam_training.improve.statistics import average_precision, match
@@ -72,16 +72,16 @@ class Teacher:
 
     def teach(self) -> tuple[Learned, dict[str, Any]]:
         """The heads and facts for the report. Raises DatasetError for a label that cannot be learned."""
-        looks, replayed = [], []
+        samples, replayed = [], []
         for number, image in enumerate(self._train, start=1):
             self._progress(f"looking at frame {number} of {len(self._train)}")
-            looks.append(self._learner.look(image, self._learned))
+            samples.append(self._learner.extract(image, self._learned))
         for number, image in enumerate(self._replay, start=1):
             self._progress(f"looking at replay image {number} of {len(self._replay)}")
-            replayed.append(self._learner.look(image, self._known))  # whether new labels are there is unknown
+            replayed.append(self._learner.extract(image, self._known))  # whether new labels are there is unknown
         every = range(len(self._train))
-        taught = self._learn("all", every, looks, replayed)
-        shifts, tested = self._calibration(looks, replayed)
+        taught = self._learn("all", every, samples, replayed)
+        shifts, tested = self._calibration(samples, replayed)
         facts = {
             "alike": taught.alike,
             "images_with_objects": taught.positives,
@@ -90,20 +90,24 @@ class Teacher:
         }
         return calibrate.applied(taught, shifts), facts
 
-    def _learn(self, name: str, members: Sequence[int], looks: Sequence[Look], replayed: Sequence[Look]) -> Learned:
+    def _learn(
+        self, name: str, members: Sequence[int], samples: Sequence[TrainingRows], replayed: Sequence[TrainingRows]
+    ) -> Learned:
         if (kept := self._checkpoints.read(name)) is not None:
             return kept
-        own = [*(looks[index] for index in members), *replayed]
+        own = [*(samples[index] for index in members), *replayed]
         taught = self._learner.learn(own)
         for _ in range(ROUNDS):
             for number, index in enumerate(members, start=1):
                 self._progress(f"{name}: looking for mistakes in frame {number} of {len(members)}")
-                own.append(self._learner.look(self._train[index], self._learned, taught))
+                own.append(self._learner.extract(self._train[index], self._learned, taught))
             taught = self._learner.learn(own)
         self._checkpoints.write(name, taught)
         return taught
 
-    def _calibration(self, looks: Sequence[Look], replayed: Sequence[Look]) -> tuple[dict[str, float], dict[str, Any]]:
+    def _calibration(
+        self, samples: Sequence[TrainingRows], replayed: Sequence[TrainingRows]
+    ) -> tuple[dict[str, float], dict[str, Any]]:
         """The shift of each new label's logits and what detections in folds not learned from have shown."""
         new = [label for label in self._learned if label not in self._known]
         folds = calibrate.folds(self._train, self._gap) if new else []
@@ -112,7 +116,7 @@ class Teacher:
         for number, fold in enumerate(folds, start=1):
             rest = [index for index in range(len(self._train)) if index not in fold]
             try:
-                taught = self._learn(f"fold {number} of {len(folds)}", rest, looks, replayed)
+                taught = self._learn(f"fold {number} of {len(folds)}", rest, samples, replayed)
             except DatasetError:  # a label that only this fold has
                 continue
             truth += (held_out := [self._train[index] for index in fold])

@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Improves the model whenever a review is finished; what passes the gate is proposed, never deployed.
+"""Improves the model after each finished review. A model that passes the gate is proposed, never deployed.
 
-A review is finished when every frame of the collection is reviewed or skipped. The same reviews are used once.
+A review is finished when every frame of the collection is reviewed or skipped. The same reviews are used only once.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from edgecam_training.improve import field
 from edgecam_training.improve.improve import Outcome, Request, store
 from edgecam_training.improve.measure import Progress
 
-_TICK = 100_000_000  # ns; a change this recent may share its time stamp with one that follows
-_TOLD = 5.0  # seconds between two versions of the proposal's text while working
+_TICK = 100_000_000  # ns; a change this recent may have the same time stamp as the next one
+_TEXT_PERIOD = 5.0  # seconds between two texts of the proposal during the training
 
 
 class Watch:
     """Watches one collection for the model ``name`` of the store.
 
     Args:
-        work: improves, as :func:`edgecam_training.improve.improve.improve` does.
-        say: gets every new state, for a person.
+        work: like :func:`edgecam_training.improve.improve.improve`.
+        say: called with every new state as text.
     """
 
     def __init__(
@@ -61,18 +61,18 @@ class Watch:
         self._say = say
         self._seen: tuple[int, ...] = ()
         self._tried = ""
-        self._told = float("-inf")
+        self._text_at = float("-inf")
 
     def run(self, period: float = 2.0) -> None:
-        """Look for a finished review every ``period`` seconds until interrupted."""
+        """Check for a finished review every ``period`` seconds until interrupted."""
         while True:
             self.once()
             time.sleep(period)
 
     def once(self) -> bool:
-        """Improve if a review has been finished that was not used yet; whether that was so.
+        """Improve if there is a finished review that was not used yet; returns whether there was one.
 
-        Problems become the proposal's state; only a store that cannot be written raises CacheError.
+        Errors become the state of the proposal, except CacheError if the store cannot be written.
         """
         changed = self._changed()
         if changed == self._seen:
@@ -91,20 +91,20 @@ class Watch:
         return True
 
     def _changed(self) -> tuple[int, ...]:
-        """Changes with every frame or review that comes, changes or goes; costs three calls of the system."""
+        """A value that changes with every added, changed or removed frame or review; costs three system calls."""
         root = self._request.collection.expanduser()
-        made = []
+        times = []
         for name in ("collection.json", "frames", "reviews"):
             try:
-                made.append((root / name).stat().st_mtime_ns)
+                times.append((root / name).stat().st_mtime_ns)
             except OSError:
-                made.append(0)
-        return tuple(made)
+                times.append(0)
+        return tuple(times)
 
     def _finished(self) -> str:
-        """The fingerprint of the reviewed frames; empty where frames are open or nothing is reviewed."""
+        """The fingerprint of the reviewed frames; empty if frames are open or none is reviewed."""
         if not (self._request.collection.expanduser() / "collection.json").is_file():
-            return ""  # the collector has not begun
+            return ""  # the collector has not started yet
         collection = Collection.open(self._request.collection)
         states = {review.id: review.state for review in collection.reviews()}
         if any(states.get(name) not in (REVIEWED, SKIPPED) for name in collection.ids()):
@@ -125,7 +125,7 @@ class Watch:
             self._propose(Proposal(self._name, FAILED, str(error)))
             return
         except BaseException:
-            self._propose(Proposal(self._name, FAILED, "interrupted; it begins again with the command"))
+            self._propose(Proposal(self._name, FAILED, "interrupted; start the command again to continue"))
             raise
         state = PENDING if outcome.verdict.passed else REFUSED
         text = "; ".join(outcome.verdict.reasons)
@@ -133,8 +133,8 @@ class Watch:
         self._propose(Proposal(self._name, state, text, version.number, sha256, report, figures(outcome)))
 
     def _progress(self, text: str) -> None:
-        if time.monotonic() - self._told > _TOLD:
-            self._told = time.monotonic()
+        if time.monotonic() - self._text_at > _TEXT_PERIOD:
+            self._text_at = time.monotonic()
             self._propose(Proposal(self._name, WORKING, text))
 
     def _propose(self, made: Proposal) -> None:
@@ -143,7 +143,7 @@ class Watch:
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:
-    """The results of the test that a person needs for a decision."""
+    """The test results that a user needs for the decision."""
     facts = outcome.facts["field"]
     return {
         "frames": facts["images"],

@@ -22,8 +22,10 @@ from torch.nn import functional
 
 
 class NormRelu(nn.BatchNorm2d):
-    """``nn.BatchNorm2d`` followed by ReLU; same parameters, statistics and names. ``fused`` chooses the Triton kernels
-    of :mod:`fused_norm`, for training on a GPU."""
+    """``nn.BatchNorm2d`` followed by ReLU, with the same parameters, statistics and names.
+
+    ``fused`` selects the Triton kernels of :mod:`fused_norm`, for training on a GPU.
+    """
 
     fused = False
 
@@ -51,7 +53,7 @@ class NormRelu(nn.BatchNorm2d):
 
 
 def fuse(model: nn.Module, fused: bool) -> int:
-    """Make all norms with a ReLU use the kernels; returns their number."""
+    """Switch the kernels of all norms with a ReLU on or off; returns their number."""
     layers = [layer for layer in model.modules() if isinstance(layer, NormRelu)]
     for layer in layers:
         layer.fused = fused
@@ -59,11 +61,11 @@ def fuse(model: nn.Module, fused: bool) -> int:
 
 
 def compile_kernels(precision: torch.dtype, device: torch.device) -> None:
-    """Have Triton compile the kernels for a GPU; seconds, any thread. Later calls in this process find them."""
+    """Compile the Triton kernels for a GPU, once per process. Blocks for seconds; any thread may call it."""
     from edgecam_training.models import fused_norm
 
     torch.cuda.set_device(device)  # each thread has its own
-    for channels in (32, 64):  # a tile of each width; sizes are multiples of 16, as all of the networks' are
+    for channels in (32, 64):  # one tile of each width; sizes are multiples of 16, as in all networks
         images = torch.zeros(2, channels, 16, 16, dtype=precision, device=device)
         images = images.contiguous(memory_format=torch.channels_last)
         ones = torch.ones(channels, device=device)

@@ -51,7 +51,7 @@ class MobileNetV3SsdLite(SsdModel):
 
 
 def _priors(whole: torch.nn.Module, size: int) -> np.ndarray:
-    """torchvision's default boxes as fractions, centre form."""
+    """torchvision's default boxes, cx cy w h as fractions."""
     was_training = whole.training
     whole.eval()
     with torch.no_grad():
