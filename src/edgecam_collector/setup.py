@@ -15,7 +15,7 @@ setup(
     zip_safe=False,
     maintainer="edgecam maintainers",
     maintainer_email="maintainers@edgecam.invalid",
-    description="Keeps the frames worth learning from, as a data set with the model's detections as proposals.",
+    description="Collects frames for training as a data set, with the model's detections as proposals.",
     license="Apache-2.0",
     extras_require={"test": ["pytest"]},
     entry_points={

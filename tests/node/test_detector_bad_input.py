@@ -252,7 +252,7 @@ def test_a_model_that_fails_is_counted_and_the_next_image_works(
     def nan(feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return {name: array * np.nan for name, array in type(runner)._infer(runner, feed).items()}
 
-    for fails, reason in ((out_of_memory, "out of memory"), (nan, "not numbers (NaN)")):
+    for fails, reason in ((out_of_memory, "out of memory"), (nan, "not numbers (NaN")):
         with monkeypatch.context() as patched:
             patched.setattr(runner, "_infer", fails)
 

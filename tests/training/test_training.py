@@ -204,7 +204,7 @@ def test_untrusted_and_damaged_checkpoints_are_refused(tmp_path: Path, capsys: p
     (tmp_path / "cut.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:900])
     with pytest.raises(CheckpointError):
         checkpoint.read(tmp_path / "cut.pt")
-    with pytest.raises(CheckpointError, match="no known network"):
+    with pytest.raises(CheckpointError, match="unknown network"):
         checkpoint.open_model(tmp_path / "whole.pt")
 
 

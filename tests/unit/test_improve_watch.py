@@ -160,7 +160,7 @@ def test_a_review_with_nothing_but_skipped_frames_starts_nothing(
     ("words", "text"),
     [
         (["--watch"], "needs --store NAME"),
-        (["--watch", "--store", "door", "--deploy"], "a person approves"),
+        (["--watch", "--store", "door", "--deploy"], "waits for approval"),
         (["--gap-seconds", "-1"], "must not be negative"),
     ],
 )
