@@ -259,6 +259,21 @@ def test_what_is_wrong_with_a_stream_is_named(peer: Peer, senders: list[dict[str
         wait_until(lambda: any(told in status.message for each in arrays for status in each.status), what="the word")
 
 
+def test_an_adaptive_sender_reports_its_three_bitrates(peer: Peer, source: Callable[..., Source]) -> None:
+    port = free_udp_port()
+    sender = make(SenderNode, "/camera", port=port, bitrate=1_000_000, bitrate_min=200_000)
+    with running(sender), running(make(ReceiverNode, "/far", port=port)):
+        source("/camera/image_raw")
+
+        def rates() -> list[float] | None:
+            values = _values(peer, "camera/rtp_sender")
+            found = [float(values[f"{name}_bitrate"]) for name in ("target", "sent", "estimated")]
+            return found if all(rate > 0 for rate in found) else None
+
+        target, _, _ = wait_until(rates, what="three bitrates")
+        assert 200_000 <= target <= 1_000_000
+
+
 def _values(peer: Peer, name: str) -> dict[str, str]:
     """The newest diagnostic values of a node that has frames."""
     arrays = peer.collect(DiagnosticArray, "/diagnostics")

@@ -24,6 +24,14 @@ def test_a_line_per_node_and_each_process_summed_once() -> None:
     assert lines[-1].split() == ["all", "100.0", "290"]
 
 
+def test_bitrates_of_a_sender_are_shown() -> None:
+    sender = node("camera/rtp_sender", target_bitrate="1500000", sent_bitrate="1234567.8", estimated_bitrate="1200000")
+    deaf = node("rear/rtp_sender", target_bitrate="2000000", sent_bitrate="1990000", estimated_bitrate="nan")
+    _, first, second, _ = table([sender, deaf])
+    assert first.endswith("running (target 1.50, sent 1.23, estimated 1.20 Mbit/s)")
+    assert second.endswith("running (target 2.00, sent 1.99 Mbit/s)")
+
+
 def test_lines_are_cut_to_the_terminal() -> None:
     lines = table([NodeStatus("camera/camera_driver", "error", "x" * 500)], width=80)
     assert max(map(len, lines)) == 80

@@ -17,7 +17,7 @@ def test_stages_and_losses_of_one_namespace() -> None:
     nodes = [
         node("front/detector", fps="24.5", **{"dropped for a newer one": "7"}),
         node("front/stream/rtp_receiver", fps="25", missing="12", lost="3", refused="-"),
-        node("front/rtp_sender", fps="25", frames_skipped="0"),
+        node("front/rtp_sender", fps="25", frames_skipped="0", target_bitrate="2e6", sent_bitrate="1.9e6"),
         node("front/camera_driver", fps="-", drops="1", recording="7 frames"),
         node("rear/camera_driver", fps="9"),
     ]
@@ -26,6 +26,7 @@ def test_stages_and_losses_of_one_namespace() -> None:
     assert facts["losses"] == {
         "camera drops": 1, "encoder skips": 0, "packets missing": 12, "packets lost": 3, "detector drops": 7,
     }  # fmt: skip
+    assert facts["bitrates"] == {"target_bitrate": 2e6, "sent_bitrate": 1.9e6}
     assert facts["recording"] == "7 frames"
 
 

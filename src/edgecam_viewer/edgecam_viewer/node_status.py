@@ -28,6 +28,7 @@ from edgecam_viewer.text import one_line
 LEVELS = ("ok", "warn", "error", "stale")
 STALE_AFTER = 4.0  # seconds; nodes report once a second
 FORGET_AFTER = 60.0
+BITRATES = ("target_bitrate", "sent_bitrate", "estimated_bitrate")  # of the sender's diagnostics, bit/s
 MAX_NODES = 200
 MAX_VALUES = 100  # of one node
 MAX_NAME, MAX_TEXT = 200, 500  # characters

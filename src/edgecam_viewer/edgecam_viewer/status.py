@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecam_core.counters import Meter
 
-from edgecam_viewer.node_status import NodeStatus, stage_nodes
+from edgecam_viewer.node_status import BITRATES, NodeStatus, stage_nodes
 from edgecam_viewer.wire import Found
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ LOSSES = {
     "detector": {"dropped for a newer one": "detector drops"},
 }
 
-
-BITRATES = ("target_bitrate", "sent_bitrate", "estimated_bitrate")  # of the sender's diagnostics, bit/s
 AGREEMENT = "shadow_agreement/"  # prefix of a detector's values for the agreement in one class
 MAX_LABELS = 100
 LABEL_AGE = 60.0  # seconds after the last detection before a class is removed from the page

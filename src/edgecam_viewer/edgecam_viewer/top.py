@@ -20,7 +20,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgecam_viewer.node_status import NodeStatus
+from edgecam_viewer.node_status import BITRATES, NodeStatus
 
 # Heading, width and diagnostics value of each column.
 COLUMNS = (("FPS", 7, "fps"), ("LATENCY ms", 11, "latency_ms"), ("CPU %", 7, "cpu_percent"), ("MEM MB", 7, "memory_mb"))
@@ -37,13 +37,19 @@ def table(nodes: Sequence[NodeStatus], width: int = 120) -> list[str]:
     lines = [heading]
     for node in nodes:
         values = "".join(f"{node.values.get(key, '-'):>{size}}" for _, size, key in COLUMNS)
-        lines.append(f"{node.name:<{longest}} {node.level:<5}{values}  {node.message}")
+        lines.append(f"{node.name:<{longest}} {node.level:<5}{values}  {node.message}{_bitrates(node)}")
     # Nodes of one process report the same values, so count each process once.
     processes = {node.process or node.name: node for node in nodes if node.level != "stale"}
     cpu = sum(node.number("cpu_percent") or 0.0 for node in processes.values())
     memory = sum(node.number("memory_mb") or 0.0 for node in processes.values())
     lines.append(f"{'all':<{longest}}      {'':>7}{'':>11}{cpu:>7.1f}{memory:>7.0f}")
     return [line[:width].rstrip() for line in lines]
+
+
+def _bitrates(node: NodeStatus) -> str:
+    """The bitrates that a sender reports, in brackets: the estimated one only while the receiver reports arrivals."""
+    rates = [(name.partition("_")[0], rate) for name in BITRATES if (rate := node.number(name)) is not None]
+    return f" ({', '.join(f'{name} {rate / 1e6:.2f}' for name, rate in rates)} Mbit/s)" if rates else ""
 
 
 def gpu_line(jetson: Path = JETSON_LOAD) -> list[str]:
