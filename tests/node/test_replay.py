@@ -190,7 +190,9 @@ def test_equal_models_agree(tmp_path: Path, models: tuple[Path, Path]) -> None:
 def test_models_that_differ_give_a_table_images_and_a_collection(tmp_path: Path, models: tuple[Path, Path]) -> None:
     first, _ = models
     # Every pixel becomes -0.79, which the model makes a score of about 0.1.
-    blind = color_detector(tmp_path / "blind.onnx", metadata={"mean": "[8030, 8030, 8030]", "std": "[10000, 10000, 10000]"})
+    blind = color_detector(
+        tmp_path / "blind.onnx", metadata={"mean": "[8030, 8030, 8030]", "std": "[10000, 10000, 10000]"}
+    )
     out, collection = tmp_path / "out", tmp_path / "collection"
     arguments = ("--output", out, "--collect", collection, "--confidence-threshold", "0.25", "--most", "5")
     done = edgecam("replay", squares(tmp_path), "--compare", first, blind, *arguments)
