@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import recordings as made
-from edgecam_core.camera import sources
+from edgecam_core.camera import recording_feeder, sources
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
 from edgecam_core.camera.settings import CameraSettings
@@ -19,7 +19,7 @@ from edgecam_core.media import gst
 from edgecam_core.recording import images
 from edgecam_core.recording.message import Message, RecordingError, Topic
 from edgecam_core.recording.playback import Playback
-from edgecam_core.recording.reader import open_recording
+from edgecam_core.recording.reader import Recording, open_recording
 from edgecam_core.types import Frame
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from waiting import wait_until
@@ -180,6 +180,29 @@ def test_a_source_that_cannot_work_says_why(tmp_path: Path, query: str, words: s
     with pytest.raises(SettingError, match="parameter 'source' is") as caught:
         sources.check(CameraSettings(source=f"mcap://{path}{query}"))
     assert words in str(caught.value)
+
+
+def test_a_recording_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Path] = []
+
+    def counting(path: Path) -> Recording:
+        opened.append(path)
+        return open_recording(path)
+
+    monkeypatch.setattr(recording_feeder, "open_recording", counting)
+    path = made.write(tmp_path / "x.mcap", made.image_messages(3))
+    settings = CameraSettings(source=f"mcap://{path}")
+    for _ in range(2):
+        sources.check(settings)
+        assert sources.resolve(settings, gst.has_element).codec == "raw"
+    assert opened == [path]
+    jpeg = bytes(cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1])
+    kind = made.topic("/camera/image_raw", made.COMPRESSED_TYPE)
+    path.unlink()
+    made.write(path, [Message(kind, made.START_NS, made.START_NS, made.compressed(jpeg, made.START_NS))])
+    assert sources.resolve(settings, gst.has_element).codec == "jpeg"
+    sources.check(settings)
+    assert opened == [path, path]
 
 
 def test_two_image_topics_must_be_chosen_from(tmp_path: Path) -> None:

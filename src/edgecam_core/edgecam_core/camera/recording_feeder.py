@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,11 +39,23 @@ if TYPE_CHECKING:
 
 
 def form_of(path: Path, topic: str, start: float) -> str:
-    """The format of the topic's images: raw, jpeg, h264 or h265. Blocks while reading the recording.
+    """The format of the topic's images: raw, jpeg, h264 or h265.
+
+    Blocks to read the recording, once as long as its files do not change: one that was cut has no index, and reading
+    it takes seconds.
 
     Raises:
         RecordingError: the recording cannot be read, has no such topic, or the topic has no image.
     """
+    try:
+        states = tuple((one.st_mtime_ns, one.st_size) for one in map(Path.stat, [path, *sorted(path.glob("*"))]))
+    except OSError:
+        states = ()  # opening it says what is wrong
+    return _read_form(path, topic, start, states)
+
+
+@functools.lru_cache(maxsize=32)
+def _read_form(path: Path, topic: str, start: float, _states: tuple[tuple[int, int], ...]) -> str:
     recording = open_recording(path)
     try:
         name = image_topic(recording, images.TYPES, topic)
