@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from launched import CLIP, Launched, ros2
 from network import free_tcp_port, free_udp_port
 from rosbags.rosbag2 import Reader
 from waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -153,10 +156,13 @@ def test_a_recording_holds_what_the_pipeline_published(launch: Callable[..., Lau
 
 def test_the_events_of_the_pipeline_are_on_the_page(launch: Callable[..., Launched], tmp_path: Path) -> None:
     """As the tutorial 'Tell me when a dog is on the sofa' starts it, with its parameter file."""
-    page = (Path(__file__).resolve().parents[2] / "docs" / "tutorials" / "dog-on-the-sofa.md").read_text()
-    parameters = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[0]
-    (tmp_path / "dog.yaml").write_text(parameters)
-    port, folder = free_tcp_port(), tmp_path / "events"
+    page = (ROOT / "docs" / "tutorials" / "dog-on-the-sofa.md").read_text()
+    parameters, webhook = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    port, folder, hook_port = free_tcp_port(), tmp_path / "events", free_tcp_port()
+    (tmp_path / "dog.yaml").write_text(parameters + webhook.replace(":8000", f":{hook_port}"))
+    received = tmp_path / "received.txt"
+    with received.open("w") as output:
+        receiver = subprocess.Popen([sys.executable, ROOT / "examples" / "webhook.py", str(hook_port)], stdout=output)
     running = launch(
         "pipeline.launch.xml",
         f"source:=file://{CLIP}",
@@ -180,6 +186,10 @@ def test_the_events_of_the_pipeline_are_on_the_page(launch: Callable[..., Launch
     assert row.end_ns is not None
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/events", timeout=60) as answer:
         assert answer.status == 200
+    said = [f"{state}: dog, rule dog-on-sofa, {event}" for state in ("begin", "end")]
+    wait_until(lambda: set(said) <= set(received.read_text().splitlines()), what="the webhooks of the event")
+    receiver.terminate()
+    receiver.wait(60)
     assert running.stop() == 0
     assert "Traceback" not in running.text()
 
