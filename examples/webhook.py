@@ -1,7 +1,7 @@
 """Receives the webhooks of the events node on a TCP port and prints them; needs nothing but Python.
 
-    python3 examples/webhook.py 8000
-    python3 examples/webhook.py 8000 webhook.secret     # refuses what is not signed with this secret
+python3 examples/webhook.py 8000
+python3 examples/webhook.py 8000 webhook.secret     # refuses what is not signed with this secret
 """
 
 import hashlib
