@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ from edgecam_training.improve.measure import false_alarms
 from edgecam_training.improve.remote import RemoteError, improve_on
 from edgecam_training.improve.statistics import Hits, Interval, average_precision, compare, match
 from full_disk import files_of_at_most
+from network import free_tcp_port
 from tiny_models import color_detector
+from waiting import wait_until
 
 PHOTOS = Path(__file__).resolve().parents[1] / "assets" / "photos"
 SECOND = 1_000_000_000
@@ -442,6 +445,58 @@ def test_the_work_is_done_elsewhere_and_nothing_stays_there(
     assert any(line.startswith("me@gpu: ") for line in lines)
     assert list((elsewhere / ".cache" / "edgecam").iterdir()) == []
     assert set((elsewhere / "hosts").read_text().split()) == {"me@gpu"}
+
+
+SSHD = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
+
+
+@pytest.fixture
+def ssh_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """OpenSSH's server on loopback with ``tmp_path/home`` as home folder, as the host "trainer" of this user's ssh."""
+    if SSHD is None or shutil.which("ssh") is None:
+        pytest.skip("there is no OpenSSH server here: apt install openssh-server, which starts it")
+    home, port = tmp_path / "home", free_tcp_port()
+    home.mkdir()
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    (tmp_path / "sshd.conf").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/user.pub\n"
+        f'PidFile none\nUsePAM no\nStrictModes no\nForceCommand cd {home} && exec sh -c "$SSH_ORIGINAL_COMMAND"\n'
+    )
+    (tmp_path / "ssh.conf").write_text(
+        f"Host trainer\n HostName 127.0.0.1\n Port {port}\n IdentityFile {tmp_path}/user\n"
+        f" UserKnownHostsFile {tmp_path}/known\n StrictHostKeyChecking accept-new\n"
+    )
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/ssh.conf "$@"\n')
+    (programs / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    with (
+        (tmp_path / "sshd.log").open("w") as log,
+        subprocess.Popen([SSHD, "-D", "-e", "-f", str(tmp_path / "sshd.conf")], stderr=log) as server,
+    ):
+        wait_until(lambda: "listening" in (tmp_path / "sshd.log").read_text(), what="the SSH server")
+        yield home
+        server.terminate()
+
+
+def test_the_work_is_done_over_a_real_ssh_connection(
+    model: Path, collection: Path, ssh_server: Path, tmp_path: Path
+) -> None:
+    request = Request(first_frames(collection, tmp_path / "c"), str(model), tmp_path / "run")
+    lines: list[str] = []
+    command = f"env PYTHONPATH={os.environ.get('PYTHONPATH', '')} {sys.executable} -m edgecam_core.cli.main"
+    outcome = improve_on("trainer", request, [], command, lines.append)
+    assert outcome.facts["made_on"] == "trainer"
+    assert ModelFile.read(outcome.model).inputs
+    assert any(line.startswith("trainer: ") for line in lines)
+    assert list((ssh_server / ".cache" / "edgecam").iterdir()) == []
+    (tmp_path / "user").unlink()
+    with pytest.raises(RemoteError, match=r"trainer cannot be reached.*Permission denied.*without a password"):
+        improve_on("trainer", request, [], command, silent)
 
 
 def test_a_machine_that_cannot_help_is_named_with_the_reason(
