@@ -295,7 +295,7 @@ def test_the_command_lists_them(store: EventStore, capsys: pytest.CaptureFixture
     store.begin(event(2, label="cat", rule="cats"))
     assert main(["events", str(store.root)]) == 0
     first, second = capsys.readouterr().out.splitlines()
-    assert "lasts" in first
+    assert "ongoing" in first
     assert "cats: cat enters in sofa" in first
     assert "0.5 s" in second
     assert "snapshots/0001.jpg" in second

@@ -145,7 +145,7 @@ def test_what_cannot_be_is_refused(collection: Path, tmp_path: Path) -> None:
         writing.write(dataset, "csv", tmp_path / "out")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "x").touch()
-    with pytest.raises(DatasetError, match="holds files"):
+    with pytest.raises(DatasetError, match="is not empty"):
         writing.write(dataset, "voc", tmp_path / "out")
     Collection.create(tmp_path / "empty")
     with pytest.raises(DatasetError, match="reviewed"):

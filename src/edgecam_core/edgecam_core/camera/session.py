@@ -166,8 +166,7 @@ class Session:
 
     def _on_message(self, message: gst.Message, now: float, segments: bool) -> None:
         if message.kind == "error" and not self._error:
-            unnamed = message.flow == "not-negotiated" and refusals.unnamed_format(self.pipeline.gst_pipeline)
-            self._error, self._error_at = unnamed or with_remedy(message), now
+            self._error, self._error_at = self.pipeline.unnamed_format(message) or with_remedy(message), now
         elif message.kind == "segment-done" and not self.pipeline.seek_to_start(flush=False, segment=segments):
             raise SourceError("the file cannot be played from its start again")
         elif message.kind == "eos":

@@ -103,8 +103,13 @@ class Pipeline:
     def _why(self) -> str:
         """Stop after a failed state change and return the first error, which may follow the failure."""
         first = self.wait_for(("error",), 0.5)
+        text = (self.unnamed_format(first) or first.text) if first else ""
         self.stop()
-        return first.text if first else ""
+        return text
+
+    def unnamed_format(self, error: Message) -> str:
+        """An error text if a decoder's pixel format, which GStreamer has no name for, is the cause; else ``""``."""
+        return refusals.unnamed_format(self.gst_pipeline) if error.flow == "not-negotiated" else ""
 
     def seek_to_start(self, flush: bool = True, segment: bool = False) -> bool:
         """Play from the beginning again; False if the stream cannot seek.
