@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_core.errors import EdgecamError, ImageError
 from edgecam_core.media.encodings import ENCODINGS
 from edgecam_core.types import Detections, Frame
+from edgecam_ros.detections import detections_from_ros, detections_to_ros
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
@@ -169,21 +170,21 @@ def test_detections_round_trip() -> None:
         np.array([0.9, 0.25], np.float32), np.array([1, 0], np.int32), ("cat", "dog"), ("7", "8"),
     )  # fmt: skip
     header = conversions.header_to_ros(5_000_000_001, "lens")
-    message = conversions.detections_to_ros(found, header)
+    message = detections_to_ros(found, header)
     assert message.header == header
     assert [one.header for one in message.detections] == [header, header]
     assert message.detections[0].results[0].hypothesis.class_id == "dog"
     assert message.detections[0].bbox.center.position.x == 60.0
     assert (message.detections[0].bbox.size_x, message.detections[0].bbox.size_y) == (100.0, 40.0)
-    back = conversions.detections_from_ros(message)
+    back = detections_from_ros(message)
     assert [(d.label, d.box, d.track_id) for d in back] == [(d.label, d.box, d.track_id) for d in found]
-    indexed = conversions.detections_to_ros(found, header, "index")
-    assert conversions.detections_from_ros(indexed)[0].class_id == 1
+    indexed = detections_to_ros(found, header, "index")
+    assert detections_from_ros(indexed)[0].class_id == 1
 
 
 def test_nothing_found_is_an_empty_array() -> None:
     nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32), ("cat",))
-    assert conversions.detections_to_ros(nothing, conversions.header_to_ros(1, "lens")).detections == []
+    assert detections_to_ros(nothing, conversions.header_to_ros(1, "lens")).detections == []
 
 
 @pytest.mark.parametrize(
@@ -274,7 +275,7 @@ def test_parameters_over_ros(blink, peer: Peer) -> None:
     assert set_parameter(peer, rate=7.0) == (False, "parameter 'rate' is 7.0: is unlucky; take 8")
     assert set_parameter(peer, colour="green") == (
         False,
-        "parameter 'colour' is 'green': is fixed while the node runs; restart the node with the new value",
+        "parameter 'colour' is 'green': cannot change while the node runs; restart the node with the new value",
     )
     values = peer.call(GetParameters, "/blink/get_parameters", GetParameters.Request(names=["rate", "colour"])).values
     assert (values[0].double_value, values[1].string_value) == (5.0, "red")

@@ -14,7 +14,7 @@ import pytest
 from ament_index_python.packages import get_package_share_directory
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.settings import CameraSettings
-from edgecam_core.events.clips import frames_of
+from edgecam_core.events.clips import jpeg_frames
 from edgecam_core.events.index import EventIndex
 from edgecam_core.media import gst, nal
 from edgecam_core.media.codecs import codec
@@ -172,7 +172,7 @@ def test_clips_of_events_are_cut_from_the_stream(peer: Peer, tmp_path: Path, nam
         event, path = wait_until(clip, what="a clip")
     assert path.suffix == ".mp4"
     assert event.clip == str(path.relative_to(tmp_path))
-    frames = list(frames_of(path))
+    frames = list(jpeg_frames(path))
     times = [at for at, _ in frames]
     assert times == sorted(times)
     form = codec(name)

@@ -103,7 +103,7 @@ def test_what_cannot_be_replayed_says_why(tmp_path: Path) -> None:
     for arguments, words in (
         ((path, "/nothing"), "topic /nothing is not in the recording; its topics are /camera/image_raw, /words"),
         ((path, "--rate", "0"), "parameter '--rate' is 0.0: must be above 0"),
-        ((tmp_path / "none.mcap",), "there is no"),
+        ((tmp_path / "none.mcap",), "does not exist"),
         ((odd,), "messages of type odd_msgs/msg/Odd need the package odd_msgs"),
     ):
         done = edgecam("replay", *arguments)
