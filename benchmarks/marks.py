@@ -76,7 +76,8 @@ def machines(words: list[str], store: Store) -> str:
     parts = []
     for machine, dates in found.items():
         known = store.machines[machine]
-        parts.append(f"{machine}, {known['system']}, ROS 2 {known['ros'].capitalize()}, {' and '.join(sorted(dates))}")
+        ros = "" if known["ros"] == "?" else f" ROS 2 {known['ros'].capitalize()},"
+        parts.append(f"{machine}, {known['system']},{ros} {' and '.join(sorted(dates))}")
     return f"Measured on {'; '.join(parts)}. Medians."
 
 
