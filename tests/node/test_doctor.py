@@ -117,7 +117,7 @@ def broken_profile(folder: Path) -> dict[str, str | None]:
 
 
 def small_segment(folder: Path) -> dict[str, str | None]:
-    (folder / "profile.xml").write_text(PROFILE.read_text().replace("50331648", "524288"))
+    (folder / "profile.xml").write_text(PROFILE.read_text().replace("41943040", "524288"))
     return {VARIABLE: str(folder / "profile.xml")}
 
 

@@ -54,7 +54,7 @@ def segments(pid: int) -> list[int]:
 
 @pytest.mark.parametrize(
     ("profile", "size", "least", "most"),
-    [("fastdds.xml", (1920, 1080), 48 * MIB, 60 * MIB), ("fastdds_small.xml", (640, 480), 8 * MIB, 9 * MIB)],
+    [("fastdds.xml", (1920, 1080), 40 * MIB, 50 * MIB), ("fastdds_small.xml", (640, 480), 8 * MIB, 9 * MIB)],
 )
 def test_frames_arrive_whole_and_in_order_and_the_segment_is_as_large_as_the_profile_says(
     peer: Peer, profile: str, size: tuple[int, int], least: int, most: int

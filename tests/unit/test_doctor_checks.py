@@ -66,7 +66,7 @@ def test_no_driver_is_no_fault(tmp_path: Path) -> None:
 
 
 def test_the_shipped_profile_has_a_large_segment() -> None:
-    assert ros_environment.segment_size(Path(__file__).parents[2] / "config" / "fastdds.xml") == 48 * 2**20
+    assert ros_environment.segment_size(Path(__file__).parents[2] / "config" / "fastdds.xml") == 40 * 2**20
 
 
 @pytest.fixture

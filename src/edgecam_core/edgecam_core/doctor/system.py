@@ -30,7 +30,7 @@ from edgecam_core.files import free_bytes
 
 MIB = 2**20
 CACHE_NEEDS = 500 * MIB  # a model, its engine, and space to rewrite them
-SHM_NEEDS = 512 * MIB  # 48 MiB for each process that publishes frames, 8 for each other one, and room for more
+SHM_NEEDS = 512 * MIB  # 40 MiB for each process that publishes frames, 8 for each other one, and room for more
 SOCKET_BUFFER = 2 * MIB  # enough for a keyframe of a 1080p stream
 UNSYNCHRONISED = 0x40  # STA_UNSYNC of adjtimex(2)
 
@@ -61,7 +61,7 @@ def _shared_memory(folder: Path) -> Finding:
         return warning("shared-memory", f"no {folder}: images between processes go over UDP", "mount a tmpfs there")
     size = shutil.disk_usage(folder)
     if size.total < SHM_NEEDS:
-        text = f"{folder} has {size.total // MIB} MiB: each process that publishes images needs 48 MiB"
+        text = f"{folder} has {size.total // MIB} MiB: each process that publishes images needs 40 MiB"
         return error("shared-memory", text, "in a container: docker run --shm-size=1g or --ipc=host")
     if size.free < SHM_NEEDS // 4:
         remedy = "free the memory of killed nodes: python3 -m edgecam_core.doctor.shared_memory --free"
