@@ -419,14 +419,18 @@ exec sh -c "$2"
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home folder of another machine, which the program 'ssh' on PATH works in."""
-    home, programs = tmp_path / "home", tmp_path / "bin"
+    home = tmp_path / "home"
     home.mkdir()
-    programs.mkdir()
-    (programs / "ssh").write_text(SSH)
-    (programs / "ssh").chmod(0o755)
     monkeypatch.setenv("SSH_HOME", str(home))
-    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    use_as_ssh(SSH, tmp_path / "bin", monkeypatch)
     return home
+
+
+def use_as_ssh(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.mkdir()
+    (folder / "ssh").write_text(script)
+    (folder / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
 
 
 def test_the_work_is_done_elsewhere_and_nothing_stays_there(
@@ -469,11 +473,8 @@ def ssh_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
         f"Host trainer\n HostName 127.0.0.1\n Port {port}\n IdentityFile {tmp_path}/user\n"
         f" UserKnownHostsFile {tmp_path}/known\n StrictHostKeyChecking accept-new\n"
     )
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    (programs / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/ssh.conf "$@"\n')
-    (programs / "ssh").chmod(0o755)
-    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    script = f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/ssh.conf "$@"\n'
+    use_as_ssh(script, tmp_path / "bin", monkeypatch)
     with (
         (tmp_path / "sshd.log").open("w") as log,
         subprocess.Popen([SSHD, "-D", "-e", "-f", str(tmp_path / "sshd.conf")], stderr=log) as server,

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from edgecam_core.errors import SettingError
+from edgecam_core.masking import masked_address
 from edgecam_core.settings import Settings, Spec
 
 S = TypeVar("S", bound=Settings)
@@ -46,6 +47,11 @@ def _default_text(spec: Spec) -> str:
     default = list(spec.default) if spec.is_list else spec.default
     limits = f"{spec.range_text()}; " if spec.low is not None or spec.high is not None else ""
     return f"({limits}default {default!r})"
+
+
+def shown_address(args: argparse.Namespace, table: type[Settings], name: str) -> str:
+    """The value of a setting that is an address or a path, or its default; without a password."""
+    return masked_address(getattr(args, name) or table.specs()[name].default)
 
 
 def settings_from(args: argparse.Namespace, table: type[S]) -> S:

@@ -30,7 +30,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecam_core.cli._settings import add_settings, settings_from
+from edgecam_core.cli._settings import add_settings, settings_from, shown_address
 from edgecam_core.masking import masked_address
 from edgecam_core.models.detector_settings import DetectorSettings
 
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def waits_for(args: argparse.Namespace) -> str:
-    model = masked_address(args.model or DetectorSettings.specs()["model"].default)
+    model = shown_address(args, DetectorSettings, "model")
     more = f" and {len(args.input) - 1} more" if len(args.input) > 1 else ""
     return "" if args.quiet else f"loading {model}, then opening {masked_address(args.input[0])}{more}"
 

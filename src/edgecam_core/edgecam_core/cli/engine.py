@@ -26,9 +26,8 @@ import argparse
 import re
 import sys
 
-from edgecam_core.cli._settings import add_settings, settings_from
+from edgecam_core.cli._settings import add_settings, settings_from, shown_address
 from edgecam_core.errors import SettingError
-from edgecam_core.masking import masked_address
 from edgecam_core.models.detector_settings import DetectorSettings
 
 _BUILDING = (
@@ -56,7 +55,7 @@ def waits_for(args: argparse.Namespace) -> str:
     doing = {"build": "building", "tune": "measuring"}.get(args.action)
     if doing is None:
         return ""
-    model = masked_address(args.model or DetectorSettings.specs()["model"].default)
+    model = shown_address(args, DetectorSettings, "model")
     return f"{doing} {model}; this can take minutes"
 
 

@@ -202,11 +202,12 @@ def flag_nicks(spec: Any) -> dict[str, int]:
     """The flags of a flags property (a GParamSpec): their names in launch text and their numbers."""
     flags_class: Any = spec.value_type.pytype or type(spec.default_value)
     if isinstance(flags_class, enum.EnumMeta):  # PyGObject from 3.52 on
-        return {member.value_nicks[0]: int(member) for member in list[Any](flags_class) if member.value_nicks}
-    if hasattr(flags_class, "__flags_values__"):  # PyGObject before 3.50
-        old = flags_class.__flags_values__.values()
-        return {member.value_nicks[0]: int(member) for member in old if member.value_nicks}
-    gobject, mask = library("GObject", "2.0"), spec.flags_class.mask
-    bits = [1 << position for position in range(32) if mask >> position & 1]
-    values = [gobject.flags_get_first_value(spec.flags_class, bit) for bit in bits]
-    return {value.value_nick: value.value for value in values if value is not None}
+        members = list[Any](flags_class)
+    elif hasattr(flags_class, "__flags_values__"):  # PyGObject before 3.50
+        members = list(flags_class.__flags_values__.values())
+    else:
+        gobject, mask = library("GObject", "2.0"), spec.flags_class.mask
+        bits = [1 << position for position in range(32) if mask >> position & 1]
+        values = [gobject.flags_get_first_value(spec.flags_class, bit) for bit in bits]
+        return {value.value_nick: value.value for value in values if value is not None}
+    return {member.value_nicks[0]: int(member) for member in members if member.value_nicks}

@@ -28,7 +28,11 @@ _MIN_PIXELS, _MIN_SIZE = 1.5, 32
 
 def check_numbers(values: np.ndarray) -> None:
     """Raise InferenceError if a value is NaN or infinite: the precision broke the model, the image is not empty."""
-    if not values.max(initial=0.0) < np.inf:  # false for NaN too
+    _check_highest(values.max(initial=0.0))
+
+
+def _check_highest(value: float) -> None:
+    if not value < np.inf:  # false for NaN too
         raise InferenceError(
             "the model's scores are not numbers (NaN or infinite); its precision may be too low for it"
         )
@@ -36,8 +40,9 @@ def check_numbers(values: np.ndarray) -> None:
 
 def check_probabilities(scores: np.ndarray) -> None:
     """Raise InferenceError unless all scores of an image, including the lowest, are between 0 and 1."""
-    check_numbers(scores)
-    for score in (scores.min(initial=0.0), scores.max(initial=0.0)):
+    lowest, highest = scores.min(initial=0.0), scores.max(initial=0.0)
+    _check_highest(highest)
+    for score in (lowest, highest):
         if not _MIN_SCORE <= score <= _MAX_SCORE:
             raise InferenceError(
                 f"the model returns a score of {score:.1f}, not a probability; export it with its softmax or sigmoid"

@@ -167,14 +167,15 @@ def _categories(file: _File) -> dict[str, str]:
 
 def _groups(files: Iterable[_File]) -> list[str]:
     """Categories that only group others: without a box, and the supercategory of another (Roboflow's category 0)."""
-    used, grouping = set(), set()
+    known, used, grouping = set(), set(), set()
     for file in files:
         names = _categories(file)
+        known |= set(names.values())
         used |= {names.get(_id(item.get("category_id"))) for item in file.data["annotations"]}
         for item in file.data["categories"]:
             if (group := class_name(str(item.get("supercategory") or ""))) != class_name(item["name"]):
                 grouping.add(group)
-    return sorted((grouping - used) & {name for file in files for name in _categories(file).values()})
+    return sorted((grouping - used) & known)
 
 
 def _samples(file: _File, index: ImageIndex, classes: dict[str, int], findings: Findings) -> list[Sample]:
