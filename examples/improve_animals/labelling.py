@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import subprocess
 import sys
 import time
@@ -40,7 +39,7 @@ def served(folder: Path, port: int) -> Iterator[str]:
                 return
         raise EdgecamError(f"{' '.join(command)} ended with exit code {process.wait()}")
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         process.wait(30)
 
 

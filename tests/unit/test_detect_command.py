@@ -236,7 +236,8 @@ def test_a_camera_is_read(model: str, tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "o").iterdir()) == [f"camera_{n:06d}.jpg" for n in (1, 2, 3)]
 
 
-def test_ctrl_c_keeps_what_was_found(model: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_found_is_kept_at_the_end(model: str, tmp_path: Path, number: int) -> None:
     pytest.importorskip("gi")
     out = tmp_path / "d.json"
     command = [sys.executable, "-m", "edgecam_core.cli.main", "detect", "test://smpte", "--json", str(out)]
@@ -244,7 +245,7 @@ def test_ctrl_c_keeps_what_was_found(model: str, tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"test://smpte#1: ")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.stdout.read().splitlines()[-1].endswith(b"fp32")
     assert process.returncode == 0
     assert json.loads(out.read_text())[0]["file"] == "test://smpte#1"

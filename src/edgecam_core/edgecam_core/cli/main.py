@@ -27,8 +27,11 @@ import difflib
 import importlib
 import importlib.util
 import pkgutil
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.abc import InspectLoader
 from importlib.metadata import PackageNotFoundError, version
 
@@ -73,13 +76,30 @@ def _first_line(docstring: str | None) -> str:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run a command; returns 0 on success, 1 on failure, 2 for invalid arguments."""
+    """Run a command; returns 0 on success, 1 on failure, 2 for invalid arguments.
+
+    SIGTERM (of ``timeout``, systemd, ``docker stop``) ends a command as Ctrl-C does: what it has written is completed.
+    """
     try:
-        return _main(args)
+        with _terminated_as_interrupted():
+            return _main(args)
     except (KeyboardInterrupt, BrokenPipeError):
         return 0
     finally:
         flush_stdout()
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Within the block, SIGTERM raises KeyboardInterrupt. No effect outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _main(args: Sequence[str] | None) -> int:
