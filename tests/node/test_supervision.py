@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,9 +18,8 @@ from edgecam_ros.diagnostics import Status
 from edgecam_ros.node import EdgecamNode
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from rclpy.executors import SingleThreadedExecutor
 from ros_peer import Peer
-from running import running
+from running import running, spinning
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from waiting import wait_until
@@ -147,21 +149,23 @@ def test_a_hook_that_raises_is_undone_and_tried_again(
 
 
 def test_a_refused_transition_says_why_while_it_lasts(peer: Peer) -> None:
-    node = FragileNode(Plan({"open": [ValueError("the reason")] * 1000}))
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    subject = Scene(peer, node)
-    try:
-
-        def told() -> DiagnosticStatus | None:
-            executor.spin_once(timeout_sec=0.05)
-            return next((one for one in subject.statuses() if "the reason" in one.message), None)
-
-        assert wait_until(told, what="the reason").level == ERROR
+    with spinning(FragileNode(Plan({"open": [ValueError("the reason")] * 1000}))) as node:
+        Scene(peer, node).wait_for(ERROR, "the reason")
         assert node.state_label() == "unconfigured"
-    finally:
-        executor.shutdown()
-        node.destroy_node()
+
+
+def test_top_shows_the_exception_of_a_hook() -> None:
+    command = [sys.executable, "-m", "edgecam_core.cli.main", "top", "--once"]
+    with spinning(FragileNode(Plan({"open": [ValueError("the reason")] * 1000}))):
+        for _ in range(5):  # one look lasts four seconds, which discovery may need
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"}
+            )
+            if "fragile" in done.stdout:
+                break
+    line = next(line for line in done.stdout.splitlines() if line.startswith("fragile"))
+    assert line.split()[1] == "error"
+    assert "unexpected ValueError: the reason" in line
 
 
 def test_what_a_failed_open_created_is_destroyed(peer: Peer) -> None:

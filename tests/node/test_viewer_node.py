@@ -236,7 +236,7 @@ def test_the_token_is_printed_once_and_goes_nowhere_else(tmp_path: Path, peer: P
         token = viewer.url.partition("?token=")[2]
         port = viewer.url.split(":")[2].partition("/")[0]
         assert len(token) >= 24
-        assert f"\ntoken {token}\n" in viewer.text()
+        wait_until(lambda: f"\ntoken {token}\n" in viewer.text(), what="the token")
         assert "without encryption" in wait_until(lambda: "encryption" in viewer.text() and viewer.text())
         with pytest.raises(urllib.error.HTTPError, match="401"):
             fetch(f"http://127.0.0.1:{port}/api/status")

@@ -134,6 +134,23 @@ async def test_warnings_errors_and_namesakes_reach_the_header_the_worst_first(
     assert page.problems == []
 
 
+async def test_the_bitrates_of_an_adaptive_sender_are_shown(
+    page: Page, viewer: ViewerProcess, detector: FakeDetector
+) -> None:
+    rates = {"target_bitrate": "1500000", "sent_bitrate": "1234567.8", "estimated_bitrate": "1130000"}
+    with Scene("/camera", fps=10):
+        await page.open(viewer.url)
+        chart = "[...document.querySelectorAll('.chart')].find((one) => one.innerText.includes('Bitrate'))"
+        await page.wait_for(f"({chart}).hidden")  # without a sender
+        shown = f"[...{chart}.querySelectorAll('li')].filter((one) => !one.hidden).map((one) => one.innerText).join()"
+        wanted = "target1.5 Mbit/s,sent1.2 Mbit/s,estimated1.1 Mbit/s"
+        text = f"({chart}.checkVisibility() && {shown}.replace(/\\n/g, ''))"
+        await repeat(
+            page, f"{text} === '{wanted}'", lambda: detector.report(0, "sending", "camera/rtp_sender", **rates)
+        )
+    assert page.problems == []
+
+
 async def test_the_slider_never_goes_back_and_stays_when_the_detector_dies(
     page: Page, viewer: ViewerProcess, detector: FakeDetector
 ) -> None:

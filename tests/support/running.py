@@ -15,17 +15,24 @@ N = TypeVar("N", bound=EdgecamNode)
 
 
 @contextmanager
-def running(node: N) -> Iterator[N]:
-    """Spins the node in a thread of its own; waits until it is active, and shuts it down at the end."""
+def spinning(node: N) -> Iterator[N]:
+    """Spins the node in a thread of its own, and shuts it down at the end."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()
     try:
-        wait_until(lambda: node.state_label() == "active", what=f"{node.get_name()} to be active")
         yield node
     finally:
         executor.shutdown()
         thread.join(10)
         node.trigger_shutdown()
         node.destroy_node()
+
+
+@contextmanager
+def running(node: N) -> Iterator[N]:
+    """Spins the node as ``spinning`` does; waits until it is active."""
+    with spinning(node):
+        wait_until(lambda: node.state_label() == "active", what=f"{node.get_name()} to be active")
+        yield node

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 import cv2
 import numpy as np
@@ -215,3 +218,24 @@ def test_the_same_review_sent_twice_is_one_and_another_is_a_conflict(labels: Lab
     for other in ({"state": "skipped"}, {"boxes": []}, {"reviewer": "bob"}):
         assert labels.ask("/label/frame/0002", review | other)[0] == 409
     assert labels.ask("/label/frame/0002", review | {"revision": 1}) == (200, {"revision": 2})
+
+
+def test_the_command_shows_address_token_and_qr_code_where_others_can_reach_it(tmp_path: Path) -> None:
+    fill(tmp_path / "c", 1)
+    command = [sys.executable, "-m", "edgecam_core.cli.main", "label", str(tmp_path / "c"), "--port", "0"]
+    with subprocess.Popen([*command, "--host", "0.0.0.0"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline() for _ in range(4)]
+            assert lines[0] == f"1 frame in {tmp_path / 'c'}\n"
+            address, _, token = lines[1].split()[3].partition("/label?token=")
+            assert token
+            assert lines[2] == f"token {token}\n"
+            assert "█" in lines[3]
+            local = f"http://127.0.0.1:{address.split(':')[2]}/label?token={token}"
+            with build_opener(HTTPCookieProcessor()).open(local, timeout=120) as answer:
+                assert b"label.js" in answer.read()
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=120)
+    assert process.returncode == 0

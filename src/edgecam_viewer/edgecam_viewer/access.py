@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 import secrets
@@ -60,6 +61,8 @@ class Access:
     def __init__(self, host: str, token: str) -> None:
         self.host = host
         self.token = token or ("" if is_loopback(host) else secrets.token_urlsafe(18))
+        # Cookies carry ASCII only, and few of its characters.
+        self._cookie = hashlib.sha256(self.token.encode()).hexdigest()
         self.counters = Counters()
 
     @web.middleware
@@ -76,7 +79,7 @@ class Access:
         if request.path in pages.ENTRIES and "token" in request.query:
             # Remove the token from the address bar at once, because addresses end up in histories and screenshots.
             return self._enter(request, request.query["token"])
-        if request.path in pages.PUBLIC or any(map(self._is_token, _tokens(request))):
+        if request.path in pages.PUBLIC or self._knows_token(request):
             return await handler(request)
         self.counters.add("request refused: no token")
         if request.path in pages.ENTRIES:
@@ -91,13 +94,26 @@ class Access:
             return pages.token_page(401, "This is not the token of this viewer. It creates a new token at every start.")
         answer = web.Response(status=303, headers={"Location": request.path})
         answer.set_cookie(
-            cookie_name(request), self.token, httponly=True, samesite="Strict", secure=request.secure, path="/"
+            cookie_name(request), self._cookie, httponly=True, samesite="Strict", secure=request.secure, path="/"
         )
         return answer
 
+    def _knows_token(self, request: web.Request) -> bool:
+        """Whether the token is in the request's query or Authorization header, or its hash in the cookie."""
+        bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        return (
+            self._is_token(request.query.get("token", ""))
+            or self._is_token(bearer)
+            or _same(request.cookies.get(cookie_name(request), ""), self._cookie)
+        )
+
     def _is_token(self, text: str) -> bool:
-        # Header bytes that are not UTF-8 arrive as lone surrogates.
-        return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), self.token.encode())
+        return _same(text, self.token)
+
+
+def _same(text: str, secret: str) -> bool:
+    # Header bytes that are not UTF-8 arrive as lone surrogates.
+    return hmac.compare_digest(text.encode("utf-8", "surrogatepass"), secret.encode())
 
 
 def _foreign(request: web.Request, bound: str) -> web.Response | None:
@@ -118,9 +134,3 @@ def _foreign(request: web.Request, bound: str) -> web.Response | None:
     ):
         return web.Response(status=403, text="requests from other web sites are refused\n")
     return None
-
-
-def _tokens(request: web.Request) -> list[str]:
-    """The tokens in a request: in its query, its cookie and its Authorization header."""
-    bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-    return [text for text in (request.query.get("token"), request.cookies.get(cookie_name(request)), bearer) if text]

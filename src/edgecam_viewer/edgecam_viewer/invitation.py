@@ -12,23 +12,22 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The terminal text for a page that other machines can reach: its address, the token and a QR code."""
+"""The terminal text for a page that other machines can reach: its token, and its address as a QR code."""
 
 from __future__ import annotations
 
 import io
 
 
-def invitation(address: str, token: str) -> str:
-    """About 20 lines of text. ``address`` is the address of the page without the token."""
+def invitation(url: str, token: str) -> str:
+    """About 20 lines of text. ``url`` is the address of the page with the token; the QR code contains it."""
     import qrcode  # with Pillow; a page for this machine alone needs neither
 
-    url = f"{address}/?token={token}"
     drawing = io.StringIO()
     code = qrcode.QRCode(border=2)
     code.add_data(url)
     code.print_ascii(drawing, invert=True)  # light on dark, as in most terminals; readers accept both
-    return f"open {url}\ntoken {token}\n{drawing.getvalue().rstrip()}"
+    return f"token {token}\n{drawing.getvalue().rstrip()}"
 
 
 def show(text: str) -> None:

@@ -179,10 +179,9 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
     def _show_address(self, server: WebServer) -> None:
         if server.access.token:
             # Not through the logger, which writes to files and to /rosout.
+            print(f"open {server.url}", flush=True)
             if server.public:
-                show(invitation(server.address, server.access.token))
-            else:
-                print(f"open {server.url}", flush=True)
+                show(invitation(server.url, server.access.token))
         else:
             self.get_logger().info(f"open {server.url}")
 

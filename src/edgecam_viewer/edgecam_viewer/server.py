@@ -20,6 +20,7 @@ import asyncio
 import concurrent.futures
 import logging
 import threading
+from urllib.parse import quote
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -90,7 +91,12 @@ class WebServer:
     @property
     def url(self) -> str:
         """The address to open, with the token if one is needed."""
-        return self.address + (f"/?token={self.access.token}" if self.access.token else "")
+        return self.link("/") if self.access.token else self.address
+
+    def link(self, path: str) -> str:
+        """The address of a page (one of ``pages.ENTRIES``), with the token if one is needed."""
+        query = f"?token={quote(self.access.token, safe='')}" if self.access.token else ""
+        return f"{self.address}{path}{query}"
 
     @property
     def public(self) -> bool:

@@ -20,9 +20,11 @@ import ipaddress
 from dataclasses import dataclass
 
 from edgecam_core.errors import SettingError
+from edgecam_core.masking import HIDDEN
 from edgecam_core.settings import Settings, setting
 
 ANY_ADDRESS = ("0.0.0.0", "::")
+MAX_TOKEN = 100  # characters; the address with the token has to fit into a QR code that a terminal can show
 
 
 def is_loopback(host: str) -> bool:
@@ -108,6 +110,9 @@ class ViewerSettings(Settings):
         if bool(self.tls_certificate) != bool(self.tls_key):
             missing = "tls_key" if self.tls_certificate else "tls_certificate"
             raise SettingError(missing, "", "set both tls_certificate and tls_key, or neither")
+        if not self.token.isprintable() or self.token != self.token.strip() or len(self.token) > MAX_TOKEN:
+            remedy = f"must be at most {MAX_TOKEN} printable characters, without spaces around them"
+            raise SettingError("token", HIDDEN, remedy)
         if not self.host:
             raise SettingError("host", "", "must be an address, e.g. 127.0.0.1 or 0.0.0.0")
 

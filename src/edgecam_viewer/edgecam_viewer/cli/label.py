@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from edgecam_ros.faults import FaultLog
 
     from edgecam_viewer.hub import Hub
+    from edgecam_viewer.invitation import invitation, show
     from edgecam_viewer.server import WebServer
     from edgecam_viewer.settings import ViewerSettings
 
@@ -55,9 +56,12 @@ def run(args: argparse.Namespace) -> int:
     settings = ViewerSettings(host=args.host, port=args.port, token=args.token, collection=str(collection.root))
     server = WebServer(settings, Hub(1, settings.max_viewers), _NoPipeline(), FaultLog(print))
     server.start()
-    address, _, token = server.url.partition("/?")
-    print(f"{len(collection.ids())} frames in {collection.root}", flush=True)
-    print(f"label them at {address}/label{'?' + token if token else ''} (stop with Ctrl-C)", flush=True)
+    url = server.link("/label")
+    count = len(collection.ids())
+    print(f"{count} frame{'s' * (count != 1)} in {collection.root}", flush=True)
+    print(f"label them at {url} (stop with Ctrl-C)", flush=True)
+    if server.public:
+        show(invitation(url, server.access.token))
     try:
         threading.Event().wait()
     finally:
