@@ -177,6 +177,16 @@ def test_a_choice_that_does_not_exist_is_refused(clone: Path, variable: str, val
     assert said in done.stderr
 
 
+@pytest.mark.parametrize("name", ["my robot", "josé", "a=b", "a,b", "line\nbreak"])
+def test_a_folder_in_which_ros_cannot_build_is_refused(clone: Path, name: str) -> None:
+    folder = clone.parent / name / clone.name
+    shutil.copytree(clone, folder, symlinks=True)
+    done = run(clone, f"../../{name}/{clone.name}/scripts/setup", "nothing")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"setup: the folder is '{folder}': ")
+    assert not (folder / ".venv").exists()
+
+
 def test_the_last_choice_of_ros_is_kept(clone: Path) -> None:
     assert run(clone, "setup", "nothing", ROS="jazzy").returncode == 0
     again = run(clone, "setup", "nothing", ROS="", EDGECAM_PYTHON="")
