@@ -4,11 +4,12 @@
 #
 # Before: program (the name in messages), log (file), stamps (folder).
 exec 3>&2  # the screen; the output of a step goes to the log, its error message must not
-step='' hint='' offset=0
+step='' hint='' offset=0 refused=''
 trap 'finish $?' EXIT
 
 finish() {  # EXIT-CODE
-  if [ "$1" = 0 ] || [ -z "$step" ]; then return; fi
+  if [ "$1" = 0 ] || [ -n "$refused" ]; then return; fi
+  if [ -z "$step" ]; then echo "$program: failed between two steps; the message above names the cause" >&3; return; fi
   if [ "$1" -ge 128 ] && [ "$1" -lt 137 ]; then echo "$program: interrupted in step '$step'" >&3; return; fi
   {
     printf "\n%s: step '%s' failed:\n" "$program" "$step"
@@ -39,7 +40,7 @@ reasons() {
 run_step() {
   step=$1
   hint=$2
-  if [ "$(cat "$stamps/$step" 2>/dev/null)" = "$3" ]; then return; fi
+  if [ "$(cat "$stamps/$step" 2>/dev/null)" = "$3" ]; then step=''; return; fi
   printf '%s: %s ...\n' "$program" "$step"
   local begin=$SECONDS
   offset=$(stat -c %s "$log")
@@ -47,10 +48,11 @@ run_step() {
   mkdir -p "$stamps"
   printf '%s' "$3" >"$stamps/$step"
   printf '%s: %s done in %d s\n' "$program" "$step" $((SECONDS - begin))
+  step=''
 }
 
 refuse() {  # MESSAGE: for what is wrong before any step
-  step=''
+  refused=1
   printf '%s: %s\n' "$program" "$1" >&3
   exit 1
 }

@@ -97,12 +97,13 @@ def clone(tmp_path: Path) -> Path:
     return folder
 
 
-def run(clone: Path, script: str, broken: str, error: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+def run(clone: Path, script: str, broken: str, error: str = "", **more: str | None) -> subprocess.CompletedProcess[str]:
     environment = {
         "PATH": f"{clone.parent}/bin:/usr/bin:/bin", "HOME": str(clone.parent), "BREAK": broken, "ERROR": error,
         "NOISE": NOISE, "EDGECAM_PYTHON": str(clone.parent / "bin" / "python3.shim"), "ROS": "kilted", **more,
     }  # fmt: skip
     command = [str(clone / "scripts" / script), *(["test"] if script == "setup" else [])]
+    environment = {name: value for name, value in environment.items() if value is not None}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
@@ -185,6 +186,20 @@ def test_a_folder_in_which_ros_cannot_build_is_refused(clone: Path, name: str) -
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"setup: the folder is '{folder}': ")
     assert not (folder / ".venv").exists()
+
+
+def test_a_machine_that_sets_no_home_is_set_up(clone: Path) -> None:
+    done = run(clone, "setup", "nothing", HOME=None)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_error_between_two_steps_is_no_error_of_the_step_before(clone: Path) -> None:
+    script = clone / "scripts" / "setup"
+    script.write_text(script.read_text().replace("cache=${EDGECAM_CACHE", "cache=$NOWHERE${EDGECAM_CACHE"))
+    done = run(clone, "setup", "nothing")
+    assert done.returncode == 1
+    assert "NOWHERE: unbound variable" in done.stderr
+    assert done.stderr.endswith("setup: failed between two steps; the message above names the cause\n")
 
 
 def test_the_last_choice_of_ros_is_kept(clone: Path) -> None:
