@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from checkout import ROOT, files
+
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:href|src)=\"([^\"]+)\"")
 
 
@@ -45,9 +45,7 @@ def findings(page: Path) -> Iterator[str]:
 
 
 def main() -> int:
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.md"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    pages = sorted({ROOT / name for name in listed if (ROOT / name).exists()})
+    pages = [ROOT / name for name in files(".") if name.endswith(".md")]
     found = [line for page in pages for line in findings(page)]
     print("\n".join(found), file=sys.stderr, end="\n" if found else "")
     return 1 if found else 0

@@ -5,16 +5,14 @@ from __future__ import annotations
 
 import io
 import re
-import subprocess
 import sys
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import yaml
+from checkout import ROOT, files
 
-ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("src", "underlay", "docs", "README.md", "CONTRIBUTING.md")
 # This table of the vocabulary lists the banned words next to the right ones.
 TABLE = re.compile(r"<!-- vocabulary -->.*?<!-- /vocabulary -->", re.DOTALL)
@@ -84,22 +82,14 @@ def findings(path: str, text: str, banned: list[Rule], allowed: list[str]) -> li
     return found
 
 
-def files() -> list[str]:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", *FOLDERS],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return sorted(set(listed.stdout.split("\n")) - {""})
-
-
 def main() -> int:
     banned, allowed = rules()
     found = []
-    for path in files():
+    for path in files(*FOLDERS):
         try:
             text = (ROOT / path).read_text()
-        except (UnicodeDecodeError, FileNotFoundError):
-            continue  # an image, or deleted and not yet committed
+        except UnicodeDecodeError:
+            continue  # an image
         found += findings(path, text, banned, allowed)
     print("\n".join(found), file=sys.stderr, end="\n" if found else "")
     return 1 if found else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import checkout
 import pytest
 
 from scripts import lint_imports, lint_words
@@ -91,3 +92,18 @@ def test_commit_message_has_a_short_subject_and_a_reason(tmp_path: Path, message
     ended = subprocess.run([ROOT / "scripts" / "lint_commit", path], capture_output=True, text=True, check=False)
     assert bool(ended.returncode) == bool(problem)
     assert problem in ended.stderr
+
+
+def test_the_files_are_those_of_git_and_are_found_without_it(tmp_path: Path) -> None:
+    for name in (
+        ".git/config",
+        ".venv/lib/a.py",
+        ".venv-docs/b.py",
+        "src/build/c.py",
+        "build/d.py",
+        "src/__pycache__/e.pyc",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / ".gitignore").write_bytes((checkout.ROOT / ".gitignore").read_bytes())
+    assert list(checkout.files(".", root=tmp_path)) == [".gitignore", "src/build/c.py"]
