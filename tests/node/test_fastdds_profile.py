@@ -62,6 +62,7 @@ def test_frames_arrive_whole_and_in_order_and_the_segment_is_as_large_as_the_pro
     images: list[Image] = peer.collect(Image, "large", qos_profile_sensor_data)
     variables = environment() | {"ROS_DOMAIN_ID": str(peer.node.context.get_domain_id())}
     variables["FASTDDS_DEFAULT_PROFILES_FILE"] = str(CONFIG / profile)
+    apply_profile(variables)
     with process([sys.executable, "-c", PUBLISHER, *map(str, size)], variables, stderr=subprocess.STDOUT) as publisher:
         wait_until(lambda: len(images) >= 30, 120, "30 frames")
         assert any(least < size < most for size in segments(publisher.pid))  # stock settings: 0.5 MiB
@@ -92,6 +93,10 @@ def test_the_profile_has_the_name_that_the_distribution_reads(distribution: str,
     environment = {"ROS_DISTRO": distribution, "FASTDDS_DEFAULT_PROFILES_FILE": "x.xml"}
     apply_profile(environment)
     assert (environment.get("FASTRTPS_DEFAULT_PROFILES_FILE") == "x.xml") is known
+    sourced = {"ROS_DISTRO": distribution, profile_variable(distribution): "large.xml"}
+    launched = sourced | {"FASTDDS_DEFAULT_PROFILES_FILE": "small.xml"}  # by set_env of the launch file
+    apply_profile(launched)
+    assert launched[profile_variable(distribution)] == "small.xml"
     environment = {"ROS_DISTRO": distribution, profile_variable(distribution): "mine.xml"}
     apply_profile(environment)
     assert environment == {"ROS_DISTRO": distribution, profile_variable(distribution): "mine.xml"}

@@ -31,10 +31,11 @@ _PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 def apply_profile(environment: MutableMapping[str, str]) -> None:
     """Set the Fast DDS profile in the variable that this distribution reads; call before importing rclpy.
 
-    The launch files set the variable of Fast DDS 3 on every distribution.
+    The launch files set the variable of Fast DDS 3 on every distribution. As on Kilted, theirs replaces that of the
+    shell, which may name a larger segment.
     """
     if path := environment.get(_PROFILE):
-        environment.setdefault(profile_variable(environment.get("ROS_DISTRO", "")), path)
+        environment[profile_variable(environment.get("ROS_DISTRO", ""))] = path
 
 
 def start(module: str) -> int:
