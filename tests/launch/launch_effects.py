@@ -12,6 +12,14 @@ from ros2cli.launch import evaluate
 from ros2cli.launch.context import Context
 
 
+def processes(name: str, **arguments: str) -> list[str]:
+    """The processes that `ros2 launch edgecam_bringup name.launch.xml argument:=value` would start."""
+    with tempfile.TemporaryDirectory() as folder:
+        context = Context.create(arguments, Path(folder), Path(folder))
+        evaluate.run_file(ROOT / "launch" / f"{name}.launch.xml", arguments, context)
+        return [process.name for process in context.processes]
+
+
 def parameters(name: str, **arguments: str) -> dict[str, object]:
     """`node.parameter` of every node that `ros2 launch edgecam_bringup name.launch.xml argument:=value` would start.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import re
 import subprocess
@@ -12,10 +13,11 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
-from launch_effects import changed, parameters
+from launch_effects import changed, parameters, processes
 from launched import ROOT, ros_environment
 
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.xml"))
+LAUNCH_TESTING = sorted((ROOT / "tests" / "launch_testing").glob("*_launch_test.py"))
 COMPOSED = ("pipeline", "demo")  # these only include; every other file is the leaf of one node
 COMMON = {"namespace", "camera_name", "params_file", "respawn", "log_level"}
 
@@ -56,14 +58,26 @@ def test_there_is_a_leaf_for_every_node_and_a_parameter_file_for_every_leaf() ->
 
 
 def test_every_launch_file_has_its_launch_testing_file() -> None:
-    tests = {
-        path.name.removesuffix("_launch_test.py") for path in (ROOT / "tests/launch_testing").glob("*_launch_test.py")
-    }
+    tests = {path.name.removesuffix("_launch_test.py") for path in LAUNCH_TESTING}
     assert tests == {name_of(path) for path in LAUNCH_FILES} - {
         "rviz",
         "security",
         "improve",
     }  # these need a display, a keystore and a reviewed collection (test_auto_improve.py)
+
+
+@pytest.mark.parametrize("path", LAUNCH_TESTING, ids=lambda path: path.stem)
+def test_a_launch_testing_file_expects_the_processes_that_its_launch_files_start(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    (call,) = [one for one in ast.walk(tree) if isinstance(one, ast.Call) and ast.unparse(one.func) == "suite.describe"]
+    arguments = {str(one.arg): str(one.value.value) for one in call.keywords if isinstance(one.value, ast.Constant)}
+    started = [name for file in call.args for name in processes(ast.literal_eval(file), **arguments)]
+    constants = {ast.unparse(one.targets[0]): one.value for one in ast.walk(tree) if isinstance(one, ast.Assign)}
+    match constants.get("processes", ast.Constant(1)):  # suite.CleanEnd
+        case ast.Call(args=[ast.Name(name)]):
+            assert len(started) == len(ast.literal_eval(constants[name])), started
+        case number:
+            assert len(started) == ast.literal_eval(number), started
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)

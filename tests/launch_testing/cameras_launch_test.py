@@ -7,6 +7,7 @@ import unittest
 import launch_testing
 import pytest
 import suite
+from network import free_tcp_port
 from sensor_msgs.msg import Image
 
 from launch import LaunchDescription
@@ -14,7 +15,7 @@ from launch import LaunchDescription
 
 @pytest.mark.launch_test
 def generate_test_description() -> LaunchDescription:
-    return suite.describe("cameras")
+    return suite.describe("cameras", viewer_port=free_tcp_port())
 
 
 class TestCameras(suite.Peer):
@@ -29,4 +30,4 @@ class TestCameras(suite.Peer):
 
 @launch_testing.post_shutdown_test()
 class TestEnd(suite.CleanEnd, unittest.TestCase):
-    pass
+    processes = 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import tempfile
 import unittest
 from pathlib import Path
@@ -13,17 +12,18 @@ from typing import Any
 import launch_testing
 import pytest
 import suite
+from network import free_tcp_port, free_udp_port
 
 from launch import LaunchDescription
 
 SUMMARY = Path(tempfile.mkdtemp(prefix="edgecam-launch-test-")) / "summary.json"
-PORT = suite.free_port(socket.SOCK_STREAM)
+PORT = free_tcp_port()
 ANIMAL = re.compile(r"(?s).*\b(giraffe|cow|horse|dog|bird|sheep|bear|cat)\b")
 
 
 @pytest.mark.launch_test
 def generate_test_description() -> LaunchDescription:
-    port = suite.free_port(socket.SOCK_DGRAM)
+    port = free_udp_port()
     return suite.describe("demo", port=port, viewer_port=PORT, summary_file=SUMMARY)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import unittest
 
 import launch_testing
@@ -10,6 +9,7 @@ import pytest
 import suite
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
+from network import free_tcp_port, free_udp_port
 from sensor_msgs.msg import CameraInfo
 from vision_msgs.msg import Detection2DArray
 
@@ -22,7 +22,7 @@ NODES = ("camera_driver", "rtp_sender", "stream/rtp_receiver", "detector", "view
 def generate_test_description() -> LaunchDescription:
     return suite.describe(
         "pipeline", source=suite.CLIP, loop="true",
-        port=suite.free_port(socket.SOCK_DGRAM), viewer_port=suite.free_port(socket.SOCK_STREAM),
+        port=free_udp_port(), viewer_port=free_tcp_port(),
     )  # fmt: skip
 
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 import unittest
 
 import launch_testing
 import pytest
 import suite
+from network import free_udp_port
 
 from launch import LaunchDescription
-
-
-def free_udp_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.launch_test

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import unittest
 
 import launch_testing
 import pytest
 import suite
+from network import free_udp_port
 from sensor_msgs.msg import Image
 
 from launch import LaunchDescription
@@ -15,7 +15,7 @@ from launch import LaunchDescription
 
 @pytest.mark.launch_test
 def generate_test_description() -> LaunchDescription:
-    port = suite.free_port(socket.SOCK_DGRAM)
+    port = free_udp_port()
     return suite.describe("rtp_receiver", "rtp_sender", port=port)
 
 

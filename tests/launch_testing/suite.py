@@ -8,16 +8,18 @@ ROS comes from wheels. Each file is run by itself: `tests/launch_testing/run`, o
 from __future__ import annotations
 
 import os
-import random
-import socket
+import sys
 import time
 import unittest
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
+from network import free_domain
+
 # Before rclpy is imported: nothing outside this machine and no other test may be met.
-os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, 200))
+os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.pop("FASTDDS_DEFAULT_PROFILES_FILE", None)
 os.environ.pop("FASTRTPS_DEFAULT_PROFILES_FILE", None)
@@ -53,12 +55,6 @@ def describe(*files: str, **arguments: object) -> LaunchDescription:
             ReadyToTest(),
         ]
     )
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def frame(width: int = 320, height: int = 240) -> Image:

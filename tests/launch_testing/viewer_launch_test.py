@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import unittest
 import urllib.error
 import urllib.request
@@ -10,10 +9,11 @@ import urllib.request
 import launch_testing
 import pytest
 import suite
+from network import free_tcp_port
 
 from launch import LaunchDescription
 
-PORT = suite.free_port(socket.SOCK_STREAM)
+PORT = free_tcp_port()
 
 
 @pytest.mark.launch_test

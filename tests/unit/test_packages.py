@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 from catkin_pkg.changelog import get_changelog_from_path
+from network import free_domain
 from owners import OWNERS, REPOSITORY, TESTS, owner
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -186,6 +188,31 @@ def test_colcon_test_runs_the_files_that_a_package_owns(package: str) -> None:
     if find_spec("torch") is None:
         mine = [path for path in mine if path.parent.name != "training"]
     assert collected == {path.name for path in mine}
+
+
+def test_colcon_test_runs_both_kinds_of_launch_tests() -> None:
+    done = subprocess.run(
+        ["ctest", "-N", "--test-dir", ROOT / "build" / "edgecam_bringup"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"Test +#\d+: (\w+)", done.stdout) == ["launch_files", "launch_testing"]
+
+
+@pytest.mark.parametrize(("words", "code"), [((), 1), (("--if-installed",), 77)])  # 77: skipped, for CTest
+def test_the_launch_testing_suite_says_what_to_install(words: tuple[str, ...], code: int, tmp_path: Path) -> None:
+    (tmp_path / "launch_testing.py").write_text("raise ImportError('as where it is not installed')\n")
+    done = subprocess.run(
+        [TESTS / "launch_testing" / "run", *words],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == code
+    assert "-launch-testing" in done.stderr
+
+
+def test_every_domain_of_a_test_has_ports_that_the_kernel_gives_to_nobody() -> None:
+    assert {free_domain(nth) for nth in range(200)} <= set(range(1, 102))
+    own = [path for path in TESTS.rglob("*.py") if re.search(r"DOMAIN_ID.*rand", path.read_text())]
+    assert own == [Path(__file__)], "take free_domain of tests/support/network.py"
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
