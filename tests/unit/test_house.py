@@ -7,6 +7,7 @@ from pathlib import Path
 
 import checkout
 import pytest
+import yaml
 
 from scripts import lint_imports, lint_words
 
@@ -107,3 +108,13 @@ def test_the_files_are_those_of_git_and_are_found_without_it(tmp_path: Path) -> 
         (tmp_path / name).touch()
     (tmp_path / ".gitignore").write_bytes((checkout.ROOT / ".gitignore").read_bytes())
     assert list(checkout.files(".", root=tmp_path)) == [".gitignore", "src/build/c.py"]
+
+
+def test_pre_commit_runs_what_make_lint_runs() -> None:
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    entries = [hook["entry"] for hook in repository["hooks"] if "stages" not in hook]
+    planned = subprocess.run(
+        ["make", "--dry-run", "--silent", "lint"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert entries == ["scripts/lint"]
+    assert planned.stdout.splitlines()[-1] == "scripts/lint"

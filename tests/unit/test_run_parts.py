@@ -17,6 +17,7 @@ assert spec.loader is not None
 run_parts = importlib.util.module_from_spec(spec)
 sys.modules["run_parts"] = run_parts
 spec.loader.exec_module(run_parts)
+FREE = run_parts.free_shared_memory
 
 MAKEFILE = """
 PARALLEL = -p no:doctest
@@ -200,6 +201,19 @@ def test_what_a_part_leaves_behind_fails_it_and_processes_are_ended(
     assert (code, lines[-1]) == (1, "4 passed, 4 failed, 2 skipped")
     pid = next(int(line.split()[1].rstrip(":")) for line in left if line.startswith("process"))
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_what_a_killed_node_left_is_freed_before_the_first_part(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run_parts, "free_shared_memory", FREE)
+    (project / "src").symlink_to(ROOT / "src")
+    segment = Path(f"/dev/shm/fastdds_{os.getpid():016x}")
+    for path in (segment, Path(f"{segment}_el")):  # nobody holds the lock of the second
+        path.touch()
+    (project / "Makefile").write_text(f"lint:\n\t@test ! -e {segment}\n")
+    code, _ = run(monkeypatch, capfd, "lint")
+    assert code == 0
 
 
 def test_too_little_disk_ends_with_one_line_before_anything_is_installed(tmp_path: Path) -> None:
