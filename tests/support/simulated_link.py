@@ -1,7 +1,8 @@
 """Adaptive senders that share one link, on a virtual clock: same seed, same run. No sockets and no encoder.
 
 The congestion control is the real one (:class:`Adaptation`, :class:`Arrivals`). The encoder is a model: keyframes as
-large as its buffer allows, frames of varying size, the bitrate in steps as :func:`should_change` allows.
+large as its buffer allows, frames of varying size, the bitrate in steps as :func:`should_change` allows; an
+encoder that is not ``live`` restarts with a keyframe for each.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Flow:
     least: float = 0.3e6
     begin: float = 0.0
     use: float = 1.0  # share of its bitrate that the encoder uses
+    live: bool = True  # whether the encoder changes its bitrate in place
     targets: list[tuple[float, float]] = field(default_factory=list)
     octets: list[tuple[float, int]] = field(default_factory=list)  # time sent, bytes
     ages: list[tuple[float, float]] = field(default_factory=list)  # time of the frame, age when complete
@@ -109,8 +111,9 @@ def run(
         flow.given.append(now)
         target = flow.adaptation.target(now)
         bitrate = target * ENCODED_SHARE
-        if should_change(flow.bitrate, bitrate, now - flow.changed_at, is_live=True):
+        if should_change(flow.bitrate, bitrate, now - flow.changed_at, flow.live or flow.number % KEYFRAME_EVERY == 0):
             flow.bitrate, flow.changed_at = bitrate, now
+            flow.number *= flow.live
         flow.leaving = [at for at in flow.leaving if at > now]
         if flow.adaptation.is_paused(now) or len(flow.leaving) >= MAX_WAITING:
             return

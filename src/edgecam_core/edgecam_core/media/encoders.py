@@ -52,6 +52,7 @@ class Encoder:
     """An encoder. ``text`` returns the launch text from I420 to the coded stream.
 
     ``live_bitrate`` is the property for the bitrate and its unit in bit/s, if the bitrate can change while running.
+    ``x265enc`` has none: it accepts a new bitrate, but begins anew, with a keyframe and the old limit of frame sizes.
     """
 
     element: str
@@ -163,7 +164,7 @@ ENCODERS: tuple[Encoder, ...] = (
     Encoder("vah265enc", "h265", _va("h265"), ("bitrate", 1000)),
     Encoder("vaapih265enc", "h265", _vaapi("h265"), ("bitrate", 1000)),
     Encoder("omxh265enc", "h265", _omx("h265"), ("bitrate", 1)),
-    Encoder("x265enc", "h265", _x265, ("bitrate", 1000)),
+    Encoder("x265enc", "h265", _x265),
     Encoder("nvv4l2h264enc", "h264", _nvv4l2("h264"), ("bitrate", 1)),
     Encoder("nvh264enc", "h264", _nvenc("h264"), ("bitrate", 1000)),
     Encoder("vah264enc", "h264", _va("h264"), ("bitrate", 1000)),

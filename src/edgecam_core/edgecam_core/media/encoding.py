@@ -24,6 +24,7 @@ import numpy as np
 
 from edgecam_core.errors import PipelineError
 from edgecam_core.media import gst, nal
+from edgecam_core.media.codecs import codec
 from edgecam_core.media.encoders import Encoder, Request, pipeline_text
 
 
@@ -33,6 +34,7 @@ class EncodedUnit(NamedTuple):
     nals: list[bytes]
     stamp_ns: int
     skipped: int  # frames before this one that the encoder was too slow for
+    keyframe: bool
 
 
 class EncoderPipeline:
@@ -44,6 +46,8 @@ class EncoderPipeline:
 
     def __init__(self, row: Encoder, request: Request, width: int, height: int, framerate: float) -> None:
         self.size = (width, height)
+        self._codec = codec(row.codec)
+        self._since_keyframe = 0
         self._pipeline = gst.Pipeline(pipeline_text(row, request, width, height, framerate))
         self._interval_ns = round(1e9 / framerate)
         self._next_pts = 0
@@ -73,12 +77,20 @@ class EncoderPipeline:
             stream = sample.data.tobytes()
             pts = sample.pts_ns
         stamp_ns, skipped = self._stamp(pts)
-        return EncodedUnit(nal.split(stream), stamp_ns, skipped)
+        nals = nal.split(stream)
+        keyframe = any(self._codec.is_keyframe(self._codec.kind(one)) for one in nals)
+        self._since_keyframe = 1 if keyframe else self._since_keyframe + 1
+        return EncodedUnit(nals, stamp_ns, skipped, keyframe)
 
     @property
     def waiting(self) -> int:
         """Frames pushed that have not been pulled."""
         return len(self._stamps)
+
+    @property
+    def position(self) -> int:
+        """The number of the next frame, counted from the last keyframe, if the encoder skips none."""
+        return self._since_keyframe + self.waiting
 
     def _stamp(self, pts: int) -> tuple[int, int]:
         with self._lock:

@@ -43,6 +43,7 @@ class EncoderSupervisor:
         self._lock = threading.Lock()  # protects the replacement of the encoder
         self._encoder: EncoderPipeline | None = None
         self._draining: deque[EncoderPipeline] = deque()  # replaced encoders that still hold frames
+        self._renew = False  # whether the next frame needs a new encoder
         self._answered = False  # whether the encoder has returned a frame
         self._stopped = False
         self.refused: dict[tuple[int, int], str] = {}  # refused sizes and the reason
@@ -51,6 +52,12 @@ class EncoderSupervisor:
     def can_change_bitrate(self) -> bool:
         """Whether the bitrate can change in place; otherwise a new encoder starts with a keyframe."""
         return self._row.live_bitrate is not None
+
+    @property
+    def is_keyframe_due(self) -> bool:
+        """Whether the next frame or the one after it is a keyframe: a restart of the encoder costs nothing then."""
+        encoder = self._encoder
+        return encoder is not None and encoder.position >= self._request.keyframe_interval - 1
 
     @property
     def bitrate(self) -> int:
@@ -72,7 +79,7 @@ class EncoderSupervisor:
         with self._lock:
             if reason := self.refused.get(size):
                 raise ImageError(reason)
-            if self._encoder is None or self._encoder.size != size:
+            if self._encoder is None or self._encoder.size != size or self._renew:
                 self._begin(size)
             encoder = self._encoder
         if encoder is not None:
@@ -91,7 +98,7 @@ class EncoderSupervisor:
         old, self._encoder = self._encoder, None
         if old is not None:
             self._draining.append(old)
-        self._answered = False
+        self._answered = self._renew = False
         self._encoder = self._make(size)
 
     def _make(self, size: tuple[int, int]) -> EncoderPipeline:
@@ -170,13 +177,11 @@ class EncoderSupervisor:
         """Change the target in bit/s; some encoders restart with a keyframe."""
         with self._lock:
             self._request = replace(self._request, bitrate=bitrate)
-            if self._encoder is None:
-                return
-            if self._row.live_bitrate is not None:
+            if self._row.live_bitrate is None:
+                self._renew = True
+            elif self._encoder is not None:
                 name, unit = self._row.live_bitrate
                 self._encoder.set_bitrate(name, max(1, bitrate // unit))
-            else:
-                self._exchange(self._encoder.size)
 
     def force_keyframe(self) -> bool:
         """Make the next frame a keyframe; False if there is no encoder yet."""

@@ -157,12 +157,13 @@ class RateController:
             self._base.popleft()
 
 
-def should_change(current: float, target: float, seconds: float, is_live: bool) -> bool:
+def should_change(current: float, target: float, seconds: float, is_free: bool) -> bool:
     """Whether an encoder should change its bitrate from ``current`` to ``target``, ``seconds`` after the last change.
 
-    Encoders that cannot change in place (``is_live`` false) restart with a keyframe, which costs bits.
+    Encoders that cannot change in place restart with a keyframe, which costs bits and time: only if it is worth more,
+    or free because a keyframe is due anyway (``is_free``; always true for other encoders).
     """
     change = target / current - 1
-    if is_live:
+    if is_free:
         return abs(change) > 0.05 and seconds > 0.1
-    return (change < -0.15 and seconds > 0.4) or (change > 0.25 and seconds > 2.0) or (change > 0.1 and seconds > 6.0)
+    return (change < -0.25 and seconds > 0.2) or (change > 0.5 and seconds > 0.5)

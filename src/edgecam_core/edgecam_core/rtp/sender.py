@@ -174,7 +174,8 @@ class Sender:
         self._transmitter.pace(target * (PACE_FREE if target >= most else PACE))
         media = target / (1 + self._settings.redundancy / 100) * ENCODED_SHARE
         bitrate = int(media / self._overshoot.factor(now))
-        if should_change(self._encoder.bitrate, bitrate, now - self._changed_at, self._encoder.can_change_bitrate):
+        is_free = self._encoder.can_change_bitrate or self._encoder.is_keyframe_due
+        if should_change(self._encoder.bitrate, bitrate, now - self._changed_at, is_free):
             self._changed_at = now
             self._encoder.set_bitrate(bitrate)
 
@@ -198,12 +199,10 @@ class Sender:
 
     def _send_access_unit(self, coded: EncodedUnit) -> None:
         TRACER.reached("sender.encoded", coded.stamp_ns)
-        kinds = [self._codec.kind(unit) for unit in coded.nals]
-        keyframe = any(map(self._codec.is_keyframe, kinds))
         now = time.monotonic()
         self._overshoot.add(sum(map(len, coded.nals)), self._encoder.bitrate, now)
         if self._rtsp is not None:
-            self._rtsp.push(coded.nals, keyframe)
+            self._rtsp.push(coded.nals, coded.keyframe)
         if self.on_coded is not None:
             self.on_coded(coded.nals, coded.stamp_ns, self._frame_id)
         self._transmitter.send(coded.nals, coded.stamp_ns)
@@ -212,11 +211,11 @@ class Sender:
             self._stats.frames_sent += 1
             self._unanswered_since = 0.0
             self._stats.frames_skipped += coded.skipped
-            self._stats.keyframes += keyframe
+            self._stats.keyframes += coded.keyframe
             if entered := self._entered.pop(coded.stamp_ns, None):
                 self._delay.add(now, now - entered)
-        if keyframe:
-            sets = [unit for unit, kind in zip(coded.nals, kinds, strict=True) if kind in self._codec.parameter_sets]
+        if coded.keyframe:
+            sets = [unit for unit in coded.nals if self._codec.kind(unit) in self._codec.parameter_sets]
             if sets != self._sets:
                 self._sets = sets
                 with contextlib.suppress(EdgecamError):  # start() has written it; a full disk must not end the stream
