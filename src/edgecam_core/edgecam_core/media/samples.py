@@ -130,6 +130,10 @@ def buffer_of(data: np.ndarray) -> Any:
     ok, mapped = buffer.map(gst.MapFlags.WRITE)
     if not ok:
         raise PipelineError("GStreamer could not map a buffer for writing")
-    np.frombuffer(mapped.data, np.uint8)[:] = flat
+    in_place = isinstance(mapped.data, memoryview)
+    if in_place:
+        np.frombuffer(mapped.data, np.uint8)[:] = flat
     buffer.unmap(mapped)
+    if not in_place:  # PyGObject without gst-python, as for a Python other than the system's: map() gives a copy
+        buffer.fill(0, flat.tobytes())
     return buffer
