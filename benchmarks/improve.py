@@ -32,9 +32,9 @@ from edgecam_core.types import Detections, Frame
 from edgecam_training.improve import measure
 from edgecam_training.improve.checkpoint import Checkpoints
 from edgecam_training.improve.field import LabelledImage
+from edgecam_training.improve.head_trainer import HeadTrainer
 from edgecam_training.improve.heads import ClassHeads
 from edgecam_training.improve.network import FrozenNetwork
-from edgecam_training.improve.teach import Teacher
 
 from benchmarks.row import Row
 from benchmarks.store import ROOT
@@ -238,9 +238,9 @@ def learning_minutes() -> float:
     heads, network = _network()
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder), "benchmark")
-        teacher = Teacher(heads, network, labelled(), (), ["night bird"], 2.0, lambda _text: None, checkpoints)
+        trainer = HeadTrainer(heads, network, labelled(), (), ["night bird"], 2.0, lambda _text: None, checkpoints)
         began = time.monotonic()
-        teacher.teach()
+        trainer.train()
         return (time.monotonic() - began) / 60
 
 

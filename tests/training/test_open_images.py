@@ -15,7 +15,7 @@ from edgecam_training.data import manifest
 from edgecam_training.data.dataset import Sample
 from edgecam_training.data.loading import load
 from edgecam_training.data.open_images import fetch, tables, transfer
-from edgecam_training.data.open_images.selection import Wish, choose
+from edgecam_training.data.open_images.selection import Criteria, choose
 from edgecam_training.data.open_images.source import Source
 from edgecam_training.data.open_images.tables import Box
 from edgecam_training.errors import DatasetError
@@ -103,8 +103,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def _download(server: Server, output: Path, **changes: object) -> fetch.Outcome:
-    wish = Wish(classes=("zebra", "Whale"), **changes)  # type: ignore[arg-type]
-    return fetch.download(wish, output, "v6", 4, source=Source.mirror(server.url))
+    criteria = Criteria(classes=("zebra", "Whale"), **changes)  # type: ignore[arg-type]
+    return fetch.download(criteria, output, "v6", 4, source=Source.mirror(server.url))
 
 
 def test_all_that_goes_wrong_at_once(server: Server, tmp_path: Path) -> None:
@@ -162,27 +162,27 @@ def test_stopped_downloads_go_on(server: Server, tmp_path: Path) -> None:
 def test_dead_server_says_so(tmp_path: Path, server: Server) -> None:
     server.http.shutdown()
     server.http.server_close()
-    with pytest.raises(DatasetError, match="cannot be downloaded after 3 tries"):
+    with pytest.raises(DatasetError, match="cannot be downloaded after 3 attempts"):
         transfer.fetch(server.url + "/x", tmp_path / "x")
 
 
 def test_unknown_class_offers_the_nearest(server: Server, tmp_path: Path) -> None:
-    wish = Wish(classes=("Sea turtel", "zebra", "Wale"))
+    criteria = Criteria(classes=("Sea turtel", "zebra", "Wale"))
     with pytest.raises(DatasetError, match=r"'Sea turtel'; did you mean 'Sea turtle'.*'Wale'; did you mean 'Whale'"):
-        fetch.download(wish, tmp_path, "v6", 4, source=Source.mirror(server.url))
+        fetch.download(criteria, tmp_path, "v6", 4, source=Source.mirror(server.url))
 
 
 def test_limits_serve_the_rare_class_first() -> None:
     corners = (0.0, 0.0, 1.0, 1.0)
     found = [Box(f"{i:03d}", "common" if i % 10 else "rare", corners, False, i == 7, i == 8) for i in range(100)]
-    taken = choose(found, Wish(classes=(), max_images=16))
+    taken = choose(found, Criteria(classes=(), max_images=16))
     codes = [box.code for boxes in taken.values() for box in boxes]
     assert codes.count("rare") == codes.count("common") == 8
-    assert choose(found, Wish(classes=(), max_images=16)) == taken
-    assert list(choose(found, Wish(classes=(), max_images=16, seed=1))) != list(taken)
-    capped = choose(found, Wish(classes=(), max_per_class=3))
+    assert choose(found, Criteria(classes=(), max_images=16)) == taken
+    assert list(choose(found, Criteria(classes=(), max_images=16, seed=1))) != list(taken)
+    capped = choose(found, Criteria(classes=(), max_per_class=3))
     assert sorted(box.code for boxes in capped.values() for box in boxes) == ["common"] * 3 + ["rare"] * 3
-    assert {"007", "008"}.isdisjoint(choose(found, Wish(classes=(), groups=False, depictions=False)))
+    assert {"007", "008"}.isdisjoint(choose(found, Criteria(classes=(), groups=False, depictions=False)))
 
 
 def test_a_folder_with_another_set_is_not_overwritten(server: Server, tmp_path: Path) -> None:
@@ -198,14 +198,14 @@ def test_a_folder_with_another_set_is_not_overwritten(server: Server, tmp_path: 
     (tmp_path / "a" / "request.json").unlink()  # written by an older version, or not by this program
     with pytest.raises(DatasetError, match="already holds a data set"):
         _download(server, tmp_path / "a")
-    wish = Wish(classes=("zebra",))
-    fetch.download(wish, tmp_path / "a", workers=4, source=Source.mirror(server.url), replace_other=True)
+    criteria = Criteria(classes=("zebra",))
+    fetch.download(criteria, tmp_path / "a", workers=4, source=Source.mirror(server.url), replace_other=True)
     assert load(tmp_path / "a").classes == ("Zebra",)
 
 
 def test_a_wrong_class_name_claims_no_folder(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="Sea turtle"):
-        fetch.download(Wish(classes=("Sea turtel",)), tmp_path, "v6", 4, source=Source.mirror(server.url))
+        fetch.download(Criteria(classes=("Sea turtel",)), tmp_path, "v6", 4, source=Source.mirror(server.url))
     assert _download(server, tmp_path).complete
 
 
@@ -227,18 +227,18 @@ def test_tables_show_progress_and_are_indexed_once(server: Server, tmp_path: Pat
     def bar(what: str) -> Callable[[int, int], None]:
         return lambda done, total: told.setdefault(what, []).append((done, total))
 
-    wish, mirror = Wish(classes=("Zebra", "Whale")), Source.mirror(server.url)
-    fetch.download(wish, tmp_path, workers=4, bar=bar, source=mirror)
+    criteria, mirror = Criteria(classes=("Zebra", "Whale")), Source.mirror(server.url)
+    fetch.download(criteria, tmp_path, workers=4, bar=bar, source=mirror)
     assert told["oidv6-train-annotations-bbox.csv, MB"][-1] == (1, 1)
     assert "reading boxes of train, MB" in told
     first = (tmp_path / "manifest.jsonl").read_bytes()
     told.clear()
-    fetch.download(wish, tmp_path, workers=4, bar=bar, source=mirror)
+    fetch.download(criteria, tmp_path, workers=4, bar=bar, source=mirror)
     assert set(told) == {"images"}  # neither downloaded nor read again
     assert (tmp_path / "manifest.jsonl").read_bytes() == first
     table = tmp_path / "tables" / "v6_oidv6-train-annotations-bbox.csv"
     table.write_bytes(table.read_bytes().replace(b"/m/z", b"/m/other"))
-    fetch.download(wish, tmp_path, workers=4, bar=bar, source=mirror)
+    fetch.download(criteria, tmp_path, workers=4, bar=bar, source=mirror)
     assert "reading boxes of train, MB" in told  # another table: another index
 
 

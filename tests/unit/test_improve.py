@@ -31,7 +31,7 @@ from edgecam_training.errors import DatasetError
 from edgecam_training.improve import recipe
 from edgecam_training.improve.field import LabelledImage, reviewed, split
 from edgecam_training.improve.improve import Outcome, Request, improve, store
-from edgecam_training.improve.judge import judge, lacking
+from edgecam_training.improve.judge import judge, missing_data
 from edgecam_training.improve.measure import false_alarms
 from edgecam_training.improve.remote import RemoteError, improve_on
 from edgecam_training.improve.statistics import Hits, Interval, average_precision, compare, match
@@ -343,7 +343,7 @@ def test_neighbours_are_sought_within_a_camera() -> None:
 
 def test_what_is_missing_is_counted() -> None:
     train, test = [image(n, "cat") for n in range(3)], [image(n + 100, "cat") for n in range(4)]
-    text = "; ".join(lacking(train, test, ["cat"]))
+    text = "; ".join(missing_data(train, test, ["cat"]))
     assert "6 more test frames" in text
     assert "2 more boxes of 'cat' in training frames" in text
     assert "1 more boxes of 'cat' in test frames" in text

@@ -72,7 +72,7 @@ def test_only_the_calibrated_label_changes_and_nothing_falls_below_what_counts(v
     chance = np.random.default_rng(7)
     weight, bias = chance.normal(size=(3, 2, 5)).astype(np.float32), chance.normal(size=(3, 2)).astype(np.float32)
     learned = Learned(("dog", "pig"), (weight,), (bias,), {}, {})
-    made = calibrate.applied(learned, {"pig": value})
+    made = calibrate.apply_shifts(learned, {"pig": value})
     x = chance.normal(size=(200, 5)).astype(np.float32)
     before, after = (np.einsum("nf,alf->nal", x, one.weights[0]) + one.biases[0] for one in (learned, made))
     assert np.array_equal(after[..., 0], before[..., 0])

@@ -31,7 +31,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None:
-    """Add an option for every declared setting; the parsed arguments have only those that are given."""
+    """Add an option for every declared setting; the parsed arguments contain only options that were given."""
     for spec in kind.specs().values():
         text = " ".join(filter(None, [spec.text, f"({spec.range_text()})" if spec.range_text() else ""]))
         options: dict[str, Any] = {"dest": spec.name, "default": argparse.SUPPRESS}
@@ -69,24 +69,24 @@ def _typed(spec: Spec, value: Any) -> Any:
         raise SettingError(spec.name, value, f"must be of type {spec.type_name}") from error
 
 
-def bar(what: str) -> Callable[[int, int], None]:
+def bar(title: str) -> Callable[[int, int], None]:
     """A progress bar on a terminal, else a line every 10 %; call it with (done, total)."""
     shown = -1
 
-    def tell(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         nonlocal shown
         share = 1.0 if not total else done / total
         if sys.stderr.isatty():
             filled = round(share * 30)
             end = "\n" if done >= total else ""
             print(
-                f"\r{what} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}", end=end, file=sys.stderr, flush=True
+                f"\r{title} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total}", end=end, file=sys.stderr, flush=True
             )
         elif int(share * 10) > shown:
             shown = int(share * 10)
-            print(f"{what} {done}/{total}", file=sys.stderr)
+            print(f"{title} {done}/{total}", file=sys.stderr)
 
-    return tell
+    return report
 
 
 def need_torch() -> None:

@@ -26,7 +26,7 @@ from edgecam_core.errors import SettingError
 from edgecam_training.cli._options import add_allowed, bar
 
 if TYPE_CHECKING:
-    from edgecam_training.data.open_images.selection import Wish
+    from edgecam_training.data.open_images.selection import Criteria
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     convert.set_defaults(act=_convert)
     merge = actions.add_parser("merge", help="merge collections of the collector")
     merge.add_argument("collections", type=Path, nargs="+", help="folders of collections")
-    merge.add_argument("--output", type=Path, required=True, help="folder of the merged collection; may exist")
+    merge.add_argument("--output", type=Path, required=True, help="folder of the merged collection; may already exist")
     merge.set_defaults(act=_merge)
     imported = actions.add_parser("import", help="store the boxes of a data set as reviews of a collection")
     imported.add_argument("data", help="data set of any layout")
@@ -96,7 +96,7 @@ def _add_open_images(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(act=_open_images)
 
 
-_DOING = {
+_WAITS_FOR = {
     "stats": "reading {data}",
     "check": "decoding the images of {data}",
     "compose": "composing images for {output}",
@@ -109,7 +109,7 @@ _DOING = {
 
 
 def waits_for(arguments: argparse.Namespace) -> str:
-    return _DOING[arguments.action].format_map(vars(arguments))
+    return _WAITS_FOR[arguments.action].format_map(vars(arguments))
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -205,34 +205,34 @@ def _open_images(arguments: argparse.Namespace) -> int:
             arguments.manifest, arguments.output, arguments.workers, bar, source, arguments.replace
         )  # fmt: skip
     else:
-        wish, version = _wish(arguments)
+        criteria, version = _criteria(arguments)
         outcome = fetch.download(
-            wish, arguments.output, version, arguments.workers, bar, source, arguments.like, arguments.replace
+            criteria, arguments.output, version, arguments.workers, bar, source, arguments.like, arguments.replace
         )
     print(json.dumps(outcome.as_dict(), indent=2))
     return 0 if outcome.complete else 1
 
 
-def _wish(arguments: argparse.Namespace) -> tuple[Wish, str]:
-    """The request and the release. ``--like`` sets the rules, so options that contradict them are refused."""
+def _criteria(arguments: argparse.Namespace) -> tuple[Criteria, str]:
+    """The criteria and the release. ``--like`` determines several options; contradicting values are refused."""
     from edgecam_training.data.open_images import like
-    from edgecam_training.data.open_images.selection import Wish
+    from edgecam_training.data.open_images.selection import Criteria
 
-    copying = bool(arguments.like)
+    mimic = bool(arguments.like)
     splits = tuple(name.strip() for name in arguments.splits.split(","))
-    if copying:
-        rules = {
+    if mimic:
+        fixed = {
             "version": (arguments.version or like.RELEASE, like.RELEASE), "splits": (splits, like.SPLITS),
             "max-per-class": (arguments.max_per_class, 0), "no-groups": (arguments.no_groups, False),
             "no-occluded": (arguments.no_occluded, False),
         }  # fmt: skip
-        for name, (given, rule) in rules.items():
-            if given != rule:
+        for name, (given, required) in fixed.items():
+            if given != required:
                 raise SettingError(name, given, f"contradicts --like {arguments.like}; remove it")
-    wish = Wish(
+    criteria = Criteria(
         classes=tuple(name.strip() for name in arguments.classes.split(",")), splits=splits,
         max_images=arguments.max_images, max_per_class=arguments.max_per_class,
-        depictions=not (arguments.no_depictions or copying), groups=not arguments.no_groups,
-        occluded=not arguments.no_occluded, groups_as_objects=copying, seed=arguments.seed,
+        depictions=not (arguments.no_depictions or mimic), groups=not arguments.no_groups,
+        occluded=not arguments.no_occluded, groups_as_objects=mimic, seed=arguments.seed,
     )  # fmt: skip
-    return wish, arguments.version or (like.RELEASE if copying else "v6")
+    return criteria, arguments.version or (like.RELEASE if mimic else "v6")

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Export a checkpoint to ONNX (FP32, FP16, INT8) or pytorch-ssd; checked against PyTorch, INT8 also for accuracy."""
+"""Export a checkpoint to ONNX (FP32, FP16, INT8) or pytorch-ssd, and check it against PyTorch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
     parser.add_argument("--batch", type=int, default=1, help="batch size, 0: dynamic [%(default)s]")
-    parser.add_argument("--uint8", action="store_true", help="take uint8 pixels, normalise in the graph")
+    parser.add_argument("--uint8", action="store_true", help="take uint8 pixels and normalise in the graph")
     parser.add_argument("--raw", action="store_true", help="logits and offsets instead of scores and boxes")
     parser.add_argument(
         "--nms", type=float, nargs="?", const=0.45, default=0.0, metavar="OVERLAP",
@@ -46,13 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--acceptance-images", type=int, default=LEAST_SCORED, metavar="N",
         help="INT8: minimum number of images with boxes for the acceptance check [%(default)s]",
     )  # fmt: skip
-    parser.add_argument("--calibration-split", default="train", help="INT8 [%(default)s]")
-    parser.add_argument("--calibration-images", type=int, default=300, help="INT8, at least 300 [%(default)s]")
+    parser.add_argument("--calibration-split", default="train", help="INT8: split for calibration [%(default)s]")
+    parser.add_argument(
+        "--calibration-images",
+        type=int,
+        default=300,
+        help="INT8: at least 300 [%(default)s]",
+    )
     parser.add_argument("--int8", choices=("tensorrt", "cpu"), default="tensorrt", help="INT8 variant [%(default)s]")
     parser.add_argument(
         "--calibration", choices=("minmax", "average", "auto"), default="minmax",
-        help="INT8: ranges from the extremes of all images, from the mean of each image's extremes, or the one of both "
-        "that changes the outputs least on held-back calibration images [%(default)s]",
+        help="INT8: ranges from the extremes over all images (minmax) or the mean of each image's extremes (average); "
+        "auto: the one that changes the outputs least on held-out calibration images [%(default)s]",
     )  # fmt: skip
     parser.add_argument("--max-drop", type=float, default=1.0, help="INT8: largest loss in mAP points [%(default)s]")
     parser.add_argument(

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("collection", type=Path, help="folder of a collection with reviewed frames")
     parser.add_argument("--model", default="ssd_mobilenet_v2_coco", help="the live model (default %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("runs/improve"), help="folder of this run (%(default)s)")
-    parser.add_argument("--old-set", type=Path, help="data set of known labels: none may lose more than --max-loss")
+    parser.add_argument("--old-set", type=Path, help="data set with known labels; none may lose more than --max-loss")
     parser.add_argument("--replay", type=Path, help="data set replayed to preserve known labels during correction")
     parser.add_argument(
         "--max-loss", type=float, default=2.0, help="points of AP a label may lose on the old set (%(default)g)"
@@ -36,21 +36,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-false-alarms", type=float, default=0.5, metavar="BOXES",
         help="wrong boxes of the learned labels per image at score 0.5, above those of the live model (%(default)g)",
     )  # fmt: skip
-    parser.add_argument("--test-share", type=float, default=0.3, help="share of the frames for the test (%(default)g)")
+    parser.add_argument("--test-share", type=float, default=0.3, help="share of frames used for testing (%(default)g)")
     parser.add_argument(
         "--gap-seconds", type=float, default=2.0, help="frames closer than this stay in the same split (%(default)g)"
     )
     parser.add_argument(
         "--test-camera", metavar="CAMERA", action="append", default=[],
-        help="use all frames of this camera for the test and none for training; may be repeated",
+        help="use all frames of this camera for testing, none for training; may be repeated",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="random seed (%(default)s)")
     parser.add_argument("--on", metavar="USER@HOST", help="train on another machine over ssh")
     parser.add_argument(
-        "--on-command", default="edgecam", metavar="COMMAND", help="command that starts edgecam there (%(default)s)"
+        "--on-command",
+        default="edgecam",
+        metavar="COMMAND",
+        help="command to start edgecam there (%(default)s)",
     )
     parser.add_argument(
-        "--store", metavar="NAME", help="store the model under this name, passed or not (with --watch: that of --model)"
+        "--store",
+        metavar="NAME",
+        help="store the model under this name, passed or not (default with --watch: the name in --model)",
     )
     parser.add_argument(
         "--watch", action="store_true",
@@ -66,7 +71,7 @@ def waits_for(arguments: argparse.Namespace) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Improve a model. Returns 0 if the new model passed, 3 if it was refused."""
-    # Before NumPy is loaded. The matrices have few columns: several threads would only wait for each other.
+    # Must be set before NumPy is loaded. With few columns per matrix, several threads would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from edgecam_core.errors import SettingError
     from edgecam_core.models.store import SCHEME, ModelStore, check_name
@@ -91,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in ("gap_seconds", "max_loss", "max_false_alarms", "seed"):
         if not getattr(arguments, name) >= 0:
             raise SettingError(name.replace("_", "-"), getattr(arguments, name), "must not be negative")
-    # With --on they are read on the other machine.
+    # With --on, the other machine reads them.
     old_set, replay = (
         ((), ())
         if arguments.on
@@ -123,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
         check_model(arguments.model)
         print(f"waiting for finished reviews of {arguments.collection}; stop with Ctrl-C", flush=True)
         Watch(request, arguments.store, ModelStore(), work, lambda text: print(text, flush=True)).run()
-    outcome = work(request, _Line())
+    outcome = work(request, _ProgressLine())
     facts = outcome.facts["field"]
     print(f"field test, {facts['images']} frames: {facts['old']} before, {facts['new']} after, {facts['difference']}")
     alarms = facts["false_alarms"]
@@ -142,11 +147,11 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"stored as {version.name} version {version.number}")
         if arguments.deploy and outcome.verdict.passed:
             models.deploy(version.name, version.number)
-            print(f"deployed; detectors with model:=store:{version.name} take it over")
+            print(f"deployed; detectors with model:=store:{version.name} switch to it")
     return 0 if outcome.verdict.passed else 3
 
 
-class _Line:
+class _ProgressLine:
     """Shows progress on one line of a terminal, else as a line every few seconds."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Recognises boxes whose four numbers have another order or meaning than their format states."""
+"""Detects boxes whose four numbers are in another order, or mean something else, than their format specifies."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ import numpy as np
 from edgecam_training.data.dataset import Sample
 from edgecam_training.errors import DatasetError
 
-_FEWEST = 5  # boxes; fewer prove nothing
-_SHARE = 0.25  # of the boxes; in sound data sets fewer are inverted or reach outside
+_LEAST_BOXES = 5  # fewer are no evidence
+_MOST_WRONG = 0.25  # of the boxes; in correct data sets fewer are inverted or reach outside
 _TOLERANCE = 0.01  # of the image's side
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # (N,) each, as fractions of the image
 
-# What the file may hold in place of what its format states -> the corners it then means, from those that were read.
-_OTHERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Columns]] = {
+# Actual order instead of the specified one -> function from the corners as read to the correct corners.
+_CONVERSIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Columns]] = {
     "x1 y1 x2 y2 instead of x y width height": lambda x1, y1, x2, y2: (x1, y1, x2 - x1, y2 - y1),
     "x1 y1 x2 y2 instead of a centre and a size": lambda x1, y1, x2, y2: (
         (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1,
@@ -47,20 +47,20 @@ _OTHERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Co
 
 
 def refuse_other_order(root: Path, samples: Sequence[Sample]) -> None:
-    """Raise DatasetError if many boxes do not fit their images, but all do when read in another order.
+    """Raise DatasetError if many boxes do not fit their images but all fit when read in another order.
 
     Args:
-        samples: their sizes are those of the images; boxes are neither swapped nor clipped yet.
+        samples: with the sizes of the images; boxes not yet swapped or clipped.
     """
     sizes = np.array([(one.width, one.height) * 2 for one in samples for _ in one.boxes], np.float64).reshape(-1, 4)
     boxes = np.concatenate([one.boxes for one in samples] or [np.zeros((0, 4))])
     known = (sizes > 0).all(axis=1) & np.isfinite(boxes).all(axis=1)
     fractions = boxes[known] / sizes[known]
     wrong = int((~_fit(fractions)).sum())
-    if len(fractions) < _FEWEST or wrong <= _SHARE * len(fractions):
+    if len(fractions) < _LEAST_BOXES or wrong <= _MOST_WRONG * len(fractions):
         return
-    for name, read in _OTHERS.items():
-        if _fit(np.column_stack(read(*fractions.T))).all():
+    for name, convert in _CONVERSIONS.items():
+        if _fit(np.column_stack(convert(*fractions.T))).all():
             raise DatasetError(
                 f"{root}: {wrong} of {len(fractions)} boxes are inverted or reach outside their images, but all would "
                 f"fit if the annotations hold {name}; convert them"
@@ -68,6 +68,6 @@ def refuse_other_order(root: Path, samples: Sequence[Sample]) -> None:
 
 
 def _fit(boxes: np.ndarray) -> np.ndarray:
-    """(N,) bool: with a positive extent and inside the image."""
+    """(N,) bool: positive width and height, and inside the image."""
     inside = (boxes >= -_TOLERANCE).all(axis=1) & (boxes <= 1 + _TOLERANCE).all(axis=1)
     return np.asarray(inside & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Reads files from Debian packages: downloaded with apt and unpacked outside the system, never installed."""
+"""Downloads Debian packages with apt and unpacks them into a folder; nothing is installed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def unpack(package: str, folder: Path) -> Path:
 
     Raises:
         MissingDependency: apt-get or dpkg-deb is not installed.
-        DatasetError: the package cannot be downloaded; the message ends with apt's.
+        DatasetError: the package cannot be downloaded; the message includes the last line of apt's output.
     """
     target = folder / package
     if target.is_dir():
@@ -63,5 +63,5 @@ def _run(command: list[str], folder: Path, package: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise DatasetError(f"{' '.join(command)} did not finish in {_TIMEOUT:.0f} s") from error
     if done.returncode:
-        words = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise DatasetError(f"{' '.join(command)} failed: {words}. 'apt-get update' may help ({package})")
+        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise DatasetError(f"{' '.join(command)} failed: {reason}. 'apt-get update' may help ({package})")

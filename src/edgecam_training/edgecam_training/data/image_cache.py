@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Decodes a split once and keeps it as bytes, so that no step waits for decoding.
+"""Decodes a split once and keeps the pixels in memory, so that training steps do not wait for decoding.
 
 Images are stretched to a square of ``side`` pixels, as the network's input requires; boxes become fractions.
 3,626 images of 384 pixels take 1.6 GB; they are kept on the GPU if they fit, otherwise in system memory.
@@ -37,7 +37,7 @@ from edgecam_training.errors import DatasetError
 from edgecam_training.models.loss import IGNORE
 
 LARGEST = 1 << 30  # no image is this large, so none is reduced
-_MOST_MEMORY = 0.8  # of what is free
+_MOST_MEMORY = 0.8  # of the free memory
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class ImageCache:
         return len(self.samples)
 
     def on(self, device: torch.device) -> ImageCache:
-        """The same on a device; images stay in main memory where half the device's free memory is too small."""
+        """A copy on a device; the images stay in pinned main memory if they exceed half of the device's free memory."""
         images = self.images
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
@@ -76,16 +76,16 @@ class ImageCache:
         """Decode everything with all cores.
 
         Args:
-            exact: resize as the detector does (bilinear), for evaluation; else by area, which keeps more, from images
-                that are decoded at a fraction of their size where that is enough.
-            most: columns of ``boxes``, at least as many as the fullest image has; 0: as many.
+            exact: resize like the detector (bilinear), for evaluation; otherwise by area, which keeps more detail, from
+                images decoded at reduced resolution if that suffices.
+            most: columns of ``boxes``; at least the number of boxes in the fullest image, 0: exactly that.
             progress: called with (done, total) every 50 images.
 
         Raises:
-            DatasetError: no image can be read, or all together are larger than the free memory.
+            DatasetError: no image can be read, or together they exceed the free memory.
         """
         total = len(dataset.samples)
-        _fits_memory(total * side * side * 3, dataset, side)
+        _check_memory(total * side * side * 3, dataset, side)
         store = torch.empty((total, side, side, 3), dtype=torch.uint8)
         view = store.numpy()
 
@@ -98,35 +98,37 @@ class ImageCache:
             if pixels.shape[:2] != (-(-sample.height // divisor), -(-sample.width // divisor)):
                 return False
             shrinks = pixels.shape[0] > side and pixels.shape[1] > side
-            how = cv2.INTER_AREA if shrinks and not exact else cv2.INTER_LINEAR
-            cv2.cvtColor(cv2.resize(pixels, (side, side), interpolation=how), cv2.COLOR_BGR2RGB, dst=view[index])
+            interpolation = cv2.INTER_AREA if shrinks and not exact else cv2.INTER_LINEAR
+            cv2.cvtColor(
+                cv2.resize(pixels, (side, side), interpolation=interpolation), cv2.COLOR_BGR2RGB, dst=view[index]
+            )
             return True
 
-        good = []
+        readable = []
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            for index, fine in enumerate(pool.map(decode, range(total))):
-                if fine:
-                    good.append(index)
+            for index, decoded in enumerate(pool.map(decode, range(total))):
+                if decoded:
+                    readable.append(index)
                 if progress and (index % 50 == 49 or index + 1 == total):
                     progress(index + 1, total)
-        samples = tuple(dataset.samples[index] for index in good)
-        broken = tuple(dataset.samples[index] for index in sorted(set(range(total)) - set(good)))
-        if not good:
+        samples = tuple(dataset.samples[index] for index in readable)
+        broken = tuple(dataset.samples[index] for index in sorted(set(range(total)) - set(readable)))
+        if not readable:
             raise DatasetError(f"none of {total} images can be read, first {broken[0].path}")
         if broken:
-            for place, index in enumerate(good):  # in place: a copy would double the memory
+            for place, index in enumerate(readable):  # in place: a copy would double the memory
                 view[place] = view[index]
         boxes, labels = pad_boxes(samples, most)
-        return cls(store[: len(good)], boxes, labels, samples, broken)
+        return cls(store[: len(readable)], boxes, labels, samples, broken)
 
 
 def most_boxes(samples: Sequence[Sample]) -> int:
-    """Boxes of the fullest image, at least 1."""
+    """Number of boxes in the fullest image, at least 1."""
     return max([len(sample.labels) for sample in samples] + [1])
 
 
 def pad_boxes(samples: Sequence[Sample], most: int = 0) -> tuple[Tensor, Tensor]:
-    """Boxes as fractions and columns, padded to ``most`` or the fullest image; difficult ones are regions (-1)."""
+    """Boxes as fractions, and labels, padded to ``most`` or the fullest image; the label of difficult boxes is -1."""
     most = max(most, most_boxes(samples))
     boxes = np.zeros((len(samples), most, 4), np.float32)
     labels = np.zeros((len(samples), most), np.int64)
@@ -137,7 +139,7 @@ def pad_boxes(samples: Sequence[Sample], most: int = 0) -> tuple[Tensor, Tensor]
     return torch.from_numpy(boxes), torch.from_numpy(labels)
 
 
-def _fits_memory(needed: int, dataset: Dataset, side: int) -> None:
+def _check_memory(needed: int, dataset: Dataset, side: int) -> None:
     free = _free_memory()
     if free and needed > free * _MOST_MEMORY:
         raise DatasetError(

@@ -34,13 +34,13 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".jfif", ".jpe")
 MOST_PIXELS = 150_000_000  # 450 MB decoded; more means a damaged header, or not a photograph
-_HEAD = 65536  # bytes with a JPEG's EXIF data and size, unless they follow a large thumbnail or profile
+_HEAD = 65536  # bytes that contain a JPEG's EXIF data and size, unless a large thumbnail or profile comes first
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 ABSENT = "image file missing"
 OUTSIDE = "image name leaves the data set's folder"
-SEVERAL = "image name fits several files"
+SEVERAL = "image name matches several files"
 
 
 @dataclass(frozen=True)
@@ -71,13 +71,13 @@ def read_header(path: Path) -> Header | str:
                 # Pillow would decode a whole PNG to look for EXIF data behind the pixels.
                 exif = image.getexif() if image.format != "PNG" or "exif" in image.info else {}
                 orientation = exif.get(_ORIENTATION, 1)
-                # Pillow turns the size of a TIFF already, of no other format.
+                # For TIFF only, Pillow returns the size after rotation.
                 stored = (image.tag_v2[256], image.tag_v2[257]) if isinstance(image, TiffImageFile) else image.size
     except FileNotFoundError:
         return ABSENT
     except Image.DecompressionBombError:
         return f"image larger than {MOST_PIXELS // 1_000_000} megapixels"
-    except Exception:  # Pillow's parsers raise anything on damaged bytes
+    except Exception:  # Pillow's parsers raise many types on damaged bytes
         return "file is not a readable image"
     return _accepted(stored, orientation if orientation in range(1, 9) else 1)
 
@@ -107,7 +107,7 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def normal(name: str) -> str:
-    """A file's name with composed letters: macOS stores "o" and "¨" for "ö", annotations have either."""
+    """A file name in composed form (NFC): macOS stores "ö" as "o" and "¨"; annotations use either form."""
     return unicodedata.normalize("NFC", name)
 
 
@@ -132,23 +132,23 @@ class ImageIndex:
     def find(self, name: str, near: Iterable[Path] = ()) -> Path:
         """The file that an annotation names, relative to one of ``near`` or to the root, else by its bare name.
 
-        Only the end of an absolute path is used, because it is that of another machine. Results are within the root.
+        Of an absolute path, which is from another machine, only the last parts are used. The result is below the root.
 
         Raises:
             NotFound: missing, ambiguous, or outside.
         """
-        written = name.strip().replace("\\", "/")
-        foreign = written.startswith("/") or written[1:2] == ":"
+        given = name.strip().replace("\\", "/")
+        absolute = given.startswith("/") or given[1:2] == ":"
         outside = False
-        for folder in () if foreign or not written else (*near, self.root):
-            place = Path(os.path.normpath(folder / written))
+        for folder in () if absolute or not given else (*near, self.root):
+            place = Path(os.path.normpath(folder / given))
             if not inside(place, self.root):
                 outside = True
             elif place.is_file():
                 return place
         if outside:
             raise NotFound(OUTSIDE)
-        return self._choose(self._by_name.get(_key(posixpath.basename(written)), []), written, near)
+        return self._choose(self._by_name.get(_key(posixpath.basename(given)), []), given, near)
 
     def find_stem(self, stem: str, near: Iterable[Path] = ()) -> Path:
         """The image called ``stem`` with any suffix; ``stem`` may contain folders.
@@ -158,16 +158,16 @@ class ImageIndex:
         """
         return self._choose(self._by_stem.get(_key(posixpath.basename(stem)), []), stem, near)
 
-    def _choose(self, found: list[Path], written: str, near: Iterable[Path]) -> Path:
-        """Among several files, the one whose folders match the written name, else the one near the annotation."""
+    def _choose(self, found: list[Path], name: str, near: Iterable[Path]) -> Path:
+        """The only file; of several, the one whose folders match ``name`` best, or the one near the annotation."""
         if not found:
             raise NotFound(ABSENT)
         if len(found) == 1:
             return found[0]
-        tail = [part for part in written.split("/") if part][:-1]
-        ranked = [(_agreeing(path.parent.parts, tail), path) for path in found]
-        best = max(score for score, _ in ranked)
-        chosen = [path for score, path in ranked if score == best]
+        tail = [part for part in name.split("/") if part][:-1]
+        scored = [(_common_folders(path.parent.parts, tail), path) for path in found]
+        best = max(score for score, _ in scored)
+        chosen = [path for score, path in scored if score == best]
         if len(chosen) > 1:
             chosen = [path for path in chosen if any(inside(path, folder) for folder in near)] or chosen
         if len(chosen) > 1:
@@ -179,10 +179,11 @@ def _key(name: str) -> str:
     return normal(name).casefold()
 
 
-def _agreeing(parts: Sequence[str], tail: Sequence[str]) -> int:
+def _common_folders(parts: Sequence[str], tail: Sequence[str]) -> int:
+    """How many trailing folder names two paths share."""
     count = 0
-    for mine, theirs in zip(reversed(parts), reversed(tail), strict=False):
-        if normal(mine) != normal(theirs):
+    for one, other in zip(reversed(parts), reversed(tail), strict=False):
+        if normal(one) != normal(other):
             break
         count += 1
     return count
@@ -196,5 +197,5 @@ def _grouped(paths: Iterable[Path], key: Callable[[Path], str]) -> dict[str, lis
 
 
 def inside(path: Path, folder: Path) -> bool:
-    """Whether a path lies in a folder by its name. Links may lead elsewhere: some data sets link their images."""
+    """Whether a path lies in a folder by name. Symbolic links are not resolved: some data sets link their images."""
     return Path(os.path.normpath(path)).is_relative_to(os.path.normpath(folder))

@@ -36,7 +36,7 @@ LAYOUTS = {
 }
 _KNOWN = (
     "a manifest.jsonl, COCO JSON files, Pascal VOC XML files, a YOLO data.yaml or obj.data, CVAT's annotations.xml, "
-    "Label Studio's JSON export, and the folder that Open Images' downloader of jetson-inference writes"
+    "Label Studio's JSON export, and the folder written by jetson-inference's Open Images downloader"
 )
 
 
@@ -46,7 +46,7 @@ def load(root: str | Path, layout: str = "auto") -> Dataset:
     No image is decoded.
 
     Raises:
-        DatasetError: no such path, unknown layout, damaged, or without usable images.
+        DatasetError: no such path, unknown layout, damaged data, or no usable image.
     """
     root = Path(root).expanduser()
     if not root.exists():
@@ -55,21 +55,21 @@ def load(root: str | Path, layout: str = "auto") -> Dataset:
         if layout == name or (layout == "auto" and import_module(module).fits(root)):
             dataset: Dataset = import_module(module).read(root)
             if not dataset.samples:
-                raise DatasetError(_nothing(root, name, dataset.findings))
+                raise DatasetError(_no_images(root, name, dataset.findings))
             tidied = tidy(dataset)
             if not tidied.samples:
-                raise DatasetError(_nothing(root, name, tidied.findings))
+                raise DatasetError(_no_images(root, name, tidied.findings))
             return tidied
     raise DatasetError(f"data set '{root}' has no known layout; known are {_KNOWN}{_nested(root)}")
 
 
-def _nothing(root: Path, layout: str, findings: Findings) -> str:
+def _no_images(root: Path, layout: str, findings: Findings) -> str:
     reasons = "; ".join(line.strip() for line in findings.lines()) or "it lists none"
     return f"data set '{root}' ({layout}) has no usable image: {reasons}"
 
 
 def _nested(root: Path) -> str:
-    """A hint if a folder inside has a known layout, as in an archive that was unpacked into its own folder."""
+    """A hint if a subfolder has a known layout, as when an archive was unpacked into its own folder."""
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
-    fitting = [str(path) for path in folders if any(import_module(module).fits(path) for module in LAYOUTS.values())]
-    return f". Did you mean {' or '.join(fitting[:3])}?" if fitting else ""
+    matching = [str(path) for path in folders if any(import_module(module).fits(path) for module in LAYOUTS.values())]
+    return f". Did you mean {' or '.join(matching[:3])}?" if matching else ""

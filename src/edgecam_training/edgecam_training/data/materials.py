@@ -43,11 +43,16 @@ CLASSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "Pig": (("mammals/pig_golden", "mammals/pig_golden2"), ("mammals/pig",)),
     "Chicken": (("birds/hen", "birds/rooster"), ("birds/chicken_profile",)),
 }
-# By class: the COCO class whose weights it starts from.
+# The COCO class whose weights each class starts from.
 LIKENESS = (
     "Zebra=zebra", "Rhinoceros=elephant", "Whale=boat", "Cattle=cow", "Sheep=sheep", "Pig=sheep", "Chicken=bird",
 )  # fmt: skip
-_UNCLEAR = ("bovines/yak", "bovines/bison", "mammals/wildboar", "toys/")  # not a class, but too similar for background
+_UNCLEAR = (
+    "bovines/yak",
+    "bovines/bison",
+    "mammals/wildboar",
+    "toys/",
+)  # no class, but too similar to one to be background objects
 _PACKAGES = ("tuxpaint-stamps-default", "gcompris-qt-data", "darknet")
 _STAMPS = "usr/share/tuxpaint/stamps/animals"
 _RCC = "usr/share/gcompris-qt/rcc"
@@ -57,8 +62,9 @@ _VAL_EVERY = 4  # every fourth background is kept for validation
 
 @dataclass(frozen=True)
 class Material:
-    """``cutouts`` and ``held_out``: class -> (H, W, 4) uint8 BGRA; ``others``: cut-outs of no class; ``backgrounds``
-    and ``new_backgrounds`` (for validation): (H, W, 3) BGR; ``real``: photographs with boxes, negatives without."""
+    """``cutouts`` and ``held_out``: class -> (H, W, 4) uint8 BGRA; ``others``: cut-outs without a class;
+    ``backgrounds`` and ``new_backgrounds`` (for validation): (H, W, 3) BGR; ``real``: photographs with boxes, and
+    negatives without."""
 
     cutouts: dict[str, list[np.ndarray]]
     held_out: dict[str, list[np.ndarray]]
@@ -69,7 +75,7 @@ class Material:
 
 
 def gather(folder: Path | None = None) -> Material:
-    """Download (205 MB the first time) and read all material; blocks for the download, then some seconds.
+    """Download (205 MB the first time) and read all material. Blocks for the download, then for some seconds.
 
     Raises:
         DatasetError, MissingDependency: a package cannot be downloaded, or lacks a file.

@@ -22,15 +22,15 @@ from edgecam_training.data.image_files import Header
 
 KEEP, UPRIGHT, TURN, SCALE = "keep", "upright", "turn", "scale"
 UNKNOWN, CONTRADICTION = "unknown", "contradiction"
-_SAME_SHAPE = 0.01  # relative difference of two aspect ratios that rounding explains
+_SAME_SHAPE = 0.01  # largest relative difference of two aspect ratios due to rounding
 
 
 def compare(annotated: tuple[int, int], header: Header) -> str:
     """How to treat boxes of an annotation that states this (width, height); 0 x 0 if it states none.
 
-    ``KEEP``: EXIF does not turn the image. ``UPRIGHT``: it does, and they belong to the upright image. ``TURN``: they
-    belong to the image as stored. ``SCALE``: to a copy of another resolution. ``UNKNOWN``: EXIF turns the image and the
-    size does not show for which of the two they were made. ``CONTRADICTION``: to another image.
+    ``KEEP``: EXIF does not rotate the image. ``UPRIGHT``: EXIF rotates it and the boxes refer to the upright image.
+    ``TURN``: the boxes refer to the image as stored. ``SCALE``: the boxes refer to a copy of another resolution.
+    ``UNKNOWN``: EXIF rotates the image and the size fits both. ``CONTRADICTION``: the boxes refer to another image.
     """
     turned = header.orientation != 1
     if annotated == (0, 0):

@@ -15,7 +15,7 @@
 """Reads Qt resource archives (``.rcc``), the format in which GCompris ships its photographs.
 
 Format: header ``qres``, version, offsets of tree, data and names (big endian); nodes of 22 bytes from version 2 on;
-names in UTF-16; each file's bytes behind a 32-bit length, compressed with zlib where flag 1 is set.
+names in UTF-16; each file's bytes after a 32-bit length, compressed with zlib if flag 1 is set.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _SAMPLES = 12
 
 
 def chart(stats: Stats) -> bytes:
-    """Boxes per class and split, box sizes, box aspects: PNG."""
+    """A PNG with the boxes per class and split, the box sizes and the aspect ratios."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -55,24 +55,24 @@ def chart(stats: Stats) -> bytes:
 
 
 def write_html(dataset: Dataset, stats: Stats, path: Path) -> None:
-    """One self-contained HTML file."""
+    """Write one self-contained HTML file."""
     images = []
     step = max(1, len(dataset.samples) // _SAMPLES)
     for sample in dataset.samples[::step][:_SAMPLES]:
-        data = _drawn(sample, dataset.classes)
+        data = _thumbnail(sample, dataset.classes)
         if data:
             title = html.escape(f"{sample.split} {sample.path.name}")
-            images.append(f'<figure><img src="{_inline(data, "jpeg")}"><figcaption>{title}</figcaption></figure>')
+            images.append(f'<figure><img src="{_data_url(data, "jpeg")}"><figcaption>{title}</figcaption></figure>')
     path.write_text(
         f"<!doctype html><meta charset=utf-8><title>{html.escape(dataset.root.name)}</title>"
         "<style>body{font:14px sans-serif;margin:2em}figure{display:inline-block;margin:4px}</style>"
-        f"<h1>{html.escape(str(dataset.root))}</h1><img src='{_inline(chart(stats), 'png')}'>"
+        f"<h1>{html.escape(str(dataset.root))}</h1><img src='{_data_url(chart(stats), 'png')}'>"
         f"<pre>{html.escape(text(stats))}</pre>{''.join(images)}\n",
         encoding="utf-8",
     )
 
 
-def _drawn(sample: Sample, classes: tuple[str, ...]) -> bytes | None:
+def _thumbnail(sample: Sample, classes: tuple[str, ...]) -> bytes | None:
     pixels = read_image(sample.path)
     if pixels is None:
         return None
@@ -81,9 +81,9 @@ def _drawn(sample: Sample, classes: tuple[str, ...]) -> bytes | None:
         cv2.putText(pixels, classes[label], (box[0] + 3, box[1] + 18), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 255), 2)
     factor = 280 / pixels.shape[1]
     small = cv2.resize(pixels, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    good, data = cv2.imencode(".jpg", small)
-    return data.tobytes() if good else None
+    encoded, data = cv2.imencode(".jpg", small)
+    return data.tobytes() if encoded else None
 
 
-def _inline(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+def _data_url(data: bytes, subtype: str) -> str:
+    return f"data:image/{subtype};base64,{base64.b64encode(data).decode()}"

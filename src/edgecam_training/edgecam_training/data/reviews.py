@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Data sets of other tools as reviews of a collection, and the reviews of a collection as a data set."""
+"""Converts data sets of other tools to reviews of a collection, and reviews to a data set."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def read_collection(root: Path, test_share: float = 0.3, gap_seconds: float = 2.
 def import_reviews(dataset: Dataset, root: Path, reviewer: str = IMPORT, again: bool = False) -> Counter[str]:
     """Store a data set's boxes as reviews; creates the collection if there is none.
 
-    An image whose name is that of a frame in the collection becomes the frame's review (it was exported from there);
-    any other image becomes a new frame. A frame that is reviewed already keeps its review unless ``again``.
-    Images with difficult or crowd regions become drafts: a person has to decide what is there.
+    An image named like a frame of the collection becomes that frame's review, because it was exported from there; any
+    other image becomes a new frame. Existing reviews are kept unless ``again`` is set. Images with difficult or crowd
+    regions become drafts, because a person must label these regions.
 
     Returns:
-        how many: "frames added", "reviews", "drafts", "already reviewed", "of another size".
+        the number of "frames added", "reviews", "drafts", "already reviewed", "of another size".
 
     Raises:
-        CollectionError, CacheError: the collection cannot be used or written; frames stored before are complete.
+        CollectionError, CacheError: the collection cannot be used or written; frames already stored are complete.
     """
     collection = Collection.create(root)
     collection.set_classes([*collection.classes, *dataset.classes])
@@ -72,17 +72,17 @@ def import_reviews(dataset: Dataset, root: Path, reviewer: str = IMPORT, again: 
     for sample in dataset.samples:
         name = sample.path.stem
         if name not in present:
-            name = _added(collection, sample, dataset.root.resolve().name, present, counts)
+            name = _add_frame(collection, sample, dataset.root.resolve().name, present, counts)
         elif collection.frame(name).size != (sample.width, sample.height):
             counts["of another size"] += 1
             continue
-        _review(collection, name, sample, dataset.classes, reviewer, again, counts)
+        _save_review(collection, name, sample, dataset.classes, reviewer, again, counts)
     collection_coco.write(collection)
     return counts
 
 
-def _added(collection: Collection, sample: Sample, source: str, present: set[str], counts: Counter[str]) -> str:
-    """The id of the frame made of an image; its capture time is unknown (0)."""
+def _add_frame(collection: Collection, sample: Sample, source: str, present: set[str], counts: Counter[str]) -> str:
+    """Add an image as a frame with an unknown capture time (0); returns the frame's id."""
     data = sample.path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     name = f"{IMPORT}-{digest[:16]}"
@@ -105,7 +105,7 @@ def _added(collection: Collection, sample: Sample, source: str, present: set[str
     return name
 
 
-def _review(
+def _save_review(
     collection: Collection,
     name: str,
     sample: Sample,
@@ -114,8 +114,8 @@ def _review(
     again: bool,
     counts: Counter[str],
 ) -> None:
-    before = collection.review(name)
-    if before is not None and before.state != DRAFT and not again:
+    existing = collection.review(name)
+    if existing is not None and existing.state != DRAFT and not again:
         counts["already reviewed"] += 1
         return
     size = (sample.width, sample.height)
@@ -124,6 +124,6 @@ def _review(
         for box, label in zip(sample.boxes.tolist(), sample.labels.tolist(), strict=True)
     )
     state = DRAFT if sample.difficult.any() else REVIEWED
-    revision = before.revision if before is not None else 0
+    revision = existing.revision if existing is not None else 0
     collection.save_review(Review(name, state, boxes, reviewer, revision, time.time_ns()))
     counts["drafts" if state == DRAFT else "reviews"] += 1

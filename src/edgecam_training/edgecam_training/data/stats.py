@@ -30,7 +30,7 @@ _BARS = 40
 
 @dataclass(frozen=True)
 class SplitStats:
-    """One split: images, boxes per class (difficult ones excluded), images without any box."""
+    """One split: images, boxes per class (difficult ones excluded), and images without a box."""
 
     name: str
     images: int
@@ -55,7 +55,7 @@ class Stats:
 
 
 def measure(dataset: Dataset) -> Stats:
-    """Read every image's bytes once (hashes), decode none; seconds for thousands of images."""
+    """Read every image once to hash it, without decoding; takes seconds for thousands of images."""
     splits, absent = [], []
     for name in dataset.counts():
         part = dataset.split(name)
@@ -70,18 +70,18 @@ def measure(dataset: Dataset) -> Stats:
             by_hash[cache.sha256(sample.path)].append((sample.split, str(sample.path)))
         else:
             missing.append(str(sample.path))
-    twice = [tuple(p for _, p in group) for group in by_hash.values() if len({split for split, _ in group}) > 1]
+    duplicates = [tuple(p for _, p in group) for group in by_hash.values() if len({split for split, _ in group}) > 1]
     corners = np.concatenate([s.boxes / np.array([s.width, s.height] * 2, np.float32) for s in dataset.samples])
     pixels = np.concatenate([s.boxes for s in dataset.samples])
     size, shape = corners[:, 2:] - corners[:, :2], pixels[:, 2:] - pixels[:, :2]
     return Stats(
-        dataset.classes, tuple(splits), tuple(absent), tuple(twice), tuple(missing),
+        dataset.classes, tuple(splits), tuple(absent), tuple(duplicates), tuple(missing),
         np.sqrt(size.prod(axis=1)), shape[:, 0] / shape[:, 1], dataset.findings,
     )  # fmt: skip
 
 
 def text(stats: Stats) -> str:
-    """For a terminal: a table per split, histograms, warnings."""
+    """Text for a terminal: a table per split, histograms, warnings."""
     lines = []
     for split in stats.splits:
         total = int(split.boxes.sum())

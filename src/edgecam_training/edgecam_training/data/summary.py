@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Summary of a data set's contents and dropped boxes; refuses it if too many were dropped."""
+"""Summarises a data set's contents and dropped boxes; refuses a data set if too many were dropped."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ def lines(dataset: Dataset) -> list[str]:
     text = [f"data set {dataset.root}: {len(dataset.classes)} classes, {', '.join(dataset.classes)}"]
     for split in dataset.counts():
         part = dataset.split(split)
-        boxes, hard = int(part.boxes_per_class().sum()), sum(int(sample.difficult.sum()) for sample in part.samples)
-        regions = f" and {hard} ignore regions" if hard else ""
+        boxes, difficult = (
+            int(part.boxes_per_class().sum()),
+            sum(int(sample.difficult.sum()) for sample in part.samples),
+        )
+        regions = f" and {difficult} ignore regions" if difficult else ""
         text.append(f"used      {len(part.samples)} images with {boxes} boxes{regions} in '{split}'")
     if "train" in dataset.counts() and "val" not in dataset.counts():
         text.append("note      no images in 'val': nothing is scored while training")
@@ -45,18 +48,18 @@ def lines(dataset: Dataset) -> list[str]:
 
 def dropped_share(dataset: Dataset) -> float:
     """The share of dropped boxes in percent."""
-    gone = dataset.findings.count(DROPPED, "boxes")
+    dropped = dataset.findings.count(DROPPED, "boxes")
     kept = sum(len(sample.labels) for sample in dataset.samples)
-    return 100.0 * gone / max(1, gone + kept)
+    return 100.0 * dropped / max(1, dropped + kept)
 
 
 def accept(dataset: Dataset, allowed: float = ALLOWED) -> Dataset:
-    """The data set itself.
+    """The data set unchanged, if it is usable.
 
     Raises:
         DatasetError: more than ``allowed`` percent of the boxes were dropped, or none is left.
     """
-    gone, share = dataset.findings.count(DROPPED, "boxes"), dropped_share(dataset)
+    lost, share = dataset.findings.count(DROPPED, "boxes"), dropped_share(dataset)
     reasons = "; ".join(
         f"{row.count} {row.reason} (first {row.example})"
         for row in dataset.findings
@@ -64,7 +67,7 @@ def accept(dataset: Dataset, allowed: float = ALLOWED) -> Dataset:
     )
     if share > allowed:
         raise DatasetError(
-            f"data set {dataset.root}: {gone} boxes, {share:.1f} %, were dropped and only {allowed:g} % are allowed: "
+            f"data set {dataset.root}: {lost} boxes, {share:.1f} %, were dropped and only {allowed:g} % are allowed: "
             f"{reasons}. Correct the annotations, or allow it with --allow-dropped {min(100, int(share) + 1)}"
         )
     if not any(len(sample.labels) for sample in dataset.samples):
@@ -76,8 +79,8 @@ def without_broken(dataset: Dataset, progress: Callable[[int, int], None] | None
     """The data set without images that cannot be decoded. Decodes all images: minutes for large data sets."""
     broken, total = [], len(dataset.samples)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for number, fine in enumerate(pool.map(_decodes, dataset.samples), start=1):
-            if not fine:
+        for number, decodes in enumerate(pool.map(_decodes, dataset.samples), start=1):
+            if not decodes:
                 broken.append(dataset.samples[number - 1])
             if progress and (number % 50 == 0 or number == total):
                 progress(number, total)
@@ -90,11 +93,11 @@ def _decodes(sample: Sample) -> bool:
 
 
 def without(dataset: Dataset, broken: Sequence[Sample]) -> Dataset:
-    """The data set after decoding has found ``broken`` images."""
-    findings, gone = dataset.findings.copy(), set(map(id, broken))
+    """The data set without ``broken`` images, which are counted as dropped."""
+    findings, broken_ids = dataset.findings.copy(), set(map(id, broken))
     for sample in broken:
         drop(findings, sample, UNDECODABLE)
-    return replace(dataset, samples=tuple(s for s in dataset.samples if id(s) not in gone), findings=findings)
+    return replace(dataset, samples=tuple(s for s in dataset.samples if id(s) not in broken_ids), findings=findings)
 
 
 def load_accepted(root: str, allowed: float = ALLOWED, tell: Callable[[str], None] = print) -> Dataset:

@@ -36,33 +36,34 @@ from edgecam_training.improve.measure import LOW
 from edgecam_training.improve.statistics import Hits
 
 FOLDS = 3
-LEAST_HITS = 3  # objects found in held-out folds; with fewer a label keeps its scores
+LEAST_HITS = 3  # objects found in held-out folds; a label with fewer is not calibrated
 
 
 def folds(images: Sequence[LabelledImage], gap_seconds: float, count: int = FOLDS) -> list[list[int]]:
-    """Indices of the images by fold. A run of neighbouring frames stays in one fold; every label is spread over all.
+    """Indices of the images by fold. A run of neighbouring frames stays in one fold; labels are spread over all.
 
-    There are at most as many folds as runs, and none if there is only one run.
+    Returns at most as many folds as there are runs, and none if there is only one run.
     """
     index = {id(one): number for number, one in enumerate(images)}
     parts = runs(images, gap_seconds)
     count = min(count, len(parts))
     if count < 2:
         return []
-    made: list[list[int]] = [[] for _ in range(count)]
-    boxes = [Counter[str]() for _ in made]
-    # Rare labels first: later runs fill up what is uneven.
+    members: list[list[int]] = [[] for _ in range(count)]
+    boxes = [Counter[str]() for _ in members]
+    # Runs with rare labels first: later runs even out the folds.
     seen = Counter(label for one in images for label in one.labels)
     for run in sorted(
         parts, key=lambda run: min((seen[label] for one in run for label in one.labels), default=1 << 30)
     ):
         labels = Counter(label for one in run for label in one.labels)
         best = min(
-            range(count), key=lambda fold: (sum(boxes[fold][label] / seen[label] for label in labels), len(made[fold]))
+            range(count),
+            key=lambda i: (sum(boxes[i][label] / seen[label] for label in labels), len(members[i])),
         )
-        made[best] += [index[id(one)] for one in run]
+        members[best] += [index[id(one)] for one in run]
         boxes[best] += labels
-    return [sorted(fold) for fold in made if fold]
+    return [sorted(fold) for fold in members if fold]
 
 
 def logit(scores: np.ndarray) -> np.ndarray:
@@ -79,7 +80,7 @@ def shift(scores: np.ndarray, hits: Hits) -> float | None:
     if hits.hit.sum() < LEAST_HITS:
         return None
     logits = logit(scores)
-    # F1 = 2 * hits / (detections + objects), after each detection; of equal values the first is the best.
+    # F1 = 2 * hits / (detections + objects), after each detection; of equal values the first one is used.
     f1 = 2 * np.cumsum(hits.hit) / (np.arange(1, len(logits) + 1) + hits.boxes.sum())
     last = int(f1.argmax())
     if last + 1 == len(logits):  # all detections improve F1: no reason to lower the scores
@@ -87,7 +88,7 @@ def shift(scores: np.ndarray, hits: Hits) -> float | None:
     return -float(logits[last] + logits[last + 1]) / 2
 
 
-def applied(learned: Learned, shifts: Mapping[str, float]) -> Learned:
+def apply_shifts(learned: Learned, shifts: Mapping[str, float]) -> Learned:
     """The heads with these labels' logits shifted and compressed."""
     weights = [one.copy() for one in learned.weights]
     biases = [one.copy() for one in learned.biases]

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Stores the finished heads of a run, so that an interrupted run continues after them."""
+"""Stores the trained heads of each stage, so that an interrupted run does not train them again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from edgecam_training.improve.learn import Learned
 
 
 class Checkpoints:
-    """One file per stage in the output folder; only a run with the same recipe ``key`` reads them."""
+    """One file per stage in the output folder; read only by a run with the same recipe ``key``."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder = folder
@@ -38,14 +38,14 @@ class Checkpoints:
         return self._folder / f".heads-{self._key[:16]}-{stage.replace(' ', '-')}.npz"
 
     def read(self, stage: str) -> Learned | None:
-        """The heads of a stage; None if it is not finished, or if its file is damaged."""
+        """The heads of a stage; None if the stage is not finished or its file is damaged."""
         try:
             with np.load(self._path(stage), allow_pickle=False) as data:
                 facts = json.loads(str(data["facts"]))
                 levels = range(facts["levels"])
                 weights, biases = (tuple(data[f"{name}{level}"] for level in levels) for name in ("weight", "bias"))
                 return Learned(tuple(facts["labels"]), weights, biases, facts["alike"], facts["positives"])
-        except Exception:  # zipfile, zlib, NumPy and JSON raise different ones for a damaged file
+        except Exception:  # zipfile, zlib, NumPy and JSON each raise their own types for a damaged file
             return None
 
     def write(self, stage: str, learned: Learned) -> None:

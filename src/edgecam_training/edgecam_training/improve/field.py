@@ -50,7 +50,7 @@ class LabelledImage:
 
 
 def reviewed(folder: Path) -> list[LabelledImage]:
-    """All reviewed frames of a collection, by camera and capture time, without skipped ones and drafts.
+    """All reviewed frames of a collection, ordered by camera and capture time, without skipped frames and drafts.
 
     Raises:
         CollectionError: the folder is not a collection, or a review is damaged.
@@ -68,7 +68,7 @@ def reviewed(folder: Path) -> list[LabelledImage]:
 
 
 def from_dataset(dataset: Dataset) -> list[LabelledImage]:
-    """The images of a data set; boxes marked difficult are left out."""
+    """The images of a data set; without boxes marked difficult."""
     return [
         LabelledImage(
             sample.path,
@@ -84,10 +84,10 @@ def split(
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:
     """Split into training and test images that are never from neighbouring moments of a camera.
 
-    With ``test_cameras``, the images of these cameras are the test and all others the training set: this measures the
-    accuracy in a new place. Otherwise each camera's frames are divided into runs at gaps of ``gap_seconds`` without a
-    kept frame, and each run goes to one side as a whole. An image without a capture time (0) is a separate run. Runs
-    are assigned in order of time so that about ``share`` of each label's boxes are in the test.
+    With ``test_cameras``, the images of these cameras are the test set and all others the training set, which measures
+    the accuracy at a new site. Otherwise each camera's frames are divided into runs at gaps of ``gap_seconds``, and
+    each run goes to one side as a whole. An image without a capture time (0) is a separate run. Runs
+    are assigned in order of time so that the test set has about ``share`` of each label's boxes.
     """
     if test_cameras:
         cameras = sorted({one.group for one in images})
@@ -99,20 +99,20 @@ def split(
             )
         train = [one for one in images if one.group not in test_cameras]
         return train, [one for one in images if one.group in test_cameras]
-    moments = runs(images, gap_seconds)
-    wanted = Counter(label for one in images for label in one.labels)
+    all_runs = runs(images, gap_seconds)
+    total = Counter(label for one in images for label in one.labels)
     tested: Counter[str] = Counter()
     train = []
     test: list[LabelledImage] = []
-    for number, run in enumerate(moments):
+    for number, run in enumerate(all_runs):
         labels = Counter(label for one in run for label in one.labels)
         if labels:
-            lacking = max(share * wanted[label] - tested[label] - labels[label] / 2 for label in labels) > 0
+            needed = max(share * total[label] - tested[label] - labels[label] / 2 for label in labels) > 0
         else:
-            lacking = number % round(1 / share) == 0
-        # The first run of a label is for training: a label without training images cannot be tested.
+            needed = number % round(1 / share) == 0
+        # The first run with a label is for training: testing an untrained label is pointless.
         known = {label for one in train for label in one.labels}
-        if lacking and set(labels) <= known:
+        if needed and set(labels) <= known:
             test += run
             tested += labels
         else:
@@ -121,22 +121,22 @@ def split(
 
 
 def runs(images: Iterable[LabelledImage], gap_seconds: float) -> list[list[LabelledImage]]:
-    """Divide each camera's images at gaps of ``gap_seconds``; runs in order of time.
+    """Divide each camera's images into runs at gaps of ``gap_seconds``; returns the runs in order of time.
 
-    No capture time: a separate run.
+    An image without a capture time (0) is a separate run.
     """
     by_group: dict[str, list[LabelledImage]] = defaultdict(list)
     for one in images:
         by_group[one.group].append(one)
-    made: list[list[LabelledImage]] = []
+    found: list[list[LabelledImage]] = []
     for members in by_group.values():
         members.sort(key=lambda one: one.stamp_ns)
         for before, one in zip([None, *members], members, strict=False):
-            unknown = one.stamp_ns == 0  # no capture time: an imported image, a separate moment
+            unknown = one.stamp_ns == 0  # an imported image without a capture time
             if before is None or unknown or one.stamp_ns - before.stamp_ns > gap_seconds * SECOND:
-                made.append([])
-            made[-1].append(one)
-    return sorted(made, key=lambda run: run[0].stamp_ns)
+                found.append([])
+            found[-1].append(one)
+    return sorted(found, key=lambda run: run[0].stamp_ns)
 
 
 def fingerprint(images: Iterable[LabelledImage]) -> str:

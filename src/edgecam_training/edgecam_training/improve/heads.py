@@ -15,7 +15,7 @@
 """The class heads of an SSD in ONNX: locates them, extracts their inputs, and replaces them.
 
 The heads are 1x1 convolutions whose outputs go through Transpose, Reshape and Concat to a Sigmoid. Each class is
-independent (no softmax): a class can be added or changed without affecting the scores of the others.
+independent (no softmax), so adding or changing a class does not affect the scores of the others.
 """
 
 from __future__ import annotations
@@ -47,46 +47,46 @@ class Head:
 
 
 class ClassHeads:
-    """The heads of one model, in the order of its rows.
+    """The heads of one model, in the order of its output rows.
 
     Raises:
-        ModelError: the model has no such heads; the message describes what it has.
+        ModelError: the model has no such heads; the message names the difference.
     """
 
     def __init__(self, model: ModelFile, labels: Sequence[str]) -> None:
         self.model = model
         self.labels = tuple(labels)
         self._proto = model.proto()
-        self._made_by = {name: node for node in self._proto.graph.node for name in node.output}
+        self._producers = {name: node for node in self._proto.graph.node for name in node.output}
         self._weights = {item.name: item for item in self._proto.graph.initializer}
         self.heads = tuple(self._head(name) for name in self._branches())
 
-    def _refuse(self, what: str) -> ModelError:
+    def _error(self, reason: str) -> ModelError:
         return ModelError(
-            f"{self.model.path}: {what}; only SSD models whose class scores are a sigmoid over 1x1 convolutions can be "
-            "improved (the default model and models of 'edgecam improve'); retrain other models with 'edgecam train'"
+            f"{self.model.path}: {reason}; only SSD models whose class scores are a sigmoid over 1x1 convolutions can "
+            "be improved (the default model and models of 'edgecam improve'); retrain other models with 'edgecam train'"
         )
 
     def _branches(self) -> list[str]:
-        scores = self._made_by.get("scores")
+        scores = self._producers.get("scores")
         if scores is None or scores.op_type != "Sigmoid":
-            raise self._refuse(f"'scores' comes from {scores.op_type if scores else 'nothing'}")
-        joined = self._made_by.get(scores.input[0])
+            raise self._error(f"'scores' comes from {scores.op_type if scores else 'nothing'}")
+        joined = self._producers.get(scores.input[0])
         if joined is None or joined.op_type != "Concat":
-            raise self._refuse("its scores are not joined from several heads")
+            raise self._error("its scores are not joined from several heads")
         return list(joined.input)
 
     def _head(self, branch: str) -> Head:
-        node = self._made_by[branch]
+        node = self._producers[branch]
         while node.op_type in ("Reshape", "Transpose"):
-            node = self._made_by[node.input[0]]
+            node = self._producers[node.input[0]]
         if node.op_type != "Conv" or len(node.input) != 3:
-            raise self._refuse(f"a class head is a {node.op_type}")
+            raise self._error(f"a class head is a {node.op_type}")
         weight = numpy_helper.to_array(self._weights[node.input[1]])
         bias = numpy_helper.to_array(self._weights[node.input[2]])
         classes = len(self.labels)
         if weight.shape[2:] != (1, 1) or len(bias) % classes:
-            raise self._refuse(f"a class head has the shape {weight.shape} for {classes} labels")
+            raise self._error(f"a class head has the shape {weight.shape} for {classes} labels")
         anchors = len(bias) // classes
         return Head(
             node.input[0],
@@ -105,7 +105,7 @@ class ClassHeads:
             proto.graph.output.append(onnx.ValueInfoProto(name=name))
         return bytes(proto.SerializeToString())
 
-    def rebuilt(
+    def rebuild(
         self,
         labels: Sequence[str],
         weights: Sequence[np.ndarray],
@@ -140,9 +140,9 @@ class ClassHeads:
         """Names of the shape constants of the Reshape nodes of the class rows."""
         names = set()
         for branch in self._branches():
-            node = self._made_by[branch]
+            node = self._producers[branch]
             while node.op_type != "Conv":
                 if node.op_type == "Reshape":
                     names.add(node.input[1])
-                node = self._made_by[node.input[0]]
+                node = self._producers[node.input[0]]
         return names

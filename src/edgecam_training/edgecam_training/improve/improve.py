@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Runs one improvement, from reviewed frames to a judged model; resumable."""
+"""Runs one improvement, from reviewed frames to a tested model; resumable."""
 
 from __future__ import annotations
 
@@ -35,12 +35,20 @@ from edgecam_training.errors import DatasetError
 from edgecam_training.improve import field, recipe, report
 from edgecam_training.improve.checkpoint import Checkpoints
 from edgecam_training.improve.field import LabelledImage
+from edgecam_training.improve.head_trainer import HeadTrainer
 from edgecam_training.improve.heads import ClassHeads
-from edgecam_training.improve.judge import Verdict, judge, lacking
+from edgecam_training.improve.judge import Verdict, judge, missing_data
 from edgecam_training.improve.learn import Learned
-from edgecam_training.improve.measure import Progress, compared, detect, false_alarms, guarded, mistakes, shown
+from edgecam_training.improve.measure import (
+    Progress,
+    above_threshold,
+    compare_field,
+    compare_old_set,
+    count_errors,
+    detect,
+    false_alarms,
+)
 from edgecam_training.improve.network import FrozenNetwork
-from edgecam_training.improve.teach import Teacher
 
 _PARITY = 1e-4
 
@@ -49,10 +57,10 @@ _PARITY = 1e-4
 class Request:
     """``collection``: reviewed frames; ``model``: the live model, as in the detector's parameter ``model``.
 
-    ``old_set`` holds images on which the live model is good; they test that the new one is, too. ``replay`` holds
-    training images that preserve this while known labels are corrected; without it, known labels do not change.
-    ``max_loss`` is the largest allowed drop (0..1) in the AP of a label on the old set; ``max_false_alarms`` the number
-    of additional wrong boxes per image, of the learned labels, compared with the live model. ``output`` is the folder
+    ``old_set`` holds images that the live model handles well; the new model must not be worse there. ``replay`` holds
+    training images that preserve this while known labels are corrected; without replay, known labels do not change.
+    ``max_loss`` is the largest allowed drop (0..1) in the AP of a label on the old set; ``max_false_alarms`` the
+    allowed increase of wrong boxes of the learned labels per image over the live model. ``output`` is the folder
     of this run; finished stages in it are not repeated.
     """
 
@@ -83,11 +91,11 @@ class Outcome:
 
 
 def improve(request: Request, progress: Progress) -> Outcome:
-    """Train, test and judge a new model; writes model and reports to ``request.output``. Blocks for minutes on a CPU.
+    """Train, test and judge a new model; write model and reports to ``request.output``. Blocks for minutes on a CPU.
 
     Raises:
-        CollectionError, DatasetError: no reviewed frames, or nothing to learn in them.
-        ModelError: the live model cannot be improved by its heads.
+        CollectionError, DatasetError: no reviewed frames, or none with anything to learn.
+        ModelError: the live model has no heads that can be trained.
         CacheError: the output folder cannot be written.
     """
     began = time.monotonic()
@@ -106,18 +114,16 @@ def improve(request: Request, progress: Progress) -> Outcome:
         )
     learned = [label for label in sorted(seen) if label not in labels or request.replay]
     if not train:
-        raise DatasetError(
-            "all reviewed frames are in the test and none is left for training; choose fewer --test-camera"
-        )
+        raise DatasetError("all reviewed frames are in the test set, none for training; choose fewer --test-camera")
     if not learned:
-        what = f"the reviewed frames have only labels that the model knows already ({', '.join(sorted(seen))})"
-        raise DatasetError(f"{what}; set --replay, so that they can be corrected without losing the others")
-    progress(f"{len(images)} reviewed frames: {len(train)} for training, {len(test)} for the test")
-    missing = lacking(train, test, [label for label in learned if label not in labels] or learned)
-    made = recipe.recipe(recipe.of_data(model, images, (train, test), request.seed), request.replay, learned)
+        what = f"the reviewed frames have only labels that the model already knows ({', '.join(sorted(seen))})"
+        raise DatasetError(f"{what}; set --replay to correct them without losing the others")
+    progress(f"{len(images)} reviewed frames: {len(train)} for training, {len(test)} for testing")
+    missing = missing_data(train, test, [label for label in learned if label not in labels] or learned)
+    inputs = recipe.recipe(recipe.of_data(model, images, (train, test), request.seed), request.replay, learned)
     path = request.output / "model.onnx"
     facts: dict[str, Any] = {
-        "made": made,
+        "made": inputs,
         "settings": {
             "test_share": request.test_share,
             "gap_seconds": request.gap_seconds,
@@ -127,28 +133,30 @@ def improve(request: Request, progress: Progress) -> Outcome:
         },
         "machine": platform.platform(),
         "labels": {"known": list(labels), "learned": learned, "reviewed_boxes": dict(seen)},
-        "learning": recipe.learning(path, made) or _learn(request, model, train, learned, made, path, progress),
+        "learning": recipe.learning(path, inputs) or _learn(request, model, train, learned, inputs, path, progress),
     }
     progress("testing both models on the test frames")
     old_found, new_found = (detect(each, test, progress) for each in (str(model.path), str(path)))
-    facts["field"], difference = compared(old_found, new_found, test, sorted(seen), request.seed)
+    facts["field"], difference = compare_field(old_found, new_found, test, sorted(seen), request.seed)
     alarms = {name: false_alarms(found, test, learned) for name, found in (("old", old_found), ("new", new_found))}
     facts["field"]["false_alarms"] = alarms
-    facts["old_set"], before, after = guarded(model.path, path, request.old_set, labels, progress)
+    facts["old_set"], before, after = compare_old_set(model.path, path, request.old_set, labels, progress)
     verdict = judge(
         missing, difference, before, after, request.max_loss, (alarms["old"], alarms["new"]), request.max_false_alarms
     )
     facts["verdict"] = asdict(verdict)
     facts["seconds"] = round(time.monotonic() - began, 1)
-    order = np.argsort([-mistakes(found, truth) for found, truth in zip(new_found, test, strict=True)], kind="stable")
+    order = np.argsort(
+        [-count_errors(found, truth) for found, truth in zip(new_found, test, strict=True)], kind="stable"
+    )
     report.write_json(request.output / "report.json", facts)
-    visible = [[shown(one) for one in found] for found in (old_found, new_found)]
+    visible = [[above_threshold(one) for one in found] for found in (old_found, new_found)]
     report.write_html(request.output / "report.html", facts, test, visible[0], visible[1], order.tolist())
     return Outcome(path, verdict, facts)
 
 
 def store(outcome: Outcome, request: Request, name: str, models: ModelStore) -> Version:
-    """Put the model and its reports into the store, with its verdict; refused models, too."""
+    """Store the model, its reports and its verdict; refused models are stored, too."""
     reports = [request.output / "report.json", request.output / "report.html"]
     note = "passed" if outcome.verdict.passed else "refused: " + outcome.verdict.reasons[0]
     return models.add(outcome.model, name, reports, note=note, passed=outcome.verdict.passed, **outcome.facts["made"])
@@ -163,27 +171,29 @@ def _learn(
     model: ModelFile,
     train: list[LabelledImage],
     learned: list[str],
-    made: dict[str, Any],
+    inputs: dict[str, Any],
     path: Path,
     progress: Progress,
 ) -> dict[str, Any]:
     """Train and write the new model; returns facts about the training for the report."""
     heads = ClassHeads(model, _labels(model))
     network = FrozenNetwork(model, heads)
-    checkpoints = Checkpoints(request.output, recipe.key(made))
-    teacher = Teacher(
+    checkpoints = Checkpoints(request.output, recipe.key(inputs))
+    trainer = HeadTrainer(
         heads, network, train, request.replay, learned, request.gap_seconds, progress, checkpoints, request.seed
     )
-    taught, learning = teacher.teach()
+    trained, learning = trainer.train()
     unchecked = path.with_name(f".unchecked-{path.name}")
-    cache.write(unchecked, heads.rebuilt(taught.labels, taught.weights, taught.biases, recipe.metadata(made, learning)))
-    _check_parity(network, unchecked, taught, train[0])
+    cache.write(
+        unchecked, heads.rebuild(trained.labels, trained.weights, trained.biases, recipe.metadata(inputs, learning))
+    )
+    _check_parity(network, unchecked, trained, train[0])
     unchecked.replace(path)
     checkpoints.clear()
     return learning
 
 
-def _check_parity(network: FrozenNetwork, path: Path, taught: Learned, image: LabelledImage) -> None:
+def _check_parity(network: FrozenNetwork, path: Path, trained: Learned, image: LabelledImage) -> None:
     """Check that the exported graph returns the same scores as the learned heads on the same features.
 
     Raises:
@@ -192,12 +202,12 @@ def _check_parity(network: FrozenNetwork, path: Path, taught: Learned, image: La
     frame = Frame.from_array(image.pixels(), "bgr8")
     _, _, features = network(frame)
     rows = []
-    for map_, weight, bias in zip(features, taught.weights, taught.biases, strict=True):
+    for map_, weight, bias in zip(features, trained.weights, trained.biases, strict=True):
         cells = map_[0].reshape(map_.shape[1], -1).T
-        rows.append((np.einsum("nf,acf->nac", cells, weight) + bias).reshape(-1, len(taught.labels)))
+        rows.append((np.einsum("nf,acf->nac", cells, weight) + bias).reshape(-1, len(trained.labels)))
     expected = 1 / (1 + np.exp(-np.clip(np.concatenate(rows), -80, 80)))
     new = ModelFile.read(path)
-    actual, _, _ = FrozenNetwork(new, ClassHeads(new, taught.labels))(frame)
+    actual, _, _ = FrozenNetwork(new, ClassHeads(new, trained.labels))(frame)
     worst = float(np.abs(actual - expected).max())
     if worst > _PARITY:
         path.unlink()

@@ -25,25 +25,25 @@ from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.statistics import Interval
 
 LEAST_IMAGES = 10  # test images
-LEAST_BOXES = 5  # boxes of a label, in training and in the test each
+LEAST_BOXES = 5  # boxes of a label, in each of training and test set
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``passed``, and the reasons in sentences. ``enough`` is False if there is too little data for a judgement."""
+    """``passed``, and the reasons as sentences. ``enough`` is False if there is too little data for a verdict."""
 
     passed: bool
     enough: bool
     reasons: tuple[str, ...]
 
 
-def lacking(train: Sequence[LabelledImage], test: Sequence[LabelledImage], labels: Sequence[str]) -> list[str]:
-    """The data that is missing for a judgement, as sentences with numbers; empty if there is enough."""
+def missing_data(train: Sequence[LabelledImage], test: Sequence[LabelledImage], labels: Sequence[str]) -> list[str]:
+    """The data still needed for a verdict, as sentences with numbers; empty if there is enough."""
     missing = []
     if len(test) < LEAST_IMAGES:
         missing.append(
-            f"{LEAST_IMAGES - len(test)} more test frames ({len(test)} of {LEAST_IMAGES}; frames of one moment count "
-            "as training or as test together)"
+            f"{LEAST_IMAGES - len(test)} more test frames ({len(test)} of {LEAST_IMAGES}; neighbouring frames "
+            "stay in the same split)"
         )
     for name, images in (("training", train), ("test", test)):
         boxes = Counter(label for one in images for label in one.labels)
@@ -66,12 +66,12 @@ def judge(
     """The verdict.
 
     Args:
-        missing: the result of :func:`lacking`.
+        missing: the result of :func:`missing_data`.
         difference: new minus old mean AP on the field test.
-        before, after: AP by label on the old set, NaN without boxes.
+        before, after: AP by label on the old set; NaN without boxes.
         max_loss: the largest allowed drop (0..1) of a label on the old set.
         false_alarms: wrong boxes of the learned labels per field test image, of the old and of the new model.
-        max_false_alarms: the largest allowed increase of them.
+        max_false_alarms: the largest allowed increase of ``false_alarms``.
     """
     if missing:
         return Verdict(False, False, tuple(f"needed: {text}" for text in missing))

@@ -30,13 +30,13 @@ from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.heads import ClassHeads
 from edgecam_training.improve.network import FrozenNetwork
 
-POSITIVE, NEGATIVE = 0.6, 0.5  # IoU of a row's box with a labelled box: positive from, negative below; else ignored
-HARD, RANDOM = 40, 40  # negatives per image and level: those with the highest scores of known classes, and random ones
+POSITIVE, NEGATIVE = 0.6, 0.5  # IoU with a labelled box: positive from, negative below; ignored in between
+HARD, RANDOM = 40, 40  # negatives per image and level: with the highest scores of known classes, and at random
 STEPS = 100
-KEEP = 3e-3  # pull of a known class towards what it was
-DECAY = 1e-4
+KNOWN_PENALTY = 3e-3  # L2, on the change of a known class's weights
+NEW_PENALTY = 1e-4  # L2, on the distance of a new class's weights from those it starts with
 START_BIAS = -4.0
-NEVER_SEEN = -8.0  # bias of an anchor without an object of the label
+UNSEEN_BIAS = -8.0  # of an anchor that no training object of the label matches
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Rows:
 
 @dataclass
 class TrainingRows:
-    """The training data of one image: rows by level and view; by label, the mean scores of known classes on its
-    objects."""
+    """The training data of one image: rows by level and view; mean scores of the known classes on its objects, by
+    label."""
 
     levels: list[list[Rows]]
     scores: dict[str, list[np.ndarray]] = field(default_factory=dict)
@@ -70,10 +70,10 @@ class Learned:
 
 
 class Learner:
-    """Trains heads for ``learned``: new labels, and known ones that may change.
+    """Trains heads for the labels ``learned``: new ones, and known ones that may change.
 
     Args:
-        heads: those of the live model, which ``network`` runs.
+        heads: the heads of the live model, which ``network`` runs.
         seed: seed of the random negatives.
     """
 
@@ -91,11 +91,11 @@ class Learner:
         self._progress = progress
         self._chance = np.random.default_rng(seed)
 
-    def extract(self, image: LabelledImage, asked: Sequence[str], learned: Learned | None = None) -> TrainingRows:
-        """The training rows of an image and its mirror image; every object of the labels ``asked`` must be labelled.
+    def extract(self, image: LabelledImage, complete: Sequence[str], learned: Learned | None = None) -> TrainingRows:
+        """The training rows of an image and its mirror image.
 
-        With heads ``learned`` before, the result has only hard negatives: rows without an object that have the highest
-        scores with these heads.
+        Every object of the labels ``complete`` must have a box; other labels get no targets. With trained heads
+        ``learned``, the result has only hard negatives: background rows with the highest scores of these heads.
         """
         pixels = image.pixels()
         width = pixels.shape[1]
@@ -104,7 +104,7 @@ class Learner:
             mirrored[:, [0, 2]] = width - image.boxes[:, [2, 0]]
         sample = TrainingRows([[] for _ in self._heads.heads])
         for view, boxes in ((pixels, image.boxes), (np.ascontiguousarray(pixels[:, ::-1]), mirrored)):
-            self._extract(sample, view, boxes, image.labels, asked, learned)
+            self._extract(sample, view, boxes, image.labels, complete, learned)
         return sample
 
     def _extract(
@@ -113,11 +113,11 @@ class Learner:
         pixels: np.ndarray,
         boxes: np.ndarray,
         labels: Sequence[str],
-        asked: Sequence[str],
+        complete: Sequence[str],
         learned: Learned | None,
     ) -> None:
         scores, found, features = self._network(Frame.from_array(pixels, "bgr8"))
-        target = self._target(found, boxes, labels, asked)
+        target = self._target(found, boxes, labels, complete)
         if learned is None:
             for column, label in enumerate(self._learned):
                 if (rows := target[:, column] == 1).any():
@@ -128,31 +128,33 @@ class Learner:
             end = start + len(flat) * head.anchors
             own = target[start:end]
             if learned is None:
-                chosen = self._chosen(own, scores[start:end])
+                chosen = self._select_rows(own, scores[start:end])
             else:
-                chosen = self._mistaken(own, self._logits(flat, learned, number))
+                chosen = self._hard_negatives(own, self._logits(flat, learned, number))
             taken = flat[chosen // head.anchors].astype(np.float32)
             sample.levels[number].append(Rows(taken, chosen % head.anchors, own[chosen]))
             start = end
 
     def _logits(self, flat: np.ndarray, learned: Learned, level: int) -> np.ndarray:
-        """(rows, K) of the labels that are learned; ``flat`` are the features of a level, (cells, F)."""
+        """(rows, K) logits of the learned labels; ``flat`` are the features of a level, (cells, F)."""
         columns = [learned.labels.index(label) for label in self._learned]
         weight, bias = learned.weights[level][:, columns], learned.biases[level][:, columns]
         logits = flat @ weight.reshape(-1, weight.shape[-1]).T + bias.reshape(-1)  # cells x (anchors x K)
         return np.asarray(logits.reshape(-1, len(columns)))
 
-    def _mistaken(self, target: np.ndarray, logits: np.ndarray) -> np.ndarray:
-        """The rows that are no object and have the highest logits of a label."""
+    def _hard_negatives(self, target: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        """The background rows with the highest logits of any label."""
         worst = np.where(target == 0, logits, -np.inf).max(axis=1)
         order = np.argsort(-worst)[:HARD]
         return np.asarray(order[np.isfinite(worst[order])])
 
-    def _target(self, found: np.ndarray, boxes: np.ndarray, labels: Sequence[str], asked: Sequence[str]) -> np.ndarray:
-        """(rows, K): 1 an object of the class, 0 none, nan unknown."""
+    def _target(
+        self, found: np.ndarray, boxes: np.ndarray, labels: Sequence[str], complete: Sequence[str]
+    ) -> np.ndarray:
+        """(rows, K): 1 = object of the class, 0 = background, NaN = unknown."""
         target = np.full((len(found), len(self._learned)), np.nan, np.float32)
         for column, label in enumerate(self._learned):
-            if label not in asked:
+            if label not in complete:
                 continue
             own = boxes[[name == label for name in labels]]
             best = np.zeros(len(found))
@@ -162,7 +164,7 @@ class Learner:
             target[best >= POSITIVE, column] = 1.0
         return target
 
-    def _chosen(self, target: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    def _select_rows(self, target: np.ndarray, scores: np.ndarray) -> np.ndarray:
         positive = np.flatnonzero((target == 1).any(axis=1))
         negative = np.flatnonzero((target == 0).any(axis=1) & ~(target == 1).any(axis=1))
         known = scores[negative][:, 1:].max(axis=1) if len(negative) else np.empty(0)
@@ -172,10 +174,10 @@ class Learner:
         return np.concatenate([positive, hard, other]).astype(int)
 
     def learn(self, samples: Sequence[TrainingRows]) -> Learned:
-        """Heads for the old labels and the new ones behind them.
+        """Heads for the known labels, followed by the new ones.
 
         Raises:
-            DatasetError: a label that no row of the model's boxes covers.
+            DatasetError: no box of the model covers an object of a label.
         """
         positives = Counter(label for sample in samples for label in sample.scores)
         for label in self._learned:
@@ -187,7 +189,7 @@ class Learner:
         known = self._heads.labels
         new = [label for label in self._learned if label not in known]
         labels = (*known, *new)
-        alike = {label: self._likest(label, samples) for label in new}
+        alike = {label: self._most_similar(label, samples) for label in new}
         weights, biases = [], []
         for number, head in enumerate(self._heads.heads):
             self._progress(f"learning level {number + 1} of {len(self._heads.heads)}")
@@ -203,16 +205,16 @@ class Learner:
             biases.append(bias)
         return Learned(labels, tuple(weights), tuple(biases), alike, dict(positives))
 
-    def _likest(self, label: str, samples: Sequence[TrainingRows]) -> str:
-        """The known class with the best mean score where the new one is."""
+    def _most_similar(self, label: str, samples: Sequence[TrainingRows]) -> str:
+        """The known class with the highest mean score on the objects of the new label."""
         mean = np.mean([scores for sample in samples for scores in sample.scores.get(label, [])], axis=0)
-        mean[0] = -1.0  # the background is no class
+        mean[0] = -1.0  # background
         return self._heads.labels[int(mean.argmax())]
 
     def _fit(self, level: Sequence[Rows], weight: np.ndarray, bias: np.ndarray, labels: Sequence[str]) -> None:
         """Fit each anchor's weights separately; changes the columns of the learned labels in place."""
         columns = [labels.index(label) for label in self._learned]
-        held = np.array([label in self._heads.labels for label in self._learned])
+        known = np.array([label in self._heads.labels for label in self._learned])
         features, anchors, targets = (
             np.concatenate([getattr(rows, name) for rows in level]) for name in ("features", "anchors", "targets")
         )
@@ -222,8 +224,8 @@ class Learner:
             if np.isnan(y).all():
                 continue
             start = weight[anchor, columns], bias[anchor, columns]
-            w, b = logistic.fit(features[rows], y, start, np.where(held, KEEP, DECAY), STEPS)
-            # An anchor that has seen no object of a new class must not guess one.
-            unseen = ~(y == 1).any(axis=0) & ~held
-            w[unseen], b[unseen] = 0.0, NEVER_SEEN
+            w, b = logistic.fit(features[rows], y, start, np.where(known, KNOWN_PENALTY, NEW_PENALTY), STEPS)
+            # An anchor without a training object of a new class must not detect the class.
+            unseen = ~(y == 1).any(axis=0) & ~known
+            w[unseen], b[unseen] = 0.0, UNSEEN_BIAS
             weight[anchor, columns], bias[anchor, columns] = w, b

@@ -26,32 +26,32 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
 
 
 def fit(
-    x: np.ndarray, y: np.ndarray, start: tuple[np.ndarray, np.ndarray], pull: np.ndarray, steps: int
+    x: np.ndarray, y: np.ndarray, start: tuple[np.ndarray, np.ndarray], penalty: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Adam on the mean logistic loss over the rows that have a target (D. Kingma, J. Ba: Adam, 2015).
 
     Args:
         x: (N, F) float32 features.
-        y: (N, K) targets in {0, 1}, nan where a row has none.
-        start: (K, F) weights and (K,) biases to begin at.
-        pull: (K,) L2 penalty on the distance from the start.
+        y: (N, K) targets in {0, 1}, NaN where a row has no target.
+        start: (K, F) initial weights and (K,) biases.
+        penalty: (K,) L2 penalty on the distance from the start.
 
     Returns:
         (K, F) weights and (K,) biases, float32.
     """
-    asked = ~np.isnan(y)
-    # All float32: one float64 operand makes NumPy convert the features at every step, which is most of the time.
-    share = (asked / np.maximum(asked.sum(axis=0), 1)).astype(np.float32)
+    valid = ~np.isnan(y)
+    # All float32: with one float64 operand NumPy converts the features at every step, which dominates the run time.
+    share = (valid / np.maximum(valid.sum(axis=0), 1)).astype(np.float32)
     y = np.nan_to_num(y).astype(np.float32)
-    begin = [one.astype(np.float32) for one in start]
-    values = [one.copy() for one in begin]
-    moments = [(np.zeros_like(one), np.zeros_like(one)) for one in begin]
-    pulls = (pull[:, None].astype(np.float32), pull.astype(np.float32))
+    origins = [one.astype(np.float32) for one in start]
+    values = [one.copy() for one in origins]
+    moments = [(np.zeros_like(one), np.zeros_like(one)) for one in origins]
+    penalties = (penalty[:, None].astype(np.float32), penalty.astype(np.float32))
     for step in range(1, steps + 1):
         slope = (sigmoid(x @ values[0].T + values[1]) - y) * share
         rate = np.float32(RATE * np.sqrt(1 - 0.999**step) / (1 - 0.9**step))
         for gradient, value, origin, strength, (first, second) in zip(
-            (slope.T @ x, slope.sum(axis=0)), values, begin, pulls, moments, strict=True
+            (slope.T @ x, slope.sum(axis=0)), values, origins, penalties, moments, strict=True
         ):
             gradient = gradient + strength * (value - origin)
             first += np.float32(0.1) * (gradient - first)

@@ -27,8 +27,8 @@ from edgecam_core.types import Detections
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.statistics import Hits, Interval, compare, match
 
-LOW = 0.05  # lowest score that counts for AP
-SHOWN = 0.5
+LOW = 0.05  # lowest score of detections used for AP
+THRESHOLD = 0.5  # the detector's default
 Progress = Callable[[str], None]
 
 
@@ -51,13 +51,14 @@ def tuples(found: Sequence[Detections]) -> list[list[tuple[str, float, tuple[flo
     return [[(one.label, one.score, one.box) for one in detections] for detections in found]
 
 
-def compared(
+def compare_field(
     old: Sequence[Detections],
     new: Sequence[Detections],
     truth: Sequence[LabelledImage],
     labels: Sequence[str],
     seed: int,
 ) -> tuple[dict[str, Any], Interval]:
+    """Compare the detections of both models with the truth; returns facts for the report, and the difference in mAP."""
     hits = [(match(tuples(old), truth, label), match(tuples(new), truth, label)) for label in labels]
     rows = {label: _label_row(a, b, len(truth), seed) for label, (a, b) in zip(labels, hits, strict=True)}
     before, after, difference = compare([a for a, _ in hits], [b for _, b in hits], len(truth), seed=seed)
@@ -79,10 +80,10 @@ def _label_row(old: Hits, new: Hits, images: int, seed: int = 0) -> dict[str, An
     }
 
 
-def guarded(
+def compare_old_set(
     old_model: Path, new_model: Path, images: Sequence[LabelledImage], labels: Sequence[str], progress: Progress
 ) -> tuple[dict[str, Any], dict[str, float], dict[str, float]]:
-    """Both models on the old set: facts for the report, and the AP before and after by label."""
+    """Test both models on the old set; returns facts for the report, and the AP before and after by label."""
     names = sorted({label for one in images for label in one.labels if label in labels})
     if not names:
         return {"images": 0, "labels": {}}, {}, {}
@@ -96,20 +97,20 @@ def guarded(
 
 
 def false_alarms(found: Sequence[Detections], truth: Sequence[LabelledImage], labels: Sequence[str]) -> float:
-    """Wrong boxes of these labels per image, at a score of 0.5; they hardly affect average precision."""
-    visible = tuples([shown(one) for one in found])
+    """Wrong boxes of these labels per image at a score of 0.5, which hardly affect average precision."""
+    visible = tuples([above_threshold(one) for one in found])
     wrong = sum(int((~match(visible, truth, label).hit).sum()) for label in labels)
     return wrong / max(len(truth), 1)
 
 
-def shown(found: Detections) -> Detections:
-    keep = found.scores >= SHOWN
+def above_threshold(found: Detections) -> Detections:
+    keep = found.scores >= THRESHOLD
     return Detections(found.boxes[keep], found.scores[keep], found.class_ids[keep], found.labels)
 
 
-def mistakes(found: Detections, truth: LabelledImage) -> int:
+def count_errors(found: Detections, truth: LabelledImage) -> int:
     """Number of missed and wrong boxes at the default threshold."""
-    visible = tuples([shown(found)])
+    visible = tuples([above_threshold(found)])
     labels = {*truth.labels, *(label for label, _, _ in visible[0])}
     wrong = 0
     for label in labels:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The live network up to its heads: its features are the input of training and calibration."""
+"""Runs the live network up to its heads; the features are the input of training and calibration."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from edgecam_training.improve.heads import ClassHeads
 
 
 class FrozenNetwork:
-    """Call it with a frame to run the model on the CPU; takes tens of milliseconds."""
+    """Calling an instance with a frame runs the model on the CPU; takes tens of milliseconds."""
 
     def __init__(self, model: ModelFile, heads: ClassHeads) -> None:
         import onnxruntime

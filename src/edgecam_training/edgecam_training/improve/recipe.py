@@ -37,10 +37,10 @@ def of_data(
     split: tuple[Sequence[LabelledImage], Sequence[LabelledImage]],
     seed: int,
 ) -> dict[str, Any]:
-    """The part of the recipe that is known before the training, also for training on another machine.
+    """The part of the recipe that is known before training, also for training on another machine.
 
-    Training and test set are included separately: with another split, the previous model may have been trained on
-    frames that are now in the test.
+    Training and test set are included separately: with another split, an existing model may have been trained
+    on frames that are now in the test set.
     """
     train, test = split
     return {
@@ -71,25 +71,25 @@ def code() -> str:
     return digest.hexdigest()
 
 
-def key(made: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
+def key(inputs: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 
-def metadata(made: Mapping[str, Any], learning: Mapping[str, Any]) -> dict[str, str]:
+def metadata(inputs: Mapping[str, Any], learning: Mapping[str, Any]) -> dict[str, str]:
     """Metadata for the model file: its recipe, and facts about the training."""
     return {
-        "edgecam.parent_sha256": str(made["parent"]),
-        "edgecam.data_sha256": str(made["data"]),
-        _KEY: key(made),
+        "edgecam.parent_sha256": str(inputs["parent"]),
+        "edgecam.data_sha256": str(inputs["data"]),
+        _KEY: key(inputs),
         _LEARNING: json.dumps(learning),
     }
 
 
-def learning(path: Path, made: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The facts about the training in a model file; None if it is missing, damaged, or has another recipe."""
+def learning(path: Path, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The facts about the training in a model file; None if the file is missing, damaged, or has another recipe."""
     try:
         facts = ModelFile.read(path).metadata
-        if facts.get(_KEY) != key(made):
+        if facts.get(_KEY) != key(inputs):
             return None
         found: dict[str, Any] = json.loads(facts[_LEARNING])
     except (EdgecamError, OSError, ValueError, KeyError):

@@ -47,7 +47,7 @@ _CONNECTION, _NO_COMMAND = 255, 127
 
 
 class RemoteError(EdgecamError):
-    """The other machine cannot be reached, or the work failed there."""
+    """The other machine cannot be reached, or the run failed there."""
 
 
 def improve_on(
@@ -55,11 +55,11 @@ def improve_on(
 ) -> Outcome:
     """As :func:`edgecam_training.improve.improve.improve`, on ``host``. Blocks until the end of the run.
 
-    An interrupted run continues when it is started again with the same data. After a run nothing remains on the other
+    An interrupted run continues when started again with the same data. A finished run leaves nothing on the other
     machine.
 
     Args:
-        host: a host for ssh, ``user@host`` or a name in ~/.ssh/config, with access by key, without a password.
+        host: a host for ssh, ``user@host`` or a name in ~/.ssh/config, with access by key.
         folders: options and folders of additional data (``--old-set``, ``--replay``).
         command: the command that starts edgecam on the host.
 
@@ -75,27 +75,26 @@ def improve_on(
             raise SettingError(option.lstrip("-"), str(folder), "must be a folder, with --on")
     model = ModelFile.read(locate(request.model))
     images = field.reviewed(request.collection)
-    sides = request.split(images)
-    data = recipe.of_data(model, images, sides, request.seed)
+    data = recipe.of_data(model, images, request.split(images), request.seed)
     key = hashlib.sha256(f"{data['data']} {model.sha256} {[str(folder) for folder in folders]}".encode()).hexdigest()[
         :16
     ]
-    there = f".cache/edgecam/improve-{key}"  # below the home folder, where ssh begins
+    remote = f".cache/edgecam/improve-{key}"  # relative to the home folder
     progress(f"copying {len(images)} reviewed frames to {host}")
-    _send(host, there, request.collection, model, folders)
-    words = [
+    _send(host, remote, request.collection, model, folders)
+    options = [
         "collection", "--model", f"model/{model.path.name}", "--output", "run",
         "--max-loss", f"{100 * request.max_loss:g}", "--max-false-alarms", repr(request.max_false_alarms),
         "--test-share", repr(request.test_share), "--gap-seconds", repr(request.gap_seconds),
         "--seed", str(request.seed),
     ]  # fmt: skip
-    words += [word for camera in request.test_cameras for word in ("--test-camera", camera)]
-    words += [word for option, _ in folders for word in (option, option.lstrip("-"))]
-    _work(host, f"cd {there} && {command} improve {shlex.join(words)}", progress)
+    options += [word for camera in request.test_cameras for word in ("--test-camera", camera)]
+    options += [word for option, _ in folders for word in (option, option.lstrip("-"))]
+    _work(host, f"cd {remote} && {command} improve {shlex.join(options)}", progress)
     progress(f"fetching the model from {host}")
-    _fetch(host, there, request.output)
+    _fetch(host, remote, request.output)
     outcome = _outcome(request.output, model, data, host)
-    _run(host, f"rm -rf {there}")
+    _run(host, f"rm -rf {remote}")
     return outcome
 
 
@@ -139,12 +138,12 @@ def _failed(host: str, code: int, output: str) -> RemoteError:
         remedy = (
             "install edgecam there, or give --on-command, for example 'source edgecam/install/setup.bash && edgecam'"
         )
-        return RemoteError(f"{host} does not find edgecam: {last}; {remedy}")
+        return RemoteError(f"edgecam was not found on {host}: {last}; {remedy}")
     return RemoteError(f"the run on {host} failed: {last}; start the same command again to continue")
 
 
-def _send(host: str, there: str, collection: Path, model: ModelFile, folders: Sequence[tuple[str, Path]]) -> None:
-    unpack = f"mkdir -p {there} && tar -xf - -C {there}"
+def _send(host: str, remote: str, collection: Path, model: ModelFile, folders: Sequence[tuple[str, Path]]) -> None:
+    unpack = f"mkdir -p {remote} && tar -xf - -C {remote}"
     with (
         _started(host, unpack, stdin=subprocess.PIPE) as process,
         tarfile.open(fileobj=process.stdin, mode="w|") as archive,
@@ -158,7 +157,7 @@ def _send(host: str, there: str, collection: Path, model: ModelFile, folders: Se
 
 
 def _needed(root: Path) -> Iterator[tuple[Path, str]]:
-    """Files and names of the reviewed frames; other frames do not leave this machine."""
+    """Files and archive names of the reviewed frames; other frames are not sent."""
     collection = Collection.open(root)
     yield collection.root / "collection.json", "collection.json"
     for review in collection.reviews():
@@ -188,11 +187,11 @@ def _work(host: str, command: str, progress: Progress) -> None:
         raise _failed(host, code, "".join(lines))
 
 
-def _fetch(host: str, there: str, output: Path) -> None:
+def _fetch(host: str, remote: str, output: Path) -> None:
     names = " ".join(FILES)
     with cache.explained(output):
         output.mkdir(parents=True, exist_ok=True)
-    with _started(host, f"tar -cf - -C {there}/run {names}", stdout=subprocess.PIPE) as process:
+    with _started(host, f"tar -cf - -C {remote}/run {names}", stdout=subprocess.PIPE) as process:
         try:
             with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
                 for member in archive:
@@ -212,10 +211,10 @@ def _outcome(output: Path, parent: ModelFile, data: dict[str, Any], host: str) -
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RemoteError(f"the report from {host} is invalid: {error}") from error
     model = ModelFile.read(output / "model.onnx")
-    if other := [name for name, value in data.items() if made.get(name) != value]:
-        what = ", ".join(other)
-        raise RemoteError(f"{host} returned a model with another {what}; does it have the same version of edgecam?")
+    if different := [name for name, value in data.items() if made.get(name) != value]:
+        names = ", ".join(different)
+        raise RemoteError(f"{host} returned a model with another {names}; does it have the same version of edgecam?")
     if model.metadata.get("edgecam.parent_sha256") != parent.sha256:
-        raise RemoteError(f"{host} returned another model than its report describes")
+        raise RemoteError(f"{host} returned a model that its report does not describe")
     facts["made_on"] = host
     return Outcome(output / "model.onnx", verdict, facts)

@@ -67,7 +67,7 @@ def write_html(
     new: Sequence[Detections],
     order: Sequence[int],
 ) -> None:
-    """Write the report. ``order`` has the indices of the images, most mistakes first."""
+    """Write the report. ``order`` lists the indices of the images, most mistakes first."""
     verdict = facts["verdict"]
     state = "passed" if verdict["passed"] else "refused"
     parts = [
@@ -77,7 +77,7 @@ def write_html(
         "<h2>Field test</h2>" + _table(facts["field"]["labels"]),
         f"<p>Mean: {html.escape(facts['field']['old'])} before, {html.escape(facts['field']['new'])} after; difference "
         f"{html.escape(facts['field']['difference'])} (AP at IoU 0.5 in percent, 95 % interval by bootstrap over "
-        f"{facts['field']['images']} frames that were not trained on).</p>",
+        f"{facts['field']['images']} frames not used for training).</p>",
         _alarms(facts["field"]["false_alarms"]),
     ]
     if facts["old_set"]["labels"]:
@@ -87,14 +87,14 @@ def write_html(
         parts.append(_row(images[index], old[index], new[index]))
     shown = {key: value for key, value in facts.items() if key not in ("field", "old_set", "verdict")}
     text = html.escape(json.dumps(_plain(shown), indent=2, ensure_ascii=False))
-    parts.append(f"<h2>Made from</h2><pre><code>{text}</code></pre></html>")
+    parts.append(f"<h2>Provenance</h2><pre><code>{text}</code></pre></html>")
     cache.write(path, "\n".join(parts).encode())
 
 
 def _alarms(alarms: Mapping[str, float]) -> str:
     return (
         f"<p>Wrong boxes of the learned labels at score 0.5: {alarms['old']:.2f} per frame before, {alarms['new']:.2f} "
-        "after. If that is too many, raise the detector's <code>class_thresholds</code>, or label more frames without "
+        "after. If this is too high, raise the detector's <code>class_thresholds</code>, or label more frames without "
         "these objects.</p>"
     )
 

@@ -57,7 +57,7 @@ class Interval:
 def match(
     found: Sequence[Sequence[tuple[str, float, tuple[float, ...]]]], truth: Sequence[LabelledImage], label: str
 ) -> Hits:
-    """Greedy matching at IoU 0.5 as in Pascal VOC: by descending score, each box once. ``found``: label, score, box."""
+    """Match greedily at IoU 0.5 as in Pascal VOC: by descending score, each box once. ``found``: label, score, box."""
     rows = [
         (score, number, box)
         for number, detections in enumerate(found)
@@ -99,7 +99,7 @@ def compare(
 
     Both models are evaluated on the same resampled images, which reduces the variance of the difference.
     """
-    chance = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     ones = np.ones(images, int)
 
     def means(times: np.ndarray) -> tuple[float, float]:
@@ -109,19 +109,19 @@ def compare(
             return float("nan"), float("nan")
         return float(np.mean([a for a, _ in known])), float(np.mean([b for _, b in known]))
 
-    value = means(ones)
-    drawn = np.array([means(np.bincount(chance.integers(0, images, images), minlength=images)) for _ in range(rounds)])
+    before, after = means(ones)
+    drawn = np.array([means(np.bincount(rng.integers(0, images, images), minlength=images)) for _ in range(rounds)])
     drawn = drawn[~np.isnan(drawn).any(axis=1)]
 
-    def interval(of: float, samples: np.ndarray) -> Interval:
+    def interval(value: float, samples: np.ndarray) -> Interval:
         if len(samples) == 0:
-            return Interval(of, float("nan"), float("nan"))
+            return Interval(value, float("nan"), float("nan"))
         low, high = np.percentile(samples, [2.5, 97.5])
-        return Interval(of, float(low), float(high))
+        return Interval(value, float(low), float(high))
 
     difference = drawn[:, 1] - drawn[:, 0]
     return (
-        interval(value[0], drawn[:, 0]),
-        interval(value[1], drawn[:, 1]),
-        interval(value[1] - value[0], difference),
+        interval(before, drawn[:, 0]),
+        interval(after, drawn[:, 1]),
+        interval(after - before, difference),
     )

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Improves the model after each finished review. A model that passes the gate is proposed, never deployed.
+"""Improves the model after each finished review. A model that passes is proposed, never deployed.
 
 A review is finished when every frame of the collection is reviewed or skipped. The same reviews are used only once.
 """
@@ -34,8 +34,8 @@ from edgecam_training.improve import field
 from edgecam_training.improve.improve import Outcome, Request, store
 from edgecam_training.improve.measure import Progress
 
-_TICK = 100_000_000  # ns; a change this recent may have the same time stamp as the next one
-_TEXT_PERIOD = 5.0  # seconds between two texts of the proposal during the training
+_TICK = 100_000_000  # ns; the next change may get the same time stamp as a change this recent
+_TEXT_PERIOD = 5.0  # seconds between two progress texts in the proposal
 
 
 class Watch:
@@ -43,7 +43,7 @@ class Watch:
 
     Args:
         work: like :func:`edgecam_training.improve.improve.improve`.
-        say: called with every new state as text.
+        log: called with every new state as text.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Watch:
         name: str,
         models: ModelStore,
         work: Callable[[Request, Progress], Outcome],
-        say: Progress,
+        log: Progress,
     ) -> None:
         self._request = request
         self._name = name
         self._models = models
         self._work = work
-        self._say = say
+        self._log = log
         self._seen: tuple[int, ...] = ()
         self._tried = ""
         self._text_at = float("-inf")
@@ -70,9 +70,9 @@ class Watch:
             time.sleep(period)
 
     def once(self) -> bool:
-        """Improve if there is a finished review that was not used yet; returns whether there was one.
+        """Improve the model if a finished review has not been used yet; returns whether it did.
 
-        Errors become the state of the proposal, except CacheError if the store cannot be written.
+        Errors are stored in the proposal, except CacheError if the store cannot be written.
         """
         changed = self._changed()
         if changed == self._seen:
@@ -91,7 +91,7 @@ class Watch:
         return True
 
     def _changed(self) -> tuple[int, ...]:
-        """A value that changes with every added, changed or removed frame or review; costs three system calls."""
+        """Modification times that change when a frame or review is added, changed or removed. Three system calls."""
         root = self._request.collection.expanduser()
         times = []
         for name in ("collection.json", "frames", "reviews"):
@@ -102,7 +102,7 @@ class Watch:
         return tuple(times)
 
     def _finished(self) -> str:
-        """The fingerprint of the reviewed frames; empty if frames are open or none is reviewed."""
+        """The fingerprint of the reviewed frames; empty if some are still to be reviewed, or if none is reviewed."""
         if not (self._request.collection.expanduser() / "collection.json").is_file():
             return ""  # the collector has not started yet
         collection = Collection.open(self._request.collection)
@@ -137,13 +137,13 @@ class Watch:
             self._text_at = time.monotonic()
             self._propose(Proposal(self._name, WORKING, text))
 
-    def _propose(self, made: Proposal) -> None:
-        proposal.write(self._models, made)
-        self._say(f"{made.name}: {made.state}: {made.text}")
+    def _propose(self, new: Proposal) -> None:
+        proposal.write(self._models, new)
+        self._log(f"{new.name}: {new.state}: {new.text}")
 
 
 def figures(outcome: Outcome) -> dict[str, Any]:
-    """The test results that a user needs for the decision."""
+    """The test results that a user needs to approve or reject the model."""
     facts = outcome.facts["field"]
     return {
         "frames": facts["images"],

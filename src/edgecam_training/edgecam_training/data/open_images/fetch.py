@@ -35,17 +35,17 @@ from edgecam_training.data.findings import Findings
 from edgecam_training.data.open_images import like as rules
 from edgecam_training.data.open_images import tables, transfer
 from edgecam_training.data.open_images.request import claim
-from edgecam_training.data.open_images.selection import Chosen, Wish, choose, wanted
-from edgecam_training.data.open_images.source import Bar, Source, Tell, megabytes, silent
+from edgecam_training.data.open_images.selection import Chosen, Criteria, choose, matching
+from edgecam_training.data.open_images.source import Bar, Progress, Source, megabytes, silent
 from edgecam_training.data.open_images.tables import FOLDERS, RELEASES, Box
 from edgecam_training.errors import DatasetError
 
-_BROKEN_TRIES = 2  # downloads of an image that arrives complete but cannot be decoded
+_BROKEN_TRIES = 2  # downloads of an image that is complete but cannot be decoded
 
 
 @dataclass
 class Outcome:
-    """``images`` is the number of good images on disk; the lists have the ids of the others."""
+    """``images`` is the number of valid images on disk; the lists contain the ids of the others."""
 
     images: int = 0
     boxes: int = 0
@@ -75,7 +75,7 @@ class _Job:
 
 
 def download(
-    wish: Wish,
+    criteria: Criteria,
     output: Path,
     version: str = "v6",
     workers: int = 32,
@@ -86,23 +86,23 @@ def download(
 ) -> Outcome:
     """Download tables (train: 2 GB, once) and images, check every one, write ``manifest.jsonl``.
 
-    May be stopped at any moment; the same call continues. Tables stay in ``output/tables``.
+    May be interrupted at any time; the same call continues. Tables stay in ``output/tables``.
 
     Args:
-        like: ``jetson-inference`` for the rules of its downloader, see :mod:`like`.
+        like: ``jetson-inference`` selects images like its downloader, see :mod:`like`.
         replace_other: use the folder even if it holds another data set.
 
     Raises:
         SettingError: an unknown release, split or tool.
-        DatasetError: an unknown class, a table that cannot be downloaded, no image at all, a full disk, or the folder
-            holds another data set.
+        DatasetError: an unknown class, a table that cannot be downloaded, no image, a full disk, or a folder that holds
+            another data set.
     """
     source = source or Source()
     if like not in ("", rules.NAME):
         raise SettingError("like", like, f"must be {rules.NAME}")
     if version not in RELEASES:
         raise SettingError("version", version, f"must be one of {', '.join(RELEASES)}")
-    for split in wish.splits:
+    for split in criteria.splits:
         if split not in FOLDERS:
             raise SettingError("splits", split, f"must be of {', '.join(FOLDERS)}")
     release = RELEASES[version]
@@ -110,24 +110,24 @@ def download(
     def table(name: str) -> Path:
         return source.table(name, output / "tables", bar)
 
-    codes = tables.class_codes(table(release.classes), wish.classes)
-    request = {**asdict(wish), "classes": list(codes.values()), "version": version, "like": like}
+    codes = tables.class_codes(table(release.classes), criteria.classes)
+    request = {**asdict(criteria), "classes": list(codes.values()), "version": version, "like": like}
     claim(output, request, replace_other)
     chosen: dict[str, Chosen] = {}
-    for split in wish.splits:
+    for split in criteria.splits:
         reading = megabytes(bar(f"reading boxes of {split}, MB"))
         found = tables.boxes(table(release.boxes[split]), codes, reading)
-        chosen[split] = wanted(found, wish) if like else choose(found, wish)
+        chosen[split] = matching(found, criteria) if like else choose(found, criteria)
     if like:
-        chosen = rules.limited(chosen, wish.max_images, wish.seed)
+        chosen = rules.limited(chosen, criteria.max_images, criteria.seed)
     jobs = [_Job(image, split) for split, images in chosen.items() for image in sorted(images)]
     outcome = Outcome()
     sizes = _fetch_all(jobs, output, source.images, workers, outcome, bar("images"))
-    facts = {split: tables.facts(table(release.images[split]), set(chosen[split])) for split in wish.splits}
+    facts = {split: tables.facts(table(release.images[split]), set(chosen[split])) for split in criteria.splits}
     names = list(codes.values())
     numbers = {code: index for index, code in enumerate(codes)}
     samples = [
-        _sample(job, output, sizes[job], chosen[job.split][job.image], numbers, wish.groups_as_objects,
+        _sample(job, output, sizes[job], chosen[job.split][job.image], numbers, criteria.groups_as_objects,
                 facts[job.split].get(job.image, {}))
         for job in jobs
         if job in sizes
@@ -139,23 +139,23 @@ def refetch(
     manifest_file: Path, output: Path, workers: int = 32, bar: Bar = silent, source: Source | None = None,
     replace_other: bool = False,
 ) -> Outcome:  # fmt: skip
-    """Download the images of a manifest, byte for byte; an image with another hash is not kept.
+    """Download the images of a manifest, byte for byte; an image with a different hash is deleted.
 
     Raises:
-        DatasetError: no such manifest, one of other splits, nothing could be downloaded, or the folder holds another
-            data set.
+        DatasetError: no such manifest, a manifest with other splits, nothing could be downloaded, or the folder holds
+            another data set.
     """
     known = manifest.read(manifest_file)
-    strange = set(known.counts()) - set(FOLDERS)
-    if strange:
-        raise DatasetError(f"{manifest_file} has a split {sorted(strange)[0]!r}; Open Images has {', '.join(FOLDERS)}")
+    unknown = set(known.counts()) - set(FOLDERS)
+    if unknown:
+        raise DatasetError(f"{manifest_file} has a split {sorted(unknown)[0]!r}; Open Images has {', '.join(FOLDERS)}")
     path = manifest_file if manifest_file.is_file() else manifest_file / manifest.NAME
     if path.resolve() != (output / manifest.NAME).resolve():
         claim(output, {"manifest_sha256": cache.sha256(path)}, replace_other)
     by_job = {_Job(s.path.stem, s.split, str(s.facts.get("sha256", ""))): s for s in known.samples}
     outcome = Outcome()
     sizes = _fetch_all(list(by_job), output, (source or Source()).images, workers, outcome, bar("images"))
-    samples = [_moved(sample, job.target(output)) for job, sample in by_job.items() if job in sizes]
+    samples = [replace(sample, path=job.target(output)) for job, sample in by_job.items() if job in sizes]
     return _finish(output, list(known.classes), samples, outcome)
 
 
@@ -172,9 +172,9 @@ def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: Ou
 
 
 def _fetch_all(
-    jobs: list[_Job], output: Path, server: str, workers: int, outcome: Outcome, progress: Tell
+    jobs: list[_Job], output: Path, server: str, workers: int, outcome: Outcome, progress: Progress
 ) -> dict[_Job, tuple[int, int, str]]:
-    """Width, height and SHA-256 of every good image, by job; the others are added to ``outcome``."""
+    """Width, height and SHA-256 of every valid image, by job; the others are added to ``outcome``."""
     found = {}
     for number, (job, result) in enumerate(_in_parallel(jobs, output, server, workers), start=1):
         if isinstance(result, tuple):
@@ -191,12 +191,12 @@ def _in_parallel(
     pool = ThreadPoolExecutor(workers)
     try:
         yield from zip(jobs, pool.map(lambda job: _image(job, output, server), jobs), strict=True)
-    finally:  # also on Ctrl-C: running jobs end, waiting ones never start
+    finally:  # also on Ctrl-C: running jobs finish, queued ones are cancelled
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _image(job: _Job, output: Path, server: str) -> tuple[int, int, str] | str:
-    """Download and check one image; returns the name of its list in Outcome if that fails."""
+    """Download and check one image; returns the name of the list in Outcome if that fails."""
     target = job.target(output)
     url = f"{server}/{FOLDERS[job.split]}/{job.image}.jpg"
     for _ in range(_BROKEN_TRIES):
@@ -245,7 +245,3 @@ def _sample(
         job.target(output), (width, height), job.split, corners, labels, crowd=groups, id=job.image, sha256=digest,
         **facts,
     )  # fmt: skip
-
-
-def _moved(sample: Sample, path: Path) -> Sample:
-    return replace(sample, path=path)

@@ -14,9 +14,9 @@
 
 """Selects the same images and boxes as jetson-inference's ``open_images_downloader.py``.
 
-Release v4, all boxes of the classes except depictions; group boxes count as ordinary boxes. A limit applies to all
-splits together and is divided in proportion to their sizes; images are chosen at random, and the original tool sets no
-seed.
+It takes release v4 and all boxes of the classes except depictions; group boxes count as ordinary boxes. A limit applies
+to all splits together and is divided in proportion to their sizes. Images are chosen at random; the original tool sets
+no seed.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ SPLITS = ("train", "val", "test")
 
 
 def limited(chosen: dict[str, Chosen], most: int, seed: int) -> dict[str, Chosen]:
-    """At most ``most`` images in all, 0 = unlimited.
+    """At most ``most`` images in total, 0 = unlimited.
 
-    The number per split is that of the tool; ``seed`` determines which images are selected.
+    Each split gets the same number as in the original tool; ``seed`` determines which images are selected.
     """
     total = sum(map(len, chosen.values()))
     if not 0 < most < total:
         return chosen
-    chance = np.random.RandomState(seed)
+    rng = np.random.RandomState(seed)
     found = {}
     for split, images in chosen.items():
-        kept = set(chance.permutation(np.array(list(images), object))[: int(most * (len(images) / total))])
+        kept = set(rng.permutation(np.array(list(images), object))[: int(most * (len(images) / total))])
         found[split] = {name: boxes for name, boxes in images.items() if name in kept}
     return found

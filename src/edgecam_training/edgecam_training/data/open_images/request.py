@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Records the request a folder was downloaded for, so that a different request does not overwrite it."""
+"""Records the request that filled a folder, so that a different request does not overwrite the folder."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ def claim(output: Path, request: dict[str, Any], replace: bool = False) -> None:
     """Write the request into the folder; the same request may be repeated.
 
     Args:
-        replace: let the new request use the folder.
+        replace: use the folder for the new request.
 
     Raises:
-        DatasetError: the folder holds, or is being filled for, another data set.
+        DatasetError: the folder holds another data set, complete or not.
     """
-    wanted = json.loads(json.dumps(request))
+    request = json.loads(json.dumps(request))
     path = output / NAME
     if not replace and path.is_file():
         try:
-            there = json.loads(path.read_text(encoding="utf-8"))
+            stored = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            there = {}
-        if there != wanted:
-            raise DatasetError(f"{output} holds another data set ({_difference(there, wanted)}); {_REMEDY}")
+            stored = {}
+        if stored != request:
+            raise DatasetError(f"{output} holds another data set ({_difference(stored, request)}); {_REMEDY}")
     elif not replace and (output / manifest.NAME).is_file():
         raise DatasetError(f"{output} already holds a data set, {manifest.NAME}; {_REMEDY}")
     output.mkdir(parents=True, exist_ok=True)
-    cache.write(path, (json.dumps(wanted, indent=1, ensure_ascii=False) + "\n").encode())
+    cache.write(path, (json.dumps(request, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 _REMEDY = "use another --output, or --replace"
 
 
-def _difference(there: Any, wanted: dict[str, Any]) -> str:
-    known = there if isinstance(there, dict) else {}
+def _difference(stored: Any, request: dict[str, Any]) -> str:
+    known = stored if isinstance(stored, dict) else {}
     return "; ".join(
-        f"{key}: {_words(known.get(key))}, now {_words(wanted.get(key))}"
-        for key in [*wanted, *(set(known) - set(wanted))]
-        if known.get(key) != wanted.get(key)
+        f"{key}: {_text(known.get(key))}, now {_text(request.get(key))}"
+        for key in [*request, *(set(known) - set(request))]
+        if known.get(key) != request.get(key)
     )
 
 
-def _words(value: Any) -> str:
+def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else "not given" if value is None else str(value)

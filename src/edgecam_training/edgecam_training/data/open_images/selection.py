@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Selects the images of a split: first by flags, then at random up to the limits, with a fixed seed."""
+"""Selects the images of a split: by flags, then at random up to the limits, with a fixed seed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Chosen = dict[str, list[Box]]
 
 
 @dataclass(frozen=True)
-class Wish:
+class Criteria:
     """What to download; 0 = unlimited. ``groups_as_objects``: boxes around groups are ordinary boxes, not crowds."""
 
     classes: tuple[str, ...]
@@ -42,39 +42,39 @@ class Wish:
     seed: int = 0
 
 
-def wanted(found: Iterable[Box], wish: Wish) -> Chosen:
+def matching(found: Iterable[Box], criteria: Criteria) -> Chosen:
     """The images and boxes that the flags allow, in the order of the table."""
     by_image: Chosen = defaultdict(list)
     for box in found:
-        kept = (wish.depictions or not box.depiction) and (wish.groups or not box.group)
-        if kept and (wish.occluded or not box.occluded):
+        kept = (criteria.depictions or not box.depiction) and (criteria.groups or not box.group)
+        if kept and (criteria.occluded or not box.occluded):
             by_image[box.image].append(box)
     return dict(by_image)
 
 
-def choose(found: Iterable[Box], wish: Wish) -> Chosen:
+def choose(found: Iterable[Box], criteria: Criteria) -> Chosen:
     """Boxes by image id, ids sorted.
 
-    With limits the rarest class is served first, so that common ones do not use the places up: with
-    ``max_per_class`` an image is taken while any of its classes still lacks boxes.
+    With limits, the rarest class comes first, so that common classes do not use up the limit. With ``max_per_class`` an
+    image is taken while any of its classes still needs boxes.
     """
-    by_image = wanted(found, wish)
-    if not wish.max_images and not wish.max_per_class:
+    by_image = matching(found, criteria)
+    if not criteria.max_images and not criteria.max_per_class:
         return dict(sorted(by_image.items()))
-    return {name: by_image[name] for name in sorted(_limited(by_image, wish))}
+    return {name: by_image[name] for name in sorted(_limited(by_image, criteria))}
 
 
-def _limited(by_image: Chosen, wish: Wish) -> list[str]:
+def _limited(by_image: Chosen, criteria: Criteria) -> list[str]:
     queues: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(by_image, key=lambda name: _rank(wish.seed, name)):
+    for name in sorted(by_image, key=lambda name: _rank(criteria.seed, name)):
         for code in {box.code for box in by_image[name]}:
             queues[code].append(name)
     have: Counter[str] = Counter()
     taken: dict[str, None] = {}
-    most = wish.max_images or len(by_image)
+    most = criteria.max_images or len(by_image)
     while len(taken) < most and queues:
         code = min(queues, key=lambda code: (have[code], code))
-        if not queues[code] or (wish.max_per_class and have[code] >= wish.max_per_class):
+        if not queues[code] or (criteria.max_per_class and have[code] >= criteria.max_per_class):
             del queues[code]
             continue
         name = queues[code].pop(0)

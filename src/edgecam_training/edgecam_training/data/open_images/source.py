@@ -24,19 +24,19 @@ from edgecam_training.data.open_images import transfer
 from edgecam_training.data.open_images.tables import IMAGES, TABLES
 from edgecam_training.errors import DatasetError
 
-Tell = Callable[[int, int], None]
-Bar = Callable[[str], Tell]
+Progress = Callable[[int, int], None]
+Bar = Callable[[str], Progress]
 _MEGABYTE = 1_000_000
 
 
-def silent(_: str) -> Tell:
+def silent(_: str) -> Progress:
     """No progress display."""
     return lambda done, total: None
 
 
 @dataclass(frozen=True)
 class Source:
-    """The download source: ``tables`` and ``images`` are URLs, or folders with the same structure."""
+    """The download source: ``tables`` and ``images`` are URLs or folders with the same structure."""
 
     tables: str = TABLES
     images: str = IMAGES
@@ -61,7 +61,7 @@ class Source:
         return path
 
 
-def megabytes(tell: Tell) -> Tell:
+def megabytes(progress: Progress) -> Progress:
     """Convert progress in bytes to whole megabytes, reported when they change."""
     last = -1
 
@@ -69,6 +69,6 @@ def megabytes(tell: Tell) -> Tell:
         nonlocal last
         if done // _MEGABYTE != last or done >= total:
             last = done // _MEGABYTE
-            tell(-(-done // _MEGABYTE), max(1, -(-total // _MEGABYTE)))
+            progress(-(-done // _MEGABYTE), max(1, -(-total // _MEGABYTE)))
 
     return report

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Transfers one file over HTTP or from a folder: with retries, resumable, written atomically."""
+"""Downloads one file over HTTP, or copies it from a folder; with retries, resumable, written atomically."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
     Blocks; gives up after :data:`TRIES` failures in a row without progress.
 
     Args:
-        progress: called with (bytes, all bytes) after every block, if the server sends the length.
+        progress: called with (bytes done, total bytes) after every block, if the server sends the length.
 
     Raises:
         Missing: 404 or 410, or no such file.
@@ -79,7 +79,7 @@ def fetch(url: str, target: Path, progress: Progress | None = None) -> None:
         failures = 1 if after > before else failures + 1
         if failures >= TRIES:
             raise DatasetError(
-                f"{url} cannot be downloaded after {failures} tries: {reason}; the same command continues there"
+                f"{url} cannot be downloaded after {failures} attempts: {reason}; run the command again to continue"
             )
         time.sleep(FIRST_PAUSE * 2 ** (failures - 1))
 
@@ -98,9 +98,9 @@ def _continue(url: str, partial: Path, begin: int, progress: Progress | None) ->
     if begin:
         request.add_header("Range", f"bytes={begin}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        goes_on = response.status == 206
-        total = _total(response, begin if goes_on else 0)
-        with partial.open("ab" if goes_on else "wb") as file:
+        resumed = response.status == 206
+        total = _total(response, begin if resumed else 0)
+        with partial.open("ab" if resumed else "wb") as file:
             while block := response.read(_BLOCK):
                 file.write(block)
                 if progress and total:

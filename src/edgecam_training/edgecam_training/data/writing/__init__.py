@@ -39,10 +39,10 @@ Named = list[tuple[str, Sample]]
 
 
 def write(dataset: Dataset, layout: str, output: Path) -> Findings:
-    """Write the data set with copies of its images; returns what the layout cannot represent.
+    """Write the data set and copies of its images; returns findings about what the layout cannot represent.
 
     Raises:
-        DatasetError: unknown layout, or the folder holds files already.
+        DatasetError: unknown layout, or the folder is not empty.
         CacheError: the folder cannot be written.
     """
     if layout not in FORMATS:
@@ -56,7 +56,7 @@ def write(dataset: Dataset, layout: str, output: Path) -> Findings:
 
 
 def _named(dataset: Dataset) -> Named:
-    """Each sample with a unique name: that of its file, preceded by its folders if several files share it."""
+    """Each sample with a unique name: its file name, preceded by its folders if several files share the name."""
     stems = Counter(sample.path.stem for sample in dataset.samples)
     named = []
     for sample in dataset.samples:
@@ -75,14 +75,14 @@ def copy_image(name: str, sample: Sample, folder: Path, findings: Findings) -> s
     shutil.copyfile(sample.path, target)
     header = read_header(sample.path)
     if isinstance(header, Header) and header.orientation != 1:
-        why = "with an EXIF orientation: tools that ignore it draw the boxes in the wrong place"
-        findings.noted("images", why, 1, sample.path)
+        reason = "with an EXIF orientation: tools that ignore it draw the boxes in the wrong place"
+        findings.noted("images", reason, 1, sample.path)
     return target.name
 
 
-def without_flags(sample: Sample, findings: Findings, what: str) -> Sample:
-    """The sample without the regions (difficult, crowd) that ``what`` cannot represent; they are counted."""
+def without_flags(sample: Sample, findings: Findings, tool: str) -> Sample:
+    """The sample without the regions (difficult, crowd) that ``tool`` cannot represent; counts these as dropped."""
     findings.dropped(
-        "boxes", f"difficult or crowd, which {what} cannot represent", int(sample.difficult.sum()), sample.path
+        "boxes", f"difficult or crowd, which {tool} cannot represent", int(sample.difficult.sum()), sample.path
     )
     return sample.keep(~sample.difficult)

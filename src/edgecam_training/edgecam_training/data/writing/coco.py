@@ -60,5 +60,5 @@ def _add(document: dict[str, Any], file: str, sample: Sample, findings: Findings
                 "segmentation": [],
             }
         )
-    alone = int((sample.difficult & ~sample.crowd).sum())
-    findings.noted("boxes", "difficult: written as crowds, the nearest that COCO has", alone, sample.path)
+    difficult_only = int((sample.difficult & ~sample.crowd).sum())
+    findings.noted("boxes", "difficult: written as crowds, the closest that COCO has", difficult_only, sample.path)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Pascal VOC as jetson-inference's camera-capture writes it and its train_ssd.py reads it.
+"""Pascal VOC in the variant that jetson-inference's camera-capture writes and its train_ssd.py reads.
 
 ``Annotations/``, ``JPEGImages/``, ``ImageSets/Main/{train,trainval,val,test}.txt`` and ``labels.txt``. train_ssd.py
 trains on trainval.txt and tests on test.txt. CVAT takes the classes from ``labelmap.txt``. VOC counts pixels from 1 and
@@ -32,17 +32,17 @@ from edgecam_training.data.writing import Named, copy_image
 
 
 def write(samples: Named, classes: Sequence[str], output: Path, findings: Findings) -> None:
-    """Coordinates are whole pixels, as the readers of VOC expect. A crowd is a difficult object there."""
+    """Coordinates are whole pixels, as the readers of VOC expect. Crowds become difficult objects."""
     for folder in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (output / folder).mkdir(parents=True)
     for name, sample in samples:
         file = copy_image(name, sample, output / "JPEGImages", findings)
         cache.write(output / "Annotations" / f"{name}.xml", _xml(file, sample, classes))
         findings.noted("boxes", "crowd: written as difficult objects", int(sample.crowd.sum()), sample.path)
-    tested = [name for name, sample in samples if sample.split == "test"]
+    test = [name for name, sample in samples if sample.split == "test"]
     val = [name for name, sample in samples if sample.split == "val"]
     train = [name for name, sample in samples if sample.split not in ("val", "test")]
-    lists = {"train": train, "val": val or tested, "trainval": train + val, "test": tested or val}
+    lists = {"train": train, "val": val or test, "trainval": train + val, "test": test or val}
     for title, names in lists.items():
         cache.write(output / "ImageSets" / "Main" / f"{title}.txt", "".join(f"{name}\n" for name in names).encode())
     cache.write(output / "labels.txt", "".join(f"{name}\n" for name in classes).encode())

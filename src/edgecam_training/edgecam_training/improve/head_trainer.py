@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Trains heads on the training images in two passes, and calibrates the new labels on held-out folds."""
+"""Trains heads with hard-negative mining, and calibrates the new labels on held-out folds."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ from edgecam_training.improve.measure import detect, tuples
 from edgecam_training.improve.network import FrozenNetwork
 from edgecam_training.improve.statistics import average_precision, match
 
-ROUNDS = 1  # passes of hard-example mining
+ROUNDS = 1  # of hard-negative mining
 
 
-class Teacher:
-    """Teaches the heads of ``network`` the labels ``learned``.
+class HeadTrainer:
+    """Trains the heads of ``network`` for the labels ``learned``.
 
     Args:
-        train: reviewed images with every object labelled.
-        replay: images with the known labels.
+        images: reviewed images in which every object is labelled.
+        replay: images in which every object of a known label is labelled.
         gap_seconds: frames closer than this are never in different folds.
-        checkpoints: store finished heads, for an interrupted run.
+        checkpoints: store trained heads, so that an interrupted run can continue.
     """
 
     def __init__(
         self,
         heads: ClassHeads,
         network: FrozenNetwork,
-        train: Sequence[LabelledImage],
+        images: Sequence[LabelledImage],
         replay: Sequence[LabelledImage],
         learned: Sequence[str],
         gap_seconds: float,
@@ -61,7 +61,7 @@ class Teacher:
     ) -> None:
         self._heads = heads
         self._network = network
-        self._train = train
+        self._images = images
         self._replay = replay
         self._learned = list(learned)
         self._known = [label for label in learned if label in heads.labels]
@@ -70,25 +70,25 @@ class Teacher:
         self._checkpoints = checkpoints
         self._learner = Learner(heads, network, learned, progress, seed)
 
-    def teach(self) -> tuple[Learned, dict[str, Any]]:
-        """The heads and facts for the report. Raises DatasetError for a label that cannot be learned."""
+    def train(self) -> tuple[Learned, dict[str, Any]]:
+        """Trained and calibrated heads, and facts for the report. Raises DatasetError if a label cannot be learned."""
         samples, replayed = [], []
-        for number, image in enumerate(self._train, start=1):
-            self._progress(f"looking at frame {number} of {len(self._train)}")
+        for number, image in enumerate(self._images, start=1):
+            self._progress(f"extracting features of frame {number} of {len(self._images)}")
             samples.append(self._learner.extract(image, self._learned))
         for number, image in enumerate(self._replay, start=1):
-            self._progress(f"looking at replay image {number} of {len(self._replay)}")
-            replayed.append(self._learner.extract(image, self._known))  # whether new labels are there is unknown
-        every = range(len(self._train))
-        taught = self._learn("all", every, samples, replayed)
+            self._progress(f"extracting features of replay image {number} of {len(self._replay)}")
+            replayed.append(self._learner.extract(image, self._known))  # new labels are not annotated there
+        every = range(len(self._images))
+        trained = self._learn("all", every, samples, replayed)
         shifts, tested = self._calibration(samples, replayed)
         facts = {
-            "alike": taught.alike,
-            "images_with_objects": taught.positives,
+            "alike": trained.alike,
+            "images_with_objects": trained.positives,
             "shifts": shifts,
             "held_out_folds": tested,
         }
-        return calibrate.applied(taught, shifts), facts
+        return calibrate.apply_shifts(trained, shifts), facts
 
     def _learn(
         self, name: str, members: Sequence[int], samples: Sequence[TrainingRows], replayed: Sequence[TrainingRows]
@@ -96,50 +96,50 @@ class Teacher:
         if (kept := self._checkpoints.read(name)) is not None:
             return kept
         own = [*(samples[index] for index in members), *replayed]
-        taught = self._learner.learn(own)
+        trained = self._learner.learn(own)
         for _ in range(ROUNDS):
             for number, index in enumerate(members, start=1):
-                self._progress(f"{name}: looking for mistakes in frame {number} of {len(members)}")
-                own.append(self._learner.extract(self._train[index], self._learned, taught))
-            taught = self._learner.learn(own)
-        self._checkpoints.write(name, taught)
-        return taught
+                self._progress(f"{name}: mining hard negatives in frame {number} of {len(members)}")
+                own.append(self._learner.extract(self._images[index], self._learned, trained))
+            trained = self._learner.learn(own)
+        self._checkpoints.write(name, trained)
+        return trained
 
     def _calibration(
         self, samples: Sequence[TrainingRows], replayed: Sequence[TrainingRows]
     ) -> tuple[dict[str, float], dict[str, Any]]:
-        """The shift of each new label's logits and what detections in folds not learned from have shown."""
+        """The shift of each new label's logits, and test results on held-out folds for the report."""
         new = [label for label in self._learned if label not in self._known]
-        folds = calibrate.folds(self._train, self._gap) if new else []
+        folds = calibrate.folds(self._images, self._gap) if new else []
         truth: list[LabelledImage] = []
         found: list[Any] = []
         for number, fold in enumerate(folds, start=1):
-            rest = [index for index in range(len(self._train)) if index not in fold]
+            rest = [index for index in range(len(self._images)) if index not in fold]
             try:
-                taught = self._learn(f"fold {number} of {len(folds)}", rest, samples, replayed)
-            except DatasetError:  # a label that only this fold has
+                trained = self._learn(f"fold {number} of {len(folds)}", rest, samples, replayed)
+            except DatasetError:  # a label that occurs only in this fold
                 continue
-            truth += (held_out := [self._train[index] for index in fold])
-            found += self._found(taught, held_out)
+            truth += (held_out := [self._images[index] for index in fold])
+            found += self._detect(trained, held_out)
         shifts: dict[str, float] = {}
         tested: dict[str, Any] = {}
         for label in new if truth else ():
             hits = match(found, truth, label)
             scores = np.array(sorted((score for one in found for name, score, _ in one if name == label), reverse=True))
             value = calibrate.shift(scores, hits)
-            shown = calibrate.logit(scores) + (value or 0.0) >= 0
+            accepted = calibrate.logit(scores) + (value or 0.0) >= 0
             if value is not None:
                 shifts[label] = value
             tested[label] = {
                 "boxes": int(hits.boxes.sum()),
                 "average_precision": average_precision(hits, np.ones(len(truth), int)),
-                "found": int(hits.hit[shown].sum()),
-                "wrong_boxes": float((~hits.hit[shown]).sum() / len(truth)),
+                "found": int(hits.hit[accepted].sum()),
+                "wrong_boxes": float((~hits.hit[accepted]).sum() / len(truth)),
             }
         return shifts, tested
 
-    def _found(self, taught: Learned, images: Sequence[LabelledImage]) -> list[Any]:
+    def _detect(self, trained: Learned, images: Sequence[LabelledImage]) -> list[Any]:
         with tempfile.TemporaryDirectory(prefix="edgecam-fold-") as folder:
             path = Path(folder) / "fold.onnx"
-            cache.write(path, self._heads.rebuilt(taught.labels, taught.weights, taught.biases, {}))
+            cache.write(path, self._heads.rebuild(trained.labels, trained.weights, trained.biases, {}))
             return tuples(detect(str(path), images, self._progress))
