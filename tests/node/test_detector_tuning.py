@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 from detecting import Detecting, names
-from edgecam_core.models.detector import Plan
+from edgecam_core.models.plan import Plan
 from edgecam_core.models.tuning import stored_choice
 from ros_peer import Peer
 from waiting import wait_until

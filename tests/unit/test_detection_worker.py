@@ -83,7 +83,7 @@ def test_a_bad_image_is_counted_and_the_next_works(tmp_path: Path) -> None:
     owner.wait(lambda: len(owner.found) == 1)
     owner.worker.close()
     assert owner.found[0][0].source == "b"
-    assert "too large" in owner.worker.troubles.take()
+    assert "too large" in owner.worker.errors.take()
 
 
 def test_a_bad_image_costs_the_others_of_its_batch_nothing(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_bad_image_costs_the_others_of_its_batch_nothing(tmp_path: Path) -> No
     owner.wait(lambda: len(owner.found) == 3)
     owner.worker.close()
     assert {job.source for job, _ in owner.found} == {"first", "a", "c"}
-    assert "1 x a 40000x1 image is too large" in owner.worker.troubles.take()
+    assert "1 x a 40000x1 image is too large" in owner.worker.errors.take()
 
 
 def test_a_slow_consumer_gets_the_newest(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_again(tmp_path: Path) -> None:
         return owner._load(progress)
 
     worker = DetectionWorker(
-        load, lambda _: owner.ready.set(), owner._deliver, owner._failed, retry=0.01, refused=refused.append
+        load, lambda _: owner.ready.set(), owner._deliver, owner._failed, retry=0.01, on_load_error=refused.append
     )
     worker.start()
     wait_until(lambda: tries["all"] > 3, PATIENCE)

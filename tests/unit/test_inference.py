@@ -16,7 +16,7 @@ from edgecam_core.errors import InferenceError, MissingDependency, ModelError, S
 from edgecam_core.inference import RunnerOptions, onnxruntime_runner, open_runner
 from edgecam_core.inference.cuda_driver import Gpu, find_gpu
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.onnxruntime_runner import OnnxRuntimeRunner, why_no_provider
+from edgecam_core.inference.onnxruntime_runner import OnnxRuntimeRunner, provider_problem
 from edgecam_core.inference.onnxruntime_tensorrt import provider_options
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
@@ -111,16 +111,16 @@ def test_a_provider_that_does_not_load_names_the_missing_library(
 ) -> None:
     build = Build(tmp_path, "CUDAExecutionProvider")
     if find_gpu() is None:
-        assert "no NVIDIA GPU" in why_no_provider(build, "CUDAExecutionProvider")
+        assert "no NVIDIA GPU" in provider_problem(build, "CUDAExecutionProvider")
     monkeypatch.setattr(onnxruntime_runner, "find_gpu", lambda: Gpu("Orin", "8.7"))
-    assert why_no_provider(build, "CUDAExecutionProvider") == ""  # linked in
+    assert provider_problem(build, "CUDAExecutionProvider") == ""  # linked in
     (tmp_path / "capi").mkdir()
     compiler = ["gcc", "-shared", "-x", "c", "/dev/null", "-Wl,--no-as-needed", "-L.", "-o"]
     provider = ["libonnxruntime_providers_cuda.so", "-l:libcublasLt_of_another_cuda.so.12"]
     for what in (["libcublasLt_of_another_cuda.so.12"], provider):
         subprocess.run([*compiler, *what], cwd=tmp_path / "capi", check=True)
     (tmp_path / "capi" / "libcublasLt_of_another_cuda.so.12").unlink()
-    reason = why_no_provider(build, "CUDAExecutionProvider")
+    reason = provider_problem(build, "CUDAExecutionProvider")
     assert reason.startswith("libcublasLt_of_another_cuda.so.12: cannot open shared object file")
 
 
@@ -141,7 +141,7 @@ def test_falling_back_to_the_cpu_is_said(model: ModelFile, tmp_path: Path, monke
 def test_int8_on_cuda_is_said_to_be_slow_also_of_a_file_that_is_int8(
     model: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(onnxruntime_runner, "why_no_provider", lambda *_: "")
+    monkeypatch.setattr(onnxruntime_runner, "provider_problem", lambda *_: "")
     told: list[str] = []
     open_runner(replace(model, precision="int8"), "onnxruntime", RunnerOptions(degraded=told.append))
     assert told[0].startswith("ONNX Runtime computes int8 on CUDA more slowly than fp32")

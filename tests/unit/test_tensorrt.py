@@ -20,14 +20,8 @@ from edgecam_core.inference.cuda_driver import find_gpu
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.precision import fp32_tensors
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
-from edgecam_core.inference.tensorrt_builder import (
-    Recipe,
-    build_engine,
-    collecting_logger,
-    layers_of,
-    require_engine_precision,
-    require_precision,
-)
+from edgecam_core.inference.tensorrt_builder import Recipe, build_engine, collecting_logger
+from edgecam_core.inference.tensorrt_precision import layers_of, require_engine_precision, require_precision
 from edgecam_core.inference.tensorrt_runner import TensorRtRunner, _deserialise, ensure_engine
 from edgecam_core.models.calibration import ImageCalibration
 from edgecam_core.models.family import open_family

@@ -11,8 +11,9 @@ from edgecam_core.cli import main as cli
 from edgecam_core.errors import ModelError, SettingError
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models import tuning
-from edgecam_core.models.detector import Detector, Plan
+from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.plan import Plan
 from edgecam_core.models.tuning import Choice, allowed_precisions, open_tuned, rank, start_tuning, stored_choice, tune
 from edgecam_core.models.zoo import fetch
 from onnx import helper

@@ -136,7 +136,8 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
             "collection": str(collector.collection.root),
             "frames": collector.frames,
             "megabytes": collector.megabytes,
-            "looked_at_per_s": self._examined.rate(now),
+            "examined_per_s": self._examined.rate(now),
+            "looked_at_per_s": self._examined.rate(now),  # the old name, until 0.3.0
             **{f"kept_{rule}": count for rule, count in collector.kept.items()},
             **collector.counters.totals(),
         }

@@ -70,7 +70,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         self._class_info = ClassInfo(self)
         linger = self.settings.batch_timeout_ms / 1e3
         self._worker = DetectionWorker(
-            self._load, self._loaded, self._deliver, self.recover, linger, refused=self._refused
+            self._load, self._loaded, self._deliver, self.recover, linger, on_load_error=self._on_load_error
         )
         self._worker.start()
         self._models = ModelServices(
@@ -130,7 +130,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         if (camera := self._cameras.get(job.source)) is not None:
             camera.publish_shadow(job.tag, detections, self.settings.class_id_format)
 
-    def _refused(self, error: EdgecamError) -> None:
+    def _on_load_error(self, error: EdgecamError) -> None:
         self.get_logger().error(str(error))
 
     def _loaded(self, detector: Detector) -> None:
@@ -162,7 +162,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         try:
             frame = image_from_ros(message)
         except EdgecamError as error:
-            worker.troubles.add(str(error))
+            worker.errors.add(str(error))
             return
         worker.put(Job(camera, frame, message.header))
 
@@ -182,15 +182,15 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
         worker = self._worker
         if worker is None:
             return Status(WARN, "closing")
-        counts = {**worker.drops.totals(), **worker.troubles.totals()}
+        counts = {**worker.drops.totals(), **worker.errors.totals()}
         if worker.problem is not None:
             return Status(ERROR, str(worker.problem), counts)
         if worker.detector is None:
             return Status(WARN, worker.progress, counts)
         problems = list(worker.detector.warnings)
-        if troubles := worker.troubles.take():
-            self.get_logger().warning(troubles)
-            problems.append(troubles)
+        if errors := worker.errors.take():
+            self.get_logger().warning(errors)
+            problems.append(errors)
         if self._shadow is not None and self._shadow.problem is not None:
             problems.append(f"shadow model: {self._shadow.problem}")
         now = time.monotonic()
@@ -220,7 +220,7 @@ class DetectorNode(EdgecamNode[DetectorNodeSettings]):
             values["shadow_fps"] = self._shadow.meter.rate(now)
             values |= {f"shadow_agreement/{label}": text for label, text in self._shadow.agreement().items()}
             values |= self._shadow.counters.totals()
-        return {**values, **worker.drops.totals(), **worker.troubles.totals()}
+        return {**values, **worker.drops.totals(), **worker.errors.totals()}
 
 
 def main(args: list[str] | None = None) -> int:

@@ -71,7 +71,8 @@ def _build(settings: DetectorSettings) -> int:
     from edgecam_core.inference.cuda_driver import find_gpu
     from edgecam_core.inference.tensorrt_api import import_tensorrt
     from edgecam_core.inference.tensorrt_runner import ensure_engine
-    from edgecam_core.models.detector import Detector, Plan, runner_options
+    from edgecam_core.models.detector import Detector
+    from edgecam_core.models.plan import Plan, runner_options
 
     plan = Plan.read(settings)
     options = runner_options(plan, settings, _Steps())

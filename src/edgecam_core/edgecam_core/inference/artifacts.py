@@ -50,33 +50,33 @@ class Artifact:
             return {}
         return known if isinstance(known, dict) else {}
 
-    def mismatch(self, wanted: Facts) -> str:
+    def mismatch(self, required: Facts) -> str:
         """Why the file cannot be used for these facts; empty if it can."""
         if not self.path.is_file():
-            return f"it does not exist yet{self._nearest(wanted)}"
+            return f"it does not exist yet{self._nearest(required)}"
         known = self.facts()
         if not known:
             return f"{self.sidecar.name} is missing or unreadable, so it is unknown what the file is"
-        for difference in _differences(wanted, known):
+        for difference in _differences(required, known):
             return difference
         if known.get("sha256") != cache.sha256(self.path):
             return "the file is not the one its sidecar describes"
         return ""
 
-    def _nearest(self, wanted: Facts) -> str:
+    def _nearest(self, required: Facts) -> str:
         """How the most similar file of the same model and precision differs: why a new build is needed."""
         others = [
-            (item.path.name, _differences(wanted, known))
+            (item.path.name, _differences(required, known))
             for item in list_artifacts(self.path.parent)
             if (known := item.facts())
-            and all(known.get(name) == wanted.get(name, "") for name in ("model", "precision"))
+            and all(known.get(name) == required.get(name, "") for name in ("model", "precision"))
         ]
         name, differences = min(others, key=lambda other: len(other[1]), default=("", []))
         return f"; as for {name}, {differences[0]}" if differences else ""
 
     def get(
         self,
-        wanted: Facts,
+        required: Facts,
         build: Callable[[], tuple[bytes, Facts]],
         *,
         rebuild: bool = False,
@@ -86,7 +86,7 @@ class Artifact:
         """The path of the file, built first if it is missing or does not match; one process at a time builds it.
 
         Args:
-            wanted: the facts it must have.
+            required: the facts it must have.
             build: returns its bytes and more facts to store; its exceptions propagate.
             rebuild: build it even if it matches.
             progress: called while waiting for another process; may raise to abort.
@@ -96,11 +96,11 @@ class Artifact:
         Raises:
             CacheError: the folder cannot be written and ``degraded`` is not given, or there is no temporary folder.
         """
-        if not rebuild and not self.mismatch(wanted):
+        if not rebuild and not self.mismatch(required):
             return self.path
         built = once(build)  # built only once, even if it cannot be stored
         try:
-            return self._store(wanted, built, rebuild, progress)
+            return self._store(required, built, rebuild, progress)
         except cache.CacheError as error:
             if degraded is None:
                 raise
@@ -111,18 +111,18 @@ class Artifact:
 
     def _store(
         self,
-        wanted: Facts,
+        required: Facts,
         build: Callable[[], tuple[bytes, Facts]],
         rebuild: bool,
         progress: Callable[[str], None] | None,
     ) -> Path:
         with cache.lock(self.path.with_name(self.path.name + ".lock"), progress):
-            reason = "requested" if rebuild else self.mismatch(wanted)
+            reason = "requested" if rebuild else self.mismatch(required)
             if not reason:  # another process has just built it
                 return self.path
             log.warning("building %s: %s", self.path.name, reason)
             data, more = build()
-            self._write(data, {**wanted, **more})
+            self._write(data, {**required, **more})
         return self.path
 
     def put(self, facts: Facts, data: bytes) -> None:
@@ -164,10 +164,10 @@ def _process_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="edgecam-")
 
 
-def _differences(wanted: Facts, known: Facts) -> list[str]:
+def _differences(required: Facts, known: Facts) -> list[str]:
     return [
         f"{name} is {value!r} now, the file was built for {known.get(name)!r}"
-        for name, value in wanted.items()
+        for name, value in required.items()
         if value is not None and known.get(name) != value
     ]
 

@@ -51,7 +51,7 @@ _ORDER = (
 def open_runner(model: ModelFile, backend: str = "auto", options: RunnerOptions | None = None) -> Runner:
     """Load a model with one back end, or with the best one that loads (``auto``).
 
-    The runner's ``rejected`` says why better ones were not used. Blocks while the model is loaded or built:
+    The runner's ``rejected`` gives the reasons against better ones. Blocks while the model is loaded or built:
     milliseconds to minutes.
 
     Raises:
@@ -76,10 +76,10 @@ def open_runner(model: ModelFile, backend: str = "auto", options: RunnerOptions 
         else:
             runner.rejected = rejected
             return runner
-    why = "; ".join(f"{name}: {reason}" for name, reason in rejected.items())
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in rejected.items())
     if all("is not installed" in reason for reason in rejected.values()):
         raise MissingDependency("an inference back end", "pip install onnxruntime")
-    raise ModelError(f"no back end can run {model.path}: {why}")
+    raise ModelError(f"no back end can run {model.path}: {reasons}")
 
 
 def _runner_type(name: str) -> type[Runner]:

@@ -61,10 +61,10 @@ class OnnxRuntimeRunner(Runner):
     def load(cls, model: ModelFile, options: RunnerOptions) -> OnnxRuntimeRunner:
         options.require_device(cls.name, "cpu", "cuda")
         onnxruntime = import_onnxruntime()
-        why_not = "the CPU was requested" if options.device == "cpu" else why_no_provider(onnxruntime, CUDA_PROVIDER)
-        if options.device != "cpu" and why_not:
-            _without_cuda(onnxruntime, options, why_not)
-        on_cuda = not why_not
+        problem = "the CPU was requested" if options.device == "cpu" else provider_problem(onnxruntime, CUDA_PROVIDER)
+        if options.device != "cpu" and problem:
+            _without_cuda(onnxruntime, options, problem)
+        on_cuda = not problem
         if on_cuda and "int8" in (options.precision, model.precision):
             options.warn("ONNX Runtime computes int8 on CUDA more slowly than fp32; set precision fp16 or use TensorRT")
         model = convert_precision(model, options, CPU)
@@ -88,12 +88,12 @@ class OnnxRuntimeRunner(Runner):
         return dict(zip(self._names, outputs, strict=True))
 
 
-def _without_cuda(onnxruntime: Any, options: RunnerOptions, why: str) -> None:
+def _without_cuda(onnxruntime: Any, options: RunnerOptions, problem: str) -> None:
     """Report the fallback to the CPU: an error if CUDA was requested, a warning if its package is installed."""
     if CUDA_PROVIDER in onnxruntime.get_available_providers():
-        options.warn(f"ONNX Runtime does not run on CUDA although its GPU package is installed: {why}")
+        options.warn(f"ONNX Runtime does not run on CUDA although its GPU package is installed: {problem}")
     if options.device == "cuda":
-        raise ModelError(f"onnxruntime does not run on CUDA: {why}")
+        raise ModelError(f"onnxruntime does not run on CUDA: {problem}")
 
 
 def import_onnxruntime() -> Any:
@@ -127,7 +127,7 @@ def open_session(onnxruntime: Any, model: ModelFile, options: RunnerOptions, pro
         raise ModelError(f"onnxruntime cannot load {model.path}: {first_line(error)}") from error
 
 
-def why_no_provider(onnxruntime: Any, provider: str) -> str:
+def provider_problem(onnxruntime: Any, provider: str) -> str:
     """Why a GPU execution provider cannot load; empty if it can.
 
     ONNX Runtime itself only logs the reason and continues on the CPU.
@@ -140,10 +140,10 @@ def why_no_provider(onnxruntime: Any, provider: str) -> str:
         onnxruntime.preload_dlls()
     name = provider.removesuffix("ExecutionProvider").lower()
     library = Path(onnxruntime.__file__).parent / "capi" / f"libonnxruntime_providers_{name}.so"
-    return why_not_loadable(library)
+    return load_problem(library)
 
 
-def why_not_loadable(library: Path) -> str:
+def load_problem(library: Path) -> str:
     """The dynamic linker's error, which names the missing library; empty if the library loads."""
     try:
         for needed in (library.with_name("libonnxruntime_providers_shared.so"), library):

@@ -30,7 +30,7 @@ from edgecam_core.inference.onnxruntime_runner import (
     OnnxRuntimeRunner,
     import_onnxruntime,
     open_session,
-    why_no_provider,
+    provider_problem,
 )
 from edgecam_core.inference.precision import TENSORRT, convert_precision
 from edgecam_core.inference.runner import RunnerOptions
@@ -47,8 +47,8 @@ class OnnxRuntimeTensorRtRunner(OnnxRuntimeRunner):
     def load(cls, model: ModelFile, options: RunnerOptions) -> OnnxRuntimeTensorRtRunner:
         options.require_device(cls.name, "cuda")
         onnxruntime = import_onnxruntime()
-        if why_not := why_no_provider(onnxruntime, PROVIDER):
-            raise ModelError(f"onnxruntime does not run on TensorRT: {why_not}")
+        if problem := provider_problem(onnxruntime, PROVIDER):
+            raise ModelError(f"onnxruntime does not run on TensorRT: {problem}")
         source = convert_precision(model, options, TENSORRT)
         options.progress("building the engine in ONNX Runtime")
         settings = provider_options(source, options, onnxruntime.__version__)

@@ -35,8 +35,9 @@ from edgecam_core.inference.precision import TENSORRT, convert_precision, requir
 from edgecam_core.inference.runner import Runner, RunnerOptions, Tensor
 from edgecam_core.inference.shipped_int8 import has_ranges
 from edgecam_core.inference.tensorrt_api import TensorRt, import_tensorrt
-from edgecam_core.inference.tensorrt_builder import Recipe, build_engine, collecting_logger, require_engine_precision
+from edgecam_core.inference.tensorrt_builder import Recipe, build_engine, collecting_logger
 from edgecam_core.inference.tensorrt_calibrator import calibrator
+from edgecam_core.inference.tensorrt_precision import require_engine_precision
 
 _PORTABLE = "any RTX"
 log = logging.getLogger(__name__)

@@ -25,18 +25,15 @@ import numpy as np
 from edgecam_core.errors import InferenceError
 from edgecam_core.inference.backends import open_runner
 from edgecam_core.inference.batching import dynamic_batch
-from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.runner import Progress, Runner, RunnerOptions, silent
-from edgecam_core.models.calibration import ImageCalibration
+from edgecam_core.inference.runner import Progress, Runner, silent
 from edgecam_core.models.detector_settings import DetectorSettings
-from edgecam_core.models.family import Candidates, Family, open_family
-from edgecam_core.models.labels import fit_labels, metadata_labels, numbered, read_labels
+from edgecam_core.models.family import Candidates
 from edgecam_core.models.nms import nms
 from edgecam_core.models.output_checks import check_candidates
+from edgecam_core.models.plan import Plan, runner_options
 from edgecam_core.models.preprocess import Placement, Preprocessor
 from edgecam_core.models.selection import Selection
 from edgecam_core.models.tracker import Tracker
-from edgecam_core.models.zoo import locate
 from edgecam_core.types import Detections, Frame
 
 # Greedy suppression is quadratic: only the best candidates take part (pytorch-ssd: 200 per class).
@@ -58,31 +55,6 @@ class Timings:
 
     infer: float = 0.0
     decode: float = 0.0
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A model file with its family and labels, not yet loaded for inference."""
-
-    model: ModelFile
-    family: Family
-    labels: tuple[str, ...]
-
-    @classmethod
-    def read(cls, settings: DetectorSettings, progress: Progress = silent) -> Plan:
-        """Find the model, its family and labels. Blocks while a model of the zoo is downloaded the first time.
-
-        Raises:
-            ModelError: no such model, or no family matches it.
-            SettingError: the labels do not match the model.
-            MissingDependency: see :meth:`ModelFile.read` and :func:`edgecam_core.models.zoo.fetch`.
-        """
-        model = ModelFile.read(locate(settings.model, progress))
-        labels, origin = _labels(settings, model)
-        family = open_family(model, metadata_labels(model) or labels)  # the user's labels must match the model's own
-        columns, background = family.columns, family.has_background
-        fitted = fit_labels(labels, columns, background, origin) if labels else numbered(columns, background)
-        return cls(model, family, fitted)
 
 
 class Detector:
@@ -268,35 +240,6 @@ class Detector:
         self.runner.close()
 
 
-def runner_options(plan: Plan, settings: DetectorSettings, progress: Progress = silent) -> RunnerOptions:
-    """The options for loading a plan's model.
-
-    Raises:
-        SettingError: the calibration folder is missing or holds no image.
-    """
-    calibration = ImageCalibration(settings.calibration, plan.family.spec) if settings.calibration else None
-    return RunnerOptions(
-        precision=settings.precision,
-        device=settings.device,
-        threads=settings.threads,
-        cache=settings.cache_folder,
-        rebuild=settings.force_engine_update,
-        max_batch=settings.max_batch,
-        calibration=calibration,
-        progress=progress,
-    )
-
-
 def _have_area(boxes: np.ndarray) -> np.ndarray:
     """(N,) bool: which boxes are not empty; False for boxes with NaN."""
     return np.asarray((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
-
-
-def _labels(settings: DetectorSettings, model: ModelFile) -> tuple[tuple[str, ...], str]:
-    """Labels and their origin: the user's file, else the model's metadata, else labels.txt next to the model."""
-    label_file = model.path.with_name("labels.txt")
-    if settings.labels:
-        return read_labels(settings.labels), settings.labels
-    if names := metadata_labels(model):
-        return names, f"{model.path} (metadata)"
-    return (read_labels(label_file), str(label_file)) if label_file.is_file() else ((), "")

@@ -105,17 +105,17 @@ def check_candidates(found: Candidates, fractions: bool, size: tuple[int, int]) 
     if not len(found.scores):
         return
     check_probabilities(found.scores)
-    farthest = float(np.abs(found.boxes).max())
-    if not farthest < np.inf:
+    largest = float(np.abs(found.boxes).max())
+    if not largest < np.inf:
         raise InferenceError("the model's boxes are not numbers (NaN or infinite); its precision may be too low for it")
-    if fractions and farthest > _MAX_FRACTION:
+    if fractions and largest > _MAX_FRACTION:
         rule = "must be fractions of the input"
-    elif not fractions and farthest <= _MIN_PIXELS and min(size) > _MIN_SIZE:
+    elif not fractions and largest <= _MIN_PIXELS and min(size) > _MIN_SIZE:
         rule = "must be pixels of the input"
     else:
         _check_corners(found.boxes)
         return
-    raise InferenceError(f"the model returns box coordinates up to {farthest:.4g}, but in its layout they {rule}")
+    raise InferenceError(f"the model returns box coordinates up to {largest:.4g}, but in its layout they {rule}")
 
 
 def _check_corners(boxes: np.ndarray) -> None:

@@ -92,12 +92,12 @@ class Tracker:
         self._tracks: list[_Track] = []
         self._stamp_ns: int | None = None
 
-    def update(self, found: Detections, sure: np.ndarray, stamp_ns: int = 0) -> Detections:
+    def update(self, found: Detections, confident: np.ndarray, stamp_ns: int = 0) -> Detections:
         """Assign track numbers to the detections of the next image.
 
         Args:
             found: all detections, including those with low scores.
-            sure: (N,) bool: which of them have a high score and can start a track.
+            confident: (N,) bool: which of them have a high score and can start a track.
             stamp_ns: capture time, 0 if unknown; a time before the previous one (a clip starts again) ends all tracks.
 
         Returns:
@@ -110,9 +110,9 @@ class Tracker:
         self._tracks = [track for track in self._tracks if track.unseen <= self._patience]
         boxes = found.boxes.astype(np.float64)
         numbers = [""] * len(found)
-        keep = sure.copy()
+        keep = confident.copy()
         unpaired = list(range(len(self._tracks)))
-        high, low = np.flatnonzero(sure), np.flatnonzero(~sure)
+        high, low = np.flatnonzero(confident), np.flatnonzero(~confident)
         new = set(high.tolist())
         for indices, min_overlap in ((high, _FIRST_OVERLAP), (low, _SECOND_OVERLAP)):
             for index, detection in self._pair(unpaired, indices, boxes, found.class_ids, min_overlap):

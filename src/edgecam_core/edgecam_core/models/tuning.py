@@ -42,8 +42,9 @@ from edgecam_core.inference.backends import CPU_BACKENDS
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.runner import Progress, silent
 from edgecam_core.inference.shipped_int8 import has_ranges
-from edgecam_core.models.detector import Detector, Plan
+from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.plan import Plan
 
 _DEFAULT_LOSS = 0.5  # mAP points that a model without edgecam.max_loss may lose
 _WARM_UP = 3
@@ -192,21 +193,21 @@ def _measure(plan: Plan, settings: DetectorSettings, choice: Choice, progress: P
         progress(str(error))
         return None
     image = np.full((480, 640, 3), 114, np.uint8)
-    walls: list[float] = []
+    durations: list[float] = []
     cpus: list[float] = []
     try:
         for _ in range(_WARM_UP):
             detector.detect(image)
         until = time.monotonic() + _SECONDS
-        while len(walls) < _MIN_RUNS or (time.monotonic() < until and len(walls) < _MAX_RUNS):
+        while len(durations) < _MIN_RUNS or (time.monotonic() < until and len(durations) < _MAX_RUNS):
             before = _cpu_seconds()
             detector.detect(image)
-            walls.append(detector.timings.infer)
+            durations.append(detector.timings.infer)
             cpus.append(_cpu_seconds() - before)
     finally:
         detector.close()
     # The shortest time is that of an undisturbed run, even on a busy machine.
-    return replace(choice, ms=1e3 * min(walls), cpu_ms=1e3 * float(np.median(cpus)))
+    return replace(choice, ms=1e3 * min(durations), cpu_ms=1e3 * float(np.median(cpus)))
 
 
 def _cpu_seconds() -> float:

@@ -62,7 +62,7 @@ class DetectionWorker:
 
     The thread that calls :meth:`put` preprocesses the image, during the previous inference. A new image replaces a
     waiting one of the same source, which is counted in ``drops``; sources are served in turn. Images that are invalid
-    or that the model fails on are counted in ``troubles`` and skipped. A model that cannot be loaded is retried;
+    or that the model fails on are counted in ``errors`` and skipped. A model that cannot be loaded is retried;
     ``problem`` is the reason. Any other exception ends the thread and goes to ``failed``. ``meters`` measures the
     seconds of each stage, ``sources`` the delivered images of each source.
 
@@ -73,7 +73,7 @@ class DetectionWorker:
         failed: called last in the thread, with the exception that ended it.
         linger: seconds for which an incomplete batch waits for images of other sources.
         retry: seconds before the next attempt to load the model; longer if the attempt took long.
-        refused: called in the thread when the model cannot be loaded, once per reason.
+        on_load_error: called in the thread when the model cannot be loaded, once per reason.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class DetectionWorker:
         failed: Callable[[Exception], None],
         linger: float = 0.0,
         retry: float = 10.0,
-        refused: Callable[[EdgecamError], None] = lambda _: None,
+        on_load_error: Callable[[EdgecamError], None] = lambda _: None,
     ) -> None:
         self._load = load
         self._loaded = loaded
@@ -92,7 +92,7 @@ class DetectionWorker:
         self._failed = failed
         self._linger = linger
         self._retry = retry
-        self._refused = refused
+        self._on_load_error = on_load_error
         self._mailbox: Mailbox[_Ready] = Mailbox()
         self._closing = threading.Event()
         self._replacement: tuple[Detector, Callable[[str], None]] | None = None
@@ -101,7 +101,7 @@ class DetectionWorker:
         self.progress = "loading the model"
         self.problem: EdgecamError | None = None
         self.drops = Counters()
-        self.troubles = Counters()
+        self.errors = Counters()
         self.meters = {stage: Meter() for stage in STAGES}
         self.sources: dict[str, Meter] = {}
 
@@ -123,12 +123,12 @@ class DetectionWorker:
             self.drops.add("dropped for a newer one")
 
     def _prepare(self, detector: Detector, ready: _Ready) -> bool:
-        """Preprocess an image; False if it is invalid, which is counted in ``troubles``."""
+        """Preprocess an image; False if it is invalid, which is counted in ``errors``."""
         began = time.monotonic()
         try:
             ready.prepared = detector.prepare(ready.job.frame)
         except ImageError as error:
-            self.troubles.add(str(error))
+            self.errors.add(str(error))
             return False
         ready.preprocess = time.monotonic() - began
         ready.prepared_by = detector
@@ -207,7 +207,7 @@ class DetectionWorker:
                 raise
             except EdgecamError as error:
                 if str(error) != str(self.problem):
-                    self._refused(error)
+                    self._on_load_error(error)
                 self.problem = error
                 # An engine build that fails after minutes must not load the machine permanently.
                 self._closing.wait(max(self._retry, 10 * (time.monotonic() - began)))
@@ -223,7 +223,7 @@ class DetectionWorker:
             found = detector.detect_prepared(prepared, [item.job.source for item in batch])
         except InferenceError as error:
             if len(batch) == 1:
-                self.troubles.add(str(error))
+                self.errors.add(str(error))
                 return
             for item in batch:  # one by one: only the image that the model fails on is lost
                 self._detect(detector, [item])

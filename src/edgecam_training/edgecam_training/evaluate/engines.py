@@ -27,8 +27,9 @@ from edgecam_core.inference.artifacts import Artifact
 from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.inference.tensorrt_runner import TensorRtRunner
 from edgecam_core.models import zoo
-from edgecam_core.models.detector import Detector, Plan
+from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
+from edgecam_core.models.plan import Plan
 
 
 def open_engine(engine: Path, onnx: str, settings: DetectorSettings) -> Detector:

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecam_core.models.detector import Detector, Plan
+from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.labels import BACKGROUND
+from edgecam_core.models.plan import Plan
 
 from edgecam_training.evaluate.engines import open_engine
 
