@@ -278,7 +278,7 @@ def test_a_bad_frame_is_counted_and_the_next_one_comes() -> None:
     until(lambda: len(seen) >= 6, "frames")
     one.stop()
     assert one.status().bad >= 3
-    assert "half a frame" in one.troubles()
+    assert "half a frame" in one.problems()
 
 
 def test_stopping_leaves_no_thread_behind(taker: Taker) -> None:

@@ -80,9 +80,9 @@ def test_colours_through_rtp(name: str, pixels: str, tmp_path: Path) -> None:
                 break
         replay.close()
         if reason := REFUSED.get((name, pixels)):
-            wait_until(lambda: any(reason in what for what in receiver.stats().troubles), what="the reason")
+            wait_until(lambda: any(reason in what for what in receiver.stats().errors), what="the reason")
             return
-        wait_until(lambda: reader.newest is not None, what=f"a frame; {receiver.stats().troubles}")
+        wait_until(lambda: reader.newest is not None, what=f"a frame; {receiver.stats().errors}")
     assert reader.newest is not None
     wanted = patches(chart(SIZE))
     if pixels.startswith("gray"):

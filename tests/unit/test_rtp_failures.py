@@ -69,7 +69,7 @@ def test_a_frame_that_cannot_be_converted_costs_one_frame(monkeypatch: pytest.Mo
     port = free_udp_port()
     with receiving(port) as (receiver, reader), sending(port):
         wait_until(lambda: len(reader.seen) >= 5)
-        assert receiver.stats().troubles == {"a damaged frame": 1}
+        assert receiver.stats().errors == {"a damaged frame": 1}
 
 
 def test_an_encoder_that_gives_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

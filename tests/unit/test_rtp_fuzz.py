@@ -123,7 +123,7 @@ def test_the_feedback_of_a_sender_that_adapts(hostile: list[bytes]) -> None:
     for data in hostile:
         feedback.datagram(data.replace(struct.pack("!I", SSRC), ours), socket.AF_INET, ("127.0.0.1", 4000))
     assert 100_000 <= sender._adaptation.target(0.0) <= 2_000_000  # type: ignore[union-attr]
-    assert sender.stats().troubles.get("feedback that is not RTCP", 0) <= len(hostile)
+    assert sender.stats().errors.get("feedback that is not RTCP", 0) <= len(hostile)
 
 
 @pytest.mark.parametrize("key", ["", "env:EDGECAM_FUZZ_KEY"])
@@ -139,7 +139,7 @@ def test_a_receiver_under_fire_shows_the_next_stream(key: str, monkeypatch: pyte
                 out.sendto(data, ("127.0.0.1", port + offset))
 
             fire()
-        wait_until(lambda: sum(receiver.stats().troubles.values()) > 0, what="the count")
+        wait_until(lambda: sum(receiver.stats().errors.values()) > 0, what="the count")
         wait_until(lambda: receiver.stats().state == "silent", what="the end of what seemed a stream")
         if key:
             sender = Sender(SenderSettings(port=port, codec="h264", srtp_key=key))

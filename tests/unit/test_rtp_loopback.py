@@ -101,7 +101,7 @@ def test_a_decoder_that_is_too_slow_skips_to_keyframes(monkeypatch: pytest.Monke
     slow = replace(decoders.choose("avdec_h265", "h265"), text="identity sleep-time=100000 ! avdec_h265 ! videoconvert")
     monkeypatch.setattr(decoders, "choose", lambda *_: slow)
     with receiving(port) as (receiver, reader), sending(port, keyframe_interval=15) as feed:
-        wait_until(lambda: receiver.stats().troubles.get("frame dropped: the decoder is too slow"))
+        wait_until(lambda: receiver.stats().errors.get("frame dropped: the decoder is too slow"))
         shown = len(reader.seen)
         wait_until(lambda: len(reader.seen) >= shown + 35, what="frames after those that waited")
         assert receiver.stats().decoder_restarts == 0
@@ -130,8 +130,8 @@ def test_multicast() -> None:
         try:
             wait_until(lambda: len(reader.seen) >= 5, 10.0)
         except pytest.fail.Exception:
-            troubles = feed.sender.stats().troubles
-            pytest.skip(f"no multicast route on this machine: {troubles}")
+            errors = feed.sender.stats().errors
+            pytest.skip(f"no multicast route on this machine: {errors}")
 
 
 def test_the_sdp_file_alone_configures_a_receiver(tmp_path: Path) -> None:
@@ -150,14 +150,14 @@ def test_a_second_sender_on_the_port_does_not_mix_in() -> None:
     with receiving(port) as (receiver, reader), sending(port) as feed:
         wait_until(lambda: len(reader.seen) >= 5)
         with sending(port, first=1000):
-            wait_until(lambda: receiver.stats().troubles.get("of a second sender", 0) > 10)
+            wait_until(lambda: receiver.stats().errors.get("of a second sender", 0) > 10)
     assert {stamp for stamp, _, _ in reader.seen} <= set(feed.stamps)
 
 
 def test_only_the_given_source_is_listened_to() -> None:
     port = free_udp_port()
     with receiving(port, source_address="192.0.2.0/24") as (receiver, reader), sending(port):
-        wait_until(lambda: receiver.stats().troubles.get("from another address", 0) > 20)
+        wait_until(lambda: receiver.stats().errors.get("from another address", 0) > 20)
     assert reader.seen == []
 
 
@@ -174,7 +174,7 @@ def test_another_codec_is_never_shown_and_told(sent: str, read: str, name: str) 
 def test_another_payload_type_is_named() -> None:
     port = free_udp_port()
     with receiving(port) as (receiver, _), sending(port, payload_type=98):
-        wait_until(lambda: receiver.stats().troubles.get("payload type 98 instead of 96", 0) > 5)
+        wait_until(lambda: receiver.stats().errors.get("payload type 98 instead of 96", 0) > 5)
         assert receiver.stats().problem == f"datagrams arrive on UDP port {port}, but none belongs to the stream"
 
 

@@ -85,7 +85,7 @@ def test_a_flood_of_rubbish_beside_the_stream_is_counted_and_harmless() -> None:
         wait_until(lambda: len(reader.seen) >= shown + 20)
         stats = receiver.stats()
     assert_all_right(feed, reader)
-    assert stats.troubles["not RTP"] > 500
+    assert stats.errors["not RTP"] > 500
     assert stats.streams == 1
 
 

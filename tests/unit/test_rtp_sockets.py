@@ -49,8 +49,8 @@ def test_multicast_packets_carry_the_time_to_live() -> None:
         sender = send_frames(host=group, port=port, ttl=7)
         try:
             wait_until(lambda: sender.stats().frames_sent)
-            if troubles := sender.stats().troubles:
-                pytest.skip(f"no multicast route on this machine: {troubles}")
+            if errors := sender.stats().errors:
+                pytest.skip(f"no multicast route on this machine: {errors}")
             _, ancillary, _, _ = receiver.recvmsg(2000, 100)
         finally:
             sender.stop()
@@ -70,7 +70,7 @@ def test_a_host_without_a_route_is_named_and_the_sender_goes_on() -> None:
     if not made:
         pytest.skip("a namespace without a network needs root")
     try:
-        wait_until(lambda: made[0].stats().troubles.get("Network is unreachable (192.0.2.1)"), what="the trouble")
+        wait_until(lambda: made[0].stats().errors.get("Network is unreachable (192.0.2.1)"), what="the error")
         made[0].send(frame(1))
         wait_until(lambda: made[0].stats().frames_sent == 2, what="the sender to go on")
     finally:

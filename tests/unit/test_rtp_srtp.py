@@ -216,7 +216,7 @@ def test_frames_through_an_encrypted_link(cipher: str, tmp_path: Path) -> None:
             wait_until(lambda: len(reader.seen) >= 20)
             assert "RTP/SAVP 96" in sdp.read_text()
             assert Path(values["srtp_key"]).read_text().strip() not in sdp.read_text()
-        assert receiver.stats().troubles.get("SRTP authentication failed", 0) == 0
+        assert receiver.stats().errors.get("SRTP authentication failed", 0) == 0
     for stamp, index, _ in reader.seen:
         assert feed.stamps[stamp] % 256 == index
 
@@ -237,7 +237,7 @@ def test_without_the_key_nothing_and_with_a_wrong_one_a_clear_word(tmp_path: Pat
             wait_until(lambda: "another codec, encrypted" in receiver.stats().problem, what="the guess")
             assert reader.seen == []
         with receiving(port, srtp_key=str(key_file(tmp_path, GCM, "other"))) as (receiver, reader):
-            wait_until(lambda: receiver.stats().troubles.get("SRTP authentication failed", 0) > 30)
+            wait_until(lambda: receiver.stats().errors.get("SRTP authentication failed", 0) > 30)
             assert reader.seen == []
             assert receiver.stats().packets == 0
 

@@ -36,14 +36,14 @@ def test_rtcp_time_of_a_clock_that_is_not_set_is_not_taken(wrong: int) -> None:
     reader = StampReader()
     reader.report(clock.ntp_from_ns(wrong), 0)
     assert reader.stamp(None, 0, NOW) == Stamp(NOW, "arrival")
-    assert reader.troubles["RTCP time over 60 s off: arrival time used"] == 1
+    assert reader.errors["RTCP time over 60 s off: arrival time used"] == 1
 
 
 def test_a_report_that_contradicts_the_one_before_needs_a_second_one() -> None:
     reader = StampReader()
     reader.report(clock.ntp_from_ns(NOW + 50 * SECOND), 0)  # wrong
     reader.report(clock.ntp_from_ns(NOW + SECOND), 90_000)
-    assert reader.troubles == {"RTCP report contradicts the previous one: not used": 1}
+    assert reader.errors == {"RTCP report contradicts the previous one: not used": 1}
     assert reader.stamp(None, 90_000, NOW + SECOND).ns == NOW + 51 * SECOND
     reader.report(clock.ntp_from_ns(NOW + 2 * SECOND), 180_000)
     assert reader.stamp(None, 180_000, NOW + 2 * SECOND) == Stamp(NOW + 2 * SECOND, "rtcp")
@@ -72,7 +72,7 @@ def test_reports_of_a_new_time_line_leave_the_waiting_frames_of_the_old_one_alon
     assert reader.stamp(None, 90_000, NOW + 3 * SECOND) == Stamp(NOW + SECOND, "rtcp")
     reader.jumped((180_000 + jump) & 0xFFFFFFFF, NOW + 3 * SECOND)
     assert reader.stamp(None, (180_000 + jump) & 0xFFFFFFFF, NOW + 3 * SECOND) == Stamp(NOW + 2 * SECOND, "rtcp")
-    assert reader.troubles == {"RTCP report contradicts the previous one: not used": 1}
+    assert reader.errors == {"RTCP report contradicts the previous one: not used": 1}
 
 
 def test_rtp_time_as_the_stamp_when_asked_for() -> None:
@@ -175,4 +175,4 @@ def test_capture_times_that_ros_cannot_say_are_not_taken() -> None:
     reader = StampReader()
     assert reader.stamp((1 << 31) * SECOND - 1, 0, NOW).source == "ntp64"
     assert reader.stamp((1 << 31) * SECOND, 0, NOW) == Stamp(NOW, "arrival")
-    assert sum(reader.troubles.values()) == 1
+    assert sum(reader.errors.values()) == 1

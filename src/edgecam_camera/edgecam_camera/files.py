@@ -88,7 +88,7 @@ class FileServices:
         state = f"error: {recorder.error}" if recorder.error else f"{recorder.frames} frames"
         return {"recording": state, "recording_dropped": recorder.dropped}
 
-    def trouble(self) -> tuple[bytes, str]:
+    def problem(self) -> tuple[bytes, str]:
         """Diagnostics level and text of a recording problem; called once a second."""
         recorder = self._recorder
         if recorder is None:

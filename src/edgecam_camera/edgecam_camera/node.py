@@ -116,13 +116,13 @@ class CameraNode(EdgecamNode[CameraSettings]):
             self._controls.refresh(status.reconnects)
         level = {"streaming": OK, "ended": OK, "opening": WARN}.get(status.state, ERROR)
         message = f"{status.state}: {status.problem}" if status.problem else status.state
-        if bad := self._camera.troubles():
+        if bad := self._camera.problems():
             level, message = max(level, WARN), f"{message}; {bad}"
         if misfit := self._info.misfit():
             level, message = max(level, WARN), f"{message}; {misfit}"
-        severity, trouble = self._files.trouble()
-        if trouble:
-            level, message = max(level, severity), f"{message}; {trouble}"
+        severity, problem = self._files.problem()
+        if problem:
+            level, message = max(level, severity), f"{message}; {problem}"
         values = {
             "source": sources.shown(self.settings),
             "fps": status.fps,

@@ -137,15 +137,15 @@ class ReceiverNode(EdgecamNode[ReceiverNodeSettings]):
             return Status(WARN, "stopped")
         stats = self._receiver.stats()
         before, self._last = self._last, stats
-        changes = {what: count - before.troubles.get(what, 0) for what, count in stats.troubles.items()}
+        changes = {what: count - before.errors.get(what, 0) for what, count in stats.errors.items()}
         problems = [f"{count} x {what}" for what, count in changes.items() if count > 0]
         if stats.problem:
             problems.insert(0, stats.problem)
         if stats.lost > before.lost:
             problems.append(f"{stats.lost - before.lost} packets lost")
-        values = {name: value for name, value in vars(stats).items() if name not in ("troubles", "problem")}
+        values = {name: value for name, value in vars(stats).items() if name not in ("errors", "problem")}
         values["reconnects"] = max(0, stats.streams - 1)
-        return Status(WARN if problems else OK, "; ".join(problems) or "receiving", {**values, **stats.troubles})
+        return Status(WARN if problems else OK, "; ".join(problems) or "receiving", {**values, **stats.errors})
 
 
 def main(args: list[str] | None = None) -> int:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from edgecam_core.camera.captured_frame import CapturedFrame
 
 STALLED_SECONDS = 2.0
-HIDDEN = ("troubles", "encoder")
+HIDDEN = ("errors", "encoder")
 
 
 class SenderNode(EdgecamNode[SenderNodeSettings]):
@@ -60,7 +60,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         self._images: Any = None
         self._video: VideoTopic | None = None
         self._service: Any = None
-        self._troubles = Counters()
+        self._errors = Counters()
         self._last = SenderStats()
 
     def hardware_id(self) -> str:
@@ -119,7 +119,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         try:
             send(sender)
         except ImageError as error:
-            self._troubles.add(str(error))
+            self._errors.add(str(error))
         except EdgecamError as error:
             self.recover(error)
 
@@ -135,8 +135,8 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
         if self._sender is None:
             return Status(WARN, "stopped")
         stats = self._sender.stats()
-        problems = [trouble] if (trouble := self._troubles.take()) else []
-        problems += _fresh(self._last.troubles, stats.troubles)
+        problems = [errors] if (errors := self._errors.take()) else []
+        problems += _fresh(self._last.errors, stats.errors)
         if stats.frames_in == self._last.frames_in:
             problems.append(f"no frames on {self._topic()}")
         if stats.stalled > STALLED_SECONDS:
@@ -147,7 +147,7 @@ class SenderNode(EdgecamNode[SenderNodeSettings]):
             problems.append(f"the link is full: {stats.frames_withheld - self._last.frames_withheld} frames not sent")
         self._last = stats
         values = {name: value for name, value in vars(stats).items() if name not in HIDDEN}
-        values = {"encoder": stats.encoder, **values, **stats.troubles, **self._troubles.totals()}
+        values = {"encoder": stats.encoder, **values, **stats.errors, **self._errors.totals()}
         return Status(WARN if problems else OK, "; ".join(problems) or "sending", values)
 
 

@@ -211,9 +211,9 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def _every_second(self) -> None:
         """Send the status to the page, and log new faults."""
-        trouble = ", ".join(filter(None, (counters.take() for counters in self._counters())))
-        if trouble:
-            self.get_logger().warning(trouble)
+        errors = ", ".join(filter(None, (counters.take() for counters in self._counters())))
+        if errors:
+            self.get_logger().warning(errors)
         if self.control is None:
             return
         if self.hub.viewers:

@@ -168,7 +168,7 @@ class Camera:
             return f"{self._name()} sends data, but no keyframe has arrived yet"
         return f"{sources.activity(self.settings)} {self._name()}" if self._state == "opening" else self._state
 
-    def troubles(self) -> str:
+    def problems(self) -> str:
         """The errors of individual frames since the last call, as one line; empty if there were none."""
         return self._counters.take()
 

@@ -123,15 +123,15 @@ def play(
 def line(stats: ReceiverStats, newest: Frame | None) -> str:
     """One line with the state of the stream."""
     if newest is None:
-        return f"{stats.problem or stats.state}; {stats.packets} packets, no frame yet" + _troubles(stats)
+        return f"{stats.problem or stats.state}; {stats.packets} packets, no frame yet" + _errors(stats)
     size = f"{newest.width}x{newest.height}"
     age = (time.time_ns() - newest.stamp_ns) / 1e6
     return (
         f"{stats.problem or stats.state}: {size} {stats.fps:.1f} frames/s {stats.bitrate / 1e6:.2f} Mbit/s, "
         f"newest {age:.0f} ms old (time by {stats.stamp_source}), {stats.missing} packets missing, "
-        f"{stats.recovered} repaired, {stats.lost} lost, jitter {stats.jitter_ms:.1f} ms" + _troubles(stats)
+        f"{stats.recovered} repaired, {stats.lost} lost, jitter {stats.jitter_ms:.1f} ms" + _errors(stats)
     )
 
 
-def _troubles(stats: ReceiverStats) -> str:
-    return "".join(f"; {count} x {what}" for what, count in stats.troubles.items())
+def _errors(stats: ReceiverStats) -> str:
+    return "".join(f"; {count} x {what}" for what, count in stats.errors.items())

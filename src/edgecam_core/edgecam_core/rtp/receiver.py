@@ -240,9 +240,9 @@ class Receiver:
         with self._lock:
             counts = self._session.packets()
             stream = self._session.stream
-            troubles = self._session.counts + self._session.stamps.troubles + Counter(self._counters.totals())
+            errors = self._session.counts + self._session.stamps.errors + Counter(self._counters.totals())
             if stream is not None:
-                troubles["malformed payloads"] += stream.assembler.malformed
+                errors["malformed payloads"] += stream.assembler.malformed
             stats = ReceiverStats(
                 decoder=self._row.element,
                 stamp_source=self._published.source,
@@ -256,7 +256,7 @@ class Receiver:
                 streams=self._session.streams,
                 decoder_restarts=self._decoder.restarts if self._decoder is not None else 0,
                 requests=self._feedback.requests,
-                troubles={what: count for what, count in troubles.items() if count},
+                errors={what: count for what, count in errors.items() if count},
             )
             is_open = self._gate.open
         if stream is not None:

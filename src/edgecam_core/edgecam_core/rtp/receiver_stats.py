@@ -58,7 +58,7 @@ class ReceiverStats:
     streams: int = 0
     decoder_restarts: int = 0
     requests: int = 0
-    troubles: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
 
 
 class ReceiverMeter:

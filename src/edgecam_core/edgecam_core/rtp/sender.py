@@ -253,7 +253,7 @@ class Sender:
         stats.fps = self._delay.rate(now)
         stats.encode_ms = self._delay.percentile(now, 50) * 1000
         stats.rtsp_clients = self._rtsp.clients if self._rtsp is not None else 0
-        stats.troubles = self._counters.totals()
+        stats.errors = self._counters.totals()
         return stats
 
     def stop(self) -> None:

@@ -51,4 +51,4 @@ class SenderStats:
     parity_packets: int = 0
     keyframe_requests: int = 0
     rtsp_clients: int = 0
-    troubles: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)

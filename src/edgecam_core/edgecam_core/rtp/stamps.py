@@ -46,7 +46,7 @@ class StampReader:
 
     RTCP time is used only while it lies within ``FAR_NS`` of the arrival. A report that contradicts the previous one is
     used only if the next report confirms it and its RTP time matches that of the units: after a jump of the sender's
-    clock, a report may arrive while units of the old time are still queued. ``troubles`` counts times that were not
+    clock, a report may arrive while units of the old time are still queued. ``errors`` counts times that were not
     used.
     """
 
@@ -56,7 +56,7 @@ class StampReader:
         self._doubtful: tuple[int, int] | None = None
         self._newest: int | None = None  # RTP timestamp of the last unit
         self._arrivals = _ArrivalLine()
-        self.troubles: Counter[str] = Counter()
+        self.errors: Counter[str] = Counter()
 
     def report(self, ntp: int, rtp_timestamp: int) -> None:
         """An RTCP sender report of this stream arrived."""
@@ -66,7 +66,7 @@ class StampReader:
             self._report, self._doubtful = report, None
         else:
             self._doubtful = report
-            self.troubles["RTCP report contradicts the previous one: not used"] += not repeated
+            self.errors["RTCP report contradicts the previous one: not used"] += not repeated
 
     def _belongs(self, rtp_timestamp: int) -> bool:
         """Whether a report covers the time of the arriving units."""
@@ -92,7 +92,7 @@ class StampReader:
         if extension_ns is not None and self._source in ("auto", "ntp64"):
             if extension_ns < LAST_NS:
                 return Stamp(extension_ns, "ntp64")
-            self.troubles["capture time after 2038, which ROS cannot represent: not used"] += 1
+            self.errors["capture time after 2038, which ROS cannot represent: not used"] += 1
         if self._source == "rtp_timestamp":
             near = rtp_from_ns(arrival_ns)
             ticks = near + signed_difference(rtp_timestamp, near % _WRAP)
@@ -102,7 +102,7 @@ class StampReader:
             mapped_ns = _mapped(self._report, rtp_timestamp)
             if abs(mapped_ns - arrival_ns) <= FAR_NS:
                 return Stamp(mapped_ns, "rtcp")
-            self.troubles[f"RTCP time over {FAR_NS // SECOND} s off: arrival time used"] += 1
+            self.errors[f"RTCP time over {FAR_NS // SECOND} s off: arrival time used"] += 1
         return Stamp(by_arrival, "arrival")
 
 
