@@ -41,7 +41,7 @@ class SourceUri:
         """The path of a file or device: ``file:///a%20b`` and ``file:///a b`` both mean ``/a b``."""
         return unquote(self.rest.removeprefix("//"))
 
-    def shown(self) -> str:
+    def masked(self) -> str:
         """The source for logs, without the password."""
         return masked_address(self.text)
 
@@ -74,17 +74,17 @@ def check_address(uri: SourceUri) -> None:
     host = authority[1] if authority else ""
     after = uri.rest[len(host) + 2 :]
     if "@" in after and "@" not in host and ":" in host:
-        raise SettingError("source", uri.shown(), f"has an at sign after its host; {_PASSWORD}")
+        raise SettingError("source", uri.masked(), f"has an at sign after its host; {_PASSWORD}")
     if any(character.isspace() or not character.isprintable() for character in host):
-        raise SettingError("source", uri.shown(), f"has a space before its path; {_PASSWORD}")
+        raise SettingError("source", uri.masked(), f"has a space before its path; {_PASSWORD}")
     try:
         parts = uri.parts
         _ = parts.hostname, parts.port
     except ValueError as error:
         remedy = _PASSWORD if "@" in uri.rest else "write host:port with a port from 1 to 65535, IPv6 as [::1]:port"
-        raise SettingError("source", uri.shown(), f"is not a valid address ({_reason(error, uri)}); {remedy}") from None
+        raise SettingError("source", uri.masked(), f"is not a valid address ({_reason(error, uri)}); {remedy}") from None
     if parts.port == 0:
-        raise SettingError("source", uri.shown(), "has port 0; ports go from 1 to 65535")
+        raise SettingError("source", uri.masked(), "has port 0; ports go from 1 to 65535")
 
 
 def _reason(error: ValueError, uri: SourceUri) -> str:

@@ -71,7 +71,7 @@ def find(settings: CameraSettings) -> tuple[ModuleType, SourceUri]:
         near = get_close_matches(uri.scheme, known, n=1)
         hint = f"did you mean {near[0]}://? " if near else ""
         examples = ", ".join(sorted({module.EXAMPLE for module in known.values()}))
-        raise SettingError("source", uri.shown(), f"unknown scheme '{uri.scheme}'; {hint}sources are {examples}")
+        raise SettingError("source", uri.masked(), f"unknown scheme '{uri.scheme}'; {hint}sources are {examples}")
     check_address(uri)
     return known[uri.scheme], uri
 

@@ -51,7 +51,7 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
         SettingError: the URI has no host.
     """
     if not uri.parts.hostname:
-        raise SettingError("source", uri.shown(), f"names no host; write {EXAMPLE}")
+        raise SettingError("source", uri.masked(), f"names no host; write {EXAMPLE}")
     path = uri.parts.path.lower()
     location = without_credentials(uri)
     login = Login(*credentials(settings, uri))

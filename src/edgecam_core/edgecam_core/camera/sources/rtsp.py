@@ -50,7 +50,7 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
         MissingDependency: the requested decoder is not installed.
     """
     if not uri.parts.hostname:
-        raise SettingError("source", uri.shown(), f"names no host; write {EXAMPLE}")
+        raise SettingError("source", uri.masked(), f"names no host; write {EXAMPLE}")
     user, password = credentials(settings, uri)
     login = f" user-id={quoted(user)} user-pw={quoted(password)}" if user else ""
     head = (
