@@ -47,8 +47,8 @@ class SettingError(EdgecamError, ValueError):
     """
 
     def __init__(self, name: str, value: object, remedy: str) -> None:
-        shown = masked_address(value) if isinstance(value, str) else value
-        super().__init__(f"parameter '{name}' is {shown!r}: {remedy}")
+        displayed = masked_address(value) if isinstance(value, str) else value
+        super().__init__(f"parameter '{name}' is {displayed!r}: {remedy}")
         self.name = name
         self.value = value
         self.remedy = remedy

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Writing files that a planted link cannot redirect, and the space that is left for them."""
+"""Writes files without following planted links, and reports free disk space."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 def create(path: Path) -> Path:
     """Create an empty file for a writer that opens it by name, such as GStreamer's filesink.
 
-    Where a file or a link has this name already, the new file gets a random suffix; returns its path.
+    If a file or link with this name exists, the new file gets a random suffix. Returns its path.
 
     Raises:
         OSError: the file cannot be created.
@@ -62,7 +62,7 @@ def create(path: Path) -> Path:
 
 
 def open_in_place(path: Path) -> int:
-    """A handle to a file that keeps its place, such as a lock; created if it is missing, never truncated.
+    """A handle to a file that is modified in place, such as a lock; created if missing, never truncated.
 
     Raises:
         OSError: it cannot be opened; ELOOP if a link has this name.

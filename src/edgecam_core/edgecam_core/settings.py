@@ -101,16 +101,16 @@ class Spec:
 
     def _check_item(self, value: object) -> Scalar:
         checked = _as_type(self.item_type, value)
-        shown = HIDDEN if self.secret else value if checked is None else checked
+        displayed = HIDDEN if self.secret else value if checked is None else checked
         if checked is None:
-            raise SettingError(self.name, shown, f"must be of type {self.type_name}")
+            raise SettingError(self.name, displayed, f"must be of type {self.type_name}")
         if self.choices and checked not in self.choices:
-            raise SettingError(self.name, shown, f"must be {self.range_text()}")
+            raise SettingError(self.name, displayed, f"must be {self.range_text()}")
         if isinstance(checked, int | float) and not isinstance(checked, bool):
             too_low = self.low is not None and checked < self.low
             too_high = self.high is not None and checked > self.high
             if too_low or too_high or not math.isfinite(checked):
-                raise SettingError(self.name, shown, f"must be {self.range_text() or 'a finite number'}")
+                raise SettingError(self.name, displayed, f"must be {self.range_text() or 'a finite number'}")
         return checked
 
 

@@ -82,7 +82,9 @@ def check_address(uri: SourceUri) -> None:
         _ = parts.hostname, parts.port
     except ValueError as error:
         remedy = _PASSWORD if "@" in uri.rest else "write host:port with a port from 1 to 65535, IPv6 as [::1]:port"
-        raise SettingError("source", uri.masked(), f"is not a valid address ({_reason(error, uri)}); {remedy}") from None
+        raise SettingError(
+            "source", uri.masked(), f"is not a valid address ({_reason(error, uri)}); {remedy}"
+        ) from None
     if parts.port == 0:
         raise SettingError("source", uri.masked(), "has port 0; ports go from 1 to 65535")
 

@@ -79,7 +79,7 @@ def _compare(model: ModelFile, data: bytes) -> None:
     except Exception as error:  # ONNX Runtime's exception types are not public
         raise ModelError(_message(model, first_line(error))) from error
     if any(len(output) != 2 for output in batch):
-        raise ModelError(_message(model, "an output holds one image whatever the batch size"))
+        raise ModelError(_message(model, "an output holds one image for any batch size"))
     for index in range(2):
         single = original.run(None, {name: feed[index : index + 1] for name, feed in feeds.items()})
         for one, both in zip(single, batch, strict=True):

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""An ONNX file and what it says about itself: tensors, metadata, hash."""
+"""An ONNX file's tensors, metadata and hash, read without loading it for inference."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class ModelFile:
         return self.types.get(name, np.dtype(np.float32))
 
     def graph(self) -> Any:
-        """The GraphProto without external data, for what shapes and metadata do not tell."""
+        """The GraphProto without external data, for facts that are in neither shapes nor metadata."""
         import onnx
 
         return onnx.load(str(self.path), load_external_data=False).graph
