@@ -283,13 +283,13 @@ improve(request, lambda text: print(text, flush=True))
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert any(line.startswith("fold 1 of 3: looking") for line in process.stdout)
+        assert any(line.startswith("fold 1 of 3: mining") for line in process.stdout)
         process.kill()
     assert not (tmp_path / "run" / "model.onnx").exists()
     lines: list[str] = []
     again = improve(Request(small, str(model), tmp_path / "run"), lines.append)
-    assert not any(line.startswith("all: looking") for line in lines)  # finished before it was killed
-    assert any(line.startswith("fold 1 of 3: looking") for line in lines)
+    assert not any(line.startswith("all: mining") for line in lines)  # finished before it was killed
+    assert any(line.startswith("fold 1 of 3: mining") for line in lines)
     assert again.model.read_bytes() == small_run.model.read_bytes()
     assert sorted(path.name for path in again.model.parent.iterdir()) == ["model.onnx", "report.html", "report.json"]
 
