@@ -94,6 +94,12 @@ def test_topics_of_a_type() -> None:
     assert ros2("topic", "find", "zoo/msg/Lion") == ""
 
 
+def test_services_of_a_type() -> None:
+    assert ros2("service", "find", "std_srvs/srv/SetBool") == "/cam/switch\n"
+    assert ros2("service", "find", "-c", "std_srvs/srv/SetBool") == "1\n"
+    assert ros2("service", "find", "zoo/srv/Feed") == ""
+
+
 def test_delay() -> None:
     match, code = ros2_until(r"average delay: ([\d.]+)", "topic", "delay", "/cam/image_raw")
     assert float(match.group(1)) > 1e9  # its stamp is 0

@@ -77,3 +77,12 @@ def expand(node: Any, topic: str) -> str:
     except (ValueError, InvalidTopicNameException) as error:
         raise CliError(str(error)) from error
     return name
+
+
+def print_of_type(names: Iterable[tuple[str, list[str]]], wanted: str, only_number: bool) -> None:
+    """Print the names of a type, one a line, or only their number."""
+    found = [name for name, types in names if wanted in types]
+    if only_number:
+        print(len(found))
+    else:
+        print("".join(f"{name}\n" for name in found), end="")

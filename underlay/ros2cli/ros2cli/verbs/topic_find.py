@@ -31,13 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     """Print the names; none is no error."""
-    from ros2cli.graph.names import visible
+    from ros2cli.graph.names import print_of_type, visible
 
     with command_node(args) as node:
         wait_for_graph(node, args)
         topics = visible(node.get_topic_names_and_types(), args.include_hidden_topics)
-    found = [name for name, types in topics if args.topic_type in types]
-    if args.count_topics:
-        print(len(found))
-    else:
-        print("".join(f"{name}\n" for name in found), end="")
+    print_of_type(topics, args.topic_type, only_number=args.count_topics)
