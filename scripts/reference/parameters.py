@@ -32,7 +32,8 @@ PAGES = (
          ("source", "camera_name", "camera_info_url", "loop", "image_width", "image_height", "framerate")),
     Page("rtp_sender", "edgecam_rtp.settings.SenderNodeSettings", "rtp_sender.launch.xml",
          ("host", "port", "bitrate", "bitrate_min")),
-    Page("rtp_receiver", "edgecam_rtp.settings.ReceiverNodeSettings", "rtp_receiver.launch.xml", ("port",)),
+    Page("rtp_receiver", "edgecam_rtp.settings.ReceiverNodeSettings", "rtp_receiver.launch.xml",
+         ("port", "camera_name")),
     Page(
         "detector",
         "edgecam_detector.settings.DetectorNodeSettings",

@@ -132,6 +132,9 @@ EFFECTS = [
     ("pipeline", "host", {"rtp_sender_node-2.host"}),
     ("pipeline", "port", {"rtp_sender_node-2.port", "rtp_receiver_node-3.port"}),
     ("pipeline", "source", {"camera_node-1.source"}),
+    ("pipeline", "camera_name", {"camera_node-1.camera_name", "rtp_receiver_node-3.camera_name"}),
+    ("rtp_receiver", "camera_name", {"rtp_receiver_node-1.camera_name"}),
+    ("rtp_detect", "camera_name", {"container_node-1.camera_name"}),
     ("pipeline", "viewer_host", {"viewer_node-5.host"}),
     ("pipeline", "viewer_port", {"viewer_node-5.port"}),
     ("pipeline", "model", {"detector_node-4.model"}),
@@ -161,7 +164,8 @@ def test_an_argument_changes_the_parameters_it_is_for_and_no_others(
     launch: str, argument: str, expected: set[str]
 ) -> None:
     name, *switches = launch.split()
-    assert changed(name, argument, "5999", **dict.fromkeys(switches, "true")) == expected
+    value = "left" if argument == "camera_name" else "5999"
+    assert changed(name, argument, value, **dict.fromkeys(switches, "true")) == expected
 
 
 @pytest.mark.parametrize("name", ["viewer", "pipeline", "demo", "cameras"])

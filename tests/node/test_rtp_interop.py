@@ -92,14 +92,15 @@ def source(peer: Peer) -> Iterator[Callable[..., Source]]:
         each.close()
 
 
+@pytest.mark.parametrize("values", [{"frame_id": "far_optical_frame"}, {"camera_name": "far"}], ids=str)
 def test_the_received_frame_has_the_stamp_of_the_frame_that_was_sent(
-    peer: Peer, source: Callable[..., Source], tmp_path: Path
+    peer: Peer, source: Callable[..., Source], tmp_path: Path, values: dict[str, str]
 ) -> None:
     port, sdp = free_udp_port(), tmp_path / "stream.sdp"
     images = peer.collect(Image, "/camera/stream/image_raw", image_qos())
     infos = peer.collect(CameraInfo, "/camera/stream/camera_info", image_qos())
     with (
-        running(make(ReceiverNode, "/camera/stream", port=port, frame_id="far_optical_frame")),
+        running(make(ReceiverNode, "/camera/stream", port=port, **values)),
         running(make(SenderNode, "/camera", port=port, sdp_file=str(sdp))),
     ):
         sent = source("/camera/image_raw")

@@ -31,7 +31,14 @@ class SenderNodeSettings(SenderSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class ReceiverNodeSettings(ReceiverSettings):
-    camera_name: str = setting("camera", "Name of the camera, for ${NAME} in camera_info_url.")
+    camera_name: str = setting("camera", "Name of the camera, for frame_id and ${NAME} in camera_info_url.")
+    frame_id: str = setting(
+        "", "Optical frame of the images, unless the SDP file names one; empty: <camera_name>_optical_frame."
+    )
     camera_info_url: str = setting(
         "", "Calibration of the remote camera, file:///... or package://...; empty: uncalibrated."
     )
+
+    @property
+    def optical_frame(self) -> str:
+        return self.frame_id or f"{self.camera_name}_optical_frame"

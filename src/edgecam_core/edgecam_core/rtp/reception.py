@@ -46,7 +46,7 @@ class Reception:
             SettingError: the file cannot be read, or describes a stream that cannot be received with these settings.
         """
         if not settings.sdp_file:
-            return cls(settings, settings.frame_id, settings.group_source())
+            return cls(settings, settings.optical_frame, settings.group_source())
         described = sdp.read_file(settings.sdp_file)
         if described.encrypted and not settings.srtp_key:
             remedy = "describes an encrypted stream (SRTP): set srtp_key as well"
@@ -57,7 +57,7 @@ class Reception:
         )
         return cls(
             settings,
-            described.frame_id or settings.frame_id,
+            described.frame_id or settings.optical_frame,
             described.source or settings.group_source(),
             sdp.stamp_id(described.extensions),
             codec(described.codec).sprop_nals(described.parameters),

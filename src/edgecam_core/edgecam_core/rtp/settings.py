@@ -127,6 +127,11 @@ class ReceiverSettings(Settings):
     def check(self) -> None:
         self.source_network()
 
+    @property
+    def optical_frame(self) -> str:
+        """The optical frame of the images, unless the SDP file names one."""
+        return self.frame_id
+
     def group_source(self) -> str:
         """The source address of a source-specific multicast group; empty for other groups and hosts."""
         try:
