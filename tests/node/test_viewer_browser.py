@@ -92,7 +92,7 @@ async def test_rates_and_latency_are_shown(page: Page, viewer: ViewerProcess) ->
     await page.open(viewer.url)
     await page.wait_for(MOVING)
     figures = "[...document.querySelectorAll('.figures span')].map((one) => one.textContent)"
-    await page.wait_for(f"/^live,[\\d.]+ fps,[\\d.]+ ms$/.test({figures}.join())")
+    await page.wait_for(f"/^live,[\\d.]+ fps,latency [\\d.]+ ms$/.test({figures}.join())")
     await page.wait_for("/^live/.test(document.querySelector('#state span').textContent)")
     await page.wait_for("edgecam.cameras[0].latency > 0")
     chips = "[...document.querySelectorAll('.chip span')].map((one) => one.textContent).sort()"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class FakeDetector:
     def __init__(self, name: str) -> None:
         self.peer = Peer("fake_detector")
         self.threshold = 0.5
+        self.answers = threading.Event()  # whether it answers after it has set the threshold
+        self.answers.set()
         self.name = name
         node = self.peer.node
         node.create_service(GetParameters, f"/{name}/get_parameters", self._get)
@@ -47,6 +50,7 @@ class FakeDetector:
 
     def _set(self, request: SetParameters.Request, response: SetParameters.Response) -> SetParameters.Response:
         self.threshold = request.parameters[0].value.double_value
+        self.answers.wait(120)
         response.results = [SetParametersResult(successful=True)]
         return response
 
@@ -151,23 +155,38 @@ async def test_the_bitrates_of_an_adaptive_sender_are_shown(
     assert page.problems == []
 
 
+# Every value that the slider has is noted from here on.
+MOVE_SLIDER = f"""(() => {{
+  window.seen = [];
+  const one = edgecam.cameras[0].tile.threshold, write = one.write;
+  one.write = function (value) {{ seen.push(value); write.call(this, value); }};
+  {SLIDER}.value = 0.83;
+  {SLIDER}.dispatchEvent(new Event('input'));
+  {SLIDER}.dispatchEvent(new Event('change'));
+}})()"""
+
+
+async def test_the_slider_does_not_go_back_when_the_response_is_lost(
+    page: Page, viewer: ViewerProcess, detector: FakeDetector
+) -> None:
+    with Scene("/camera", fps=10):
+        await page.open(viewer.url)
+        await page.wait_for(f"!{SLIDER}.disabled && {SLIDER}.value === '0.5'")
+        detector.answers.clear()
+        await page.evaluate(MOVE_SLIDER)
+        await page.wait_for("document.querySelector('.note').textContent.includes('did not respond within')")
+        detector.answers.set()
+        await page.wait_for(f"!{SLIDER}.disabled && seen.length > 3")
+        await page.becomes("[...new Set(seen)].join()", "0.83")
+
+
 async def test_the_slider_never_goes_back_and_stays_when_the_detector_dies(
     page: Page, viewer: ViewerProcess, detector: FakeDetector
 ) -> None:
     with Scene("/camera", fps=10):
         await page.open(viewer.url)
         await page.wait_for(f"!{SLIDER}.disabled && {SLIDER}.value === '0.5'")
-        # Every value the slider has is noted from here on.
-        await page.evaluate(
-            f"""(() => {{
-              window.seen = [];
-              const one = edgecam.cameras[0].tile.threshold, write = one.write;
-              one.write = function (value) {{ seen.push(value); write.call(this, value); }};
-              {SLIDER}.value = 0.83;
-              {SLIDER}.dispatchEvent(new Event('input'));
-              {SLIDER}.dispatchEvent(new Event('change'));
-            }})()"""
-        )
+        await page.evaluate(MOVE_SLIDER)
         await page.wait_for("edgecam.cameras[0].tile.threshold.wanted === null && seen.length > 3")
         await page.becomes("[...new Set(seen)].join()", "0.83")
         assert detector.threshold == 0.83

@@ -91,7 +91,8 @@ class Access:
         """The redirection to the page with the token in a cookie, or the token page again."""
         if not self._is_token(token):
             self.counters.add("request refused: wrong token")
-            return pages.token_page(401, "This is not the token of this viewer. It creates a new token at every start.")
+            text = "This is not the token of this viewer. A token made by the viewer itself ends when it stops."
+            return pages.token_page(401, text)
         answer = web.Response(status=303, headers={"Location": request.path})
         answer.set_cookie(
             cookie_name(request), self._cookie, httponly=True, samesite="Strict", secure=request.secure, path="/"

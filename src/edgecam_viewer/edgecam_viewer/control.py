@@ -40,7 +40,10 @@ Answer = Callable[[dict[str, Any]], None]
 
 @dataclass
 class DetectorState:
-    """The last reported threshold of a detector; ``problem`` is why it cannot be set now, '' if it can."""
+    """The last reported or requested threshold of a detector, None if unknown.
+
+    ``problem`` is why it cannot be set now, '' if it can.
+    """
 
     threshold: float | None = None
     problem: str = ""
@@ -149,20 +152,21 @@ class RosControl:
 
         def failed(error: EdgecamError) -> None:
             if kind == "threshold":
-                self._threshold_set(name, None)
+                self._threshold_set(name, None)  # the detector may have set it without a response
             say(False, str(error))
 
         if kind == "threshold":
             self._sets[name] += 1
+            self._states[name].threshold = value  # a status must not show the old one again
             self._calls.give_up(("get", name))  # its response would contain the old value
         request = offer.fill(value)
         # A unique key, so that a later request does not drop the response to this one.
         self._calls.send(object(), name, offer.service, offer.type, request, done, failed, offer.timeout)
 
     def _threshold_set(self, name: str, value: Value) -> None:
-        """A call that sets the threshold has ended; ``value`` is None if it was refused."""
+        """A call that sets the threshold has ended; ``value`` is the threshold now, None until it is read again."""
         self._sets[name] = max(0, self._sets[name] - 1)
-        if value is not None:
+        if not self._sets[name]:
             self._states[name].threshold = value
 
     def _got(self, name: str, state: DetectorState, response: Any) -> None:

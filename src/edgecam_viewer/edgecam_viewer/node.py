@@ -153,7 +153,8 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
             values |= self.video.facts(now)
         for counters in self._counters():
             values.update(counters.totals())
-        return Status(values=values, message=f"{self.hub.viewers} viewers")
+        viewers = self.hub.viewers
+        return Status(values=values, message=f"{viewers} viewer{'s' * (viewers != 1)}")
 
     def _counters(self) -> list[Counters]:
         """The counters of faults of all parts."""

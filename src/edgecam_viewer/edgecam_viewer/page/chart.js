@@ -40,6 +40,8 @@ export class Chart {
     this.draw();
   }
 
+  listed() { return this.rows.some((row) => !row.hidden); }
+
   clear() { for (const one of this.series) one.values.length = 0; }
 
   draw() {

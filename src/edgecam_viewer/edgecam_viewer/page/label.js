@@ -76,7 +76,7 @@ async function open(id) {
   element("image").src = image.src;
   say("");
   const when = new Date(frame.stamp_ns / 1e6).toLocaleString();
-  element("facts").textContent = `${frame.camera}, ${when}; kept for ${frame.rules.map((one) => `${one.rule} ${one.value}`).join(", ")}`;
+  element("facts").textContent = `${frame.camera}, ${when}; kept by rule ${frame.rules.map((one) => `${one.rule} (${one.value})`).join(", ")}`;
   view.show(edit);
   document.body.dataset.frame = id;
   document.body.dataset.state = "open";

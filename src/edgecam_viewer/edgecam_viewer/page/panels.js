@@ -130,7 +130,7 @@ export class Charts {
     for (const [name, count] of Object.entries(counters)) fresh[name] = Math.max(0, count - (this.counters[name] ?? count));
     this.counters = counters;
     this.charts.losses.add(fresh);
-    this.charts.losses.element.hidden = !Object.keys(counters).length;
+    this.charts.losses.element.hidden = !this.charts.losses.listed();
   }
 }
 

@@ -110,7 +110,7 @@ export class Tile {
     this.element.dataset.level = reason ? "error" : live ? "ok" : "wait";
     write(this.find(".word"), reason ? "no frames" : live ? "live" : "waiting");
     write(this.find(".fps"), live ? `${camera.fps().toFixed(1)} fps` : "– fps");
-    write(this.find(".ms"), live ? `${Math.round(camera.latency)} ms` : "– ms");
+    write(this.find(".ms"), live ? `latency ${Math.round(camera.latency)} ms` : "latency – ms");
     write(this.wait, reason ? `no frame for ${seconds} s: ${reason}` : "waiting for frames");
     this.showRecording(facts);
     this.find(".draw").hidden = !facts.drawing && !this.shapes.opened;
