@@ -76,7 +76,7 @@ def test_overfits_eight_images(shapes: Path, tmp_path: Path) -> None:
     from edgecam_training.train.validate import validate
 
     trainer = _trainer(
-        shapes, tmp_path / "run", epochs=12, batch=8, learning_rate=0.05, ema=0.0, zoom_out=1.0, crop=0.0, flip=0.0,
+        shapes, tmp_path / "run", epochs=8, batch=8, learning_rate=0.05, ema=0.0, zoom_out=1.0, crop=0.0, flip=0.0,
         color=0.0, evaluate_every=100, freeze="none", backbone_rate=0.1,
     )  # fmt: skip
     trainer.run()
