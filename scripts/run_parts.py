@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """Run all parts of the test suite, even if one fails, and end with a table.
 
-Each part is a target of the Makefile. The results of pytest come from its JUnit files in log/test/. A test that one
-part skips and another runs (PyTorch is in the training environment alone) is not counted as skipped, and one that two
-parts skip counts once. If FEW tests or fewer fail, they run again, one after the other: those that pass count as
-passed and are listed as unstable. make test-hard, which looks for unstable tests, gives no second run. A part that
-leaves processes, shared memory or files behind fails (scripts/leftovers.py). The last line is "N passed, N failed,
-N skipped"; the exit code is 1 if anything failed.
+Each part is a target of the Makefile. The parts that use ROS mostly wait; they run beside those that compute, so that
+both cores stay busy. The output of each part goes to log/test/PART.log and to the screen, in the order of the parts.
+The results of pytest come from its JUnit files in log/test/. A test that one part skips and another runs (PyTorch is
+in the training environment alone) is not counted as skipped, and one that two parts skip counts once. If FEW tests or
+fewer of a part fail, they run again after all parts, one after the other: those that pass count as passed and are
+listed as unstable. make test-hard, which looks for unstable tests, gives no second run. A part that leaves processes,
+shared memory or files behind fails (scripts/leftovers.py). The last line is "N passed, N failed, N skipped"; the exit
+code is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -18,8 +20,10 @@ import shlex
 import subprocess
 import sys
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +33,8 @@ CHECKS = ("lint", "types", "docs")
 DOCS_PYTHON = (3, 11)  # what the pinned packages of requirements/docs.txt need
 LEFT = "left behind: "
 PARTS = (*CHECKS, "unit", "backends", "node", "launch-tests", "training-tests")
+ROS_PARTS = ("node", "launch-tests")  # their processes wait for discovery and frames most of the time
+YIELDING = ["nice", "-n", "5"]  # for the parts beside them: frames and messages do not wait for a compiler
 
 
 @dataclass
@@ -46,14 +52,51 @@ class Result:
         return self.part, len(self.passed), len(self.failed), len(self.skipped), round(self.seconds)
 
 
-def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path) -> Result:
-    """Run one target; its output goes to the screen."""
-    report = results / f"{part}.xml"
+def run_all(parts: list[str], pytest_args: list[str], prefix: list[str], results: Path, lanes: int = 2) -> list[Result]:
+    """Run the parts, those that use ROS beside the others if there are two lanes."""
+    beside = lanes > 1 and any(part in ROS_PARTS for part in parts) and any(part not in ROS_PARTS for part in parts)
+    computing, waiting = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+    running: list[tuple[str, Future[Result]]] = []
+    try:
+        for part in parts:
+            yielding = YIELDING if beside and part not in ROS_PARTS else []
+            lane = waiting if beside and part in ROS_PARTS else computing
+            log_of(part, results).write_bytes(b"")
+            running.append((part, lane.submit(run_part, part, pytest_args, [*prefix, *yielding], results)))
+        done = [follow(part, future, results) for part, future in running]
+    finally:
+        for lane in (computing, waiting):
+            lane.shutdown(cancel_futures=True)
+    count_left_once(done)
+    return done
+
+
+def log_of(part: str, results: Path) -> Path:
+    return results / f"{part}.log"
+
+
+def follow(part: str, future: Future[Result], results: Path) -> Result:
+    """Copy the part's output to the screen until it has ended."""
     print(f"\n==== {part} ====", flush=True)
+    with log_of(part, results).open("rb") as output:
+        while True:
+            ended = future.done()  # before the last read
+            while lines := output.read(65536):
+                sys.stdout.buffer.write(lines)
+            sys.stdout.flush()
+            if ended:
+                return future.result()
+            time.sleep(0.1)
+
+
+def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path) -> Result:
+    """Run one target; its output goes to its log."""
+    report = results / f"{part}.xml"
     if part == "docs" and sys.version_info < DOCS_PYTHON:
         return Result(part, skipped={"docs": "the site's generator needs Python 3.11"})
     begin = time.monotonic()
-    code = make(part, pytest_args, prefix, report)
+    with log_of(part, results).open("ab") as output:
+        code = make(part, pytest_args, prefix, report, output=output)
     result = read(part, report) if report.exists() else Result(part)
     result.seconds = time.monotonic() - begin
     if code and not result.failed:
@@ -62,19 +105,24 @@ def run_part(part: str, pytest_args: list[str], prefix: list[str], results: Path
         result.passed.add(part)
     elif not code and not result.passed:
         result.failed.add(f"{part} (no test passed)")
-    free_shared_memory()
+    if part in ROS_PARTS:
+        free_shared_memory()
     result.failed |= left_behind(report)
     return result
 
 
-def make(part: str, pytest_args: list[str], prefix: list[str], report: Path, *variables: str) -> int:
+def make(
+    part: str, pytest_args: list[str], prefix: list[str], report: Path, *variables: str, output: IO[bytes] | None = None
+) -> int:
+    """Run one target, with pytest's cache of this part; its output goes to the file or to the screen."""
     for old in (report, report.with_suffix(".left")):
         old.unlink(missing_ok=True)
     command = [*prefix, "make", "--no-print-directory", part, *variables]
     if part not in CHECKS:
-        command.append(f"PYTEST_ARGS={shlex.join([*pytest_args, f'--junitxml={report}'])}")
+        cache = ROOT / "log" / "pytest" / part  # of its own: it holds what failed last
+        command.append(f"PYTEST_ARGS={shlex.join([*pytest_args, '-o', f'cache_dir={cache}', f'--junitxml={report}'])}")
     watched = [sys.executable, str(LEFTOVERS), str(report.with_suffix(".left")), *command]
-    return subprocess.run(watched, cwd=ROOT, check=False).returncode
+    return subprocess.run(watched, cwd=ROOT, check=False, stdout=output, stderr=output and subprocess.STDOUT).returncode
 
 
 def left_behind(report: Path) -> set[str]:
@@ -85,7 +133,7 @@ def left_behind(report: Path) -> set[str]:
 
 
 def run_failed_again(result: Result, pytest_args: list[str], results: Path) -> None:
-    """Run the few failed tests again, in one process."""
+    """Run the few failed tests again, in one process and with no other part beside them."""
     report = results / f"{result.part}.second.xml"
     failed = [name for name in result.failed if not name.startswith(LEFT)]
     if not (results / f"{result.part}.xml").exists() or not 0 < len(failed) <= FEW:
@@ -118,6 +166,19 @@ def read(part: str, report: Path) -> Result:
             result.passed.add(name)
     result.passed -= result.failed  # a test that passed and whose clean-up failed is listed twice
     return result
+
+
+def count_left_once(results: list[Result]) -> None:
+    """Keep files and shared memory that parts beside each other found in the first of them, with the names of all."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        for name in (one for one in result.failed if one.startswith(LEFT)):
+            found.setdefault(name, []).append(result)
+    for name, several in found.items():
+        if len(several) > 1:
+            for result in several:
+                result.failed.remove(name)
+            several[0].failed.add(f"{name} ({' or '.join(one.part for one in several)})")
 
 
 def count_skips_once(results: list[Result]) -> None:
@@ -159,10 +220,9 @@ def main() -> int:
     results.mkdir(parents=True, exist_ok=True)
     free_shared_memory()
     extra = [*shlex.split(os.environ.get("PYTEST_ARGS", "")), *args.pytest_args]
-    done = []
-    for part in args.parts.split():
-        done.append(run_part(part, extra, [], results))
-        run_failed_again(done[-1], extra, results)
+    done = run_all(args.parts.split(), extra, [], results)
+    for result in done:
+        run_failed_again(result, extra, results)
     count_skips_once(done)
     print(f"\n{summary(done)}", flush=True)
     return 1 if any(result.failed for result in done) else 0

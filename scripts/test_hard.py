@@ -41,7 +41,7 @@ def run(heading: str, prefix: list[str], pytest_args: list[str]) -> Result:
     run_parts.free_shared_memory()
     args = [*shlex.split(os.environ.get("PYTEST_ARGS", "")), *pytest_args]
     parts = os.environ.get("PARTS") or " ".join(part for part in PARTS if part not in CHECKS)
-    results = [run_parts.run_part(part, args, prefix, folder) for part in parts.split()]
+    results = run_parts.run_all(parts.split(), args, prefix, folder, lanes=1)
     run_parts.count_skips_once(results)
     whole = Result(heading)
     for result in results:

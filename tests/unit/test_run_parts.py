@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
+from waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 spec = importlib.util.spec_from_file_location("run_parts", ROOT / "scripts" / "run_parts.py")
@@ -96,6 +99,32 @@ def test_all_parts_run_whatever_fails(
     assert lines[-1] == "7 passed, 4 failed, 1 skipped"
 
 
+MEETING = """
+import time
+from pathlib import Path
+def test_meets_the_other_part():
+    Path("{mine}").touch()
+    deadline = time.monotonic() + 60
+    while not Path("{other}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+"""
+
+
+def test_parts_that_use_ros_run_beside_the_others_and_print_in_order(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "unit_test.py").write_text(MEETING.format(mine="unit", other="node"))
+    (project / "node_test.py").write_text(MEETING.format(mine="node", other="unit"))
+    code, lines = run(monkeypatch, capfd, "lint unit node types")
+    assert (code, lines[-1]) == (1, "3 passed, 1 failed, 0 skipped")
+    printed = ["==== lint ====", "nothing wrong", "==== unit ====", "==== node ====", "==== types ====", "part"]
+    at = [next(i for i, line in enumerate(lines) if line.startswith(text)) for text in printed]
+    assert at == sorted(at)
+    assert "1 passed" in "".join(lines[at[3] : at[4]])
+    assert "src/x.py:1: error: it is wrong" in lines[at[4] : at[5]]
+
+
 def test_a_run_without_failures_ends_well(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,7 +185,7 @@ def test_many_failures_get_no_second_run(
     (project / "node_test.py").write_text(failing)
     code, lines = run(monkeypatch, capfd, "node")
     assert (code, lines[-1]) == (1, "0 passed, 6 failed, 0 skipped")
-    assert not [line for line in lines if "once more" in line]
+    assert not [line for line in lines if "running again" in line]
 
 
 LEAVING = """
@@ -199,6 +228,7 @@ def test_what_a_part_leaves_behind_fails_it_and_processes_are_ended(
     assert kinds[2].startswith("process ")
     assert kinds[3:] == ["shared memory"]
     assert (code, lines[-1]) == (1, "4 passed, 4 failed, 2 skipped")
+    assert sum("left behind" in line for line in lines) == 4, "what unit found beside node counts once"
     pid = next(int(line.split()[1].rstrip(":")) for line in left if line.startswith("process"))
     assert not Path(f"/proc/{pid}").exists()
 
@@ -216,18 +246,50 @@ def test_what_a_killed_node_left_is_freed_before_the_first_part(
     assert code == 0
 
 
+def run_test_script(folder: Path, free: int, **programs: str) -> subprocess.CompletedProcess[str]:
+    """scripts/test in a folder with this much disk free, in MB, and with other set-up scripts."""
+    programs = {"setup-training": "", ".venv/bin/python3": 'echo "parts: $PARTS"', **programs}
+    scripts = {f"scripts/{name}" if name.startswith("setup") else name: text for name, text in programs.items()}
+    scripts["bin/df"] = f"echo Filesystem; echo /dev/x 99999 9000 {free} 90% /"
+    for name, text in scripts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    shutil.copy(ROOT / "scripts" / "test", folder / "scripts" / "test")
+    environment = {"PARTS": "", **os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}"}
+    command = [folder / "scripts" / "test"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+
+
+WAIT = "until [ -s {0} ]; do sleep 0.05; done"
+
+
+def test_pytorch_is_installed_beside_the_rest(tmp_path: Path) -> None:
+    meeting = {"setup": f"echo x >a; {WAIT.format('b')}", "setup-training": f"echo x >b; {WAIT.format('a')}; echo met"}
+    done = run_test_script(tmp_path, 99999, **meeting)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-2:] == ["met", "parts: "]
+
+
+def test_pytorch_is_left_out_where_no_part_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARTS", "unit node")
+    done = run_test_script(tmp_path, 99999, **{"setup": "echo installing", "setup-training": "echo PyTorch >b"})
+    assert done.stdout.splitlines()[-2:] == ["installing", "parts: unit node"]
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_failed_set_up_also_ends_the_installation_of_pytorch(tmp_path: Path) -> None:
+    scripts = {"setup": f"{WAIT.format('pid')}; echo why >&2; exit 3", "setup-training": "echo $$ >pid; sleep 600; :"}
+    done = run_test_script(tmp_path, 99999, **scripts)
+    assert done.returncode == 3
+    assert "why" in done.stderr
+    assert "parts" not in done.stdout
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+
+
 def test_too_little_disk_ends_with_one_line_before_anything_is_installed(tmp_path: Path) -> None:
-    (tmp_path / "scripts").mkdir()
-    (tmp_path / "bin").mkdir()
-    (tmp_path / "scripts" / "test").write_bytes((ROOT / "scripts" / "test").read_bytes())
-    (tmp_path / "scripts" / "setup").write_text("#!/bin/sh\necho installing\n")
-    (tmp_path / "bin" / "df").write_text("#!/bin/sh\necho Filesystem\necho /dev/x 9999 9000 999 90% /\n")
-    for path in (tmp_path / "scripts" / "test", tmp_path / "scripts" / "setup", tmp_path / "bin" / "df"):
-        path.chmod(0o755)
-    done = subprocess.run(
-        [tmp_path / "scripts" / "test"],
-        env={**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run_test_script(tmp_path, 999, setup="echo installing")
     assert done.returncode == 1
     assert "PyTorch" in done.stdout
     assert "6300 MB of disk" in done.stdout
