@@ -200,7 +200,9 @@ _MAX_VALUES = 4096
 
 def flag_nicks(spec: Any) -> dict[str, int]:
     """The flags of a flags property (a GParamSpec): their names in launch text and their numbers."""
-    flags_class: Any = spec.value_type.pytype or type(spec.default_value)
+    flags_class: Any = spec.flags_class
+    if not isinstance(flags_class, enum.EnumMeta):  # PyGObject before 3.58 names the Python class elsewhere
+        flags_class = spec.value_type.pytype or type(spec.default_value)
     if isinstance(flags_class, enum.EnumMeta):  # PyGObject from 3.52 on
         members = list[Any](flags_class)
     elif hasattr(flags_class, "__flags_values__"):  # PyGObject before 3.50
