@@ -171,7 +171,8 @@ def test_cvats_file_with_turned_boxes_polygons_and_a_missing_image(tmp_path: Pat
     cv2.imwrite(str(tmp_path / "images" / "front" / "a.png"), np.zeros((120, 160, 3), np.uint8))
     (tmp_path / "annotations.xml").write_text(CVAT)
     dataset = load(tmp_path)
-    assert rows(dataset) == {"a": [("cat", (10.0, 20.0, 50.0, 60.0)), ("cat", (50.0, 50.0, 90.0, 70.0))]}
+    turned = ("cat", (50.0, 50.0, 90.0, 70.0))
+    assert rows(dataset) == {"a": [("cat", (1.0, 1.0, 3.0, 2.0)), ("cat", (10.0, 20.0, 50.0, 60.0)), turned]}
     text = "\n".join(dataset.findings.lines())
     assert "polygon" in text
     assert "gone.png" in text

@@ -27,7 +27,7 @@ from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.text_files import read_text
 
 BACKGROUND = "BACKGROUND"
-_BACKGROUNDS = ("background", "???")  # "???" is the background of TensorFlow's label maps
+UNNAMED = "???"  # a number without a class in TensorFlow's label maps; the first is the background
 _NUMBERED = re.compile(r"(\d{1,5})(?:\s*[:,;]\s*|\s+)(\S.*)")
 _OTHER_FORMAT = re.compile(r"names\s*:|- |item\s*\{|.*\{$")
 
@@ -75,7 +75,7 @@ def _without_numbers(lines: list[str]) -> list[str]:
     least, most = min(found, default=0), max(found, default=0)
     if len(found) != len(matches) or len(found) < 2 or least > 1 or most >= 2 * len(found):
         return lines
-    return [found.get(number, "???") for number in range(least, most + 1)]
+    return [found.get(number, UNNAMED) for number in range(least, most + 1)]
 
 
 def metadata_labels(model: ModelFile) -> tuple[str, ...]:
@@ -121,7 +121,12 @@ def _literal(text: str) -> object:
 
 def starts_with_background(labels: Sequence[str]) -> bool:
     """Whether the first label names the background."""
-    return bool(labels) and labels[0].casefold().strip("_ ") in _BACKGROUNDS
+    return bool(labels) and (labels[0] == UNNAMED or is_background(labels[0]))
+
+
+def is_background(label: str) -> bool:
+    """Whether a label names the background: BACKGROUND, __background__."""
+    return label.casefold().strip("_ ") == "background"
 
 
 def score_columns(labels: Sequence[str], has_background: bool) -> int:

@@ -26,6 +26,7 @@ import numpy as np
 from edgecam_core.errors import ImageError
 from edgecam_core.media import image_reader
 from edgecam_core.media.image_header import image_size, is_jpeg, jpeg_is_complete
+from edgecam_core.models.labels import is_background
 
 from edgecam_training.data import orientation
 from edgecam_training.data.box_order import refuse_other_order
@@ -53,6 +54,7 @@ def tidy(dataset: Dataset) -> Dataset:
         DatasetError: the boxes evidently have another order than their format states.
     """
     findings = dataset.findings.copy()
+    dataset = _without_background(dataset, findings)
     dataset = replace(dataset, samples=_joined(dataset.samples, findings))
     _compare_names(dataset.classes, findings)
     headers = list(read_headers([sample.path for sample in dataset.samples]))
@@ -69,6 +71,21 @@ def tidy(dataset: Dataset) -> Dataset:
         samples.append(_placed(sample, header, answer, convention, findings))
     refuse_other_order(dataset.root, samples)
     return replace(dataset, samples=tuple(tidy_boxes(sample, findings) for sample in samples), findings=findings)
+
+
+def _without_background(dataset: Dataset, findings: Findings) -> Dataset:
+    """Remove classes that name the background: a detector has its own, and would learn a second one as an object."""
+    named = [label for label, name in enumerate(dataset.classes) if is_background(name)]
+    if not named:
+        return dataset
+    findings.noted("classes", "that name the background (left out)", len(named), dataset.classes[named[0]])
+    samples = []
+    for sample in dataset.samples:
+        rows = np.isin(sample.labels, named)
+        findings.dropped("boxes", "of a class that names the background", int(rows.sum()), sample.path)
+        samples.append(sample.keep(~rows))
+    classes = tuple(name for name in dataset.classes if not is_background(name))
+    return replace(dataset, samples=tuple(samples)).with_classes(classes)
 
 
 def _joined(samples: Sequence[Sample], findings: Findings) -> tuple[Sample, ...]:

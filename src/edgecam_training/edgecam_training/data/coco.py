@@ -38,6 +38,8 @@ from edgecam_training.errors import DatasetError
 Box = tuple[float, float, float, float]
 _NEEDED = ("images", "annotations", "categories")
 _ANY_NAME = ("*.json", "*/*.json")
+_BAD_BOX = "bbox is not four numbers"
+_OUTLINED = "no bbox: the box around its segmentation"
 _NO_BOX = "no bbox and no usable segmentation"
 
 
@@ -211,16 +213,19 @@ def _sample(
 ) -> Sample:  # fmt: skip
     boxes, labels, crowd, difficult = [], [], [], []
     for item in items:
+        example = f"{file.path.name}: annotation {item.get('id')}"
         name = names.get(_id(item.get("category_id")))
         box = _box(item, _size(image))
         if name is None or box is None:
-            reason = "category_id is not in the file's list of categories" if name is None else _NO_BOX
-            findings.dropped("boxes", reason, 1, f"{file.path.name}: annotation {item.get('id')}")
+            reason = _BAD_BOX if item.get("bbox") else _NO_BOX
+            reason = "category_id is not in the file's list of categories" if name is None else reason
+            findings.dropped("boxes", reason, 1, example)
             continue
+        findings.repaired("boxes", _OUTLINED, int(not item.get("bbox")), example)
         boxes.append(box)
         labels.append(classes[name])
-        crowd.append(str(item.get("iscrowd", 0)) in ("1", "True"))
-        difficult.append(str(item.get("ignore", 0)) in ("1", "True"))  # an ignore region of one object
+        crowd.append(findings.flag("iscrowd", item.get("iscrowd"), example))
+        difficult.append(findings.flag("ignore", item.get("ignore"), example))  # an ignore region of one object
     return Sample.make(path, _size(image), file.split, boxes, labels, difficult, crowd)
 
 

@@ -26,13 +26,14 @@ from pathlib import Path
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
-from edgecam_training.data.rotated import upright
+from edgecam_training.data.rotated import around, upright
 from edgecam_training.data.splits import split_named
 from edgecam_training.data.text_files import class_name, decode_xml
 from edgecam_training.errors import DatasetError
 
 _MARK = "<annotations>"
-_SHAPES = ("polygon", "polyline", "points", "ellipse", "mask", "cuboid", "skeleton", "tag")
+_BOXES = ("box", "polygon", "ellipse", "mask")
+_OTHERS = ("polyline", "points", "cuboid", "skeleton", "tag")
 
 
 def fits(root: Path) -> bool:
@@ -67,8 +68,12 @@ def read(root: Path) -> Dataset:
         if tree.find("track") is not None:
             raise DatasetError(f"{path} holds tracks (CVAT for video); export it as 'CVAT for images 1.1'")
         images += [(path, image) for image in tree.findall("image")]
-        names += [class_name(label.findtext("name", "")) for label in tree.iter("label")]
-    used = {class_name(box.get("label", "")) for _, image in images for box in image.findall("box")}
+        names += [
+            class_name(label.findtext("name", "")) for label in tree.iter("label") if label.find("parent") is None
+        ]
+    used = {class_name(box.get("label", "")) for _, image in images for box in _shapes(image)} - {""}
+    if names:
+        findings.noted("classes", "not in the list of labels", len(used - set(names)), sorted(used - set(names)))
     classes = list(dict.fromkeys([name for name in names if name] + sorted(used)))
     samples = []
     for path, image in images:
@@ -76,8 +81,12 @@ def read(root: Path) -> Dataset:
             samples.append(_sample(path, image, index, classes, findings))
         except NotFound as reason:
             findings.dropped("images", str(reason), 1, image.get("name", ""))
-            findings.dropped("boxes", str(reason), len(image.findall("box")), image.get("name", ""))
+            findings.dropped("boxes", str(reason), len(_shapes(image)), image.get("name", ""))
     return Dataset(home, tuple(classes), tuple(samples), findings)
+
+
+def _shapes(image: ElementTree.Element) -> list[ElementTree.Element]:
+    return [item for item in image if item.tag in _BOXES]
 
 
 def _sample(
@@ -86,25 +95,39 @@ def _sample(
     name = image.get("name", "")
     path = index.find(name, (index.root / "images",))
     boxes, labels = [], []
-    for item in image.findall("box"):
+    for item in _shapes(image):
+        label = class_name(item.get("label", ""))
         try:
-            corners = [float(item.get(key, "nan")) for key in ("xtl", "ytl", "xbr", "ybr")]
-            rotation = float(item.get("rotation", "0"))
+            corners, rotation = _corners(item), float(item.get("rotation", "0"))
         except ValueError:
             corners, rotation = [math.nan], 0.0
-        if not all(map(math.isfinite, corners)):
-            findings.dropped("boxes", "corners are no numbers", 1, name)
+        if not label or not all(map(math.isfinite, (*corners, rotation))):
+            findings.dropped("boxes", "corners are not numbers" if label else "no class name", 1, name)
             continue
         if rotation % 180:
             x1, y1, x2, y2 = corners
             corners = upright(corners, rotation, ((x1 + x2) / 2, (y1 + y2) / 2))
-            findings.repaired("boxes", "turned: the upright box around it", 1, name)
+        changed = item.tag != "box" or rotation % 180 > 0
+        kind = "turned" if item.tag == "box" else item.tag
+        findings.repaired("boxes", f"{kind}: the upright box around it", int(changed), name)
         boxes.append(corners)
-        labels.append(classes.index(class_name(item.get("label", ""))))
-    for shape in _SHAPES:
+        labels.append(classes.index(label))
+    for shape in _OTHERS:
         findings.dropped("shapes", f"'{shape}' is no box", len(image.findall(shape)), name)
     split = split_named(image.get("subset", "")) or split_named(file.stem) or "train"
     return Sample.make(path, (_number(image, "width"), _number(image, "height")), split, boxes, labels)
+
+
+def _corners(item: ElementTree.Element) -> list[float]:
+    """Edges of a box, or around another shape. Raises ValueError if they are not numbers."""
+    if item.tag == "polygon":
+        points = [point.split(",") for point in item.get("points", "").split(";")]
+        return around([float(point[0]) for point in points], [float(point[-1]) for point in points])
+    if item.tag == "box":
+        return [float(item.get(key, "")) for key in ("xtl", "ytl", "xbr", "ybr")]
+    keys = ("cx", "cy", "rx", "ry") if item.tag == "ellipse" else ("left", "top", "width", "height")
+    x, y, w, h = (float(item.get(key, "")) for key in keys)
+    return [x - w, y - h, x + w, y + h] if item.tag == "ellipse" else [x, y, x + w, y + h]
 
 
 def _number(image: ElementTree.Element, key: str) -> int:

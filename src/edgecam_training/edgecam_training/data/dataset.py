@@ -62,13 +62,23 @@ class Sample:
         crowd: Iterable[bool] | None = None,
         **facts: Any,
     ) -> Sample:
-        """A sample from plain lists; ``size`` is (width, height). A crowd is also difficult."""
+        """A sample from plain lists; ``size`` is (width, height). A crowd is also difficult.
+
+        Raises:
+            ValueError: a box that is not four numbers, or lists of different lengths.
+        """
         labels = np.array(list(labels), np.int64).reshape(-1)
         hard, many = (
             np.zeros(len(labels), bool) if flags is None else np.array(list(flags), bool)
             for flags in (difficult, crowd)
         )
-        corners = np.array([list(box) for box in boxes], np.float32).reshape(-1, 4)
+        rows = [list(box) for box in boxes]
+        if any(len(row) != 4 for row in rows) or {len(rows), len(hard), len(many)} != {len(labels)}:
+            raise ValueError(
+                f"{len(rows)} boxes of four numbers need as many labels and flags, there are {len(labels)} labels, "
+                f"{len(hard)} 'difficult' and {len(many)} 'crowd'"
+            )
+        corners = np.array(rows, np.float32).reshape(-1, 4)
         return cls(path, *size, split, corners, labels, hard | many, many, facts)
 
     def with_boxes_of(self, other: Sample) -> Sample:

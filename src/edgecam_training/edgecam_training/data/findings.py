@@ -23,6 +23,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from edgecam_training.data.text_files import flag
+
 REPAIRED, IGNORED, DROPPED, NOTED = "repaired", "ignored", "dropped", "note"
 ALLOWED = 5.0  # percent of the boxes that may be dropped unless more is allowed
 LEAST_SCORED = 50  # images with boxes; on fewer, one point of mAP is not significant
@@ -69,6 +71,12 @@ class Findings:
 
     def noted(self, item: str, reason: str, count: int = 1, example: object = "") -> None:
         self.add(NOTED, item, reason, count, example)
+
+    def flag(self, name: str, value: object, example: object = "") -> bool:
+        """A yes or no of a box; anything else is read as no, and noted."""
+        answer = flag(value)
+        self.noted("boxes", f"'{name}' is neither yes nor no: read as no", int(answer is None), f"{example}: {value}")
+        return bool(answer)
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(sorted(self._rows.values(), key=lambda row: _ORDER.index(row.fate)))

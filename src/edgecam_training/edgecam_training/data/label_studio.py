@@ -31,11 +31,12 @@ from urllib.parse import parse_qs, unquote, urlparse
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
-from edgecam_training.data.rotated import upright
+from edgecam_training.data.rotated import around, upright
 from edgecam_training.data.splits import split_named
 from edgecam_training.data.text_files import class_name, read_text
 from edgecam_training.errors import DatasetError
 
+_KINDS = ("rectanglelabels", "rectangle", "polygonlabels", "ellipselabels")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio's prefix of uploaded files
 _HEAD = re.compile(rb'^\s*\[\s*\{.{0,20000}?"(annotations|predictions|completions)"\s*:', re.DOTALL)
 
@@ -93,12 +94,13 @@ def _row(
         return []
     findings.noted("images", "with several annotations: the newest is used", int(len(annotations) > 1), written)
     newest = max(annotations, key=lambda one: str(one.get("updated_at") or one.get("created_at") or ""))
+    results = [one for one in newest.get("result") or [] if isinstance(one, dict)]
     try:
         path = _find(written, index)
     except NotFound as reason:
         findings.dropped("images", str(reason), 1, written)
+        findings.dropped("boxes", str(reason), sum(str(one.get("type")) in _KINDS for one in results), written)
         return []
-    results = [one for one in newest.get("result") or [] if isinstance(one, dict)]
     size = next(((int(one["original_width"]), int(one["original_height"])) for one in results if _sized(one)), (0, 0))
     boxes = [box for one in results for box in _boxes(one, written, findings)]
     return [(path, split_named(str(data.get("split", ""))) or "train", size, boxes)]
@@ -123,22 +125,35 @@ def _find(written: str, index: ImageIndex) -> Path:
 
 def _boxes(result: dict[str, Any], name: str, findings: Findings) -> Iterator[tuple[str, list[float]]]:
     value, kind = result.get("value"), str(result.get("type", ""))
-    if kind not in ("rectanglelabels", "rectangle") or not isinstance(value, dict):
+    if kind not in _KINDS or not isinstance(value, dict):
         findings.dropped("shapes", f"'{kind}' is no box with a label", 1, name)
         return
-    labels = value.get("rectanglelabels") or []
+    labels = value.get(kind) or value.get("rectanglelabels") or []
+    labels = [label for one in (labels if isinstance(labels, list) else [labels]) if (label := class_name(one))]
     try:
-        x, y, w, h = (float(value[key]) for key in ("x", "y", "width", "height"))
+        x, y, w, h = _percent(value, kind)
         size = (int(result["original_width"]), int(result["original_height"]))
         degrees = float(value.get("rotation") or 0)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError):
         findings.dropped("boxes", "without numbers or the size of the image", 1, name)
         return
     if len(labels) != 1 or not all(map(math.isfinite, (x, y, w, h, degrees))):
         findings.dropped("boxes", "without exactly one label, or not finite", 1, name)
         return
     corners = [x * size[0] / 100, y * size[1] / 100, (x + w) * size[0] / 100, (y + h) * size[1] / 100]
+    middle = ((corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2)
     if degrees % 180:
-        corners = upright(corners, degrees, (corners[0], corners[1]))
-        findings.repaired("boxes", "turned: the upright box around it", 1, name)
-    yield class_name(labels[0]), corners
+        corners = upright(corners, degrees, middle if kind == "ellipselabels" else (corners[0], corners[1]))
+    shape = "turned" if "rectangle" in kind else kind.removesuffix("labels")
+    findings.repaired("boxes", f"{shape}: the upright box around it", int(shape != "turned" or degrees % 180 > 0), name)
+    yield labels[0], corners
+
+
+def _percent(value: dict[str, Any], kind: str) -> tuple[float, float, float, float]:
+    """x, y, width, height in percent of the image, of a box or around another shape."""
+    if kind == "polygonlabels":
+        x1, y1, x2, y2 = around(*([float(point[axis]) for point in value["points"]] for axis in (0, 1)))
+        return x1, y1, x2 - x1, y2 - y1
+    keys = ("x", "y", "radiusX", "radiusY") if kind == "ellipselabels" else ("x", "y", "width", "height")
+    x, y, w, h = (float(value[key]) for key in keys)
+    return (x - w, y - h, 2 * w, 2 * h) if kind == "ellipselabels" else (x, y, w, h)

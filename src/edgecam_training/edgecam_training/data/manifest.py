@@ -30,6 +30,7 @@ from typing import Any
 from edgecam_core import cache
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.image_files import inside
+from edgecam_training.data.text_files import flag
 from edgecam_training.errors import DatasetError
 
 NAME = "manifest.jsonl"
@@ -55,7 +56,11 @@ def read(root: Path) -> Dataset:
     head = _parse(path, 1, lines[0]) if lines else {}
     if head.get("format") != "edgecam-dataset" or head.get("version") != 1:
         raise DatasetError(f"{path}: the first line is not an edgecam-dataset of version 1")
-    classes = tuple(head["classes"])
+    classes = head.get("classes")
+    if not isinstance(classes, list) or not all(isinstance(name, str) and name for name in classes):
+        raise DatasetError(f"{path}: 'classes' of the first line must be a list of names, is {classes!r}")
+    if len(set(classes)) < len(classes):
+        raise DatasetError(f"{path}: 'classes' of the first line names a class twice: {', '.join(classes)}")
     numbers = {name: index for index, name in enumerate(classes)}
     samples = []
     for number, line in enumerate(lines[1:], start=2):
@@ -65,7 +70,7 @@ def read(root: Path) -> Dataset:
         except (KeyError, TypeError, ValueError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise DatasetError(f"{path}, line {number}: {what}") from error
-    return Dataset(path.parent, classes, tuple(samples))
+    return Dataset(path.parent, tuple(classes), tuple(samples))
 
 
 def _parse(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -95,10 +100,19 @@ def _sample(root: Path, row: dict[str, Any], numbers: dict[str, int]) -> Sample:
         str(row["split"]),
         row["boxes"],
         [numbers[name] for name in row["labels"]],
-        row.get("difficult"),
-        row.get("crowd"),
+        _flags(row, "difficult"),
+        _flags(row, "crowd"),
         **facts,
     )
+
+
+def _flags(row: dict[str, Any], key: str) -> list[bool] | None:
+    if row.get(key) is None:
+        return None
+    answers = [flag(value) for value in row[key]]
+    if None in answers:
+        raise ValueError(f"{key} is {row[key]}; it must be a list of true and false")
+    return list(map(bool, answers))
 
 
 def write(root: Path, classes: Iterable[str], samples: Iterable[Sample]) -> Path:

@@ -35,6 +35,8 @@ _MARKS = (
 _LATIN = re.compile(rb"(?:[\t\n\r\x20-\x7e]|(?<![\x80-\xff])[\xc0-\xd6\xd8-\xf6\xf8-\xff](?![\x80-\xff]))*")
 
 
+_TRUE = ("1", "1.0", "true", "yes")
+_FALSE = ("", "0", "0.0", "-1", "-1.0", "false", "no", "none", "null", "unspecified")  # -1: unknown to Open Images
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))  # zero-width and soft hyphens
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
 _XML_HEAD = re.compile(r"^\s*<\?xml[^>]*\?>")
@@ -43,6 +45,12 @@ _XML_HEAD = re.compile(r"^\s*<\?xml[^>]*\?>")
 def class_name(text: object) -> str:
     """The normalised name of a class: no invisible characters, single spaces, composed letters (NFC)."""
     return " ".join(unicodedata.normalize("NFC", str(text)).translate(_INVISIBLE).split())
+
+
+def flag(value: object) -> bool | None:
+    """A yes or no as tools write it (1, 1.0, true, "yes"); None if it is neither."""
+    text = str("" if value is None else value).strip().casefold()
+    return True if text in _TRUE else False if text in _FALSE else None
 
 
 def decode_xml(data: bytes, path: Path) -> str:

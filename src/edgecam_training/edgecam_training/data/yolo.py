@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -47,6 +47,7 @@ from edgecam_training.data.image_files import (
 from edgecam_training.data.text_files import class_name, read_lines, read_text
 from edgecam_training.errors import DatasetError
 
+_FEWEST = 5  # lines; fewer prove nothing
 _CLASSES = "classes.txt"  # one class per line, as written by LabelImg and Label Studio
 _NAMES = re.compile(rb"""^[\xef\xbb\xbf\xff\xfe]*["']?names["']?\s*:""", re.MULTILINE)
 _LINE = re.compile(r"\d+(\s+[-+.\deE]+){4,}")
@@ -71,14 +72,14 @@ def _names_classes(path: Path) -> bool:
 @dataclass(frozen=True)
 class _Config:
     """A configuration. ``numbers`` maps class numbers in label files to class indices; ``parts`` are the files and
-    folders of each split, relative to ``base``. ``keypoints`` allows more numbers after the box."""
+    folders of each split, relative to ``base``. ``keypoints`` is how many numbers of keypoints follow a box, if any."""
 
     file: Path
     base: Path
     classes: tuple[str, ...]
     numbers: dict[int, int]
     parts: dict[str, list[str]]
-    keypoints: bool = False
+    keypoints: int = 0
 
 
 def read(root: Path) -> Dataset:
@@ -104,11 +105,12 @@ def read(root: Path) -> Dataset:
             "and a .txt next to each image"
         )
     _count_orphans(labels, findings)
-    samples = []
+    samples, outlines = [], _Outlines()
     for split, paths in images.items():
         for path, header in zip(paths, read_headers(paths), strict=True):
             size = header.upright if isinstance(header, Header) else (0, 0)
-            samples.append(_sample(config, path, labels[path], split, size, findings))
+            samples.append(_sample(config, path, labels[path], split, size, findings, outlines))
+    outlines.refuse_keypoints(config.file)
     return Dataset(config.file.parent, config.classes, tuple(samples), findings)
 
 
@@ -131,8 +133,17 @@ def _config(file: Path) -> _Config:
         raise DatasetError(f"{file} names no train, val or test images, and there is no images/train next to it")
     return _Config(
         file, base if base.is_dir() else file.parent, tuple(ids.values()),
-        {number: index for index, number in enumerate(ids)}, parts, bool(content.get("kpt_shape")),
+        {number: index for index, number in enumerate(ids)}, parts, _keypoints(file, content.get("kpt_shape")),
     )  # fmt: skip
+
+
+def _keypoints(file: Path, shape: Any) -> int:
+    """How many numbers ``kpt_shape`` (keypoints, numbers of each) adds to a line."""
+    if shape is None:
+        return 0
+    if not isinstance(shape, list) or [str(part).isdecimal() for part in shape] != [True, True]:
+        raise DatasetError(f"{file}: kpt_shape is {shape!r}; it must be two numbers, e.g. [17, 3]")
+    return int(shape[0]) * int(shape[1])
 
 
 def _keys(split: str) -> tuple[str, ...]:
@@ -259,7 +270,46 @@ def _count_orphans(labels: Mapping[Path, Path], findings: Findings) -> None:
                 findings.dropped("boxes", f"label file without an image ({', '.join(SUFFIXES)})", len(lines), file)
 
 
-def _sample(config: _Config, path: Path, file: Path, split: str, size: tuple[int, int], findings: Findings) -> Sample:
+class _Outlines:
+    """Looks at lines that are read as polygons: with keypoints after a box, all would be wrong."""
+
+    def __init__(self) -> None:
+        self._lengths: set[int] = set()
+        self._lines = self._fitting = 0
+
+    def add(self, values: Sequence[float]) -> None:
+        self._lengths.add(len(values))
+        self._lines += 1
+        self._fitting += _is_box_with_points(values)
+
+    def refuse_keypoints(self, file: Path) -> None:
+        """Raise DatasetError if nearly every line looks like a box with keypoints, which may reach outside it."""
+        if self._lines >= _FEWEST and len(self._lengths) == 1 and self._fitting >= 0.9 * self._lines:
+            raise DatasetError(
+                f"{file}: {self._fitting} of {self._lines} lines with {1 + self._lengths.pop()} numbers look like a "
+                "box with keypoints, not like polygons; add kpt_shape, e.g. kpt_shape: [17, 3], or delete the keypoints"
+            )
+
+
+def _is_box_with_points(values: Sequence[float]) -> bool:
+    """Whether the first four numbers are a box that holds all other points; a point that is not seen is 0 0."""
+    x, y, width, height = values[:4]
+    if len(values) == 8 and all(abs(values[i] + values[i + 4] - values[i + 2] - values[i + 6]) < 0.01 for i in (0, 1)):
+        return False  # the corners of a rotated box
+    for step in (2, 3):
+        points = [values[start : start + step] for start in range(4, len(values), step)]
+        if len(points[-1]) == step and all(
+            tuple(point[:2]) == (0, 0)
+            or (abs(point[0] - x) <= width / 2 + 0.01 and abs(point[1] - y) <= height / 2 + 0.01)
+            for point in points
+        ):
+            return True
+    return False
+
+
+def _sample(
+    config: _Config, path: Path, file: Path, split: str, size: tuple[int, int], findings: Findings, outlines: _Outlines
+) -> Sample:
     boxes, labels = [], []
     lines = read_text(file).splitlines() if file.is_file() else []
     for number, line in enumerate(lines, start=1):
@@ -275,8 +325,11 @@ def _sample(config: _Config, path: Path, file: Path, split: str, size: tuple[int
         box = _box(values, config.keypoints)
         if box is None:
             raise DatasetError(
-                f"{file}, line {number}: has {1 + len(values)} numbers; a box has 5, a polygon a class and pairs"
+                f"{file}, line {number}: has {1 + len(values)} numbers; {_expected(config, len(values))}"
             )
+        if len(values) != 4 and not config.keypoints:
+            outlines.add(values)
+            findings.repaired("boxes", "polygon: the upright box around it", 1, f"{file}, line {number}")
         if not all(map(math.isfinite, box)):
             findings.dropped("boxes", "a coordinate is not a number", 1, f"{file}, line {number}")
         elif max(map(abs, box)) > MOST_FRACTION:
@@ -287,11 +340,18 @@ def _sample(config: _Config, path: Path, file: Path, split: str, size: tuple[int
     return Sample.make(path, size, split, boxes, labels)
 
 
-def _box(values: list[float], keypoints: bool) -> tuple[float, float, float, float] | None:
+def _expected(config: _Config, count: int) -> str:
+    if config.keypoints:
+        return f"by kpt_shape of {config.file.name} a box with keypoints has {5 + config.keypoints}"
+    predicted = "; a confidence at the end means that these are predictions of a model" if count % 2 else ""
+    return f"a box has 5, a polygon a class and pairs{predicted}"
+
+
+def _box(values: list[float], keypoints: int) -> tuple[float, float, float, float] | None:
     """Corners as fractions of a box or of the box around a polygon; None if the count fits neither."""
-    if len(values) == 4 or (keypoints and len(values) > 4):
+    if len(values) in (4, 4 + keypoints):
         x, y, width, height = values[:4]
         return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    if len(values) >= 6 and len(values) % 2 == 0:
+    if len(values) >= 6 and len(values) % 2 == 0 and not keypoints:
         return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
     return None

@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from edgecam_core.errors import first_line
+from edgecam_core.models.labels import starts_with_background
 
 from edgecam_core import cache
 from edgecam_training.data.text_files import read_lines
@@ -144,7 +145,8 @@ def _labels_beside(path: Path, columns: int) -> tuple[str, ...]:
     file = path.with_name("labels.txt")
     if not file.is_file():
         return tuple(f"class {index}" for index in range(1, columns))
-    classes = tuple(name for name in read_lines(file) if name.upper() != "BACKGROUND")
+    lines = tuple(read_lines(file))
+    classes = lines[starts_with_background(lines) :]
     if len(classes) != columns - 1:
         raise CheckpointError(f"{file} names {len(classes)} classes, but '{path}' has {columns - 1}")
     return classes

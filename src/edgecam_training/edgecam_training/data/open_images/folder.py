@@ -30,7 +30,7 @@ from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import ABSENT, Header, images_in, read_headers
 from edgecam_training.data.open_images.tables import FOLDERS
-from edgecam_training.data.text_files import class_name, read_text
+from edgecam_training.data.text_files import class_name, flag, read_text
 from edgecam_training.errors import DatasetError
 
 _GROUPS = "around groups: learned as single boxes, as jetson-inference does"
@@ -101,6 +101,6 @@ def _samples(root: Path, split: str, rows: list[_Row], classes: tuple[str, ...],
                 continue
             boxes.append([value * side for value, side in zip(fractions, header.upright * 2, strict=True)])
             labels.append(classes.index(line["ClassName"]))
-        findings.noted("boxes", _GROUPS, sum(line.get("IsGroupOf") == "1" for line in lines), path)
+        findings.noted("boxes", _GROUPS, sum(flag(line.get("IsGroupOf")) is True for line in lines), path)
         samples.append(Sample.make(path, header.upright, split, boxes, labels))
     return samples

@@ -30,6 +30,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from edgecam_core import cache
+from edgecam_training.data.text_files import flag
 from edgecam_training.errors import DatasetError
 
 TABLES = "https://storage.googleapis.com/openimages"
@@ -153,7 +154,7 @@ def _digest(table: Path, wanted: Iterable[str]) -> str:
 
 def _box(row: dict[str, str]) -> Box:
     corners = (float(row["XMin"]), float(row["YMin"]), float(row["XMax"]), float(row["YMax"]))
-    flags = (row[key] == "1" for key in ("IsOccluded", "IsGroupOf", "IsDepiction"))
+    flags = (flag(row[key]) is True for key in ("IsOccluded", "IsGroupOf", "IsDepiction"))
     return Box(row["ImageID"], row["LabelName"], corners, *flags)
 
 
