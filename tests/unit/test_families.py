@@ -616,3 +616,33 @@ def test_boxes_that_are_not_decoded_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"not decoded: .*convolution /head/reg_preds.0/Conv; .*decode_in_inference"):
         detector(yolox(tmp_path / "m.onnx", decoded=False))
     assert detector(yolox(tmp_path / "m.onnx", decoded=True)).labels == ("class 0", "class 1")
+
+
+def test_yolov7_with_end2end(tmp_path: Path) -> None:
+    rows = np.array([[0, 40, 45, 60, 55, 1, 0.72], [0, 10, 30, 20, 40, 0, 0.2], [1, 0, 0, 9, 9, 0, 0.9]], F)
+    path = fixed_outputs(tmp_path / "m.onnx", {"output": rows}, {"labels": LABELS})
+    assert found(detector(path)) == [("dog", 0.72, (160, 80, 240, 120))]
+    rows[0, 5] = 2
+    path = fixed_outputs(tmp_path / "m2.onnx", {"output": rows}, {"labels": LABELS})
+    with pytest.raises(InferenceError, match="class 2, but its labels name classes 0 to 1"):
+        detector(path).detect(IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reason"),
+    [
+        ({"detection_out": (1, 1, 100, 7)}, "DetectionOutput of Caffe"),
+        ({"mbox_loc": (1, 7668), "mbox_conf_flatten": (1, 40257)}, "mbox_loc and mbox_conf before decoding"),
+        ({"loc": (1, 7668), "conf": (1, 40248), "prior": (1, 2, 7668)}, "mbox_loc and mbox_conf before decoding"),
+        ({"detections:0": (1, 100, 7)}, "'detections' of AutoML's EfficientDet"),
+        ({"dets": (1, 100, 5), "labels": (1, 100)}, "those of MMDeploy"),
+        ({"save_infer_model/scale_0.tmp_0": (100, 6)}, "that of PaddleDetection"),
+    ],
+)
+def test_layouts_of_other_exporters_are_refused_by_name(
+    tmp_path: Path, outputs: dict[str, tuple[int, ...]], reason: str
+) -> None:
+    arrays = {name: np.zeros(shape, F) for name, shape in outputs.items()}
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    with pytest.raises(ModelError, match=rf"{reason}.*export"):
+        detector(fixed_outputs(tmp_path / "m.onnx", arrays))

@@ -25,6 +25,7 @@ import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.models import foreign_layouts
 from edgecam_core.models.preprocess import InputSpec
 
 # Name (as in the metadata ``edgecam.family``): module and class, in the order in which shapes are compared.
@@ -33,6 +34,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "final": ("edgecam_core.models.final", "FinalFamily"),
     "detr": ("edgecam_core.models.detr", "DetrFamily"),
     "yolo": ("edgecam_core.models.yolo", "YoloFamily"),
+    "yolov7-end2end": ("edgecam_core.models.yolov7_end2end", "Yolov7End2EndFamily"),
 }
 
 
@@ -109,6 +111,8 @@ def open_family(model: ModelFile, labels: Sequence[str] = ()) -> Family:
     named = model.fact("family")
     if named is not None and named not in FAMILIES:
         raise ModelError(f"{model.path} is of family '{named}'; this build knows {', '.join(FAMILIES)}")
+    if not named and (foreign := foreign_layouts.reason(model)):
+        raise ModelError(f"parameter 'model' is '{model.path}': {foreign} ({model.describe()})")
     for name in [named] if named else FAMILIES:
         family = _family_type(name)
         if family.fits(model):
