@@ -13,6 +13,7 @@ from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.family import open_family
+from edgecam_core.models.labels import read_labels
 from onnx import TensorProto, helper, numpy_helper
 from tiny_models import fixed_outputs, save
 
@@ -646,3 +647,18 @@ def test_layouts_of_other_exporters_are_refused_by_name(
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
     with pytest.raises(ModelError, match=rf"{reason}.*export"):
         detector(fixed_outputs(tmp_path / "m.onnx", arrays))
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("dog\t1\ncat\t0\n", ("cat", "dog")),
+        ("cat,1\r\ndog,2\r\n", ("cat", "dog")),
+        ("gate 2\ngate 1\n", ("gate 2", "gate 1")),  # names
+        ('"polar bear"\n"dog"\n', ("polar bear", "dog")),
+        ("'0 cat'\n'1 dog'\n", ("cat", "dog")),
+    ],
+)
+def test_labels_with_numbers_behind_and_in_quotes(tmp_path: Path, text: str, labels: tuple[str, ...]) -> None:
+    (tmp_path / "labels.txt").write_text(text)
+    assert read_labels(tmp_path / "labels.txt") == labels

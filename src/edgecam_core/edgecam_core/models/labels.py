@@ -29,6 +29,8 @@ from edgecam_core.text_files import read_text
 BACKGROUND = "BACKGROUND"
 UNNAMED = "???"  # a number without a class in TensorFlow's label maps; the first is the background
 _NUMBERED = re.compile(r"(\d{1,5})(?:\s*[:,;]\s*|\s+)(\S.*)")
+_NUMBERED_AFTER = re.compile(r"(\S.*?)\s*[\t,;]\s*(\d{1,5})")  # a space could be part of the name: "gate 2"
+_QUOTED = re.compile(r"""(["'])(.*)\1""")
 _OTHER_FORMAT = re.compile(r"names\s*:|- |item\s*\{|.*\{$")
 
 
@@ -62,20 +64,28 @@ def _parsed(text: str) -> list[str]:
         raise ValueError("it is YAML, or a label map of TensorFlow")
     if len(lines) == 1 and "," in lines[0]:
         raise ValueError("all is on one line")
+    if all(_QUOTED.fullmatch(line) for line in lines):
+        lines = [line[1:-1] for line in lines]
     return _without_numbers(lines)
 
 
 def _without_numbers(lines: list[str]) -> list[str]:
-    """Sort lines such as ``0 person`` or ``1: person`` if all have a number of their own, starting at 0 or 1.
+    """Sort lines such as ``0 person``, ``1: person`` or ``person,1`` if all have a number of their own, from 0 or 1.
 
     Missing numbers get the label ``???``. Other lines are returned unchanged.
     """
-    matches = [_NUMBERED.fullmatch(line) for line in lines if line]
-    found = {int(match[1]): match[2] for match in matches if match}
+    found = _numbers(lines, _NUMBERED, 1, 2) or _numbers(lines, _NUMBERED_AFTER, 2, 1)
     least, most = min(found, default=0), max(found, default=0)
-    if len(found) != len(matches) or len(found) < 2 or least > 1 or most >= 2 * len(found):
+    if len(found) < 2 or least > 1 or most >= 2 * len(found):
         return lines
     return [found.get(number, UNNAMED) for number in range(least, most + 1)]
+
+
+def _numbers(lines: list[str], pattern: re.Pattern[str], number: int, name: int) -> dict[int, str]:
+    """Names by number, which are these groups of the pattern; empty unless every line has a number of its own."""
+    matches = [pattern.fullmatch(line) for line in lines if line]
+    found = {int(match[number]): match[name] for match in matches if match}
+    return found if len(found) == len(matches) else {}
 
 
 def metadata_labels(model: ModelFile) -> tuple[str, ...]:
