@@ -286,6 +286,43 @@ def test_like_jetson_inference(server: Server, tmp_path: Path) -> None:
         assert main([*arguments, str(tmp_path / "x"), *wrong]) == 2
 
 
+def test_the_totals_of_the_homework(server: Server, tmp_path: Path) -> None:
+    """Tables with the totals that its README names, and rows around them that other rules would count.
+
+    3,626, 171 and 505 images with 5,179, 220 and 675 boxes of seven classes. The rows are made: the tables are 2 GB.
+    """
+    classes = ("Armadillo", "Blue jay", "Rhinoceros", "Sea turtle", "Sparrow", "Whale", "Zebra")
+    totals = {"train": (3626, 5179), "validation": (171, 220), "test": (505, 675)}
+    image = server.files["/test/0000000000000006.jpg"]
+    for split, (images, boxes) in totals.items():
+        rows = []
+        for number in range(boxes):
+            flags = (
+                f"0,0,{int(number % 10 == 3)},{0 if number % 7 else -1},0"  # groups count; -1: unknown, no depiction
+            )
+            corners = f"0.{number // images},0.9,0.1,0.9"
+            rows.append(f"{split[:2]}{number % images:05d},x,/m/{number % images % 7},1,{corners},{flags}")
+        rows += [f"{split[:2]}d{number:04d},x,/m/{number % 7},1,0.1,0.6,0.2,0.7,0,0,0,1,0" for number in range(300)]
+        rows += [
+            f"{split[:2]}00000,x,/m/0,1,0.1,0.6,0.2,0.7,0,0,0,1,0",
+            f"{split[:2]}00001,x,/m/70,1,0,1,0,1,0,0,0,0,0",
+        ]
+        rows += [f"{split[:2]}o{number:04d},x,/m/other,1,0.1,0.6,0.2,0.7,0,0,0,0,0" for number in range(300)]
+        server.files[f"/2018_04/{split}/{split}-annotations-bbox.csv"] = "\n".join([_HEAD, *rows]).encode()
+        name = "train-images-boxable-with-rotation" if split == "train" else f"{split}-images-with-rotation"
+        server.files[f"/2018_04/{split}/{name}.csv"] = _FACTS.encode()
+        server.files |= {f"/{split}/{split[:2]}{number:05d}.jpg": image for number in range(images)}
+    lines = [f"/m/{number},{name}" for number, name in enumerate(classes)]
+    server.files["/2018_04/class-descriptions-boxable.csv"] = "\n".join([*lines, "/m/70,Cat"]).encode()
+    arguments = ["dataset", "open-images", "--classes", ",".join(classes), "--like", "jetson-inference"]
+    assert main([*arguments, "--mirror", server.url, "--output", str(tmp_path / "set")]) == 0
+    dataset = load(tmp_path / "set")
+    assert dataset.counts() == {"train": 3626, "val": 171, "test": 505}
+    assert [
+        sum(len(sample.labels) for sample in dataset.split(split).samples) for split in ("train", "val", "test")
+    ] == [5179, 220, 675]
+
+
 def test_a_folder_that_jetson_inferences_downloader_wrote(server: Server, tmp_path: Path) -> None:
     head = f"{_HEAD},id,ClassName\n"
     for split in ("train", "validation", "test"):
