@@ -93,6 +93,11 @@ def test_the_background_is_no_class_of_voc(tmp_path: Path, labels: str, noted: i
     assert dataset.findings.counts().get(NOTED, 0) == noted
 
 
+def test_a_class_listed_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"labels\.txt lists cat more than once"):
+        _voc(tmp_path, f"<object>{NAMED}{BOX}</object>", labels="cat\ndog\ncat\n")
+
+
 def test_boxes_of_the_background_are_dropped(tmp_path: Path) -> None:
     dataset = _voc(tmp_path / "voc", f"<object><name>Background</name>{BOX}</object><object>{NAMED}{BOX}</object>")
     assert (dataset.classes, dataset.samples[0].labels.tolist()) == (("cat",), [0])

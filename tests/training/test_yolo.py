@@ -55,6 +55,8 @@ def test_names_that_yaml_would_change(tmp_path: Path) -> None:
         (f"names: [cat]\nnc: 3\n{PARTS}", "nc is 3, but names has 1 classes"),
         (f"names: [cat, cat]\n{PARTS}", "different, non-empty names"),
         (f"names: {{a: cat}}\n{PARTS}", "keys of names must be class numbers"),
+        (f"names: {{0: {{name: cat}}}}\n{PARTS}", "names must be plain names"),
+        (f"names: [[cat, dog]]\n{PARTS}", "names must be plain names"),
         ("names: [cat]\ntrain: images/train\nval: images/nowhere\n", "val is 'images/nowhere', which does not exist"),
         ("names: [cat]\ntrain: data.yaml\n", "must be a folder or a .txt list"),
         ("names: [cat\n", "is not YAML"),

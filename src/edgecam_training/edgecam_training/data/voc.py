@@ -209,6 +209,9 @@ def _classes(root: Path, files: list[_File]) -> tuple[str, ...]:
         return tuple(sorted(used))
     classes = tuple(class_name(name) for name in read_lines(path) if not name.startswith("#"))
     classes = classes[starts_with_background(classes) :]
+    if len(set(classes)) < len(classes):
+        twice = sorted({name for name in classes if classes.count(name) > 1})
+        raise DatasetError(f"{path} lists {', '.join(twice)} more than once; a class has one line")
     if used - set(classes):
         raise DatasetError(f"{path} does not list {', '.join(sorted(used - set(classes)))}, which have boxes")
     return classes

@@ -156,6 +156,9 @@ def _entries(value: Any) -> list[str]:
 
 def _ids(file: Path, names: Any) -> dict[int, str]:
     """Names by class number in the label files, in order of the numbers."""
+    listed = names.values() if isinstance(names, dict) else names if isinstance(names, list) else ()
+    if not all(isinstance(name, str) for name in listed):
+        raise DatasetError(f"{file}: names must be plain names, is {names}")
     if isinstance(names, dict):
         try:
             found = {int(key): class_name(name) for key, name in names.items()}
