@@ -131,6 +131,7 @@ def test_crowds_of_coco_in_many_spellings(tmp_path: Path, key: str, value: objec
         ({"bbox": None, "segmentation": [[10, 20, 50, 20, 50, 60]]}, 2, "repaired boxes: no bbox: the box around its"),
         ({"bbox": [30, 40, 40, 40, 15.0]}, 1, "dropped boxes: bbox is not four numbers"),
         ({"bbox": "10,20,30,40"}, 1, "dropped boxes: bbox is not four numbers"),
+        ({"segmentation": [[100, 100, 150, 100, 150, 119]]}, 1, "dropped boxes: bbox and segmentation do not overlap"),
         ({"bbox": None}, 1, "dropped boxes: no bbox and no usable segmentation"),
         ({"category_id": 5}, 1, "dropped boxes: category_id is not in"),
         ({"category_id": None}, 1, "dropped boxes: category_id is not in"),

@@ -221,6 +221,9 @@ def _sample(
             reason = "category_id is not in the file's list of categories" if name is None else reason
             findings.dropped("boxes", reason, 1, example)
             continue
+        if _apart(item.get("segmentation"), box):
+            findings.dropped("boxes", "bbox and segmentation do not overlap", 1, example)
+            continue
         findings.repaired("boxes", _OUTLINED, int(not item.get("bbox")), example)
         boxes.append(box)
         labels.append(classes[name])
@@ -255,6 +258,19 @@ def _box(item: dict[str, Any], size: tuple[int, int]) -> Box | None:
         return (min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])) if len(points) > 5 else None
     except (TypeError, ValueError, KeyError, IndexError):
         return None
+
+
+def _apart(outline: object, box: Box) -> bool:
+    """Whether polygons lie wholly outside a box: one of the two is wrong."""
+    if not isinstance(outline, list):
+        return False
+    try:
+        for side, values in enumerate(([v for line in outline for v in line[start::2]] for start in (0, 1))):
+            if values and (min(values) > max(box[side::2]) or max(values) < min(box[side::2])):
+                return True
+    except TypeError:
+        return False
+    return False
 
 
 def _mask_box(mask: dict[str, Any], size: tuple[int, int]) -> Box | None:
