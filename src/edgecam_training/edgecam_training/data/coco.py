@@ -26,8 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from edgecam_training.data.coco_outlines import Box, apart, outline_box
 from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import ImageIndex, NotFound, hidden
@@ -35,7 +34,6 @@ from edgecam_training.data.splits import split_in, split_named
 from edgecam_training.data.text_files import class_name, read_text
 from edgecam_training.errors import DatasetError
 
-Box = tuple[float, float, float, float]
 _NEEDED = ("images", "annotations", "categories")
 _ANY_NAME = ("*.json", "*/*.json")
 _BAD_BOX = "bbox is not four numbers"
@@ -221,7 +219,7 @@ def _sample(
             reason = "category_id is not in the file's list of categories" if name is None else reason
             findings.dropped("boxes", reason, 1, example)
             continue
-        if _apart(item.get("segmentation"), box):
+        if apart(item.get("segmentation"), box):
             findings.dropped("boxes", "bbox and segmentation do not overlap", 1, example)
             continue
         findings.repaired("boxes", _OUTLINED, int(not item.get("bbox")), example)
@@ -247,63 +245,13 @@ def _size(image: dict[str, Any]) -> tuple[int, int]:
 
 def _box(item: dict[str, Any], size: tuple[int, int]) -> Box | None:
     """Corners from ``bbox``, else from the outline: polygons or a run-length mask."""
+    if not item.get("bbox"):
+        return outline_box(item.get("segmentation"), size)
     try:
-        if item.get("bbox"):
-            x, y, width, height = map(float, item["bbox"])
-            return x, y, x + width, y + height
-        outline = item.get("segmentation")
-        if isinstance(outline, dict):
-            return _mask_box(outline, size)
-        points = [float(value) for polygon in outline or () for value in polygon]
-        return (min(points[::2]), min(points[1::2]), max(points[::2]), max(points[1::2])) if len(points) > 5 else None
-    except (TypeError, ValueError, KeyError, IndexError):
+        x, y, width, height = map(float, item["bbox"])
+    except (TypeError, ValueError):
         return None
-
-
-def _apart(outline: object, box: Box) -> bool:
-    """Whether polygons lie wholly outside a box: one of the two is wrong."""
-    if not isinstance(outline, list):
-        return False
-    try:
-        for side, values in enumerate(([v for line in outline for v in line[start::2]] for start in (0, 1))):
-            if values and (min(values) > max(box[side::2]) or max(values) < min(box[side::2])):
-                return True
-    except TypeError:
-        return False
-    return False
-
-
-def _mask_box(mask: dict[str, Any], size: tuple[int, int]) -> Box | None:
-    """The box around a run-length mask, compressed or not; None if it is empty or not of the image's size."""
-    height, width = map(int, mask["size"])
-    if size not in ((width, height), (0, 0)):
-        return None
-    counts = mask["counts"] if isinstance(mask["counts"], list) else _run_lengths(str(mask["counts"]))
-    edges = np.cumsum([0, *counts])
-    if min(counts, default=0) < 0 or edges[-1] != height * width:
-        return None
-    inside = [(first, last - 1) for first, last in zip(edges[1::2], edges[2::2], strict=False) if last > first]
-    if not inside:
-        return None
-    first, last = np.array(inside).T
-    whole = (first // height != last // height).any()  # a run that continues in the next column touches both ends
-    top, bottom = (0, height) if whole else ((first % height).min(), (last % height).max() + 1)
-    return float(first[0] // height), float(top), float(last[-1] // height + 1), float(bottom)
-
-
-def _run_lengths(coded: str) -> list[int]:
-    """Decode COCO's compressed counts: six bits per character, lowest first; differences from the third count on."""
-    counts: list[int] = []
-    value = shift = 0
-    for code in (ord(character) - 48 for character in coded):
-        value |= (code & 31) << shift
-        shift += 5
-        if code & 32:
-            continue
-        value -= (1 << shift) * bool(code & 16)
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value = shift = 0
-    return counts
+    return x, y, x + width, y + height
 
 
 def _near(home: Path, file: _File) -> Iterable[Path]:

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -45,9 +45,9 @@ from edgecam_training.data.image_files import (
     read_headers,
 )
 from edgecam_training.data.text_files import class_name, read_lines, read_text
+from edgecam_training.data.yolo_keypoints import Outlines
 from edgecam_training.errors import DatasetError
 
-_FEWEST = 5  # lines; fewer prove nothing
 _CLASSES = "classes.txt"  # one class per line, as written by LabelImg and Label Studio
 _NAMES = re.compile(rb"""^[\xef\xbb\xbf\xff\xfe]*["']?names["']?\s*:""", re.MULTILINE)
 _LINE = re.compile(r"\d+(\s+[-+.\deE]+){4,}")
@@ -105,7 +105,7 @@ def read(root: Path) -> Dataset:
             "and a .txt next to each image"
         )
     _count_orphans(labels, findings)
-    samples, outlines = [], _Outlines()
+    samples, outlines = [], Outlines()
     for split, paths in images.items():
         for path, header in zip(paths, read_headers(paths), strict=True):
             size = header.upright if isinstance(header, Header) else (0, 0)
@@ -273,45 +273,8 @@ def _count_orphans(labels: Mapping[Path, Path], findings: Findings) -> None:
                 findings.dropped("boxes", f"label file without an image ({', '.join(SUFFIXES)})", len(lines), file)
 
 
-class _Outlines:
-    """Looks at lines that are read as polygons: with keypoints after a box, all would be wrong."""
-
-    def __init__(self) -> None:
-        self._lengths: set[int] = set()
-        self._lines = self._fitting = 0
-
-    def add(self, values: Sequence[float]) -> None:
-        self._lengths.add(len(values))
-        self._lines += 1
-        self._fitting += _is_box_with_points(values)
-
-    def refuse_keypoints(self, file: Path) -> None:
-        """Raise DatasetError if nearly every line looks like a box with keypoints, which may reach outside it."""
-        if self._lines >= _FEWEST and len(self._lengths) == 1 and self._fitting >= 0.9 * self._lines:
-            raise DatasetError(
-                f"{file}: {self._fitting} of {self._lines} lines with {1 + self._lengths.pop()} numbers look like a "
-                "box with keypoints, not like polygons; add kpt_shape, e.g. kpt_shape: [17, 3], or delete the keypoints"
-            )
-
-
-def _is_box_with_points(values: Sequence[float]) -> bool:
-    """Whether the first four numbers are a box that holds all other points; a point that is not seen is 0 0."""
-    x, y, width, height = values[:4]
-    if len(values) == 8 and all(abs(values[i] + values[i + 4] - values[i + 2] - values[i + 6]) < 0.01 for i in (0, 1)):
-        return False  # the corners of a rotated box
-    for step in (2, 3):
-        points = [values[start : start + step] for start in range(4, len(values), step)]
-        if len(points[-1]) == step and all(
-            tuple(point[:2]) == (0, 0)
-            or (abs(point[0] - x) <= width / 2 + 0.01 and abs(point[1] - y) <= height / 2 + 0.01)
-            for point in points
-        ):
-            return True
-    return False
-
-
 def _sample(
-    config: _Config, path: Path, file: Path, split: str, size: tuple[int, int], findings: Findings, outlines: _Outlines
+    config: _Config, path: Path, file: Path, split: str, size: tuple[int, int], findings: Findings, outlines: Outlines
 ) -> Sample:
     boxes, labels = [], []
     lines = read_text(file).splitlines() if file.is_file() else []
