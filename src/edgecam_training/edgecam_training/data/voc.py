@@ -23,7 +23,6 @@ instead of a box. Namespaces and the case of element names do not matter.
 
 from __future__ import annotations
 
-import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable
@@ -32,20 +31,18 @@ from pathlib import Path, PurePosixPath
 
 from edgecam_core.models.labels import starts_with_background
 
-from edgecam_training.data.checks import FRACTIONS
 from edgecam_training.data.dataset import SPLITS, Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import OUTSIDE, ImageIndex, NotFound, hidden, normal
-from edgecam_training.data.rotated import around, upright
 from edgecam_training.data.splits import split_named
 from edgecam_training.data.text_files import class_name, decode_xml, flag, read_lines
+from edgecam_training.data.voc_shapes import boxes_of, only
 from edgecam_training.errors import DatasetError
 
 _FLAG = re.compile(r"\s+-?[01]$")  # the class lists of VOC itself: "000012  1"
 _SUFFIX = re.compile(r"\.[A-Za-z]{2,4}$")
 _CONTRADICTS = "<filename> names another image than the XML file's own name: own name used"
 _DELETED = "deleted in the annotation tool (left out)"
-_INCOMPLETE = "<bndbox> incomplete or not numbers"
 _UNREADABLE = "in XML files that cannot be read (at least one each)"
 
 
@@ -189,13 +186,7 @@ class _Ids:
 
 def _name(node: ElementTree.Element) -> str:
     """The class of an object; empty if it has none or several."""
-    return class_name(_one(node, "name"))
-
-
-def _one(node: ElementTree.Element, key: str) -> str:
-    """The text of a child; empty if it is missing, or there more than once."""
-    found = node.findall(key)
-    return found[0].text or "" if len(found) == 1 else ""
+    return class_name(only(node, "name"))
 
 
 def _objects(file: _File) -> list[ElementTree.Element]:
@@ -229,7 +220,7 @@ def _sample(file: _File, split: str, classes: tuple[str, ...], images: _Images, 
         return []
     boxes, labels, difficult = [], [], []
     for node in objects:
-        found = _boxes(node, file.path, findings)
+        found = boxes_of(node, file.path, findings)
         if not _name(node):
             findings.dropped("boxes", "no class name, or several", len(found), file.path)
             continue
@@ -237,52 +228,6 @@ def _sample(file: _File, split: str, classes: tuple[str, ...], images: _Images, 
         labels += [classes.index(_name(node))] * len(found)
         difficult += [findings.flag("difficult", node.findtext("difficult"), file.path.name)] * len(found)
     return [Sample.make(path, _size(file.tree), split, boxes, labels, difficult)]
-
-
-def _boxes(node: ElementTree.Element, path: Path, findings: Findings) -> list[list[float]]:
-    """The boxes of an object, edges counted from 0: usually one."""
-    shapes = [child for key in _SHAPES for child in node.findall(key)]
-    plain = [child for child in shapes if child.tag == "bndbox"] or shapes
-    findings.repaired("boxes", "several boxes in one <object>: all used", len(plain) * (len(plain) > 1), path)
-    if not plain:
-        findings.dropped("boxes", _INCOMPLETE, 1, path)
-    found = []
-    for shape in plain:
-        try:
-            corners = _SHAPES[shape.tag](shape)
-        except ValueError:
-            findings.dropped("boxes", _INCOMPLETE.replace("bndbox", shape.tag), 1, path)
-            continue
-        if max(map(abs, (corners[0] + 1, corners[1] + 1, *corners[2:]))) <= 1.0 and corners != [0, 0, 1, 1]:
-            findings.dropped("boxes", FRACTIONS, 1, path)
-            continue
-        findings.repaired("boxes", f"<{shape.tag}>: the upright box around it", int(shape.tag != "bndbox"), path)
-        found.append(corners)
-    return found
-
-
-def _numbers(node: ElementTree.Element, *keys: str) -> list[float]:
-    return [float(_one(node, key)) for key in keys]
-
-
-def _plain(node: ElementTree.Element) -> list[float]:
-    x1, y1, x2, y2 = _numbers(node, "xmin", "ymin", "xmax", "ymax")
-    return [x1 - 1, y1 - 1, x2, y2]
-
-
-def _rotated(node: ElementTree.Element) -> list[float]:
-    """roLabelImg: centre, size, and an angle in radians."""
-    x, y, w, h, angle = _numbers(node, "cx", "cy", "w", "h", "angle")
-    return upright([x - w / 2, y - h / 2, x + w / 2, y + h / 2], math.degrees(angle), (x, y))
-
-
-def _polygon(node: ElementTree.Element) -> list[float]:
-    """LabelMe: <pt><x/><y/></pt> for each corner; Roboflow: <x1/><y1/><x2/> ..."""
-    xs, ys = ([float(child.text or "") for child in node.iter() if child.tag[:1] == axis] for axis in "xy")
-    return around(xs, ys)
-
-
-_SHAPES = {"bndbox": _plain, "robndbox": _rotated, "polygon": _polygon}
 
 
 def _size(tree: ElementTree.Element) -> tuple[int, int]:
