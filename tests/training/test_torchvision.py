@@ -101,7 +101,7 @@ def test_exports_give_torchvisions_own_boxes(name: str, batch: bool, tmp_path: P
         detector.close()
     wanted = {key: value.numpy() for key, value in network([image])[0].items()}
     solid = ((wanted["boxes"][:, 2:] - wanted["boxes"][:, :2]) > 0).all(axis=1) & (wanted["scores"] > THRESHOLD)
-    assert solid.sum() >= 10
+    assert solid.sum() >= 3  # of RetinaNet and FCOS many lie outside the image
     assert len(found.scores) == solid.sum()
     order, theirs = np.argsort(-found.scores, kind="stable"), np.argsort(-wanted["scores"][solid], kind="stable")
     assert [found.labels[number] for number in found.class_ids[order]] == [

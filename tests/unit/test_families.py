@@ -228,7 +228,7 @@ def test_not_a_number_is_an_error(tmp_path: Path, outputs: dict[str, np.ndarray]
             {},
             "how many classes",
         ),
-        ({"output0": np.zeros((1, 7, 7), F)}, {}, "do not fit any of the families"),
+        ({"output0": np.zeros((1, 8, 8), F)}, {}, "do not fit any of the families"),
     ],
 )
 def test_what_a_model_leaves_open_is_said(
