@@ -62,11 +62,12 @@ def _spread(network: Any, image: torch.Tensor) -> None:
         for layer in (network.rpn.head.cls_logits, network.rpn.head.bbox_pred):
             nn.init.normal_(layer.weight, std=0.05)
     layers = _score_layers(network)
-    deviations: dict[nn.Module, float] = {}
-    hooks = [
-        layer.register_forward_hook(lambda layer, _, output: deviations.__setitem__(layer, float(output.std())))
-        for layer in layers
-    ]
+    deviations = dict.fromkeys(layers, 0.0)
+
+    def note(layer: nn.Module, _: Any, output: torch.Tensor) -> None:
+        deviations[layer] = max(deviations[layer], float(output.std()))  # RetinaNet's layer serves five levels
+
+    hooks = [layer.register_forward_hook(note) for layer in layers]
     network([image])
     for hook in hooks:
         hook.remove()
