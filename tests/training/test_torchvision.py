@@ -102,7 +102,7 @@ def test_exports_give_torchvisions_own_boxes(name: str, batch: bool, tmp_path: P
         detector.close()
     wanted = {key: value.numpy() for key, value in network([image])[0].items()}
     solid = ((wanted["boxes"][:, 2:] - wanted["boxes"][:, :2]) > 0).all(axis=1) & (wanted["scores"] > THRESHOLD)
-    assert solid.sum() >= 3  # of RetinaNet and FCOS many lie outside the image
+    assert solid.sum() >= 2  # of RetinaNet and FCOS many lie outside the image
     assert len(found.scores) == solid.sum()
     # Class, score and corners side by side; scores of one size may stand in another order.
     numbers = {label: number for number, label in enumerate(labels)}
