@@ -22,7 +22,7 @@ def bench(tmp_path: Path) -> Workbench:
     ("body", "message"),
     [
         ("<nod/>", r"<nod>: unknown tag in <launch>; did you mean 'node'\? known are: "),
-        ("<timer/>", "<timer>: ros2 launch supports this tag, but this small stand-in does not"),
+        ("<timer/>", "<timer>: ros2 launch supports this tag, but this small replacement does not"),
         ('<log message="x"><arg name="a"/></log>', "<arg>: <log> has no child tags"),
         ('<log message="x" level="info"/>', "<log>: unknown attribute 'level'"),
         ('<log mesage="x"/>', r"<log>: unknown attribute 'mesage'; did you mean 'message'\?"),

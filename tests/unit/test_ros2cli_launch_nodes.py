@@ -132,7 +132,7 @@ def test_a_parameter_file_with_substitutions(bench: Workbench) -> None:
         ('<param from="/no/such.yaml"/>', "there is no parameter file '/no/such.yaml'"),
         ('<param name="a"/>', "needs either a 'value' or child params"),
         ('<param value="a"/>', "needs a 'name' or a 'from'"),
-        ('<param name="a" from="b"/>', "'from' does not go with name"),
+        ('<param name="a" from="b"/>', "'from' cannot be combined with name"),
         ('<param name="a" value="1" allow_substs="true"/>', "'allow_substs' works only with 'from'"),
         ('<param name="a" value="$(frob)"/>', r"unknown substitution \$\(frob"),
         ('<param name="a" value="1" typ="int"/>', "unknown attribute 'typ'; did you mean 'type'"),

@@ -35,7 +35,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str]:
 def test_help_says_what_it_is_and_every_verb_has_one(capsys: pytest.CaptureFixture[str]) -> None:
     code, out = run(capsys)
     assert code == 0
-    assert "small stand-in for ros2cli" in out
+    assert "small replacement for ros2cli" in out
     for name in cli.verb_names():
         code, out = run(capsys, *name.split("_", 1), "--help")
         assert code == 0

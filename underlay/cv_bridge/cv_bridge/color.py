@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Colour and depth conversion between encodings, by the rules of cv_bridge."""
+"""Converts colour and depth between encodings, by the rules of cv_bridge."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TO_MONO_AND_COLOR = ("GRAY", "RGB", "BGR")
 
 
 def _codes() -> dict[tuple[str, str], int | None]:
-    """OpenCV's conversion code per pair of orders; None where only the depth changes."""
+    """OpenCV's conversion code by pair of channel orders; None where only the depth changes."""
     codes: dict[tuple[str, str], int | None] = {(name, name): None for name in (*_PLAIN, "UYVY", "YUY2")}
     for target in _PLAIN:
         for source in _PLAIN:
@@ -51,10 +51,10 @@ CODES = _codes()
 
 
 def cvtColor2(image: np.ndarray, encoding_in: str, encoding_out: str) -> np.ndarray:
-    """A new array with the image in another encoding; a copy where both are the same.
+    """A new array with the image in another encoding; a copy if both encodings are the same.
 
     Raises:
-        RuntimeError: unknown encoding, a conversion that makes no sense, or an image that does not fit its encoding.
+        RuntimeError: unknown encoding, a meaningless conversion, or an image that does not fit its encoding.
     """
     image = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
     if encoding_out in ("", encoding_in):
@@ -100,31 +100,31 @@ def _steps(source: str, target: str) -> list[int | None]:
 
 
 def convert_depth(image: np.ndarray, encoding_in: str, encoding_out: str) -> np.ndarray:
-    """The same channels in the target's depth; between 8 and 16 bits full scale stays full scale."""
+    """The same channels in the target's depth; between 8 and 16 bits, values are scaled to the full range."""
     bits = bit_depth(encoding_in), bit_depth(encoding_out)
     scale = {(8, 16): 257.0, (16, 8): 1 / 257}.get(bits, 1.0)
     return scaled(image, NUMPY_NAMES[CV_MAT_DEPTHWrap(getCvType(encoding_out))], scale)
 
 
 def scaled(image: np.ndarray, dtype: str, scale: float) -> np.ndarray:
-    """``image * scale`` in another type: rounded to the nearest (ties to even) and saturated, a new array."""
-    wanted = np.dtype(dtype)
-    if scale == 1.0 and (wanted.kind == "f" or image.dtype == wanted):
-        return image.astype(wanted)
-    if wanted == np.uint8 and image.dtype == np.uint16:
+    """``image * scale`` in another type: a new array, rounded to nearest (ties to even) and saturated."""
+    target = np.dtype(dtype)
+    if scale == 1.0 and (target.kind == "f" or image.dtype == target):
+        return image.astype(target)
+    if target == np.uint8 and image.dtype == np.uint16:
         return _convert_scale_abs(image, scale)
-    limits = np.iinfo(wanted) if wanted.kind in "iu" else None
+    limits = np.iinfo(target) if target.kind in "iu" else None
     if scale == 1.0 and limits is not None and image.dtype.kind in "iu":
         return (
-            np.clip(image, limits.min, limits.max).astype(wanted) if _exceeds(image, limits) else image.astype(wanted)
+            np.clip(image, limits.min, limits.max).astype(target) if _exceeds(image, limits) else image.astype(target)
         )
     values: Any = image.astype(np.float64 if image.dtype.itemsize > 2 else np.float32)
     values = values * scale
     if limits is None:
-        return values.astype(wanted)
-    # x86 converts NaN and numbers above 32 bits to this value; OpenCV saturates afterwards.
+        return values.astype(target)
+    # x86 converts NaN and numbers beyond 32 bits to -2^31; OpenCV saturates afterwards.
     values = np.where(np.abs(values) < 2.0**31, np.rint(values), -(2.0**31))
-    return np.clip(values, limits.min, limits.max).astype(wanted)
+    return np.clip(values, limits.min, limits.max).astype(target)
 
 
 def _exceeds(image: np.ndarray, limits: np.iinfo) -> bool:
@@ -138,7 +138,7 @@ def _convert_scale_abs(image: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _nv24_as_uyvy(image: np.ndarray) -> np.ndarray:
-    """NV24 [3 x H, W] as UYVY with every pixel twice, [H, 2 x W, 2]: OpenCV lacks 4:4:4 with two planes."""
+    """NV24 [3 x H, W] as UYVY with doubled columns, [H, 2 x W, 2], because OpenCV lacks 4:4:4 with two planes."""
     rows, width = image.shape[0] // 3, image.shape[1]
     packed = np.empty((rows, width, 4), np.uint8)
     packed[..., 0::2] = image[rows:].reshape(rows, width, 2)

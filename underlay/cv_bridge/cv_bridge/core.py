@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""CvBridge: messages of sensor_msgs to and from NumPy arrays in OpenCV's layout."""
+"""CvBridge: converts sensor_msgs images to and from NumPy arrays in OpenCV's layout."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from .encodings import (
 
 
 class CvBridgeError(TypeError):
-    """A conversion is not possible; the text has the reason."""
+    """A conversion is not possible; the message has the reason."""
 
 
 class CvBridge:
-    """Converts between ROS images and OpenCV arrays. Has no state: one object may serve many threads.
+    """Converts between ROS images and OpenCV arrays. Stateless, so threads may share one object.
 
-    Arrays are (height, width) for one channel, (height, width, channels) for more, in the machine's byte order.
+    Arrays are (height, width) for one channel, (height, width, channels) for more, in native byte order.
     An encoding is one of the strings of sensor_msgs/image_encodings.hpp; ``passthrough`` means "unchanged".
     """
 
@@ -83,7 +83,7 @@ class CvBridge:
         """The image of a message.
 
         With ``passthrough`` the array shares the message's memory unless rows are padded or the byte order differs;
-        with any other encoding, the message's own included, it is a new array.
+        with any other encoding, including the message's own, it is a new array.
 
         Raises:
             CvBridgeError: unknown encoding, impossible conversion, or data too short for the size.
@@ -94,7 +94,7 @@ class CvBridge:
         return _convert(image, img_msg.encoding, desired_encoding)
 
     def cv2_to_imgmsg(self, cvim: np.ndarray, encoding: str = "passthrough", header: Any = None) -> Image:
-        """A message with a copy of the image; ``passthrough`` names it by its type, e.g. ``8UC3``.
+        """A message with a copy of the image; ``passthrough`` sets the encoding from the array type, e.g. ``8UC3``.
 
         Raises:
             TypeError: not an array.
@@ -107,8 +107,8 @@ class CvBridge:
         channels = cvim.shape[2] if cvim.ndim == 3 else 1
         cv_type = self.dtype_with_channels_to_cvtype2(cvim.dtype, channels)
         if encoding != "passthrough":
-            dtype, wanted = self.encoding_to_dtype_with_channels(encoding)
-            if (dtype, wanted) != (cvim.dtype.name, channels):
+            dtype, expected = self.encoding_to_dtype_with_channels(encoding)
+            if (dtype, expected) != (cvim.dtype.name, channels):
                 raise CvBridgeError(f"encoding specified as {encoding}, but image has incompatible type {cv_type}")
 
         img_msg = Image()
@@ -133,14 +133,14 @@ class CvBridge:
         row = message.width * channels * dtype.itemsize
         stored, rows = PLANAR_ROWS.get(message.encoding, (1, 1))
         height = message.height * stored // rows
-        what = f"{message.width}x{message.height} {message.encoding}"
+        title = f"{message.width}x{message.height} {message.encoding}"
         if message.step < row:
             raise CvBridgeError(
-                f"Image is wrongly formed: a row of a {what} image has {row} bytes, step is {message.step}"
+                f"Image is wrongly formed: a row of a {title} image has {row} bytes, step is {message.step}"
             )
         needed = message.step * (height - 1) + row if height and row else 0
         if len(data) < needed:
-            size = f"a {what} image with step {message.step} needs {needed} bytes"
+            size = f"a {title} image with step {message.step} needs {needed} bytes"
             raise CvBridgeError(f"Image is wrongly formed: {size}, got {len(data)}")
         if message.encoding == "nv24" and message.step != row:
             return _nv24_without_padding(np.frombuffer(data, np.uint8), message)
@@ -149,17 +149,17 @@ class CvBridge:
         if not needed:
             return np.empty(shape, name)
         image = np.ascontiguousarray(np.ndarray(shape, dtype, data, strides=strides))
-        return image.astype(name, copy=False)  # the machine's byte order
+        return image.astype(name, copy=False)  # native byte order
 
     # -- compressed images ---------------------------------------------------------------------------------
 
     def compressed_imgmsg_to_cv2(
         self, cmprs_img_msg: CompressedImage, desired_encoding: str = "passthrough"
     ) -> np.ndarray:
-        """The image of a compressed message, decoded by OpenCV, unchanged: grey, BGR or BGRA, 8 or 16 bits.
+        """The image of a compressed message, decoded by OpenCV without conversion: grey, BGR or BGRA, 8 or 16 bits.
 
         Raises:
-            CvBridgeError: no image that OpenCV can decode, or an impossible conversion.
+            CvBridgeError: OpenCV cannot decode the data, or an impossible conversion.
         """
         data = _buffer(cmprs_img_msg)
         try:
@@ -179,7 +179,7 @@ class CvBridge:
         return _convert(image, source, desired_encoding)
 
     def cv2_to_compressed_imgmsg(self, cvim: np.ndarray, dst_format: str = "jpg") -> CompressedImage:
-        """A message with the image compressed by OpenCV, e.g. ``jpg``, ``png``, ``tiff``; colours are taken as BGR.
+        """A message with the BGR image compressed by OpenCV, e.g. as ``jpg``, ``png`` or ``tiff``.
 
         Raises:
             TypeError: not an array.
@@ -200,7 +200,7 @@ class CvBridge:
 
 
 def _buffer(message: Image | CompressedImage) -> Any:
-    """The data as an object with a buffer; tests and old code use lists."""
+    """The data as an object with the buffer protocol; tests and old code use lists."""
     return bytes(message.data) if isinstance(message.data, list) else message.data
 
 
@@ -216,7 +216,7 @@ def _is_big_endian(dtype: np.dtype) -> bool:
 
 
 def _nv24_without_padding(data: np.ndarray, message: Image) -> np.ndarray:
-    """Rows of chroma are twice as long as those of luma, and so is their padding."""
+    """The image without row padding; rows of chroma, and their padding, are twice as long as those of luma."""
     width, height, step = message.width, message.height, message.step
     end = height * step * 3
     if len(data) < end:

@@ -38,7 +38,7 @@ ffdab8 cd853e ffc0ca dd9fdd afdfe6 800080 ff0000 bb8f8f 4169e0 8a4512 f98071 f9a
 ffff00 9acd31
 """
 _LABELS_BGR = np.array([list(bytes.fromhex(color))[::-1] for color in _LABEL_COLORS.split()], np.uint8)
-_WHO = "cv_bridge.cvtColorForDisplay()"
+_NAME = "cv_bridge.cvtColorForDisplay()"
 
 
 def cvtColorForDisplay(
@@ -50,18 +50,18 @@ def cvtColorForDisplay(
     max_image_value: float = 0.0,
     colormap: int = -1,
 ) -> np.ndarray:
-    """An 8-bit colour or mono image of an image of any encoding.
+    """Convert an image of any encoding to 8-bit colour or mono.
 
-    ``32SC1`` to ``bgr8`` colours the labels. One channel is scaled from [min, max] to [0, 255] where the two
-    differ or ``do_dynamic_scaling`` takes them from the image (infinities aside), then through OpenCV's ``colormap``
-    unless that is -1; NaN becomes black. All else is :func:`cvtColor2`. An empty ``encoding_out`` is bgr8.
+    ``32SC1`` to ``bgr8`` colours the labels. If min and max differ, one channel is scaled from [min, max] to [0, 255]
+    and mapped through OpenCV's ``colormap`` unless that is -1; NaN becomes black. ``do_dynamic_scaling`` takes min and
+    max from the image, without infinities. Everything else is :func:`cvtColor2`. An empty ``encoding_out`` means bgr8.
 
     Raises:
         RuntimeError: an output that is not 8-bit colour or mono, or a conversion that cannot be done.
     """
     encoding = encoding_out or _guess(encoding_in)
     if encoding not in COLORS or COLORS[encoding].order.startswith("BAYER") or bit_depth(encoding) != 8:
-        raise RuntimeError(f"{_WHO} does not have an output encoding that is color or mono, and has is bit in depth")
+        raise RuntimeError(f"{_NAME} does not have an output encoding that is color or mono, and has is bit in depth")
     if encoding == "bgr8" and encoding_in == "32SC1":
         return _label_colors(source)
     try:
@@ -73,14 +73,14 @@ def cvtColorForDisplay(
             return _scaled_for_display(source, encoding_in, encoding, min_image_value, max_image_value, colormap)
     except cv2.error as error:
         raise RuntimeError(str(error)) from error
-    typed = "mono16" if encoding_in == "16UC1" else encoding_in
-    if typed == encoding:
+    source_encoding = "mono16" if encoding_in == "16UC1" else encoding_in
+    if source_encoding == encoding:
         return source
     try:
-        return cvtColor2(source, typed, encoding)
+        return cvtColor2(source, source_encoding, encoding)
     except RuntimeError as error:
-        what = f"while trying to convert image from '{encoding_in}' to '{encoding}'"
-        raise RuntimeError(f"{_WHO} {what} an exception was thrown ({error})") from error
+        action = f"while trying to convert image from '{encoding_in}' to '{encoding}'"
+        raise RuntimeError(f"{_NAME} {action} an exception was thrown ({error})") from error
 
 
 def _guess(encoding: str) -> str:
@@ -89,12 +89,12 @@ def _guess(encoding: str) -> str:
             return "bgr8"
     except RuntimeError:
         pass
-    raise RuntimeError(f"{_WHO} output encoding is empty and cannot be guessed.")
+    raise RuntimeError(f"{_NAME} output encoding is empty and cannot be guessed.")
 
 
 def _label_colors(labels: np.ndarray) -> np.ndarray:
     labels = labels.reshape(labels.shape[:2])
-    number = np.fmod(labels, len(_LABELS_BGR))  # keeps the sign, as C++ does
+    number = np.fmod(labels, len(_LABELS_BGR))  # keeps the sign, as in C++
     return np.where((number < 0)[..., None], np.uint8(0), _LABELS_BGR[number])
 
 
@@ -108,7 +108,7 @@ def _scaled_for_display(
     source: np.ndarray, encoding_in: str, encoding: str, low: float, high: float, colormap: int
 ) -> np.ndarray:
     if num_channels(encoding_in) != 1:
-        raise RuntimeError(f"{_WHO} scaling for images with more than one channel is unsupported")
+        raise RuntimeError(f"{_NAME} scaling for images with more than one channel is unsupported")
     source = source.reshape(source.shape[:2])
     shift: Any = -low  # OpenCV accepts a number as a scalar; its type stubs do not
     grey = scaled(cv2.add(source, shift), "uint8", 255.0 / (high - low))

@@ -35,8 +35,8 @@ _ABSTRACT = re.compile("(8|16|32|64)[USF]C([0-9]*)")
 class Color:
     """One named encoding.
 
-    ``order`` is the name OpenCV's conversion codes use for it; encodings of the same order differ in depth only.
-    ``type_channels`` are those of the array, ``channels`` those that image_encodings.hpp counts.
+    ``order`` is the channel order in the names of OpenCV's conversion codes; encodings of the same order differ only in
+    depth. ``type_channels`` is the channel count of the array, ``channels`` that of image_encodings.hpp.
     """
 
     order: str
@@ -61,12 +61,12 @@ def _named() -> dict[str, Color]:
 
 
 COLORS = _named()
-# Rows of the array for rows of the image, where chroma lies below the luma plane.
+# (array rows, image rows) of encodings that store the chroma below the luma plane.
 PLANAR_ROWS = {"nv12": (3, 2), "nv21": (3, 2), "nv24": (3, 1)}
 
 
 def num_channels(encoding: str) -> int:
-    """As sensor_msgs counts them. Raises RuntimeError for an unknown encoding."""
+    """The channel count of sensor_msgs. Raises RuntimeError for an unknown encoding."""
     if encoding in COLORS:
         return COLORS[encoding].channels
     return int(_abstract(encoding)[2] or 1)

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A small stand-in for the `ros2` command, for installations of ROS 2 from Python wheels."""
+"""A small replacement for the `ros2` command, for installations of ROS 2 from Python wheels."""

@@ -29,18 +29,18 @@ _INDEX = Path("share", "ament_index", "resource_index")
 def prefixes(environment: Mapping[str, str] | None = None) -> list[Path]:
     """The install prefixes in overlay order: `AMENT_PREFIX_PATH`, then the Python environment in use.
 
-    The latter lets `ros2` of a virtual environment work when nothing was sourced.
+    The latter lets `ros2` of a virtual environment work without sourcing a setup file.
     """
     env = os.environ if environment is None else environment
     listed = [Path(part) for part in env.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if part]
-    own = Path(sys.prefix)
-    if own not in listed and (own / _INDEX).is_dir():
-        listed.append(own)
+    venv = Path(sys.prefix)
+    if venv not in listed and (venv / _INDEX).is_dir():
+        listed.append(venv)
     return listed
 
 
 def package_prefix(name: str, environment: Mapping[str, str] | None = None) -> Path:
-    """The prefix that holds package `name`; the first overlay wins. Raises NotFound."""
+    """The prefix that holds package `name`; the first overlay takes precedence. Raises NotFound."""
     searched = prefixes(environment)
     if name and "/" not in name:
         for prefix in searched:

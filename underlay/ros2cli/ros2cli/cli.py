@@ -12,11 +12,11 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The entry point `ros2`: finds the verb's module by its file name and runs it.
+"""The entry point of `ros2`: finds the verb's module by file name and runs it.
 
-A verb is one file in `ros2cli/verbs`: `topic_echo.py` is `ros2 topic echo`, `launch.py` is `ros2 launch`. Its
-docstring's first line is its help; it has `add_arguments(parser)` and `main(args)`, whose result
-is passed to `sys.exit`. Only the requested verb is imported, and no verb imports rclpy before `main`.
+A verb is one file in `ros2cli/verbs`: `topic_echo.py` is `ros2 topic echo`, `launch.py` is `ros2 launch`. The
+first line of its docstring is its help; it defines `add_arguments(parser)` and `main(args)`, whose result is passed to
+`sys.exit`. Only the requested verb is imported, and no verb imports rclpy before `main`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from typing import Any
 from ros2cli import verbs
 
 DESCRIPTION = """\
-ros2: a small stand-in for ros2cli, for installations of ROS 2 from Python wheels.
-It has the commands below with the arguments and the output of the real ones, uses no daemon, and launches
-XML launch files only. Where ROS 2 is installed from packages, use the real one."""
+ros2: a small replacement for ros2cli, for installations of ROS 2 from Python wheels.
+The commands below have the arguments and the output of the real ones. There is no daemon, and only XML
+launch files are supported. Where ROS 2 is installed from packages, use the real ros2."""
 
 COMMANDS = {
     "interface": "Show information about ROS interfaces",
@@ -49,7 +49,7 @@ BUFFERING = "--use-python-default-buffering"
 
 
 def verb_names() -> list[str]:
-    """The verbs' module names, for example `["launch", "topic_echo", …]`."""
+    """The module names of the verbs, for example `["launch", "topic_echo", …]`."""
     return sorted(module.name for module in pkgutil.iter_modules(verbs.__path__))
 
 

@@ -16,8 +16,8 @@
 
 
 class CliError(RuntimeError):
-    """An error that the user can correct; the text describes it."""
+    """An error that the user can correct; the message describes it."""
 
 
 class NotFound(CliError):
-    """A package, executable, file, node, topic or service that is not there."""
+    """A package, executable, file, node, topic or service was not found."""

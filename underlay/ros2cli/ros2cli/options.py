@@ -20,21 +20,21 @@ from argparse import ArgumentTypeError
 
 
 def unsigned_int(text: str) -> int:
-    """An integer, not negative."""
+    """A non-negative integer."""
     if not text.isdigit():
         raise ArgumentTypeError("value must be non-negative integer")
     return int(text)
 
 
 def positive_int(text: str) -> int:
-    """An integer above 0."""
+    """A positive integer."""
     if not text.isdigit() or int(text) == 0:
         raise ArgumentTypeError("value must be a positive integer")
     return int(text)
 
 
 def positive_float(text: str) -> float:
-    """A number above 0."""
+    """A positive number."""
     try:
         value = float(text)
     except ValueError as error:

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Stands in for the original's package with the compiled module."""
+"""The package that contains the compiled module in the original."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The functions of the original's compiled module, under their names."""
+"""The functions of the original's compiled module, under the same names."""
 
 from cv_bridge.color import cvtColor2
 from cv_bridge.display import cvtColorForDisplay

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Shared parts of the verbs that inspect a running ROS graph: a node, discovery, QoS, names."""
+"""Shared code of the verbs that inspect a running ROS graph: node, discovery, QoS, names."""

@@ -27,8 +27,8 @@ from ros2cli.graph.node import call, wait_for_graph
 def lifecycle_nodes(node: Any, hidden: bool = False) -> list[NodeName]:
     """The nodes that have a `get_state` service, sorted."""
     services = dict(node.get_service_names_and_types())
-    wanted = "lifecycle_msgs/srv/GetState"
-    return [found for found in node_names(node, hidden) if wanted in services.get(f"{found.full}/get_state", [])]
+    get_state = "lifecycle_msgs/srv/GetState"
+    return [found for found in node_names(node, hidden) if get_state in services.get(f"{found.full}/get_state", [])]
 
 
 def find_node(node: Any, args: argparse.Namespace) -> str:
@@ -53,7 +53,7 @@ def state_of(node: Any, target: str) -> str:
 
 
 def transitions(node: Any, target: str, every: bool = False) -> list[Any]:
-    """The TransitionDescriptions possible now, or all there are. Raises CliError."""
+    """The TransitionDescriptions that are possible now, or all of them with `every`. Raises CliError."""
     from lifecycle_msgs.srv import GetAvailableTransitions
 
     service = "get_transition_graph" if every else "get_available_transitions"

@@ -47,7 +47,7 @@ def node_names(node: Any, hidden: bool = False) -> list[NodeName]:
 
 
 def require_node(node: Any, name: str, hidden: bool = False) -> NodeName:
-    """The node of that name. Raises CliError `Node not found`."""
+    """The node with this name. Raises CliError `Node not found`."""
     full = absolute(name)
     for found in node_names(node, hidden):
         if found.full == full:
@@ -61,12 +61,12 @@ def is_hidden(name: str) -> bool:
 
 
 def visible(pairs: Iterable[tuple[str, list[str]]], hidden: bool) -> list[tuple[str, list[str]]]:
-    """Names and types; hidden ones only on request."""
+    """Names and types; hidden ones only if `hidden`."""
     return [(name, types) for name, types in pairs if hidden or not is_hidden(name)]
 
 
 def expand(node: Any, topic: str) -> str:
-    """A topic's full name. Raises CliError for an invalid one."""
+    """A topic's full name. Raises CliError for an invalid name."""
     from rclpy.exceptions import InvalidTopicNameException
     from rclpy.expand_topic_name import expand_topic_name
     from rclpy.validate_full_topic_name import validate_full_topic_name

@@ -33,7 +33,7 @@ COMPLETE_AFTER = 4.0
 MISSING_AFTER = 7.0
 """Seconds to wait for a participant that is known to run on this host: one more announcement."""
 SETTLED_AFTER = 0.3
-"""Seconds without a change after which a found entity and everything related to it is known."""
+"""Seconds without a change after which a found entity and everything related to it are known."""
 COMPLETE_SETTLED_AFTER = 0.6
 """Seconds without a change after which the endpoints of all known participants are complete."""
 REMOTE_AFTER = 0.7
@@ -41,14 +41,14 @@ REMOTE_AFTER = 0.7
 PERIOD = 0.02
 """Polling period of the graph in seconds; it has no change notification."""
 SIGNAL_SEEN_AFTER = 0.1
-"""Longest delay of Ctrl-C by waiting for a message, in seconds."""
+"""Longest delay of Ctrl-C while waiting for a message, in seconds."""
 
 DISCOVERY_TOPIC = "ros_discovery_info"
-"""Every ROS context publishes it once, outside the ROS name space."""
+"""Every ROS context has one publisher of this topic, outside the ROS namespace."""
 
 
 def add_node_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that every verb with a node takes."""
+    """The arguments of every verb that creates a node."""
     parser.add_argument(
         "--spin-time",
         type=float,
@@ -57,7 +57,7 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
         f"{MISSING_AFTER:g})",
     )
     parser.add_argument("-s", "--use-sim-time", action="store_true", help="Enable ROS simulation time")
-    parser.add_argument("--no-daemon", action="store_true", help="Accepted; there never is a daemon")
+    parser.add_argument("--no-daemon", action="store_true", help="Accepted and ignored; there is no daemon")
 
 
 @contextmanager
@@ -102,7 +102,7 @@ def participants_seen(node: Any) -> int:
 
 
 def wait_for_graph(node: Any, args: argparse.Namespace, found: Callable[[], bool] | None = None) -> None:
-    """Wait until the graph is known: all participants on this host, and no change for a moment.
+    """Wait until the graph is known: all participants on this host, and no recent change.
 
     With `found`, stop as soon as it returns true and the graph has settled. Blocks for `MISSING_AFTER`
     seconds at most, or for `--spin-time` seconds.
@@ -149,7 +149,7 @@ _executors: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 def _executor(node: Any) -> Any:
-    """The node's executor, made once: between two of them messages would queue up."""
+    """The node's executor, created once: messages would queue up between two executors."""
     from rclpy.executors import SingleThreadedExecutor
 
     if node not in _executors:
@@ -173,8 +173,8 @@ def spin_until(node: Any, done: Callable[[], bool], timeout: float | None = None
 def call(node: Any, service_type: Any, name: str, request: Any, timeout: float = 10.0, again: float = 3.0) -> Any:
     """Call a service and wait for its response. Raises CliError after `timeout` seconds.
 
-    The response is lost if the server has not yet discovered the client: the request is sent again every
-    ``again`` seconds, which must be no less than ``timeout`` where serving it twice would do harm.
+    The response is lost if the server has not yet discovered the client, so the request is repeated every ``again``
+    seconds. If a repeated request would do harm, ``again`` must not be less than ``timeout``.
     """
     client = node.create_client(service_type, name)
     try:

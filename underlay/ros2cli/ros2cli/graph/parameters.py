@@ -37,7 +37,7 @@ LABELS: dict[int, tuple[str, str, str | None]] = {
     8: ("double array", "Double values are:", "double_array_value"),
     9: ("string array", "String values are:", "string_array_value"),
 }
-"""`rcl_interfaces/msg/ParameterType`: its name, how `param get` introduces a value, and the value's field."""
+"""`rcl_interfaces/msg/ParameterType`: its name, the text before a value in `param get`, and the field of the value."""
 
 
 def python_value(value: Any) -> Any:
@@ -57,9 +57,9 @@ def find_node(node: Any, args: argparse.Namespace) -> NodeName:
 
 
 def add_target_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the verbs that talk to one node."""
+    """The arguments of the verbs that address one node."""
     parser.add_argument("--include-hidden-nodes", action="store_true", help="Consider hidden nodes as well")
-    parser.add_argument("--timeout", metavar="N", type=int, help="Accepted; the wait is that for discovery")
+    parser.add_argument("--timeout", metavar="N", type=int, help="Accepted; the command waits for discovery")
 
 
 def list_names(node: Any, target: str, prefixes: Sequence[str] = ()) -> list[str]:
@@ -71,7 +71,7 @@ def list_names(node: Any, target: str, prefixes: Sequence[str] = ()) -> list[str
 
 
 def get_values(node: Any, target: str, names: list[str]) -> list[Any]:
-    """ParameterValues in the order of the names; empty if a node with strict parameters lacks one."""
+    """ParameterValues in the order of the names; empty if the node has no parameter of one of these names."""
     from rcl_interfaces.srv import GetParameters
 
     return list(call(node, GetParameters, f"{target}/get_parameters", GetParameters.Request(names=names)).values)
@@ -106,7 +106,7 @@ def set_values(node: Any, target: str, parameters: list[Any]) -> list[Any]:
 
 
 def print_result(result: Any, success: str, failure: str) -> None:
-    """A SetParametersResult in words: success to stdout, a refusal to stderr, each with its reason."""
+    """Print a SetParametersResult with its reason: success to stdout, failure to stderr."""
     reason = f": {result.reason}" if result.reason else ""
     if result.successful:
         print(f"{success}{reason}")

@@ -28,7 +28,7 @@ OPTIONS = ("reliability", "durability", "depth", "history", "liveliness", "livel
 
 
 def add_qos_arguments(parser: argparse.ArgumentParser, default: str) -> None:
-    """The `--qos-…` options."""
+    """Add the `--qos-…` options."""
     add = parser.add_argument
     add("--qos-profile", choices=PRESETS, default=default, help=f"Quality of service preset (default: {default})")
     add("--qos-depth", metavar="N", type=int, help="Queue size")
@@ -52,7 +52,7 @@ def add_qos_arguments(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def from_arguments(args: argparse.Namespace) -> Any:
-    """The preset with the given options on top."""
+    """The preset, overridden by the given options."""
     from rclpy import qos
     from rclpy.duration import Duration
 
@@ -75,7 +75,7 @@ def from_arguments(args: argparse.Namespace) -> Any:
 
 
 def for_subscribing(node: Any, topic: str, args: argparse.Namespace) -> Any:
-    """The requested profile; else the strictest that every publisher of the topic offers.
+    """The requested profile, otherwise the strictest one that every publisher of the topic offers.
 
     Reliable if all are reliable, transient local if all are; prints a note if only some are.
     """

@@ -80,13 +80,13 @@ class BandwidthMeter:
         speed = sum(sizes) / ((now - self._arrivals[0][0]) * NANO)
         values = (speed, sum(sizes) / len(sizes), min(sizes), max(sizes))
         if speed < 1e3:
-            shown = [f"{value:.0f} B" for value in values]
+            texts = [f"{value:.0f} B" for value in values]
         elif speed < 1e6:
-            shown = [f"{value / 1e3:.2f} KB" for value in values]
+            texts = [f"{value / 1e3:.2f} KB" for value in values]
         else:
-            shown = [f"{value / 1e6:.2f} MB" for value in values]
+            texts = [f"{value / 1e6:.2f} MB" for value in values]
         return (
-            f"{shown[0]}/s from {len(sizes)} messages\n\tMessage size mean: {shown[1]} min: {shown[2]} max: {shown[3]}"
+            f"{texts[0]}/s from {len(sizes)} messages\n\tMessage size mean: {texts[1]} min: {texts[2]} max: {texts[3]}"
         )
 
 
@@ -99,7 +99,7 @@ class DelayMeter:
         self._new = False
 
     def arrived(self, now: int, stamp: int) -> None:
-        """A message arrived; both times in nanoseconds. Restarts if the clock jumps back; 0 is a clock not yet set."""
+        """A message arrived; both times in nanoseconds. Restarts if the clock jumps back; 0 = clock not set yet."""
         if now == 0:
             return
         if self._last is not None and now < self._last:

@@ -33,10 +33,10 @@ def topic_types(node: Any, topic: str) -> list[str]:
 
 
 def find_type(node: Any, topic: str, args: argparse.Namespace, keep_waiting: bool) -> Any:
-    """The message class of a topic, once it has been discovered with its publishers.
+    """The message class of a topic, after discovery of its publishers.
 
     If the topic does not exist, prints a message, then waits indefinitely or returns None. Raises CliError if the
-    topic has two types or one that is not installed.
+    topic has several types, or a type that is not installed.
     """
     name = expand(node, topic)
     wait_for_graph(node, args, found=lambda: node.count_publishers(name) > 0)

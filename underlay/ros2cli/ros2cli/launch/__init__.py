@@ -14,8 +14,7 @@
 
 """A launcher for ROS 2 XML launch files, without ROS.
 
-Processing of a file: `xml_file` reads it with line numbers, `schema` checks tags and attributes and parses
-their substitutions (`template`), `actions` evaluates it into a plan of processes (`context`), and once the
-whole tree of included files is evaluated, `supervisor` starts them. So an error in any file stops the launch before
-any process is started.
+`xml_file` reads a file with line numbers, `schema` checks tags and attributes and parses their substitutions
+(`template`), and `actions` evaluates the file into a plan of processes (`context`). `supervisor` starts the processes
+once all included files are evaluated, so an error in any file stops the launch before a process is started.
 """

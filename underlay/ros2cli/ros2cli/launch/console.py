@@ -32,11 +32,11 @@ TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "own_log": (("own_log",), ("own_log",)),
     "full": (("log", "screen", "own_log"), ("log", "screen", "own_log")),
 }
-"""`output` of a process: where its stdout and its stderr go."""
+"""Destinations of stdout and of stderr for each value of `output`."""
 
 
 def log_root(environment: Mapping[str, str]) -> Path:
-    """`$ROS_LOG_DIR`, else `$ROS_HOME/log`, else `~/.ros/log`."""
+    """`$ROS_LOG_DIR`, otherwise `$ROS_HOME/log`, otherwise `~/.ros/log`."""
     root = environment.get("ROS_LOG_DIR")
     if not root:
         root = os.path.join(environment.get("ROS_HOME") or os.path.join("~", ".ros"), "log")
@@ -59,8 +59,8 @@ def make_log_dir(root: Path) -> Path:
 class Console:
     """Writes to the screen (stdout) and to the files of one launch.
 
-    `log_dir` is None if none is writable; then `log` and `own_log` discard their input. `on_broken` is called
-    once if stdout is closed.
+    `log_dir` is None if no log folder is writable; then output for `log` and `own_log` is discarded. `on_broken` is
+    called once when stdout is closed.
     """
 
     def __init__(self, log_dir: Path | None, debug: bool = False) -> None:
@@ -70,15 +70,15 @@ class Console:
         self._files: dict[str, TextIO] = {}
         self._screen = True
 
-    def say(self, level: str, name: str, text: str) -> None:
-        """A line of the launcher itself: `[INFO] [name]: text`."""
+    def log(self, level: str, name: str, text: str) -> None:
+        """Write a line of the launcher itself: `[INFO] [name]: text`."""
         if level == "DEBUG" and not self.debug:
             return
         self._print(f"[{level}] [{name}]: {text}")
         self._write("launch.log", f"{time.time():.7f} [{level}] [{name}]: {text}")
 
     def line(self, process: str, output: str, is_stderr: bool, line: str) -> None:
-        """A line of a process, prefixed with its name."""
+        """Write a line of a process, prefixed with its name."""
         text = f"[{process}] {line}"
         for target in TARGETS[output][int(is_stderr)]:
             if target == "screen":

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""State of the evaluation of launch files: configurations, environment, scopes, the plan so far."""
+"""State of the evaluation of launch files: configurations, environment, scopes, and the plan so far."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ros2cli.launch.template import Template, Text
 
 @dataclass
 class Scope:
-    """The part that `<group>` and `<include>` save and restore."""
+    """The state that `<group>` saves and restores."""
 
     configurations: dict[str, str]
     environment: dict[str, str]
@@ -39,7 +39,7 @@ class Scope:
     remaps: tuple[tuple[str, str], ...] = ()
 
     def copy(self) -> Scope:
-        """A scope whose changes do not reach this one."""
+        """An independent copy."""
         return replace(self, configurations=dict(self.configurations), environment=dict(self.environment))
 
 
@@ -50,7 +50,7 @@ class Context:
     scope: Scope
     temporary: Path
     log_dir: Path | None
-    say: Callable[[str, str, str], None]
+    log: Callable[[str, str, str], None]
     files: list[Path] = field(default_factory=list)
     processes: list[ProcessSpec] = field(default_factory=list)
     names: list[Names] = field(default_factory=list)
@@ -63,16 +63,15 @@ class Context:
         arguments: Mapping[str, str],
         temporary: Path,
         log_dir: Path | None = None,
-        say: Callable[[str, str, str], None] = lambda level, name, text: None,
+        log: Callable[[str, str, str], None] = lambda level, name, text: None,
         environment: Mapping[str, str] | None = None,
     ) -> Context:
-        """A fresh context with the command line's arguments set.
+        """A new context with the arguments of the command line.
 
-        `say(level, logger, text)` receives `<log>` texts and warnings; `temporary` is the folder for
-        parameter files.
+        `log(level, name, text)` receives `<log>` texts and warnings; `temporary` is the folder for parameter files.
         """
         env = os.environ if environment is None else environment
-        return cls(Scope(dict(arguments), dict(env)), temporary, log_dir, say)
+        return cls(Scope(dict(arguments), dict(env)), temporary, log_dir, log)
 
     @property
     def file(self) -> Path:
@@ -84,7 +83,7 @@ class Context:
         return "".join(part.value if isinstance(part, Text) else perform(self, part) for part in template)
 
     def write_temporary(self, text: str) -> Path:
-        """Write a parameter file that lives as long as the launch."""
+        """Write a parameter file that exists as long as the launch."""
         self.temporary_files += 1
         path = self.temporary / f"launch_params_{self.temporary_files}"
         path.write_text(text, encoding="utf-8")
@@ -92,7 +91,7 @@ class Context:
 
     @contextmanager
     def scoped(self, active: bool = True) -> Iterator[None]:
-        """Undo what happens inside, if `active`."""
+        """Restore the scope at the end of the block, if `active`."""
         if not active:
             yield
             return
@@ -104,7 +103,7 @@ class Context:
 
     @contextmanager
     def inside(self, file: Path) -> Iterator[None]:
-        """Evaluate another launch file."""
+        """Make `file` the launch file being evaluated during the block."""
         self.files.append(file)
         try:
             yield

@@ -20,8 +20,8 @@ from ros2cli.errors import CliError
 
 
 class LaunchError(CliError):
-    """What is wrong, with `FILE:LINE: <tag>` in front where a file is to blame."""
+    """A description of the fault, prefixed by `FILE:LINE: <tag>` if it is in a file."""
 
 
 class SubstitutionError(CliError):
-    """A substitution that cannot be parsed or performed; the tag that holds it adds the place."""
+    """A substitution that cannot be parsed or performed; the enclosing tag adds file and line."""

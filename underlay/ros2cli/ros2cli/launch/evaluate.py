@@ -29,7 +29,7 @@ from ros2cli.launch.xml_file import read_xml
 ROOT = Tag(body=True, conditional=False)
 
 DEEPEST = 50
-"""Includes within includes; more means a circle."""
+"""Depth of nested includes; a deeper one means a cycle."""
 
 
 def load(path: Path) -> list[Action]:
@@ -37,7 +37,7 @@ def load(path: Path) -> list[Action]:
     from ros2cli.launch.actions import table
 
     if path.suffix in (".py", ".yaml", ".yml"):
-        raise LaunchError(f"'{path}' is not an XML launch file, and this small ros2 launches only those")
+        raise LaunchError(f"'{path}' is not an XML launch file, and this small ros2 supports no others")
     root = read_xml(path)
     if root.tag != "launch":
         raise root.error("expected <launch> as the root tag")
@@ -47,7 +47,7 @@ def load(path: Path) -> list[Action]:
 def run_file(path: Path, given: Mapping[str, str], context: Context, included_by: Action | None = None) -> None:
     """Evaluate one launch file into the context's plan. Raises LaunchError."""
     if len(context.files) >= DEEPEST:
-        raise LaunchError(f"launch files include each other {DEEPEST} deep, the last being '{path}'")
+        raise LaunchError(f"launch files are nested more than {DEEPEST} deep, the last is '{path}'")
     try:
         actions = load(path)
         _check_required(actions, given)
@@ -61,13 +61,13 @@ def run_file(path: Path, given: Mapping[str, str], context: Context, included_by
     context.names.pop()
     for name in names.unknown(given):
         message = f"'{path}' has no argument '{name}', it is ignored{suggest(name, names.declared)}"
-        context.say("WARNING", "launch", str(included_by.error(message)) if included_by else message)
+        context.log("WARNING", "launch", str(included_by.error(message)) if included_by else message)
     if context.names:
         context.names[-1].add(names)
 
 
 def run_actions(actions: Iterable[Action], context: Context) -> None:
-    """Evaluate in order, looking into what a condition leaves out only for the names it declares."""
+    """Evaluate actions in order; of actions excluded by a condition, only collect the argument names."""
     for action in actions:
         if action.applies(context):
             action.run(context)
@@ -76,15 +76,15 @@ def run_actions(actions: Iterable[Action], context: Context) -> None:
 
 
 def walk(actions: Iterable[Action], conditional: bool = False) -> Iterator[tuple[Action, bool]]:
-    """Every action of a file, and whether it is under a condition."""
+    """Every action of a file, and whether it depends on a condition."""
     for action in actions:
-        under = conditional or action.conditional
-        yield action, under
-        yield from walk(action.body, under)
+        depends = conditional or action.conditional
+        yield action, depends
+        yield from walk(action.body, depends)
 
 
 def survey_file(actions: Iterable[Action]) -> Names:
-    """The names in one file, its includes left aside."""
+    """The argument names in one file, without its includes."""
     names = Names()
     for action, _ in walk(actions):
         if action.name == "arg":
@@ -98,7 +98,7 @@ def survey_file(actions: Iterable[Action]) -> Names:
 
 
 def survey_includes(actions: Iterable[Action], context: Context) -> Names:
-    """The names in the files that actions would include, were they run now."""
+    """The argument names in the files that the actions would include in the current context."""
     names = Names()
     for action, _ in walk(actions):
         if action.name != "include":

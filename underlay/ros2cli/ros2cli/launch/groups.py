@@ -33,7 +33,7 @@ def send(group: int, number: int) -> bool:
 
 
 def alive(group: int) -> bool:
-    """Whether a process of the group still runs. Zombies do not count: they may never be reaped."""
+    """Whether a process of the group is still running. Zombies do not count, because they may never be reaped."""
     if not send(group, 0):
         return False
     for entry in Path("/proc").iterdir():
@@ -50,4 +50,4 @@ def alive(group: int) -> bool:
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-"""What ends a process, in the order of escalation."""
+"""The signals that end a process, in order of escalation."""

@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""A helper process that outlives the launcher briefly: if the launcher is killed, it ends the remaining processes.
+"""A helper process that ends the launched processes if the launcher is killed.
 
-After SIGKILL the launcher cannot stop its children. So it first forks this small process and sends it the process
-groups it starts over a pipe; when the pipe closes, the launcher is gone.
+After SIGKILL the launcher cannot stop its children. It therefore forks this small process first and reports every
+process group over a pipe; when the pipe closes, the launcher has ended.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ GRACE = 5.0
 
 
 class Guardian:
-    """The launcher's end of it. Make it before there are threads or an event loop."""
+    """The launcher's side. Create it before any thread or event loop."""
 
     def __init__(self, temporary: Path) -> None:
         reader, self._writer = os.pipe()
@@ -44,15 +44,15 @@ class Guardian:
         os.close(reader)
 
     def watch(self, group: int) -> None:
-        """A process group was started."""
+        """Report that a process group was started."""
         os.write(self._writer, f"+{group}\n".encode())
 
     def forget(self, group: int) -> None:
-        """A process group has ended."""
+        """Report that a process group has ended."""
         os.write(self._writer, f"-{group}\n".encode())
 
     def close(self) -> None:
-        """Stop the guardian; waits until it has ended."""
+        """Stop the guardian and wait until it has ended."""
         os.close(self._writer)
         os.waitpid(self._pid, 0)
 
@@ -73,7 +73,7 @@ def _child(reader: int, writer: int, clean_up: Callable[[], None]) -> None:
 
 
 def _read_groups(reader: int) -> set[int]:
-    """The groups that are left when the launcher's end of the pipe closes."""
+    """The groups that remain when the launcher's end of the pipe closes."""
     left: set[int] = set()
     with os.fdopen(reader) as lines:
         for line in lines:
@@ -86,7 +86,7 @@ def _read_groups(reader: int) -> set[int]:
 
 
 def end_all(left: set[int], grace: float = GRACE) -> None:
-    """SIGINT, then SIGTERM, then SIGKILL to every group, as long as it has processes."""
+    """Send SIGINT, then SIGTERM, then SIGKILL to every group that still has processes."""
     for number in groups.SIGNALS:
         left = {group for group in left if groups.alive(group)}
         for group in left:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Keeps track of argument names to detect misspelt ones."""
+"""Collects argument names to detect misspelt arguments."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ OPTIONS = {"launch-prefix", "launch-prefix-filter", "sigterm_timeout", "sigkill_
 
 @dataclass
 class Names:
-    """Arguments that a launch file and all it includes can make use of.
+    """The arguments that a launch file and its includes can use.
 
-    `declared` by an `<arg>`, `used` by a `$(var …)`; not `complete` if an include or a name depends on what is
-    not known.
+    `declared` by an `<arg>`, `used` by a `$(var …)`. Not `complete` if the path of an include or a name depends on a
+    value that is not known yet.
     """
 
     declared: set[str] = field(default_factory=set)
@@ -36,11 +36,11 @@ class Names:
     complete: bool = True
 
     def add(self, other: Names) -> None:
-        """Take over the names of an included file."""
+        """Add the names of an included file."""
         self.declared |= other.declared
         self.used |= other.used
         self.complete &= other.complete
 
     def unknown(self, given: Iterable[str]) -> list[str]:
-        """The given names that no file reads."""
+        """The given names that no file declares or uses."""
         return [name for name in given if name not in self.declared | self.used | OPTIONS] if self.complete else []

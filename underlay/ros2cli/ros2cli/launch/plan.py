@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """One process. Times are in seconds; `respawn_max_retries` below 0 means no limit.
+    """One process. Times are in seconds; a negative `respawn_max_retries` means no limit.
 
     After SIGINT the process has `sigterm_timeout` until SIGTERM and then `sigkill_timeout` until SIGKILL.
     """
@@ -41,5 +41,5 @@ class ProcessSpec:
 
     @property
     def command_line(self) -> str:
-        """The command as `ros2 launch` prints it: joined by spaces, empty arguments left out."""
+        """The command as printed by `ros2 launch`: joined by spaces, without empty arguments."""
         return " ".join(part for part in self.command if part.strip())

@@ -32,7 +32,7 @@ DRAIN = 1.0
 
 
 class Lines(asyncio.Protocol):
-    """Cuts one stream into lines."""
+    """Splits a stream into lines."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
@@ -50,19 +50,19 @@ class Lines(asyncio.Protocol):
             self.closed.set_result(None)
 
     def flush(self) -> None:
-        """Pass on a last line that has no end."""
+        """Pass on an unterminated last line."""
         rest, self._rest = self._rest, b""
         if rest:
             self._on_line(rest.decode(errors="replace"))
 
 
 class Process:
-    """Runs one ProcessSpec until it is done; `failed` is true if it could not be started.
+    """Runs one ProcessSpec until it is done; `failed` is true if the process could not be started.
 
-    `code` is its last exit code, `last_line` the last line that it wrote to stderr.
+    `code` is the last exit code, `last_line` the last line that the process wrote to stderr.
 
-    Every process has its own group and session: a signal is sent once, from here, to it and all its children,
-    and children that it leaves behind are ended.
+    Every process has its own session and process group: this class sends signals to the whole group, and ends children
+    that the process leaves behind.
     """
 
     def __init__(self, spec: ProcessSpec, console: Console, guardian: Guardian, stopping: asyncio.Event) -> None:
@@ -75,23 +75,23 @@ class Process:
         self._stopping = stopping
 
     async def run(self, on_exit: Callable[[Process], None]) -> None:
-        """Run it, restarting according to `respawn`, until it is done or `stopping` is set.
+        """Run the process, restarting it according to `respawn`, until it is done or `stopping` is set.
 
-        `on_exit` is called each time it ends.
+        `on_exit` is called each time the process ends.
         """
         retries = 0
         while not self._stopping.is_set():
             await self._run_once()
             on_exit(self)
-            spent = 0 <= self.spec.respawn_max_retries <= retries
-            if not self.spec.respawn or spent or self.failed:
+            exhausted = 0 <= self.spec.respawn_max_retries <= retries
+            if not self.spec.respawn or exhausted or self.failed:
                 return
             retries += 1
             await self._stopped(self.spec.respawn_delay)
 
     async def _run_once(self) -> None:
         spec = self.spec
-        self._console.say("DEBUG", spec.name, f"process details: cmd='{spec.command_line}', cwd='{spec.cwd}'")
+        self._console.log("DEBUG", spec.name, f"process details: cmd='{spec.command_line}', cwd='{spec.cwd}'")
         try:
             process = subprocess.Popen(
                 " ".join(spec.command) if spec.shell else spec.command,
@@ -105,12 +105,12 @@ class Process:
             )
         except (OSError, ValueError) as error:
             self.failed = True
-            self._console.say("ERROR", spec.name, f"cannot start '{spec.command_line}': {error}")
+            self._console.log("ERROR", spec.name, f"cannot start '{spec.command_line}': {error}")
             return
         self._guardian.watch(process.pid)
-        self._console.say("INFO", spec.name, f"process started with pid [{process.pid}]")
+        self._console.log("INFO", spec.name, f"process started with pid [{process.pid}]")
         exited = _exit_future(process)
-        streams = [await self._pass_on(process.stdout, False), await self._pass_on(process.stderr, True)]
+        streams = [await self._forward(process.stdout, False), await self._forward(process.stderr, True)]
         await self._wait(process, exited)
         await asyncio.wait([stream.closed for stream in streams], timeout=DRAIN)
         for stream in streams:
@@ -122,7 +122,7 @@ class Process:
         assert process.stdin is not None
         process.stdin.close()
 
-    async def _pass_on(self, stream: IO[bytes] | None, is_stderr: bool) -> Lines:
+    async def _forward(self, stream: IO[bytes] | None, is_stderr: bool) -> Lines:
         spec = self.spec
 
         def on_line(line: str) -> None:
@@ -136,7 +136,7 @@ class Process:
         return lines
 
     async def _stopped(self, timeout: float | None) -> bool:
-        """Wait until all is to stop, or for so many seconds."""
+        """Wait until the launch is stopping; False after `timeout` seconds."""
         try:
             await asyncio.wait_for(self._stopping.wait(), timeout)
         except asyncio.TimeoutError:
@@ -144,38 +144,38 @@ class Process:
         return True
 
     async def _wait(self, process: subprocess.Popen[bytes], exited: asyncio.Future[None]) -> None:
-        """Until the process has ended; when all is to stop, see to it that it does."""
+        """Wait until the process has ended; when the launch is stopping, send it signals with escalation."""
         stopping = asyncio.ensure_future(self._stopping.wait())
         either: list[asyncio.Future[Any]] = [exited, stopping]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         limits = (self.spec.sigterm_timeout, self.spec.sigkill_timeout, None)
         waited = 0.0
-        for number, limit, after in zip(groups.SIGNALS, limits, (*groups.SIGNALS[1:], None), strict=True):
+        for number, limit, following in zip(groups.SIGNALS, limits, (*groups.SIGNALS[1:], None), strict=True):
             if exited.done():
                 return
-            self._console.say("INFO", self.spec.name, f"sending signal '{number.name}' to process[{self.spec.name}]")
+            self._console.log("INFO", self.spec.name, f"sending signal '{number.name}' to process[{self.spec.name}]")
             groups.send(process.pid, number)
             await asyncio.wait([exited], timeout=limit)
-            if not exited.done() and after is not None and limit is not None:
+            if not exited.done() and following is not None and limit is not None:
                 waited += limit
-                self._console.say(
+                self._console.log(
                     "ERROR",
                     self.spec.name,
                     f"process[{self.spec.name}] failed to terminate '{waited}' seconds after receiving "
-                    f"'{number.name}', escalating to '{after.name}'",
+                    f"'{number.name}', escalating to '{following.name}'",
                 )
 
     def _report(self, process: subprocess.Popen[bytes]) -> None:
         name, pid, code = self.spec.name, process.pid, process.returncode
         if code == 0:
-            self._console.say("INFO", name, f"process has finished cleanly [pid {pid}]")
+            self._console.log("INFO", name, f"process has finished cleanly [pid {pid}]")
         else:
             died = f"process has died [pid {pid}, exit code {code}, cmd '{self.spec.command_line}']."
-            self._console.say("ERROR", name, died)
+            self._console.log("ERROR", name, died)
 
     async def _sweep(self, group: int) -> None:
-        """End what the process has left running in its group."""
+        """End processes that are still running in the group."""
         for number, limit in zip(groups.SIGNALS[1:], (self.spec.sigkill_timeout, DRAIN), strict=True):
             if not groups.alive(group):
                 return
@@ -186,7 +186,7 @@ class Process:
 
 
 def _exit_future(process: subprocess.Popen[bytes]) -> asyncio.Future[None]:
-    """Done when the process has ended (a thread waits for it: that works on every kernel)."""
+    """A future that is done when the process has ended (a thread waits, which works on every kernel)."""
     loop = asyncio.get_running_loop()
     exited: asyncio.Future[None] = loop.create_future()
 

@@ -23,7 +23,7 @@ _NAMESPACE = re.compile(r"/\Z|(/[A-Za-z_][A-Za-z0-9_]*)+\Z")
 
 
 def join_namespace(base: str | None, name: str | None) -> str | None:
-    """`name` under `base`, absolute; None only if both are. An absolute `name` is returned unchanged."""
+    """`name` under `base`, as an absolute name; None if both are None. An absolute `name` is returned unchanged."""
     if name is None:
         joined = base
     elif not base or name.startswith("/"):
@@ -43,10 +43,10 @@ def full_name(namespace: str, name: str) -> str:
 
 
 def valid_node_name(name: str) -> bool:
-    """Letters, digits and underscores, no digit first."""
+    """Whether a name consists of letters, digits and underscores and does not start with a digit."""
     return _NODE_NAME.match(name) is not None
 
 
 def valid_namespace(namespace: str) -> bool:
-    """Absolute, each part like a node name."""
+    """Whether a namespace is absolute and its parts are like node names."""
     return _NAMESPACE.match(namespace) is not None

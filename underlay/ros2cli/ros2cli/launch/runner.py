@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Runs a launch file, and implements the two modes that only inspect it."""
+"""Runs a launch file, or prints what it would start."""
 
 from __future__ import annotations
 
@@ -32,37 +32,37 @@ from ros2cli.launch.supervisor import Supervisor, die_by
 
 
 def parse_arguments(words: Iterable[str]) -> dict[str, str]:
-    """`name:=value` words; the last of two for one name wins. Raises LaunchError."""
+    """`name:=value` words; of duplicates, the last is used. Raises LaunchError."""
     arguments: dict[str, str] = {}
     for word in words:
-        name, mark, value = word.partition(":=")
-        if not name or not mark or not value:
+        name, separator, value = word.partition(":=")
+        if not name or not separator or not value:
             raise LaunchError(f"malformed launch argument '{word}', expected format '<name>:=<value>'")
         arguments[name] = value
     return arguments
 
 
 def launch(path: Path, arguments: Mapping[str, str], debug: bool = False) -> int:
-    """Run a launch file until all its processes have ended. Blocks; handles signals; 0 or 1 to exit with.
+    """Run a launch file until all its processes have ended. Blocks and handles signals. Returns the exit code, 0 or 1.
 
     After SIGTERM or SIGHUP it stops everything and then ends this process by the same signal.
     """
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
-    log_dir, trouble = _log_dir()
+    log_dir, problem = _log_dir()
     console = Console(log_dir, debug)
-    if trouble:
-        console.say("WARNING", "launch", trouble)
+    if problem:
+        console.log("WARNING", "launch", problem)
     else:
-        console.say("INFO", "launch", f"All log files can be found below {log_dir}")
+        console.log("INFO", "launch", f"All log files can be found below {log_dir}")
     level = "DEBUG" if debug else "INFO"
-    console.say("INFO", "launch", f"Default logging verbosity is set to {level}")
+    console.log("INFO", "launch", f"Default logging verbosity is set to {level}")
     with tempfile.TemporaryDirectory(prefix="launch_params_") as folder:
-        context = Context.create(arguments, Path(folder), log_dir, console.say)
+        context = Context.create(arguments, Path(folder), log_dir, console.log)
         try:
             evaluate.run_file(path, arguments, context)
         except LaunchError as error:
-            console.say("ERROR", "launch", str(error))
+            console.log("ERROR", "launch", str(error))
             return 1
         guardian = Guardian(Path(folder))
         supervisor = Supervisor(context.processes, console, guardian)
@@ -79,7 +79,7 @@ def launch(path: Path, arguments: Mapping[str, str], debug: bool = False) -> int
 
 
 def describe_plan(path: Path, arguments: Mapping[str, str]) -> str:
-    """What a launch would start, one line a process. Raises LaunchError."""
+    """The processes that a launch would start, one line each. Raises LaunchError."""
     with tempfile.TemporaryDirectory(prefix="launch_params_") as folder:
         context = Context.create(arguments, Path(folder))
         evaluate.run_file(path, arguments, context)
@@ -92,7 +92,7 @@ def describe_plan(path: Path, arguments: Mapping[str, str]) -> str:
 
 
 def _log_dir() -> tuple[Path | None, str]:
-    """A folder for this launch's log files, or why there is none."""
+    """A folder for the log files of this launch, or None and the reason."""
     root = log_root(os.environ)
     try:
         return make_log_dir(root), ""

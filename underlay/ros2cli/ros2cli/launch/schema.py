@@ -12,9 +12,9 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Allowed contents of each tag, as data, and the check of an element against them.
+"""Declares the allowed contents of each tag, and checks elements against them.
 
-Anything that a tag does not declare is an error: unknown tags and attributes are never ignored.
+Unknown tags and attributes are errors; they are never ignored.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from ros2cli.launch.xml_file import Element
 class Tag:
     """The contract of one tag.
 
-    `plain` attributes are taken as they are, the others may hold substitutions. `parts` are child tags that
-    describe this one; with `body` the other children are actions. `check` looks at the plain attributes when
-    the file is read, `run` evaluates the tag.
+    `plain` attributes are used literally; the others may contain substitutions. `parts` are child tags that describe
+    this one; with `body`, other children are actions. `check` checks the plain attributes when the file is read, `run`
+    evaluates the tag.
     """
 
     required: tuple[str, ...] = ()
@@ -58,9 +58,9 @@ class Tag:
 
 @dataclass
 class Action:
-    """A checked element, ready to be evaluated any number of times.
+    """A checked element that can be evaluated any number of times.
 
-    `inner` holds the templates that a tag's own check found inside its plain attributes.
+    `inner` holds the templates that the tag's `check` found in its plain attributes.
     """
 
     tag: Tag
@@ -84,7 +84,7 @@ class Action:
         return self.element.attributes.get(attribute)
 
     def has(self, attribute: str) -> bool:
-        """Is the attribute given?"""
+        """Whether the attribute is given."""
         return attribute in self.element.attributes
 
     def text(self, context: Context, attribute: str) -> str:
@@ -92,11 +92,11 @@ class Action:
         return self.perform(context, self.templates[attribute], attribute)
 
     def optional(self, context: Context, attribute: str) -> str | None:
-        """The same, or None if it is not given."""
+        """Like :meth:`text`, or None if the attribute is not given."""
         return self.text(context, attribute) if attribute in self.templates else None
 
     def perform(self, context: Context, template: tpl.Template, attribute: str) -> str:
-        """Perform a template on behalf of an attribute. Raises LaunchError."""
+        """Perform a template of an attribute. Raises LaunchError."""
         try:
             return context.text(template)
         except (SubstitutionError, NotFound, TypeMismatch) as error:
@@ -104,27 +104,27 @@ class Action:
 
     @property
     def conditional(self) -> bool:
-        """Does it have an `if` or `unless`?"""
+        """Whether the tag has an `if` or `unless`."""
         return self.tag.conditional and (self.has("if") or self.has("unless"))
 
     def applies(self, context: Context) -> bool:
-        """The value of its `if` or `unless`; true without one. Raises LaunchError."""
-        for attribute, wanted in (("if", True), ("unless", False)):
+        """Whether the `if` or `unless` condition is met; true without one. Raises LaunchError."""
+        for attribute, required in (("if", True), ("unless", False)):
             if self.conditional and self.has(attribute):
                 try:
-                    return to_condition(self.text(context, attribute)) is wanted
+                    return to_condition(self.text(context, attribute)) is required
                 except TypeMismatch as error:
                     raise self.error(str(error), attribute) from error
         return True
 
     def run(self, context: Context) -> None:
-        """Evaluate it, its condition having been seen to. Raises LaunchError."""
+        """Evaluate the tag; the caller has checked the condition. Raises LaunchError."""
         assert self.tag.run is not None
         self.tag.run(self, context)
 
 
 def compile_element(element: Element, tag: Tag, actions: Mapping[str, Tag]) -> Action:
-    """Check an element and all below it. Raises LaunchError."""
+    """Check an element and its descendants. Raises LaunchError."""
     action = Action(tag, element)
     _check_attributes(element, tag)
     for name, text in element.attributes.items():
@@ -149,7 +149,7 @@ UNSUPPORTED_ATTRIBUTES = ("emulate_tty", "forwarding", "deprecated")
 def _check_attributes(element: Element, tag: Tag) -> None:
     for name in element.attributes:
         if name in UNSUPPORTED_ATTRIBUTES:
-            raise element.error(f"ros2 launch supports the attribute '{name}', but this small stand-in does not")
+            raise element.error(f"ros2 launch supports the attribute '{name}', but this small replacement does not")
         if name not in tag.attributes:
             raise element.error(f"unknown attribute '{name}'{suggest(name, tag.attributes)}")
     for name in tag.required:
@@ -177,7 +177,7 @@ UNSUPPORTED = (
 
 def _unknown_tag(child: Element, parent: Element, tag: Tag, actions: Mapping[str, Tag]) -> str:
     if child.tag in UNSUPPORTED:
-        return "ros2 launch supports this tag, but this small stand-in does not"
+        return "ros2 launch supports this tag, but this small replacement does not"
     allowed = [*tag.parts, *(actions if tag.body else ())]
     if not allowed:
         return f"<{parent.tag}> has no child tags"
@@ -185,7 +185,7 @@ def _unknown_tag(child: Element, parent: Element, tag: Tag, actions: Mapping[str
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'? Known are …`."""
+    """A hint with the closest name and all known names."""
     names = sorted(set(known))
     near = difflib.get_close_matches(name, names, n=1)
     guess = f"; did you mean '{near[0]}'?" if near else ";"

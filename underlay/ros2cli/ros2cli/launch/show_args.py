@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""`ros2 launch --show-args`: the arguments of a launch file and of those it includes."""
+"""`ros2 launch --show-args`: the arguments of a launch file and of the files it includes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from ros2cli.launch.schema import Action
 def show_arguments(path: Path) -> str:
     """The text to print. Raises LaunchError for a broken file.
 
-    Included files are read if their path is known without running the launch.
+    Included files are read if their paths do not depend on arguments.
     """
     with tempfile.TemporaryDirectory() as folder:
         context = Context.create({}, Path(folder))
@@ -59,13 +59,13 @@ def _entry(action: Action, conditional: bool) -> str:
 def _arguments(path: Path, context: Context, conditional: bool) -> Iterator[tuple[Action, bool]]:
     actions = evaluate.load(path)
     with context.inside(path):
-        for action, under in evaluate.walk(actions, conditional):
+        for action, depends in evaluate.walk(actions, conditional):
             if action.name == "arg":
-                yield action, under
+                yield action, depends
             elif action.name == "include" and len(context.files) < evaluate.DEEPEST:
                 try:
                     inner = Path(action.text(context, "file"))
                     evaluate.load(inner)
                 except LaunchError:  # its path depends on an argument, or it is not XML
                     continue
-                yield from _arguments(inner, context, under)
+                yield from _arguments(inner, context, depends)

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The table of substitutions. A new one is a function here with `@substitution`."""
+"""The substitutions. To add one, decorate a function with `@substitution`."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Performer = Callable[..., str]
 
 @dataclass(frozen=True)
 class Substitution:
-    """How many arguments one takes, and the function that performs it."""
+    """The allowed number of arguments, and the function that performs the substitution."""
 
     least: int
     most: int
@@ -59,29 +59,29 @@ UNSUPPORTED = {
 
 
 def substitution(*names: str, arguments: int | tuple[int, int]) -> Callable[[Performer], Performer]:
-    """Enter a function `(context, *templates)` into the table."""
+    """Register a function `(context, *templates)`."""
     least, most = (arguments, arguments) if isinstance(arguments, int) else arguments
 
-    def enter(function: Performer) -> Performer:
+    def register(function: Performer) -> Performer:
         for name in names:
             SUBSTITUTIONS[name] = Substitution(least, most, function)
         return function
 
-    return enter
+    return register
 
 
 def check(call: Call) -> None:
-    """Is it known, and has it the right number of arguments? Raises SubstitutionError if not."""
+    """Raise SubstitutionError for an unknown substitution or a wrong number of arguments."""
     entry = SUBSTITUTIONS.get(call.name)
     if entry is None:
         hint = UNSUPPORTED.get(call.name)
-        why = f"not supported here, {hint}" if hint else f"known are {', '.join(sorted(SUBSTITUTIONS))}"
-        raise SubstitutionError(f"unknown substitution $({call.name} …): {why}")
+        reason = f"not supported here, {hint}" if hint else f"known are {', '.join(sorted(SUBSTITUTIONS))}"
+        raise SubstitutionError(f"unknown substitution $({call.name} …): {reason}")
     count = len(call.arguments)
     if not entry.least <= count <= entry.most:
-        wanted = str(entry.least) if entry.least == entry.most else f"{entry.least} to {entry.most}"
+        expected = str(entry.least) if entry.least == entry.most else f"{entry.least} to {entry.most}"
         raise SubstitutionError(
-            f"$({call.name} …) takes {wanted} argument(s), got {count} (quote an argument that has spaces in it)"
+            f"$({call.name} …) takes {expected} argument(s), got {count} (quote arguments that contain spaces)"
         )
 
 
@@ -100,7 +100,7 @@ def _boolean(context: Context, template: Template) -> bool:
         raise SubstitutionError(str(error)) from error
 
 
-def _answer(value: bool) -> str:
+def _boolean_text(value: bool) -> str:
     return str(value).lower()
 
 
@@ -147,17 +147,17 @@ def executable_in_package(context: Context, package: str, executable: str) -> st
         raise NotFound(f"package '{package}' found at '{prefix}', but libexec directory '{folder}' does not exist")
     found = shutil.which(executable, path=str(folder))
     if found is None:
-        there = sorted(path.name for path in folder.iterdir() if os.access(path, os.X_OK))
-        raise NotFound(f"executable '{executable}' not found in '{folder}', which has: {', '.join(there) or 'none'}")
+        present = sorted(path.name for path in folder.iterdir() if os.access(path, os.X_OK))
+        raise NotFound(f"executable '{executable}' not found in '{folder}', which has: {', '.join(present) or 'none'}")
     return found
 
 
 @substitution("find-exec", arguments=1)
 def _find_exec(context: Context, name: Template) -> str:
-    wanted = context.text(name)
-    found = shutil.which(wanted, path=context.scope.environment.get("PATH"))
+    program = context.text(name)
+    found = shutil.which(program, path=context.scope.environment.get("PATH"))
     if found is None:
-        raise SubstitutionError(f"executable '{wanted}' not found on the PATH")
+        raise SubstitutionError(f"executable '{program}' not found on the PATH")
     return found
 
 
@@ -180,7 +180,7 @@ def _log_dir(context: Context) -> str:
 
 @substitution("eval", arguments=(1, 2))
 def _eval(context: Context, expression: Template, modules: Template | None = None) -> str:
-    """Evaluate Python; `math` and its names are there unless other modules are listed."""
+    """Evaluate Python; `math` and its names are available unless other modules are listed."""
     names = ["math"] if modules is None else [name.strip() for name in context.text(modules).split(",")]
     code = context.text(expression)
     try:
@@ -196,18 +196,18 @@ def _eval(context: Context, expression: Template, modules: Template | None = Non
 
 @substitution("anon", arguments=1)
 def _anon(context: Context, name: Template) -> str:
-    """The same name has the same result within a scope."""
-    wanted = context.text(name)
+    """Within a scope, the same name has the same result."""
+    prefix = context.text(name)
     known = context.scope.configurations
-    if "anon" + wanted not in known:
-        unique = f"{wanted}_{socket.gethostname()}_{os.getpid()}_{random.randint(0, sys.maxsize)}"
-        known["anon" + wanted] = unique.replace(".", "_").replace("-", "_").replace(":", "_")
-    return known["anon" + wanted]
+    if "anon" + prefix not in known:
+        unique = f"{prefix}_{socket.gethostname()}_{os.getpid()}_{random.randint(0, sys.maxsize)}"
+        known["anon" + prefix] = unique.replace(".", "_").replace("-", "_").replace(":", "_")
+    return known["anon" + prefix]
 
 
 @substitution("command", arguments=(1, 2))
 def _command(context: Context, command: Template, on_stderr: Template | None = None) -> str:
-    """The standard output of a command (run without a shell, waited for without a limit)."""
+    """The standard output of a command (run without a shell, without a time limit)."""
     line = context.text(command)
     policy = "fail" if on_stderr is None else context.text(on_stderr)
     if policy not in ("fail", "ignore", "warn", "capture"):
@@ -229,39 +229,39 @@ def _command(context: Context, command: Template, on_stderr: Template | None = N
     if done.stderr and policy == "fail":
         raise SubstitutionError(f"$(command '{line}') wrote to stderr: {done.stderr}")
     if done.stderr and policy == "warn":
-        context.say("WARNING", "launch", f"$(command '{line}') wrote to stderr: {done.stderr}")
+        context.log("WARNING", "launch", f"$(command '{line}') wrote to stderr: {done.stderr}")
     return done.stdout
 
 
 @substitution("not", arguments=1)
 def _not(context: Context, value: Template) -> str:
-    return _answer(not _boolean(context, value))
+    return _boolean_text(not _boolean(context, value))
 
 
 @substitution("and", arguments=2)
 def _and(context: Context, left: Template, right: Template) -> str:
     values = _boolean(context, left), _boolean(context, right)
-    return _answer(all(values))
+    return _boolean_text(all(values))
 
 
 @substitution("or", arguments=2)
 def _or(context: Context, left: Template, right: Template) -> str:
     values = _boolean(context, left), _boolean(context, right)
-    return _answer(any(values))
+    return _boolean_text(any(values))
 
 
 @substitution("equals", arguments=2)
 def _equals(context: Context, left: Template, right: Template) -> str:
-    return _answer(_same(context.text(left), context.text(right)))
+    return _boolean_text(_same(context.text(left), context.text(right)))
 
 
 @substitution("not-equals", arguments=2)
 def _not_equals(context: Context, left: Template, right: Template) -> str:
-    return _answer(not _same(context.text(left), context.text(right)))
+    return _boolean_text(not _same(context.text(left), context.text(right)))
 
 
 def _same(left: str, right: str) -> bool:
-    """Compare as booleans or as numbers where both are, else as text."""
+    """Compare as booleans if both are, otherwise as numbers if both are, otherwise as text."""
     truths = {"true": True, "1": True, "false": False, "0": False}
     if left.lower() in truths and right.lower() in truths:
         return truths[left.lower()] == truths[right.lower()]
@@ -279,10 +279,10 @@ def _if(context: Context, condition: Template, yes: Template, no: Template = ())
 @substitution("param", arguments=(1, 2))
 def _param(context: Context, name: Template, default: Template | None = None) -> str:
     """A parameter set by `<set_parameter>`."""
-    wanted = context.text(name)
+    parameter = context.text(name)
     for key, value in context.scope.parameters:
-        if key == wanted:
+        if key == parameter:
             return str(value)
     if default is None:
-        raise SubstitutionError(f"parameter '{wanted}' was not set by <set_parameter>")
+        raise SubstitutionError(f"parameter '{parameter}' was not set by <set_parameter>")
     return context.text(default)

@@ -30,10 +30,10 @@ TERMINATING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Supervisor:
-    """One launch. `run` blocks; its result is the exit code of `ros2 launch`.
+    """Supervises one launch. `run` blocks and returns the exit code of `ros2 launch`.
 
-    The code is 0 regardless of the processes' exit codes, as in the original, and 1 if a process could not be
-    started. After SIGTERM, SIGHUP or SIGQUIT everything is stopped in order, and `ended_by` is that signal.
+    As in the original, the code does not depend on the processes' exit codes; it is 1 if a process could not be
+    started. After SIGTERM, SIGHUP or SIGQUIT all processes are stopped, and `ended_by` is that signal.
     """
 
     def __init__(self, specs: Sequence[ProcessSpec], console: Console, guardian: Guardian) -> None:
@@ -44,7 +44,7 @@ class Supervisor:
         self._ended_first: Process | None = None
 
     def run(self) -> int:
-        """Start everything and wait for its end."""
+        """Start all processes and wait until they have ended."""
         return asyncio.run(self._run())
 
     async def _run(self) -> int:
@@ -56,35 +56,35 @@ class Supervisor:
         self._console.on_broken = self._stopping.set
         processes = [Process(spec, self._console, self._guardian, self._stopping) for spec in self._specs]
         await asyncio.gather(*(process.run(self._on_exit) for process in processes))
-        self._explain_end()
+        self._log_cause()
         return int(any(process.failed for process in processes))
 
     def _on_exit(self, process: Process) -> None:
         name = process.spec.name
         if process.spec.required and not self._stopping.is_set():
             self._ended_first = process
-            self._console.say("INFO", "launch", f"process[{name}] was required: shutting down launched system")
+            self._console.log("INFO", "launch", f"process[{name}] was required: shutting down launched system")
             self._stopping.set()
 
-    def _explain_end(self) -> None:
-        """Print last which process ended the launch, and why; the real ros2 launch prints it somewhere above."""
+    def _log_cause(self) -> None:
+        """Print, as the last line, which process ended the launch and why; the real ros2 launch prints it earlier."""
         ended = self._ended_first
         if ended is not None and ended.code != 0:
             text = f"the launch has ended because process[{ended.spec.name}] ended with exit code {ended.code}"
-            self._console.say("ERROR", "launch", f"{text}: {ended.last_line}" if ended.last_line else text)
+            self._console.log("ERROR", "launch", f"{text}: {ended.last_line}" if ended.last_line else text)
 
     def _on_interrupt(self) -> None:
         text = "user interrupted with ctrl-c (SIGINT)"
-        self._console.say("WARNING", "launch", f"{text} again, ignoring..." if self._stopping.is_set() else text)
+        self._console.log("WARNING", "launch", f"{text} again, ignoring..." if self._stopping.is_set() else text)
         self._stopping.set()
 
     def _on_terminate(self, number: signal.Signals) -> None:
-        self._console.say("WARNING", "launch", f"received {number.name}: shutting down launched system")
+        self._console.log("WARNING", "launch", f"received {number.name}: shutting down launched system")
         self.ended_by = self.ended_by or number
         self._stopping.set()
 
 
 def die_by(number: signal.Signals) -> None:
-    """End this process by a signal, so that its parent sees what happened."""
+    """End this process by a signal, so that its parent sees the cause."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)

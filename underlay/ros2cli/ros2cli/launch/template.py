@@ -14,9 +14,8 @@
 
 r"""Text with substitutions, `$(name argument …)`, parsed into a tree.
 
-The grammar is that of the ROS 2 launch front ends: arguments are separated by one space and may be quoted as
-a whole; inside quotes the other kind of quote and spaces are text; `\` takes the meaning from the character
-after it, so `\$(` is text.
+The grammar is that of the ROS 2 launch front ends: arguments are separated by one space and may be quoted as a whole.
+Inside quotes, spaces and the other kind of quote are text. `\` escapes the next character, so `\$(` is text.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from ros2cli.launch.errors import SubstitutionError
 
 @dataclass(frozen=True)
 class Text:
-    """Literal text, escapes taken out."""
+    """Literal text, without escapes."""
 
     value: str
 
@@ -64,7 +63,7 @@ def calls(template: Template) -> Iterator[Call]:
 
 
 def literal(template: Template) -> str | None:
-    """The text, if the template holds no substitution."""
+    """The text; None if the template contains a substitution."""
     if any(isinstance(part, Call) for part in template):
         return None
     return "".join(part.value for part in template if isinstance(part, Text))
@@ -90,12 +89,12 @@ def _describe(part: Text | Call) -> str:
         inner = [inner[0], f"[{inner[1] if len(inner) > 1 else _MATH}]"]
     elif part.name in ("var", "env"):
         del inner[1:]
-    return f"{_SHOWN.get(part.name, part.name)}({', '.join(inner)})"
+    return f"{_CLASSES.get(part.name, part.name)}({', '.join(inner)})"
 
 
 _MATH = "'math'"
 
-_SHOWN = {
+_CLASSES = {
     "var": "LaunchConfig",
     "env": "EnvVar",
     "dirname": "ThisLaunchFileDir",
@@ -123,42 +122,42 @@ class _Reader:
     def _opens(self) -> bool:
         return self.text.startswith("$(", self.at) and not self._escaped()
 
-    def _fail(self, why: str) -> SubstitutionError:
-        return SubstitutionError(f"{why} at column {self.at + 1} of '{self.text}'")
+    def _error(self, reason: str) -> SubstitutionError:
+        return SubstitutionError(f"{reason} at column {self.at + 1} of '{self.text}'")
 
     def template(self, quote: str | None) -> Template:
-        """Text and calls up to the end, or up to the closing quote."""
+        """Parse text and calls up to the end, or up to the closing quote."""
         parts: list[Text | Call] = []
         start = self.at
         while self.at < len(self.text) and not (self._peek() == quote and not self._escaped()):
             if self._opens():
-                self._keep(parts, start)
+                self._append_text(parts, start)
                 parts.append(self.call(quote))
                 start = self.at
             else:
                 self.at += 1
-        self._keep(parts, start)
+        self._append_text(parts, start)
         if quote is not None and self._peek() != quote:
-            raise self._fail(f"no closing {quote}")
+            raise self._error(f"no closing {quote}")
         return tuple(parts) if parts or quote is not None else (Text(""),)
 
-    def _keep(self, parts: list[Text | Call], start: int) -> None:
+    def _append_text(self, parts: list[Text | Call], start: int) -> None:
         if self.at > start:
             parts.append(Text(unescape(self.text[start : self.at])))
 
     def call(self, quote: str | None) -> Call:
-        """`$(name argument …)`; `quote` is the kind of quote around it, if any."""
+        """Parse `$(name argument …)`; `quote` is the enclosing quote character, if any."""
         self.at += 2
         name = _NAME.match(self.text, self.at)
         if name is None:
-            raise self._fail("expected the name of a substitution")
+            raise self._error("expected the name of a substitution")
         self.at = name.end()
         arguments: list[Template] = []
         while self._peek() == " ":
             self.at += 1
             arguments.append(self._argument(quote))
         if self._peek() != ")":
-            raise self._fail(f"expected ')' after $({name.group()} …")
+            raise self._error(f"expected ')' after $({name.group()} …")
         self.at += 1
         return Call(name.group(), tuple(arguments))
 
@@ -174,18 +173,18 @@ class _Reader:
         while self.at < len(self.text):
             char = self._peek()
             if self._opens():
-                self._keep(parts, start)
+                self._append_text(parts, start)
                 parts.append(self.call(quote))
                 start = self.at
             elif not self._escaped() and (char in " )" or (quote is not None and char == quote)):
                 break
             elif not self._escaped() and (char == "(" or (quote is None and char in "'\"")):
-                raise self._fail(f"unexpected {char!r}")
-            elif char == " ":  # a backslash does not hide a space
+                raise self._error(f"unexpected {char!r}")
+            elif char == " ":  # a backslash does not escape a space
                 break
             else:
                 self.at += 1
-        self._keep(parts, start)
+        self._append_text(parts, start)
         if not parts:
-            raise self._fail("expected an argument")
+            raise self._error("expected an argument")
         return tuple(parts)

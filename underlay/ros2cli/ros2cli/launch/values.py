@@ -12,10 +12,10 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Types of text in launch files: declared types, otherwise the rules of YAML 1.1.
+"""Converts text in launch files to values: of the declared type, otherwise by the rules of YAML 1.1.
 
-A typed attribute is checked twice, as in the launch front ends: when the file is read, where mismatching text is
-kept because it may contain substitutions, and after the substitutions, where it must match.
+As in the launch front ends, a typed attribute is checked twice: when the file is read, where mismatching text is kept
+because it may contain substitutions, and after substitution, where it must match.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SCALARS = (bool, int, float, str)
 
 
 class TypeMismatch(ValueError):
-    """The text is not of the wanted type."""
+    """The text is not of the required type."""
 
 
 TYPES: dict[str, tuple[type | None, bool]] = {
@@ -51,7 +51,7 @@ TYPES: dict[str, tuple[type | None, bool]] = {
 
 @dataclass(frozen=True)
 class Perform:
-    """A place in a typed value that holds substitutions."""
+    """A part of a typed value that contains substitutions."""
 
     template: tpl.Template
 
@@ -78,7 +78,7 @@ class TypedValue:
         return cls(type_name, parsed)
 
     def templates(self) -> list[tpl.Template]:
-        """What there is to perform."""
+        """The templates to perform."""
         items = self.parsed if isinstance(self.parsed, list) else [self.parsed]
         return [item.template for item in items if isinstance(item, Perform)]
 
@@ -95,7 +95,7 @@ class TypedValue:
 
 
 def item_type(type_name: str) -> str:
-    """The type of the items where the value is a list. Raises TypeMismatch for a scalar type."""
+    """The item type of a list. Raises TypeMismatch for a scalar type."""
     kind, is_list = TYPES[type_name]
     if kind is None:
         return "yaml"
@@ -128,7 +128,7 @@ def coerce(text: str, type_name: str = "yaml", keep_text: bool = False) -> Any:
 
 
 def to_bool(text: str) -> bool:
-    """`1`, `0` and what YAML takes for a boolean. Raises TypeMismatch."""
+    """`1`, `0`, and the booleans of YAML. Raises TypeMismatch."""
     return bool(_bool(text, keep_text=False))
 
 

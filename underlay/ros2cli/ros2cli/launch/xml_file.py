@@ -39,7 +39,7 @@ class Element:
 
 
 def read_xml(path: Path) -> Element:
-    """The root element of a file. Raises LaunchError: unreadable, not well-formed, or with text in it."""
+    """The root element of a file. Raises LaunchError if it is unreadable, not well-formed, or contains text."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Messages as text: finding their types, printing them, filling them from YAML, showing their definitions."""
+"""Messages as text: type look-up, printing, conversion from YAML, definitions."""

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Interface definitions (`.msg`, `.srv`, `.action`) in the index, and how `ros2 interface show` prints them."""
+"""Finds interface definitions (`.msg`, `.srv`, `.action`) in the index and formats them for `ros2 interface show`."""
 
 from __future__ import annotations
 
@@ -62,16 +62,16 @@ def definition_path(name: str) -> Path:
 
 
 def show(name: str, comments: bool = True, nested_comments: bool = False, depth: int = 0) -> Iterator[str]:
-    """The lines of a definition with those of its fields' types below them, indented by tabs.
+    """The lines of a definition; each field is followed by the definition of its type, indented by tabs.
 
     Raises CliError for an unknown interface.
     """
     package = name.split("/")[0]
     for raw in definition_path(name).read_text(encoding="utf-8").splitlines():
         line = raw.rstrip()
-        shown = line if comments else _without_comment(line)
-        if shown or comments:
-            yield "\t" * depth + shown if shown else ""
+        printed = line if comments else _without_comment(line)
+        if printed or comments:
+            yield "\t" * depth + printed if printed else ""
         nested = _nested_type(line, package)
         if nested:
             yield from show(nested, nested_comments, nested_comments, depth + 1)

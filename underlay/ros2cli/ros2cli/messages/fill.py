@@ -43,15 +43,15 @@ def read_values(text: str) -> dict[str, Any]:
 
 
 def fill(message: Any, values: dict[str, Any], stamps: bool = False) -> list[StampSetter]:
-    """Set a message's fields; what is not named keeps its default. Raises CliError.
+    """Set a message's fields; fields that are not named keep their defaults. Raises CliError.
 
-    With `stamps`, a header given as `auto` and a time given as `now` are set for each message: the
-    result has the functions that do it.
+    With `stamps`, a header given as `auto` or a time given as `now` is set anew for each message, by the returned
+    functions.
     """
     setters: list[StampSetter] = []
     try:
         _fill(message, values, setters if stamps else None)
-    except Exception as error:  # the message classes raise AssertionError, TypeError, OverflowError …
+    except Exception as error:  # message classes raise AssertionError, TypeError, OverflowError and others
         raise CliError(f"Failed to populate field: {error}") from error
     return setters
 
@@ -96,7 +96,7 @@ def _value(current: Any, kind: Any, given: Any, setters: list[StampSetter] | Non
 
 
 def _items(kind: Any, given: list[Any], setters: list[StampSetter] | None) -> list[Any]:
-    """Items of a sequence: messages are filled, scalars taken as they are."""
+    """Items of a sequence: messages are filled, scalars are used unchanged."""
     item = kind.value_type
     if not hasattr(item, "namespaces"):
         return given

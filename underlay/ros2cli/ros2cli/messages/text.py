@@ -24,7 +24,7 @@ import numpy as np
 import yaml
 
 WIDTH = 2**31 - 1
-"""No line is too long (libyaml needs an int)."""
+"""Unlimited line length (libyaml needs an int)."""
 
 _LISTS = (list, tuple, array.array, np.ndarray)
 
@@ -40,7 +40,7 @@ class Style:
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """Writes fields one a line even in flow style, where only what is in a list is written in braces."""
+    """Writes one field per line even in flow style; only the items of a list are written in braces."""
 
 
 def _represent_fields(dumper: Any, fields: dict[str, Any]) -> yaml.MappingNode:
@@ -65,7 +65,7 @@ def to_yaml(message: Any, style: Style = Style()) -> str:
 
 
 def to_csv(message: Any, style: Style = Style()) -> str:
-    """All values, depth first, separated by commas."""
+    """All values, depth first, comma-separated."""
     return ",".join(_csv(value, kind, style) for _, value, kind in _fields(message))
 
 

@@ -12,4 +12,4 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The commands: one file each, see `ros2cli.cli`."""
+"""The commands, one file each; see `ros2cli.cli`."""

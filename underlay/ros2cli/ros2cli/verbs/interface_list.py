@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print the wanted kinds; all without a choice."""
+    """Print the interfaces of the chosen kinds; of all kinds by default."""
     from ros2cli.messages.definitions import KINDS, interfaces
 
     chosen = {"msg": args.only_msgs, "srv": args.only_srvs, "action": args.only_actions}

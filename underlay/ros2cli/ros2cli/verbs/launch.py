@@ -25,13 +25,11 @@ from ros2cli.errors import CliError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of `ros2 launch`."""
-    parser.add_argument(
-        "-n", "--noninteractive", action="store_true", help="Accepted; processes are signalled the same way"
-    )
+    parser.add_argument("-n", "--noninteractive", action="store_true", help="Accepted and ignored")
     parser.add_argument("-d", "--debug", action="store_true", help="Print each process's command and folder")
-    look = parser.add_mutually_exclusive_group()
-    look.add_argument("-p", "--print", "--print-description", action="store_true", help="Print what would be started")
-    look.add_argument(
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("-p", "--print", "--print-description", action="store_true", help="Print what would be started")
+    mode.add_argument(
         "-s", "--show-args", "--show-arguments", action="store_true", help="Show the launch file's arguments"
     )
     parser.add_argument(
@@ -47,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int | str | None:
-    """Launch, or print."""
+    """Launch, or print what would be launched."""
     from ros2cli.launch import runner
 
     words: list[str] = args.launch_arguments
@@ -77,7 +75,7 @@ def main(args: argparse.Namespace) -> int | str | None:
 
 
 def find_in_package(package: str, file_name: str | None) -> Path:
-    """The launch file somewhere in the package's share folder. Raises CliError."""
+    """The launch file anywhere in the package's share folder. Raises CliError."""
     from ros2cli import ament_index
 
     try:

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print `label [id]`, with the node's name in front if all are shown."""
+    """Print `label [id]`, prefixed by the node's name if all nodes are shown."""
     from ros2cli.graph import lifecycle
 
     with command_node(args) as node:

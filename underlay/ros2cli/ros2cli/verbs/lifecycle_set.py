@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> str | None:
-    """Trigger it; a transition that fails is an error."""
+    """Trigger a transition; its failure is an error."""
     from ros2cli.graph import lifecycle
 
     with command_node(args) as node:

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> str | None:
-    """Print what the node publishes, subscribes and serves."""
+    """Print the node's publishers, subscriptions, services and actions."""
     from ros2cli.graph.names import node_names, visible
 
     with command_node(args) as node:

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Delete it. A refusal is printed to stderr; the exit code is 0, as that of the real command."""
+    """Delete a parameter. A refusal is printed to stderr; as in the real command, the exit code is 0."""
     from rcl_interfaces.msg import Parameter
 
     from ros2cli.graph import parameters

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print the YAML; dots in names make nested dictionaries."""
+    """Print the YAML; dots in names become nested dictionaries."""
     import yaml
 
     from ros2cli.graph import parameters

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print the names, of one node or of all."""
+    """Print the names for one node or for all."""
     from ros2cli.graph import parameters
     from ros2cli.graph.names import node_names
 

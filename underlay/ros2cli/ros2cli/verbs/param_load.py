@@ -34,14 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Set each parameter of the file; a refusal is printed to stderr, and the exit code is 0."""
+    """Set each parameter of the file. A refusal is printed to stderr; as in the real command, the exit code is 0."""
     from ros2cli.graph import parameters
 
     with command_node(args) as node:
         target = parameters.find_node(node, args)
-        wanted = read(args.parameter_file, target.full, wildcard=not args.no_use_wildcard)
-        results = parameters.set_values(node, target.full, wanted)
-    for parameter, result in zip(wanted, results, strict=True):
+        loaded = read(args.parameter_file, target.full, wildcard=not args.no_use_wildcard)
+        results = parameters.set_values(node, target.full, loaded)
+    for parameter, result in zip(loaded, results, strict=True):
         name = parameter.name
         parameters.print_result(result, f"Set parameter {name} successful", f"Set parameter {name} failed")
 

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Set it. A refusal is printed to stderr, and the exit code is 0 all the same, as that of the real command."""
+    """Set a parameter. A refusal is printed to stderr; as in the real command, the exit code is 0."""
     from ros2cli.graph import parameters
 
     with command_node(args) as node:

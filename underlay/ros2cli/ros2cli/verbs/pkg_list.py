@@ -20,7 +20,7 @@ import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`ros2 pkg list` takes none."""
+    """`ros2 pkg list` has no arguments."""
 
 
 def main(args: argparse.Namespace) -> None:

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Wait for the service, call it, print its response."""
+    """Wait for the service, call it and print the response."""
     from ros2cli.graph.qos import from_arguments
     from ros2cli.messages.fill import fill, read_values
     from ros2cli.messages.types import service_type

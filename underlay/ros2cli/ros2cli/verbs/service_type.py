@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print the type; 1 if there is no such service."""
+    """Print the type; returns 1 if the service does not exist."""
     with command_node(args) as node:
 
         def types() -> list[Any]:

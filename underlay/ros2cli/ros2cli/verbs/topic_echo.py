@@ -109,20 +109,20 @@ def field_path(text: str | None) -> list[str | int]:
 class Printer:
     """Prints messages according to the options; `finished` after the first one with `--once`."""
 
-    def __init__(self, args: argparse.Namespace, path: list[str | int], wanted: Any) -> None:
+    def __init__(self, args: argparse.Namespace, path: list[str | int], accepts: Any) -> None:
         from ros2cli.messages.text import Style
 
         self.finished = False
         self._args = args
         self._path = path
-        self._wanted = wanted
+        self._accepts = accepts
         length = None if args.full_length else args.truncate_length
         self._style = Style(length, args.no_arr, args.no_str, args.flow_style)
 
     def show(self, message: Any, info: Any) -> None:
         """Print one message."""
         part = self._part(message)
-        if self.finished or not self._wanted(part):
+        if self.finished or not self._accepts(part):
             return
         self.finished = self._args.once
         if self._args.clear:

@@ -63,11 +63,11 @@ def _measure(node: Any, topic: str, meter: RateMeter, args: argparse.Namespace) 
     from ros2cli.graph.names import expand
 
     kind = topics.find_type(node, topic, args, keep_waiting=True)
-    wanted = topics.filter_function(args.filter_expr)
+    accepts = topics.filter_function(args.filter_expr)
     now = _clock(node, args.wall_time)
 
     def on_message(message: Any) -> None:
-        if args.filter_expr is None or wanted(message):
+        if args.filter_expr is None or accepts(message):
             meter.arrived(now())
 
     name = expand(node, topic)
@@ -99,7 +99,7 @@ def _print(rates: dict[str, Rate | None]) -> None:
 
 
 def table(rates: dict[str, Rate]) -> str:
-    """Several topics, one a line."""
+    """A table with one line per topic."""
     header = ("topic", "rate", "min_delta", "max_delta", "std_dev", "window")
     rows = [
         (topic, f"{r.rate:.3f}", f"{r.shortest:.3f}", f"{r.longest:.3f}", f"{r.deviation:.5f}", str(r.window))

@@ -39,15 +39,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-p", "--print", metavar="N", type=int, default=1, help="Only print every N-th message (default: 1)")
     times = parser.add_mutually_exclusive_group()
     times.add_argument("-1", "--once", action="store_true", help="Publish one message and exit")
-    times.add_argument("-t", "--times", type=unsigned_int, default=0, help="Publish this often and then exit")
+    times.add_argument("-t", "--times", type=unsigned_int, default=0, help="Publish this number of messages and exit")
     add(
         "-w",
         "--wait-matching-subscriptions",
         type=unsigned_int,
-        help="Wait for that many subscriptions (default: 1 with --once or --times, else 0)",
+        help="Wait for this number of subscriptions (default: 1 with --once or --times, else 0)",
     )
-    add("--max-wait-time-secs", type=positive_float, help="Give up waiting after so long")
-    add("--keep-alive", metavar="N", type=positive_float, default=0.1, help="Seconds to live after the last message")
+    add("--max-wait-time-secs", type=positive_float, help="Maximum time to wait for subscriptions, in seconds")
+    add(
+        "--keep-alive",
+        metavar="N",
+        type=positive_float,
+        default=0.1,
+        help="Seconds to wait after the last message",
+    )
     add("-n", "--node-name", help="Name of the created publishing node")
     add_qos_arguments(parser, "default")
     add_node_arguments(parser)
@@ -83,23 +89,23 @@ def main(args: argparse.Namespace) -> None:
 
 
 def _wait_for_subscriptions(publisher: Any, args: argparse.Namespace) -> None:
-    wanted = args.wait_matching_subscriptions
-    if wanted is None:
-        wanted = int(args.once or args.times > 0)
+    expected = args.wait_matching_subscriptions
+    if expected is None:
+        expected = int(args.once or args.times > 0)
     limit = args.max_wait_time_secs
-    if limit is not None and wanted == 0:
+    if limit is not None and expected == 0:
         raise CliError(
             "--max-wait-time-secs option is only effective with --wait-matching-subscriptions, --once or --times"
         )
-    start = said = time.monotonic()
-    while publisher.get_subscription_count() < wanted:
+    start = next_notice = time.monotonic()
+    while publisher.get_subscription_count() < expected:
         now = time.monotonic()
-        if now >= said:
-            print(f"Waiting for at least {wanted} matching subscription(s)...")
-            said = now + 1.0
+        if now >= next_notice:
+            print(f"Waiting for at least {expected} matching subscription(s)...")
+            next_notice = now + 1.0
         if limit is not None and now - start >= limit:
             raise CliError(
-                f"Timed out waiting for subscribers: Expected {wanted} subscribers but only got "
+                f"Timed out waiting for subscribers: Expected {expected} subscribers but only got "
                 f"{publisher.get_subscription_count()} subscribers"
             )
         time.sleep(PERIOD)

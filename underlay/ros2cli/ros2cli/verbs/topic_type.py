@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> int:
-    """Print the type; 1 if there is no such topic."""
+    """Print the type; returns 1 if the topic does not exist."""
     from ros2cli.graph.topics import topic_types
 
     with command_node(args) as node:

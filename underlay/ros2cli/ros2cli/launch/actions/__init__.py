@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""The table of tags: every module in this folder adds the ones in its `TAGS`."""
+"""The tags: every module in this folder adds its `TAGS`."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""`<arg>` and `<let>`: launch configurations, which `$(var name)` reads."""
+"""`<arg>` and `<let>`: launch configurations, which are read by `$(var name)`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ros2cli.launch.schema import Action, Tag
 
 
 def choices(arg: Action) -> list[str]:
-    """The values that an `<arg>` allows; empty: all."""
+    """The values that an `<arg>` allows; empty = any."""
     return [tpl.unescape(choice.plain("value") or "") for choice in arg.parts.get("choice", [])]
 
 

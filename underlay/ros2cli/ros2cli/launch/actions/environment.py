@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""`<set_env>`, `<unset_env>`, `<append_env>`: the environment of the processes after them in the scope."""
+"""`<set_env>`, `<unset_env>`, `<append_env>`: set the environment of subsequent processes in the scope."""
 
 from __future__ import annotations
 

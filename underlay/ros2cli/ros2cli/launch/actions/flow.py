@@ -32,13 +32,13 @@ def _check_group(action: Action) -> None:
 
 
 def _group(action: Action, context: Context) -> None:
-    """Changes of configurations, environment and namespace stay inside unless `scoped` is false."""
+    """Changes of configurations, environment and namespace end with the group unless `scoped` is false."""
     with context.scoped(to_bool(action.plain("scoped") or "true")):
         evaluate.run_actions(action.body, context)
 
 
 def _include(action: Action, context: Context) -> None:
-    """Not a separate scope, as in `ros2 launch`: what the file sets stays set. Wrap it in a group if not."""
+    """As in `ros2 launch`, the file has no separate scope: its settings persist unless the include is in a group."""
     passed: dict[str, str] = {}
     for child in (*action.parts.get("arg", []), *action.parts.get("let", [])):
         passed[child.text(context, "name")] = child.text(context, "value")
@@ -47,7 +47,7 @@ def _include(action: Action, context: Context) -> None:
 
 
 def _log(action: Action, context: Context) -> None:
-    context.say("INFO", "launch.user", action.text(context, "message"))
+    context.log("INFO", "launch.user", action.text(context, "message"))
 
 
 _SETTING = Tag(required=("name", "value"), conditional=False)

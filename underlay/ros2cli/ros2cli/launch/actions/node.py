@@ -57,13 +57,13 @@ def _node(action: Action, context: Context) -> None:
     full = full_name(namespace, name) if name is not None and namespace is not None else None
     for param in action.parts.get("param", []):
         command += ["--params-file", str(_params_file(param, context, full or "/**"))]
-    own = tuple((remap.text(context, "from"), remap.text(context, "to")) for remap in action.parts.get("remap", []))
-    for source, target in context.scope.remaps + own:
+    remaps = tuple((remap.text(context, "from"), remap.text(context, "to")) for remap in action.parts.get("remap", []))
+    for source, target in context.scope.remaps + remaps:
         command += ["-r", f"{source}:={target}"]
     spec = process_spec(action, context, command, action.optional(context, "exec_name"))
     context.processes.append(spec)
     if full is not None:
-        _count(full, spec.name, context)
+        _warn_if_duplicate(full, spec.name, context)
 
 
 def _names(action: Action, context: Context) -> tuple[str | None, str | None]:
@@ -86,10 +86,10 @@ def _program(action: Action, context: Context) -> str:
         raise action.error(str(error)) from error
 
 
-def _count(full: str, label: str, context: Context) -> None:
+def _warn_if_duplicate(full: str, label: str, context: Context) -> None:
     count = context.node_names[full] = context.node_names.get(full, 0) + 1
     if count > 1:
-        context.say(
+        context.log(
             "WARNING",
             label,
             f"there are now at least {count} nodes with the name {full} created within this launch context",
@@ -97,13 +97,13 @@ def _count(full: str, label: str, context: Context) -> None:
 
 
 def _check_param(param: Action) -> None:
-    """A `<param>` is a file, or a name with a value, or a name with params in it."""
+    """A `<param>` is a file, a name with a value, or a name with nested params."""
     given = set(param.element.attributes)
     nested = bool(param.parts.get("param"))
     if "from" in given:
         wrong = given - {"from", "allow_substs"}
         if wrong or nested:
-            raise param.error(f"'from' does not go with {', '.join(sorted(wrong)) or 'child params'}")
+            raise param.error(f"'from' cannot be combined with {', '.join(sorted(wrong)) or 'child params'}")
         return
     if "name" not in given:
         raise param.error("needs a 'name' or a 'from' attribute")
@@ -112,7 +112,7 @@ def _check_param(param: Action) -> None:
     if nested == ("value" in given):
         raise param.error("needs either a 'value' or child params")
     if nested and given - {"name"}:
-        raise param.error("'type' and 'value-sep' go only with 'value'")
+        raise param.error("'type' and 'value-sep' require 'value'")
     if (param.plain("type") or "yaml") not in TYPES:
         raise param.error(f"'{param.plain('type')}' is not a type, known are: {', '.join(TYPES)}", "type")
     if not nested:

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""`<executable>`, and the conversion of a tag to a ProcessSpec that it shares with `<node>`."""
+"""`<executable>`, and the conversion to a ProcessSpec, which `<node>` shares."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ENV = Tag(required=("name", "value"), conditional=False)
 
 
 def check(action: Action) -> None:
-    """The attributes that take no substitutions. Raises LaunchError."""
+    """Check the attributes that allow no substitutions. Raises LaunchError."""
     for attribute in NUMBERS:
         _number(action, attribute, float)
     _number(action, "respawn_max_retries", int)
@@ -64,9 +64,9 @@ def _number(action: Action, attribute: str, kind: type) -> Any:
 
 
 def split_arguments(action: Action, attribute: str) -> list[tpl.Template]:
-    """Split an attribute like a shell does; the result of a substitution is never split."""
+    """Split an attribute like a shell; the result of a substitution is never split."""
     arguments: list[list[tpl.Text | tpl.Call]] = []
-    joined = False  # does the next part belong to the last argument?
+    joined = False  # whether the next part belongs to the last argument
 
     def add(part: tpl.Text | tpl.Call) -> None:
         if joined:
@@ -92,13 +92,13 @@ def split_arguments(action: Action, attribute: str) -> list[tpl.Template]:
 
 
 def environment_of(action: Action, context: Context) -> dict[str, str]:
-    """The scope's environment with the tag's `<env>` children on top."""
+    """The scope's environment, overridden by the tag's `<env>` children."""
     own = {env.text(context, "name"): env.text(context, "value") for env in action.parts.get("env", [])}
     return {**context.scope.environment, **own}
 
 
 def process_spec(action: Action, context: Context, command: list[str], name: str | None) -> ProcessSpec:
-    """Everything that both tags have in common. Raises LaunchError when the command can't be started."""
+    """The ProcessSpec of either tag. Raises LaunchError if the command cannot be started."""
     environment = environment_of(action, context)
     shell = to_bool(action.plain("shell") or "false")
     command = _with_prefix(action, context, command)
@@ -126,12 +126,12 @@ def process_spec(action: Action, context: Context, command: list[str], name: str
 
 
 def _with_prefix(action: Action, context: Context, command: list[str]) -> list[str]:
-    """Put `launch-prefix` in front: the tag's own, else the launch argument where its filter matches."""
+    """Prepend the tag's `launch-prefix`, otherwise the launch argument if its filter matches."""
     prefix = action.optional(context, "launch-prefix")
     known = context.scope.configurations
     if prefix is None:
-        wanted = known.get("launch-prefix-filter", "")
-        if re.match(wanted, os.path.basename(command[0])):
+        pattern = known.get("launch-prefix-filter", "")
+        if re.match(pattern, os.path.basename(command[0])):
             prefix = known.get("launch-prefix", "")
     try:
         return shlex.split(prefix or "") + command

@@ -12,7 +12,7 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""`<push_ros_namespace>`, `<set_parameter>`, `<set_remap>`: for the nodes after them in the scope."""
+"""`<push_ros_namespace>`, `<set_parameter>`, `<set_remap>`: apply to subsequent nodes in the scope."""
 
 from __future__ import annotations
 
