@@ -16,6 +16,6 @@ setup(
     zip_safe=False,
     maintainer="edgecam maintainers",
     maintainer_email="maintainers@edgecam.invalid",
-    description="A stand-in for the Python half of cv_bridge, for installations of ROS 2 from Python wheels",
+    description="A replacement for the Python part of cv_bridge, for installations of ROS 2 from Python wheels",
     license="Apache-2.0",
 )

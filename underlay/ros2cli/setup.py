@@ -16,7 +16,7 @@ setup(
     zip_safe=False,
     maintainer="edgecam maintainers",
     maintainer_email="maintainers@edgecam.invalid",
-    description="A small stand-in for the ros2 command, for installations of ROS 2 from Python wheels",
+    description="A small replacement for the ros2 command, for installations of ROS 2 from Python wheels",
     license="Apache-2.0",
     entry_points={"console_scripts": ["ros2 = ros2cli.cli:main"]},
 )
