@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
         action="store_true",
         help="measure what is not measured yet, then write results, plot, README, docs",
     )
-    parser.add_argument("--list", action="store_true", help="only list the rows")
+    parser.add_argument("--list", action="store_true", help="only list the rows and their expected durations")
     return parser.parse_args()
 
 
@@ -40,13 +40,13 @@ def main() -> int:
     if not rows:
         print(f"bench: no row starts with {' or '.join(args.rows)}; --list shows all", file=sys.stderr)
         return 2
-    if args.list:
-        print("\n".join(listed(row, args.rounds, run, published) for row in rows))
-        return 0
     rounds = 1 if args.quick else args.rounds
     if args.quick:
         rows = plan.quick(rows, run.rows, published.rows)
-    else:
+    if args.list:
+        print("\n".join(listing(rows, rounds, run, published)))
+        return 0
+    if not args.quick:
         resumed = plan.chosen(rows, bool(args.rows), run, args.fresh)
         if len(resumed) < len(rows):
             print(f"bench: resuming, {len(resumed)} of {len(rows)} rows left (--fresh starts again)")
@@ -59,10 +59,14 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def listed(row: Row, rounds: int, run: Store, published: Store) -> str:
-    """A row's name, how long it is expected to take, and what it compares."""
-    seconds = plan.expected(row.name, row.rounds(rounds), run.rows, published.rows)
-    return f"{row.name:40} {plan.duration(seconds):>7}  {row.what}, against {row.reference_name}"
+def listing(rows: list[Row], rounds: int, run: Store, published: Store) -> list[str]:
+    """Each row's name, how long it is expected to take, and what it compares; the sum comes last."""
+    lines, total = [], 0.0
+    for row in rows:
+        seconds = plan.expected(row.name, row.rounds(rounds), run.rows, published.rows)
+        lines.append(f"{row.name:40} {plan.duration(seconds):>7}  {row.what}, against {row.reference_name}")
+        total += seconds
+    return [*lines, f"{f'{len(rows)} rows':40} {plan.duration(total):>7}"]
 
 
 def measure_all(rows: list[Row], rounds: int, run: Store, published: Store, keep: bool, whole: bool) -> list[str]:

@@ -1,4 +1,6 @@
-"""Run the demo, trace it, and write docs/images/trace.svg: ``python3 -m benchmarks.trace_image [NOTE]``.
+"""Run and trace the demo with one viewer, write docs/images/trace.svg: ``python3 -m benchmarks.trace_image [NOTE]``.
+
+Without a viewer the page's server encodes nothing, and the chart would lack its last stage.
 
 NOTE names the machine. Run it on a machine that does nothing else.
 """
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.demo import answers, until
 from benchmarks.machine import name, today
-from benchmarks.support import ROOT, environment, process
+from benchmarks.support import ROOT, environment, peer, process
 from tests.support.network import free_tcp_port
 
 WARM_UP_SECONDS = 8
@@ -23,7 +25,8 @@ def main() -> int:
     env, port = environment(), free_tcp_port()
     image = ROOT / "docs" / "images" / "trace.svg"
     trace = [sys.executable, "-m", "edgecam_core.cli.main", "trace"]
-    with tempfile.TemporaryDirectory() as folder, process([str(ROOT / "scripts" / "demo"), f"--port={port}"], env):
+    demo = [str(ROOT / "scripts" / "demo"), f"--port={port}"]
+    with tempfile.TemporaryDirectory() as folder, process(demo, env), process(peer("viewers", port, 1), env):
         until(lambda: answers(port))
         # The first trace lets the pipeline settle.
         subprocess.run([*trace, f"--seconds={WARM_UP_SECONDS}"], env=env, check=True, stdout=subprocess.DEVNULL)

@@ -137,6 +137,16 @@ def test_quick_takes_the_rows_that_fit_into_its_time() -> None:
     assert taken
 
 
+def test_the_list_shows_the_expected_time_of_each_row_and_of_all() -> None:
+    known = Store(Path("none"), rows={"a": result("a", [1.0, 1.0]), "b": result("b", [1.0])})
+    known.rows["a"].seconds, known.rows["b"].seconds = 80.0, 30.0
+    first, second, total = bench.listing([row("a"), row("b")], 2, Store(Path("none")), known)
+    assert first.startswith("a ")
+    assert "80 s" in first
+    assert "60 s" in second
+    assert total.split() == ["2", "rows", "2", "min"]
+
+
 def test_marks_in_a_page_are_filled_and_filling_again_changes_nothing() -> None:
     store = Store(
         Path("none"), machines={"here": {"system": "Linux", "ros": "kilted"}}, rows={"a_b": result("a_b", [54.2])}

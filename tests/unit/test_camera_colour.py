@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from edgecam_core.errors import ImageError
@@ -61,6 +64,65 @@ def test_hd_and_jpeg_colours_are_not_read_as_bt601(form: str, colorimetry: str, 
     # The transfer function and primaries are left alone by videoconvert's default settings too.
     wanted, sample = both_ways(f"video/x-raw,format={form},colorimetry={colorimetry}", *size)
     assert np.abs(converted(sample, "bgr8").astype(int) - wanted).max() <= 4
+
+
+def exact(yuv: np.ndarray, matrix: str, full_range: bool) -> np.ndarray:
+    """BGR in 0..255 of Y, U and V at full size, (H, W, 3), from the definition in ITU-R BT.601, 709 and 2020."""
+    red, blue = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}[matrix]
+    black, luma, chroma = (0, 255, 255) if full_range else (16, 219, 224)
+    y = (yuv[..., 0] - float(black)) * 255 / luma
+    u, v = ((yuv[..., i] - 128.0) * 255 / chroma for i in (1, 2))
+    b, r = y + 2 * (1 - blue) * u, y + 2 * (1 - red) * v
+    return np.clip(np.stack([b, (y - red * r - blue * b) / (1 - red - blue), r], -1), 0, 255)
+
+
+def noise(width: int, height: int, padding: int, form: str = "I420") -> tuple[RawVideo, np.ndarray]:
+    """Random colours of every level in rows with ``padding`` bytes, and their Y, U and V at full size."""
+    rng = np.random.default_rng(width)
+    y = rng.integers(0, 256, (height, width + padding), np.uint8)
+    uv = rng.integers(0, 256, (height // 2, width // 2 + padding, 2), np.uint8)
+    u, v = np.ascontiguousarray(uv[..., 0]), np.ascontiguousarray(uv[..., 1])
+    parts = [y, u, v] if form == "I420" else [y, uv.reshape(height // 2, -1)]
+    at = np.cumsum([0, *(part.size for part in parts)])
+    planes = [gst.Plane(int(offset), part.shape[1]) for offset, part in zip(at, parts, strict=False)]
+    data = np.concatenate([part.reshape(-1) for part in parts])
+    wide = [part[:, : width // 2].repeat(2, 0).repeat(2, 1) for part in (u, v)]
+    return RawVideo(width, height, form, planes, data), np.stack([y[:, :width], *wide], -1)
+
+
+@pytest.mark.parametrize("form", ["I420", "NV12"])
+@pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
+@pytest.mark.parametrize("full_range", [False, True])
+@pytest.mark.parametrize("width", [64, 96, 98, 1920])
+def test_every_pixel_of_noise_is_exact_and_none_is_written_beyond(
+    form: str, matrix: str, full_range: bool, width: int
+) -> None:
+    frame, yuv = noise(width, 6, 32, form)
+    frame = replace(frame, matrix=matrix, full_range=full_range)
+    wanted = exact(yuv, matrix, full_range)
+    legal = np.all((wanted > 0) & (wanted < 255), -1)  # 8-bit intermediate planes clip colours outside the gamut
+    for encoding in ("bgr8", "rgb8"):
+        memory = np.full(6 * width * 3 + 64, 77, np.uint8)
+        convert(frame, encoding, memory[: 6 * width * 3].reshape(6, width, 3))
+        got = memory[: 6 * width * 3].reshape(6, width, 3)[:, :, :: 1 if encoding == "bgr8" else -1]
+        assert np.abs(got - wanted)[legal].max() <= 3
+        assert np.all(memory[6 * width * 3 :] == 77)
+
+
+def test_threads_convert_at_once() -> None:
+    frame, _yuv = noise(640, 480, 0)
+    frame = replace(frame, matrix="bt709")
+    first = np.empty((480, 640, 3), np.uint8)
+    convert(frame, "bgr8", first)
+
+    def many(_number: int) -> bool:
+        out = np.empty_like(first)
+        for _ in range(20):
+            convert(frame, "bgr8", out)
+        return np.array_equal(out, first)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(many, range(8)))
 
 
 @pytest.mark.parametrize("form", ["I420", "YUY2", "GRAY8", "BGR"])
