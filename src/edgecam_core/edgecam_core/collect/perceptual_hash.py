@@ -37,7 +37,7 @@ def perceptual_hash(frame: Frame) -> int:
     grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY)
     small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     low = cv2.dct(small.astype(np.float32))[:_LOW, :_LOW].ravel()
-    bits = low > np.median(low[1:])
+    bits = low > np.sort(low[1:])[(BITS - 1) // 2]  # the median; np.median imports numpy.ma first
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
