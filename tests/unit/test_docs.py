@@ -39,6 +39,7 @@ ROS2_VERBS = {
     "launch": set(), "run": set(), "topic": {"list", "echo", "hz", "bw", "info", "pub"}, "node": {"list", "info"},
     "param": {"list", "get", "set", "dump", "describe"}, "lifecycle": {"get", "set", "list"}, "service": {"call"},
     "interface": {"show"}, "pkg": {"list", "prefix"}, "security": {"create_keystore", "create_enclave"},
+    "daemon": {"start", "stop", "status"},
 }  # fmt: skip
 
 
