@@ -1,12 +1,12 @@
-# make help lists the targets. Everything runs through scripts/setup first, which is quick when nothing changed.
+# `make help` lists the targets. Every target first runs scripts/setup, which is quick when nothing has changed.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PORT ?= 8080
 DEMO_SECONDS ?= 0
 PYTEST_ARGS ?=
-# Tests mostly wait for discovery and frames, so that three at a time fit two cores.
+# Tests mostly wait for discovery and frames, so two cores can run three at a time.
 PARALLEL := -n 3 --dist loadfile
-# A launch is several processes, so that two at a time fill two cores. PARALLEL= turns this off too.
+# A launch has several processes, so two at a time keep two cores busy. PARALLEL= turns this off too.
 LAUNCHES = $(if $(PARALLEL),-n 2 --dist worksteal)
 OPEN := source install/setup.bash &&
 
@@ -36,7 +36,7 @@ test-matrix: ## node and launch tests on Jazzy and Kilted, on every Python 3.10 
 test-bare: ## demo and test in a fresh clone on bare Debian 12 and 13 (debootstrap, root), as root and with sudo; hours
 	@scripts/test-bare $(SUITES)
 
-lint: setup ## ruff check and format, the vocabulary, the direction of imports, links, manifests
+lint: setup ## ruff check and format, vocabulary, import direction, links, manifests
 	@scripts/lint
 
 types: setup ## mypy
@@ -52,7 +52,7 @@ node: setup-test ## node tests over real DDS
 	@$(OPEN) python3 -m pytest tests/node $(PARALLEL) $(PYTEST_ARGS)
 
 FUZZ := tests/node/test_fuzz.py tests/node/test_stopping.py tests/unit/test_rtp_fuzz.py tests/unit/test_viewer_hostile.py tests/unit/test_viewer_sdp.py
-fuzz: setup-test ## hostile messages, datagrams and requests to every node, and 20 stops of each while it starts: about 30 minutes
+fuzz: setup-test ## hostile messages, datagrams and requests to every node, and 20 stops of each during start-up: about 30 minutes
 	@$(OPEN) EDGECAM_FUZZ=1000 EDGECAM_STOPS=20 python3 -m pytest $(FUZZ) -n 3 --timeout 12000 $(PYTEST_ARGS)
 
 launch-tests: setup-test ## tests that start the shipped launch files
@@ -70,15 +70,15 @@ training-tests: setup-training ## data sets, training, export and the torch back
 demo-train: setup-training ## compose, train, score and export the demonstration model, 10 to 20 minutes on two cores
 	@examples/train_animals.sh
 
-demo-improve: setup-test ## field to better model by itself: collect, label, train, prove, swap; 15 minutes on two idle cores (FRESH=1)
+demo-improve: setup-test ## from the field to a better model, unattended: collect, label, train, test, swap; 15 minutes on two idle cores (FRESH=1)
 	@$(OPEN) exec python3 -m examples.improve_animals $(if $(FRESH),--fresh)
 
-docs: ## the documentation site, into build/site; fails on any warning and on any link that leads nowhere
+docs: ## the documentation site, into build/site; fails on any warning and any dead link
 	@scripts/setup-docs
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
 
 bench: setup-test ## measure against references; resumes (BENCH_ARGS="--quick", "--list", "rtp", "--publish")
 	@$(OPEN) python3 -m benchmarks $(BENCH_ARGS)
 
-clean: ## remove what was built (the virtual environment and the model cache stay)
+clean: ## remove build results (the virtual environment and the model cache stay)
 	rm -rf build install log

@@ -1,4 +1,4 @@
-"""`make bench`: measure all rows, or those whose names start with the given texts, each against its reference.
+"""`make bench`: measure all rows, or those whose names start with the given prefixes, each against its reference.
 
 Every row is saved when it ends. An interrupted run continues after the last saved row. Rows that are not measured again
 keep their values, with their own machine and date.

@@ -27,9 +27,9 @@ def rows() -> list[Row]:
         ours, opencv = partial(node, "camera_run", size), partial(node, "opencv_camera", size)
         made += [
             Row(
-                f"camera_fps_{size}", f"{size} H.264 file to image_raw (bgr8), frames a second", "Hz", OPENCV,
+                f"camera_fps_{size}", f"{size} H.264 file to image_raw (bgr8), frames per second", "Hz", OPENCV,
                 partial(value, ours, "fps"), partial(value, opencv, "fps"), "higher",
-                label=f"Camera node, {size}: frames a second",
+                label=f"Camera node, {size}: frames per second",
             ),
             Row(
                 f"camera_cpu_{size}", f"{size} H.264 file to image_raw (bgr8), CPU time of the node per frame", "ms",

@@ -1,4 +1,4 @@
-"""Compares a run with the published results: lists what changed by more than the noise."""
+"""Compares a run with the published results and lists the rows that changed by more than the noise."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from benchmarks.result import Result
 
 
 def change(new: Result, old: Result) -> tuple[float, float] | None:
-    """(how much worse as a fraction, its noise); None if there is nothing to compare.
+    """(how much worse, as a fraction; its noise). None if one of the values is missing.
 
-    On the same machine our values are compared, on another machine the ratios to the reference.
+    Results of one machine are compared by our values, results of different machines by the ratios to the reference.
     """
     if new.machine == old.machine:
         after, before, noise = new.ours, old.ours, (new.noise(), old.noise())

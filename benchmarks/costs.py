@@ -57,11 +57,11 @@ def main() -> int:
     costs = {"camera": store.rows["camera_cpu_640x480"].ours or 0.0, **link(), "detector": inference}
     store.machines[machine.name()] = machine.facts()
     store.tables["frame_costs"] = {
-        "columns": ["stage", "processor time per frame, ms"],
+        "columns": ["stage", "CPU time per frame, ms"],
         "rows": [[stage, f"{cost:.1f}"] for stage, cost in costs.items()],
         "note": (
             f"640x480, H.265 by x265 at 2 Mbit/s, default model ({how}). Copies between nodes are not included. "
-            f"{100 * load:.0f} % of the machine was at other work"
+            f"{100 * load:.0f} % of the machine was busy with other work"
         ),
         "machine": machine.name(),
         "date": machine.today(),

@@ -25,9 +25,9 @@ PAGE, DETECTION, STOP, MEMORY = 3.0, 6.0, 2.0, 700.0
 
 def rows() -> list[Row]:
     return [
-        Row("demo_page", "scripts/demo from exec until its page answers", "s", "what people wait for",
+        Row("demo_page", "scripts/demo from exec until its page responds", "s", "the limit",
             partial(demo, "page"), lambda: PAGE, aim=1.0, label="Demo: start to page"),
-        Row("demo_detection", "scripts/demo from exec until the first detection", "s", "what people wait for",
+        Row("demo_detection", "scripts/demo from exec until the first detection", "s", "the limit",
             partial(demo, "detection"), lambda: DETECTION, aim=1.0, label="Demo: start to first detection"),
         Row("demo_memory", "proportional memory (PSS) of the demo's processes while it runs", "MB", "the limit",
             partial(demo, "memory"), lambda: MEMORY, aim=1.0, label="Demo: memory of all nodes"),

@@ -27,7 +27,7 @@ CAMERAS = ("front", "rear", "left", "right")
 def rows() -> list[Row]:
     return [
         Row(
-            "detector_auto_time", "detector node as it is by default, 640x480 at 10 Hz: work per frame (p50)", "ms",
+            "detector_auto_time", "detector node with default settings, 640x480 at 10 Hz: time per frame (p50)", "ms",
             "the bare ONNX Runtime call, FP32", partial(slow, "busy_ms", precision="auto"), bare_call,
             label="Detector: time per frame",
         ),
@@ -53,9 +53,9 @@ def rows() -> list[Row]:
         ),
         Row(
             "detector_four_cameras_busy",
-            "four cameras at 30 Hz into one detector while others take half of the machine: latency (p99)", "ms",
-            "three times a camera's frame time", lambda: overload("latency_p99_ms", half()), lambda: 100.0, aim=1.0,
-            label="Four cameras, one detector, half of the machine: latency (99th percentile)",
+            "four cameras at 30 Hz into one detector while other processes use half of the machine: latency (p99)",
+            "ms", "three times a camera's frame time", lambda: overload("latency_p99_ms", half()), lambda: 100.0,
+            aim=1.0, label="Four cameras, one detector, half of the machine: latency (99th percentile)",
         ),
         Row(
             "detector_fairness", "four cameras at 30 Hz into one detector: least served camera", "Hz",

@@ -36,7 +36,7 @@ def rows() -> list[Row]:
     return [
         Row(
             "events_rules_cpu",
-            f"processor time of five rules in one frame with {OBJECTS} tracked objects",
+            f"CPU time of five rules per frame with {OBJECTS} tracked objects",
             "ms",
             "our tracker on the same detections",
             rules_cost,
@@ -45,9 +45,9 @@ def rows() -> list[Row]:
         ),
         Row(
             "events_keeping_cpu_jpeg_1920x1080",
-            f"processor time of keeping one 1920x1080 JPEG frame at {RATE} Hz for clips, a clip being written",
+            f"CPU time of keeping one 1920x1080 JPEG frame at {RATE} Hz for clips while a clip is written",
             "ms",
-            "coding the same frame as JPEG",
+            "enencoding the same frame as JPEG",
             keeping_cost,
             partial(jpeg_cost, SIZE),
             label="Keeping a 1080p JPEG frame for clips",

@@ -24,7 +24,7 @@ from benchmarks.runs import shared
 from benchmarks.support import ROOT, peer
 
 _TRAINING = ROOT / ".venv-training" / "bin" / "python"
-# A Python that has PyTorch: set-up's, or this one.
+# A Python with PyTorch: that of `make setup-training`, or this one.
 TORCH_PYTHON = _TRAINING if _TRAINING.exists() else sys.executable if importlib.util.find_spec("torch") else None
 BACKENDS = ROOT / ".venv" / "backends"  # back ends that only tests need
 IMAGES = 200
@@ -35,7 +35,7 @@ ANIMALS = {"Zebra": "zebra", "Cattle": "cow", "Sheep": "sheep", "Chicken": "bird
 
 
 class Run(NamedTuple):
-    """A back end on a device, where PyTorch, the reference, runs as well. ``name`` is part of the rows' names."""
+    """A back end on a device; PyTorch, the reference, runs on the same device. ``name`` is part of the row names."""
 
     name: str
     backend: str
@@ -70,7 +70,7 @@ def rows() -> list[Row]:
                 ),
                 Row(
                     f"folder_map_{run.name}_{precision}", f"COCO mAP on the same JPEGs, {run.label} {precision}",
-                    "%", "PyTorch eager less one point",
+                    "%", "PyTorch eager minus one point",
                     partial(accuracy, *ours), partial(least_accuracy, *reference), better="higher", aim=1.0,
                     label=f"Accuracy (COCO mAP), {run.label} {precision.upper()}",
                 ),
@@ -101,7 +101,7 @@ def _is_there(run: Run) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def material() -> Path:
-    """The folder of the JPEGs to detect in; manifest.jsonl above it has the boxes. Composed once, then kept."""
+    """The folder of JPEGs; manifest.jsonl in the parent folder has the boxes. Composed once, then kept."""
     folder = ROOT / ".cache" / "bench" / f"folder-{SEED}"
     if (folder / "manifest.jsonl").exists():
         return folder / "val"
@@ -121,7 +121,7 @@ def material() -> Path:
 
 
 def _import_training() -> None:
-    """Make edgecam_training importable: it is not installed with the workspace. What is used here needs no PyTorch."""
+    """Make edgecam_training importable, which the workspace does not install. The modules used here need no PyTorch."""
     path = str(ROOT / "src" / "edgecam_training")
     if path not in sys.path:
         sys.path.append(path)
@@ -133,13 +133,13 @@ def rate(program: str, *how: str) -> float:
 
 
 def least_accuracy(program: str, *how: str) -> float:
-    """What a precision may come down to: the reference's accuracy less one point."""
+    """The lowest acceptable accuracy of a precision: that of the reference minus one point."""
     return accuracy(program, *how) - 1
 
 
 @functools.cache
 def accuracy(program: str, *how: str) -> float:
-    """COCO mAP (0.50:0.95) in percent over the animals. It is the same in every round, so it is measured once."""
+    """COCO mAP (0.50:0.95) in percent over the animals. Measured once, because it is the same in every round."""
     _import_training()
     from edgecam_training.data import manifest
     from edgecam_training.evaluate.metrics import Found, Truth, score

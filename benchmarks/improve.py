@@ -1,4 +1,4 @@
-"""The way from the field to a better model: what collecting, shadowing and swapping cost, and how long learning takes.
+"""From the field to a better model: the cost of the collector, a shadow model and a swap, and the training time.
 
 All rows use the default model on the bundled clip and photographs, in this process.
 """
@@ -41,14 +41,15 @@ from benchmarks.store import ROOT
 
 CLIP, PHOTOS = ROOT / "media" / "animals.mp4", ROOT / "tests" / "assets" / "photos"
 SECONDS = 8.0
-RATE = 10.0  # Hz, of frames that are offered at a fixed rate
+RATE = 10.0  # Hz, where frames are offered at a fixed rate
 LEARNED = 40  # frames
 
 
 def rows() -> list[Row]:
     return [
         Row(
-            "improve_collector_cost", "frames a second through the detector with the collector looking at each", "Hz",
+            "improve_collector_cost",
+            "frames per second through the detector while the collector examines each frame", "Hz",
             "the same without a collector", partial(rate, collecting=True), partial(rate, collecting=False),
             better="higher", aim=0.98, label="Frame rate with the collector",
         ),
@@ -58,24 +59,24 @@ def rows() -> list[Row]:
             aim=1.05, label="Latency with a shadow model",
         ),
         Row(
-            "improve_swap_gap", f"longest time between two results at {RATE:g} Hz while the model is exchanged", "ms",
-            "the same while nothing is exchanged", partial(longest_gap, swap=True), partial(longest_gap, swap=False),
+            "improve_swap_gap", f"longest time between two results at {RATE:g} Hz while the model is swapped", "ms",
+            "the same without a swap", partial(longest_gap, swap=True), partial(longest_gap, swap=False),
             label="Longest gap at a hot swap",
         ),
         Row(
-            "improve_swap_lost", f"frames of {RATE:g} Hz without a result while the model is exchanged", "frames",
-            "the same while nothing is exchanged, and the one frame that an exchange may cost",
+            "improve_swap_lost", f"frames of {RATE:g} Hz without a result while the model is swapped", "frames",
+            "the same without a swap, plus the one frame that a swap may cost",
             partial(lost, swap=True), lambda: lost(swap=False) + 1,
             aim=1.0, label="Frames lost at a hot swap",
         ),
         Row(
             "improve_minutes_learn", f"learning a class from {LEARNED} frames, with calibration on folds", "min",
-            "looking at the same frames once", learning_minutes, looking_minutes,
+            "one inference on each of the same frames", learning_minutes, looking_minutes,
             label=f"edgecam improve: learning from {LEARNED} frames",
         ),
         Row(
             "improve_minutes_test", f"testing two models on {LEARNED} frames", "min",
-            "looking at the same frames once", testing_minutes, looking_minutes,
+            "one inference on each of the same frames", testing_minutes, looking_minutes,
             label=f"edgecam improve: testing on {LEARNED} frames",
         ),
     ]  # fmt: skip
@@ -96,7 +97,7 @@ def _settings(**values: object) -> DetectorSettings:
 
 
 def rate(collecting: bool) -> float:
-    """Frames a second, as fast as they go; the collector's default rules, its disk a temporary folder."""
+    """Frames per second at full speed; the collector has its default rules and writes to a temporary folder."""
     detector = Detector.open(_settings())
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stack.callback(detector.close)
@@ -136,7 +137,7 @@ def _fail(error: Exception) -> None:
 
 
 def _offer(worker: DetectionWorker, seconds: float, until: Callable[[], bool] = lambda: True) -> int:
-    """Frames at RATE for ``seconds``, and longer until the condition holds; gives how many."""
+    """Offer frames at RATE for at least ``seconds`` and until the condition holds; returns their number."""
     began = time.monotonic()
     for number in itertools.count():
         if (ended := time.monotonic() - began) > 120 or (ended > seconds and until()):
@@ -147,7 +148,7 @@ def _offer(worker: DetectionWorker, seconds: float, until: Callable[[], bool] = 
 
 
 def latency(shadow: bool) -> float:
-    """Milliseconds from a frame's arrival to its detections, median."""
+    """Median of the milliseconds from a frame's arrival to its detections."""
     found: list[float] = []
     second: list[ShadowWorker] = []
 
@@ -174,7 +175,7 @@ def latency(shadow: bool) -> float:
 
 
 def _exchange(swap: bool) -> tuple[list[float], int]:
-    """Moments of the results, and the number of frames that were offered."""
+    """The times of the results, and the number of frames offered."""
     found: list[float] = []
     ended = threading.Event()
     exchange = ModelSwap(
@@ -204,7 +205,7 @@ def lost(swap: bool) -> float:
 
 @cache
 def labelled() -> tuple[LabelledImage, ...]:
-    """Crops of the bundled photographs of an owl, which is given a new label, a minute apart."""
+    """Crops of the bundled photograph of an owl, which gets a new label, with stamps a minute apart."""
     folder = Path(tempfile.mkdtemp(prefix="edgecam-improve-"))
     pixels = read_image(PHOTOS / "owl.jpg")
     chance = np.random.default_rng(3)

@@ -1,4 +1,4 @@
-"""The machine that the numbers are from, and how busy it is with other work."""
+"""Identifies the machine of a measurement and measures its load."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import subprocess
 import time
 from pathlib import Path
 
-QUIET = 0.1  # share of the processors at other work above which results are not published
+QUIET = 0.1  # results are not published if a larger share of the CPUs was busy with other work
 
 
 def name() -> str:
-    """What identifies the machine in the results: processor, cores and memory; ``EDGECAM_MACHINE`` overrides it."""
+    """The machine's name in the results: CPU model, cores and memory; ``EDGECAM_MACHINE`` overrides it."""
     cpu = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?")
     memory = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
     return os.environ.get("EDGECAM_MACHINE") or f"{cpu}, {os.cpu_count()} cores, {memory / 2**20:.0f} GiB"
 
 
 def facts() -> dict[str, str]:
-    """What else may matter."""
+    """Other properties that may influence the results."""
     return {
         "system": _os_name(),
         "kernel": platform.release(),
@@ -39,7 +39,7 @@ def busy(seconds: float = 0.5) -> float:
     time.sleep(seconds)
     after = _jiffies()
     total = sum(after) - sum(before)
-    idle = sum(after[3:5]) - sum(before[3:5])  # idle and waiting for a disk
+    idle = sum(after[3:5]) - sum(before[3:5])  # idle and iowait
     return 1 - idle / total if total else 0.0
 
 

@@ -1,12 +1,12 @@
-"""Numbers from the published results for the Markdown files, so that no page can disagree with another.
+"""Inserts numbers from the published results into the Markdown files, so that all pages agree.
 
-In a page, two kinds of marks are filled in; what is between them is replaced:
+A page has two kinds of marks; the text between the opening and the closing mark is replaced:
 
     <!--= ROW.ours -->54 ms<!--/-->              ours, reference, ratio, machine or date of one row
     <!--= TABLE.wheels -->216 MB<!--/-->         the second column of a table, in the row that begins with that word
     <!-- results: KIND WORDS -->...<!-- /results -->
 
-KIND is summary, rows, machines, table or scale; WORDS are names of rows, with wildcards, or the name of a table.
+KIND is summary, rows, machines, table or scale; WORDS are row names, with wildcards, or the name of a table.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BLOCK = re.compile(r"(<!-- results: (\w+) ([^\n]*?) ?-->\n).*?(<!-- /results -->
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """A measured value as people read it: three digits at most, no false zeros."""
+    """A measured value as text, with two or three significant digits."""
     if value is None:
         return "–"
     if abs(value) >= 100 or unit == "%":
@@ -38,7 +38,7 @@ def names(words: Iterable[str], store: Store) -> list[Result]:
     found: list[Result] = []
     for word in words:
         some = [row for name, row in store.rows.items() if fnmatch.fnmatchcase(name, word)]
-        if not some and "*" not in word:  # rows of a pattern may all be new
+        if not some and "*" not in word:  # all rows of a pattern may be unpublished
             raise KeyError(f"no published row is named {word}")
         found += some
     return found
@@ -54,7 +54,7 @@ def summary(words: list[str], store: Store) -> str:
 
 
 def detailed(words: list[str], store: Store) -> str:
-    """Everything about these rows."""
+    """All columns of these rows: for the documentation."""
     found = names(words, store)
     if not found:
         return "Not measured on a quiet machine yet."
@@ -82,7 +82,7 @@ def machines(words: list[str], store: Store) -> str:
 
 
 def table(words: list[str], store: Store) -> str:
-    """A table that `make bench` does not measure, with its machine and date."""
+    """A table that is not measured by `make bench`, with its machine and date."""
     one = store.tables[words[0]]
     lines = [one["columns"], ["-" * 3] * len(one["columns"]), *one["rows"]]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -95,7 +95,7 @@ KINDS: dict[str, Callable[[list[str], Store], str]] = {
 
 
 def cell(name: str, what: str, store: Store) -> str:
-    """One field of one row, or the second column of a table where the first is ``what``."""
+    """One field of a row, or the second column of a table in the row whose first column is ``what``."""
     if name in store.tables:
         return str(next(second for first, second, *_ in store.tables[name]["rows"] if first == what))
     row = store.rows[name]
@@ -107,6 +107,6 @@ def cell(name: str, what: str, store: Store) -> str:
 
 
 def filled(text: str, store: Store) -> str:
-    """A page with all its marks filled in. Raises KeyError for a row or table that is not published."""
+    """The page with all marks filled in. Raises KeyError for a row or table that is not published."""
     text = INLINE.sub(lambda match: match[1] + cell(match[2], match[3], store) + match[4], text)
     return BLOCK.sub(lambda match: f"{match[1]}\n{KINDS[match[2]](match[3].split(), store)}\n\n{match[4]}", text)

@@ -1,4 +1,4 @@
-"""Measuring one row: rounds of ours and the reference in turn, medians, and how busy the machine was."""
+"""Measures one row: rounds that alternate between ours and the reference, their medians, the machine's other load."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from benchmarks.runs import RUNS
 
 
 def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
-    """Alternate ours and the reference, so that a drift of the machine affects both; blocks until all is measured."""
+    """Alternate ours and the reference, so that a drift of the machine affects both; blocks for all rounds."""
     began = time.monotonic()
     pairs, loads = [], []
     for number in range(row.rounds(rounds)):
         RUNS.begin(number)
         load = machine.busy()
-        # The second one finds warmer caches, so the order changes every round.
+        # The second measurement finds warmer caches, so the order alternates.
         if number % 2:
             reference = row.reference()
             ours = row.ours()
@@ -27,7 +27,7 @@ def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
             ours = row.ours()
             reference = row.reference()
         loads.append(max(load, RUNS.busy()))
-        note = f", {100 * loads[-1]:.0f} % of the machine at other work" if loads[-1] > machine.QUIET else ""
+        note = f", {100 * loads[-1]:.0f} % of the machine busy with other work" if loads[-1] > machine.QUIET else ""
         report(f"  round {number + 1}/{row.rounds(rounds)}: {ours:.4g} against {reference:.4g} {row.unit}{note}")
         pairs.append((ours, reference))
     whole = all(reference and math.isfinite(ours / reference) for ours, reference in pairs)

@@ -1,4 +1,4 @@
-"""Which rows a call of `make bench` measures, and how long that will take."""
+"""Selects the rows that a call of `make bench` measures, and estimates the duration."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from benchmarks.store import Store
 
 UNKNOWN = 15.0  # seconds of a round of a row that was never timed
 QUICK_SECONDS = 170.0
-# What `--quick` measures while there is time, the most important first. A row that shares another's run follows it: its
-# own expected time is next to nothing.
+# The rows of `--quick`, most important first, as many as fit. A row that shares another row's run follows that row: its
+# own expected time is almost zero.
 QUICK = (
     "pipeline_capture_to_detection", "detector_auto_time", "rtp_good_loss_5_answered", "camera_fps_640x480",
     "camera_cpu_640x480", "transport_share_1920x1080", "startup_first_frame", "rtp_latency_640x480", "rtp_cpu_640x480",
@@ -17,7 +17,7 @@ QUICK = (
 
 
 def expected(name: str, rounds: int, *known: dict[str, Result]) -> float:
-    """Seconds that a row will take, by the newest of the results that timed it."""
+    """Expected duration of a row in seconds, from the first of these results that has its duration."""
     for rows in known:
         row = rows.get(name)
         if row is not None and row.seconds and row.rounds:
@@ -26,7 +26,7 @@ def expected(name: str, rounds: int, *known: dict[str, Result]) -> float:
 
 
 def chosen(rows: list[Row], some: bool, run: Store, fresh: bool) -> list[Row]:
-    """All rows asked for; of a run of all rows that was stopped, those it still lacks."""
+    """The requested rows; when an interrupted run of all rows resumes, the rows still pending."""
     if fresh or some or not run.pending:
         return rows
     return [row for row in rows if row.name in run.pending]

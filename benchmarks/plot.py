@@ -1,4 +1,4 @@
-"""The results as bars: what each row is, in words, and how edgecam compares with its reference."""
+"""Bar chart of the results: a label for each row, and the ratio of edgecam to its reference."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ GOOD, BAD = "#2a9d8f", "#e9a03b"
 
 
 def advantage(result: Result) -> float | None:
-    """How many times better than the reference; below 1 is worse; None where the ratio is not known."""
+    """How many times better than the reference; below 1 is worse; None if the ratio is unknown."""
     if not result.ratio:
         return None
     return result.ratio if result.better == "higher" else 1 / result.ratio
 
 
 def draw(results: list[Result], path: Path) -> None:
-    """A bar a row, to the right where edgecam is better, on a logarithmic scale."""
+    """One bar per row on a logarithmic scale, to the right if edgecam is better."""
     import matplotlib as mpl
 
     mpl.use("svg")

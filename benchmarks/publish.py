@@ -1,4 +1,4 @@
-"""`make bench BENCH_ARGS=--publish`: the measured rows into results, plot, README and docs in one go."""
+"""`make bench BENCH_ARGS=--publish`: writes the measured rows to results, plot, README and docs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.store import ROOT, Store
 
 
 def publish(run: Store, published: Store) -> int:
-    """0, or 1 with the reason where the run may not be published; then nothing is written."""
+    """Publish the run. Returns 0, or prints the reason and returns 1 if the run may not be published."""
     if problem := refusal(run):
         print(f"bench: not published: {problem}", file=sys.stderr)
         return 1
@@ -26,7 +26,7 @@ def publish(run: Store, published: Store) -> int:
 
 
 def refusal(run: Store) -> str:
-    """Why this run may not be published, or an empty text."""
+    """The reason why this run may not be published; empty if it may."""
     if not run.rows:
         return "nothing is measured; run `make bench` first"
     if run.pending:
@@ -35,7 +35,7 @@ def refusal(run: Store) -> str:
     if loud:
         limit = f"{100 * machine.QUIET:.0f} %"
         return (
-            f"more than {limit} of the machine was at other work while these rows were measured: {', '.join(loud)}; "
+            f"more than {limit} of the machine was busy with other work while measuring these rows: {', '.join(loud)}; "
             f"end the other programs and measure them again: make bench BENCH_ARGS='{' '.join(loud)}'"
         )
     return ""

@@ -1,4 +1,4 @@
-"""Recordings: what a frame costs the recorder, and whether a replay gives the same detections."""
+"""Recordings: the recorder's CPU time per frame, and whether a replay gives the same detections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rows() -> list[Row]:
     made = [
         Row(
             f"recording_cpu_{name}_1920x1080",
-            f"processor time of recording one 1920x1080 frame ({what}) at {RATE} Hz as MCAP with {compression}",
+            f"CPU time of recording one 1920x1080 frame ({what}) at {RATE} Hz as MCAP with {compression}",
             "ms",
             "the writer of rosbags, MCAP with zstd",
             partial(recorder_cost, kind, compression),
@@ -58,7 +58,7 @@ def rows() -> list[Row]:
             live_identical,
             better="higher",
             aim=1.0,
-            label="Detections that a second replay repeats bit by bit",
+            label="Detections identical in a second replay",
         )
     )
     return made
@@ -94,7 +94,7 @@ def _serialised(kind: str, pixels: np.ndarray, stamp_ns: int) -> bytes:
 
 
 def cost(kind: str, write: Callable[[Message], object], close: Callable[[], object]) -> float:
-    """Milliseconds of processor time a frame, all threads, while frames come at RATE; blocks for SECONDS."""
+    """Milliseconds of CPU time per frame, over all threads, with frames at RATE; blocks for SECONDS."""
     made = messages(kind, RATE, SIZE)
     begin, cpu = time.monotonic(), time.process_time()
     for number in range(RATE * SECONDS):
@@ -124,7 +124,7 @@ def rosbags_cost(kind: str) -> float:
 
 
 def detections(source: str, count: int) -> dict[str, bytes]:
-    """What the default model finds in each of the first ``count`` frames, by the number of the frame."""
+    """The default model's detections in each of the first ``count`` frames, by frame number."""
     detector = Detector.open(DetectorSettings(confidence_threshold=0.2))
     images = read_inputs([source])
     try:

@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-LEAST_NOISE = 0.03  # medians of a few rounds are not known better than that
+LEAST_NOISE = 0.03  # the accuracy of a median of a few rounds
 
 
 @dataclass
 class Result:
     """Medians of all rounds. ``ratio`` is the median of the rounds' ratios, None where a reference was 0.
 
-    ``rounds`` are pairs (ours, reference); empty for figures whose rounds were not kept. ``busy`` is the largest share
-    of the machine's processor time that others took before a round; None where it was not measured. ``seconds`` is
-    what the row took.
+    ``rounds`` are pairs (ours, reference); empty if the rounds were not kept. ``busy`` is the largest share of the
+    machine's CPU time that other processes used before a round; None if it was not measured. ``seconds`` is the
+    duration of the measurement.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Result:
         return spread(ours for ours, _ in self.rounds)
 
     def ratio_noise(self) -> float:
-        """The same of the rounds' ratios."""
+        """The same for the rounds' ratios."""
         return spread(ours / reference for ours, reference in self.rounds if ours is not None and reference)
 
     def as_dict(self) -> dict[str, Any]:
@@ -68,6 +68,6 @@ def spread(values: Iterable[float | None]) -> float:
 
 
 def median(values: Iterable[float]) -> float | None:
-    """The median of the finite values; None if there is none (a fault that was not survived)."""
+    """The median of the finite values; None if there is none (the stream did not recover from a fault)."""
     known = [value for value in values if math.isfinite(value)]
     return statistics.median(known) if known else None

@@ -14,10 +14,10 @@ import benchmarks
 class Row:
     """``ours`` and ``reference`` each measure once and return a number in ``unit``.
 
-    ``name`` begins with the module's name (``transport_…``); ``reference_name`` says what we are compared with.
-    ``most_rounds`` limits the rounds of a long row whose noise is small. ``label`` is a short title for
-    plots and the README. ``aim`` is the ratio ours/reference we want: at most it
-    for ``better="lower"``, at least it for ``"higher"``.
+    ``name`` begins with the module's name (``transport_…``); ``reference_name`` describes the reference.
+    ``most_rounds`` limits the rounds of a long row whose noise is small. ``label`` is a short title for plots and the
+    README. ``aim`` is the target for the ratio ours/reference: an upper limit for ``better="lower"``, a lower limit
+    for ``"higher"``.
     """
 
     name: str
@@ -29,20 +29,20 @@ class Row:
     better: str = "lower"
     aim: float | None = None
     label: str = ""
-    most_rounds: int = 0  # 0: as many as asked for
+    most_rounds: int = 0  # 0: no limit
 
-    def rounds(self, wanted: int) -> int:
-        return min(wanted, self.most_rounds) if self.most_rounds else wanted
+    def rounds(self, requested: int) -> int:
+        return min(requested, self.most_rounds) if self.most_rounds else requested
 
 
-def all_rows(wanted: Iterable[str] = ()) -> list[Row]:
-    """The rows of every module here that has a function ``rows``; ``wanted`` keeps those whose name begins so."""
+def all_rows(prefixes: Iterable[str] = ()) -> list[Row]:
+    """The rows of every module in this package that has a function ``rows``; only names with one of these prefixes."""
     rows: list[Row] = []
-    starts = tuple(wanted)
+    starts = tuple(prefixes)
     for module in pkgutil.iter_modules(benchmarks.__path__):
         if module.ispkg or module.name.startswith("_") or module.name == "training_speed":
             continue
-        # Only what is asked for is imported: a GPU machine may have neither ROS nor GStreamer.
+        # Import only the requested modules: a GPU machine may have neither ROS nor GStreamer.
         if not starts or any(start.startswith(module.name) or module.name.startswith(start) for start in starts):
             found = importlib.import_module(f"benchmarks.{module.name}")
             rows += found.rows() if hasattr(found, "rows") else []

@@ -22,17 +22,17 @@ from tests.support.network import free_udp_port
 
 COUNT = 150
 LOSSY_COUNT = 300
-GOOD_DB = 28.0  # a correct frame of this scene has 33 dB and more, a grey one invented by the decoder less than 20
+GOOD_DB = 28.0  # a correct frame of this scene has at least 33 dB, a grey frame from the decoder less than 20
 SIZES = {"640x480": (640, 480), "1280x720": (1280, 720)}
 HD = (1920, 1080)
-BARE = "bare GStreamer pair (x265enc as ours, rtpjitterbuffer latency=60, videoconvert)"
+BARE = "bare GStreamer pair (same x265enc settings, rtpjitterbuffer latency=60, videoconvert)"
 Ends = tuple[dict[str, Any], dict[str, Any]]  # settings of the sender and of the receiver
 GOOD_SHARE = "share of the sent frames that arrive intact"
 ANSWERED: Ends = ({}, {})
 FAULTS = {
     "outage": "an outage of three seconds",
     "restart": "the sender was killed and started again",
-    "late": "a late start of the receiver",
+    "late": "the receiver started late",
 }
 ONE_WAY: Ends = ({"redundancy": 50}, {"redundancy": True, "feedback": False, "latency": 100})
 
@@ -43,7 +43,7 @@ def rows() -> list[Row]:
         what = f"{name} at 30 Hz, bgr8 in to bgr8 out, p50 (aim: 5 ms more at most)"
         made.append(Row(f"rtp_latency_{name}", what, "ms", BARE, partial(latency, "ours", size),
                         partial(latency, "bare", size), label=f"RTP link, {name}: frame in to frame out"))  # fmt: skip
-        what = f"processor time of sender and receiver per frame received, {name} at 30 Hz"
+        what = f"CPU time of sender and receiver per frame received, {name} at 30 Hz"
         made.append(Row(f"rtp_cpu_{name}", what, "ms", BARE, partial(cpu, "ours", size), partial(cpu, "bare", size),
                         aim=1.3, label=f"RTP link, {name}: CPU time per frame, both ends"))  # fmt: skip
     made.append(Row("rtp_share_1920x1080", "share of 1920x1080 frames that arrive at 30 Hz and 6 Mbit/s", "%", BARE,
@@ -63,17 +63,17 @@ def rows() -> list[Row]:
         )
     )
     shaken = Conditions(jitter=0.02)
-    made.append(Row("rtp_good_jitter", f"{GOOD_SHARE}, 20 ms jitter (packets overtake each other)", "%", BARE,
+    made.append(Row("rtp_good_jitter", f"{GOOD_SHARE}, 20 ms jitter (packets are reordered)", "%", BARE,
                     partial(good, "ours", shaken, ANSWERED), partial(good, "bare", shaken, ANSWERED),
                     "higher", label="Good frames over RTP, 20 ms jitter", most_rounds=1))  # fmt: skip
     for loss, burst, label in ((0.001, 1, "0.1"), (0.01, 1, "1"), (0.05, 1, "5"), (0.05, 5, "5_bursts")):
         what = f"{GOOD_SHARE}, {100 * loss:g} % of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
         lost = f"Good frames over RTP, {100 * loss:g} % loss{' in bursts' if burst > 1 else ''}"
         ways = Conditions(loss=loss, burst=burst, back_loss=loss)
-        made.append(Row(f"rtp_good_loss_{label}_answered", what + "retransmission (also the answers are lost)", "%",
+        made.append(Row(f"rtp_good_loss_{label}_answered", what + "retransmission (feedback is lost too)", "%",
                         BARE, partial(good, "ours", ways, ANSWERED), partial(good, "bare", ways, ANSWERED),
                         "higher", label=f"{lost}, retransmission", most_rounds=2))  # fmt: skip
-        made.append(Row(f"rtp_good_loss_{label}_one_way", what + "50 % parity, no way back", "%", BARE,
+        made.append(Row(f"rtp_good_loss_{label}_one_way", what + "50 % parity, no return path", "%", BARE,
                         partial(good, "ours", ways, ONE_WAY), partial(good, "bare", ways, ANSWERED),
                         "higher", label=f"{lost}, one way with parity", most_rounds=2))  # fmt: skip
     made.append(Row("rtp_bitrate_loss_5", "bytes sent per frame at 5 % loss with retransmission", "bytes",
@@ -95,14 +95,14 @@ def rows() -> list[Row]:
 
 
 def receiver(stack: ExitStack, kind: str, port: int, judge: bool, values: dict[str, Any]) -> subprocess.Popen[str]:
-    """The receiving process; it listens."""
+    """Start the receiving process; returns when it is listening."""
     return _ready(stack, peer("rtp_receive", kind, port, int(judge), *_words(values)))
 
 
 def sender(
     stack: ExitStack, kind: str, port: int, size: tuple[int, int], count: int, values: dict[str, Any]
 ) -> subprocess.Popen[str]:
-    """The sending process; it begins to send."""
+    """Start the sending process; returns when it begins to send."""
     return _ready(stack, peer("rtp_send", kind, port, *size, count, *_words(values)))
 
 
@@ -118,7 +118,7 @@ def _ready(stack: ExitStack, command: list[str]) -> subprocess.Popen[str]:
 
 
 def outcome(sending: subprocess.Popen[str], receiving: subprocess.Popen[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What both ends measured, once all is sent."""
+    """The measurements of both ends; blocks until all frames are sent."""
     assert sending.stdout is not None
     sent = json.loads(sending.stdout.readline())
     return sent, json.loads(receiving.communicate()[0].splitlines()[-1])
@@ -133,7 +133,7 @@ def transfer(
     conditions: Conditions | None = None,
     settings: Ends = ANSWERED,
 ) -> dict[str, Any]:
-    """One stream from one process to another, through a relay where there are conditions."""
+    """One stream from one process to another; ``conditions`` puts a relay between them."""
     port = free_udp_port()
     with ExitStack() as stack:
         receiving = receiver(stack, kind, port, judge, settings[1])
@@ -158,13 +158,13 @@ def cpu(kind: str, size: tuple[int, int]) -> float:
 
 
 def share(kind: str, size: tuple[int, int]) -> float:
-    """The share of the frames given to the sender that arrive, in percent."""
+    """The percentage of the frames given to the sender that arrive."""
     found = transfer(kind, size)
     return 100 * len({number for number, *_ in found["seen"] if number < COUNT}) / COUNT
 
 
 def good(kind: str, conditions: Conditions, settings: Ends) -> float:
-    """The share of the sent access units whose frames arrive intact, in percent."""
+    """The percentage of the sent access units whose frames arrive intact."""
     chosen = settings if kind == "ours" else ({}, {})
     found = transfer(kind, SIZES["640x480"], LOSSY_COUNT, True, conditions, chosen)
     right = {number for number, _, _, quality in found["seen"] if quality >= GOOD_DB and number < LOSSY_COUNT}

@@ -1,4 +1,4 @@
-"""A link whose rate changes: our adaptive sender next to one that does not adapt."""
+"""A link whose rate changes: our adaptive sender against a sender with a fixed rate."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ MBIT = 1_000_000
 STEPS = (8.0, 1.5, 0.7, 8.0)  # Mbit/s
 STEP_SECONDS, SETTLING_SECONDS = 10.0, 2.0
 SIZE, RATE = (640, 480), 30
-WHOLE_DB = 20.0  # at 0.7 Mbit/s this scene has 24 dB and more; what a decoder invents has less
+WHOLE_DB = 20.0  # at 0.7 Mbit/s an intact frame of this scene has at least 24 dB, a damaged one less than 20
 OURS: tuple[dict[str, Any], dict[str, Any]] = ({"bitrate": 8 * MBIT, "bitrate_min": 300_000}, {"latency": 400})
 BARE: tuple[dict[str, Any], dict[str, Any]] = ({"bitrate": 8 * MBIT}, {"latency": 200})
-REFERENCE = "bare GStreamer pair at 8 Mbit/s (x265enc as ours, rtpjitterbuffer latency=200)"
+REFERENCE = "bare GStreamer pair at 8 Mbit/s (same x265enc settings, rtpjitterbuffer latency=200)"
 LINK = "8, 1.5, 0.7, 8 Mbit/s for 10 s each, 30 ms, 1 % loss, a queue of 300 ms"
 
 
@@ -37,7 +37,7 @@ def rows() -> list[Row]:
     intact = f"share of the camera's frames that arrive intact in the worst step after 2 s; {LINK}"
     age = f"frame in to frame out, p95 of all steps after 2 s; {LINK}"
     back = "seconds from the link's return to 8 Mbit/s until 90 % of the first step's rate is sent"
-    share = "larger share of two of our streams on one link of 4 Mbit/s, over a half"
+    share = "larger share of two edgecam streams on one link of 4 Mbit/s, relative to one half"
     slow = "Link that slows down"
     return [
         Row("rtp_adaptation_good", intact, "%", REFERENCE, partial(good, "ours"), partial(good, "bare"), "higher",
@@ -53,7 +53,7 @@ def rows() -> list[Row]:
 
 @shared
 def stepped(kind: str) -> tuple[list[Shown], list[float], list[int]]:
-    """The intact frames, when each frame was given to the sender, and the bytes sent by second."""
+    """The intact frames, the time at which each frame was given to the sender, and the bytes sent in each second."""
     ends = OURS if kind == "ours" else BARE
     count = int(len(STEPS) * STEP_SECONDS * RATE)
     port = free_udp_port()
@@ -85,7 +85,7 @@ def _is_settled(at: float) -> bool:
 
 
 def good(kind: str) -> float:
-    """A frame that the sender withholds, to let the network's queue drain, counts as lost."""
+    """Percentage of intact frames in the worst step. A frame that the sender withholds counts as lost."""
     shown, given, _ = stepped(kind)
     return min(_share(shown, given, step) for step in range(len(STEPS)))
 
@@ -110,7 +110,7 @@ def recovery() -> float:
 
 
 def fairness() -> float:
-    """Both streams go through one relay: its ports for the second stream begin behind those of the first."""
+    """Twice the larger stream's share of the bytes; each stream has its own relay, and the relays share one link."""
     count = int(30 * RATE)
     ports = [free_udp_port(), free_udp_port()]
     with ExitStack() as stack:

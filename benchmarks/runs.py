@@ -1,7 +1,7 @@
-"""One run for several rows: what a row of this round has already run is not run again for the next row.
+"""Shares runs between rows: within a round, a run that an earlier row has made is not repeated for a later row.
 
-A run that yields a latency and a share takes as long as one that yields either. Each round has its own runs, so rows
-stay independent of each other within their rounds.
+A run that measures both latency and share takes no longer than a run that measures one of them. Each round makes its
+own runs, so the rounds of a row stay independent of each other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ R = TypeVar("R")
 
 
 class Runs:
-    """The runs of all rounds. ``round`` is the current one; ``busy`` the load that a round's shared runs began with."""
+    """The runs of all rounds. ``round`` is the current round."""
 
     def __init__(self) -> None:
         self.round = 0
@@ -29,11 +29,11 @@ class Runs:
         self._used = []
 
     def busy(self) -> float:
-        """The largest load before a run that this round has used, 0 to 1."""
+        """The largest machine load before any run used in this round, 0 to 1."""
         return max(self._used, default=0.0)
 
     def take(self, key: tuple[object, ...], run: Callable[[], R]) -> R:
-        """The result of ``run``, or of its earlier call with this key in this round."""
+        """The result of ``run``, or of an earlier run with this key in this round."""
         full = (self.round, *key)
         if full not in self._known:
             load = machine.busy()
@@ -47,7 +47,7 @@ RUNS = Runs()
 
 
 def shared(function: Callable[P, R]) -> Callable[P, R]:
-    """Run the function once a round for equal arguments; their ``repr`` must say all about them."""
+    """Run the function once per round for equal arguments, which are compared by their ``repr``."""
     signature = inspect.signature(function)
 
     def once(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,7 +1,7 @@
-"""Scale on paper: how many cameras a machine takes, from measured costs of a frame and estimated speeds of machines.
+"""Scale on paper: how many cameras a machine can serve, from the measured cost of a frame and estimated machine speeds.
 
-The costs are the table ``frame_costs`` of the published results (``python3 -m benchmarks.costs``). How fast the cores
-of another machine are, and what its hardware takes over, are estimates; the page says so.
+The costs are the table ``frame_costs`` of the published results (``python3 -m benchmarks.costs``). The core speed of
+other machines and the share that their hardware takes over are estimates; the page states this.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from benchmarks.store import Store
 
-SPARE = 0.7  # of all processor time; above it, queues form and latency grows
-RATES = (10, 25)  # frames a second of each camera
+SPARE = 0.7  # usable share of all CPU time; above it, queues form and latency grows
+RATES = (10, 25)  # frames per second of each camera
 
 
 @dataclass(frozen=True)
 class Machine:
-    """``speed`` is that of one core against the measured machine; ``codec`` and ``detect`` scale those costs.
+    """``speed`` is that of one core relative to the measured machine; ``codec`` and ``detect`` scale those costs.
 
-    ``network_ms`` is the accelerator's time for a frame: one frame at a time, independent of the processor.
+    ``network_ms`` is the accelerator's time per frame; it processes one frame at a time, independent of the CPU.
     """
 
     name: str
@@ -41,7 +41,7 @@ MACHINES = (
     Machine("Jetson Orin Nano", 6, 0.45, codec=0.8, detect=0.2, network_ms=5.0),
     Machine("Jetson AGX Orin", 12, 0.6, codec=0.15, detect=0.2, network_ms=2.5),
 )
-# What runs on the machine, and what that is for.
+# Role of the machine -> the processes that run on it.
 ROLES = {
     "camera and detector on one machine": ("camera", "detector"),
     "the same through the RTP link": ("camera", "sender", "receiver", "detector"),
@@ -52,18 +52,18 @@ CODED = {"sender", "receiver"}
 
 
 def costs(store: Store) -> dict[str, float]:
-    """Process -> milliseconds of processor time a frame, as measured."""
+    """Process -> measured milliseconds of CPU time per frame."""
     return {row[0]: float(row[1]) for row in store.tables["frame_costs"]["rows"]}
 
 
 def per_frame(machine: Machine, role: tuple[str, ...], measured: dict[str, float]) -> dict[str, float]:
-    """Process -> milliseconds a frame on this machine."""
+    """Process -> milliseconds of CPU time per frame on this machine."""
     factor = {name: machine.codec if name in CODED else machine.detect if name == "detector" else 1.0 for name in role}
     return {name: measured[name] * factor[name] / machine.speed for name in role}
 
 
 def cameras(machine: Machine, role: tuple[str, ...], measured: dict[str, float], rate: float) -> int:
-    """How many cameras at that rate fit."""
+    """How many cameras at this rate the machine can serve."""
     frames = 1000 * SPARE * machine.cores / sum(per_frame(machine, role, measured).values())
     if "detector" in role and machine.network_ms:
         frames = min(frames, 1000 * SPARE / machine.network_ms)
@@ -71,7 +71,7 @@ def cameras(machine: Machine, role: tuple[str, ...], measured: dict[str, float],
 
 
 def first_to_break(machine: Machine, role: tuple[str, ...], measured: dict[str, float]) -> str:
-    """What limits the machine: the accelerator, or the process that takes most of the processor."""
+    """What limits the machine: the accelerator, or the process that uses the most CPU time."""
     spent = per_frame(machine, role, measured)
     if "detector" in role and machine.network_ms * machine.cores > sum(spent.values()):
         return "the accelerator"

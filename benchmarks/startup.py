@@ -33,7 +33,7 @@ def bare() -> float:
 
 
 def first_frame(*command: str) -> float:
-    """Seconds until the first frame; a start before that, not counted, brings the files into the page cache."""
+    """Seconds until the first frame; an uncounted start before it brings the files into the page cache."""
     _warm(*command)
     return _first_frame(*command)
 

@@ -1,9 +1,9 @@
-"""Results on disk: the published ones and the current run, in the same form.
+"""Results on disk: the published ones and the current run, in the same format.
 
     {"machines": {name: facts}, "rows": {name: a Result}, "pending": [names still to be measured],
      "tables": {name: a table that `make bench` does not measure}}
 
-Each row names its machine and its date, so that rows of different runs can stand in one file.
+Each row names its machine and its date, so one file can contain rows of different runs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def dumped(content: dict[str, Any]) -> str:
 
 @dataclass
 class Store:
-    """One results file. ``rounds`` and ``pending`` belong to a run that was stopped."""
+    """One results file. ``rounds`` and ``pending`` belong to an interrupted run."""
 
     path: Path
     machines: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path) -> Store:
-        """What the file holds; an empty store if there is none."""
+        """Read the file; an empty store if there is none."""
         if not path.exists():
             return cls(path)
         content = json.loads(path.read_text())
@@ -57,13 +57,13 @@ class Store:
         )  # fmt: skip
 
     def add(self, result: Result, facts: dict[str, str]) -> None:
-        """Keep a row, in place of an older one of its name, and write the file."""
+        """Add a row, replacing an older one with the same name, and write the file."""
         self.rows[result.name] = result
         self.machines[result.machine] = facts
         self.save()
 
     def save(self) -> None:
-        """Write the file as a whole or not at all."""
+        """Write the file atomically."""
         used = {row.machine for row in self.rows.values()} | {table["machine"] for table in self.tables.values()}
         content: dict[str, Any] = {
             "machines": {name: facts for name, facts in sorted(self.machines.items()) if name in used},

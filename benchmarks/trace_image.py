@@ -2,7 +2,7 @@
 
 Without a viewer the page's server encodes nothing, and the chart would lack its last stage.
 
-NOTE names the machine. Run it on a machine that does nothing else.
+NOTE names the machine. Run it on an otherwise idle machine.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""How fast training is: images a second, how busy the GPU is, and the seconds of a whole job.
+"""Training speed: images per second, GPU utilisation, and the seconds of a whole job.
 
-The job is 3,626 images and 30 epochs at 300x300. The images are composed at 1024x768, like Open Images, and
-trained on with the loop of `edgecam train`, decoding included. Without `--materials` the cut-outs are made
-shapes of seven classes, so nothing is downloaded.
+The job is 3,626 images and 30 epochs at 300x300, with the training loop of `edgecam train`, including decoding. The
+images are composed at 1024x768, the size of Open Images. Without `--materials` the cut-outs are synthetic shapes of
+seven classes, so nothing is downloaded.
 
     python benchmarks/training_speed.py --data data/speed --result speed.json
     torchrun --nproc-per-node 2 benchmarks/training_speed.py --data data/speed --result speed.json
@@ -34,7 +34,7 @@ from edgecam_training.train.trainer import Trainer
 
 
 class BusyShare:
-    """Samples the driver's GPU utilisation ten times a second while open; nothing without a GPU or its library."""
+    """Samples the GPU utilisation ten times a second while open; collects nothing without a GPU or pynvml."""
 
     def __init__(self, index: int, phase: Callable[[], int]) -> None:
         self.values: list[tuple[int, int]] = []
@@ -64,13 +64,13 @@ class BusyShare:
         self._thread.join()
 
     def mean(self, first: int) -> float | None:
-        """Share of time from phase ``first`` on."""
+        """The mean utilisation from phase ``first`` on, 0 to 1; None without samples."""
         chosen = [value for phase, value in self.values if phase >= first]
         return round(sum(chosen) / len(chosen) / 100, 3) if chosen else None
 
 
 def made_material() -> Material:
-    """Seven classes of polygons with holes, and soft coloured backgrounds: the cost of photographs, no download."""
+    """Seven classes of polygons, and blurred coloured backgrounds: as costly as photographs, without a download."""
     chance = np.random.default_rng(0)
 
     def cutout(corners: int, hole: bool) -> np.ndarray:
@@ -98,7 +98,7 @@ def made_material() -> Material:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--materials", type=Path, help="folder of unpacked packages [made shapes: no download]")
+    parser.add_argument("--materials", type=Path, help="folder of unpacked packages (default: synthetic shapes)")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--result", type=Path, required=True)
     parser.add_argument("--images", type=int, default=3626)

@@ -1,4 +1,4 @@
-"""Frames between two processes, best effort at 30 Hz, with our Fast DDS profile and without."""
+"""Frames between two processes, best effort at 30 Hz, with and without our Fast DDS profile."""
 
 from __future__ import annotations
 

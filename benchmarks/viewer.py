@@ -1,4 +1,4 @@
-"""What viewers cost the pipeline."""
+"""The effect of viewers on the pipeline's rate."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.support.network import free_tcp_port
 def rows() -> list[Row]:
     return [
         Row(
-            "viewer_ten", "detections a second of the demo while ten viewers watch", "Hz",
-            "the same while nobody watches", partial(detections, 10), partial(detections, 0),
-            better="higher", aim=0.95, label="Detections a second with ten people watching",
+            "viewer_ten", "detections per second of the demo with ten viewers", "Hz",
+            "the same without viewers", partial(detections, 10), partial(detections, 0),
+            better="higher", aim=0.95, label="Detection rate with ten viewers",
         )
     ]  # fmt: skip
 
@@ -27,6 +27,6 @@ def detections(viewers: int) -> float:
     port = free_tcp_port()
     with process(peer("viewers", port, viewers), environment()) as watching:
         rate = float(run_demo(rtp=True, viewer_port=port)["fps"]["detector"])
-        if watching.wait(10) != 0:  # they end with the server, and with 0 only if frames arrived
+        if watching.wait(10) != 0:  # the viewers end with the server; exit code 0 means that frames arrived
             raise RuntimeError(f"the viewers ended with {watching.returncode}: no frames arrived")
     return rate

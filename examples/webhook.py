@@ -1,7 +1,7 @@
-"""Receives the webhooks of the events node on a TCP port and prints them; needs nothing but Python.
+"""Receives the webhooks of the events node on a TCP port and prints them; needs only the standard library.
 
 python3 examples/webhook.py 8000
-python3 examples/webhook.py 8000 webhook.secret     # refuses what is not signed with this secret
+python3 examples/webhook.py 8000 webhook.secret     # refuses requests that are not signed with this secret
 """
 
 import hashlib
@@ -25,7 +25,7 @@ class Webhook(BaseHTTPRequestHandler):
             return
         event = json.loads(body)
         print(f"{event['state']}: {event['label']}, rule {event['rule']}, {event['id']}", flush=True)
-        self.send_response(204)  # an answer that is not 2xx makes the node try again, or give up
+        self.send_response(204)  # on any other status than 2xx the node retries or drops the event
         self.end_headers()
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Write docs/reference and config/<node>.yaml from the code, and measured numbers into every page; --check compares.
+"""Generate docs/reference and config/<node>.yaml from the code, and insert measured numbers into all pages.
 
-One module of scripts/reference a page: parameters, launch files, commands, topics and services. Numbers come from
-benchmarks/results/results.json; benchmarks/marks.py describes the marks in the pages.
+One module of scripts/reference per page: parameters, launch files, commands, topics and services. Numbers come from
+benchmarks/results/results.json; benchmarks/marks.py describes the marks in the pages. With --check, only compare.
 """
 
 from __future__ import annotations

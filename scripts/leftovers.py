@@ -33,10 +33,10 @@ def main() -> int:
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)  # the command decides; a handler, unlike SIG_IGN, ends with exec
+        signal.signal(number, lambda *_: None)  # the command handles it; a handler, unlike SIG_IGN, is reset by exec
     files, segments = changed_files(), shared_memory()
     code = run(command)
-    # Processes first: their resources are not left behind until they have ended.
+    # Processes first: their resources are in use until they have ended.
     left = [*processes(), *(f"shared memory {path}" for path in sorted(unused(shared_memory() - segments)))]
     left += [f"file {name}" for name in sorted(changed_files() - files)]
     Path(report).write_text("".join(f"{line}\n" for line in left))
@@ -95,7 +95,7 @@ def described(process: psutil.Process) -> Iterator[str]:
 
 
 def shared_memory() -> set[Path]:
-    """This user's entries in /dev/shm, without those of Fast DDS (freed elsewhere) and LTTng (one for all)."""
+    """This user's entries in /dev/shm, except those of Fast DDS (freed elsewhere) and LTTng (shared)."""
     found = set()
     for path in SHARED_MEMORY.iterdir() if SHARED_MEMORY.is_dir() else ():
         try:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Keep the direction of imports, as CONTRIBUTING.md describes it, and refuse circles between modules.
+"""Check the import direction that CONTRIBUTING.md describes, and refuse circular imports.
 
 Imports inside functions count: they only hide a circle. Imports under ``if TYPE_CHECKING`` never run and do not count.
 """
@@ -75,7 +75,7 @@ def wrong_way(module: str, imported: str) -> bool:
 
 
 def findings(root: Path = ROOT) -> list[str]:
-    """One line for each import against the direction, and one for a circle."""
+    """One line for each import against the direction, and one for a circular import."""
     known = modules(root)
     found, graph = [], {}
     for module, path in sorted(known.items()):

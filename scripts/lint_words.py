@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Refuse the words that the vocabulary in CONTRIBUTING.md replaces. The words themselves are in scripts/words.yaml."""
+"""Refuse the words that the vocabulary in CONTRIBUTING.md replaces; scripts/words.yaml lists them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import yaml
 from checkout import ROOT, files
 
 FOLDERS = ("src", "underlay", "docs", "README.md", "CONTRIBUTING.md")
-# This table of the vocabulary lists the banned words next to the right ones.
+# The vocabulary table lists the banned words next to the correct terms.
 TABLE = re.compile(r"<!-- vocabulary -->.*?<!-- /vocabulary -->", re.DOTALL)
 
 
@@ -71,7 +71,7 @@ def findings(path: str, text: str, banned: list[Rule], allowed: list[str]) -> li
         if rule.where == "docs" and not document:
             continue
         if not rule.pattern().search(f"{path} {text} {words_of(path)} {words_of(text)}"):
-            continue  # most files: quick
+            continue  # the quick path, for most files
         places = [(1, words_of(path))]
         if rule.where != "names":
             places += lines(text)

@@ -30,7 +30,7 @@ from benchmarks.store import PUBLISHED, Store  # noqa: E402
 FRAMES = "window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown"
 LABELS = "edgecam.cameras[0].facts.detections.map((box) => box[0])"
 LATENCY = r"+document.body.innerText.match(/capture to detection\s+(\d+)/)[1]"
-SETTLED = 1.5  # seconds; the panel of classes follows the boxes within one
+SETTLED = 1.5  # seconds; the panel of classes is updated within one second
 
 
 async def connected(port: int) -> None:

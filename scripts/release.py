@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-UPSTREAM = {"foxglove_msgs", "vision_msgs"}  # of the underlay: have the version of the package they replace
+UPSTREAM = {"foxglove_msgs", "vision_msgs"}  # underlay packages with the version of the package that they replace
 SECTION = r"^(Forthcoming|\d+\.\d+\.\d+)(?: \(\d{4}-\d\d-\d\d\))?\n---+\n"  # of a CHANGELOG.rst
 MARKS = {"package.xml": r"(<version>)([^<]*)(</version>)", "setup.py": r'(version=")([^"]*)(")'}
 
@@ -58,7 +58,7 @@ def histories(root: Path) -> list[Path]:
 
 
 def closed_history(text: str, version: str) -> str:
-    """A package's changelog whose section Forthcoming, or a new one, has become the version's."""
+    """A package's changelog with its section Forthcoming renamed to the version, or a new section for it."""
     heading = f"{version} ({time.strftime('%Y-%m-%d')})"
     section = f"{heading}\n{'-' * len(heading)}\n"
     open_section = "Forthcoming\n-----------\n"

@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LEFTOVERS = Path(__file__).with_name("leftovers.py")
 FEW = 5
 CHECKS = ("lint", "types", "docs")
-DOCS_PYTHON = (3, 11)  # what the pinned packages of requirements/docs.txt need
+DOCS_PYTHON = (3, 11)  # the oldest Python for the pinned packages of requirements/docs.txt
 LEFT = "left behind: "
 PARTS = (*CHECKS, "unit", "backends", "node", "launch-tests", "training-tests")
 ROS_PARTS = ("node", "launch-tests")  # their processes wait for discovery and frames most of the time
@@ -126,7 +126,7 @@ def make(
 
 
 def left_behind(report: Path) -> set[str]:
-    """What the part's processes left behind, as reported by scripts/leftovers.py."""
+    """The leftovers of the part's processes, as reported by scripts/leftovers.py."""
     path = report.with_suffix(".left")
     lines = path.read_text().splitlines() if path.exists() else ["unknown, scripts/leftovers.py ended early"]
     return {f"{LEFT}{line}" for line in lines}
@@ -182,7 +182,7 @@ def count_left_once(results: list[Result]) -> None:
 
 
 def count_skips_once(results: list[Result]) -> None:
-    """Keep only skips of tests that no part ran, each in the first part that skipped it."""
+    """Keep only the skips of tests that no part ran, each in the first part that skipped it."""
     known = {name for result in results for name in (*result.passed, *result.failed)}
     for result in results:
         result.skipped = {name: reason for name, reason in result.skipped.items() if name not in known}
@@ -213,8 +213,8 @@ def free_shared_memory() -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--parts", default=os.environ.get("PARTS", " ".join(PARTS)), help="names, by spaces")
-    parser.add_argument("pytest_args", nargs="*", help="after --: for every pytest")
+    parser.add_argument("--parts", default=os.environ.get("PARTS", " ".join(PARTS)), help="names, separated by spaces")
+    parser.add_argument("pytest_args", nargs="*", help="after --: arguments for every pytest run")
     args = parser.parse_args()
     results = ROOT / "log" / "test"
     results.mkdir(parents=True, exist_ok=True)

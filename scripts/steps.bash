@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Sourced by the set-up scripts: named steps, each done once for the same inputs. A script that ends with an error
-# says on the screen which step failed, the error's own lines and what to do; the whole output is in the log.
+# Sourced by the set-up scripts: named steps, each done once for the same inputs. If a step fails, the script prints its
+# name, the error lines of its output and the remedy; the log has the whole output.
 #
-# Before: program (the name in messages), log (file), stamps (folder).
-exec 3>&2  # the screen; the output of a step goes to the log, its error message must not
+# Set before sourcing: program (the name in messages), log (file), stamps (folder).
+exec 3>&2  # the terminal: the output of a step goes to the log, error messages of the script go here
 step='' hint='' offset=0 refused=''
 trap 'finish $?' EXIT
 
@@ -19,7 +19,7 @@ finish() {  # EXIT-CODE
   } >&3
 }
 
-# The lines of this step's output that name the cause; its last ones where no line looks like an error.
+# The lines of this step's output that name the cause; the last lines if none looks like an error.
 reasons() {
   tail -c "+$((offset + 1))" "$log" | sed 's/(Retry([^)]*)) //' | cut -c 1-400 | awk '
     { last[NR % 3] = $0 }
@@ -51,7 +51,7 @@ run_step() {
   step=''
 }
 
-refuse() {  # MESSAGE: for what is wrong before any step
+refuse() {  # MESSAGE: for errors before the first step
   refused=1
   printf '%s: %s\n' "$program" "$1" >&3
   exit 1

@@ -23,7 +23,7 @@ BUSY = "import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum
 
 @contextlib.contextmanager
 def busy(count: int) -> Iterator[None]:
-    """Start this number of busy processes; they end with this process, however it ends."""
+    """Start this number of busy processes; they end when this process ends, even if it is killed."""
     processes = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
     try:
         yield
@@ -34,7 +34,7 @@ def busy(count: int) -> Iterator[None]:
 
 
 def run(heading: str, prefix: list[str], pytest_args: list[str]) -> Result:
-    """All chosen parts as one row."""
+    """Run all selected parts and combine their results into one row."""
     print(f"\n######## {heading} ########", flush=True)
     folder = ROOT / "log" / "test"
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def main() -> int:
     return 1 if any(one.failed for one in done) else 0
 
 
-UNSEEDED = ("--randomly-dont-reset-seed",)  # tests draw ports and ids that no other test may draw
+UNSEEDED = ("--randomly-dont-reset-seed",)  # tests choose random ports and ids, which must differ between tests
 
 if __name__ == "__main__":
     sys.exit(main())

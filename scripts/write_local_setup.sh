@@ -22,7 +22,7 @@ _edgecam_prepend PATH "$venv/bin"
 for _edgecam_dir in "$venv/lib" "$site"/ros_*.libs; do
   _edgecam_prepend LD_LIBRARY_PATH "\$_edgecam_dir"
 done
-# The libraries are found now, so the wheels need not start every Python twice to set the path themselves.
+# The library path is set, so the wheels need not restart every Python to set it themselves.
 export _ROS_WHEELS_BOOTSTRAP_COMPLETE=1 ROS_DISTRO=$distro ROS_VERSION=2 ROS_PYTHON_VERSION=3
 unset -f _edgecam_prepend
 unset _edgecam_old _edgecam_dir

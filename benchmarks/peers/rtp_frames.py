@@ -1,4 +1,4 @@
-"""Test frames for both ends of an RTP measurement: textured, noisy, moving, with the frame number in the pixels."""
+"""Test frames for both ends of an RTP measurement: textured, noisy, moving; the pixels contain the frame number."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _scene(width: int, height: int) -> list[np.ndarray]:
 
 
 def frame(number: int, width: int, height: int) -> np.ndarray:
-    """bgr8, (H, W, 3); squares along the upper edge are the number in binary."""
+    """bgr8, (H, W, 3); squares along the upper edge show the number in binary."""
     bgr = _scene(width, height)[number % LOOP].copy()
     side = width // _BITS
     for bit in range(_BITS):
@@ -41,8 +41,8 @@ def number_of(bgr: np.ndarray) -> int:
 
 
 def psnr(bgr: np.ndarray, number: int) -> float:
-    """How near a received frame is to the one that was sent, in dB; by every fourth pixel, judging must be cheap."""
-    below = bgr[32:]  # the number has been read already
+    """PSNR of a received frame against the sent one, in dB; uses every fourth pixel to keep the cost low."""
+    below = bgr[32:]  # without the coded number
     sent = _scene(bgr.shape[1], bgr.shape[0])[number % LOOP][32:]
     error = cv2.absdiff(below[::4, ::4], sent[::4, ::4]).astype(np.float32)
     return float(10 * np.log10(255**2 / max(float(np.square(error).mean()), 1e-6)))

@@ -1,7 +1,7 @@
 """Receives numbered frames until stdin closes: ``rtp_receive KIND PORT JUDGE [setting=value ...]``.
 
-Prints number, arrival (monotonic nanoseconds), stamp and, with JUDGE 1, the PSNR of every frame, and the processor
-time used while frames came.
+Prints number, arrival (monotonic nanoseconds), stamp and, with JUDGE 1, the PSNR of every frame, and the CPU time used
+while receiving.
 """
 
 from __future__ import annotations

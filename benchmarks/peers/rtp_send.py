@@ -1,8 +1,7 @@
 """Sends COUNT numbered frames at 30 Hz: ``rtp_send KIND PORT WIDTH HEIGHT COUNT [setting=value ...]``.
 
 KIND is ``ours`` or ``bare``, the plain GStreamer pipeline with the same encoder settings. Prints when each frame was
-handed over (monotonic nanoseconds), how many were coded and the processor time
-used.
+handed over (monotonic nanoseconds), how many were encoded and the CPU time used.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from edgecam_core.types import Frame
 from benchmarks.peers.rtp_frames import frame
 
 BITRATE = {480: 2_000_000, 720: 4_000_000, 1080: 6_000_000}
-MOST_KEPT = 300  # frames made before they are sent
+MOST_KEPT = 300  # up to this count, all frames are generated before sending begins
 FRAME_NS = 33_333_333
 Send = Callable[[np.ndarray, int, int], None]
 
 
-End = tuple[Send, list[int], Callable[[], None]]  # send, when frames were coded, stop
+End = tuple[Send, list[int], Callable[[], None]]  # send, times at which frames were encoded, stop
 
 
 def ours(port: int, width: int, height: int, values: dict[str, Any]) -> End:

@@ -1,4 +1,4 @@
-"""What a measured stretch of work cost this process."""
+"""Elapsed time and CPU time of a measured section in this process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 
 class Spent:
-    """Starts to count when it is made; ``report`` prints one JSON line."""
+    """Starts measuring when constructed; ``report`` prints one JSON line."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.monotonic(), _cpu()

@@ -1,6 +1,6 @@
-"""Images a second from a folder of JPEGs to boxes with PyTorch eager, in turn: read, resize, infer, suppress.
+"""Images per second from a folder of JPEGs to boxes with PyTorch eager: read, resize, infer, suppress, in sequence.
 
-The same network and weights as the default model, as a course would write it. Usage:
+The same network and weights as the default model, written as in a tutorial. Usage:
 torch_folder FOLDER cpu|cuda [--all]; see detect_folder.
 """
 

@@ -1,4 +1,4 @@
-"""Viewers that only read: WebSocket connections to the page's server, at almost no cost.
+"""Viewers that only read: WebSocket connections to the page's server, with almost no CPU load.
 
 Usage: viewers PORT COUNT
 """
@@ -18,7 +18,7 @@ HANDSHAKE = (
 
 
 def connect(port: int) -> socket.socket:
-    """A viewer's connection, its handshake done. Waits until the server is there."""
+    """Connect a viewer and complete its handshake. Waits until the server listens."""
     end = time.monotonic() + START_TIMEOUT
     while True:
         try:

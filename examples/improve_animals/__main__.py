@@ -1,8 +1,8 @@
 """The complete ``edgecam improve`` cycle, automatic, on two cores; ``make demo-improve`` runs it.
 
 The default model does not know pigs and chickens. The collector keeps frames of a clip while the pipeline runs; a
-headless browser enters the ground truth on the labelling page; ``edgecam improve`` trains and judges a new model; a
-model that passes takes over in the running pipeline. The table at the end compares both models on photographs and
+headless browser enters the ground truth on the labelling page; ``edgecam improve`` trains and tests a new model; a
+model that passes is deployed to the running pipeline. The table at the end compares both models on photographs and
 scenes that were not used for training. Each step is done once: an interrupted run continues with the next step.
 """
 
@@ -156,7 +156,7 @@ def compare(run: Run) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo-improve", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "data" / "demo-improve")
-    parser.add_argument("--fresh", action="store_true", help="begin again")
+    parser.add_argument("--fresh", action="store_true", help="start again from the first step")
     arguments = parser.parse_args()
     folder: Path = arguments.folder.resolve()
     if arguments.fresh:
@@ -179,10 +179,10 @@ def demonstrate(run: Run) -> int:
     run.step("material", "clips of composed scenes, photographs", lambda: make(run))
     kept = run.step("collect", "the pipeline runs the clip, the collector keeps frames", lambda: collect(run))
     say(f"{kept['frames']} frames kept")
-    run.step("label", "a headless browser enters the ground truth at the labelling page", lambda: label(run))
-    verdict = run.step("improve", "learn, compare, decide", lambda: improve(run))
+    run.step("label", "a headless browser enters the ground truth on the labelling page", lambda: label(run))
+    verdict = run.step("improve", "train, compare, decide", lambda: improve(run))
     if verdict["passed"]:
-        facts = run.step("swap", "the new model takes over under the running pipeline", lambda: swap(run))
+        facts = run.step("swap", "the running detector switches to the new model", lambda: swap(run))
         for key, value in facts.items():
             say(f"{key}: {value}")
         if not facts["took_over"]:

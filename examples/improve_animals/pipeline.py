@@ -1,4 +1,4 @@
-"""Starts the pipeline by its launch file and waits for its results."""
+"""Starts the pipeline with its launch file and waits for results."""
 
 from __future__ import annotations
 

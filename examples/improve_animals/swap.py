@@ -1,4 +1,4 @@
-"""The hot swap: the model deployed while the pipeline runs, and what a subscriber sees of it."""
+"""The hot swap: deploys a model while the pipeline runs, and measures the effect on a subscriber."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class Seen:
 
 
 def swap(deploy: Callable[[], None], new: frozenset[str], log: Path) -> dict[str, Any]:
-    """Deploy and load the new model under a running pipeline.
+    """Deploy and load the new model while the pipeline runs.
 
     Args:
         deploy: makes the new version the current one in the store.
         new: the labels that only the new model has.
 
     Returns:
-        whether it took over and the answers of the service; seconds from deployment to takeover, frames lost there,
-        longest gap between two arrays before and at the swap (ms), arrays with a new label before and after.
+        whether it took over, and the responses of the service; seconds from deployment to takeover; frames lost and the
+        longest gap between two arrays (ms), before and at the swap; arrays with a new label before and after it.
     """
     rclpy.init()
     node, seen = Node("improve_animals"), Seen()
@@ -71,12 +71,12 @@ def swap(deploy: Callable[[], None], new: frozenset[str], log: Path) -> dict[str
         until(lambda: time.monotonic() > started + BEFORE, BEFORE + 60, "the time before the swap")
         client: Any = node.create_client(Trigger, "/camera/detector/load_model")
         deployed = time.monotonic()
-        deploy()  # the detector follows the store by itself; ~/load_model tells how it ended, and tries again
+        deploy()  # the detector follows the store; ~/load_model reports the result, and retries
         answers: list[str] = []
         while len(answers) < TRIES and not (answers and answers[-1].endswith("took over")):
             answer = client.call_async(Trigger.Request())
             until(answer.done, 180, "the answer of ~/load_model")
-            if answer.result().message.startswith("another model"):  # the one just deployed, without being asked
+            if answer.result().message.startswith("another model"):  # the detector is already loading the new model
                 until(lambda: True, 1, "a moment")
             else:
                 answers.append(answer.result().message)
@@ -102,7 +102,7 @@ def swap(deploy: Callable[[], None], new: frozenset[str], log: Path) -> dict[str
 
 
 def _gaps(seen: Seen, deployed: float, taken: float) -> dict[str, Any]:
-    """The longest stretch between two arrays by their stamps (a clip that begins again is no gap)."""
+    """The longest gap between the stamps of two arrays (a restart of the clip is not a gap)."""
     steps = [
         (late[0], (late[1] - early[1]) / 1e6)
         for early, late in itertools.pairwise(seen.arrays)

@@ -1,4 +1,4 @@
-"""Before and after: both models on photographs and frames that had no part in training."""
+"""Before and after: both models on photographs and frames that were not used for training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEAD = ("test", "label", "boxes", "before", "after", "difference")
 def rows(
     name: str, images: Sequence[LabelledImage], old: Path, new: Path, added: Sequence[str], progress: Progress
 ) -> list[tuple[str, ...]]:
-    """A row for each label, the added ones first, and the mean of the known ones: AP in percent with 95 % intervals."""
+    """A row per label, added labels first, and the mean of the known labels: AP in percent with 95 % intervals."""
     found = [detect(str(model), images, progress) for model in (old, new)]
     labels = sorted({label for one in images for label in one.labels}, key=lambda label: (label not in added, label))
     made = [_row(name, label, [label], images, found) for label in labels]
@@ -43,7 +43,7 @@ def _text(interval: Interval) -> str:
 
 
 def markdown(made: Sequence[tuple[str, ...]]) -> str:
-    """The rows as a Markdown table with columns of one width each."""
+    """The rows as a Markdown table with aligned columns."""
     widths = [max(len(row[column]) for row in (HEAD, *made)) for column in range(len(HEAD))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
