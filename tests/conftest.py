@@ -1,4 +1,4 @@
-"""For all tests."""
+"""Settings for all tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKAGES = Path(__file__).resolve().parents[1] / "src"
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-# Shells let SIGINT be ignored in what they start in the background, and every process started here would inherit that.
+# A shell ignores SIGINT in background jobs, and every process started by the tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """`colcon test` runs pytest in the folder of a package, for the test files of that package alone."""
+    """`colcon test` runs pytest in the folder of a package, only for the test files of that package."""
     if config.rootpath.parent != PACKAGES:
         return None
     if not collection_path.name.startswith("test_"):

@@ -200,7 +200,7 @@ def test_a_graph_needs_a_real_stream(context: CudaContext) -> None:
         CudaGraph(0, lambda: None)
 
 
-def test_beside_pytorch(context: CudaContext, kernel: Kernel) -> None:
+def test_against_pytorch(context: CudaContext, kernel: Kernel) -> None:
     torch = pytest.importorskip("torch")
     subject = session(context, kernel, 2)
     on_gpu = torch.ones(1000, device="cuda")

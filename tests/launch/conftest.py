@@ -18,7 +18,7 @@ def launch(tmp_path: Path) -> Iterator[Callable[..., Launched]]:
 
     def start(*arguments: str, command: tuple[str, ...] = BRINGUP) -> Launched:
         output = tmp_path / f"output{len(started)}.txt"
-        if command == BRINGUP:  # a busy machine takes its time to end, and that is no fault
+        if command == BRINGUP:  # on a busy machine stopping takes long, which is not a fault
             arguments = (*arguments, "sigterm_timeout:=60", "sigkill_timeout:=60")
         started.append(Launched([*command, *arguments], output, ros_environment()))
         return started[-1]

@@ -20,8 +20,8 @@ def test_camera_and_detector_in_one_process(launch: Callable[..., Launched], arg
     assert "camera_optical_frame" in array
     assert "class_id: " in array
     assert "fp32" in ros2(running.env, "param", "get", "/camera/detector", "precision")
-    told = ros2(running.env, "topic", "info", "/camera/image_raw")
-    assert "Subscription count: 0" in told
+    reported = ros2(running.env, "topic", "info", "/camera/image_raw")
+    assert "Subscription count: 0" in reported
     assert running.text().count("process started with pid") == 1
 
 

@@ -18,7 +18,7 @@ from network import free_tcp_port
 DEMO = str(ROOT / "scripts" / "demo")
 
 
-def test_demo_ends_by_itself_and_has_seen_animals(launch: Callable[..., Launched]) -> None:
+def test_demo_ends_after_its_time_with_detections(launch: Callable[..., Launched]) -> None:
     port = free_tcp_port()
     demo = launch("--port", str(port), "--seconds", "12", command=(DEMO,))
     demo.wait_for(rf"http://127\.0\.0\.1:{port}")
@@ -52,7 +52,7 @@ def test_a_port_out_of_range_is_refused_with_a_port_that_works(port: int) -> Non
     )
 
 
-def test_a_port_in_use_is_said_before_anything_starts() -> None:
+def test_a_port_in_use_is_reported_before_anything_starts() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

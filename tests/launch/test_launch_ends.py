@@ -26,7 +26,7 @@ QUIET = ("viewer:=false",)
         (("rtp_sender.launch.xml", "log_level:=loud"), "[rtp_sender_node-1] ended with exit code 2: error: "),
     ],
 )
-def test_a_bad_parameter_ends_the_launch_and_the_last_line_says_why(
+def test_a_bad_parameter_ends_the_launch_and_the_last_line_has_the_reason(
     launch: Callable[..., Launched], arguments: tuple[str, ...], reason: str
 ) -> None:
     launched = launch(*arguments)
@@ -38,7 +38,7 @@ def test_a_bad_parameter_ends_the_launch_and_the_last_line_says_why(
     assert not launched.orphans()
 
 
-def test_with_respawn_the_rest_goes_on(launch: Callable[..., Launched]) -> None:
+def test_with_respawn_the_other_nodes_continue(launch: Callable[..., Launched]) -> None:
     launched = launch("pipeline.launch.xml", *QUIET, "source:=bogus://x", "respawn:=true", f"port:={free_udp_port()}")
     wait_until(lambda: launched.text().count("process has died") > 1, START, "the second start")
     assert launched.process.poll() is None
@@ -78,8 +78,8 @@ def test_a_number_stays_the_text_it_is_given_for(launch: Callable[..., Launched]
 
 def test_one_list_starts_cameras_detector_and_page(launch: Callable[..., Launched]) -> None:
     launched = launch("cameras.launch.xml", "namespace:=/robot", f"viewer_port:={free_tcp_port()}")
-    wanted = {"/robot/left/camera_driver", "/robot/right/camera_driver", "/robot/detector", "/robot/viewer"}
-    wait_until(lambda: wanted <= set(ros2(launched.env, "node", "list").split()), START, f"the nodes {wanted}")
+    expected = {"/robot/left/camera_driver", "/robot/right/camera_driver", "/robot/detector", "/robot/viewer"}
+    wait_until(lambda: expected <= set(ros2(launched.env, "node", "list").split()), START, f"the nodes {expected}")
     shown = ros2(launched.env, "param", "get", "/robot/viewer", "camera_nodes")
     assert "left/camera_driver" in shown
     assert "right/camera_driver" in shown

@@ -95,8 +95,8 @@ def test_the_clips_rate_arrives_at_the_far_end(pipeline: Launched) -> None:
         rate = wait_until(lambda: re.search(r"average rate: ([\d.]+)", hz.readline()), 120, "a rate")
     assert float(rate[1]) > 0
     with listening(pipeline, "echo", "/camera/detections", "--field", "header.stamp", "--csv") as (_, lines):
-        told = [lines.readline().split(",") for _ in range(50)]
-    stamps = [int(seconds) * 10**9 + int(nanoseconds) for seconds, nanoseconds in told]
+        reported = [lines.readline().split(",") for _ in range(50)]
+    stamps = [int(seconds) * 10**9 + int(nanoseconds) for seconds, nanoseconds in reported]
     gaps = np.diff(stamps) / 40e6  # in frames of the clip
     assert np.abs(gaps - gaps.round()).max() < 0.05
     assert gaps.round().min() == 1
@@ -118,7 +118,7 @@ def test_page_parameters_and_a_clean_end(pipeline: Launched) -> None:
     assert pipeline.text().count("process has finished cleanly") == 5
 
 
-def test_without_the_link_the_detector_looks_at_the_camera(launch: Callable[..., Launched]) -> None:
+def test_without_the_link_the_detector_subscribes_to_the_camera(launch: Callable[..., Launched]) -> None:
     running = launch("pipeline.launch.xml", f"source:=file://{CLIP}", "loop:=true", "rtp:=false", "viewer:=false")
     wait_until(lambda: "/camera/detections" in ros2(running.env, "topic", "list"), 120, "the detections topic")
     array = echo_once(running)
@@ -142,15 +142,15 @@ def test_a_recording_holds_what_the_pipeline_published(launch: Callable[..., Lau
         finally:
             recording.close()
 
-    wanted = {"/camera/image_raw/compressed", "/camera/detections", "/camera/camera_info", "/camera/label_info"}
-    wait_until(lambda: wanted <= stored(), 120, "messages of every topic")
+    expected = {"/camera/image_raw/compressed", "/camera/detections", "/camera/camera_info", "/camera/label_info"}
+    wait_until(lambda: expected <= stored(), 120, "messages of every topic")
     assert running.stop() == 0
     with Reader(folder) as reader:
         times = {one.topic: [] for one in reader.connections}
         for connection, at, _ in reader.messages():
             times[connection.topic].append(at)
         assert reader.message_count == sum(map(len, times.values()))
-    assert wanted <= set(times)
+    assert expected <= set(times)
     assert "Traceback" not in running.text()
 
 

@@ -61,7 +61,7 @@ def gone(pid: int) -> bool:
 
 
 @pytest.mark.parametrize(("command", "end"), [("true", "has finished cleanly"), ("false", "has died")])
-def test_the_exit_code_is_0_whatever_the_processes_return(
+def test_the_exit_code_is_0_for_any_exit_code_of_the_processes(
     start: Callable[..., Launched], command: str, end: str
 ) -> None:
     code, text = finish(start(f'<executable cmd="{command}"/>'))
@@ -217,7 +217,7 @@ def test_sigint_works_where_the_shell_had_it_ignored(start: Callable[..., Launch
         launched.kill()
 
 
-def test_nobody_reads_the_screen_any_more(start: Callable[..., Launched], tmp_path: Path) -> None:
+def test_a_closed_output_pipe_ends_the_launch(start: Callable[..., Launched], tmp_path: Path) -> None:
     (tmp_path / "loud.launch.xml").write_text(
         """<launch><executable output="screen" cmd="sh -c 'while :; do echo x; sleep 0.05; done'"/></launch>"""
     )

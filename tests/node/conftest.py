@@ -1,4 +1,4 @@
-"""What node tests share: a DDS domain of their own and a peer node."""
+"""Shared by the node tests: a separate DDS domain and a peer node."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from edgecam_ros.starting import apply_profile
 from network import free_domain
 
-# Before rclpy is imported anywhere: nothing outside this machine and no other test run may be met.
+# Before rclpy is imported anywhere: the tests must not discover other machines or other test runs.
 os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-# As the launch files set it: with stock settings most 640x480 frames are lost between two processes.
+# As the launch files set it: with default settings most 640x480 frames are lost between two processes.
 os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).resolve().parents[2] / "config" / "fastdds.xml")
 apply_profile(os.environ)
 

@@ -31,7 +31,7 @@ def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Kernel:
     ("name", "value"),
     [(NAME, 9000), (NAME, "long"), (NAME, 100), ("control.auto_exposure", True), ("control.auto_exposure", 2)],
 )
-def test_a_start_value_that_cannot_work_is_told_and_the_device_keeps_its_own(
+def test_an_invalid_start_value_is_reported_and_the_device_keeps_its_own(
     kernel: Kernel, name: str, value: object, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = dict(kernel.values)
@@ -39,10 +39,10 @@ def test_a_start_value_that_cannot_work_is_told_and_the_device_keeps_its_own(
     try:
         controls = ControlParameters(node, CameraSettings(source="v4l2:///dev/video0"))
         controls.refresh(0)
-        told = capfd.readouterr().err
-        assert name in told
-        assert str(value) in told
-        assert "the device keeps its current value" in told
+        reported = capfd.readouterr().err
+        assert name in reported
+        assert str(value) in reported
+        assert "the device keeps its current value" in reported
         assert kernel.values == before
         assert node.get_parameter(NAME).value == before[EXPOSURE]  # every control is there nevertheless
         assert node.get_parameter("control.auto_exposure").value == before[AUTO]

@@ -63,7 +63,7 @@ def test_without_a_clock_to_follow_the_node_starts_and_reports(peer: Peer, world
     wait_until(lambda: len(reports) >= 2, LONG, "reports")
 
 
-def test_a_refused_login_is_told_with_its_remedy_and_tried_again(peer: Peer, world: ExitStack) -> None:
+def test_a_refused_login_is_reported_with_its_remedy_and_retried(peer: Peer, world: ExitStack) -> None:
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     server = RtspServer(0, "me", "right")
@@ -71,8 +71,8 @@ def test_a_refused_login_is_told_with_its_remedy_and_tried_again(peer: Peer, wor
     port = server.port
     world.enter_context(camera_nodes())(source=f"rtsp://me:wrong@127.0.0.1:{port}/live", rtsp_transport="tcp")
     wait_until(lambda: "Unauthorized" in state(reports), LONG, "the refusal in the diagnostics")
-    told = f"retrying: source 'rtsp://me:***@127.0.0.1:{port}/live': rtspsrc: Unauthorized; set rtsp_user and rtsp_pass"
-    assert state(reports).startswith(told)
+    reason = "rtspsrc: Unauthorized; set rtsp_user and rtsp_pass"
+    assert state(reports).startswith(f"retrying: source 'rtsp://me:***@127.0.0.1:{port}/live': {reason}")
     assert reports[-1].status[0].level == b"\x02"
     assert "wrong" not in str(reports)
     assert not images
@@ -81,7 +81,7 @@ def test_a_refused_login_is_told_with_its_remedy_and_tried_again(peer: Peer, wor
     wait_until(lambda: len(images) >= 3, LONG, "frames once the login is right")
 
 
-def test_a_file_that_becomes_garbage_while_it_plays_is_told_and_can_be_repaired(
+def test_a_file_that_becomes_garbage_while_it_plays_is_reported_and_can_be_repaired(
     peer: Peer, world: ExitStack, tmp_path: Path
 ) -> None:
     path = make_clip(tmp_path / "clip.mp4", frames=10)

@@ -117,7 +117,7 @@ def test_a_coded_source_is_recorded_as_it_came_and_survives_a_crash(
     assert sum(frames(path)[0] for path in paths) >= 55
 
 
-def test_a_folder_that_cannot_be_written_is_told(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(peer: Peer, world: ExitStack, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     world.enter_context(camera_nodes())(output_directory=str(tmp_path / "taken"), image_width=64, image_height=48)
     wait_for_stream(peer)

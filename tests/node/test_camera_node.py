@@ -79,7 +79,7 @@ def test_a_looped_clip_comes_at_its_own_rate(peer: Peer, start: Start, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("settings", "code", "told"),
+    ("settings", "code", "reported"),
     [
         ({"source": "file:///nowhere.mp4"}, 1, "'source' is 'file:///nowhere.mp4': there is no such file"),
         ({"source": "carrier-pigeon://roof"}, 1, "unknown scheme 'carrier-pigeon'"),
@@ -90,12 +90,12 @@ def test_a_looped_clip_comes_at_its_own_rate(peer: Peer, start: Start, tmp_path:
         ({"camera_info_url": "file:///nowhere.yaml"}, 1, "'camera_info_url' is 'file:///nowhere.yaml'"),
     ],
 )
-def test_bad_settings_end_the_node_with_one_line(settings: dict[str, object], code: int, told: str) -> None:
+def test_bad_settings_end_the_node_with_one_line(settings: dict[str, object], code: int, reported: str) -> None:
     done = subprocess.run(command("/camera", settings), capture_output=True, text=True, timeout=LONG, check=False)
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode == code
     assert len(errors) == 1
-    assert told in errors[0]
+    assert reported in errors[0]
     assert "Traceback" not in done.stderr
 
 
@@ -181,7 +181,7 @@ def test_best_effort_is_offered_on_request(peer: Peer, start: Start) -> None:
     assert info[0].qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
-def test_frames_are_wanted_by_the_snapshot_and_by_an_encoder_of_this_process() -> None:
+def test_the_snapshot_and_an_encoder_of_this_process_request_frames() -> None:
     node = CameraNode(parameter_overrides=[NodeParameter("autostart", value=False)], namespace="/asked")
     try:
         node.trigger_configure()

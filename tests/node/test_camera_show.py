@@ -54,14 +54,14 @@ def test_without_a_display_the_page_shows_it() -> None:
         show.wait()
 
 
-def warning_like(wanted: str, show: subprocess.Popen[str]) -> None:
+def warning_like(expected: str, show: subprocess.Popen[str]) -> None:
     """Waits for a line that says what is waited for; then Ctrl-C. Discovery may change what it says."""
     assert show.stderr is not None
     lines: list[str] = []
     try:
         for line in show.stderr:
             lines.append(line)
-            if re.search(f"^waiting: {wanted}", line):
+            if re.search(f"^waiting: {expected}", line):
                 return
         raise AssertionError("".join(lines))
     finally:
@@ -76,7 +76,7 @@ def show_topic(topic: str, *words: str, **environment: str) -> subprocess.Popen[
     )  # fmt: skip
 
 
-def test_a_topic_that_nobody_publishes_is_named_on_the_terminal(peer: Peer) -> None:
+def test_a_topic_without_a_publisher_is_named_on_the_terminal(peer: Peer) -> None:
     words = ("--viewer", "--port", str(free_tcp_port()))
     warning_like("/camera/nothing has no publisher", show_topic("camera/nothing", *words))
     text, images = peer.node.create_publisher(String, "/words", 1), peer.node.create_publisher(Image, "/images", 1)
@@ -127,7 +127,7 @@ def red_share(display: str) -> float:
 
 
 @pytest.mark.parametrize("what", ["test://red", "/camera/image_raw"])
-def test_with_a_display_a_window_shows_it_and_the_pipeline_is_told(display: str, what: str) -> None:
+def test_with_a_display_a_window_shows_it_and_the_pipeline_is_printed(display: str, what: str) -> None:
     with camera_nodes() as start:
         if what.startswith("/"):
             start(source="test://red", image_width=320, image_height=240)
@@ -161,7 +161,7 @@ def test_an_address_is_shown_by_what_it_serves(display: str, name: str, tmp_path
             show.wait()
 
 
-def test_a_window_without_a_publisher_says_so(display: str) -> None:
+def test_a_window_without_a_publisher_reports_it(display: str) -> None:
     warning_like("/camera/nothing has no publisher", show_topic("/camera/nothing", DISPLAY=display))
 
 
@@ -190,18 +190,18 @@ def test_an_rtp_stream_is_shown_by_the_receiver_that_repairs_it(display: str) ->
 def test_the_printed_pipeline_runs_in_gst_launch_and_hides_the_password(display: str) -> None:
     environment = {**without_display(), "DISPLAY": display}
 
-    def told(*arguments: str) -> str:
+    def reported(*arguments: str) -> str:
         done = subprocess.run(
             [*SHOW, *arguments, "--dry-run"], env=environment, capture_output=True, text=True, timeout=LONG
         )
         assert done.returncode == 0, done.stderr
         return next(line for line in done.stdout.splitlines() if line.startswith("gst-launch"))
 
-    line = told("test://ball", "--set", "flip_method=rotate-180")
+    line = reported("test://ball", "--set", "flip_method=rotate-180")
     assert "videoflip video-direction=180" in line
     line = re.sub(r"\w+sink sync=false", "fakesink", line.replace("videotestsrc", "videotestsrc num-buffers=5"))
     assert subprocess.run(line, shell=True, timeout=LONG, stdout=subprocess.DEVNULL).returncode == 0
     for source in ("rtsp://me:secret@cam/live", "http://me:secret@cam/live.m3u8", "http://me:secret@cam/live"):
-        shown = told(source)
+        shown = reported(source)
         assert "secret" not in shown
         assert "***" in shown

@@ -108,7 +108,7 @@ def test_other_frames_are_compressed_here(
     assert np.abs(pixels[0, 0].astype(int) - ([0, 0, 255] if len(shape) == 3 else 76)).max() <= 6
 
 
-def test_a_coded_stream_is_not_decoded_for_nobody(peer: Peer, world: ExitStack) -> None:
+def test_a_coded_stream_is_not_decoded_without_subscribers(peer: Peer, world: ExitStack) -> None:
     server = world.enter_context(rtsp_server())  # a key frame every 12 frames
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     world.enter_context(camera_nodes())(source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="udp")

@@ -109,8 +109,8 @@ def test_an_uncertain_frame_is_kept_with_its_own_stamp(scene: Scene) -> None:
 def test_source_bytes_are_those_of_the_camera(scene: Scene) -> None:
     scene.send_until_kept(0.45, compressed=True)
     frame = next(Collection.open(scene.folder).frames())
-    wanted = cv2.imencode(".jpg", scene.pixels(frame.stamp_ns // SECOND))[1].tobytes()
-    assert (scene.folder / frame.image).read_bytes() == wanted
+    expected = cv2.imencode(".jpg", scene.pixels(frame.stamp_ns // SECOND))[1].tobytes()
+    assert (scene.folder / frame.image).read_bytes() == expected
 
 
 @pytest.mark.parametrize("scene", [{"rules": ["disagree"]}], indirect=True)

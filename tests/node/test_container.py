@@ -89,7 +89,7 @@ def test_what_is_no_node_is_refused(nodes: list[str], message: str) -> None:
     assert message in ended.stderr.strip().splitlines()[-1]
 
 
-def test_a_parameter_nobody_has_is_refused() -> None:
+def test_an_unknown_parameter_is_refused() -> None:
     command = [sys.executable, "-m", "edgecam_ros.container", *NODES, "--ros-args", "-p", "sorce:=test://smpte"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2

@@ -70,14 +70,14 @@ def no_gpu(path: Path) -> dict[str, Any]:
         (no_gpu, "TensorRT needs an NVIDIA GPU"),
     ],
 )
-def test_without_a_model_the_node_stays_and_says_why(
+def test_without_a_model_the_node_keeps_running_and_reports_the_reason(
     peer: Peer, tmp_path: Path, capfd: pytest.CaptureFixture[str],
     spoil: Callable[[Path], dict[str, Any]], message: str,
 ) -> None:  # fmt: skip
     statuses: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     subject = Detecting(peer, tmp_path / "m.onnx", loads=False, **spoil(tmp_path / "m.onnx"))
 
-    def told() -> DiagnosticStatus | None:
+    def reported() -> DiagnosticStatus | None:
         subject.send(quadrants(64, 48))
         for array in statuses:
             for status in array.status:
@@ -86,7 +86,7 @@ def test_without_a_model_the_node_stays_and_says_why(
         return None
 
     try:
-        status = wait_until(told, what="the reason in /diagnostics")
+        status = wait_until(reported, what="the reason in /diagnostics")
         assert status.level == DiagnosticStatus.ERROR
         assert subject.set(confidence_threshold=0.4) == ""
         assert subject.node.state_label() == "active"
@@ -107,7 +107,7 @@ def test_every_configuring_tells_the_reason(peer: Peer, tmp_path: Path, capfd: p
     assert len([line for line in capfd.readouterr().err.splitlines() if "not an ONNX file" in line]) == 2
 
 
-def test_a_mended_model_is_loaded(peer: Peer, tmp_path: Path) -> None:
+def test_a_repaired_model_is_loaded(peer: Peer, tmp_path: Path) -> None:
     model = tmp_path / "m.onnx"
     subject = Detecting(peer, model, loads=False, **text(model))
     try:
@@ -169,11 +169,11 @@ def test_a_bad_image_is_counted_and_the_next_works(detecting: Detecting, reason:
     statuses = detecting.peer.collect(DiagnosticArray, "/diagnostics")
     seen = len(detecting.arrays)
 
-    def told() -> bool:
+    def reported() -> bool:
         detecting.images.publish(REFUSED[reason])
         return any(reason in status.message for array in statuses for status in array.status)
 
-    wait_until(told, what="the reason in /diagnostics")
+    wait_until(reported, what="the reason in /diagnostics")
     assert "odd" not in frame_ids(detecting, seen)
     assert names(detecting.answer(GOOD)) == ALL
 
@@ -232,11 +232,11 @@ def test_a_broken_cv_bridge_costs_only_its_images(
     monkeypatch.setattr(CvBridge, "imgmsg_to_cv2", broken)  # as the real one does beside another NumPy or OpenCV
     statuses = detecting.peer.collect(DiagnosticArray, "/diagnostics")
 
-    def told() -> bool:
+    def reported() -> bool:
         detecting.images.publish(message(GOOD, "bgr8", encoding="rgb16"))
         return any(f"cannot be converted: {error}" in status.message for array in statuses for status in array.status)
 
-    wait_until(told, what="the reason in /diagnostics")
+    wait_until(reported, what="the reason in /diagnostics")
     assert names(detecting.answer(GOOD)) == ALL
 
 
@@ -256,9 +256,9 @@ def test_a_model_that_fails_is_counted_and_the_next_image_works(
         with monkeypatch.context() as patched:
             patched.setattr(runner, "_infer", fails)
 
-            def told(reason: str = reason) -> bool:
+            def reported(reason: str = reason) -> bool:
                 detecting.send(GOOD)
                 return any(reason in status.message for array in statuses for status in array.status)
 
-            wait_until(told, what="the reason in /diagnostics")
+            wait_until(reported, what="the reason in /diagnostics")
         assert names(detecting.answer(GOOD)) == ALL

@@ -68,7 +68,9 @@ def test_the_most_detections_are_set_while_running(numbered: Detecting) -> None:
     assert numbered.set(**DEFAULTS) == ""
 
 
-def test_an_overlay_is_drawn_only_while_somebody_looks(numbered: Detecting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_overlay_is_drawn_only_while_there_are_subscribers(
+    numbered: Detecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drawn: list[int] = []
     draw = edgecam_detector.camera.draw
 

@@ -152,14 +152,16 @@ def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path, monkeypatch
     model = color_detector(tmp_path / "m.onnx")
     subject = Detecting(peer, model, cameras=list(cameras), image_reliability="reliable")
 
-    def told(*sending: str) -> DiagnosticStatus:
+    def reported(*sending: str) -> DiagnosticStatus:
         for name in sending:
             subject.send(cameras[name][0], camera=name)
         return statuses[-1].status[0] if statuses else DiagnosticStatus()
 
     def running() -> bool:
-        values = {item.key: item.value for item in told(*cameras).values}
-        return all(float(values.get(f"{name}/fps", 0)) > 0 for name in cameras) and "no frames" not in told().message
+        values = {item.key: item.value for item in reported(*cameras).values}
+        return (
+            all(float(values.get(f"{name}/fps", 0)) > 0 for name in cameras) and "no frames" not in reported().message
+        )
 
     try:
         for name in cameras:
@@ -167,7 +169,7 @@ def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path, monkeypatch
             assert reader.qos_profile.reliability == ReliabilityPolicy.RELIABLE
         wait_until(running, 2 * DISCOVERY, "the rates of both cameras")
         gone = "no frames on /camera/rear/image_raw"
-        wait_until(lambda: told("front").message == gone, 2 * DISCOVERY, "the end of one camera in /diagnostics")
+        wait_until(lambda: reported("front").message == gone, 2 * DISCOVERY, "the end of one camera in /diagnostics")
         wait_until(running, 2 * DISCOVERY, "its return")
     finally:
         subject.close()
@@ -204,11 +206,11 @@ def test_a_cache_that_cannot_be_written_is_a_warning(peer: Peer, tmp_path: Path)
     subject = Detecting(peer, model, max_batch=2, engine_cache=str(tmp_path / "file" / "engines"))
     try:
         assert names(subject.answer(quadrants(64, 48))) == {"red", "green", "blue"}
-        told = wait_until(
+        reported = wait_until(
             lambda: [s for array in statuses for s in array.status if "cannot write" in s.message],
             what="the warning in /diagnostics",
         )
-        assert told[0].level == DiagnosticStatus.WARN
+        assert reported[0].level == DiagnosticStatus.WARN
     finally:
         subject.close()
 

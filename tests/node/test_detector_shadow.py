@@ -51,11 +51,11 @@ def test_a_shadow_that_disagrees_is_counted_and_published(peer: Peer, tmp_path: 
     assert names(shadow[-1]) == {"red", "green", "purple"}
     stamps = {(array.header.stamp.sec, array.header.stamp.nanosec) for array in subject.arrays}
     assert (shadow[-1].header.stamp.sec, shadow[-1].header.stamp.nanosec) in stamps
-    told = agreement(diagnostics)
-    both, found = told["shadow_agreement/red"].split(" of ")
+    reported = agreement(diagnostics)
+    both, found = reported["shadow_agreement/red"].split(" of ")
     assert both == found != "0"
-    assert told["shadow_agreement/purple"].startswith("0 of ")
-    assert told["shadow_agreement/blue"].startswith("0 of ")
+    assert reported["shadow_agreement/purple"].startswith("0 of ")
+    assert reported["shadow_agreement/blue"].startswith("0 of ")
 
 
 def test_a_shadow_that_cannot_be_loaded_is_reported_and_the_live_model_works(peer: Peer, tmp_path: Path) -> None:

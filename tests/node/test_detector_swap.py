@@ -115,8 +115,8 @@ def test_a_deployment_takes_over_under_load_and_goes_back(peer: Peer, store: Mod
     assert versions == sorted(versions)
     assert versions[-1] == 3
     request = GetParameters.Request(names=["class_names"])
-    told = peer.call(GetParameters, "/camera/detector/get_parameters", request).values[0].string_array_value
-    assert set(told) >= OLD
+    reported = peer.call(GetParameters, "/camera/detector/get_parameters", request).values[0].string_array_value
+    assert set(reported) >= OLD
     assert "follows the model" in subject.set(class_names=["x"])
 
 

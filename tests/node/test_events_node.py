@@ -85,12 +85,12 @@ class Scene:
         return found[-1] if found else None
 
     def until_status(self, text: str, images: bool = True) -> DiagnosticStatus:
-        def said() -> DiagnosticStatus | None:
+        def output() -> DiagnosticStatus | None:
             self.see(0.75, images=images)
             status = self.status()
             return status if status and text in status.message else None
 
-        return wait_until(said, what=f"a status with {text!r}")
+        return wait_until(output, what=f"a status with {text!r}")
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def test_zones_and_rules_change_while_it_runs(peer: Peer, tmp_path: Path) -> Non
         assert one.until_event("end", 0.25).rule == "dog-right", "the old rules stay"
 
 
-def test_the_status_says_what_is_missing(peer: Peer, tmp_path: Path) -> None:
+def test_the_status_names_what_is_missing(peer: Peer, tmp_path: Path) -> None:
     with scene(peer, tmp_path) as one:
         wait_until(lambda: (s := one.status()) and "no detections on /camera/detections" in s.message)
         status = one.until_status("the image size is unknown", images=False)
@@ -175,20 +175,20 @@ def test_the_status_says_what_is_missing(peer: Peer, tmp_path: Path) -> None:
         one.until_status("events")
 
 
-def test_detections_without_ids_are_matched_here_and_it_is_said(peer: Peer, tmp_path: Path) -> None:
+def test_detections_without_ids_are_tracked_here_and_it_is_reported(peer: Peer, tmp_path: Path) -> None:
     with scene(peer, tmp_path) as one:
         event = one.until_event("begin", 0.25, track="")
         assert event.track_id.endswith("*")
 
-        def said() -> bool:
+        def output() -> bool:
             one.see(0.25, track="")
             status = one.status()
             return bool(status and "have no track id" in status.message)
 
-        wait_until(said, what="the warning")
+        wait_until(output, what="the warning")
 
 
-def test_a_class_that_the_detector_does_not_have_is_said(peer: Peer, tmp_path: Path) -> None:
+def test_a_class_that_the_detector_does_not_have_is_reported(peer: Peer, tmp_path: Path) -> None:
     with scene(peer, tmp_path, rules=["a: dgo|dog enters left"]) as one:
         one.until_status("events")
         rows = [VisionClass(class_id=number, class_name=name) for number, name in enumerate(("Dog", "cat"))]

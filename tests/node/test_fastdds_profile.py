@@ -81,9 +81,9 @@ def test_a_sourced_shell_has_the_profile_unless_it_has_one_already(shell: str) -
     names = (variable, "AMENT_PREFIX_PATH", "COLCON_CURRENT_PREFIX", "AMENT_CURRENT_PREFIX")
     fresh = {name: value for name, value in os.environ.items() if name not in names}
     fresh["COLCON_CURRENT_PREFIX"] = str(setup.parent)  # sh cannot tell where a sourced file lies
-    said = subprocess.run(command, env=fresh, capture_output=True, text=True, check=True)
-    profile = Path(said.stdout.strip())
-    assert profile.samefile(bringup / "share" / "edgecam_bringup" / "config" / "fastdds.xml"), said
+    output = subprocess.run(command, env=fresh, capture_output=True, text=True, check=True)
+    profile = Path(output.stdout.strip())
+    assert profile.samefile(bringup / "share" / "edgecam_bringup" / "config" / "fastdds.xml"), output
     own = {**fresh, variable: "/mine.xml"}
     assert subprocess.check_output(command, env=own, text=True) == "/mine.xml\n"
 

@@ -128,7 +128,7 @@ async def test_a_resized_box_a_skipped_and_an_empty_frame(page: Page, labels: La
     assert (empty.state, empty.boxes) == (REVIEWED, ())
 
 
-async def test_work_is_saved_by_itself_and_comes_back(page: Page, labels: Labels, tmp_path: Path) -> None:
+async def test_work_is_saved_automatically_and_restored(page: Page, labels: Labels, tmp_path: Path) -> None:
     await page.open(f"{labels.base}/label")
     await shows(page, "0003")
     await press(page, "b")
@@ -197,7 +197,7 @@ async def test_axe_core_finds_nothing(page: Page, labels: Labels, scheme: str, w
     await accessible(page)
 
 
-async def test_without_a_collection_the_page_says_how_to_get_one(page: Page) -> None:
+async def test_without_a_collection_the_page_explains_how_to_get_one(page: Page) -> None:
     server = WebServer(ViewerSettings(port=0), Hub(1, 4), NoPipeline(), FaultLog(print))
     server.start()
     try:

@@ -63,8 +63,8 @@ def test_every_frame_gets_its_truth(tmp_path: Path) -> None:
         assert review is not None
         assert review.state == REVIEWED
         found = sorted((box.label, box.box) for box in review.boxes)
-        for (label, box), (wanted, corners) in zip(found, sorted(objects), strict=True):
-            assert label == wanted
+        for (label, box), (expected, corners) in zip(found, sorted(objects), strict=True):
+            assert label == expected
             assert box == pytest.approx(corners, abs=2.5)
     assert shot.read_bytes().startswith(b"\x89PNG")
     assert shot.with_stem("shot-proposals").is_file()

@@ -96,7 +96,7 @@ def test_a_sqlite_bag_of_others_is_replayed(peer: Peer, tmp_path: Path) -> None:
     assert images == as_images(messages)
 
 
-def test_what_cannot_be_replayed_says_why(tmp_path: Path) -> None:
+def test_a_replay_that_cannot_work_is_refused_with_the_reason(tmp_path: Path) -> None:
     path, _ = scene(tmp_path)
     kind = made.topic("/odd", "std_msgs/msg/String")
     odd = made.write(tmp_path / "odd.mcap", [Message(type(kind)("/odd", "odd_msgs/msg/Odd"), 5, 5, b"\0\1\0\0")])
@@ -142,7 +142,7 @@ def test_the_camera_node_plays_a_recording_and_steps(peer: Peer, tmp_path: Path)
         assert np.array_equal(np.asarray(one.data), recorded.data)
 
 
-def test_a_camera_without_steps_says_so(peer: Peer) -> None:
+def test_a_camera_without_steps_reports_it(peer: Peer) -> None:
     with running(CameraNode(namespace="/camera", parameter_overrides=[Parameter("source", value="test://smpte")])):
         answer: Any = peer.call(Trigger, "/camera/camera_driver/step", Trigger.Request())
         assert not answer.success

@@ -167,12 +167,12 @@ def test_pub_reaches_a_node_and_stamps_its_messages() -> None:
         text, _ = echo.communicate(timeout=120)
     finally:
         pub.send_signal(signal.SIGINT)
-        said, _ = pub.communicate(timeout=120)
+        output, _ = pub.communicate(timeout=120)
         echo.kill()
     header = yaml.safe_load(text.removesuffix("---\n"))
     assert header["frame_id"] == "here"
     assert header["stamp"]["sec"] > 0
-    assert said.startswith("publisher: beginning loop\npublishing #1: std_msgs.msg.Header(stamp=")
+    assert output.startswith("publisher: beginning loop\npublishing #1: std_msgs.msg.Header(stamp=")
     assert pub.returncode == signal.SIGINT
 
 

@@ -232,7 +232,7 @@ def test_a_port_in_use_ends_the_receiver_with_a_text_that_names_it(peer: Peer) -
         node.destroy_node()
 
 
-def test_silence_is_told(peer: Peer) -> None:
+def test_silence_is_reported(peer: Peer) -> None:
     port = free_udp_port()
     with running(make(ReceiverNode, "/camera", port=port)):
         arrays = peer.collect(DiagnosticArray, "/diagnostics")
@@ -243,7 +243,7 @@ def test_silence_is_told(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("senders", "told"),
+    ("senders", "reported"),
     [
         ([{"codec": "h264", "mtu": 200}], "no H.265 frame in"),
         ([{"payload_type": 98}], "x payload type 98 instead of 96"),
@@ -251,13 +251,15 @@ def test_silence_is_told(peer: Peer) -> None:
     ],
     ids=["another codec", "another payload type", "two senders"],
 )
-def test_what_is_wrong_with_a_stream_is_named(peer: Peer, senders: list[dict[str, object]], told: str) -> None:
+def test_what_is_wrong_with_a_stream_is_named(peer: Peer, senders: list[dict[str, object]], reported: str) -> None:
     port = free_udp_port()
     with running(make(ReceiverNode, "/camera", port=port)), ExitStack() as stack:
         arrays = peer.collect(DiagnosticArray, "/diagnostics")
         for values in senders:
             stack.enter_context(sending(port, **values))
-        wait_until(lambda: any(told in status.message for each in arrays for status in each.status), what="the word")
+        wait_until(
+            lambda: any(reported in status.message for each in arrays for status in each.status), what="the word"
+        )
 
 
 def test_an_adaptive_sender_reports_its_three_bitrates(peer: Peer, source: Callable[..., Source]) -> None:

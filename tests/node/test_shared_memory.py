@@ -62,7 +62,7 @@ def test_only_what_a_killed_node_left_is_freed(peer: Peer) -> None:
         assert living.poll() is None
 
 
-def test_a_segment_of_nobody_is_told_from_one_in_use(tmp_path: Path) -> None:
+def test_an_orphaned_segment_is_distinguished_from_one_in_use(tmp_path: Path) -> None:
     (tmp_path / "fastdds_0123456789abcdef").write_bytes(bytes(5000))
     (tmp_path / "fastdds_0123456789abcdef_el").touch()
     (tmp_path / "fastdds_port7411").write_bytes(bytes(100))

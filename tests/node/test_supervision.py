@@ -148,7 +148,7 @@ def test_a_hook_that_raises_is_undone_and_tried_again(
     assert "test_supervision.py:" in line
 
 
-def test_a_refused_transition_says_why_while_it_lasts(peer: Peer) -> None:
+def test_the_reason_of_a_refused_transition_is_shown_while_it_lasts(peer: Peer) -> None:
     with spinning(FragileNode(Plan({"open": [ValueError("the reason")] * 1000}))) as node:
         Scene(peer, node).wait_for(ERROR, "the reason")
         assert node.state_label() == "unconfigured"
@@ -176,7 +176,7 @@ def test_what_a_failed_open_created_is_destroyed(peer: Peer) -> None:
         assert [one.srv_name for one in subject.node.services].count("~/ask") == 1
 
 
-def test_what_raises_while_it_stops_is_told_and_the_rest_is_stopped(
+def test_an_exception_while_stopping_is_reported_and_the_rest_is_stopped(
     peer: Peer, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with scene(peer, stop=[OSError("stuck")], close=[ValueError("also stuck")]) as subject:
@@ -266,7 +266,7 @@ def test_an_error_that_waiting_cannot_cure_ends_the_node(peer: Peer) -> None:
         assert str(subject.node.failure) == "parameter 'rate' is 1.0: cannot work"
 
 
-def test_an_executor_that_raises_goes_on(peer: Peer) -> None:
+def test_an_executor_that_raises_continues(peer: Peer) -> None:
     """What rclpy itself raises over a message, e.g. from a client's future, which it lets through."""
     with scene(peer) as subject:
         raised: Callable[..., Any] = subject.node.supervised(lambda _future: 1 / 0, "future")

@@ -28,7 +28,7 @@ def test_a_running_node_has_a_line_with_its_cost(tmp_path: Path) -> None:
     assert float(total.split()[2]) > 10, "the memory of a Python process with rclpy"
 
 
-def test_without_nodes_it_says_so() -> None:
+def test_without_nodes_it_is_reported() -> None:
     done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "no node has reported" in done.stdout
@@ -53,12 +53,12 @@ def test_two_nodes_of_one_name_are_shown_by_host_and_process(tmp_path: Path) -> 
         assert one.url
         assert two.url
         host = socket.gethostname()
-        wanted = [f"camera/viewer on {host} (pid {viewer.process.pid}) error" for viewer in (one, two)]
+        expected = [f"camera/viewer on {host} (pid {viewer.process.pid}) error" for viewer in (one, two)]
         for _ in range(5):  # one look lasts four seconds, which discovery may need
             done = subprocess.run(
                 COMMAND, capture_output=True, text=True, timeout=60, env={**os.environ, "COLUMNS": "200"}
             )
-            if all(line in done.stdout for line in wanted):
+            if all(line in done.stdout for line in expected):
                 break
-    assert all(line in done.stdout for line in wanted), done.stdout
+    assert all(line in done.stdout for line in expected), done.stdout
     assert "2 nodes are named /camera/viewer: " in done.stdout

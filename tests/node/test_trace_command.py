@@ -33,7 +33,7 @@ def test_the_stages_of_a_camera_and_its_frames_end_up_in_both_files(peer: Peer, 
     assert "camera: published" in (tmp_path / "t.svg").read_text()
 
 
-def test_without_nodes_it_says_so() -> None:
+def test_without_nodes_it_is_reported() -> None:
     done = subprocess.run([*COMMAND, "--seconds", "0"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert "no frame was traced" in done.stderr

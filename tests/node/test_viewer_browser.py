@@ -211,15 +211,15 @@ async def test_the_cameras_node_saves_what_the_page_asks_for(page: Page, viewer:
         await page.open(viewer.url)
         await page.wait_for("!document.querySelector('.actions.camera').hidden")
         await page.evaluate("document.querySelector('.camera .snapshot').click()")
-        said = "document.querySelector('.saved').textContent"
-        await page.wait_for(f"{said}.startsWith('{folder}')")
-        saved_at = Path(await page.wait_for(said))
+        output = "document.querySelector('.saved').textContent"
+        await page.wait_for(f"{output}.startsWith('{folder}')")
+        saved_at = Path(await page.wait_for(output))
         assert saved_at.exists()
         button = "document.querySelector('.camera .record')"
         await page.evaluate(f"{button}.click()")
         await page.wait_for(f"/^Stop (?!0:00)/.test({button}.textContent)")  # it counts
         await page.evaluate(f"{button}.click()")
-        await page.wait_for(f"{button}.textContent === 'Record' && /camera.*m(kv|p4)/.test({said})")
+        await page.wait_for(f"{button}.textContent === 'Record' && /camera.*m(kv|p4)/.test({output})")
         assert page.problems == []
     finally:
         camera.send_signal(signal.SIGINT)

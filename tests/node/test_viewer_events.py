@@ -120,7 +120,7 @@ async def test_a_clip_of_jpeg_frames_plays_too(page: Page, tmp_path: Path) -> No
         await page.wait_for(f"{FIRST}.querySelector('img.frames').getBoundingClientRect().width > 100")
 
 
-async def test_a_clip_that_cannot_be_played_says_so(page: Page, tmp_path: Path) -> None:
+async def test_a_clip_that_cannot_be_played_is_reported(page: Page, tmp_path: Path) -> None:
     fill(tmp_path / "events", 1, b"no video at all")
     with Served(silent=True, events=str(tmp_path / "events")) as served:
         await page.open(f"{served.base}/events")
@@ -156,7 +156,7 @@ async def test_axe_core_finds_nothing(page: Page, served: Served, scheme: str, w
         await page.becomes(small, [])
 
 
-async def test_without_a_folder_the_page_says_how_to_get_one(page: Page) -> None:
+async def test_without_a_folder_the_page_explains_how_to_get_one(page: Page) -> None:
     with Served(silent=True) as served:
         await page.open(f"{served.base}/events")
         await page.wait_for(f"{MESSAGE}.includes('events:=FOLDER')")

@@ -164,7 +164,7 @@ def test_no_message_ends_the_monitor(peer: Peer) -> None:
     assert "summary: " in rest
 
 
-async def test_a_detector_that_never_answers_or_answers_nonsense_is_said(tmp_path: Path, peer: Peer) -> None:
+async def test_a_detector_that_never_answers_or_answers_nonsense_is_reported(tmp_path: Path, peer: Peer) -> None:
     answers: list[Any] = []
 
     def get(_request: GetParameters.Request, response: GetParameters.Response) -> GetParameters.Response:
@@ -179,10 +179,10 @@ async def test_a_detector_that_never_answers_or_answers_nonsense_is_said(tmp_pat
     with ViewerProcess(tmp_path, "port:=0") as viewer:
         url = await asyncio.to_thread(lambda: viewer.url)
 
-        async def camera(wanted: str) -> dict[str, Any]:
+        async def camera(expected: str) -> dict[str, Any]:
             while True:
                 cameras = (await asyncio.to_thread(strict_json, f"{url}/api/status")).get("cameras", [])
-                if cameras and wanted in cameras[0]["threshold_problem"]:
+                if cameras and expected in cameras[0]["threshold_problem"]:
                     return dict(cameras[0])
                 await asyncio.sleep(0.2)
 

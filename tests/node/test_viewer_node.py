@@ -46,7 +46,7 @@ def fetch(url: str) -> bytes:
     return wait_until(attempt, what=f"an answer of {url}")
 
 
-def test_frames_are_subscribed_only_while_somebody_watches(tmp_path: Path) -> None:
+def test_frames_are_subscribed_only_while_there_are_viewers(tmp_path: Path) -> None:
     with Scene("/camera", fps=15) as scene, ViewerProcess(tmp_path, "port:=0") as viewer:
         url = viewer.url
         wait_until(lambda: scene.node.count_subscribers("/camera/detections") == 1)
@@ -99,8 +99,8 @@ def test_quality_can_be_set_while_running_and_the_port_cannot(tmp_path: Path, pe
         before = len(fetch(f"{viewer.url}/snapshot.jpg"))
 
         def set_parameter(name: str, value: int) -> object:
-            wanted = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)
-            request = SetParameters.Request(parameters=[Parameter(name=name, value=wanted)])
+            expected = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value)
+            request = SetParameters.Request(parameters=[Parameter(name=name, value=expected)])
             return peer.call(SetParameters, "/camera/viewer/set_parameters", request).results[0]
 
         assert set_parameter("jpeg_quality", 10).successful
@@ -211,13 +211,13 @@ def test_messages_that_make_no_sense_do_not_stop_it(tmp_path: Path, peer: Peer) 
     odd = Detection2DArray(detections=[Detection2D(), Detection2D(bbox=BoundingBox2D(size_x=nan, size_y=nan))])
     with ViewerProcess(tmp_path, "port:=0") as viewer, urllib.request.urlopen(f"{viewer.url}/stream.mjpg", timeout=120):
 
-        def told() -> bool:
+        def reported() -> bool:
             images.publish(Image(width=640, height=480, encoding="bgr8", step=1920))  # and no data
             images.publish(Image(width=4, height=4, encoding="<script>", step=4, data=bytes(16)))
             results.publish(odd)
             return "needs 921600 bytes, got 0" in viewer.text() and "<script>" in viewer.text()
 
-        wait_until(told, 120)
+        wait_until(reported, 120)
         with Scene("/camera", fps=10):
             assert len(fetch(f"{viewer.url}/snapshot.jpg")) > 1000
 

@@ -100,7 +100,7 @@ async def repeat(page: Page, expression: str, action: Any) -> None:
     await eventually(look, what=expression)
 
 
-async def test_without_a_camera_the_header_says_so(page: Page, viewer: ViewerProcess) -> None:
+async def test_without_a_camera_the_header_reports_it(page: Page, viewer: ViewerProcess) -> None:
     await page.open(viewer.url)
     await page.wait_for(f"{STATE} === 'Error: camera: no frames: /camera/image_raw has no publisher'")
     await page.becomes(LEVEL, "error")
@@ -147,10 +147,10 @@ async def test_the_bitrates_of_an_adaptive_sender_are_shown(
         chart = "[...document.querySelectorAll('.chart')].find((one) => one.innerText.includes('Bitrate'))"
         await page.wait_for(f"({chart}).hidden")  # without a sender
         shown = f"[...{chart}.querySelectorAll('li')].filter((one) => !one.hidden).map((one) => one.innerText).join()"
-        wanted = "target1.5 Mbit/s,sent1.2 Mbit/s,estimated1.1 Mbit/s"
+        expected = "target1.5 Mbit/s,sent1.2 Mbit/s,estimated1.1 Mbit/s"
         text = f"({chart}.checkVisibility() && {shown}.replace(/\\n/g, ''))"
         await repeat(
-            page, f"{text} === '{wanted}'", lambda: detector.report(0, "sending", "camera/rtp_sender", **rates)
+            page, f"{text} === '{expected}'", lambda: detector.report(0, "sending", "camera/rtp_sender", **rates)
         )
     assert page.problems == []
 

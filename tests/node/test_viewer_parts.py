@@ -62,23 +62,23 @@ async def test_without_these_nodes_there_are_no_panels(page: Page, viewer: Viewe
 async def test_the_recorder_is_started_preserved_and_stopped(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     values = given(directory=str(tmp_path), record_at_start=False, rolling=True, topics=["detections"])
     button, preserve = f"{RECORDER}.querySelectorAll('button')[0]", f"{RECORDER}.querySelectorAll('button')[1]"
-    said, file = f"{RECORDER}.querySelector('.said').textContent", f"{RECORDER}.querySelector('.file').textContent"
+    output, file = f"{RECORDER}.querySelector('.said').textContent", f"{RECORDER}.querySelector('.file').textContent"
     with running(RecorderNode(namespace="/camera", parameter_overrides=values)) as recorder:
         await page.open(viewer.url)
         await page.wait_for(f"!{RECORDER}.hidden && {RECORDER}.innerText.includes('waiting for ~/record')")
         await page.becomes(f"{preserve}.hidden", True)
         await page.evaluate(f"{button}.click()")
-        await page.wait_for(f"{said}.startsWith('Recording to {tmp_path}')")
+        await page.wait_for(f"{output}.startsWith('Recording to {tmp_path}')")
         await page.wait_for(f"{file}.startsWith('{tmp_path}') && {file}.endsWith(' MB')")
         await page.becomes(f"{button}.textContent + {button}.ariaPressed", "Stoptrue")
         await accessible(page)
         await asyncio.to_thread(wait_until, lambda: recorder.report().values["messages"] != 0)
         await page.wait_for(f"!{preserve}.hidden")
         await page.evaluate(f"{preserve}.click()")
-        await page.wait_for(f"{said}.startsWith('Preserved: {tmp_path}')")
-        preserved = (await page.evaluate(said)).removeprefix("Preserved: ")
+        await page.wait_for(f"{output}.startsWith('Preserved: {tmp_path}')")
+        preserved = (await page.evaluate(output)).removeprefix("Preserved: ")
         await page.evaluate(f"{button}.click()")
-        await page.wait_for(f"{said}.startsWith('Stopped: ')")
+        await page.wait_for(f"{output}.startsWith('Stopped: ')")
         await page.becomes(f"{button}.textContent + {button}.ariaPressed", "Recordfalse")
         assert page.problems == []
     assert "/camera/detections" in {one.topic.name for one in open_recording(Path(preserved)).messages()}
@@ -109,15 +109,15 @@ async def press(page: Page, key: str) -> None:
 async def test_keep_by_button_and_by_key(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     folder = tmp_path / "collection"
     values = given(directory=str(folder), rules=["class"], keep_classes=["nothing"])
-    said = f"{COLLECTOR}.querySelector('.said').textContent"
+    output = f"{COLLECTOR}.querySelector('.said').textContent"
     with running(CollectorNode(namespace="/camera", parameter_overrides=values)):
         await page.open(viewer.url)
         await page.wait_for(f"!{COLLECTOR}.hidden && {COLLECTOR}.querySelector('a').hidden")
         await page.evaluate(f"{COLLECTOR}.querySelector('button').click()")
-        await page.wait_for(f"{said}.startsWith('Kept: ')")
-        first = await page.evaluate(said)
+        await page.wait_for(f"{output}.startsWith('Kept: ')")
+        first = await page.evaluate(output)
         await press(page, "k")
-        await page.wait_for(f"{said}.startsWith('Kept: ') && {said} !== {json.dumps(first)}")
+        await page.wait_for(f"{output}.startsWith('Kept: ') && {output} !== {json.dumps(first)}")
         await page.wait_for(f"{COLLECTOR}.querySelector('.condition').textContent === '2 frames kept'")
         await accessible(page)
         assert page.problems == []

@@ -117,9 +117,9 @@ async def save(page: Page) -> None:
     await page.becomes(SAID, "Saved")
 
 
-async def names(page: Page, *wanted: str) -> None:
+async def names(page: Page, *expected: str) -> None:
     await page.becomes(
-        "[...document.querySelectorAll('.drawing .names button')].map((one) => one.textContent)", [*wanted]
+        "[...document.querySelectorAll('.drawing .names button')].map((one) => one.textContent)", [*expected]
     )
 
 
@@ -145,8 +145,8 @@ async def test_a_zone_by_mouse_named_moved_undone_and_saved(page: Page, viewer: 
     assert sofa == "sofa: 0.1234567,0.5 0.4,0.5 0.4,0.9", "what was not touched stays as it is"
     zone = events.settings.parsed_zones()[1]
     assert garden.startswith("garden: ")
-    for found, wanted in zip(zone.points.tolist(), [(0.5, 0.1), (0.9, 0.1), (0.8, 0.6)], strict=True):
-        assert found == pytest.approx(wanted, abs=0.01)
+    for found, expected in zip(zone.points.tolist(), [(0.5, 0.1), (0.9, 0.1), (0.8, 0.6)], strict=True):
+        assert found == pytest.approx(expected, abs=0.01)
     assert page.problems == []
 
 
@@ -221,13 +221,13 @@ async def test_a_zone_becomes_a_region_of_the_detector(
     remap = ["--ros-args", "-r", "image_raw:=unused", "-r", "detections:=unused_detections"]
     box = "document.querySelector('.drawing .region input')"
     with running(DetectorNode(namespace="/camera", parameter_overrides=overrides, cli_args=remap)) as detector:
-        for wanted in (2, 1):
+        for expected in (2, 1):
             await opened(page, viewer)
             await page.evaluate("document.querySelector('.drawing .names button').click()")
-            await page.wait_for(f"{box}.checkVisibility() && {box}.checked === {'false' if wanted == 2 else 'true'}")
+            await page.wait_for(f"{box}.checkVisibility() && {box}.checked === {'false' if expected == 2 else 'true'}")
             await page.evaluate(f"{box}.click()")
             await save(page)
-            assert len(detector.settings.regions) == wanted
+            assert len(detector.settings.regions) == expected
             assert detector.settings.regions[0] == "0,0 0.2,0 0.2,0.2"
     assert page.problems == []
 

@@ -24,7 +24,7 @@ def command(namespace: str, settings: dict[str, object]) -> list[str]:
 
 @contextmanager
 def camera_nodes() -> Iterator[Start]:
-    """Start camera nodes; at the end they get SIGINT and must end with 0 and without a traceback."""
+    """Start camera nodes; at the end they get SIGINT and must end with exit code 0 and without a traceback."""
     running: list[subprocess.Popen[str]] = []
 
     def begin(namespace: str = "/camera", **settings: object) -> subprocess.Popen[str]:

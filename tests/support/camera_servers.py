@@ -1,4 +1,4 @@
-"""Real servers for the camera's network sources; each gives the port it listens on."""
+"""Real servers for the camera's network sources; each yields the port it listens on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urllib.request import parse_http_list, parse_keqv_list
 import cv2
 import numpy as np
 
-# In a process of its own: GLib's main loop, and it has to be killed in the middle of a stream.
+# In a separate process: it needs GLib's main loop, and tests kill it in the middle of a stream.
 _RTSP = """
 import sys
 import gi
@@ -75,7 +75,7 @@ def rtsp_server(user: str = "", password: str = "", stream: str = _RED) -> Itera
 
 @contextmanager
 def mjpeg_server(jpeg: bytes) -> Iterator[int]:
-    """The same JPEG again and again, 25 times a second, to whoever asks."""
+    """Sends the same JPEG to every client, 25 times a second."""
     stopping = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
@@ -108,7 +108,7 @@ def red_jpeg(width: int = 160, height: int = 120) -> bytes:
 
 @contextmanager
 def rtp_sender(port: int) -> Iterator[None]:
-    """gst-launch-1.0 alone, sending red 320x240 H.265 at 25 Hz as in the homework."""
+    """A plain gst-launch-1.0 that sends red 320x240 H.265 at 25 Hz."""
     text = (
         "gst-launch-1.0 -q videotestsrc is-live=true pattern=red "
         "! video/x-raw,format=I420,width=320,height=240,framerate=25/1 "
@@ -153,7 +153,7 @@ def hls_server(folder: Path) -> Iterator[int]:
 
 @dataclass
 class Page:
-    """What :func:`web_server` answers: ``pieces`` are sent one after the other, again and again while ``endless``."""
+    """A response of :func:`web_server`: sends ``pieces`` one after the other, repeatedly if ``endless``."""
 
     content_type: str = ""
     pieces: Sequence[bytes] = ()
@@ -169,7 +169,7 @@ USER, PASSWORD = "me", "p@ss:/?#"
 
 @contextmanager
 def web_server(pages: Mapping[str, Page]) -> Iterator[tuple[int, list[str]]]:
-    """A web server with these pages by path; gives its port and the list of paths that were asked for."""
+    """A web server with these pages by path; yields its port and the list of requested paths."""
     stopping = threading.Event()
     asked: list[str] = []
 

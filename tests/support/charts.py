@@ -1,4 +1,4 @@
-"""A colour chart as video files of every kind that GStreamer can make here."""
+"""A colour chart as video files in every format that the installed GStreamer can encode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = 4
 
 @dataclass(frozen=True)
 class Kind:
-    """How the chart is coded: ``caps`` of the raw video before the encoder, launch text of encoder and muxer."""
+    """A video format: ``caps`` of the raw video before the encoder, launch text of encoder and muxer."""
 
     encoder: str
     caps: str
@@ -51,7 +51,7 @@ def patches(image: np.ndarray) -> np.ndarray:
 
 
 def write(kind: Kind, path: Path, frames: int = 10) -> None:
-    """The chart as a video at 10 Hz. Raises AssertionError with GStreamer's error where it cannot be made."""
+    """Write the chart as a video at 10 Hz. Raises AssertionError with GStreamer's error if that fails."""
     still = path.with_suffix(".chart.png")
     cv2.imwrite(str(still), chart(kind.size))
     muxer = f"! {kind.muxer} " if kind.muxer else ""

@@ -24,7 +24,7 @@ FLAGS = (
     "--allow-loopback-in-peer-connection",
 )  # fmt: skip
 START_TIMEOUT = 120.0
-CALL_TIMEOUT = 300.0  # axe-core on a long page takes a minute where the processor is busy
+CALL_TIMEOUT = 300.0  # axe-core on a long page takes a minute on a busy machine
 
 
 def executable() -> str | None:
@@ -35,7 +35,7 @@ needs_chromium = pytest.mark.skipif(executable() is None, reason="needs chromium
 
 
 class Page:
-    """One tab. ``problems`` are uncaught errors and error lines of its console, ``requests`` all addresses it asked."""
+    """One tab. ``problems`` are uncaught errors and error lines of its console, ``requests`` all requested URLs."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -58,7 +58,7 @@ class Page:
 
     @contextlib.asynccontextmanager
     async def script(self, source: str) -> AsyncIterator[None]:
-        """Runs in every page opened meanwhile, before the page's own scripts."""
+        """Run a script in every page opened meanwhile, before the page's own scripts."""
         await self.call("Page.enable")
         added = await self.call("Page.addScriptToEvaluateOnNewDocument", source=source)
         try:
@@ -81,12 +81,12 @@ class Page:
         return answer["result"].get("value")
 
     async def wait_for(self, expression: str, seconds: float = 120.0) -> Any:
-        """Until the expression is true; gives its value. An expression that throws is not true yet."""
+        """Wait until the expression is true; returns its value. An expression that throws counts as false."""
         return await self._until(expression, bool, seconds)
 
-    async def becomes(self, expression: str, wanted: Any) -> None:
-        """Until the expression has this value: what a page shows is asserted with this or ``wait_for``."""
-        await self._until(expression, lambda value: bool(value == wanted))
+    async def becomes(self, expression: str, expected: Any) -> None:
+        """Wait until the expression has this value. Use this or ``wait_for`` to assert what a page shows."""
+        await self._until(expression, lambda value: bool(value == expected))
 
     async def _until(self, expression: str, good: Callable[[Any], bool], seconds: float = 120.0) -> Any:
         try:
@@ -96,7 +96,7 @@ class Page:
             pytest.fail(f"{failure}; problems: {self.problems}; the page shows: {text}")
 
     async def complains(self) -> None:
-        """Waits for the browser's report of a refused request and takes it from ``problems``."""
+        """Wait for the browser's report of a refused request and remove it from ``problems``."""
 
         async def look() -> list[str]:
             return self.problems
@@ -130,7 +130,7 @@ class Page:
 
 @contextlib.asynccontextmanager
 async def chromium(folder: Path) -> AsyncIterator[Page]:
-    """Start Chromium with ``folder`` as its profile and give its first tab."""
+    """Start Chromium with ``folder`` as its profile; yields its first tab."""
     (folder / "DevToolsActivePort").unlink(missing_ok=True)  # of an earlier run with this profile
     command = [str(executable()), *FLAGS, f"--user-data-dir={folder}", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -141,7 +141,7 @@ async def chromium(folder: Path) -> AsyncIterator[Page]:
                 tabs = [tab for tab in await answer.json() if tab["type"] == "page"]
             async with session.ws_connect(tabs[0]["webSocketDebuggerUrl"], max_msg_size=0) as socket:
                 page = Page(socket)
-                # Only with these rights, and the flag above, has WebRTC an address where loopback is the only network.
+                # If loopback is the only network, WebRTC has an address only with these permissions and the flag above.
                 await page.call("Browser.grantPermissions", permissions=["audioCapture", "videoCapture"])
                 yield page
     finally:
@@ -150,7 +150,7 @@ async def chromium(folder: Path) -> AsyncIterator[Page]:
 
 
 async def _port(folder: Path, process: subprocess.Popen) -> int:
-    """The port Chromium chose: it writes it to a file once it listens."""
+    """The port that Chromium chose, which it writes to a file when it listens."""
     async with asyncio.timeout(START_TIMEOUT):
         while True:
             assert process.poll() is None, f"chromium ended with {process.returncode}"

@@ -1,4 +1,4 @@
-"""Small videos for the tests, made by GStreamer on the spot."""
+"""Small videos for the tests, made by GStreamer on demand."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make_clip(
     size: tuple[int, int] = (160, 120),
     pattern: str = "ball",
 ) -> Path:
-    """``frames`` frames of one of videotestsrc's patterns; the container goes by the suffix (.mp4, .mkv, .avi)."""
+    """``frames`` frames of a videotestsrc pattern; the suffix selects the container (.mp4, .mkv, .avi)."""
     text = (
         f"videotestsrc num-buffers={frames} pattern={pattern} "
         f"! video/x-raw,format=I420,width={size[0]},height={size[1]},framerate={rate}/1 "

@@ -1,4 +1,4 @@
-"""Real H.264 and H.265 streams for tests: made, cut into access units, and decoded by GStreamer on the spot."""
+"""Real H.264 and H.265 streams for tests: encoded, split into access units, and decoded by GStreamer on demand."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CodedStream:
 def encode(
     name: str, options: str, properties: str = "", count: int = 75, size: tuple[int, int] = (160, 128)
 ) -> CodedStream:
-    """``count`` frames that move everywhere at 25 Hz; ``options`` are x264's or x265's own."""
+    """``count`` frames at 25 Hz with motion everywhere; ``options`` are those of x264 or x265."""
     row = codec(name)
     width, height = size
     text = (
@@ -60,8 +60,8 @@ def encode(
 
 
 class StreamDecoder:
-    """GStreamer's software decoder; gives frames as luma, by presentation time. Its output depends on the input alone:
-    one thread decodes, and each access unit is done before the next one is asked for."""
+    """GStreamer's software decoder; returns frames as luma, by presentation time. Its output depends only on the input:
+    one thread decodes, and each access unit is completed before the next one."""
 
     def __init__(self, name: str) -> None:
         row = codec(name)
@@ -79,11 +79,11 @@ class StreamDecoder:
     def _event(self, _pad: object, info: Any) -> Any:
         if info.get_event().type != self._gst.EventType.CUSTOM_DOWNSTREAM:
             return self._gst.PadProbeReturn.OK
-        self._decoded.release()  # events keep their place: what came before has been decoded
+        self._decoded.release()  # events stay in order: all earlier input has been decoded
         return self._gst.PadProbeReturn.DROP
 
     def push(self, nals: list[bytes], pts: int) -> list[tuple[int, np.ndarray]]:
-        """Decode one access unit; the frames that have come out by then."""
+        """Decode one access unit; returns the frames output so far."""
         self._pipeline.push(self._pipeline.new_buffer(np.frombuffer(nal.join(nals), np.uint8), pts))
         structure = self._gst.Structure.new_empty("decoded")
         event = self._gst.Event.new_custom(self._gst.EventType.CUSTOM_DOWNSTREAM, structure)
@@ -92,7 +92,7 @@ class StreamDecoder:
         return self._frames(0.0)
 
     def end(self) -> list[tuple[int, np.ndarray]]:
-        """The last frames; ends the decoder."""
+        """End the decoder; returns its last frames."""
         try:
             self._pipeline.element("src").emit("end-of-stream")
             return self._frames(60.0)  # the end of the stream ends it
@@ -108,7 +108,7 @@ class StreamDecoder:
 
 
 def psnr(left: np.ndarray, right: np.ndarray) -> float:
-    """Decibels between two uint8 images of one shape."""
+    """PSNR in dB of two uint8 images of the same shape."""
     error = float(np.mean((left.astype(np.float64) - right) ** 2))
     return 10 * np.log10(255**2 / max(error, 1e-9))
 

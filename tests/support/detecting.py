@@ -1,4 +1,4 @@
-"""A detector node of this process with a peer on the other side of DDS. Import it only where ROS is there."""
+"""A detector node in this process with a peer on the other side of DDS. Needs ROS."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STAMP = 1_700_000_000_123_456_789
 
 
 class Detecting:
-    """A detector node of this process with a peer that sends it images; ``loads``: whether its model can be used."""
+    """A detector node in this process with a peer that sends it images; ``loads``: whether its model can be loaded."""
 
     def __init__(self, peer: Peer, model: Path, *, loads: bool = True, **parameters: Any) -> None:
         given = {"model": str(model), "backend": "onnxruntime", "threads": 1, "tune": False, **parameters}
@@ -58,19 +58,19 @@ class Detecting:
         self.publishers[camera].publish(image_to_ros(frame))
 
     def answer(self, pixels: np.ndarray, stamp: int | None = None) -> Detection2DArray:
-        """What is published for one image, told by its stamp; sent again while discovery may have lost it."""
+        """The detections with the stamp of this image; the image is sent again, because discovery may have lost it."""
         stamp = next(self._stamps) if stamp is None else stamp
-        wanted, seen = stamp_from_ns(stamp), len(self.arrays)
+        expected, seen = stamp_from_ns(stamp), len(self.arrays)
         for _ in range(int(DISCOVERY)):
             self.send(pixels, stamp=stamp)
             with contextlib.suppress(pytest.fail.Exception):
                 return wait_until(
-                    lambda: next((each for each in self.arrays[seen:] if each.header.stamp == wanted), None), 1.0
+                    lambda: next((each for each in self.arrays[seen:] if each.header.stamp == expected), None), 1.0
                 )
         pytest.fail("no detections came")
 
     def set(self, **values: Any) -> str:
-        """Set parameters through the service; the reason of a refusal, or an empty text."""
+        """Set parameters through the service; returns the reason of a refusal, or an empty text."""
         request = SetParameters.Request(
             parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
         )
@@ -78,7 +78,7 @@ class Detecting:
         return "; ".join(result.reason for result in answer.results if not result.successful)
 
     def go_round(self) -> None:
-        """The transitions that a lifecycle manager asks for, on the executor's thread."""
+        """Run the transitions of a lifecycle manager on the executor's thread."""
         done: list[str] = []
 
         def round_trip() -> None:

@@ -1,4 +1,4 @@
-"""A disk that is full, without one."""
+"""Simulates a full disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """The kernel refuses to make files of this process bigger, as a full disk does (EFBIG in place of ENOSPC)."""
+    """The kernel refuses to extend this process's files beyond ``size`` bytes (EFBIG; a full disk gives ENOSPC)."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

@@ -1,4 +1,4 @@
-"""Valid ROS messages with hostile values, as hypothesis strategies. Import it only where ROS is there."""
+"""Valid ROS messages with hostile values, as hypothesis strategies. Needs ROS."""
 
 from __future__ import annotations
 

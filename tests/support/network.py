@@ -1,4 +1,4 @@
-"""Ports and DDS domains that nobody else uses, also when tests run in parallel."""
+"""Unused ports and DDS domains, also when tests run in parallel."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
-DOMAINS = 100  # from 102 on, DDS ports lie among those the kernel gives to anybody
+DOMAINS = 100  # from 102 on, DDS ports are in the kernel's ephemeral range
 
 
-# Each test process has a share of the ports that neither DDS nor the kernel (ip_local_port_range) gives to anybody:
-# between being found free and being used a port must not go to a parallel test or to some client's end.
+# Each test process has a share of the ports that neither DDS nor the kernel (ip_local_port_range) assigns: after a port
+# was found free, no parallel test and no client's socket may take it.
 FIRST, SHARE, STEP = 61_000, 560, 4
 _turns = itertools.count(random.randrange(SHARE // STEP))
 
@@ -24,7 +24,7 @@ def _worker() -> int:
 
 
 def _candidates() -> Iterator[int]:
-    """Even ports; the next three are this process's too."""
+    """Even ports; the next three ports also belong to this process."""
     for turn in _turns:
         yield FIRST + _worker() % 8 * SHARE + turn % (SHARE // STEP) * STEP
 
@@ -37,7 +37,7 @@ def free_tcp_port() -> int:
 
 
 def free_udp_port(neighbours: int = 2) -> int:
-    """An even UDP port, as RTP wants it; the next ones (RTCP, parity) are free too."""
+    """An even UDP port, as RTP requires; the next ones (RTCP, parity) are free too."""
     for port in _candidates():
         with suppress(OSError), ExitStack() as stack:
             for offset in range(1 + neighbours):
@@ -47,6 +47,6 @@ def free_udp_port(neighbours: int = 2) -> int:
 
 
 def free_domain(nth: int = 0) -> int:
-    """The ROS_DOMAIN_ID of this test process, or its ``nth`` further one (below 20)."""
+    """The ROS_DOMAIN_ID of this test process, or its ``nth`` additional one (below 20)."""
     run = os.environ.setdefault("PYTEST_XDIST_TESTRUNUID", uuid.uuid4().hex)
     return 1 + (int(run, 16) + 20 * _worker() + nth) % DOMAINS

@@ -6,7 +6,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parents[1]
-REPOSITORY = ""  # tests of scripts, documents, containers and underlay/: `make test` alone runs them
+REPOSITORY = ""  # tests of scripts, documents, containers and underlay/: only `make test` runs them
 # The first pattern that matches a path below tests/ decides.
 OWNERS = {
     "node/test_camera*": "edgecam_camera",

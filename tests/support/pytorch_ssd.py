@@ -15,7 +15,7 @@ LEVELS += [(1, 300, 285, 330)]
 
 
 def reference_priors() -> list[tuple[float, float, float, float]]:
-    """cx cy w h, clipped to 0..1; six a cell: small and large square, then ratios 2 and 3 both ways."""
+    """cx cy w h, clipped to 0..1; six per cell: small and large square, then ratios 2, 1/2, 3 and 1/3."""
     priors = []
     for cells, shrinkage, low, high in LEVELS:
         scale = 300 / shrinkage
@@ -31,7 +31,7 @@ def reference_priors() -> list[tuple[float, float, float, float]]:
 
 
 def export(path: Path) -> Path:
-    """Like onnx_export.py: ``input_0`` to ``scores`` and ``boxes``; also ``raw_*``, what the reference starts from."""
+    """Like onnx_export.py: ``input_0`` to ``scores`` and ``boxes``; also ``raw_*``, the input of the reference."""
     random = np.random.default_rng(3)
     weights: dict[str, np.ndarray] = {}
     nodes = []
@@ -71,10 +71,10 @@ def export(path: Path) -> Path:
         helper.make_node("Add", ["center", "half"], ["high"]),
         helper.make_node("Concat", ["low", "high"], ["boxes"], axis=2),
     ]
-    told = [
+    reported = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3000, columns])
         for name, columns in (("scores", CLASSES), ("boxes", 4), ("raw_scores", CLASSES), ("raw_boxes", 4))
     ]
     frame = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 300, 300])
     tensors = [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in weights.items()]
-    return save(helper.make_graph(nodes, "ssd", [frame], told, tensors), path, {})
+    return save(helper.make_graph(nodes, "ssd", [frame], reported, tensors), path, {})

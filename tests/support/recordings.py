@@ -1,4 +1,4 @@
-"""Recordings for tests. Messages are made by rosbags, an implementation of CDR that is not ours."""
+"""Recordings for tests. Messages are serialised by rosbags, an independent implementation of CDR."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def text(value: str) -> bytes:
 
 
 def frames(count: int, width: int = 64, height: int = 48) -> list[np.ndarray]:
-    """Frames that all differ."""
+    """Frames with different content."""
     chance = np.random.default_rng(1)
     return [chance.integers(0, 255, (height, width, 3), np.uint8) for _ in range(count)]
 

@@ -1,4 +1,4 @@
-"""What the code uses of ROS 2, read from its source, against the table of four distributions in ros_api.txt."""
+"""Checks the ROS 2 names that the source code uses against the table of four distributions in ros_api.txt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Entry:
     parameters: Mapping[str, frozenset[str]] | None = None
 
     def lacking(self, keywords: frozenset[str] = frozenset(), positional: int = 0) -> frozenset[str]:
-        """The distributions in which a call with these keywords and so many positional arguments fails."""
+        """The distributions in which a call with these keywords and this number of positional arguments fails."""
         lacking = DISTRIBUTIONS - self.distributions
         if self.parameters is None:
             return lacking
@@ -74,7 +74,7 @@ def _item(text: str) -> tuple[str, frozenset[str]]:
 
 @dataclass(frozen=True)
 class Use:
-    """A name of ROS that a source file uses, with what would go wrong: nothing where ``lacking`` is empty."""
+    """A ROS name that a source file uses, and the distributions in which it fails (``lacking``)."""
 
     place: str
     name: str
@@ -116,12 +116,12 @@ def python_uses(path: Path, own_names: frozenset[str] = frozenset()) -> Iterator
 
 
 def _of_module(node: ast.expr, modules: set[str]) -> bool:
-    """``time.sleep``: a function of another module, whatever its name."""
+    """Whether this is a function of another imported module, such as ``time.sleep``."""
     return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules
 
 
 def _imports(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Local name and dotted name of what comes from ROS."""
+    """Local name and dotted name of each import from ROS."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and not node.level and _is_ros(node.module or ""):
             yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
@@ -157,7 +157,7 @@ def _lookup(name: str) -> Entry:
     names = table()["python"]
     if name in names:
         return names[name]
-    # Members of what is compiled, such as an enumeration, are not in the table; those of other classes are.
+    # The table has the members of Python classes, but not of compiled types such as enumerations.
     owner = name.rpartition(".")[0]
     if owner in names and "." in owner and not any(one.startswith(f"{owner}.") for one in names):
         return names[owner]

@@ -1,4 +1,4 @@
-"""A plain rclpy node on the other side of the topics. Import it only where ROS is there and its domain is set."""
+"""A plain rclpy node on the other side of the topics. Needs ROS; set the domain before importing this."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from waiting import DISCOVERY, wait_until
 
-AGAIN = 4.0  # seconds; longer than anything asked for takes
+AGAIN = 4.0  # seconds; longer than any request takes
 
 
 class Peer:
-    """Spins in a thread of its own until it is closed."""
+    """Spins in a separate thread until it is closed."""
 
     def __init__(self, name: str = "test_peer") -> None:
         self.node = Node(name)
@@ -30,7 +30,7 @@ class Peer:
         return received
 
     def call(self, service_type: type, name: str, request: Any, timeout: float = DISCOVERY) -> Any:
-        """Call a service and give its response; fails the test when there is none in time.
+        """Call a service and return its response; fails the test if there is none in time.
 
         A server answers before it has discovered who asks, and then the answer is lost: after a while the request is
         sent again.

@@ -1,4 +1,4 @@
-"""Coded clips from the real encoders, and a sender that replays them packet by packet as a test wants."""
+"""Coded clips from the real encoders, and a sender that replays them packet by packet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INTERVAL_NS = 1_000_000_000 // RATE
 
 
 class Unit(NamedTuple):
-    """One access unit in decoding order; ``number`` is that of the frame it shows."""
+    """One access unit in decoding order; ``number`` is the frame number."""
 
     nals: list[bytes]
     number: int
@@ -29,7 +29,7 @@ class Unit(NamedTuple):
 
 @functools.cache
 def clip(encoder: str, options: str, count: int) -> tuple[Unit, ...]:
-    """Numbered frames through ``encoder`` (x264enc or x265enc) with these properties, in decoding order."""
+    """Numbered frames encoded by ``encoder`` (x264enc or x265enc) with these properties, in decoding order."""
     codec = CODECS["h264" if "264" in encoder else "h265"]
     pipeline = gst.Pipeline(
         f'appsrc name=src format=time max-bytes=0 max-buffers=0 caps="{raw_caps(WIDTH, HEIGHT, RATE)}" ! '
@@ -84,7 +84,7 @@ class Replay:
         return made
 
     def send(self, unit: Unit, lost: bool = False) -> None:
-        """Send one unit when its turn comes (``RATE`` a second), or lose all its packets."""
+        """Send one unit when it is due (``RATE`` per second), or drop all its packets."""
         self._next = max(self._next + 1 / RATE, time.monotonic() - 0.1)
         time.sleep(max(0.0, self._next - time.monotonic()))
         for data in self.packets(unit):

@@ -1,4 +1,4 @@
-"""What the RTP tests share: numbered frames, short coded streams, running senders and receivers."""
+"""Shared by the RTP tests: numbered frames, short coded streams, running senders and receivers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIRST_STAMP = 1_700_000_000_123_456_789
 
 
 def pixels_of(index: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """A moving frame; the squares at its upper edge are its number in binary, black for 0, white for 1."""
+    """A moving frame; the squares at its upper edge show its number in binary, black for 0, white for 1."""
     ramp = np.linspace(40, 200, width * 2, dtype=np.float32)[None, index % width : index % width + width]
     bgr = np.repeat(np.repeat(ramp, height, 0)[..., None], 3, 2).astype(np.uint8)
     for bit in range(8):
@@ -84,7 +84,7 @@ class Feed:
 
 
 class Reader:
-    """Reads frames in a thread and keeps stamp, number and size of all, the pixels of every tenth and the newest."""
+    """Reads frames in a thread; keeps stamp, number and size of all, the pixels of every tenth and of the newest."""
 
     keep_every = 10
 

@@ -1,4 +1,4 @@
-"""Running one of our nodes inside the test's process. Import it only where ROS is there and its domain is set."""
+"""Runs an edgecam node inside the test process. Needs ROS; set the domain before importing this."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ N = TypeVar("N", bound=EdgecamNode)
 
 @contextmanager
 def spinning(node: N) -> Iterator[N]:
-    """Spins the node in a thread of its own, and shuts it down at the end."""
+    """Spins the node in a separate thread, and shuts it down at the end."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     thread = threading.Thread(target=executor.spin, daemon=True)

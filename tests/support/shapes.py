@@ -1,4 +1,4 @@
-"""Tiny made data for the training tests: coloured shapes, exact boxes, no download."""
+"""Tiny synthetic data for the training tests: coloured shapes with exact boxes, no download."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Shapes = tuple[np.ndarray, list[tuple[int, ...]], list[int]]
 
 
 def shape_image(number: int, width: int = 160, height: int = 120) -> Shapes:
-    """BGR image with one or two shapes, their boxes and classes; a function of the number."""
+    """BGR image with one or two shapes, their boxes and classes; determined by the number."""
     chance = np.random.default_rng(number)
     image = chance.integers(60, 110, (height, width, 3), np.uint8)
     boxes: list[tuple[int, ...]] = []

@@ -28,7 +28,7 @@ ADDRESS = ("192.0.2.7", 4000)
 
 @dataclass
 class _Unit:
-    """A coded frame on its way: packets of it that have not arrived."""
+    """A coded frame in transit: its packets that have not arrived."""
 
     at: float
     left: int

@@ -1,4 +1,4 @@
-"""ONNX models of under two kilobytes that really look at the image.
+"""ONNX models of under two kilobytes whose outputs depend on the image.
 
 :func:`color_detector` is an SSD in its outputs: the image is cut into 2 x 2 cells, each cell is a box, and the
 scores of the classes red, green and blue are the cell's mean in that channel.
@@ -66,15 +66,15 @@ def color_detector(
 def fixed_outputs(
     path: Path, outputs: Mapping[str, np.ndarray], facts: Mapping[str, object] | None = None, size: int = 100
 ) -> Path:
-    """A model that gives the same outputs whatever it sees: for decoders."""
+    """A model with constant outputs, for testing decoders."""
     image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, size, size])
     nodes = [helper.make_node("Identity", [f"fixed_{name}"], [name]) for name in outputs]
-    told = [
+    reported = [
         helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
         for name, value in outputs.items()
     ]
     weights = [numpy_helper.from_array(value, f"fixed_{name}") for name, value in outputs.items()]
-    return save(helper.make_graph(nodes, "fixed_outputs", [image], told, weights), path, facts or {})
+    return save(helper.make_graph(nodes, "fixed_outputs", [image], reported, weights), path, facts or {})
 
 
 def save(graph: onnx.GraphProto, path: Path, facts: Mapping[str, object]) -> Path:

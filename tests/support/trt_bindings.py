@@ -27,12 +27,12 @@ RELEASES = {
 
 
 class Unavailable(Exception):
-    """The bindings of a version cannot be had here; the text says why."""
+    """The bindings of a version are not available; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class Bindings:
-    """Where a version's package lies, and the stub libraries that it loads."""
+    """The folder of a version's package, and the stub libraries that it loads."""
 
     package: Path
     libraries: Path
@@ -65,8 +65,8 @@ def _run(*command: str) -> str:
     except FileNotFoundError as error:
         raise Unavailable(f"{command[0]} is not installed") from error
     except subprocess.SubprocessError as error:
-        told = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
-        raise Unavailable(f"{' '.join(command[:3])}: {told[-1] if told else error}") from error
+        reported = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+        raise Unavailable(f"{' '.join(command[:3])}: {reported[-1] if reported else error}") from error
 
 
 def _fetch(requirement: str, folder: Path) -> None:
@@ -79,7 +79,7 @@ def _fetch(requirement: str, folder: Path) -> None:
 
 
 def _compile_stubs(library: Path, folder: Path) -> None:
-    """One shared library for each of TensorRT's that the bindings name; together they have what is undefined."""
+    """A stub for each TensorRT library that the bindings load; together they define all undefined symbols."""
     needed = [line.split()[1] for line in _run("objdump", "-p", str(library)).splitlines() if "NEEDED" in line]
     undefined = [line.split()[1] for line in _run("nm", "-D", "--undefined-only", str(library)).splitlines()]
     symbols = [name for name in undefined if "@" not in name and not name.startswith(("__gmon", "_ITM"))]

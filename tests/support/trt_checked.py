@@ -1,4 +1,4 @@
-"""Objects of TensorRT's real classes, without TensorRT: every member and argument is checked against the bindings.
+"""Stand-ins for TensorRT objects: every member and argument is checked against the real bindings.
 
 pybind11 writes each method's signature into its docstring. A :class:`Checked` object has exactly the members of its
 class in this version; a call must fit one of the signatures, enums and classes by type; it returns what the test
@@ -84,7 +84,7 @@ class Module:
 def check_call(
     trt: Any, what: str, text: str, arguments: tuple[Any, ...], named: dict[str, Any], method: bool = True
 ) -> str:
-    """The annotated type of what a call returns; Misuse where no signature in a docstring takes the arguments."""
+    """The annotated return type of a call. Raises Misuse if no signature in a docstring accepts the arguments."""
     problems = []
     for parameters, returned in signatures(text):
         parameters = parameters[1:] if method else parameters

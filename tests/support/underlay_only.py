@@ -1,4 +1,4 @@
-"""Tests of underlay/ are left out where ROS 2 is from apt: there the real packages bear its names."""
+"""Skips the tests of underlay/ if ROS 2 is from apt, because the real packages have the same names there."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Echo:
 
 
 class Served:
-    """A running server whose cameras deliver 50 frames a second of ``size`` bytes, or none when ``silent``."""
+    """A running server whose cameras deliver 50 frames per second of ``size`` bytes, or none if ``silent``."""
 
     def __init__(self, size: int = 0, cameras: int = 2, silent: bool = False, **settings: Any) -> None:
         self.silent = silent

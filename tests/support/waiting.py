@@ -1,4 +1,4 @@
-"""Waiting for an event instead of sleeping and hoping."""
+"""Waiting for events instead of sleeping for a fixed time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-DISCOVERY = 60.0  # seconds; generous: no verdict may depend on how fast or busy the machine is
+DISCOVERY = 60.0  # seconds; generous, because no result may depend on the machine's speed or load
 
 
 def wait_until(condition: Callable[[], Any], timeout: float = DISCOVERY, what: str = "the event") -> Any:
-    """The condition's first true value; fails the test when it does not come."""
+    """Wait for the condition's first true value and return it; fails the test on a timeout."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         if value := condition():
@@ -29,7 +29,7 @@ async def eventually(
     what: str,
     timeout: float = 2 * DISCOVERY,
 ) -> Any:
-    """The first value of ``look`` that is good; fails the test with the last value if none is in time.
+    """Wait for the first good value of ``look``; fails the test with the last value on a timeout.
 
     An AssertionError that ``look`` raises counts as a value that is not good.
     """

@@ -152,9 +152,9 @@ def test_chains_of_overlaps_are_resolved_as_by_the_greedy_loop() -> None:
     count, found, best, labels = suppress(scores, boxes, 0.4, 300)
     assert count.tolist() == [[6]]
     torch.testing.assert_close(best[0, :6], torch.cat([torch.tensor([0.95]), scores[0, :10:2, 1]]))
-    wanted = greedy(scores[0].numpy(), boxes[0].numpy(), 0.4, 300)
-    np.testing.assert_allclose(found[0, :6].numpy(), wanted[0], atol=1e-4)
-    assert labels[0, :6].tolist() == wanted[2].tolist() == [1, 0, 0, 0, 0, 0]
+    expected = greedy(scores[0].numpy(), boxes[0].numpy(), 0.4, 300)
+    np.testing.assert_allclose(found[0, :6].numpy(), expected[0], atol=1e-4)
+    assert labels[0, :6].tolist() == expected[2].tolist() == [1, 0, 0, 0, 0, 0]
 
 
 def test_a_file_that_differs_is_refused(
@@ -191,13 +191,13 @@ def test_int8_for_tensorrt_builds_and_for_cpu_is_unsigned(
 def test_the_recipe_with_the_smaller_error_is_chosen(model: SsdModel, exported: Path, images: list[np.ndarray]) -> None:
     feeds = inputs(model, images[:4], Form()) * 3
     feeds = [feeds[-1] * 30, *feeds[:9]]  # one image of extremes; the last is the probe
-    told: list[str] = []
-    found = best_ranges(exported, feeds, "tensorrt", told.append)
+    reported: list[str] = []
+    found = best_ranges(exported, feeds, "tensorrt", reported.append)
     probe = feeds[9:10]
     errors = {recipe: output_error(calibrate(exported, feeds[:9], "tensorrt", recipe), probe) for recipe in RECIPES}
     assert output_error(found, probe) == pytest.approx(min(errors.values()))
     assert errors["average"] < errors["minmax"]
-    assert told[0].startswith("error of the outputs: minmax ")
+    assert reported[0].startswith("error of the outputs: minmax ")
     with pytest.raises(SettingError, match="must be one of minmax, average"):
         calibrate(exported, feeds, "tensorrt", "entropy")
 
@@ -210,14 +210,14 @@ def test_layers_stay_in_float_until_the_accuracy_is_accepted(ranges: Ranges, tmp
         return 0.70 + 0.01 * int(facts["edgecam.float_layers"])
 
     ranges = replace(ranges, convolutions=ranges.convolutions[:15])  # the others stay in float: less to measure
-    told: list[str] = []
+    reported: list[str] = []
     probe = [np.zeros((1, 3, 300, 300), np.float32)]
-    passed = accept_int8(ranges, tmp_path / "x.onnx", 0.75, score, 1.0, probe, told.append)
+    passed = accept_int8(ranges, tmp_path / "x.onnx", 0.75, score, 1.0, probe, reported.append)
     assert passed.drop <= 1.0
     assert 0 < len(passed.kept) < len(ranges.convolutions) // 2
     assert (tmp_path / "x.onnx").is_file()
     with pytest.raises(ExportError, match="even with half of the layers"):
-        accept_int8(ranges, tmp_path / "y.onnx", 2.0, score, 1.0, probe, told.append)
+        accept_int8(ranges, tmp_path / "y.onnx", 2.0, score, 1.0, probe, reported.append)
     assert list(tmp_path.iterdir()) == [tmp_path / "x.onnx"]
 
 

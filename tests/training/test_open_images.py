@@ -159,7 +159,7 @@ def test_stopped_downloads_go_on(server: Server, tmp_path: Path) -> None:
     assert not (tmp_path / "x.jpg.part").exists()
 
 
-def test_dead_server_says_so(tmp_path: Path, server: Server) -> None:
+def test_a_dead_server_is_reported(tmp_path: Path, server: Server) -> None:
     server.http.shutdown()
     server.http.server_close()
     with pytest.raises(DatasetError, match="cannot be downloaded after 3 attempts"):
@@ -222,24 +222,24 @@ def test_a_mirror_may_be_a_folder(server: Server, tmp_path: Path) -> None:
 
 
 def test_tables_show_progress_and_are_indexed_once(server: Server, tmp_path: Path) -> None:
-    told: dict[str, list[tuple[int, int]]] = {}
+    reported: dict[str, list[tuple[int, int]]] = {}
 
     def bar(what: str) -> Callable[[int, int], None]:
-        return lambda done, total: told.setdefault(what, []).append((done, total))
+        return lambda done, total: reported.setdefault(what, []).append((done, total))
 
     criteria, mirror = Criteria(classes=("Zebra", "Whale")), Source.mirror(server.url)
     fetch.download(criteria, tmp_path, workers=4, bar=bar, source=mirror)
-    assert told["oidv6-train-annotations-bbox.csv, MB"][-1] == (1, 1)
-    assert "reading boxes of train, MB" in told
+    assert reported["oidv6-train-annotations-bbox.csv, MB"][-1] == (1, 1)
+    assert "reading boxes of train, MB" in reported
     first = (tmp_path / "manifest.jsonl").read_bytes()
-    told.clear()
+    reported.clear()
     fetch.download(criteria, tmp_path, workers=4, bar=bar, source=mirror)
-    assert set(told) == {"images"}  # neither downloaded nor read again
+    assert set(reported) == {"images"}  # neither downloaded nor read again
     assert (tmp_path / "manifest.jsonl").read_bytes() == first
     table = tmp_path / "tables" / "v6_oidv6-train-annotations-bbox.csv"
     table.write_bytes(table.read_bytes().replace(b"/m/z", b"/m/other"))
     fetch.download(criteria, tmp_path, workers=4, bar=bar, source=mirror)
-    assert "reading boxes of train, MB" in told  # another table: another index
+    assert "reading boxes of train, MB" in reported  # another table: another index
 
 
 @pytest.mark.parametrize("block", [64, 1 << 24])

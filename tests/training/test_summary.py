@@ -76,7 +76,7 @@ def test_commands_refuse_a_set_in_pixel_units_unless_it_is_allowed(
         assert "were dropped" not in capsys.readouterr().err  # the model is what is missing
 
 
-def test_a_missing_split_is_said(tmp_path: Path) -> None:
+def test_a_missing_split_is_reported(tmp_path: Path) -> None:
     write_yolo(tmp_path, "names: [cat]\ntrain: images/train\n", {"train/a": GOOD})
     assert "note      no images in 'val': nothing is scored while training" in summary.lines(load(tmp_path))
     write_yolo(tmp_path, "names: [cat]\ntrain: images/train\n", {"train/a": ""})

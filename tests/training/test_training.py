@@ -128,7 +128,7 @@ def test_mosaic_puts_four_images_together() -> None:
     assert (alone.labels[:, 1:] == 0).all()
 
 
-def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
     saver, path = checkpoint.Saver(), tmp_path / "last.pt"
     saver.save({"weights": torch.ones(10)}, path)
     saver.wait()
@@ -175,7 +175,7 @@ def test_starts_from_imagenet_classifiers(tmp_path: Path) -> None:
         starting_model(settings.changed(model="ssd_mobilenet_v1", init="imagenet"), ("zebra",))
 
 
-def test_checkpoints_of_pytorch_ssd_go_both_ways(tmp_path: Path) -> None:
+def test_pytorch_ssd_checkpoints_load_in_both_directions(tmp_path: Path) -> None:
     theirs = create("ssd_mobilenet_v1", ("zebra", "whale"))
     torch.save(theirs.state_dict(), tmp_path / "mb1-ssd.pth")
     (tmp_path / "labels.txt").write_text("BACKGROUND\nzebra\nwhale\n", encoding="utf-8-sig")  # a mark is no class

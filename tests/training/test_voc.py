@@ -63,7 +63,7 @@ def test_ids_with_folders(tmp_path: Path) -> None:
     assert [sample.split for sample in dataset.samples] == ["train", "val"]
 
 
-def test_xml_beside_the_images_of_each_split(tmp_path: Path) -> None:
+def test_xml_next_to_the_images_of_each_split(tmp_path: Path) -> None:
     for split in ("train", "valid"):
         write_image(tmp_path / split / f"{split}.rf.12ab.jpg")
         (tmp_path / split / f"{split}.rf.12ab.xml").write_text(xml(f"{split}.rf.12ab.jpg", [("cat", BOX)]))
@@ -231,7 +231,7 @@ def test_names_of_files_may_be_composed_or_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["ImageSets", "."])
-def test_lists_beside_the_usual_folder(tmp_path: Path, folder: str) -> None:
+def test_lists_next_to_the_usual_folder(tmp_path: Path, folder: str) -> None:
     root = write_voc(tmp_path, ["a", "b"])
     (root / "ImageSets" / "Main" / "train.txt").unlink()
     (root / folder / "train.txt").write_text("a\n")

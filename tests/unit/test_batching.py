@@ -57,7 +57,7 @@ def test_a_forced_update_rewrites_it(tmp_path: Path) -> None:
     kept.close()
 
 
-def test_what_cannot_be_batched_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_batched_is_reported(tmp_path: Path) -> None:
     model = ModelFile.read(fixed_outputs(tmp_path / "m.onnx", {"scores": np.zeros((1, 5, 3), np.float32)}))
     with pytest.raises(ModelError, match=r"cannot be made dynamic: .*set max_batch to 1"):
         dynamic_batch(model, RunnerOptions(cache=tmp_path))

@@ -47,7 +47,7 @@ def test_every_row_is_on_disk_when_it_ends_and_a_failure_costs_only_itself(tmp_p
     assert [one.name for one in plan.chosen(rows, False, again, fresh=True)] == ["a_row", "b_row", "c_row"]
 
 
-def test_a_stopped_run_keeps_what_it_has_and_goes_on(tmp_path: Path) -> None:
+def test_a_stopped_run_keeps_its_results_and_resumes(tmp_path: Path) -> None:
     def stop() -> float:
         raise KeyboardInterrupt
 
@@ -73,11 +73,11 @@ def test_a_run_of_some_rows_keeps_the_others_with_their_machine_and_date(tmp_pat
 def test_medians_and_ratios_of_interleaved_rounds() -> None:
     values = iter([10.0, 30.0, 20.0])
     one = Row("a_row", "a", "ms", "other", lambda: next(values), lambda: 10.0)
-    said: list[str] = []
-    found = measure(one, 3, said.append)
+    output: list[str] = []
+    found = measure(one, 3, output.append)
     assert (found.ours, found.reference, found.ratio) == (20.0, 10.0, 2.0)
     assert found.noise() == pytest.approx(0.5)
-    assert len(said) == 3
+    assert len(output) == 3
     assert found.busy is not None
     assert 0 <= found.busy <= 1
 
@@ -89,7 +89,7 @@ def test_a_reference_of_zero_and_a_fault_that_was_not_survived_have_no_ratio() -
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "better", "said"),
+    ("before", "after", "better", "output"),
     [
         ([10, 10, 10], [12, 12, 12], "lower", "worse: a: 10 → 12 ms (+20 %"),
         ([10, 10, 10], [12, 12, 12], "higher", "better: a: 10 → 12 ms"),
@@ -98,15 +98,15 @@ def test_a_reference_of_zero_and_a_fault_that_was_not_survived_have_no_ratio() -
     ],
 )
 def test_a_change_counts_where_it_is_larger_than_the_noise(
-    before: list[float], after: list[float], better: str, said: str
+    before: list[float], after: list[float], better: str, output: str
 ) -> None:
-    told = list(compare.lines({"a": result("a", after, better=better)}, {"a": result("a", before, better=better)}))
-    assert told[0].startswith(said)
+    reported = list(compare.lines({"a": result("a", after, better=better)}, {"a": result("a", before, better=better)}))
+    assert reported[0].startswith(output)
 
 
 def test_on_another_machine_the_ratios_are_compared() -> None:
-    told = list(compare.lines({"a": result("a", [30.0], "there")}, {"a": result("a", [10.0], "here")}))
-    assert told[0].startswith("worse: a: 1 → 3 times its reference (another machine)")
+    reported = list(compare.lines({"a": result("a", [30.0], "there")}, {"a": result("a", [10.0], "here")}))
+    assert reported[0].startswith("worse: a: 1 → 3 times its reference (another machine)")
 
 
 def test_publishing_is_refused_from_a_busy_machine_and_names_the_rows(
@@ -115,9 +115,9 @@ def test_publishing_is_refused_from_a_busy_machine_and_names_the_rows(
     run, published = Store(tmp_path / "run.json"), Store(tmp_path / "published.json")
     run.rows = {"quiet_row": result("quiet_row", [1.0]), "loud_row": result("loud_row", [1.0], busy=0.4)}
     assert publish.publish(run, published) == 1
-    said = capsys.readouterr().err
-    assert "loud_row" in said
-    assert "quiet_row" not in said
+    output = capsys.readouterr().err
+    assert "loud_row" in output
+    assert "quiet_row" not in output
     assert not published.path.exists()
 
 

@@ -39,17 +39,17 @@ def test_a_smaller_frame_has_smaller_focal_lengths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         ("a: [", "is not YAML"),
         ("just text", "is not a calibration"),
         ("image_width: 640\nimage_height: 480\n", "camera_matrix"),
     ],
 )
-def test_files_that_are_no_calibration_are_refused(tmp_path: Path, content: str, told: str) -> None:
+def test_files_that_are_no_calibration_are_refused(tmp_path: Path, content: str, reported: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(content)
-    with pytest.raises(SettingError, match=f"(?s)camera_info_url.*{told}"):
+    with pytest.raises(SettingError, match=f"(?s)camera_info_url.*{reported}"):
         calibration.load(path, f"file://{path}")
 
 
@@ -128,7 +128,7 @@ def test_the_ini_file_of_camera_calibration_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "reported"),
     [
         ("%YAML:1.0\n---\nimage_width: 640\n", "not a calibration"),
         ("%YAML:1.0\n---\na: !!opencv-matrix\n   rows: 3\n", "not a calibration"),
@@ -139,10 +139,10 @@ def test_the_ini_file_of_camera_calibration_is_read(tmp_path: Path) -> None:
         (_INI.replace("0.1 -0.2 0.0", "0.1"), "3 distortion coefficients"),
     ],
 )
-def test_foreign_files_that_lack_something_are_refused(tmp_path: Path, content: str, told: str) -> None:
+def test_foreign_files_that_lack_something_are_refused(tmp_path: Path, content: str, reported: str) -> None:
     path = tmp_path / "bad.txt"
     path.write_text(content)
-    with pytest.raises(SettingError, match=f"(?s)camera_info_url.*{told}"):
+    with pytest.raises(SettingError, match=f"(?s)camera_info_url.*{reported}"):
         calibration.load(path, "x")
 
 

@@ -114,7 +114,7 @@ def test_a_loop_has_no_seam(camera: Callable[..., Camera], taker: Taker, clip: P
     assert one.status().state == "streaming"
 
 
-def test_a_file_without_loop_ends_and_says_so(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
+def test_a_file_without_loop_ends_and_reports_it(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
     one = camera(source=f"file://{clip}", realtime=False)
     until(lambda: one.status().state == "ended", "the end")
     assert len(taker.stamps) == 20
@@ -186,7 +186,7 @@ def test_every_flip_method_turns_the_frames(flip: str) -> None:
     assert np.abs(published.last.astype(int) - TURNS[flip](source.last)).mean() < 3
 
 
-def test_garbage_is_told_once_and_tried_again_until_it_is_a_video(
+def test_garbage_is_reported_once_and_retried_until_it_is_a_video(
     camera: Callable[..., Camera], taker: Taker, clip: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "later.mp4"
@@ -202,7 +202,7 @@ def test_garbage_is_told_once_and_tried_again_until_it_is_a_video(
     assert one.status().state == "streaming"
 
 
-def test_a_network_error_is_told_once_and_without_gstreamers_insides(
+def test_a_network_error_is_reported_once_and_without_gstreamer_internals(
     camera: Callable[..., Camera], taker: Taker, tmp_path: Path
 ) -> None:
     with hls_server(tmp_path) as port:

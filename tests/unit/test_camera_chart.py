@@ -133,10 +133,10 @@ def seen(path: Path, views: list[str] | None = None, **settings: object) -> tupl
 
 def difference(image: np.ndarray, size: tuple[int, int], grey: bool) -> float:
     """By how many levels the worst patch differs from the chart."""
-    wanted = patches(chart(size))
+    expected = patches(chart(size))
     if grey:
-        wanted = np.repeat(wanted @ np.array([[0.114], [0.587], [0.299]]), 3, axis=1)
-    return float(np.abs(patches(image) - wanted).max())
+        expected = np.repeat(expected @ np.array([[0.114], [0.587], [0.299]]), 3, axis=1)
+    return float(np.abs(patches(image) - expected).max())
 
 
 @pytest.mark.parametrize("made", KINDS, ids=lambda made: made.name.replace("video/x-raw,", ""))
@@ -167,14 +167,16 @@ def test_colours_of_streams_that_only_ffmpeg_makes(arguments: str, suffix: str, 
     assert difference(image, (256, 192), "gray" in arguments) < _CLOSE
 
 
-@pytest.mark.parametrize(("arguments", "suffix", "told"), REFUSED)
-def test_what_the_decoders_get_wrong_is_refused_by_name(arguments: str, suffix: str, told: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("arguments", "suffix", "reported"), REFUSED)
+def test_what_the_decoders_get_wrong_is_refused_by_name(
+    arguments: str, suffix: str, reported: str, tmp_path: Path
+) -> None:
     """Decoders of GStreamer 1.22 crash the process or show wrong colours with these."""
     path = tmp_path / f"chart.{suffix}"
     ffmpeg(arguments, path)
     image, problem = seen(path)
     if image is None:
-        assert told in problem
+        assert reported in problem
     else:
         assert difference(image, (256, 192), "gray" in arguments) < _CLOSE
 
@@ -204,15 +206,15 @@ def test_the_rotation_tag_turns_the_frames(turn: str, muxer: str, tmp_path: Path
     at = data.find(b"tkhd") + 4 + 4 + (32 if data[data.find(b"tkhd") + 4] else 20) + 16
     data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, x, y, 1 << 30)
     path.write_bytes(data)
-    wanted = turned(chart(made.size))
+    expected = turned(chart(made.size))
     views: list[str] = []
     image, problem = seen(path, views)
     assert image is not None, problem
     if views != [turn] and turn in MIRRORED and gst.version() < (1, 24):
         pytest.skip("this qtdemux does not read mirrored tracks (Debian's does from 1.22.0-5+deb12u4 on)")
-    assert image.shape == wanted.shape
+    assert image.shape == expected.shape
     assert views == [turn]
-    assert np.abs(image.astype(int) - wanted).mean() < 3
+    assert np.abs(image.astype(int) - expected).mean() < 3
     stored, _problem = seen(path, orientation="ignore")
     assert stored is not None
     assert np.abs(stored.astype(int) - chart(made.size)).mean() < 3

@@ -21,17 +21,17 @@ def both_ways(caps: str, width: int, height: int, target: str = "BGR") -> tuple[
         source = source.replace("gradient", "solid-color foreground-color=0xff3070c0")
     pipeline = gst.Pipeline(
         f"{source} ! videoconvert ! {caps},width={width},height={height} ! tee name=t "
-        f"t. ! queue ! videoconvert dither=none ! video/x-raw,format={target} ! appsink name=wanted sync=false "
+        f"t. ! queue ! videoconvert dither=none ! video/x-raw,format={target} ! appsink name=expected sync=false "
         "t. ! queue ! appsink name=sink sync=false"
     )
     pipeline.start()
     try:
-        wanted, native = pipeline.pull(10, "wanted"), pipeline.pull(10)
-        assert wanted is not None
+        expected, native = pipeline.pull(10, "expected"), pipeline.pull(10)
+        assert expected is not None
         assert native is not None
         channels = 1 if target == "GRAY8" else 3
         pixels = np.array(
-            np.ndarray((height, width * channels), np.uint8, wanted.data, 0, (wanted.planes[0].stride, 1))
+            np.ndarray((height, width * channels), np.uint8, expected.data, 0, (expected.planes[0].stride, 1))
         )
         return pixels.reshape((height, width, 3) if channels == 3 else (height, width)), native
     finally:
@@ -51,9 +51,9 @@ def converted(sample: gst.Sample, encoding: str) -> np.ndarray:
 @pytest.mark.parametrize("size", [(64, 48), (322, 50), (37, 21), (61, 40)])
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_format_and_size_gives_gstreamers_colours(form: str, size: tuple[int, int]) -> None:
-    wanted, sample = both_ways(f"video/x-raw,format={form}", *size)
+    expected, sample = both_ways(f"video/x-raw,format={form}", *size)
     got = converted(sample, "bgr8")
-    assert np.abs(got.astype(int) - wanted).max() <= 3
+    assert np.abs(got.astype(int) - expected).max() <= 3
     assert np.array_equal(converted(sample, "rgb8"), got[:, :, ::-1])
 
 
@@ -62,8 +62,8 @@ def test_every_format_and_size_gives_gstreamers_colours(form: str, size: tuple[i
 @pytest.mark.parametrize("form", ["I420", "NV12", "YUY2"])
 def test_hd_and_jpeg_colours_are_not_read_as_bt601(form: str, colorimetry: str, size: tuple[int, int]) -> None:
     # The transfer function and primaries are left alone by videoconvert's default settings too.
-    wanted, sample = both_ways(f"video/x-raw,format={form},colorimetry={colorimetry}", *size)
-    assert np.abs(converted(sample, "bgr8").astype(int) - wanted).max() <= 4
+    expected, sample = both_ways(f"video/x-raw,format={form},colorimetry={colorimetry}", *size)
+    assert np.abs(converted(sample, "bgr8").astype(int) - expected).max() <= 4
 
 
 def exact(yuv: np.ndarray, matrix: str, full_range: bool) -> np.ndarray:
@@ -127,8 +127,8 @@ def test_threads_convert_at_once() -> None:
 
 @pytest.mark.parametrize("form", ["I420", "YUY2", "GRAY8", "BGR"])
 def test_grey_reaches_from_black_to_white(form: str) -> None:
-    wanted, sample = both_ways(f"video/x-raw,format={form}", 64, 48, "GRAY8")
-    assert np.abs(converted(sample, "mono8").astype(int) - wanted).max() <= 3
+    expected, sample = both_ways(f"video/x-raw,format={form}", 64, 48, "GRAY8")
+    assert np.abs(converted(sample, "mono8").astype(int) - expected).max() <= 3
 
 
 def test_rows_are_padded_in_memory_but_not_in_the_frame() -> None:

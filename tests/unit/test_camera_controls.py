@@ -35,7 +35,7 @@ def test_controls_come_with_the_devices_own_ranges_and_texts(device: ControlDevi
         assert device.get(exposure) == 157
 
 
-def test_what_the_device_refuses_is_told_by_name(device: ControlDevice) -> None:
+def test_a_control_that_the_device_refuses_is_reported_by_name(device: ControlDevice) -> None:
     with device:
         auto, exposure = device.controls()
         with pytest.raises(SettingError, match=r"'control.exposure_time_absolute' is 9000: must be 3 to 2047"):
@@ -49,7 +49,7 @@ def test_what_the_device_refuses_is_told_by_name(device: ControlDevice) -> None:
         assert device.get(exposure) == 100
 
 
-def test_a_device_that_is_away_is_told() -> None:
+def test_a_missing_device_is_reported() -> None:
     with pytest.raises(SourceError, match="/dev/video77 cannot be opened: No such file"):
         ControlDevice("/dev/video77")
 

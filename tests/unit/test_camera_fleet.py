@@ -21,7 +21,7 @@ def test_defaults_hold_for_all_and_each_has_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("cameras: []", "at least one camera"),
         ("cameras: [{source: 'test://x'}]", "camera 1 has no camera_name"),
@@ -33,13 +33,13 @@ def test_defaults_hold_for_all_and_each_has_its_own(tmp_path: Path) -> None:
         ("cameras: [7]", "must map names to values"),
     ],
 )
-def test_what_is_wrong_is_told_with_the_cameras_name(tmp_path: Path, text: str, told: str) -> None:
+def test_an_error_is_reported_with_the_cameras_name(tmp_path: Path, text: str, reported: str) -> None:
     path = tmp_path / "cameras.yaml"
     path.write_text(text)
-    with pytest.raises(SettingError, match=f"'cameras_file'.*{told}"):
+    with pytest.raises(SettingError, match=f"'cameras_file'.*{reported}"):
         fleet.load(path)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="cannot be read: No such file"):
         fleet.load(tmp_path / "none.yaml")

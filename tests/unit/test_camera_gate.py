@@ -86,10 +86,10 @@ def test_after_losses_only_whole_frames_are_shown(name: str, lost: range, decode
     assert len(outcome.recorded) < len(made.units)
 
 
-def test_while_nobody_wants_frames_only_keyframes_are_decoded() -> None:
+def test_without_subscribers_only_keyframes_are_decoded() -> None:
     made = encode("h264", "scenecut=0", _FAST)
-    wanted = False
-    outcome = play(made, range(0), "byte-stream", "h264parse ! avdec_h264", DecoderGate(lambda: wanted))
+    expected = False
+    outcome = play(made, range(0), "byte-stream", "h264parse ! avdec_h264", DecoderGate(lambda: expected))
     assert len(outcome.quality) == 4
     assert outcome.gate.skipped == 71
     assert outcome.gate.held == 0

@@ -136,7 +136,7 @@ def test_passwords_with_any_character_log_in(login: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "told"),
+    ("page", "reported"),
     [
         (Page("text/html", [b"<html>camera</html>"]), "is a web page, not video"),
         (Page("application/json", [b"{}"]), "is application/json, not video"),
@@ -146,12 +146,12 @@ def test_passwords_with_any_character_log_in(login: str) -> None:
         (Page(status=503), "HTTP status 503"),
     ],
 )
-def test_what_is_no_video_is_told(page: Page, told: str) -> None:
+def test_a_file_that_is_not_a_video_is_reported(page: Page, reported: str) -> None:
     with web_server({"/x": page}) as (port, _asked):
-        assert told in Watched(source=f"http://127.0.0.1:{port}/x").expect_problem()
+        assert reported in Watched(source=f"http://127.0.0.1:{port}/x").expect_problem()
 
 
-def test_a_server_that_is_not_there_is_told_and_tried_again() -> None:
+def test_an_absent_server_is_reported_and_retried() -> None:
     assert "is the server running" in Watched(source=f"http://127.0.0.1:{free_tcp_port()}/x").expect_problem()
 
 

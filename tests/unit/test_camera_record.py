@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
 RAW = "videotestsrc num-buffers={} pattern=snow ! video/x-raw,format=I420,width=640,height=480,framerate=30/1"
 
 
-def test_a_full_disk_ends_the_recording_and_is_told(tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_recording_and_is_reported(tmp_path: Path) -> None:
     recorder = Recorder(RecordSettings(tmp_path, "camera"))
     encode = "x264enc tune=zerolatency speed-preset=ultrafast ! h264parse ! video/x-h264,alignment=au"
     with files_of_at_most(400_000):

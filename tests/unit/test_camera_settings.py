@@ -8,7 +8,7 @@ from edgecam_core.errors import SettingError, UnknownSetting
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "reported"),
     [
         ({"framerate": -1.0}, "'framerate' is -1"),
         ({"image_width": 0}, "'image_width' is 0"),
@@ -20,8 +20,8 @@ from edgecam_core.errors import SettingError, UnknownSetting
         ({"camera_name": "front door"}, "letters, digits"),
     ],
 )
-def test_values_that_cannot_work_are_refused_by_name(values: dict, told: str) -> None:
-    with pytest.raises(SettingError, match=told):
+def test_values_that_cannot_work_are_refused_by_name(values: dict, reported: str) -> None:
+    with pytest.raises(SettingError, match=reported):
         CameraSettings(**values)
 
 

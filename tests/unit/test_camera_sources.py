@@ -39,7 +39,7 @@ def test_every_source_has_an_example_that_plans() -> None:
         assert "appsink name=sink" in text, module.EXAMPLE
 
 
-def test_an_unknown_scheme_is_told_with_the_ones_there_are() -> None:
+def test_an_unknown_scheme_is_reported_with_the_known_ones() -> None:
     with pytest.raises(SettingError, match=r"'source' is 'v4l://x'.*did you mean v4l2://.*file:///"):
         sources.find(CameraSettings(source="v4l://x"))
     with pytest.raises(SettingError, match="has no scheme"):
@@ -202,7 +202,7 @@ def test_a_jetsonturns_and_scales_in_hardware() -> None:
 
 
 @pytest.mark.parametrize(
-    ("have", "element", "told"),
+    ("have", "element", "reported"),
     [
         (
             desktop,
@@ -214,13 +214,13 @@ def test_a_jetsonturns_and_scales_in_hardware() -> None:
         (lambda name: desktop(name) or name.startswith("nvh"), "nvh265dec", "NVIDIA's decoder"),
     ],
 )
-def test_the_best_decoder_is_chosen_and_the_choice_told(have, element: str, told: str) -> None:
+def test_the_best_decoder_is_chosen_and_the_choice_reported(have, element: str, reported: str) -> None:
     text, note = platform.decode_text("h265", "auto", have)
     assert text.startswith(f"h265parse ! {element}")
-    assert re.search(told, note)
+    assert re.search(reported, note)
 
 
-def test_a_decoder_that_cannot_be_had_is_told() -> None:
+def test_an_unavailable_decoder_is_reported() -> None:
     with pytest.raises(SettingError, match="use auto or one of nvv4l2decoder"):
         text_of(source="rtp://@:5000", decoder="libde265dec")
     with pytest.raises(MissingDependency, match="NVIDIA driver"):
@@ -245,11 +245,11 @@ def test_only_what_may_be_interlaced_or_turned_passes_the_elements_for_it() -> N
         "http://admin:a[b@10.0.0.7/live", "https://admin:a/b@10.0.0.7/x.mp4",
     ],
 )  # fmt: skip
-def test_a_password_that_breaks_the_address_is_told_with_the_remedy_and_hidden(source: str) -> None:
-    with pytest.raises(SettingError, match=r"percent-encode.*rtsp_password") as told:
+def test_a_password_that_breaks_the_address_is_hidden_and_reported_with_the_remedy(source: str) -> None:
+    with pytest.raises(SettingError, match=r"percent-encode.*rtsp_password") as reported:
         text_of(source=source)
     for piece in ("S3c", "ret", ":a", "/b@", "#b", "?b", " b@"):
-        assert piece not in str(told.value).partition("percent-encode")[0].replace("'source'", "")
+        assert piece not in str(reported.value).partition("percent-encode")[0].replace("'source'", "")
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_percent_encoded_passwords_and_at_signs_in_the_userinfo_work() -> None:
     assert 'user-pw="p@ss"' in text_of(source="rtsp://me:p@ss@cam/live")
 
 
-def test_a_silent_source_says_what_it_waits_for() -> None:
+def test_a_silent_source_reports_what_it_waits_for() -> None:
     """From the start, without waiting for a time-out."""
     with socket.socket() as server:  # takes connections and never answers
         server.bind(("127.0.0.1", 0))

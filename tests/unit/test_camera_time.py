@@ -88,7 +88,7 @@ def test_no_limit_takes_all_and_a_new_time_line_is_begun() -> None:
     assert limit.take(0)  # the source was opened again: time starts over
 
 
-def test_drops_are_arrivals_nobody_took() -> None:
+def test_drops_are_arrivals_that_were_not_read() -> None:
     arrivals = Arrivals()
     arrivals.update(1, 0)
     arrivals.update(5, 1)  # 5 came, 2 were taken, 1 waits

@@ -31,7 +31,7 @@ def test_a_word_near_to_nothing_lists_the_commands(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["detect", "--help"], 0), (["xyzzy"], 2)])
-def test_the_exit_code_is_the_same_when_nobody_reads_the_output(words: list[str], code: int) -> None:
+def test_the_exit_code_is_the_same_when_the_output_is_not_read(words: list[str], code: int) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:

@@ -56,12 +56,12 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", STOPPED, *words], capture_output=True, text=True, timeout=60)
 
 
-def test_every_command_is_looked_at() -> None:
+def test_every_command_is_covered() -> None:
     assert set(commands()) <= WAITING.keys() | QUICK
 
 
 @pytest.mark.parametrize("name", WAITING)
-def test_a_command_says_what_it_waits_for_before_it_imports_anything_heavy(name: str) -> None:
+def test_a_command_prints_what_it_waits_for_before_heavy_imports(name: str) -> None:
     if name not in commands():
         pytest.skip(f"needs the package of edgecam {name}")
     arguments, expected = WAITING[name]
@@ -88,9 +88,9 @@ def test_show_names_the_source_without_its_password(source: str, expected: str) 
 
 
 @pytest.mark.parametrize("words", [("detect", "x.jpg", "--quiet"), ("record", "x.mcap", "--quiet"), ("engine", "list")])
-def test_a_command_that_is_to_be_quiet_or_does_not_wait_says_nothing(words: tuple[str, ...]) -> None:
+def test_a_command_that_is_quiet_or_does_not_wait_prints_nothing(words: tuple[str, ...]) -> None:
     if words[0] not in commands():
         pytest.skip(f"needs the package of edgecam {words[0]}")
-    said = run(*words).stderr
-    assert "waiting" not in said
-    assert "Traceback" not in said
+    output = run(*words).stderr
+    assert "waiting" not in output
+    assert "Traceback" not in output

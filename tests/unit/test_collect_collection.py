@@ -50,7 +50,7 @@ def collect(folder: Path, *observations: Observation, **values: object) -> Colle
     return collector
 
 
-def test_a_kept_frame_says_why_when_and_by_which_model(tmp_path: Path) -> None:
+def test_a_kept_frame_has_its_reason_time_and_model(tmp_path: Path) -> None:
     collector = collect(tmp_path / "c", seen(1))
     collection = Collection.open(tmp_path / "c")
     (frame,) = collection.frames()
@@ -91,7 +91,7 @@ def test_duplicates_are_known_again_after_a_restart(tmp_path: Path) -> None:
     assert collect(tmp_path / "c", seen(1)).counters.totals() == {"near-duplicate": 1}
 
 
-def test_a_request_keeps_the_next_frame_whatever_it_shows(tmp_path: Path) -> None:
+def test_a_request_keeps_the_next_frame_unconditionally(tmp_path: Path) -> None:
     collector = Collector(settings(tmp_path / "c", max_per_hour=1))
     collector.examine(seen(1))
     answers: list[str] = []
@@ -128,7 +128,7 @@ def test_when_full_the_least_valuable_goes_first_and_reviewed_frames_stay(tmp_pa
     assert any("-front-" in name and name.startswith(f"{111 * SECOND:020d}") for name in left)
 
 
-def test_retention_deletes_what_nobody_reviewed(tmp_path: Path) -> None:
+def test_retention_deletes_unreviewed_frames(tmp_path: Path) -> None:
     collect(tmp_path / "c", seen(1), seen(2))
     collection = Collection.open(tmp_path / "c")
     first, second = collection.frames()

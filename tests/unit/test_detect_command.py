@@ -53,13 +53,13 @@ def test_a_folder_becomes_annotated_images_and_results(
     drawn = cv2.imread(str(out / "1.png"))
     assert drawn.shape == (80, 100, 3)
     assert (drawn != quadrants(100, 80)).any()
-    told = json.loads((out / "d.json").read_text())
-    assert [(one["width"], one["height"], len(one["detections"])) for one in told] == [
+    reported = json.loads((out / "d.json").read_text())
+    assert [(one["width"], one["height"], len(one["detections"])) for one in reported] == [
         (64, 48, 3),
         (100, 80, 3),
         (33, 33, 3),
     ]
-    red = next(item for item in told[1]["detections"] if item["label"] == "red")
+    red = next(item for item in reported[1]["detections"] if item["label"] == "red")
     assert red["box"] == [0, 0, 50, 40]
     coco = json.loads((out / "coco.json").read_text())
     assert {row["image_id"] for row in coco} == {0, 1, 2}
@@ -103,14 +103,14 @@ def test_what_was_found_is_kept_where_annotating_fails(
     assert len(json.loads(result.read_text())) == 2
 
 
-def test_a_bad_image_is_told_and_the_rest_is_done(
+def test_a_bad_image_is_reported_and_the_rest_is_processed(
     model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "0.jpg").write_bytes(b"no image")
     assert detect(folder, "--model", model, "--json", tmp_path / "d.json") == 1
-    told = capsys.readouterr()
-    assert "0.jpg: cannot be read as an image" in told.err
-    assert "1 could not be used" in told.out
+    reported = capsys.readouterr()
+    assert "0.jpg: cannot be read as an image" in reported.err
+    assert "1 could not be used" in reported.out
     assert len(json.loads((tmp_path / "d.json").read_text())) == 3
 
 
@@ -124,9 +124,9 @@ def test_half_a_jpeg_is_an_error_and_a_rotated_one_is_turned(
     (folder / "a.jpg").write_bytes(whole[: len(whole) // 2])
     (folder / "b.jpg").write_bytes(whole[:2] + exif + whole[2:] + b"a clip")
     assert detect(folder, "--model", model, "--json", tmp_path / "d.json") == 1
-    told = capsys.readouterr()
-    assert "a.jpg: is truncated" in told.err
-    assert "1 could not be used" in told.out
+    reported = capsys.readouterr()
+    assert "a.jpg: is truncated" in reported.err
+    assert "1 could not be used" in reported.out
     (one,) = json.loads((tmp_path / "d.json").read_text())
     assert (one["width"], one["height"]) == (48, 64)
     assert {item["label"]: item["box"] for item in one["detections"]}["red"] == [24, 0, 48, 32]
@@ -143,9 +143,9 @@ def test_a_video_cut_short_is_an_error_after_what_can_be_read(
     length = int(share * len(data))
     whole.write_bytes(data[:length])
     assert detect(whole, "--model", model, "--json", tmp_path / "d.json") == 1
-    said = capsys.readouterr()
-    assert re.search(f"{name}: (is truncated|cannot be read as a video).*last [0-9]+ bytes are missing", said.err)
-    assert "1 could not be used" in said.out
+    output = capsys.readouterr()
+    assert re.search(f"{name}: (is truncated|cannot be read as a video).*last [0-9]+ bytes are missing", output.err)
+    assert "1 could not be used" in output.out
     if name != "a.mp4":  # its index was at the end
         assert 5 < len(json.loads((tmp_path / "d.json").read_text())) <= 30
 
@@ -209,7 +209,7 @@ def test_names_that_a_camera_may_play_can_be_detected_in(model: str, tmp_path: P
     assert detect(tmp_path, "--model", model, "--quiet") == 0
 
 
-def test_a_silent_camera_says_what_is_waited_for(model: str, tmp_path: Path) -> None:
+def test_a_silent_camera_reports_what_it_waits_for(model: str, tmp_path: Path) -> None:
     pytest.importorskip("gi")
     command = [sys.executable, "-m", "edgecam_core.cli.main", "detect", "rtsp://me:secret@127.0.0.1:1/x"]
     command += ["--model", model, "--backend", "onnxruntime"]
@@ -323,11 +323,11 @@ def test_an_error_of_the_work_reaches_the_caller(folder: Path) -> None:
 def test_engines_are_built_listed_and_removed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cache = ["--engine-cache", str(tmp_path / "engines")]
     photos = str(Path(__file__).parents[1] / "assets" / "photos")
-    wanted = ["--backend", "onnxruntime", "--precision", "int8", "--calibration", photos]
-    assert main(["engine", "build", *wanted, *cache]) == 0
-    told = capsys.readouterr()
-    assert "int8" in told.out
-    assert "calibrating int8" in told.err
+    expected = ["--backend", "onnxruntime", "--precision", "int8", "--calibration", photos]
+    assert main(["engine", "build", *expected, *cache]) == 0
+    reported = capsys.readouterr()
+    assert "int8" in reported.out
+    assert "calibrating int8" in reported.err
     assert main(["engine", "list", *cache]) == 0
     assert "ssd_mobilenet_v2_coco-int8-cpu-" in capsys.readouterr().out
     assert main(["engine", "clean", *cache]) == 0

@@ -118,7 +118,7 @@ def test_a_slow_consumer_gets_the_newest(tmp_path: Path) -> None:
     assert owner.worker.drops.totals() == {"dropped for a newer one": 48}
 
 
-def test_the_next_image_is_prepared_beside_the_inference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_image_is_prepared_during_the_inference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     owner = Owner(color_detector(tmp_path / "m.onnx"))
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
@@ -205,7 +205,7 @@ def test_closing_cancels_a_long_load(tmp_path: Path) -> None:
     assert owner.errors == []
 
 
-def test_a_wait_for_another_process_is_told_and_ends_with_the_worker(tmp_path: Path) -> None:
+def test_a_wait_for_another_process_is_reported_and_ends_with_the_worker(tmp_path: Path) -> None:
     settings = DetectorSettings(
         model=str(color_detector(tmp_path / "m.onnx")), backend="onnxruntime", max_batch=2, engine_cache=str(tmp_path)
     )

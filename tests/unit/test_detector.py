@@ -162,7 +162,7 @@ def test_a_wrong_label_count_is_refused(model: Path, tmp_path: Path, text: str, 
         detector(model, labels=str(tmp_path / "l.txt"))
 
 
-def test_labels_beside_the_model_are_found(tmp_path: Path) -> None:
+def test_labels_next_to_the_model_are_found(tmp_path: Path) -> None:
     path = color_detector(tmp_path / "m.onnx", metadata={"labels": None})
     assert detector(path).labels == ("BACKGROUND", "class 1", "class 2", "class 3")
     (tmp_path / "labels.txt").write_text("BACKGROUND\nx\ny\nz\n")
@@ -203,11 +203,11 @@ def test_several_threads_detect_at_a_time(model: Path, backend: str) -> None:
         pytest.skip(str(error))
     assert subject.streams == 2
     images = [np.roll(quadrants(64, 48), shift, axis=1) for shift in range(64)]
-    wanted = [subject.detect(image).scores for image in images]
+    expected = [subject.detect(image).scores for image in images]
     with ThreadPoolExecutor(2) as pool:
         for _ in range(5):
             got = [found.scores for found in pool.map(subject.detect, images)]
-            assert all(np.array_equal(one, other) for one, other in zip(got, wanted, strict=True))
+            assert all(np.array_equal(one, other) for one, other in zip(got, expected, strict=True))
 
 
 def test_tracking_takes_one_image_after_the_other(model: Path) -> None:

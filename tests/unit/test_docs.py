@@ -202,7 +202,7 @@ def test_there_are_commands_to_check() -> None:
 
 
 @pytest.mark.parametrize(("page", "words"), SHOWN)
-def test_a_command_calls_what_exists_or_its_page_says_why_it_is_not_run(page: Path, words: list[str]) -> None:
+def test_a_command_calls_what_exists_or_its_page_gives_the_reason_it_is_not_run(page: Path, words: list[str]) -> None:
     line = " ".join(words)
     if any(line == name or line.startswith(f"{name} ") for name in not_run(page)):
         return

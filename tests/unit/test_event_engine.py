@@ -124,14 +124,14 @@ def test_counts(rule: str, counts: list[int], expected: list[tuple[int, str]]) -
     assert scene.events == expected
 
 
-def test_a_crossing_beside_the_line_does_not_count() -> None:
+def test_a_crossing_outside_the_line_segment_does_not_count() -> None:
     scene = Scene("a: dog crosses gate")
     for x in (0.4, 0.6, 0.6):
         scene.see(dog(x, 0.1))
     assert scene.events == []
 
 
-def test_an_event_says_what_was_seen() -> None:
+def test_an_event_contains_what_was_seen() -> None:
     scene = Scene("gate: dog crosses gate").walk([0.4, 0.6, 0.6])
     begin, end = scene.full
     assert (begin.rule, begin.kind, begin.zone, begin.label, begin.track_id) == ("gate", "crosses", "gate", "dog", "1")

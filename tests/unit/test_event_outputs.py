@@ -317,7 +317,7 @@ def test_a_broker_that_is_away_gets_the_events_later(broker: Broker) -> None:
 
 
 @mqtt
-def test_a_killed_node_is_offline_and_a_wrong_password_is_said(broker: Broker) -> None:
+def test_a_killed_node_is_offline_and_a_wrong_password_is_reported(broker: Broker) -> None:
     broker.start()
     output = Mqtt(settings_of(broker), ("front",))
     output.send(outgoing(1))

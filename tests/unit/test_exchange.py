@@ -68,7 +68,7 @@ def rows(dataset: Dataset) -> Rows:
     }
 
 
-def wanted() -> Rows:
+def expected() -> Rows:
     return {name: sorted((label, tuple(map(float, box))) for label, box in boxes) for name, boxes in BOXES.items()}
 
 
@@ -79,7 +79,7 @@ def test_reviews_come_back_from_every_layout(layout: str, collection: Path, tmp_
     assert not writing.write(dataset, layout, tmp_path / "out")
     again = load(tmp_path / "out")
     assert [row.reason for row in again.findings] == ["without boxes, used as background"]
-    assert rows(again) == wanted()
+    assert rows(again) == expected()
     assert {sample.path.stem: sample.split for sample in again.samples} == {
         sample.path.stem: sample.split for sample in dataset.samples
     }
@@ -90,7 +90,7 @@ def test_reviews_come_back_from_every_layout(layout: str, collection: Path, tmp_
     assert import_reviews(again, tmp_path / "new") == {"already reviewed": 4}
     assert import_reviews(again, collection) == {"already reviewed": 4}
     assert import_reviews(again, collection, again=True) == {"reviews": 4}
-    assert rows(read_collection(collection)) == wanted()
+    assert rows(read_collection(collection)) == expected()
 
 
 def test_boxes_drawn_in_another_tool_become_the_reviews_of_the_frames(collection: Path, tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_datumaro_reads_ours_and_we_read_datumaros(ours: str, theirs: str, colle
     writing.write(read_collection(collection), ours, tmp_path / "ours")
     foreign("EDGECAM_DATUMARO", DATUMARO, ours, str(tmp_path / "ours"), str(tmp_path / "theirs"), theirs)
     found = rows(load(tmp_path / "theirs"))
-    assert dict(filter(lambda row: row[1], found.items())) == dict(filter(lambda row: row[1], wanted().items()))
+    assert dict(filter(lambda row: row[1], found.items())) == dict(filter(lambda row: row[1], expected().items()))
     assert ours == "voc" or "b" in found  # datumaro writes no VOC file for an image without objects
 
 
@@ -261,7 +261,7 @@ def test_label_studio_converts_ours(theirs: str, collection: Path, tmp_path: Pat
     writing.write(read_collection(collection), "label-studio", tmp_path / "ours")
     foreign("EDGECAM_LABEL_STUDIO", LABEL_STUDIO, str(tmp_path / "ours"), str(tmp_path / "theirs"), theirs)
     found = rows(with_images(tmp_path / "ours", tmp_path / "theirs", theirs))
-    for name, boxes in wanted().items():
+    for name, boxes in expected().items():
         for (label, box), (their_label, their_box) in zip(boxes, found.get(name, []), strict=True):
             assert label == their_label
             # It writes VOC with pixels counted from 0, where VOC counts from 1.

@@ -48,7 +48,7 @@ def test_quotes_branches_and_lists(text: str, kinds: list[str]) -> None:
     assert [token.kind for token in tokens(text)] == kinds
 
 
-def test_each_piece_says_what_it_is() -> None:
+def test_each_part_is_described() -> None:
     rows = {row.text: (row.kind, row.detail) for row in describe(HOMEWORK).rows}
     assert rows["v4l2src"][0] == "element"
     assert rows["v4l2src"][1].startswith("source (Source/Video)")
@@ -71,7 +71,7 @@ def test_elements_of_other_platforms_name_their_platform() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "reported"),
     [
         ("videotestsrc patern=ball ! fakesink", "videotestsrc has no property 'patern'"),
         ("x264enc speed-preset=warp", "speed-preset=warp: must be one of .*ultrafast"),
@@ -86,8 +86,8 @@ def test_elements_of_other_platforms_name_their_platform() -> None:
         ("nvv4l2h265enc maxperf-enabl=1", "did you mean maxperf-enable?"),
     ],
 )
-def test_mistakes_are_told(text: str, told: str) -> None:
-    assert any(re.search(told, wrong) for wrong in describe(text).wrong)
+def test_mistakes_are_reported(text: str, reported: str) -> None:
+    assert any(re.search(reported, wrong) for wrong in describe(text).wrong)
 
 
 def test_links_come_with_the_negotiated_caps() -> None:
@@ -177,6 +177,6 @@ def test_flags_are_named_and_may_be_combined() -> None:
 
 
 @pytest.mark.parametrize("element", ["nvcompositor", "nvdrmvideosink", "nvjpegenc", "nvjpegdec"])
-def test_elements_of_the_jetson_table_are_said_to_be_in_jetpack(element: str) -> None:
+def test_elements_of_the_jetson_table_are_reported_as_part_of_jetpack(element: str) -> None:
     found = describe(f"videotestsrc ! {element}")
     assert any("JetPack" in row.detail for row in found.rows if row.text == element)

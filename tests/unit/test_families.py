@@ -59,7 +59,7 @@ def test_yolo_that_needs_no_suppression(tmp_path: Path) -> None:
     assert found(detector(path)) == [("dog", 0.9, (160, 80, 240, 120)), ("dog", 0.8, (160, 80, 240, 120))]
 
 
-def told(path: Path, metadata: dict[str, str], free: dict[str, tuple[int, ...]] | None = None) -> Path:
+def reexported(path: Path, metadata: dict[str, str], free: dict[str, tuple[int, ...]] | None = None) -> Path:
     """The model as another exporter writes it: its own metadata, and sizes left open."""
     proto = onnx.load(path)
     for key, value in metadata.items():
@@ -75,7 +75,7 @@ NAMES = "{0: 'person', 1: 'hot dog'}"
 
 
 def test_names_of_the_ultralytics_exporter(tmp_path: Path) -> None:
-    path = told(fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)}), {"names": NAMES})
+    path = reexported(fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)}), {"names": NAMES})
     assert detector(path).labels == ("person", "hot dog")
 
 
@@ -83,7 +83,9 @@ def test_ultralytics_export_with_free_sizes(tmp_path: Path) -> None:
     output = np.zeros((1, 6, 50), F)
     output[0, :, 7] = [50, 50, 20, 10, 0.1, 0.9]
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": output})
-    told(path, {"names": NAMES, "imgsz": "[100, 100]", "task": "detect"}, {"images": (0, 2, 3), "output0": (0, 2)})
+    reexported(
+        path, {"names": NAMES, "imgsz": "[100, 100]", "task": "detect"}, {"images": (0, 2, 3), "output0": (0, 2)}
+    )
     assert found(detector(path)) == [("hot dog", 0.9, (160, 80, 240, 120))]
 
 
@@ -93,7 +95,7 @@ def test_free_sizes_are_filled_up_to_the_stride_as_ultralytics_does(tmp_path: Pa
     output[0, :, 7] = [50, 34, 20, 10, 0.1, 0.9]
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": output})
     facts = {"names": NAMES, "imgsz": "[100, 100]", "task": "detect", "stride": "32"}
-    subject = detector(told(path, facts, {"images": (0, 2, 3), "output0": (0, 2)}), max_batch=4)
+    subject = detector(reexported(path, facts, {"images": (0, 2, 3), "output0": (0, 2)}), max_batch=4)
     assert subject.prepare(IMAGE).tensor.shape == (1, 3, 68, 100)
     assert found(subject) == [("hot dog", 0.9, (160, 80, 240, 120))]
     tall = np.zeros((400, 200, 3), np.uint8)
@@ -101,14 +103,14 @@ def test_free_sizes_are_filled_up_to_the_stride_as_ultralytics_does(tmp_path: Pa
     assert subject.prepare(tall).tensor.shape == (1, 3, 100, 68)
     assert boxes == [(160, 80, 240, 120), (124, 116, 200, 156)]  # each in the size of its own image
     fixed = fixed_outputs(tmp_path / "fixed.onnx", {"output0": output})
-    assert detector(told(fixed, facts)).prepare(IMAGE).tensor.shape == (1, 3, 100, 100)
+    assert detector(reexported(fixed, facts)).prepare(IMAGE).tensor.shape == (1, 3, 100, 100)
 
 
 def test_yolov5_export_with_free_sizes(tmp_path: Path) -> None:
     output = np.zeros((1, 50, 7), F)
     output[0, 3] = [50, 50, 20, 10, 0.9, 0.0, 0.8]
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": output})
-    told(path, {"names": "['cat', 'dog']", "imgsz": "[100, 100]"}, {"images": (0, 2, 3), "output0": (0, 1)})
+    reexported(path, {"names": "['cat', 'dog']", "imgsz": "[100, 100]"}, {"images": (0, 2, 3), "output0": (0, 1)})
     assert found(detector(path)) == [("dog", 0.72, (160, 80, 240, 120))]
 
 
@@ -117,7 +119,7 @@ def test_rt_detr_of_the_ultralytics_exporter(tmp_path: Path) -> None:
     output = np.zeros((1, 300, 7), F)
     output[0, 2] = [0.5, 0.5, 0.2, 0.1, 0.0, 0.8, 0.1]
     output[0, 3] = [0.5, 0.5, 0.2, 0.1, 0.0, 0.7, 0.1]  # a twin: not suppressed
-    path = told(fixed_outputs(tmp_path / "m.onnx", {"output0": output}), {"names": names, "task": "detect"})
+    path = reexported(fixed_outputs(tmp_path / "m.onnx", {"output0": output}), {"names": names, "task": "detect"})
     assert found(detector(path)) == [("b", 0.8, (160, 90, 240, 110)), ("b", 0.7, (160, 90, 240, 110))]
 
 
@@ -128,7 +130,7 @@ def test_rt_detr_of_the_ultralytics_exporter(tmp_path: Path) -> None:
 def test_another_task_than_detection_is_named(tmp_path: Path, outputs: dict[str, tuple[int, ...]], task: str) -> None:
     path = fixed_outputs(tmp_path / "m.onnx", {name: np.zeros(shape, F) for name, shape in outputs.items()})
     with pytest.raises(ModelError, match=f"task '{task}'"):
-        open_family(ModelFile.read(told(path, {"names": NAMES, "task": task})))
+        open_family(ModelFile.read(reexported(path, {"names": NAMES, "task": task})))
 
 
 def with_input(path: Path, name: str, kind: int, shape: list[int]) -> Path:
@@ -138,7 +140,7 @@ def with_input(path: Path, name: str, kind: int, shape: list[int]) -> Path:
     return path
 
 
-def test_an_input_beside_the_image_is_named(tmp_path: Path) -> None:
+def test_an_additional_input_is_named(tmp_path: Path) -> None:
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)})
     with pytest.raises(ModelError, match="needs the inputs im_shape besides the image"):
         open_family(ModelFile.read(with_input(path, "im_shape", TensorProto.FLOAT, [1, 2])))
@@ -231,7 +233,7 @@ def test_not_a_number_is_an_error(tmp_path: Path, outputs: dict[str, np.ndarray]
         ({"output0": np.zeros((1, 8, 8), F)}, {}, "do not fit any of the families"),
     ],
 )
-def test_what_a_model_leaves_open_is_said(
+def test_what_a_model_leaves_open_is_reported(
     tmp_path: Path, outputs: dict[str, np.ndarray], facts: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
@@ -256,7 +258,7 @@ def joined_outputs(path: Path, columns: list[np.ndarray], numbers: np.ndarray | 
         ]
         names.append("numbers_f")
     nodes.append(helper.make_node("Concat", names, ["output0"], axis=2))
-    return told(save(helper.make_graph(nodes, "g", [image], [output], weights), path, {}), facts)
+    return reexported(save(helper.make_graph(nodes, "g", [image], [output], weights), path, {}), facts)
 
 
 RTDETR = {"task": "detect", "description": "Ultralytics RTDETR-l model"}
@@ -300,12 +302,12 @@ def test_ultralytics_export_with_all_sizes_free(tmp_path: Path, end2end: str, la
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": output})
     facts = {"names": NAMES, "imgsz": "[100, 100]", "task": "detect", "head": "Detect", "end2end": end2end}
     free = {"images": (0, 2, 3), "output0": (0, 1, 2)}
-    assert found(detector(told(path, facts, free))) == [("hot dog", 0.9, (160, 80, 240, 120))]
+    assert found(detector(reexported(path, facts, free))) == [("hot dog", 0.9, (160, 80, 240, 120))]
     path = fixed_outputs(tmp_path / "old.onnx", {"output0": output})
     del facts["head"], facts["end2end"]  # and this graph tells nothing
     with pytest.raises(ModelError, match=r"edgecam\.layout, one of columns"):
-        detector(told(path, facts, free))
-    assert found(detector(told(path, {"edgecam.layout": layout}))) == [("hot dog", 0.9, (160, 80, 240, 120))]
+        detector(reexported(path, facts, free))
+    assert found(detector(reexported(path, {"edgecam.layout": layout}))) == [("hot dog", 0.9, (160, 80, 240, 120))]
 
 
 @pytest.mark.parametrize(
@@ -320,7 +322,7 @@ def test_ultralytics_export_with_all_sizes_free(tmp_path: Path, end2end: str, la
 def test_metadata_that_contradicts_the_file_is_refused(
     tmp_path: Path, facts: dict[str, str], shape: tuple[int, ...], message: str
 ) -> None:
-    path = told(fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros(shape, F)}), {"task": "detect", **facts})
+    path = reexported(fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros(shape, F)}), {"task": "detect", **facts})
     with pytest.raises(ModelError, match=message):
         detector(path)
 
@@ -335,7 +337,7 @@ def test_metadata_that_contradicts_the_file_is_refused(
     ],
 )
 def test_every_legal_form_of_names(tmp_path: Path, names: str) -> None:
-    path = told(fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)}), {"names": names})
+    path = reexported(fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)}), {"names": names})
     assert detector(path).labels == ("person", "hot dog")
 
 
@@ -385,7 +387,7 @@ def looking(path: Path, kind: int, shape: list[int | str], facts: dict[str, str]
         helper.make_node("Mul", ["where", "most"], ["lit"]),
         helper.make_node("Add", ["base", "lit"], ["output0"]),
     ]
-    return told(save(helper.make_graph(nodes, "g", [image], [output], weights), path, {}), facts or {})
+    return reexported(save(helper.make_graph(nodes, "g", [image], [output], weights), path, {}), facts or {})
 
 
 @pytest.mark.parametrize(
@@ -535,7 +537,7 @@ def test_labels_given_are_honoured_by_every_finished_layout(tmp_path: Path, name
         assert [label for _, label in subject.classes()] == ["cat", "dog"]
     with pytest.raises(InferenceError, match=r"reports class \d, but its labels name classes [01] to"):
         detector(path, labels=str(labels_file(tmp_path, "cat"))).detect(IMAGE)
-    told(path, {"edgecam.labels": '["a", "b", "c", "d"]'})
+    reexported(path, {"edgecam.labels": '["a", "b", "c", "d"]'})
     with pytest.raises(SettingError, match="has 2 labels, but the model has 4 classes"):
         detector(path, labels=str(labels_file(tmp_path, "cat", "dog")))
 

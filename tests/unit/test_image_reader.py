@@ -112,7 +112,7 @@ def test_half_a_jpeg_with_a_whole_thumbnail_is_no_image() -> None:
         (b"P6\n0 5\n255\n", "has no pixels"),
     ],
 )
-def test_what_is_no_usable_image_is_said(tmp_path: Path, data: bytes, reason: str) -> None:
+def test_an_unusable_image_is_reported(tmp_path: Path, data: bytes, reason: str) -> None:
     (tmp_path / "x.jpg").write_bytes(data)
     with pytest.raises(ImageError, match=rf"x\.jpg {reason}"):
         read_image(tmp_path / "x.jpg")

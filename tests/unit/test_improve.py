@@ -259,9 +259,7 @@ def test_few_frames_of_one_class_are_learned_and_refused_with_what_is_missing(mo
     assert any("more test frames" in reason for reason in small_run.verdict.reasons)
 
 
-def test_a_reviewer_who_deleted_everything_is_told_that_there_is_nothing_to_learn(
-    model: Path, collection: Path, tmp_path: Path
-) -> None:
+def test_reviews_without_any_box_are_refused_as_nothing_to_learn(model: Path, collection: Path, tmp_path: Path) -> None:
     emptied = first_frames(collection, tmp_path / "c")
     kept = Collection.open(emptied)
     for review in list(kept.reviews()):
@@ -272,7 +270,7 @@ def test_a_reviewer_who_deleted_everything_is_told_that_there_is_nothing_to_lear
     assert not (tmp_path / "run" / "model.onnx").exists()
 
 
-def test_a_killed_run_goes_on_behind_what_was_finished(
+def test_a_killed_run_resumes_after_the_finished_steps(
     model: Path, small: Path, small_run: Outcome, tmp_path: Path
 ) -> None:
     program = f"""
@@ -294,7 +292,7 @@ improve(request, lambda text: print(text, flush=True))
     assert sorted(path.name for path in again.model.parent.iterdir()) == ["model.onnx", "report.html", "report.json"]
 
 
-def test_a_full_disk_ends_the_run_in_words_and_it_goes_on_afterwards(
+def test_a_full_disk_ends_the_run_with_a_message_and_the_run_can_resume(
     model: Path, small: Path, small_run: Outcome, tmp_path: Path
 ) -> None:
     request = Request(small, str(model), tmp_path / "run")

@@ -122,7 +122,9 @@ def test_what_the_gate_refused_cannot_be_approved(collection: Collection, store:
         proposal.approve(store, "door", offered.version, offered.sha256)
 
 
-def test_a_failure_is_told_and_the_watch_goes_on(collection: Collection, store: ModelStore, tmp_path: Path) -> None:
+def test_a_failure_is_reported_and_the_watch_continues(
+    collection: Collection, store: ModelStore, tmp_path: Path
+) -> None:
     work = Improving(tmp_path)
     watch, _ = watching(collection, store, work)
     work.problem = DatasetError("nothing to learn")

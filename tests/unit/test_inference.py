@@ -67,7 +67,9 @@ def test_an_unknown_back_end_is_refused(model: ModelFile) -> None:
         open_runner(model, "tensorflow")
 
 
-def test_a_missing_back_end_says_how_to_get_it(model: ModelFile, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_missing_back_end_has_the_install_command(
+    model: ModelFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)  # how Python marks a module that cannot be imported
     with pytest.raises(MissingDependency, match="pip install onnxruntime"):
         open_runner(model, "onnxruntime")
@@ -124,44 +126,44 @@ def test_a_provider_that_does_not_load_names_the_missing_library(
     assert reason.startswith("libcublasLt_of_another_cuda.so.12: cannot open shared object file")
 
 
-def test_falling_back_to_the_cpu_is_said(model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_falling_back_to_the_cpu_is_reported(model: ModelFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = Build(tmp_path, "CUDAExecutionProvider")
     monkeypatch.setattr(onnxruntime, "get_available_providers", build.get_available_providers)
     monkeypatch.setattr(onnxruntime_runner, "find_gpu", lambda: None)
-    told: list[str] = []
-    runner = open_runner(model, "onnxruntime", RunnerOptions(degraded=told.append))
+    reported: list[str] = []
+    runner = open_runner(model, "onnxruntime", RunnerOptions(degraded=reported.append))
     assert "CPU" in runner.description
     warning = "does not run on CUDA although its GPU package is installed: there is no NVIDIA GPU, or no driver for it"
-    assert told == [f"ONNX Runtime {warning}"]
-    runner = open_runner(model, "auto", RunnerOptions(degraded=told.append))
+    assert reported == [f"ONNX Runtime {warning}"]
+    runner = open_runner(model, "auto", RunnerOptions(degraded=reported.append))
     assert "no NVIDIA GPU" in runner.rejected["onnxruntime on cuda"]
-    assert told == [f"ONNX Runtime {warning}"] * 2
+    assert reported == [f"ONNX Runtime {warning}"] * 2
 
 
-def test_int8_on_cuda_is_said_to_be_slow_also_of_a_file_that_is_int8(
+def test_int8_on_cuda_is_reported_as_slow_also_for_an_int8_file(
     model: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnxruntime_runner, "provider_problem", lambda *_: "")
-    told: list[str] = []
-    open_runner(replace(model, precision="int8"), "onnxruntime", RunnerOptions(degraded=told.append))
-    assert told[0].startswith("ONNX Runtime computes int8 on CUDA more slowly than fp32")
-    told.clear()
-    open_runner(model, "onnxruntime", RunnerOptions(degraded=told.append))
-    assert not any("int8" in text for text in told)
+    reported: list[str] = []
+    open_runner(replace(model, precision="int8"), "onnxruntime", RunnerOptions(degraded=reported.append))
+    assert reported[0].startswith("ONNX Runtime computes int8 on CUDA more slowly than fp32")
+    reported.clear()
+    open_runner(model, "onnxruntime", RunnerOptions(degraded=reported.append))
+    assert not any("int8" in text for text in reported)
 
 
-def test_what_tensorrt_in_onnxruntime_is_told(tmp_path: Path) -> None:
+def test_options_for_tensorrt_in_onnxruntime(tmp_path: Path) -> None:
     """Its cache goes by names in the graph: other weights must not find the engine of the first."""
     options = RunnerOptions(cache=tmp_path, max_batch=4)
     path = tmp_path / "m.onnx"
-    told = []
+    reported = []
     for number in (1, 2):
         one = ModelFile.read(color_detector(path, batch=None, metadata={"weights": number}))
-        told.append(provider_options(one, options, "1.32.0"))
-    assert told[0]["trt_engine_cache_path"] != told[1]["trt_engine_cache_path"]
-    assert told[0]["trt_profile_min_shapes"] == "input_0:1x3x8x8"
-    assert told[0]["trt_profile_max_shapes"] == "input_0:4x3x8x8"
-    assert not told[0]["trt_fp16_enable"]
+        reported.append(provider_options(one, options, "1.32.0"))
+    assert reported[0]["trt_engine_cache_path"] != reported[1]["trt_engine_cache_path"]
+    assert reported[0]["trt_profile_min_shapes"] == "input_0:1x3x8x8"
+    assert reported[0]["trt_profile_max_shapes"] == "input_0:4x3x8x8"
+    assert not reported[0]["trt_fp16_enable"]
 
 
 def test_a_worker_loads_runs_and_closes_a_runner_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,8 +235,8 @@ def identity_model(path: Path, outputs: dict[str, list[int]], facts: dict[str, o
         for name, shape in outputs.items()
     ]
     nodes = [helper.make_node("Identity", [f"w_{name}"], [name]) for name in outputs]
-    told = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
-    return ModelFile.read(save(helper.make_graph(nodes, "g", [image], told, weights), path, facts or {}))
+    reported = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()]
+    return ModelFile.read(save(helper.make_graph(nodes, "g", [image], reported, weights), path, facts or {}))
 
 
 @pytest.mark.parametrize(

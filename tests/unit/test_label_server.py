@@ -85,7 +85,7 @@ def labels(tmp_path: Path) -> Iterator[Labels]:
     one.server.stop()
 
 
-def test_the_most_valuable_frame_comes_first_and_two_people_get_different_ones(labels: Labels) -> None:
+def test_the_most_valuable_frame_comes_first_and_two_reviewers_get_different_ones(labels: Labels) -> None:
     assert labels.ask("/label/next?reviewer=ann") == (200, {"id": "0002"})
     assert labels.ask("/label/next?reviewer=bob") == (200, {"id": "0001"})
     assert labels.ask("/label/next?reviewer=ann") == (200, {"id": "0002"})
@@ -117,7 +117,7 @@ def test_a_draft_is_offered_again_but_is_no_training_data(labels: Labels) -> Non
     assert labels.ask("/label/coco.json")[1]["images"] == []
 
 
-def test_the_second_of_two_people_on_one_frame_sees_the_first_ones_boxes(labels: Labels) -> None:
+def test_the_second_reviewer_of_a_frame_sees_the_boxes_of_the_first(labels: Labels) -> None:
     first = {"state": "reviewed", "boxes": [{"label": "cat", "box": [1, 1, 9, 9]}], "revision": 0, "reviewer": "ann"}
     assert labels.ask("/label/frame/0000", first)[0] == 200
     status, answer = labels.ask("/label/frame/0000", {**first, "boxes": [], "reviewer": "bob"})
@@ -180,7 +180,7 @@ def test_no_content_ends_the_page_or_the_collection(labels: Labels) -> None:
     assert labels.ask("/label/frame/0000")[0] == 200
 
 
-def test_a_full_disk_is_said_and_the_review_before_stays(labels: Labels, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_the_previous_review_stays(labels: Labels, tmp_path: Path) -> None:
     content = {"state": "reviewed", "boxes": [{"label": "cat", "box": [30, 20, 90, 60]}], "revision": 0}
     assert labels.ask("/label/frame/0001", content)[0] == 200
     kept = labels.ask("/label/frame/0001")

@@ -20,8 +20,10 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(how: str) -> int:
-    told = subprocess.run([sys.executable, "-c", PROGRAM, how], check=True, capture_output=True, text=True, timeout=120)
-    return int(told.stdout)
+    reported = subprocess.run(
+        [sys.executable, "-c", PROGRAM, how], check=True, capture_output=True, text=True, timeout=120
+    )
+    return int(reported.stdout)
 
 
 def test_pages_of_frames_are_used_again() -> None:

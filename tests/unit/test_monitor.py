@@ -60,7 +60,7 @@ def test_the_summary_holds_means_percentiles_and_labels() -> None:
     assert "101 frames" in summary.lines()[0]
 
 
-def test_a_run_without_detections_says_so() -> None:
+def test_a_run_without_detections_is_reported() -> None:
     summary = Monitor("/camera", 0.0).summary(20.0)
     assert summary.exit_code == 1
     assert summary.lines() == ["summary: no detections arrived in 20 s"]

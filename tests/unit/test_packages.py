@@ -118,8 +118,8 @@ def test_our_rosdep_list_has_only_what_the_packages_need_and_the_public_lists_la
 
 def test_gstreamer_is_installed_by_rosdep_as_by_set_up() -> None:
     lines = (ROOT / "requirements" / "apt.txt").read_text().splitlines()
-    wanted = {word for line in lines for word in line.partition("#")[0].split()}
-    gstreamer = {name for name in wanted if name.startswith(("gstreamer", "gir1.2", "python3-g"))}
+    expected = {word for line in lines for word in line.partition("#")[0].split()}
+    gstreamer = {name for name in expected if name.startswith(("gstreamer", "gir1.2", "python3-g"))}
     assert gstreamer - IMPLIED <= {key for package in PACKAGES for key in dependencies(package)}
 
 

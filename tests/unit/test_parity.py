@@ -97,11 +97,11 @@ def test_outputs_agree(
     subject = detector(backend, precision, model, engines)
     assert subject.runner.name == backend
     scores, boxes = [], []
-    for tensor, wanted in exact:
+    for tensor, expected in exact:
         got = subject.runner.infer({"input_0": tensor})
-        likely = wanted["scores"][..., 1:].max(axis=-1) > 0.3  # boxes matter where there is something
-        scores.append(np.abs(wanted["scores"] - got["scores"])[..., 1:][likely])
-        boxes.append(np.abs(wanted["boxes"] - got["boxes"])[likely])
+        likely = expected["scores"][..., 1:].max(axis=-1) > 0.3  # boxes matter where there is something
+        scores.append(np.abs(expected["scores"] - got["scores"])[..., 1:][likely])
+        boxes.append(np.abs(expected["boxes"] - got["boxes"])[likely])
     worst = float(np.concatenate(scores).max()), float(np.concatenate(boxes).max())
     print(f"{subject.runner.description}: scores differ by {worst[0]:.2g}, boxes by {worst[1]:.2g}")
     assert len(np.concatenate(boxes)) > 100
@@ -125,7 +125,7 @@ def test_a_failed_inference_does_not_stop_the_next(tmp_path: Path, backend: str)
     assert len(subject.detect(quadrants(64, 48))) == 3
 
 
-def test_openvino_says_why_it_cannot_load(tmp_path: Path) -> None:
+def test_openvino_reports_why_it_cannot_load(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
     model = ModelFile.read(color_detector(tmp_path / "m.onnx"))
     model.path.write_bytes(model.path.read_bytes().replace(b"AveragePool", b"AveragePoop"))
@@ -133,7 +133,7 @@ def test_openvino_says_why_it_cannot_load(tmp_path: Path) -> None:
         open_runner(model, "openvino")
 
 
-def test_torch_needs_its_module_beside_the_model(tmp_path: Path) -> None:
+def test_torch_needs_its_module_next_to_the_model(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     model = ModelFile.read(color_detector(tmp_path / "m.onnx"))
     with pytest.raises(ModelError, match=r"needs .*m\.torchscript, a TorchScript module next to"):

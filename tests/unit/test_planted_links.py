@@ -164,7 +164,7 @@ def test_a_planted_link_is_not_written_through(name: str, exists: bool, tmp_path
     assert {path: path.read_text() for path in victims.iterdir()} == before
 
 
-def test_a_name_that_is_taken_gets_a_suffix_that_nobody_can_guess(tmp_path: Path) -> None:
+def test_a_name_in_use_gets_an_unpredictable_suffix(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     assert create(path) == path
     other = create(path)

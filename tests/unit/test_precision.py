@@ -60,10 +60,10 @@ def test_the_default_model_keeps_its_eyes(engines: Path, precision: str, agreeme
     assert subject.runner.description.endswith(precision)
     for path in sorted(PHOTOS.glob("*.jpg")):
         image = cv2.imread(str(path))
-        wanted, found = exact.detect(image), subject.detect(image)
+        expected, found = exact.detect(image), subject.detect(image)
         assert len(found) > 0, path.name
         for detection in found:
-            same = wanted.boxes[wanted.class_ids == detection.class_id]
+            same = expected.boxes[expected.class_ids == detection.class_id]
             assert overlaps(np.array(detection.box, np.float32), same).max(initial=0) > agreement, path.name
 
 
@@ -117,7 +117,7 @@ def test_int8_is_calibrated_once(tmp_path: Path) -> None:
     assert ModelFile.read(path).precision == "int8"
 
 
-def test_int8_without_images_says_what_is_missing(tmp_path: Path) -> None:
+def test_the_error_of_int8_without_images_names_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="needs parameter 'calibration': a folder"):
         open_with(tmp_path, "int8", model=str(without_ranges(tmp_path / "plain.onnx")), calibration="")
 
@@ -134,8 +134,8 @@ def test_the_ranges_in_a_model_stand_for_calibration_images(tmp_path: Path) -> N
     assert "Clip" not in {node.op_type for node in graph.node}  # saturation does the clipping
     for photo in sorted(PHOTOS.glob("*.jpg")):
         image = cv2.imread(str(photo))
-        wanted, found = exact.detect(image), subject.detect(image)
-        same = wanted.boxes[wanted.class_ids == found.class_ids[0]]
+        expected, found = exact.detect(image), subject.detect(image)
+        same = expected.boxes[expected.class_ids == found.class_ids[0]]
         assert overlaps(found.boxes[0], same).max(initial=0) > 0.8, photo.name
 
 
@@ -187,9 +187,9 @@ def test_int8_for_tensorrt_has_its_remainder_in_fp16_and_still_sees(engines: Pat
     exact, subject = open_with(engines, "fp32"), open_with(engines, "auto", model=str(made.path))
     for path in sorted(PHOTOS.glob("*.jpg")):
         image = cv2.imread(str(path))
-        wanted, found = exact.detect(image), subject.detect(image)
+        expected, found = exact.detect(image), subject.detect(image)
         best = found.boxes[:1]
-        same = wanted.boxes[wanted.class_ids == found.class_ids[0]]
+        same = expected.boxes[expected.class_ids == found.class_ids[0]]
         # Symmetric signed activations are coarser than the unsigned ones for CPUs.
         assert overlaps(best[0], same).max(initial=0) > 0.8, path.name
 
@@ -296,7 +296,7 @@ Artifact(Path(sys.argv[1])).get({"gpu": "Orin"}, build)
 """
 
 
-def test_a_builder_that_is_killed_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_killed_builder_does_not_block_others(tmp_path: Path) -> None:
     path = tmp_path / "m.engine"
     waiting = threading.Event()
     with subprocess.Popen([sys.executable, "-c", BUILDER, str(path)], stdout=subprocess.PIPE) as other:
@@ -364,7 +364,7 @@ def test_auto_passes_over_a_back_end_whose_cache_fails(tmp_path: Path, monkeypat
     assert runner.rejected["openvino on cpu"] == "the disk is full"
 
 
-def test_a_wait_for_another_process_is_told_and_can_be_given_up(tmp_path: Path) -> None:
+def test_a_wait_for_another_process_is_reported_and_can_be_cancelled(tmp_path: Path) -> None:
     class GivenUp(Exception):
         pass
 

@@ -80,15 +80,15 @@ def test_boxes_equal_the_reference(model: Path, name: str) -> None:
     image = ((small.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None]
     logits, offsets = session.run(["raw_scores", "raw_boxes"], {"input_0": image})
     size = (photo.shape[1], photo.shape[0])
-    wanted = reference_detections(logits[0], offsets[0], size, threshold, overlap)
-    assert len(wanted) > 20  # else nothing was compared
-    assert len(found) == len(wanted)
-    assert found.class_ids.tolist() == [number for number, _, _ in wanted]
-    np.testing.assert_allclose(found.scores, [score for _, score, _ in wanted], atol=1e-5)
-    np.testing.assert_allclose(found.boxes, [box for _, _, box in wanted], atol=0.01)
+    expected = reference_detections(logits[0], offsets[0], size, threshold, overlap)
+    assert len(expected) > 20  # else nothing was compared
+    assert len(found) == len(expected)
+    assert found.class_ids.tolist() == [number for number, _, _ in expected]
+    np.testing.assert_allclose(found.scores, [score for _, score, _ in expected], atol=1e-5)
+    np.testing.assert_allclose(found.boxes, [box for _, _, box in expected], atol=0.01)
 
 
-def test_the_label_file_beside_it_is_used(model: Path) -> None:
+def test_the_label_file_next_to_it_is_used(model: Path) -> None:
     detector = Detector.open(DetectorSettings(model=str(model), backend="onnxruntime"))
     assert detector.labels[:2] == ("BACKGROUND", "Armadillo")
     assert detector.classes()[-1] == (7, "Zebra")

@@ -273,7 +273,7 @@ def test_rolling_stays_below_its_share_of_the_disk(tmp_path: Path) -> None:
     assert content(read(tmp_path / "bag"))[-1] == content(made.image_messages(200))[-1]
 
 
-def test_snapshot_completes_one_recording_and_goes_on_with_the_next(tmp_path: Path) -> None:
+def test_snapshot_completes_one_recording_and_begins_the_next(tmp_path: Path) -> None:
     recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, directory=str(tmp_path), rolling=True))
     with pytest.raises(RecordingError, match="no recording is running"):
         recorder.snapshot()

@@ -125,8 +125,8 @@ def test_other_encodings_come_through(tmp_path: Path, encoding: str) -> None:
     kind = made.topic("/image")
     path = made.write(tmp_path / "x.mcap", [Message(kind, STAMP, STAMP, made.image(pixels, STAMP, encoding))])
     (frame,) = Watched(f"mcap://{path}").all()
-    wanted = Frame.from_array(pixels, encoding).bgr()
-    assert np.array_equal(frame.array(), wanted)
+    expected = Frame.from_array(pixels, encoding).bgr()
+    assert np.array_equal(frame.array(), expected)
 
 
 def test_recorded_jpeg_is_shown(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_recorded_jpeg_is_shown(tmp_path: Path) -> None:
     assert np.array_equal(found[2].array(), cv2.imdecode(np.frombuffer(jpegs[2], np.uint8), cv2.IMREAD_COLOR))
 
 
-def test_stamps_can_be_those_of_now_and_a_loop_goes_on(tmp_path: Path) -> None:
+def test_stamps_can_be_the_current_time_and_a_loop_continues(tmp_path: Path) -> None:
     path = made.write(tmp_path / "x.mcap", made.image_messages(3))
     before = time.time_ns()
     watched = Watched(f"mcap://{path}?stamps=now", loop=True)
@@ -173,7 +173,7 @@ def test_steps_release_one_frame_each(tmp_path: Path) -> None:
         ("?start=60", "nothing after 60 s"),
     ],
 )
-def test_a_source_that_cannot_work_says_why(tmp_path: Path, query: str, words: str) -> None:
+def test_the_error_of_an_invalid_source_has_the_reason(tmp_path: Path, query: str, words: str) -> None:
     kind = made.topic("/words", "std_msgs/msg/String")
     messages = [*made.image_messages(3), Message(kind, STAMP, STAMP, made.text("x"))]
     path = made.write(tmp_path / "x.mcap", sorted(messages, key=lambda one: one.log_ns))

@@ -64,7 +64,7 @@ def test_malformed_command_line_arguments() -> None:
             parse_arguments([word])
 
 
-def test_an_argument_that_nobody_declares(bench: Workbench) -> None:
+def test_an_undeclared_argument(bench: Workbench) -> None:
     body = '<arg name="source" default="x"/><log message="$(var source) $(var undeclared none)"/>'
     bench.evaluate(body, sorce="y", nonsense="z")
     warnings = [text for level, _, text in bench.said if level == "WARNING"]

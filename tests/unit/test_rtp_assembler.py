@@ -46,10 +46,10 @@ def test_every_single_lost_packet_is_noticed(packets: list[list[packet.RtpPacket
             gate = KeyframeGate(CODEC, sets)
             units = assemble(packets, {(number, index)})
             shown = [each.timestamp for each in units if admitted(gate, each)]
-            wanted = [other for other in range(4) if other < number or (number < 3 and other == 3)]
+            expected = [other for other in range(4) if other < number or (number < 3 and other == 3)]
             if number == 0:
-                wanted = [3]
-            assert shown == [packets[other][0].timestamp for other in wanted], f"packet {index} of unit {number}"
+                expected = [3]
+            assert shown == [packets[other][0].timestamp for other in expected], f"packet {index} of unit {number}"
 
 
 def admitted(gate: KeyframeGate, unit: AccessUnit) -> bool:

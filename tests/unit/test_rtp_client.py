@@ -44,7 +44,7 @@ def test_receive_tells_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert index_of(cv2.imread(str(file))) > 0
 
 
-def test_receive_without_a_stream_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_receive_without_a_stream_reports_it(capsys: pytest.CaptureFixture[str]) -> None:
     port = free_udp_port()
     assert main(["receive", f"rtp://@:{port}", "--no-window", "--seconds", "1.5"]) == 1
     assert f"no stream on UDP port {port}; 0 packets, no frame yet" in capsys.readouterr().out

@@ -84,7 +84,7 @@ def test_colours_through_rtp(name: str, pixels: str, tmp_path: Path) -> None:
             return
         wait_until(lambda: reader.newest is not None, what=f"a frame; {receiver.stats().errors}")
     assert reader.newest is not None
-    wanted = patches(chart(SIZE))
+    expected = patches(chart(SIZE))
     if pixels.startswith("gray"):
-        wanted = np.repeat(wanted @ GREY, 3, axis=1)
-    assert np.abs(patches(reader.newest.bgr()) - wanted).max() < CLOSE
+        expected = np.repeat(expected @ GREY, 3, axis=1)
+    assert np.abs(patches(reader.newest.bgr()) - expected).max() < CLOSE

@@ -43,7 +43,7 @@ def test_retransmissions_are_a_share_of_the_stream() -> None:
     assert sent <= 1000 * RESEND_SHARE + RESEND_BURST
 
 
-def test_a_message_asks_for_so_many_packets_at_most() -> None:
+def test_a_message_requests_a_limited_number_of_packets() -> None:
     sequences = range(0, 20_000, 2)
     (nack,) = rtcp.parse(rtcp.nack(1, 2, sequences))
     assert isinstance(nack, rtcp.Nack)

@@ -158,7 +158,7 @@ def test_a_receiver_under_fire_shows_the_next_stream(key: str, monkeypatch: pyte
         wait_until(lambda: len(reader.seen) > 0, what="the next good stream")
 
 
-def test_a_sender_under_fire_goes_on() -> None:
+def test_a_sender_under_attack_continues() -> None:
     port = free_udp_port()
     sender = Sender(SenderSettings(port=port, codec="h264", bitrate_min=100_000))
     sender.start()

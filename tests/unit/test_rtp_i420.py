@@ -55,6 +55,6 @@ def test_odd_sizes_lose_their_last_column_and_row() -> None:
     assert np.array_equal(planes, i420.from_frame(Frame.from_array(bgr[:240, :320], "bgr8"))[0])
 
 
-def test_a_frame_nobody_knows_is_refused() -> None:
+def test_a_frame_in_an_unknown_encoding_is_refused() -> None:
     with pytest.raises(ImageError):
         Frame.from_array(pixels_of(1), "strange8")

@@ -167,7 +167,7 @@ def test_only_the_given_source_is_listened_to() -> None:
 
 
 @pytest.mark.parametrize(("sent", "read", "name"), [("h264", "h265", "H.265"), ("h265", "h264", "H.264")])
-def test_another_codec_is_never_shown_and_told(sent: str, read: str, name: str) -> None:
+def test_another_codec_is_reported_and_never_shown(sent: str, read: str, name: str) -> None:
     port = free_udp_port()
     with receiving(port, codec=read) as (receiver, reader), sending(port, codec=sent, mtu=200):
         want = rf"no {name} frame in \d+ packets: another codec, encrypted, or keyframes far apart\?"

@@ -70,12 +70,12 @@ def test_a_source_filter_admits_its_source_only(tmp_path: Path, source: str, hea
 
 
 @pytest.mark.parametrize(
-    ("host", "source", "wanted"),
+    ("host", "source", "expected"),
     [("232.1.1.1", "192.0.2.7", "192.0.2.7"), ("239.1.1.1", "192.0.2.7", ""), ("232.1.1.1", "192.0.2.0/24", ""),
      ("ff3e::1", "2001:db8::7", "2001:db8::7"), ("0.0.0.0", "192.0.2.7", "")],
 )  # fmt: skip
-def test_source_address_selects_the_source_of_a_source_specific_group(host: str, source: str, wanted: str) -> None:
-    assert ReceiverSettings(host=host, source_address=source).group_source() == wanted
+def test_source_address_selects_the_source_of_a_source_specific_group(host: str, source: str, expected: str) -> None:
+    assert ReceiverSettings(host=host, source_address=source).group_source() == expected
 
 
 def test_an_ipv6_scope_is_kept() -> None:

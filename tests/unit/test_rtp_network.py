@@ -53,7 +53,7 @@ class EveryFourth(Fate):
         return [] if self._count % 4 == 0 else [0.0]
 
 
-def test_parity_repairs_a_link_on_which_nobody_can_answer() -> None:
+def test_parity_repairs_a_link_without_a_return_path() -> None:
     with link(Conditions(), feedback=False, redundancy=True, sender={"redundancy": 50}) as (relay, *scene):
         relay._there[0] = EveryFourth()  # of the frames' packets, and from the first one on
         feed, receiver, reader = scene
@@ -71,7 +71,7 @@ def test_without_talking_back_nothing_wrong_is_shown() -> None:
         assert_all_right(feed, reader)
 
 
-def test_a_flood_of_rubbish_beside_the_stream_is_counted_and_harmless() -> None:
+def test_a_flood_of_garbage_next_to_the_stream_is_counted_and_harmless() -> None:
     chance = random.Random(3)
     port = free_udp_port()
     with receiving(port) as (receiver, reader), sending(port) as feed:
@@ -151,9 +151,9 @@ def heal(
             sent[stamp + later] = number
             for _, data in packetiser.packets(nals, stamp + later):
                 out.send(data)
-        wanted = list(sent)[-KEYFRAMES:]
+        expected = list(sent)[-KEYFRAMES:]
         with suppress(pytest.fail.Exception):
-            wait_until(lambda: [stamp for stamp, *_ in reader.seen[-KEYFRAMES:]] == wanted, 5.0)
+            wait_until(lambda: [stamp for stamp, *_ in reader.seen[-KEYFRAMES:]] == expected, 5.0)
             return True
         return False
 

@@ -43,7 +43,7 @@ def test_another_version_and_impossible_padding_are_refused() -> None:
         packet.parse(bytes.fromhex("a0600001 00000002 00000003 00"))
 
 
-def test_rtcp_is_told_from_rtp() -> None:
+def test_rtcp_is_distinguished_from_rtp() -> None:
     assert packet.is_rtcp(rtcp.receiver_report(1))
     assert not packet.is_rtcp(PACKET)
     assert not packet.is_rtcp(b"")

@@ -38,7 +38,7 @@ def test_packets_that_changed_places_are_put_right() -> None:
     assert buffer.counts.lost == 0
 
 
-def test_a_gap_is_given_up_after_the_wait_and_told_once() -> None:
+def test_a_gap_is_given_up_after_the_wait_and_reported_once() -> None:
     buffer = ReorderBuffer(WAIT)
     assert put(buffer, 1, 5) == [1]
     assert take(buffer, WAIT - 1) == []

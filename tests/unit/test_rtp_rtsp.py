@@ -59,7 +59,7 @@ def test_two_clients_at_a_time(tmp_path: Path) -> None:
         wait_until(lambda: all(f.exists() and f.stat().st_size > 10 * 320 * 240 * 3 for f in files), 120)
 
 
-def test_a_port_in_use_is_told() -> None:
+def test_a_port_in_use_is_reported() -> None:
     with socket.socket() as other:
         other.bind(("0.0.0.0", 0))
         other.listen()

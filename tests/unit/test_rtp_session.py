@@ -131,7 +131,7 @@ def test_a_gap_wakes_in_time_and_a_missing_tail_too() -> None:
     assert port.stream.buffer.due_requests(TAIL_NS + 2 * MILLISECOND) == [3]
 
 
-def test_a_destination_that_cannot_be_reached_is_counted_and_the_rest_goes_on() -> None:
+def test_an_unreachable_destination_is_counted_and_the_others_continue() -> None:
     port = free_udp_port()
     sender = Sender(SenderSettings(host="255.255.255.255", port=port))  # broadcast is not allowed to plain sockets
     sender.start()

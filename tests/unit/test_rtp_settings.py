@@ -62,7 +62,7 @@ def test_an_unknown_host_is_refused() -> None:
         Sender(SenderSettings(host="no.such.host.invalid"))
 
 
-def test_a_port_in_use_is_told_and_works_once_it_is_free() -> None:
+def test_a_port_in_use_is_reported_and_works_once_it_is_free() -> None:
     port = free_udp_port()
     receiver = Receiver(ReceiverSettings(port=port))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
@@ -73,7 +73,7 @@ def test_a_port_in_use_is_told_and_works_once_it_is_free() -> None:
     receiver.stop()
 
 
-def test_an_address_of_another_machine_is_told() -> None:
+def test_an_address_of_another_machine_is_reported() -> None:
     with pytest.raises(SettingError, match=r"parameter 'host' is '192\.0\.2\.1': is not an address of this machine"):
         sockets.receiver("192.0.2.1", free_udp_port())
 

@@ -57,7 +57,7 @@ def test_multicast_packets_carry_the_time_to_live() -> None:
     assert [int.from_bytes(data, "little") for _, kind, data in ancillary if kind == socket.IP_TTL] == [7]
 
 
-def test_a_host_without_a_route_is_named_and_the_sender_goes_on() -> None:
+def test_a_host_without_a_route_is_named_and_the_sender_continues() -> None:
     made: list[Sender] = []
 
     def without_network() -> None:

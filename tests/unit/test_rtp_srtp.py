@@ -33,7 +33,7 @@ def key_file(folder: Path, cipher: str, name: str = "key") -> Path:
     return path
 
 
-def test_what_is_protected_comes_back_and_grows_as_said(cipher: str) -> None:
+def test_protected_packets_are_restored_and_grow_by_the_trailer(cipher: str) -> None:
     key = os.urandom(srtp.CIPHERS[cipher].key_size)
     sender, receiver = srtp.Protector(cipher, key, 77), Unprotector(cipher, key)
     data = packet.build(96, True, 5, 6, 77, b"secret" * 100)
@@ -114,7 +114,7 @@ def test_a_session_that_began_with_rtcp_knows_no_rollover_count(cipher: str) -> 
     assert receiver.rtp(protected) == (clear, "")
 
 
-def test_stray_packets_cost_little_and_hinder_nobody(cipher: str) -> None:
+def test_stray_packets_are_cheap_and_disturb_no_stream(cipher: str) -> None:
     key, clock, chance = os.urandom(srtp.CIPHERS[cipher].key_size), Clock(), random.Random(4)
     stream, receiver = Stream(cipher, key), Unprotector(cipher, key, clock)
     made = []

@@ -79,7 +79,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], part
     return code, capfd.readouterr().out.rstrip("\n").splitlines()
 
 
-def test_all_parts_run_whatever_fails(
+def test_all_parts_run_even_if_some_fail(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code, lines = run(monkeypatch, capfd, "lint types unit node launch-tests training-tests")

@@ -160,22 +160,22 @@ def check(done: subprocess.CompletedProcess[str], program: str, step: str, error
     assert f"log/{program}.log" in done.stderr
 
 
-def test_what_looks_like_no_error_is_shown_by_its_last_lines(clone: Path) -> None:
+def test_output_without_an_error_line_is_shown_by_its_last_lines(clone: Path) -> None:
     done = run(clone, "setup", "workspace", "it stood still")
     assert done.stderr.count(NOISE) == 3
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "said"),
+    ("variable", "value", "output"),
     [
         ("ROS", "foxy", "ROS is 'foxy': wheels exist for jazzy kilted"),
         ("EDGECAM_PYTHON", "/nowhere/python3", "EDGECAM_PYTHON is '/nowhere/python3': there is no such program"),
     ],
 )
-def test_a_choice_that_does_not_exist_is_refused(clone: Path, variable: str, value: str, said: str) -> None:
+def test_a_choice_that_does_not_exist_is_refused(clone: Path, variable: str, value: str, output: str) -> None:
     done = run(clone, "setup", "nothing", **{variable: value})
     assert done.returncode == 1
-    assert said in done.stderr
+    assert output in done.stderr
 
 
 @pytest.mark.parametrize("name", ["my robot", "josé", "a=b", "a,b", "line\nbreak"])

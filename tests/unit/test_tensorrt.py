@@ -51,9 +51,9 @@ LAYERS = {"fp32": {"fp32": 72}, "fp16": {"fp16": 72}, "int8": {"int8": 55, "fp16
 
 @pytest.mark.parametrize("precision", LAYERS)
 def test_the_default_model_is_built(api: TensorRt, model: ModelFile, tmp_path: Path, precision: str) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     calibration = ImageCalibration(PHOTOS, open_family(model).spec)
-    options = RunnerOptions(precision=precision, cache=tmp_path, calibration=calibration, progress=told.append)
+    options = RunnerOptions(precision=precision, cache=tmp_path, calibration=calibration, progress=reported.append)
     path, built = ensure_engine(model, options, api, None)
     assert built == precision
     facts = json.loads((tmp_path / f"{path.name}.json").read_text())
@@ -62,7 +62,7 @@ def test_the_default_model_is_built(api: TensorRt, model: ModelFile, tmp_path: P
     assert facts["tensorrt"] == str(api)
     assert facts["inputs"] == {"input_0": [1, 3, 300, 300]}
     assert facts["calibration"] == (calibration.fingerprint() if precision == "int8" else None)
-    assert any("building the engine" in text for text in told)
+    assert any("building the engine" in text for text in reported)
     assert path.stat().st_size > 4e6
     made = path.stat().st_mtime_ns
     assert ensure_engine(model, options, api, None)[0].stat().st_mtime_ns == made
@@ -85,10 +85,10 @@ def test_a_free_batch_becomes_a_profile(api: TensorRt, tmp_path: Path, caplog: p
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_a_file_that_is_fp32_after_all_is_not_built(api: TensorRt, model: ModelFile, precision: str) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     with pytest.raises(ModelError, match=f"should be {precision}, but its convolutions are 72 fp32"):
-        build_engine(api, replace(model, precision=precision), Recipe(), told.append)
-    assert told == []
+        build_engine(api, replace(model, precision=precision), Recipe(), reported.append)
+    assert reported == []
 
 
 def test_what_int8_leaves_in_fp32_is_found_in_the_parsed_network(api: TensorRt, model: ModelFile) -> None:
@@ -121,7 +121,7 @@ def test_an_engine_from_elsewhere_needs_its_sidecar(api: TensorRt, tmp_path: Pat
         TensorRtRunner.load_engine(foreign.path, RunnerOptions())
 
 
-def test_the_command_says_what_it_built_and_for_whom(
+def test_the_command_prints_what_it_built_and_for_which_gpu(
     api: TensorRt, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache = ["--engine-cache", str(tmp_path / "engines")]

@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from trt_bindings import RELEASES, Unavailable, bindings
 
-TOLD = Path(__file__).parents[1] / "support" / "trt_told.py"
+CALLS = Path(__file__).parents[1] / "support" / "trt_calls.py"
 
 
 @pytest.mark.parametrize("version", RELEASES)
-def test_what_tensorrt_is_told_fits_its_bindings(version: str, tmp_path: Path) -> None:
+def test_calls_to_tensorrt_match_its_bindings(version: str, tmp_path: Path) -> None:
     try:
         real = bindings(version)
     except Unavailable as reason:
         pytest.skip(f"the bindings of {version} cannot be had: {reason}")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", str(TOLD)]
-    told = subprocess.run(
-        [*command, f"--basetemp={tmp_path / 'told'}"],
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "addopts=", str(CALLS)]
+    reported = subprocess.run(
+        [*command, f"--basetemp={tmp_path / 'reported'}"],
         env=real.environment(), capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
-    assert told.returncode == 0, told.stdout + told.stderr
+    assert reported.returncode == 0, reported.stdout + reported.stderr

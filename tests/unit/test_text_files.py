@@ -61,7 +61,7 @@ def test_what_cannot_be_recognised_is_refused(tmp_path: Path, data: bytes, reaso
         ('{"1": "hot dog", "0": "cat"}', ("cat", "hot dog")),
     ],
 )
-def test_labels_as_people_write_them(tmp_path: Path, text: str, labels: tuple[str, ...]) -> None:
+def test_label_files_in_common_formats(tmp_path: Path, text: str, labels: tuple[str, ...]) -> None:
     path = tmp_path / "labels.txt"
     path.write_text(text, encoding="utf-8", newline="")
     assert read_labels(path) == labels

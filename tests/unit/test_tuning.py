@@ -52,7 +52,7 @@ def test_the_fastest_wins_and_processor_time_decides_where_times_say_little(foun
     assert sorted(map(str, rank(found))) == sorted(map(str, found))
 
 
-def test_int8_is_a_choice_only_where_the_file_says_what_it_costs(tmp_path: Path) -> None:
+def test_int8_is_a_candidate_only_if_the_file_states_its_cost(tmp_path: Path) -> None:
     assert allowed_precisions(ModelFile.read(fetch())) == ["auto", "int8"]
     refused: dict[str, dict[str, str | None]] = {
         "costs too much": {"loss": '{"int8": 0.6}'},
@@ -102,13 +102,13 @@ def vars_of(item: Choice) -> dict[str, object]:
 
 def test_measuring_in_a_process_of_its_own(tmp_path: Path) -> None:
     given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines", classes=("red",))
-    told, problem = start_tuning(given).communicate(timeout=120)
+    reported, problem = start_tuning(given).communicate(timeout=120)
     assert problem == ""
-    best = Choice(**json.loads(told)[0])
+    best = Choice(**json.loads(reported)[0])
     assert stored_choice(Plan.read(given), given) == best
     child = start_tuning(given.changed(model=str(tmp_path / "missing.onnx")))
-    told, problem = child.communicate(timeout=120)
-    assert (child.returncode, told) == (1, "")
+    reported, problem = child.communicate(timeout=120)
+    assert (child.returncode, reported) == (1, "")
     assert "there is no such file" in problem
 
 

@@ -87,7 +87,7 @@ def test_clear_forgets_frames_and_pairs() -> None:
 
 
 @pytest.mark.parametrize(("camera", "most", "expected"), [(30, 10, 10), (30, 30, 30), (30, 60, 30), (25, 20, 20)])
-def test_the_pacer_gives_the_wanted_rate(camera: int, most: float, expected: float) -> None:
+def test_the_pacer_keeps_the_requested_rate(camera: int, most: float, expected: float) -> None:
     pacer = Pacer(most)
     jitter = np.random.default_rng(1).uniform(-0.004, 0.004, camera * 20)
     passed = sum(pacer.allows(n / camera + jitter[n]) for n in range(camera * 20))

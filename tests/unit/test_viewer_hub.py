@@ -100,7 +100,7 @@ def wait_until(condition, seconds: float = 120.0) -> None:  # type: ignore[no-un
         time.sleep(0.005)
 
 
-def test_the_encoder_counts_a_bad_frame_and_goes_on() -> None:
+def test_the_encoder_counts_a_bad_frame_and_continues() -> None:
     got: list[FrameMessage] = []
     faults = FaultLog(print)
     encoder = Encoder(got.append, faults, quality=80, max_width=640)
@@ -116,7 +116,7 @@ def test_the_encoder_counts_a_bad_frame_and_goes_on() -> None:
     assert faults.count == 0
 
 
-def test_an_unexpected_error_is_logged_once_and_counted_and_the_thread_goes_on() -> None:
+def test_an_unexpected_error_is_logged_once_and_counted_and_the_thread_continues() -> None:
     log: list[str] = []
     faults = FaultLog(log.append)
     got: list[FrameMessage] = []

@@ -95,7 +95,7 @@ async def test_the_websocket_sends_notes_and_frames_of_all_cameras(served: Serve
         assert served.hub.watchers == [0, 1]
 
 
-async def test_a_question_gets_its_answer_and_the_clock_is_told(served: Served) -> None:
+async def test_a_request_and_a_ping_are_answered(served: Served) -> None:
     async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
         await link.send_json({"type": "watch", "cameras": []})
         await link.send_json({"type": "echo", "value": 5})
@@ -111,7 +111,7 @@ async def test_a_question_gets_its_answer_and_the_clock_is_told(served: Served) 
         assert notes["pong"]["server_ms"] == pytest.approx(time.time() * 1000, abs=60_000)
 
 
-async def test_a_pong_is_json_whatever_the_ping_held(served: Served) -> None:
+async def test_a_pong_is_json_for_any_ping(served: Served) -> None:
     async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
         await link.send_json({"type": "watch", "cameras": []})
         for sent in ("NaN", "Infinity", "1e999", '"x"', "[[]]", "true", "9" * 400):
@@ -196,7 +196,7 @@ def test_connections_without_a_whole_request_are_ended(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-def test_connections_that_ask_for_nothing_keep_nobody_out(
+def test_idle_connections_do_not_block_others(
     tls: bool, pem: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(connections, "MAX_WAITING", 20)
@@ -266,7 +266,7 @@ def test_the_printed_address_can_be_opened_from_elsewhere() -> None:
             pass
 
 
-async def test_a_viewer_that_stops_reading_is_shed_and_slows_nobody() -> None:
+async def test_a_viewer_that_stops_reading_is_disconnected_and_delays_no_other() -> None:
     with (
         Served(size=400_000, stall_timeout=1.0) as served,
         socket.create_connection(("127.0.0.1", served.server.port)) as stuck,

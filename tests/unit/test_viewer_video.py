@@ -126,7 +126,7 @@ def annotated(count: int, width: int = 320, height: int = 240) -> AnnotatedFrame
     return AnnotatedFrame(Frame.from_array(pixels, "bgr8", 1_000_000_000 + count * 33_000_000, "camera"), [])
 
 
-def test_a_camera_is_encoded_once_for_all_and_only_while_somebody_watches() -> None:
+def test_a_camera_is_encoded_once_for_all_viewers_and_only_while_there_are_viewers() -> None:
     counters = Video(ViewerSettings(), Hub(0, 1), FaultLog(print)).counters
     camera = Broadcast(0, ViewerSettings(max_width=160), counters, FaultLog(print))
     notes: list[dict] = []

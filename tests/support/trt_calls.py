@@ -1,4 +1,4 @@
-"""What TensorRT is told, checked against the real bindings of one version.
+"""Our calls to TensorRT, checked against the real bindings of one version.
 
 ``test_tensorrt_versions.py`` runs this file with pytest once for each version, in a process that imports its bindings.
 """
@@ -143,7 +143,7 @@ def test_precision_is_in_the_file_and_flags_only_let_8_use_it(tmp_path: Path, pr
     assert facts["tensorrt"].startswith(f"tensorrt {trt.__version__}")
 
 
-def test_the_weights_beside_a_model_are_found_by_its_path(tmp_path: Path) -> None:
+def test_the_weights_next_to_a_model_are_found_by_its_path(tmp_path: Path) -> None:
     stand = Stand("Float")
     build(stand, tmp_path)
     (parser,) = stand.module.made["OnnxParser"]
@@ -158,7 +158,7 @@ def test_plugins_are_registered_before_parsing_and_before_loading(tmp_path: Path
     assert [(name, given[1]) for name, given in stand.module.called] == [("init_libnvinfer_plugins", "")] * 2
 
 
-def test_steps_are_told_where_there_are_any(tmp_path: Path) -> None:
+def test_steps_are_reported_if_there_are_any(tmp_path: Path) -> None:
     told: list[str] = []
     stand = Stand("Float")
     build(stand, tmp_path, progress=told.append)
@@ -173,7 +173,7 @@ def test_steps_are_told_where_there_are_any(tmp_path: Path) -> None:
     assert told[-1] == "building the engine: tactics 2 of 5"
 
 
-def test_measurements_are_kept_beside_the_engines(tmp_path: Path) -> None:
+def test_measurements_are_kept_with_the_engines(tmp_path: Path) -> None:
     for number in range(3):
         stand = Stand("Float")
         build(stand, tmp_path, rebuild=True)
@@ -192,7 +192,9 @@ def test_an_engine_that_came_out_fp32_is_not_kept(tmp_path: Path) -> None:
     assert not list((tmp_path / "engines").glob("*.engine"))
 
 
-def test_another_gpu_gets_another_engine_and_the_log_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_gpu_gets_another_engine_and_the_log_reports_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     first = build(Stand(), tmp_path, "fp16")
     second = build(Stand(), tmp_path, "fp16", Gpu("Orin", "8.6"))
     assert first != second
