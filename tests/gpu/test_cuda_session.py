@@ -107,7 +107,7 @@ def test_every_run_sees_its_own_input(context: CudaContext, kernel: Kernel, batc
 
 
 def test_outputs_that_grow_are_returned_whole(context: CudaContext, kernel: Kernel) -> None:
-    """As TensorRT's output allocator does it: memory is asked for during the run, the shape told at its end."""
+    """Like TensorRT's output allocator: memory is requested during the run, the shape is reported at its end."""
 
     def enqueue(_batch: int, stream: int) -> None:
         memory = subject.grow("boxes", rows * 16)

@@ -1,4 +1,4 @@
-"""`make demo` by its script: it ends by itself with a verdict, and Ctrl-C in a terminal is a clean end."""
+"""The script of `make demo`: it ends after its time with an exit code, and Ctrl-C in a terminal ends it cleanly."""
 
 from __future__ import annotations
 

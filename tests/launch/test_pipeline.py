@@ -42,7 +42,7 @@ def pipeline(launch: Callable[..., Launched]) -> Launched:
 
 @contextmanager
 def listening(running: Launched, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
-    """A `ros2 topic` command that goes on until it is interrupted, and its lines."""
+    """A `ros2 topic` command that runs until it is interrupted, and its lines."""
     with subprocess.Popen(
         ["ros2", "topic", *arguments], env=running.env, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as process:

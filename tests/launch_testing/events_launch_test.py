@@ -1,4 +1,4 @@
-"""events.launch.xml: the node runs and says so in /diagnostics."""
+"""events.launch.xml: the node runs and reports to /diagnostics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""recorder.launch.xml: the node runs and says so in /diagnostics."""
+"""recorder.launch.xml: the node runs and reports to /diagnostics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults: what is lost comes back by itself, what is slow harms nobody, what is stopped leaves nothing behind."""
+"""Faults: lost sources are reopened, slow subscribers delay no other, a stopped node leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_killed_rtsp_server_is_seen_and_its_return_too(peer: Peer, world: Exit
 def test_without_a_clock_to_follow_the_node_starts_and_reports(peer: Peer, world: ExitStack) -> None:
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
-    world.enter_context(camera_nodes())(source="test://smpte", use_sim_time=True)  # nobody publishes /clock
+    world.enter_context(camera_nodes())(source="test://smpte", use_sim_time=True)  # /clock has no publisher
     wait_until(lambda: len(images) >= 3, LONG, "frames")
     reports.clear()
     wait_until(lambda: len(reports) >= 2, LONG, "reports")

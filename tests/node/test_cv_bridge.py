@@ -328,7 +328,7 @@ def test_what_cannot_be_compressed_is_an_error(call: Callable[[], CompressedImag
         call()
 
 
-# -- for people --------------------------------------------------------------------------------------------
+# -- for display -------------------------------------------------------------------------------------------
 
 
 def test_labels_get_colours() -> None:

@@ -1,4 +1,4 @@
-"""What a detector node does with models and images it cannot use: it stays, says so, and goes on when it can."""
+"""A detector node with unusable models and images: it keeps running, reports the reason and recovers."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_repaired_model_is_loaded(peer: Peer, tmp_path: Path) -> None:
     try:
         wait_until(lambda: subject.node._worker.problem, what="the refusal")
         color_detector(model)
-        subject.go_round()  # it tries again by itself, too, but only every ten seconds
+        subject.go_round()  # it also retries automatically, but only every ten seconds
         assert names(subject.answer(quadrants(64, 48))) == ALL
     finally:
         subject.close()
@@ -229,7 +229,7 @@ def test_a_broken_cv_bridge_costs_only_its_images(
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(CvBridge, "imgmsg_to_cv2", broken)  # as the real one does beside another NumPy or OpenCV
+    monkeypatch.setattr(CvBridge, "imgmsg_to_cv2", broken)  # as the real one does with another NumPy or OpenCV
     statuses = detecting.peer.collect(DiagnosticArray, "/diagnostics")
 
     def reported() -> bool:

@@ -1,4 +1,4 @@
-"""A shadow model beside the live one: its own topic, agreement in the diagnostics, no influence on the live one."""
+"""A shadow model next to the live one: its own topic, agreement in the diagnostics, no influence on the live one."""
 
 from __future__ import annotations
 

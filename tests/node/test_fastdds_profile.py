@@ -80,7 +80,7 @@ def test_a_sourced_shell_has_the_profile_unless_it_has_one_already(shell: str) -
     command = [shell, "-c", f". {setup}; echo ${variable}"]
     names = (variable, "AMENT_PREFIX_PATH", "COLCON_CURRENT_PREFIX", "AMENT_CURRENT_PREFIX")
     fresh = {name: value for name, value in os.environ.items() if name not in names}
-    fresh["COLCON_CURRENT_PREFIX"] = str(setup.parent)  # sh cannot tell where a sourced file lies
+    fresh["COLCON_CURRENT_PREFIX"] = str(setup.parent)  # sh does not know the path of a sourced file
     output = subprocess.run(command, env=fresh, capture_output=True, text=True, check=True)
     profile = Path(output.stdout.strip())
     assert profile.samefile(bringup / "share" / "edgecam_bringup" / "config" / "fastdds.xml"), output

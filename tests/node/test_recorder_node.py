@@ -1,4 +1,4 @@
-"""The recorder over real DDS: what it stores, told by rosbags; its services, its limits, the command."""
+"""The recorder over real DDS: its files, read by rosbags; its services, its limits, the command."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def scene() -> Iterator[None]:
 
 
 def ros2(*words: str, code: int = 0) -> str:
-    """Run a command that ends by itself; its output, or what it says on stderr if it is to fail."""
+    """Run a command to its end; returns its output, or its stderr if it is expected to fail."""
     done = subprocess.run([*ROS2, *words], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr

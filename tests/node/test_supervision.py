@@ -1,4 +1,4 @@
-"""No exception of a node disappears and none ends it: whatever raises is logged once, shown, undone and retried."""
+"""No exception is lost and none ends a node: each is logged once, shown in the diagnostics, rolled back and retried."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ pytestmark = [
 
 @pytest.fixture
 def detector(tmp_path: Path) -> Iterator[DetectorNode]:
-    """A real detector beside the scene, looking at frames nobody sends."""
+    """A real detector next to the scene, subscribed to a topic without a publisher."""
     given = {"model": str(color_detector(tmp_path / "colors.onnx")), "backend": "onnxruntime", "threads": 1}
     overrides = [Parameter(name, value=value) for name, value in given.items()]
     remap = ["--ros-args", "-r", "image_raw:=unused", "-r", "detections:=unused_detections"]

@@ -118,7 +118,7 @@ def test_the_viewer_s_own_threads_leave_the_processor_to_the_pipeline(tmp_path: 
         tasks = Path(f"/proc/{viewer.process.pid}/task").iterdir()
         nice = [os.getpriority(os.PRIO_PROCESS, int(task.name)) for task in tasks]
         assert nice.count(max(15, own)) >= 2, "the web server and the encoder"
-        # The thread that stops the node keeps its priority: nobody without privileges can raise it again.
+        # The thread that stops the node keeps its priority, which cannot be raised again without privileges.
         assert os.getpriority(os.PRIO_PROCESS, viewer.process.pid) == own
         group = Path(f"/proc/{viewer.process.pid}/autogroup")
         if group.exists() and group.read_text().strip():  # a kernel with autogroups
@@ -149,7 +149,7 @@ def test_ten_viewers_get_the_same_encoding(tmp_path: Path, peer: Peer) -> None:
 
 @pytest.fixture
 def camera(tmp_path: Path) -> Iterator[CameraNode]:
-    """A real camera node beside the viewer, saving into a folder of the test's own."""
+    """A real camera node next to the viewer, saving into a temporary folder."""
     given = {"source": "test://smpte", "framerate": 10.0, "output_directory": str(tmp_path / "saved")}
     overrides = [NodeParameter(name, value=value) for name, value in given.items()]
     node = CameraNode(namespace="/camera", parameter_overrides=overrides)

@@ -31,7 +31,7 @@ pytestmark = [
 
 
 class FakeDetector:
-    """The parameter services and the diagnostics of a detector, which answers when it is told to."""
+    """The parameter services and the diagnostics of a detector, which answers when the test lets it."""
 
     def __init__(self, name: str) -> None:
         self.peer = Peer("fake_detector")

@@ -1,4 +1,4 @@
-"""The page's panels for the nodes beside the pipeline: recorder, collector, shadow model."""
+"""The page's panels for the optional nodes: recorder, collector, shadow model."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ calibrating = pytest.mark.skipif(MAJOR > 10, reason="has a calibrator")
 
 
 class Stand:
-    """TensorRT as far as it can be told things: real classes and enums, scripted results."""
+    """The part of TensorRT that our code calls: real classes and enums, scripted results."""
 
     def __init__(self, weights: str = "Half", layers: list[Checked] | None = None, dlas: int = 2) -> None:
         self.layers, self.weights = layers or [], weights

@@ -1,4 +1,4 @@
-"""Small data sets as people's tools write them."""
+"""Small data sets as common tools write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VOC folders as people's tools write them; what contradicts itself is dropped with its reason or refused."""
+"""VOC folders as common tools write them; contradictory files are dropped with the reason, or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YOLO folders as Ultralytics, Roboflow, CVAT and people write them."""
+"""YOLO folders as written by Ultralytics, Roboflow, CVAT and by hand."""
 
 from __future__ import annotations
 

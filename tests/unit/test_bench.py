@@ -1,4 +1,4 @@
-"""`make bench`: rows are kept as they end, a stopped run goes on, publishing needs a quiet machine, pages agree."""
+"""`make bench`: finished rows are saved, a stopped run resumes, publishing needs a quiet machine, pages agree."""
 
 from __future__ import annotations
 

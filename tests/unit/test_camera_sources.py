@@ -76,7 +76,7 @@ def test_v4l2_takes_jpeg_where_raw_would_not_fit_the_bus() -> None:
     plan = sources.plan(settings, desktop)
     assert plan.codec == "jpeg"
     assert jpeg_passthrough(plan, settings)
-    assert "jpegdec" not in compose(plan, settings, desktop)  # decoded only when somebody wants pixels
+    assert "jpegdec" not in compose(plan, settings, desktop)  # decoded only for subscribers of image_raw
     turned = settings.changed(flip_method="rotate-180")
     assert "jpegdec ! videoflip video-direction=180" in compose(plan, turned, desktop)
 

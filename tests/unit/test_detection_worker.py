@@ -166,7 +166,7 @@ def test_a_model_that_cannot_be_loaded_is_tried_again(tmp_path: Path) -> None:
     worker.start()
     wait_until(lambda: tries["all"] > 3, PATIENCE)
     assert isinstance(worker.problem, ModelError)
-    assert len(refused) == 1  # told once, however often it is tried
+    assert len(refused) == 1  # reported once for all retries
     worker.put(Job("a", frame()))
     assert worker.drops.totals() == {"dropped without a model": 1}
     (tmp_path / "new").mkdir()
@@ -246,7 +246,7 @@ def test_overload_is_shared_fairly_and_keeps_nothing(tmp_path: Path) -> None:
     made = number = 0
 
     def slow(job: Job, found: Detections) -> None:
-        """Takes as long as two rounds of all sources, however fast the machine is."""
+        """Takes as long as two rounds of all sources, independent of the machine's speed."""
         served[job.source] += 1
         begin = number
         while number < begin + 2 and sum(served.values()) < 200:

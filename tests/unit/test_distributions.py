@@ -1,4 +1,4 @@
-"""The code uses only what rclpy, launch and the messages of all four distributions have (tests/support/ros_api.txt)."""
+"""The code uses only ROS names that exist in all four distributions (tests/support/ros_api.txt)."""
 
 from __future__ import annotations
 

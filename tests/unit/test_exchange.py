@@ -1,4 +1,4 @@
-"""Reviews to and from the layouts of other tools: nothing lost, nothing invented, what cannot be said is counted.
+"""Reviews to and from the layouts of other tools: nothing lost, nothing invented, what a layout lacks is counted.
 
 The last tests compare with the tools' own libraries, which take 500 MB each. They run where the environment variable
 EDGECAM_DATUMARO or EDGECAM_LABEL_STUDIO names a Python that has datumaro or label-studio-sdk.
@@ -47,7 +47,7 @@ def add(collection: Collection, name: str, number: int) -> None:
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Path:
-    """Four reviewed frames, a skipped one, a draft, and one that nobody has seen."""
+    """Four reviewed frames, a skipped one, a draft, and one that has not been opened."""
     kept = Collection.create(tmp_path / "c")
     for number, name in enumerate([*BOXES, "skipped", "draft", "open"], start=1):
         add(kept, name, number)
@@ -248,7 +248,7 @@ def test_datumaro_reads_ours_and_we_read_datumaros(ours: str, theirs: str, colle
 
 
 def with_images(ours: Path, theirs: Path, layout: str) -> Dataset:
-    """What the converter wrote, which has annotations only, beside the images."""
+    """The converter's output, which has only annotations, placed next to the images."""
     shutil.copytree(ours / "images", theirs / "images", dirs_exist_ok=True)
     if layout == "YOLO":
         names = (theirs / "classes.txt").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Models whose weights lie in files beside them: hashed and loaded whole, and nothing outside the folder is read."""
+"""Models with weights in separate files: hashed and loaded as a whole; nothing outside the folder is read."""
 
 from __future__ import annotations
 

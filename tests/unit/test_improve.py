@@ -54,7 +54,7 @@ def model() -> Path:
 
 
 def boxes_of(detector: Detector, pixels: np.ndarray) -> list[tuple[float, ...]]:
-    """Where the live model sees the animal, whatever it takes it for."""
+    """The live model's box of the animal, with any label."""
     found = sorted(detector.detect(pixels), key=lambda one: -one.score)
     return [found[0].box] if found else []
 

@@ -1,4 +1,4 @@
-"""The keyframe gate on real streams: whatever is shown after joining or after a loss is what was encoded."""
+"""The keyframe gate on real streams: every frame shown after joining or after a loss equals the encoded frame."""
 
 from __future__ import annotations
 

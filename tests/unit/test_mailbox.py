@@ -63,7 +63,7 @@ def test_a_batch_holds_each_source_once() -> None:
 def test_lingering_waits_for_known_sources_only() -> None:
     box: Mailbox[int] = Mailbox()
     box.put("a", 1)
-    assert box.take(4, linger=60.0) == [("a", 1)]  # nobody else was ever seen
+    assert box.take(4, linger=60.0) == [("a", 1)]  # no other source was ever seen
     box.put("b", 1)
     box.take()
     box.put("a", 2)

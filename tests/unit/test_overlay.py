@@ -38,7 +38,7 @@ def test_every_label_is_drawn() -> None:
     image = draw(np.zeros((300, 320, 3), np.uint8), detections)
     for label in place_labels(list(detections), 320, 300):
         patch = image[label.top : label.top + label.height, label.left : label.left + label.width]
-        assert np.unique(patch.reshape(-1, 3), axis=0).shape[0] > 3  # paper, ink and what lies between
+        assert np.unique(patch.reshape(-1, 3), axis=0).shape[0] > 3  # background, text and antialiased pixels
 
 
 def test_a_label_too_large_for_its_image_is_drawn_all_the_same() -> None:

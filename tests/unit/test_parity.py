@@ -21,7 +21,7 @@ from tiny_models import color_detector, quadrants
 
 PHOTOS = sorted((Path(__file__).parents[1] / "assets" / "photos").glob("*.jpg"))
 # Largest difference of any score and of any box coordinate (fractions of the image) over all photos, where the
-# exact score is above 0.3. The same table is in docs/how-to/detector.md, beside what was measured.
+# exact score is above 0.3. docs/explanation/precision.md has the same table with the measured values.
 TOLERANCE = {
     ("onnxruntime", "fp16"): (0.02, 0.005),
     ("onnxruntime", "int8"): (0.3, 0.03),
@@ -63,7 +63,7 @@ def exact() -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
 
 @pytest.fixture(scope="module")
 def default_in_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default model with its module of PyTorch beside it: the same weights in edgecam_training's network."""
+    """The default model with its PyTorch module next to it: the same weights in edgecam_training's network."""
     torch = pytest.importorskip("torch")
     from edgecam_training.models.mobilenet_v2_ssd import MobileNetV2Ssd
 

@@ -1,4 +1,4 @@
-"""A model as pytorch-ssd's onnx_export.py writes it, decoded beside an independent implementation.
+"""A model as pytorch-ssd's onnx_export.py writes it, compared with an independent implementation.
 
 The network is small and random, but everything around it is the real thing: 3000 priors of the MobileNetV1
 configuration, softmax, box decoding in the graph, names and normalisation. The reference below works box by box in

@@ -47,4 +47,4 @@ def test_rtp_time_always_increases() -> None:
     times = [timeline.timestamp(stamp) for stamp in stamps]
     steps = [clock.signed_difference(later, earlier) for earlier, later in itertools.pairwise(times)]
     assert all(0 < step < 90_000 for step in steps)
-    assert steps[4] == pytest.approx(3000, abs=1)  # after the jump back the stamps' own pace goes on
+    assert steps[4] == pytest.approx(3000, abs=1)  # after the jump back, RTP time continues at the pace of the stamps

@@ -1,4 +1,4 @@
-"""What goes wrong inside one end is told to its owner: no thread dies silently, one bad frame costs one frame."""
+"""Failures inside one end are reported to its owner: no thread dies silently, one bad frame costs one frame."""
 
 from __future__ import annotations
 

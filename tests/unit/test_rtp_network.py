@@ -99,14 +99,14 @@ def test_a_hundred_thousand_mutated_packets_do_no_harm(codec: str) -> None:
         out.connect(("127.0.0.1", port))
         for number in range(50_000):  # twice, once per codec
             out.send(mutated(chance, good[number % len(good)]))
-            if number % 100 == 0:  # at most so many wait in the socket: none is dropped there
+            if number % 100 == 0:  # at most 100 wait in the socket, so that none is dropped there
                 wait_until(lambda number=number: receiver._meter.datagrams >= number)
             if number % 5000 == 0:
                 assert_small(receiver._session)
         heal(receiver, reader, out, codec, units)
 
 
-KEYFRAMES = 10  # one every so many frames of a coded stream
+KEYFRAMES = 10  # keyframe interval of a coded stream, in frames
 
 
 def packets(codec: str, units: list[tuple[list[bytes], int]]) -> list[bytes]:

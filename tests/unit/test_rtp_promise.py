@@ -100,7 +100,7 @@ class Stream:
         return next(one.number for one in self.seen if one.number >= begin)
 
     def phase(self, conditions: Conditions, count: int) -> float:
-        """The share of so many frames that comes out in the end; more where nothing had to be repaired among them."""
+        """Send at least ``count`` frames, until a packet was repaired; returns the share that arrived."""
         begin, repaired = self.next, self.receiver.stats().recovered
         self.relay.conditions = conditions
         wait_until(lambda: self.next >= begin + count and self.receiver.stats().recovered > repaired)

@@ -1,4 +1,4 @@
-"""Joining a stream and going on after a loss, at every kind of random access point: each published frame is whole."""
+"""Joining a stream and resuming after a loss at every kind of random access point: each published frame is intact."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_receiver_that_joins_after_the_sequence_number_wrapped(cipher: str) ->
 
 
 class Clock:
-    """Seconds that pass when the test says so."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -132,7 +132,7 @@ def test_stray_packets_are_cheap_and_disturb_no_stream(cipher: str) -> None:
             assert receiver.rtcp(b"\x80\xc9\0\1" + chance.randbytes(30)) is None
             clock.now += 1 / 20_000
         assert len(made) <= 2 * TRIALS_PER_SECOND
-        # The same flood beside a stream that wants its rollover count found.
+        # The same flood during the search for a stream's rollover counter.
         for count in range(400):
             clear, protected = stream.at(65_536 * 20 + count)
             if receiver.rtp(protected)[0] == clear:

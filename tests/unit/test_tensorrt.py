@@ -92,7 +92,7 @@ def test_a_file_that_is_fp32_after_all_is_not_built(api: TensorRt, model: ModelF
 
 
 def test_what_int8_leaves_in_fp32_is_found_in_the_parsed_network(api: TensorRt, model: ModelFile) -> None:
-    """For TensorRT 8.x, which has to be told; RTX parses into the same layers."""
+    """Precision constraints for TensorRT 8.x, which needs them; RTX parses the file into the same layers."""
     trt = api.module
     logger = collecting_logger(trt)
     network = trt.Builder(logger).create_network(0)
@@ -131,7 +131,7 @@ def test_the_command_prints_what_it_built_and_for_which_gpu(
     path = Path(out.split(" (fp32, ")[0])
     assert path.is_file()
     steps = [line for line in err.splitlines() if line.startswith("building the engine")]
-    assert 3 < len(steps) == len(set(steps))  # one line a kind of step, not one a step
+    assert 3 < len(steps) == len(set(steps))  # one line for each kind of step, not for each step
     assert ("for another machine" in err) == (find_gpu() is None)
     assert main(["engine", "list", *cache]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""What each version of TensorRT is told, against its real Python bindings; nothing of them can compute here."""
+"""Our calls to each version of TensorRT, checked against its real Python bindings; no inference runs here."""
 
 from __future__ import annotations
 

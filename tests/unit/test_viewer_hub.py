@@ -1,4 +1,4 @@
-"""Fan-out: newest wins, nobody starves, the slow harm only themselves."""
+"""Fan-out: newest wins, no viewer starves, a slow viewer delays no other."""
 
 from __future__ import annotations
 

@@ -506,7 +506,7 @@ def test_stopping_frees_the_port_and_the_loop_when_a_handler_is_stuck() -> None:
     with Served() as served:
         port = served.server.port
         stuck = threading.Event()
-        served.server._loop.call_soon_threadsafe(stuck.wait, 5)  # the loop answers nobody
+        served.server._loop.call_soon_threadsafe(stuck.wait, 5)  # blocks the event loop
         began = time.monotonic()
         served.server.stop()
         took = time.monotonic() - began

@@ -146,7 +146,7 @@ def test_a_camera_is_encoded_once_for_all_viewers_and_only_while_there_are_viewe
     camera.leave("second")
     assert not camera.encoding
     assert "video encoder" not in {thread.name for thread in threading.enumerate()}
-    camera.submit(annotated(9))  # nobody is there: nothing happens
+    camera.submit(annotated(9))  # no viewer: nothing happens
     assert counters.totals() == {}
 
 
