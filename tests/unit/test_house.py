@@ -83,8 +83,8 @@ def test_a_circle_is_found_also_inside_functions(tmp_path: Path) -> None:
         ("Merge branch 'a'\n", ""),
         (f"{'x' * 73}\n\nThe reason.\n", "73 characters"),
         ("Short subject\nThe reason.\n", "second line"),
-        ("Short subject\n", "say why"),
-        ("Short subject\n\n# only a comment\n", "say why"),
+        ("Short subject\n", "give the reason"),
+        ("Short subject\n\n# only a comment\n", "give the reason"),
     ],
 )
 def test_commit_message_has_a_short_subject_and_a_reason(tmp_path: Path, message: str, problem: str) -> None:
