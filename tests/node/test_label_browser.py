@@ -178,6 +178,106 @@ async def test_a_phone_shows_all_and_draws_by_touch(page: Page, labels: Labels) 
     await page.wait_for("document.querySelectorAll('#list button').length === 2")
 
 
+async def touch(page: Page, *points: tuple[float, float]) -> None:
+    """One finger from point to point."""
+    for kind, at in (("touchStart", points[:1]), *(("touchMove", [point]) for point in points[1:]), ("touchEnd", [])):
+        await page.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y} for x, y in at])
+
+
+@pytest.mark.parametrize(("width", "height"), [(820, 1180), (1180, 820)], ids=["portrait", "landscape"])
+async def test_a_tablet_moves_resizes_renames_and_deletes_by_touch(
+    page: Page, labels: Labels, tmp_path: Path, width: int, height: int
+) -> None:
+    await page.size(width, height, mobile=True)
+    await page.call("Emulation.setTouchEmulationEnabled", enabled=True)
+    await page.open(f"{labels.base}/label")
+    await shows(page, "0003")
+    share = "document.getElementById('stage').clientWidth / innerWidth"
+    await page.wait_for(f"{share} > 0.7")  # the frame, not the panels, has the space
+    await touch(page, await corner(page, 60, 40))  # a tap selects
+    await page.wait_for("document.querySelectorAll('#boxes .handle').length === 8")
+    await touch(page, await corner(page, 60, 40), await corner(page, 65, 50), await corner(page, 70, 60))
+    # Beside the handle, where a finger lands.
+    x, y = await corner(page, 100, 80)
+    end = await corner(page, 120, 100)
+    await touch(page, (x + 12, y + 12), (x + 20, y + 20), (end[0] + 12, end[1] + 12))
+    await page.evaluate("document.querySelector('#new-class input').value = 'dog'")
+    await page.evaluate("document.querySelector('#new-class button').click()")
+    await page.wait_for("document.querySelector('#list button').textContent.startsWith('dog')")
+    await touch(page, await corner(page, 10, 90), await corner(page, 40, 110))
+    await page.wait_for("document.querySelectorAll('#list button').length === 2")
+    await page.evaluate("document.getElementById('delete').click()")
+    await page.wait_for("document.querySelectorAll('#list button').length === 1")
+    await page.evaluate("document.getElementById('accept').click()")
+    await shows(page, "0002")
+    review = Collection.open(tmp_path / "c").review("0003")
+    assert review is not None
+    assert [box.label for box in review.boxes] == ["dog"]
+    assert review.boxes[0].box == pytest.approx((40, 40, 120, 100), abs=1.5)
+
+
+async def test_zooming_keeps_boxes_on_the_image_and_redo_brings_back_what_was_undone(
+    page: Page, labels: Labels
+) -> None:
+    await page.open(f"{labels.base}/label")
+    await shows(page, "0003")
+    width = "document.getElementById('image').getBoundingClientRect().width"
+    fitted = await page.evaluate(width)
+    x, y = await corner(page, 60, 40)
+    await page.call("Input.dispatchMouseEvent", type="mouseWheel", x=x, y=y, deltaX=0, deltaY=-400)
+    await page.wait_for(f"{width} > {fitted} * 2")
+    assert await corner(page, 60, 40) == pytest.approx((x, y), abs=1.5)  # the point under the pointer stays
+    await drag(page, (x, y), (x + 30, y))
+    undone = "document.getElementById('redo').disabled"
+    await page.wait_for(f"!document.getElementById('undo').disabled && {undone}")
+    box = "document.querySelector('#boxes rect.box').getAttribute('x')"
+    moved = float(await page.evaluate(box))
+    assert moved > 30
+    await press(page, "z", modifiers=2)
+    await page.becomes(box, "30")
+    await press(page, "y", modifiers=2)
+    await page.becomes(f"Number({box})", moved)
+    await press(page, "0")
+    await page.becomes(f"Math.round({width})", round(fitted))
+    for key in ("+", "+", "-"):
+        await press(page, key)
+    await page.wait_for(f"{width} > {fitted} * 1.2")
+
+
+async def test_two_browsers_without_names_get_different_frames_and_no_work_is_lost(
+    page: Page, labels: Labels, tmp_path: Path
+) -> None:
+    async with chromium(tmp_path / "other") as other:
+        await other.size(1280, 800)
+        await page.open(f"{labels.base}/label")
+        await shows(page, "0003")
+        await other.open(f"{labels.base}/label")
+        await shows(other, "0002")
+        await press(page, "Enter")
+        await shows(page, "0001")
+        await press(other, "n")
+        await shows(other, "0000")
+        await press(other, "p")
+        await shows(other, "0002")
+        await press(other, "b")
+        await press(other, "Enter")
+        await shows(other, "0000")
+        assert other.problems == []
+    reviews = {one.id: one for one in Collection.open(tmp_path / "c").reviews()}
+    assert len(reviews["0002"].boxes) == 2
+
+
+async def test_a_frame_without_its_image_says_so(page: Page, labels: Labels, tmp_path: Path) -> None:
+    (tmp_path / "c" / "images" / "front" / "0003.png").unlink()
+    await page.open(f"{labels.base}/label")
+    await shows(page, "0003")
+    await page.wait_for("document.getElementById('message').textContent.includes('no longer exists')")
+    await page.complains()
+    await press(page, "s")
+    await shows(page, "0002")
+    await page.wait_for("document.getElementById('message').hidden")
+
+
 @needs_axe
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)], ids=["desktop", "phone"])

@@ -17,22 +17,26 @@ import numpy as np
 import onnxruntime
 import pytest
 from edgecam_core.cache import CacheError
+from edgecam_core.collect import coco
 from edgecam_core.collect.collection import Collection
-from edgecam_core.collect.records import REVIEWED, Box, KeptFrame, Review
+from edgecam_core.collect.records import REVIEWED, Box, CollectionError, KeptFrame, Review
 from edgecam_core.errors import EdgecamError, ModelError, SettingError
+from edgecam_core.inference import artifacts
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.models import zoo
-from edgecam_core.models.detector import Detector
+from edgecam_core.models import tuning, zoo
+from edgecam_core.models.detector import Detector, Plan
 from edgecam_core.models.detector_settings import DetectorSettings
 from edgecam_core.models.store import ModelStore
-from edgecam_core.types import Detections
+from edgecam_core.types import Detections, Frame
 from edgecam_training.cli.improve import add_arguments, run
 from edgecam_training.errors import DatasetError
 from edgecam_training.improve import recipe
 from edgecam_training.improve.field import LabelledImage, reviewed, split
+from edgecam_training.improve.heads import ClassHeads
 from edgecam_training.improve.improve import Outcome, Request, improve, store
 from edgecam_training.improve.judge import judge, missing_data
 from edgecam_training.improve.measure import false_alarms
+from edgecam_training.improve.precision import check_parity
 from edgecam_training.improve.remote import RemoteError, improve_on
 from edgecam_training.improve.statistics import Hits, Interval, average_precision, compare, match
 from full_disk import files_of_at_most
@@ -187,6 +191,79 @@ def test_a_run_with_other_learning_code_learns_again(
     assert improve(request, silent).model.stat().st_mtime_ns == before
     monkeypatch.setattr("edgecam_training.improve.recipe.code", lambda: "another version")
     assert improve(request, silent).model.stat().st_mtime_ns > before
+
+
+@pytest.fixture
+def int8_measured(model: Path, engines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A detector on this machine has measured that the live model is fastest in INT8."""
+    monkeypatch.setattr("edgecam_core.inference.artifacts.folder", lambda _chosen=None: engines / "improve")
+    choice = {"backend": "onnxruntime", "precision": "int8", "threads": 1, "ms": 1.0, "cpu_ms": 1.0}
+    settings = DetectorSettings(model=str(model))
+    artifact, facts = tuning._record(Plan.read(settings), settings)
+    artifact.put(facts, json.dumps({"best": choice}).encode())
+
+
+def as_run(request: Request, finished: Outcome) -> Request:
+    """The request, with what is finished elsewhere already in its folder."""
+    shutil.copytree(finished.model.parent, request.output)
+    return request
+
+
+def test_the_new_model_is_exported_and_tested_in_the_precision_that_the_live_detector_runs(
+    model: Path, collection: Path, full_run: Outcome, tmp_path: Path, int8_measured: None
+) -> None:
+    request = as_run(Request(collection, str(model), tmp_path / "run"), full_run)
+    outcome = improve(request, silent)
+    assert outcome.facts["settings"]["precision"] == "int8"
+    exported = tmp_path / "run" / outcome.facts["exported"]["file"]
+    assert ModelFile.read(exported).precision == "int8"
+    assert ModelFile.read(exported).sha256 == outcome.facts["exported"]["sha256"]
+    assert ModelFile.read(outcome.model).precision == "fp32"  # what the store keeps and the next run starts from
+    rows = outcome.facts["field"]["labels"]
+    assert all(row["new"] > 0.5 for row in rows.values()), rows
+    # The detector runs the new version in the way that was tested, from the same file.
+    stored = store(outcome, request, "field", ModelStore(tmp_path / "store"))
+    detector = tuning.open_tuned(DetectorSettings(model=str(stored.path)))
+    assert detector.tuned
+    assert "int8" in detector.runner.description
+    used = {ModelFile.read(path).sha256 for path in artifacts.folder().glob("model-int8-*.onnx")}
+    assert outcome.facts["exported"]["sha256"] in used
+    detector.close()
+
+
+def test_another_precision_than_the_measured_one_is_tested_and_then_not_carried_over(
+    model: Path, small: Path, small_run: Outcome, tmp_path: Path, int8_measured: None
+) -> None:
+    request = as_run(Request(small, str(model), tmp_path / "run", precision="fp16"), small_run)
+    outcome = improve(request, silent)
+    assert ModelFile.read(tmp_path / "run" / "model.fp16.onnx").precision == "fp16"
+    stored = store(outcome, request, "field", ModelStore(tmp_path / "store"))
+    assert tuning.choices_of(stored.facts["sha256"]) == []
+
+
+def test_nothing_about_int8_is_claimed_for_heads_that_were_never_measured_in_it(
+    model: Path, small_run: Outcome
+) -> None:
+    old, new = ModelFile.read(model), ModelFile.read(small_run.model)
+    assert "int8" in tuning.allowed_precisions(old)
+    assert tuning.allowed_precisions(new) == ["auto"]
+    heads = {name for name in old.fact("ranges") if "ClassPredictor" in name}
+    assert heads
+    assert set(new.fact("ranges")) == set(old.fact("ranges")) - heads
+    assert not any("ClassPredictor" in name for name in new.fact("steps"))
+
+
+def test_an_export_whose_scores_differ_is_removed_and_reported(
+    model: Path, small: Path, small_run: Outcome, tmp_path: Path
+) -> None:
+    path = shutil.copy(small_run.model, tmp_path / "model.onnx")
+    heads = ClassHeads(ModelFile.read(path), ModelFile.read(path).fact("labels"))
+    other = heads.rebuild(heads.labels, heads.weights, [bias + 0.1 for bias in heads.biases], {})
+    Path(path).write_bytes(other)
+    frame = Frame.from_array(reviewed(small)[0].pixels(), "bgr8")
+    with pytest.raises(DatasetError, match=r"exported in fp32 differ by 0\.0\d+ from the learned ones"):
+        check_parity(Path(path), heads, frame)
+    assert not Path(path).exists()
 
 
 def test_the_command_stores_and_deploys_what_passed(
@@ -397,6 +474,16 @@ def test_a_reviewed_collection_is_read_in_order_of_capture(collection: Path) -> 
     images = reviewed(collection)
     assert [one.stamp_ns for one in images] == sorted(one.stamp_ns for one in images)
     assert {label for one in images for label in one.labels} == {"panda", "owl"}
+
+
+def test_an_image_deleted_by_hand_is_named(collection: Path, tmp_path: Path) -> None:
+    small = first_frames(collection, tmp_path / "c")
+    kept = Collection.open(small)
+    frame = kept.frame(kept.ids()[3])
+    kept.image_path(frame).unlink()
+    for use in (lambda: reviewed(small), lambda: coco.merge([small], tmp_path / "all")):
+        with pytest.raises(CollectionError, match=rf"the image of frame {frame.id}, .* no longer exists; put it back"):
+            use()
 
 
 def test_a_folder_that_is_no_collection_is_refused(tmp_path: Path) -> None:

@@ -86,10 +86,10 @@ def labels(tmp_path: Path) -> Iterator[Labels]:
 
 
 def test_the_most_valuable_frame_comes_first_and_two_reviewers_get_different_ones(labels: Labels) -> None:
-    assert labels.ask("/label/next?reviewer=ann") == (200, {"id": "0002"})
-    assert labels.ask("/label/next?reviewer=bob") == (200, {"id": "0001"})
-    assert labels.ask("/label/next?reviewer=ann") == (200, {"id": "0002"})
-    assert labels.ask("/label/next?reviewer=ann&after=0002") == (200, {"id": "0000"})
+    assert labels.ask("/label/next?client=ann") == (200, {"id": "0002"})
+    assert labels.ask("/label/next?client=bob") == (200, {"id": "0001"})
+    assert labels.ask("/label/next?client=ann") == (200, {"id": "0002"})
+    assert labels.ask("/label/next?client=ann&after=0002") == (200, {"id": "0000"})
 
 
 def test_a_review_is_stored_and_counted(labels: Labels, tmp_path: Path) -> None:
@@ -107,13 +107,13 @@ def test_a_review_is_stored_and_counted(labels: Labels, tmp_path: Path) -> None:
     assert answer["review"]["reviewer"] == "ann"
     _, document = labels.ask("/label/coco.json")
     assert len(document["annotations"]) == 2
-    assert labels.ask("/label/next?reviewer=x")[1]["id"] != "0001"
+    assert labels.ask("/label/next?client=x")[1]["id"] != "0001"
 
 
 def test_a_draft_is_offered_again_but_is_no_training_data(labels: Labels) -> None:
     content = {"state": "draft", "boxes": [], "revision": 0, "reviewer": "ann"}
     assert labels.ask("/label/frame/0002", content)[0] == 200
-    assert labels.ask("/label/next?reviewer=ann")[1] == {"id": "0002"}
+    assert labels.ask("/label/next?client=ann")[1] == {"id": "0002"}
     assert labels.ask("/label/coco.json")[1]["images"] == []
 
 
@@ -239,3 +239,30 @@ def test_the_command_shows_address_token_and_qr_code_where_others_can_reach_it(t
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=120)
     assert process.returncode == 0
+
+
+def test_a_damaged_review_hides_no_other_frame_and_the_next_one_replaces_it(labels: Labels, tmp_path: Path) -> None:
+    review = {"state": "reviewed", "boxes": [{"label": "cat", "box": [1, 2, 30, 40]}], "revision": 0}
+    for name in ("0000", "0001"):
+        assert labels.ask(f"/label/frame/{name}", review)[0] == 200
+    path = tmp_path / "c" / "reviews" / "0001.json"
+    cut = path.read_bytes()[:40]
+    for content in (cut, b'{"state": "reviewed", "boxes": []}'):  # cut, or without the fields of this version
+        path.write_bytes(content)
+        assert labels.ask("/label/state")[1]["states"] == {"open": 2, "reviewed": 1}
+        status, answer = labels.ask("/label/frame/0001")
+        assert (status, answer["review"]) == (200, None)
+        assert "0001.json" in answer["problem"]
+    assert labels.ask("/label/frame/0001", review) == (200, {"revision": 1})
+    assert labels.ask("/label/frame/0001")[1]["problem"] == ""
+    assert path.with_name("0001.json.damaged").read_bytes() == b'{"state": "reviewed", "boxes": []}'
+    assert labels.ask("/label/state")[1]["states"] == {"open": 1, "reviewed": 2}
+
+
+def test_an_image_that_was_deleted_is_reported_with_its_frame(labels: Labels, tmp_path: Path) -> None:
+    (tmp_path / "c" / "images" / "front" / "0001.png").unlink()
+    assert labels.ask("/label/image/0001")[0] == 404
+    status, answer = labels.ask("/label/frame/0001")
+    assert status == 200
+    assert "no longer exists" in answer["problem"]
+    assert labels.ask("/label/frame/0001", {"state": "skipped", "boxes": [], "revision": 0})[0] == 200

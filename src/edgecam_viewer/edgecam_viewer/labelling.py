@@ -50,7 +50,7 @@ class Labelling:
         self._folder = Path(folder)
         self._finished = finished
         self._frames: dict[str, KeptFrame] = {}  # the file of a frame never changes
-        self._claims: dict[str, tuple[str, float]] = {}  # frame -> reviewer, until when (monotonic)
+        self._claims: dict[str, tuple[str, float]] = {}  # frame -> client, until when (monotonic)
         self._lock = asyncio.Lock()
 
     def add_routes(self, app: web.Application) -> None:
@@ -87,7 +87,8 @@ class Labelling:
 
     def _read(self, collection: Collection) -> tuple[dict[str, KeptFrame], dict[str, Review]]:
         frames = self._known(collection)
-        return frames, {review.id: review for review in collection.reviews()}
+        # A frame with a damaged review is open; its page says so.
+        return frames, {review.id: review for review in collection.reviews(damaged=lambda _error: None)}
 
     # Requests
 
@@ -108,14 +109,14 @@ class Labelling:
 
     async def _next(self, request: web.Request) -> web.Response:
         """The most valuable open or draft frame that no other client has claimed; continues after frame ``after``."""
-        reviewer, after = request.query.get("reviewer", "")[:80], request.query.get("after", "")
+        client, after = request.query.get("client", "")[:80], request.query.get("after", "")
         now = time.monotonic()
         self._claims = {name: claim for name, claim in self._claims.items() if claim[1] > now}
 
         def choose(collection: Collection) -> str | None:
             frames, reviews = self._read(collection)
             todo = [name for name in frames if name not in reviews or reviews[name].state == DRAFT]
-            free = [name for name in todo if self._claims.get(name, (reviewer, 0.0))[0] == reviewer]
+            free = [name for name in todo if self._claims.get(name, (client, 0.0))[0] == client]
             order = sorted(free, key=lambda name: (-frames[name].value, name))
             if after in order:  # continue after it, then from the start
                 place = order.index(after) + 1
@@ -124,15 +125,23 @@ class Labelling:
 
         chosen = await self._on_disk(choose)
         if chosen is not None:
-            self._claims[chosen] = (reviewer, now + CLAIM_SECONDS)
+            self._claims[chosen] = (client, now + CLAIM_SECONDS)
         return web.json_response({"id": chosen})
 
     async def _frame(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]
 
         def read(collection: Collection) -> dict[str, Any]:
-            review = collection.review(name)
-            return {"frame": asdict(collection.frame(name)), "review": asdict(review) if review else None}
+            frame, review, problem = collection.frame(name), None, ""
+            try:
+                review = collection.review(name)
+            except CollectionError as error:
+                problem = f"{error}. The next review of this frame replaces it"
+            try:
+                collection.stored_image(frame)
+            except CollectionError as error:
+                problem = f"{error}. Skip it to go on"
+            return {"frame": asdict(frame), "review": asdict(review) if review else None, "problem": problem}
 
         return web.json_response(await self._on_disk(read))
 

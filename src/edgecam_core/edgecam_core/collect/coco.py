@@ -115,7 +115,7 @@ def merge(sources: Sequence[Path], target: Path) -> dict[str, int]:
             if frame.id in present:
                 counts["present"] += 1
             else:
-                merged.add(frame, source.image_path(frame).read_bytes())
+                merged.add(frame, source.stored_image(frame).read_bytes())
                 present.add(frame.id)
                 counts["added"] += 1
             review = source.review(frame.id)

@@ -32,7 +32,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -114,7 +114,7 @@ class Collection:
         """The class list: first those set by the user, then all other labels in proposals and reviews, sorted."""
         named = [str(name) for name in self._head().get("classes", [])]
         labels = {box.label for frame in self.frames() for box in frame.proposals}
-        labels |= {box.label for review in self.reviews() for box in review.boxes}
+        labels |= {box.label for review in self.reviews(damaged=lambda _error: None) for box in review.boxes}
         return tuple(named + sorted(labels - set(named)))
 
     def set_classes(self, names: Iterable[str]) -> None:
@@ -153,6 +153,16 @@ class Collection:
             raise CollectionError(f"frame {frame.id}: image {frame.image!r} lies outside the collection")
         return path
 
+    def stored_image(self, frame: KeptFrame) -> Path:
+        """As :meth:`image_path`, for an image that is read. Raises CollectionError if it no longer exists."""
+        path = self.image_path(frame)
+        if not path.is_file():
+            raise CollectionError(
+                f"the image of frame {frame.id}, {path}, no longer exists; put it back, or delete "
+                f"frames/{frame.id}.json of the collection, too"
+            )
+        return path
+
     def add(self, frame: KeptFrame, image: bytes) -> KeptFrame:
         """Store a frame with its encoded image; returns the frame with its size in bytes.
 
@@ -188,13 +198,22 @@ class Collection:
         """Whether the frame has a review, which may be a draft."""
         return self._path("reviews", name).is_file()
 
-    def reviews(self) -> Iterator[Review]:
-        """All reviews whose frame exists, sorted by id."""
+    def reviews(self, damaged: Callable[[CollectionError], None] | None = None) -> Iterator[Review]:
+        """All reviews whose frame exists, sorted by id.
+
+        Args:
+            damaged: called for each damaged file, which is then left out; without it, the error is raised.
+        """
         frames = set(self.ids())
         for entry in sorted(_scan(self.root / "reviews"), key=lambda entry: entry.name):
             name = entry.name[:-5]
-            if name in frames and (review := self.review(name)) is not None:
-                yield review
+            try:
+                if name in frames and (review := self.review(name)) is not None:
+                    yield review
+            except CollectionError as error:
+                if damaged is None:
+                    raise
+                damaged(error)
 
     def review(self, name: str) -> Review | None:
         """The review of a frame; None if there is none. Raises CollectionError if its file is damaged."""
@@ -212,7 +231,8 @@ class Collection:
     def save_review(self, review: Review) -> Review:
         """Store a review that is based on revision ``review.revision`` (0: no review); returns it with the next number.
 
-        Storing the same review twice is no conflict: a browser repeats a request if it misses the answer.
+        Storing the same review twice is no conflict: a browser repeats a request if it misses the answer. A damaged
+        review is kept as ``<id>.json.damaged`` and counts as none.
 
         Raises:
             ReviewConflict: the stored review has another revision.
@@ -223,7 +243,12 @@ class Collection:
             raise CollectionError(f"state '{review.state}' must be {REVIEWED}, {SKIPPED} or {DRAFT}")
         self.frame(review.id)
         with cache.lock(self.root / "reviews" / ".lock"):
-            current = self.review(review.id)
+            try:
+                current = self.review(review.id)
+            except CollectionError:
+                current, path = None, self._path("reviews", review.id)
+                with cache.explained(path):
+                    path.replace(path.with_name(f"{path.name}.damaged"))
             saved = replace(review, revision=review.revision + 1)
             if current is not None and replace(current, reviewed_ns=saved.reviewed_ns) == saved:
                 return current

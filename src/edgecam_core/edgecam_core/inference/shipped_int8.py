@@ -21,7 +21,8 @@ activations, ``edgecam.steps`` the quantisation step of each weight tensor. Near
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,21 @@ _TOP = 127  # of a symmetric int8
 def has_ranges(model: ModelFile) -> bool:
     """Whether this is an fp32 model that can be quantised without calibration images."""
     return model.precision == "fp32" and isinstance(model.fact("ranges"), dict)
+
+
+def without(metadata: Mapping[str, str], convolutions: Collection[str]) -> dict[str, str]:
+    """The metadata without the ranges and steps of these convolutions, which have new weights.
+
+    Args:
+        convolutions: their outputs; the weight of ``name`` is ``name.weight``.
+    """
+    kept = dict(metadata)
+    for key in kept.keys() & {"edgecam.ranges", "edgecam.steps"}:
+        known = json.loads(kept[key])
+        kept[key] = json.dumps(
+            {name: value for name, value in known.items() if name.removesuffix(".weight") not in convolutions}
+        )
+    return kept
 
 
 def quantise(model: ModelFile, proto: Any, excluded: set[str], *, signed: bool) -> Any:

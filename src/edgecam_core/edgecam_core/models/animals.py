@@ -31,6 +31,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from edgecam_core.errors import ModelError
+from edgecam_core.inference import shipped_int8
 from edgecam_core.models import coco_labels
 from edgecam_core.models.tflite.converter import convert as convert_coco
 
@@ -61,11 +62,9 @@ def convert(tflite: bytes, metadata: dict[str, str]) -> bytes:
 def _remove_ranges(model: onnx.ModelProto, heads: np.lib.npyio.NpzFile) -> None:
     """Remove the quantisation ranges of the original class heads: they do not apply to the new ones."""
     convolutions = {name.rpartition(".")[0] for name in heads}
+    kept = shipped_int8.without({item.key: item.value for item in model.metadata_props}, convolutions)
     for item in model.metadata_props:
-        if item.key in ("edgecam.ranges", "edgecam.steps"):
-            known = json.loads(item.value)
-            kept = {name: value for name, value in known.items() if name.removesuffix(".weight") not in convolutions}
-            item.value = json.dumps(kept)
+        item.value = kept[item.key]
 
 
 def _replace_heads(graph: onnx.GraphProto, heads: np.lib.npyio.NpzFile) -> None:

@@ -21,6 +21,7 @@ engines, for this CPU, this model and the installed versions of the back ends.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -52,6 +53,7 @@ _MIN_RUNS, _MAX_RUNS, _SECONDS = 8, 60, 0.6  # measured inferences, and the time
 _ALIKE = 1.1  # choices within this factor count as equally fast
 _DISTURBED = 1.5  # an inference that takes this multiple of its CPU time waited for other processes
 _NICE = 10
+_SUFFIX = ".choice"
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,36 @@ def stored_choice(plan: Plan, settings: DetectorSettings) -> Choice | None:
         return Choice(**json.loads(artifact.path.read_text(encoding="utf-8"))["best"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def choices_of(sha256: str) -> list[tuple[artifacts.Artifact, dict[str, Any], Choice]]:
+    """All stored results for a model: file, facts and best choice; the newest first."""
+    found = []
+    for one in artifacts.list_artifacts(artifacts.folder()):
+        facts = one.facts()
+        if not one.path.name.endswith(_SUFFIX) or facts.get("model_sha256") != sha256 or one.mismatch(facts):
+            continue
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            found.append((one, facts, Choice(**json.loads(one.path.read_text(encoding="utf-8"))["best"])))
+    return sorted(found, key=lambda row: row[0].path.stat().st_mtime_ns, reverse=True)
+
+
+def carry_over(sha256: str, new: ModelFile, precision: str) -> None:
+    """Use the stored results for a model for another model of the same network, too.
+
+    Args:
+        sha256: of the model that was measured.
+        precision: results in other precisions are left out; ``auto`` is that of ``new``.
+
+    Raises:
+        CacheError: they cannot be written.
+    """
+    for one, known, choice in choices_of(sha256):
+        if precision != (new.precision if choice.precision == "auto" else choice.precision):
+            continue
+        facts = {name: value for name, value in known.items() if name != "sha256"}
+        facts |= {"model": new.path.name, "model_sha256": new.sha256}
+        _artifact(new, facts, one.path.parent).put(facts, one.path.read_bytes())
 
 
 def with_choice(choice: Choice, settings: DetectorSettings) -> DetectorSettings:
@@ -223,8 +255,11 @@ def _record(plan: Plan, settings: DetectorSettings) -> tuple[artifacts.Artifact,
         "versions": {name: version for name in CPU_BACKENDS if (version := _version(name))},
         "settings": [settings.backend, settings.precision, settings.threads, settings.max_batch],
     }
-    name = f"{plan.model.path.stem}-tuned-{artifacts.tag(facts)}.choice"
-    return artifacts.Artifact(artifacts.folder(settings.cache_folder) / name), facts
+    return _artifact(plan.model, facts, artifacts.folder(settings.cache_folder)), facts
+
+
+def _artifact(model: ModelFile, facts: artifacts.Facts, folder: Path) -> artifacts.Artifact:
+    return artifacts.Artifact(folder / f"{model.path.stem}-tuned-{artifacts.tag(facts)}{_SUFFIX}")
 
 
 def _version(package: str) -> str:

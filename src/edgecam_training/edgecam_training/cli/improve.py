@@ -44,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--test-camera", metavar="CAMERA", action="append", default=[],
         help="use all frames of this camera for testing, none for training; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--precision", choices=("auto", "fp32", "fp16", "int8"), default="auto",
+        help="the live detector's parameter precision: both models are tested in it, and the new one is exported in it "
+        "(default auto: what the detector on this machine measured to be fastest, else that of the model file)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="random seed (%(default)s)")
     parser.add_argument("--on", metavar="USER@HOST", help="train on another machine over ssh")
     parser.add_argument(
@@ -114,6 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.gap_seconds,
         arguments.seed,
         tuple(arguments.test_camera),
+        arguments.precision,
     )
     pairs = (("--old-set", arguments.old_set), ("--replay", arguments.replay))
     folders = [(option, path) for option, path in pairs if path]

@@ -53,7 +53,7 @@ def reviewed(folder: Path) -> list[LabelledImage]:
     """All reviewed frames of a collection, ordered by camera and capture time, without skipped frames and drafts.
 
     Raises:
-        CollectionError: the folder is not a collection, or a review is damaged.
+        CollectionError: the folder is not a collection, a review is damaged, or an image no longer exists.
     """
     collection = Collection.open(folder)
     images = []
@@ -63,7 +63,7 @@ def reviewed(folder: Path) -> list[LabelledImage]:
         frame = collection.frame(review.id)
         boxes = np.array([box.box for box in review.boxes], np.float32).reshape(-1, 4)
         labels = tuple(box.label for box in review.boxes)
-        images.append(LabelledImage(collection.image_path(frame), boxes, labels, frame.camera, frame.stamp_ns))
+        images.append(LabelledImage(collection.stored_image(frame), boxes, labels, frame.camera, frame.stamp_ns))
     return sorted(images, key=lambda one: (one.group, one.stamp_ns))
 
 

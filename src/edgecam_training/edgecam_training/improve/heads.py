@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from edgecam_core.errors import ModelError
+from edgecam_core.inference import shipped_int8
 from edgecam_core.inference.model_file import ModelFile
 from onnx import numpy_helper
 
@@ -35,6 +36,7 @@ from onnx import numpy_helper
 class Head:
     """One convolution. ``weight`` is (anchors, classes, features), ``bias`` (anchors, classes)."""
 
+    output: str
     features: str
     weight_name: str
     bias_name: str
@@ -61,6 +63,14 @@ class ClassHeads:
         self._weights = {item.name: item for item in self._proto.graph.initializer}
         self.heads = tuple(self._head(name) for name in self._branches())
 
+    @property
+    def weights(self) -> tuple[np.ndarray, ...]:
+        return tuple(head.weight for head in self.heads)
+
+    @property
+    def biases(self) -> tuple[np.ndarray, ...]:
+        return tuple(head.bias for head in self.heads)
+
     def _error(self, reason: str) -> ModelError:
         return ModelError(
             f"{self.model.path}: {reason}; only SSD models whose class scores are a sigmoid over 1x1 convolutions can "
@@ -78,7 +88,7 @@ class ClassHeads:
 
     def _head(self, branch: str) -> Head:
         node = self._producers[branch]
-        while node.op_type in ("Reshape", "Transpose"):
+        while node.op_type in ("Reshape", "Transpose", "Cast"):  # Cast: in an fp16 model
             node = self._producers[node.input[0]]
         if node.op_type != "Conv" or len(node.input) != 3:
             raise self._error(f"a class head is a {node.op_type}")
@@ -89,6 +99,7 @@ class ClassHeads:
             raise self._error(f"a class head has the shape {weight.shape} for {classes} labels")
         anchors = len(bias) // classes
         return Head(
+            node.output[0],
             node.input[0],
             node.input[1],
             node.input[2],
@@ -112,7 +123,11 @@ class ClassHeads:
         biases: Sequence[np.ndarray],
         facts: Mapping[str, str],
     ) -> bytes:
-        """The model with new heads. ``weights`` and ``biases`` are as in :class:`Head`, for ``labels``."""
+        """The model with new heads. ``weights`` and ``biases`` are as in :class:`Head`, for ``labels``.
+
+        The quantisation ranges of the old heads and the accuracy measured with them (``edgecam.loss``) do not apply to
+        the new ones and are removed: INT8 leaves the heads in FP32.
+        """
         proto = onnx.ModelProto()
         proto.CopyFrom(self._proto)
         new: dict[str, np.ndarray] = {}
@@ -130,7 +145,8 @@ class ClassHeads:
         scores = next(output for output in proto.graph.output if output.name == "scores")
         scores.type.tensor_type.shape.dim[2].dim_value = len(labels)
         del proto.graph.value_info[:]
-        metadata = {item.key: item.value for item in proto.metadata_props}
+        metadata = shipped_int8.without(self.model.metadata, {head.output for head in self.heads})
+        metadata.pop("edgecam.loss", None)
         metadata |= {"edgecam.labels": json.dumps(list(labels), ensure_ascii=False), **facts}
         onnx.helper.set_model_props(proto, metadata)
         onnx.checker.check_model(proto, full_check=True)

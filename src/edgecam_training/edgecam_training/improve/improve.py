@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import time
 from collections import Counter
@@ -26,19 +27,19 @@ from typing import Any
 
 import numpy as np
 from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.models import tuning
 from edgecam_core.models.store import ModelStore, Version
 from edgecam_core.models.zoo import locate
-from edgecam_core.types import Frame
+from edgecam_core.types import Detections, Frame
 
 from edgecam_core import cache
 from edgecam_training.errors import DatasetError
-from edgecam_training.improve import field, recipe, report
+from edgecam_training.improve import field, precision, recipe, report
 from edgecam_training.improve.checkpoint import Checkpoints
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.head_trainer import HeadTrainer
 from edgecam_training.improve.heads import ClassHeads
 from edgecam_training.improve.judge import Verdict, judge, missing_data
-from edgecam_training.improve.learn import Learned
 from edgecam_training.improve.measure import (
     Progress,
     above_threshold,
@@ -50,8 +51,6 @@ from edgecam_training.improve.measure import (
 )
 from edgecam_training.improve.network import FrozenNetwork
 
-_PARITY = 1e-4
-
 
 @dataclass(frozen=True)
 class Request:
@@ -59,6 +58,7 @@ class Request:
 
     ``old_set`` holds images that the live model handles well; the new model must not be worse there. ``replay`` holds
     training images that preserve this while known labels are corrected; without replay, known labels do not change.
+    ``precision`` is the live detector's parameter of this name: both models are tested in that precision.
     ``max_loss`` is the largest allowed drop (0..1) in the AP of a label on the old set; ``max_false_alarms`` the
     allowed increase of wrong boxes of the learned labels per image over the live model. ``output`` is the folder
     of this run; finished stages in it are not repeated.
@@ -75,6 +75,7 @@ class Request:
     gap_seconds: float = 2.0
     seed: int = 0
     test_cameras: tuple[str, ...] = ()
+    precision: str = "auto"
 
     def split(self, images: Sequence[LabelledImage]) -> tuple[list[LabelledImage], list[LabelledImage]]:
         """Training and test images, see :func:`edgecam_training.improve.field.split`."""
@@ -120,8 +121,11 @@ def improve(request: Request, progress: Progress) -> Outcome:
         raise DatasetError(f"{what}; set --replay to correct them without losing the others")
     progress(f"{len(images)} reviewed frames: {len(train)} for training, {len(test)} for testing")
     missing = missing_data(train, test, [label for label in learned if label not in labels] or learned)
+    live = precision.of_live(model, request.precision)
     inputs = recipe.recipe(recipe.of_data(model, images, (train, test), request.seed), request.replay, learned)
     path = request.output / "model.onnx"
+    learning = recipe.learning(path, inputs) or _learn(request, model, train, learned, inputs, path, progress)
+    exported = _export(path, live, train[0], progress)
     facts: dict[str, Any] = {
         "made": inputs,
         "settings": {
@@ -130,17 +134,23 @@ def improve(request: Request, progress: Progress) -> Outcome:
             "test_cameras": list(request.test_cameras),
             "max_loss": request.max_loss,
             "max_false_alarms": request.max_false_alarms,
+            "precision": live,
         },
         "machine": platform.platform(),
         "labels": {"known": list(labels), "learned": learned, "reviewed_boxes": dict(seen)},
-        "learning": recipe.learning(path, inputs) or _learn(request, model, train, learned, inputs, path, progress),
+        "learning": learning,
+        "exported": {"file": exported.name, "precision": live, "sha256": ModelFile.read(exported).sha256},
     }
+
+    def both(images: Sequence[LabelledImage]) -> tuple[list[Detections], list[Detections]]:
+        return detect(str(model.path), images, progress, live), detect(str(exported), images, progress)
+
     progress("testing both models on the test frames")
-    old_found, new_found = (detect(each, test, progress) for each in (str(model.path), str(path)))
+    old_found, new_found = both(test)
     facts["field"], difference = compare_field(old_found, new_found, test, sorted(seen), request.seed)
     alarms = {name: false_alarms(found, test, learned) for name, found in (("old", old_found), ("new", new_found))}
     facts["field"]["false_alarms"] = alarms
-    facts["old_set"], before, after = compare_old_set(model.path, path, request.old_set, labels, progress)
+    facts["old_set"], before, after = compare_old_set(both, request.old_set, labels)
     verdict = judge(
         missing, difference, before, after, request.max_loss, (alarms["old"], alarms["new"]), request.max_false_alarms
     )
@@ -159,7 +169,13 @@ def store(outcome: Outcome, request: Request, name: str, models: ModelStore) -> 
     """Store the model, its reports and its verdict; refused models are stored, too."""
     reports = [request.output / "report.json", request.output / "report.html"]
     note = "passed" if outcome.verdict.passed else "refused: " + outcome.verdict.reasons[0]
-    return models.add(outcome.model, name, reports, note=note, passed=outcome.verdict.passed, **outcome.facts["made"])
+    stored = models.add(outcome.model, name, reports, note=note, passed=outcome.verdict.passed, **outcome.facts["made"])
+    if exported := outcome.facts.get("exported"):
+        # A class more hardly changes the speed: detectors run the new model as they have measured for the live one.
+        with contextlib.suppress(cache.CacheError):  # then they measure again
+            parent = outcome.facts["made"]["parent"]
+            tuning.carry_over(parent, ModelFile.read(stored.path), exported["precision"])
+    return stored
 
 
 def _labels(model: ModelFile) -> list[str]:
@@ -187,30 +203,22 @@ def _learn(
     cache.write(
         unchecked, heads.rebuild(trained.labels, trained.weights, trained.biases, recipe.metadata(inputs, learning))
     )
-    _check_parity(network, unchecked, trained, train[0])
+    precision.check_parity(unchecked, trained, _frame(train[0]), network)
     unchecked.replace(path)
     checkpoints.clear()
     return learning
 
 
-def _check_parity(network: FrozenNetwork, path: Path, trained: Learned, image: LabelledImage) -> None:
-    """Check that the exported graph returns the same scores as the learned heads on the same features.
+def _export(path: Path, live: str, image: LabelledImage, progress: Progress) -> Path:
+    """The new model in the precision of the live one, checked for parity."""
+    model = ModelFile.read(path)
+    if live != model.precision:
+        progress(f"exporting the model in {live}")
+    exported = precision.export(model, live)
+    if exported != path:
+        precision.check_parity(exported, ClassHeads(model, _labels(model)), _frame(image))
+    return exported
 
-    Raises:
-        DatasetError: the scores differ; the file has been removed.
-    """
-    frame = Frame.from_array(image.pixels(), "bgr8")
-    _, _, features = network(frame)
-    rows = []
-    for map_, weight, bias in zip(features, trained.weights, trained.biases, strict=True):
-        cells = map_[0].reshape(map_.shape[1], -1).T
-        rows.append((np.einsum("nf,acf->nac", cells, weight) + bias).reshape(-1, len(trained.labels)))
-    expected = 1 / (1 + np.exp(-np.clip(np.concatenate(rows), -80, 80)))
-    new = ModelFile.read(path)
-    actual, _, _ = FrozenNetwork(new, ClassHeads(new, trained.labels))(frame)
-    worst = float(np.abs(actual - expected).max())
-    if worst > _PARITY:
-        path.unlink()
-        raise DatasetError(
-            f"the exported model's scores differ by {worst:.2g} from the learned ones; please report this"
-        )
+
+def _frame(image: LabelledImage) -> Frame:
+    return Frame.from_array(image.pixels(), "bgr8")

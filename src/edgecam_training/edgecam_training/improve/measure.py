@@ -32,9 +32,13 @@ THRESHOLD = 0.5  # the detector's default
 Progress = Callable[[str], None]
 
 
-def detect(model: str, images: Sequence[LabelledImage], progress: Progress) -> list[Detections]:
+def detect(
+    model: str, images: Sequence[LabelledImage], progress: Progress, precision: str = "auto"
+) -> list[Detections]:
     """A model's detections in each image with a score of at least 0.05, for average precision; runs on the CPU."""
-    settings = DetectorSettings(model=model, confidence_threshold=LOW, backend="onnxruntime", max_detections=100)
+    settings = DetectorSettings(
+        model=model, confidence_threshold=LOW, backend="onnxruntime", precision=precision, max_detections=100
+    )
     detector = Detector.open(settings)
     try:
         found = []
@@ -81,13 +85,19 @@ def _label_row(old: Hits, new: Hits, images: int, seed: int = 0) -> dict[str, An
 
 
 def compare_old_set(
-    old_model: Path, new_model: Path, images: Sequence[LabelledImage], labels: Sequence[str], progress: Progress
+    found: Callable[[Sequence[LabelledImage]], tuple[list[Detections], list[Detections]]],
+    images: Sequence[LabelledImage],
+    labels: Sequence[str],
 ) -> tuple[dict[str, Any], dict[str, float], dict[str, float]]:
-    """Test both models on the old set; returns facts for the report, and the AP before and after by label."""
+    """Both models on the old set: facts for the report, and the AP before and after by label.
+
+    Args:
+        found: the detections of the old and of the new model in images.
+    """
     names = sorted({label for one in images for label in one.labels if label in labels})
     if not names:
         return {"images": 0, "labels": {}}, {}, {}
-    old, new = (detect(each, images, progress) for each in (str(old_model), str(new_model)))
+    old, new = found(images)
     rows = {
         label: _label_row(match(tuples(old), images, label), match(tuples(new), images, label), len(images))
         for label in names

@@ -34,7 +34,7 @@ from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.zoo import locate
 
 from edgecam_core import cache
-from edgecam_training.improve import field, recipe
+from edgecam_training.improve import field, precision, recipe
 from edgecam_training.improve.improve import Outcome, Request
 from edgecam_training.improve.judge import Verdict
 from edgecam_training.improve.measure import Progress
@@ -82,17 +82,18 @@ def improve_on(
     remote = f".cache/edgecam/improve-{key}"  # relative to the home folder
     progress(f"copying {len(images)} reviewed frames to {host}")
     _send(host, remote, request.collection, model, folders)
+    live = precision.of_live(model, request.precision)
     options = [
         "collection", "--model", f"model/{model.path.name}", "--output", "run",
         "--max-loss", f"{100 * request.max_loss:g}", "--max-false-alarms", repr(request.max_false_alarms),
         "--test-share", repr(request.test_share), "--gap-seconds", repr(request.gap_seconds),
-        "--seed", str(request.seed),
+        "--seed", str(request.seed), "--precision", live,
     ]  # fmt: skip
     options += [word for camera in request.test_cameras for word in ("--test-camera", camera)]
     options += [word for option, _ in folders for word in (option, option.lstrip("-"))]
     _work(host, f"cd {remote} && {command} improve {shlex.join(options)}", progress)
     progress(f"fetching the model from {host}")
-    _fetch(host, remote, request.output)
+    _fetch(host, remote, request.output, FILES if live == model.precision else (*FILES, f"model.{live}.onnx"))
     outcome = _outcome(request.output, model, data, host)
     _run(host, f"rm -rf {remote}")
     return outcome
@@ -162,7 +163,7 @@ def _needed(root: Path) -> Iterator[tuple[Path, str]]:
     yield collection.root / "collection.json", "collection.json"
     for review in collection.reviews():
         if review.state == REVIEWED:
-            image = collection.image_path(collection.frame(review.id))
+            image = collection.stored_image(collection.frame(review.id))
             for name in (f"frames/{review.id}.json", f"reviews/{review.id}.json"):
                 yield collection.root / name, name
             yield image, str(image.relative_to(collection.root.resolve()))
@@ -187,15 +188,15 @@ def _work(host: str, command: str, progress: Progress) -> None:
         raise _failed(host, code, "".join(lines))
 
 
-def _fetch(host: str, remote: str, output: Path) -> None:
-    names = " ".join(FILES)
+def _fetch(host: str, remote: str, output: Path, files: Sequence[str]) -> None:
+    names = " ".join(files)
     with cache.explained(output):
         output.mkdir(parents=True, exist_ok=True)
     with _started(host, f"tar -cf - -C {remote}/run {names}", stdout=subprocess.PIPE) as process:
         try:
             with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
                 for member in archive:
-                    content = archive.extractfile(member) if member.isfile() and member.name in FILES else None
+                    content = archive.extractfile(member) if member.isfile() and member.name in files else None
                     if content is not None:
                         cache.write(output / member.name, content.read())
         except tarfile.TarError as error:

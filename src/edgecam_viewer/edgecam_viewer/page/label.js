@@ -6,6 +6,7 @@ import { hue, View } from "./label_view.js";
 const element = (id) => document.getElementById(id);
 const AUTOSAVE_MS = 800;
 const NO_COLLECTION = "There is no collection: start the viewer with collection:=FOLDER, or edgecam label FOLDER";
+const client = (sessionStorage["edgecam client"] ??= Math.random().toString(36).slice(2)); // this tab: claims its frames
 const visited = []; // ids in the order they were shown
 let place = -1; // index in `visited`
 let shown = null; // {frame, revision}
@@ -45,7 +46,7 @@ async function refresh() {
 }
 
 async function next(after) {
-  const query = new URLSearchParams({ reviewer: reviewer.value, after: after ?? "" });
+  const query = new URLSearchParams({ client, after: after ?? "" });
   const { id } = await ask(`/label/next?${query}`);
   if (id === null) return finished();
   visited.push(id);
@@ -64,17 +65,17 @@ function finished() {
 }
 
 async function open(id) {
-  const { frame, review } = await ask(`/label/frame/${encodeURIComponent(id)}`);
+  const { frame, review, problem } = await ask(`/label/frame/${encodeURIComponent(id)}`);
   const image = new Image();
   image.src = `/label/image/${encodeURIComponent(id)}`;
-  await image.decode().catch(() => say(`The image of ${id} cannot be shown.`));
+  const unreadable = await image.decode().then(() => "", () => `The image of ${id} cannot be shown; skip this frame.`);
   const boxes = review && review.state !== "skipped"
     ? review.boxes.map((one) => ({ ...one, by: one.score < 1 ? "model" : "person" }))
     : frame.proposals.map((one) => ({ ...one, by: "model" }));
   shown = { frame, revision: review?.revision ?? 0 };
   edit = new Edit(frame.width, frame.height, boxes);
   element("image").src = image.src;
-  say("");
+  say(problem || unreadable);
   const when = new Date(frame.stamp_ns / 1e6).toLocaleString();
   element("facts").textContent = `${frame.camera}, ${when}; kept by rule ${frame.rules.map((one) => `${one.rule} (${one.value})`).join(", ")}`;
   view.show(edit);

@@ -3,11 +3,13 @@
 const NAMES = "http://www.w3.org/2000/svg";
 const HANDLES = { nw: [0, 0], n: [0.5, 0], ne: [1, 0], e: [1, 0.5], se: [1, 1], s: [0.5, 1], sw: [0, 1], w: [0, 0.5] };
 const MAX_ZOOM = 20;
+const MARGIN = 16; // pixels around the fitted image, so that handles at its edges can be grabbed
+const HANDLE = 12, GRIP = 36; // pixels: what is visible of a handle, and what reacts to a finger
 
 export const hue = (label) => {
   let sum = 0;
-  for (const letter of label) sum = (sum * 31 + letter.codePointAt(0)) % 360;
-  return `hsl(${sum} 90% 62%)`;
+  for (const letter of label) sum = (sum * 31 + letter.codePointAt(0)) % 1_000_003;
+  return `hsl(${Math.round(sum * 137.508) % 360} 90% 62%)`; // the golden angle: similar names get different hues
 };
 
 export class View {
@@ -17,6 +19,7 @@ export class View {
     this.scale = 1;
     this.offset = [0, 0];
     this.pointers = new Map();
+    this.touch = matchMedia("(pointer: coarse)").matches;
     stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     stage.addEventListener("pointerdown", (event) => this.down(event));
     stage.addEventListener("pointermove", (event) => this.drag(event));
@@ -36,7 +39,8 @@ export class View {
 
   fit() {
     const { clientWidth, clientHeight } = this.stage;
-    this.scale = Math.min(clientWidth / this.edit.width, clientHeight / this.edit.height) || 1;
+    const room = (side) => Math.max(side - 2 * MARGIN, 1);
+    this.scale = Math.min(room(clientWidth) / this.edit.width, room(clientHeight) / this.edit.height);
     this.offset = [(clientWidth - this.edit.width * this.scale) / 2, (clientHeight - this.edit.height * this.scale) / 2];
     this.draw();
   }
@@ -66,13 +70,17 @@ export class View {
     text.textContent = one.label + (one.by === "person" ? "" : ` ${one.score.toFixed(2)}`);
     group.append(text);
     if (index === this.edit.selected) {
-      const side = 12 / this.scale;
       for (const [edges, [fx, fy]] of Object.entries(HANDLES)) {
-        const x = x1 + fx * (x2 - x1) - side / 2, y = y1 + fy * (y2 - y1) - side / 2;
-        group.append(make("rect", { class: "handle", "stroke-width": 1 / this.scale, x, y, width: side, height: side, "data-edges": edges }));
+        const x = x1 + fx * (x2 - x1), y = y1 + fy * (y2 - y1);
+        group.append(this.square("handle", HANDLE, x, y, edges), ...(this.touch ? [this.square("grip", GRIP, x, y, edges)] : []));
       }
     }
     return group;
+  }
+
+  square(name, pixels, x, y, edges) {
+    const side = pixels / this.scale;
+    return make("rect", { class: name, "stroke-width": 1 / this.scale, x: x - side / 2, y: y - side / 2, width: side, height: side, "data-edges": edges });
   }
 
   point(event) {
@@ -88,6 +96,7 @@ export class View {
 
   down(event) {
     if (!this.edit || event.button > 1) return;
+    this.touch = event.pointerType !== "mouse";
     this.pointers.set(event.pointerId, [event.clientX, event.clientY]);
     this.stage.setPointerCapture(event.pointerId);
     if (this.pointers.size > 1 || event.button === 1) { // pinch, or the middle button: move the view
