@@ -369,6 +369,27 @@ improve(request, lambda text: print(text, flush=True))
     assert sorted(path.name for path in again.model.parent.iterdir()) == ["model.onnx", "report.html", "report.json"]
 
 
+def test_a_run_killed_at_chance_moments_ends_with_the_same_model(
+    model: Path, small: Path, small_run: Outcome, tmp_path: Path
+) -> None:
+    program = f"""
+from pathlib import Path
+from edgecam_training.improve.improve import Request, improve
+request = Request(Path({str(small)!r}), {str(model)!r}, Path({str(tmp_path / "run")!r}))
+improve(request, lambda text: print(text, flush=True))
+"""
+    for lines in np.random.default_rng().integers(5, 60, 3).tolist():  # 60: about the middle
+        print("killed after line", lines)
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for _ in zip(range(lines), process.stdout, strict=False):
+                pass
+            process.kill()
+    again = improve(Request(small, str(model), tmp_path / "run"), silent)
+    assert again.model.read_bytes() == small_run.model.read_bytes()
+    assert sorted(path.name for path in again.model.parent.iterdir()) == ["model.onnx", "report.html", "report.json"]
+
+
 def test_a_full_disk_ends_the_run_with_a_message_and_the_run_can_resume(
     model: Path, small: Path, small_run: Outcome, tmp_path: Path
 ) -> None:

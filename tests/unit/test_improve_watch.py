@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,7 @@ from edgecam_training.improve.improve import Outcome, Request
 from edgecam_training.improve.judge import Verdict
 from edgecam_training.improve.measure import Progress
 from edgecam_training.improve.watch import Watch
+from full_disk import files_of_at_most
 from tiny_models import color_detector
 
 
@@ -142,6 +144,36 @@ def test_a_failure_is_reported_and_the_watch_continues(
     found = proposal.read(store, "door")
     assert found is not None
     assert found.state == proposal.FAILED
+
+
+class Ended(Exception):
+    """Ends the watch, which otherwise runs until it is interrupted."""
+
+
+def test_a_full_disk_is_reported_and_the_review_is_used_once_there_is_space(
+    collection: Collection, store: ModelStore, tmp_path: Path
+) -> None:
+    finish(collection)
+    said: list[str] = []
+    disk = ExitStack()
+
+    def say(text: str) -> None:
+        said.append(text)
+        if "trying again" in text:
+            disk.close()  # somebody frees some space
+        if "pending" in text:
+            raise Ended
+
+    watch = Watch(Request(collection.root, "store:door", tmp_path / "run"), "door", store, Improving(tmp_path), say)
+    disk.enter_context(files_of_at_most(10))
+    with disk, pytest.raises(Ended):
+        watch.run(period=0.0, retry=0.0)
+    assert [text for text in said if "trying again" in text] == said[:1]
+    assert "the disk is full; free some space" in said[0]
+    offered = proposal.read(store, "door")
+    assert offered is not None
+    assert (offered.state, offered.version) == (proposal.PENDING, 2)
+    assert store.version("door").number == 1
 
 
 def test_a_review_with_nothing_but_skipped_frames_starts_nothing(

@@ -163,6 +163,41 @@ def test_the_parameter_model_takes_a_stored_one(
         check_model("store:door@new")
 
 
+@pytest.mark.parametrize("target", ["{}/2", "./2", "2"])
+def test_a_link_made_by_hand_counts_however_it_is_written(store: ModelStore, models: list[Path], target: str) -> None:
+    for number in range(2):
+        store.add(models[number], "door")
+    folder = store.root / "door"
+    (folder / "current").symlink_to(target.format(folder))
+    assert store.version("door").number == 2
+
+
+@pytest.mark.parametrize("target", ["7", "/nowhere/2", "../door", "../other/1", ""])
+def test_a_link_that_leads_nowhere_is_no_deployment_and_the_next_one_replaces_it(
+    store: ModelStore, models: list[Path], target: str
+) -> None:
+    store.add(models[0], "door")
+    store.add(models[1], "other")
+    (store.root / "door" / "current").symlink_to(target or "current")  # empty: a link to itself
+    with pytest.raises(ModelError, match="deploy one of 1"):
+        store.version("door")
+    assert store.deploy("door").number == 1
+    assert os.readlink(store.root / "door" / "current") == "1"
+
+
+def test_two_processes_that_deploy_at_once_leave_one_of_the_two(store: ModelStore, models: list[Path]) -> None:
+    for number in range(2):
+        store.add(models[number], "door")
+    program = (
+        "import sys; from pathlib import Path; from edgecam_core.models.store import ModelStore;"
+        "[ModelStore(Path(sys.argv[1])).deploy('door', int(sys.argv[2])) for _ in range(20)]"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", program, str(store.root), str(one)]) for one in (1, 2)]
+    assert [one.wait(timeout=120) for one in running] == [0, 0]
+    assert store.version("door").number in (1, 2)
+    store.rollback("door")
+
+
 def test_two_processes_that_store_at_once_get_different_numbers(store: ModelStore, models: list[Path]) -> None:
     program = (
         "import sys; from pathlib import Path; from edgecam_core.models.store import ModelStore;"

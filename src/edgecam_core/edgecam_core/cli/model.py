@@ -25,7 +25,7 @@ from typing import Any
 from edgecam_core.errors import ModelError
 from edgecam_core.masking import masked_address
 from edgecam_core.models import proposal
-from edgecam_core.models.store import ModelStore, Version
+from edgecam_core.models.store import ModelStore, Version, check_name
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +129,7 @@ def _get(store: ModelStore, arguments: argparse.Namespace) -> int:
     from edgecam_core.models import zoo
 
     name = arguments.stored_as or arguments.name
+    check_name(name)  # before the download
     if not arguments.url:
         known = zoo.MODELS.get(arguments.name)
         facts: dict[str, Any] = {"licence": known.licence, "attribution": known.attribution} if known else {}

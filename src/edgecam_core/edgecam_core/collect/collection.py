@@ -91,6 +91,11 @@ class Collection:
         return collection
 
     def _head(self) -> dict[str, Any]:
+        if not (self.root / "collection.json").is_file():
+            raise CollectionError(
+                f"{self.root} is not a collection, it has no collection.json; give the folder of the collector, or of "
+                "'edgecam dataset merge' or 'edgecam dataset import'"
+            )
         head = _read(self.root / "collection.json")
         if head.get("format") != FORMAT or head.get("version") != VERSION:
             raise CollectionError(f"{self.root} is not an {FORMAT} of version {VERSION}")

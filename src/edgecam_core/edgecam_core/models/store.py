@@ -257,8 +257,11 @@ class ModelStore:
 
     def _current_number(self, folder: Path) -> int | None:
         link = folder / CURRENT
-        target = os.readlink(link) if link.is_symlink() else ""
-        return int(target) if target.isdecimal() and (folder / target).is_dir() else None
+        if not link.is_symlink():
+            return None
+        target = Path(os.path.realpath(link))  # of "2", but also of "./2" or an absolute path, made by hand
+        known = target.name.isdecimal() and target.parent == folder.resolve() and target.is_dir()
+        return int(target.name) if known else None
 
     def _link(self, folder: Path, number: int) -> None:
         with cache.explained(folder):

@@ -19,10 +19,12 @@ A review is finished when every frame of the collection is reviewed or skipped. 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
 
+from edgecam_core.cache import CacheError
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import REVIEWED, SKIPPED
 from edgecam_core.errors import EdgecamError
@@ -63,16 +65,25 @@ class Watch:
         self._tried = ""
         self._text_at = float("-inf")
 
-    def run(self, period: float = 2.0) -> None:
-        """Check for a finished review every ``period`` seconds until interrupted."""
+    def run(self, period: float = 2.0, retry: float = 60.0) -> None:
+        """Check for a finished review every ``period`` seconds until interrupted.
+
+        If the store or the collection cannot be written, it reports that and tries again after ``retry`` seconds;
+        finished stages of a training are not repeated.
+        """
         while True:
-            self.once()
+            try:
+                self.once()
+            except CacheError as error:
+                self._say(f"{self._name}: {error}; trying again in {retry:g} s")
+                self._seen, self._tried = (), ""
+                time.sleep(retry)
             time.sleep(period)
 
     def once(self) -> bool:
         """Improve the model if a finished review has not been used yet; returns whether it did.
 
-        Errors are stored in the proposal, except CacheError if the store cannot be written.
+        Errors are stored in the proposal. CacheError is raised, too: the work can be repeated once there is space.
         """
         changed = self._changed()
         if changed == self._seen:
@@ -121,6 +132,10 @@ class Watch:
         try:
             outcome = self._work(self._request, self._progress)
             version = store(outcome, self._request, self._name, self._models)
+        except CacheError as error:
+            with contextlib.suppress(CacheError):  # the store may be on the same full disk
+                self._propose(Proposal(self._name, FAILED, str(error)))
+            raise
         except EdgecamError as error:
             self._propose(Proposal(self._name, FAILED, str(error)))
             return
