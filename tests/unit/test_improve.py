@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from edgecam_training.errors import DatasetError
 from edgecam_training.improve import recipe
 from edgecam_training.improve.field import LabelledImage, reviewed, split
 from edgecam_training.improve.heads import ClassHeads
-from edgecam_training.improve.improve import Outcome, Request, improve, store
+from edgecam_training.improve.improve import Outcome, improve, store
+from edgecam_training.improve.improve import Request as AnyRequest
 from edgecam_training.improve.judge import judge, missing_data
 from edgecam_training.improve.measure import false_alarms
 from edgecam_training.improve.precision import check_parity
@@ -46,6 +48,7 @@ from waiting import wait_until
 
 PHOTOS = Path(__file__).resolve().parents[1] / "assets" / "photos"
 SECOND = 1_000_000_000
+Request = partial(AnyRequest, precision="fp32")  # not what a detector has measured on the machine of the test
 NEW = {"panda": "panda", "owl": "owl"}  # photo -> a label the default model has not got
 
 
@@ -203,7 +206,7 @@ def int8_measured(model: Path, engines: Path, tmp_path: Path, monkeypatch: pytes
     artifact.put(facts, json.dumps({"best": choice}).encode())
 
 
-def as_run(request: Request, finished: Outcome) -> Request:
+def as_run(request: AnyRequest, finished: Outcome) -> AnyRequest:
     """The request, with what is finished elsewhere already in its folder."""
     shutil.copytree(finished.model.parent, request.output)
     return request
@@ -212,7 +215,7 @@ def as_run(request: Request, finished: Outcome) -> Request:
 def test_the_new_model_is_exported_and_tested_in_the_precision_that_the_live_detector_runs(
     model: Path, collection: Path, full_run: Outcome, tmp_path: Path, int8_measured: None
 ) -> None:
-    request = as_run(Request(collection, str(model), tmp_path / "run"), full_run)
+    request = as_run(Request(collection, str(model), tmp_path / "run", precision="auto"), full_run)
     outcome = improve(request, silent)
     assert outcome.facts["settings"]["precision"] == "int8"
     exported = tmp_path / "run" / outcome.facts["exported"]["file"]
@@ -279,7 +282,18 @@ def test_the_command_stores_and_deploys_what_passed(
     monkeypatch.setenv("EDGECAM_MODELS", str(tmp_path / "store"))
     parser = argparse.ArgumentParser()
     add_arguments(parser)
-    words = [str(collection), "--model", str(model), "--output", str(tmp_path / "run"), "--store", "field", "--deploy"]
+    words = [
+        str(collection),
+        "--model",
+        str(model),
+        "--output",
+        str(tmp_path / "run"),
+        "--store",
+        "field",
+        "--deploy",
+        "--precision",
+        "fp32",
+    ]
     shutil.copytree(full_run.model.parent, tmp_path / "run")  # what is finished there is not done again
     assert run(parser.parse_args(words)) == 0
     report = json.loads((tmp_path / "run" / "report.json").read_text())
@@ -353,7 +367,7 @@ def test_a_killed_run_resumes_after_the_finished_steps(
     program = f"""
 from pathlib import Path
 from edgecam_training.improve.improve import Request, improve
-request = Request(Path({str(small)!r}), {str(model)!r}, Path({str(tmp_path / "run")!r}))
+request = Request(Path({str(small)!r}), {str(model)!r}, Path({str(tmp_path / "run")!r}), precision="fp32")
 improve(request, lambda text: print(text, flush=True))
 """
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
@@ -375,7 +389,7 @@ def test_a_run_killed_at_chance_moments_ends_with_the_same_model(
     program = f"""
 from pathlib import Path
 from edgecam_training.improve.improve import Request, improve
-request = Request(Path({str(small)!r}), {str(model)!r}, Path({str(tmp_path / "run")!r}))
+request = Request(Path({str(small)!r}), {str(model)!r}, Path({str(tmp_path / "run")!r}), precision="fp32")
 improve(request, lambda text: print(text, flush=True))
 """
     for lines in np.random.default_rng().integers(5, 60, 3).tolist():  # 60: about the middle

@@ -79,15 +79,15 @@ class ClassHeads:
 
     def _source(self, tensor: str) -> onnx.NodeProto | None:
         """The node that computes a tensor, before the casts of an FP16 model."""
-        node = self._made_by.get(tensor)
+        node = self._producers.get(tensor)
         while node is not None and node.op_type == "Cast":
-            node = self._made_by.get(node.input[0])
+            node = self._producers.get(node.input[0])
         return node
 
     def _branches(self) -> list[str]:
         scores = self._source("scores")
         if scores is None or scores.op_type != "Sigmoid":
-            raise self._refuse(f"'scores' comes from {scores.op_type if scores else 'nothing'}")
+            raise self._error(f"'scores' comes from {scores.op_type if scores else 'nothing'}")
         joined = self._source(scores.input[0])
         if joined is None or joined.op_type != "Concat":
             raise self._error("its scores are not joined from several heads")

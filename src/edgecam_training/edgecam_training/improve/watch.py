@@ -75,7 +75,7 @@ class Watch:
             try:
                 self.once()
             except CacheError as error:
-                self._say(f"{self._name}: {error}; trying again in {retry:g} s")
+                self._log(f"{self._name}: {error}; trying again in {retry:g} s")
                 self._seen, self._tried = (), ""
                 time.sleep(retry)
             time.sleep(period)
