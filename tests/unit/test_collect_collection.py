@@ -19,6 +19,7 @@ from edgecam_core.collect.budget import Budget, least_valuable
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.collector import Collector
 from edgecam_core.collect.observation import Observation
+from edgecam_core.collect.privacy import blurred
 from edgecam_core.collect.records import REVIEWED, SKIPPED, Box, CollectionError, KeptFrame, Review, ReviewConflict
 from edgecam_core.collect.settings import CollectorSettings
 from edgecam_core.types import Detection, Frame
@@ -78,6 +79,14 @@ def test_png_is_lossless_and_source_bytes_stay_as_they_came(tmp_path: Path) -> N
     )
     (frame,) = Collection.open(tmp_path / "source").frames()
     assert (tmp_path / "source" / frame.image).read_bytes() == encoded
+
+
+def test_what_is_blurred_is_blurred_in_the_stored_file(tmp_path: Path) -> None:
+    collect(tmp_path / "c", seen(1), image_format="png", blur=("cat",))
+    (frame,) = Collection.open(tmp_path / "c").frames()
+    stored = cv2.imread(str(tmp_path / "c" / frame.image))
+    assert (stored == blurred(noise(1), seen(1).detections, ["cat"])).all()
+    assert (stored != noise(1)).any()
 
 
 def test_near_duplicates_and_hourly_limits_are_counted(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,7 @@ from edgecam_training.improve.judge import judge, missing_data
 from edgecam_training.improve.measure import false_alarms
 from edgecam_training.improve.precision import check_parity
 from edgecam_training.improve.remote import RemoteError, improve_on
+from edgecam_training.improve.report import write_html
 from edgecam_training.improve.statistics import Hits, Interval, average_precision, compare, match
 from full_disk import files_of_at_most
 from network import free_tcp_port
@@ -139,11 +141,27 @@ def test_new_labels_are_learned_and_nothing_that_was_known_changes(
     detector = Detector.open(DetectorSettings(model=str(outcome.model), backend="onnxruntime"))
     assert detector.labels[-2:] == ("owl", "panda")
     report = json.loads((folder / "report.json").read_text())
-    assert report["made"]["parent"] == outcome.facts["made"]["parent"]
-    assert "data:image/jpeg" in (folder / "report.html").read_text()
+    carried = json.loads(ModelFile.read(outcome.model).metadata["edgecam.report"])
+    assert carried == {name: report[name] for name in carried}
+    assert {"parent", "data", "seed", "code"} <= carried["made"].keys()
+    assert carried["settings"]["gap_seconds"] == 2.0
+    assert carried["field"]["difference_low"] > 0
+    assert carried["verdict"]["passed"] is True
+    assert report["exported"]["sha256"] == ModelFile.read(outcome.model).sha256
     stored = store(outcome, Request(collection, str(model), folder), "field", ModelStore(tmp_path / "store"))
     assert stored.facts["note"] == "passed"
     assert (stored.folder / "report.html").is_file()
+
+
+def test_the_report_shows_the_worst_mistakes_of_both_models_side_by_side(
+    collection: Path, full_run: Outcome, tmp_path: Path
+) -> None:
+    images, order = reviewed(collection)[:12], [7, 0, 11, 3, 1, 2, 4, 5, 6, 8, 9, 10]
+    none = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32), ("owl",))
+    write_html(tmp_path / "report.html", full_run.facts, images, [none] * 12, [none] * 12, order)
+    text = (tmp_path / "report.html").read_text().partition("Worst mistakes")[2]
+    assert re.findall(r"<p>(.+?)<br>", text) == [images[index].path.name for index in order[:8]]
+    assert re.findall(r"<img alt='(\w+)' src='data:image/jpeg", text) == ["labelled", "before", "after"] * 8
 
 
 @pytest.mark.parametrize("change", [{"test_share": 0.5}, {"gap_seconds": 25.0}])

@@ -139,7 +139,6 @@ def improve(request: Request, progress: Progress) -> Outcome:
         "machine": platform.platform(),
         "labels": {"known": list(labels), "learned": learned, "reviewed_boxes": dict(seen)},
         "learning": learning,
-        "exported": {"file": exported.name, "precision": live, "sha256": ModelFile.read(exported).sha256},
     }
 
     def both(images: Sequence[LabelledImage]) -> tuple[list[Detections], list[Detections]]:
@@ -155,6 +154,8 @@ def improve(request: Request, progress: Progress) -> Outcome:
         missing, difference, before, after, request.max_loss, (alarms["old"], alarms["new"]), request.max_false_alarms
     )
     facts["verdict"] = asdict(verdict)
+    recipe.attach_report(path, facts)
+    facts["exported"] = {"file": exported.name, "precision": live, "sha256": ModelFile.read(exported).sha256}
     facts["seconds"] = round(time.monotonic() - began, 1)
     order = np.argsort(
         [-count_errors(found, truth) for found, truth in zip(new_found, test, strict=True)], kind="stable"

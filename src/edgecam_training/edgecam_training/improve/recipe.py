@@ -23,12 +23,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from edgecam_core.errors import EdgecamError
 from edgecam_core.inference.model_file import ModelFile
 
+from edgecam_core import cache
 from edgecam_training.improve.field import LabelledImage, fingerprint
 
-_KEY, _LEARNING = "edgecam.made_by", "edgecam.learning"
+_KEY, _LEARNING, _REPORT = "edgecam.made_by", "edgecam.learning", "edgecam.report"
 
 
 def of_data(
@@ -83,6 +85,36 @@ def metadata(inputs: Mapping[str, Any], learning: Mapping[str, Any]) -> dict[str
         _KEY: key(inputs),
         _LEARNING: json.dumps(learning),
     }
+
+
+def attach_report(path: Path, facts: Mapping[str, Any]) -> None:
+    """Add what the report says about the model to the metadata of its file, as JSON under ``edgecam.report``.
+
+    Times and machine are left out: the same recipe gives the same file.
+
+    Raises:
+        CacheError: the file cannot be written.
+    """
+    import onnx
+
+    proto = onnx.load(str(path))
+    known = {item.key: item.value for item in proto.metadata_props}
+    kept = {name: facts[name] for name in ("made", "settings", "labels", "field", "old_set", "verdict")}
+    text = json.dumps(plain(kept), ensure_ascii=False, allow_nan=False)
+    if known.get(_REPORT) != text:
+        onnx.helper.set_model_props(proto, known | {_REPORT: text})
+        cache.write(path, proto.SerializeToString(deterministic=True))
+
+
+def plain(value: Any) -> Any:
+    """The value for JSON: numbers with six decimals, null for NaN and infinity."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return round(float(value), 6) if np.isfinite(value) else None
+    return value
 
 
 def learning(path: Path, inputs: Mapping[str, Any]) -> dict[str, Any] | None:

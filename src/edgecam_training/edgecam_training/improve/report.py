@@ -30,6 +30,7 @@ from edgecam_core.types import Detections
 
 from edgecam_core import cache
 from edgecam_training.improve.field import LabelledImage
+from edgecam_training.improve.recipe import plain
 
 _WORST = 8
 _WIDTH = 420
@@ -46,17 +47,7 @@ td.number { text-align: right; } figure { display: inline-block; margin: 6px; } 
 
 def write_json(path: Path, facts: Mapping[str, Any]) -> None:
     """Write the facts as JSON, with null for NaN."""
-    cache.write(path, (json.dumps(_plain(facts), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return round(float(value), 6) if np.isfinite(value) else None
-    return value
+    cache.write(path, (json.dumps(plain(facts), indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
 def write_html(
@@ -86,7 +77,7 @@ def write_html(
     for index in list(order)[:_WORST]:
         parts.append(_row(images[index], old[index], new[index]))
     shown = {key: value for key, value in facts.items() if key not in ("field", "old_set", "verdict")}
-    text = html.escape(json.dumps(_plain(shown), indent=2, ensure_ascii=False))
+    text = html.escape(json.dumps(plain(shown), indent=2, ensure_ascii=False))
     parts.append(f"<h2>Provenance</h2><pre><code>{text}</code></pre></html>")
     cache.write(path, "\n".join(parts).encode())
 
