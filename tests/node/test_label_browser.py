@@ -269,10 +269,10 @@ async def test_two_browsers_without_names_get_different_frames_and_no_work_is_lo
 
 async def test_a_frame_without_its_image_says_so(page: Page, labels: Labels, tmp_path: Path) -> None:
     (tmp_path / "c" / "images" / "front" / "0003.png").unlink()
+    page.refused = ("/label/image/0003",)
     await page.open(f"{labels.base}/label")
     await shows(page, "0003")
     await page.wait_for("document.getElementById('message').textContent.includes('no longer exists')")
-    await page.complains()
     await press(page, "s")
     await shows(page, "0002")
     await page.wait_for("document.getElementById('message').hidden")

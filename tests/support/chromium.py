@@ -35,7 +35,10 @@ needs_chromium = pytest.mark.skipif(executable() is None, reason="needs chromium
 
 
 class Page:
-    """One tab. ``problems`` are uncaught errors and error lines of its console, ``requests`` all requested URLs."""
+    """One tab. ``problems`` are uncaught errors and error lines of its console, ``requests`` all requested URLs.
+
+    Reports of refused requests to URLs that end with one of ``refused`` are no problems.
+    """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket = socket
@@ -43,6 +46,7 @@ class Page:
         self._answers: dict[int, asyncio.Future] = {}
         self._reader = asyncio.create_task(self._read())
         self.problems: list[str] = []
+        self.refused: tuple[str, ...] = ()
         self.requests: list[str] = []
 
     async def call(self, method: str, **parameters: Any) -> dict:
@@ -123,7 +127,8 @@ class Page:
         elif event["method"] == "Runtime.consoleAPICalled" and parameters["type"] in ("error", "warning"):
             self.problems.append(json.dumps(parameters["args"])[:500])
         elif event["method"] == "Log.entryAdded" and parameters["entry"]["level"] == "error":
-            self.problems.append(json.dumps(parameters["entry"])[:500])
+            if not parameters["entry"].get("url", "").endswith(self.refused or ("\0",)):
+                self.problems.append(json.dumps(parameters["entry"])[:500])
         elif event["method"] == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
 
