@@ -242,12 +242,12 @@ def test_report_blocks_are_read() -> None:
     assert rtcp.parse(rtcp.receiver_report(5, block)) == [rtcp.ReportBlock(9, 0.25)]
 
 
-def test_encoders_that_restart_change_seldom() -> None:
+def test_encoders_that_restart_change_less_often() -> None:
     assert should_change(1e6, 0.9e6, 0.2, is_free=True)
-    assert not should_change(1e6, 0.9e6, 10.0, is_free=False)
-    assert should_change(1e6, 0.5e6, 0.5, is_free=False)
-    assert not should_change(1e6, 2e6, 0.4, is_free=False)
-    assert should_change(1e6, 2e6, 0.6, is_free=False)
+    assert not should_change(1e6, 0.94e6, 10.0, is_free=False)
+    assert not should_change(1e6, 0.5e6, 0.1, is_free=False)
+    assert should_change(1e6, 0.9e6, 0.3, is_free=False)
+    assert should_change(1e6, 1.1e6, 0.3, is_free=False)
 
 
 def test_the_least_must_not_exceed_the_most() -> None:

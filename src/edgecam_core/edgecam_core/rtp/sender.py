@@ -47,7 +47,7 @@ SMALLEST = 16  # pixels; no supported encoder accepts a smaller frame
 PACE, PACE_FREE = 2.0, 4.0  # pacing rate as a multiple of the target; the second while the link carries the full rate
 ENCODED_SHARE = 0.9  # of the target; the rest is for packet headers and retransmissions
 MAX_WAITING = 4  # frames in the encoder and the pacer
-ADAPTIVE_BUFFER_MS = 120  # a keyframe must not fill the queue of a slow link
+ADAPTIVE_BUFFER_MS = 105  # a keyframe must not fill the queue of a slow link
 
 
 class Sender:
