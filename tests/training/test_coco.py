@@ -190,7 +190,7 @@ def test_an_image_listed_twice_keeps_all_its_boxes(tmp_path: Path) -> None:
     assert [sample.labels.tolist() for sample in dataset.samples] == [[0, 1]]
     assert dataset.findings.counts() == {
         "repaired images: listed more than once: their boxes joined": 1,
-        "repaired boxes: the same box of the same class again: used once": 1,
+        "repaired boxes: duplicate box of the same class: used once": 1,
     }
 
 

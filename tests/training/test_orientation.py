@@ -43,7 +43,7 @@ def _seen(sample: Sample) -> np.ndarray:
 def test_boxes_of_the_stored_image_turn_with_it(tmp_path: Path, orientation: int) -> None:
     dataset = load(_set(tmp_path, orientation, STORED, BOX))
     np.testing.assert_allclose(dataset.samples[0].boxes[0], _seen(dataset.samples[0]), atol=2)
-    assert dataset.findings.counts() == {"repaired images: turned by EXIF: boxes turned with the image": 1}
+    assert dataset.findings.counts() == {"repaired images: rotated by EXIF: boxes rotated with the image": 1}
 
 
 @pytest.mark.parametrize("orientation", TURNED)
@@ -69,7 +69,7 @@ def test_without_a_size_the_rest_of_the_set_decides(tmp_path: Path) -> None:
     (root / "Annotations" / "a.xml").unlink()
     dataset = load(root)
     np.testing.assert_allclose(dataset.samples[0].boxes[0], BOX)
-    assert "note images: turned by EXIF, boxes read upright" in dataset.findings.counts()
+    assert "note images: rotated by EXIF, boxes read upright" in dataset.findings.counts()
 
 
 def test_coco_yolo_and_manifests_turn_the_same_way(tmp_path: Path) -> None:

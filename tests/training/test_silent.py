@@ -209,10 +209,10 @@ def test_shapes_of_cvat(tmp_path: Path) -> None:
         "repaired boxes: polygon: the upright box around it": 1,
         "repaired boxes: ellipse: the upright box around it": 1,
         "repaired boxes: mask: the upright box around it": 1,
-        "repaired boxes: the same box of the same class again: used once": 2,
+        "repaired boxes: duplicate box of the same class: used once": 2,
         "dropped boxes: no class name": 1,
         "dropped boxes: corners are not numbers": 1,
-        "dropped shapes: 'polyline' is no box": 1,
+        "dropped shapes: 'polyline' is not a box": 1,
         "note classes: not in the list of labels": 1,
     }
 
@@ -241,7 +241,7 @@ def test_shapes_of_label_studio(tmp_path: Path) -> None:
         "dropped images: image file missing": 1,
         "dropped boxes: image file missing": 4,
         "dropped boxes: without exactly one label, or not finite": 1,
-        "dropped shapes: 'keypointlabels' is no box with a label": 1,
+        "dropped shapes: 'keypointlabels' is not a box with a label": 1,
     }
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from edgecam_training.data.dataset import Sample
 from edgecam_training.errors import DatasetError
 
-_LEAST_BOXES = 5  # fewer are no evidence
+_MIN_BOXES = 5  # fewer are no evidence
 _MOST_WRONG = 0.25  # of the boxes; in correct data sets fewer are inverted or reach outside
 _TOLERANCE = 0.01  # of the image's side
 
@@ -57,7 +57,7 @@ def refuse_other_order(root: Path, samples: Sequence[Sample]) -> None:
     known = (sizes > 0).all(axis=1) & np.isfinite(boxes).all(axis=1)
     fractions = boxes[known] / sizes[known]
     wrong = int((~_fit(fractions)).sum())
-    if len(fractions) < _LEAST_BOXES or wrong <= _MOST_WRONG * len(fractions):
+    if len(fractions) < _MIN_BOXES or wrong <= _MOST_WRONG * len(fractions):
         return
     for name, convert in _CONVERSIONS.items():
         if _fit(np.column_stack(convert(*fractions.T))).all():

@@ -134,10 +134,10 @@ def _placed(sample: Sample, header: Header, answer: str, convention: str, findin
         answer = convention
         if len(boxes):
             how = "as stored, like the rest of the set" if answer == TURN else "upright"
-            findings.noted("images", f"turned by EXIF, boxes read {how}", 1, sample.path)
+            findings.noted("images", f"rotated by EXIF, boxes read {how}", 1, sample.path)
     if answer == TURN and len(boxes):
         boxes = orientation.turn(boxes, header)
-        findings.repaired("images", "turned by EXIF: boxes turned with the image", 1, sample.path)
+        findings.repaired("images", "rotated by EXIF: boxes rotated with the image", 1, sample.path)
     if answer == SCALE:
         factor = np.array(header.upright * 2) / np.array([sample.width, sample.height] * 2)
         boxes = (boxes * factor).astype(np.float32)
@@ -171,7 +171,7 @@ def tidy_boxes(sample: Sample, findings: Findings) -> Sample:
     small = empty & numbers & ~fractions & ~outside_entirely
     findings.dropped("boxes", "smaller than a pixel", int(small.sum()), sample.path)
     again = _repeated(sample) & ~empty
-    findings.repaired("boxes", "the same box of the same class again: used once", int(again.sum()), sample.path)
+    findings.repaired("boxes", "duplicate box of the same class: used once", int(again.sum()), sample.path)
     kept = replace(sample, boxes=clipped).keep(~empty & ~again)
     findings.ignored("boxes", "difficult or crowd: not learned, not scored", int(kept.difficult.sum()), sample.path)
     return kept

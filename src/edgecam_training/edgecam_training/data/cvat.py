@@ -113,7 +113,7 @@ def _sample(
         boxes.append(corners)
         labels.append(classes.index(label))
     for shape in _OTHERS:
-        findings.dropped("shapes", f"'{shape}' is no box", len(image.findall(shape)), name)
+        findings.dropped("shapes", f"'{shape}' is not a box", len(image.findall(shape)), name)
     split = split_named(image.get("subset", "")) or split_named(file.stem) or "train"
     return Sample.make(path, (_number(image, "width"), _number(image, "height")), split, boxes, labels)
 

@@ -126,7 +126,7 @@ def _find(written: str, index: ImageIndex) -> Path:
 def _boxes(result: dict[str, Any], name: str, findings: Findings) -> Iterator[tuple[str, list[float]]]:
     value, kind = result.get("value"), str(result.get("type", ""))
     if kind not in _KINDS or not isinstance(value, dict):
-        findings.dropped("shapes", f"'{kind}' is no box with a label", 1, name)
+        findings.dropped("shapes", f"'{kind}' is not a box with a label", 1, name)
         return
     labels = value.get(kind) or value.get("rectanglelabels") or []
     labels = [label for one in (labels if isinstance(labels, list) else [labels]) if (label := class_name(one))]

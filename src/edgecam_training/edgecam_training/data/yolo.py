@@ -24,14 +24,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
-
-import yaml
 
 from edgecam_training.data.checks import MOST_FRACTION, PIXELS
-from edgecam_training.data.dataset import SPLITS, Dataset, Sample
+from edgecam_training.data.dataset import Dataset, Sample
 from edgecam_training.data.findings import Findings
 from edgecam_training.data.image_files import (
     SUFFIXES,
@@ -44,42 +40,16 @@ from edgecam_training.data.image_files import (
     normal,
     read_headers,
 )
-from edgecam_training.data.text_files import class_name, read_lines, read_text
+from edgecam_training.data.text_files import read_lines, read_text
+from edgecam_training.data.yolo_config import Config, configs, read_config
 from edgecam_training.data.yolo_keypoints import Outlines
 from edgecam_training.errors import DatasetError
 
-_CLASSES = "classes.txt"  # one class per line, as written by LabelImg and Label Studio
-_NAMES = re.compile(rb"""^[\xef\xbb\xbf\xff\xfe]*["']?names["']?\s*:""", re.MULTILINE)
 _LINE = re.compile(r"\d+(\s+[-+.\deE]+){4,}")
 
 
 def fits(root: Path) -> bool:
-    return root.suffix in (".yaml", ".yml") if root.is_file() else bool(_configs(root))
-
-
-def _configs(root: Path) -> list[Path]:
-    for pattern in ("data.y*ml", "*.y*ml", "obj.data", _CLASSES):
-        found = [path for path in sorted(root.glob(pattern)) if not hidden(path) and _names_classes(path)]
-        if found:
-            return found
-    return []
-
-
-def _names_classes(path: Path) -> bool:
-    return path.name in ("obj.data", _CLASSES) or bool(_NAMES.search(path.read_bytes().replace(b"\0", b"")))
-
-
-@dataclass(frozen=True)
-class _Config:
-    """A configuration. ``numbers`` maps class numbers in label files to class indices; ``parts`` are the files and
-    folders of each split, relative to ``base``. ``keypoints`` is how many numbers of keypoints follow a box, if any."""
-
-    file: Path
-    base: Path
-    classes: tuple[str, ...]
-    numbers: dict[int, int]
-    parts: dict[str, list[str]]
-    keypoints: int = 0
+    return root.suffix in (".yaml", ".yml") if root.is_file() else bool(configs(root))
 
 
 def read(root: Path) -> Dataset:
@@ -89,12 +59,11 @@ def read(root: Path) -> Dataset:
         DatasetError: no usable configuration, a split that does not exist, no label file at all, or a class number
             that is not in ``names``.
     """
-    files = [root] if root.is_file() else _configs(root)
+    files = [root] if root.is_file() else configs(root)
     if len(files) > 1:
         raise DatasetError(
             f"{root} has several configurations, {', '.join(path.name for path in files)}; pass one of them"
         )
-    read_config = {"obj.data": _darknet, _CLASSES: _classes_alone}.get(files[0].name, _config)
     config = read_config(files[0])
     findings = Findings()
     images = {split: _images(config, split, findings) for split in config.parts}
@@ -114,103 +83,7 @@ def read(root: Path) -> Dataset:
     return Dataset(config.file.parent, config.classes, tuple(samples), findings)
 
 
-def _config(file: Path) -> _Config:
-    try:
-        # Read every value as text: YAML would convert a class called "yes" to true, and a quoted key to 1.
-        content: Any = yaml.load(read_text(file), Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise DatasetError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict) or "names" not in content:
-        raise DatasetError(f"{file} has no 'names'; it must be a list of class names")
-    ids = _ids(file, content["names"])
-    count = content.get("nc", "")
-    if count and count != str(len(ids)):
-        raise DatasetError(f"{file}: nc is {count}, but names has {len(ids)} classes")
-    base = file.parent / str(content.get("path") or ".")
-    parts = {split: _entries(content.get(key)) for split in SPLITS for key in _keys(split) if content.get(key)}
-    parts = parts or _split_folders(file.parent)
-    if "train" not in parts and "val" not in parts and "test" not in parts:
-        raise DatasetError(f"{file} names no train, val or test images, and there is no images/train next to it")
-    return _Config(
-        file, base if base.is_dir() else file.parent, tuple(ids.values()),
-        {number: index for index, number in enumerate(ids)}, parts, _keypoints(file, content.get("kpt_shape")),
-    )  # fmt: skip
-
-
-def _keypoints(file: Path, shape: Any) -> int:
-    """How many numbers ``kpt_shape`` (keypoints, numbers of each) adds to a line."""
-    if shape is None:
-        return 0
-    if not isinstance(shape, list) or [str(part).isdecimal() for part in shape] != [True, True]:
-        raise DatasetError(f"{file}: kpt_shape is {shape!r}; it must be two numbers, e.g. [17, 3]")
-    return int(shape[0]) * int(shape[1])
-
-
-def _keys(split: str) -> tuple[str, ...]:
-    return ("val", "valid", "validation") if split == "val" else (split,)
-
-
-def _entries(value: Any) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
-
-
-def _ids(file: Path, names: Any) -> dict[int, str]:
-    """Names by class number in the label files, in order of the numbers."""
-    listed = names.values() if isinstance(names, dict) else names if isinstance(names, list) else ()
-    if not all(isinstance(name, str) for name in listed):
-        raise DatasetError(f"{file}: names must be plain names, is {names}")
-    if isinstance(names, dict):
-        try:
-            found = {int(key): class_name(name) for key, name in names.items()}
-        except ValueError as error:
-            raise DatasetError(f"{file}: the keys of names must be class numbers ({error})") from error
-        found = dict(sorted(found.items()))
-    elif isinstance(names, list):
-        found = {number: class_name(name) for number, name in enumerate(names)}
-    else:
-        raise DatasetError(f"{file}: names is {names!r}; it must be a list, e.g. names: [{names}]")
-    values = list(found.values())
-    twice = sorted({name for name in values if values.count(name) > 1})
-    if not values or twice or "" in values or min(found) < 0:
-        raise DatasetError(f"{file}: names must be different, non-empty names, is {names}")
-    return found
-
-
-def _split_folders(home: Path) -> dict[str, list[str]]:
-    """``images/train`` or ``train/images`` and so on."""
-    names = [(split, name) for split in SPLITS for name in _keys(split)]
-    places = [(split, text) for split, name in names for text in (f"images/{name}", f"{name}/images", name)]
-    return {split: [text] for split, text in reversed(places) if (home / text).is_dir()}
-
-
-def _classes_alone(file: Path) -> _Config:
-    ids = _ids(file, read_lines(file))
-    home = file.parent
-    parts = _split_folders(home) or {"train": ["images" if (home / "images").is_dir() else "."]}
-    return _Config(file, home, tuple(ids.values()), {number: number for number in ids}, parts)
-
-
-def _darknet(file: Path) -> _Config:
-    """Parse ``key = value`` lines; ``names`` is a file with one class per line."""
-    values = dict(part.split("=", 1) for part in read_lines(file) if "=" in part)
-    content = {key.strip(): value.strip() for key, value in values.items()}
-    index = [
-        file.parent / content.get("names", "obj.names"),
-        file.parent / Path(content.get("names", "obj.names")).name,
-    ]
-    names = next((path for path in index if path.is_file()), None)
-    if names is None:
-        raise DatasetError(f"{file}: the file of names '{content.get('names', '')}' does not exist")
-    ids = _ids(file, read_lines(names))
-    parts = {
-        split: [content[key]]
-        for split, key in (("train", "train"), ("val", "valid"), ("test", "test"))
-        if content.get(key)
-    }
-    return _Config(file, file.parent, tuple(ids.values()), {number: number for number in ids}, parts)
-
-
-def _images(config: _Config, split: str, findings: Findings) -> list[Path]:
+def _images(config: Config, split: str, findings: Findings) -> list[Path]:
     """The images of a split, in order, each once.
 
     Raises:
@@ -230,7 +103,7 @@ def _images(config: _Config, split: str, findings: Findings) -> list[Path]:
     return list(found)
 
 
-def _place(config: _Config, entry: str) -> Path | None:
+def _place(config: Config, entry: str) -> Path | None:
     """A folder or list inside the data set; Roboflow's ``../train/images`` means ``train/images``."""
     written = entry.replace("\\", "/")
     inner = written
@@ -244,7 +117,7 @@ def _place(config: _Config, entry: str) -> Path | None:
     return next((place for place in places if place.exists()), None)
 
 
-def _listed(config: _Config, file: Path, findings: Findings) -> Iterator[Path]:
+def _listed(config: Config, file: Path, findings: Findings) -> Iterator[Path]:
     home = config.file.parent if inside(file, config.file.parent) else config.base
     index = ImageIndex(home)
     for line in read_lines(file):
@@ -274,7 +147,7 @@ def _count_orphans(labels: Mapping[Path, Path], findings: Findings) -> None:
 
 
 def _sample(
-    config: _Config, path: Path, file: Path, split: str, size: tuple[int, int], findings: Findings, outlines: Outlines
+    config: Config, path: Path, file: Path, split: str, size: tuple[int, int], findings: Findings, outlines: Outlines
 ) -> Sample:
     boxes, labels = [], []
     lines = read_text(file).splitlines() if file.is_file() else []
@@ -306,7 +179,7 @@ def _sample(
     return Sample.make(path, size, split, boxes, labels)
 
 
-def _expected(config: _Config, count: int) -> str:
+def _expected(config: Config, count: int) -> str:
     if config.keypoints:
         return f"by kpt_shape of {config.file.name} a box with keypoints has {5 + config.keypoints}"
     predicted = "; a confidence at the end means that these are predictions of a model" if count % 2 else ""

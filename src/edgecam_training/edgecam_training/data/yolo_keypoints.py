@@ -21,7 +21,7 @@ from pathlib import Path
 
 from edgecam_training.errors import DatasetError
 
-_FEWEST = 5  # lines; fewer prove nothing
+_MIN_LINES = 5  # lines; fewer prove nothing
 
 
 class Outlines:
@@ -38,7 +38,7 @@ class Outlines:
 
     def refuse_keypoints(self, file: Path) -> None:
         """Raise DatasetError if nearly every line looks like a box with keypoints, which may reach outside it."""
-        if self._lines >= _FEWEST and len(self._lengths) == 1 and self._fitting >= 0.9 * self._lines:
+        if self._lines >= _MIN_LINES and len(self._lengths) == 1 and self._fitting >= 0.9 * self._lines:
             raise DatasetError(
                 f"{file}: {self._fitting} of {self._lines} lines with {1 + self._lengths.pop()} numbers look like a "
                 "box with keypoints, not like polygons; add kpt_shape, e.g. kpt_shape: [17, 3], or delete the keypoints"
