@@ -379,16 +379,21 @@ def test_reviews_without_any_box_are_refused_as_nothing_to_learn(model: Path, co
     assert not (tmp_path / "run" / "model.onnx").exists()
 
 
-def test_a_killed_run_resumes_after_the_finished_steps(
-    model: Path, small: Path, small_run: Outcome, tmp_path: Path
-) -> None:
+def improving(collection: Path, model: Path, output: Path) -> subprocess.Popen[str]:
+    """``improve`` in a process of its own, which can be killed; its lines are those of the progress."""
     program = f"""
 from pathlib import Path
 from edgecam_training.improve.improve import Request, improve
-request = Request(Path({str(small)!r}), {str(model)!r}, Path({str(tmp_path / "run")!r}), precision="fp32")
+request = Request(Path({str(collection)!r}), {str(model)!r}, Path({str(output)!r}), precision="fp32")
 improve(request, lambda text: print(text, flush=True))
 """
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+    return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+
+
+def test_a_killed_run_resumes_after_the_finished_steps(
+    model: Path, small: Path, small_run: Outcome, tmp_path: Path
+) -> None:
+    with improving(small, model, tmp_path / "run") as process:
         assert process.stdout is not None
         assert any(line.startswith("fold 1 of 3: mining") for line in process.stdout)
         process.kill()
@@ -404,15 +409,9 @@ improve(request, lambda text: print(text, flush=True))
 def test_a_run_killed_at_chance_moments_ends_with_the_same_model(
     model: Path, small: Path, small_run: Outcome, tmp_path: Path
 ) -> None:
-    program = f"""
-from pathlib import Path
-from edgecam_training.improve.improve import Request, improve
-request = Request(Path({str(small)!r}), {str(model)!r}, Path({str(tmp_path / "run")!r}), precision="fp32")
-improve(request, lambda text: print(text, flush=True))
-"""
     for lines in np.random.default_rng().integers(5, 60, 3).tolist():  # 60: about the middle
         print("killed after line", lines)
-        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        with improving(small, model, tmp_path / "run") as process:
             assert process.stdout is not None
             for _ in zip(range(lines), process.stdout, strict=False):
                 pass

@@ -79,9 +79,9 @@ def expand(node: Any, topic: str) -> str:
     return name
 
 
-def print_of_type(names: Iterable[tuple[str, list[str]]], wanted: str, only_number: bool) -> None:
+def print_of_type(names: Iterable[tuple[str, list[str]]], type_name: str, only_number: bool) -> None:
     """Print the names of a type, one a line, or only their number."""
-    found = [name for name, types in names if wanted in types]
+    found = [name for name, types in names if type_name in types]
     if only_number:
         print(len(found))
     else:

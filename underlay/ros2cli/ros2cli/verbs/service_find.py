@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    """Print the names; none is no error."""
+    """Print the names; an empty list is not an error."""
     from ros2cli.graph.names import print_of_type, visible
 
     with command_node(args) as node:
