@@ -274,6 +274,14 @@ def test_nothing_about_int8_is_claimed_for_heads_that_were_never_measured_in_it(
     assert not any("ClassPredictor" in name for name in new.fact("steps"))
 
 
+def test_the_report_of_a_parent_is_not_passed_on(small_run: Outcome, tmp_path: Path) -> None:
+    parent = ModelFile.read(small_run.model)
+    assert "edgecam.report" in parent.metadata
+    heads = ClassHeads(parent, parent.fact("labels"))
+    (tmp_path / "child.onnx").write_bytes(heads.rebuild(heads.labels, heads.weights, heads.biases, {}))
+    assert "edgecam.report" not in ModelFile.read(tmp_path / "child.onnx").metadata
+
+
 def test_an_export_whose_scores_differ_is_removed_and_reported(
     model: Path, small: Path, small_run: Outcome, tmp_path: Path
 ) -> None:

@@ -132,8 +132,8 @@ class ClassHeads:
     ) -> bytes:
         """The model with new heads. ``weights`` and ``biases`` are as in :class:`Head`, for ``labels``.
 
-        The quantisation ranges of the old heads and the accuracy measured with them (``edgecam.loss``) do not apply to
-        the new ones and are removed: INT8 leaves the heads in FP32.
+        The quantisation ranges of the old heads and the accuracy measured with them (``edgecam.loss``,
+        ``edgecam.report``) do not apply to the new ones and are removed: INT8 leaves the heads in FP32.
         """
         proto = onnx.ModelProto()
         proto.CopyFrom(self._proto)
@@ -153,7 +153,8 @@ class ClassHeads:
         scores.type.tensor_type.shape.dim[2].dim_value = len(labels)
         del proto.graph.value_info[:]
         metadata = shipped_int8.without(self.model.metadata, {head.output for head in self.heads})
-        metadata.pop("edgecam.loss", None)
+        for key in ("edgecam.loss", "edgecam.report"):
+            metadata.pop(key, None)
         metadata |= {"edgecam.labels": json.dumps(list(labels), ensure_ascii=False), **facts}
         onnx.helper.set_model_props(proto, metadata)
         onnx.checker.check_model(proto, full_check=True)
