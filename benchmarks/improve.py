@@ -71,12 +71,12 @@ def rows() -> list[Row]:
         ),
         Row(
             "improve_minutes_learn", f"learning a class from {LEARNED} frames, with calibration on folds", "min",
-            "one inference on each of the same frames", learning_minutes, looking_minutes,
+            "one inference on each of the same frames", training_minutes, inference_minutes,
             label=f"edgecam improve: learning from {LEARNED} frames",
         ),
         Row(
             "improve_minutes_test", f"testing two models on {LEARNED} frames", "min",
-            "one inference on each of the same frames", testing_minutes, looking_minutes,
+            "one inference on each of the same frames", evaluation_minutes, inference_minutes,
             label=f"edgecam improve: testing on {LEARNED} frames",
         ),
     ]  # fmt: skip
@@ -227,7 +227,7 @@ def _network() -> tuple[ClassHeads, FrozenNetwork]:
     return heads, FrozenNetwork(model, heads)
 
 
-def looking_minutes() -> float:
+def inference_minutes() -> float:
     _, network = _network()
     began = time.monotonic()
     for image in labelled():
@@ -235,7 +235,7 @@ def looking_minutes() -> float:
     return (time.monotonic() - began) / 60
 
 
-def learning_minutes() -> float:
+def training_minutes() -> float:
     heads, network = _network()
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = Checkpoints(Path(folder), "benchmark")
@@ -245,7 +245,7 @@ def learning_minutes() -> float:
         return (time.monotonic() - began) / 60
 
 
-def testing_minutes() -> float:
+def evaluation_minutes() -> float:
     began = time.monotonic()
     for _ in range(2):
         measure.detect(zoo.DEFAULT, labelled(), lambda _text: None)

@@ -28,7 +28,7 @@ HD = (1920, 1080)
 BARE = "bare GStreamer pair (same x265enc settings, rtpjitterbuffer latency=60, videoconvert)"
 Ends = tuple[dict[str, Any], dict[str, Any]]  # settings of the sender and of the receiver
 GOOD_SHARE = "share of the sent frames that arrive intact"
-ANSWERED: Ends = ({}, {})
+RETRANSMISSION: Ends = ({}, {})
 FAULTS = {
     "outage": "an outage of three seconds",
     "restart": "the sender was killed and started again",
@@ -49,7 +49,7 @@ def rows() -> list[Row]:
     made.append(Row("rtp_share_1920x1080", "share of 1920x1080 frames that arrive at 30 Hz and 6 Mbit/s", "%", BARE,
                     partial(share, "ours", HD), partial(share, "bare", HD), "higher",
                     label="RTP link, 1920x1080 at 30 Hz: frames that arrive"))  # fmt: skip
-    whole = partial(good, "ours", Conditions(), ANSWERED), partial(good, "bare", Conditions(), ANSWERED)
+    whole = partial(good, "ours", Conditions(), RETRANSMISSION), partial(good, "bare", Conditions(), RETRANSMISSION)
     made.append(
         Row(
             "rtp_good_no_loss",
@@ -62,24 +62,24 @@ def rows() -> list[Row]:
             most_rounds=1,
         )
     )
-    shaken = Conditions(jitter=0.02)
+    jittery = Conditions(jitter=0.02)
     made.append(Row("rtp_good_jitter", f"{GOOD_SHARE}, 20 ms jitter (packets are reordered)", "%", BARE,
-                    partial(good, "ours", shaken, ANSWERED), partial(good, "bare", shaken, ANSWERED),
+                    partial(good, "ours", jittery, RETRANSMISSION), partial(good, "bare", jittery, RETRANSMISSION),
                     "higher", label="Good frames over RTP, 20 ms jitter", most_rounds=1))  # fmt: skip
     for loss, burst, label in ((0.001, 1, "0.1"), (0.01, 1, "1"), (0.05, 1, "5"), (0.05, 5, "5_bursts")):
         what = f"{GOOD_SHARE}, {100 * loss:g} % of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
         lost = f"Good frames over RTP, {100 * loss:g} % loss{' in bursts' if burst > 1 else ''}"
-        ways = Conditions(loss=loss, burst=burst, back_loss=loss)
-        made.append(Row(f"rtp_good_loss_{label}_answered", what + "retransmission (feedback is lost too)", "%",
-                        BARE, partial(good, "ours", ways, ANSWERED), partial(good, "bare", ways, ANSWERED),
+        ways = Conditions(loss=loss, burst=burst, return_loss=loss)
+        made.append(Row(f"rtp_good_loss_{label}_retransmission", what + "retransmission (feedback is lost too)", "%",
+                        BARE, partial(good, "ours", ways, RETRANSMISSION), partial(good, "bare", ways, RETRANSMISSION),
                         "higher", label=f"{lost}, retransmission", most_rounds=2))  # fmt: skip
         made.append(Row(f"rtp_good_loss_{label}_one_way", what + "50 % parity, no return path", "%", BARE,
-                        partial(good, "ours", ways, ONE_WAY), partial(good, "bare", ways, ANSWERED),
+                        partial(good, "ours", ways, ONE_WAY), partial(good, "bare", ways, RETRANSMISSION),
                         "higher", label=f"{lost}, one way with parity", most_rounds=2))  # fmt: skip
     made.append(Row("rtp_bitrate_loss_5", "bytes sent per frame at 5 % loss with retransmission", "bytes",
                     "the same without loss", partial(octets, 0.05), partial(octets, 0.0), aim=1.5,
                     label="RTP link: bytes sent at 5 % loss", most_rounds=2))  # fmt: skip
-    lossy = Conditions(loss=0.01, back_loss=0.01)
+    lossy = Conditions(loss=0.01, return_loss=0.01)
     made.append(Row("rtp_latency_loss_1", "640x480 at 30 Hz, bgr8 in to bgr8 out, p99 at 1 % loss", "ms",
                     BARE, partial(latency, "ours", SIZES["640x480"], lossy, 0.99),
                     partial(latency, "bare", SIZES["640x480"], lossy, 0.99),
@@ -131,7 +131,7 @@ def transfer(
     count: int = COUNT,
     judge: bool = False,
     conditions: Conditions | None = None,
-    settings: Ends = ANSWERED,
+    settings: Ends = RETRANSMISSION,
 ) -> dict[str, Any]:
     """One stream from one process to another; ``conditions`` puts a relay between them."""
     port = free_udp_port()
@@ -172,7 +172,7 @@ def good(kind: str, conditions: Conditions, settings: Ends) -> float:
 
 
 def octets(loss: float) -> float:
-    conditions = Conditions(loss=loss, back_loss=loss)
+    conditions = Conditions(loss=loss, return_loss=loss)
     found = transfer("ours", SIZES["640x480"], conditions=conditions)
     return float(found["octets"] / found["coded"])
 

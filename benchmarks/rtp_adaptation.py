@@ -77,7 +77,7 @@ def stepped(kind: str) -> tuple[list[Shown], list[float], list[int]]:
 
 
 def _link(rate: float) -> Conditions:
-    return Conditions(loss=0.01, back_loss=0.01, delay=0.03, rate=rate * MBIT)
+    return Conditions(loss=0.01, return_loss=0.01, delay=0.03, rate=rate * MBIT)
 
 
 def _is_settled(at: float) -> bool:

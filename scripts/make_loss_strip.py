@@ -76,7 +76,7 @@ def record(loss: float) -> dict[str, list[np.ndarray]]:
             port = free_port()
             read, stop_receiver = getattr(rtp_receive, kind)(port, {})
             stack.callback(stop_receiver)
-            relay = stack.enter_context(Relay(("127.0.0.1", port), conditions=Conditions(loss=loss, back_loss=loss)))
+            relay = stack.enter_context(Relay(("127.0.0.1", port), conditions=Conditions(loss=loss, return_loss=loss)))
             send, _, stop_sender = getattr(rtp_send, kind)(relay.port, WIDTH, HEIGHT, {})
             stack.callback(stop_sender)
             sends.append(send)

@@ -186,8 +186,8 @@ def test_the_events_of_the_pipeline_are_on_the_page(launch: Callable[..., Launch
     assert row.end_ns is not None
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/events", timeout=60) as answer:
         assert answer.status == 200
-    said = [f"{state}: dog, rule dog-on-sofa, {event}" for state in ("begin", "end")]
-    wait_until(lambda: set(said) <= set(received.read_text().splitlines()), what="the webhooks of the event")
+    expected = [f"{state}: dog, rule dog-on-sofa, {event}" for state in ("begin", "end")]
+    wait_until(lambda: set(expected) <= set(received.read_text().splitlines()), what="the webhooks of the event")
     receiver.terminate()
     receiver.wait(60)
     assert running.stop() == 0

@@ -71,10 +71,10 @@ def test_a_snapshot_is_the_frame_with_its_stamp(peer: Peer, world: ExitStack, tm
     assert np.abs(cv2.imread(str(path)).astype(int) - [0, 0, 255]).max() <= 2
 
 
-@pytest.mark.parametrize("form", ["mkv", "mp4"])
-def test_a_raw_source_is_recorded_and_split(peer: Peer, world: ExitStack, tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("container", ["mkv", "mp4"])
+def test_a_raw_source_is_recorded_and_split(peer: Peer, world: ExitStack, tmp_path: Path, container: str) -> None:
     world.enter_context(camera_nodes())(
-        source="test://red", image_width=64, image_height=48, output_directory=str(tmp_path), record_format=form,
+        source="test://red", image_width=64, image_height=48, output_directory=str(tmp_path), record_format=container,
         record_split_seconds=1.0,
     )  # fmt: skip
     reports = wait_for_stream(peer)

@@ -92,17 +92,17 @@ def test_a_cameras_own_jpeg_is_passed_through_byte_by_byte(peer: Peer, world: Ex
 
 
 @pytest.mark.parametrize(
-    ("encoding", "form", "shape"),
+    ("encoding", "compression", "shape"),
     [("rgb8", "rgb8; jpeg compressed bgr8", (48, 64, 3)), ("mono8", "mono8; jpeg compressed ", (48, 64))],
 )
 def test_other_frames_are_compressed_here(
-    peer: Peer, world: ExitStack, encoding: str, form: str, shape: tuple[int, ...]
+    peer: Peer, world: ExitStack, encoding: str, compression: str, shape: tuple[int, ...]
 ) -> None:
     compressed: list[CompressedImage] = peer.collect(CompressedImage, "/camera/image_raw/compressed")
     start = world.enter_context(camera_nodes())
     start(source="test://red", image_width=64, image_height=48, image_encoding=encoding)
     wait_until(lambda: compressed, LONG, "a compressed frame")
-    assert compressed[0].format == form
+    assert compressed[0].format == compression
     pixels = cv2.imdecode(np.frombuffer(compressed[0].data, np.uint8), cv2.IMREAD_UNCHANGED)
     assert pixels.shape == shape
     assert np.abs(pixels[0, 0].astype(int) - ([0, 0, 255] if len(shape) == 3 else 76)).max() <= 6

@@ -65,9 +65,9 @@ def test_detections_without_a_frame_on_dds(peer: Peer, tmp_path: Path) -> None:
         assert names
     finally:
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=120)
-    assert process.returncode == 0, told
-    assert "Traceback" not in told
+        _, output = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
     assert arrays[0].header.frame_id == "camera_optical_frame"
     stamps = [array.header.stamp.sec * 10**9 + array.header.stamp.nanosec for array in arrays]
     assert stamps == sorted(set(stamps))

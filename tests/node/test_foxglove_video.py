@@ -81,9 +81,9 @@ def keyframe(message: CompressedVideo) -> bool:
 
 def decoded(messages: list[CompressedVideo], name: str) -> np.ndarray:
     """The last frame, bgr8, by a decoder that has seen nothing before."""
-    form = codec(name)
+    row = codec(name)
     pipeline = gst.Pipeline(
-        f"appsrc name=src format=time caps={form.media_type},stream-format=byte-stream,alignment=au ! {form.parser} ! "
+        f"appsrc name=src format=time caps={row.media_type},stream-format=byte-stream,alignment=au ! {row.parser} ! "
         f"avdec_{name} ! videoconvert ! video/x-raw,format=BGR ! appsink name=sink sync=false"
     )
     pipeline.start(timeout=0.1)
@@ -175,12 +175,12 @@ def test_clips_of_events_are_cut_from_the_stream(peer: Peer, tmp_path: Path, nam
     frames = list(jpeg_frames(path))
     times = [at for at, _ in frames]
     assert times == sorted(times)
-    form = codec(name)
+    row = codec(name)
     sent = [(ns_from_stamp(one.timestamp), slices(bytes(one.data), name)) for one in published]
     cut = [slices(unit, name) for unit in units_of(path, name)]
     assert len(cut) == len(frames) > 15
     first = next(index for index, (_, unit) in enumerate(sent) if unit == cut[0])
-    assert any(form.is_keyframe(form.kind(unit)) for unit in cut[0])
+    assert any(row.is_keyframe(row.kind(unit)) for unit in cut[0])
     assert [unit for _, unit in sent[first : first + len(cut)]] == cut, (
         "the access units as they were sent, none missing"
     )
@@ -191,16 +191,16 @@ def test_clips_of_events_are_cut_from_the_stream(peer: Peer, tmp_path: Path, nam
 
 def slices(unit: bytes, name: str) -> list[bytes]:
     """The NAL units that carry pixels: parsers may move the parameter sets."""
-    form = codec(name)
-    return [one for one in nal.split(unit) if form.is_vcl(form.kind(one))]
+    row = codec(name)
+    return [one for one in nal.split(unit) if row.is_vcl(row.kind(one))]
 
 
 def units_of(path: Path, name: str) -> list[bytes]:
-    """The access units of an MP4 file, in Annex B form."""
-    form = codec(name)
+    """The access units of an MP4 file, in Annex B format."""
+    row = codec(name)
     pipeline = gst.Pipeline(
-        f"filesrc location={gst.quoted(str(path))} ! qtdemux ! {form.parser} ! "
-        f"{form.media_type},stream-format=byte-stream,alignment=au ! appsink name=sink sync=false"
+        f"filesrc location={gst.quoted(str(path))} ! qtdemux ! {row.parser} ! "
+        f"{row.media_type},stream-format=byte-stream,alignment=au ! appsink name=sink sync=false"
     )
     pipeline.start()
     found = []

@@ -176,8 +176,8 @@ def test_raw_images_cross_the_cable_and_the_page_crosses_it_back(tmp_path: Path)
         address = f"http://{FAR}:8080/snapshot.jpg?token=open-sesame"
         command = ["ip", "netns", "exec", near, sys.executable, "-c", FETCH, address]
         done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
-        said = "\n".join((tmp_path / name).read_text()[-600:] for name in ("camera", "viewer"))
-        assert done.returncode == 0, done.stderr + said
+        logs = "\n".join((tmp_path / name).read_text()[-600:] for name in ("camera", "viewer"))
+        assert done.returncode == 0, done.stderr + logs
         width, height, blue, green, red = map(int, done.stdout.split())
         assert (width, height) == (320, 240)
         assert blue < 80 < 200 < min(green, red), "the second bar is yellow"

@@ -114,8 +114,8 @@ async def test_a_class_can_be_hidden(page: Page, viewer: ViewerProcess, tmp_path
         line = pixels[top - 3 : top + 4, (left + right) // 2].astype(int)  # one row may be half covered
         return bool(np.abs(line - bgr).max(axis=1).min() < 20)
 
-    for wanted in (True, False, True):  # the frame stands still; the browser draws when it finds the time
-        await eventually(drawn, lambda shown, wanted=wanted: shown is wanted, what=f"boxes shown: {wanted}")
+    for visible in (True, False, True):  # the frame stands still; the browser draws when it finds the time
+        await eventually(drawn, lambda shown, visible=visible: shown is visible, what=f"boxes shown: {visible}")
         await page.evaluate(f"{chip}.click()")
 
 

@@ -187,7 +187,7 @@ async def test_the_slider_never_goes_back_and_stays_when_the_detector_dies(
         await page.open(viewer.url)
         await page.wait_for(f"!{SLIDER}.disabled && {SLIDER}.value === '0.5'")
         await page.evaluate(MOVE_SLIDER)
-        await page.wait_for("edgecam.cameras[0].tile.threshold.wanted === null && seen.length > 3")
+        await page.wait_for("edgecam.cameras[0].tile.threshold.requested === null && seen.length > 3")
         await page.becomes("[...new Set(seen)].join()", "0.83")
         assert detector.threshold == 0.83
         detector.threshold = 0.25
@@ -224,8 +224,8 @@ async def test_each_camera_has_its_own_figures_and_controls(page: Page, tmp_path
             await page.wait_for(f"{values}[0] === '0.5' && {values}[1] === '0.75'")
             words = "[...document.querySelectorAll('.figures .word')].map((one) => one.textContent).join()"
             await page.wait_for(f"{words} === 'live,no frames,no frames,no frames'")
-            await page.evaluate("edgecam.cameras[1].tile.threshold.want(0.6, false)")
-            await page.wait_for("edgecam.cameras[1].tile.threshold.wanted === null")
+            await page.evaluate("edgecam.cameras[1].tile.threshold.request(0.6, false)")
+            await page.wait_for("edgecam.cameras[1].tile.threshold.requested === null")
             assert (first.threshold, second.threshold) == (0.5, 0.6)
             labels = "[...document.querySelectorAll('.tile button, .tile input')].map((one) => one.ariaLabel)"
             # Every control is named with its camera.

@@ -62,7 +62,10 @@ async def test_without_these_nodes_there_are_no_panels(page: Page, viewer: Viewe
 async def test_the_recorder_is_started_preserved_and_stopped(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     values = given(directory=str(tmp_path), record_at_start=False, rolling=True, topics=["detections"])
     button, preserve = f"{RECORDER}.querySelectorAll('button')[0]", f"{RECORDER}.querySelectorAll('button')[1]"
-    output, file = f"{RECORDER}.querySelector('.said').textContent", f"{RECORDER}.querySelector('.file').textContent"
+    output, file = (
+        f"{RECORDER}.querySelector('.response').textContent",
+        f"{RECORDER}.querySelector('.file').textContent",
+    )
     with running(RecorderNode(namespace="/camera", parameter_overrides=values)) as recorder:
         await page.open(viewer.url)
         await page.wait_for(f"!{RECORDER}.hidden && {RECORDER}.innerText.includes('waiting for ~/record')")
@@ -97,7 +100,7 @@ async def test_the_recorders_problem_is_shown(page: Page, viewer: ViewerProcess,
         folder.rename(tmp_path / "moved")
         folder.write_text("in the way")
         await page.evaluate("edgecam.link.send({ type: 'recorder', value: false })")
-        await page.wait_for(f"{RECORDER}.querySelector('.said').textContent.includes('could not be completed')")
+        await page.wait_for(f"{RECORDER}.querySelector('.response').textContent.includes('could not be completed')")
 
 
 async def press(page: Page, key: str) -> None:
@@ -109,7 +112,7 @@ async def press(page: Page, key: str) -> None:
 async def test_keep_by_button_and_by_key(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     folder = tmp_path / "collection"
     values = given(directory=str(folder), rules=["class"], keep_classes=["nothing"])
-    output = f"{COLLECTOR}.querySelector('.said').textContent"
+    output = f"{COLLECTOR}.querySelector('.response').textContent"
     with running(CollectorNode(namespace="/camera", parameter_overrides=values)):
         await page.open(viewer.url)
         await page.wait_for(f"!{COLLECTOR}.hidden && {COLLECTOR}.querySelector('a').hidden")

@@ -100,7 +100,7 @@ async def test_one_click_on_the_page(page: Page, store: ModelStore) -> None:
         await accessible(page)
         assert store.version("door").number == 1
         await page.evaluate(f"{PANEL}.querySelector('.approve').click()")
-        await page.becomes(f"{PANEL}.querySelector('.said').textContent", "door, version 2: deployed")
+        await page.becomes(f"{PANEL}.querySelector('.response').textContent", "door, version 2: deployed")
         await page.becomes(f"{PANEL}.querySelector('.actions').hidden", True)
         assert page.problems == []
     assert store.version("door").number == 2
@@ -113,6 +113,6 @@ async def test_a_click_on_an_old_offer_is_refused_in_words(page: Page, store: Mo
         await page.wait_for(f"!{PANEL}.hidden && !{PANEL}.querySelector('.actions').hidden")
         proposal.decline(store, "door", version=2)
         await page.evaluate(f"{PANEL}.querySelector('.approve').click()")
-        await page.wait_for(f"{PANEL}.querySelector('.said').textContent.includes('waits for approval')")
+        await page.wait_for(f"{PANEL}.querySelector('.response').textContent.includes('waits for approval')")
         await page.wait_for(f"{PANEL}.querySelector('h3').textContent.includes('declined')")
     assert store.version("door").number == 1

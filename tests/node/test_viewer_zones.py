@@ -25,7 +25,7 @@ pytestmark = [
 TILE = "edgecam.cameras[0].tile"
 SHAPES = f"{TILE}.shapes.shapes"
 SVG = "document.querySelector('svg.shapes')"
-SAID = "document.querySelector('.drawing .said').textContent"
+RESPONSE = "document.querySelector('.drawing .response').textContent"
 CODES = {"Enter": 13, "Escape": 27, "Delete": 46, "ArrowRight": 39, "ArrowDown": 40, "ArrowLeft": 37, "ArrowUp": 38}
 
 
@@ -114,7 +114,7 @@ async def push(page: Page, name: str) -> None:
 
 async def save(page: Page) -> None:
     await push(page, "save")
-    await page.becomes(SAID, "Saved")
+    await page.becomes(RESPONSE, "Saved")
 
 
 async def names(page: Page, *expected: str) -> None:
@@ -196,18 +196,18 @@ async def test_a_refusal_is_shown_in_words_and_nothing_is_lost(
     await push(page, "delete")  # a rule names it
     await names(page)
     await push(page, "save")
-    await page.wait_for(f"{SAID}.includes('refused') && {SAID}.includes('sofa')")
+    await page.wait_for(f"{RESPONSE}.includes('refused') && {RESPONSE}.includes('sofa')")
     assert events.settings.zones == ("sofa: 0.1234567,0.5 0.4,0.5 0.4,0.9",)
     await push(page, "undo")
     field = "document.querySelector('.drawing .name')"
     await page.wait_for(f"{field} && !document.querySelector('.drawing .chosen').hidden")
     await page.evaluate(f"{field}.value = 'no name!'; {field}.dispatchEvent(new Event('change'))")
     await push(page, "save")
-    await page.wait_for(f"{SAID}.includes('letters, digits')")
+    await page.wait_for(f"{RESPONSE}.includes('letters, digits')")
     await push(page, "undo")
     events.set_parameters([Parameter("lines", value=["gate: 0,0 1,1"])])
     await push(page, "save")
-    await page.wait_for(f"{SAID}.includes('changed elsewhere')")
+    await page.wait_for(f"{RESPONSE}.includes('changed elsewhere')")
     await push(page, "close")
     await page.wait_for(f"!{SVG} && {TILE}.find('.drawing').hidden")
 

@@ -40,8 +40,8 @@ def image(
     return bytes(STORE.serialize_cdr(message, IMAGE_TYPE, little_endian=little))
 
 
-def compressed(data: bytes, stamp_ns: int, form: str = "jpeg") -> bytes:
-    message = STORE.types[COMPRESSED_TYPE](header(stamp_ns), form, np.frombuffer(data, np.uint8))
+def compressed(data: bytes, stamp_ns: int, compression: str = "jpeg") -> bytes:
+    message = STORE.types[COMPRESSED_TYPE](header(stamp_ns), compression, np.frombuffer(data, np.uint8))
     return bytes(STORE.serialize_cdr(message, COMPRESSED_TYPE))
 
 

@@ -159,18 +159,18 @@ def test_plugins_are_registered_before_parsing_and_before_loading(tmp_path: Path
 
 
 def test_steps_are_reported_if_there_are_any(tmp_path: Path) -> None:
-    told: list[str] = []
+    reports: list[str] = []
     stand = Stand("Float")
-    build(stand, tmp_path, progress=told.append)
+    build(stand, tmp_path, progress=reports.append)
     if MAJOR < 10:
-        assert told == [f"building the engine; TensorRT {trt.__version__} reports no steps and cannot be stopped"]
+        assert reports == [f"building the engine; TensorRT {trt.__version__} reports no steps and cannot be stopped"]
         return
     monitor = stand.config.values["progress_monitor"]
     assert isinstance(monitor, trt.IProgressMonitor)
     monitor.phase_start("Tactics", None, 5)
     assert monitor.step_complete("Tactics", 1)
     monitor.phase_finish("Tactics")
-    assert told[-1] == "building the engine: tactics 2 of 5"
+    assert reports[-1] == "building the engine: tactics 2 of 5"
 
 
 def test_measurements_are_kept_with_the_engines(tmp_path: Path) -> None:
@@ -295,7 +295,7 @@ def photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def calibrated(folder: Path, stand: Stand, images: Path | None, told: list[str] | None = None) -> Path:
+def calibrated(folder: Path, stand: Stand, images: Path | None, reports: list[str] | None = None) -> Path:
     model = ModelFile.read(color_detector(folder / "m.onnx", batch=None))
     options = RunnerOptions(
         precision="int8",
@@ -303,20 +303,20 @@ def calibrated(folder: Path, stand: Stand, images: Path | None, told: list[str] 
         cache=folder / "engines",
         max_batch=4,
         calibration=ImageCalibration(images, open_family(model).spec) if images else None,
-        progress=(told if told is not None else []).append,
+        progress=(reports if reports is not None else []).append,
     )
     return ensure_engine(model, options, stand.api, ORIN)[0]
 
 
 @calibrating
 def test_8_is_calibrated_with_the_images_one_by_one(tmp_path: Path, context: HostContext) -> None:
-    stand, told = Stand("Int8"), list[str]()
-    path = calibrated(tmp_path, stand, photos(tmp_path / "photos", 3), told)
+    stand, reports = Stand("Int8"), list[str]()
+    path = calibrated(tmp_path, stand, photos(tmp_path / "photos", 3), reports)
     assert [values.shape[0] for values in context.copies] == [1, 1, 1]
     assert [float(values.max()) for values in context.copies] == sorted({float(v.max()) for v in context.copies})
     assert len(stand.uploaded) == 3
     assert [next(iter(profile.calls[0][1][3])) for profile in stand.profiles] == [4, 1]
-    assert "calibrating int8: image 3 of 3" in told
+    assert "calibrating int8: image 3 of 3" in reports
     assert stand.flags[:3] == WEAK_FLAGS["int8"]
     assert context.closed
     assert not context.memory  # all is freed
@@ -375,10 +375,10 @@ def test_8_takes_the_ranges_that_a_model_brings_in_place_of_images(tmp_path: Pat
     names = ("pooled", "scaled", "boxes")
     stand = Stand("Int8", [layer(name, kinds.ELEMENTWISE, types.FLOAT) for name in names])
     path = ranged(tmp_path, stand)
-    told = {
+    dynamic_ranges = {
         tensor.name: [given for name, given in tensor.calls if name == "set_dynamic_range"] for tensor in stand.tensors
     }
-    assert told == {"input_0": [(-1.0, 1.0)], "pooled": [(-6.0, 6.0)], "scaled": [], "boxes": []}
+    assert dynamic_ranges == {"input_0": [(-1.0, 1.0)], "pooled": [(-6.0, 6.0)], "scaled": [], "boxes": []}
     assert "int8_calibrator" not in stand.config.values
     assert stand.flags[:3] == WEAK_FLAGS["int8"]
     assert stand.layers[2].values == {"precision": types.FLOAT}  # the decoding

@@ -16,11 +16,11 @@ def compare(shape: tuple[int, ...]) -> None:
     plain.load_state_dict(mine.state_dict())
     images = (torch.randn(shape) * 2 + 1).to(memory_format=torch.channels_last)
     inputs = [images.clone().requires_grad_() for _ in range(2)]
-    found, wanted = mine.forward_fused(inputs[0]), plain(inputs[1]).relu()
-    torch.testing.assert_close(found, wanted)
+    found, expected = mine.forward_fused(inputs[0]), plain(inputs[1]).relu()
+    torch.testing.assert_close(found, expected)
     gradient = torch.randn(shape)
     found.backward(gradient)
-    wanted.backward(gradient)
+    expected.backward(gradient)
     torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
     for name, parameter in plain.named_parameters():
         torch.testing.assert_close(getattr(mine, name).grad, parameter.grad, atol=1e-5, rtol=1e-5)

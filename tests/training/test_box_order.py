@@ -51,7 +51,7 @@ def centred(box: tuple[float, ...]) -> tuple[float, ...]:
 
 
 @pytest.mark.parametrize(
-    ("write", "form", "message"),
+    ("write", "order", "message"),
     [
         (_coco, corners, "x1 y1 x2 y2 instead of x y width height"),
         (_coco, centred, "a centre and a size instead of x y width height"),
@@ -60,14 +60,14 @@ def centred(box: tuple[float, ...]) -> tuple[float, ...]:
         (_voc, sized, "x y width height instead of x1 y1 x2 y2"),
     ],
 )
-def test_another_order_is_refused(tmp_path: Path, write: object, form: object, message: str) -> None:
+def test_another_order_is_refused(tmp_path: Path, write: object, order: object, message: str) -> None:
     with pytest.raises(DatasetError, match=rf"[2-8] of 8 boxes .* all would fit if the annotations hold {message}"):
-        load(write(tmp_path, [form(box) for box in BOXES]))  # type: ignore[operator]
+        load(write(tmp_path, [order(box) for box in BOXES]))  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("write", "form"), [(_coco, sized), (_yolo, centred), (_voc, corners)])
-def test_the_stated_order_is_read_as_it_is(tmp_path: Path, write: object, form: object) -> None:
-    (sample,) = load(write(tmp_path, [form(box) for box in BOXES[:4]])).samples  # type: ignore[operator]
+@pytest.mark.parametrize(("write", "order"), [(_coco, sized), (_yolo, centred), (_voc, corners)])
+def test_the_stated_order_is_read_as_it_is(tmp_path: Path, write: object, order: object) -> None:
+    (sample,) = load(write(tmp_path, [order(box) for box in BOXES[:4]])).samples  # type: ignore[operator]
     assert sample.boxes == pytest.approx(np.array(BOXES[:4]), abs=0.01)
 
 

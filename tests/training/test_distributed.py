@@ -16,8 +16,8 @@ world = join("cpu")
 gradients = [torch.full((3,), float(world.rank)), torch.full((2, 2), world.rank + 1.0)]
 world.average(gradients)
 stop = world.maximum(torch.tensor([float(world.rank)]))
-said = f"rank {world.rank} of {world.size}: {gradients[0][0]} {gradients[1][1, 1]} {stop.item()}"
-Path(f"{world.rank}.txt").write_text(said)  # two processes' standard output may get mixed
+result = f"rank {world.rank} of {world.size}: {gradients[0][0]} {gradients[1][1, 1]} {stop.item()}"
+Path(f"{world.rank}.txt").write_text(result)  # two processes' standard output may get mixed
 world.close()
 """
 

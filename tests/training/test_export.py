@@ -27,7 +27,7 @@ from edgecam_training.data.loading import load
 from edgecam_training.errors import ExportError
 from edgecam_training.evaluate.models import open_detector
 from edgecam_training.export.acceptance import accept_int8, check_images
-from edgecam_training.export.onnx_export import Form, export, inputs
+from edgecam_training.export.onnx_export import ExportOptions, export, inputs
 from edgecam_training.export.quantize import RECIPES, Ranges, best_ranges, calibrate, output_error, quantize
 from edgecam_training.export.suppress import greedy, suppress
 from edgecam_training.models.base import SsdModel
@@ -61,7 +61,7 @@ def images(shapes: Path) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def exported(model: SsdModel, images: list[np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("onnx") / "v1.onnx"
-    export(model, CLASSES, path, Form(), images[:2])
+    export(model, CLASSES, path, ExportOptions(), images[:2])
     return path
 
 
@@ -115,20 +115,26 @@ def test_same_boxes_from_checkpoint_and_onnx(
         np.testing.assert_allclose(a.boxes[0], b.boxes[0], atol=0.1)
 
 
-@pytest.mark.parametrize("form", [Form(batch=0), Form("fp16"), Form(uint8=True), Form(raw=True)], ids=str)
-def test_forms_agree_with_pytorch(model: SsdModel, images: list[np.ndarray], tmp_path: Path, form: Form) -> None:
-    parity = export(model, CLASSES, tmp_path / "x.onnx", form, images[:1])
+@pytest.mark.parametrize(
+    "options",
+    [ExportOptions(batch=0), ExportOptions("fp16"), ExportOptions(uint8=True), ExportOptions(raw=True)],
+    ids=str,
+)
+def test_forms_agree_with_pytorch(
+    model: SsdModel, images: list[np.ndarray], tmp_path: Path, options: ExportOptions
+) -> None:
+    parity = export(model, CLASSES, tmp_path / "x.onnx", options, images[:1])
     assert parity.scores < 2e-2
     assert parity.images == 1
-    if form.batch:
-        assert _layers(tmp_path / "x.onnx") == {form.precision: 47}
+    if options.batch:
+        assert _layers(tmp_path / "x.onnx") == {options.precision: 47}
 
 
 def test_finished_detections_are_those_of_the_detector(
     model: SsdModel, exported: Path, images: list[np.ndarray], tmp_path: Path
 ) -> None:
     path = tmp_path / "nms.onnx"
-    export(model, CLASSES, path, Form(nms=0.45), images[:2])
+    export(model, CLASSES, path, ExportOptions(nms=0.45), images[:2])
     proto = onnx.load(str(path))
     assert [item.name for item in proto.graph.output] == ["num_dets", "det_boxes", "det_scores", "det_classes"]
     finished, plain = (open_detector(str(file), "onnxruntime", 0.2, 0.45) for file in (path, exported))
@@ -164,13 +170,13 @@ def test_a_file_that_differs_is_refused(
 
     monkeypatch.setitem(onnx_export.TOLERANCE, "fp32", (0.0, 0.0))
     with pytest.raises(ExportError, match="differs from PyTorch"):
-        export(model, CLASSES, tmp_path / "x.onnx", Form(), images[:1])
+        export(model, CLASSES, tmp_path / "x.onnx", ExportOptions(), images[:1])
     assert not (tmp_path / "x.onnx").exists()
 
 
 @pytest.fixture(scope="module")
 def ranges(model: SsdModel, exported: Path, images: list[np.ndarray]) -> Ranges:
-    return calibrate(exported, inputs(model, images[:4], Form()), "tensorrt")
+    return calibrate(exported, inputs(model, images[:4], ExportOptions()), "tensorrt")
 
 
 def test_int8_for_tensorrt_builds_and_for_cpu_is_unsigned(
@@ -180,7 +186,7 @@ def test_int8_for_tensorrt_builds_and_for_cpu_is_unsigned(
     path.write_bytes(quantize(ranges))
     assert path.stat().st_size < 0.4 * exported.stat().st_size
     assert _layers(path) == {"int8": 47}
-    cpu = calibrate(exported, inputs(model, images[:2], Form()), "cpu")
+    cpu = calibrate(exported, inputs(model, images[:2], ExportOptions()), "cpu")
     proto = onnx.load_from_string(quantize(cpu))
     types = {item.data_type for item in proto.graph.initializer if item.name.endswith("zero_point")}
     assert onnx.TensorProto.UINT8 in types
@@ -189,7 +195,7 @@ def test_int8_for_tensorrt_builds_and_for_cpu_is_unsigned(
 
 
 def test_the_recipe_with_the_smaller_error_is_chosen(model: SsdModel, exported: Path, images: list[np.ndarray]) -> None:
-    feeds = inputs(model, images[:4], Form()) * 3
+    feeds = inputs(model, images[:4], ExportOptions()) * 3
     feeds = [feeds[-1] * 30, *feeds[:9]]  # one image of extremes; the last is the probe
     reported: list[str] = []
     found = best_ranges(exported, feeds, "tensorrt", reported.append)

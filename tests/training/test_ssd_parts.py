@@ -40,12 +40,12 @@ def test_priors_are_those_of_pytorch_ssd() -> None:
     centre = 0.5 / (300 / 16)
     root2, root3 = math.sqrt(2), math.sqrt(3)
     big = math.sqrt(60 * 105) / 300
-    want = [
+    expected = [
         (centre, centre, 0.2, 0.2), (centre, centre, big, big),
         (centre, centre, 0.2 * root2, 0.2 / root2), (centre, centre, 0.2 / root2, 0.2 * root2),
         (centre, centre, 0.2 * root3, 0.2 / root3), (centre, centre, 0.2 / root3, 0.2 * root3),
     ]  # fmt: skip
-    np.testing.assert_allclose(found[:6], want, rtol=1e-6)
+    np.testing.assert_allclose(found[:6], expected, rtol=1e-6)
     np.testing.assert_allclose(found[6, :2], (3 * centre, centre), rtol=1e-6)  # x runs first
     np.testing.assert_allclose(found[-6], (0.5, 0.5, 0.95, 0.95), rtol=1e-6)
     assert found.max() <= 1.0  # 285 * sqrt(3) / 300 is clipped
@@ -94,11 +94,11 @@ def _published(columns: int = 21) -> dict[str, tuple[int, ...]]:
 
 
 def test_checkpoint_names_and_shapes_of_pytorch_ssd(tmp_path: Path) -> None:
-    wanted = _published()
+    expected = _published()
     state = create("ssd_mobilenet_v1", ["x"] * 20).state_dict()
-    assert {name: tuple(value.shape) for name, value in state.items()} == wanted
+    assert {name: tuple(value.shape) for name, value in state.items()} == expected
     # Files of old PyTorch lack the counters of norms and are no zip archives.
-    theirs = {name: torch.randn(shape) for name, shape in wanted.items() if not name.endswith("num_batches_tracked")}
+    theirs = {name: torch.randn(shape) for name, shape in expected.items() if not name.endswith("num_batches_tracked")}
     path = tmp_path / "mobilenet-v1-ssd-mp-0_675.pth"
     torch.save(theirs, path, _use_new_zipfile_serialization=False)
     model, classes = checkpoint.open_model(path)
@@ -145,9 +145,9 @@ def test_matching_is_that_of_the_plain_version() -> None:
     labels, offsets = match(targets, torch.from_numpy(priors))
     for row in range(2):
         real = targets.labels[row] > 0
-        want, where = _plain_match(targets.boxes[row][real].numpy(), targets.labels[row][real].numpy(), priors)
-        np.testing.assert_array_equal(labels[row].numpy(), want)
-        positive = want > 0
+        expected, where = _plain_match(targets.boxes[row][real].numpy(), targets.labels[row][real].numpy(), priors)
+        np.testing.assert_array_equal(labels[row].numpy(), expected)
+        positive = expected > 0
         assert positive.sum() >= real.sum() - 1  # every box has a prior, but two may share one
         np.testing.assert_allclose(offsets[row].numpy()[positive], where[positive], atol=2e-4)
     assert labels[2].sum() == 0
@@ -161,7 +161,7 @@ def test_loss_is_that_of_the_plain_version() -> None:
     logits = torch.randn(3, len(priors), 4, generator=generator)
     offsets = torch.randn(3, len(priors), 4, generator=generator)
     got = multibox_loss(logits, offsets, targets, torch.from_numpy(priors))
-    labels, wanted = (item.numpy() for item in match(targets, torch.from_numpy(priors)))
+    labels, encoded = (item.numpy() for item in match(targets, torch.from_numpy(priors)))
     classes = boxes = 0.0
     for row in range(3):
         values = logits[row].double().numpy()
@@ -171,7 +171,7 @@ def test_loss_is_that_of_the_plain_version() -> None:
         negatives = np.argsort(-background, kind="stable")[: 3 * positive.sum()]
         chosen = np.concatenate([np.flatnonzero(positive), negatives]).astype(int)
         classes += -log[chosen, labels[row][chosen]].sum()
-        error = np.abs(offsets[row].numpy() - wanted[row])[positive]
+        error = np.abs(offsets[row].numpy() - encoded[row])[positive]
         boxes += np.where(error < 1, 0.5 * error**2, error - 0.5).sum()
     count = (labels > 0).sum()
     assert float(got.classes) == pytest.approx(classes / count, rel=1e-5)
@@ -194,11 +194,11 @@ def test_gradient_of_the_box_loss() -> None:
     logits = torch.zeros(1, len(priors), 4, dtype=torch.float64)
     offsets = torch.randn(1, len(priors), 4, generator=torch.Generator().manual_seed(1)).requires_grad_()
     multibox_loss(logits, offsets, targets, priors).total.backward()
-    labels, wanted = match(targets, priors)
+    labels, encoded = match(targets, priors)
     positive = labels > 0
     # Smooth L1: the error itself inside 1, its sign outside, over the number of positives.
-    want = (offsets.detach() - wanted).clamp(-1, 1) * positive[:, :, None] / positive.sum()
-    torch.testing.assert_close(offsets.grad, want.float(), atol=1e-5, rtol=1e-4)
+    expected = (offsets.detach() - encoded).clamp(-1, 1) * positive[:, :, None] / positive.sum()
+    torch.testing.assert_close(offsets.grad, expected.float(), atol=1e-5, rtol=1e-4)
 
 
 def test_pytorch_ssd_gets_a_plain_state_dict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,8 +210,8 @@ def test_pytorch_ssd_gets_a_plain_state_dict(tmp_path: Path, capsys: pytest.Capt
     words = ["export", str(tmp_path / "best.pt"), "--format", "pytorch-ssd", "--output", str(out)]
     assert main(words) == 0
     state = torch.load(out, weights_only=True)
-    wanted = _published(3)
-    assert {name: tuple(value.shape) for name, value in state.items()} == wanted
+    expected = _published(3)
+    assert {name: tuple(value.shape) for name, value in state.items()} == expected
     theirs = create("ssd_mobilenet_v1", ("zebra", "blue jay"))
     theirs.load_state_dict(state, strict=True)
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
@@ -244,10 +244,10 @@ def test_a_turned_kernel_has_the_gradients_of_the_convolution(size: tuple[int, .
     plain = torch.nn.Conv2d(size[1], size[1], 3, 1, 1, groups=size[1], bias=False).double()
     images = torch.randn(size, generator=generator, dtype=torch.float64).requires_grad_()
     upstream = torch.randn(size, generator=generator, dtype=torch.float64)
-    wanted = torch.autograd.grad(plain(images), (images, plain.weight), upstream)
+    expected = torch.autograd.grad(plain(images), (images, plain.weight), upstream)
     found = torch.autograd.grad(TurnedKernel.apply(images, plain.weight), (images, plain.weight), upstream)
     torch.testing.assert_close(TurnedKernel.apply(images, plain.weight), plain(images))
-    torch.testing.assert_close(found, wanted)
+    torch.testing.assert_close(found, expected)
 
 
 def test_norms_are_fused_on_a_gpu_only() -> None:

@@ -100,13 +100,13 @@ def test_exports_give_torchvisions_own_boxes(name: str, batch: bool, tmp_path: P
         found = detector.detect(pixels)
     finally:
         detector.close()
-    wanted = {key: value.numpy() for key, value in network([image])[0].items()}
-    solid = ((wanted["boxes"][:, 2:] - wanted["boxes"][:, :2]) > 0).all(axis=1) & (wanted["scores"] > THRESHOLD)
+    expected = {key: value.numpy() for key, value in network([image])[0].items()}
+    solid = ((expected["boxes"][:, 2:] - expected["boxes"][:, :2]) > 0).all(axis=1) & (expected["scores"] > THRESHOLD)
     assert solid.sum() >= 2  # of RetinaNet and FCOS many lie outside the image
     assert len(found.scores) == solid.sum()
     # Class, score and corners side by side; scores of one size may stand in another order.
     numbers = {label: number for number, label in enumerate(labels)}
     ours = np.column_stack([[numbers[found.labels[n]] * 1e3 for n in found.class_ids], found.scores, found.boxes])
-    theirs = np.column_stack([wanted["labels"] * 1e3, wanted["scores"], wanted["boxes"]])[solid]
+    theirs = np.column_stack([expected["labels"] * 1e3, expected["scores"], expected["boxes"]])[solid]
     apart = np.abs(ours[:, None] - theirs[None]).max(axis=2)
     assert max(apart.min(axis=0).max(), apart.min(axis=1).max()) < TOLERANCE.get(name, 2e-3)

@@ -160,8 +160,10 @@ def test_starts_from_imagenet_classifiers(tmp_path: Path) -> None:
     pixels = torch.randint(0, 256, (1, 3, 64, 64)).float()
     mine = model.convs["Conv"](normalise(pixels, model))
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
-    want = theirs.features[0][1](functional.conv2d((pixels / 255 - mean) / std, theirs.features[0][0].weight, stride=2))
-    torch.testing.assert_close(mine, want, atol=1e-4, rtol=1e-4)
+    expected = theirs.features[0][1](
+        functional.conv2d((pixels / 255 - mean) / std, theirs.features[0][0].weight, stride=2)
+    )
+    torch.testing.assert_close(mine, expected, atol=1e-4, rtol=1e-4)
     x = torch.randn(1, 32, 9, 9)
     block = theirs.features[2].conv  # expand, depthwise, project
     expand = model.convs["expanded_conv_1:expand"]

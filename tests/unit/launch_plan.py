@@ -25,7 +25,7 @@ class Workbench:
         lion.chmod(0o755)
         marker.touch()
         self.environment = {"PATH": os.environ["PATH"], "AMENT_PREFIX_PATH": str(self.prefix), "HOME": "/home/me"}
-        self.said: list[tuple[str, str, str]] = []
+        self.logged: list[tuple[str, str, str]] = []
 
     def write(self, name: str, body: str) -> Path:
         """A launch file; the body starts on line 2."""
@@ -40,7 +40,7 @@ class Workbench:
         temporary.mkdir(exist_ok=True)
 
         def say(level: str, name: str, text: str) -> None:
-            self.said.append((level, name, text))
+            self.logged.append((level, name, text))
 
         context = Context.create(arguments, temporary, self.folder, say, self.environment)
         evaluate.run_file(path, arguments, context)
@@ -53,6 +53,6 @@ class Workbench:
 
     def log(self, text: str, before: str = "", **arguments: str) -> str:
         """What `<log message=text>` says."""
-        self.said.clear()
+        self.logged.clear()
         self.evaluate(f'{before}\n<log message="{text}"/>', **arguments)
-        return self.said[-1][2]
+        return self.logged[-1][2]

@@ -30,36 +30,38 @@ _CLOSE = 10
 """Levels of 255 that coding and chroma subsampling may cost."""
 
 
-def kind(encoder: str, form: str, muxer: str, colorimetry: str = "", size: tuple[int, int] = (256, 192)) -> Kind:
+def kind(encoder: str, pixels: str, muxer: str, colorimetry: str = "", size: tuple[int, int] = (256, 192)) -> Kind:
     suffix = {"mp4mux": ".mp4", "qtmux": ".mov", "matroskamux": ".mkv", "avimux": ".avi", "mpegtsmux": ".ts",
               "flvmux": ".flv", "webmmux": ".webm"}[muxer]  # fmt: skip
-    caps = f"video/x-raw,format={form}" + (f",colorimetry={colorimetry}" if colorimetry else "")
-    return Kind(encoder, caps, muxer, suffix, size, form.startswith("GRAY"))
+    caps = f"video/x-raw,format={pixels}" + (f",colorimetry={colorimetry}" if colorimetry else "")
+    return Kind(encoder, caps, muxer, suffix, size, pixels.startswith("GRAY"))
 
 
+_X264_FORMATS = ("Y42B", "Y444", "I420_10LE", "I422_10LE", "Y444_10LE")
+_X265_FORMATS = ("Y42B", "Y444", "I420_10LE", "Y444_10LE", "I420_12LE")
 KINDS = [
     *(kind(_X264, "I420", muxer, "bt709") for muxer in ("mp4mux", "qtmux", "matroskamux", "avimux", "mpegtsmux")),
     kind(_X264, "I420", "flvmux", "bt709"),
     *(kind(_X264, "I420", "mp4mux", colorimetry) for colorimetry in ("bt601", "bt2020")),
-    *(kind(_X264, form, "matroskamux", "bt709") for form in ("Y42B", "Y444", "I420_10LE", "I422_10LE", "Y444_10LE")),
+    *(kind(_X264, pixels, "matroskamux", "bt709") for pixels in _X264_FORMATS),
     *(kind(_X265, "I420", muxer, "bt709") for muxer in ("mp4mux", "qtmux", "mpegtsmux")),
     *(kind(_X265, "I420", "matroskamux", colorimetry) for colorimetry in ("bt601", "bt2020", _FULL, "1:3:5:1")),
-    *(kind(_X265, form, "matroskamux", "bt709") for form in ("Y42B", "Y444", "I420_10LE", "Y444_10LE", "I420_12LE")),
+    *(kind(_X265, pixels, "matroskamux", "bt709") for pixels in _X265_FORMATS),
     kind(_VP8, "I420", "webmmux", "bt601"),
     kind(_VP8, "I420", "webmmux", "bt601", (255, 191)),
     *(kind(_VP9, "I420", "webmmux", colorimetry) for colorimetry in ("bt601", "bt709", _FULL)),
-    *(kind(_VP9, form, "webmmux", "bt709") for form in ("Y444", "I420_10LE")),
+    *(kind(_VP9, pixels, "webmmux", "bt709") for pixels in ("Y444", "I420_10LE")),
     *(kind(_JPEG, "I420", muxer, _FULL) for muxer in ("avimux", "qtmux", "matroskamux")),
     kind(_JPEG, "Y444", "avimux", _FULL),
     kind(_JPEG, "GRAY8", "avimux"),
     kind(_JPEG, "I420", "avimux", _FULL, (255, 191)),
     kind("avenc_mpeg4 bitrate=4000000", "I420", "mp4mux"),
-    *(kind("avenc_ffv1", form, "matroskamux") for form in ("I420", "BGRA", "GRAY8", "I420_10LE")),
+    *(kind("avenc_ffv1", pixels, "matroskamux") for pixels in ("I420", "BGRA", "GRAY8", "I420_10LE")),
     kind("avenc_prores_ks", "I422_10LE", "qtmux"),
     kind("pngenc", "RGBA", "qtmux"),
     kind("identity", "I420", "avimux"),
     kind("identity", "I420", "matroskamux", "", (255, 191)),
-    *(kind("identity", form, "qtmux") for form in ("UYVY", "v210", "RGB")),
+    *(kind("identity", pixels, "qtmux") for pixels in ("UYVY", "v210", "RGB")),
     kind("identity", "GRAY8", "matroskamux"),
 ]  # fmt: skip
 _FULL_709 = "-vf scale=out_range=full:out_color_matrix=bt709 -color_range pc -colorspace bt709"
@@ -89,7 +91,7 @@ _NO_NAME = "decodes to a pixel format that GStreamer has no name for"
 REFUSED = [
     ("libx264 -pix_fmt gray10le", "mkv", "10-bit monochrome video is not supported"),
     (f"{_X265_FFMPEG} -pix_fmt gray12le", "mkv", "12-bit monochrome video is not supported"),
-    *((f"ffv1 -pix_fmt {form}", "mkv", _NO_NAME) for form in ("gray10le", "yuva444p", "yuv420p16le", "rgb48le")),
+    *((f"ffv1 -pix_fmt {pixels}", "mkv", _NO_NAME) for pixels in ("gray10le", "yuva444p", "yuv420p16le", "rgb48le")),
     (f"{_AOM} -pix_fmt gbrp", "mp4", "AV1 video in RGB is not supported"),
     (f"{_AOM} -pix_fmt gbrp10le", "webm", "AV1 video in RGB is not supported"),
     ("libvpx-vp9 -deadline realtime -cpu-used 8 -pix_fmt yuv440p", "webm", "VP9 video with 4:4:0 chroma"),

@@ -49,9 +49,9 @@ def converted(sample: gst.Sample, encoding: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(64, 48), (322, 50), (37, 21), (61, 40)])
-@pytest.mark.parametrize("form", FORMATS)
-def test_every_format_and_size_gives_gstreamers_colours(form: str, size: tuple[int, int]) -> None:
-    expected, sample = both_ways(f"video/x-raw,format={form}", *size)
+@pytest.mark.parametrize("pixel_format", FORMATS)
+def test_every_format_and_size_gives_gstreamers_colours(pixel_format: str, size: tuple[int, int]) -> None:
+    expected, sample = both_ways(f"video/x-raw,format={pixel_format}", *size)
     got = converted(sample, "bgr8")
     assert np.abs(got.astype(int) - expected).max() <= 3
     assert np.array_equal(converted(sample, "rgb8"), got[:, :, ::-1])
@@ -59,10 +59,10 @@ def test_every_format_and_size_gives_gstreamers_colours(form: str, size: tuple[i
 
 @pytest.mark.parametrize("size", [(64, 48), (37, 21), (8, 1)])
 @pytest.mark.parametrize("colorimetry", ["bt601", "bt709", "bt2020", "1:4:0:0"])
-@pytest.mark.parametrize("form", ["I420", "NV12", "YUY2"])
-def test_hd_and_jpeg_colours_are_not_read_as_bt601(form: str, colorimetry: str, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("pixel_format", ["I420", "NV12", "YUY2"])
+def test_hd_and_jpeg_colours_are_not_read_as_bt601(pixel_format: str, colorimetry: str, size: tuple[int, int]) -> None:
     # The transfer function and primaries are left alone by videoconvert's default settings too.
-    expected, sample = both_ways(f"video/x-raw,format={form},colorimetry={colorimetry}", *size)
+    expected, sample = both_ways(f"video/x-raw,format={pixel_format},colorimetry={colorimetry}", *size)
     assert np.abs(converted(sample, "bgr8").astype(int) - expected).max() <= 4
 
 
@@ -76,36 +76,38 @@ def exact(yuv: np.ndarray, matrix: str, full_range: bool) -> np.ndarray:
     return np.clip(np.stack([b, (y - red * r - blue * b) / (1 - red - blue), r], -1), 0, 255)
 
 
-def noise(width: int, height: int, padding: int, form: str = "I420") -> tuple[RawVideo, np.ndarray]:
+def noise(width: int, height: int, padding: int, pixel_format: str = "I420") -> tuple[RawVideo, np.ndarray]:
     """Random colours of every level in rows with ``padding`` bytes, and their Y, U and V at full size."""
     rng = np.random.default_rng(width)
     y = rng.integers(0, 256, (height, width + padding), np.uint8)
     uv = rng.integers(0, 256, (height // 2, width // 2 + padding, 2), np.uint8)
     u, v = np.ascontiguousarray(uv[..., 0]), np.ascontiguousarray(uv[..., 1])
-    parts = [y, u, v] if form == "I420" else [y, uv.reshape(height // 2, -1)]
+    parts = [y, u, v] if pixel_format == "I420" else [y, uv.reshape(height // 2, -1)]
     at = np.cumsum([0, *(part.size for part in parts)])
     planes = [gst.Plane(int(offset), part.shape[1]) for offset, part in zip(at, parts, strict=False)]
     data = np.concatenate([part.reshape(-1) for part in parts])
     wide = [part[:, : width // 2].repeat(2, 0).repeat(2, 1) for part in (u, v)]
-    return RawVideo(width, height, form, planes, data), np.stack([y[:, :width], *wide], -1)
+    return RawVideo(width, height, pixel_format, planes, data), np.stack([y[:, :width], *wide], -1)
 
 
-@pytest.mark.parametrize("form", ["I420", "NV12"])
+@pytest.mark.parametrize("pixel_format", ["I420", "NV12"])
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("width", [64, 96, 98, 1920])
 def test_every_pixel_of_noise_is_exact_and_none_is_written_beyond(
-    form: str, matrix: str, full_range: bool, width: int
+    pixel_format: str, matrix: str, full_range: bool, width: int
 ) -> None:
-    frame, yuv = noise(width, 6, 32, form)
+    frame, yuv = noise(width, 6, 32, pixel_format)
     frame = replace(frame, matrix=matrix, full_range=full_range)
-    wanted = exact(yuv, matrix, full_range)
-    legal = np.all((wanted > 0) & (wanted < 255), -1)  # 8-bit intermediate planes clip colours outside the gamut
+    definition = exact(yuv, matrix, full_range)
+    legal = np.all(
+        (definition > 0) & (definition < 255), -1
+    )  # 8-bit intermediate planes clip colours outside the gamut
     for encoding in ("bgr8", "rgb8"):
         memory = np.full(6 * width * 3 + 64, 77, np.uint8)
         convert(frame, encoding, memory[: 6 * width * 3].reshape(6, width, 3))
         got = memory[: 6 * width * 3].reshape(6, width, 3)[:, :, :: 1 if encoding == "bgr8" else -1]
-        assert np.abs(got - wanted)[legal].max() <= 3
+        assert np.abs(got - definition)[legal].max() <= 3
         assert np.all(memory[6 * width * 3 :] == 77)
 
 
@@ -125,9 +127,9 @@ def test_threads_convert_at_once() -> None:
         assert all(pool.map(many, range(8)))
 
 
-@pytest.mark.parametrize("form", ["I420", "YUY2", "GRAY8", "BGR"])
-def test_grey_reaches_from_black_to_white(form: str) -> None:
-    expected, sample = both_ways(f"video/x-raw,format={form}", 64, 48, "GRAY8")
+@pytest.mark.parametrize("pixel_format", ["I420", "YUY2", "GRAY8", "BGR"])
+def test_grey_reaches_from_black_to_white(pixel_format: str) -> None:
+    expected, sample = both_ways(f"video/x-raw,format={pixel_format}", 64, 48, "GRAY8")
     assert np.abs(converted(sample, "mono8").astype(int) - expected).max() <= 3
 
 

@@ -29,13 +29,13 @@ class Outcome:
     gate: DecoderGate = field(default_factory=lambda: DecoderGate(lambda: True))
 
 
-def play(made: CodedStream, lost: range, form: str, decoder: str, gate: DecoderGate) -> Outcome:
+def play(made: CodedStream, lost: range, stream_format: str, decoder: str, gate: DecoderGate) -> Outcome:
     """Push a stream without its lost access units through tee, gate and decoder."""
     row = codec(made.codec)
     pipeline = gst.Pipeline(
         f"appsrc name=src is-live=true format=time max-bytes=0 "
         f"caps={row.media_type},stream-format=byte-stream,alignment=au "
-        f"! {row.parser} ! {row.media_type},stream-format={form},alignment=au ! tee name=tap "
+        f"! {row.parser} ! {row.media_type},stream-format={stream_format},alignment=au ! tee name=tap "
         f"tap. ! queue name=decode ! {decoder} ! videoconvert ! video/x-raw,format=I420 "
         "! appsink name=sink sync=false tap. ! queue ! appsink name=coded sync=false async=false"
     )
@@ -78,8 +78,8 @@ def test_after_losses_only_whole_frames_are_shown(name: str, lost: range, decode
         sets = [unit for unit in made.units[0][0] if row.kind(unit) in row.parameter_sets]
         made.units[lost.stop] = ([*sets, *made.units[lost.stop][0]], made.units[lost.stop][1])
     text = f"{kind}parse ! avdec_{kind} thread-type=slice" if decoder == "avdec" else "decodebin"
-    form = "avc" if kind == "h264" else "hvc1"
-    outcome = play(made, lost, form, text, DecoderGate(lambda: True))
+    stream_format = "avc" if kind == "h264" else "hvc1"
+    outcome = play(made, lost, stream_format, text, DecoderGate(lambda: True))
     assert min(outcome.quality.values()) > _GOOD, outcome.quality
     assert max(outcome.quality) == max(made.frames)
     assert outcome.gate.held > 0

@@ -73,7 +73,7 @@ def test_a_camera_that_comes_back_begins_another_file_at_a_key_frame(tmp_path: P
 
 
 def test_the_text_codes_only_what_is_not_coded_yet(tmp_path: Path) -> None:
-    settings = RecordSettings(tmp_path, "camera", form="mp4", split_seconds=60, split_mb=10)
+    settings = RecordSettings(tmp_path, "camera", container="mp4", split_seconds=60, split_mb=10)
     coded = pipeline_text("video/x-h265", settings)
     assert coded.startswith("appsrc name=src format=time ! h265parse ! splitmuxsink")
     assert "max-size-time=60000000000 max-size-bytes=10000000" in coded

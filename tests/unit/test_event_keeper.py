@@ -114,8 +114,8 @@ def test_a_clip_has_the_access_units_of_the_stream(tmp_path: Path, stream: Coded
     first = 20  # the keyframe before 1.0 s, in frames of 40 ms
     assert len(shown) == len(units) - first
     for number in (0, 7, len(shown) - 1):
-        want = stream.frames[stream.units[first + number][1]]
-        assert abs(cv2.cvtColor(shown[number], cv2.COLOR_BGR2GRAY).astype(int) - want).mean() < 20
+        original = stream.frames[stream.units[first + number][1]]
+        assert abs(cv2.cvtColor(shown[number], cv2.COLOR_BGR2GRAY).astype(int) - original).mean() < 20
 
 
 def test_a_keyframe_without_parameter_sets_gets_them(tmp_path: Path) -> None:

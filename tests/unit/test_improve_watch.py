@@ -74,9 +74,9 @@ class Improving:
 
 
 def watching(collection: Collection, store: ModelStore, work: Improving) -> tuple[Watch, list[str]]:
-    said: list[str] = []
+    lines: list[str] = []
     request = Request(collection.root, "store:door", collection.root.parent / "run")
-    return Watch(request, "door", store, work, said.append), said
+    return Watch(request, "door", store, work, lines.append), lines
 
 
 def finish(collection: Collection) -> None:
@@ -86,7 +86,7 @@ def finish(collection: Collection) -> None:
 
 def test_only_a_finished_review_starts_it_and_once(collection: Collection, store: ModelStore, tmp_path: Path) -> None:
     work = Improving(tmp_path)
-    watch, said = watching(collection, store, work)
+    watch, lines = watching(collection, store, work)
     assert not watch.once()
     collection.save_review(Review("a", REVIEWED, (Box("pig", (1.0, 2.0, 30.0, 40.0)),)))
     assert not watch.once()
@@ -100,7 +100,7 @@ def test_only_a_finished_review_starts_it_and_once(collection: Collection, store
     assert offered.figures["wrong_boxes_after"] == 0.25
     assert offered.report == store.version("door", 2).folder / "report.html"
     assert store.version("door").number == 1  # nothing is deployed without a person
-    assert "door: working: learning level 1 of 6" in said
+    assert "door: working: learning level 1 of 6" in lines
     again, _ = watching(collection, store, work)  # also after a restart
     assert not watch.once()
     assert not again.once()
@@ -154,11 +154,11 @@ def test_a_full_disk_is_reported_and_the_review_is_used_once_there_is_space(
     collection: Collection, store: ModelStore, tmp_path: Path
 ) -> None:
     finish(collection)
-    said: list[str] = []
+    lines: list[str] = []
     disk = ExitStack()
 
     def say(text: str) -> None:
-        said.append(text)
+        lines.append(text)
         if "trying again" in text:
             disk.close()  # somebody frees some space
         if "pending" in text:
@@ -168,8 +168,8 @@ def test_a_full_disk_is_reported_and_the_review_is_used_once_there_is_space(
     disk.enter_context(files_of_at_most(10))
     with disk, pytest.raises(Ended):
         watch.run(period=0.0, retry=0.0)
-    assert [text for text in said if "trying again" in text] == said[:1]
-    assert "the disk is full; free some space" in said[0]
+    assert [text for text in lines if "trying again" in text] == lines[:1]
+    assert "the disk is full; free some space" in lines[0]
     offered = proposal.read(store, "door")
     assert offered is not None
     assert (offered.state, offered.version) == (proposal.PENDING, 2)

@@ -75,12 +75,12 @@ ADDRESSES = st.sampled_from(
 )
 
 
-@given(form=ADDRESSES, host=HOSTS, password=PASSWORDS, coded=st.booleans())
-def test_no_password_shows_in_an_address(form: str, host: str, password: str, coded: bool) -> None:
-    in_query = "{0}" in form
+@given(template=ADDRESSES, host=HOSTS, password=PASSWORDS, coded=st.booleans())
+def test_no_password_shows_in_an_address(template: str, host: str, password: str, coded: bool) -> None:
+    in_query = "{0}" in template
     assume("://" not in password)  # then it is an address of its own
     assume(not (in_query and "&" in password))  # that ends a value, for everybody
-    address = form.format(quote(password, safe="") if coded else password, host)
+    address = template.format(quote(password, safe="") if coded else password, host)
     for mask in (masked_address,) if in_query and not coded else (masked_address, masked):
         shown = mask(address)
         assert "Zq" not in shown
@@ -88,9 +88,9 @@ def test_no_password_shows_in_an_address(form: str, host: str, password: str, co
         assert host in shown
 
 
-@given(form=ADDRESSES, host=HOSTS, password=PASSWORDS, before=st.sampled_from(["no answer of ", 'uri="', "a b "]))
-def test_no_password_shows_in_a_sentence(form: str, host: str, password: str, before: str) -> None:
-    address = form.format(quote(password, safe=""), host)
+@given(template=ADDRESSES, host=HOSTS, password=PASSWORDS, before=st.sampled_from(["no answer of ", 'uri="', "a b "]))
+def test_no_password_shows_in_a_sentence(template: str, host: str, password: str, before: str) -> None:
+    address = template.format(quote(password, safe=""), host)
     assert "Zq" not in masked(f"{before}{address} after 5 s, rate=5")
 
 

@@ -333,12 +333,12 @@ def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
 
 def test_what_cannot_be_kept_is_used_from_a_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    make, told = Maker(), []
-    path = Artifact(tmp_path / "file" / "m.engine").get(FACTS, make, degraded=told.append)
+    make, reports = Maker(), []
+    path = Artifact(tmp_path / "file" / "m.engine").get(FACTS, make, degraded=reports.append)
     assert path.read_bytes() == b"engine"
     assert make.count == 1
-    assert "cannot write" in told[0]
-    assert "every start rebuilds m.engine" in told[0]
+    assert "cannot write" in reports[0]
+    assert "every start rebuilds m.engine" in reports[0]
 
 
 def test_a_disk_that_fills_up_does_not_cost_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,10 +348,10 @@ def test_a_disk_that_fills_up_does_not_cost_the_build(tmp_path: Path, monkeypatc
         path.write_bytes(data)
 
     monkeypatch.setattr(cache, "write", full)
-    make, told = Maker(), []
-    path = Artifact(tmp_path / "m.engine").get(FACTS, make, degraded=told.append)
+    make, reports = Maker(), []
+    path = Artifact(tmp_path / "m.engine").get(FACTS, make, degraded=reports.append)
     assert (path.read_bytes(), make.count) == (b"engine", 1)
-    assert "the disk is full" in told[0]
+    assert "the disk is full" in reports[0]
 
 
 def test_auto_passes_over_a_back_end_whose_cache_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,28 +368,28 @@ def test_a_wait_for_another_process_is_reported_and_can_be_cancelled(tmp_path: P
     class GivenUp(Exception):
         pass
 
-    told: list[str] = []
+    reports: list[str] = []
 
     def progress(text: str) -> None:
-        told.append(text)
-        if len(told) == 3:
+        reports.append(text)
+        if len(reports) == 3:
             raise GivenUp
 
     make, artifact = Maker(), Artifact(tmp_path / "m.engine")
     with cache.lock(tmp_path / "m.engine.lock"), pytest.raises(GivenUp):
         artifact.get(FACTS, make, progress=progress)
     assert make.count == 0
-    assert "waiting for another process" in told[0]
+    assert "waiting for another process" in reports[0]
 
 
 def test_calibration_tells_its_progress_and_can_be_given_up(tmp_path: Path) -> None:
     class GivenUp(Exception):
         pass
 
-    told: list[str] = []
+    reports: list[str] = []
 
     def progress(text: str) -> None:
-        told.append(text)
+        reports.append(text)
         if "image 2 of" in text:
             raise GivenUp
 
@@ -398,7 +398,7 @@ def test_calibration_tells_its_progress_and_can_be_given_up(tmp_path: Path) -> N
     options = RunnerOptions(precision="int8", cache=tmp_path, calibration=calibration, progress=progress)
     with pytest.raises(GivenUp):
         convert_precision(model, options, CPU)
-    assert told[-1] == f"calibrating int8: image 2 of {len(calibration)}"
+    assert reports[-1] == f"calibrating int8: image 2 of {len(calibration)}"
 
 
 def test_a_foreign_engine_is_not_trusted(tmp_path: Path) -> None:

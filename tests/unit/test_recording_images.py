@@ -221,15 +221,15 @@ def test_what_is_no_recording_is_refused_at_once(tmp_path: Path) -> None:
 VIDEO_DEFINITION = "builtin_interfaces/Time timestamp\nstring frame_id\nuint8[] data\nstring format\n"
 
 
-def access_units(form: str, count: int) -> list[bytes]:
-    """Coded frames of a moving pattern in Annex B form, as the RTP sender publishes them."""
+def access_units(codec: str, count: int) -> list[bytes]:
+    """Coded frames of a moving pattern in Annex B format, as the RTP sender publishes them."""
     encode = {
         "h265": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=10 option-string=bframes=0 ! h265parse",
         "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 ! h264parse",
-    }[form]
+    }[codec]
     pipeline = gst.Pipeline(
         f"videotestsrc num-buffers={count} pattern=ball ! video/x-raw,width=128,height=96,framerate=10/1 ! {encode} "
-        f"config-interval=-1 ! video/x-{form},stream-format=byte-stream,alignment=au ! appsink name=sink sync=false"
+        f"config-interval=-1 ! video/x-{codec},stream-format=byte-stream,alignment=au ! appsink name=sink sync=false"
     )
     pipeline.start()
     units: list[bytes] = []
@@ -240,25 +240,25 @@ def access_units(form: str, count: int) -> list[bytes]:
     return units
 
 
-def video_message(unit: bytes, stamp_ns: int, form: str, kind: Topic) -> Message:
+def video_message(unit: bytes, stamp_ns: int, codec: str, kind: Topic) -> Message:
     store = get_typestore(Stores.ROS2_JAZZY)
     store.register(get_types_from_msg(VIDEO_DEFINITION, kind.type))
     time_type = store.types["builtin_interfaces/msg/Time"]
     stamp = time_type(*divmod(stamp_ns, made.SECOND))
-    message = store.types[kind.type](stamp, "lens", np.frombuffer(unit, np.uint8), form)
+    message = store.types[kind.type](stamp, "lens", np.frombuffer(unit, np.uint8), codec)
     return Message(kind, stamp_ns, stamp_ns, bytes(store.serialize_cdr(message, kind.type)))
 
 
-@pytest.mark.parametrize("form", ["h265", "h264"])
-def test_recorded_coded_video_is_stored_as_it_is_and_decoded(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("codec", ["h265", "h264"])
+def test_recorded_coded_video_is_stored_as_it_is_and_decoded(tmp_path: Path, codec: str) -> None:
     kind = Topic("/camera/video", "foxglove_msgs/msg/CompressedVideo", definition=VIDEO_DEFINITION)
-    units = access_units(form, 20)
+    units = access_units(codec, 20)
     stamps = [made.START_NS + number * made.SECOND // 10 for number in range(20)]
-    messages = [video_message(unit, stamp, form, kind) for unit, stamp in zip(units, stamps, strict=True)]
+    messages = [video_message(unit, stamp, codec, kind) for unit, stamp in zip(units, stamps, strict=True)]
     path = made.write(tmp_path / "x.mcap", messages)
     stored = [images.video(one.data) for one in open_recording(path).messages()]
     assert [one.data.tobytes() for one in stored] == units
-    assert {one.format for one in stored} == {form}
+    assert {one.format for one in stored} == {codec}
     assert path.stat().st_size < 2 * sum(map(len, units)) + 20_000
     found = Watched(f"mcap://{path}").all()
     assert [one.stamp_ns for one in found] == stamps

@@ -67,12 +67,12 @@ def test_malformed_command_line_arguments() -> None:
 def test_an_undeclared_argument(bench: Workbench) -> None:
     body = '<arg name="source" default="x"/><log message="$(var source) $(var undeclared none)"/>'
     bench.evaluate(body, sorce="y", nonsense="z")
-    warnings = [text for level, _, text in bench.said if level == "WARNING"]
+    warnings = [text for level, _, text in bench.logged if level == "WARNING"]
     assert len(warnings) == 2
     assert "has no argument 'sorce', it is ignored; did you mean 'source'?" in warnings[0]
-    bench.said.clear()
+    bench.logged.clear()
     bench.evaluate(body, source="y", undeclared="used all the same", sigterm_timeout="1")
-    assert [level for level, _, _ in bench.said] == ["INFO"]
+    assert [level for level, _, _ in bench.logged] == ["INFO"]
 
 
 def test_an_argument_declared_behind_a_false_condition(bench: Workbench) -> None:
@@ -95,7 +95,7 @@ def test_includes_pass_arguments_and_leak_like_ros2_launch(bench: Workbench) -> 
         '<group><let name="c" value="1"/><include file="$(dirname)/sub/inner.launch.xml"/></group>'
         '<log message="$(var c gone)"/>'
     )
-    texts = [text for _, _, text in bench.said]
+    texts = [text for _, _, text in bench.logged]
     assert texts == [
         f"inner {sub} a=2 b=3",
         f"outer {bench.folder} 2 yes set",
@@ -111,7 +111,7 @@ def test_mistakes_in_and_about_an_included_file(bench: Workbench) -> None:
         bench.evaluate(include.format(""))
     bench.evaluate(include.format('<arg name="need" value="1"/><arg name="ned" value="1"/>'))
     assert re.search(
-        r"top\.launch\.xml:2: <include>: .* no argument 'ned', it is ignored; did you mean 'need'", bench.said[-1][2]
+        r"top\.launch\.xml:2: <include>: .* no argument 'ned', it is ignored; did you mean 'need'", bench.logged[-1][2]
     )
     with pytest.raises(LaunchError, match=r"top\.launch\.xml:2: <include>: .*cannot read launch file"):
         bench.evaluate('<include file="$(dirname)/nope.xml"/>')
@@ -147,7 +147,7 @@ def test_conditions(bench: Workbench) -> None:
            <group unless="0"><log message="d"/></group>
            <log message="e" if="$(eval '&quot;$(var v)&quot; == &quot;&quot;')"/>"""
     )
-    assert [text for _, _, text in bench.said] == ["a", "c", "d"]
+    assert [text for _, _, text in bench.logged] == ["a", "c", "d"]
 
 
 @pytest.mark.parametrize(

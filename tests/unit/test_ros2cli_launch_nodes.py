@@ -147,9 +147,9 @@ def test_wrong_children(bench: Workbench, params: str, message: str) -> None:
 
 def test_two_nodes_of_one_name_are_warned_about(bench: Workbench) -> None:
     bench.evaluate('<node pkg="zoo" exec="lion" name="leo" namespace="a"/>' * 2)
-    (said,) = bench.said
-    assert said[:2] == ("WARNING", "lion-2")
-    assert "at least 2 nodes with the name /a/leo" in said[2]
+    (logged,) = bench.logged
+    assert logged[:2] == ("WARNING", "lion-2")
+    assert "at least 2 nodes with the name /a/leo" in logged[2]
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,9 @@ def test_an_unexpected_error_of_the_receiving_thread_reaches_the_reader(monkeypa
     receiver = Receiver(ReceiverSettings(port=free_udp_port()))
     receiver.start()
     try:
-        with pytest.raises(EdgecamError, match="unexpected ZeroDivisionError: on purpose") as told:
+        with pytest.raises(EdgecamError, match="unexpected ZeroDivisionError: on purpose") as raised:
             wait_until(lambda: receiver.read(0.05))
-        assert isinstance(told.value.__cause__, ZeroDivisionError)
+        assert isinstance(raised.value.__cause__, ZeroDivisionError)
     finally:
         receiver.stop()
 
@@ -42,18 +42,18 @@ def test_an_unexpected_error_of_a_sending_thread_reaches_the_owner(
     owner: type, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(owner, method, broken)
-    port, told = free_udp_port(), []
-    sender = Sender(SenderSettings(port=port, keyframe_interval=300), told.append)
+    port, errors = free_udp_port(), []
+    sender = Sender(SenderSettings(port=port, keyframe_interval=300), errors.append)
     sender.start()
     try:
         sender.send(frame(0))
-        wait_until(lambda: sender.stats().frames_sent or told)
+        wait_until(lambda: sender.stats().frames_sent or errors)
         # The receiver comes late and asks for a keyframe.
         with receiving(port), pytest.raises(EdgecamError, match="unexpected ZeroDivisionError"):
             wait_until(lambda: sender.send(frame(1)))
     finally:
         sender.stop()
-    assert [str(error) for error in told] == ["unexpected ZeroDivisionError: on purpose"]
+    assert [str(error) for error in errors] == ["unexpected ZeroDivisionError: on purpose"]
 
 
 def test_a_frame_that_cannot_be_converted_costs_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:

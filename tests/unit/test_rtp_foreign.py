@@ -143,8 +143,8 @@ def test_colours_are_read_by_the_matrix_the_stream_names(matrix: str) -> None:
         wait_until(lambda: len(reader.seen) >= 15)
     assert reader.newest is not None
     bars = reader.newest.bgr()[60, [66, 112, 158, 204, 250, 300]].astype(int)
-    want = [(0, 255, 255), (255, 255, 0), (0, 255, 0), (255, 0, 255), (0, 0, 255), (255, 0, 0)]
-    assert np.abs(bars - want).max() <= 12  # yellow, cyan, green, magenta, red, blue
+    expected = [(0, 255, 255), (255, 255, 0), (0, 255, 0), (255, 0, 255), (0, 0, 255), (255, 0, 0)]
+    assert np.abs(bars - expected).max() <= 12  # yellow, cyan, green, magenta, red, blue
 
 
 def test_rtpbin_as_the_sender_gives_its_time_by_rtcp() -> None:

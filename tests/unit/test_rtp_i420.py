@@ -43,9 +43,9 @@ def test_other_encodings_give_the_same_planes(encoding: str) -> None:
     bgr = pixels_of(3)
     order = {"rgb8": [2, 1, 0], "bgra8": [0, 1, 2, 0], "rgba8": [2, 1, 0, 0]}
     pixels = bgr[..., order[encoding]] if encoding in order else bgr[..., 1]
-    want = bgr if encoding in order else np.repeat(bgr[..., 1:2], 3, 2)
+    expected = bgr if encoding in order else np.repeat(bgr[..., 1:2], 3, 2)
     planes, _, _ = i420.from_frame(Frame.from_array(np.ascontiguousarray(pixels), encoding))
-    assert np.array_equal(planes, i420.from_frame(Frame.from_array(want, "bgr8"))[0])
+    assert np.array_equal(planes, i420.from_frame(Frame.from_array(expected, "bgr8"))[0])
 
 
 def test_odd_sizes_lose_their_last_column_and_row() -> None:

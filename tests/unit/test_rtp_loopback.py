@@ -170,8 +170,8 @@ def test_only_the_given_source_is_listened_to() -> None:
 def test_another_codec_is_reported_and_never_shown(sent: str, read: str, name: str) -> None:
     port = free_udp_port()
     with receiving(port, codec=read) as (receiver, reader), sending(port, codec=sent, mtu=200):
-        want = rf"no {name} frame in \d+ packets: another codec, encrypted, or keyframes far apart\?"
-        wait_until(lambda: re.fullmatch(want, receiver.stats().problem), what="the word about the codec")
+        pattern = rf"no {name} frame in \d+ packets: another codec, encrypted, or keyframes far apart\?"
+        wait_until(lambda: re.fullmatch(pattern, receiver.stats().problem), what="the word about the codec")
         assert receiver.stats().state == "waiting"
     assert reader.seen == []
 

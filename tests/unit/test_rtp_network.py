@@ -125,12 +125,12 @@ def mutated(chance: random.Random, packet: bytes) -> bytes:
     return bytes(data)
 
 
-def assert_small(intake: RtpSession) -> None:
-    assert len(intake.counts) < 150  # at most one per payload type and kind of trouble
-    assert len(intake._candidates) <= 8
-    if intake.stream is not None:
-        assert len(intake.stream.buffer._held) < 3100
-        assert len(intake.stream.buffer._missing) < 3100
+def assert_small(session: RtpSession) -> None:
+    assert len(session.counts) < 150  # at most one per payload type and kind of trouble
+    assert len(session._candidates) <= 8
+    if session.stream is not None:
+        assert len(session.stream.buffer._held) < 3100
+        assert len(session.stream.buffer._missing) < 3100
 
 
 def heal(

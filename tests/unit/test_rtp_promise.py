@@ -149,12 +149,12 @@ def stream() -> Iterator[Stream]:
 @pytest.mark.parametrize(
     ("conditions", "share"),
     [
-        (Conditions(loss=0.001, back_loss=0.001), 0.99),
-        (Conditions(loss=0.01, back_loss=0.01), 0.99),
-        (Conditions(loss=0.05, back_loss=0.05), 0.95),
-        (Conditions(loss=0.05, burst=5, back_loss=0.05), 0.90),
+        (Conditions(loss=0.001, return_loss=0.001), 0.99),
+        (Conditions(loss=0.01, return_loss=0.01), 0.99),
+        (Conditions(loss=0.05, return_loss=0.05), 0.95),
+        (Conditions(loss=0.05, burst=5, return_loss=0.05), 0.90),
         (Conditions(jitter=0.02), 0.99),
-        (Conditions(loss=0.01, back_loss=0.01, delay=0.01, jitter=0.01, duplicate=0.02), 0.95),
+        (Conditions(loss=0.01, return_loss=0.01, delay=0.01, jitter=0.01, duplicate=0.02), 0.95),
     ],
     ids=["0.1 %", "1 %", "5 %", "bursts of 5 at 5 %", "20 ms jitter", "everything"],
 )

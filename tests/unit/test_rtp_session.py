@@ -22,7 +22,7 @@ WAIT = 50 * MILLISECOND
 NAL = b"\x02\x01frame"
 
 
-def intake(**values: object) -> RtpSession:
+def session(**values: object) -> RtpSession:
     return RtpSession(CODECS["h265"], 96, WAIT, **values)
 
 
@@ -33,14 +33,14 @@ def send(to: RtpSession, sequence: int, now: int, ssrc: int = 1, marker: bool = 
 
 
 def test_a_stream_begins_with_two_packets_in_sequence_and_loses_neither() -> None:
-    port = intake()
+    port = session()
     assert send(port, 5, 0) == []
     assert send(port, 6, 1) == [5, 6]
     assert port.streams == 1
 
 
 def test_single_packets_of_many_senders_begin_nothing_and_are_forgotten() -> None:
-    port = intake()
+    port = session()
     for ssrc in range(1000):
         assert send(port, 7 * ssrc, 0, ssrc=ssrc) == []
     assert port.stream is None
@@ -48,7 +48,7 @@ def test_single_packets_of_many_senders_begin_nothing_and_are_forgotten() -> Non
 
 
 def test_another_sender_waits_until_the_first_is_silent() -> None:
-    port = intake()
+    port = session()
     send(port, 1, 0)
     send(port, 2, 0)
     assert send(port, 1, 1, ssrc=2) == send(port, 2, 2, ssrc=2) == []
@@ -61,7 +61,7 @@ def test_another_sender_waits_until_the_first_is_silent() -> None:
 
 
 def test_a_goodbye_makes_room_at_once() -> None:
-    port = intake()
+    port = session()
     send(port, 1, 0)
     send(port, 2, 0)
     port.control(rtcp.receiver_report(1) + rtcp.bye(1), CAMERA, 1)
@@ -71,7 +71,7 @@ def test_a_goodbye_makes_room_at_once() -> None:
 
 
 def test_a_report_that_came_before_the_stream_counts() -> None:
-    port = intake()
+    port = session()
     port.control(rtcp.sender_report(1, ntp_from_ns(10**18), 3000, 0, 0), CAMERA, 0)
     send(port, 1, 0)
     send(port, 2, 0)
@@ -80,14 +80,14 @@ def test_a_report_that_came_before_the_stream_counts() -> None:
 
 @pytest.mark.parametrize(("network", "welcome"), [("192.0.2.0/24", True), ("198.51.100.0/24", False), ("::/0", False)])
 def test_the_source_address(network: str, welcome: bool) -> None:
-    port = intake(source=ipaddress.ip_network(network))
+    port = session(source=ipaddress.ip_network(network))
     send(port, 1, 0)
     assert bool(send(port, 2, 0)) == welcome
     assert bool(port.counts["from another address"]) != welcome
 
 
 def test_goodbyes_and_parity_from_another_address_are_not_heard() -> None:
-    port = intake(source=ipaddress.ip_network("192.0.2.7/32"), redundancy=True)
+    port = session(source=ipaddress.ip_network("192.0.2.7/32"), redundancy=True)
     send(port, 1, 0)
     send(port, 2, 0)
     port.control(rtcp.receiver_report(1) + rtcp.bye(1), OTHER, 1)
@@ -99,7 +99,7 @@ def test_goodbyes_and_parity_from_another_address_are_not_heard() -> None:
 
 
 def test_an_ipv4_sender_on_an_ipv6_socket_is_the_same_sender() -> None:
-    port = intake(source=ipaddress.ip_network("192.0.2.7/32"))
+    port = session(source=ipaddress.ip_network("192.0.2.7/32"))
     data = packet.build(96, True, 1, 0, 1, NAL)
     port.datagram(data, ("::ffff:192.0.2.7", 4000), 0, 0)
     assert port.counts["from another address"] == 0
@@ -108,7 +108,7 @@ def test_an_ipv4_sender_on_an_ipv6_socket_is_the_same_sender() -> None:
 
 
 def test_what_is_not_the_stream_is_named() -> None:
-    port = intake()
+    port = session()
     send(port, 1, 0, payload_type=97)
     port.datagram(b"rubbish", CAMERA, 0, 0)
     port.datagram(b"\x80\xc8\xff\xff", CAMERA, 0, 0)
@@ -116,13 +116,13 @@ def test_what_is_not_the_stream_is_named() -> None:
 
 
 def test_a_gap_wakes_in_time_and_a_missing_tail_too() -> None:
-    port = intake()
+    port = session()
     send(port, 1, 0)
     send(port, 2, 0)
     assert port.wake_ns() is None
     send(port, 4, 10)
     assert port.wake_ns() == 10 + WAIT
-    port = intake()
+    port = session()
     send(port, 1, 0)
     send(port, 2, 0, marker=False)
     assert port.wake_ns() == TAIL_NS

@@ -164,7 +164,7 @@ class FileServices:
                 RecordSettings(
                     directory=_folder(s),
                     name=s.camera_name,
-                    form=s.record_format,
+                    container=s.record_format,
                     split_seconds=s.record_split_seconds,
                     split_mb=s.record_split_mb,
                     encoder=s.record_encoder,

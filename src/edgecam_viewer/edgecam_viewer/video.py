@@ -56,7 +56,7 @@ class Video:
         self._faults = faults
         self.broadcasts = [Broadcast(camera, settings, self.counters, faults) for camera in range(hub.cameras)]
         self._peers: dict[tuple[Client, int], Peer] = {}
-        self._wanted: dict[Client, frozenset[int]] = {}
+        self._watched: dict[Client, frozenset[int]] = {}
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, "webrtc", lower_priority, (settings.niceness,))
 
@@ -67,8 +67,8 @@ class Video:
     def watch(self, client: Client, cameras: Iterable[int]) -> None:
         """Set the cameras for which this viewer has a connection."""
         with self._lock:
-            waiting = client in self._wanted
-            self._wanted[client] = frozenset(cameras)
+            waiting = client in self._watched
+            self._watched[client] = frozenset(cameras)
         if not waiting:
             self._do(self._follow, client)
 
@@ -101,12 +101,12 @@ class Video:
 
     def _follow(self, client: Client) -> None:
         with self._lock:
-            wanted = self._wanted.pop(client)
+            watched = self._watched.pop(client)
         for camera, broadcast in enumerate(self.broadcasts):
             there = (client, camera) in self._peers
-            if there and camera not in wanted:
+            if there and camera not in watched:
                 self._close(client, camera)
-            elif camera in wanted and not there:
+            elif camera in watched and not there:
                 try:
                     self._open(client, camera, broadcast)
                 except EdgecamError as error:

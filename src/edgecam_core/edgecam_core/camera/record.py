@@ -51,13 +51,13 @@ class RecordError(EdgecamError):
 class RecordSettings:
     """Settings of one recording.
 
-    ``form`` is mkv or mp4. A new file starts after ``split_seconds`` or ``split_mb`` (0: never). ``encoder`` and
+    ``container`` is mkv or mp4. A new file starts after ``split_seconds`` or ``split_mb`` (0: never). ``encoder`` and
     ``bitrate`` (bit/s) apply to sources other than H.264 and H.265.
     """
 
     directory: Path
     name: str
-    form: str = "mkv"
+    container: str = "mkv"
     split_seconds: float = 0.0
     split_mb: float = 0.0
     encoder: str = "auto"
@@ -71,7 +71,7 @@ def pipeline_text(media_type: str, settings: RecordSettings) -> str:
         SettingError, MissingDependency: the encoder is not available.
     """
     split = f"max-size-time={int(settings.split_seconds * 1e9)} max-size-bytes={int(settings.split_mb * 1e6)}"
-    sink = f"splitmuxsink name=files {split} {_MUXERS[settings.form]}"
+    sink = f"splitmuxsink name=files {split} {_MUXERS[settings.container]}"
     if media_type in CODED:
         parser = "h264parse" if media_type == "video/x-h264" else "h265parse"
         return f"appsrc name=src format=time ! {parser} ! {sink}"
@@ -166,7 +166,7 @@ class _Run:
     def __init__(self, settings: RecordSettings, sample: gst.Sample, caps: str, number: int) -> None:
         now = time.time()
         stamp = time.strftime("%Y%m%dT%H%M%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
-        pattern = f"{settings.name}_{stamp}_{number}_%03d.{settings.form}"
+        pattern = f"{settings.name}_{stamp}_{number}_%03d.{settings.container}"
         self.names: list[str] = []
         self.error = ""
         self._caps, self._base, self._last = caps, sample.pts_ns, sample.pts_ns

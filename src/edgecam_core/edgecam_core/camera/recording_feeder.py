@@ -51,16 +51,16 @@ def form_of(path: Path, topic: str, start: float) -> str:
         states = tuple((one.st_mtime_ns, one.st_size) for one in map(Path.stat, [path, *sorted(path.glob("*"))]))
     except OSError:
         states = ()  # opening it says what is wrong
-    return _read_form(path, topic, start, states)
+    return _read_codec(path, topic, start, states)
 
 
 @functools.lru_cache(maxsize=32)
-def _read_form(path: Path, topic: str, start: float, _states: tuple[tuple[int, int], ...]) -> str:
+def _read_codec(path: Path, topic: str, start: float, _states: tuple[tuple[int, int], ...]) -> str:
     recording = open_recording(path)
     try:
         name = image_topic(recording, images.TYPES, topic)
         for message in Playback(recording, [name], 0.0, start):
-            return _form(message)
+            return _codec(message)
         raise RecordingError(f"topic {name} has no messages after {start:g} s")
     except ImageError as error:
         raise RecordingError(f"the first image of {path} is damaged: {error}") from error
@@ -68,7 +68,7 @@ def _read_form(path: Path, topic: str, start: float, _states: tuple[tuple[int, i
         recording.close()
 
 
-def _form(message: Message) -> str:
+def _codec(message: Message) -> str:
     if message.topic.type in images.VIDEO:
         name = images.video(message.data).format
         if name not in ("h264", "h265"):
@@ -88,16 +88,16 @@ class RecordingFeeder:
     """
 
     def __init__(
-        self, pipeline: gst.Pipeline, request: PlaybackRequest, form: str, loop: bool, counters: Counters
+        self, pipeline: gst.Pipeline, request: PlaybackRequest, codec: str, loop: bool, counters: Counters
     ) -> None:
         self.error: EdgecamError | None = None
         self._pipeline = pipeline
         self._request = request
-        self._form = form
+        self._codec = codec
         self._loop = loop
         self._counters = counters
         self._caps = ""
-        self._decodable = form not in ("h264", "h265")  # whether the next access unit can be decoded
+        self._decodable = codec not in ("h264", "h265")  # whether the next access unit can be decoded
         self._stopping = threading.Event()
         self._steps = threading.Semaphore(0)
         self._playback: Playback | None = None
@@ -152,22 +152,23 @@ class RecordingFeeder:
             self._pipeline.element("feed").emit("end-of-stream")
 
     def _push(self, message: Message) -> bool:
-        if self._form == "raw":
+        if self._codec == "raw":
             return self._push_frame(images.frame(message.topic.type, message.data))
-        coded = (images.compressed if self._form == "jpeg" else images.video)(message.data)
-        self._decodable = self._decodable or _has_keyframe(self._form, coded.data)
+        coded = (images.compressed if self._codec == "jpeg" else images.video)(message.data)
+        self._decodable = self._decodable or _has_keyframe(self._codec, coded.data)
         if not self._decodable:
             self._counters.add("access unit before the first keyframe")
             return True
         return self._push_bytes(coded.data, coded.stamp_ns)
 
     def _push_frame(self, frame: Frame) -> bool:
-        form = ENCODINGS[frame.encoding].gstreamer
+        pixel_format = ENCODINGS[frame.encoding].gstreamer
         bayer = frame.encoding.startswith("bayer")
-        if frame.encoding.startswith(("nv12", "nv21", "yuv422")) or form is None:  # planes with their own offsets
-            frame, form, bayer = Frame.from_array(frame.bgr(), "bgr8", frame.stamp_ns), "BGR", False
+        planar = frame.encoding.startswith(("nv12", "nv21", "yuv422"))  # planes with their own offsets
+        if planar or pixel_format is None:
+            frame, pixel_format, bayer = Frame.from_array(frame.bgr(), "bgr8", frame.stamp_ns), "BGR", False
         media = "video/x-bayer" if bayer else "video/x-raw"
-        caps = f"{media},format={form},width={frame.width},height={frame.height},framerate=0/1"
+        caps = f"{media},format={pixel_format},width={frame.width},height={frame.height},framerate=0/1"
         if caps != self._caps:
             self._caps = caps
             self._pipeline.element("feed").set_property("caps", gst.load().Caps.from_string(caps))
@@ -182,6 +183,6 @@ class RecordingFeeder:
         return self._pipeline.push(buffer, "feed")
 
 
-def _has_keyframe(form: str, unit: np.ndarray) -> bool:
-    codec = codecs.codec(form)
+def _has_keyframe(codec_name: str, unit: np.ndarray) -> bool:
+    codec = codecs.codec(codec_name)
     return any(codec.is_keyframe(codec.kind(one)) for one in nal.split(unit.tobytes()))

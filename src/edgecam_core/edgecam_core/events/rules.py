@@ -38,14 +38,14 @@ MOST_FRAMES = 300
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of condition. ``pattern`` matches the words after the rule's name; ``form`` and ``example`` explain it.
+    """One kind of condition. ``pattern`` matches what follows the rule's name; ``syntax`` and ``example`` explain it.
 
     ``hysteresis`` is the default of that option: a distance as a fraction of the image, or a number of objects (count);
     None if it does not apply.
     """
 
     name: str
-    form: str
+    syntax: str
     example: str
     pattern: str
     text: str
@@ -215,8 +215,8 @@ def _kind(sentence: str) -> tuple[Kind, re.Match[str]]:
         if match := re.fullmatch(kind.pattern, sentence):
             return kind, match
     likely = [kind for kind in KINDS if kind.name in sentence.split()] or KINDS
-    forms = ", ".join(f"'{kind.form}'" for kind in likely)
-    raise ValueError(f"'{sentence}' must have the form {forms}; for example '{likely[0].example}'")
+    patterns = ", ".join(f"'{kind.syntax}'" for kind in likely)
+    raise ValueError(f"'{sentence}' must have the form {patterns}; for example '{likely[0].example}'")
 
 
 def _option(word: str, kind: Kind) -> dict[str, Any]:

@@ -75,10 +75,10 @@ def parse_points(setting: str, text: str, points: str, *, line: bool = False) ->
         SettingError: a point is not a pair of numbers or lies outside the image, there are too few points, or they
             enclose no area (for a line: coincide).
     """
-    form = SEGMENT if line else POLYGON
+    syntax = SEGMENT if line else POLYGON
     pairs = [point.split(",") for point in points.split()]
     if not all(len(pair) == 2 and all(map(_NUMBER.fullmatch, pair)) for pair in pairs):
-        raise SettingError(setting, text, f"must be {form}")
+        raise SettingError(setting, text, f"must be {syntax}")
     found = np.array([[float(value) for value in pair] for pair in pairs], np.float32).reshape(-1, 2)
     for pair, (x, y) in zip(pairs, found.tolist(), strict=True):
         if not (0 <= x <= 1 and 0 <= y <= 1):
@@ -88,10 +88,10 @@ def parse_points(setting: str, text: str, points: str, *, line: bool = False) ->
                 f"point '{','.join(pair)}' is outside the image: x and y are fractions of the image, 0 to 1",
             )
     if len(found) != 2 if line else len(found) < 3:
-        raise SettingError(setting, text, f"must be {form}")
+        raise SettingError(setting, text, f"must be {syntax}")
     if np.linalg.matrix_rank(found[1:] - found[0], tol=1e-6) < (1 if line else 2):
         what = "the two points coincide" if line else "the points lie on one line and enclose no area"
-        raise SettingError(setting, text, f"{what}; must be {form}")
+        raise SettingError(setting, text, f"{what}; must be {syntax}")
     return found
 
 

@@ -98,8 +98,8 @@ def _video_caps(text: str) -> _VideoCaps:
         match = re.search(rf"\b{field}=\(int\)(\d+)", text)
         return int(match[1]) if match else 0
 
-    form = re.search(r"\bformat=\(string\)([\w-]+)", text)
-    facts = _VideoCaps(text.split(",")[0], number("width"), number("height"), form[1] if form else "")
+    match = re.search(r"\bformat=\(string\)([\w-]+)", text)
+    facts = _VideoCaps(text.split(",")[0], number("width"), number("height"), match[1] if match else "")
     if facts.media_type != "video/x-raw":
         return facts
     info = library("GstVideo").VideoInfo.new_from_caps(load().Caps.from_string(text))

@@ -124,9 +124,9 @@ class _Cdr:
     def bytes(self) -> np.ndarray:
         return np.frombuffer(self._take(self.uint32()), np.uint8)
 
-    def _number(self, form: str, size: int) -> int:
+    def _number(self, code: str, size: int) -> int:
         self._at += -self._at % size
-        (value,) = struct.unpack(self._order + form, self._take(size))
+        (value,) = struct.unpack(self._order + code, self._take(size))
         return int(value)
 
     def _take(self, size: int) -> memoryview:

@@ -44,7 +44,7 @@ class Conditions:
     """The simulated network; may be changed while the relay runs.
 
     ``loss`` is the share of datagrams lost, in runs of ``burst``. ``delay`` and ``jitter`` (added to it, uniformly
-    distributed) are seconds; jitter can reorder datagrams. ``back_loss`` is the loss of the return direction.
+    distributed) are seconds; jitter can reorder datagrams. ``return_loss`` is the loss of the return direction.
     ``rate`` limits the forward direction in bit/s (0: no limit); datagrams that would wait longer than ``queue``
     seconds are lost.
     """
@@ -54,7 +54,7 @@ class Conditions:
     delay: float = 0.0
     jitter: float = 0.0
     duplicate: float = 0.0
-    back_loss: float = 0.0
+    return_loss: float = 0.0
     down: bool = False
     rate: float = 0.0
     queue: float = 0.3
@@ -143,7 +143,7 @@ class Relay:
                 self.dropped += not delays
                 way: tuple[socket.socket, Address | None] = (self._backs[index], self._targets[index])
             else:
-                delays = self._back[index].delays(self.conditions, self.conditions.back_loss)
+                delays = self._back[index].delays(self.conditions, self.conditions.return_loss)
                 way = (self._fronts[index], self._senders[index])
             if way[1] is None:
                 continue
@@ -225,7 +225,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--queue", type=float, default=300.0, help="longest time a datagram may wait for the link, in milliseconds"
     )
     parser.add_argument(
-        "--back-loss", type=float, default=0.0, help="share of datagrams to lose in the return direction, 0..1"
+        "--return-loss",
+        "--back-loss",  # the old name, until 0.3.0
+        type=float,
+        default=0.0,
+        help="share of datagrams to lose in the return direction, 0..1",
     )
     given = parser.parse_args(arguments)
     conditions = Conditions(
@@ -234,7 +238,7 @@ def main(arguments: list[str] | None = None) -> int:
         given.delay / 1e3,
         given.jitter / 1e3,
         given.duplicate,
-        given.back_loss,
+        given.return_loss,
         rate=given.rate,
         queue=given.queue / 1e3,
     )

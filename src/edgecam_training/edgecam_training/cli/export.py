@@ -100,7 +100,7 @@ def _pytorch_ssd(arguments: argparse.Namespace) -> int:
 def _float(arguments: argparse.Namespace) -> int:
     from edgecam_training.data.checks import read_image
     from edgecam_training.data.loading import load
-    from edgecam_training.export.onnx_export import Form, export
+    from edgecam_training.export.onnx_export import ExportOptions, export
     from edgecam_training.train.checkpoint import open_model
 
     model, classes = open_model(arguments.model)
@@ -108,8 +108,8 @@ def _float(arguments: argparse.Namespace) -> int:
     if arguments.data:
         samples = load(arguments.data).split(arguments.split).samples[:8]
         images = [pixels for pixels in (read_image(sample.path) for sample in samples) if pixels is not None]
-    form = Form(arguments.precision, arguments.batch, arguments.uint8, arguments.raw, arguments.nms)
-    parity = export(model, classes, arguments.output, form, images)
+    options = ExportOptions(arguments.precision, arguments.batch, arguments.uint8, arguments.raw, arguments.nms)
+    parity = export(model, classes, arguments.output, options, images)
     size = arguments.output.stat().st_size / 1e6
     print(f"{arguments.output}: {size:.1f} MB, differs from PyTorch by at most {parity.scores:.2g} in scores, ", end="")
     print(f"{parity.boxes:.2g} in boxes, on {parity.images} {'images' if images else 'images of noise'}")

@@ -97,14 +97,14 @@ def _columns(detector: Detector, classes: Sequence[str], rename: dict[str, str])
     """(columns,) the data set's class for each column of the model, -1 for none."""
     labels = {label.casefold(): number for number, label in detector.classes()}
     table = np.full(len(detector.labels), -1, np.int64)
-    wanted = [rename.get(name, name).casefold() for name in classes]
-    missing = [name for name, label in zip(classes, wanted, strict=True) if label not in labels]
+    renamed = [rename.get(name, name).casefold() for name in classes]
+    missing = [name for name, label in zip(classes, renamed, strict=True) if label not in labels]
     if missing or set(rename) - set(classes):
         unknown = ", ".join(f"'{name}'" for name in missing or sorted(set(rename) - set(classes)))
         where = "the model, which has " + ", ".join(list(labels)[:20]) if missing else "the data set"
         remedy = f"use --rename '{missing[0]}=its name'" if missing else "correct --rename"
         raise DatasetError(f"not in {where}: {unknown}; {remedy}")
-    for number, label in enumerate(wanted):
+    for number, label in enumerate(renamed):
         table[labels[label]] = number
     return table
 

@@ -99,12 +99,12 @@ def run_job(job: Job, tell: Callable[[str], None], bar: Bar) -> Passed:
 def _as_onnx(model: str, folder: Path) -> Path:
     if Path(model).suffix not in (".pt", ".pth"):
         return locate(model)
-    from edgecam_training.export.onnx_export import Form, export
+    from edgecam_training.export.onnx_export import ExportOptions, export
     from edgecam_training.train.checkpoint import open_model
 
     network, classes = open_model(model)
     path = folder / "float.onnx"
-    export(network, classes, path, Form())
+    export(network, classes, path, ExportOptions())
     return path
 
 

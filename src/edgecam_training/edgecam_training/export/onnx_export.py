@@ -45,7 +45,7 @@ TOLERANCE = {"fp32": (1e-4, 1e-4), "fp16": (2e-2, 2e-2)}
 
 
 @dataclass(frozen=True)
-class Form:
+class ExportOptions:
     """How to export. ``batch`` 0: dynamic batch size. ``nms``: IoU threshold of NMS in the graph, 0: no NMS. ``raw``:
     logits and offsets instead of scores and boxes."""
 
@@ -72,7 +72,7 @@ class Parity:
 
 
 def export(
-    model: SsdModel, classes: Sequence[str], path: Path, form: Form, images: Sequence[np.ndarray] = ()
+    model: SsdModel, classes: Sequence[str], path: Path, options: ExportOptions, images: Sequence[np.ndarray] = ()
 ) -> Parity:
     """Write an ONNX file after comparing it with PyTorch. Needs no GPU; takes seconds.
 
@@ -82,17 +82,17 @@ def export(
     Raises:
         ExportError: the results differ from PyTorch's; no file is written.
     """
-    data = _annotated(_exported(model, form), model, classes, form)
-    parity = compare(model, data, form, images)
-    if not form.raw:
-        most_scores, most_boxes = TOLERANCE[form.precision]
+    data = _annotated(_exported(model, options), model, classes, options)
+    parity = compare(model, data, options, images)
+    if not options.raw:
+        most_scores, most_boxes = TOLERANCE[options.precision]
         if not (parity.scores <= most_scores and parity.boxes <= most_boxes):
             raise ExportError(
                 f"{path.name} differs from PyTorch by {parity.scores:.2g} in scores and {parity.boxes:.2g} in boxes; "
-                f"{most_scores:g} and {most_boxes:g} are allowed for {form.precision}"
+                f"{most_scores:g} and {most_boxes:g} are allowed for {options.precision}"
             )
     path.parent.mkdir(parents=True, exist_ok=True)
-    cache.write(path, _finished(data) if form.nms else data)
+    cache.write(path, _finished(data) if options.nms else data)
     return parity
 
 
@@ -103,26 +103,31 @@ def _finished(data: bytes) -> bytes:
     return proto.SerializeToString(deterministic=True)
 
 
-def _exported(model: SsdModel, form: Form) -> onnx.ModelProto:
+def _exported(model: SsdModel, options: ExportOptions) -> onnx.ModelProto:
     graph = ExportGraph(
-        copy.deepcopy(model).cpu(), half=form.precision == "fp16", uint8=form.uint8, raw=form.raw, nms=form.nms
+        copy.deepcopy(model).cpu(),
+        half=options.precision == "fp16",
+        uint8=options.uint8,
+        raw=options.raw,
+        nms=options.nms,
     ).eval()
     example = torch.zeros(
-        form.batch or 2, 3, model.size, model.size, dtype=torch.uint8 if form.uint8 else torch.float32
+        options.batch or 2, 3, model.size, model.size, dtype=torch.uint8 if options.uint8 else torch.float32
     )
-    options = {"dynamic_shapes": {"images": {0: torch.export.Dim("batch", min=1, max=256)}}} if not form.batch else {}
+    free = {0: torch.export.Dim("batch", min=1, max=256)}
+    shapes = None if options.batch else {"images": free}
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            graph, (example,), input_names=["input_0"], output_names=list(form.outputs), opset_version=_NATIVE_OPSET,
-            dynamo=True, verbose=False, **options,
+            graph, (example,), input_names=["input_0"], output_names=list(options.outputs), opset_version=_NATIVE_OPSET,
+            dynamo=True, verbose=False, dynamic_shapes=shapes,
         )  # fmt: skip
     assert program is not None
     return lowered(program.model_proto)
 
 
-def _annotated(proto: onnx.ModelProto, model: SsdModel, classes: Sequence[str], form: Form) -> bytes:
+def _annotated(proto: onnx.ModelProto, model: SsdModel, classes: Sequence[str], options: ExportOptions) -> bytes:
     """Add edgecam's metadata; remove file names and stack traces of the exporting machine."""
     for node in proto.graph.node:
         node.ClearField("doc_string")
@@ -131,13 +136,13 @@ def _annotated(proto: onnx.ModelProto, model: SsdModel, classes: Sequence[str], 
         del value.metadata_props[:]
     del proto.graph.metadata_props[:]
     how = model.normalisation
-    mean, std = (how.mean, how.std) if not form.uint8 else ((0.0,) * 3, (1.0,) * 3)
-    labels = list(classes) if form.nms else ["BACKGROUND", *classes]
+    mean, std = (how.mean, how.std) if not options.uint8 else ((0.0,) * 3, (1.0,) * 3)
+    labels = list(classes) if options.nms else ["BACKGROUND", *classes]
     facts = {
-        "edgecam.family": "final" if form.nms else "ssd", "edgecam.color": "rgb", "edgecam.fit": "stretch",
+        "edgecam.family": "final" if options.nms else "ssd", "edgecam.color": "rgb", "edgecam.fit": "stretch",
         "edgecam.mean": json.dumps(list(mean)), "edgecam.std": json.dumps(list(std)),
         "edgecam.labels": json.dumps(labels, ensure_ascii=False),
-        "edgecam.model": model.name, "edgecam.precision": form.precision,
+        "edgecam.model": model.name, "edgecam.precision": options.precision,
         "edgecam.weights_sha256": weights_digest(model),
     }  # fmt: skip
     helper.set_model_props(proto, facts)
@@ -156,19 +161,19 @@ def weights_digest(model: SsdModel) -> str:
 
 
 @torch.no_grad()
-def compare(model: SsdModel, data: bytes, form: Form, images: Sequence[np.ndarray]) -> Parity:
+def compare(model: SsdModel, data: bytes, options: ExportOptions, images: Sequence[np.ndarray]) -> Parity:
     """Run both on the same images, one by one (in pairs if the batch size is dynamic)."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
-    reference = ExportGraph(copy.deepcopy(model).cpu().float(), uint8=form.uint8, raw=form.raw).eval()
+    reference = ExportGraph(copy.deepcopy(model).cpu().float(), uint8=options.uint8, raw=options.raw).eval()
     worst = [0.0, 0.0]
-    feeds = inputs(model, images, form)
+    feeds = inputs(model, images, options)
     for feed in feeds:
-        batch = np.repeat(feed, form.batch or 2, axis=0)
+        batch = np.repeat(feed, options.batch or 2, axis=0)
         *detections, scores, boxes = session.run(None, {"input_0": batch})
-        if form.nms:
-            _check_suppression(detections, scores, boxes, form.nms, model.size)
+        if options.nms:
+            _check_suppression(detections, scores, boxes, options.nms, model.size)
         got = scores, boxes
         for place, (mine, theirs) in enumerate(zip(reference(torch.from_numpy(batch)), got, strict=True)):
             worst[place] = max(worst[place], float(np.abs(mine.numpy() - theirs).max()))
@@ -189,13 +194,13 @@ def _check_suppression(
             raise ExportError(f"NMS in the graph keeps {kept} boxes, the reference keeps others ({len(expected[1])})")
 
 
-def inputs(model: SsdModel, images: Sequence[np.ndarray], form: Form) -> list[np.ndarray]:
+def inputs(model: SsdModel, images: Sequence[np.ndarray], options: ExportOptions) -> list[np.ndarray]:
     """Images as network inputs: (1, 3, S, S) each."""
     if not images:
         chance = np.random.default_rng(0)
         images = [chance.integers(0, 256, (model.size, model.size, 3), np.uint8) for _ in range(2)]
     how = model.normalisation
-    mean, std = ((0.0,) * 3, (1.0,) * 3) if form.uint8 else (how.mean, how.std)
+    mean, std = ((0.0,) * 3, (1.0,) * 3) if options.uint8 else (how.mean, how.std)
     preprocessor = Preprocessor(InputSpec("input_0", model.size, model.size, mean, std, "rgb"))
     tensors = [preprocessor.prepare(Frame.from_array(image, "bgr8"))[0] for image in images]
-    return [tensor.astype(np.uint8 if form.uint8 else np.float32, copy=False) for tensor in tensors]
+    return [tensor.astype(np.uint8 if options.uint8 else np.float32, copy=False) for tensor in tensors]

@@ -78,7 +78,7 @@ def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) ->
     best_iou, best_box = iou.max(dim=1)
     best_prior = iou.argmax(dim=2)
     batch, most = targets.labels.shape
-    # Padding writes to a column after the last prior. If several boxes want a prior, the largest index wins.
+    # Padding writes to a column after the last prior. If several boxes match a prior, the largest index wins.
     place = torch.where(real, best_prior, torch.full_like(best_prior, len(priors)))
     number = torch.arange(most, device=place.device).expand(batch, most)
     forced = torch.full((batch, len(priors) + 1), -1, device=place.device, dtype=torch.int64)

@@ -24,5 +24,5 @@ export class CollectorPanel {
 
   answer({ ok, text }) { this.say(ok ? `Kept: ${text}` : text); }
 
-  say(text) { write(this.box.querySelector(".said"), text); }
+  say(text) { write(this.box.querySelector(".response"), text); }
 }

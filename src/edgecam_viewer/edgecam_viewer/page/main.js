@@ -141,11 +141,11 @@ function arrange() {
 // Request only what is visible: nothing while the page is in the background.
 function watch() {
   if (!cameras.length) return;
-  const wanted = document.hidden ? [] : visible().map((camera) => camera.index);
-  const video = able && status.webrtc ? wanted.filter((i) => !without.has(i)) : [];
+  const watched = document.hidden ? [] : visible().map((camera) => camera.index);
+  const video = able && status.webrtc ? watched.filter((i) => !without.has(i)) : [];
   for (const index of [...videos.keys()]) if (!video.includes(index)) endVideo(index);
   for (const index of video) if (!videos.has(index)) videos.set(index, newVideo(index));
-  link.send({ type: "watch", cameras: wanted.filter((i) => !videos.get(i)?.playing), video });
+  link.send({ type: "watch", cameras: watched.filter((i) => !videos.get(i)?.playing), video });
 }
 
 // JPEG frames continue until the first frame of the video arrives.

@@ -39,7 +39,7 @@ export class Proposals {
     const part = document.createElement("div");
     part.className = "proposal";
     part.innerHTML = HTML;
-    this.box.querySelector(".said").before(part);
+    this.box.querySelector(".response").before(part);
     return part;
   }
 
@@ -90,5 +90,5 @@ export class Proposals {
     }
   }
 
-  say(text) { write(this.box.querySelector(".said"), text); }
+  say(text) { write(this.box.querySelector(".response"), text); }
 }

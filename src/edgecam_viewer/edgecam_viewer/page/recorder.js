@@ -38,5 +38,5 @@ export class RecorderPanel {
     return this.say(value ? `Recording to ${text}` : `Stopped: ${text}`);
   }
 
-  say(text) { write(this.box.querySelector(".said"), text); }
+  say(text) { write(this.box.querySelector(".response"), text); }
 }

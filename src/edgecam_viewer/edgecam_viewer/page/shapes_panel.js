@@ -16,7 +16,7 @@ const HTML = `
     <label class="region"><input type="checkbox"> Also a region of the detector (detect only here)</label>
   </div>
   <p class="help"></p>
-  <p class="said" role="status"></p>
+  <p class="response" role="status"></p>
   <div class="actions"><button class="save">Save</button><button class="close">Close</button></div>`;
 const HELP = "Drag a point or a shape; double-click an edge to add a point. Keys: arrows move (Shift: further), period and comma select a point, Delete, Ctrl Z.";
 const DRAWING = "Click or tap each point; click the first point or press Enter to close a zone. Keys: arrows move the cursor, Space sets a point, Escape cancels.";
@@ -129,5 +129,5 @@ export class ShapesPanel {
     return this.send({ type: "set_shapes", camera: this.camera.index, value: { before: { zones, lines, regions }, after: this.sent } });
   }
 
-  say(text) { write(this.find(".said"), text); }
+  say(text) { write(this.find(".response"), text); }
 }

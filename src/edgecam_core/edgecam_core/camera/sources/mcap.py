@@ -138,22 +138,23 @@ def _number(uri: SourceUri, pairs: dict[str, str], name: str, default: float) ->
     return value
 
 
-def _plan(request: PlaybackRequest, form: str, settings: CameraSettings, have: Have) -> SourcePlan:
+def _plan(request: PlaybackRequest, codec: str, settings: CameraSettings, have: Have) -> SourcePlan:
     from edgecam_core.camera.plan import Feeder
 
     def feed(pipeline: Pipeline, now: CameraSettings, counters: Counters) -> Feeder:
         from edgecam_core.camera.recording_feeder import RecordingFeeder
 
-        return RecordingFeeder(pipeline, request, form, now.loop, counters)
+        return RecordingFeeder(pipeline, request, codec, now.loop, counters)
 
     head, decode = _HEAD, ""
     notes: tuple[str, ...] = ()
-    if form != "raw":
-        head += " caps=image/jpeg" if form == "jpeg" else f" caps=video/x-{form},stream-format=byte-stream,alignment=au"
-        decode, note = decode_text(form, settings.decoder, have)
+    if codec != "raw":
+        byte_stream = f"video/x-{codec},stream-format=byte-stream,alignment=au"
+        head += " caps=" + ("image/jpeg" if codec == "jpeg" else byte_stream)
+        decode, note = decode_text(codec, settings.decoder, have)
         notes = (note,)
     if request.now:
         head += " do-timestamp=true"
     return SourcePlan(
-        head, codec=form, decode=decode, ends=True, feeder=feed, progressive=True, stamped=not request.now, notes=notes
+        head, codec=codec, decode=decode, ends=True, feeder=feed, progressive=True, stamped=not request.now, notes=notes
     )

@@ -53,8 +53,8 @@ def plan(settings: CameraSettings, uri: SourceUri, have: Have) -> SourcePlan:
     head = f"v4l2src device={quoted(device(uri))} ! {media}{settings.source_caps()}"
     coded = codec in ("h264", "h265")
     if coded:
-        form = "avc" if codec == "h264" else "hvc1"
-        head += f" ! {codec}parse ! {media},stream-format={form},alignment=au"
+        stream_format = "avc" if codec == "h264" else "hvc1"
+        head += f" ! {codec}parse ! {media},stream-format={stream_format},alignment=au"
     decode, note = decode_text(codec, settings.decoder, have) if coded or codec == "jpeg" else ("", "")
     hint = (
         f"`v4l2-ctl --list-devices` lists the cameras, `v4l2-ctl -d {device(uri)} --list-formats-ext` lists its modes"

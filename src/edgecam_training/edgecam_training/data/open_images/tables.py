@@ -147,9 +147,9 @@ def index(table: Path, codes: dict[str, str], progress: Progress | None = None) 
     return target
 
 
-def _digest(table: Path, wanted: Iterable[str]) -> str:
+def _digest(table: Path, image_ids: Iterable[str]) -> str:
     facts = table.stat()
-    return hashlib.sha256(f"{facts.st_size} {facts.st_mtime_ns} {sorted(wanted)}".encode()).hexdigest()[:12]
+    return hashlib.sha256(f"{facts.st_size} {facts.st_mtime_ns} {sorted(image_ids)}".encode()).hexdigest()[:12]
 
 
 def _box(row: dict[str, str]) -> Box:
@@ -158,12 +158,12 @@ def _box(row: dict[str, str]) -> Box:
     return Box(row["ImageID"], row["LabelName"], corners, *flags)
 
 
-def facts(table: Path, wanted: set[str]) -> dict[str, dict[str, str]]:
+def facts(table: Path, image_ids: set[str]) -> dict[str, dict[str, str]]:
     """Licence, author and source of these images, by id, without images that are not in the table.
 
     The first call blocks to read the whole table.
     """
-    target = table.with_name(f"{table.stem}.{_digest(table, wanted)}.json")
+    target = table.with_name(f"{table.stem}.{_digest(table, image_ids)}.json")
     if target.is_file():
         known: dict[str, dict[str, str]] = json.loads(target.read_text(encoding="utf-8"))
         return known
@@ -171,7 +171,7 @@ def facts(table: Path, wanted: set[str]) -> dict[str, dict[str, str]]:
     found = {}
     with table.open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
-            if row["ImageID"] in wanted:
+            if row["ImageID"] in image_ids:
                 found[row["ImageID"]] = {new: row[old] for old, new in keys.items() if row.get(old)}
     cache.write(target, json.dumps(found, ensure_ascii=False).encode())
     return found
