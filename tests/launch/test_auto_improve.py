@@ -18,7 +18,7 @@ from tiny_models import color_detector
 from waiting import wait_until
 
 
-def test_a_finished_review_is_noticed_and_its_outcome_stands_in_the_store(
+def test_a_finished_review_is_noticed_and_its_outcome_is_in_the_store(
     launch: Callable[..., Launched], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGECAM_MODELS", str(tmp_path / "store"))

@@ -70,7 +70,7 @@ def test_quotes_and_backslashes_of_a_source_arrive_unchanged(launch: Callable[..
     assert ros2(launched.env, "param", "get", "/camera/camera_driver", "camera_info_url").strip() == "String value is:"
 
 
-def test_a_number_stays_the_text_it_is_given_for(launch: Callable[..., Launched]) -> None:
+def test_a_number_given_as_text_stays_text(launch: Callable[..., Launched]) -> None:
     launched = launch("detector.launch.xml", "labels:=007", "respawn:=true")
     wait_until(lambda: "/camera/detector" in ros2(launched.env, "node", "list"), START, "the detector")
     assert ros2(launched.env, "param", "get", "/camera/detector", "labels").strip() == "String value is: 007"

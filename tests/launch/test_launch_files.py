@@ -81,7 +81,7 @@ def test_a_launch_testing_file_expects_the_processes_that_its_launch_files_start
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
-def test_every_argument_says_what_it_is(path: Path) -> None:
+def test_every_argument_has_a_description(path: Path) -> None:
     for arg in root_of(path).findall("arg"):
         assert len(arg.attrib.get("description", "")) > 5, arg.attrib["name"]
         assert "default" in arg.attrib, f"{arg.attrib['name']} is required; a file must start without arguments"
@@ -115,7 +115,7 @@ def test_a_composed_file_only_includes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", LAUNCH_FILES, ids=name_of)
-def test_an_include_hands_over_only_arguments_that_exist(path: Path) -> None:
+def test_an_include_passes_only_arguments_that_exist(path: Path) -> None:
     # A misspelt argument would be ignored silently by ros2 launch.
     for include in root_of(path).iter("include"):
         target = ROOT / "launch" / include.attrib["file"].rsplit("/", 1)[1]
@@ -160,16 +160,14 @@ EFFECTS = [
 
 
 @pytest.mark.parametrize(("launch", "argument", "expected"), EFFECTS, ids=[f"{row[0]}-{row[1]}" for row in EFFECTS])
-def test_an_argument_changes_the_parameters_it_is_for_and_no_others(
-    launch: str, argument: str, expected: set[str]
-) -> None:
+def test_an_argument_changes_its_parameters_and_no_others(launch: str, argument: str, expected: set[str]) -> None:
     name, *switches = launch.split()
     value = "left" if argument == "camera_name" else "5999"
     assert changed(name, argument, value, **dict.fromkeys(switches, "true")) == expected
 
 
 @pytest.mark.parametrize("name", ["viewer", "pipeline", "demo", "cameras"])
-def test_the_page_stays_on_this_machine_until_the_viewer_itself_is_given_an_address(name: str) -> None:
+def test_the_page_is_local_unless_the_viewer_is_given_an_address(name: str) -> None:
     hosts = {key: value for key, value in parameters(name).items() if key.startswith("viewer_node")}
     assert [value for key, value in hosts.items() if key.endswith(".host")] == ["127.0.0.1"]
 

@@ -128,7 +128,7 @@ def test_without_the_link_the_detector_subscribes_to_the_camera(launch: Callable
     assert running.stop() == 0
 
 
-def test_a_recording_holds_what_the_pipeline_published(launch: Callable[..., Launched], tmp_path: Path) -> None:
+def test_a_recording_contains_what_the_pipeline_published(launch: Callable[..., Launched], tmp_path: Path) -> None:
     arguments = ("rtp:=false", "viewer:=false", "record:=true", f"record_directory:={tmp_path}/recordings")
     running = launch("pipeline.launch.xml", f"source:=file://{CLIP}", "loop:=true", *arguments)
     running.wait_for(r"recording to (\S+)")
@@ -203,7 +203,7 @@ def test_the_events_of_the_pipeline_are_on_the_page(launch: Callable[..., Launch
         ("rtp_receiver.launch.xml", ["port:=99999"], r"parameter 'port' is 99999: must be"),
     ],
 )
-def test_bad_arguments_are_one_clear_line_repeated_at_the_end(
+def test_a_bad_argument_gives_one_clear_line_repeated_at_the_end(
     launch: Callable[..., Launched], file: str, arguments: list[str], message: str
 ) -> None:
     running = launch(file, *arguments)

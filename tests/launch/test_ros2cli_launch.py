@@ -167,7 +167,7 @@ def test_a_killed_launch_leaves_no_orphans(start: Callable[..., Launched]) -> No
     assert launched.orphans() == []
 
 
-def test_what_a_process_leaves_behind_is_ended(start: Callable[..., Launched]) -> None:
+def test_processes_that_a_process_leaves_behind_are_ended(start: Callable[..., Launched]) -> None:
     launched = start("""<executable output="screen" cmd="sh -c 'sleep 600 &amp; echo pid=$! '"/>""")
     code, text = finish(launched)
     assert code == 0

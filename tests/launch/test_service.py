@@ -16,7 +16,7 @@ UNIT = ROOT / "systemd" / "edgecam@.service"
 KEEP = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "HOME", "EDGECAM_CACHE", "XDG_CACHE_HOME")
 
 
-def test_the_service_starts_its_launch_file_and_stops_clean(tmp_path: Path) -> None:
+def test_the_service_starts_its_launch_file_and_stops_cleanly(tmp_path: Path) -> None:
     command = re.search(r"^ExecStart=/bin/bash -c '(.+)'$", UNIT.read_text(), re.MULTILINE)
     assert command
     assert "KillMode=mixed" in UNIT.read_text()

@@ -26,7 +26,7 @@ class TestDetector(suite.Peer):
         self.assertEqual(array.header, sent.header)
         self.assertEqual(list(array.detections), [])
 
-    def test_who_comes_late_still_learns_the_labels(self) -> None:
+    def test_a_late_subscriber_receives_the_labels(self) -> None:
         received = self.collect(LabelInfo, "/camera/label_info", LATCHED)
         names = {one.class_name for one in self.wait_until(lambda: received, "label_info")[0].class_map}
         self.assertLessEqual({"person", "giraffe"}, names)

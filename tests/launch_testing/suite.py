@@ -128,7 +128,7 @@ class CleanEnd:
         assert len(names) == self.processes, names
         assert {name: proc_info[name].returncode for name in names} == dict.fromkeys(names, 0)
 
-    def test_nothing_was_printed_that_frightens(self, proc_output: Any) -> None:
+    def test_no_traceback_was_printed(self, proc_output: Any) -> None:
         text = "".join(one.text.decode(errors="replace") for one in proc_output)
         for bad in ("Traceback", "terminate called", "Segmentation fault", "core dumped"):
             assert bad not in text, text

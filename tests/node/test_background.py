@@ -85,7 +85,7 @@ def answer(future: Any) -> Trigger.Response:
     return future.result()
 
 
-def test_the_end_of_the_work_wakes_an_executor_that_waits_for_nothing_else(peer: Peer, slow: SlowNode) -> None:
+def test_finished_work_wakes_an_idle_executor(peer: Peer, slow: SlowNode) -> None:
     future = ask(peer, slow)
     slow.released.set()
     assert (answer(future).success, answer(future).message) == (True, "done")
@@ -98,7 +98,7 @@ def test_other_services_are_served_meanwhile(peer: Peer, slow: SlowNode) -> None
     assert answer(future).message == "done"
 
 
-def test_an_error_of_the_work_is_the_answer(peer: Peer, slow: SlowNode) -> None:
+def test_an_error_in_the_work_is_the_response(peer: Peer, slow: SlowNode) -> None:
     slow.error = EdgecamError("the disk is full")
     future = ask(peer, slow)
     slow.released.set()

@@ -32,7 +32,7 @@ def state(reports: list[DiagnosticArray]) -> str:
     return reports[-1].status[0].message if reports else ""
 
 
-def test_a_killed_rtsp_server_is_seen_and_its_return_too(peer: Peer, world: ExitStack) -> None:
+def test_a_killed_rtsp_server_and_its_return_are_noticed(peer: Peer, world: ExitStack) -> None:
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     server = RtspServer()
@@ -54,7 +54,7 @@ def test_a_killed_rtsp_server_is_seen_and_its_return_too(peer: Peer, world: Exit
     assert int(values(reports[-1])["reconnects"]) >= 1
 
 
-def test_without_a_clock_to_follow_the_node_starts_and_reports(peer: Peer, world: ExitStack) -> None:
+def test_without_a_clock_the_node_starts_and_reports_it(peer: Peer, world: ExitStack) -> None:
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     world.enter_context(camera_nodes())(source="test://smpte", use_sim_time=True)  # /clock has no publisher
@@ -96,7 +96,7 @@ def test_a_file_that_becomes_garbage_while_it_plays_is_reported_and_can_be_repai
     wait_until(lambda: len(images) > count + 5, LONG, "frames after the repair")
 
 
-def test_a_subscriber_that_sleeps_does_not_hold_up_the_others(peer: Peer, world: ExitStack) -> None:
+def test_a_stalled_subscriber_does_not_delay_the_others(peer: Peer, world: ExitStack) -> None:
     sleeper = Peer("sleeper")
     world.callback(sleeper.close)
     asleep, wake, awake = threading.Event(), threading.Event(), threading.Event()

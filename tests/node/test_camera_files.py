@@ -95,7 +95,7 @@ def written(report: DiagnosticArray) -> int:
     return int(values(report).get("recording", "0").split()[0].replace("no", "0"))
 
 
-def test_a_coded_source_is_recorded_as_it_came_and_survives_a_crash(
+def test_a_coded_source_is_recorded_without_transcoding_and_survives_a_crash(
     peer: Peer, world: ExitStack, tmp_path: Path
 ) -> None:
     server = world.enter_context(rtsp_server())
@@ -172,7 +172,7 @@ def outcome(waiting: Coroutine[None, None, Trigger.Response]) -> Trigger.Respons
             return end.value
 
 
-def test_others_get_their_turn_while_a_snapshot_waits() -> None:
+def test_other_callbacks_run_while_a_snapshot_waits() -> None:
     node = CameraNode(parameter_overrides=[Parameter("autostart", value=False)], namespace="/waiting")
     try:
         node.trigger_configure()

@@ -61,7 +61,7 @@ def test_a_frame_arrives_whole_with_its_info_and_stamp(peer: Peer, start: Start)
     assert len(matching[0].d) == 0
 
 
-def test_a_looped_clip_comes_at_its_own_rate(peer: Peer, start: Start, tmp_path: Path) -> None:
+def test_a_looped_clip_plays_at_its_own_rate(peer: Peer, start: Start, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", frames=25, rate=25)
     images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     reports = peer.collect(DiagnosticArray, "/diagnostics")
@@ -99,7 +99,7 @@ def test_bad_settings_end_the_node_with_one_line(settings: dict[str, object], co
     assert "Traceback" not in done.stderr
 
 
-def test_a_source_that_may_come_back_is_waited_for(peer: Peer, start: Start, tmp_path: Path) -> None:
+def test_a_source_that_may_come_back_is_retried(peer: Peer, start: Start, tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(b"not a video at all" * 1000)
     images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
@@ -113,7 +113,7 @@ def test_a_source_that_may_come_back_is_waited_for(peer: Peer, start: Start, tmp
     wait_until(lambda: reports[-1].status[0].message == "streaming", LONG, "a good report")
 
 
-def test_deactivated_it_is_silent_and_can_be_woken_again(peer: Peer, start: Start) -> None:
+def test_a_deactivated_node_is_silent_and_can_be_activated_again(peer: Peer, start: Start) -> None:
     images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     start(autostart=False, image_width=64, image_height=48)
 
@@ -137,7 +137,7 @@ def test_deactivated_it_is_silent_and_can_be_woken_again(peer: Peer, start: Star
     assert label() == "unconfigured"
 
 
-def test_size_and_rate_change_while_it_runs_and_the_source_does_not(peer: Peer, start: Start) -> None:
+def test_size_and_rate_can_change_at_run_time_but_not_the_source(peer: Peer, start: Start) -> None:
     images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     start(image_width=64, image_height=48)
     wait_until(lambda: len(images) >= 3, LONG, "frames")

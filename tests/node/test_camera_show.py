@@ -147,7 +147,7 @@ def test_with_a_display_a_window_shows_it_and_the_pipeline_is_printed(display: s
 
 
 @pytest.mark.parametrize("name", ["video", "snapshot"])
-def test_an_address_is_shown_by_what_it_serves(display: str, name: str, tmp_path: Path) -> None:
+def test_what_an_address_serves_decides_how_it_is_shown(display: str, name: str, tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mp4", codec="h264", pattern="red", frames=1500, size=(320, 240)).read_bytes()
     jpeg = red_jpeg(320, 240)
     pages = {"/video": Page("video/mp4", [clip], length=True), "/snapshot": Page("image/jpeg", [jpeg], length=True)}
@@ -165,7 +165,7 @@ def test_a_window_without_a_publisher_reports_it(display: str) -> None:
     warning_like("/camera/nothing has no publisher", show_topic("/camera/nothing", DISPLAY=display))
 
 
-def test_an_rtp_stream_is_shown_by_the_receiver_that_repairs_it(display: str) -> None:
+def test_an_rtp_stream_is_shown_through_our_receiver(display: str) -> None:
     port = free_udp_port()
     stream = gst.Pipeline(
         "videotestsrc is-live=true pattern=red ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "

@@ -25,7 +25,7 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_each_camera_has_its_namespace_and_a_dead_one_comes_back(peer: Peer, tmp_path: Path) -> None:
+def test_each_camera_has_its_namespace_and_is_restarted_if_it_dies(peer: Peer, tmp_path: Path) -> None:
     path = tmp_path / "cameras.yaml"
     path.write_text(CAMERAS)
     left = peer.collect(Image, "/robot/left/image_raw", qos_profile_sensor_data)
@@ -50,7 +50,7 @@ def test_each_camera_has_its_namespace_and_a_dead_one_comes_back(peer: Peer, tmp
         fleet.wait()
 
 
-def test_no_camera_starts_when_one_cannot(tmp_path: Path) -> None:
+def test_no_camera_starts_if_one_of_them_cannot(tmp_path: Path) -> None:
     path = tmp_path / "cameras.yaml"
     path.write_text(CAMERAS + "- {camera_name: third, framerate: -1.0}\n")
     command = [sys.executable, "-m", "edgecam_camera.cameras", str(path), "--ros-args", "-r", "__node:=x"]

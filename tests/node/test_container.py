@@ -21,7 +21,7 @@ from waiting import DISCOVERY, wait_until
 NODES = ("edgecam_camera.node:CameraNode", "edgecam_detector.node:DetectorNode")
 
 
-def test_frames_pass_as_they_are() -> None:
+def test_frames_are_passed_unchanged() -> None:
     topics = LocalTopics()
     frame = Frame.from_array(np.zeros((4, 4, 3), np.uint8), "bgr8")
     taken: list[Frame] = []
@@ -35,7 +35,7 @@ def test_frames_pass_as_they_are() -> None:
     assert not topics.has_subscribers("/a")
 
 
-def test_a_topic_is_announced_until_its_last_publisher_goes() -> None:
+def test_a_topic_is_announced_until_its_last_publisher_is_gone() -> None:
     topics = LocalTopics()
     topics.announce("/a")
     topics.announce("/a")
@@ -82,7 +82,7 @@ def test_detections_without_a_frame_on_dds(peer: Peer, tmp_path: Path) -> None:
         (["edgecam_core.types:Frame"], "is not an edgecam node"),
     ],
 )
-def test_what_is_no_node_is_refused(nodes: list[str], message: str) -> None:
+def test_anything_but_a_node_is_refused(nodes: list[str], message: str) -> None:
     command = [sys.executable, "-m", "edgecam_ros.container", *nodes]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, env=os.environ)
     assert ended.returncode == 2

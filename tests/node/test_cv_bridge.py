@@ -90,7 +90,7 @@ def test_passthrough_shares_the_memory_of_the_message() -> None:
     assert image[0, 0, 0] == sent.data[0]
 
 
-def test_a_conversion_never_shares_it() -> None:
+def test_a_conversion_never_shares_memory() -> None:
     sent = message("bgr8", noise((4, 6, 3)))
     image = BRIDGE.imgmsg_to_cv2(sent, "bgr8")
     before = image.copy()
@@ -102,7 +102,7 @@ def test_a_conversion_never_shares_it() -> None:
     ("mono8", (4, 6), "uint8", 5), ("bgr8", (4, 6, 3), "uint8", 6), ("mono16", (4, 6), "uint16", 4),
     ("32FC1", (4, 6), "float32", 8), ("yuv422", (4, 6, 2), "uint8", 4),
 ])  # fmt: skip
-def test_padded_rows_are_cut(encoding: str, shape: tuple[int, ...], dtype: str, pad: int) -> None:
+def test_row_padding_is_removed(encoding: str, shape: tuple[int, ...], dtype: str, pad: int) -> None:
     pixels = noise(shape, dtype)
     assert np.array_equal(BRIDGE.imgmsg_to_cv2(message(encoding, pixels, pad)), pixels)
 
@@ -116,7 +116,7 @@ def test_padding_need_not_be_whole_pixels(pad: int) -> None:
 
 @only_stand_in  # the real one breaks here with NumPy 2
 @pytest.mark.parametrize(("encoding", "dtype"), [("mono16", "uint16"), ("32FC1", "float32"), ("mono8", "uint8")])
-def test_big_endian_messages_arrive_in_the_machines_order(encoding: str, dtype: str) -> None:
+def test_big_endian_messages_become_native_byte_order(encoding: str, dtype: str) -> None:
     pixels = noise((4, 6), dtype)
     image = BRIDGE.imgmsg_to_cv2(message(encoding, pixels, big_endian=True))
     assert np.array_equal(image, pixels)
@@ -148,7 +148,7 @@ def test_a_step_shorter_than_a_row_is_an_error() -> None:
 # -- arrays to messages ------------------------------------------------------------------------------------
 
 
-def test_the_header_and_every_pixel_travel() -> None:
+def test_the_header_and_every_pixel_are_preserved() -> None:
     header = Header(frame_id="lens")
     pixels = noise((4, 6, 3))[::-1, ::2]  # not contiguous
     sent = BRIDGE.cv2_to_imgmsg(pixels, "bgr8", header)
@@ -162,7 +162,7 @@ def test_an_array_that_does_not_fit_is_refused(encoding: str) -> None:
         BRIDGE.cv2_to_imgmsg(noise((4, 6, 3)), encoding)
 
 
-def test_what_is_no_image_is_refused() -> None:
+def test_anything_but_an_image_is_refused() -> None:
     with pytest.raises(TypeError, match="not a numpy array"):
         BRIDGE.cv2_to_imgmsg([[1, 2]])  # type: ignore[arg-type]
 
@@ -227,7 +227,9 @@ def test_sixteen_bits_to_eight_round_to_the_nearest_everywhere() -> None:
         ("bgr8", (4, 6, 3), "klingon8", "Unknown encoding klingon8"),
     ],
 )
-def test_impossible_conversions_say_why(source: str, shape: tuple[int, ...], target: str, reason: str) -> None:
+def test_an_impossible_conversion_gives_the_reason(
+    source: str, shape: tuple[int, ...], target: str, reason: str
+) -> None:
     with pytest.raises(CvBridgeError, match=reason):
         BRIDGE.imgmsg_to_cv2(message(source, noise(shape)), target)
 
@@ -305,7 +307,9 @@ def test_jpeg_is_the_default() -> None:
         (np.dstack([BGR, BGR[..., 0]]), "rgb8", BGR[..., ::-1]),
     ],
 )
-def test_a_compressed_image_converts_from_what_it_holds(pixels: np.ndarray, target: str, expected: np.ndarray) -> None:
+def test_a_compressed_image_converts_from_its_own_encoding(
+    pixels: np.ndarray, target: str, expected: np.ndarray
+) -> None:
     result = BRIDGE.compressed_imgmsg_to_cv2(BRIDGE.cv2_to_compressed_imgmsg(pixels, "png"), target)
     assert result.dtype == expected.dtype
     assert np.array_equal(result, expected)
@@ -313,7 +317,7 @@ def test_a_compressed_image_converts_from_what_it_holds(pixels: np.ndarray, targ
 
 @only_stand_in
 @pytest.mark.parametrize("data", [b"", b"no image", bytes(BRIDGE.cv2_to_compressed_imgmsg(BGR, "png").data[:20])])
-def test_what_is_no_compressed_image_is_an_error(data: bytes) -> None:
+def test_data_that_is_not_a_compressed_image_is_an_error(data: bytes) -> None:
     with pytest.raises(CvBridgeError, match=f"cannot decode the {len(data)} bytes"):
         BRIDGE.compressed_imgmsg_to_cv2(CompressedImage(format="png", data=data))
 
@@ -323,7 +327,7 @@ def test_what_is_no_compressed_image_is_an_error(data: bytes) -> None:
     lambda: BRIDGE.cv2_to_compressed_imgmsg(BGR, "xyz"),
     lambda: BRIDGE.cv2_to_compressed_imgmsg(noise((4, 6, 5)), "png"),
 ])  # fmt: skip
-def test_what_cannot_be_compressed_is_an_error(call: Callable[[], CompressedImage]) -> None:
+def test_an_image_that_cannot_be_compressed_is_an_error(call: Callable[[], CompressedImage]) -> None:
     with pytest.raises(CvBridgeError):
         call()
 

@@ -13,7 +13,7 @@ CLIP = Path(__file__).parents[2] / "media" / "animals.mp4"
 _COW = 4.0  # seconds into the clip, see media/animals.json
 
 
-def test_animals_names_the_cow_of_the_clip(peer: Peer) -> None:
+def test_the_animals_model_names_the_cow_in_the_clip(peer: Peer) -> None:
     clip = cv2.VideoCapture(str(CLIP))
     clip.set(cv2.CAP_PROP_POS_MSEC, _COW * 1000)
     good, image = clip.read()

@@ -95,7 +95,9 @@ def test_without_a_model_the_node_keeps_running_and_reports_the_reason(
     assert len([line for line in capfd.readouterr().err.splitlines() if message in line]) == 1
 
 
-def test_every_configuring_tells_the_reason(peer: Peer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_every_configure_transition_reports_the_reason(
+    peer: Peer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     model = tmp_path / "m.onnx"
     subject = Detecting(peer, model, loads=False, **text(model))
     try:
@@ -188,7 +190,7 @@ def test_a_bad_image_is_counted_and_the_next_works(detecting: Detecting, reason:
     ],
     ids=["1x1", "16 bit", "padded", "nv12"],
 )
-def test_an_unusual_image_is_answered(detecting: Detecting, image: Image) -> None:
+def test_an_unusual_image_gets_detections(detecting: Detecting, image: Image) -> None:
     seen = len(detecting.arrays)
 
     def answered() -> bool:
@@ -199,14 +201,14 @@ def test_an_unusual_image_is_answered(detecting: Detecting, image: Image) -> Non
     assert names(detecting.answer(GOOD)) == ALL
 
 
-def test_a_hundred_megapixels_are_answered(detecting: Detecting) -> None:
+def test_a_hundred_megapixel_image_gets_detections(detecting: Detecting) -> None:
     seen = len(detecting.arrays)
     detecting.node._on_local_frame("", Frame.from_array(np.zeros((10_000, 10_000), np.uint8), "mono8", STAMP, "odd"))
     wait_until(lambda: "odd" in frame_ids(detecting, seen), what="detections")
     assert names(detecting.answer(GOOD)) == ALL
 
 
-def test_garbage_in_every_field_is_survived(detecting: Detecting) -> None:
+def test_the_node_survives_garbage_in_every_field(detecting: Detecting) -> None:
     chance = random.Random(5)
     for _ in range(300):
         damaged = Image(
@@ -223,7 +225,7 @@ def test_garbage_in_every_field_is_survived(detecting: Detecting) -> None:
 
 
 @pytest.mark.parametrize("error", [ImportError("libtbb.so.12"), AttributeError("newbyteorder")])
-def test_a_broken_cv_bridge_costs_only_its_images(
+def test_a_broken_cv_bridge_loses_only_its_images(
     detecting: Detecting, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def broken(*_: object) -> None:

@@ -29,7 +29,7 @@ def numbered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detecting]:
     peer.close()
 
 
-def test_class_id_is_the_number_on_request(numbered: Detecting) -> None:
+def test_class_id_can_be_the_class_number(numbered: Detecting) -> None:
     assert names(numbered.answer(IMAGE)) == {"1", "2", "3"}
 
 
@@ -43,7 +43,7 @@ def test_an_object_keeps_its_track_id(numbered: Detecting) -> None:
     assert all(ids[-1].values())
 
 
-def test_a_region_is_set_while_running(numbered: Detecting) -> None:
+def test_a_region_can_be_set_while_running(numbered: Detecting) -> None:
     assert numbered.set(regions=["0,0 0.5,0 0.5,0.5 0,0.5"]) == ""
     assert names(numbered.answer(IMAGE, STAMP + SECOND)) == {"1"}
     assert "three or more points" in numbered.set(regions=["0,0 1,1"])
@@ -51,7 +51,7 @@ def test_a_region_is_set_while_running(numbered: Detecting) -> None:
     assert names(numbered.answer(IMAGE, STAMP + 2 * SECOND)) == {"1", "2", "3"}
 
 
-def test_the_threshold_of_one_class_is_set_while_running(numbered: Detecting) -> None:
+def test_the_threshold_of_one_class_can_be_set_while_running(numbered: Detecting) -> None:
     dim = IMAGE.copy()
     dim[..., 2] = dim[..., 2] * 0.45  # red
     assert numbered.set(confidence_threshold=0.3) == ""
@@ -62,7 +62,7 @@ def test_the_threshold_of_one_class_is_set_while_running(numbered: Detecting) ->
     assert numbered.set(class_thresholds=[], **DEFAULTS) == ""
 
 
-def test_the_most_detections_are_set_while_running(numbered: Detecting) -> None:
+def test_the_maximum_of_detections_can_be_set_while_running(numbered: Detecting) -> None:
     assert numbered.set(max_detections=1) == ""
     assert len(numbered.answer(IMAGE, STAMP + 5 * SECOND).detections) == 1
     assert numbered.set(**DEFAULTS) == ""
@@ -102,7 +102,7 @@ def test_an_overlay_is_drawn_only_while_there_are_subscribers(
         ("vision_info", DurabilityPolicy.TRANSIENT_LOCAL),
     ],
 )
-def test_what_is_published_suits_every_subscriber(
+def test_the_publishers_qos_suits_every_subscriber(
     numbered: Detecting, topic: str, durability: DurabilityPolicy
 ) -> None:
     (publisher,) = numbered.peer.node.get_publishers_info_by_topic(f"/camera/{topic}")
@@ -110,6 +110,6 @@ def test_what_is_published_suits_every_subscriber(
     assert publisher.qos_profile.durability == durability
 
 
-def test_images_are_taken_as_sensor_data(numbered: Detecting) -> None:
+def test_images_are_subscribed_with_sensor_data_qos(numbered: Detecting) -> None:
     (subscriber,) = numbered.peer.node.get_subscriptions_info_by_topic("/camera/image_raw")
     assert subscriber.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT

@@ -53,13 +53,13 @@ def test_header_boxes_and_names(detecting: Detecting) -> None:
     assert all(detection.bbox.center.theta == 0 and detection.id == "" for detection in array.detections)
 
 
-def test_nothing_found_is_published_too(detecting: Detecting) -> None:
+def test_an_empty_result_is_published_too(detecting: Detecting) -> None:
     array = detecting.answer(np.zeros((48, 64, 3), np.uint8))
     assert array.detections == []
     assert array.header.frame_id == "camera_optical_frame"
 
 
-def test_label_info_and_vision_info_wait_for_late_subscribers(detecting: Detecting) -> None:
+def test_label_info_and_vision_info_are_latched_for_late_subscribers(detecting: Detecting) -> None:
     labels = detecting.peer.collect(LabelInfo, "/camera/label_info", latched_qos())
     vision = detecting.peer.collect(VisionInfo, "/camera/vision_info", latched_qos())
     wait_until(lambda: labels and vision, what="label_info and vision_info")
@@ -88,12 +88,12 @@ def test_thresholds_and_classes_change_while_running(detecting: Detecting) -> No
         ({"model": "other.onnx"}, "cannot change while the node runs"),
     ],
 )
-def test_a_change_that_cannot_work_is_refused(detecting: Detecting, change: dict[str, Any], reason: str) -> None:
+def test_an_impossible_change_is_refused(detecting: Detecting, change: dict[str, Any], reason: str) -> None:
     assert reason in detecting.set(**change)
     assert names(detecting.answer(quadrants(64, 48))) == {"red", "green", "blue"}
 
 
-def test_a_image_that_comes_while_the_node_closes_is_no_error(
+def test_an_image_that_arrives_while_the_node_closes_is_not_an_error(
     detecting: Detecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node, worker = detecting.node, detecting.node._worker
@@ -107,7 +107,7 @@ def test_a_image_that_comes_while_the_node_closes_is_no_error(
     node._worker = worker
 
 
-def test_the_lifecycle_can_go_round(detecting: Detecting) -> None:
+def test_the_lifecycle_can_be_repeated(detecting: Detecting) -> None:
     detecting.answer(quadrants(64, 48))
     detecting.go_round()
     wait_until(lambda: detecting.node._worker.detector, what="the model")
@@ -127,7 +127,7 @@ def test_overlay_has_the_images_stamp_and_its_boxes(detecting: Detecting) -> Non
     assert (drawn[100, 20:140] == image[100, 20:140]).all()  # the inside of a box stays
 
 
-def test_diagnostics_tell_rates_and_stages(detecting: Detecting) -> None:
+def test_diagnostics_report_rates_and_stages(detecting: Detecting) -> None:
     statuses = detecting.peer.collect(DiagnosticArray, "/diagnostics")
 
     def running() -> dict[str, str] | None:
@@ -187,9 +187,7 @@ def test_several_cameras_share_one_model(peer: Peer, tmp_path: Path, monkeypatch
         (["backend:=magic"], 2, "must be one of auto"),
     ],
 )
-def test_a_parameter_that_cannot_work_ends_the_node_with_one_line(
-    parameters: list[str], code: int, message: str
-) -> None:
+def test_an_impossible_parameter_ends_the_node_with_one_line(parameters: list[str], code: int, message: str) -> None:
     command = [sys.executable, "-m", "edgecam_detector.node", "--ros-args"]
     for parameter in parameters:
         command += ["-p", parameter]

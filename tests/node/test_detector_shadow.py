@@ -82,7 +82,7 @@ def test_each_object_has_one_partner_of_its_label() -> None:
     assert (dict(both), dict(live), dict(shadow)) == ({"cat": 1}, {"cat": 1, "dog": 1}, {"pig": 1})
 
 
-def test_a_shadow_model_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_shadow_model_is_refused(tmp_path: Path) -> None:
     live = color_detector(tmp_path / "live.onnx")
     values = {"model": str(live), "shadow_model": "/nowhere.onnx"}
     node = DetectorNode(parameter_overrides=[Parameter(name, value=value) for name, value in values.items()])

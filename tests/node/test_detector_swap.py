@@ -87,7 +87,9 @@ class Load:
         self._thread.join()
 
 
-def test_a_deployment_takes_over_under_load_and_goes_back(peer: Peer, store: ModelStore, subject: Detecting) -> None:
+def test_a_deployment_takes_over_under_load_and_is_rolled_back(
+    peer: Peer, store: ModelStore, subject: Detecting
+) -> None:
     labels = peer.collect(LabelInfo, "/camera/label_info", latched_qos())
     vision = peer.collect(VisionInfo, "/camera/vision_info", latched_qos())
     assert names(subject.answer(quadrants(32, 32))) == OLD
@@ -165,7 +167,7 @@ def test_a_model_with_fewer_classes_takes_over_with_its_labels(
     wait_until(lambda: {one.class_name for one in labels[-1].class_map} == {"rot", "gruen"}, LONG, "label_info")
 
 
-def test_a_model_without_a_class_that_is_asked_for_leaves_the_old_one(
+def test_a_model_without_a_requested_class_leaves_the_old_one_in_place(
     peer: Peer, store: ModelStore, tmp_path: Path
 ) -> None:
     store.add(shrunk(tmp_path / "small.onnx"), "colours")
@@ -182,7 +184,7 @@ def test_a_model_without_a_class_that_is_asked_for_leaves_the_old_one(
         subject.close()
 
 
-def test_a_model_that_is_too_slow_leaves_the_old_one(peer: Peer, store: ModelStore, tmp_path: Path) -> None:
+def test_a_model_that_is_too_slow_leaves_the_old_one_in_place(peer: Peer, store: ModelStore, tmp_path: Path) -> None:
     store.add(labelled(tmp_path / "slow.onnx", ["rot", "gruen", "blau"], size=2048), "colours")
     subject = Detecting(peer, Path("store:colours"), max_slowdown=1.01)
     load = Load(subject)
@@ -198,7 +200,7 @@ def test_a_model_that_is_too_slow_leaves_the_old_one(peer: Peer, store: ModelSto
     assert all(names(array) == OLD for array in subject.arrays)
 
 
-def test_what_is_not_in_the_store_cannot_be_rolled_back(peer: Peer, tmp_path: Path) -> None:
+def test_a_model_from_outside_the_store_cannot_be_rolled_back(peer: Peer, tmp_path: Path) -> None:
     subject = Detecting(peer, color_detector(tmp_path / "m.onnx"), max_slowdown=0.0)
     try:
         answer = peer.call(Trigger, "/camera/detector/rollback", Trigger.Request(), LONG)

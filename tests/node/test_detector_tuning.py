@@ -15,7 +15,7 @@ HORSE = cv2.imread(str(Path(__file__).parents[1] / "assets" / "photos" / "horse.
 LONG = 180.0
 
 
-def test_what_was_measured_as_fastest_takes_over_between_two_images_and_stays(peer: Peer, tmp_path: Path) -> None:
+def test_the_fastest_configuration_takes_over_between_two_images_and_stays(peer: Peer, tmp_path: Path) -> None:
     given = {"engine_cache": str(tmp_path), "tune": True}
     subject = Detecting(peer, Path("ssd_mobilenet_v2_coco"), **given)
     try:

@@ -229,7 +229,7 @@ def test_faults_of_running_nodes_are_found() -> None:
         assert here[0]["remedy"]
 
 
-def test_every_finding_that_is_bad_has_a_remedy_and_keys_are_for_scripts() -> None:
+def test_every_bad_finding_has_a_remedy_and_every_finding_all_fields() -> None:
     code, found = findings()
     several = [one for group in found.values() for one in group]
     assert all(one["remedy"] for one in several if one["level"] in ("warning", "error"))

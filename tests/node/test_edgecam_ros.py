@@ -135,7 +135,7 @@ def test_foreign_encodings_go_through_cv_bridge() -> None:
     assert (frame.encoding, frame.array().shape) == ("bgr8", (1, 2, 3))
 
 
-def test_opencv_names_are_what_opencv_means() -> None:
+def test_opencv_type_names_have_opencvs_meaning() -> None:
     message = Image(width=2, height=1, encoding="8UC3", step=6, data=[1, 2, 3, 4, 5, 6])
     frame = conversions.image_from_ros(message)
     assert frame.encoding == "bgr8"
@@ -203,7 +203,7 @@ def test_a_bad_parameter_ends_the_node_before_it_starts(blink, argument: str, me
 
 
 @pytest.mark.parametrize("given", ["5", "5.0", "[]", "file"])
-def test_an_integer_is_taken_for_a_double(blink, peer: Peer, tmp_path: Path, given: str) -> None:
+def test_an_integer_is_accepted_for_a_double(blink, peer: Peer, tmp_path: Path, given: str) -> None:
     file = tmp_path / "p.yaml"
     file.write_text("/**:\n  ros__parameters:\n    rate: 5\n    names: []\n")
     blink(*{"file": ("--params-file", str(file)), "[]": ("-p", "rate:=5", "-p", "names:=[]")}.get(
@@ -214,14 +214,14 @@ def test_an_integer_is_taken_for_a_double(blink, peer: Peer, tmp_path: Path, giv
     assert (values[1].type, list(values[1].string_array_value)) == (ParameterType.PARAMETER_STRING_ARRAY, [])
 
 
-def test_an_error_that_waiting_cannot_cure_ends_the_node(blink) -> None:
+def test_a_permanent_error_ends_the_node(blink) -> None:
     node = blink("-p", "refuse:=model")
     assert node.process.wait(120) == 1
     assert node.text().splitlines() == ["open", "close", "error: no such model"]
     assert "Traceback" not in node.text()
 
 
-def test_a_source_that_may_come_back_is_tried_again(blink) -> None:
+def test_a_temporary_error_is_retried(blink) -> None:
     node = blink("-p", "refuse:=source")
     node.wait_for("start")
     assert node.text().count("open") == 2

@@ -16,7 +16,7 @@ from edgecam_msgs.msg import Event
 SHARE = Path(get_package_share_directory("edgecam_msgs"))
 
 
-def test_an_event_goes_over_dds(peer: Peer) -> None:
+def test_an_event_is_received_over_dds(peer: Peer) -> None:
     sent = Event(
         header=header_to_ros(1_700_000_003_000_000_000, "lens"),
         id="0001-sofa",

@@ -105,7 +105,7 @@ def scene(peer: Peer, folder: Path, **parameters: object) -> Iterator[Scene]:
         yield Scene(peer, node, folder)
 
 
-def test_an_event_has_a_snapshot_and_a_clip_with_what_was_before(peer: Peer, tmp_path: Path) -> None:
+def test_an_event_has_a_snapshot_and_a_clip_with_pre_roll(peer: Peer, tmp_path: Path) -> None:
     with scene(peer, tmp_path) as one:
         begun = one.until_event("begin", 0.25, brightness=10)  # the first frames may come before the subscriptions
         one.until_event("end", 0.75, brightness=60)
@@ -188,7 +188,7 @@ def test_detections_without_ids_are_tracked_here_and_it_is_reported(peer: Peer, 
         wait_until(output, what="the warning")
 
 
-def test_a_class_that_the_detector_does_not_have_is_reported(peer: Peer, tmp_path: Path) -> None:
+def test_a_class_that_the_detector_lacks_is_reported(peer: Peer, tmp_path: Path) -> None:
     with scene(peer, tmp_path, rules=["a: dgo|dog enters left"]) as one:
         one.until_status("events")
         rows = [VisionClass(class_id=number, class_name=name) for number, name in enumerate(("Dog", "cat"))]
@@ -227,7 +227,7 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         ({"pre_roll": 30.0, "max_clip": 20.0}, "must not be above max_clip"),
     ],
 )
-def test_wrong_settings_are_refused_in_words(parameters: dict[str, object], reason: str) -> None:
+def test_wrong_settings_are_refused_with_the_reason(parameters: dict[str, object], reason: str) -> None:
     overrides = [Parameter(name, value=value) for name, value in parameters.items()]
     with pytest.raises(SettingError, match=reason):
         EventsNode(parameter_overrides=overrides)

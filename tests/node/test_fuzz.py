@@ -130,7 +130,7 @@ class Client:
 
 
 @pytest.mark.timeout(240 + 10 * EXAMPLES)
-def test_hostile_values_end_no_node(node: Running, peer: Peer) -> None:
+def test_no_hostile_value_ends_a_node(node: Running, peer: Peer) -> None:
     reports = peer.collect(DiagnosticArray, "/diagnostics")
     for topic, type_name in node.subscriptions():
         kind = interface(type_name)

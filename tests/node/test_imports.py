@@ -37,7 +37,7 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("module", NEEDED)
-def test_a_program_loads_only_what_it_works_with(module: str) -> None:
+def test_a_program_loads_only_what_it_needs(module: str) -> None:
     assert loaded(f"import {module}") <= NEEDED[module]
 
 

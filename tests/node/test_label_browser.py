@@ -145,7 +145,9 @@ async def test_work_is_saved_automatically_and_restored(page: Page, labels: Labe
     await page.wait_for("document.querySelectorAll('#list button').length === 2")
 
 
-async def test_another_persons_boxes_are_not_overwritten_unseen(page: Page, labels: Labels, tmp_path: Path) -> None:
+async def test_another_persons_boxes_are_not_overwritten_without_notice(
+    page: Page, labels: Labels, tmp_path: Path
+) -> None:
     await page.open(f"{labels.base}/label")
     await shows(page, "0003")
     other = {"state": "reviewed", "boxes": [], "revision": 0, "reviewer": "bob"}
@@ -267,7 +269,7 @@ async def test_two_browsers_without_names_get_different_frames_and_no_work_is_lo
     assert len(reviews["0002"].boxes) == 2
 
 
-async def test_a_frame_without_its_image_says_so(page: Page, labels: Labels, tmp_path: Path) -> None:
+async def test_a_missing_image_is_reported_on_its_frame(page: Page, labels: Labels, tmp_path: Path) -> None:
     (tmp_path / "c" / "images" / "front" / "0003.png").unlink()
     page.refused = ("/label/image/0003",)
     await page.open(f"{labels.base}/label")

@@ -66,7 +66,7 @@ def test_a_summary_file_in_a_missing_directory_is_refused_at_the_start(tmp_path:
     assert "directory does not exist" in errors
 
 
-def test_a_reader_that_goes_away_does_not_end_it(tmp_path: Path) -> None:
+def test_a_closed_output_pipe_does_not_end_it(tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     process = start("seconds:=3.0", "interval:=0.2", f"summary_file:={path}")
     assert process.stdout is not None

@@ -241,7 +241,7 @@ def test_the_command_writes_one_file_until_ctrl_c(scene: Scene, tmp_path: Path) 
         assert reader.message_count == sum(stored.values())
 
 
-def test_the_command_fails_in_words(tmp_path: Path) -> None:
+def test_a_command_that_fails_gives_the_reason(tmp_path: Path) -> None:
     (tmp_path / "out.mcap").write_bytes(b"")
 
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:

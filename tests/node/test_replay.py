@@ -50,7 +50,7 @@ def scene(tmp_path: Path, count: int = 10) -> tuple[Path, list[Message]]:
     return made.write(tmp_path / "x.mcap", messages), messages
 
 
-def test_everything_comes_back_as_it_was(peer: Peer, tmp_path: Path) -> None:
+def test_every_message_is_replayed_unchanged(peer: Peer, tmp_path: Path) -> None:
     path, messages = scene(tmp_path)
     images = peer.collect(Image, "/camera/image_raw", image_qos(50))
     words = peer.collect(String, "/words", latched_qos())
@@ -67,7 +67,7 @@ def test_everything_comes_back_as_it_was(peer: Peer, tmp_path: Path) -> None:
     assert len(times) > 20  # in between, too
 
 
-def test_topics_start_and_prefix_choose(peer: Peer, tmp_path: Path) -> None:
+def test_topics_start_and_prefix_are_selected(peer: Peer, tmp_path: Path) -> None:
     path, messages = scene(tmp_path)
     images = peer.collect(Image, "/again/camera/image_raw", image_qos(50))
     arguments = ("/camera/image_raw", "--start", "0.5", "--prefix", "/again", "--no-clock", "--delay", "3")
@@ -96,7 +96,7 @@ def test_a_sqlite_bag_of_others_is_replayed(peer: Peer, tmp_path: Path) -> None:
     assert images == as_images(messages)
 
 
-def test_a_replay_that_cannot_work_is_refused_with_the_reason(tmp_path: Path) -> None:
+def test_an_impossible_replay_is_refused_with_the_reason(tmp_path: Path) -> None:
     path, _ = scene(tmp_path)
     kind = made.topic("/odd", "std_msgs/msg/String")
     odd = made.write(tmp_path / "odd.mcap", [Message(type(kind)("/odd", "odd_msgs/msg/Odd"), 5, 5, b"\0\1\0\0")])
@@ -112,7 +112,7 @@ def test_a_replay_that_cannot_work_is_refused_with_the_reason(tmp_path: Path) ->
         assert "Traceback" not in done.stderr
 
 
-def test_a_cut_recording_is_played_and_reported(tmp_path: Path) -> None:
+def test_a_truncated_recording_is_played_and_reported(tmp_path: Path) -> None:
     path, _ = scene(tmp_path)
     path.write_bytes(path.read_bytes()[:-500])
     done = edgecam("replay", path, "--rate", "100", "--delay", "0")

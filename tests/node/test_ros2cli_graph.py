@@ -137,7 +137,7 @@ def test_echo_truncates_arrays() -> None:
     assert ros2("topic", "echo", "--once", "--csv", "-l", "1", "/cam/image_raw") == "0,0,,480,640,r...,0,1920,0,...\n"
 
 
-def test_echo_of_nothing() -> None:
+def test_echo_of_an_unknown_topic_or_type_fails() -> None:
     error = ros2("topic", "echo", "--once", "/nope", code=1)
     assert error == "Could not determine the type for the passed topic\n"
     assert "'foo/Bar' is invalid" in ros2("topic", "echo", "/cam/text", "foo/Bar", code=1)
@@ -280,7 +280,7 @@ def test_sigterm_ends_a_command_cleanly() -> None:
     assert "Traceback" not in errors
 
 
-def test_a_reader_that_goes_away_is_no_traceback() -> None:
+def test_a_closed_output_pipe_gives_no_traceback() -> None:
     command = f"{' '.join(ROS2)} topic echo /cam/text | head -n 1"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.startswith("data: ")

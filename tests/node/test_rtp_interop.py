@@ -155,7 +155,7 @@ def test_gst_launch_receives_what_the_sender_sends(peer: Peer, source: Callable[
     assert np.diff(numbers).min() >= 1
 
 
-def test_a_new_frame_size_goes_through(peer: Peer, source: Callable[..., Source]) -> None:
+def test_a_new_frame_size_is_followed(peer: Peer, source: Callable[..., Source]) -> None:
     port = free_udp_port()
     images = peer.collect(Image, "/camera/stream/image_raw", image_qos())
     with (
@@ -251,7 +251,7 @@ def test_silence_is_reported(peer: Peer) -> None:
     ],
     ids=["another codec", "another payload type", "two senders"],
 )
-def test_what_is_wrong_with_a_stream_is_named(peer: Peer, senders: list[dict[str, object]], reported: str) -> None:
+def test_the_problem_of_a_stream_is_reported(peer: Peer, senders: list[dict[str, object]], reported: str) -> None:
     port = free_udp_port()
     with running(make(ReceiverNode, "/camera", port=port)), ExitStack() as stack:
         arrays = peer.collect(DiagnosticArray, "/diagnostics")

@@ -132,7 +132,7 @@ def lines(capfd: pytest.CaptureFixture[str], text: str) -> list[str]:
 
 @pytest.mark.parametrize("error", [ValueError("netloc"), OSError(97, "family"), KeyError("x"), ZeroDivisionError()])
 @pytest.mark.parametrize("hook", ["open", "start"])
-def test_a_hook_that_raises_is_undone_and_tried_again(
+def test_a_hook_that_raises_is_rolled_back_and_retried(
     peer: Peer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, hook: str, error: Exception
 ) -> None:
     with scene(peer, **{hook: [error, error]}) as subject:  # running() waits until it is active
@@ -168,7 +168,7 @@ def test_top_shows_the_exception_of_a_hook() -> None:
     assert "unexpected ValueError: the reason" in line
 
 
-def test_what_a_failed_open_created_is_destroyed(peer: Peer) -> None:
+def test_a_failed_open_destroys_what_it_created(peer: Peer) -> None:
     """Even where ``close`` fails as well."""
     with scene(peer, open=[ValueError("half")], close=[ValueError("cannot")]) as subject:
         names = [one.topic_name for one in subject.node.subscriptions]
@@ -185,7 +185,7 @@ def test_an_exception_while_stopping_is_reported_and_the_rest_is_stopped(
     assert len(lines(capfd, "stuck")) == 2
 
 
-def test_one_bad_message_is_counted_and_the_next_is_answered(peer: Peer, capfd: pytest.CaptureFixture[str]) -> None:
+def test_one_bad_message_is_counted_and_the_next_is_processed(peer: Peer, capfd: pytest.CaptureFixture[str]) -> None:
     words = peer.node.create_publisher(String, "words", 10)
     with scene(peer, heard=[ImageError("no pixels"), IndexError("far out"), IndexError("far out")]) as subject:
 
@@ -203,14 +203,14 @@ def test_one_bad_message_is_counted_and_the_next_is_answered(peer: Peer, capfd: 
     assert len(lines(capfd, "far out")) == 1
 
 
-def test_a_service_that_raises_answers(peer: Peer) -> None:
+def test_a_service_that_raises_still_responds(peer: Peer) -> None:
     with scene(peer, asked=[RuntimeError("jammed")]):
         answer = peer.call(Trigger, "/fragile/ask", Trigger.Request())
         assert (answer.success, "unexpected RuntimeError: jammed" in answer.message) == (False, True)
         assert peer.call(Trigger, "/fragile/ask", Trigger.Request()).success
 
 
-def test_a_timer_that_raises_ticks_on(peer: Peer) -> None:
+def test_a_timer_that_raises_keeps_ticking(peer: Peer) -> None:
     with scene(peer, tick=[ValueError("late")]) as subject:
         wait_until(lambda: subject.plan.called.count("tick") > 3, what="more ticks")
         assert subject.wait_for(ERROR, "unexpected ValueError: late")
@@ -221,7 +221,7 @@ def test_a_report_that_raises_is_reported(peer: Peer) -> None:
         assert "fragile" in {status.hardware_id for status in [subject.wait_for(ERROR, "")]}
 
 
-def test_a_thread_that_raises_takes_the_node_down_and_up_again(
+def test_a_thread_that_raises_restarts_the_node(
     peer: Peer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with scene(peer, thread=[OSError("cable")]) as subject:
@@ -242,7 +242,7 @@ def set_rate(peer: Peer, value: float) -> tuple[bool, str]:
     return result.successful, result.reason
 
 
-def test_a_parameter_whose_use_raises_is_refused_and_undone(peer: Peer) -> None:
+def test_a_parameter_whose_use_raises_is_refused_and_rolled_back(peer: Peer) -> None:
     with scene(peer, apply_3=[ValueError("odd")]) as subject:
         accepted, reason = set_rate(peer, 3.0)
         assert not accepted
@@ -252,7 +252,7 @@ def test_a_parameter_whose_use_raises_is_refused_and_undone(peer: Peer) -> None:
         assert set_rate(peer, 4.0) == (True, "")
 
 
-def test_a_request_that_no_client_should_send_is_answered(peer: Peer) -> None:
+def test_an_invalid_request_gets_a_response(peer: Peer) -> None:
     with scene(peer):
         bad = Parameter(name="rate", value=ParameterValue(type=200))
         answer = peer.call(SetParameters, "/fragile/set_parameters", SetParameters.Request(parameters=[bad, bad]))
@@ -260,7 +260,7 @@ def test_a_request_that_no_client_should_send_is_answered(peer: Peer) -> None:
         assert all(one.reason for one in answer.results)
 
 
-def test_an_error_that_waiting_cannot_cure_ends_the_node(peer: Peer) -> None:
+def test_a_permanent_error_ends_the_node(peer: Peer) -> None:
     with scene(peer, thread=[SettingError("rate", 1.0, "cannot work")]) as subject:
         wait_until(subject.node.ended.is_set, what="the end")
         assert str(subject.node.failure) == "parameter 'rate' is 1.0: cannot work"

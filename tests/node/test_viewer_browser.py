@@ -133,7 +133,9 @@ async def test_the_page_reconnects_after_the_node_restarts(page: Page, scene: Sc
         await page.wait_for("!document.querySelector('#state span').textContent.includes('does not respond')")
 
 
-async def test_without_websockets_the_bare_frames_are_shown(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
+async def test_without_websockets_frames_are_shown_without_boxes(
+    page: Page, viewer: ViewerProcess, tmp_path: Path
+) -> None:
     broken = """window.WebSocket = class {
       constructor() { setTimeout(() => this.onclose(), 20); }
       close() {}
@@ -144,7 +146,7 @@ async def test_without_websockets_the_bare_frames_are_shown(page: Page, viewer: 
     await square_appears(page, tmp_path / "page.png")
 
 
-async def test_frames_without_a_detector_are_shown_bare(
+async def test_frames_without_a_detector_are_shown_without_boxes(
     page: Page, scene: Scene, viewer: ViewerProcess, tmp_path: Path
 ) -> None:
     scene.detect = False
@@ -200,7 +202,7 @@ async def test_the_slider_sets_the_detectors_parameter(
     assert page.problems == []
 
 
-async def test_the_cameras_node_saves_what_the_page_asks_for(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
+async def test_the_camera_node_saves_what_the_page_requests(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     folder = tmp_path / "saved"
     parameters = ["source:=test://ball", "framerate:=10.0", f"output_directory:={folder}"]
     arguments = [word for parameter in parameters for word in ("-p", parameter)]
@@ -226,7 +228,7 @@ async def test_the_cameras_node_saves_what_the_page_asks_for(page: Page, viewer:
         camera.wait(timeout=120)
 
 
-async def test_a_snapshot_and_a_film_can_be_saved(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
+async def test_a_snapshot_and_a_video_can_be_saved(page: Page, viewer: ViewerProcess, tmp_path: Path) -> None:
     folder = tmp_path / "downloads"
     await page.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
     await page.open(viewer.url)

@@ -56,7 +56,7 @@ async def choose(page: Page, name: str, value: str) -> None:
     await page.evaluate(f"{field}.value = '{value}'; {field}.dispatchEvent(new Event('change', {{ bubbles: true }}))")
 
 
-async def test_newest_first_older_on_request_and_new_ones_by_themselves(
+async def test_newest_events_come_first_older_on_request_and_new_ones_live(
     page: Page, served: Served, clip: bytes, tmp_path: Path
 ) -> None:
     await page.open(f"{served.base}/events")
@@ -96,7 +96,7 @@ async def test_filters_stay_in_the_address(page: Page, served: Served) -> None:
     assert page.problems == []
 
 
-async def test_a_clip_plays_and_can_be_sought(page: Page, served: Served) -> None:
+async def test_a_clip_plays_and_can_seek(page: Page, served: Served) -> None:
     await page.open(f"{served.base}/events")
     await page.wait_for(f"!{FIRST}.querySelector('.play').hidden")
     await page.evaluate(f"{FIRST}.querySelector('.play').click()")

@@ -60,7 +60,7 @@ def test_frames_are_subscribed_only_while_there_are_viewers(tmp_path: Path) -> N
         wait_until(lambda: scene.node.count_subscribers("/camera/image_raw") == 0, 120)
 
 
-def test_the_state_names_rates_labels_and_nodes(tmp_path: Path) -> None:
+def test_the_state_has_rates_labels_and_nodes(tmp_path: Path) -> None:
     with Scene("/camera", fps=15), ViewerProcess(tmp_path, "port:=0") as viewer:
         url = viewer.url
 
@@ -111,7 +111,7 @@ def test_quality_can_be_set_while_running_and_the_port_cannot(tmp_path: Path, pe
         assert "1 to 100" in refused.reason
 
 
-def test_the_viewer_s_own_threads_leave_the_processor_to_the_pipeline(tmp_path: Path) -> None:
+def test_viewer_threads_run_at_low_priority(tmp_path: Path) -> None:
     own = os.getpriority(os.PRIO_PROCESS, 0)
     with ViewerProcess(tmp_path, "port:=0", "niceness:=15") as viewer:
         assert viewer.url
@@ -204,7 +204,7 @@ async def test_a_camera_that_is_not_running_is_named(tmp_path: Path) -> None:
             assert (await ask(link, type="snapshot", camera=0))["type"] == "refused"
 
 
-def test_messages_that_make_no_sense_do_not_stop_it(tmp_path: Path, peer: Peer) -> None:
+def test_nonsensical_messages_do_not_stop_it(tmp_path: Path, peer: Peer) -> None:
     images = peer.node.create_publisher(Image, "/camera/image_raw", image_qos())
     results = peer.node.create_publisher(Detection2DArray, "/camera/detections", 10)
     nan = float("nan")
@@ -229,7 +229,7 @@ def test_messages_that_make_no_sense_do_not_stop_it(tmp_path: Path, peer: Peer) 
     assert "Traceback" not in viewer.text()
 
 
-def test_the_token_is_printed_once_and_goes_nowhere_else(tmp_path: Path, peer: Peer) -> None:
+def test_the_token_is_printed_once_and_appears_nowhere_else(tmp_path: Path, peer: Peer) -> None:
     arrays = peer.collect(DiagnosticArray, "/diagnostics")
     logs = peer.collect(Log, "/rosout", 100)
     with ViewerProcess(tmp_path, "port:=0", "host:=0.0.0.0") as viewer:
@@ -257,7 +257,7 @@ def test_a_port_in_use_ends_the_node_with_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in text
 
 
-def test_garbage_parameters_never_start_half_way(tmp_path: Path) -> None:
+def test_invalid_parameters_never_start_the_node_partially(tmp_path: Path) -> None:
     viewer = ViewerProcess(tmp_path, "image_topics:=[]", "port:=0")
     assert viewer.process.wait(timeout=120) == 2
     assert "'image_topics'" in viewer.text()

@@ -112,7 +112,7 @@ async def test_without_a_camera_the_header_reports_it(page: Page, viewer: Viewer
     assert page.problems == []
 
 
-async def test_warnings_errors_and_namesakes_reach_the_header_the_worst_first(
+async def test_the_header_shows_warnings_errors_and_duplicate_nodes_worst_first(
     page: Page, viewer: ViewerProcess, detector: FakeDetector
 ) -> None:
     with Scene("/camera", fps=10):
@@ -267,7 +267,7 @@ class Silent:
     def __exit__(self, *_error: object) -> None: ...
 
 
-async def test_on_a_phone_nothing_jumps_and_fingers_find_the_buttons(page: Page, viewer: ViewerProcess) -> None:
+async def test_on_a_phone_the_layout_is_stable_and_buttons_are_large_enough(page: Page, viewer: ViewerProcess) -> None:
     await page.size(390, 844, 2.0, mobile=True)
     await page.open(viewer.url)
     places = """JSON.stringify([...document.querySelectorAll('header, .screen, .bar, .bar button, .slider')]

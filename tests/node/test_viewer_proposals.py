@@ -67,7 +67,7 @@ def test_only_the_version_shown_is_deployed_and_only_once(served: Served, store:
     assert ask(served, "/models/approve", offer, **KEY)[0] == 409
 
 
-def test_token_and_origin_are_asked_for_and_the_report_can_run_nothing(served: Served, store: ModelStore) -> None:
+def test_token_and_origin_are_required_and_the_report_runs_no_script(served: Served, store: ModelStore) -> None:
     for path, content in (("/models/approve", offered(store)), ("/models/decline", offered(store)),
                           ("/models/proposals", None), ("/models/report/door", None)):  # fmt: skip
         assert ask(served, path, content)[0] == 401
@@ -107,7 +107,7 @@ async def test_one_click_on_the_page(page: Page, store: ModelStore) -> None:
 
 
 @needs_chromium
-async def test_a_click_on_an_old_offer_is_refused_in_words(page: Page, store: ModelStore) -> None:
+async def test_a_click_on_an_old_offer_is_refused_with_the_reason(page: Page, store: ModelStore) -> None:
     with Served() as served:
         await page.open(served.base)
         await page.wait_for(f"!{PANEL}.hidden && !{PANEL}.querySelector('.actions').hidden")

@@ -48,7 +48,7 @@ def end(viewer: ViewerProcess) -> float:
     return used
 
 
-async def test_viewers_that_are_connected_do_not_delay_it(tmp_path: Path, machine: None) -> None:
+async def test_connected_viewers_do_not_delay_the_end(tmp_path: Path, machine: None) -> None:
     with ViewerProcess(tmp_path, "port:=0") as viewer, contextlib.ExitStack() as stack:
         url = viewer.url
         async with aiohttp.ClientSession() as session:
@@ -59,7 +59,7 @@ async def test_viewers_that_are_connected_do_not_delay_it(tmp_path: Path, machin
 
 
 @pytest.mark.parametrize("progress", range(0, 1200, 150), ids=lambda one: f"{one} ms")
-def test_a_signal_while_it_starts_ends_it_without_a_word(tmp_path: Path, progress: int) -> None:
+def test_a_signal_while_it_starts_ends_it_silently(tmp_path: Path, progress: int) -> None:
     """``progress`` is the processor time of the start so far, which the machine's speed changes little."""
     viewer = ViewerProcess(tmp_path, "port:=0")
     # Python's own start cannot be interrupted quietly; it ends where our first module has been loaded.

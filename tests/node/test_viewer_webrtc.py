@@ -163,7 +163,7 @@ async def test_a_second_viewer_adds_no_encoder_and_leaving_frees_it(page: Page, 
     await asyncio.to_thread(wait_until, lambda: "video encoder" not in {one.name for one in threading.enumerate()})
 
 
-async def test_frames_go_on_where_webrtc_does_not_connect(page: Page) -> None:
+async def test_frames_continue_if_webrtc_does_not_connect(page: Page) -> None:
     # A network that lets no UDP through: the offer names no address that can be reached.
     deaf = """(() => {
       const set = RTCPeerConnection.prototype.setRemoteDescription;
@@ -182,7 +182,7 @@ async def test_frames_go_on_where_webrtc_does_not_connect(page: Page) -> None:
             await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
 
 
-async def test_a_video_that_stops_gives_way_to_frames(page: Page, served: Served) -> None:
+async def test_frames_replace_a_video_that_stops(page: Page, served: Served) -> None:
     await page.open(served.server.url)
     await page.wait_for(PLAYING)
     await page.evaluate("edgecam.videos.get(0).connection.close()")

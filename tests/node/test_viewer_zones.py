@@ -188,7 +188,7 @@ async def test_a_zone_by_keyboard_and_a_point_deleted(page: Page, viewer: Viewer
     assert page.problems == []
 
 
-async def test_a_refusal_is_shown_in_words_and_nothing_is_lost(
+async def test_a_refusal_is_shown_with_its_reason_and_nothing_is_lost(
     page: Page, viewer: ViewerProcess, events: Events
 ) -> None:
     await opened(page, viewer)

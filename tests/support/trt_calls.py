@@ -206,7 +206,7 @@ def test_it_does_not_build_where_there_is_no_gpu(tmp_path: Path) -> None:
         build(Stand(), tmp_path, "fp16", None)
 
 
-def test_a_dla_gets_what_it_cannot_run_done_by_the_gpu(tmp_path: Path) -> None:
+def test_layers_that_a_dla_cannot_run_fall_back_to_the_gpu(tmp_path: Path) -> None:
     stand = Stand()
     path = build(stand, tmp_path, "fp16", device="dla1")
     assert stand.config.values["default_device_type"] == trt.DeviceType.DLA
@@ -225,7 +225,7 @@ def test_a_dla_gets_what_it_cannot_run_done_by_the_gpu(tmp_path: Path) -> None:
         (2, "fp32", "'device' is 'dla0', which computes fp16 or int8"),
     ],
 )
-def test_a_dla_that_is_not_there_is_refused(tmp_path: Path, dlas: int, precision: str, message: str) -> None:
+def test_a_missing_dla_is_refused(tmp_path: Path, dlas: int, precision: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         build(Stand(dlas=dlas), tmp_path, precision, device="dla0")
 
@@ -370,7 +370,7 @@ def ranged(folder: Path, stand: Stand, ranges: dict[str, list[float]] | None = N
 
 
 @calibrating
-def test_8_takes_the_ranges_that_a_model_brings_in_place_of_images(tmp_path: Path) -> None:
+def test_8_uses_the_ranges_of_a_model_instead_of_images(tmp_path: Path) -> None:
     kinds, types = trt.LayerType, trt.DataType
     names = ("pooled", "scaled", "boxes")
     stand = Stand("Int8", [layer(name, kinds.ELEMENTWISE, types.FLOAT) for name in names])
@@ -386,7 +386,7 @@ def test_8_takes_the_ranges_that_a_model_brings_in_place_of_images(tmp_path: Pat
 
 
 @calibrating
-def test_8_prefers_the_images_it_is_given_to_the_ranges_of_the_model(tmp_path: Path, context: HostContext) -> None:
+def test_8_prefers_given_images_to_the_ranges_of_the_model(tmp_path: Path, context: HostContext) -> None:
     first = ranged(tmp_path, Stand("Int8", [layer("pooled", trt.LayerType.ELEMENTWISE, trt.DataType.FLOAT)]))
     model = ModelFile.read(tmp_path / "m.onnx")
     images = ImageCalibration(photos(tmp_path / "photos", 2), open_family(model).spec)
@@ -403,7 +403,9 @@ def test_8_refuses_ranges_of_other_tensors(tmp_path: Path) -> None:
         ranged(tmp_path, Stand("Int8"), {"elsewhere": [0, 1]})
 
 
-def test_what_tensorrt_throws_lets_auto_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_of_tensorrt_makes_auto_try_the_next_back_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(_plan: bytes) -> None:
         raise TypeError("factory function returned nullptr")
 
@@ -462,7 +464,7 @@ def open_engine(running: Running, context: HostContext, max_batch: int = 1) -> T
     return TensorRtRunner(running.engine, collecting_logger(trt), api, context, max_batch, "")
 
 
-def test_outputs_whose_size_depends_on_the_data_are_returned_whole() -> None:
+def test_outputs_of_data_dependent_size_are_returned_complete() -> None:
     context = HostContext()
     running = Running(context, boxes=(-1, 4), image=(1, 1))
     runner = open_engine(running, context)
@@ -477,7 +479,7 @@ def test_outputs_whose_size_depends_on_the_data_are_returned_whole() -> None:
     runner.close()
 
 
-def test_a_free_batch_is_no_data_dependent_size() -> None:
+def test_a_free_batch_is_not_a_data_dependent_size() -> None:
     context = HostContext()
     running = Running(context, boxes=(4, 4), image=(-1, 1))  # once the input has a shape, so has the output
     runner = open_engine(running, context, max_batch=4)

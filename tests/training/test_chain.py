@@ -142,7 +142,7 @@ def test_an_engine_needs_the_file_it_was_built_from(tmp_path: Path) -> None:
         open_detector(str(engine))
 
 
-def test_wrong_words_are_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_are_refused_with_the_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dataset", "stats", str(tmp_path / "nothing")]) == 1
     assert "there is no such folder" in capsys.readouterr().err
     assert main(["train", "--epochs", "many"]) == 2

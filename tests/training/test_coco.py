@@ -77,7 +77,7 @@ def test_ids_as_text_and_as_numbers(tmp_path: Path, kinds: tuple[type, type]) ->
     assert dataset.samples[0].labels.tolist() == [2, 0]
 
 
-def test_what_refers_to_nothing_is_counted(tmp_path: Path) -> None:
+def test_dangling_references_are_counted(tmp_path: Path) -> None:
     write_image(tmp_path / "images" / "a.jpg")
     boxes = [(1, 1, BOX), (1, 5, BOX), (99, 1, BOX), (2, 1, BOX), (2, 1, BOX)]
     _write(tmp_path, "train.json", coco([(1, "a.jpg"), (2, "gone.jpg")], boxes, {1: "cat"}))
@@ -118,7 +118,7 @@ def test_roboflow_keeps_a_file_in_each_split(tmp_path: Path) -> None:
     assert load(tmp_path).counts() == {"train": 1, "val": 1, "test": 1}
 
 
-def test_a_category_that_only_groups_others_is_no_class(tmp_path: Path) -> None:
+def test_a_category_that_only_groups_others_is_not_a_class(tmp_path: Path) -> None:
     """Roboflow writes one; a model would have a class that is never learned."""
     for split in ("train", "valid"):
         write_image(tmp_path / split / f"{split}.jpg")
@@ -235,7 +235,7 @@ def test_json_in_other_places_and_encodings(tmp_path: Path, place: str, encoding
         "a polygon",
     ],
 )
-def test_outlines_that_hold_no_box_are_dropped_with_a_reason(tmp_path: Path, outline: object) -> None:
+def test_outlines_without_an_area_are_dropped_with_a_reason(tmp_path: Path, outline: object) -> None:
     write_image(tmp_path / "images" / "a.jpg")
     data = json.loads(coco([(1, "a.jpg")], [(1, 1, BOX), (1, 1, [])], {1: "cat"}))
     data["annotations"][1]["segmentation"] = outline
@@ -244,7 +244,7 @@ def test_outlines_that_hold_no_box_are_dropped_with_a_reason(tmp_path: Path, out
 
 
 @pytest.mark.parametrize("key", ["images", "annotations", "categories"])
-def test_entries_that_are_no_objects_are_refused(tmp_path: Path, key: str) -> None:
+def test_entries_that_are_not_objects_are_refused(tmp_path: Path, key: str) -> None:
     data = json.loads(coco([(1, "a.jpg")], [(1, 1, BOX)], {1: "cat"}))
     data[key].append(None)
     _write(tmp_path, "train.json", json.dumps(data))

@@ -240,13 +240,15 @@ def test_too_few_calibration_images_are_refused(tmp_path: Path, shapes: Path) ->
 
 
 @pytest.mark.parametrize("reference", [0.0, 0.04, float("nan")])
-def test_int8_is_not_accepted_where_nothing_can_be_lost(ranges: Ranges, tmp_path: Path, reference: float) -> None:
+def test_int8_is_refused_if_the_float_model_is_too_weak_to_measure_the_loss(
+    ranges: Ranges, tmp_path: Path, reference: float
+) -> None:
     with pytest.raises(ExportError, match=r"the float model reaches only mAP .* too little to measure the loss"):
         accept_int8(ranges, tmp_path / "x.onnx", reference, lambda _: reference, 1.0, [], print)
     assert not list(tmp_path.iterdir())
 
 
-def test_int8_is_not_accepted_on_a_handful_of_images(tmp_path: Path) -> None:
+def test_int8_is_refused_on_a_handful_of_images(tmp_path: Path) -> None:
     few = [Sample.make(tmp_path / f"{n}.png", (4, 4), "val", [(0, 0, 2, 2)], [0], [n > 2]) for n in range(9)]
     few.append(Sample.make(tmp_path / "none.png", (4, 4), "val", [], []))
     dataset = Dataset(tmp_path, ("a",), tuple(few))

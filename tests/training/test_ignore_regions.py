@@ -36,7 +36,7 @@ def test_priors_inside_a_crowd_are_neither_positive_nor_negative() -> None:
     assert torch.equal(offsets, same)
 
 
-def test_scores_inside_a_crowd_cost_nothing() -> None:
+def test_scores_inside_a_crowd_add_no_loss() -> None:
     inside = match(_targets(True), PRIORS)[0][0] == IGNORE
     quiet = torch.zeros(1, len(PRIORS), 3)
     quiet[..., 0] = 8.0
@@ -68,7 +68,7 @@ def test_a_region_that_is_partly_in_the_window_stays_one() -> None:
     assert (moved.boxes[:, 0] == torch.tensor([0.0, 0.0, 1.0, 1.0])).all()
 
 
-def test_detections_in_a_crowd_are_not_punished_by_either_metric() -> None:
+def test_detections_in_a_crowd_are_false_positives_in_no_metric() -> None:
     herd, one = (40, 10, 95, 90), (5, 10, 30, 50)
     inside = [(45, 15, 60, 30), (50, 50, 70, 80), (80, 20, 94, 40)]
     found = [Found(np.array([*inside, one], float), np.array([0.9, 0.8, 0.7, 0.6]), np.zeros(4, int))]

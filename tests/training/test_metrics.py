@@ -78,7 +78,7 @@ def test_voc_ap_by_hand() -> None:
     assert result.voc07[0] == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)
 
 
-def test_difficult_boxes_are_neither_asked_nor_punished() -> None:
+def test_difficult_boxes_are_neither_required_nor_false_positives() -> None:
     box, far = (0, 0, 10, 10), (50, 50, 60, 60)
     truth = [Truth(np.array([box, far], float), np.zeros(2, int), np.array([False, True]))]
     result = score([_one([far, box], [0.9, 0.8])], truth, 1)
@@ -86,7 +86,7 @@ def test_difficult_boxes_are_neither_asked_nor_punished() -> None:
     assert result.boxes[0] == 1
 
 
-def test_class_without_boxes_is_no_data_not_zero() -> None:
+def test_a_class_without_boxes_has_no_ap_instead_of_zero() -> None:
     truth = [Truth(np.array([[0, 0, 10, 10]], float), np.zeros(1, int), np.zeros(1, bool))]
     result = score([_one([(0, 0, 10, 10)], [0.9])], truth, 2)
     assert np.isnan(result.voc[1])

@@ -107,7 +107,7 @@ def _download(server: Server, output: Path, **changes: object) -> fetch.Outcome:
     return fetch.download(criteria, output, "v6", 4, source=Source.mirror(server.url))
 
 
-def test_all_that_goes_wrong_at_once(server: Server, tmp_path: Path) -> None:
+def test_all_server_faults_at_once_are_survived(server: Server, tmp_path: Path) -> None:
     names = [f"{number:016x}" for number in range(8)]
     del server.files[f"/train/{names[0]}.jpg"]  # 404
     server.files[f"/train/{names[1]}.jpg"] = server.files[f"/train/{names[1]}.jpg"][:-300]  # stored broken
@@ -149,7 +149,7 @@ def test_same_bytes_again_from_the_manifest(server: Server, tmp_path: Path) -> N
     assert not (tmp_path / "c" / changed[1:]).exists()
 
 
-def test_stopped_downloads_go_on(server: Server, tmp_path: Path) -> None:
+def test_interrupted_downloads_resume(server: Server, tmp_path: Path) -> None:
     path = next(path for path in server.files if path.startswith("/train/"))
     target = tmp_path / "x.jpg"
     (tmp_path / "x.jpg.part").write_bytes(server.files[path][:100])
@@ -323,7 +323,7 @@ def test_the_totals_of_the_homework(server: Server, tmp_path: Path) -> None:
     ] == [5179, 220, 675]
 
 
-def test_a_folder_that_jetson_inferences_downloader_wrote(server: Server, tmp_path: Path) -> None:
+def test_a_folder_written_by_jetson_inferences_downloader_is_read(server: Server, tmp_path: Path) -> None:
     head = f"{_HEAD},id,ClassName\n"
     for split in ("train", "validation", "test"):
         (tmp_path / split).mkdir()
@@ -345,7 +345,7 @@ def test_a_folder_that_jetson_inferences_downloader_wrote(server: Server, tmp_pa
     assert counts["note boxes: around groups: learned as single boxes, as jetson-inference does"] == 1
 
 
-def test_a_downloaders_folder_that_is_not_quite_so(tmp_path: Path) -> None:
+def test_an_imperfect_folder_of_that_downloader_is_read(tmp_path: Path) -> None:
     """A cut table, spaces, an image that was converted, another tool's pixels."""
     rows = [
         "a,x,/m/z,1,0.1,0.6,0.2,0.7,0,0,0,0,0,/m/z,Zebra",

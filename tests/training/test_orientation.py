@@ -55,7 +55,7 @@ def test_boxes_of_the_upright_image_stay(tmp_path: Path, orientation: int) -> No
 
 
 @pytest.mark.parametrize("size", [(200, 100), (160, 90)])
-def test_a_size_that_fits_neither_way_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_size_that_fits_no_orientation_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
     with pytest.raises(DatasetError, match="1 boxes   annotation's image size contradicts the image"):
         load(_set(tmp_path, 6, size, BOX))
 
@@ -91,7 +91,7 @@ def test_coco_yolo_and_manifests_turn_the_same_way(tmp_path: Path) -> None:
     np.testing.assert_allclose(load(root).samples[0].boxes[0], _seen(sample), atol=1e-2)
 
 
-def test_training_sees_what_the_boxes_say(tmp_path: Path) -> None:
+def test_training_images_match_their_boxes(tmp_path: Path) -> None:
     dataset = load(_set(tmp_path, 8, STORED, BOX))
     cache = ImageCache.build(dataset, 100)
     x1, y1, x2, y2 = (cache.boxes[0, 0] * 100).round().int().tolist()

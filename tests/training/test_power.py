@@ -47,7 +47,7 @@ def test_rapl_counts_packages_once_and_wraps(tmp_path: Path, monkeypatch: pytest
     assert meter.joules == pytest.approx(0.4 + 0.85)  # the second has begun anew at 10 J
 
 
-def test_a_machine_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_sensors_has_no_power_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     source = power.find(tmp_path)
     assert source is None
@@ -56,7 +56,7 @@ def test_a_machine_that_tells_nothing(tmp_path: Path, monkeypatch: pytest.Monkey
     assert meter.joules is None
 
 
-def test_a_sensor_that_goes_away_measured_nothing(tmp_path: Path) -> None:
+def test_a_sensor_that_disappears_gives_no_measurement(tmp_path: Path) -> None:
     hwmon = _write(tmp_path / "class/hwmon/hwmon0", {"in1_label": "VDD_IN", "in1_input": 5000, "curr1_input": 100})
     with power.Meter(power.find(tmp_path)) as meter:
         (hwmon / "curr1_input").unlink()

@@ -87,7 +87,7 @@ def test_namespaces_do_not_matter(tmp_path: Path) -> None:
     ("labels", "noted"),
     [("cat\nbackground\n", 1), ("__background__\ncat\n", 0), ("# my classes\nBACKGROUND\r\ncat\r\n", 0)],
 )
-def test_the_background_is_no_class_of_voc(tmp_path: Path, labels: str, noted: int) -> None:
+def test_the_background_is_not_a_class_of_voc(tmp_path: Path, labels: str, noted: int) -> None:
     dataset = _voc(tmp_path, f"<object>{NAMED}{BOX}</object>", labels=labels)
     assert dataset.classes == ("cat",)
     assert dataset.findings.counts().get(NOTED, 0) == noted
@@ -156,7 +156,7 @@ def _pose(seed: int, step: int, parts: int) -> str:
 
 
 @pytest.mark.parametrize(("step", "parts"), [(2, 3), (2, 17), (3, 4), (3, 18)])
-def test_keypoints_that_are_not_declared_are_no_polygons(tmp_path: Path, step: int, parts: int) -> None:
+def test_undeclared_keypoints_are_not_read_as_polygons(tmp_path: Path, step: int, parts: int) -> None:
     lines = {f"train/{seed}": _pose(seed, step, parts) for seed in range(6)} | {"val/b": ""}
     write_yolo(tmp_path, f"names: [cat]\n{PARTS}", lines)
     with pytest.raises(DatasetError, match=r"look like a box with keypoints.*add kpt_shape"):

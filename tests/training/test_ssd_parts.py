@@ -110,7 +110,7 @@ def test_checkpoint_names_and_shapes_of_pytorch_ssd(tmp_path: Path) -> None:
     assert torch.equal(started.state_dict()["extras.3.2.weight"], theirs["extras.3.2.weight"])
 
 
-def test_coding_is_its_own_inverse_and_numpy_agrees() -> None:
+def test_decoding_inverts_encoding_and_numpy_agrees() -> None:
     priors = core.grid_priors(core.MOBILENET_V1_300, 300)[:50]
     chance = np.random.default_rng(1)
     boxes = core.to_corners(np.concatenate([chance.uniform(0.2, 0.8, (50, 2)), chance.uniform(0.1, 0.5, (50, 2))], 1))
@@ -139,7 +139,7 @@ def _plain_match(boxes: np.ndarray, labels: np.ndarray, priors: np.ndarray) -> t
     return found, offsets
 
 
-def test_matching_is_that_of_the_plain_version() -> None:
+def test_matching_equals_the_plain_version() -> None:
     priors = core.grid_priors(core.MOBILENET_V1_300, 300)[1800:]
     targets = _batch()
     labels, offsets = match(targets, torch.from_numpy(priors))
@@ -154,7 +154,7 @@ def test_matching_is_that_of_the_plain_version() -> None:
     assert torch.isfinite(offsets).all()
 
 
-def test_loss_is_that_of_the_plain_version() -> None:
+def test_loss_equals_the_plain_version() -> None:
     priors = core.grid_priors(core.MOBILENET_V1_300, 300)[1800:]
     targets = _batch(3)
     generator = torch.Generator().manual_seed(0)
@@ -179,7 +179,7 @@ def test_loss_is_that_of_the_plain_version() -> None:
     assert float(got.total) == pytest.approx((classes + boxes) / count, rel=1e-5)
 
 
-def test_three_negatives_a_positive_and_none_without() -> None:
+def test_three_negatives_per_positive_and_none_without_positives() -> None:
     labels = torch.zeros(2, 40, dtype=torch.int64)
     labels[0, [3, 9]] = 1
     loss = torch.arange(40.0).repeat(2, 1)
@@ -239,7 +239,7 @@ def test_the_fused_norm_computes_what_norm_and_relu_compute() -> None:
 
 
 @pytest.mark.parametrize("size", [(2, 5, 7, 6), (1, 3, 1, 1), (3, 16, 2, 9)])
-def test_a_turned_kernel_has_the_gradients_of_the_convolution(size: tuple[int, ...]) -> None:
+def test_a_rotated_kernel_has_the_gradients_of_the_convolution(size: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(4)
     plain = torch.nn.Conv2d(size[1], size[1], 3, 1, 1, groups=size[1], bias=False).double()
     images = torch.randn(size, generator=generator, dtype=torch.float64).requires_grad_()

@@ -84,7 +84,7 @@ def test_overfits_eight_images(shapes: Path, tmp_path: Path) -> None:
     assert validate(trainer.averaged(), ImageCache.build(train, 300, exact=True)).map50 > 0.95
 
 
-def test_loss_that_is_no_number_stops_with_the_batch_saved(shapes: Path, tmp_path: Path) -> None:
+def test_a_non_finite_loss_stops_training_and_saves_the_batch(shapes: Path, tmp_path: Path) -> None:
     trainer = _trainer(shapes, tmp_path)
     with torch.no_grad():
         next(iter(trainer.model.parameters())).fill_(float("nan"))
@@ -210,7 +210,7 @@ def test_untrusted_and_damaged_checkpoints_are_refused(tmp_path: Path, capsys: p
         checkpoint.open_model(tmp_path / "whole.pt")
 
 
-def test_likeness_offers_and_refuses() -> None:
+def test_similar_classes_are_looked_up_and_unknown_ones_refused() -> None:
     assert likeness(("Zebra", "Cattle"), ("Cattle=cow",)) == {1: 24, 2: 21}
     with pytest.raises(SettingError, match="Zebra=unicorn, Horse=horse"):
         likeness(("Zebra",), ("Zebra=unicorn", "Zebra=zebra", "Horse=horse"))

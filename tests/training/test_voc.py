@@ -144,7 +144,7 @@ def test_text_that_cannot_be_determined_is_refused(tmp_path: Path) -> None:
             load(root)
 
 
-def test_macos_leftovers_are_no_files(tmp_path: Path) -> None:
+def test_macos_leftovers_are_ignored(tmp_path: Path) -> None:
     root = write_voc(tmp_path, ["a"])
     for name in ("Annotations/._a.xml", "JPEGImages/._a.jpg", "ImageSets/Main/._train.txt", "Annotations/.DS_Store"):
         (root / name).write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
@@ -176,7 +176,7 @@ def test_fractions_where_pixels_are_expected(tmp_path: Path) -> None:
     assert counts["dropped boxes: coordinates are fractions of the image, not pixels"] == 1
 
 
-def test_no_size_is_taken_from_the_image(tmp_path: Path) -> None:
+def test_a_missing_size_is_taken_from_the_image(tmp_path: Path) -> None:
     root = write_voc(tmp_path, ["a"])
     (root / "Annotations" / "a.xml").write_text(xml("a.jpg", [("cat", BOX)], None))
     sample = load(root).samples[0]
@@ -184,7 +184,7 @@ def test_no_size_is_taken_from_the_image(tmp_path: Path) -> None:
     assert sample.boxes.tolist() == [[10, 20, 50, 60]]
 
 
-def test_a_folder_too_high_is_answered_with_the_right_one(tmp_path: Path) -> None:
+def test_the_error_for_a_parent_folder_names_the_right_one(tmp_path: Path) -> None:
     write_voc(tmp_path / "VOC2007", ["a"])
     with pytest.raises(DatasetError, match=r"Did you mean .*VOC2007\?"):
         load(tmp_path)

@@ -128,7 +128,7 @@ def test_pixels_where_fractions_are_expected(tmp_path: Path) -> None:
     assert counts["dropped boxes: coordinates are pixels, not fractions of the image"] == 1
 
 
-def test_no_label_file_at_all_is_refused(tmp_path: Path) -> None:
+def test_a_set_without_any_label_file_is_refused(tmp_path: Path) -> None:
     write_image(tmp_path / "images" / "train" / "a.jpg")
     (tmp_path / "data.yaml").write_text("names: [cat]\ntrain: images/train\n")
     with pytest.raises(DatasetError, match=r"none of 1 images has a label file; looked for .*labels/train/a\.txt"):
@@ -183,7 +183,7 @@ def test_labels_without_an_image_are_dropped_boxes(tmp_path: Path) -> None:
         summary.accept(dataset)
 
 
-def test_images_that_a_list_leaves_out_are_no_loss(tmp_path: Path) -> None:
+def test_images_missing_from_a_list_are_not_counted_as_dropped(tmp_path: Path) -> None:
     write_yolo(tmp_path, "names: [cat]\ntrain: few.txt\n", {"a": LINE, "b": LINE})
     (tmp_path / "few.txt").write_text("images/a.jpg\n")
     dataset = load(tmp_path)

@@ -28,7 +28,7 @@ def test_the_default_model_finds_the_same_in_batches(tmp_path: Path) -> None:
         np.testing.assert_allclose(one.boxes, other.boxes, atol=0.1)
 
 
-def test_a_free_batch_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_free_batch_size_stays_free(tmp_path: Path) -> None:
     model = ModelFile.read(color_detector(tmp_path / "m.onnx", batch=None))
     assert dynamic_batch(model, RunnerOptions(cache=tmp_path)) is model
 
@@ -57,7 +57,7 @@ def test_a_forced_update_rewrites_it(tmp_path: Path) -> None:
     kept.close()
 
 
-def test_what_cannot_be_batched_is_reported(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_batched_is_reported(tmp_path: Path) -> None:
     model = ModelFile.read(fixed_outputs(tmp_path / "m.onnx", {"scores": np.zeros((1, 5, 3), np.float32)}))
     with pytest.raises(ModelError, match=r"cannot be made dynamic: .*set max_batch to 1"):
         dynamic_batch(model, RunnerOptions(cache=tmp_path))

@@ -82,7 +82,7 @@ def test_medians_and_ratios_of_interleaved_rounds() -> None:
     assert 0 <= found.busy <= 1
 
 
-def test_a_reference_of_zero_and_a_fault_that_was_not_survived_have_no_ratio() -> None:
+def test_a_reference_of_zero_and_an_unrecovered_fault_have_no_ratio() -> None:
     assert measure(row("a_row", 1.0, 0.0), 1, lambda _: None).ratio is None
     lost = measure(row("a_row", float("nan"), 1.0), 1, lambda _: None)
     assert (lost.ours, lost.ratio, lost.rounds) == (None, None, [(None, 1.0)])
@@ -97,7 +97,7 @@ def test_a_reference_of_zero_and_a_fault_that_was_not_survived_have_no_ratio() -
         ([10, 10, 10], [10.1, 10.1, 10.1], "lower", "1 of 1 rows within their noise"),
     ],
 )
-def test_a_change_counts_where_it_is_larger_than_the_noise(
+def test_a_change_counts_if_it_is_larger_than_the_noise(
     before: list[float], after: list[float], better: str, output: str
 ) -> None:
     reported = list(compare.lines({"a": result("a", after, better=better)}, {"a": result("a", before, better=better)}))
@@ -127,7 +127,7 @@ def test_an_unfinished_run_is_not_published(tmp_path: Path) -> None:
     assert "nothing is measured" in publish.refusal(Store(tmp_path / "none.json"))
 
 
-def test_quick_takes_the_rows_that_fit_into_its_time() -> None:
+def test_quick_selects_the_rows_that_fit_into_its_time() -> None:
     rows = [row(name) for name in plan.QUICK]
     slow = {plan.QUICK[0]: result(plan.QUICK[0], [1.0])}
     slow[plan.QUICK[0]].seconds = 1000.0

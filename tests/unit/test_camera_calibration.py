@@ -22,7 +22,7 @@ def nowhere(package: str) -> str:
     raise LookupError(package)
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_a_saved_calibration_is_loaded_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "camera.yaml"
     calibration.save(GOOD, path, "camera")
     assert calibration.load(path, "x") == GOOD
@@ -46,7 +46,7 @@ def test_a_smaller_frame_has_smaller_focal_lengths() -> None:
         ("image_width: 640\nimage_height: 480\n", "camera_matrix"),
     ],
 )
-def test_files_that_are_no_calibration_are_refused(tmp_path: Path, content: str, reported: str) -> None:
+def test_files_that_are_not_calibrations_are_refused(tmp_path: Path, content: str, reported: str) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text(content)
     with pytest.raises(SettingError, match=f"(?s)camera_info_url.*{reported}"):
@@ -139,14 +139,14 @@ def test_the_ini_file_of_camera_calibration_is_read(tmp_path: Path) -> None:
         (_INI.replace("0.1 -0.2 0.0", "0.1"), "3 distortion coefficients"),
     ],
 )
-def test_foreign_files_that_lack_something_are_refused(tmp_path: Path, content: str, reported: str) -> None:
+def test_incomplete_files_of_other_tools_are_refused(tmp_path: Path, content: str, reported: str) -> None:
     path = tmp_path / "bad.txt"
     path.write_text(content)
     with pytest.raises(SettingError, match=f"(?s)camera_info_url.*{reported}"):
         calibration.load(path, "x")
 
 
-def test_a_file_name_may_hold_spaces_and_percent_signs(tmp_path: Path) -> None:
+def test_a_file_name_may_contain_spaces_and_percent_signs(tmp_path: Path) -> None:
     for name in ("my camera.yaml", "100%.yaml", "a%20b.yaml"):
         path = tmp_path / name
         calibration.save(GOOD, path, "camera")

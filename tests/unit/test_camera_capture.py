@@ -103,7 +103,7 @@ def test_every_encoding_shows_red_as_red(camera: Callable[..., Camera], taker: T
         assert np.abs(taker.last[70, :2].astype(int) - [90, 240]).max() <= 3
 
 
-def test_a_loop_has_no_seam(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
+def test_a_looped_clip_has_no_gap_in_time(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
     one = camera(source=f"file://{clip}", loop=True)
     taker.wait(60)  # three times through the 20 frames
     steps = np.diff(taker.stamps) / 1e6
@@ -122,7 +122,7 @@ def test_a_file_without_loop_ends_and_reports_it(camera: Callable[..., Camera], 
     assert np.all(np.diff(taker.stamps) > 0)
 
 
-def test_the_images_of_a_folder_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_the_images_of_a_folder_are_sorted_by_number(tmp_path: Path) -> None:
     levels = {"frame1.png": 10, "frame2.PGM": 40, "frame10.jpg": 70, "frame10b.bmp": 100, "frame0100.png": 130}
     for name, level in levels.items():
         written, data = cv2.imencode(Path(name).suffix.lower(), np.full((48, 64), level, np.uint8))
@@ -216,13 +216,13 @@ def test_a_network_error_is_reported_once_and_without_gstreamer_internals(
     assert "\n" not in taker.events[0][1]
 
 
-def test_a_missing_device_is_tried_again(camera: Callable[..., Camera]) -> None:
+def test_a_missing_device_is_retried(camera: Callable[..., Camera]) -> None:
     one = camera(source="v4l2:///dev/video77")
     until(lambda: one.status().reconnects >= 2, "a second try")
     assert "v4l2-ctl" in one.status().problem
 
 
-def test_a_slow_taker_gets_the_newest_frame(camera: Callable[..., Camera], taker: Taker) -> None:
+def test_a_slow_consumer_gets_the_newest_frame(camera: Callable[..., Camera], taker: Taker) -> None:
     one = camera(source="test://ball", framerate=100.0, image_width=160, image_height=120)
     taker.wait(3)
 
@@ -265,7 +265,7 @@ def test_an_unexpected_exception_reaches_the_owner() -> None:
     one.stop()
 
 
-def test_a_bad_frame_is_counted_and_the_next_one_comes() -> None:
+def test_a_bad_frame_is_counted_and_the_next_one_arrives() -> None:
     seen: list[int] = []
 
     def picky(frame: CapturedFrame) -> None:
@@ -304,5 +304,5 @@ def test_a_missing_element_names_its_package() -> None:
     ("data", "whole"),
     [(b"\xff\xd8..\xff\xd9", True), (b"\xff\xd8..\xff\xd9\0\0\0", True), (b"\xff\xd8....", False), (b"", False)],
 )
-def test_a_cut_jpeg_is_seen(data: bytes, whole: bool) -> None:
+def test_a_truncated_jpeg_is_detected(data: bytes, whole: bool) -> None:
     assert whole_jpeg(np.frombuffer(data, np.uint8)) == whole

@@ -161,7 +161,7 @@ def ffmpeg(arguments: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "suffix"), FFMPEG)
-def test_colours_of_streams_that_only_ffmpeg_makes(arguments: str, suffix: str, tmp_path: Path) -> None:
+def test_streams_that_only_ffmpeg_encodes_have_the_charts_colours(arguments: str, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"chart.{suffix}"
     ffmpeg(arguments, path)
     image, problem = seen(path)
@@ -170,7 +170,7 @@ def test_colours_of_streams_that_only_ffmpeg_makes(arguments: str, suffix: str, 
 
 
 @pytest.mark.parametrize(("arguments", "suffix", "reported"), REFUSED)
-def test_what_the_decoders_get_wrong_is_refused_by_name(
+def test_formats_that_the_decoders_get_wrong_are_refused_by_name(
     arguments: str, suffix: str, reported: str, tmp_path: Path
 ) -> None:
     """Decoders of GStreamer 1.22 crash the process or show wrong colours with these."""
@@ -226,7 +226,7 @@ def test_the_rotation_tag_turns_the_frames(turn: str, muxer: str, tmp_path: Path
     ("coded", "suffix"),
     [("libx264 -flags +ilme+ildct -x264opts tff=1", "mp4"), ("mpeg2video -b:v 6M -flags +ilme+ildct -top 1", "ts")],
 )
-def test_interlaced_frames_are_made_whole(coded: str, suffix: str, tmp_path: Path) -> None:
+def test_interlaced_frames_are_deinterlaced(coded: str, suffix: str, tmp_path: Path) -> None:
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed")
     path = tmp_path / f"interlaced.{suffix}"

@@ -94,7 +94,7 @@ def noise(width: int, height: int, padding: int, pixel_format: str = "I420") -> 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709", "bt2020"])
 @pytest.mark.parametrize("full_range", [False, True])
 @pytest.mark.parametrize("width", [64, 96, 98, 1920])
-def test_every_pixel_of_noise_is_exact_and_none_is_written_beyond(
+def test_every_pixel_of_noise_is_exact_and_none_is_written_out_of_bounds(
     pixel_format: str, matrix: str, full_range: bool, width: int
 ) -> None:
     frame, yuv = noise(width, 6, 32, pixel_format)
@@ -111,7 +111,7 @@ def test_every_pixel_of_noise_is_exact_and_none_is_written_beyond(
         assert np.all(memory[6 * width * 3 :] == 77)
 
 
-def test_threads_convert_at_once() -> None:
+def test_threads_can_convert_concurrently() -> None:
     frame, _yuv = noise(640, 480, 0)
     frame = replace(frame, matrix="bt709")
     first = np.empty((480, 640, 3), np.uint8)
@@ -139,7 +139,7 @@ def test_rows_are_padded_in_memory_but_not_in_the_frame() -> None:
     assert converted(sample, "bgr8").strides[0] == 963
 
 
-def test_the_same_colours_need_no_map() -> None:
+def test_bt601_in_video_range_needs_no_conversion() -> None:
     matrix, offset = linear_map("bt601", False)
     assert np.allclose(matrix, np.eye(3))
     assert np.allclose(offset, 0)

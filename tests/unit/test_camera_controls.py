@@ -21,7 +21,7 @@ def device(tmp_path: Path) -> ControlDevice:
     return ControlDevice(str(path), Kernel())
 
 
-def test_controls_come_with_the_devices_own_ranges_and_texts(device: ControlDevice) -> None:
+def test_controls_have_the_devices_own_ranges_and_texts(device: ControlDevice) -> None:
     with device:
         auto, exposure = device.controls()
         assert (auto.name, auto.menu) == ("auto_exposure", ((1, "Manual Mode"), (3, "Aperture Priority Mode")))
@@ -62,7 +62,7 @@ def test_names_are_those_of_v4l2_ctl(text: str, name: str) -> None:
     assert plain_name(text) == name
 
 
-def test_the_request_numbers_are_the_kernels() -> None:
+def test_the_request_numbers_equal_the_kernels() -> None:
     header = Path("/usr/include/linux/videodev2.h")
     if header.exists():
         for name in ("G_CTRL", "S_CTRL", "QUERYCTRL", "QUERYMENU"):

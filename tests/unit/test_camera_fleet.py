@@ -9,7 +9,7 @@ from edgecam_core.camera import fleet
 from edgecam_core.errors import SettingError
 
 
-def test_defaults_hold_for_all_and_each_has_its_own(tmp_path: Path) -> None:
+def test_defaults_apply_to_all_cameras_and_can_be_overridden(tmp_path: Path) -> None:
     path = tmp_path / "cameras.yaml"
     path.write_text(
         "defaults: {framerate: 15}\ncameras:\n- {camera_name: a, source: 'test://ball'}\n"

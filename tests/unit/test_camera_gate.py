@@ -70,7 +70,7 @@ def _collect(pipeline: gst.Pipeline, outcome: Outcome, made: CodedStream, wait: 
 @pytest.mark.parametrize("decoder", ["avdec", "decodebin"])
 @pytest.mark.parametrize("lost", [range(3), range(5, 7), range(19, 21)])
 @pytest.mark.parametrize("name", STREAMS)
-def test_after_losses_only_whole_frames_are_shown(name: str, lost: range, decoder: str) -> None:
+def test_after_losses_only_intact_frames_are_shown(name: str, lost: range, decoder: str) -> None:
     kind, options, properties = STREAMS[name]
     made = encode(kind, options, properties)
     if 0 in lost:  # the parameter sets come apart from the first frame
@@ -96,7 +96,7 @@ def test_without_subscribers_only_keyframes_are_decoded() -> None:
     assert len(outcome.recorded) == 75
 
 
-def test_after_a_pause_frames_are_shown_from_the_next_keyframe_on() -> None:
+def test_after_a_pause_frames_resume_at_the_next_keyframe() -> None:
     made = encode("h265", "open-gop=1:scenecut=0:bframes=4:b-adapt=0", "bitrate=2000 key-int-max=20")
     calls = iter(range(1000))
     outcome = play(made, range(0), "hvc1", "h265parse ! avdec_h265", DecoderGate(lambda: next(calls) >= 30))
@@ -104,7 +104,7 @@ def test_after_a_pause_frames_are_shown_from_the_next_keyframe_on() -> None:
     assert min(outcome.quality.values()) > _GOOD, outcome.quality
 
 
-def test_a_stream_of_another_codec_goes_by_the_flags() -> None:
+def test_for_other_codecs_the_gate_follows_the_buffer_flags() -> None:
     pipeline = gst.Pipeline(
         "videotestsrc num-buffers=5 ! video/x-raw,width=64,height=48 ! jpegenc ! tee name=tap "
         "tap. ! queue name=decode ! jpegdec ! appsink name=sink tap. ! queue ! appsink name=coded async=false"
@@ -121,7 +121,7 @@ def test_a_stream_of_another_codec_goes_by_the_flags() -> None:
 
 
 @pytest.mark.parametrize("record", [b"", b"\x01\x64", b"\x01\x64\x00\x28\xff\xe1\x00\x20ab", b"\x01" * 30])
-def test_a_stream_description_that_is_cut_off_gives_what_is_there(record: bytes) -> None:
+def test_a_truncated_decoder_configuration_gives_what_is_there(record: bytes) -> None:
     for name in ("h264", "h265"):
         size, sets = parameter_sets(name, record)
         assert 1 <= size <= 4

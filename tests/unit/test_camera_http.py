@@ -79,13 +79,13 @@ DIALECTS = {
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_every_dialect_of_mjpeg_plays(dialect: str) -> None:
+def test_every_variant_of_mjpeg_plays(dialect: str) -> None:
     content_type, piece = DIALECTS[dialect]
     with web_server({"/video": Page(content_type, [piece], endless=True)}) as (port, _asked):
         Watched(source=f"http://127.0.0.1:{port}/video").expect(5)
 
 
-def test_a_still_image_is_asked_for_at_the_frame_rate() -> None:
+def test_a_still_image_is_requested_at_the_frame_rate() -> None:
     with web_server({"/snapshot": Page("image/jpeg", [JPEG], length=True)}) as (port, asked):
         Watched(source=f"http://127.0.0.1:{port}/snapshot?size=1", framerate=20.0).expect(4)
         assert len(asked) >= 5  # one more to see what it is
@@ -151,11 +151,11 @@ def test_a_file_that_is_not_a_video_is_reported(page: Page, reported: str) -> No
         assert reported in Watched(source=f"http://127.0.0.1:{port}/x").expect_problem()
 
 
-def test_an_absent_server_is_reported_and_retried() -> None:
+def test_an_unreachable_server_is_reported_and_retried() -> None:
     assert "is the server running" in Watched(source=f"http://127.0.0.1:{free_tcp_port()}/x").expect_problem()
 
 
-def test_a_silent_server_does_not_hold_up_the_stop() -> None:
+def test_a_silent_server_does_not_delay_the_stop() -> None:
     with web_server({"/x": Page("multipart/x-mixed-replace", [], endless=True)}) as (port, asked):
         watched = Watched(source=f"http://127.0.0.1:{port}/x")
         wait_until(lambda: asked)

@@ -43,7 +43,7 @@ def feed(push: Callable[[gst.Sample], None], text: str) -> int:
     pytest.fail("the pipeline did not end")
 
 
-def test_b_frames_do_not_begin_a_new_file(tmp_path: Path) -> None:
+def test_b_frames_do_not_start_a_new_file(tmp_path: Path) -> None:
     recorder = Recorder(RecordSettings(tmp_path, "camera"))
     encode = "x264enc bframes=3 b-adapt=false speed-preset=veryfast key-int-max=20 ! h264parse"
     size = "video/x-raw,format=I420,width=160,height=120,framerate=25/1"
@@ -53,7 +53,7 @@ def test_b_frames_do_not_begin_a_new_file(tmp_path: Path) -> None:
     assert frames(path) == pushed == 60
 
 
-def test_a_camera_that_comes_back_begins_another_file_at_a_key_frame(tmp_path: Path) -> None:
+def test_a_camera_that_comes_back_starts_another_file_at_a_keyframe(tmp_path: Path) -> None:
     clip = make_clip(tmp_path / "clip.mkv", frames=50, codec="h265")  # a key frame every 10 frames
     recorder = Recorder(RecordSettings(tmp_path / "out", "camera"))
     text = f"filesrc location={gst.quoted(str(clip))} ! matroskademux ! h265parse ! video/x-h265,alignment=au"
@@ -72,7 +72,7 @@ def test_a_camera_that_comes_back_begins_another_file_at_a_key_frame(tmp_path: P
     assert [frames(path) for path in recorder.close()] == [50, 15]
 
 
-def test_the_text_codes_only_what_is_not_coded_yet(tmp_path: Path) -> None:
+def test_only_uncoded_frames_are_encoded(tmp_path: Path) -> None:
     settings = RecordSettings(tmp_path, "camera", container="mp4", split_seconds=60, split_mb=10)
     coded = pipeline_text("video/x-h265", settings)
     assert coded.startswith("appsrc name=src format=time ! h265parse ! splitmuxsink")
@@ -82,7 +82,7 @@ def test_the_text_codes_only_what_is_not_coded_yet(tmp_path: Path) -> None:
     assert "enc name=encoder" in pipeline_text("video/x-raw", settings)
 
 
-def test_a_folder_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SettingError, match=r"'output_directory'.*choose another folder"):
         Recorder(RecordSettings(tmp_path / "file", "camera"))
@@ -103,7 +103,7 @@ def test_a_full_disk_ends_the_recording_and_is_reported(tmp_path: Path) -> None:
     assert frames(path) > 0  # what was written can be played
 
 
-def test_an_encoder_that_is_too_slow_costs_frames_that_are_counted(tmp_path: Path) -> None:
+def test_frames_that_a_slow_encoder_drops_are_counted(tmp_path: Path) -> None:
     recorder = Recorder(RecordSettings(tmp_path, "camera"))
     pushed = feed(recorder.push, RAW.format(60))  # as fast as they are made
     (path,) = recorder.close()
@@ -113,7 +113,7 @@ def test_an_encoder_that_is_too_slow_costs_frames_that_are_counted(tmp_path: Pat
     assert frames(path) == recorder.frames
 
 
-def test_after_a_coded_frame_was_left_out_the_next_key_frame_is_waited_for(
+def test_after_a_dropped_coded_frame_recording_resumes_at_a_keyframe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recorder = Recorder(RecordSettings(tmp_path, "camera"))
@@ -134,7 +134,7 @@ def test_after_a_coded_frame_was_left_out_the_next_key_frame_is_waited_for(
     assert frames(path) == 36
 
 
-def test_completing_a_file_does_not_hold_up_the_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_completing_a_file_does_not_delay_the_camera(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk, finish = threading.Event(), record._Run.finish
 
     def slow(run: record._Run) -> None:

@@ -21,7 +21,7 @@ CODED = [
 
 
 @pytest.mark.parametrize(("coded", "suffix"), CODED)
-def test_frames_come_in_order_with_their_own_times(coded: str, suffix: str, tmp_path: Path) -> None:
+def test_frames_arrive_in_order_with_their_own_times(coded: str, suffix: str, tmp_path: Path) -> None:
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed")
     path = tmp_path / f"reordered.{suffix}"

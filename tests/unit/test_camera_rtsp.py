@@ -34,7 +34,7 @@ FRAMES = 50
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize("stream", STREAMS)
-def test_frames_come_in_order_with_their_own_times(stream: str, transport: str) -> None:
+def test_frames_arrive_in_order_with_their_own_times(stream: str, transport: str) -> None:
     stamps: list[int] = []
     colours: list[np.ndarray] = []
     problems: list[str] = []
@@ -74,7 +74,7 @@ INTERLACED = (
 )
 
 
-def test_interlaced_frames_are_made_whole() -> None:
+def test_interlaced_frames_are_deinterlaced() -> None:
     def combing(server: RtspServer, deinterlace: str) -> float:
         found: list[float] = []
 

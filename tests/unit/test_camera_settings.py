@@ -20,12 +20,12 @@ from edgecam_core.errors import SettingError, UnknownSetting
         ({"camera_name": "front door"}, "letters, digits"),
     ],
 )
-def test_values_that_cannot_work_are_refused_by_name(values: dict, reported: str) -> None:
+def test_impossible_values_are_refused_by_name(values: dict, reported: str) -> None:
     with pytest.raises(SettingError, match=reported):
         CameraSettings(**values)
 
 
-def test_a_mistyped_name_is_met_with_the_right_one() -> None:
+def test_the_error_for_a_mistyped_name_suggests_the_right_one() -> None:
     with pytest.raises(UnknownSetting, match="framerate"):
         CameraSettings.from_mapping({"frame_rate": 30.0})
 
@@ -33,7 +33,7 @@ def test_a_mistyped_name_is_met_with_the_right_one() -> None:
 @pytest.mark.parametrize(
     ("rate", "text"), [(30, "30/1"), (29.97, "30000/1001"), (23.976, "24000/1001"), (12.5, "25/2"), (0.5, "1/2")]
 )
-def test_rates_become_the_fractions_that_were_meant(rate: float, text: str) -> None:
+def test_rates_become_the_intended_fractions(rate: float, text: str) -> None:
     assert fraction(rate) == text
 
 

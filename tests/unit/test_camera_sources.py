@@ -32,7 +32,7 @@ def text_of(have=desktop, **values) -> str:
     return compose(sources.plan(settings, have), settings, have)
 
 
-def test_every_source_has_an_example_that_plans() -> None:
+def test_every_source_has_a_valid_example() -> None:
     for module in set(sources.table().values()):
         settings = CameraSettings(source=module.EXAMPLE)
         text = compose(sources.plan(settings, everything), settings, everything)
@@ -51,7 +51,7 @@ def test_a_password_is_never_shown() -> None:
     assert sources.shown(settings) == "rtsp://me:***@cam/live"
 
 
-def test_the_test_source_makes_what_is_asked() -> None:
+def test_the_test_source_has_the_requested_size_and_rate() -> None:
     text = text_of(source="test://ball", image_width=320, image_height=200, framerate=12.5)
     assert "pattern=ball" in text
     assert "width=320,height=200,framerate=25/2" in text
@@ -65,13 +65,13 @@ def test_a_v4l2_device_may_be_written_in_every_usual_way(name: str) -> None:
     assert 'v4l2src device="/dev/video2"' in text_of(source=name)
 
 
-def test_v4l2_asks_the_device_for_size_rate_and_format() -> None:
+def test_v4l2_requests_size_rate_and_format_from_the_device() -> None:
     text = text_of(source="v4l2:///dev/video0", image_width=640, image_height=480, framerate=15, pixel_format="yuyv")
     assert "video/x-raw,format=YUY2,width=640,height=480,framerate=15/1" in text
     assert "videoscale" not in text
 
 
-def test_v4l2_takes_jpeg_where_raw_would_not_fit_the_bus() -> None:
+def test_v4l2_uses_jpeg_if_raw_video_exceeds_the_bus() -> None:
     settings = CameraSettings(source="v4l2:///dev/video0", image_width=1920, image_height=1080)
     plan = sources.plan(settings, desktop)
     assert plan.codec == "jpeg"
@@ -89,14 +89,14 @@ def test_a_file_is_scaled_after_decoding_and_paced_by_its_clock(tmp_path: Path) 
     assert "sync=false" in text_of(source=f"file://{tmp_path}/a.mp4", realtime=False)
 
 
-def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_or_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=f"no such file; the nearest existing folder is {tmp_path}"):
         sources.check(CameraSettings(source=f"file://{tmp_path}/sub/none.mp4"))
     with pytest.raises(SettingError, match=r"is a folder without images \(\.jpg"):
         sources.check(CameraSettings(source=f"file://{tmp_path}"))
 
 
-def test_bayer_is_passed_through_or_refused() -> None:
+def test_bayer_frames_are_passed_through_or_refused() -> None:
     text = text_of(source="v4l2:///dev/video0", image_encoding="bayer_rggb8")
     assert "capsfilter caps=video/x-bayer,format=rggb" in text
     with pytest.raises(SettingError, match="cannot be rotated"):
@@ -114,7 +114,7 @@ def jetson(element: str) -> bool:
     return desktop(element) or element.startswith(("nvv4l2", "nvvid", "nvarg"))
 
 
-def test_rtsp_takes_the_login_out_of_the_address() -> None:
+def test_rtsp_removes_the_login_from_the_address() -> None:
     text = text_of(source="rtsp://me:p%40ss@cam:554/live?x=1", rtsp_transport="tcp", latency=50)
     assert 'location="rtsp://cam:554/live?x=1" user-id="me" user-pw="p@ss" protocols=tcp latency=50' in text
     assert "tee name=tap" in text
@@ -124,7 +124,7 @@ def test_rtsp_takes_the_login_out_of_the_address() -> None:
         text_of(source="rtsp:///live")
 
 
-def test_rtp_says_what_it_carries() -> None:
+def test_an_rtp_source_states_its_codec_and_needs_a_port() -> None:
     text = text_of(source="rtp://@:5600", rtp_codec="h265")
     assert "udpsrc port=5600 buffer-size=4000000 caps=application/x-rtp,media=video,clock-rate=90000" in text
     assert "rtph265depay ! h265parse ! video/x-h265,stream-format=hvc1,alignment=au ! tee name=tap" in text
@@ -136,14 +136,14 @@ def test_rtp_says_what_it_carries() -> None:
             text_of(source=bad)
 
 
-def test_http_is_mjpeg_hls_or_a_file() -> None:
+def test_an_http_source_is_mjpeg_hls_or_a_file() -> None:
     assert 'souphttpsrc location="http://cam/a?b=1"' in text_of(source="http://cam/a?b=1")
     assert "multipartdemux" in text_of(source="http://cam/a")
     assert 'uridecodebin uri="https://me:pw@cam/x.m3u8"' in text_of(source="https://me:pw@cam/x.m3u8")
     assert sources.plan(CameraSettings(source="http://cam/x.mp4"), desktop).ends
 
 
-def test_csi_is_argus_on_a_jetsonand_libcamera_elsewhere() -> None:
+def test_csi_is_argus_on_a_jetson_and_libcamera_elsewhere() -> None:
     text = text_of(jetson, source="csi://1", flip_method="rotate-180", image_width=1920, image_height=1080)
     assert "nvarguscamerasrc sensor-id=1 ! video/x-raw(memory:NVMM),format=NV12,width=1920,height=1080" in text
     assert "nvvidconv flip-method=2 ! video/x-raw,format=I420" in text
@@ -153,7 +153,7 @@ def test_csi_is_argus_on_a_jetsonand_libcamera_elsewhere() -> None:
         text_of(desktop, source="csi://0")
 
 
-def test_a_pasted_pipeline_loses_its_command_and_its_sink() -> None:
+def test_the_command_and_sink_of_a_pasted_pipeline_are_removed() -> None:
     pasted = (
         "gst-launch-1.0 -v v4l2src ! videoconvert ! agingtv scratch-lines=10 ! videoconvert ! xvimagesink sync=false"
     )
@@ -166,13 +166,13 @@ def test_a_pasted_pipeline_loses_its_command_and_its_sink() -> None:
 
 
 @pytest.mark.parametrize("source", ["rtsp://cam/x", "file:///a.mp4", "http://cam/x.m3u8", "http://cam/x.mp4"])
-def test_on_a_jetsonframes_leave_nvmm_memory_after_gstreamers_own_choice(source: str) -> None:
+def test_on_a_jetson_frames_leave_nvmm_memory_after_gstreamers_own_choice(source: str) -> None:
     after = r"(parsebin ! tee name=tap tap. ! queue name=decode ! decodebin|expose-all-streams=false) "
     assert re.search(after + r"! nvvidconv ! video/x-raw,format=I420 ! videoconvert", text_of(jetson, source=source))
     assert re.search(after + "! videoconvert", text_of(source=source))
 
 
-def test_an_rtsp_decoder_of_ones_own_choice_gives_frames_in_main_memory() -> None:
+def test_a_chosen_rtsp_decoder_gives_frames_in_main_memory() -> None:
     text = text_of(jetson, source="rtsp://cam/x", decoder="nvv4l2decoder")
     assert "queue name=decode ! nvv4l2decoder ! nvvidconv ! video/x-raw,format=I420 ! videoconvert" in text
     with pytest.raises(MissingDependency, match=r"decoder 'nvh264dec'.*NVIDIA driver"):
@@ -183,7 +183,7 @@ def test_an_rtsp_decoder_of_ones_own_choice_gives_frames_in_main_memory() -> Non
     ("have", "decoder"),
     [(desktop, "avdec_h264 thread-type=slice"), (jetson, "nvv4l2decoder ! nvvidconv ! video/x-raw,format=I420")],
 )
-def test_a_usb_camera_that_codes_is_decoded_and_kept_for_recording(have, decoder: str) -> None:
+def test_coded_video_of_a_usb_camera_is_decoded_and_kept_for_recording(have, decoder: str) -> None:
     settings = {"source": "v4l2://0", "image_width": 1920, "image_height": 1080, "framerate": 30.0}
     text = text_of(have, **settings, pixel_format="h264")
     camera = 'v4l2src device="/dev/video0" ! video/x-h264,width=1920,height=1080,framerate=30/1'
@@ -195,7 +195,7 @@ def test_a_usb_camera_that_codes_is_decoded_and_kept_for_recording(have, decoder
     assert "h265parse" in text_of(have, **settings, pixel_format="h265")
 
 
-def test_a_jetsonturns_and_scales_in_hardware() -> None:
+def test_a_jetson_rotates_and_scales_in_hardware() -> None:
     text = text_of(jetson, source="rtsp://cam/x", flip_method="clockwise", image_width=480, image_height=640)
     assert "nvvidconv flip-method=3 ! video/x-raw,width=480,height=640" in text
     assert "videoflip" not in text
@@ -227,7 +227,7 @@ def test_an_unavailable_decoder_is_reported() -> None:
         text_of(source="rtp://@:5000", decoder="nvh265dec")
 
 
-def test_only_what_may_be_interlaced_or_turned_passes_the_elements_for_it() -> None:
+def test_deinterlacing_and_rotation_elements_are_added_only_where_needed() -> None:
     settings = {"deinterlace": "auto", "orientation": "auto"}
     assert "deinterlace mode=auto" in text_of(source="file:///a.mp4", **settings)
     assert "videoflip name=upright video-direction=auto" in text_of(source="file:///a.mp4", **settings)
@@ -261,7 +261,7 @@ def test_a_password_that_breaks_the_address_is_hidden_and_reported_with_the_reme
         "file://relative", "\0", "rtsp://\u2100/x", "http://\ud800/x",
     ],
 )  # fmt: skip
-def test_any_text_that_is_no_source_is_a_setting_error(source: str) -> None:
+def test_any_text_that_is_not_a_source_is_a_setting_error(source: str) -> None:
     with pytest.raises(SettingError):
         prepare(CameraSettings(source=source))
 

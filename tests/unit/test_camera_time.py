@@ -81,14 +81,14 @@ def test_the_rate_limit_takes_every_third_frame_of_thirty() -> None:
     assert all(abs(b - a - 3) <= 1 for a, b in itertools.pairwise(taken))
 
 
-def test_no_limit_takes_all_and_a_new_time_line_is_begun() -> None:
+def test_without_a_limit_all_frames_pass_and_a_new_timeline_starts() -> None:
     assert all(RateLimit(0).take(i) for i in range(100))
     limit = RateLimit(1)
     assert limit.take(int(100e9))
     assert limit.take(0)  # the source was opened again: time starts over
 
 
-def test_drops_are_arrivals_that_were_not_read() -> None:
+def test_frames_that_were_not_read_count_as_dropped() -> None:
     arrivals = Arrivals()
     arrivals.update(1, 0)
     arrivals.update(5, 1)  # 5 came, 2 were taken, 1 waits
@@ -100,7 +100,7 @@ def test_drops_are_arrivals_that_were_not_read() -> None:
     assert arrivals.drops == 4
 
 
-def test_back_off_grows_to_its_limit_and_is_never_the_same_twice() -> None:
+def test_back_off_grows_to_its_limit_with_jitter() -> None:
     backoff = Backoff()
     delays = [backoff.next(1.0) for _ in range(50)]
     assert 0.17 <= delays[0] <= 0.25
@@ -113,7 +113,7 @@ def test_back_off_grows_to_its_limit_and_is_never_the_same_twice() -> None:
 MS = 1_000_000
 
 
-def test_a_burst_at_the_start_does_not_set_the_time_of_what_follows() -> None:
+def test_a_burst_at_the_start_does_not_shift_later_stamps() -> None:
     """A server that sends what it has stored: ten frames at once, then live."""
     line = SenderLine()
     for number in range(10):
@@ -145,7 +145,7 @@ def test_a_cameras_clock_that_drifts_is_followed(ppm: int) -> None:
     assert abs(line.captured(pts) - now - 5 * MS) < 4 * MS
 
 
-def test_a_camera_whose_time_starts_again_begins_a_new_line() -> None:
+def test_a_camera_whose_time_restarts_begins_a_new_timeline() -> None:
     line = SenderLine()
     for number in range(100):
         line.arrived(number * 40 * MS, number * 40 * MS)

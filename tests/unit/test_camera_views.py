@@ -77,14 +77,14 @@ def test_the_same_point_is_seen_where_the_turned_frame_shows_it(flip: str, model
     assert np.isclose(np.linalg.det(np.array(turned.r).reshape(3, 3)), 1)
 
 
-def test_two_flips_are_one() -> None:
+def test_two_flips_combine_into_one() -> None:
     image = np.arange(12).reshape(3, 4)
     for first, second in itertools.product(FLIPS, FLIPS):
         assert (TURN[second](TURN[first](image)) == TURN[views.combined(first, second)](image)).all()
 
 
 @pytest.mark.parametrize("view", FLIPS)
-def test_a_calibration_that_names_its_view_is_turned_from_there(view: str, tmp_path: Path) -> None:
+def test_a_calibration_is_transformed_from_the_view_it_names(view: str, tmp_path: Path) -> None:
     size = (HEIGHT, WIDTH) if views.swaps(view) else (WIDTH, HEIGHT)
     calibration.save(made("plumb_bob", "none"), tmp_path / "c.yaml", "camera")
     loaded = calibration.load(tmp_path / "c.yaml", "x")
@@ -105,14 +105,14 @@ def test_without_a_view_the_shape_decides_or_it_is_refused() -> None:
         views.for_view(camera, "rotate-180", (640, 360))
 
 
-def test_what_cannot_be_turned_is_refused() -> None:
+def test_a_calibration_that_cannot_be_rotated_is_refused() -> None:
     camera = Calibration(**{**vars(made("plumb_bob", "none")), "distortion_model": "thin_prism"})
     with pytest.raises(views.ViewError, match="distortion model 'thin_prism' cannot be flipped"):
         views.for_view(camera, "rotate-180", (640, 480))
     assert views.for_view(camera, "none", (640, 480)).k == camera.k
 
 
-def test_a_view_that_there_is_not_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_view_is_refused(tmp_path: Path) -> None:
     calibration.save(made("plumb_bob", "sideways"), tmp_path / "c.yaml", "camera")
     with pytest.raises(SettingError, match="flip_method is 'sideways'"):
         calibration.load(tmp_path / "c.yaml", "x")

@@ -18,14 +18,14 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("detct", "detect"), ("doctr", "doctor"), ("explian", "explain")])
-def test_a_misspelt_command_is_answered_with_the_nearest(
+def test_the_error_for_a_misspelt_command_suggests_the_nearest(
     capsys: pytest.CaptureFixture[str], typed: str, meant: str
 ) -> None:
     assert main([typed, "--some-option"]) == 2
     assert capsys.readouterr().err.startswith(f"error: there is no command '{typed}': did you mean {meant}")
 
 
-def test_a_word_near_to_nothing_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_word_lists_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["xyzzy"]) == 2
     assert "commands are " in capsys.readouterr().err
 

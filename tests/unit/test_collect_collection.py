@@ -68,7 +68,7 @@ def test_a_kept_frame_has_its_reason_time_and_model(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "c" / "annotations" / "instances_reviewed.json").read_text())["images"] == []
 
 
-def test_png_is_lossless_and_source_bytes_stay_as_they_came(tmp_path: Path) -> None:
+def test_png_is_lossless_and_source_bytes_are_unchanged(tmp_path: Path) -> None:
     collect(tmp_path / "png", seen(1), image_format="png")
     (frame,) = Collection.open(tmp_path / "png").frames()
     assert (cv2.imread(str(tmp_path / "png" / frame.image)) == noise(1)).all()
@@ -81,7 +81,7 @@ def test_png_is_lossless_and_source_bytes_stay_as_they_came(tmp_path: Path) -> N
     assert (tmp_path / "source" / frame.image).read_bytes() == encoded
 
 
-def test_what_is_blurred_is_blurred_in_the_stored_file(tmp_path: Path) -> None:
+def test_blurred_regions_are_blurred_in_the_stored_file(tmp_path: Path) -> None:
     collect(tmp_path / "c", seen(1), image_format="png", blur=("cat",))
     (frame,) = Collection.open(tmp_path / "c").frames()
     stored = cv2.imread(str(tmp_path / "c" / frame.image))
@@ -95,7 +95,7 @@ def test_near_duplicates_and_hourly_limits_are_counted(tmp_path: Path) -> None:
     assert collector.counters.totals() == {"near-duplicate": 1, "over max_per_hour": 3}
 
 
-def test_duplicates_are_known_again_after_a_restart(tmp_path: Path) -> None:
+def test_duplicates_are_recognised_after_a_restart(tmp_path: Path) -> None:
     collect(tmp_path / "c", seen(1))
     assert collect(tmp_path / "c", seen(1)).counters.totals() == {"near-duplicate": 1}
 
@@ -153,14 +153,14 @@ def test_retention_deletes_unreviewed_frames(tmp_path: Path) -> None:
     assert second.id in left
 
 
-def test_without_free_space_nothing_is_kept_and_the_reason_is_there(tmp_path: Path) -> None:
+def test_without_free_space_nothing_is_kept_and_the_reason_is_reported(tmp_path: Path) -> None:
     collector = collect(tmp_path / "c", seen(1), min_free_megabytes=1e7)
     assert collector.frames == 0
     assert "min_free_megabytes" in str(collector.problem)
     assert collector.counters.totals() == {"could not be stored": 1}
 
 
-def test_a_disk_that_fills_leaves_a_readable_set_and_forgets_what_it_could_not_keep(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_a_readable_set_without_the_frame_it_could_not_store(tmp_path: Path) -> None:
     collector = Collector(settings(tmp_path / "c", max_per_hour=1))
     answers: list[str] = []
     done = threading.Event()
@@ -185,7 +185,7 @@ def test_a_disk_that_fills_leaves_a_readable_set_and_forgets_what_it_could_not_k
     assert [path.name for path in (tmp_path / "c" / "images").rglob("*.jpg")] == [Path(frame.image).name]
 
 
-def test_a_review_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
+def test_a_review_that_cannot_be_written_leaves_the_previous_one(tmp_path: Path) -> None:
     collect(tmp_path / "c", seen(1))
     collection = Collection.open(tmp_path / "c")
     (name,) = collection.ids()
@@ -278,7 +278,7 @@ def test_a_frame_file_that_points_outside_is_refused(tmp_path: Path) -> None:
         collection.image_path(frame)
 
 
-def test_a_folder_with_other_files_is_no_collection(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_a_collection(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").touch()
     with pytest.raises(CollectionError, match="other files"):
         Collection.create(tmp_path)

@@ -77,7 +77,7 @@ def test_a_label_that_changes_within_a_track_flickers_and_cameras_do_not_mix() -
     assert finding.value == 0
 
 
-def test_a_time_line_that_begins_anew_is_no_gap() -> None:
+def test_a_timeline_that_starts_over_is_not_a_gap() -> None:
     rule = Flicker(CollectorSettings())
     rule.examine(seen(100, cat(track="7")))
     rule.examine(seen(1))
@@ -124,12 +124,12 @@ def test_each_object_has_one_partner() -> None:
         ({"blur": ("faces",), "image_format": "source"}, "blur"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(values: dict[str, object], name: str) -> None:
+def test_impossible_settings_are_refused(values: dict[str, object], name: str) -> None:
     with pytest.raises(SettingError, match=name):
         CollectorSettings(**values)  # type: ignore[arg-type]
 
 
-def test_the_hash_tells_likeness() -> None:
+def test_the_hash_measures_similarity() -> None:
     chance = np.random.default_rng(1)
     one, other = (chance.integers(0, 255, (12, 16, 3), np.uint8).repeat(20, 0).repeat(20, 1) for _ in range(2))
     brighter = np.clip(one.astype(int) + 12, 0, 255).astype(np.uint8)
@@ -141,7 +141,7 @@ def test_the_hash_tells_likeness() -> None:
     assert kept.distance(third) >= 14
 
 
-def test_what_is_blurred_cannot_be_recognised_and_the_rest_is_untouched() -> None:
+def test_blurred_regions_are_unrecognisable_and_the_rest_is_unchanged() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (100, 100, 3), np.uint8)
     out = blurred(pixels, [Detection("person", 0, 0.9, (20.0, 20.0, 60.0, 60.0)), cat()], ["person"])
     assert (out[:15] == pixels[:15]).all()
@@ -150,7 +150,7 @@ def test_what_is_blurred_cannot_be_recognised_and_the_rest_is_untouched() -> Non
     assert blurred(pixels, [beyond], ["person"]).shape == pixels.shape
 
 
-def test_frames_and_detections_meet_by_exact_stamp_and_memory_is_bounded() -> None:
+def test_frames_and_detections_are_paired_by_exact_stamp_in_bounded_memory() -> None:
     joiner: StampJoiner[str, str] = StampJoiner(max_bytes=100)
     assert joiner.frame(1, "a", 60) is None
     assert joiner.detections(1, "x") == ("a", "x")

@@ -5,7 +5,7 @@ import pytest
 from edgecam_core.counters import Counters, Meter
 
 
-def test_counters_reports_once_and_keeps_totals() -> None:
+def test_counters_report_once_and_keep_totals() -> None:
     counters = Counters()
     threads = [threading.Thread(target=lambda: [counters.add("late") for _ in range(500)]) for _ in range(4)]
     for thread in threads:
@@ -18,7 +18,7 @@ def test_counters_reports_once_and_keeps_totals() -> None:
     assert counters.totals() == {"late": 2000, "short": 2}
 
 
-def test_counters_does_not_grow_with_ever_new_reasons() -> None:
+def test_counters_stay_bounded_with_ever_new_reasons() -> None:
     counters = Counters(max_reasons=2)
     for width in (1, 2, 3, 4, 1):
         counters.add(f"{width} pixels")
@@ -37,7 +37,7 @@ def test_meter_rate_and_percentile() -> None:
     assert meter.count == 100
 
 
-def test_meter_falls_when_nothing_comes() -> None:
+def test_the_rate_falls_when_nothing_arrives() -> None:
     meter = Meter(window=5.0)
     for i in range(50):
         meter.add(i / 25)

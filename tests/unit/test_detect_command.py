@@ -93,7 +93,7 @@ def test_an_input_is_not_overwritten(
     assert (folder / "clip.mp4").read_bytes() == b"a clip"
 
 
-def test_what_was_found_is_kept_where_annotating_fails(
+def test_results_are_kept_if_annotating_fails(
     model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, result = tmp_path / "out", tmp_path / "d.json"
@@ -114,7 +114,7 @@ def test_a_bad_image_is_reported_and_the_rest_is_processed(
     assert len(json.loads((tmp_path / "d.json").read_text())) == 3
 
 
-def test_half_a_jpeg_is_an_error_and_a_rotated_one_is_turned(
+def test_half_a_jpeg_is_an_error_and_a_rotated_one_is_turned_upright(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "in"
@@ -202,7 +202,7 @@ def test_unevenly_spaced_frames_keep_their_time(tmp_path: Path) -> None:
     assert written(tmp_path / "e.mp4", [0, 0, 0], 0) == [0, 1, 2]  # still images
 
 
-def test_names_that_a_camera_may_play_can_be_detected_in(model: str, tmp_path: Path) -> None:
+def test_camera_sources_are_accepted_as_input(model: str, tmp_path: Path) -> None:
     for suffix in ("ppm", "pgm", "bmp", "tif", "PNG"):
         cv2.imwrite(str(tmp_path / f"x.{suffix}"), quadrants(64, 48)[:, :, 0] if suffix == "pgm" else quadrants(64, 48))
     assert len(expand([str(tmp_path)])) == 5
@@ -237,7 +237,7 @@ def test_a_camera_is_read(model: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_what_was_found_is_kept_at_the_end(model: str, tmp_path: Path, number: int) -> None:
+def test_results_are_kept_when_a_signal_ends_it(model: str, tmp_path: Path, number: int) -> None:
     pytest.importorskip("gi")
     out = tmp_path / "d.json"
     command = [sys.executable, "-m", "edgecam_core.cli.main", "detect", "test://smpte", "--json", str(out)]
@@ -264,7 +264,7 @@ def test_what_was_found_is_kept_at_the_end(model: str, tmp_path: Path, number: i
         (["--model", "missing.onnx", "."], "there is no such file"),
     ],
 )
-def test_mistakes_are_one_line(
+def test_a_mistake_gives_one_line(
     model: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     arguments: list[str], message: str,
 ) -> None:  # fmt: skip

@@ -62,7 +62,7 @@ def too_wide() -> Frame:
     return Frame.from_array(np.zeros((1, 40_000), np.uint8), "mono8")
 
 
-def test_what_is_found_comes_with_its_image_and_tag(tmp_path: Path) -> None:
+def test_detections_come_with_their_image_and_tag(tmp_path: Path) -> None:
     owner = Owner(color_detector(tmp_path / "m.onnx"))
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
@@ -86,7 +86,7 @@ def test_a_bad_image_is_counted_and_the_next_works(tmp_path: Path) -> None:
     assert "too large" in owner.worker.errors.take()
 
 
-def test_a_bad_image_costs_the_others_of_its_batch_nothing(tmp_path: Path) -> None:
+def test_a_bad_image_does_not_affect_the_rest_of_its_batch(tmp_path: Path) -> None:
     gate = threading.Event()
     owner = Owner(color_detector(tmp_path / "m.onnx", batch=4), gate)
     owner.worker.start()
@@ -151,7 +151,7 @@ def test_the_next_image_is_prepared_during_the_inference(tmp_path: Path, monkeyp
     assert sorted(image.stamp_ns for image in prepared) == [0, 1, 9, 10]
 
 
-def test_a_model_that_cannot_be_loaded_is_tried_again(tmp_path: Path) -> None:
+def test_loading_a_model_is_retried(tmp_path: Path) -> None:
     owner = Owner(tmp_path / "m.onnx")
     tries = Counter[str]()
     refused: list[EdgecamError] = []
@@ -239,7 +239,7 @@ def test_an_error_while_delivering_reaches_the_owner(tmp_path: Path) -> None:
         raise owner.errors[0]
 
 
-def test_overload_is_shared_fairly_and_keeps_nothing(tmp_path: Path) -> None:
+def test_overload_is_shared_fairly_and_keeps_no_backlog(tmp_path: Path) -> None:
     owner = Owner(color_detector(tmp_path / "m.onnx"))
     served: Counter[str] = Counter()
     alive: set[int] = set()

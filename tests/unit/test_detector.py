@@ -220,7 +220,7 @@ def test_thresholds_of_single_classes(model: Path) -> None:
     assert set(by_label(subject.detect(image))) == {"red", "blue"}
 
 
-def test_regions_keep_what_has_its_centre_inside(model: Path) -> None:
+def test_regions_keep_objects_with_their_centre_inside(model: Path) -> None:
     subject = detector(model, regions=("0,0 1,0 1,0.5 0,0.5",))
     assert set(by_label(subject.detect(quadrants(640, 480)))) == {"red", "green"}
     settings = DetectorSettings(regions=("front: 0,0 0.5,0 0.5,1", "rear: 0.5,0.1 1,0.1 1,0.5"))
@@ -245,12 +245,12 @@ def test_regions_keep_what_has_its_centre_inside(model: Path) -> None:
         ({"regions": ("",)}, "must be three or more points"),
     ],
 )
-def test_selections_that_cannot_be_are_refused(model: Path, settings: dict[str, object], message: str) -> None:
+def test_impossible_selections_are_refused(model: Path, settings: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         detector(model, **settings)
 
 
-def test_tracking_numbers_what_stays_and_bridges_a_dip(model: Path) -> None:
+def test_tracking_keeps_the_id_through_a_drop_in_score(model: Path) -> None:
     subject = detector(model, track=True)
     dim = quadrants(64, 48) // 255 * np.array([90, 255, 255], np.uint8)  # blue falls to 0.35
     answers = []

@@ -49,7 +49,7 @@ def test_launch_files_use_what_all_four_have() -> None:
     assert wrong == []
 
 
-def test_what_is_behind_one_file_is_used_and_lacking_somewhere() -> None:
+def test_each_exception_is_used_and_missing_in_some_distribution() -> None:
     for name, file in BEHIND.items():
         assert list((ROOT / "src").glob(f"*/{file}")), file
         if not name.startswith("<"):
@@ -70,13 +70,13 @@ def test_what_is_behind_one_file_is_used_and_lacking_somewhere() -> None:
         ("from rclpy.qos import ReliabilityPolicy\nReliabilityPolicy.BEST_AVAILABLE", {"humble"}),
     ],
 )
-def test_a_name_that_is_not_everywhere_is_found(code: str, lacking: set[str], tmp_path: Path) -> None:
+def test_a_name_that_a_distribution_lacks_is_found(code: str, lacking: set[str], tmp_path: Path) -> None:
     (tmp_path / "code.py").write_text(code)
     found = {one for use in python_uses(tmp_path / "code.py") for one in use.lacking}
     assert found == lacking
 
 
-def test_a_tag_attribute_or_substitution_that_is_not_everywhere_is_found(tmp_path: Path) -> None:
+def test_a_tag_attribute_or_substitution_that_a_distribution_lacks_is_found(tmp_path: Path) -> None:
     path = tmp_path / "x.launch.xml"
     path.write_text('<launch><nod/><node pkg="$(if true)" respawn_max_retries="1"/></launch>')
     assert [use for use in launch_uses(path) if use.lacking] == [
@@ -86,7 +86,7 @@ def test_a_tag_attribute_or_substitution_that_is_not_everywhere_is_found(tmp_pat
     ]
 
 
-def test_the_column_of_the_installed_distribution_is_right() -> None:
+def test_the_column_of_the_installed_distribution_is_correct() -> None:
     """The table against the rclpy of this machine: each name there or not, each parameter there or not."""
     distribution = os.environ.get("ROS_DISTRO", "")
     if distribution not in DISTRIBUTIONS:

@@ -103,7 +103,7 @@ def test_bases_are_pinned_and_arguments_declared(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
-def test_what_is_copied_exists_and_is_not_ignored(stage: Stage) -> None:
+def test_copied_files_exist_and_are_not_ignored(stage: Stage) -> None:
     ignored = {line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"}
     for argument in stage.all("COPY"):
         if argument.startswith("--from"):

@@ -215,7 +215,7 @@ def test_a_command_calls_what_exists_or_its_page_gives_the_reason_it_is_not_run(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ident)
-def test_what_is_marked_as_not_run_is_there(page: Path) -> None:
+def test_commands_marked_as_not_run_are_on_the_page(page: Path) -> None:
     lines = [" ".join(words) for words in commands(page)]
     for name in not_run(page):
         assert any(line == name or line.startswith(f"{name} ") for line in lines), name

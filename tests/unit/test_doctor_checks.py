@@ -60,7 +60,7 @@ def test_a_driver_without_its_library(tmp_path: Path) -> None:
     assert findings["cuda-python"].level is (Level.OK if there else Level.WARNING)
 
 
-def test_no_driver_is_no_fault(tmp_path: Path) -> None:
+def test_a_missing_driver_is_not_a_fault(tmp_path: Path) -> None:
     (finding,) = nvidia.check(tmp_path / "none", tmp_path / "none")
     assert finding.level is Level.NOTE
 
@@ -86,7 +86,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "planted_checks"
 
 
-def test_a_check_that_fails_crashes_or_hangs_is_a_finding_and_the_others_go_on(folder: str) -> None:
+def test_a_check_that_fails_crashes_or_hangs_is_a_finding_and_the_others_continue(folder: str) -> None:
     found = {one.key: one for one in examine([folder, "no_such_package.doctor"])}
     assert found["good"].level is Level.OK
     assert found["good"].group == "Good"

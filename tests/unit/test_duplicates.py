@@ -27,14 +27,14 @@ def test_one_node_and_one_that_was_started_again_are_no_duplicates() -> None:
     assert found.found(3.0) == {}
 
 
-def test_a_duplicate_that_has_gone_is_forgotten() -> None:
+def test_a_duplicate_that_is_gone_is_forgotten() -> None:
     found = DuplicateNodes()
     report(found, "desk", 9, 0.0, 1.0)
     report(found, "jetson", 7, 0.5, 1.5, 5.0, 6.0)
     assert found.found(6.0) == {}
 
 
-def test_names_are_forgotten() -> None:
+def test_old_names_are_forgotten() -> None:
     found = DuplicateNodes()
     for second in range(1000):
         found.add(f"node{second}", Process("desk", "9"), second)

@@ -131,7 +131,7 @@ def test_a_crossing_outside_the_line_segment_does_not_count() -> None:
     assert scene.events == []
 
 
-def test_an_event_contains_what_was_seen() -> None:
+def test_an_event_contains_the_object_and_its_times() -> None:
     scene = Scene("gate: dog crosses gate").walk([0.4, 0.6, 0.6])
     begin, end = scene.full
     assert (begin.rule, begin.kind, begin.zone, begin.label, begin.track_id) == ("gate", "crosses", "gate", "dog", "1")
@@ -143,7 +143,7 @@ def test_an_event_contains_what_was_seen() -> None:
     assert (counted.label, counted.detail, counted.box, counted.track_id) == ("cat|dog", "1", None, "")
 
 
-def test_a_better_look_at_the_object_is_reported() -> None:
+def test_a_higher_score_of_the_object_is_reported() -> None:
     scene = Scene("a: dog enters left")
     for score in (0.5, 0.6, 0.7, 0.65, 0.71, 0.9):
         scene.see(dog(IN, score=score))
@@ -158,7 +158,7 @@ def test_two_objects_have_two_events() -> None:
     assert scene.engine.lasting == 1
 
 
-def test_a_new_number_for_the_same_object_is_the_same_object() -> None:
+def test_an_object_that_gets_a_new_track_id_is_the_same_object() -> None:
     scene = Scene("a: dog enters left", "b: dog leaves left")
     scene.see(dog(IN, track="1"), frames=3).see(frames=2).see(dog(IN + 0.01, track="7"), frames=8)
     assert [(one.state, one.track_id) for one in scene.full] == [(BEGIN, "1")]
@@ -166,14 +166,14 @@ def test_a_new_number_for_the_same_object_is_the_same_object() -> None:
     assert scene.full[-1].track_id == "9"
 
 
-def test_cooldown_begins_with_the_end() -> None:
+def test_the_cooldown_starts_when_the_event_ends() -> None:
     scene = Scene("a: dog enters left frames=1/1 cooldown=500ms")
     scene.walk([IN, OUT, IN, OUT, OUT, OUT, IN, OUT])
     assert scene.events == [(0, B), (1, E), (6, B), (7, E)]
     assert scene.engine.counters.totals() == {"not begun: cooldown or schedule": 1}
 
 
-def test_a_condition_that_lasts_begins_when_the_cooldown_is_over() -> None:
+def test_a_lasting_condition_begins_when_the_cooldown_is_over() -> None:
     scene = Scene("a: dog stays 100ms in left frames=1/1 cooldown=500ms").walk([IN, IN, OUT, *[IN] * 6])
     assert scene.events == [(1, B), (2, E), (7, B)]
     scene = Scene("a: dog stays 100ms in left frames=1/1 cooldown=500ms").walk(
@@ -182,7 +182,7 @@ def test_a_condition_that_lasts_begins_when_the_cooldown_is_over() -> None:
     assert scene.events == [(1, B), (2, E)]
 
 
-def test_outside_the_schedule_nothing_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_the_schedule_no_event_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgecam_core.events.schedule.Schedule.covers", lambda _, stamp: stamp >= START + 4 * STEP)
     assert Scene("a: dog enters left frames=1/1 schedule=Sat").walk([IN, IN, OUT, OUT, IN]).events == [(4, B)]
     assert Scene("a: dog count above 0 frames=1/1 schedule=Sat").walk([IN] * 6).events == [(4, B)]
@@ -220,14 +220,14 @@ def test_single_late_and_repeated_frames_are_left_out() -> None:
     assert scene.engine.counters.totals() == {"frame out of order": 1, "frame with the stamp of an earlier one": 1}
 
 
-def test_time_without_frames_proves_nothing() -> None:
+def test_time_without_frames_does_not_count() -> None:
     scene = Scene("a: dog absent 20s", "b: dog enters left", max_gap=5.0).see(dog(IN), frames=2)
     scene.stamp += 60 * SECOND
     scene.see(frames=2)
     assert [(one.rule, one.state) for one in scene.full] == [("b", BEGIN), ("b", END)]
 
 
-def test_detections_without_ids_are_numbered_here() -> None:
+def test_detections_without_ids_are_tracked_here() -> None:
     scene = Scene("a: dog enters left")
     scene.walk([IN, IN], track="")
     assert scene.engine.untracked == []
@@ -255,7 +255,7 @@ def test_changed_rules_end_their_events_and_start_over() -> None:
     assert [one.rule for one in scene.engine.finish()] == ["b"]
 
 
-def test_an_id_can_be_a_file_name() -> None:
+def test_an_event_id_is_a_valid_file_name() -> None:
     assert new_id("Ä/../b" * 50, 0).startswith("19700101-000000-_")
     assert len(new_id("x" * 60, 2**62)) < 100
     assert new_id("a", 0) != new_id("a", 0)

@@ -76,7 +76,7 @@ def stream() -> CodedStream:
     return encode("h265", "bframes=0:keyint=10:repeat-headers=1")
 
 
-def test_a_clip_shows_what_was_before_and_after(tmp_path: Path) -> None:
+def test_a_clip_has_pre_roll_and_post_roll(tmp_path: Path) -> None:
     with keeping(tmp_path) as keeper:
         for number in range(30):
             keeper.frame("front", jpeg(number))
@@ -150,7 +150,7 @@ def test_the_snapshot_is_of_the_best_scoring_frame(tmp_path: Path) -> None:
     assert row(tmp_path).clip == ""
 
 
-def test_an_event_without_its_frame_gets_a_neighbour_without_box(tmp_path: Path) -> None:
+def test_an_event_whose_frame_is_missing_gets_a_neighbour_without_box(tmp_path: Path) -> None:
     with keeping(tmp_path, clip="none") as keeper:
         keeper.frame("front", jpeg(20))
         keeper.event(event(22))
@@ -185,7 +185,7 @@ def test_a_clip_ends_at_its_longest_and_with_a_silent_camera(tmp_path: Path) -> 
         wait_until(lambda: named(tmp_path, "clip", "b"), 20.0, "the end of the clip")
 
 
-def test_lack_of_space_is_a_clear_word_and_events_are_kept(tmp_path: Path) -> None:
+def test_lack_of_space_is_reported_clearly_and_events_are_kept(tmp_path: Path) -> None:
     with keeping(tmp_path, min_free_megabytes=1e8) as keeper:
         keeper.frame("front", jpeg(1))
         keeper.event(event(1))
@@ -198,7 +198,7 @@ def test_lack_of_space_is_a_clear_word_and_events_are_kept(tmp_path: Path) -> No
     )
 
 
-def test_what_a_full_disk_refused_is_written_later(tmp_path: Path) -> None:
+def test_files_that_a_full_disk_refused_are_written_later(tmp_path: Path) -> None:
     """The kernel refuses to make files bigger, as a full disk does."""
     with keeping(tmp_path, clip="none") as keeper:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -269,7 +269,7 @@ def test_a_ring_keeps_whole_groups_within_its_limits(stream: CodedStream) -> Non
     assert ring.at(START + STEP, 2 * STEP) is not None
 
 
-def test_what_is_no_access_unit_is_refused() -> None:
+def test_data_that_is_not_an_access_unit_is_refused() -> None:
     with pytest.raises(ClipError, match="format 'vp9' cannot be stored in clips; publish h265 or h264"):
         access_unit(0, "vp9", b"")
     for data in (b"", b"\0\0\1", os.urandom(100)[:3]):
@@ -277,7 +277,7 @@ def test_what_is_no_access_unit_is_refused() -> None:
             access_unit(0, "h265", data)
 
 
-def test_a_folder_that_has_gone_is_a_clip_that_fails(tmp_path: Path) -> None:
+def test_a_missing_folder_fails_the_clip(tmp_path: Path) -> None:
     with pytest.raises(EdgecamError, match="gone"):
         _write(ClipWriter(tmp_path / "gone" / "x", "jpeg"))
 

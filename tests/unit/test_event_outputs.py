@@ -108,7 +108,7 @@ def test_a_webhook_is_signed_json(tmp_path: Path) -> None:
     assert (fields["snapshot"], fields["clip"]) == ("snapshots/e1.jpg", "clips/e1.mkv")
 
 
-def test_a_server_that_fails_gets_the_event_again_in_order() -> None:
+def test_a_failing_server_gets_the_events_again_in_order() -> None:
     port = free_tcp_port()
     with hooked(port, 500, 503, 429) as hook, posting(port) as outbox:
         outbox.put(outgoing(1))
@@ -121,7 +121,7 @@ def test_a_server_that_fails_gets_the_event_again_in_order() -> None:
     assert outbox.problem is None
 
 
-def test_a_server_that_is_away_is_waited_for_up_to_the_limit() -> None:
+def test_events_wait_for_an_unreachable_server_up_to_the_limit() -> None:
     port = free_tcp_port()
     with posting(port, limit=3) as outbox:
         for number in range(5):
@@ -137,7 +137,7 @@ def test_a_server_that_is_away_is_waited_for_up_to_the_limit() -> None:
 
 
 @pytest.mark.parametrize("code", [400, 404, 302])
-def test_what_is_refused_permanently_is_counted_and_the_next_is_sent(code: int) -> None:
+def test_a_permanently_refused_event_is_counted_and_the_next_is_sent(code: int) -> None:
     port = free_tcp_port()
     with hooked(port, code) as hook, posting(port) as outbox:
         outbox.put(outgoing(1))
@@ -147,7 +147,7 @@ def test_what_is_refused_permanently_is_counted_and_the_next_is_sent(code: int) 
     assert outbox.counters.totals() == {"webhook: refused": 1}
 
 
-def test_what_was_not_delivered_when_the_node_ends_is_counted() -> None:
+def test_events_undelivered_when_the_node_ends_are_counted() -> None:
     with posting(free_tcp_port()) as outbox:
         outbox.put(outgoing(1))
         wait_until(lambda: outbox.problem, what="the problem")
@@ -298,7 +298,7 @@ def test_mqtt_has_state_events_and_discovery(broker: Broker) -> None:
 
 
 @mqtt
-def test_a_broker_that_is_away_gets_the_events_later(broker: Broker) -> None:
+def test_an_unreachable_broker_gets_the_events_later(broker: Broker) -> None:
     with publishing(settings_of(broker), limit=2) as outbox:
         for number in range(3):
             outbox.put(outgoing(number))

@@ -64,7 +64,7 @@ def test_a_rule_is_read(text: str, expected: dict[str, object]) -> None:
         ("a: dog| enters sofa", "must be a class"),
     ],
 )
-def test_what_is_no_rule_is_refused_with_the_remedy(text: str, reason: str) -> None:
+def test_text_that_is_not_a_rule_is_refused_with_the_remedy(text: str, reason: str) -> None:
     with pytest.raises(SettingError) as refused:
         rule(text)
     assert str(refused.value).startswith(f"parameter 'rules' is {text!r}: ")
@@ -76,7 +76,7 @@ def test_two_rules_need_two_names() -> None:
         EventsSettings(rules=("a: cat absent 1s", "a: dog absent 1s"))
 
 
-def test_the_tables_explain_themselves() -> None:
+def test_every_rule_and_option_has_a_description() -> None:
     for kind in KINDS:
         assert parse_rule(f"name: {kind.example}").kind == kind.name
         assert kind.text.endswith(".")
@@ -117,7 +117,7 @@ def test_a_schedule_covers_local_time(text: str, moment: str, covered: bool) -> 
 @pytest.mark.parametrize(
     "text", ["", "Mon-", "/08:00-18:00", "Mon/", "25:00-26:00", "8:00-8:00", "Mon08:00-09:00", ","]
 )
-def test_what_is_no_schedule_is_refused(text: str) -> None:
+def test_text_that_is_not_a_schedule_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="must be like Mon-Fri"):
         parse_schedule(text)
 
@@ -164,7 +164,7 @@ def test_a_camera_has_its_own_shapes_and_those_for_every_camera() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=8))
-def test_a_shape_survives_as_text(points: list[tuple[float, float]]) -> None:
+def test_a_shape_survives_the_conversion_to_text(points: list[tuple[float, float]]) -> None:
     text = "front/a: " + " ".join(f"{x},{y}" for x, y in points)
     with contextlib.suppress(SettingError):  # the points may lie on one line
         (shape,) = parse_shapes("zones", [text])
@@ -173,7 +173,7 @@ def test_a_shape_survives_as_text(points: list[tuple[float, float]]) -> None:
         assert abs(again.points - shape.points).max() < 1e-5
 
 
-def test_the_sides_of_a_line_are_those_seen_along_it() -> None:
+def test_the_sides_of_a_line_are_seen_in_its_direction() -> None:
     (up,) = parse_shapes("lines", ["a: 0.5,1 0.5,0"], line=True)  # upwards in the image
     assert up.distance(0.75, 0.5) == pytest.approx(0.25)
     assert up.distance(0.25, 0.5) == pytest.approx(-0.25)

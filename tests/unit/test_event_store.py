@@ -49,7 +49,7 @@ def ended(store: EventStore, number: int, size: int = 0, **fields: object) -> Ev
     return one
 
 
-def test_an_event_is_found_again_with_all_fields(store: EventStore) -> None:
+def test_an_event_is_read_back_with_all_fields(store: EventStore) -> None:
     one = event(7, detail="x")
     store.begin(one)
     (row,) = EventIndex(store.root).find()
@@ -130,7 +130,7 @@ def test_old_events_are_deleted_for_free_space_only_where_that_helps(
     assert len(store.find()) == 2
 
 
-def test_what_a_crash_left_is_put_in_order(tmp_path: Path) -> None:
+def test_leftovers_of_a_crash_are_cleaned_up(tmp_path: Path) -> None:
     store = EventStore(tmp_path)
     store.begin(event(1))
     (tmp_path / "snapshots" / "orphan.jpg").write_bytes(b"x")
@@ -158,7 +158,7 @@ for number in range(10**6):
 """
 
 
-def test_everything_reported_is_there_after_sigkill(tmp_path: Path) -> None:
+def test_everything_reported_is_stored_after_sigkill(tmp_path: Path) -> None:
     writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert writer.stdout is not None
     for _ in range(20):
@@ -223,7 +223,7 @@ def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
         EventStore(tmp_path)
 
 
-def test_an_index_that_is_just_being_made_has_no_events(tmp_path: Path) -> None:
+def test_an_index_under_construction_has_no_events(tmp_path: Path) -> None:
     (tmp_path / "events.sqlite").touch()
     assert EventIndex(tmp_path).find() == []
     with sqlite3.connect(tmp_path / "events.sqlite") as connection:
@@ -233,7 +233,7 @@ def test_an_index_that_is_just_being_made_has_no_events(tmp_path: Path) -> None:
     assert EventIndex(tmp_path).choices()["rule"] == []
 
 
-def test_readers_never_see_an_index_half_made(tmp_path: Path) -> None:
+def test_readers_never_see_a_half_made_index(tmp_path: Path) -> None:
     problems: list[Exception] = []
     done = threading.Event()
 
@@ -264,7 +264,7 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
         EventIndex(tmp_path).find()
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="file"):
         EventStore(tmp_path / "file" / "events")

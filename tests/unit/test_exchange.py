@@ -73,7 +73,7 @@ def expected() -> Rows:
 
 
 @pytest.mark.parametrize("layout", writing.FORMATS)
-def test_reviews_come_back_from_every_layout(layout: str, collection: Path, tmp_path: Path) -> None:
+def test_reviews_survive_the_round_trip_through_every_layout(layout: str, collection: Path, tmp_path: Path) -> None:
     dataset = read_collection(collection)
     assert {sample.split for sample in dataset.samples} == {"train", "test"}
     assert not writing.write(dataset, layout, tmp_path / "out")
@@ -112,7 +112,7 @@ def test_boxes_drawn_in_another_tool_become_the_reviews_of_the_frames(collection
         assert (review.state, review.boxes) == (REVIEWED, (Box("bird", (40.0, 60.0, 120.0, 90.0)),))
 
 
-def test_an_image_of_another_size_is_no_review_of_the_frame(collection: Path, tmp_path: Path) -> None:
+def test_an_image_of_another_size_is_not_a_review_of_the_frame(collection: Path, tmp_path: Path) -> None:
     writing.write(read_collection(collection), "coco", tmp_path / "out")
     for path in (tmp_path / "out" / "images").rglob("a.*"):
         cv2.imwrite(str(path), np.zeros((50, 50, 3), np.uint8))
@@ -139,7 +139,7 @@ def test_a_crowd_makes_a_draft_and_is_counted_where_a_layout_cannot_say_it(colle
     assert findings.count("dropped", "boxes") == 4
 
 
-def test_what_cannot_be_is_refused(collection: Path, tmp_path: Path) -> None:
+def test_impossible_imports_and_exports_are_refused(collection: Path, tmp_path: Path) -> None:
     dataset = read_collection(collection)
     with pytest.raises(DatasetError, match="must be one of"):
         writing.write(dataset, "csv", tmp_path / "out")
@@ -166,7 +166,7 @@ CVAT = """<?xml version="1.0" encoding="utf-8"?>
 """
 
 
-def test_cvats_file_with_turned_boxes_polygons_and_a_missing_image(tmp_path: Path) -> None:
+def test_a_cvat_file_with_rotated_boxes_polygons_and_a_missing_image_is_read(tmp_path: Path) -> None:
     (tmp_path / "images" / "front").mkdir(parents=True)
     cv2.imwrite(str(tmp_path / "images" / "front" / "a.png"), np.zeros((120, 160, 3), np.uint8))
     (tmp_path / "annotations.xml").write_text(CVAT)
@@ -181,7 +181,7 @@ def test_cvats_file_with_turned_boxes_polygons_and_a_missing_image(tmp_path: Pat
         load(tmp_path)
 
 
-def test_label_studios_tasks_without_a_person_are_left_out(tmp_path: Path) -> None:
+def test_label_studio_tasks_without_a_persons_annotation_are_left_out(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((120, 160, 3), np.uint8))
     value = {"x": 50, "y": 50, "width": 25, "height": 25, "rotation": 90, "rectanglelabels": ["cat"]}
     result = {"type": "rectanglelabels", "original_width": 160, "original_height": 120, "value": value}
@@ -239,7 +239,7 @@ def foreign(variable: str, program: str, *words: str) -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs"), [("coco", "coco_instances"), ("voc", "voc"), ("yolo", "yolo"), ("cvat", "cvat")]
 )
-def test_datumaro_reads_ours_and_we_read_datumaros(ours: str, theirs: str, collection: Path, tmp_path: Path) -> None:
+def test_datumaro_and_edgecam_read_each_others_files(ours: str, theirs: str, collection: Path, tmp_path: Path) -> None:
     writing.write(read_collection(collection), ours, tmp_path / "ours")
     foreign("EDGECAM_DATUMARO", DATUMARO, ours, str(tmp_path / "ours"), str(tmp_path / "theirs"), theirs)
     found = rows(load(tmp_path / "theirs"))
@@ -257,7 +257,7 @@ def with_images(ours: Path, theirs: Path, layout: str) -> Dataset:
 
 
 @pytest.mark.parametrize("theirs", ["COCO", "VOC", "YOLO"])
-def test_label_studio_converts_ours(theirs: str, collection: Path, tmp_path: Path) -> None:
+def test_label_studio_converts_our_file(theirs: str, collection: Path, tmp_path: Path) -> None:
     writing.write(read_collection(collection), "label-studio", tmp_path / "ours")
     foreign("EDGECAM_LABEL_STUDIO", LABEL_STUDIO, str(tmp_path / "ours"), str(tmp_path / "theirs"), theirs)
     found = rows(with_images(tmp_path / "ours", tmp_path / "theirs", theirs))

@@ -105,7 +105,7 @@ def test_links_come_with_the_negotiated_caps() -> None:
     ]  # fmt: skip
 
 
-def test_nothing_is_written_only_to_explain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_explaining_writes_no_output_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     victim = tmp_path / "keep.mp4"
     victim.write_text("precious")
     assert has_effects(f"videotestsrc ! filesink location={victim}") == "filesink"
@@ -130,14 +130,14 @@ def test_an_unknown_command_is_refused_with_the_known_ones(capsys: pytest.Captur
     assert "explain" in capsys.readouterr().err
 
 
-def test_a_misspelt_element_is_offered_its_right_name() -> None:
+def test_the_error_for_a_misspelt_element_suggests_the_right_name() -> None:
     rows = {row.text: row.detail for row in describe("videotestsrc ! vidoconvert ! nvvidcon ! nvv4l2decoder").rows}
     assert "did you mean videoconvert" in rows["vidoconvert"]
     assert "nvvidconv" in rows["nvvidcon"]
     assert "did you mean" not in rows["nvv4l2decoder"]
 
 
-def test_without_opening_it_the_templates_say_what_may_pass(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_opening_the_pipeline_the_pad_templates_give_the_caps(capsys: pytest.CaptureFixture[str]) -> None:
     text = "videotestsrc ! video/x-raw,width=64 ! videoconvert ! nvvidconv ! x264enc ! filesink location=/dev/null"
     links = {(link.source, link.sink): link.caps for link in possible(text)}
     assert "width=(int)64" in links["videotestsrc", "videoconvert"]
@@ -157,7 +157,7 @@ def test_a_graph_that_cannot_be_written_is_an_error_and_no_traceback(
     assert "error: " in capsys.readouterr().err
 
 
-def test_the_table_of_foreign_elements_is_complete_in_itself() -> None:
+def test_the_table_of_foreign_elements_is_complete() -> None:
     table = jetson.table()
     assert {"nvarguscamerasrc", "nvvidconv", "nvegltransform", "nveglglessink", "nvv4l2decoder", "nvv4l2h265enc",
             "omxh265enc", "nvjpegenc", "nvstreammux"} <= set(table)  # fmt: skip

@@ -40,7 +40,7 @@ def first(model: ModelFile) -> float:
     return float(runner.infer({"images": feed})["scores"].ravel()[0])
 
 
-def test_other_weights_are_another_model(tmp_path: Path) -> None:
+def test_models_with_other_weights_are_different_models(tmp_path: Path) -> None:
     model = convolution(tmp_path / "m.onnx", 2)
     assert [path.name for path in model.data_files] == ["m.onnx.data"]
     hashes, own = [model.sha256], model.path.read_bytes()

@@ -50,7 +50,7 @@ def test_yolo_with_objectness(tmp_path: Path) -> None:
     assert found(subject) == [("class 1", 0.72, (160, 80, 240, 120))]
 
 
-def test_yolo_that_needs_no_suppression(tmp_path: Path) -> None:
+def test_yolo_without_nms_is_decoded(tmp_path: Path) -> None:
     output = np.zeros((1, 300, 6), F)
     output[0, 0] = [40, 45, 60, 55, 0.9, 1]
     output[0, 1] = [40, 45, 60, 55, 0.8, 1]  # its word is final
@@ -161,7 +161,7 @@ def test_detr_with_sigmoid(tmp_path: Path, tensors: tuple[str, str]) -> None:
     assert found(detector(path)) == [("b", 0.8, (160, 90, 240, 110)), ("b", 0.7, (160, 90, 240, 110))]
 
 
-def test_detr_with_softmax_leaves_no_object_out(tmp_path: Path) -> None:
+def test_detr_with_softmax_omits_the_no_object_class(tmp_path: Path) -> None:
     logits = np.zeros((1, 10, 4), F)
     logits[0, :, 3] = 9  # no object
     logits[0, 5] = [0, 9, 0, 0]
@@ -215,7 +215,7 @@ def test_tensorrts_nms_plugin(tmp_path: Path) -> None:
         {"logits": np.full((1, 5, 3), np.nan, F), "boxes": np.zeros((1, 5, 4), F)},
     ],
 )
-def test_not_a_number_is_an_error(tmp_path: Path, outputs: dict[str, np.ndarray]) -> None:
+def test_outputs_with_nan_are_an_error(tmp_path: Path, outputs: dict[str, np.ndarray]) -> None:
     with pytest.raises(InferenceError, match="not numbers"):
         detector(fixed_outputs(tmp_path / "m.onnx", outputs)).detect(IMAGE)
 
@@ -233,7 +233,7 @@ def test_not_a_number_is_an_error(tmp_path: Path, outputs: dict[str, np.ndarray]
         ({"output0": np.zeros((1, 8, 8), F)}, {}, "do not fit any of the families"),
     ],
 )
-def test_what_a_model_leaves_open_is_reported(
+def test_undetermined_properties_of_a_model_are_reported(
     tmp_path: Path, outputs: dict[str, np.ndarray], facts: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
@@ -264,7 +264,7 @@ def joined_outputs(path: Path, columns: list[np.ndarray], numbers: np.ndarray | 
 RTDETR = {"task": "detect", "description": "Ultralytics RTDETR-l model"}
 
 
-def test_two_classes_of_rt_detr_are_no_finished_boxes(tmp_path: Path) -> None:
+def test_rt_detr_with_two_classes_is_not_taken_for_finished_boxes(tmp_path: Path) -> None:
     boxes, scores = np.zeros((1, 300, 4), F), np.zeros((1, 300, 2), F)
     boxes[0, 2], scores[0, 2] = (0.5, 0.5, 0.2, 0.1), (0.1, 0.8)
     for facts in (RTDETR, {"task": "detect", "head": "RTDETRDecoder", "end2end": "False"}, {}):
@@ -341,7 +341,7 @@ def test_every_legal_form_of_names(tmp_path: Path, names: str) -> None:
     assert detector(path).labels == ("person", "hot dog")
 
 
-def test_an_anchor_shows_its_best_class_only(tmp_path: Path) -> None:
+def test_an_anchor_gives_its_best_class_only(tmp_path: Path) -> None:
     """As Ultralytics' own predict does; multi_label is for its validation."""
     output = np.zeros((1, 6, 50), F)
     output[0, :, 7] = [50, 50, 20, 10, 0.7, 0.9]
@@ -399,7 +399,7 @@ def looking(path: Path, kind: int, shape: list[int | str], facts: dict[str, str]
         (TensorProto.UINT8, ["batch", 100, 100, 3]),
     ],
 )
-def test_integer_inputs_get_pixels_as_they_are(tmp_path: Path, kind: int, shape: list[int | str]) -> None:
+def test_integer_inputs_get_unscaled_pixels(tmp_path: Path, kind: int, shape: list[int | str]) -> None:
     subject = detector(looking(tmp_path / "m.onnx", kind, shape))
     (item,) = subject.detect(np.full((200, 400, 3), 204, np.uint8))
     assert item.score == pytest.approx(204 / 255)
@@ -448,7 +448,7 @@ TENSORFLOW = {
 }
 
 
-def test_tensorflows_export_takes_images_as_they_are(tmp_path: Path) -> None:
+def test_tensorflows_export_takes_unscaled_images(tmp_path: Path) -> None:
     path = fixed_outputs(tmp_path / "m.onnx", TENSORFLOW, {"labels": LABELS})
     subject = detector(with_input_type(path, TensorProto.UINT8, [1, "h", "w", 3]))
     assert found(subject) == [("dog", 0.9, (80, 20, 240, 100))]
@@ -542,7 +542,7 @@ def test_labels_given_are_honoured_by_every_finished_layout(tmp_path: Path, name
         detector(path, labels=str(labels_file(tmp_path, "cat", "dog")))
 
 
-def test_a_column_more_than_labels_is_no_object(tmp_path: Path) -> None:
+def test_an_extra_column_of_scores_is_the_no_object_class(tmp_path: Path) -> None:
     logits, boxes = np.zeros((1, 10, 3), F), np.full((1, 10, 4), 0.5, F)
     logits[0, :, 2] = 9
     logits[0, 5] = [0, 9, 8.9]
@@ -584,7 +584,7 @@ def test_rt_detr_without_its_postprocessor_takes_plain_pixels(tmp_path: Path) ->
     assert (spec.mean, spec.std) == ((0, 0, 0), (255, 255, 255))
 
 
-def test_outputs_that_are_not_those_of_the_file_are_an_error(tmp_path: Path) -> None:
+def test_outputs_that_differ_from_the_files_are_an_error(tmp_path: Path) -> None:
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((0, 6, 50), F)})
     proto = onnx.load(path)
     proto.graph.output[0].CopyFrom(helper.make_tensor_value_info("output0", TensorProto.FLOAT, ["batch", 6, 50]))
@@ -621,7 +621,7 @@ def test_boxes_that_are_not_decoded_are_refused(tmp_path: Path) -> None:
     assert detector(yolox(tmp_path / "m.onnx", decoded=True)).labels == ("class 0", "class 1")
 
 
-def test_yolov7_with_end2end(tmp_path: Path) -> None:
+def test_yolov7_exported_with_end2end_is_decoded(tmp_path: Path) -> None:
     rows = np.array([[0, 40, 45, 60, 55, 1, 0.72], [0, 10, 30, 20, 40, 0, 0.2], [1, 0, 0, 9, 9, 0, 0.9]], F)
     path = fixed_outputs(tmp_path / "m.onnx", {"output": rows}, {"labels": LABELS})
     assert found(detector(path)) == [("dog", 0.72, (160, 80, 240, 120))]
@@ -661,6 +661,6 @@ def test_layouts_of_other_exporters_are_refused_by_name(
         ("'0 cat'\n'1 dog'\n", ("cat", "dog")),
     ],
 )
-def test_labels_with_numbers_behind_and_in_quotes(tmp_path: Path, text: str, labels: tuple[str, ...]) -> None:
+def test_labels_may_have_trailing_numbers_and_quotes(tmp_path: Path, text: str, labels: tuple[str, ...]) -> None:
     (tmp_path / "labels.txt").write_text(text)
     assert read_labels(tmp_path / "labels.txt") == labels

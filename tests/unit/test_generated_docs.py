@@ -29,6 +29,6 @@ def endpoints() -> Iterator[tuple[str, str]]:
                 yield from ((CALLS[call.func.attr], str(name)) for name in names)
 
 
-def test_the_table_of_topics_and_services_is_what_the_nodes_make() -> None:
+def test_the_table_of_topics_and_services_matches_the_nodes() -> None:
     listed = {(one.kind, one.name) for one in ENDPOINTS if one.kind in CALLS.values()}
     assert listed == set(endpoints()), "src/edgecam_ros/edgecam_ros/interface.py has a row for each"

@@ -50,7 +50,7 @@ def test_the_right_animals_in_the_right_place(detector: Detector, photo: str) ->
     assert overlaps(np.array(box, np.float32), found.boxes).max() > 0.9
 
 
-def test_the_image_may_come_in_any_size(detector: Detector) -> None:
+def test_the_image_may_have_any_size(detector: Detector) -> None:
     photo = cv2.imread(str(ASSETS / "photos" / "giraffe.jpg"))
     large = cv2.resize(photo, None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     small, big = detector.detect(photo), detector.detect(large)

@@ -69,7 +69,7 @@ def test_an_import_against_the_direction_is_found(tmp_path: Path, module: str, t
     assert [line for line in lint_imports.findings(tmp_path) if line.endswith(f"{module} must not import {imported}")]
 
 
-def test_a_circle_is_found_also_inside_functions(tmp_path: Path) -> None:
+def test_an_import_cycle_is_found_also_inside_functions(tmp_path: Path) -> None:
     write(tmp_path, "edgecam_core.a", "from edgecam_core import b")
     write(tmp_path, "edgecam_core.b", "def f():\n    from edgecam_core.a import x")
     assert "circle" in lint_imports.findings(tmp_path)[0]

@@ -67,7 +67,7 @@ CORNERS = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: 
 
 @pytest.mark.parametrize("orientation", CORNERS)
 @pytest.mark.parametrize("before", [(), (segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x/>"),)])
-def test_images_come_upright(orientation: int, before: tuple[bytes, ...]) -> None:
+def test_images_are_turned_upright(orientation: int, before: tuple[bytes, ...]) -> None:
     for order in "<>":
         pixels = decode_image(with_segments(encoded("jpg"), *before, exif(orientation, order)))
         assert pixels.shape == ((48, 64, 3) if orientation < 5 else (64, 48, 3))
@@ -78,7 +78,7 @@ def test_images_come_upright(orientation: int, before: tuple[bytes, ...]) -> Non
         assert max(blue, green) < 60
 
 
-def test_what_follows_a_jpeg_does_not_matter(tmp_path: Path) -> None:
+def test_data_after_a_jpeg_is_ignored(tmp_path: Path) -> None:
     whole = encoded("jpg")
     (tmp_path / "motion.jpg").write_bytes(whole + b"\0\0\0\x18ftypmp42" + bytes(5000))
     np.testing.assert_array_equal(read_image(tmp_path / "motion.jpg"), decode_image(whole))
@@ -86,7 +86,7 @@ def test_what_follows_a_jpeg_does_not_matter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [name for name in FORMATS if name != "gif"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_half_a_file_is_no_image(tmp_path: Path, suffix: str, share: float) -> None:
+def test_half_a_file_is_not_an_image(tmp_path: Path, suffix: str, share: float) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
     data = encoded(suffix, noise)
     path = tmp_path / f"half.{suffix}"
@@ -95,7 +95,7 @@ def test_half_a_file_is_no_image(tmp_path: Path, suffix: str, share: float) -> N
         read_image(path)
 
 
-def test_half_a_jpeg_with_a_whole_thumbnail_is_no_image() -> None:
+def test_half_a_jpeg_with_an_intact_thumbnail_is_not_an_image() -> None:
     whole = with_segments(encoded("jpg", np.zeros((48, 64, 3), np.uint8)), segment(0xE1, b"Exif\0\0" + encoded("jpg")))
     assert jpeg_is_complete(whole)
     with pytest.raises(ImageError, match="is truncated"):

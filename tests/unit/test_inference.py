@@ -75,7 +75,7 @@ def test_the_error_of_a_missing_back_end_has_the_install_command(
         open_runner(model, "onnxruntime")
 
 
-def test_auto_takes_one_that_loads_and_tells_about_the_others(model: ModelFile) -> None:
+def test_auto_selects_a_back_end_that_loads_and_reports_the_others(model: ModelFile) -> None:
     runner = open_runner(model, "auto")
     assert runner.infer({"input_0": IMAGE})
     order = ["tensorrt on cuda", "onnxruntime on cuda", "openvino on cpu", "onnxruntime on cpu"]
@@ -85,7 +85,7 @@ def test_auto_takes_one_that_loads_and_tells_about_the_others(model: ModelFile) 
     assert open_runner(model, "auto", RunnerOptions(device="cpu")).name in ("openvino", "onnxruntime")
 
 
-def test_an_accelerator_is_taken_only_where_it_is_asked_for(model: ModelFile) -> None:
+def test_an_accelerator_is_used_only_on_request(model: ModelFile) -> None:
     with pytest.raises(ModelError, match=r"no back end can run .*tensorrt on dla0: "):
         open_runner(model, "auto", RunnerOptions(device="dla0"))
     with pytest.raises(ModelError, match="'device' is 'dla0': the back end 'onnxruntime' runs on cpu and cuda"):
@@ -100,7 +100,7 @@ class Build:
         self.get_available_providers = lambda: [*providers, "CPUExecutionProvider"]
 
 
-def test_cuda_that_is_asked_for_and_missing_is_an_error(model: ModelFile) -> None:
+def test_requested_but_missing_cuda_is_an_error(model: ModelFile) -> None:
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has CUDA")
     for backend in ("onnxruntime", "onnxruntime-tensorrt"):

@@ -62,7 +62,7 @@ def shown_and_hidden(made: CodedStream, begin: int, lost: range = range(0)) -> t
 
 @pytest.mark.parametrize("begin", [0, 1, 19, 33])
 @pytest.mark.parametrize("name", STREAMS)
-def test_frames_shown_after_joining_are_whole(name: str, begin: int) -> None:
+def test_frames_shown_after_joining_are_intact(name: str, begin: int) -> None:
     quality, _hidden = shown_and_hidden(stream(name), begin)
     left = len(stream(name).units) - begin - STREAMS[name][3]
     if begin and name in ("h264-open-gop", "h264-pyramid"):
@@ -73,13 +73,13 @@ def test_frames_shown_after_joining_are_whole(name: str, begin: int) -> None:
 
 @pytest.mark.parametrize("lost", [range(5, 6), range(19, 20), range(23, 26)])
 @pytest.mark.parametrize("name", STREAMS)
-def test_frames_shown_after_a_loss_are_whole(name: str, lost: range) -> None:
+def test_frames_shown_after_a_loss_are_intact(name: str, lost: range) -> None:
     quality, _hidden = shown_and_hidden(stream(name), 0, lost)
     assert min(quality.values()) > _GOOD, quality
     assert max(quality) == max(stream(name).frames)
 
 
-def test_without_the_gate_the_same_streams_show_invented_frames() -> None:
+def test_without_the_gate_the_same_streams_show_damaged_frames() -> None:
     for name in ("h264-intra-refresh", "h265-open-gop"):
         made = stream(name)
         sets = [unit for unit in made.units[0][0] if codec(made.codec).kind(unit) in codec(made.codec).parameter_sets]
@@ -96,7 +96,7 @@ def test_a_gradual_refresh_is_decoded_but_not_shown() -> None:
     assert quality
 
 
-def test_leading_frames_of_a_broken_link_are_never_decoded() -> None:
+def test_leading_frames_of_a_broken_link_access_point_are_never_decoded() -> None:
     """A splicer turns CRA into BLA: what refers to frames before it is gone, although nothing was lost on the way."""
     made = stream("h265-open-gop")
     row = codec("h265")
@@ -111,7 +111,7 @@ def test_leading_frames_of_a_broken_link_are_never_decoded() -> None:
     assert all(any(row.is_skipped_after_join(kind) for kind in kinds) for kinds in refused)
 
 
-def test_parameter_sets_sent_apart_are_put_in_front_of_the_frame_where_decoding_begins() -> None:
+def test_separately_sent_parameter_sets_precede_the_first_decoded_frame() -> None:
     made = stream("h264-idr")
     row = codec("h264")
     sets = [unit for unit in made.units[0][0] if row.kind(unit) in row.parameter_sets]

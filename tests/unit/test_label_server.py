@@ -153,7 +153,9 @@ def test_image_page_and_classes(labels: Labels) -> None:
         ("/label/classes", {"classes": [1]}, 400),
     ],
 )
-def test_requests_that_cannot_be_are_refused_in_words(labels: Labels, path: str, content: object, status: int) -> None:
+def test_impossible_requests_are_refused_with_the_reason(
+    labels: Labels, path: str, content: object, status: int
+) -> None:
     code, answer = labels.ask(path, content)
     assert code == status
     assert answer["error"] if isinstance(answer, dict) else answer
@@ -166,7 +168,7 @@ values = st.recursive(
 )
 
 
-def test_no_content_ends_the_page_or_the_collection(labels: Labels) -> None:
+def test_no_request_body_ends_the_server_or_damages_the_collection(labels: Labels) -> None:
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.fixed_dictionaries({}, optional={"state": values, "boxes": values, "revision": values, "reviewer": values})
@@ -200,7 +202,7 @@ def test_a_collection_that_vanishes_is_reported(labels: Labels, tmp_path: Path) 
     assert "collection.json" in answer["error"]
 
 
-def test_the_labels_need_the_token_too(tmp_path: Path) -> None:
+def test_the_labelling_page_needs_the_token_too(tmp_path: Path) -> None:
     fill(tmp_path / "c", 1)
     one = Labels(tmp_path / "c", token="secret")
     try:

@@ -60,7 +60,7 @@ def test_a_batch_holds_each_source_once() -> None:
     assert len(second) == 2
 
 
-def test_lingering_waits_for_known_sources_only() -> None:
+def test_the_batch_wait_is_for_known_sources_only() -> None:
     box: Mailbox[int] = Mailbox()
     box.put("a", 1)
     assert box.take(4, linger=60.0) == [("a", 1)]  # no other source was ever seen
@@ -73,7 +73,7 @@ def test_lingering_waits_for_known_sources_only() -> None:
     late.join()
 
 
-def test_lingering_ends() -> None:
+def test_the_batch_wait_ends() -> None:
     box: Mailbox[int] = Mailbox()
     box.put("b", 1)
     box.take()

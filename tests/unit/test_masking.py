@@ -76,7 +76,7 @@ ADDRESSES = st.sampled_from(
 
 
 @given(template=ADDRESSES, host=HOSTS, password=PASSWORDS, coded=st.booleans())
-def test_no_password_shows_in_an_address(template: str, host: str, password: str, coded: bool) -> None:
+def test_no_password_appears_in_an_address(template: str, host: str, password: str, coded: bool) -> None:
     in_query = "{0}" in template
     assume("://" not in password)  # then it is an address of its own
     assume(not (in_query and "&" in password))  # that ends a value, for everybody
@@ -89,20 +89,20 @@ def test_no_password_shows_in_an_address(template: str, host: str, password: str
 
 
 @given(template=ADDRESSES, host=HOSTS, password=PASSWORDS, before=st.sampled_from(["no answer of ", 'uri="', "a b "]))
-def test_no_password_shows_in_a_sentence(template: str, host: str, password: str, before: str) -> None:
+def test_no_password_appears_in_a_sentence(template: str, host: str, password: str, before: str) -> None:
     address = template.format(quote(password, safe=""), host)
     assert "Zq" not in masked(f"{before}{address} after 5 s, rate=5")
 
 
 @given(user=st.text("abz-_", min_size=1), password=PASSWORDS)
-def test_no_password_shows_in_a_pipeline(user: str, password: str) -> None:
+def test_no_password_appears_in_a_pipeline(user: str, password: str) -> None:
     escaped = password.replace("\\", "\\\\").replace('"', '\\"')
     shown = masked(f'rtspsrc location=rtsp://cam/x user-id={user} user-pw="{escaped}" ! fakesink')
     assert shown == f'rtspsrc location=rtsp://cam/x user-id={user} user-pw="***" ! fakesink'
 
 
 @pytest.mark.parametrize("head", [LOGIN, 'souphttpsrc location="http://me:secret@cam/x"'])
-def test_no_pipeline_error_tells_a_password(head: str) -> None:
+def test_no_pipeline_error_contains_a_password(head: str) -> None:
     with pytest.raises(PipelineError) as refused:
         gst.Pipeline(f"{head} ! capsfilter no-such-property=1 ! fakesink")
     pipeline = gst.Pipeline(f"{head} ! fakesink")
@@ -133,12 +133,12 @@ def test_a_login_with_special_characters_stays_one_address() -> None:
         EdgecamError.of(ValueError("rtsp://me:top secret@cam/x")),
     ],
 )
-def test_no_error_tells_a_password(error: EdgecamError) -> None:
+def test_no_error_contains_a_password(error: EdgecamError) -> None:
     assert "secret" not in str(error)
     assert "***" in str(error)
 
 
-def test_no_refusal_tells_the_value_of_a_secret_setting() -> None:
+def test_no_refusal_contains_the_value_of_a_secret_setting() -> None:
     spec = Spec(name="pin", type=str, default="", text="", choices=("1234",), secret=True)
     with pytest.raises(SettingError) as refused:
         spec.check("secret")

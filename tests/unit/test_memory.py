@@ -26,5 +26,5 @@ def faults(how: str) -> int:
     return int(reported.stdout)
 
 
-def test_pages_of_frames_are_used_again() -> None:
+def test_memory_pages_of_frames_are_reused() -> None:
     assert faults("keep") < 50 < 500 < faults("plain")

@@ -68,7 +68,7 @@ def test_an_approval_never_reaches_another_version_than_the_one_shown(store: Mod
     assert current(store) == 1
 
 
-def test_what_was_swapped_removed_refused_or_declined_is_not_deployed(store: ModelStore) -> None:
+def test_a_swapped_removed_refused_or_declined_version_is_not_deployed(store: ModelStore) -> None:
     offered = offer(store, state=REFUSED)
     with pytest.raises(ModelError, match="waits for approval"):
         proposal.approve(store, "door", offered.version, offered.sha256)
@@ -91,7 +91,7 @@ def test_what_was_swapped_removed_refused_or_declined_is_not_deployed(store: Mod
     "content",
     [b"", b"[]", b'{"state": "pending"}', b"\xff\xfe", b'{"state": "ha", "text": "", "version": 1, "sha256": ""}'],
 )
-def test_a_damaged_file_is_no_proposal(store: ModelStore, content: bytes) -> None:
+def test_a_damaged_file_is_not_a_proposal(store: ModelStore, content: bytes) -> None:
     (store.root / "door" / proposal.FILE).write_bytes(content)
     assert proposal.all_in(store) == []
     with pytest.raises(ModelError):

@@ -56,9 +56,7 @@ def test_rolling_back_goes_through_the_history(store: ModelStore, models: list[P
     assert store.version("door").number == 1
 
 
-def test_the_current_version_is_not_removed_and_numbers_are_not_given_twice(
-    store: ModelStore, models: list[Path]
-) -> None:
+def test_the_current_version_is_not_removed_and_numbers_are_not_reused(store: ModelStore, models: list[Path]) -> None:
     store.add(models[0], "door")
     store.deploy("door")
     store.add(models[1], "door")
@@ -70,7 +68,7 @@ def test_the_current_version_is_not_removed_and_numbers_are_not_given_twice(
     assert store.add(models[1], "door").number == 3
 
 
-def test_a_file_exchanged_on_disk_is_refused_and_the_current_one_stays(store: ModelStore, models: list[Path]) -> None:
+def test_a_file_replaced_on_disk_is_refused_and_the_current_one_stays(store: ModelStore, models: list[Path]) -> None:
     store.add(models[0], "door")
     store.deploy("door")
     other = store.add(models[1], "door")
@@ -82,7 +80,7 @@ def test_a_file_exchanged_on_disk_is_refused_and_the_current_one_stays(store: Mo
         store.locate("store:door@2")
 
 
-def test_what_is_no_model_leaves_nothing_behind(store: ModelStore, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_model_leaves_nothing_behind(store: ModelStore, tmp_path: Path) -> None:
     text = tmp_path / "x.onnx"
     text.write_text("not a model")
     with pytest.raises(ModelError):
@@ -128,7 +126,7 @@ def test_a_deployment_that_ends_before_its_link_is_not_rolled_back_to(
     assert store.version("door").number == 1
 
 
-def test_a_file_exchanged_on_disk_is_not_rolled_back_to(store: ModelStore, models: list[Path]) -> None:
+def test_a_file_replaced_on_disk_is_not_rolled_back_to(store: ModelStore, models: list[Path]) -> None:
     first = store.add(models[0], "door")
     store.deploy("door")
     store.add(models[1], "door")
@@ -173,7 +171,7 @@ def test_a_link_made_by_hand_counts_however_it_is_written(store: ModelStore, mod
 
 
 @pytest.mark.parametrize("target", ["7", "/nowhere/2", "../door", "../other/1", ""])
-def test_a_link_that_leads_nowhere_is_no_deployment_and_the_next_one_replaces_it(
+def test_a_dangling_link_is_not_a_deployment_and_the_next_one_replaces_it(
     store: ModelStore, models: list[Path], target: str
 ) -> None:
     store.add(models[0], "door")
@@ -208,7 +206,7 @@ def test_two_processes_that_store_at_once_get_different_numbers(store: ModelStor
     assert sorted(int(one.communicate(timeout=120)[0]) for one in running) == [1, 2, 3]
 
 
-def test_the_command_line_stores_deploys_shows_and_goes_back(
+def test_the_commands_store_deploy_show_and_roll_back(
     store: ModelStore, models: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = tmp_path / "report.json"
@@ -234,7 +232,7 @@ def test_the_command_line_stores_deploys_shows_and_goes_back(
     assert "roll back first" in capsys.readouterr().err
 
 
-def test_a_model_by_address_needs_its_hash(
+def test_a_model_from_a_url_needs_its_hash(
     store: ModelStore, models: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     import hashlib

@@ -27,7 +27,7 @@ def test_a_line_names_stages_in_the_order_of_the_frame() -> None:
     assert line == "camera 30.0  sender 30.0  receiver 29.9  detector 30.0 fps | 48 ms | giraffe 0.97, cow 0.88"
 
 
-def test_a_line_before_anything_came() -> None:
+def test_the_line_before_the_first_detection_says_so() -> None:
     monitor = Monitor("", 0.0)
     assert monitor.line([], 1.0) == "waiting for the nodes"
     assert monitor.line([node("camera_driver", "12.5")], 2.0) == "camera 12.5 fps | no detections yet"

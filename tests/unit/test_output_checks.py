@@ -89,14 +89,16 @@ PLACE = (0.1, 0.2, 0.5, 0.6)
         ),
     ],
 )
-def test_what_contradicts_the_layout_is_refused(tmp_path: Path, outputs: dict[str, np.ndarray], message: str) -> None:
+def test_outputs_that_contradict_the_layout_are_refused(
+    tmp_path: Path, outputs: dict[str, np.ndarray], message: str
+) -> None:
     subject = detector(tmp_path, outputs)
     for _ in range(2):  # the detector stays usable
         with pytest.raises(InferenceError, match=message):
             subject.detect(IMAGE)
 
 
-def test_a_few_boxes_inverted_are_no_contradiction(tmp_path: Path) -> None:
+def test_a_few_inverted_boxes_are_no_contradiction(tmp_path: Path) -> None:
     """Heads without a distribution of distances, such as YOLO26's, may produce one; it is dropped."""
     outputs = columns(50, 50, -20, 10, 0.1, 0.9)
     outputs["output0"][0, :, 8] = [20, 40, 10, 10, 0.8, 0]

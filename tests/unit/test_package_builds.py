@@ -64,7 +64,7 @@ def installed_bringup(distribution: str, folder: Path) -> Path:
     return folder / "install" / package.name / "share" / package.name
 
 
-def test_nodes_of_humble_keep_on_exit_by_an_action_of_our_own(tmp_path: Path) -> None:
+def test_on_humble_our_own_action_provides_on_exit(tmp_path: Path) -> None:
     installed = installed_bringup("humble", tmp_path)
     for path in sorted((ROOT / "launch").glob("*.launch.xml")):
         ours, humble = ElementTree.parse(path), ElementTree.parse(installed / "launch" / path.name)

@@ -98,7 +98,7 @@ def test_every_dependency_is_a_key_that_rosdep_knows(package: Path) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
-def test_what_is_imported_is_declared(package: Path) -> None:
+def test_every_import_is_declared_as_a_dependency(package: Path) -> None:
     declared = dependencies(package)
     missing = {
         name: path
@@ -209,14 +209,14 @@ def test_the_launch_testing_suite_says_what_to_install(words: tuple[str, ...], c
     assert "-launch-testing" in done.stderr
 
 
-def test_every_domain_of_a_test_has_ports_that_the_kernel_gives_to_nobody() -> None:
+def test_the_dds_ports_of_every_test_domain_are_outside_the_ephemeral_range() -> None:
     assert {free_domain(nth) for nth in range(200)} <= set(range(1, 102))
     own = [path for path in TESTS.rglob("*.py") if re.search(r"DOMAIN_ID.*rand", path.read_text())]
     assert own == [Path(__file__)], "take free_domain of tests/support/network.py"
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
-def test_what_its_tests_need_is_declared(package: Path) -> None:
+def test_test_dependencies_are_declared(package: Path) -> None:
     text = "".join(path.read_text() for path in TEST_FILES if owner(path) == package.name)
     used = set(re.findall(r"^(?:import|from) (pytest|pytest_asyncio|hypothesis|psutil)\b", text, re.MULTILINE))
     assert {KEY_OF_IMPORT[name] for name in used} <= dependencies(package)

@@ -55,7 +55,7 @@ def open_options(engines: Path) -> RunnerOptions:
 
 
 @pytest.mark.parametrize(("precision", "agreement"), [("fp16", 0.97), ("int8", 0.85)])
-def test_the_default_model_keeps_its_eyes(engines: Path, precision: str, agreement: float) -> None:
+def test_the_default_model_still_detects_in_each_precision(engines: Path, precision: str, agreement: float) -> None:
     exact, subject = open_with(engines, "fp32"), open_with(engines, precision)
     assert subject.runner.description.endswith(precision)
     for path in sorted(PHOTOS.glob("*.jpg")):
@@ -122,7 +122,7 @@ def test_the_error_of_int8_without_images_names_what_is_missing(tmp_path: Path) 
         open_with(tmp_path, "int8", model=str(without_ranges(tmp_path / "plain.onnx")), calibration="")
 
 
-def test_the_ranges_in_a_model_stand_for_calibration_images(tmp_path: Path) -> None:
+def test_the_ranges_in_a_model_replace_calibration_images(tmp_path: Path) -> None:
     exact = open_with(tmp_path, "fp32", calibration="")
     subject = open_with(tmp_path, "int8", calibration="")
     (path,) = tmp_path.glob("ssd_mobilenet_v2_coco-int8-cpu-*.onnx")
@@ -147,7 +147,7 @@ def test_ranges_of_the_user_and_of_the_model_do_not_overwrite_each_other(engines
     assert len(list(engines.glob("ssd_mobilenet_v2_coco-int8-cpu-*.onnx"))) == 2
 
 
-def test_weights_keep_the_grid_they_were_trained_on() -> None:
+def test_weights_keep_their_trained_quantisation_grid() -> None:
     step = 0.02
     fits, extreme, empty = np.array([-127, 3, 60]), np.array([-150, 3, 60]), np.zeros(3)
     weight = np.stack([fits, extreme, empty])[:, :, None, None] * step
@@ -173,7 +173,7 @@ def test_a_quantised_file_cannot_become_fp16(engines: Path, tmp_path: Path) -> N
         open_with(tmp_path, "fp16", model=str(path))
 
 
-def test_int8_for_tensorrt_has_its_remainder_in_fp16_and_still_sees(engines: Path) -> None:
+def test_int8_for_tensorrt_has_its_other_layers_in_fp16_and_still_detects(engines: Path) -> None:
     made = convert_precision(ModelFile.read(fetch()), RunnerOptions(precision="int8", cache=engines), TENSORRT)
     graph = onnx.load(made.path).graph
     types = {item.name: item.data_type for item in graph.initializer}
@@ -251,7 +251,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("damage", "reason"), DAMAGES.items())
-def test_what_does_not_fit_is_made_anew_with_the_reason(
+def test_a_stale_artifact_is_rebuilt_with_the_reason(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str, reason: str
 ) -> None:
     make, artifact = Maker(), Artifact(tmp_path / "m.engine")
@@ -273,7 +273,7 @@ def test_what_does_not_fit_is_made_anew_with_the_reason(
     assert artifact.mismatch(facts) == ""
 
 
-def test_two_at_once_make_it_once(tmp_path: Path) -> None:
+def test_two_processes_build_an_artifact_once(tmp_path: Path) -> None:
     make, artifact = Maker(), Artifact(tmp_path / "m.engine")
     threads = [threading.Thread(target=artifact.get, args=(FACTS, make)) for _ in range(4)]
     for thread in threads:
@@ -331,7 +331,7 @@ def test_a_folder_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
         Artifact(tmp_path / "file" / "m.engine").get(FACTS, Maker())
 
 
-def test_what_cannot_be_kept_is_used_from_a_temporary_file(tmp_path: Path) -> None:
+def test_an_artifact_that_cannot_be_stored_is_used_from_a_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     make, reports = Maker(), []
     path = Artifact(tmp_path / "file" / "m.engine").get(FACTS, make, degraded=reports.append)
@@ -341,7 +341,7 @@ def test_what_cannot_be_kept_is_used_from_a_temporary_file(tmp_path: Path) -> No
     assert "every start rebuilds m.engine" in reports[0]
 
 
-def test_a_disk_that_fills_up_does_not_cost_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_does_not_fail_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, data: bytes) -> None:
         if path.parent == tmp_path:
             raise CacheError("the disk is full")
@@ -382,7 +382,7 @@ def test_a_wait_for_another_process_is_reported_and_can_be_cancelled(tmp_path: P
     assert "waiting for another process" in reports[0]
 
 
-def test_calibration_tells_its_progress_and_can_be_given_up(tmp_path: Path) -> None:
+def test_calibration_reports_progress_and_can_be_cancelled(tmp_path: Path) -> None:
     class GivenUp(Exception):
         pass
 

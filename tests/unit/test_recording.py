@@ -116,7 +116,7 @@ def test_metadata_names_every_file_and_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.mcap", "folder"])
-def test_our_reader_gives_everything_in_order(tmp_path: Path, name: str) -> None:
+def test_our_reader_returns_every_message_in_order(tmp_path: Path, name: str) -> None:
     messages = mixed()
     path = made.write(tmp_path / name, messages, RecorderSettings(min_free_megabytes=0.0, split_megabytes=0.05))
     recording = open_recording(path)
@@ -152,7 +152,7 @@ def test_a_file_is_readable_wherever_it_is_cut(tmp_path: Path) -> None:
     assert counts == sorted(counts)
 
 
-def test_a_damaged_chunk_costs_only_itself(tmp_path: Path) -> None:
+def test_a_damaged_chunk_loses_only_itself(tmp_path: Path) -> None:
     path = tmp_path / "out.mcap"
     bag = Bag(path, RecorderSettings(min_free_megabytes=0.0, compression="none"))
     messages = texts(30)
@@ -169,7 +169,7 @@ def test_a_damaged_chunk_costs_only_itself(tmp_path: Path) -> None:
     assert recording.damage == "out.mcap: 1 of 3 chunks are damaged"
 
 
-def test_random_damage_never_gives_anything_else_than_messages_or_a_word(tmp_path: Path) -> None:
+def test_random_damage_gives_only_messages_or_an_error(tmp_path: Path) -> None:
     path = made.write(tmp_path / "out.mcap", texts(50))
     whole, allowed = path.read_bytes(), set(content(texts(50)))
     chance = np.random.default_rng(3)
@@ -188,7 +188,7 @@ def test_random_damage_never_gives_anything_else_than_messages_or_a_word(tmp_pat
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\x89MCAP0\r\n"])
-def test_what_is_no_recording_is_refused_or_empty(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_recording_is_refused_or_empty(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.mcap"
     path.write_bytes(data)
     if data.startswith(b"\x89"):
@@ -349,7 +349,7 @@ def test_a_recording_ends_at_its_share_of_the_disk(tmp_path: Path) -> None:
         assert reader.message_count == 30
 
 
-def test_what_the_disk_is_too_slow_for_is_dropped_and_counted(tmp_path: Path) -> None:
+def test_messages_that_the_disk_is_too_slow_for_are_dropped_and_counted(tmp_path: Path) -> None:
     recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, queue_megabytes=1.0))
     path = recorder.start(tmp_path / "bag")
     messages = made.image_messages(300)
@@ -363,7 +363,7 @@ def test_what_the_disk_is_too_slow_for_is_dropped_and_counted(tmp_path: Path) ->
     recorder.close()
 
 
-def test_definitions_hold_what_the_type_uses(tmp_path: Path) -> None:
+def test_definitions_include_all_nested_types(tmp_path: Path) -> None:
     def add(package: str, name: str, text: str) -> None:
         path = tmp_path / package / "msg" / f"{name}.msg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -387,7 +387,7 @@ def test_definitions_hold_what_the_type_uses(tmp_path: Path) -> None:
         definitions.definition("c_msgs/msg/X", [tmp_path])
 
 
-def test_a_type_without_definition_is_recorded_all_the_same(tmp_path: Path) -> None:
+def test_a_type_without_definition_is_recorded_nevertheless(tmp_path: Path) -> None:
     kind = Topic("/odd", "odd_msgs/msg/Odd")
     path = made.write(tmp_path / "out.mcap", [Message(kind, 5, 5, b"\0\1\0\0")])
     assert content(read(path)) == [("/odd", 5, b"\0\1\0\0")]
@@ -395,7 +395,7 @@ def test_a_type_without_definition_is_recorded_all_the_same(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("plugin", [StoragePlugin.SQLITE3, StoragePlugin.MCAP])
 @pytest.mark.parametrize("version", [8, 9])
-def test_bags_of_others_are_read(tmp_path: Path, plugin: StoragePlugin, version: int) -> None:
+def test_bags_of_other_writers_are_read(tmp_path: Path, plugin: StoragePlugin, version: int) -> None:
     messages = made.image_messages(5)
     with Writer(tmp_path / "bag", version=version, storage_plugin=plugin) as writer:  # type: ignore[arg-type]
         connection = writer.add_connection("/camera/image_raw", made.IMAGE_TYPE, typestore=made.STORE)
@@ -411,7 +411,7 @@ def test_bags_of_others_are_read(tmp_path: Path, plugin: StoragePlugin, version:
     recording.close()
 
 
-def test_a_damaged_sqlite_bag_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_damaged_sqlite_bag_is_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "x.db3").write_bytes(b"SQLite format 3\0" + bytes(500))
     with pytest.raises(RecordingError, match=r"the bag .*x\.db3 cannot be read"):
         read(tmp_path / "x.db3")
@@ -424,7 +424,7 @@ def test_without_rosbags_a_sqlite_bag_names_the_command(tmp_path: Path, monkeypa
         open_recording(tmp_path / "x.db3")
 
 
-def test_a_defect_ends_the_recording_not_the_recorder(tmp_path: Path) -> None:
+def test_an_unexpected_error_ends_the_recording_not_the_recorder(tmp_path: Path) -> None:
     problems: list[Exception] = []
     recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, flush_seconds=0.1), problems.append)
     path = recorder.start(tmp_path / "bag")
@@ -442,7 +442,7 @@ def test_a_defect_ends_the_recording_not_the_recorder(tmp_path: Path) -> None:
     assert content(read(path)) == content(kept)
 
 
-def test_rolling_makes_room_on_a_full_disk_before_it_ends(tmp_path: Path) -> None:
+def test_a_rolling_recording_frees_space_on_a_full_disk_before_it_ends(tmp_path: Path) -> None:
     settings = {"rolling": True, "split_megabytes": 0.05, "flush_seconds": 0.1, "compression": "none"}
     recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, **settings))
     path = recorder.start(tmp_path / "bag")

@@ -28,7 +28,7 @@ STAMP = made.START_NS + 123_456_789
 
 
 @pytest.mark.parametrize("little", [True, False])
-def test_an_image_message_gives_its_frame(little: bool) -> None:
+def test_an_image_message_becomes_a_frame(little: bool) -> None:
     pixels = made.frames(1)[0]
     frame = images.image(made.image(pixels, STAMP, little=little))
     assert (frame.stamp_ns, frame.frame_id, frame.encoding, frame.step) == (STAMP, "lens", "bgr8", 192)
@@ -45,20 +45,20 @@ def test_a_compressed_image_is_decoded() -> None:
         images.frame(made.COMPRESSED_TYPE, made.compressed(b"oops", STAMP))
 
 
-def test_an_image_message_cut_anywhere_is_refused() -> None:
+def test_an_image_message_truncated_anywhere_is_refused() -> None:
     data = made.image(made.frames(1, 8, 4)[0], STAMP)
     for length in range(len(data)):
         with pytest.raises(ImageError):
             images.image(data[:length])
 
 
-def test_big_endian_samples_are_refused_not_shown_wrong() -> None:
+def test_big_endian_samples_are_refused() -> None:
     data = made.image(np.zeros((4, 16), np.uint8), STAMP, "mono16", big_endian=1)
     with pytest.raises(ImageError, match="a big-endian mono16 image is not supported"):
         images.image(data)
 
 
-def test_playback_keeps_the_time_of_the_recording(tmp_path: Path) -> None:
+def test_playback_keeps_the_recorded_intervals(tmp_path: Path) -> None:
     recording = open_recording(made.write(tmp_path / "x.mcap", made.image_messages(11)))
     began = time.monotonic()
     assert len(list(Playback(recording, rate=2.0))) == 11
@@ -118,7 +118,7 @@ def test_the_camera_delivers_the_recorded_frames_bit_by_bit(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("encoding", ["rgb8", "mono8", "bgra8"])
-def test_other_encodings_come_through(tmp_path: Path, encoding: str) -> None:
+def test_other_encodings_are_played(tmp_path: Path, encoding: str) -> None:
     bgr = made.frames(1)[0][:, :61]  # rows that need padding
     code = {"rgb8": cv2.COLOR_BGR2RGB, "mono8": cv2.COLOR_BGR2GRAY, "bgra8": cv2.COLOR_BGR2BGRA}[encoding]
     pixels = np.ascontiguousarray(cv2.cvtColor(bgr, code))
@@ -205,13 +205,13 @@ def test_a_recording_is_read_once_until_it_changes(tmp_path: Path, monkeypatch: 
     assert opened == [path, path]
 
 
-def test_two_image_topics_must_be_chosen_from(tmp_path: Path) -> None:
+def test_of_two_image_topics_one_must_be_chosen(tmp_path: Path) -> None:
     path = made.write(tmp_path / "x.mcap", [*made.image_messages(1, "/left"), *made.image_messages(1, "/right")])
     with pytest.raises(SettingError, match="/left, /right have images"):
         sources.check(CameraSettings(source=f"mcap://{path}"))
 
 
-def test_what_is_no_recording_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_recording_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "x.mcap").write_bytes(b"nonsense")
     for path, words in (("x.mcap", "is not an MCAP file"), ("y.mcap", "does not exist")):
         with pytest.raises(SettingError, match=words):

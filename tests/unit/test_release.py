@@ -66,7 +66,7 @@ def test_cutting_a_version_changes_every_place_and_keeps_the_history(project: Pa
 
 
 @pytest.mark.parametrize("version", ["0.1.0", "0.0.9", "1.0", "v1.0.0"])
-def test_a_version_that_is_none_or_not_newer_is_refused(project: Path, version: str) -> None:
+def test_an_invalid_or_older_version_is_refused(project: Path, version: str) -> None:
     with pytest.raises(ValueError, match=r"version"):
         release.cut(version, project)
 

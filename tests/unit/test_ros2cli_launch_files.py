@@ -39,7 +39,7 @@ def bench(tmp_path: Path) -> Workbench:
         ('<executable cmd="echo" launch-prefix="no-such-debugger"/>', "no executable 'no-such-debugger'"),
     ],
 )
-def test_what_is_wrong_is_an_error_with_its_place(bench: Workbench, body: str, message: str) -> None:
+def test_an_error_has_its_file_and_line(bench: Workbench, body: str, message: str) -> None:
     with pytest.raises(LaunchError, match=r"top\.launch\.xml:2: .*" + message):
         bench.evaluate(body)
 

@@ -145,7 +145,7 @@ def test_wrong_children(bench: Workbench, params: str, message: str) -> None:
         parameters(bench, params)
 
 
-def test_two_nodes_of_one_name_are_warned_about(bench: Workbench) -> None:
+def test_two_nodes_of_one_name_give_a_warning(bench: Workbench) -> None:
     bench.evaluate('<node pkg="zoo" exec="lion" name="leo" namespace="a"/>' * 2)
     (logged,) = bench.logged
     assert logged[:2] == ("WARNING", "lion-2")

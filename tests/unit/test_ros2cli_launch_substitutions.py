@@ -81,6 +81,6 @@ def test_anon_is_the_same_for_the_same_name(bench: Workbench) -> None:
         ("$(dirname x)", r"takes 0 argument\(s\), got 1"),
     ],
 )
-def test_mistakes_are_found_even_where_a_condition_is_false(bench: Workbench, text: str, message: str) -> None:
+def test_mistakes_are_found_even_if_a_condition_is_false(bench: Workbench, text: str, message: str) -> None:
     with pytest.raises(LaunchError, match=message):
         bench.evaluate(f'<group if="false"><log message="{text}"/></group>')

@@ -27,7 +27,7 @@ A, B = (Text("a"),), (Text("b"),)
         (r"$(env a \(\))", (Call("env", (A, (Text("()"),))),)),
     ],
 )
-def test_text_becomes_a_tree(text: str, parts: object) -> None:
+def test_text_is_parsed_into_a_tree(text: str, parts: object) -> None:
     assert parse(text) == parts
 
 

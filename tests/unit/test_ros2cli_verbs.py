@@ -32,7 +32,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str]:
     return code, capsys.readouterr().out
 
 
-def test_help_says_what_it_is_and_every_verb_has_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_verb_has_a_help_text(capsys: pytest.CaptureFixture[str]) -> None:
     code, out = run(capsys)
     assert code == 0
     assert "small replacement for ros2cli" in out
@@ -74,7 +74,7 @@ def test_pkg_xml(bench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
     assert "is not valid XML" in str(run(capsys, "pkg", "xml", "zoo")[0])
 
 
-def test_launch_and_run_say_what_they_did_not_find(bench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_launch_and_run_name_what_they_did_not_find(bench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
     assert "Package 'nope' not found" in str(run(capsys, "launch", "nope", "x.launch.xml")[0])
     assert "was not found in the share directory of package 'zoo'" in str(run(capsys, "launch", "zoo", "x.xml")[0])
     assert run(capsys, "launch", "./x.launch.xml")[0] == "there is no launch file './x.launch.xml'"

@@ -69,13 +69,13 @@ def test_loss_alone_lowers_the_rate_only_where_it_is_high() -> None:
     assert many.target(10, 20) < 5 * MBIT
 
 
-def test_a_scene_that_needs_little_does_not_lower_what_is_allowed() -> None:
+def test_a_scene_that_needs_few_bits_does_not_lower_the_target() -> None:
     quiet = Flow(use=0.2)
     run([quiet], 20, lambda now: 20 * MBIT)
     assert quiet.target(15, 20) > 7 * MBIT
 
 
-def test_reports_of_receivers_without_rfc_8888_count_too() -> None:
+def test_receiver_reports_without_rfc_8888_count_too() -> None:
     adaptation = Adaptation(1 * MBIT, 8 * MBIT)
     for second in range(10):
         adaptation.report(rtcp.ReportBlock(1, 0.3), ADDRESS, float(second))
@@ -93,7 +93,7 @@ def report_all(adaptation: Adaptation, arrivals: Arrivals, now: float) -> None:
     adaptation.feedback(message, ADDRESS, now + 0.02)
 
 
-def test_silence_of_the_receiver_lowers_the_rate_and_its_return_raises_it() -> None:
+def test_a_silent_receiver_lowers_the_rate_and_its_return_raises_it() -> None:
     adaptation, arrivals, now, sequence = Adaptation(1 * MBIT, 8 * MBIT), Arrivals(), 100.0, 65_000
 
     def stream(seconds: float) -> None:
@@ -117,7 +117,7 @@ def test_silence_of_the_receiver_lowers_the_rate_and_its_return_raises_it() -> N
     assert adaptation.target(now) > 7 * MBIT
 
 
-def test_what_is_sent_again_never_fills_a_slow_link() -> None:
+def test_retransmissions_never_fill_a_slow_link() -> None:
     adaptation = Adaptation(0.3 * MBIT, 8 * MBIT)
     adaptation.limit(0.3 * MBIT, 0.7 * MBIT)
     octets = 0
@@ -127,7 +127,7 @@ def test_what_is_sent_again_never_fills_a_slow_link() -> None:
     assert 0.15 * 0.7 * MBIT < octets * 8 / 2 < 0.4 * 0.7 * MBIT
 
 
-def test_a_packet_is_not_sent_again_while_the_last_answer_may_be_on_its_way() -> None:
+def test_a_packet_is_not_retransmitted_while_the_last_copy_may_be_in_transit() -> None:
     made = Retransmitter()
     for sequence in range(100):
         made.sent(sequence, b"packet")
@@ -135,7 +135,7 @@ def test_a_packet_is_not_sent_again_while_the_last_answer_may_be_on_its_way() ->
     assert sum(asked) == 5
 
 
-def test_packets_sent_again_count_as_arrived_but_tell_no_delay() -> None:
+def test_retransmitted_packets_count_as_arrived_but_give_no_delay() -> None:
     controller = RateController(0.3 * MBIT, 8 * MBIT)
     for number in range(40):
         now = 1 + number / 20
@@ -225,7 +225,7 @@ def test_a_due_keyframe_is_known_before_the_next_frame() -> None:
     assert due == [number > 0 and number % 5 in (4, 0) for number in range(15)]
 
 
-def test_congestion_feedback_says_what_came_and_when() -> None:
+def test_congestion_feedback_reports_arrivals_and_their_times() -> None:
     ages = [0.5, None, 0.25, 0.0, 7.9]
     (message,) = rtcp.parse(rtcp.receiver_report(5) + rtcp.congestion_feedback(5, 9, 65_534, ages, 70_000.5))
     assert isinstance(message, rtcp.CongestionFeedback)
@@ -250,7 +250,7 @@ def test_encoders_that_restart_change_less_often() -> None:
     assert should_change(1e6, 1.1e6, 0.3, is_free=False)
 
 
-def test_the_least_must_not_exceed_the_most() -> None:
+def test_bitrate_min_must_not_exceed_bitrate() -> None:
     with pytest.raises(SettingError, match="'bitrate_min' is 3000000: must not exceed bitrate"):
         SenderSettings(bitrate=2_000_000, bitrate_min=3_000_000)
 

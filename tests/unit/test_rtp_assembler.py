@@ -32,7 +32,7 @@ def assemble(packets: list[list[packet.RtpPacket]], lost: set[tuple[int, int]]) 
     return units
 
 
-def test_without_loss_all_units_are_whole_and_carry_their_stamps(packets: list[list[packet.RtpPacket]]) -> None:
+def test_without_loss_all_units_are_complete_and_have_their_stamps(packets: list[list[packet.RtpPacket]]) -> None:
     units = assemble(packets, set())
     assert [each.whole for each in units] == [True] * 4
     assert [each.random_access for each in units] == [True, False, False, True]
@@ -56,12 +56,12 @@ def admitted(gate: KeyframeGate, unit: AccessUnit) -> bool:
     return gate.admit(unit.nals, unit.timestamp, unit.whole, unit.follows_gap) is not None
 
 
-def test_a_lost_marker_of_a_foreign_sender_costs_nothing(packets: list[list[packet.RtpPacket]]) -> None:
+def test_a_lost_marker_of_a_foreign_sender_loses_no_frame(packets: list[list[packet.RtpPacket]]) -> None:
     bare = [[each._replace(marker=False) for each in group] for group in packets]
     assert [each.whole for each in assemble(bare, set())] == [True] * 3  # the fourth has no end yet
 
 
-def test_a_unit_without_end_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_unit_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgecam_core.rtp.assembler.MAX_UNIT_BYTES", 10_000)
     assembler = Assembler(CODEC)
     for number in range(1000):

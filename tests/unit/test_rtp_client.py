@@ -33,7 +33,7 @@ def test_the_example_prints_frames_with_their_age() -> None:
     assert re.match(r"frame 1: \(240, 320, 3\), mean \d+\.\d, captured -?\d+\.\d ms ago", first)
 
 
-def test_receive_tells_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_receive_reports_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port, file = free_udp_port(), tmp_path / "last.png"
     with sending(port):
         code = main(["receive", f"rtp://@:{port}", "--no-window", "--seconds", "3", "--snapshot", str(file)])

@@ -18,18 +18,18 @@ def test_the_ntp_epoch() -> None:
 
 
 @pytest.mark.parametrize("stamp", [0, 1, 999_999_999, NOW, 2_085_978_495_999_999_999, 2_085_978_496_000_000_001])
-def test_every_nanosecond_comes_back(stamp: int) -> None:
+def test_stamps_survive_to_the_nanosecond(stamp: int) -> None:
     assert clock.stamp_from_extension(clock.ntp_extension(stamp)) == stamp
 
 
-def test_random_nanoseconds_come_back() -> None:
+def test_random_stamps_survive_to_the_nanosecond() -> None:
     chance = random.Random(1)
     for _ in range(20_000):
         stamp = chance.randrange(3 * 10**18)
         assert clock.ns_from_ntp(clock.ntp_from_ns(stamp)) == stamp
 
 
-def test_an_extension_of_another_length_is_no_stamp() -> None:
+def test_an_extension_of_another_length_is_not_a_stamp() -> None:
     assert clock.stamp_from_extension(b"") is None
     assert clock.stamp_from_extension(b"1234567") is None
 

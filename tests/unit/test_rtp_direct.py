@@ -28,7 +28,7 @@ from edgecam_rtp import direct
         ("format=BGR,width=320,height=240", False),
     ],
 )
-def test_only_what_the_encoder_takes_is_handed_on_as_it_is(caps: str, as_is: bool) -> None:
+def test_only_caps_that_the_encoder_accepts_are_passed_unchanged(caps: str, as_is: bool) -> None:
     pipeline = gst.Pipeline(f"videotestsrc num-buffers=1 ! video/x-raw,{caps} ! appsink name=sink async=false")
     pipeline.start()
     sample = pipeline.pull(10.0)

@@ -56,7 +56,7 @@ def test_an_unexpected_error_of_a_sending_thread_reaches_the_owner(
     assert [str(error) for error in errors] == ["unexpected ZeroDivisionError: on purpose"]
 
 
-def test_a_frame_that_cannot_be_converted_costs_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frame_that_cannot_be_converted_loses_one_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     convert, left = colour.convert, [1]
 
     def once_bad(*arguments: object) -> None:
@@ -72,7 +72,7 @@ def test_a_frame_that_cannot_be_converted_costs_one_frame(monkeypatch: pytest.Mo
         assert receiver.stats().errors == {"a damaged frame": 1}
 
 
-def test_an_encoder_that_gives_nothing_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_encoder_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     row = next(row for row in encoders.ENCODERS if row.element == "x265enc")
     mute = replace(row, text=lambda request: row.text(request) + " ! identity drop-probability=1.0")
     monkeypatch.setattr(encoders, "choose", lambda *_: mute)
@@ -86,7 +86,7 @@ def test_an_encoder_that_gives_nothing_is_noticed(monkeypatch: pytest.MonkeyPatc
         sender.stop()
 
 
-def test_an_image_that_the_encoder_refuses_is_refused_by_name_and_the_next_one_goes() -> None:
+def test_an_image_that_the_encoder_refuses_is_named_and_the_next_one_is_sent() -> None:
     sender = Sender(SenderSettings(port=free_udp_port(), codec="h264"))
     sender.start()
     huge = np.zeros((16, 65_536), np.uint8)

@@ -16,12 +16,12 @@ def filled(count: int, before: Retransmitter | None = None) -> Retransmitter:
     return made
 
 
-def test_a_bucket_gives_its_rate_and_one_burst() -> None:
+def test_a_token_bucket_allows_its_rate_and_one_burst() -> None:
     bucket = TokenBucket(rate=10, capacity=5)
     assert sum(bucket.take(1, now / 100) for now in range(200)) == 5 + 19
 
 
-def test_a_flood_of_requests_is_bounded_and_takes_nothing_from_others() -> None:
+def test_a_flood_of_requests_is_bounded_and_does_not_affect_others() -> None:
     made = filled(2000)
     now, sent = 0.0, 0
     for _ in range(200):  # a second of 480 x 17 sequence numbers at 200 Hz
@@ -33,7 +33,7 @@ def test_a_flood_of_requests_is_bounded_and_takes_nothing_from_others() -> None:
     assert len(made.take([1, 2, 3], OTHER, now)) == 3
 
 
-def test_retransmissions_are_a_share_of_the_stream() -> None:
+def test_retransmissions_are_limited_to_a_share_of_the_stream() -> None:
     made, sent, now = filled(100), 0, 0.0
     sent += len(made.take(range(100), ONE, now))
     for number in range(1000):

@@ -147,7 +147,7 @@ def test_colours_are_read_by_the_matrix_the_stream_names(matrix: str) -> None:
     assert np.abs(bars - expected).max() <= 12  # yellow, cyan, green, magenta, red, blue
 
 
-def test_rtpbin_as_the_sender_gives_its_time_by_rtcp() -> None:
+def test_rtpbin_as_the_sender_gives_its_capture_time_by_rtcp() -> None:
     port = free_udp_port()
     text = (
         "rtpbin name=bin videotestsrc is-live=true ! video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! "
@@ -160,7 +160,7 @@ def test_rtpbin_as_the_sender_gives_its_time_by_rtcp() -> None:
         assert abs(reader.seen[-1][0] - time.time_ns()) < 5e9
 
 
-def test_rtpbin_as_the_receiver_plays_on_while_the_sender_repeats_nothing(tmp_path: Path) -> None:
+def test_rtpbin_as_the_receiver_plays_without_retransmission(tmp_path: Path) -> None:
     port = free_udp_port()
     text = (
         f"udpsrc port={port} caps=application/x-rtp,media=video,clock-rate=90000,encoding-name=H265,payload=96 ! "

@@ -90,7 +90,7 @@ def good_stream() -> list[tuple[int, bytes]]:
 @pytest.mark.parametrize("encrypted", [False, True])
 @fuzz
 @given(hostile=st.lists(DATAGRAMS, max_size=30))
-def test_the_receiving_session(encrypted: bool, hostile: list[bytes]) -> None:
+def test_no_hostile_packet_ends_the_receiving_session(encrypted: bool, hostile: list[bytes]) -> None:
     unprotector = Unprotector("aes-128-gcm", KEY) if encrypted else None
     session = RtpSession(CODECS["h264"], 96, 50_000_000, redundancy=True, unprotector=unprotector)
     now = 0
@@ -116,7 +116,7 @@ def test_the_receiving_session(encrypted: bool, hostile: list[bytes]) -> None:
 
 @fuzz
 @given(hostile=st.lists(st.one_of(st.binary(max_size=300), rtcp_packets()), max_size=30))
-def test_the_feedback_of_a_sender_that_adapts(hostile: list[bytes]) -> None:
+def test_no_hostile_packet_breaks_the_feedback_of_an_adaptive_sender(hostile: list[bytes]) -> None:
     sender = Sender(SenderSettings(port=free_udp_port(), codec="h264", bitrate_min=100_000))
     feedback = sender._transmitter._feedback
     ours = struct.pack("!I", sender._transmitter.ssrc)
@@ -127,7 +127,7 @@ def test_the_feedback_of_a_sender_that_adapts(hostile: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "env:EDGECAM_FUZZ_KEY"])
-def test_a_receiver_under_fire_shows_the_next_stream(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receiver_under_attack_shows_the_next_stream(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGECAM_FUZZ_KEY", KEY.hex())
     port = free_udp_port()
     with receiving(port, codec="h264", redundancy=True, srtp_key=key) as (receiver, reader):

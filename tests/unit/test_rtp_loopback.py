@@ -48,7 +48,7 @@ def test_a_late_receiver_starts_at_a_keyframe_without_asking() -> None:
     assert feed.stamps[stamp] % 256 == index
 
 
-def test_a_late_receiver_asks_for_a_keyframe_and_gets_it_soon() -> None:
+def test_a_late_receiver_requests_a_keyframe_and_gets_it_soon() -> None:
     port = free_udp_port()
     with sending(port, keyframe_interval=3000) as feed:
         wait_until(lambda: len(feed.stamps) >= 10)
@@ -57,7 +57,7 @@ def test_a_late_receiver_asks_for_a_keyframe_and_gets_it_soon() -> None:
         assert len(feed.stamps) < 3000, "what came was the next scheduled keyframe"
 
 
-def test_a_new_sender_takes_over_where_one_died() -> None:
+def test_a_new_sender_takes_over_after_one_died() -> None:
     port = free_udp_port()
     with receiving(port) as (receiver, reader):
         with sending(port):
@@ -70,7 +70,7 @@ def test_a_new_sender_takes_over_where_one_died() -> None:
     assert stats.streams == 2
 
 
-def test_stamps_that_jump_back_come_through_exactly() -> None:
+def test_stamps_that_jump_back_are_received_exactly() -> None:
     port = free_udp_port()
     stamps = [FIRST_STAMP, FIRST_STAMP + 1, FIRST_STAMP + 2, 5_000_000_000, 6, FIRST_STAMP + 10**13, 7]
     sender = Sender(SenderSettings(port=port))
@@ -83,7 +83,7 @@ def test_stamps_that_jump_back_come_through_exactly() -> None:
     assert [(stamp, index) for stamp, index, _ in reader.seen] == [(s, n) for n, s in enumerate(stamps)]
 
 
-def test_a_reader_that_pauses_is_not_taken_for_a_broken_decoder() -> None:
+def test_a_paused_reader_is_not_taken_for_a_stalled_decoder() -> None:
     port = free_udp_port()
     receiver = Receiver(ReceiverSettings(port=port))
     receiver.start()
@@ -159,7 +159,7 @@ def test_a_second_sender_on_the_port_does_not_mix_in(monkeypatch: pytest.MonkeyP
     assert {stamp for stamp, _, _ in reader.seen} <= set(feed.stamps)
 
 
-def test_only_the_given_source_is_listened_to() -> None:
+def test_only_the_given_source_is_received() -> None:
     port = free_udp_port()
     with receiving(port, source_address="192.0.2.0/24") as (receiver, reader), sending(port):
         wait_until(lambda: receiver.stats().errors.get("from another address", 0) > 20)
@@ -192,7 +192,7 @@ def test_a_frame_that_is_too_small_is_refused() -> None:
     sender.stop()
 
 
-def test_coded_frames_are_handed_on_with_their_capture_time() -> None:
+def test_coded_frames_are_passed_on_with_their_capture_time() -> None:
     sender = Sender(SenderSettings(port=free_udp_port(), frame_id="lens"))
     coded: list[tuple[list[bytes], int, str]] = []
     sender.on_coded = lambda *one: coded.append(one)

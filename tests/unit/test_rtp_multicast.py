@@ -41,7 +41,7 @@ def test_a_description_of_one_address_leaves_the_host_as_it_is(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("address", [GROUP + "/1", "224.2.1.1/127/3", "ff15::abc"])
-def test_groups_with_hops_and_counts_are_understood(tmp_path: Path, address: str) -> None:
+def test_groups_with_ttl_and_count_are_parsed(tmp_path: Path, address: str) -> None:
     path = tmp_path / "group.sdp"
     family = "IP6" if ":" in address else "IP4"
     path.write_text(f"v=0\nc=IN {family} {address}\nm=video 5000 RTP/AVP 96\na=rtpmap:96 H265/90000\n")

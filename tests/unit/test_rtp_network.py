@@ -64,7 +64,7 @@ def test_parity_repairs_a_link_without_a_return_path() -> None:
     assert (stats.lost, stats.refused) == (0, 0)
 
 
-def test_without_talking_back_nothing_wrong_is_shown() -> None:
+def test_without_feedback_no_damaged_frame_is_shown() -> None:
     with link(Conditions(loss=0.05), feedback=False) as (_, feed, receiver, reader):
         wait_until(lambda: len(feed.stamps) >= 60 and receiver.stats().lost and receiver.stats().refused, timeout=60.0)
     if reader.seen:

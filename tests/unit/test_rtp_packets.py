@@ -12,7 +12,7 @@ EXTENSION = packet.extension_block({1: b"12345678", 3: b"x"})
 PACKET = packet.build(96, True, 65_535, 0xFFFFFFFF, 0xCAFEBABE, b"payload", EXTENSION)
 
 
-def test_what_is_built_is_parsed() -> None:
+def test_built_packets_are_parsed() -> None:
     assert packet.parse(PACKET) == (96, True, 65_535, 0xFFFFFFFF, 0xCAFEBABE, b"payload", {1: b"12345678", 3: b"x"})
 
 
@@ -29,7 +29,7 @@ def test_csrcs_padding_and_two_byte_extensions_are_understood() -> None:
 
 
 @pytest.mark.parametrize("length", range(len(PACKET) - len(b"payload")))
-def test_a_cut_header_is_refused(length: int) -> None:
+def test_a_truncated_header_is_refused(length: int) -> None:
     with pytest.raises(PacketError):
         packet.parse(PACKET[:length])
 
@@ -49,13 +49,13 @@ def test_rtcp_is_distinguished_from_rtp() -> None:
     assert not packet.is_rtcp(b"")
 
 
-def test_requests_survive_the_way() -> None:
+def test_requests_survive_the_round_trip() -> None:
     lost = [65_534, 65_535, 0, 9, 16, 17, 400]
     compound = rtcp.receiver_report(7) + rtcp.nack(7, 9, lost) + rtcp.picture_loss_indication(7, 9)
     assert rtcp.parse(compound) == [rtcp.Nack(9, tuple(lost)), rtcp.KeyframeRequest(9)]
 
 
-def test_a_sender_report_and_a_goodbye_survive_the_way() -> None:
+def test_a_sender_report_and_a_goodbye_survive_the_round_trip() -> None:
     compound = rtcp.sender_report(5, 1 << 40, 77, 3, 4) + rtcp.source_description(5, "a name") + rtcp.bye(5)
     assert rtcp.parse(compound) == [rtcp.SenderReport(5, 1 << 40, 77), rtcp.Bye((5,))]
     assert len(compound) % 4 == 0

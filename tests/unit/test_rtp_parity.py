@@ -20,7 +20,7 @@ def media(count: int, first: int = 65_530, seed: int = 1) -> list[tuple[int, byt
     return [(n, packet.build(96, False, n, 5, SSRC, chance.randbytes(chance.randrange(1, 1300)))) for n in numbers]
 
 
-def test_the_field_is_a_field() -> None:
+def test_the_finite_field_obeys_the_field_axioms() -> None:
     a, b, c = (np.random.default_rng(2).integers(0, 256, 50) for _ in range(3))
     p = gf256.PRODUCT
     assert np.array_equal(p[a, b ^ c], p[a, b] ^ p[a, c])
@@ -52,7 +52,7 @@ def test_as_many_lost_packets_as_parities_come_back(count: int, share: float) ->
         assert sorted(found) == sorted(data for at, (_, data) in enumerate(block) if at in lost)
 
 
-def test_one_more_lost_packet_is_not_made_good_until_it_comes_late() -> None:
+def test_one_more_lost_packet_is_not_repaired_until_it_arrives_late() -> None:
     block = media(10)
     maker = ParityMaker(SSRC, 97, 0.2)
     parities = maker.add(block, 5) + maker.add([], 5)
@@ -72,7 +72,7 @@ def test_blocks_take_two_frames_or_one_large_one() -> None:
     assert len(maker.add(media(300), 8)) == 64 + 64 + 22
 
 
-def test_rubbish_is_refused_and_never_grows() -> None:
+def test_garbage_is_refused_and_never_grows() -> None:
     chance = random.Random(9)
     repair = ParityRepair(SSRC)
     maker = ParityMaker(SSRC, 97, 0.5)
@@ -109,7 +109,7 @@ def test_blocks_that_cannot_be_repaired_expire() -> None:
     assert repair.expired > 0
 
 
-def test_a_forged_length_costs_no_block() -> None:
+def test_a_forged_length_loses_no_block() -> None:
     block = media(10)
     maker = ParityMaker(SSRC, 97, 0.2)
     parities = maker.add(block, 5) + maker.add([], 5)

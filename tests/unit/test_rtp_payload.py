@@ -22,7 +22,7 @@ def unpack(name: str, payloads: list[bytes]) -> list[bytes]:
 
 
 @pytest.mark.parametrize("limit", [100, 333, 1372, 60_000])
-def test_units_come_back_as_they_were(stream: tuple[str, list[list[bytes]]], limit: int) -> None:
+def test_nal_units_survive_the_round_trip(stream: tuple[str, list[list[bytes]]], limit: int) -> None:
     name, units = stream
     for nals in units:
         payloads = CODECS[name].pack(nals, limit)
@@ -44,7 +44,7 @@ def test_keyframes_carry_their_parameter_sets_in_the_first_packet(stream: tuple[
     assert not codec.begins_unit(codec.pack(units[10], 300)[-1])
 
 
-def test_parameter_sets_travel_in_sdp(stream: tuple[str, list[list[bytes]]]) -> None:
+def test_parameter_sets_are_in_the_sdp(stream: tuple[str, list[list[bytes]]]) -> None:
     name, units = stream
     codec = CODECS[name]
     sets = [unit for unit in units[0] if codec.kind(unit) in codec.parameter_sets]

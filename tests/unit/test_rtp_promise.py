@@ -158,7 +158,7 @@ def stream() -> Iterator[Stream]:
     ],
     ids=["0.1 %", "1 %", "5 %", "bursts of 5 at 5 %", "20 ms jitter", "everything"],
 )
-def test_good_frames(stream: Stream, conditions: Conditions, share: float) -> None:
+def test_frames_are_good_under_these_conditions(stream: Stream, conditions: Conditions, share: float) -> None:
     assert stream.phase(conditions, 100) >= share
 
 
@@ -184,7 +184,7 @@ def test_a_receiver_that_starts_late(stream: Stream) -> None:
     assert stream.settle() <= begin + INTERVAL
 
 
-def test_nothing_grows(stream: Stream) -> None:
+def test_no_buffer_grows(stream: Stream) -> None:
     def used() -> tuple[int, int]:
         return threading.active_count(), len(os.listdir("/proc/self/fd"))
 

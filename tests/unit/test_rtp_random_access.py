@@ -45,14 +45,14 @@ def shown(codec: str, units: tuple[Unit, ...], lost: range, last: int, monkeypat
 
 @pytest.mark.parametrize("begin", [1, 13])
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_receiver_that_joins_late_shows_whole_frames(name: str, begin: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receiver_that_joins_late_shows_intact_frames(name: str, begin: int, monkeypatch: pytest.MonkeyPatch) -> None:
     codec, units = stream(name)
     seen = shown(codec, units, range(begin), COUNT - 10, monkeypatch)
     assert seen[0] <= begin + 45  # an intra refresh takes up to two keyframe intervals
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_whole_frames_lost_directly_before_a_random_access_point(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entire_frames_may_be_lost_before_a_random_access_point(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     codec, units = stream(name)
     point = next(turn for turn, unit in enumerate(units) if unit.number == 40)
     seen = shown(codec, units, range(point - 4, point), COUNT - 10, monkeypatch)

@@ -28,17 +28,17 @@ def put(buffer: ReorderBuffer, *sequences: int, now: int = 0) -> list[int | None
     return out
 
 
-def test_packets_in_order_pass_at_once_also_across_the_wrap() -> None:
+def test_packets_in_order_pass_at_once_even_across_the_wraparound() -> None:
     assert put(ReorderBuffer(WAIT), 65_534, 65_535, 0, 1) == [65_534, 65_535, 0, 1]
 
 
-def test_packets_that_changed_places_are_put_right() -> None:
+def test_reordered_packets_are_put_in_order() -> None:
     buffer = ReorderBuffer(WAIT)
     assert put(buffer, 10, 13, 12, 11, 14) == [10, 11, 12, 13, 14]
     assert buffer.counts.lost == 0
 
 
-def test_a_gap_is_given_up_after_the_wait_and_reported_once() -> None:
+def test_a_gap_is_abandoned_after_the_wait_and_reported_once() -> None:
     buffer = ReorderBuffer(WAIT)
     assert put(buffer, 1, 5) == [1]
     assert take(buffer, WAIT - 1) == []
@@ -56,7 +56,7 @@ def test_duplicates_and_late_ones_are_dropped() -> None:
     assert (buffer.counts.duplicate, buffer.counts.late) == (1, 2)
 
 
-def test_missing_packets_are_asked_for_until_they_come() -> None:
+def test_missing_packets_are_requested_until_they_arrive() -> None:
     buffer = ReorderBuffer(WAIT)
     put(buffer, 1, 4)
     assert buffer.due_requests(0) == []  # they may merely have changed places
@@ -68,7 +68,7 @@ def test_missing_packets_are_asked_for_until_they_come() -> None:
     assert buffer.round_trip_ns < 8 * MILLISECOND
 
 
-def test_a_stray_packet_changes_nothing_and_two_in_a_row_begin_anew() -> None:
+def test_a_stray_packet_changes_nothing_and_two_in_sequence_start_over() -> None:
     buffer = ReorderBuffer(WAIT)
     assert put(buffer, 1, 2, 30_000, 3) == [1, 2, 3]
     assert put(buffer, 30_001) == []
@@ -82,7 +82,7 @@ def test_a_sender_that_starts_over_with_low_numbers_is_followed() -> None:
     assert put(buffer, 0, 1, 2) == [None, 0, 1, 2]
 
 
-def test_an_outage_is_not_asked_for_and_holds_nothing_back() -> None:
+def test_packets_lost_in_an_outage_are_not_requested_and_block_nothing() -> None:
     buffer = ReorderBuffer(WAIT)
     put(buffer, 1)
     assert put(buffer, 2000, now=100 * WAIT) == [None, 2000]
@@ -90,7 +90,7 @@ def test_an_outage_is_not_asked_for_and_holds_nothing_back() -> None:
     assert (buffer.counts.missing, buffer.counts.lost) == (1998, 1998)
 
 
-def test_answers_that_come_far_too_late_do_not_turn_the_stream_back() -> None:
+def test_very_late_retransmissions_do_not_turn_the_stream_back() -> None:
     buffer = ReorderBuffer(WAIT)
     put(buffer, 1, 5)
     assert buffer.due_requests(2 * MILLISECOND) == [2, 3, 4]
@@ -100,7 +100,7 @@ def test_answers_that_come_far_too_late_do_not_turn_the_stream_back() -> None:
     assert (buffer.counts.late, buffer.counts.resynchronised) == (3, 0)
 
 
-def test_a_last_packet_that_was_lost_is_asked_for() -> None:
+def test_a_lost_last_packet_is_requested() -> None:
     buffer = ReorderBuffer(WAIT)
     put(buffer, 7)
     buffer.expect_more(0)
@@ -108,7 +108,7 @@ def test_a_last_packet_that_was_lost_is_asked_for() -> None:
     assert put(buffer, 8, now=3 * MILLISECOND) == [8]
 
 
-def test_random_traffic_never_grows_and_always_comes_out_in_order() -> None:
+def test_random_traffic_is_bounded_and_always_comes_out_in_order() -> None:
     chance = random.Random(2)
     buffer = ReorderBuffer(WAIT)
     order: list[int] = []
@@ -127,7 +127,7 @@ def timed(sequence: int, timestamp: int) -> RtpPacket:
 
 
 @pytest.mark.parametrize("back", [10, 99, 500, 20_000])
-def test_a_sequence_that_steps_back_begins_anew_with_its_second_packet(back: int) -> None:
+def test_a_sequence_that_steps_back_starts_over_with_its_second_packet(back: int) -> None:
     buffer = ReorderBuffer(WAIT)
     for number in range(1000, 2000):
         buffer.push(timed(number, number), 0, 0)
@@ -140,7 +140,7 @@ def test_a_sequence_that_steps_back_begins_anew_with_its_second_packet(back: int
     assert buffer.counts.resynchronised == 1
 
 
-def test_old_copies_begin_nothing_unless_nothing_else_comes() -> None:
+def test_old_copies_do_not_start_over_unless_nothing_else_arrives() -> None:
     buffer = ReorderBuffer(WAIT)
     for number in range(1000):
         buffer.push(timed(number, number), 0, 0)

@@ -70,7 +70,7 @@ def test_a_port_in_use_is_reported() -> None:
         sender.stop()
 
 
-def test_the_port_and_everything_else_is_free_again_after_stop() -> None:
+def test_the_port_and_all_resources_are_free_after_stop() -> None:
     port, before = free_tcp_port(), 0
     for _ in range(3):
         sender = Sender(SenderSettings(port=free_udp_port(), rtsp_port=port))

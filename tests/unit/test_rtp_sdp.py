@@ -22,7 +22,7 @@ FULL = Description(
 )
 
 
-def test_what_is_written_is_read() -> None:
+def test_a_written_description_is_read_back() -> None:
     text = sdp.write(FULL, session=7, ttl=4)
     assert "c=IN IP4 239.1.2.3/4\r\n" in text
     assert "b=AS:2000\r\n" in text

@@ -39,7 +39,7 @@ def test_a_stream_begins_with_two_packets_in_sequence_and_loses_neither() -> Non
     assert port.streams == 1
 
 
-def test_single_packets_of_many_senders_begin_nothing_and_are_forgotten() -> None:
+def test_single_packets_of_many_senders_start_no_stream_and_are_forgotten() -> None:
     port = session()
     for ssrc in range(1000):
         assert send(port, 7 * ssrc, 0, ssrc=ssrc) == []
@@ -86,7 +86,7 @@ def test_the_source_address(network: str, welcome: bool) -> None:
     assert bool(port.counts["from another address"]) != welcome
 
 
-def test_goodbyes_and_parity_from_another_address_are_not_heard() -> None:
+def test_goodbyes_and_parity_from_another_address_are_ignored() -> None:
     port = session(source=ipaddress.ip_network("192.0.2.7/32"), redundancy=True)
     send(port, 1, 0)
     send(port, 2, 0)
@@ -107,7 +107,7 @@ def test_an_ipv4_sender_on_an_ipv6_socket_is_the_same_sender() -> None:
     assert port.counts["from another address"] == 1
 
 
-def test_what_is_not_the_stream_is_named() -> None:
+def test_packets_that_are_not_of_the_stream_are_named() -> None:
     port = session()
     send(port, 1, 0, payload_type=97)
     port.datagram(b"rubbish", CAMERA, 0, 0)
@@ -115,7 +115,7 @@ def test_what_is_not_the_stream_is_named() -> None:
     assert port.counts == {"payload type 97 instead of 96": 1, "not RTP": 1, "not RTCP": 1}
 
 
-def test_a_gap_wakes_in_time_and_a_missing_tail_too() -> None:
+def test_gaps_and_a_missing_tail_wake_in_time() -> None:
     port = session()
     send(port, 1, 0)
     send(port, 2, 0)

@@ -93,7 +93,7 @@ def follow(receiver: Unprotector, stream: Stream, first: int, clock: Clock, most
 
 
 @pytest.mark.parametrize("missed", [40_000, 65_536 * 3, 65_536 * 50 + 17])
-def test_an_outage_of_any_length_is_caught_up(cipher: str, missed: int) -> None:
+def test_decryption_resumes_after_an_outage_of_any_length(cipher: str, missed: int) -> None:
     key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
     stream, receiver = Stream(cipher, key), Unprotector(cipher, key, clock)
     assert follow(receiver, stream, 60_000, clock) == 0
@@ -114,7 +114,7 @@ def test_a_session_that_began_with_rtcp_knows_no_rollover_count(cipher: str) -> 
     assert receiver.rtp(protected) == (clear, "")
 
 
-def test_stray_packets_are_cheap_and_disturb_no_stream(cipher: str) -> None:
+def test_stray_packets_are_cheap_and_do_not_disturb_a_stream(cipher: str) -> None:
     key, clock, chance = os.urandom(srtp.CIPHERS[cipher].key_size), Clock(), random.Random(4)
     stream, receiver = Stream(cipher, key), Unprotector(cipher, key, clock)
     made = []
@@ -144,7 +144,7 @@ def test_stray_packets_are_cheap_and_disturb_no_stream(cipher: str) -> None:
             pytest.fail("the stream was not understood")
 
 
-def test_recorded_packets_are_not_accepted_again_while_the_stream_lives(cipher: str) -> None:
+def test_replayed_packets_are_refused_while_the_stream_lives(cipher: str) -> None:
     key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
     old, stream, receiver = Stream(cipher, key), Stream(cipher, key), Unprotector(cipher, key, clock)
     _, recorded = old.at(65_536 * 2 + 7)
@@ -155,7 +155,7 @@ def test_recorded_packets_are_not_accepted_again_while_the_stream_lives(cipher: 
     assert follow(receiver, stream, 65_536 * 5 + 1, clock) == 0
 
 
-def test_a_sender_that_begins_anew_under_its_old_name_is_followed(cipher: str) -> None:
+def test_a_sender_that_restarts_with_its_old_ssrc_is_followed(cipher: str) -> None:
     key, clock = os.urandom(srtp.CIPHERS[cipher].key_size), Clock()
     receiver = Unprotector(cipher, key, clock)
     follow(receiver, Stream(cipher, key), 65_536 * 5, clock)
@@ -230,7 +230,7 @@ def test_a_late_receiver_of_an_encrypted_stream_gets_its_keyframe(tmp_path: Path
             wait_until(lambda: len(reader.seen) >= 5, what="frames: the request for a keyframe is encrypted too")
 
 
-def test_without_the_key_nothing_and_with_a_wrong_one_a_clear_word(tmp_path: Path) -> None:
+def test_without_the_key_nothing_is_shown_and_a_wrong_one_is_reported(tmp_path: Path) -> None:
     port = free_udp_port()
     with sending(port, rate=90, mtu=200, srtp_key=str(key_file(tmp_path, GCM))):
         with receiving(port) as (receiver, reader):
@@ -256,7 +256,7 @@ def test_parity_and_encryption_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ours_sends", [True, False])
-def test_gstreamers_srtp_understands_ours(ours_sends: bool, tmp_path: Path) -> None:
+def test_gstreamers_srtp_interoperates_with_ours(ours_sends: bool, tmp_path: Path) -> None:
     port = free_udp_port()
     path = key_file(tmp_path, ICM)
     key = path.read_text().strip()

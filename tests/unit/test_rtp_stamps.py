@@ -32,7 +32,7 @@ def test_rtcp_then_arrival() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0, NOW + 61 * SECOND])
-def test_rtcp_time_of_a_clock_that_is_not_set_is_not_taken(wrong: int) -> None:
+def test_rtcp_time_of_a_clock_that_is_not_set_is_ignored(wrong: int) -> None:
     reader = StampReader()
     reader.report(clock.ntp_from_ns(wrong), 0)
     assert reader.stamp(None, 0, NOW) == Stamp(NOW, "arrival")
@@ -49,7 +49,7 @@ def test_a_report_that_contradicts_the_one_before_needs_a_second_one() -> None:
     assert reader.stamp(None, 180_000, NOW + 2 * SECOND) == Stamp(NOW + 2 * SECOND, "rtcp")
 
 
-def test_the_report_of_a_new_time_line_may_come_before_or_after_its_first_frame() -> None:
+def test_the_report_of_a_new_timeline_may_come_before_or_after_its_first_frame() -> None:
     for report_first in (True, False):
         reader = StampReader()
         reader.report(clock.ntp_from_ns(NOW), 0)
@@ -62,7 +62,7 @@ def test_the_report_of_a_new_time_line_may_come_before_or_after_its_first_frame(
         assert reader.stamp(None, jumped, after).source == "rtcp"
 
 
-def test_reports_of_a_new_time_line_leave_the_waiting_frames_of_the_old_one_alone() -> None:
+def test_reports_of_a_new_timeline_do_not_affect_waiting_frames_of_the_old_one() -> None:
     reader = StampReader()
     reader.report(clock.ntp_from_ns(NOW), 0)
     assert reader.stamp(None, 0, NOW) == Stamp(NOW, "rtcp")
@@ -83,7 +83,7 @@ def test_rtp_time_as_the_stamp_when_asked_for() -> None:
     assert stamp.source == "rtp_timestamp"
 
 
-def test_by_arrival_frames_keep_the_distances_they_were_captured_with() -> None:
+def test_stamps_by_arrival_keep_the_capture_intervals() -> None:
     reader, chance = StampReader(), random.Random(3)
     order = [0, 4, 2, 1, 3, 8, 6, 5, 7, 12, 10, 9, 11]  # a pyramid of B-frames, in decoding order
     stamps = {}
@@ -126,7 +126,7 @@ def place_all(frames: list[tuple[int, bool]]) -> tuple[list[int], TimeLine]:
     ], line
 
 
-def test_reordered_frames_stay_on_one_line_also_across_the_wrap() -> None:
+def test_reordered_frames_stay_on_one_timeline_even_across_the_wraparound() -> None:
     order = [0, 8, 4, 2, 1, 3, 6, 5, 7, 16, 12, 10, 9, 11, 14, 13, 15]
     start = (1 << 32) - 5 * 3000
     times, line = place_all([(start + 3000 * index, index % 8 == 0) for index in order])
@@ -141,7 +141,7 @@ def test_slow_streams_with_deep_reordering_do_not_jump() -> None:
 
 
 @pytest.mark.parametrize("step", [-20 * 90_000, -90_000, 20 * 90_000, -(1 << 30)])
-def test_a_jump_begins_a_new_line_at_once_or_at_the_next_random_access(step: int) -> None:
+def test_a_jump_starts_a_new_timeline_at_once_or_at_the_next_random_access(step: int) -> None:
     before = [(3000 * index, index == 0) for index in range(40)]
     after = [(3000 * index + step, False) for index in range(40, 80)]
     times, line = place_all(before + after)
@@ -149,7 +149,7 @@ def test_a_jump_begins_a_new_line_at_once_or_at_the_next_random_access(step: int
     assert all(later > earlier for earlier, later in itertools.pairwise(times))
 
 
-def test_a_small_step_back_begins_a_new_line_at_the_next_random_access() -> None:
+def test_a_small_step_back_starts_a_new_timeline_at_the_next_random_access() -> None:
     before = [(3000 * index, index == 0) for index in range(40)]
     after = [(3000 * index - 15_000, index == 42) for index in range(40, 50)]
     times, line = place_all(before + after)
@@ -162,7 +162,7 @@ def test_timestamps_that_stand_still_keep_their_order() -> None:
     assert times == sorted(set(times))
 
 
-def test_another_stream_begins_behind_the_first() -> None:
+def test_another_stream_starts_after_the_first() -> None:
     line = TimeLine()
     first = line.place(1, 5000, True, 0)
     second = line.place(2, 10, True, 1)
@@ -171,7 +171,7 @@ def test_another_stream_begins_behind_the_first() -> None:
     assert line.jumps == 0
 
 
-def test_capture_times_that_ros_cannot_say_are_not_taken() -> None:
+def test_capture_times_that_ros_cannot_represent_are_ignored() -> None:
     reader = StampReader()
     assert reader.stamp((1 << 31) * SECOND - 1, 0, NOW).source == "ntp64"
     assert reader.stamp((1 << 31) * SECOND, 0, NOW) == Stamp(NOW, "arrival")

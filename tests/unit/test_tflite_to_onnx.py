@@ -50,7 +50,7 @@ def test_the_converted_network_computes_what_the_definition_says(ssd: TinySsd) -
     np.testing.assert_allclose(boxes[0], expected_boxes, atol=2e-5)
 
 
-def test_saturation_at_zero_becomes_the_activation_it_stands_for() -> None:
+def test_saturation_at_zero_becomes_its_activation() -> None:
     model = onnx.load_from_string(convert(TinySsd().bytes(), labels=NAMES))
     clipped = [node.input[0] for node in model.graph.node if node.op_type == "Clip"]
     assert clipped == ["Conv", "depthwise", "Conv_1"]  # not the sum, whose range goes below zero, and no head
@@ -81,7 +81,7 @@ def test_the_model_carries_its_facts() -> None:
     assert model.opset_import[0].version == 13
 
 
-def test_the_ranges_of_the_original_come_along() -> None:
+def test_the_ranges_of_the_original_are_kept() -> None:
     data = convert(TinySsd().bytes(), labels=NAMES)
     model = onnx.load_from_string(data)
     facts = {item.key: item.value for item in model.metadata_props}

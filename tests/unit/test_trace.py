@@ -24,7 +24,7 @@ def marks(stamp: int, offset: int = 0) -> list[Mark]:
     ]
 
 
-def test_a_frame_is_put_together_although_its_stamp_changes_on_the_way() -> None:
+def test_a_frame_is_assembled_although_its_stamp_changes_on_the_way() -> None:
     lost = [mark for mark in marks(LOST) if mark.stage != "detector.inferred"]
     found = trace.frames([*marks(SECOND), *lost, *marks(FIRST, offset=20_000), Mark("unknown.stage", FIRST, FIRST)])
     assert [one.stamp_ns for one in found] == [FIRST, SECOND]  # the third never reached the last stage
@@ -35,7 +35,7 @@ def test_a_frame_is_put_together_although_its_stamp_changes_on_the_way() -> None
     ]  # fmt: skip
 
 
-def test_the_table_has_every_stage_and_the_whole_way() -> None:
+def test_the_table_has_every_stage_and_the_total() -> None:
     lines = trace.table(trace.frames([*marks(FIRST), *marks(SECOND)]))
     assert lines[2].split()[-2:] == ["10.0", "10.0"]
     assert lines[-1].split() == ["all", "of", "2", "frames", "30.0", "30.0"]

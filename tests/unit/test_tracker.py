@@ -45,7 +45,7 @@ def test_a_moving_object_keeps_its_number() -> None:
     assert set(seen) == {("1",)}
 
 
-def test_two_objects_that_pass_each_other_keep_theirs() -> None:
+def test_two_objects_that_pass_each_other_keep_their_numbers() -> None:
     tracker = Tracker()
     for number in range(1, 60):
         left, right = (8.0 * number, 100.0), (480 - 8.0 * number, 118.0)
@@ -53,7 +53,7 @@ def test_two_objects_that_pass_each_other_keep_theirs() -> None:
         assert last == ("1", "2"), number
 
 
-def test_one_hidden_behind_the_other_while_they_pass_keeps_its_number() -> None:
+def test_an_object_hidden_while_passing_keeps_its_number() -> None:
     tracker = Tracker()
     for number in range(1, 60):
         left, right = (8.0 * number, 100.0), (480 - 8.0 * number, 118.0)
@@ -87,7 +87,7 @@ def test_a_long_miss_gives_a_new_number() -> None:
     assert [track(tracker, found((50, 50)), number) for number in (30, 31)] == [("",), ("2",)]
 
 
-def test_dropped_images_do_no_harm() -> None:
+def test_dropped_images_do_not_lose_tracks() -> None:
     tracker = Tracker()
     for number in (1, 2, 3, 4, 5, 6, 12, 13, 20, 26):  # images, not frames, are missing
         last = track(tracker, found((15 * number, 50)), number)
@@ -102,7 +102,7 @@ def test_a_doubtful_detection_continues_a_track_but_starts_none() -> None:
     assert track(tracker, found((52, 50)), 6) == ("1",)
 
 
-def test_a_newcomer_is_numbered_when_seen_twice() -> None:
+def test_a_new_object_is_numbered_when_seen_twice() -> None:
     tracker = Tracker()
     track(tracker, found((50, 50)), 1)
     assert track(tracker, found((50, 50), (200, 200)), 2) == ("1", "")

@@ -46,7 +46,7 @@ def choice(ms: float, cpu: float, threads: int = 2, backend: str = "onnxruntime"
         ([choice(60, 9, 1), choice(9, 20)], choice(60, 9, 1)),
     ],
 )
-def test_the_fastest_wins_and_processor_time_decides_where_times_say_little(found: list[Choice], best: Choice) -> None:
+def test_the_fastest_wins_and_cpu_time_decides_between_similar_times(found: list[Choice], best: Choice) -> None:
     assert rank(found)[0] == best
     assert rank(found[::-1])[0] == best
     assert sorted(map(str, rank(found))) == sorted(map(str, found))
@@ -65,7 +65,7 @@ def test_int8_is_a_candidate_only_if_the_file_states_its_cost(tmp_path: Path) ->
         assert allowed_precisions(with_facts(tmp_path / "m.onnx", **facts)) == ["auto"], name
 
 
-def test_what_was_measured_is_kept_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measurements_are_kept_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines")
     assert stored_choice(Plan.read(given), given) is None
     assert not open_tuned(given).tuned
@@ -100,7 +100,7 @@ def vars_of(item: Choice) -> dict[str, object]:
     return {"backend": item.backend, "threads": item.threads, "ms": item.ms, "cpu_ms": item.cpu_ms}
 
 
-def test_measuring_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_measuring_runs_in_a_separate_process(tmp_path: Path) -> None:
     given = settings(color_detector(tmp_path / "m.onnx"), tmp_path / "engines", classes=("red",))
     reported, problem = start_tuning(given).communicate(timeout=120)
     assert problem == ""

@@ -60,7 +60,7 @@ def test_grey_encodings() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ENCODINGS))
-def test_row_padding_is_no_pixel(name: str) -> None:
+def test_row_padding_is_not_part_of_the_image(name: str) -> None:
     row = ENCODINGS[name]
     rng = np.random.default_rng(1)
     shape = (row.stored_rows(6), 8) + ((row.channels,) if row.channels > 1 else ())
@@ -100,7 +100,7 @@ def test_the_last_row_needs_no_padding() -> None:
     Frame(4, 2, "mono8", 8, np.zeros(12, np.uint8))
 
 
-def test_detections_iterate_as_records() -> None:
+def test_iterating_detections_gives_records() -> None:
     found = Detections(
         np.array([[1, 2, 3, 4]], np.float32), np.array([0.5], np.float32), np.array([1], np.int32), ("a", "b")
     )

@@ -41,7 +41,7 @@ def test_detections_that_come_first_are_kept_for_their_frame() -> None:
     assert (annotated.frame.stamp_ns, annotated.found) == (7, BOX)
 
 
-def test_frames_pass_bare_again_when_the_detector_stops() -> None:
+def test_frames_pass_without_boxes_when_the_detector_stops() -> None:
     one = Feed(max_fps=100)
     one.add_frame(frame(1), 0.0)
     one.add_detections(1, BOX, 0.0)
@@ -94,7 +94,7 @@ def test_the_pacer_keeps_the_requested_rate(camera: int, most: float, expected: 
     assert passed / 20 == pytest.approx(expected, rel=0.06)
 
 
-def test_the_pacer_does_not_save_up_for_bursts() -> None:
+def test_the_pacer_allows_no_bursts() -> None:
     pacer = Pacer(10)
     assert pacer.allows(0.0)
     assert pacer.allows(100.0)

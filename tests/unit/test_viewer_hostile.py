@@ -167,7 +167,7 @@ def test_diagnostics_of_any_shape_become_json_and_a_table(values: dict[str, str]
     assert fps is None or math.isfinite(fps)
 
 
-def test_labels_are_few_and_leave_again() -> None:
+def test_labels_are_bounded_and_expire() -> None:
     stats, monitor = CameraStats("camera"), Monitor("", 0.0)
     for n in range(3000):
         stats.found([[f"label {n}", 0.5, 0, 0, 1, 1, ""]], 0.0, float(n) / 1000)

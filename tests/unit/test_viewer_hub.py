@@ -40,7 +40,7 @@ async def test_a_busy_camera_does_not_starve_another() -> None:
     assert (await client.next()).camera == 1
 
 
-async def test_publishing_from_a_thread_reaches_those_who_watch() -> None:
+async def test_publishing_from_a_thread_reaches_the_viewers() -> None:
     hub = Hub(cameras=2, max_viewers=8)
     hub.attach(asyncio.get_running_loop())
     both, second = Client([0, 1]), Client([1])
@@ -80,7 +80,7 @@ async def test_publishing_after_the_end_is_harmless() -> None:
     assert hub.viewers == 0
 
 
-async def test_a_stuck_send_is_seen() -> None:
+async def test_a_stuck_send_is_noticed() -> None:
     hub = Hub(1, 8)
     stuck, fine = Client([0]), Client([0])
     hub.join(stuck)

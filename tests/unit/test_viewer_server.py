@@ -254,7 +254,7 @@ def test_when_every_connection_is_in_use_one_more_is_refused_without_a_traceback
         ("2001:db8::5", "2001:db8::/64"),
     ],
 )
-def test_what_counts_as_one_address(address: str, counted: str) -> None:
+def test_connections_are_counted_per_ipv4_address_or_ipv6_network(address: str, counted: str) -> None:
     assert connections.network(address) == counted
 
 
@@ -316,7 +316,7 @@ def test_mjpeg_viewers_that_leave_a_silent_camera_make_room() -> None:
         wait_until(left, 120, "free places")
 
 
-async def test_mjpeg_has_no_head(served: Served) -> None:
+async def test_an_mjpeg_stream_refuses_head_requests(served: Served) -> None:
     async with aiohttp.ClientSession() as session, session.head(f"{served.base}/stream.mjpg") as answer:
         assert answer.status == 405
     assert served.hub.viewers == 0
@@ -363,7 +363,7 @@ async def test_every_response_says_that_no_other_site_may_use_it(served: Served)
     [("127.0.0.1:8080", True), ("localhost", True), ("[::1]:8080", True), ("192.168.1.7:80", True),
      ("evil.example", False), ("", False), ("127.0.0.1.evil.example:80", False), ("localhost.evil.example", False)],
 )  # fmt: skip
-def test_names_that_can_only_be_ours(host: str, own: bool) -> None:
+def test_host_names_that_can_only_be_ours_are_recognised(host: str, own: bool) -> None:
     assert is_own_name(host, "127.0.0.1") is own
 
 
@@ -519,7 +519,7 @@ def test_stopping_frees_the_port_and_the_loop_when_a_handler_is_stuck() -> None:
         served.server.stop = lambda: None  # type: ignore[method-assign]
 
 
-async def test_the_end_tells_the_viewers() -> None:
+async def test_viewers_are_notified_of_the_end() -> None:
     async with aiohttp.ClientSession() as session:
         with Served() as served:
             link = await session.ws_connect(f"{served.base}/ws")
@@ -546,6 +546,6 @@ async def test_the_end_tells_the_viewers() -> None:
         ({"port": 70000}, "must be 0 to 65535"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(values: dict[str, Any], text: str) -> None:
+def test_impossible_settings_are_refused(values: dict[str, Any], text: str) -> None:
     with pytest.raises(SettingError, match=text):
         ViewerSettings(**values)

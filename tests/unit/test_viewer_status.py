@@ -36,7 +36,7 @@ def test_a_silent_stage_is_no_stage() -> None:
     }  # fmt: skip
 
 
-def test_numbers_of_a_camera_are_json_before_anything_came() -> None:
+def test_the_figures_of_a_camera_are_json_before_the_first_frame() -> None:
     stats = CameraStats("camera")
     empty = json.loads(json.dumps(stats.as_dict(0.0), allow_nan=False))
     assert empty["latency_ms"] is None

@@ -74,7 +74,7 @@ def test_any_clip_comes_as_frames_at_its_pace(codec: str, suffix: str, tmp_path:
     assert time.monotonic() - begin > 0.4  # 11 steps of 40 ms
 
 
-def test_a_clip_that_is_none_is_refused_in_words(timeline: Timeline) -> None:
+def test_a_file_that_is_not_a_clip_is_refused_with_the_reason(timeline: Timeline) -> None:
     status, body, _ = timeline.get("/events/frames/e0")
     assert status == 422
     assert "e0.mp4" in body["error"]
@@ -144,7 +144,7 @@ def test_a_file_outside_the_folder_is_not_served(timeline: Timeline, tmp_path: P
     assert timeline.get("/events/clip/e2")[0] == 404
 
 
-def test_a_damaged_index_is_an_error_in_words_and_the_server_lives(timeline: Timeline, tmp_path: Path) -> None:
+def test_a_damaged_index_is_reported_and_the_server_continues(timeline: Timeline, tmp_path: Path) -> None:
     for path in (tmp_path / "events").glob(f"{NAME}*"):
         path.write_bytes(b"no database" * 1000)
     status, body, _ = timeline.get("/events/list")
@@ -154,7 +154,7 @@ def test_a_damaged_index_is_an_error_in_words_and_the_server_lives(timeline: Tim
     assert timeline.log == []
 
 
-def test_the_token_and_the_origin_are_asked_for(tmp_path: Path) -> None:
+def test_the_token_and_the_origin_are_required(tmp_path: Path) -> None:
     fill(tmp_path / "events", 1, CLIP)
     with Timeline(silent=True, events=str(tmp_path / "events"), token="sesame") as served:
         for path in ("/events/list", "/events/choices", "/events/snapshot/e0", "/events/clip/e0"):

@@ -73,7 +73,7 @@ def test_an_offer_names_the_page_s_address_only_and_sends_only(offered: Offered)
 @pytest.mark.parametrize(
     "sdp", ["", "hello", "v=0\r\n", "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\n", "\0" * 1000, "m=video\r\n" * 5000]
 )
-def test_what_is_no_answer_is_refused(offered: Offered, sdp: str) -> None:
+def test_data_that_is_not_an_answer_is_refused(offered: Offered, sdp: str) -> None:
     with pytest.raises(EdgecamError, match=r"not an answer|is invalid"):
         offered.peer.answer(sdp)
 
@@ -84,7 +84,7 @@ def test_an_answer_is_taken_once(offered: Offered) -> None:
         offered.peer.answer(answer_to(offered.sdp))
 
 
-def test_no_router_is_asked_for_a_way_in() -> None:
+def test_no_router_is_asked_for_a_port_mapping() -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as network:
         network.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         network.bind(("239.255.255.250", 1900))  # SSDP, where UPnP asks
@@ -189,7 +189,7 @@ def test_an_encoder_that_fails_at_its_first_frame_is_stopped(monkeypatch: pytest
     assert not camera.encoding
 
 
-def test_connections_follow_what_is_watched() -> None:
+def test_connections_follow_the_watched_cameras() -> None:
     hub = Hub(2, 8)
     video = Video(ViewerSettings(), hub, FaultLog(print))
     client = Client([0])

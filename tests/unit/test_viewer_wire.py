@@ -12,7 +12,7 @@ from edgecam_viewer.wire import MAX_FOUND, found_list, pack, unpack
 STAMP = 1_764_000_000_123_456_789
 
 
-def test_a_message_comes_apart_as_it_was_put_together() -> None:
+def test_a_message_survives_the_round_trip() -> None:
     data = np.arange(200, dtype=np.uint8)
     frame = pack(3, STAMP, (640, 480), [["cat", 0.5, 1.0, 2.0, 3.0, 4.0, "7"]], data)
     facts, body = unpack(frame.message)
@@ -30,13 +30,13 @@ def test_nothing_found_and_not_processed_differ() -> None:
 
 
 @pytest.mark.parametrize("length", range(5))
-def test_a_cut_message_is_refused(length: int) -> None:
+def test_a_truncated_message_is_refused(length: int) -> None:
     message = pack(0, STAMP, (4, 4), None, np.zeros(9, np.uint8)).message
     with pytest.raises(ValueError, match="needs"):
         unpack(message[:length])
 
 
-def test_detections_travel_in_order_with_their_labels() -> None:
+def test_detections_keep_their_order_and_labels() -> None:
     boxes = np.array([[1.26, 2, 30, 40], [5, 6, 7, 8]], np.float32)
     found = Detections(boxes, np.array([0.91234, 0.5]), np.array([1, 0]), ("cat", "dög"), ("12", "13"))
     assert found_list(found) == [["dög", 0.912, 1.3, 2.0, 30.0, 40.0, "12"], ["cat", 0.5, 5.0, 6.0, 7.0, 8.0, "13"]]

@@ -218,7 +218,7 @@ def test_a_package_without_the_file_is_reported(tmp_path: Path) -> None:
 
 
 @needs_npm
-def test_what_npm_complains_about_is_passed_on(tmp_path: Path) -> None:
+def test_npms_error_is_passed_on(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=r"npm pack failed: .*(package\.json|ENOENT)"):
         NpmFile(str(tmp_path), "a", "b").read()
 
