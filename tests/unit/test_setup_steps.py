@@ -32,6 +32,7 @@ case "$name $*" in
   *"-m pip"*underlay/ros2cli*) step=ros2cli ;;
   *"-m pip"*) step=python-packages ;;
   *"-m colcon"*) step=workspace ;;
+  *"-m compileall"*) step=bytecode ;;
   *"-m edgecam_core.models.zoo"*) step=model ;;
   *sysconfig*) step=ros-environment program=program ;;
   dpkg-query*) exit 1 ;;
@@ -66,6 +67,7 @@ ERRORS = {
     "cv_bridge": "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device",
     "ros2cli": "error: subprocess-exited-with-error",
     "workspace": "error: option --editable not recognized",
+    "bytecode": "*** PermissionError: [Errno 13] Permission denied: 'src/edgecam_ros/edgecam_ros/__pycache__'",
     "model": "error: cannot get the model 'ssd_mobilenet_v2_coco'. Tried: https://example.org: timed out",
     "apt-test": "sudo: a password is required",
     "test-npm": "npm ERR! code ENOTFOUND",
