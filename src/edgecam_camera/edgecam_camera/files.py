@@ -20,7 +20,6 @@ import threading
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 from edgecam_core.camera.capture import Camera
 from edgecam_core.camera.captured_frame import CapturedFrame
@@ -201,6 +200,8 @@ def write_snapshot(path: Path, frame: Frame, jpeg_quality: int) -> None:
     Raises:
         OSError: the file cannot be written.
     """
+    import cv2
+
     pixels: np.ndarray = frame.array() if frame.encoding == "mono8" else frame.bgr()
     options = [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality] if path.suffix == ".jpg" else []
     _ok, data = cv2.imencode(path.suffix, pixels, options)

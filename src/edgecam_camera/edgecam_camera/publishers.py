@@ -19,7 +19,6 @@ from __future__ import annotations
 import array
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from edgecam_core.camera.calibration import Calibration
 from edgecam_core.camera.captured_frame import CapturedFrame
@@ -98,6 +97,8 @@ class CompressedPublisher:
         Raises:
             ImageError: the frame is damaged.
         """
+        import cv2
+
         grey = encoding == "mono8"
         if captured.is_jpeg and not grey:
             data = captured.jpeg()

@@ -16,11 +16,11 @@
 
 from __future__ import annotations
 
-from edgecam_ros.starting import start
+from edgecam_ros.starting import load_gstreamer, start
 
 
 def camera() -> int:
-    return start("edgecam_camera.node")
+    return start("edgecam_camera.node", beside=load_gstreamer)
 
 
 def cameras() -> int:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from pathlib import Path
 
 
@@ -84,4 +83,5 @@ def _open(path: Path, flags: int) -> int:
 def free_bytes(folder: Path) -> int:
     """Free space for this user on the disk of a folder, which need not exist yet."""
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free
+    disk = os.statvfs(existing)
+    return disk.f_bavail * disk.f_frsize

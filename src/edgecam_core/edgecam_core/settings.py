@@ -26,6 +26,7 @@ constructor checks every field, so that an instance never contains an invalid va
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Mapping
@@ -154,7 +155,8 @@ class Settings:
         """Override to check fields against each other; raises SettingError."""
 
     @classmethod
-    def specs(cls) -> dict[str, Spec]:
+    @functools.cache
+    def specs(cls) -> Mapping[str, Spec]:
         """All declared settings by name, in order of declaration."""
         hints = typing.get_type_hints(cls)
         return {

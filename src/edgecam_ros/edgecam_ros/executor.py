@@ -16,9 +16,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+import re
+from pathlib import Path
 from typing import Any
 
+import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
 # Older events executors (on Jazzy up to 7.1.10) raise TypeError for a service with a coroutine callback, and the client
@@ -38,8 +40,8 @@ def make_executor() -> Any:
 
 
 def _rclpy_version() -> tuple[int, ...]:
-    """rclpy's version; empty if rclpy is installed without metadata."""
-    try:
-        return tuple(int(part) for part in version("rclpy").split(".") if part.isdecimal())
-    except PackageNotFoundError:
-        return ()
+    """rclpy's version by the name of its metadata; empty if there is none. importlib.metadata takes 30 ms to say it."""
+    for path in Path(rclpy.__file__).parents[1].glob("rclpy-*info"):
+        if match := re.match(r"rclpy-(\d+(?:\.\d+)*)", path.name):
+            return tuple(map(int, match[1].split(".")))
+    return ()

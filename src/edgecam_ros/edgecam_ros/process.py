@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import resource
-import socket
 import time
 
 
@@ -41,7 +40,7 @@ class ProcessUsage:
             "cpu_percent": round(100 * share, 1),
             "memory_mb": round(resident_bytes() / 2**20),
             "pid": os.getpid(),
-            "host": socket.gethostname(),
+            "host": os.uname().nodename,
         }
 
 

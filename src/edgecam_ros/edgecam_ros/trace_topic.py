@@ -16,8 +16,6 @@
 
 from __future__ import annotations
 
-import json
-
 from edgecam_core.tracer import TRACER, Mark
 from rclpy.node import Node
 from std_msgs.msg import String
@@ -37,11 +35,15 @@ class TracePublisher:
         TRACER.on = self._publisher.get_subscription_count() > 0
         marks = TRACER.take()
         if TRACER.on and marks:
+            import json
+
             self._publisher.publish(String(data=json.dumps(marks)))
 
 
 def marks_of(message: String) -> list[Mark]:
     """The marks in a message; none if it is invalid."""
+    import json
+
     try:
         return [Mark(str(stage), int(stamp_ns), int(at_ns)) for stage, stamp_ns, at_ns in json.loads(message.data)]
     except (TypeError, ValueError):

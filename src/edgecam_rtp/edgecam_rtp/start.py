@@ -16,12 +16,12 @@
 
 from __future__ import annotations
 
-from edgecam_ros.starting import start
+from edgecam_ros.starting import load_gstreamer, start
 
 
 def sender() -> int:
-    return start("edgecam_rtp.sender_node")
+    return start("edgecam_rtp.sender_node", beside=load_gstreamer)
 
 
 def receiver() -> int:
-    return start("edgecam_rtp.receiver_node")
+    return start("edgecam_rtp.receiver_node", beside=load_gstreamer)

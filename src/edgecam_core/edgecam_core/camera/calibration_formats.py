@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 
@@ -46,6 +45,8 @@ def parse(text: str) -> Any:
 
 def _from_opencv(text: str) -> dict[str, Any]:
     """The format of OpenCV's cv::FileStorage, used by its calibration sample and many scripts."""
+    import cv2
+
     try:
         storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
     except (cv2.error, SystemError):  # the constructor wraps OpenCV's error
@@ -62,7 +63,7 @@ def _from_opencv(text: str) -> dict[str, Any]:
     return _complete(width, height, matrix.ravel(), distortion.ravel(), "equidistant" if fisheye else "")
 
 
-def _first(storage: cv2.FileStorage, names: tuple[str, ...]) -> cv2.FileNode:
+def _first(storage: Any, names: tuple[str, ...]) -> Any:
     for name in names:
         node = storage.getNode(name)
         if not node.empty():

@@ -16,12 +16,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from edgecam_core.errors import ImageError
 from edgecam_core.media import colour
-from edgecam_core.media.encodings import ENCODINGS
+from edgecam_core.media.encodings import ENCODINGS, converted
 from edgecam_core.media.gst import Sample
 from edgecam_core.types import Frame
 
@@ -89,8 +88,7 @@ class CapturedFrame:
         elif encoding == "bgr8":
             np.copyto(out, self._pixels())
         else:
-            code = cv2.COLOR_BGR2RGB if encoding == "rgb8" else cv2.COLOR_BGR2GRAY
-            cv2.cvtColor(self._pixels(), code, dst=out)
+            converted(self._pixels(), "COLOR_BGR2RGB" if encoding == "rgb8" else "COLOR_BGR2GRAY", out)
 
     def _raw(self) -> colour.RawVideo:
         s = self._sample
@@ -98,6 +96,8 @@ class CapturedFrame:
 
     def _pixels(self) -> np.ndarray:
         if self._decoded is None:
+            import cv2
+
             self._decoded = cv2.imdecode(self._sample.data, cv2.IMREAD_COLOR)
             if self._decoded is None:
                 raise ImageError(f"a JPEG frame of {len(self._sample.data)} bytes cannot be decoded")

@@ -20,8 +20,6 @@ import threading
 import time
 from pathlib import Path
 
-import cv2
-
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, SourceError
@@ -68,6 +66,8 @@ class FolderFeeder:
         self._thread.join()
 
     def _run(self) -> None:
+        import cv2
+
         try:
             while not self._stopping.is_set():
                 if not self._round():
@@ -82,6 +82,8 @@ class FolderFeeder:
 
     def _round(self) -> int:
         """Push all frames once; returns the number of frames pushed."""
+        import cv2
+
         pushed = 0
         paced = self._settings.realtime or self._path.is_file()
         period = 1 / (self._settings.framerate or DEFAULT_RATE)

@@ -17,7 +17,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -94,6 +93,8 @@ class Recorder:
     """
 
     def __init__(self, settings: RecordSettings) -> None:
+        import tempfile
+
         try:
             settings.directory.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=settings.directory):

@@ -26,29 +26,29 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from edgecam_core.errors import ImageError
 from edgecam_core.media import swscale
+from edgecam_core.media.encodings import converted
 from edgecam_core.media.gst import Plane
 
 TARGETS = ("bgr8", "rgb8", "mono8")
 # Luma weights (red, blue) of ITU-R BT.601, BT.709 and BT.2020.
 _WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 _PACKED_YUV = {
-    "YUY2": (cv2.COLOR_YUV2BGR_YUY2, cv2.COLOR_YUV2RGB_YUY2),
-    "UYVY": (cv2.COLOR_YUV2BGR_UYVY, cv2.COLOR_YUV2RGB_UYVY),
+    "YUY2": ("COLOR_YUV2BGR_YUY2", "COLOR_YUV2RGB_YUY2"),
+    "UYVY": ("COLOR_YUV2BGR_UYVY", "COLOR_YUV2RGB_UYVY"),
 }
 # format: (channels, conversion code to BGR, to RGB, to grey); None: copy
-_PACKED_RGB: dict[str, tuple[int, int | None, int | None, int | None]] = {
-    "BGR": (3, None, cv2.COLOR_BGR2RGB, cv2.COLOR_BGR2GRAY),
-    "RGB": (3, cv2.COLOR_RGB2BGR, None, cv2.COLOR_RGB2GRAY),
-    "BGRx": (4, cv2.COLOR_BGRA2BGR, cv2.COLOR_BGRA2RGB, cv2.COLOR_BGRA2GRAY),
-    "RGBx": (4, cv2.COLOR_RGBA2BGR, cv2.COLOR_RGBA2RGB, cv2.COLOR_RGBA2GRAY),
-    "BGRA": (4, cv2.COLOR_BGRA2BGR, cv2.COLOR_BGRA2RGB, cv2.COLOR_BGRA2GRAY),
-    "RGBA": (4, cv2.COLOR_RGBA2BGR, cv2.COLOR_RGBA2RGB, cv2.COLOR_RGBA2GRAY),
-    "GRAY8": (1, cv2.COLOR_GRAY2BGR, cv2.COLOR_GRAY2RGB, None),
+_PACKED_RGB: dict[str, tuple[int, str | None, str | None, str | None]] = {
+    "BGR": (3, None, "COLOR_BGR2RGB", "COLOR_BGR2GRAY"),
+    "RGB": (3, "COLOR_RGB2BGR", None, "COLOR_RGB2GRAY"),
+    "BGRx": (4, "COLOR_BGRA2BGR", "COLOR_BGRA2RGB", "COLOR_BGRA2GRAY"),
+    "RGBx": (4, "COLOR_RGBA2BGR", "COLOR_RGBA2RGB", "COLOR_RGBA2GRAY"),
+    "BGRA": (4, "COLOR_BGRA2BGR", "COLOR_BGRA2RGB", "COLOR_BGRA2GRAY"),
+    "RGBA": (4, "COLOR_RGBA2BGR", "COLOR_RGBA2RGB", "COLOR_RGBA2GRAY"),
+    "GRAY8": (1, "COLOR_GRAY2BGR", "COLOR_GRAY2RGB", None),
 }  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def _from_rgb(frame: RawVideo, encoding: str, out: np.ndarray) -> None:
     if code is None:
         np.copyto(out, pixels)
     else:
-        cv2.cvtColor(pixels, code, dst=out)
+        converted(pixels, code, out)
 
 
 def _grouped(rows: np.ndarray, channels: int) -> np.ndarray:
@@ -114,22 +114,24 @@ def _from_yuv(frame: RawVideo, encoding: str, out: np.ndarray) -> None:
         return
     if frame.format in _PACKED_YUV and frame.width % 2 == 0 and _is_limited_601(frame):
         pixels = _grouped(frame.plane(0, frame.width * 2, frame.height), 2)
-        cv2.cvtColor(pixels, _PACKED_YUV[frame.format][encoding == "rgb8"], dst=out)
+        converted(pixels, _PACKED_YUV[frame.format][encoding == "rgb8"], out)
         return
     if frame.format == "NV12" and _even(frame) and _is_limited_601(frame):
+        import cv2
+
         y = frame.plane(0, frame.width, frame.height)
         uv = _grouped(frame.plane(1, frame.width, frame.height // 2), 2)
-        code = cv2.COLOR_YUV2RGB_NV12 if encoding == "rgb8" else cv2.COLOR_YUV2BGR_NV12
-        cv2.cvtColorTwoPlane(y, uv, code, dst=out)
+        target = cv2.COLOR_YUV2RGB_NV12 if encoding == "rgb8" else cv2.COLOR_YUV2BGR_NV12
+        cv2.cvtColorTwoPlane(y, uv, target, dst=out)
         return
     if frame.format in ("I420", "NV12") and _in_one_pass(frame, encoding, out):
         return
     stack = _as_i420(frame)
-    code = cv2.COLOR_YUV2RGB_I420 if encoding == "rgb8" else cv2.COLOR_YUV2BGR_I420
+    code = "COLOR_YUV2RGB_I420" if encoding == "rgb8" else "COLOR_YUV2BGR_I420"
     if _even(frame):
-        cv2.cvtColor(stack, code, dst=out)
+        converted(stack, code, out)
     else:
-        np.copyto(out, cv2.cvtColor(stack, code)[: frame.height, : frame.width])
+        np.copyto(out, converted(stack, code)[: frame.height, : frame.width])
 
 
 def _in_one_pass(frame: RawVideo, encoding: str, out: np.ndarray) -> bool:
@@ -183,6 +185,8 @@ def _planes(frame: RawVideo) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if frame.format == "I420":
         return frame.plane(0, w, h), frame.plane(1, half_w, half_h), frame.plane(2, half_w, half_h)
     if frame.format == "NV12":
+        import cv2
+
         u, v = cv2.split(_grouped(frame.plane(1, half_w * 2, half_h), 2))
         return frame.plane(0, w, h), u, v
     rows = frame.plane(0, half_w * 4, h)
@@ -197,6 +201,8 @@ def _luma(frame: RawVideo, out: np.ndarray) -> None:
     if frame.full_range:
         np.copyto(out, y)
     else:
+        import cv2
+
         cv2.LUT(np.ascontiguousarray(y), _expand_table(), dst=out)
 
 
@@ -208,6 +214,8 @@ def _expand_table() -> np.ndarray:
 
 def _to_601(frame: RawVideo, planes: tuple[np.ndarray, np.ndarray, np.ndarray], out: tuple[np.ndarray, ...]) -> None:
     """Convert the planes (Y, U, V) to BT.601 limited range into ``out``; in 8 bits, for speed."""
+    import cv2
+
     y, u, v = planes
     m, offset = linear_map(frame.matrix, frame.full_range)
     cv2.addWeighted(u, m[1, 1], v, m[1, 2], offset[1], dst=out[1])

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from edgecam_core.errors import ImageError
@@ -34,14 +33,14 @@ class Encoding:
     ``channels`` is the number of interleaved samples of a pixel (the last axis; 1: no such axis). ``rows`` is the
     height of the stored planes as a fraction of the frame height (NV12: 3/2). ``even`` states which sizes must be even
     (``"w"``, ``"wh"`` or ``""``). ``gstreamer`` is the caps format, None if GStreamer has none. ``to_bgr`` is the
-    OpenCV conversion code, None for a copy.
+    name of OpenCV's conversion code, None for a copy.
     """
 
     name: str
     dtype: type[np.generic]
     channels: int
     gstreamer: str | None
-    to_bgr: int | None
+    to_bgr: str | None
     rows: tuple[int, int] = (1, 1)
     even: str = ""
 
@@ -64,19 +63,19 @@ _U8, _U16 = np.uint8, np.uint16
 # pixels of each row: rggb is OpenCV's "BayerBG".
 ENCODINGS: dict[str, Encoding] = _table(
     Encoding("bgr8", _U8, 3, "BGR", None),
-    Encoding("rgb8", _U8, 3, "RGB", cv2.COLOR_RGB2BGR),
-    Encoding("bgra8", _U8, 4, "BGRA", cv2.COLOR_BGRA2BGR),
-    Encoding("rgba8", _U8, 4, "RGBA", cv2.COLOR_RGBA2BGR),
-    Encoding("mono8", _U8, 1, "GRAY8", cv2.COLOR_GRAY2BGR),
-    Encoding("mono16", _U16, 1, "GRAY16_LE", cv2.COLOR_GRAY2BGR),
-    Encoding("nv12", _U8, 1, "NV12", cv2.COLOR_YUV2BGR_NV12, rows=(3, 2), even="wh"),
-    Encoding("nv21", _U8, 1, "NV21", cv2.COLOR_YUV2BGR_NV21, rows=(3, 2), even="wh"),
-    Encoding("yuv422_yuy2", _U8, 2, "YUY2", cv2.COLOR_YUV2BGR_YUY2, even="w"),
-    Encoding("yuv422", _U8, 2, "UYVY", cv2.COLOR_YUV2BGR_UYVY, even="w"),
-    Encoding("bayer_rggb8", _U8, 1, "rggb", cv2.COLOR_BayerBG2BGR),
-    Encoding("bayer_bggr8", _U8, 1, "bggr", cv2.COLOR_BayerRG2BGR),
-    Encoding("bayer_gbrg8", _U8, 1, "gbrg", cv2.COLOR_BayerGR2BGR),
-    Encoding("bayer_grbg8", _U8, 1, "grbg", cv2.COLOR_BayerGB2BGR),
+    Encoding("rgb8", _U8, 3, "RGB", "COLOR_RGB2BGR"),
+    Encoding("bgra8", _U8, 4, "BGRA", "COLOR_BGRA2BGR"),
+    Encoding("rgba8", _U8, 4, "RGBA", "COLOR_RGBA2BGR"),
+    Encoding("mono8", _U8, 1, "GRAY8", "COLOR_GRAY2BGR"),
+    Encoding("mono16", _U16, 1, "GRAY16_LE", "COLOR_GRAY2BGR"),
+    Encoding("nv12", _U8, 1, "NV12", "COLOR_YUV2BGR_NV12", rows=(3, 2), even="wh"),
+    Encoding("nv21", _U8, 1, "NV21", "COLOR_YUV2BGR_NV21", rows=(3, 2), even="wh"),
+    Encoding("yuv422_yuy2", _U8, 2, "YUY2", "COLOR_YUV2BGR_YUY2", even="w"),
+    Encoding("yuv422", _U8, 2, "UYVY", "COLOR_YUV2BGR_UYVY", even="w"),
+    Encoding("bayer_rggb8", _U8, 1, "rggb", "COLOR_BayerBG2BGR"),
+    Encoding("bayer_bggr8", _U8, 1, "bggr", "COLOR_BayerRG2BGR"),
+    Encoding("bayer_gbrg8", _U8, 1, "gbrg", "COLOR_BayerGR2BGR"),
+    Encoding("bayer_grbg8", _U8, 1, "grbg", "COLOR_BayerGB2BGR"),
 )
 
 # OpenCV's type names do not specify colour; publishers that use them follow OpenCV's channel order.
@@ -104,4 +103,14 @@ def to_bgr(pixels: np.ndarray, name: str) -> np.ndarray:
     row = encoding(name)
     if row.dtype is np.uint16:
         pixels = (pixels >> 8).astype(np.uint8)
-    return pixels if row.to_bgr is None else cv2.cvtColor(pixels, row.to_bgr)
+    return pixels if row.to_bgr is None else converted(pixels, row.to_bgr)
+
+
+def converted(pixels: np.ndarray, code: str, out: np.ndarray | None = None) -> np.ndarray:
+    """``cv2.cvtColor`` with a code by its name, e.g. ``COLOR_RGB2BGR``; ``out`` is written if given.
+
+    OpenCV is imported with the first conversion, because many nodes need none: it takes 17 MB and a tenth of a start.
+    """
+    import cv2
+
+    return cv2.cvtColor(pixels, getattr(cv2, code), dst=out)

@@ -21,16 +21,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
+from edgecam_core.media.encodings import converted
 from edgecam_core.types import Frame
 
 _TO_I420 = {
-    "bgr8": cv2.COLOR_BGR2YUV_I420,
-    "rgb8": cv2.COLOR_RGB2YUV_I420,
-    "bgra8": cv2.COLOR_BGRA2YUV_I420,
-    "rgba8": cv2.COLOR_RGBA2YUV_I420,
+    "bgr8": "COLOR_BGR2YUV_I420",
+    "rgb8": "COLOR_RGB2YUV_I420",
+    "bgra8": "COLOR_BGRA2YUV_I420",
+    "rgba8": "COLOR_RGBA2YUV_I420",
 }
 
 
@@ -68,7 +68,7 @@ def from_frame(frame: Frame) -> tuple[np.ndarray, int, int]:
     direct = _TO_I420.get(frame.encoding)
     pixels = frame.bgr() if direct is None else frame.array()
     width, height = frame.width & ~1, frame.height & ~1
-    planes = cv2.cvtColor(pixels[:height, :width], cv2.COLOR_BGR2YUV_I420 if direct is None else direct)
+    planes = converted(pixels[:height, :width], direct or "COLOR_BGR2YUV_I420")
     return _padded(planes, width, height), width, height
 
 

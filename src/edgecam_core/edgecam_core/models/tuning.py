@@ -22,7 +22,6 @@ engines, for this CPU, this model and the installed versions of the back ends.
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -263,9 +262,11 @@ def _artifact(model: ModelFile, facts: artifacts.Facts, folder: Path) -> artifac
 
 
 def _version(package: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return version(package)
+    except PackageNotFoundError:
         return ""
 
 

@@ -27,7 +27,6 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from difflib import get_close_matches
 from types import ModuleType
 
 from edgecam_core.camera.plan import SourcePlan
@@ -68,6 +67,8 @@ def find(settings: CameraSettings) -> tuple[ModuleType, SourceUri]:
     uri = parse(f"pipeline:{settings.pipeline}" if settings.pipeline else settings.source)
     known = table()
     if uri.scheme not in known:
+        from difflib import get_close_matches
+
         near = get_close_matches(uri.scheme, known, n=1)
         hint = f"did you mean {near[0]}://? " if near else ""
         examples = ", ".join(sorted({module.EXAMPLE for module in known.values()}))
