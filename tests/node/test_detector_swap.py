@@ -15,6 +15,7 @@ from detecting import Detecting, names
 from edgecam_core.models.store import ModelStore
 from edgecam_ros.conversions import ns_from_stamp
 from edgecam_ros.qos import latched_qos
+from full_disk import read_only
 from onnx import helper, numpy_helper
 from rcl_interfaces.srv import GetParameters
 from ros_peer import Peer
@@ -198,6 +199,28 @@ def test_a_model_that_is_too_slow_leaves_the_old_one_in_place(peer: Peer, store:
         load.stop()
         subject.close()
     assert all(names(array) == OLD for array in subject.arrays)
+
+
+def test_a_read_only_store_refuses_a_rollback_and_leaves_the_detector_alone(
+    peer: Peer, store: ModelStore, subject: Detecting
+) -> None:
+    store.deploy("colours")
+    wait_until(lambda: names(subject.answer(quadrants(32, 32))) == NEW, LONG, "the new model")
+    load = Load(subject)
+    try:
+        with read_only(store.root):
+            answer = peer.call(Trigger, "/camera/detector/rollback", Trigger.Request(), LONG)
+            assert not answer.success
+            assert answer.message.startswith(f"cannot write {store.root / 'colours'}: "), answer.message
+            assert answer.message.endswith("; make it writable"), answer.message
+            seen = len(subject.arrays)
+            wait_until(lambda: len(subject.arrays) > seen + 3, LONG, "detections after the refusal")
+            assert all(names(array) == NEW for array in subject.arrays[seen:])
+        answer = peer.call(Trigger, "/camera/detector/rollback", Trigger.Request(), LONG)
+        assert answer.success, answer.message
+        wait_until(lambda: names(subject.arrays[-1]) == OLD, LONG, "the old model")
+    finally:
+        load.stop()
 
 
 def test_a_model_from_outside_the_store_cannot_be_rolled_back(peer: Peer, tmp_path: Path) -> None:

@@ -128,6 +128,32 @@ async def test_a_resized_box_a_skipped_and_an_empty_frame(page: Page, labels: La
     assert (empty.state, empty.boxes) == (REVIEWED, ())
 
 
+async def test_progress_counts_frames_and_boxes_by_class(page: Page, labels: Labels) -> None:
+    progress = "document.getElementById('progress').textContent"
+    await page.open(f"{labels.base}/label")
+    await shows(page, "0003")
+    await page.becomes(progress, "0 of 4 frames reviewed")
+    await press(page, "Enter")
+    await page.becomes(progress, "1 of 4 frames reviewed; boxes: cat 1")
+    await shows(page, "0002")
+    await page.evaluate("document.querySelector('#new-class input').value = 'dog'")
+    await page.evaluate("document.querySelector('#new-class button').click()")
+    await page.wait_for("[...document.querySelectorAll('#classes button')].some((b) => b.textContent.endsWith('dog'))")
+    await drag(page, await corner(page, 100, 70), await corner(page, 140, 110))
+    await page.wait_for("document.querySelectorAll('#list button').length === 2")
+    await press(page, "Enter")
+    await page.becomes(progress, "2 of 4 frames reviewed; boxes: cat 2, dog 1")
+    await shows(page, "0001")
+    await press(page, "s")  # skipped: done, without boxes
+    await page.becomes(progress, "3 of 4 frames reviewed; boxes: cat 2, dog 1")
+    await shows(page, "0000")
+    for _ in range(2):
+        await press(page, "p")
+    await shows(page, "0002")
+    await press(page, "e")  # another opinion about a reviewed frame
+    await page.becomes(progress, "3 of 4 frames reviewed; boxes: cat 1")
+
+
 async def test_work_is_saved_automatically_and_restored(page: Page, labels: Labels, tmp_path: Path) -> None:
     await page.open(f"{labels.base}/label")
     await shows(page, "0003")

@@ -99,6 +99,10 @@ def test_novel_disagree_class_and_interval() -> None:
     interval = Interval(settings)
     kept = [second for second in range(31) if interval.examine(seen(second))]
     assert kept == [10, 20, 30]
+    assert [second for second in (5, 14, 15, 25) if interval.examine(seen(second))] == [
+        15,
+        25,
+    ]  # the clock stepped back
 
 
 def test_the_table_of_rules_is_the_one_in_the_documentation() -> None:

@@ -14,7 +14,7 @@ from edgecam_core.cli.main import main
 from edgecam_core.errors import ModelError
 from edgecam_core.models.store import ModelStore
 from edgecam_core.models.zoo import check_model, locate
-from full_disk import files_of_at_most
+from full_disk import files_of_at_most, read_only
 from tiny_models import color_detector
 
 
@@ -103,6 +103,25 @@ def test_a_full_disk_leaves_no_half_version_and_the_deployed_one(store: ModelSto
     with files_of_at_most(1), pytest.raises(CacheError, match="the disk is full"):
         store.rollback("door")
     assert store.version("door").number == 2
+    assert store.rollback("door").number == 1
+
+
+def test_a_read_only_store_refuses_every_change_and_can_be_used(
+    store: ModelStore, models: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for model in models:
+        store.add(model, "door")
+        store.deploy("door")
+    files = sorted(store.root.rglob("*"))
+    with read_only(store.root):
+        for words in (["deploy", "door", "1"], ["rollback", "door"], ["remove", "door", "1"],
+                      ["import", str(models[0]), "door"], ["import", str(models[0]), "gate"]):  # fmt: skip
+            assert main(["model", "--store", str(store.root), *words]) == 1, words
+            error = capsys.readouterr().err.splitlines()[-1]
+            assert error.startswith(f"error: cannot write {store.root}"), error
+            assert error.endswith("; make it writable"), error
+        assert sorted(store.root.rglob("*")) == files
+        assert store.locate("store:door") == store.root / "door" / "2" / "model.onnx"
     assert store.rollback("door").number == 1
 
 

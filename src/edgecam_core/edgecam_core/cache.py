@@ -25,6 +25,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from edgecam_core.errors import EdgecamError
 from edgecam_core.files import open_in_place, write_atomically
@@ -91,6 +92,26 @@ def lock(path: Path, waiting: Callable[[str], None] | None = None) -> Iterator[N
                 waiting(f"waiting for another process that holds {path}")
             time.sleep(0.1)
         yield
+
+
+def shared_lock(path: Path, alone: Callable[[], object]) -> IO[bytes]:
+    """Hold a file lock together with other processes until the returned file is closed.
+
+    First calls ``alone`` if no other process holds it; blocks while another process is in its own ``alone``.
+
+    Raises:
+        CacheError: the folder is not writable.
+    """
+    with explained(path.parent):
+        file = os.fdopen(open_in_place(path), "r+b")
+        try:
+            if _locked(file.fileno(), path.parent):
+                alone()
+            fcntl.flock(file, fcntl.LOCK_SH)
+        except BaseException:
+            file.close()
+            raise
+    return file
 
 
 def _locked(handle: int, folder: Path) -> bool:

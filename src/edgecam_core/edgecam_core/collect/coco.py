@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -106,7 +107,11 @@ def merge(sources: Sequence[Path], target: Path) -> dict[str, int]:
     collections = [Collection.open(source) for source in sources]
     if any(source.root.resolve() == target.expanduser().resolve() for source in collections):
         raise CollectionError(f"{target} is one of the sources; merge into another folder")
-    merged = Collection.create(target)
+    with contextlib.closing(Collection.create(target)) as merged:
+        return _merge(collections, merged)
+
+
+def _merge(collections: Sequence[Collection], merged: Collection) -> dict[str, int]:
     merged.set_classes([*merged.classes, *(name for source in collections for name in source.classes)])
     counts = {"added": 0, "present": 0, "reviews": 0}
     present = set(merged.ids())

@@ -21,9 +21,8 @@
     proposals.json             all frames with the model's proposals, as COCO
     annotations/instances_reviewed.json   the reviewed frames, as COCO: the input of training
 
-A frame exists if its file in ``frames/`` exists; that file is written last and removed first. Both COCO files can be
-rebuilt from the other files at any time. Several processes may use a collection: only a collector adds and removes
-frames, only the labelling page writes reviews.
+A frame exists if its file in ``frames/`` exists; that file is written last and removed first. The COCO files can be
+rebuilt at any time. Several collectors may add frames at once; only the labelling page writes reviews.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edgecam_core import cache
 from edgecam_core.collect.records import (
@@ -59,10 +58,12 @@ class Collection:
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser()
+        self._in_use: IO[bytes] | None = None
 
     @classmethod
     def create(cls, root: Path) -> Collection:
-        """Open the folder, create the collection if there is none, and remove the remains of a crash.
+        """Open the folder to add frames; create the collection if there is none. :meth:`close` it at the end.
+        The remains of a crash are removed, unless another process is adding frames.
 
         Raises:
             CollectionError: the folder holds other files.
@@ -80,8 +81,13 @@ class Collection:
         with cache.explained(collection.root):
             for folder in ("images", "frames", "reviews", "annotations"):
                 (collection.root / folder).mkdir(exist_ok=True)
-        collection._sweep()
+        collection._in_use = cache.shared_lock(collection.root / ".lock", collection._sweep)
         return collection
+
+    def close(self) -> None:
+        """End adding frames; the collection can still be read."""
+        if self._in_use is not None:
+            self._in_use.close()
 
     @classmethod
     def open(cls, root: Path) -> Collection:

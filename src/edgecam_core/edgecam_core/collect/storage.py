@@ -116,6 +116,7 @@ class Storage:
         """Store the queued frames, write the COCO files, and end the thread. Blocks for the disk."""
         self._jobs.put(None)
         self._thread.join()
+        self.collection.close()
 
     # In the storage thread.
 

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections import Counter
@@ -65,20 +66,20 @@ def import_reviews(dataset: Dataset, root: Path, reviewer: str = IMPORT, again: 
     Raises:
         CollectionError, CacheError: the collection cannot be used or written; frames already stored are complete.
     """
-    collection = Collection.create(root)
-    collection.set_classes([*collection.classes, *dataset.classes])
-    present = set(collection.ids())
-    counts: Counter[str] = Counter()
-    for sample in dataset.samples:
-        name = sample.path.stem
-        if name not in present:
-            name = _add_frame(collection, sample, dataset.root.resolve().name, present, counts)
-        elif collection.frame(name).size != (sample.width, sample.height):
-            counts["of another size"] += 1
-            continue
-        _save_review(collection, name, sample, dataset.classes, reviewer, again, counts)
-    collection_coco.write(collection)
-    return counts
+    with contextlib.closing(Collection.create(root)) as collection:
+        collection.set_classes([*collection.classes, *dataset.classes])
+        present = set(collection.ids())
+        counts: Counter[str] = Counter()
+        for sample in dataset.samples:
+            name = sample.path.stem
+            if name not in present:
+                name = _add_frame(collection, sample, dataset.root.resolve().name, present, counts)
+            elif collection.frame(name).size != (sample.width, sample.height):
+                counts["of another size"] += 1
+                continue
+            _save_review(collection, name, sample, dataset.classes, reviewer, again, counts)
+        collection_coco.write(collection)
+        return counts
 
 
 def _add_frame(collection: Collection, sample: Sample, source: str, present: set[str], counts: Counter[str]) -> str:
