@@ -16,7 +16,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 import pytest
 from edgecam_core.cache import CacheError
 from edgecam_core.collect import coco
@@ -25,6 +24,7 @@ from edgecam_core.collect.records import REVIEWED, Box, CollectionError, KeptFra
 from edgecam_core.errors import EdgecamError, ModelError, SettingError
 from edgecam_core.inference import artifacts
 from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.inference.onnxruntime_runner import cpu_session
 from edgecam_core.models import tuning, zoo
 from edgecam_core.models.detector import Detector, Plan
 from edgecam_core.models.detector_settings import DetectorSettings
@@ -115,7 +115,7 @@ def silent(_text: str) -> None:
 
 
 def raw_scores(model: Path, pixels: np.ndarray) -> np.ndarray:
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    session = cpu_session(str(model))
     tensor = (cv2.resize(pixels, (300, 300))[:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32) - 127) / 128
     return np.asarray(session.run(["scores"], {"input_0": np.ascontiguousarray(tensor)})[0][0])
 

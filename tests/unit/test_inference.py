@@ -16,7 +16,7 @@ from edgecam_core.errors import InferenceError, MissingDependency, ModelError, S
 from edgecam_core.inference import RunnerOptions, onnxruntime_runner, open_runner
 from edgecam_core.inference.cuda_driver import Gpu, find_gpu
 from edgecam_core.inference.model_file import ModelFile
-from edgecam_core.inference.onnxruntime_runner import OnnxRuntimeRunner, provider_problem
+from edgecam_core.inference.onnxruntime_runner import OnnxRuntimeRunner, cpu_session, provider_problem
 from edgecam_core.inference.onnxruntime_tensorrt import provider_options
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
@@ -60,6 +60,12 @@ def test_a_wrong_input_is_refused_and_the_next_works(
     with pytest.raises(InferenceError, match=message):
         runner.infer(feed)
     assert runner.infer({"input_0": IMAGE})
+
+
+def test_threads_without_work_sleep(model: ModelFile) -> None:
+    session = cpu_session(str(model.path))
+    assert session.get_providers() == ["CPUExecutionProvider"]
+    assert session.get_session_options().get_session_config_entry("session.intra_op.allow_spinning") == "0"
 
 
 def test_an_unknown_back_end_is_refused(model: ModelFile) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 import pytest
+from edgecam_core.inference.onnxruntime_runner import cpu_session
 from edgecam_core.models.detector import Detector
 from edgecam_core.models.detector_settings import DetectorSettings
 from pytorch_ssd import CLASSES, export, reference_priors
@@ -75,7 +75,7 @@ def test_boxes_equal_the_reference(model: Path, name: str) -> None:
     )
     detector = Detector.open(settings)
     found = detector.detect(photo)
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    session = cpu_session(str(model))
     small = cv2.cvtColor(cv2.resize(photo, (300, 300)), cv2.COLOR_BGR2RGB)
     image = ((small.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None]
     logits, offsets = session.run(["raw_scores", "raw_boxes"], {"input_0": image})

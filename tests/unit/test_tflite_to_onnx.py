@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from edgecam_core.errors import ModelError
+from edgecam_core.inference.onnxruntime_runner import cpu_session
 from edgecam_core.models.coco_labels import LABELS, UNUSED
 from edgecam_core.models.tflite.converter import METADATA, convert
 from edgecam_core.models.tflite.reader import read
@@ -20,7 +20,7 @@ NAMES = ("BACKGROUND", "cat", "dog")
 
 
 def run(model: bytes, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = cpu_session(model)
     scaled = ((pixels.astype(np.float32) - 127) / 128).transpose(2, 0, 1)[None]
     scores, boxes = session.run(["scores", "boxes"], {"input_0": scaled})
     return scores, boxes

@@ -24,6 +24,7 @@ import numpy as np
 from edgecam_core.errors import ModelError, first_line
 from edgecam_core.inference import artifacts
 from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.inference.onnxruntime_runner import cpu_session
 from edgecam_core.inference.runner import RunnerOptions
 
 _TOLERANCE = 1e-3
@@ -89,12 +90,8 @@ def _compare(model: ModelFile, data: bytes) -> None:
 
 def _session(source: str | bytes, model: ModelFile) -> Any:
     """A CPU session of a model: ``source`` is its path (weights may be in other files) or its bytes."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        return cpu_session(source)
     except Exception as error:  # ONNX Runtime's exception types are not public
         raise ModelError(_message(model, first_line(error))) from error
 

@@ -116,15 +116,36 @@ def open_session(onnxruntime: Any, model: ModelFile, options: RunnerOptions, pro
         ModelError: the model cannot be loaded.
     """
     threads = options.threads or len(os.sched_getaffinity(0))
-    session_options = onnxruntime.SessionOptions()
-    session_options.log_severity_level = 3  # errors only, which also raise exceptions
-    session_options.intra_op_num_threads = max(1, threads // options.streams)
-    # Spinning gains 8 % at full load, but occupies one core per thread between two frames of a camera.
-    session_options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    chosen = session_options(onnxruntime, max(1, threads // options.streams))
     try:
-        return onnxruntime.InferenceSession(str(model.path), session_options, providers=list(providers))
+        return onnxruntime.InferenceSession(str(model.path), chosen, providers=list(providers))
     except Exception as error:  # its exception types are not public
         raise ModelError(f"onnxruntime cannot load {model.path}: {first_line(error)}") from error
+
+
+def cpu_session(source: str | bytes) -> Any:
+    """A session on the CPU, one thread per core that may be used; ``source`` is a path or the bytes of an ONNX model.
+
+    Raises:
+        MissingDependency: ONNX Runtime is not installed.
+        Exception: whatever ONNX Runtime raises where it cannot load the model; its exception types are not public.
+    """
+    onnxruntime = import_onnxruntime()
+    chosen = session_options(onnxruntime, len(os.sched_getaffinity(0)))
+    chosen.log_severity_level = 4  # nothing: the caller gets the exception
+    return onnxruntime.InferenceSession(source, chosen, providers=["CPUExecutionProvider"])
+
+
+def session_options(onnxruntime: Any, threads: int) -> Any:
+    """Settings of every session: it logs only errors, which also raise exceptions, and idle threads sleep.
+
+    Spinning threads gain 8 % at full load, but occupy one core each between two frames of a camera.
+    """
+    chosen = onnxruntime.SessionOptions()
+    chosen.log_severity_level = 3
+    chosen.intra_op_num_threads = threads
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return chosen
 
 
 def provider_problem(onnxruntime: Any, provider: str) -> str:

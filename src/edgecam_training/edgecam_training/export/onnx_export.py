@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from edgecam_core.inference.onnxruntime_runner import cpu_session
 from edgecam_core.models.preprocess import InputSpec, Preprocessor
 from edgecam_core.types import Frame
 from onnx import helper
@@ -163,9 +164,7 @@ def weights_digest(model: SsdModel) -> str:
 @torch.no_grad()
 def compare(model: SsdModel, data: bytes, options: ExportOptions, images: Sequence[np.ndarray]) -> Parity:
     """Run both on the same images, one by one (in pairs if the batch size is dynamic)."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = cpu_session(data)
     reference = ExportGraph(copy.deepcopy(model).cpu().float(), uint8=options.uint8, raw=options.raw).eval()
     worst = [0.0, 0.0]
     feeds = inputs(model, images, options)

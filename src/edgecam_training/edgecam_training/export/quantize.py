@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import onnx
 from edgecam_core.errors import SettingError
+from edgecam_core.inference.onnxruntime_runner import cpu_session
 from onnx import helper
 
 FLAVOURS = ("tensorrt", "cpu")
@@ -149,8 +150,6 @@ def sensitivity(ranges: Ranges, inputs: Sequence[np.ndarray]) -> list[str]:
 
 
 def _outputs(model: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = cpu_session(model)
     name = session.get_inputs()[0].name
     return [np.asarray(output) for item in inputs for output in session.run(None, {name: item})]

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import numpy as np
 from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.inference.onnxruntime_runner import cpu_session
 from edgecam_core.models.family import open_family
 from edgecam_core.models.preprocess import Preprocessor
 from edgecam_core.types import Frame
@@ -29,9 +30,7 @@ class FrozenNetwork:
     """Calling an instance with a frame runs the model on the CPU; takes tens of milliseconds."""
 
     def __init__(self, model: ModelFile, heads: ClassHeads) -> None:
-        import onnxruntime
-
-        self._session = onnxruntime.InferenceSession(heads.extractor(), providers=["CPUExecutionProvider"])
+        self._session = cpu_session(heads.extractor())
         spec = open_family(model).spec
         self._input = spec.name
         self._preprocessor = Preprocessor(spec)
