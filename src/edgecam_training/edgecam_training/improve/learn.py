@@ -223,9 +223,11 @@ class Learner:
             y = targets[rows]
             if np.isnan(y).all():
                 continue
-            start = weight[anchor, columns], bias[anchor, columns]
-            w, b = logistic.fit(features[rows], y, start, np.where(known, KNOWN_PENALTY, NEW_PENALTY), STEPS)
             # An anchor without a training object of a new class must not detect the class.
-            unseen = ~(y == 1).any(axis=0) & ~known
-            w[unseen], b[unseen] = 0.0, UNSEEN_BIAS
+            trained = (y == 1).any(axis=0) | known
+            w, b = np.zeros_like(weight[anchor, columns]), np.full(len(columns), UNSEEN_BIAS, np.float32)
+            if trained.any():
+                start = weight[anchor, columns][trained], bias[anchor, columns][trained]
+                penalty = np.where(known[trained], KNOWN_PENALTY, NEW_PENALTY)
+                w[trained], b[trained] = logistic.fit(features[rows], y[:, trained], start, penalty, STEPS)
             weight[anchor, columns], bias[anchor, columns] = w, b
