@@ -571,17 +571,41 @@ def test_outputs_that_contradict_their_layout_are_refused(
         detector(path, labels=str(labels_file(tmp_path, "cat", "dog"))).detect(IMAGE)
 
 
-def test_rt_detr_without_its_postprocessor_takes_plain_pixels(tmp_path: Path) -> None:
-    """Hugging Face's exports differ from DETR's in nothing but the names of their weights."""
+FRACTIONS, IMAGENET = (0, 0, 0), (123.675, 116.28, 103.53)
+
+
+@pytest.mark.parametrize(
+    ("names", "mean"),
+    [
+        (["decoder.layers.0.fc1.weight"], IMAGENET),  # DETR
+        (["encoder.fpn_blocks.0.conv1.conv.weight"], FRACTIONS),  # RT-DETR, D-FINE
+        (["encoder.fpn_block.conv1.conv.weight"], FRACTIONS),  # DEIMv2's Atto, Femto and Pico
+        (["encoder.fpn_blocks.0.conv1.conv.weight", "conv_encoder.spatial_tuning_adapter.conv2.weight"], IMAGENET),
+    ],
+)
+def test_hugging_faces_transformers_are_normalised_as_in_training(
+    tmp_path: Path, names: list[str], mean: tuple[float, float, float]
+) -> None:
+    """Their exports differ in nothing but the names in the graph."""
     outputs = {"logits": np.zeros((1, 10, 3), F), "pred_boxes": np.zeros((1, 10, 4), F)}
-    path = fixed_outputs(tmp_path / "m.onnx", outputs)
-    assert detector(path).family.spec.mean == (123.675, 116.28, 103.53)
+    spec = detector(with_weights(fixed_outputs(tmp_path / "m.onnx", outputs), *names)).family.spec
+    assert spec.mean == mean
+    assert spec.std == ((255, 255, 255) if mean is FRACTIONS else (58.395, 57.12, 57.375))
+
+
+def with_weights(path: Path, *names: str) -> Path:
     proto = onnx.load(path)
-    weight = numpy_helper.from_array(np.zeros(1, F), "model.model.encoder.fpn_blocks.0.conv1.conv.weight")
-    proto.graph.initializer.append(weight)
+    proto.graph.initializer.extend(numpy_helper.from_array(np.zeros(1, F), name) for name in names)
     onnx.save(proto, path)
-    spec = detector(path).family.spec
-    assert (spec.mean, spec.std) == ((0, 0, 0), (255, 255, 255))
+    return path
+
+
+def test_deimv2_with_dinov3_and_its_postprocessor_takes_imagenets_normalisation(tmp_path: Path) -> None:
+    path = fixed_outputs(tmp_path / "m.onnx", FINISHED["RT-DETR"], {"labels": '["cat", "dog"]'})
+    with_input(path, "orig_target_sizes", TensorProto.INT64, [1, 2])
+    assert detector(path).family.spec.mean == FRACTIONS
+    with_weights(path, "model.backbone.dinov3.blocks.0.attn.qkv.weight", "model.encoder.fpn_blocks.0.cv1.conv.weight")
+    assert detector(path).family.spec.mean == IMAGENET
 
 
 def test_outputs_that_differ_from_the_files_are_an_error(tmp_path: Path) -> None:

@@ -19,29 +19,25 @@ the network's input; RF-DETR calls them ``labels`` and ``dets``. Input RGB, stre
 
 The metadata ``edgecam.activation`` is ``softmax`` (DETR: the last column is "no object", one class per query) or
 ``sigmoid`` (RT-DETR, D-FINE, RF-DETR, Deformable DETR: several classes per query). If it is missing, the number of
-labels decides: one column more than labels means "no object". Mean and standard deviation are those of ImageNet, except
-for RT-DETR, RT-DETRv2 and D-FINE, which take pixel / 255 and are recognised by the names of their hybrid encoder.
+labels decides: one column more than labels means "no object". Mean and standard deviation are those of ImageNet, unless
+:mod:`edgecam_core.models.detr_input` recognises a network that takes pixel / 255.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.models.detr_input import IMAGENET, detr_input
 from edgecam_core.models.family import Candidates, Family
 from edgecam_core.models.image_input import image_input
 from edgecam_core.models.output_checks import check_numbers
 from edgecam_core.models.preprocess import InputSpec
 from edgecam_core.models.priors import to_corners
 
-_MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-_DEFAULTS = InputSpec("", 0, 0, mean=_MEAN, std=_STD, color="rgb", fit="stretch")
-_PLAIN = replace(_DEFAULTS, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0))
-_HYBRID_ENCODER = ("fpn_blocks", "pan_blocks", "lateral_convs")
 _LOGITS, _BOXES = ("logits", "pred_logits", "labels"), ("boxes", "pred_boxes", "dets")
 
 
@@ -76,7 +72,7 @@ class DetrFamily(Family):
             raise ModelError(f"{model.path} has edgecam.activation = {activation!r}; it must be sigmoid or softmax")
         softmax = activation == "softmax"
         without_last = softmax or (extra_column and boxes == "dets")  # RF-DETR has one column more than classes
-        spec = image_input(model, _PLAIN if _has_hybrid_encoder(model) else _DEFAULTS)
+        spec = image_input(model, detr_input(model, IMAGENET))
         return cls(spec, columns - without_last, logits, boxes, softmax)
 
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
@@ -94,12 +90,6 @@ class DetrFamily(Family):
             rows, classes = rows[best], classes[best]
         boxes = outputs[self._boxes][index][rows].astype(np.float32, copy=False)
         return Candidates(to_corners(boxes), scores[rows, classes], classes)
-
-
-def _has_hybrid_encoder(model: ModelFile) -> bool:
-    graph = model.graph()
-    names = (item.name for items in (graph.initializer, graph.node) for item in items)
-    return any(part in name for name in names for part in _HYBRID_ENCODER)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

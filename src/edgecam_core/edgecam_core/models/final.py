@@ -21,7 +21,8 @@ Recognised by their outputs:
   0 to 255. If TensorRT's EfficientNMS plugin computes them, classes start at 0;
 * ``TFLite_Detection_PostProcess`` and ``:1`` to ``:3``: the same outputs of a TFLite model; classes start at 0;
 * ``boxes`` [B, K, 4] (x1 y1 x2 y2, pixels), ``scores`` and ``labels`` [B, K]: RT-DETR, D-FINE and DEIM with their
-  postprocessor; classes start at 0; their second input ``orig_target_sizes`` gets the size of the network's input;
+  postprocessor; classes start at 0; their second input ``orig_target_sizes`` gets the size of the network's input, and
+  DEIMv2 with DINOv3 ImageNet's mean and standard deviation;
 * the same without a batch dimension, [K, 4] and [K], recognised by name or by type (labels are integers):
   torchvision's detectors; classes start at 1, 0 is the background;
 * ``num_dets``, ``det_boxes`` [B, K, 4] (pixels), ``det_scores``, ``det_classes`` [B, K]: TensorRT's EfficientNMS;
@@ -40,6 +41,7 @@ import numpy as np
 
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.model_file import ModelFile
+from edgecam_core.models.detr_input import FRACTIONS, detr_input
 from edgecam_core.models.family import Candidates, Family
 from edgecam_core.models.image_input import image_input
 from edgecam_core.models.labels import score_columns
@@ -47,8 +49,7 @@ from edgecam_core.models.output_checks import check_numbers, class_numbers, vali
 from edgecam_core.models.preprocess import InputSpec
 
 _SIZES = "orig_target_sizes"
-_DEFAULTS = InputSpec("", 0, 0, color="rgb", fit="stretch")
-_RAW = replace(_DEFAULTS, std=(1.0, 1.0, 1.0))
+_RAW = replace(FRACTIONS, std=(1.0, 1.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Layout:
     fractions: bool = False
     y_first: bool = False
     has_background: bool = False
-    default: InputSpec = _DEFAULTS
+    default: InputSpec = FRACTIONS
 
 
 _TFLITE = "TFLite_Detection_PostProcess"
@@ -111,7 +112,8 @@ class FinalFamily(Family):
         filled = {_SIZES} & set(model.inputs)
         # Models of TensorFlow and torchvision with an open input size resize images themselves.
         any_size = layout.fractions or not layout.batched
-        return cls(image_input(model, layout.default, filled, any_size), columns, layout, bool(filled))
+        default = detr_input(model, layout.default) if filled else layout.default
+        return cls(image_input(model, default, filled, any_size), columns, layout, bool(filled))
 
     def extra_inputs(self, count: int) -> dict[str, np.ndarray]:
         """``orig_target_sizes``: given the network's own size, the model returns boxes in pixels of its input."""
