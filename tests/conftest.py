@@ -1,4 +1,4 @@
-"""Settings for all tests."""
+"""Settings of all tests."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from owners import owner
 
 PACKAGES = Path(__file__).resolve().parents[1] / "src"
 
-# Before NumPy and PyTorch are loaded: their threads wait for each other where tests share the cores, those of OpenMP in
-# a busy loop that took five sixths of a training test's processor time.
+# Before NumPy and PyTorch are loaded: their threads wait for each other where tests share the cores, and OpenMP waits
+# in a busy loop, which took five sixths of a training test's CPU time.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -25,9 +25,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """GLib's warnings are of a class whose module does not exist, and pytest-xdist ends where it cannot import that.
+    """The module of GLib's warning class does not exist; the controller of pytest-xdist ends if it cannot import it.
 
-    Only its controller does so, which never loads GLib itself.
+    That controller never loads GLib itself.
     """
     if config.getoption("numprocesses", None):
         module = types.ModuleType("gobject")

@@ -25,7 +25,7 @@ from edgecam_core.inference.cuda_session import CudaSession
 from edgecam_core.inference.runner import Tensor
 from edgecam_core.inference.tensorrt_calibrator import calibrator
 
-# out = 2 * in + 1 for count floats, in PTX, which the driver compiles for whatever GPU it finds.
+# out = 2 * in + 1 for count floats, in PTX, which the driver compiles for the GPU of this machine.
 KERNEL = b"""
 .version 6.0
 .target sm_50
@@ -102,7 +102,7 @@ def test_every_run_sees_its_own_input(context: CudaContext, kernel: Kernel, batc
         for rows in (batch,) if batch else (1, 4, 2):
             feed = images(rows, turn)
             np.testing.assert_allclose(subject.run({"input_0": feed})["scores"], 2 * feed + 1, rtol=1e-6)
-    assert subject.uses_graph == (use_graph and batch is not None)  # no graph where sizes are free
+    assert subject.uses_graph == (use_graph and batch is not None)  # no graph if sizes are dynamic
     subject.close()
 
 
@@ -140,7 +140,7 @@ def test_work_that_cannot_be_captured_still_runs(context: CudaContext) -> None:
 def test_no_context_is_left_on_the_stack(context: CudaContext) -> None:
     seen = []
 
-    def work() -> None:  # a thread of its own: it starts without a context
+    def work() -> None:  # a separate thread, which starts without a context
         own = type(context)(0, context.shared)
         tensor = Tensor(FLOAT, (None, *SHAPE))
         subject = CudaSession(own, {"a": tensor}, {"a_again": tensor}, lambda *_: None)
@@ -168,7 +168,7 @@ class Images(list[dict[str, np.ndarray]]):
 
 
 def test_calibration_images_reach_the_gpu(context: CudaContext) -> None:
-    """What TensorRT 8.x asks its calibrator for, while another user of the context has it current."""
+    """TensorRT 8.x asks its calibrator for images while the context is current elsewhere."""
     trt = SimpleNamespace(IInt8EntropyCalibrator2=object)
     given = Images({"a": np.full((1, *SHAPE), number, np.float32)} for number in range(3))
     outside = current_context()

@@ -1,4 +1,4 @@
-"""Starting a shipped launch file as a user does, and looking at what is left when it has ended."""
+"""Starts a shipped launch file as a user does, and checks what is left after its end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _launched = itertools.count()
 
 
 def ros_environment() -> dict[str, str]:
-    """A DDS domain of its own on this machine alone, and no profile from outside."""
+    """A separate DDS domain, limited to this machine, and no profile from outside."""
     values = {key: value for key, value in os.environ.items() if not key.endswith("_DEFAULT_PROFILES_FILE")}
     values["ROS_DOMAIN_ID"] = str(free_domain(1 + next(_launched) % 19))
     values["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
@@ -30,7 +30,7 @@ def ros_environment() -> dict[str, str]:
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether it executes anything: a zombie waits only for its parent, and process 1 of a container reaps nothing."""
+    """Whether it still runs: a zombie only waits for its parent, and process 1 of a container may not reap it."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -38,7 +38,7 @@ def runs(process: psutil.Process) -> bool:
 
 
 def still_running(processes: Iterable[psutil.Process], timeout: float = 60.0) -> list[psutil.Process]:
-    """What of them has not ended after waiting for it."""
+    """Those that have not ended within the timeout."""
     end = time.monotonic() + timeout
     while (left := [process for process in processes if runs(process)]) and time.monotonic() < end:
         time.sleep(0.01)
@@ -46,7 +46,7 @@ def still_running(processes: Iterable[psutil.Process], timeout: float = 60.0) ->
 
 
 class Launched:
-    """A command in a session of its own, its output in a file."""
+    """A command in its own session, with its output in a file."""
 
     def __init__(self, command: list[str], output: Path, env: dict[str, str]) -> None:
         self.output = output
@@ -72,7 +72,7 @@ class Launched:
         self.children |= set(psutil.Process(self.process.pid).children(recursive=True))
 
     def stop(self, number: int = signal.SIGINT) -> int:
-        """Signal the group as Ctrl-C does and give the exit code."""
+        """Signal the process group, as Ctrl-C does, and return the exit code."""
         if self.process.poll() is None:
             self.remember_children()
             os.killpg(self.process.pid, number)
@@ -83,7 +83,7 @@ class Launched:
             raise AssertionError(f"still running after 120 s: {running}\n{self.text()}") from None
 
     def orphans(self) -> list[psutil.Process]:
-        """Processes it had started that still run."""
+        """Processes started by it that still run."""
         return still_running(self.children)
 
     def kill(self) -> None:
@@ -97,7 +97,7 @@ class Launched:
 
 
 def ros2(env: dict[str, str], *arguments: str, timeout: float = 120) -> str:
-    """What a ros2 command prints; fails the test when it fails."""
+    """The output of a ros2 command; fails the test if the command fails."""
     done = subprocess.run(["ros2", *arguments], env=env, capture_output=True, text=True, timeout=timeout)
     assert done.returncode == 0, f"ros2 {' '.join(arguments)}: {done.stdout}{done.stderr}"
     return done.stdout

@@ -31,7 +31,7 @@ def test_demo_ends_after_its_time_with_detections(launch: Callable[..., Launched
 
 
 def test_a_demo_without_detections_fails(launch: Callable[..., Launched]) -> None:
-    # A grey test frame holds no object. Before it starts, the demo frees what a killed node left (its lock is free).
+    # A grey test frame contains no object. The demo first frees the memory of a killed node (whose lock is free).
     left = [Path(f"/dev/shm/fastdds_{os.getpid():016x}{end}") for end in ("", "_el")]
     for path in left:
         path.touch()
@@ -74,7 +74,7 @@ def test_ctrl_c_in_a_terminal_ends_make_demo_with_zero() -> None:
     while time.monotonic() < end:
         try:
             text += os.read(terminal, 4096).decode(errors="replace")
-        except OSError:  # the other side has closed the terminal
+        except OSError:  # the other end has closed the terminal
             break
         if not typed and re.search(r"detector +[1-9]|latency +\d", text):
             os.write(terminal, b"\x03")

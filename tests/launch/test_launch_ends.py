@@ -1,4 +1,4 @@
-"""A launch in which a node fails ends as a whole and says why; launch arguments arrive as they were typed."""
+"""A launch ends completely if a node fails, with the reason; launch arguments arrive as typed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_bad_parameter_ends_the_launch_and_the_last_line_has_the_reason(
     launch: Callable[..., Launched], arguments: tuple[str, ...], reason: str
 ) -> None:
     launched = launch(*arguments)
-    assert launched.process.wait(START) == 0  # as the real one: it has no other code for the end of a node
+    assert launched.process.wait(START) == 0  # as the real ros2 launch, which has no other exit code if a node ends
     last = launched.text().splitlines()[-1]
     assert last.startswith("[ERROR] [launch]: the launch has ended because process[")
     assert reason in last

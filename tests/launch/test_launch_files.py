@@ -1,4 +1,4 @@
-"""What every launch file keeps, read as text and through `ros2 launch --show-args`; nothing is started here."""
+"""Rules for every launch file, checked in its text and with `ros2 launch --show-args`; nothing is started here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from launched import ROOT, ros_environment
 
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.xml"))
 LAUNCH_TESTING = sorted((ROOT / "tests" / "launch_testing").glob("*_launch_test.py"))
-COMPOSED = ("pipeline", "demo")  # these only include; every other file is the leaf of one node
+COMPOSED = ("pipeline", "demo")  # these only include others; every other file is a leaf, which starts one node
 COMMON = {"namespace", "camera_name", "params_file", "respawn", "log_level"}
 
 
@@ -26,8 +26,8 @@ def name_of(path: Path) -> str:
     return path.name.removesuffix(".launch.xml")
 
 
-# rviz2 itself; the environment of SROS2; the starter of many camera nodes from a list of its own; two nodes as one; a
-# command that is no node
+# rviz2; the environment of SROS2; the process that starts camera nodes from a list; two nodes in one process; a command
+# that is not a node
 NO_NODE_OF_OURS = ("rviz", "security", "cameras", "composed", "rtp_direct", "rtp_detect", "improve")
 LEAVES = [path for path in LAUNCH_FILES if name_of(path) not in (*COMPOSED, *NO_NODE_OF_OURS)]
 
@@ -99,7 +99,7 @@ def test_a_leaf_starts_one_node_with_the_common_arguments(path: Path) -> None:
     assert list(root.iter("include")) == []
     assert declared(path) >= COMMON
     files = [param.attrib["from"] for param in node.findall("param")]
-    # The user's file comes last: what it sets wins.
+    # The user's file comes last, so it takes precedence.
     assert files == [f"$(find-pkg-share edgecam_bringup)/config/{name_of(path)}.yaml", "$(var params_file)"]
     assert node.attrib["namespace"].startswith("$(var namespace)/$(var camera_name)")
     assert root.find("set_env[@name='FASTDDS_DEFAULT_PROFILES_FILE']") is not None
@@ -109,7 +109,7 @@ def test_a_leaf_starts_one_node_with_the_common_arguments(path: Path) -> None:
 def test_a_composed_file_only_includes(path: Path) -> None:
     root = root_of(path)
     assert {child.tag for child in root if child.tag is not ElementTree.Comment} <= {"arg", "let", "group", "include"}
-    for include in root.findall("include"):  # not in a group of its own: its variables are everybody's
+    for include in root.findall("include"):  # not in a group: its variables are visible everywhere
         assert include.attrib["file"].endswith("/security.launch.xml")
     assert root.findall("group/include")
 
@@ -124,8 +124,8 @@ def test_an_include_passes_only_arguments_that_exist(path: Path) -> None:
         assert len(given) == len(set(given))
         assert set(given) <= declared(target)
         assert all("value" in arg.attrib for arg in include.findall("arg")), "an include sets values, not defaults"
-        # What is not handed on is taken from the including file all the same, where it may mean something else.
-        assert declared(path) & declared(target) <= set(given), "an argument of the same name is not handed on"
+        # A variable that is not passed is still taken from the including file, where it may mean something else.
+        assert declared(path) & declared(target) <= set(given), "an argument of the same name is not passed"
 
 
 EFFECTS = [
@@ -146,7 +146,7 @@ EFFECTS = [
     ("pipeline collect", "collect_directory", {"collector_node-5.directory", "viewer_node-6.collection"}),
     ("pipeline events", "events_directory", {"events_node-5.events_directory", "viewer_node-6.events"}),
     ("pipeline record", "record_directory", {"recorder_node-5.directory"}),
-    ("demo", "host", {"rtp_sender_node-2.host"}),  # not an argument of the demo: ros2 launch hands it on all the same
+    ("demo", "host", {"rtp_sender_node-2.host"}),  # not an argument of the demo: ros2 launch passes it on nevertheless
     ("demo events", "events_directory", {"events_node-5.events_directory", "viewer_node-6.events"}),
     ("demo", "port", {"rtp_sender_node-2.port", "rtp_receiver_node-3.port"}),
     ("demo", "viewer_host", {"viewer_node-5.host"}),
@@ -227,11 +227,11 @@ def test_a_launch_file_that_does_not_exist_is_named() -> None:
 
 @pytest.mark.parametrize("keystore", ["/no/such/keystore", '/no/such/"keys"', "/no/it's", "/no/back\\slash"])
 def test_security_reaches_every_node_of_the_pipeline(keystore: str) -> None:
-    # Without the keys no node may start unprotected: each says where it looked and ends.
+    # Without keys no node may start unprotected: each names the folder it searched, and ends.
     done = subprocess.run(
         ["ros2", "launch", "edgecam_bringup", "pipeline.launch.xml", f"security_keystore:={keystore}"],
         env=ros_environment(), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     text = done.stdout + done.stderr
-    assert re.search(rf"\[\w+_node-\d\] error: .*{re.escape(keystore)}", text), text  # the first ends the launch
+    assert re.search(rf"\[\w+_node-\d\] error: .*{re.escape(keystore)}", text), text  # the first one ends the launch
     assert "process has died" in text

@@ -1,4 +1,4 @@
-"""pipeline.launch.xml as a user runs it: topics, stamps across the RTP link, the page, a clean end."""
+"""pipeline.launch.xml as a user runs it: topics, stamps across the RTP link, the page, a clean shutdown."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def listening(running: Launched, *arguments: str) -> Iterator[tuple[subprocess.P
 
 
 def test_detections_are_readable_and_carry_the_stamp_of_their_image(pipeline: Launched) -> None:
-    # The stamps of the frames at the camera, while the detector's results are listened to.
+    # The stamps of the camera's frames, received at the same time as the detector's results.
     with listening(pipeline, "echo", "/camera/camera_info", "--field", "header.stamp", "--csv") as (frames, lines):
         stamps: set[str] = set()
         reader = threading.Thread(target=lambda: stamps.update(line.strip() for line in lines), daemon=True)
         reader.start()
         wait_until(lambda: stamps, what="stamps of frames")
-        # A listener on a busy machine may miss a frame: so many arrays until three have the stamp of a frame it heard.
+        # A subscriber on a busy machine may miss a frame: wait until three arrays have the stamp of a received frame.
         arrays: list[dict] = []
         wait_until(lambda: arrays.append(echo_once(pipeline)) or heard(arrays, stamps) >= 3, 300, "stamps of frames")
         frames.send_signal(signal.SIGINT)
@@ -155,7 +155,7 @@ def test_a_recording_contains_what_the_pipeline_published(launch: Callable[..., 
 
 
 def test_the_events_of_the_pipeline_are_on_the_page(launch: Callable[..., Launched], tmp_path: Path) -> None:
-    """As the tutorial 'Tell me when a dog is on the sofa' starts it, with its parameter file."""
+    """As in the tutorial 'Tell me when a dog is on the sofa', with its parameter file."""
     page = (ROOT / "docs" / "tutorials" / "dog-on-the-sofa.md").read_text()
     parameters, webhook = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     port, folder, hook_port = free_tcp_port(), tmp_path / "events", free_tcp_port()

@@ -1,7 +1,6 @@
-"""The underlay's `ros2 launch`: signals, escalation, respawn, exit codes, and that nothing is left behind.
+"""The underlay's `ros2 launch`: signals, escalation, respawn, exit codes; no process is left behind.
 
-What is expected of exit codes and of printed lines was seen with launch 3.7.1, except that SIGTERM and SIGKILL
-leave no orphans here.
+The expected exit codes and lines are those of launch 3.7.1, except that SIGTERM and SIGKILL leave no orphans here.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ def finish(launched: Launched) -> tuple[int, str]:
 
 
 def pids(launched: Launched) -> list[int]:
-    """The processes it has started, in order."""
+    """The PIDs of the processes it has started, in order."""
     return [int(pid) for pid in re.findall(r"process started with pid \[(\d+)\]", launched.text())]
 
 
@@ -204,7 +203,7 @@ def test_sigint_during_the_delay_of_a_respawn(start: Callable[..., Launched]) ->
 
 
 def test_sigint_works_where_the_shell_had_it_ignored(start: Callable[..., Launched], tmp_path: Path) -> None:
-    """A command after `&` in a script starts with SIGINT ignored."""
+    """A shell starts background commands with SIGINT ignored."""
     (tmp_path / "bg.launch.xml").write_text('<launch><executable cmd="sleep 600"/></launch>')
     output = tmp_path / "bg.txt"
     script = f"trap '' INT; exec {' '.join(RUN)} {tmp_path}/bg.launch.xml"

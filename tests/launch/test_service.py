@@ -1,4 +1,4 @@
-"""The systemd unit's command as systemd runs and stops it: a bare environment, SIGINT to the main process alone."""
+"""The systemd unit's command, run and stopped as by systemd: a bare environment, SIGINT to the main process only."""
 
 from __future__ import annotations
 

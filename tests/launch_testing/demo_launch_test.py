@@ -1,4 +1,4 @@
-"""demo.launch.xml: the monitor tells the page's address and what is seen, and writes its summary at the end."""
+"""demo.launch.xml: the monitor prints the page's address and the detections, and a summary at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""monitor.launch.xml: one line a second on the terminal, also when nothing runs yet."""
+"""monitor.launch.xml: one line per second on the terminal, even if no other node runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rtp_detect.launch.xml: receiver and detector in one process; both are there, and no frame goes over DDS."""
+"""rtp_detect.launch.xml: receiver and detector in one process, without frames on DDS."""
 
 from __future__ import annotations
 

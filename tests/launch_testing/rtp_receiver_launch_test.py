@@ -24,7 +24,7 @@ class TestReceiver(suite.Peer):
         sent, received = self.wait_for_frame_to_return(Image, "/camera/stream/image_raw")
         self.assertEqual(received.header.frame_id, "camera_optical_frame")
         self.assertEqual((received.width, received.height), (sent.width, sent.height))
-        # The bright square is where it was: its middle, and a corner of the frame, within the codec's error.
+        # The bright square is in place: its middle, and a corner of the frame, within the codec's error.
         row = bytes(received.data[120 * received.step : 121 * received.step])
         self.assertAlmostEqual(row[3 * 120], 0xD0, delta=12)
         self.assertAlmostEqual(row[3 * 10], 0x60, delta=12)

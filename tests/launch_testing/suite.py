@@ -1,7 +1,7 @@
-"""What the launch tests share: a shipped XML file as a launch description, a peer on the other side, the clean end.
+"""Shared by the launch tests: a shipped XML file as a launch description, a peer node, the check of a clean shutdown.
 
 Needs the real `launch_testing` package (ros-$ROS_DISTRO-launch-testing); `tests/launch/` checks the same things where
-ROS comes from wheels. Each file is run by itself: `tests/launch_testing/run`, or
+ROS is installed from wheels. Each file runs separately: `tests/launch_testing/run`, or
 `PYTHONPATH=tests/launch_testing launch_test tests/launch_testing/camera_launch_test.py`.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 sys.path.append(str(Path(__file__).resolve().parents[1] / "support"))
 from network import free_domain
 
-# Before rclpy is imported: nothing outside this machine and no other test may be met.
+# Before rclpy is imported: the tests must not discover other machines or other tests.
 os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.pop("FASTDDS_DEFAULT_PROFILES_FILE", None)
@@ -42,7 +42,7 @@ CLIP = f"file://{SHARE / 'media' / 'animals.mp4'}"
 
 
 def describe(*files: str, **arguments: object) -> LaunchDescription:
-    """The named launch files with these arguments, then the tests; an argument goes to every file that has it."""
+    """The named launch files, then the tests. Each argument is passed to every file that declares it."""
     given = [(name, str(value)) for name, value in arguments.items()]
     return LaunchDescription(
         [
@@ -68,7 +68,7 @@ def frame(width: int = 320, height: int = 240) -> Image:
 
 
 class Peer(unittest.TestCase):
-    """Active tests derive from this: `self.node` is a plain rclpy node on the other side of the topics."""
+    """Base of the active tests: `self.node` is a plain rclpy node at the other end of the topics."""
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -90,7 +90,7 @@ class Peer(unittest.TestCase):
         return received
 
     def wait_until(self, condition: Callable[[], Any], what: str) -> Any:
-        """Spin until the condition is true, and give its value."""
+        """Spin until the condition is true; returns its value."""
         end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
             if value := condition():
@@ -99,7 +99,7 @@ class Peer(unittest.TestCase):
         raise AssertionError(f"waited {TIMEOUT:g} s in vain for {what}")
 
     def wait_for_frame_to_return(self, message_type: type, topic: str) -> tuple[Image, Any]:
-        """Publish frames on image_raw until one's stamp comes back on the topic; (the frame, the answer)."""
+        """Publish frames on image_raw until a message with the stamp of one arrives; (the frame, the message)."""
         publisher = self.node.create_publisher(Image, "/camera/image_raw", 5)
         received = self.collect(message_type, topic)
         sent: dict[tuple[int, int], Image] = {}
@@ -119,7 +119,7 @@ class Peer(unittest.TestCase):
 
 
 class CleanEnd:
-    """Mixed into a post-shutdown test: how many processes there were, exit codes 0, no traceback."""
+    """A mixin for post-shutdown tests: number of processes, exit codes 0, no traceback."""
 
     processes = 1
 

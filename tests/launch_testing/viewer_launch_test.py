@@ -22,7 +22,7 @@ def generate_test_description() -> LaunchDescription:
 
 
 def get(path: str) -> tuple[int, bytes]:
-    """HTTP status and body; (0, nothing) while no server listens."""
+    """HTTP status and body; (0, empty) while no server listens."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=5) as answer:
             return answer.status, answer.read()

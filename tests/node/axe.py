@@ -1,4 +1,4 @@
-"""What axe-core (npm) finds on a page, and whether the page fits its window."""
+"""Checks a page with axe-core (npm), and whether it fits its window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def accessible(page: Page) -> None:
 
 
 async def faults(page: Page) -> list[str]:
-    """Of each violation: rule, what is wrong, the first element; and whether the page is wider than its window."""
+    """Rule, problem and first element of each violation; and whether the page is wider than its window."""
     wide = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
     found = await _violations(page) if SCRIPT.exists() else []
     return [*found, *(["the page is wider than its window"] if wide else [])]
@@ -31,5 +31,5 @@ async def _violations(page: Page) -> list[str]:
 
 
 async def theme(page: Page, name: str) -> None:
-    """``light`` or ``dark``, as the system would say."""
+    """Emulate the system theme ``light`` or ``dark``."""
     await page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])

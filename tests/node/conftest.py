@@ -13,7 +13,7 @@ from network import free_domain
 # Before rclpy is imported anywhere: the tests must not discover other machines or other test runs.
 os.environ["ROS_DOMAIN_ID"] = str(free_domain())
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-# As the launch files set it: with default settings most 640x480 frames are lost between two processes.
+# As in the launch files: with default settings most 640x480 frames are lost between two processes.
 os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).resolve().parents[2] / "config" / "fastdds.xml")
 apply_profile(os.environ)
 

@@ -1,4 +1,4 @@
-"""A process with two nodes for the commands to look at: `/cam/talker` and the lifecycle node `/cam/life`."""
+"""A process with two nodes for the commands to examine: `/cam/talker` and the lifecycle node `/cam/life`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RATE = 20.0
 
 
 class Talker(Node):
-    """Publishes text, a frame and a latched word; serves a switch; repeats what it hears."""
+    """Publishes text, a frame and a latched text; offers a switch service; echoes what it receives."""
 
     def __init__(self) -> None:
         super().__init__("talker", namespace="/cam")

@@ -1,4 +1,4 @@
-"""A service that waits for slow work: the executor serves other callbacks meanwhile, and the answer comes."""
+"""A service that waits for slow work: the executor serves other callbacks meanwhile, and the response arrives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from waiting import DISCOVERY, wait_until
 
 
 class SlowNode(SupervisedNode, Node):
-    """``~/slow`` answers once ``~/release`` has been called, or ``released`` is set."""
+    """``~/slow`` responds after ``~/release`` has been called, or ``released`` is set."""
 
     def __init__(self) -> None:
         super().__init__("slow")
@@ -38,7 +38,7 @@ class SlowNode(SupervisedNode, Node):
     def _work(self) -> str:
         self.begun.set()
         assert self.released.wait(DISCOVERY)
-        time.sleep(0.3)  # the executor waits by now: it takes the wake-up to go on
+        time.sleep(0.3)  # the executor is waiting by now; only the wake-up lets it continue
         if self.error:
             raise self.error
         return "done"
@@ -51,7 +51,7 @@ class SlowNode(SupervisedNode, Node):
 
 @pytest.fixture(params=[make_executor, SingleThreadedExecutor])
 def slow(request: pytest.FixtureRequest) -> Iterator[SlowNode]:
-    """Spun with a time-out longer than the test's: only an event wakes the executor."""
+    """Spun with a timeout longer than the test: only an event wakes the executor."""
     make: Callable[[], Any] = request.param
     node, executor, ended = SlowNode(), make(), threading.Event()
     executor.add_node(node)
@@ -72,7 +72,7 @@ def slow(request: pytest.FixtureRequest) -> Iterator[SlowNode]:
 
 
 def ask(peer: Peer, node: SlowNode) -> Any:
-    """The future of an answer whose work has begun."""
+    """The future of a response whose work has begun."""
     client: Any = peer.node.create_client(Trigger, "/slow/slow")
     assert client.wait_for_service(DISCOVERY)
     future = client.call_async(Trigger.Request())

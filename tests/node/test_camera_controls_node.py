@@ -1,4 +1,4 @@
-"""V4L2 controls as parameters of a real node; only the kernel's side of the ioctls is played."""
+"""V4L2 controls as parameters of a real node; only the kernel's side of the ioctls is simulated."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_invalid_start_value_is_reported_and_the_device_keeps_its_own(
         assert str(value) in reported
         assert "the device keeps its current value" in reported
         assert kernel.values == before
-        assert node.get_parameter(NAME).value == before[EXPOSURE]  # every control is there nevertheless
+        assert node.get_parameter(NAME).value == before[EXPOSURE]  # every control is declared nevertheless
         assert node.get_parameter("control.auto_exposure").value == before[AUTO]
         assert node.set_parameters([Parameter("control.auto_exposure", value=1)])[0].successful
         assert kernel.values[AUTO] == 1
@@ -69,7 +69,7 @@ def test_controls_are_set_again_when_the_node_is_activated_again(kernel: Kernel)
     node = CameraNode(parameter_overrides=overrides, namespace="/controlled")
     try:
         node.trigger_configure()
-        node._controls._device = "/dev/video0"  # frames from the test source, controls from the played kernel
+        node._controls._device = "/dev/video0"  # frames from the test source, controls from the simulated kernel
         node.trigger_activate()
         wait_until(lambda: node.report() and node.has_parameter(NAME), LONG, "the controls")
         assert node.set_parameters([Parameter("control.auto_exposure", value=1)])[0].successful

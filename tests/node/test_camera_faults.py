@@ -1,4 +1,4 @@
-"""Faults: lost sources are reopened, slow subscribers delay no other, a stopped node leaves nothing behind."""
+"""Faults: lost sources are reopened, a slow subscriber does not delay others, a stopped node leaks nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_killed_rtsp_server_and_its_return_are_noticed(peer: Peer, world: Exit
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     server = RtspServer()
     world.callback(lambda: server.kill())
-    # A kill closes the TCP connection; where nothing tells the end (UDP), stall_timeout does.
+    # A kill closes the TCP connection; where nothing signals the end (UDP), stall_timeout applies.
     world.enter_context(camera_nodes())(
         source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="tcp", stall_timeout=1.0
     )
@@ -45,7 +45,7 @@ def test_a_killed_rtsp_server_and_its_return_are_noticed(peer: Peer, world: Exit
     port = server.port
     server.kill()
     wait_until(lambda: state(reports).startswith("retrying"), LONG, "the loss in the diagnostics")
-    # Away so long that the waits between two tries have become as long as they get.
+    # Down for so long that the delay between attempts has reached its maximum.
     wait_until(lambda: int(values(reports[-1])["reconnects"]) >= 4, LONG, "some tries in vain")
     count = len(images)
     server = RtspServer(port)
@@ -89,7 +89,7 @@ def test_a_file_that_becomes_garbage_while_it_plays_is_reported_and_can_be_repai
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     world.enter_context(camera_nodes())(source=f"file://{path}", loop=True, stall_timeout=1.0)
     wait_until(lambda: len(images) >= 15, LONG, "frames")
-    path.write_bytes(os.urandom(path.stat().st_size))  # in place: the open file changes under the reader
+    path.write_bytes(os.urandom(path.stat().st_size))  # in place: the file changes while it is open
     wait_until(lambda: state(reports).startswith("retrying"), LONG, "the loss in the diagnostics")
     make_clip(path, frames=10)
     count = len(images)
@@ -107,7 +107,7 @@ def test_a_stalled_subscriber_does_not_delay_the_others(peer: Peer, world: ExitS
         wake.wait(LONG)
         awake.set()
 
-    sleeper.node.create_subscription(Image, "/camera/image_raw", sleep, 1)  # reliable: could block the publisher
+    sleeper.node.create_subscription(Image, "/camera/image_raw", sleep, 1)  # reliable: it could block the publisher
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     world.enter_context(camera_nodes())(image_width=320, image_height=240, framerate=30.0)
     wait_until(asleep.is_set, LONG, "the first frame at the sleeper")
@@ -137,7 +137,7 @@ def test_starting_and_stopping_leaves_nothing_behind(peer: Peer) -> None:
         cycle(node, max(5, CYCLES // 10))  # caches fill
         before = resources()
         cycle(node, CYCLES)
-        # The middleware's own threads end a moment after what they served.
+        # The middleware's own threads end a moment later than the entities they serve.
         wait_until(lambda: resources()[0] <= before[0] and resources()[1] <= before[1], LONG, "threads and files to go")
         after = resources()
     finally:

@@ -37,7 +37,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ExitStack
 
 
 def wait_for_stream(peer: Peer) -> list[DiagnosticArray]:
-    """Wait until the node delivers; gives its growing diagnostics."""
+    """Wait until the node streams; returns its growing list of diagnostics."""
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     wait_until(lambda: reports and reports[-1].status[0].message == "streaming", LONG, "a camera that delivers")
     return reports
@@ -48,7 +48,7 @@ def record(peer: Peer, on: bool) -> SetBool.Response:
 
 
 def frames(path: Path) -> tuple[int, np.ndarray]:
-    """How many frames OpenCV (not our own code) reads from a video, and the last of them."""
+    """The number of frames that OpenCV (not our own code) reads from a video, and the last one."""
     video, count, last = cv2.VideoCapture(str(path)), 0, np.empty(0)
     while True:
         ok, frame = video.read()
@@ -113,7 +113,7 @@ def test_a_coded_source_is_recorded_without_transcoding_and_survives_a_crash(
     os.killpg(node.pid, signal.SIGKILL)
     node.wait()
     paths = sorted((tmp_path / "out").glob("*.mkv"))
-    assert paths[0].read_bytes().find(b"V_MPEG4/ISO/AVC") > 0  # H.264 as the server sent it, not coded again
+    assert paths[0].read_bytes().find(b"V_MPEG4/ISO/AVC") > 0  # H.264 as sent by the server, not transcoded
     assert sum(frames(path)[0] for path in paths) >= 55
 
 
@@ -136,7 +136,7 @@ def test_a_full_disk_ends_the_recording_but_not_the_camera(peer: Peer, world: Ex
     reports = wait_for_stream(peer)
     assert record(peer, True).success
     wait_until(lambda: written(reports[-1]) >= 5, LONG, "some recording")
-    # The kernel refuses to make its files bigger, as a full disk does.
+    # The kernel refuses to extend its files, like a full disk.
     resource.prlimit(node.pid, resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
     bad = wait_until(lambda: "the recording has ended" in reports[-1].status[0].message and reports[-1], LONG, "word")
     assert bad.status[0].level == b"\x02"
@@ -164,7 +164,7 @@ def test_a_bayer_mosaic_is_not_recorded(peer: Peer, world: ExitStack, tmp_path: 
 
 
 def outcome(waiting: Coroutine[None, None, Trigger.Response]) -> Trigger.Response:
-    """What a coroutine gives when it is resumed to its end."""
+    """The result of a coroutine that is resumed to its end."""
     while True:
         try:
             waiting.send(None)
@@ -177,10 +177,10 @@ def test_other_callbacks_run_while_a_snapshot_waits() -> None:
     try:
         node.trigger_configure()
         files = node._files
-        files.camera = Camera(CameraSettings(), lambda _frame: None)  # not started: no frame comes
+        files.camera = Camera(CameraSettings(), lambda _frame: None)  # not started: no frame arrives
         answer = files._on_snapshot(Trigger.Request(), Trigger.Response())
         for _ in range(3):
-            assert answer.send(None) is None  # gives the executor back
+            assert answer.send(None) is None  # releases the executor
         files.close()
         assert outcome(answer).message.startswith("no frame arrived")
     finally:
@@ -223,7 +223,7 @@ def test_a_calibration_follows_the_turned_frame(peer: Peer, world: ExitStack, tm
         camera_info_url=f"file://{path}", image_width=640, image_height=480, flip_method="rotate-180"
     )
     wait_until(lambda: infos, LONG, "camera_info")
-    assert infos[-1].k[0] == 0.0, "the file does not say which way up its frames were"
+    assert infos[-1].k[0] == 0.0, "the file does not state the orientation of its frames"
 
     sent = CameraInfo(width=640, height=480, distortion_model="plumb_bob", d=[0.0] * 5, k=list(k), p=[1.0] * 12)
     answer = peer.call(SetCameraInfo, "/camera/set_camera_info", SetCameraInfo.Request(camera_info=sent), LONG)

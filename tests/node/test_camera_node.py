@@ -1,4 +1,4 @@
-"""The camera node over real DDS: what arrives, and what happens when things go wrong."""
+"""The camera node over real DDS: published messages, and faults."""
 
 from __future__ import annotations
 
@@ -165,7 +165,9 @@ def test_simulated_time_is_followed(peer: Peer, start: Start) -> None:
     images = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     clock = peer.node.create_publisher(Clock, "/clock", 10)
     ticks = itertools.count(1)
-    peer.node.create_timer(0.02, lambda: clock.publish(Clock(clock=Time(sec=5000 + next(ticks)))))  # 50 times real time
+    peer.node.create_timer(
+        0.02, lambda: clock.publish(Clock(clock=Time(sec=5000 + next(ticks))))
+    )  # 50 times as fast as real time
     start(image_width=64, image_height=48, use_sim_time=True)
     wait_until(lambda: len(images) > 5 and ns(images[-1]) > 5000e9, LONG, "stamps of simulated time")
     first = len(images)

@@ -1,4 +1,4 @@
-"""edgecam show: on the viewer's page where there is no display, in a window on a virtual X server."""
+"""edgecam show: on the viewer's page without a display, in a window with one (a virtual X server)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_without_a_display_the_page_shows_it() -> None:
 
 
 def warning_like(expected: str, show: subprocess.Popen[str]) -> None:
-    """Waits for a line that says what is waited for; then Ctrl-C. Discovery may change what it says."""
+    """Wait for a line that names what is missing; then Ctrl-C. Discovery may change the line."""
     assert show.stderr is not None
     lines: list[str] = []
     try:
@@ -107,7 +107,7 @@ def display() -> Iterator[str]:
 
 
 def red_share(display: str) -> float:
-    """How much of the screen is red, by a frame GStreamer takes of it."""
+    """The share of the screen that is red, captured by GStreamer."""
     if not gst.has_element("ximagesrc"):
         pytest.skip("needs ximagesrc")
     os.environ["DISPLAY"] = display

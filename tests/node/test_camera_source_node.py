@@ -1,4 +1,4 @@
-"""Every source that can run here, over real DDS: pixels, step, stamps and info of what arrives."""
+"""Every source that can run here, over real DDS: pixels, step, stamps and camera info of the messages."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def world() -> Iterator[ExitStack]:
 
 
 def begin(name: str, world: ExitStack, folder: Path) -> tuple[dict[str, object], tuple[int, int]]:
-    """Start what the source needs; gives the node's settings and the size of the frames."""
+    """Start the server of a source; returns the node's settings and the size of the frames."""
     if name == "rtsp":
         server = world.enter_context(rtsp_server("me", "se:cr@t"))
         return {"source": f"rtsp://me:se%3Acr%40t@127.0.0.1:{server.port}/live", "rtsp_transport": "tcp"}, (320, 240)
@@ -109,7 +109,7 @@ def test_other_frames_are_compressed_here(
 
 
 def test_a_coded_stream_is_not_decoded_without_subscribers(peer: Peer, world: ExitStack) -> None:
-    server = world.enter_context(rtsp_server())  # a key frame every 12 frames
+    server = world.enter_context(rtsp_server())  # a keyframe every 12 frames
     reports: list[DiagnosticArray] = peer.collect(DiagnosticArray, "/diagnostics")
     world.enter_context(camera_nodes())(source=f"rtsp://127.0.0.1:{server.port}/live", rtsp_transport="udp")
     idle = wait_until(lambda: reports and int(values(reports[-1]).get("skipped", 0)) >= 30 and reports[-1], LONG)

@@ -1,4 +1,4 @@
-"""Many cameras from one file, as processes over real DDS."""
+"""Many cameras from one file, as separate processes over real DDS."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Scene:
         return Detections(box, np.array([score], np.float32), np.array([0], np.int32), (label,))
 
     def send(self, score: float, *, compressed: bool = False, shadow: str = "") -> int:
-        """One new frame with its detections; gives its stamp in nanoseconds."""
+        """Send a new frame with its detections; returns its stamp in nanoseconds."""
         number = next(self._stamps)
         stamp = number * SECOND
         header = header_to_ros(stamp, "lens")
@@ -68,7 +68,7 @@ class Scene:
         return [frame.stamp_ns for frame in Collection.open(self.folder).frames()]
 
     def send_until_kept(self, score: float, **values: object) -> int:
-        """Send frames (discovery may lose the first) until one is kept; gives the number kept."""
+        """Send frames (discovery may lose the first ones) until one is kept; returns the number kept."""
 
         def one_more() -> int:
             self.send(score, **values)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Camera and detector in one process: frames pass without DDS, everything else stays as it is."""
+"""Camera and detector in one process: frames are passed without DDS; nothing else changes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_topic_is_announced_until_its_last_publisher_is_gone() -> None:
 def test_detections_without_a_frame_on_dds(peer: Peer, tmp_path: Path) -> None:
     model = color_detector(tmp_path / "m.onnx")
     command = [sys.executable, "-m", "edgecam_ros.container", *NODES, "--ros-args", "-r", "__ns:=/camera"]
-    # Without a node's name they go to both, as from a parameter file for all.
+    # Without a node's name they apply to both, like a parameter file for all nodes.
     command += ["-p", "source:=test://smpte", "-p", f"detector:model:={model}", "-p", "threads:=1"]
     command += ["-p", "detector:backend:=onnxruntime"]
     arrays = peer.collect(Detection2DArray, "/camera/detections")

@@ -1,4 +1,4 @@
-"""cv_bridge: what everybody relies on, and what only the stand-in in underlay/ promises."""
+"""cv_bridge: behaviour of the original, and what only the replacement in underlay/ guarantees."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEPTHS = {
 
 
 def message(encoding: str, pixels: np.ndarray, pad: int = 0, big_endian: bool = False, height: int = 0) -> Image:
-    """A message as another program would fill it: rows padded by some bytes, any byte order."""
+    """A message as another program may write it: padded rows, either byte order."""
     rows = pixels.astype(pixels.dtype.newbyteorder(">" if big_endian else "<")).reshape(len(pixels), -1).view(np.uint8)
     padded = np.pad(rows, ((0, 0), (0, pad)), constant_values=0xA5)
     result = Image(encoding=encoding, height=height or len(pixels), width=pixels.shape[1], step=padded.shape[1])
@@ -342,7 +342,7 @@ def test_labels_get_colours() -> None:
 
 def test_depth_is_scaled_for_display() -> None:
     depth = np.array([[1.0, 2.0, 3.0, np.inf]], np.float32)
-    assert cvtColorForDisplay(depth, "32FC1", "mono8", True).tolist()[0][:3] == [0, 128, 255]  # infinity aside
+    assert cvtColorForDisplay(depth, "32FC1", "mono8", True).tolist()[0][:3] == [0, 128, 255]  # except infinity
     assert cvtColorForDisplay(depth, "32FC1", "mono8", False, 0.0, 5.0).tolist()[0][:3] == [51, 102, 153]
     depth[0, 0] = np.nan
     assert cvtColorForDisplay(depth, "32FC1", "bgr8", True, 0.0, 0.0, cv2.COLORMAP_JET)[0, 0].tolist() == [0, 0, 0]

@@ -142,7 +142,7 @@ def detecting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Detecting]:
 
 
 def message(pixels: np.ndarray, true_encoding: str, **damage: Any) -> Image:
-    """An image as a camera would send it, with some fields as no camera should."""
+    """An image message with some invalid fields."""
     found = image_to_ros(Frame.from_array(pixels, true_encoding, STAMP, "odd"))
     for name, value in damage.items():
         setattr(found, name, value)
@@ -150,7 +150,7 @@ def message(pixels: np.ndarray, true_encoding: str, **damage: Any) -> Image:
 
 
 def frame_ids(detecting: Detecting, seen: int) -> set[str]:
-    """Of the images answered since then; good ones may be answered late, and twice."""
+    """The frame ids of the results since then; results of valid images may be late or repeated."""
     return {array.header.frame_id for array in detecting.arrays[seen:]}
 
 
@@ -219,7 +219,7 @@ def test_the_node_survives_garbage_in_every_field(detecting: Detecting) -> None:
             is_bigendian=chance.choice((0, 1, 255)),
             data=bytes(chance.choice((0, 1, 192 * 48))),
         )
-        detecting.node._on_image("", damaged)  # what DDS hands over
+        detecting.node._on_image("", damaged)  # as received from DDS
     assert names(detecting.answer(GOOD)) == ALL
     assert detecting.node.failure is None
 
@@ -231,7 +231,7 @@ def test_a_broken_cv_bridge_loses_only_its_images(
     def broken(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(CvBridge, "imgmsg_to_cv2", broken)  # as the real one does with another NumPy or OpenCV
+    monkeypatch.setattr(CvBridge, "imgmsg_to_cv2", broken)  # as the original with another version of NumPy or OpenCV
     statuses = detecting.peer.collect(DiagnosticArray, "/diagnostics")
 
     def reported() -> bool:

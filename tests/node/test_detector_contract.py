@@ -1,4 +1,4 @@
-"""Lines of the detector's contract that need other settings than the defaults, or change them: one node for all."""
+"""Parts of the detector's contract that need other settings than the defaults, or change them; one node for all."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_an_overlay_is_drawn_only_while_there_are_subscribers(
     wait_until(lambda: numbered.answer(IMAGE) and seen, what="an overlay")
     numbered.peer.node.destroy_subscription(watching)
     wait_until(lambda: numbered.node.count_subscribers("/camera/overlay") == 0, what="the end of the subscription")
-    numbered.answer(IMAGE)  # what was in work while the subscription ended
+    numbered.answer(IMAGE)  # an image may have been in work when the subscription ended
     drawn.clear()
     numbered.answer(IMAGE)
     assert drawn == []

@@ -1,4 +1,4 @@
-"""The detector's contract over real DDS; each test holds one line of it."""
+"""The detector's contract over real DDS, one test for each line of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Four cameras at 30 Hz into a detector that manages 25 images a second, over real DDS."""
+"""Four cameras at 30 Hz into a detector that processes 25 images per second, over real DDS."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from waiting import wait_until
 CAMERAS = ["front", "rear", "left", "right"]
 RATE = 30.0
 SERVICE = 1 / 25  # seconds the detector takes for an image
-WINDOW = 60  # detections that are looked at together: 2.4 s
+WINDOW = 60  # detections that are evaluated together: 2.4 s
 MEBI = 2**20
 
 
 def slow_down(subject: Detecting) -> None:
-    """Let every inference take as long as on a slow machine."""
+    """Make every inference take as long as on a slow machine."""
     runner = subject.node._worker.detector.runner
     infer = runner._infer
 
@@ -53,13 +53,13 @@ def test_shares_and_memory_under_overload(peer: Peer, tmp_path: Path) -> None:
 
     def cameras() -> None:
         image, begin = quadrants(160, 120), time.monotonic()
-        for number in itertools.count():  # one after the other, as cameras that are not in step
+        for number in itertools.count():  # one after the other, like unsynchronised cameras
             if done.wait(max(0.0, begin + number / RATE / len(CAMERAS) - time.monotonic())):
                 return
             subject.send(image, clock.now().nanoseconds, CAMERAS[number % len(CAMERAS)])
 
     def as_promised() -> bool:
-        """Of the newest detections; a busy machine may need several windows. Latencies: tests/unit/test_mailbox.py."""
+        """For the newest detections; a busy machine may need several windows. Latencies: tests/unit/test_mailbox.py."""
         counts = [arrived[-WINDOW:].count(camera) for camera in CAMERAS]
         fair = WINDOW / len(CAMERAS)
         return 0.8 * fair <= min(counts) and max(counts) <= 1.2 * fair
@@ -71,7 +71,7 @@ def test_shares_and_memory_under_overload(peer: Peer, tmp_path: Path) -> None:
         before = psutil.Process().memory_info().rss
         seen = len(arrived)
         wait_until(lambda: len(arrived) > seen + WINDOW and as_promised(), 120, "fair shares")
-        assert psutil.Process().memory_info().rss - before < 8 * MEBI  # the images sent meanwhile are over 16
+        assert psutil.Process().memory_info().rss - before < 8 * MEBI  # the images sent meanwhile exceed 16
         assert subject.node._worker.drops.totals()["dropped for a newer one"] > 0
     finally:
         done.set()

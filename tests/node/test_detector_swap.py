@@ -1,4 +1,4 @@
-"""Exchanging the model of a running detector: nothing lost, every array by exactly one model, labels with it."""
+"""Exchanging the model of a running detector: no image is lost, each array is by one model, with its labels."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def labelled(path: Path, labels: list[str], size: int = 8) -> Path:
 
 
 def shrunk(path: Path) -> Path:
-    """The model with its first two colours alone, as 'rot' and 'gruen'."""
+    """The model with only its first two colours, as 'rot' and 'gruen'."""
     proto = onnx.load(str(labelled(path, ["rot", "gruen"])))
     for node in proto.graph.node:
         node.output[:] = ["all" if name == "scores" else name for name in node.output]
@@ -63,7 +63,7 @@ def subject(peer: Peer, store: ModelStore) -> Iterator[Detecting]:
 
 
 class Load:
-    """Sends images one after the other, each when the one before was answered, until stopped."""
+    """Sends images until stopped, each after the result of the previous one."""
 
     def __init__(self, subject: Detecting) -> None:
         self._subject = subject
@@ -124,7 +124,7 @@ def test_a_deployment_takes_over_under_load_and_is_rolled_back(
 
 
 def load(peer: Peer, service: str = "load_model") -> tuple[bool, str]:
-    """Call the service; again where the node is at work because it follows the store."""
+    """Call the service; repeat the call while the node is busy following the store."""
     answer = peer.call(Trigger, f"/camera/detector/{service}", Trigger.Request(), LONG)
     while answer.message.startswith("another model"):
         answer = peer.call(Trigger, f"/camera/detector/{service}", Trigger.Request(), LONG)

@@ -1,4 +1,4 @@
-"""A detector that finds out, while it runs, how its model runs fastest."""
+"""A detector that measures, while it runs, how its model runs fastest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_fastest_configuration_takes_over_between_two_images_and_stays(peer:
         wait_until(lambda: list(tmp_path.glob("*.choice.json")), LONG, "the measurement")
         fastest = stored_choice(Plan.read(subject.node.settings), subject.node.settings)
         assert fastest is not None
-        if fastest.precision == "int8":  # not where the processor has no instructions for it
+        if fastest.precision == "int8":  # not if the processor lacks the instructions for it
             wait_until(lambda: worker.detector is not first, LONG, "the faster way")
             assert worker.detector is not None
             assert worker.detector.tuned

@@ -1,4 +1,4 @@
-"""``edgecam doctor`` finds planted faults, names a remedy for each, and finds none of them where they are not."""
+"""``edgecam doctor`` finds planted faults, names a remedy for each, and reports no fault that is absent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Findings = dict[str, list[dict[str, str]]]
 
 
 def doctor(*arguments: str, **environment: str | None) -> tuple[int, str]:
-    """Run the command with changed environment variables (None: unset); exit code and output."""
+    """Run the command with changed environment variables (None: unset); returns exit code and output."""
     changed = {
         **os.environ,
         OTHER: "",
@@ -59,7 +59,7 @@ def bad(found: Findings) -> set[str]:
 
 @functools.cache
 def healthy() -> frozenset[str]:
-    """What is wrong with this machine already."""
+    """The faults that this machine has already."""
     return frozenset(bad(findings("--machine")[1]))
 
 
@@ -160,7 +160,7 @@ FAULTS: dict[str, tuple[Callable[[Path], dict[str, str | None]], str, str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_found(fault: str, tmp_path: Path) -> None:
     plant, key, level = FAULTS[fault]
-    assert key not in healthy(), "the fault is here without being planted"
+    assert key not in healthy(), "the fault exists without being planted"
     code, found = findings("--machine", **plant(tmp_path))
     here = [one for one in found[key] if one["level"] == level]
     assert here, found[key]
@@ -171,7 +171,7 @@ def test_a_planted_fault_is_found(fault: str, tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def planted_node(plant: Callable[[Node], Any]) -> Iterator[None]:
-    """A node in the graph on which ``plant`` has put a fault."""
+    """A node in the graph with a fault created by ``plant``."""
     context = Context()
     context.init()
     node = Node("planted", namespace="/faulty", context=context)

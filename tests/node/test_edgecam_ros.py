@@ -1,4 +1,4 @@
-"""edgecam_ros: conversions as round trips, parameters from tables, the life of a node as a process."""
+"""edgecam_ros: conversions as round trips, parameters from tables, the life cycle of a node as a process."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ BLINK = """
 
 
 class Process:
-    """The blink node as a process of its own, its output collected."""
+    """The blink node as a separate process whose output is collected."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         script = folder / "blink.py"
@@ -267,7 +267,7 @@ def test_parameters_over_ros(blink, peer: Peer) -> None:
     again = peer.call(
         DescribeParameters, "/blink/describe_parameters", DescribeParameters.Request(names=["rate", "colour", "names"])
     )
-    assert again.descriptors == described  # refused and accepted values change nothing of it
+    assert again.descriptors == described  # neither refused nor accepted values change it
     kept = peer.call(GetParameters, "/blink/get_parameters", GetParameters.Request(names=["rate"])).values[0]
     assert (kept.type, kept.double_value) == (ParameterType.PARAMETER_DOUBLE, 4.0)
     assert set_parameter(peer, rate=5.0) == (True, "")

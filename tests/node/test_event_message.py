@@ -1,4 +1,4 @@
-"""The message of an event, as the workspace builds it: over real DDS, with the hash that its definition gives."""
+"""The event message as built in the workspace: over real DDS, with the type hash of its definition."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_event_is_received_over_dds(peer: Peer) -> None:
 
 
 def test_the_type_hash_changes_only_on_purpose() -> None:
-    """Nodes with another definition do not hear each other; CHANGELOG.md has to say so."""
+    """Nodes with another definition do not receive each other's messages; CHANGELOG.md must say so."""
     described = json.loads((SHARE / "msg" / "Event.json").read_text())
     hashes = {row["type_name"]: row["hash_string"] for row in described["type_hashes"]}
     assert hashes["edgecam_msgs/msg/Event"] == "RIHS01_eb168d706678c944db656f2c2e00386c6c2e3f1eda1b710b41fd88f81b618340"

@@ -35,7 +35,7 @@ ZONE = "left: 0,0 0.5,0 0.5,1 0,1"
 
 
 class Scene:
-    """An events node in ``/camera`` and a peer that is its camera and its detector."""
+    """An events node in ``/camera``, and a peer that acts as its camera and detector."""
 
     def __init__(self, peer: Peer, node: EventsNode, folder: Path) -> None:
         self.peer, self.node, self.folder = peer, node, folder
@@ -71,7 +71,7 @@ class Scene:
         return stamp
 
     def until_event(self, state: str, *places: float, **fields: object) -> Event:
-        """Frame after frame, until there is a new event of this state."""
+        """Send frames until there is a new event with this state."""
         before = len(self.events)
 
         def came() -> Event | None:

@@ -1,4 +1,4 @@
-"""The profiles config/fastdds*.xml are in force, and large images arrive whole and in order through it.
+"""The profiles config/fastdds*.xml are in effect, and large images arrive complete and in order.
 
 That every 1080p frame arrives at 30 Hz, which stock settings cannot do, is a row of `make bench`
 (transport_share_1920x1080).
@@ -26,7 +26,7 @@ from benchmarks.support import environment, process
 
 CONFIG = Path(__file__).parents[2] / "config"
 MIB = 2**20
-# Publishes frames of the given size that are all of one grey, their number in frame_id, until it is stopped.
+# Publishes grey frames of the given size, numbered in frame_id, until it is stopped.
 PUBLISHER = """
 import itertools, sys, time, rclpy
 from sensor_msgs.msg import Image
@@ -80,7 +80,7 @@ def test_a_sourced_shell_has_the_profile_unless_it_has_one_already(shell: str) -
     command = [shell, "-c", f". {setup}; echo ${variable}"]
     names = (variable, "AMENT_PREFIX_PATH", "COLCON_CURRENT_PREFIX", "AMENT_CURRENT_PREFIX")
     fresh = {name: value for name, value in os.environ.items() if name not in names}
-    fresh["COLCON_CURRENT_PREFIX"] = str(setup.parent)  # sh does not know the path of a sourced file
+    fresh["COLCON_CURRENT_PREFIX"] = str(setup.parent)  # sh does not provide the path of a sourced file
     output = subprocess.run(command, env=fresh, capture_output=True, text=True, check=True)
     profile = Path(output.stdout.strip())
     assert profile.samefile(bringup / "share" / "edgecam_bringup" / "config" / "fastdds.xml"), output

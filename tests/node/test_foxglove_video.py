@@ -1,4 +1,4 @@
-"""The stream as ``foxglove_msgs/CompressedVideo``: published; recorded, replayed and cut into clips as it is."""
+"""The stream as ``foxglove_msgs/CompressedVideo``: published, recorded, replayed and cut into clips unchanged."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def keyframe(message: CompressedVideo) -> bool:
 
 
 def decoded(messages: list[CompressedVideo], name: str) -> np.ndarray:
-    """The last frame, bgr8, by a decoder that has seen nothing before."""
+    """The last frame, bgr8, from a new decoder."""
     row = codec(name)
     pipeline = gst.Pipeline(
         f"appsrc name=src format=time caps={row.media_type},stream-format=byte-stream,alignment=au ! {row.parser} ! "
@@ -190,7 +190,7 @@ def test_clips_of_events_are_cut_from_the_stream(peer: Peer, tmp_path: Path, nam
 
 
 def slices(unit: bytes, name: str) -> list[bytes]:
-    """The NAL units that carry pixels: parsers may move the parameter sets."""
+    """The VCL NAL units; parsers may move the parameter sets."""
     row = codec(name)
     return [one for one in nal.split(unit) if row.is_vcl(row.kind(one))]
 

@@ -1,4 +1,4 @@
-"""Nothing that arrives ends a node: each subscription, service and parameter of each node gets hostile values.
+"""No input ends a node: each subscription, service and parameter of each node gets hostile values.
 
 EDGECAM_FUZZ sets how many messages each entry gets (make fuzz: many). Afterwards the node is active and reports.
 """
@@ -49,7 +49,7 @@ NOT_ASKED = ("change_state", "get_type_description")  # a request to shut down i
 
 
 class Running:
-    """A node as a process, with all that it listens to."""
+    """A node as a process, with its subscriptions and services."""
 
     def __init__(self, peer: Peer, name: str, folder: Path) -> None:
         module, parameters = NODES[name]
@@ -75,7 +75,7 @@ class Running:
         return str(answer.current_state.label)
 
     def wait_discovered(self) -> None:
-        """A service may answer before the node and its endpoints are in the graph."""
+        """A service may respond before the node and its endpoints are in the graph."""
         node, own = self.peer.node, (self.name, "/")
         wait_until(lambda: own in node.get_node_names_and_namespaces(), 60, f"{self.name} in the graph")
         services = node.get_service_names_and_types_by_node
@@ -107,7 +107,7 @@ quick = settings(
 
 
 def each(strategy: Any, act: Callable[[Any], object]) -> None:
-    """Call ``act`` with what the strategy gives, as often as EXAMPLES says."""
+    """Call ``act`` with EXAMPLES values of the strategy."""
 
     @quick
     @given(strategy)
@@ -118,7 +118,7 @@ def each(strategy: Any, act: Callable[[Any], object]) -> None:
 
 
 class Client:
-    """One client for many requests; each has to be answered."""
+    """One client for many requests; each must get a response."""
 
     def __init__(self, peer: Peer, service: Any, name: str) -> None:
         self._client = peer.node.create_client(service, name)
@@ -157,5 +157,7 @@ def test_no_hostile_value_ends_a_node(node: Running, peer: Peer) -> None:
     assert node.state() == "active", node.output.read_text()
     output = node.output.read_text()
     assert "Traceback" not in output
-    defects = re.findall(r".*\(\w+/\w+\.py:\d+\)", output)  # as edgecam_ros.faults logs them, refusals without a place
+    defects = re.findall(
+        r".*\(\w+/\w+\.py:\d+\)", output
+    )  # as edgecam_ros.faults logs them, refusals without a traceback
     assert not [line for line in defects if "/set_parameters" not in line]  # rclpy's own service, of unknown types

@@ -1,4 +1,4 @@
-"""What a node or a command must not load: it would cost every start time and memory that only few need."""
+"""Modules that a node or command must not load, because they cost time and memory at every start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-# Each takes 5 to 150 ms of processor time, or megabytes. Those that a node works with are in its row below.
+# Each takes 5 to 150 ms of CPU time, or megabytes. The modules that a node needs are in its row below.
 COSTLY = {
     "PIL", "aiohttp", "asyncio", "cv2", "decimal", "gi", "hashlib", "http.client", "importlib.metadata", "matplotlib",
     "mcap", "numpy", "onnx", "onnxruntime", "openvino", "qrcode", "rclpy", "rosbags", "scipy",
@@ -48,7 +48,7 @@ def test_help_imports_no_command() -> None:
 
 
 def loaded(program: str) -> set[str]:
-    """The costly modules that a fresh interpreter has after this program."""
+    """The costly modules that a new interpreter has loaded after this program."""
     text = f"{program}\nimport json, sys; print(); print(json.dumps([*sys.modules]))"
     done = subprocess.run([sys.executable, "-c", text], stdout=subprocess.PIPE, text=True, timeout=120, check=True)
     return COSTLY & set(json.loads(done.stdout.splitlines()[-1]))

@@ -1,4 +1,4 @@
-"""The labelling page in a real browser: twenty frames by keyboard, boxes by mouse and touch, nothing lost."""
+"""The labelling page in a real browser: twenty frames by keyboard, boxes by mouse and touch, no lost work."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def shows(page: Page, name: str) -> None:
 
 
 async def corner(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where a point of the image is on the screen."""
+    """The position of an image point on the screen."""
     found = await page.evaluate(
         f"(() => {{ const r = document.getElementById('image').getBoundingClientRect();"
         f" return [r.left + {x} / 160 * r.width, r.top + {y} / 120 * r.height]; }})()"
@@ -225,7 +225,7 @@ async def test_a_tablet_moves_resizes_renames_and_deletes_by_touch(
     await touch(page, await corner(page, 60, 40))  # a tap selects
     await page.wait_for("document.querySelectorAll('#boxes .handle').length === 8")
     await touch(page, await corner(page, 60, 40), await corner(page, 65, 50), await corner(page, 70, 60))
-    # Beside the handle, where a finger lands.
+    # Next to the handle, where a finger lands.
     x, y = await corner(page, 100, 80)
     end = await corner(page, 120, 100)
     await touch(page, (x + 12, y + 12), (x + 20, y + 20), (end[0] + 12, end[1] + 12))

@@ -1,4 +1,4 @@
-"""The demonstration's reviewer: what it enters at the labelling page, by key and mouse, is what it was given."""
+"""The demonstration's reviewer enters exactly the given boxes on the labelling page, by keyboard and mouse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from examples.improve_animals import labelling
 
 pytestmark = needs_chromium
 SIZE = (320, 240)
-# A frame's brightness -> its proposals and what is really there.
+# A frame's brightness -> its proposals and the ground truth.
 PROPOSED = {
     40: [("dog", (20, 30, 120, 200)), ("cow", (22, 32, 122, 202)), ("cat", (200, 10, 250, 60))],
     120: [("cat", (50, 50, 150, 150))],

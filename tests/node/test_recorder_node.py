@@ -39,7 +39,7 @@ COMMAND = "import sys; from edgecam_core.cli.main import main; sys.exit(main())"
 
 
 class Scene:
-    """A peer that publishes as camera and detector do."""
+    """A peer that publishes like camera and detector."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
@@ -151,7 +151,7 @@ def test_rosbags_finds_topics_types_hashes_qos_stamps_and_bytes(scene: Scene, no
 
 
 def test_every_installed_definition_of_our_topics_is_that_of_rosbags_hash(scene: Scene) -> None:
-    """The definitions that we store describe the types whose hash ROS announces."""
+    """The stored definitions describe the types whose hash ROS announces."""
     from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
     topics = {

@@ -1,4 +1,4 @@
-"""Replay over real DDS: the recorded bytes, types and times come back; the same recording, the same detections."""
+"""Replay over real DDS: bytes, types and times as recorded; the same recording gives the same detections."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_equal_models_agree(tmp_path: Path, models: tuple[Path, Path]) -> None:
 
 def test_models_that_differ_give_a_table_images_and_a_collection(tmp_path: Path, models: tuple[Path, Path]) -> None:
     first, _ = models
-    # Every pixel becomes -0.79, which the model makes a score of about 0.1.
+    # Every pixel becomes -0.79, for which the model gives a score of about 0.1.
     blind = color_detector(
         tmp_path / "blind.onnx", metadata={"mean": "[8030, 8030, 8030]", "std": "[10000, 10000, 10000]"}
     )

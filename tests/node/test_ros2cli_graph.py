@@ -19,7 +19,7 @@ ROS2 = (sys.executable, "-m", "ros2cli")
 
 @pytest.fixture(scope="module", autouse=True)
 def scene() -> Iterator[None]:
-    # A domain of its own: the whole graph is compared, and nodes that earlier tests killed linger in theirs.
+    # A separate domain: the whole graph is compared, and nodes killed by earlier tests linger in theirs.
     session = os.environ["ROS_DOMAIN_ID"]
     os.environ["ROS_DOMAIN_ID"] = str(free_domain(1))
     command = [sys.executable, str(Path(__file__).with_name("ros2cli_scene.py"))]
@@ -37,21 +37,21 @@ def scene() -> Iterator[None]:
 
 
 def ros2(*words: str, code: int = 0) -> str:
-    """Run a command to its end; returns its output, or its stderr if it is expected to fail."""
+    """Run a command to its end; returns its output, or stderr if it is expected to fail."""
     done = subprocess.run([*ROS2, *words], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout if code == 0 else done.stderr
 
 
 def refused(*words: str) -> str:
-    """What a command says on stderr about what the node refused: like the real one it ends with 0."""
+    """The stderr of a command whose request the node refused; like the real one, it ends with 0."""
     done = subprocess.run([*ROS2, *words], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
     return done.stderr
 
 
 def ros2_until(pattern: str, *words: str) -> tuple[re.Match[str], int]:
-    """Run a command until a line of its output matches, then Ctrl-C; the match and the exit code."""
+    """Run a command until a line of its output matches, then Ctrl-C; returns the match and the exit code."""
     process = subprocess.Popen([*ROS2, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert process.stdout is not None
     seen = []
@@ -145,7 +145,7 @@ def test_echo_of_an_unknown_topic_or_type_fails() -> None:
 
 
 def test_hz_of_raw_frames() -> None:
-    """Reliably, and without parsing them; best effort would lose half of these without our DDS profile."""
+    """Received reliably and without deserialising; best effort would lose half of them without our DDS profile."""
     match, code = ros2_until(r"average rate: ([\d.]+)", "topic", "hz", "/cam/image_raw")
     assert float(match.group(1)) > 0
     assert code == signal.SIGINT

@@ -55,7 +55,7 @@ def command(*words: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 class Source:
-    """Publishes numbered frames at 30 Hz until closed; stamps are unlike any clock's and irregular."""
+    """Publishes numbered frames at 30 Hz until closed; the stamps are irregular and match no clock."""
 
     def __init__(self, peer: Peer, topic: str, width: int = WIDTH, height: int = HEIGHT) -> None:
         self.publisher = peer.node.create_publisher(Image, topic, image_qos())

@@ -1,4 +1,4 @@
-"""What a killed node leaves in /dev/shm is found and freed; what a living one uses stays."""
+"""Segments of a killed node in /dev/shm are found and freed; those of a running node stay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from edgecam_core.doctor import Level, shared_memory
 from ros_peer import Peer
 
-# A participant; says when it is up, which is after its segment and its ports were made.
+# A participant; prints a line once its segment and ports exist.
 NODE = """
 import rclpy, time
 rclpy.init()
@@ -37,7 +37,7 @@ def participant() -> Iterator[subprocess.Popen[str]]:
 
 
 def own_segments(process: subprocess.Popen[str]) -> set[Path]:
-    """The segments that a process made: it keeps their lock files open. It also maps those of its peers."""
+    """The segments created by a process: it keeps their lock files open. It also maps those of its peers."""
     links = [os.readlink(one) for one in Path(f"/proc/{process.pid}/fd").iterdir()]
     return {Path(one.removesuffix("_el")) for one in links if re.fullmatch(r"/dev/shm/fast\w+_[0-9a-f]{16}_el", one)}
 
@@ -46,7 +46,7 @@ def test_only_what_a_killed_node_left_is_freed(peer: Peer) -> None:
     with participant() as living, participant() as killed:
         segments = own_segments(killed)
         assert segments
-        assert not segments & {one.files[0] for one in shared_memory.stale()}, "in use, yet found stale"
+        assert not segments & {one.files[0] for one in shared_memory.stale()}, "in use, but found stale"
         os.kill(killed.pid, signal.SIGKILL)
         killed.wait()
         assert segments <= {one.files[0] for one in shared_memory.stale()}

@@ -1,6 +1,6 @@
-"""A node stopped at any moment of its start ends cleanly: no traceback, exit code 0, nothing but its own lines.
+"""A node stopped at any moment of its start ends cleanly: no traceback, exit code 0, no foreign output.
 
-EDGECAM_STOPS sets how many moments of the first five seconds each node is stopped at (make fuzz: 20).
+EDGECAM_STOPS sets at how many moments of the first five seconds each node is stopped (make fuzz: 20).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_a_node_stopped_at_any_moment_ends_cleanly(name: str, tmp_path: Path) ->
         given = [one.format(udp=free_udp_port(), tcp=free_tcp_port(), folder=tmp_path) for one in arguments]
         process = subprocess.Popen([program, *given], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         with process:
-            time.sleep(moment)  # the moment is what is tested
+            time.sleep(moment)  # the moment is the subject of the test
             process.send_signal(number)
             output, _ = process.communicate(timeout=30)
         assert "Traceback" not in output, f"stopped after {moment:.2f} s:\n{output}"

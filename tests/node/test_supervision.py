@@ -37,7 +37,7 @@ class FragileSettings(Settings):
 
 @dataclass
 class Plan:
-    """What raises, and how often; what was called."""
+    """Where exceptions are raised, and how often; the calls."""
 
     fails: dict[str, list[Exception]] = field(default_factory=dict)
     called: list[str] = field(default_factory=list)
@@ -106,7 +106,7 @@ class Scene:
         return [status for array in self._arrays for status in array.status if status.name == "fragile"]
 
     def wait_for(self, level: bytes, text: str) -> DiagnosticStatus:
-        """The first status from now on with this level and text."""
+        """The next status with this level and text."""
         seen = len(self.statuses())
 
         def found() -> DiagnosticStatus | None:
@@ -141,7 +141,7 @@ def test_a_hook_that_raises_is_rolled_back_and_retried(
         undo = {"open": "close", "start": "stop"}[hook]
         assert called.count(undo) == 2
         assert subject.node.failure is None
-        monkeypatch.setattr(faults, "SHOWN_SECONDS", 0.0)  # the fault is history
+        monkeypatch.setattr(faults, "SHOWN_SECONDS", 0.0)  # the fault is over
         subject.wait_for(OK, "running")
     (line,) = lines(capfd, "unexpected")
     assert f"{hook}: unexpected {type(error).__name__}" in line
@@ -157,7 +157,7 @@ def test_the_reason_of_a_refused_transition_is_shown_while_it_lasts(peer: Peer) 
 def test_top_shows_the_exception_of_a_hook() -> None:
     command = [sys.executable, "-m", "edgecam_core.cli.main", "top", "--once"]
     with spinning(FragileNode(Plan({"open": [ValueError("the reason")] * 1000}))):
-        for _ in range(5):  # one look lasts four seconds, which discovery may need
+        for _ in range(5):  # one call lasts four seconds, which discovery may need
             done = subprocess.run(
                 command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"}
             )
@@ -169,7 +169,7 @@ def test_top_shows_the_exception_of_a_hook() -> None:
 
 
 def test_a_failed_open_destroys_what_it_created(peer: Peer) -> None:
-    """Even where ``close`` fails as well."""
+    """Even if ``close`` fails as well."""
     with scene(peer, open=[ValueError("half")], close=[ValueError("cannot")]) as subject:
         names = [one.topic_name for one in subject.node.subscriptions]
         assert names.count("/words") == 1
@@ -230,7 +230,7 @@ def test_a_thread_that_raises_restarts_the_node(
         assert [one for one in subject.plan.called if one in ("open", "start", "stop", "close")] == [
             "open", "start", "stop", "close", "open", "start",
         ]  # fmt: skip
-        monkeypatch.setattr(faults, "SHOWN_SECONDS", 0.0)  # the fault is history
+        monkeypatch.setattr(faults, "SHOWN_SECONDS", 0.0)  # the fault is over
         subject.wait_for(OK, "running")
     assert len(lines(capfd, "thread worker: unexpected OSError: cable")) == 1
 
@@ -267,7 +267,7 @@ def test_a_permanent_error_ends_the_node(peer: Peer) -> None:
 
 
 def test_an_executor_that_raises_continues(peer: Peer) -> None:
-    """What rclpy itself raises over a message, e.g. from a client's future, which it lets through."""
+    """Exceptions that rclpy lets through while it handles a message, e.g. from a client's future."""
     with scene(peer) as subject:
         raised: Callable[..., Any] = subject.node.supervised(lambda _future: 1 / 0, "future")
         assert raised(None) is None

@@ -17,7 +17,7 @@ COMMAND = [sys.executable, "-m", "edgecam_core.cli.main", "top", "--once"]
 def test_a_running_node_has_a_line_with_its_cost(tmp_path: Path) -> None:
     with ViewerProcess(tmp_path, "port:=0") as viewer:
         assert viewer.url
-        for _ in range(5):  # one look lasts four seconds, which discovery may need
+        for _ in range(5):  # one call lasts four seconds, which discovery may need
             done = subprocess.run(COMMAND, capture_output=True, text=True, timeout=120)
             if done.returncode == 0:
                 break
@@ -54,7 +54,7 @@ def test_two_nodes_of_one_name_are_shown_by_host_and_process(tmp_path: Path) -> 
         assert two.url
         host = socket.gethostname()
         expected = [f"camera/viewer on {host} (pid {viewer.process.pid}) error" for viewer in (one, two)]
-        for _ in range(5):  # one look lasts four seconds, which discovery may need
+        for _ in range(5):  # one call lasts four seconds, which discovery may need
             done = subprocess.run(
                 COMMAND, capture_output=True, text=True, timeout=60, env={**os.environ, "COLUMNS": "200"}
             )

@@ -22,7 +22,7 @@ def test_the_stages_of_a_camera_and_its_frames_end_up_in_both_files(peer: Peer, 
     domain = {"ROS_DOMAIN_ID": str(peer.node.context.get_domain_id())}
     with process(CAMERA, environment() | domain):
         words = [*COMMAND, "--seconds", "2", "--json", str(tmp_path / "t.json"), "--svg", str(tmp_path / "t.svg")]
-        for _ in range(5):  # one look waits ten seconds, which a busy machine may exceed
+        for _ in range(5):  # one call waits ten seconds, which a busy machine may exceed
             done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=os.environ | domain)
             if done.returncode == 0:
                 break

@@ -1,4 +1,4 @@
-"""Camera and sender on one machine, receiver and detector on another: two network namespaces joined by a cable."""
+"""Camera and sender on one machine, receiver and detector on another: two connected network namespaces."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from waiting import wait_until
 
 NEAR, FAR = "10.77.0.1", "10.77.0.2"
 MAIN = "import sys; from {module} import main; sys.exit(main())"
-# Prints a line for each array of detections, with its stamp and the names of the nodes that this machine sees.
+# Prints a line for each array of detections, with its stamp and the nodes discovered by this machine.
 WATCH = """
 import rclpy
 from rclpy.node import Node
@@ -37,7 +37,7 @@ node.create_subscription(Detection2DArray, "/camera/stream/detections", show, qo
 rclpy.spin(node)
 """
 
-# Fetches an address and prints the size and colour of the JPEG that comes; 503 means that no frame has come yet.
+# Fetches a URL and prints size and colour of the JPEG; status 503 means that no frame has arrived yet.
 FETCH = """
 import sys, time, urllib.error, urllib.request
 import cv2, numpy as np
@@ -68,7 +68,7 @@ def ip_or_skip(text: str) -> None:
 
 @contextmanager
 def machines() -> Iterator[tuple[str, str]]:
-    """Two namespaces with a cable between them; ``near-…`` is the name of its near end, too."""
+    """Two namespaces connected by a veth pair; ``near-…`` is also the name of its near end."""
     near, far = f"n{os.getpid()}", f"f{os.getpid()}"
     try:
         for name in (near, far):
@@ -93,7 +93,7 @@ def started(machine: str, code: str, output: Path, *options: str, **variables: s
 
 
 def on(machine: str, *command: str, **variables: str) -> tuple[list[str], dict[str, str]]:
-    """Command line and environment on one of the machines; they share no memory, as the transport is UDP."""
+    """Command line and environment on one of the machines; the transport is UDP, so they share no memory."""
     environment = {**os.environ, "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
     environment = {name: value for name, value in environment.items() if not name.endswith("_DEFAULT_PROFILES_FILE")}
     return ["ip", "netns", "exec", machine, *command], {**environment, **variables}
@@ -101,7 +101,7 @@ def on(machine: str, *command: str, **variables: str) -> tuple[list[str], dict[s
 
 @contextmanager
 def running(machine: str, command: list[str], output: Path, **variables: str) -> Iterator[Path]:
-    """A process on one of the machines, its output in a file."""
+    """A process on one of the machines, with its output in a file."""
     line, environment = on(machine, *command, **variables)
     with output.open("w") as out:
         process = subprocess.Popen(line, stdout=out, stderr=subprocess.STDOUT, env=environment, start_new_session=True)
@@ -123,7 +123,7 @@ def node(module: str, namespace: str, **parameters: object) -> tuple[str, list[s
 
 def test_detections_cross_the_cable_and_come_back_after_it_was_pulled(tmp_path: Path) -> None:
     model = color_detector(tmp_path / "model.onnx")
-    # A frame in one datagram: of many, best effort over UDP loses one on a busy machine, and with it the frame.
+    # A frame fits into one datagram: of many, best effort would lose one on a busy machine, and with it the frame.
     size = {"image_width": 160, "image_height": 120, "framerate": "15.0"}
     with machines() as (near, far), ExitStack() as stack:
         nodes = {

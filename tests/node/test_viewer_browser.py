@@ -1,4 +1,4 @@
-"""The page in a real browser: the frame moves, the boxes sit on the objects, the page survives a restart."""
+"""The page in a real browser: frames move, boxes match the objects, the page survives a restart."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pag
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def page(browser: Page) -> AsyncIterator[Page]:
-    """The browser's one tab, as new."""
+    """The browser's only tab, reset."""
     await browser.size(1280, 800)
     browser.problems.clear()
     browser.requests.clear()
@@ -85,7 +85,9 @@ async def test_the_frame_moves_and_boxes_sit_on_the_objects(
     assert (drawn["label"], drawn["score"]) == ("giraffe", 0.97)
     assert drawn["box"][2] - drawn["box"][0] == SIDE
     assert page.problems == []
-    assert {url.split("/")[2] for url in page.requests} == {viewer.url.split("/")[2]}, "something came from elsewhere"
+    assert {url.split("/")[2] for url in page.requests} == {viewer.url.split("/")[2]}, (
+        "a file was loaded from another host"
+    )
 
 
 async def test_rates_and_latency_are_shown(page: Page, viewer: ViewerProcess) -> None:
@@ -114,7 +116,7 @@ async def test_a_class_can_be_hidden(page: Page, viewer: ViewerProcess, tmp_path
         line = pixels[top - 3 : top + 4, (left + right) // 2].astype(int)  # one row may be half covered
         return bool(np.abs(line - bgr).max(axis=1).min() < 20)
 
-    for visible in (True, False, True):  # the frame stands still; the browser draws when it finds the time
+    for visible in (True, False, True):  # the frame is frozen; the browser draws at any time
         await eventually(drawn, lambda shown, visible=visible: shown is visible, what=f"boxes shown: {visible}")
         await page.evaluate(f"{chip}.click()")
 
@@ -129,7 +131,7 @@ async def test_the_page_reconnects_after_the_node_restarts(page: Page, scene: Sc
     shown = await page.evaluate("edgecam.cameras[0].shown")
     with ViewerProcess(tmp_path, port) as viewer:
         await page.wait_for(f"edgecam.cameras[0].shown > {shown} + 10")
-        # There are two viewers of one name now, which is an error of its own.
+        # There are two viewers of one name now, which is a separate error.
         await page.wait_for("!document.querySelector('#state span').textContent.includes('does not respond')")
 
 
@@ -192,8 +194,8 @@ async def test_the_slider_sets_the_detectors_parameter(
     await asyncio.to_thread(wait_until, lambda: detector.settings.confidence_threshold == 0.83)
     await page.evaluate(f"{slider}.dispatchEvent(new Event('change'))")
     detector.set_parameters([Parameter("confidence_threshold", value=0.25)])
-    await page.wait_for(f"{slider}.value === '0.25'")  # what others set is shown, too
-    # A page that asks for what is not on offer changes nothing.
+    await page.wait_for(f"{slider}.value === '0.25'")  # values set by others are shown, too
+    # A request for something that is not offered changes nothing.
     await page.evaluate("edgecam.link.send({ type: 'threshold', camera: 0, value: 7 })")
     await page.evaluate("edgecam.link.send({ type: 'threshold', camera: 9, value: 0.5 })")
     await page.evaluate("edgecam.link.send({ type: 'set', name: 'model', value: '/etc/passwd' })")
@@ -246,7 +248,7 @@ async def test_a_snapshot_and_a_video_can_be_saved(page: Page, viewer: ViewerPro
     film = cv2.VideoCapture(str(files.get(".webm") or files[".mp4"]))
     ok, first = film.read()
     assert ok
-    assert first.std() > 5, "the film shows nothing"
+    assert first.std() > 5, "the video is empty"
 
 
 def saved(folder: Path) -> dict[str, Path] | None:

@@ -1,4 +1,4 @@
-"""The timeline in a real browser: thumbnails, filters, older events, clips that can be sought, new events."""
+"""The timeline in a real browser: thumbnails, filters, older events, seeking in clips, new events."""
 
 from __future__ import annotations
 

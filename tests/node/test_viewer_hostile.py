@@ -1,4 +1,4 @@
-"""Hostile messages of other nodes: the viewer and the monitor refuse and count them and go on."""
+"""Hostile messages of other nodes: the viewer and the monitor refuse and count them, and continue."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def image(chance: random.Random) -> Image:
 
 
 def good_but_odd_images() -> Iterator[Image]:
-    """Whole images of sizes that encoders and JPEG do not take, with times before the epoch."""
+    """Valid images of sizes that encoders and JPEG do not accept, with times before the epoch."""
     for width, height in ((1, 1), (65536, 16), (16, 65536), (70000, 1), (3, 5)):
         pixels = np.zeros((height, width, 3), np.uint8)
         message = Image(width=width, height=height, encoding="bgr8", step=width * 3)

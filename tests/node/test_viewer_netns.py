@@ -1,4 +1,4 @@
-"""The page from another machine: a network namespace with an address of its own, joined by a veth pair."""
+"""The page from another machine: a network namespace with its own address, connected by a veth pair."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from viewer_process import ViewerProcess
 
 OURS, THEIRS = "10.231.7.1", "10.231.7.2"
-# Asks as a browser would: the page without and with the token, then the WebSocket with the cookie.
+# Requests like a browser: the page without and with the token, then the WebSocket with the cookie.
 VISIT = """
 import asyncio, sys, aiohttp
 

@@ -32,7 +32,7 @@ from waiting import wait_until
 
 
 def fetch(url: str) -> bytes:
-    """The answer; a snapshot is refused with 503 for as long as no frame has come."""
+    """The response; a snapshot is refused with 503 until the first frame arrives."""
 
     def attempt() -> bytes | None:
         try:
@@ -158,7 +158,7 @@ def camera(tmp_path: Path) -> Iterator[CameraNode]:
 
 
 async def ask(link: aiohttp.ClientWebSocketResponse, **request: object) -> dict:
-    """Send a request as the page does; its answer or refusal."""
+    """Send a request as the page does; returns the response or refusal."""
     await link.send_json(request)
     while True:
         message = await link.receive(timeout=120)
@@ -242,7 +242,7 @@ def test_the_token_is_printed_once_and_appears_nowhere_else(tmp_path: Path, peer
             fetch(f"http://127.0.0.1:{port}/api/status")
         assert fetch(f"http://127.0.0.1:{port}/api/status?token={token}").startswith(b"{")
         wait_until(lambda: [one for array in arrays for one in array.status if one.values])
-    assert viewer.text().count(token) == 2, "in the address and by itself"
+    assert viewer.text().count(token) == 2, "in the URL and separately"
     assert "█" in viewer.text(), "a QR code"
     assert token not in str(arrays) + str(logs)
 

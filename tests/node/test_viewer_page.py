@@ -1,4 +1,4 @@
-"""The page says what is wrong, keeps what the user set, fits every screen and passes axe-core."""
+"""The page reports problems, keeps the user's settings, fits every screen and passes axe-core."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ pytestmark = [
 
 
 class FakeDetector:
-    """The parameter services and the diagnostics of a detector, which answers when the test lets it."""
+    """The parameter services and diagnostics of a detector that responds only when the test allows it."""
 
     def __init__(self, name: str) -> None:
         self.peer = Peer("fake_detector")
         self.threshold = 0.5
-        self.answers = threading.Event()  # whether it answers after it has set the threshold
+        self.answers = threading.Event()  # whether it responds after it has set the threshold
         self.answers.set()
         self.name = name
         node = self.peer.node
@@ -91,7 +91,7 @@ def viewer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewerProcess]:
 
 
 async def repeat(page: Page, expression: str, action: Any) -> None:
-    """Do ``action`` again and again until the expression is true."""
+    """Repeat ``action`` until the expression is true."""
 
     async def look() -> Any:
         action()
@@ -155,7 +155,7 @@ async def test_the_bitrates_of_an_adaptive_sender_are_shown(
     assert page.problems == []
 
 
-# Every value that the slider has is noted from here on.
+# Records every value of the slider from here on.
 MOVE_SLIDER = f"""(() => {{
   window.seen = [];
   const one = edgecam.cameras[0].tile.threshold, write = one.write;
@@ -191,7 +191,7 @@ async def test_the_slider_never_goes_back_and_stays_when_the_detector_dies(
         await page.becomes("[...new Set(seen)].join()", "0.83")
         assert detector.threshold == 0.83
         detector.threshold = 0.25
-        await page.wait_for(f"{SLIDER}.value === '0.25'")  # what others set is shown, too
+        await page.wait_for(f"{SLIDER}.value === '0.25'")  # values set by others are shown, too
         detector.peer.close()
         await page.wait_for(f"{SLIDER}.disabled")
         await page.becomes("document.querySelector('.slider').hidden", False)
@@ -228,7 +228,7 @@ async def test_each_camera_has_its_own_figures_and_controls(page: Page, tmp_path
             await page.wait_for("edgecam.cameras[1].tile.threshold.requested === null")
             assert (first.threshold, second.threshold) == (0.5, 0.6)
             labels = "[...document.querySelectorAll('.tile button, .tile input')].map((one) => one.ariaLabel)"
-            # Every control is named with its camera.
+            # The name of every control includes its camera.
             await page.wait_for(f"new Set({labels}).size === {labels}.length")
             await accessible(page)
     finally:

@@ -1,4 +1,4 @@
-"""A model that passed the gate: shown on the page, deployed by one click on exactly what was shown."""
+"""A model that passed the gate is shown on the page, and one click deploys exactly the version shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C ends the viewer at any moment without a traceback, with browsers connected and on a busy machine too."""
+"""Ctrl-C ends the viewer at any moment without a traceback, even with connected browsers or on a busy machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from viewer_process import ViewerProcess
 from waiting import wait_until
 
 BUSY = "while True: pass"
-LIMIT = 0.8  # seconds of processor time; of time on the wall a busy machine may take several times as many
+LIMIT = 0.8  # seconds of CPU time; the elapsed time on a busy machine may be several times longer
 
 
 @pytest.fixture(params=[False, True], ids=["idle", "busy"])
@@ -36,11 +36,13 @@ def processor_seconds(pid: int) -> float:
 
 
 def end(viewer: ViewerProcess) -> float:
-    """Ctrl-C, then the processor time until the process has ended."""
+    """Ctrl-C; returns the CPU time until the process has ended."""
     pid = viewer.process.pid
     before = processor_seconds(pid)
     os.kill(pid, signal.SIGINT)
-    assert os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT) is not None  # it has ended, its times are still there
+    assert (
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT) is not None
+    )  # it has ended, but its times can still be read
     used = processor_seconds(pid) - before
     assert viewer.stop() == 0, viewer.text()
     assert "Traceback" not in viewer.text()
@@ -52,7 +54,7 @@ async def test_connected_viewers_do_not_delay_the_end(tmp_path: Path, machine: N
     with ViewerProcess(tmp_path, "port:=0") as viewer, contextlib.ExitStack() as stack:
         url = viewer.url
         async with aiohttp.ClientSession() as session:
-            for _ in range(3):  # none of which answers the closing handshake
+            for _ in range(3):  # none of which responds to the closing handshake
                 await session.ws_connect(f"{url}/ws")
                 stack.enter_context(urllib.request.urlopen(f"{url}/stream.mjpg", timeout=30))
             assert end(viewer) < LIMIT
@@ -60,9 +62,9 @@ async def test_connected_viewers_do_not_delay_the_end(tmp_path: Path, machine: N
 
 @pytest.mark.parametrize("progress", range(0, 1200, 150), ids=lambda one: f"{one} ms")
 def test_a_signal_while_it_starts_ends_it_silently(tmp_path: Path, progress: int) -> None:
-    """``progress`` is the processor time of the start so far, which the machine's speed changes little."""
+    """``progress`` is the CPU time of the start so far, which depends little on other load."""
     viewer = ViewerProcess(tmp_path, "port:=0")
-    # Python's own start cannot be interrupted quietly; it ends where our first module has been loaded.
+    # Python's own start cannot be interrupted silently; it ends when our first module has been loaded.
     pid = viewer.process.pid
     wait_until(lambda: viewer.started() and (processor_seconds(pid) * 1000 >= progress or "open " in viewer.text()), 60)
     assert end(viewer) < LIMIT

@@ -1,4 +1,4 @@
-"""H.264 over WebRTC to a real browser: it plays, boxes sit on the objects, one encoder serves all, it falls back."""
+"""H.264 over WebRTC to a real browser: it plays, boxes match the objects, one encoder serves all, fallback works."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ async def page(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
 async def fresh(page: Page) -> None:
-    await page.open("about:blank")  # the page of a server that has gone complains about it
+    await page.open("about:blank")  # the page of a server that is gone reports errors
     page.problems.clear()
 
 
@@ -164,7 +164,7 @@ async def test_a_second_viewer_adds_no_encoder_and_leaving_frees_it(page: Page, 
 
 
 async def test_frames_continue_if_webrtc_does_not_connect(page: Page) -> None:
-    # A network that lets no UDP through: the offer names no address that can be reached.
+    # A network that blocks UDP: the offer contains no reachable address.
     deaf = """(() => {
       const set = RTCPeerConnection.prototype.setRemoteDescription;
       RTCPeerConnection.prototype.setRemoteDescription = function ({ type, sdp }) {

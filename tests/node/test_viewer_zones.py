@@ -30,7 +30,7 @@ CODES = {"Enter": 13, "Escape": 27, "Delete": 46, "ArrowRight": 39, "ArrowDown":
 
 
 class Events(EdgecamNode[EventsSettings]):
-    """The parameters of the events node, as its core declares and checks them."""
+    """The parameters of the events node, as declared and checked by its core."""
 
     settings_type = EventsSettings
 
@@ -72,7 +72,7 @@ async def opened(page: Page, viewer: ViewerProcess) -> None:
 
 
 async def point(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where a point of the frame, in fractions, is on the screen."""
+    """The screen position of a point given as fractions of the frame."""
     found = await page.evaluate(
         f"(() => {{ const r = {SVG}.getBoundingClientRect(); return [r.x + {x} * r.width, r.y + {y} * r.height]; }})()"
     )
@@ -142,7 +142,7 @@ async def test_a_zone_by_mouse_named_moved_undone_and_saved(page: Page, viewer: 
     await push(page, "redo")
     await save(page)
     sofa, garden = events.settings.zones
-    assert sofa == "sofa: 0.1234567,0.5 0.4,0.5 0.4,0.9", "what was not touched stays as it is"
+    assert sofa == "sofa: 0.1234567,0.5 0.4,0.5 0.4,0.9", "an untouched shape stays unchanged"
     zone = events.settings.parsed_zones()[1]
     assert garden.startswith("garden: ")
     for found, expected in zip(zone.points.tolist(), [(0.5, 0.1), (0.9, 0.1), (0.8, 0.6)], strict=True):

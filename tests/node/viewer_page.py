@@ -1,4 +1,4 @@
-"""What browser tests ask of the viewer's page."""
+"""Shared by the browser tests of the viewer's page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from viewer_scene import SQUARE_BGR
 from waiting import eventually
 
 MOVING = "window.edgecam && edgecam.cameras[0] && edgecam.cameras[0].shown > 10 && edgecam.cameras[0].facts.detections"
-# The drawn box of the best detection in device pixels of the screen, and its label.
+# The drawn box of the best detection in device pixels, and its label.
 BOX_ON_SCREEN = """(() => {
   const camera = edgecam.cameras[0], [label, score, x1, y1, x2, y2] = camera.facts.detections[0];
   const { left, top, scale } = camera.place, tile = camera.tile.view.getBoundingClientRect(), r = devicePixelRatio;
@@ -20,7 +20,7 @@ BOX_ON_SCREEN = """(() => {
     screen: [tile.x * r + left + x1 * scale, tile.y * r + top + y1 * scale,
              tile.x * r + left + x2 * scale, tile.y * r + top + y2 * scale] };
 })()"""
-# The next frame that comes with boxes is the last one drawn; the page takes it for live, so that nothing covers it.
+# Freeze at the next frame with boxes; the page treats it as live, so that nothing covers it.
 FREEZE = """new Promise((done) => {
   const camera = edgecam.cameras[0], present = camera.present;
   camera.present = (bitmap, facts) => {
@@ -39,7 +39,7 @@ async def screenshot(page: Page, path: Path) -> np.ndarray:
 
 
 async def square_appears(page: Page, path: Path) -> None:
-    """Waits until the bright square is on the screen."""
+    """Wait until the bright square is on the screen."""
 
     async def look() -> object:
         return square_on_screen(await screenshot(page, path))
@@ -48,9 +48,9 @@ async def square_appears(page: Page, path: Path) -> None:
 
 
 async def frozen_box(page: Page, path: Path, scale: float = 1.0) -> dict[str, Any]:
-    """Stops the frames; waits until the box of the best detection is drawn around the square on the screen.
+    """Stop the frames; wait until the box of the best detection is drawn around the square on the screen.
 
-    The line of the box covers the square's rim: 2 px outside and 2 px inside, ``scale`` screen pixels each.
+    The line of the box covers the square's edge: 2 px outside and 2 px inside, ``scale`` screen pixels each.
     """
     await page.evaluate(FREEZE)
 
@@ -64,7 +64,7 @@ async def frozen_box(page: Page, path: Path, scale: float = 1.0) -> dict[str, An
 
 
 def square_on_screen(pixels: np.ndarray) -> tuple[int, int, int, int]:
-    """Where the bright square is in a screenshot: x1, y1, x2, y2."""
+    """The position of the bright square in a screenshot: x1, y1, x2, y2."""
     near = (np.abs(pixels.astype(int) - SQUARE_BGR).max(axis=2) < 30).astype(np.uint8)
     count, _, stats, _ = cv2.connectedComponentsWithStats(near)
     assert count > 1, "the square is not on the screen"

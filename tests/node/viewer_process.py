@@ -1,4 +1,4 @@
-"""The viewer node as a process of its own."""
+"""The viewer node as a separate process."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ViewerProcess:
         return found.group(1)
 
     def started(self) -> bool:
-        """Whether the program takes signals: SIGTERM is caught from its first line on."""
+        """Whether the program handles signals: SIGTERM is caught from its first line on."""
         status = dict(
             line.split(":\t", 1) for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         )

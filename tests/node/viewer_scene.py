@@ -1,4 +1,4 @@
-"""A made-up camera and detector for viewer tests: a bright square that moves, and a detection exactly on it."""
+"""A simulated camera and detector for viewer tests: a moving bright square and a detection exactly on it."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def pixels_of(count: int) -> np.ndarray:
 
 
 def found(count: int) -> Detections:
-    """One detection on the square, and a fixed one of another class, half sure."""
+    """One detection on the square, and a fixed one of another class with a score of 0.5."""
     boxes = np.array([square(count), (20, 20, 90, 80)], np.float32)
     return Detections(boxes, np.array([0.97, 0.55], np.float32), np.array([0, 1], np.int32), LABELS)
 
 
 class Scene:
-    """Publishes ``image_raw`` and ``detections`` in a namespace at some rate from a thread of its own."""
+    """Publishes ``image_raw`` and ``detections`` in a namespace at a given rate from a separate thread."""
 
     def __init__(self, namespace: str, fps: float = 30.0, detect: bool = True) -> None:
         self._context = Context()

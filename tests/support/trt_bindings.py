@@ -1,7 +1,7 @@
 """The real Python bindings of several TensorRT versions, importable on any machine.
 
-The wheels hold the bindings alone (about 1 MB each). A stub library under the name of TensorRT's own, with the symbols
-that the bindings ask for, lets them load: classes, enums and signatures are the real ones, but nothing can be built.
+The wheels contain only the bindings (about 1 MB each). They load with a stub library that has the name of TensorRT's
+own and the symbols that they need: classes, enums and signatures are the real ones, but nothing can be built.
 
     python3 tests/support/trt_bindings.py     # downloads them into edgecam's cache
 """

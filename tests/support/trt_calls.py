@@ -119,7 +119,7 @@ def engine(weights: str, tensors: dict[str, tuple[Any, tuple[int, ...], Any]] | 
 
 
 def build(stand: Stand, folder: Path, precision: str = "fp32", gpu: Gpu | None = ORIN, **options: Any) -> Path:
-    """Of a model whose file says that it has that precision."""
+    """For a model whose file states that precision."""
     model = replace(ModelFile.read(color_detector(folder / "m.onnx")), precision=precision)
     return ensure_engine(model, RunnerOptions(cache=folder / "engines", **options), stand.api, gpu)[0]
 
@@ -212,7 +212,7 @@ def test_layers_that_a_dla_cannot_run_fall_back_to_the_gpu(tmp_path: Path) -> No
     assert stand.config.values["default_device_type"] == trt.DeviceType.DLA
     assert stand.config.values["DLA_core"] == 1
     assert "GPU_FALLBACK" in stand.flags
-    assert stand.networks == [0b01]  # strongly typed only where there is nothing else
+    assert stand.networks == [0b01]  # strongly typed only where nothing else exists
     assert stand.flags[:-1] == (WEAK_FLAGS["fp16"] if MAJOR <= 10 else [])
     assert stand.module.made["Runtime"][0].values["DLA_core"] == 1
     assert path != build(Stand(), tmp_path, "fp16")
@@ -237,7 +237,7 @@ def layer(tensor: str, kind: Any, dtype: Any) -> Checked:
 
 
 class HostContext(CudaContext):
-    """Host memory in place of a GPU's, so that copies and sizes are real ones."""
+    """Host memory in place of GPU memory, so that copies and sizes are real."""
 
     def __init__(self) -> None:
         super().__init__(0, shared=False)
@@ -299,7 +299,7 @@ def calibrated(folder: Path, stand: Stand, images: Path | None, reports: list[st
     model = ModelFile.read(color_detector(folder / "m.onnx", batch=None))
     options = RunnerOptions(
         precision="int8",
-        device="dla0" if MAJOR == 10 else "auto",  # 10 calibrates only where strong typing is out of the question
+        device="dla0" if MAJOR == 10 else "auto",  # 10 calibrates only where strong typing is impossible
         cache=folder / "engines",
         max_batch=4,
         calibration=ImageCalibration(images, open_family(model).spec) if images else None,
@@ -319,8 +319,8 @@ def test_8_is_calibrated_with_the_images_one_by_one(tmp_path: Path, context: Hos
     assert "calibrating int8: image 3 of 3" in reports
     assert stand.flags[:3] == WEAK_FLAGS["int8"]
     assert context.closed
-    assert not context.memory  # all is freed
-    assert calibrated(tmp_path, Stand(), None) == path  # the engine is there: no images needed
+    assert not context.memory  # all memory is freed
+    assert calibrated(tmp_path, Stand(), None) == path  # the engine exists: no images are needed
 
 
 @calibrating
@@ -424,7 +424,7 @@ INPUT, OUTPUT, FLOAT = trt.TensorIOMode.INPUT, trt.TensorIOMode.OUTPUT, trt.Data
 
 
 class Running:
-    """An engine whose output ``boxes`` has as many rows as the input's first value says."""
+    """An engine whose output ``boxes`` has as many rows as the first input value."""
 
     def __init__(self, context: HostContext, boxes: tuple[int, ...], image: tuple[int, ...]) -> None:
         self.context, self.boxes, self.image = context, boxes, image

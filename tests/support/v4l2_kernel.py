@@ -1,4 +1,4 @@
-"""The kernel's side of the V4L2 control ioctls, with the structure layout of linux/videodev2.h."""
+"""Simulates the kernel's side of the V4L2 control ioctls, with the structure layout of linux/videodev2.h."""
 
 from __future__ import annotations
 

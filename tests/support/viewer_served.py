@@ -1,4 +1,4 @@
-"""The viewer's web server with made-up cameras, without ROS."""
+"""The viewer's web server with simulated cameras, without ROS."""
 
 from __future__ import annotations
 

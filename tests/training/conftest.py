@@ -1,4 +1,4 @@
-"""The made data set that the training tests share."""
+"""The synthetic data set shared by the training tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shapes import write_shapes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Training on a busy two-core machine takes its time."""
+    """Training takes long on a busy machine with two cores."""
     for item in items:
         item.add_marker(pytest.mark.timeout(900))
 

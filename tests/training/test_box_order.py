@@ -1,4 +1,4 @@
-"""Four numbers in another order than the format states are refused: clipped or swapped, they would be wrong boxes."""
+"""Box coordinates in another order than the format's are refused: clipped or swapped, they would be wrong boxes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_the_stated_order_is_read_as_it_is(tmp_path: Path, write: object, order:
 
 
 def test_cut_objects_and_inverted_corners_alone_are_repaired(tmp_path: Path) -> None:
-    """No other order fits all of them."""
+    """Only the stated order fits all of them."""
     outside = [(-20.0, 5.0, 60.0, 50.0), (120.0, 60.0, 190.0, 110.0), (60.0, 100.0, 120.0, 140.0)]
     counts = load(_voc(tmp_path / "a", [*BOXES[:4], *outside])).findings.counts()
     assert counts["repaired boxes: reach outside the image: clipped"] == 3

@@ -1,4 +1,4 @@
-"""The whole chain through the program a user types: data, stats, train, resume, export, engine, evaluate, benchmark."""
+"""The whole chain with the user's commands: data, stats, train, resume, export, engine, evaluate, benchmark."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert main(["export", best, "--output", "fp32.onnx", "--data", "few"]) == 0
     assert main(["export", best, "--output", "fp16.onnx", "--data", "few", "--precision", "fp16"]) == 0
     assert "on 4 images" in capsys.readouterr().out
-    with monkeypatch.context() as patch:  # the least number is asked for in test_export.py
+    with monkeypatch.context() as patch:  # test_export.py tests the minimum number
         patch.setattr(quantize, "LEAST_IMAGES", 20)
         assert main(["export", "fp32.onnx", "--output", "int8.onnx", "--data", "data", *_INT8]) == 0
     files = [best, "fp32.onnx", "fp16.onnx", "int8.onnx"]
@@ -106,7 +106,7 @@ def test_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: 
 
 
 def _stopped_in_the_second(epoch: Callable[[Trainer], bool]) -> Callable[[Trainer], bool]:
-    """An epoch during which Ctrl-C is pressed once."""
+    """An epoch in which Ctrl-C is pressed once."""
 
     def stopped(trainer: Trainer) -> bool:
         if trainer.progress.epoch == 1:
@@ -116,12 +116,12 @@ def _stopped_in_the_second(epoch: Callable[[Trainer], bool]) -> Callable[[Traine
     return stopped
 
 
-# Everything is accepted: two epochs on eight images leave nothing that a point of mAP would say anything about.
+# Everything is accepted: after two epochs on eight images, a point of mAP means nothing.
 _INT8 = ("--precision", "int8", "--max-drop", "100", "--acceptance-images", "1", "--calibration-images", "20")
 
 
 def _engine(onnx: str, capsys: pytest.CaptureFixture[str]) -> Path:
-    """Built by TensorRT-RTX, which needs no GPU for that."""
+    """Built by TensorRT-RTX, which needs no GPU to build."""
     assert main(["engine", "build", "--model", onnx, "--backend", "tensorrt", "--engine-cache", "engines"]) == 0
     path = Path(capsys.readouterr().out.split(" (")[0].splitlines()[-1])
     assert path.suffix == ".engine"

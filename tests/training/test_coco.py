@@ -1,4 +1,4 @@
-"""COCO folders as they are downloaded and as tools write them."""
+"""COCO folders as downloaded and as written by tools."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_standard_folder_with_all_its_files(tmp_path: Path) -> None:
     assert counts["note files: JSON without boxes (not used)"] == 2
     assert counts["note files: further JSON for the images of an instances file (not used)"] == 2
     assert load(tmp_path / "annotations" / "instances_val2017.json").counts() == {"val": 1}
-    # keypoints alone are a data set of persons
+    # a file of keypoints alone is a data set of persons
     assert load(tmp_path / "annotations" / "person_keypoints_val2017.json").classes == ("person",)
 
 
@@ -119,7 +119,7 @@ def test_roboflow_keeps_a_file_in_each_split(tmp_path: Path) -> None:
 
 
 def test_a_category_that_only_groups_others_is_not_a_class(tmp_path: Path) -> None:
-    """Roboflow writes one; a model would have a class that is never learned."""
+    """Roboflow writes one; a model would get a class that it never learns."""
     for split in ("train", "valid"):
         write_image(tmp_path / split / f"{split}.jpg")
         data = json.loads(coco([(0, f"{split}.jpg")], [(0, 1, BOX)], {0: "pets", 1: "cat", 2: "dog"}))
@@ -173,7 +173,7 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
 
 
 def test_ids_as_fractions(tmp_path: Path) -> None:
-    """What pandas makes of a column of numbers with a gap."""
+    """pandas writes a column of numbers with a gap in this way."""
     write_image(tmp_path / "images" / "a.jpg")
     _write(tmp_path, "train.json", coco([(7, "a.jpg")], [(7.0, 3.0, BOX)], {3: "cat"}))
     assert load(tmp_path).samples[0].labels.tolist() == [0]

@@ -1,4 +1,4 @@
-"""Two processes as torchrun starts them exchange gradients and a stop."""
+"""Two processes, started as by torchrun, exchange gradients and a stop."""
 
 from __future__ import annotations
 

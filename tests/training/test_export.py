@@ -1,4 +1,4 @@
-"""Exported files compute what PyTorch computes; INT8 is accepted or not written; TensorRT-RTX builds them."""
+"""Exported files agree with PyTorch; INT8 is accepted or not written; TensorRT-RTX builds them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLASSES = ("disc", "square", "cross")
 
 @pytest.fixture(scope="module")
 def model() -> SsdModel:
-    """Random weights, but norms that have seen data: without that, activations fade and every output is the same."""
+    """Random weights, but norms with statistics of data: otherwise activations vanish and every output is the same."""
     torch.manual_seed(0)
     network = create("ssd_mobilenet_v1", CLASSES).train()
     for layer in network.modules():
@@ -48,7 +48,7 @@ def model() -> SsdModel:
     with torch.no_grad():
         network(torch.randn(4, 3, 300, 300))
         for head in (*network.classification_headers, *network.regression_headers):
-            head.weight.mul_(0.25)  # scores that are spread, not all 0 or 1
+            head.weight.mul_(0.25)  # scores spread over the range, not all 0 or 1
     return network.eval()
 
 
@@ -66,7 +66,7 @@ def exported(model: SsdModel, images: list[np.ndarray], tmp_path_factory: pytest
 
 
 def _layers(path: Path) -> dict[str, int]:
-    """Convolutions by precision, of an engine that TensorRT-RTX builds; that needs no GPU."""
+    """Convolutions by precision in an engine built by TensorRT-RTX, which needs no GPU to build."""
     pytest.importorskip("tensorrt_rtx_libs")
     plan, facts = build_engine(import_tensorrt(), ModelFile.read(path), Recipe(), lambda _: None)
     assert len(plan) > 1e6
@@ -74,7 +74,7 @@ def _layers(path: Path) -> dict[str, int]:
     return layers
 
 
-# INT8 leaves the five first of 47 convolutions and the twelve heads in FP32.
+# INT8 leaves the first five of 47 convolutions and the twelve heads in FP32.
 @pytest.mark.parametrize(
     ("precision", "layers"), [("fp32", {"fp32": 47}), ("fp16", {"fp16": 47}), ("int8", {"int8": 30, "fp16": 17})]
 )
@@ -209,13 +209,13 @@ def test_the_recipe_with_the_smaller_error_is_chosen(model: SsdModel, exported: 
 
 
 def test_layers_stay_in_float_until_the_accuracy_is_accepted(ranges: Ranges, tmp_path: Path) -> None:
-    """The score stands for an evaluation: it rises with the number of layers in float."""
+    """The score replaces an evaluation: it rises with the number of layers in float."""
 
     def score(path: Path) -> float:
         facts = {item.key: item.value for item in onnx.load(str(path)).metadata_props}
         return 0.70 + 0.01 * int(facts["edgecam.float_layers"])
 
-    ranges = replace(ranges, convolutions=ranges.convolutions[:15])  # the others stay in float: less to measure
+    ranges = replace(ranges, convolutions=ranges.convolutions[:15])  # the other layers stay in float: fewer to measure
     reported: list[str] = []
     probe = [np.zeros((1, 3, 300, 300), np.float32)]
     passed = accept_int8(ranges, tmp_path / "x.onnx", 0.75, score, 1.0, probe, reported.append)

@@ -1,4 +1,4 @@
-"""Crowds, groups and difficult objects: nothing in them is learned as background, nothing in them is punished."""
+"""Crowds, groups and difficult objects: nothing in them is learned as background or counts as a false positive."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_scores_inside_a_crowd_add_no_loss() -> None:
     quiet = torch.zeros(1, len(PRIORS), 3)
     quiet[..., 0] = 8.0
     loud = quiet.clone()
-    loud[0, inside, 1] = 20.0  # the network sees animals in the herd
+    loud[0, inside, 1] = 20.0  # the network detects animals in the herd
     offsets = torch.zeros(1, len(PRIORS), 4)
     losses = [multibox_loss(logits, offsets, _targets(True), PRIORS).total for logits in (quiet, loud)]
     assert losses[0] == losses[1]
@@ -80,5 +80,5 @@ def test_detections_in_a_crowd_are_false_positives_in_no_metric() -> None:
         return float(result.voc[0]), float(result.coco[0])
 
     assert scores(flags) == (1.0, 1.0)
-    # One difficult object is not a region: parts of it are mistakes, as VOC's own evaluation has it.
+    # One difficult object is not a region: detections of its parts are errors, as in VOC's own evaluation.
     assert scores(None)[0] < 0.3

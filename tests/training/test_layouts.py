@@ -1,4 +1,4 @@
-"""Every layout says the same about the same images; bad data is repaired with a note or refused with a reason."""
+"""All layouts give the same data set; bad data is repaired with a note or refused with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AP against pycocotools, an independent implementation, and against cases worked out by hand."""
+"""AP against pycocotools, an independent implementation, and against cases calculated by hand."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_class_without_boxes_has_no_ap_instead_of_zero() -> None:
 def test_suppressing_a_batch_at_once_is_suppressing_each_image() -> None:
     torch.manual_seed(0)
     scores = (torch.randn(5, 300, 4) * 3).softmax(dim=2)
-    scores[3, :, 1:] = 0.0  # an image in which nothing is found
+    scores[3, :, 1:] = 0.0  # an image without detections
     corner = torch.rand(5, 300, 2) * 0.7
     boxes = torch.cat([corner, corner + 0.05 + 0.25 * torch.rand(5, 300, 2)], dim=2)
     sizes = [(100 + 10 * n, 80) for n in range(5)]

@@ -1,4 +1,4 @@
-"""The downloader against a local server with the same layout, and with what real servers do wrong."""
+"""The downloader against a local server with the same layout and the faults of real servers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FACTS = (
 
 
 class Server:
-    """``files`` by path; ``cut`` paths break off once in the middle, ``flaky`` ones answer 503 once."""
+    """``files`` by path; ``cut`` paths break off once in the middle, ``flaky`` ones respond with 503 once."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -110,7 +110,7 @@ def _download(server: Server, output: Path, **changes: object) -> fetch.Outcome:
 def test_all_server_faults_at_once_are_survived(server: Server, tmp_path: Path) -> None:
     names = [f"{number:016x}" for number in range(8)]
     del server.files[f"/train/{names[0]}.jpg"]  # 404
-    server.files[f"/train/{names[1]}.jpg"] = server.files[f"/train/{names[1]}.jpg"][:-300]  # stored broken
+    server.files[f"/train/{names[1]}.jpg"] = server.files[f"/train/{names[1]}.jpg"][:-300]  # damaged on the server
     server.cut.add(f"/train/{names[3]}.jpg")
     server.flaky.add(f"/train/{names[4]}.jpg")
     server.cut.add("/v6/oidv6-train-annotations-bbox.csv")
@@ -119,7 +119,7 @@ def test_all_server_faults_at_once_are_survived(server: Server, tmp_path: Path) 
     assert outcome.broken == [f"train/{names[1]}"]
     assert outcome.images == 6
     assert outcome.complete
-    assert any(span and names[3] in path for path, span in server.asked)  # it went on, it did not begin again
+    assert any(span and names[3] in path for path, span in server.asked)  # it resumed, it did not start over
     dataset = manifest.read(tmp_path / "a")
     assert dataset.classes == ("Zebra", "Whale")
     assert dataset.counts() == {"train": 4, "val": 1, "test": 1}
@@ -127,7 +127,7 @@ def test_all_server_faults_at_once_are_survived(server: Server, tmp_path: Path) 
     assert first.facts["licence"] == "CC-BY"
     assert first.facts["author"] == "An Author"
     assert first.boxes[0].tolist() == pytest.approx([16, 24, 96, 84])
-    assert first.difficult.tolist() == first.crowd.tolist() == [True]  # a group counts neither way
+    assert first.difficult.tolist() == first.crowd.tolist() == [True]  # a group is neither a hit nor a miss
     before = (tmp_path / "a" / "manifest.jsonl").read_bytes()
     server.asked.clear()
     _download(server, tmp_path / "a")
@@ -195,7 +195,7 @@ def test_a_folder_with_another_set_is_not_overwritten(server: Server, tmp_path: 
     with pytest.raises(DatasetError, match="holds another data set"):
         fetch.refetch(source, tmp_path / "a", 4, source=Source.mirror(server.url))
     assert (tmp_path / "a" / "manifest.jsonl").read_bytes() == before
-    (tmp_path / "a" / "request.json").unlink()  # written by an older version, or not by this program
+    (tmp_path / "a" / "request.json").unlink()  # written by an older version or by another program
     with pytest.raises(DatasetError, match="already holds a data set"):
         _download(server, tmp_path / "a")
     criteria = Criteria(classes=("zebra",))
@@ -287,9 +287,10 @@ def test_like_jetson_inference(server: Server, tmp_path: Path) -> None:
 
 
 def test_the_totals_of_the_homework(server: Server, tmp_path: Path) -> None:
-    """Tables with the totals that its README names, and rows around them that other rules would count.
+    """Tables with the totals of its README, and further rows that other rules would count.
 
-    3,626, 171 and 505 images with 5,179, 220 and 675 boxes of seven classes. The rows are made: the tables are 2 GB.
+    3,626, 171 and 505 images with 5,179, 220 and 675 boxes of seven classes. The rows are synthetic:
+    the real tables have 2 GB.
     """
     classes = ("Armadillo", "Blue jay", "Rhinoceros", "Sea turtle", "Sparrow", "Whale", "Zebra")
     totals = {"train": (3626, 5179), "validation": (171, 220), "test": (505, 675)}
@@ -346,7 +347,7 @@ def test_a_folder_written_by_jetson_inferences_downloader_is_read(server: Server
 
 
 def test_an_imperfect_folder_of_that_downloader_is_read(tmp_path: Path) -> None:
-    """A cut table, spaces, an image that was converted, another tool's pixels."""
+    """A truncated table, spaces, a converted image, pixels of another tool."""
     rows = [
         "a,x,/m/z,1,0.1,0.6,0.2,0.7,0,0,0,0,0,/m/z,Zebra",
         " b ,x,/m/z,1, 0.1,0.6,0.2,0.7,0,0,0,0,0,/m/z, Zebra ",

@@ -1,4 +1,4 @@
-"""EXIF: every layout trains and scores on upright images, with the boxes where the objects are."""
+"""EXIF: with every layout, training and evaluation use upright images with matching boxes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TURNED = range(5, 9)
 
 
 def _set(root: Path, orientation: int, size: tuple[int, int], box: tuple[float, ...], more: bool = False) -> Path:
-    """A VOC folder with one turned image, annotated with this size and box; ``more``: and one that tells nothing."""
+    """A VOC folder with one rotated image, annotated with this size and box; ``more``: also one without a size."""
     write_image(root / "JPEGImages" / "a.jpg", STORED, orientation, BOX)
     (root / "Annotations").mkdir(parents=True)
     (root / "Annotations" / "a.xml").write_text(xml("a.jpg", [("cat", box)], size))  # type: ignore[list-item]
@@ -31,7 +31,7 @@ def _set(root: Path, orientation: int, size: tuple[int, int], box: tuple[float, 
 
 
 def _seen(sample: Sample) -> np.ndarray:
-    """The box of the white pixels as a reader of the image finds it."""
+    """The box of the white pixels in the decoded image."""
     pixels = read_image(sample.path)
     assert pixels is not None
     assert pixels.shape[1::-1] == (sample.width, sample.height)
@@ -83,7 +83,7 @@ def test_coco_yolo_and_manifests_turn_the_same_way(tmp_path: Path) -> None:
     for name in ("coco", "own"):
         sample = load(tmp_path / name).samples[0]
         np.testing.assert_allclose(sample.boxes[0], _seen(sample), atol=2)
-    # YOLO's tools look at the upright image
+    # YOLO's tools use the upright image
     left, top, right, bottom = _seen(sample) / [120, 160, 120, 160]
     line = f"0 {(left + right) / 2} {(top + bottom) / 2} {right - left} {bottom - top}"
     root = write_yolo(tmp_path / "yolo", "names: [cat]\ntrain: images/train\n", {"train/a": line})

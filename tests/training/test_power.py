@@ -1,4 +1,4 @@
-"""Energy readers against trees as the kernel lays them out, and a counter that wraps."""
+"""Energy readers against file trees like the kernel's, and a counter that wraps around."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_rapl_counts_packages_once_and_wraps(tmp_path: Path, monkeypatch: pytest
     assert meter.joules == pytest.approx(0.75)
     with power.Meter(power.find(tmp_path)) as meter:
         _write(zones, {"intel-rapl:0/energy_uj": 9_900_000, "intel-rapl:1/energy_uj": 100_000})
-    assert meter.joules == pytest.approx(0.4 + 0.85)  # the second has begun anew at 10 J
+    assert meter.joules == pytest.approx(0.4 + 0.85)  # the second has wrapped around and is at 10 J
 
 
 def test_a_machine_without_sensors_has_no_power_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Annotations that readers easily pass over in silence: each is used, repaired, dropped or refused in words."""
+"""Annotations that readers easily ignore silently: each is used, repaired, dropped or refused with a reason."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_annotations_of_coco(tmp_path: Path, changes: dict[str, Any], count: int
 
 
 def _pose(seed: int, step: int, parts: int) -> str:
-    """A box in the middle with ``parts`` keypoints inside, one of them not seen."""
+    """A box in the middle with ``parts`` keypoints inside, one of them not visible."""
     points = [(0.5 + 0.01 * ((seed + part) % 5), 0.5 - 0.01 * part) for part in range(parts - 1)]
     text = " ".join(f"{x} {y}" + " 1" * (step == 3) for x, y in points)
     return f"0 0.5 0.5 0.3 {0.4 + 0.01 * seed} {text} 0 0{' 0' * (step == 3)}\n"

@@ -1,4 +1,4 @@
-"""Priors, coding, matching, mining and loss against plain NumPy versions written from the paper; gradients."""
+"""Priors, box coding, matching, mining and loss against plain NumPy versions written from the paper; gradients."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_networks_fit_their_priors(name: str) -> None:
 
 
 def _published(columns: int = 21) -> dict[str, tuple[int, ...]]:
-    """Every tensor of pytorch-ssd's mb1-ssd, written down from its layers' definition."""
+    """Every tensor of pytorch-ssd's mb1-ssd, from the definition of its layers."""
     found: dict[str, tuple[int, ...]] = {}
 
     def conv(name: str, *shape: int, bias: bool = True) -> None:
@@ -97,7 +97,7 @@ def test_checkpoint_names_and_shapes_of_pytorch_ssd(tmp_path: Path) -> None:
     expected = _published()
     state = create("ssd_mobilenet_v1", ["x"] * 20).state_dict()
     assert {name: tuple(value.shape) for name, value in state.items()} == expected
-    # Files of old PyTorch lack the counters of norms and are no zip archives.
+    # Files of old PyTorch versions lack the counters of norms and are not zip archives.
     theirs = {name: torch.randn(shape) for name, shape in expected.items() if not name.endswith("num_batches_tracked")}
     path = tmp_path / "mobilenet-v1-ssd-mp-0_675.pth"
     torch.save(theirs, path, _use_new_zipfile_serialization=False)
@@ -122,7 +122,7 @@ def test_decoding_inverts_encoding_and_numpy_agrees() -> None:
 
 
 def _plain_match(boxes: np.ndarray, labels: np.ndarray, priors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One image, loops and all."""
+    """For one image, with plain loops."""
     corners = core.to_corners(priors)
     iou = np.zeros((len(priors), len(boxes)))
     for p, a in enumerate(corners):

@@ -1,4 +1,4 @@
-"""A data set's summary comes first, and what would train on too little of it is refused."""
+"""A data set's summary is printed first; training on too small a part of it is refused."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_commands_refuse_a_set_in_pixel_units_unless_it_is_allowed(
         assert "dropped   20 boxes   coordinates are pixels, not fractions of the image" in seen.out
     if command[0] != "train":
         assert main([*words, "--allow-dropped", "91"]) == 1
-        assert "were dropped" not in capsys.readouterr().err  # the model is what is missing
+        assert "were dropped" not in capsys.readouterr().err  # only the model is missing
 
 
 def test_a_missing_split_is_reported(tmp_path: Path) -> None:

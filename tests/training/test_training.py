@@ -1,4 +1,4 @@
-"""The loop itself: resumes bit for bit, stops well, learns; checkpoints refuse what they must."""
+"""The training loop: it resumes bit for bit, stops cleanly and learns; bad checkpoints are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALONE = World(0, 1, torch.device("cpu"))
 
 
 def _trainer(shapes: Path, output: Path, **changes: object) -> Trainer:
-    # The box and class heads of the COCO network learn in seconds, so that the loop is what is tested.
+    # The box and class heads of the COCO network learn in seconds; the loop is the subject of the tests.
     values = {
         "data": str(shapes), "output": str(output), "epochs": 2, "batch": 4, "freeze": "backbone", "side": 160,
         "learning_rate": 0.01, "warmup": 0.0, "evaluate_every": 2, **changes,
@@ -133,7 +133,7 @@ def test_a_full_disk_is_reported_and_the_last_checkpoint_stays(tmp_path: Path) -
     saver.save({"weights": torch.ones(10)}, path)
     saver.wait()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # no file may grow: as a disk without space
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))  # no file may grow, like on a full disk
     try:
         saver.save({"weights": torch.zeros(100_000)}, path)
         with pytest.raises(CacheError):
@@ -180,7 +180,8 @@ def test_starts_from_imagenet_classifiers(tmp_path: Path) -> None:
 def test_pytorch_ssd_checkpoints_load_in_both_directions(tmp_path: Path) -> None:
     theirs = create("ssd_mobilenet_v1", ("zebra", "whale"))
     torch.save(theirs.state_dict(), tmp_path / "mb1-ssd.pth")
-    (tmp_path / "labels.txt").write_text("BACKGROUND\nzebra\nwhale\n", encoding="utf-8-sig")  # a mark is no class
+    labels = "BACKGROUND\nzebra\nwhale\n"  # with a byte order mark, which is not a part of the first label
+    (tmp_path / "labels.txt").write_text(labels, encoding="utf-8-sig")
     model, classes = checkpoint.open_model(tmp_path / "mb1-ssd.pth")
     assert classes == ("zebra", "whale")
     assert _same(model.state_dict(), theirs.state_dict())

@@ -1,4 +1,4 @@
-"""VOC folders as common tools write them; contradictory files are dropped with the reason, or refused."""
+"""VOC folders as written by common tools; contradictory files are dropped with the reason, or refused."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ def test_one_class_in_many_spellings(tmp_path: Path) -> None:
 
 
 def test_names_of_files_may_be_composed_or_not(tmp_path: Path) -> None:
-    """macOS stores one form, annotations and lists have the other."""
+    """macOS stores one normal form, annotations and lists have the other."""
     root = write_voc(tmp_path, ["K\u00f6ter"])
     (root / "JPEGImages" / "K\u00f6ter.jpg").rename(root / "JPEGImages" / "Ko\u0308ter.jpg")
     write_list(root, "train", ["Ko\u0308ter"])

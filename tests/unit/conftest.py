@@ -11,6 +11,6 @@ collect_ignore_glob = ignored()
 
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for quantised models, one for all tests and test processes: calibrating takes seconds."""
+    """A folder for quantised models, shared by all tests and test processes: calibration takes seconds."""
     base = tmp_path_factory.getbasetemp()
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "engines"

@@ -34,7 +34,7 @@ class Workbench:
         return path
 
     def evaluate(self, body: str, **arguments: str) -> Context:
-        """What `ros2 launch top.launch.xml name:=value …` would start."""
+        """The processes that `ros2 launch top.launch.xml name:=value …` would start."""
         path = self.write("top.launch.xml", body)
         temporary = self.folder / "temporary"
         temporary.mkdir(exist_ok=True)
@@ -52,7 +52,7 @@ class Workbench:
         return [(os.path.basename(spec.command[0]), *spec.command[1:]) for spec in specs]
 
     def log(self, text: str, before: str = "", **arguments: str) -> str:
-        """What `<log message=text>` says."""
+        """The line that `<log message=text>` prints."""
         self.logged.clear()
         self.evaluate(f'{before}\n<log message="{text}"/>', **arguments)
         return self.logged[-1][2]
