@@ -157,7 +157,5 @@ def test_no_hostile_value_ends_a_node(node: Running, peer: Peer) -> None:
     assert node.state() == "active", node.output.read_text()
     output = node.output.read_text()
     assert "Traceback" not in output
-    defects = re.findall(
-        r".*\(\w+/\w+\.py:\d+\)", output
-    )  # as edgecam_ros.faults logs them, refusals without a traceback
+    defects = re.findall(r".*\(\w+/\w+\.py:\d+\)", output)  # as edgecam_ros.faults logs them; refusals name no file
     assert not [line for line in defects if "/set_parameters" not in line]  # rclpy's own service, of unknown types

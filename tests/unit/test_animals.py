@@ -1,4 +1,4 @@
-"""The model ``animals``: COCO's backbone, own class heads, checked on photographs it was not trained on."""
+"""The model ``animals``: the backbone of COCO and its own class heads, on photographs not used for training."""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ def test_a_forced_update_rewrites_it(tmp_path: Path) -> None:
     )
     Detector.open(settings)
     (path,) = tmp_path.glob("m-batch-*.onnx")
-    made = path.stat().st_ino  # a file written anew is another one
-    kept = path.open("rb")  # so that its number stays taken
+    made = path.stat().st_ino  # a rewritten file is another file
+    kept = path.open("rb")  # keeps its inode number in use
     Detector.open(settings)
     assert path.stat().st_ino == made
     Detector.open(settings.changed(force_engine_update=True))

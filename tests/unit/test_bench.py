@@ -1,4 +1,4 @@
-"""`make bench`: finished rows are saved, a stopped run resumes, publishing needs a quiet machine, pages agree."""
+"""`make bench`: finished rows are saved, a stopped run resumes, publishing needs an idle machine, all pages agree."""
 
 from __future__ import annotations
 

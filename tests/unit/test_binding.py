@@ -1,4 +1,4 @@
-"""GStreamer through PyGObject alone: gst-python, which Debian packages for the system's Python only, is not needed."""
+"""GStreamer through PyGObject alone, without gst-python, which Debian packages only for the system's Python."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-# Frames through appsrc and appsink, with what a Python other than the system's lacks: gst-python's overrides.
+# Frames through appsrc and appsink, without the overrides of gst-python, which only the system's Python has.
 PROGRAM = """
 import sys
 if sys.argv[1] == "PyGObject alone":

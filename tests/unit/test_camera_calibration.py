@@ -26,7 +26,7 @@ def test_a_saved_calibration_is_loaded_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "camera.yaml"
     calibration.save(GOOD, path, "camera")
     assert calibration.load(path, "x") == GOOD
-    assert list(path.parent.iterdir()) == [path]  # no half-written file stays
+    assert list(path.parent.iterdir()) == [path]  # no partial file remains
 
 
 def test_a_smaller_frame_has_smaller_focal_lengths() -> None:

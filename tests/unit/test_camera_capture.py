@@ -21,7 +21,7 @@ LONG = 120.0
 
 
 class Taker:
-    """Takes frames in one encoding and remembers what came."""
+    """Takes frames in one encoding and records them."""
 
     def __init__(self, encoding: str = "bgr8") -> None:
         self.encoding = encoding
@@ -108,7 +108,7 @@ def test_a_looped_clip_has_no_gap_in_time(camera: Callable[..., Camera], taker: 
     taker.wait(60)  # three times through the 20 frames
     steps = np.diff(taker.stamps) / 1e6
     assert np.all(steps > 0)
-    # A busy machine may drop frames, but the time line stays that of the clip, across the seams too.
+    # A busy machine may drop frames, but the timeline stays that of the clip, also where it starts over.
     assert np.abs(steps / 40 - np.round(steps / 40)).max() < 0.05
     assert one.status().reconnects == 0
     assert one.status().state == "streaming"
@@ -227,7 +227,7 @@ def test_a_slow_consumer_gets_the_newest_frame(camera: Callable[..., Camera], ta
     taker.wait(3)
 
     def skipped() -> bool:
-        """Whether the frames of half a second without a taker are gone, not queued; a busy source makes fewer."""
+        """Whether the frames of half a second without a consumer were dropped; a busy source makes fewer."""
         taker.gate.clear()
         time.sleep(0.5)  # the fault itself
         count = len(taker.stamps)

@@ -1,6 +1,6 @@
-"""A colour chart in every codec, pixel format and container that can be made here, seen by the camera.
+"""A colour chart in every codec, pixel format and container that can be encoded here, read by the camera.
 
-Formats that the camera cannot take are named in its error. ffmpeg makes what GStreamer's encoders do not.
+Formats that the camera cannot read are named in its error. ffmpeg encodes what GStreamer's encoders cannot.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _X265 = "x265enc tune=zerolatency speed-preset=ultrafast bitrate=4000 ! h265pars
 _VP8 = "vp8enc deadline=1 target-bitrate=4000000"
 _VP9 = "vp9enc deadline=1 target-bitrate=4000000"
 _JPEG = "jpegenc quality=95"
-_FULL = "1:4:0:0"  # JPEG's own: BT.601 weights in full range
+_FULL = "1:4:0:0"  # as in JPEG: BT.601 in full range
 _CLOSE = 10
 """Levels of 255 that coding and chroma subsampling may cost."""
 
@@ -104,9 +104,9 @@ REFUSED = [
 
 
 def seen(path: Path, views: list[str] | None = None, **settings: object) -> tuple[np.ndarray | None, str]:
-    """The first frame that the camera gives of a file, (H, W, 3) uint8 BGR, or None and its error.
+    """The first frame that the camera reads from a file, (H, W, 3) uint8 BGR, or None and the error.
 
-    ``views`` gets how the frame is turned.
+    ``views`` receives the rotation of the frame.
     """
     images: list[np.ndarray] = []
     problems: list[str] = []
@@ -134,7 +134,7 @@ def seen(path: Path, views: list[str] | None = None, **settings: object) -> tupl
 
 
 def difference(image: np.ndarray, size: tuple[int, int], grey: bool) -> float:
-    """By how many levels the worst patch differs from the chart."""
+    """The difference of the worst patch from the chart, in levels of 255."""
     expected = patches(chart(size))
     if grey:
         expected = np.repeat(expected @ np.array([[0.114], [0.587], [0.299]]), 3, axis=1)
@@ -184,7 +184,7 @@ def test_formats_that_the_decoders_get_wrong_are_refused_by_name(
 
 
 _ONE, _W, _H = 1 << 16, 256 << 16, 192 << 16
-# The movie's matrix a, b, c, d, x, y (ISO/IEC 14496-12 section 6.2.2), and what is done to the chart.
+# The matrix a, b, c, d, x, y of the movie (ISO/IEC 14496-12, 6.2.2), and the expected transformation.
 TURNED = {
     "clockwise": ((0, _ONE, -_ONE, 0, _H, 0), lambda image: np.rot90(image, -1)),
     "rotate-180": ((-_ONE, 0, 0, -_ONE, _W, _H), lambda image: np.rot90(image, 2)),

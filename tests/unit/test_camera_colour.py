@@ -15,9 +15,9 @@ FORMATS = ("I420", "NV12", "YUY2", "UYVY", "BGR", "RGB", "BGRx", "RGBx", "BGRA",
 
 
 def both_ways(caps: str, width: int, height: int, target: str = "BGR") -> tuple[np.ndarray, gst.Sample]:
-    """The same smooth frame as GStreamer converts it, and the sample to convert here."""
+    """A smooth frame converted by GStreamer, and the same sample for our conversion."""
     source = f"videotestsrc num-buffers=1 pattern=gradient ! video/x-raw,format=I420,width={width},height={height}"
-    if "GRAY8" not in caps:  # colours that change slowly, so that chroma siting plays no part
+    if "GRAY8" not in caps:  # colours change slowly, so that chroma siting does not matter
         source = source.replace("gradient", "solid-color foreground-color=0xff3070c0")
     pipeline = gst.Pipeline(
         f"{source} ! videoconvert ! {caps},width={width},height={height} ! tee name=t "
@@ -61,7 +61,7 @@ def test_every_format_and_size_gives_gstreamers_colours(pixel_format: str, size:
 @pytest.mark.parametrize("colorimetry", ["bt601", "bt709", "bt2020", "1:4:0:0"])
 @pytest.mark.parametrize("pixel_format", ["I420", "NV12", "YUY2"])
 def test_hd_and_jpeg_colours_are_not_read_as_bt601(pixel_format: str, colorimetry: str, size: tuple[int, int]) -> None:
-    # The transfer function and primaries are left alone by videoconvert's default settings too.
+    # With its default settings videoconvert does not convert transfer function and primaries either.
     expected, sample = both_ways(f"video/x-raw,format={pixel_format},colorimetry={colorimetry}", *size)
     assert np.abs(converted(sample, "bgr8").astype(int) - expected).max() <= 4
 

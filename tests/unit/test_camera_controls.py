@@ -1,5 +1,5 @@
-"""V4L2 controls. No machine of ours has a video device, so the kernel's side of the ioctls is played here
-(v4l2_kernel.py); that the numbers are the kernel's is checked against its header."""
+"""V4L2 controls. No test machine has a video device, so the kernel's side of the ioctls is simulated
+(v4l2_kernel.py); the request numbers are compared with the kernel's header."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_request_numbers_equal_the_kernels() -> None:
             number = re.search(rf"#define VIDIOC_{name}\s+_IOWR\('V',\s*(\d+),", header.read_text())
             assert number
             assert getattr(controls, f"VIDIOC_{name}") & 0xFF == int(number[1])
-    # sizeof of the structures, laid out by the C rules
+    # sizeof the structures in C
     fields = [("id", ctypes.c_uint32), ("type", ctypes.c_uint32), ("name", ctypes.c_uint8 * 32)]
     fields += [(name, ctypes.c_int32) for name in ("minimum", "maximum", "step", "default_value")]
     fields += [("flags", ctypes.c_uint32), ("reserved", ctypes.c_uint32 * 2)]

@@ -1,4 +1,4 @@
-"""Many cameras in one file: read, checked before any is started."""
+"""Many cameras in one file: all are checked before one is started."""
 
 from __future__ import annotations
 

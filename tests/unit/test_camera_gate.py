@@ -1,4 +1,4 @@
-"""The keyframe gate in a capture pipeline: real streams with losses, through GStreamer, compared with their source."""
+"""The keyframe gate in a capture pipeline: real streams with losses, decoded by GStreamer, against their source."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Outcome:
 
 
 def play(made: CodedStream, lost: range, stream_format: str, decoder: str, gate: DecoderGate) -> Outcome:
-    """Push a stream without its lost access units through tee, gate and decoder."""
+    """Push a stream without the lost access units through tee, gate and decoder."""
     row = codec(made.codec)
     pipeline = gst.Pipeline(
         f"appsrc name=src is-live=true format=time max-bytes=0 "
@@ -62,7 +62,9 @@ def _collect(pipeline: gst.Pipeline, outcome: Outcome, made: CodedStream, wait: 
     while (sample := pipeline.pull(wait)) is not None:
         with sample:
             outcome.quality[sample.pts_ns] = psnr(luma(sample), made.frames[sample.pts_ns])
-    while (sample := pipeline.pull(wait if wait > 1 else 0, "coded")) is not None:  # at the end up to its own end
+    while (
+        sample := pipeline.pull(wait if wait > 1 else 0, "coded")
+    ) is not None:  # after the last one, up to the end of the stream
         with sample:
             outcome.recorded.append(sample.pts_ns)
 
@@ -73,7 +75,7 @@ def _collect(pipeline: gst.Pipeline, outcome: Outcome, made: CodedStream, wait: 
 def test_after_losses_only_intact_frames_are_shown(name: str, lost: range, decoder: str) -> None:
     kind, options, properties = STREAMS[name]
     made = encode(kind, options, properties)
-    if 0 in lost:  # the parameter sets come apart from the first frame
+    if 0 in lost:  # the parameter sets are separate from the first frame
         row = codec(kind)
         sets = [unit for unit in made.units[0][0] if row.kind(unit) in row.parameter_sets]
         made.units[lost.stop] = ([*sets, *made.units[lost.stop][0]], made.units[lost.stop][1])

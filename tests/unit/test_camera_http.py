@@ -1,4 +1,4 @@
-"""HTTP sources against real little servers: what a stream is goes by what the server says, never by the address."""
+"""HTTP sources against small real servers: the response decides the type of the stream, never the URL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JPEG = red_jpeg()
 
 
 class Watched:
-    """A camera with what it has delivered and reported."""
+    """A camera with its frames and reports."""
 
     def __init__(self, **settings: object) -> None:
         self.images: list[np.ndarray] = []
@@ -88,7 +88,7 @@ def test_every_variant_of_mjpeg_plays(dialect: str) -> None:
 def test_a_still_image_is_requested_at_the_frame_rate() -> None:
     with web_server({"/snapshot": Page("image/jpeg", [JPEG], length=True)}) as (port, asked):
         Watched(source=f"http://127.0.0.1:{port}/snapshot?size=1", framerate=20.0).expect(4)
-        assert len(asked) >= 5  # one more to see what it is
+        assert len(asked) >= 5  # one more request to determine the type
         assert asked[0] == "/snapshot?size=1"
 
 
@@ -171,7 +171,7 @@ def chunks(data: bytes, size: int) -> list[bytes]:
 @pytest.mark.parametrize("size", [1, 7, 1000, 100_000])
 def test_images_are_found_however_the_bytes_arrive(size: int) -> None:
     noisy = np.random.default_rng(1).integers(0, 256, (64, 80, 3), np.uint8)
-    thumbnail = b"\xff\xe1" + (len(JPEG) + 2).to_bytes(2, "big") + JPEG  # an image inside the image
+    thumbnail = b"\xff\xe1" + (len(JPEG) + 2).to_bytes(2, "big") + JPEG  # a thumbnail inside the image
     other = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 100, cv2.IMWRITE_JPEG_RST_INTERVAL, 2])[1].tobytes()
     other = other[:2] + thumbnail + other[2:]
     stream = b"\xff\r\n--x\r\n\r\n" + JPEG + b"--x\xff\r\n" + other + JPEG[:-30] + other + JPEG

@@ -25,7 +25,7 @@ def frames(path: Path) -> int:
 
 
 def feed(push: Callable[[gst.Sample], None], text: str) -> int:
-    """Push every buffer of a pipeline; gives how many there were."""
+    """Push every buffer of a pipeline; returns their number."""
     pipeline = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
     pipeline.start()
     count, end = 0, time.monotonic() + 120
@@ -54,14 +54,14 @@ def test_b_frames_do_not_start_a_new_file(tmp_path: Path) -> None:
 
 
 def test_a_camera_that_comes_back_starts_another_file_at_a_keyframe(tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip.mkv", frames=50, codec="h265")  # a key frame every 10 frames
+    clip = make_clip(tmp_path / "clip.mkv", frames=50, codec="h265")  # a keyframe every 10 frames
     recorder = Recorder(RecordSettings(tmp_path / "out", "camera"))
     text = f"filesrc location={gst.quoted(str(clip))} ! matroskademux ! h265parse ! video/x-h265,alignment=au"
     feed(recorder.push, text)
     late = gst.Pipeline(f"{text} ! appsink name=sink sync=false")
     late.start()
     try:
-        for index in range(25):  # its time starts over; it is joined in the middle of a group of frames
+        for index in range(25):  # its time starts over, between two keyframes
             sample = late.pull(10)
             assert sample is not None
             with sample:
@@ -100,12 +100,12 @@ def test_a_full_disk_ends_the_recording_and_is_reported(tmp_path: Path) -> None:
     assert "filesink" in recorder.error
     assert recorder.frames <= pushed
     assert 0 < path.stat().st_size <= 400_000
-    assert frames(path) > 0  # what was written can be played
+    assert frames(path) > 0  # the written part can be played
 
 
 def test_frames_that_a_slow_encoder_drops_are_counted(tmp_path: Path) -> None:
     recorder = Recorder(RecordSettings(tmp_path, "camera"))
-    pushed = feed(recorder.push, RAW.format(60))  # as fast as they are made
+    pushed = feed(recorder.push, RAW.format(60))  # as fast as possible
     (path,) = recorder.close()
     assert recorder.error == ""
     assert recorder.dropped > 0
@@ -121,12 +121,12 @@ def test_after_a_dropped_coded_frame_recording_resumes_at_a_keyframe(
 
     def push(sample: gst.Sample) -> None:
         nonlocal count
-        # No disk here is slow enough for the real limit: none at all for two frames in the middle of their group.
+        # No disk here is slow enough for the real limit, so it is 0 for two frames between keyframes.
         monkeypatch.setattr(record, "_WAITING_CODED", -1 if count in (16, 17) else 64_000_000)
         recorder.push(sample)
         count += 1
 
-    clip = make_clip(tmp_path / "clip.mkv", frames=40, codec="h264")  # a key frame every ten frames
+    clip = make_clip(tmp_path / "clip.mkv", frames=40, codec="h264")  # a keyframe every ten frames
     feed(push, f"filesrc location={gst.quoted(str(clip))} ! matroskademux ! h264parse")
     (path,) = recorder.close()
     assert recorder.error == ""
@@ -143,7 +143,7 @@ def test_completing_a_file_does_not_delay_the_camera(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(record._Run, "finish", slow)
     recorder = Recorder(RecordSettings(tmp_path, "camera"))
-    for width in (64, 96):  # another size begins another file
+    for width in (64, 96):  # another size starts another file
         size = f"video/x-raw,format=I420,width={width},height=48,framerate=30/1"
         assert feed(recorder.push, f"videotestsrc num-buffers=5 ! {size}") == 5
     disk.set()

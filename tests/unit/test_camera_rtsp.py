@@ -1,4 +1,4 @@
-"""RTSP cameras of other makes: frames with B-frames and other codecs, each with its own time."""
+"""RTSP cameras of other vendors: streams with B-frames and other codecs, each frame with its own time."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_frames_arrive_in_order_with_their_own_times(stream: str, transport: str
 
 
 def whole_steps(stamps: list[int]) -> int:
-    """How many steps are multiples of the server's 40 ms.
+    """The number of steps that are multiples of the server's 40 ms.
 
-    A frame that was not taken in time leaves a larger one, and the first frames may have got the time of their arrival.
+    A frame that was not taken in time leaves a larger step, and the first frames may have their time of arrival.
     """
     steps = np.diff(stamps) / 1e6
     return int((np.abs(steps - 40 * np.rint(steps / 40)) < 2).sum())

@@ -1,4 +1,4 @@
-"""Camera settings: what is refused, and what is asked of a device."""
+"""Camera settings: refusals, and requests to a device."""
 
 from __future__ import annotations
 

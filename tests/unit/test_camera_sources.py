@@ -1,4 +1,4 @@
-"""Sources as text: found by their scheme, right on every platform, clear about what cannot work."""
+"""Sources as pipeline text: selected by scheme, correct on every platform, with clear refusals."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def everything(_element: str) -> bool:
 
 
 def desktop(element: str) -> bool:
-    """No special hardware: what Debian's packages have."""
+    """No special hardware, only the elements of Debian's packages."""
     return not element.startswith(("nv", "va", "v4l2h", "libcamera", "cuda"))
 
 
 def text_of(have=desktop, **values) -> str:
-    """The launch text, without the two elements that pass on what needs nothing (they have a test of their own)."""
+    """The launch text without the elements for deinterlacing and rotation, which have a separate test."""
     settings = CameraSettings(**{"deinterlace": "never", "orientation": "ignore"} | values)
     return compose(sources.plan(settings, have), settings, have)
 
@@ -147,7 +147,7 @@ def test_csi_is_argus_on_a_jetson_and_libcamera_elsewhere() -> None:
     text = text_of(jetson, source="csi://1", flip_method="rotate-180", image_width=1920, image_height=1080)
     assert "nvarguscamerasrc sensor-id=1 ! video/x-raw(memory:NVMM),format=NV12,width=1920,height=1080" in text
     assert "nvvidconv flip-method=2 ! video/x-raw,format=I420" in text
-    assert text.count("flip") == 1  # turned once
+    assert text.count("flip") == 1  # rotated once
     assert "libcamerasrc" in text_of(lambda name: name == "libcamerasrc", source="csi://0")
     with pytest.raises(MissingDependency, match="JetPack"):
         text_of(desktop, source="csi://0")
@@ -273,8 +273,8 @@ def test_percent_encoded_passwords_and_at_signs_in_the_userinfo_work() -> None:
 
 
 def test_a_silent_source_reports_what_it_waits_for() -> None:
-    """From the start, without waiting for a time-out."""
-    with socket.socket() as server:  # takes connections and never answers
+    """From the start, without waiting for a timeout."""
+    with socket.socket() as server:  # accepts connections and never responds
         server.bind(("127.0.0.1", 0))
         server.listen()
         address = f"rtsp://127.0.0.1:{server.getsockname()[1]}/x"

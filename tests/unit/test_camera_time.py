@@ -1,4 +1,4 @@
-"""Stamps, pacing and back-off: pure logic with clocks made of integers."""
+"""Stamps, pacing and back-off: pure logic with integers as clocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MS = 1_000_000
 
 
 class Clocks:
-    """The ROS clock and the pipeline's running time, moved by hand."""
+    """The ROS clock and the pipeline's running time, advanced by the test."""
 
     def __init__(self) -> None:
         self.ros, self.running = 1_700_000_000_000 * MS, 5_000 * MS
@@ -36,7 +36,7 @@ def test_intervals_are_the_capture_clocks_while_the_measurement_jitters() -> Non
     stamps = clocks.stamps()
     first = stamps.stamp(clocks.running)
     clocks.tick(40)
-    clocks.ros += 150_000  # read late, less than the dead band
+    clocks.ros += 150_000  # read late, by less than the dead band
     assert stamps.stamp(clocks.running) - first == 40 * MS
 
 
@@ -85,15 +85,15 @@ def test_without_a_limit_all_frames_pass_and_a_new_timeline_starts() -> None:
     assert all(RateLimit(0).take(i) for i in range(100))
     limit = RateLimit(1)
     assert limit.take(int(100e9))
-    assert limit.take(0)  # the source was opened again: time starts over
+    assert limit.take(0)  # the source was reopened: time starts over
 
 
 def test_frames_that_were_not_read_count_as_dropped() -> None:
     arrivals = Arrivals()
     arrivals.update(1, 0)
-    arrivals.update(5, 1)  # 5 came, 2 were taken, 1 waits
+    arrivals.update(5, 1)  # 5 arrived, 2 were taken, 1 waits
     assert arrivals.drops == 2
-    arrivals.update(2, 0)  # the count started over after a seek: 2 more came
+    arrivals.update(2, 0)  # the count started over after a seek: 2 more arrived
     assert arrivals.drops == 4
     arrivals.restarted()
     arrivals.update(1, 0)
@@ -114,7 +114,7 @@ MS = 1_000_000
 
 
 def test_a_burst_at_the_start_does_not_shift_later_stamps() -> None:
-    """A server that sends what it has stored: ten frames at once, then live."""
+    """A server that first sends its buffer: ten frames at once, then live ones."""
     line = SenderLine()
     for number in range(10):
         line.arrived(number * 40 * MS, 1000 * MS + number)

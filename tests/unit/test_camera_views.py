@@ -1,4 +1,4 @@
-"""A calibration follows the turned frame: the same point of the world is seen where the turned frame shows it."""
+"""A calibration follows the rotated frame: a point of the world is projected to its pixel in the rotated frame."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def rectified(camera: Calibration, points: np.ndarray) -> np.ndarray:
 
 
 def moved(pixels: np.ndarray, flip: str) -> np.ndarray:
-    """Where the turned frame shows these pixels, by turning images of their coordinates."""
+    """The positions of these pixels in the rotated frame, by rotating images of their coordinates."""
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
     rows, columns = TURN[flip](rows), TURN[flip](columns)
-    corners = np.array([[0, 0], [0, 1], [1, 0]])  # three pixels of the turned frame tell the map
+    corners = np.array([[0, 0], [0, 1], [1, 0]])  # three pixels of the rotated frame determine the map
     source = np.array([[columns[y, x], rows[y, x], 1.0] for y, x in corners])
     target = corners[:, ::-1].astype(float)
     return np.c_[pixels, np.ones(len(pixels))] @ np.linalg.solve(source, target)
 
 
 def ray(points: np.ndarray, flip: str) -> np.ndarray:
-    """The points (N, 3) in the axes of the turned frame."""
+    """The points (N, 3) in the axes of the rotated frame."""
     origin = moved(np.zeros((1, 2)), flip)
     axes = moved(np.eye(2), flip) - origin
     return np.c_[points[:, :2] @ axes, points[:, 2]]

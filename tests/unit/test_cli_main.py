@@ -1,4 +1,4 @@
-"""`edgecam`: its version, a misspelt command, a reader that is gone."""
+"""`edgecam`: its version, a misspelt command, a closed output pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each command that takes time says what it waits for before it imports what takes time to import."""
+"""Each command that takes time says what it waits for before it imports slow modules."""
 
 from __future__ import annotations
 
@@ -69,7 +69,9 @@ def test_a_command_prints_what_it_waits_for_before_heavy_imports(name: str) -> N
     first, *rest = done.stderr.splitlines()
     assert re.match(f"waiting: {expected}", first), done.stderr
     assert "Traceback" not in done.stderr
-    assert done.returncode == 99 or rest[-1].startswith("error: "), "nothing heavy was reached: the test proves nothing"
+    assert done.returncode == 99 or rest[-1].startswith("error: "), (
+        "no slow module was imported: the test proves nothing"
+    )
 
 
 @pytest.mark.skipif(importlib.util.find_spec("edgecam_camera") is None, reason="needs edgecam_camera")

@@ -1,4 +1,4 @@
-"""Which observations a rule keeps."""
+"""The observations that each rule keeps."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_the_table_of_rules_is_the_one_in_the_documentation() -> None:
     assert sorted(rows) == sorted([*RULES, REQUEST])
     assert set(WORTH) == {*RULES, REQUEST}
     assert all(0 < worth <= 1 for worth in WORTH.values())
-    assert max(WORTH, key=lambda rule: WORTH[rule]) == REQUEST  # what a person asked for goes last
+    assert max(WORTH, key=lambda rule: WORTH[rule]) == REQUEST  # frames requested by a person are deleted last
 
 
 def test_each_object_has_one_partner() -> None:

@@ -97,7 +97,7 @@ def test_results_are_kept_if_annotating_fails(
     model: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, result = tmp_path / "out", tmp_path / "d.json"
-    (out / "1.png").mkdir(parents=True)  # in the way of the second image
+    (out / "1.png").mkdir(parents=True)  # blocks the file of the second image
     assert detect(folder, "--model", model, "--output", f"{out}/%i.png", "--json", result) == 1
     assert "cannot write" in capsys.readouterr().err
     assert len(json.loads(result.read_text())) == 2
@@ -146,7 +146,7 @@ def test_a_video_cut_short_is_an_error_after_what_can_be_read(
     output = capsys.readouterr()
     assert re.search(f"{name}: (is truncated|cannot be read as a video).*last [0-9]+ bytes are missing", output.err)
     assert "1 could not be used" in output.out
-    if name != "a.mp4":  # its index was at the end
+    if name != "a.mp4":  # the index at its end is missing
         assert 5 < len(json.loads((tmp_path / "d.json").read_text())) <= 30
 
 
@@ -181,7 +181,7 @@ def test_an_annotated_video_has_the_rate_of_its_original(model: str, tmp_path: P
 
 
 def written(path: Path, stamps_ms: list[int], rate: float) -> list[int]:
-    """Which of some frames a video of them shows, frame by frame."""
+    """The numbers of the source frames in a video, frame by frame."""
     nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32), ())
     writer = annotate.writer(str(path))
     for number, stamp in enumerate(stamps_ms):
@@ -196,7 +196,7 @@ def written(path: Path, stamps_ms: list[int], rate: float) -> list[int]:
 
 def test_unevenly_spaced_frames_keep_their_time(tmp_path: Path) -> None:
     assert written(tmp_path / "a.mp4", [100, 200, 300, 400], 10) == [0, 1, 2, 3]
-    assert written(tmp_path / "b.mp4", [0, 33, 67, 100, 133], 30) == [0, 1, 2, 3, 4]  # rounded times are no gaps
+    assert written(tmp_path / "b.mp4", [0, 33, 67, 100, 133], 30) == [0, 1, 2, 3, 4]  # rounded times are not gaps
     assert written(tmp_path / "c.mp4", [100, 400, 500], 10) == [0, 0, 0, 1, 2]
     assert written(tmp_path / "d.mp4", [100, 200, 210, 300], 10) == [0, 2, 3]
     assert written(tmp_path / "e.mp4", [0, 0, 0], 0) == [0, 1, 2]  # still images
@@ -303,7 +303,7 @@ def test_work_on_many_files_comes_in_order(tmp_path: Path, threads: int) -> None
     def value(item: InputImage) -> int:
         if threading.get_ident() not in workers:
             workers.add(threading.get_ident())
-            together.wait(120)  # until all are at work
+            together.wait(120)  # until all threads work
         return int(item.frame.array()[0, 0, 0]) if item.frame else -1
 
     found = list(each(expand([str(tmp_path)]), value, threads))

@@ -22,7 +22,7 @@ PATIENCE = 120.0
 
 
 class Owner:
-    """Collects what a worker hands over."""
+    """Collects the results of a worker."""
 
     def __init__(self, model: Path, gate: threading.Event | None = None) -> None:
         self.model = model
@@ -91,7 +91,7 @@ def test_a_bad_image_does_not_affect_the_rest_of_its_batch(tmp_path: Path) -> No
     owner = Owner(color_detector(tmp_path / "m.onnx", batch=4), gate)
     owner.worker.start()
     assert owner.ready.wait(PATIENCE)
-    owner.worker.put(Job("first", frame()))  # the worker is held while it delivers this one
+    owner.worker.put(Job("first", frame()))  # the worker blocks while it delivers this one
     for source, image in (("a", frame()), ("bad", frame()), ("bad", too_wide()), ("c", frame())):
         owner.worker.put(Job(source, image))
     gate.set()
@@ -140,10 +140,10 @@ def test_the_next_image_is_prepared_during_the_inference(tmp_path: Path, monkeyp
     monkeypatch.setattr(detector, "prepare", noted)
     owner.worker.put(Job("a", frame(0)))
     assert working.wait(PATIENCE)
-    for stamp in range(1, 10):  # all but one would be prepared in vain
+    for stamp in range(1, 10):  # all but one would be prepared for nothing
         owner.worker.put(Job("a", frame(stamp)))
     owner.worker.put(Job("b", frame(10)))
-    assert [image.stamp_ns for image in prepared] == [0, 1, 10]  # while the first one is in work
+    assert [image.stamp_ns for image in prepared] == [0, 1, 10]  # while the first one is processed
     go_on.set()
     owner.wait(lambda: len(owner.found) == 3)
     owner.worker.close()
@@ -269,6 +269,6 @@ def test_overload_is_shared_fairly_and_keeps_no_backlog(tmp_path: Path) -> None:
         time.sleep(0.001)
     worker.close()
     assert max(served.values()) - min(served.values()) <= 2
-    assert most_alive <= 4 + 4  # one waiting per source, those in work, the one just made
+    assert most_alive <= 4 + 4  # one waiting per source, those being processed, the one just created
     assert worker.drops.totals()["dropped for a newer one"] > 200
     assert owner.errors == []

@@ -182,7 +182,7 @@ def test_a_bgr_model_gets_bgr(tmp_path: Path) -> None:
 
 def test_a_letterbox_model_sees_the_aspect_ratio(tmp_path: Path) -> None:
     path = color_detector(tmp_path / "m.onnx", size=16, metadata={"fit": "letterbox"})
-    # 64x16 becomes 16x4 with bars of 6 rows; what the cells' boxes cover of the bars is clipped.
+    # 64x16 becomes 16x4 with bars of 6 rows; the parts of the cells' boxes in the bars are clipped.
     full = np.full((16, 64, 3), 255, np.uint8)
     subject = detector(path, confidence_threshold=0.4)
     assert subject.detect(full).boxes[0].tolist() == [0, 0, 32, 8]

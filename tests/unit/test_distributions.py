@@ -13,7 +13,7 @@ from ros_api import DISTRIBUTIONS, Entry, Use, launch_uses, python_uses, table
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [path for path in sorted((ROOT / "src").rglob("*.py")) if "build" not in path.relative_to(ROOT).parts]
-# What not all four have, and the one file that knows which distribution lacks it.
+# Names that a distribution lacks, and the only file that may use them.
 BEHIND = {
     "rclpy.experimental.events_executor.EventsExecutor": "edgecam_ros/executor.py",
     "<node on_exit>": "edgecam_ros/humble.py",  # with edgecam_bringup/CMakeLists.txt
@@ -30,7 +30,7 @@ def own_names() -> frozenset[str]:
                 names.add(node.target.id)  # a field of a dataclass
             elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
                 names.add(node.attr)
-    # A node overrides these of rclpy, whose signature its own must keep.
+    # A node overrides these methods of rclpy and must keep their signature.
     return frozenset(names - {"create_subscription", "create_timer", "create_service", "set_parameters"})
 
 
@@ -87,7 +87,7 @@ def test_a_tag_attribute_or_substitution_that_a_distribution_lacks_is_found(tmp_
 
 
 def test_the_column_of_the_installed_distribution_is_correct() -> None:
-    """The table against the rclpy of this machine: each name there or not, each parameter there or not."""
+    """The table against the rclpy of this machine: existence of each name and each parameter."""
     distribution = os.environ.get("ROS_DISTRO", "")
     if distribution not in DISTRIBUTIONS:
         pytest.skip(f"ROS_DISTRO is {distribution!r}, none of {', '.join(sorted(DISTRIBUTIONS))}")
@@ -102,7 +102,7 @@ def test_the_column_of_the_installed_distribution_is_correct() -> None:
 def agrees(name: str, entry: Entry, distribution: str) -> bool:
     here = resolved(name)
     if here is None:
-        # Attributes that only an instance has are not looked for.
+        # Attributes that only an instance has are not checked.
         owner = name.rpartition(".")[0]
         return distribution not in entry.distributions or inspect.isclass(resolved(owner))
     if distribution not in entry.distributions:

@@ -1,4 +1,4 @@
-"""The container files and the systemd unit, linted: no container engine is needed, and none was there to run them."""
+"""Checks of the container files and the systemd unit, without a container engine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_default_model_is_fetched_with_the_way_around_its_upstream_address()
     for stage in own:
         commands = " ".join(stage.all("RUN"))
         assert "scripts/fetch-model" in commands
-        assert "python3-venv" in commands  # its npm client comes into an environment of its own
+        assert "python3-venv" in commands  # its npm client is installed into a separate environment
     assert "models.zoo" not in DOCKERFILE.read_text()
 
 
@@ -168,8 +168,8 @@ def test_shared_memory_holds_a_segment_for_every_node_of_the_demo() -> None:
     demo = ElementTree.parse(ROOT / "launch" / "demo.launch.xml").getroot()
     pipeline = ElementTree.parse(ROOT / "launch" / "pipeline.launch.xml").getroot()
     includes = [*demo.iter("include"), *pipeline.iter("include")]
-    # As it starts without arguments: composition:=true has fewer nodes, auto_improve:=true no more; collect, record and
-    # events one more each, which still fit.
+    # As started without arguments: composition:=true has fewer nodes, auto_improve:=true no more; collect, record and
+    # events add one each, which still fit.
     includes = [
         one for one in includes if not re.search("composition|collect|record|events|improve", one.get("if", ""))
     ]
@@ -192,7 +192,7 @@ def test_the_unit_ends_ros2_launch_with_sigint_and_logs_to_the_journal() -> None
     text = UNIT.read_text()
     settings = dict(re.findall(r"^(\w+)=(.+)$", text, re.MULTILINE))
     assert settings["KillSignal"] == "SIGINT"
-    assert settings["Restart"] == "always"  # ros2 launch exits with 0 when its nodes die
+    assert settings["Restart"] == "always"  # ros2 launch exits with 0 if its nodes die
     assert int(settings["StartLimitBurst"]) > 0
     assert settings["StandardOutput"] == settings["StandardError"] == "journal"
     assert "exec ros2 launch edgecam_bringup %i.launch.xml" in settings["ExecStart"]

@@ -1,10 +1,10 @@
-"""Every command that a page shows is one that can be typed. Links: `make docs` and scripts/lint_links.py.
+"""Every command on a page is valid. Links are checked by `make docs` and scripts/lint_links.py.
 
 Every command of a page (bash blocks, indented lines, and code inside the text that begins like one) is checked against
 what it calls: make targets, launch files and their arguments, executables and parameters, ``edgecam`` with its own
-argument parser, GStreamer elements, container stages. What those do is run in tests/launch, tests/node and the tests of
-the commands. A command of any other kind fails here unless its page says why it is not run, anywhere in it:
-``<!-- not run: systemctl, ros2 launch other_package: reason -->`` names the commands by how they begin.
+argument parser, GStreamer elements, container stages. They are run in tests/launch, tests/node and the tests of the
+commands. A command of any other kind fails here unless its page says why it is not run, anywhere in it:
+``<!-- not run: systemctl, ros2 launch other_package: reason -->`` names the commands by their first words.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def commands(page: Path) -> Iterator[list[str]]:
     text = page.read_text()
     plain = without_code(text)
     blocks = re.findall(r"```(?:bash|sh|console)\n(.*?)```", text, re.DOTALL)
-    indented = re.findall(r"^ {4}(?! *`).*\n", plain, re.MULTILINE)  # not text of a list that begins with code
+    indented = re.findall(r"^ {4}(?! *`).*\n", plain, re.MULTILINE)  # not a list item that begins with code
     inline = [code for code in re.findall(r"`([^`\n]+)`", plain) if is_command(code)]
     for block in [*blocks, "".join(indented), *inline]:
         for line in block.replace("\\\n", " ").splitlines():
@@ -64,7 +64,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def is_command(code: str) -> bool:
-    """Whether code inside the text is a whole command, not only a command's name."""
+    """Whether inline code is a complete command, not only a command's name."""
     words = code.split()
     known = words[0] in {*CHECKS, "sudo", "pip", "less", "apt-get", "journalctl", "systemctl"}
     return known and "..." not in words and (len(words) > 2 or words[0] in {"make", "less"})
@@ -86,13 +86,13 @@ def split(line: str) -> Iterator[list[str]]:
 
 
 def not_run(page: Path) -> list[str]:
-    """How the commands begin that a page says are not run; each with a reason."""
+    """The first words of the commands that a page marks as not run, each with a reason."""
     marks = re.findall(r"<!-- not run: ([^:]+): \S.*?-->", page.read_text(), re.DOTALL)
     return [name.strip() for mark in marks for name in mark.split(",")]
 
 
 def without_environment(words: list[str]) -> list[str]:
-    """Without NAME=value, sudo and the like in front."""
+    """Without leading NAME=value, sudo and the like."""
     while words and (re.match(r"\w+=", words[0]) or words[0] in {"sudo", "time", "exec"}):
         words = words[1:]
     return words

@@ -1,4 +1,4 @@
-"""Parts of the doctor that need hardware or another user, on made-up facts."""
+"""Parts of the doctor that need hardware or another user, on simulated facts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_driver_without_its_library(tmp_path: Path) -> None:
     driver.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.1\n")
     findings = {one.key: one for one in nvidia.check(driver, tmp_path / "none")}
     assert findings["nvidia-driver"].text.startswith("NVRM version")
-    assert findings["cuda"].level in (Level.ERROR, Level.OK)  # OK only where a real driver is
+    assert findings["cuda"].level in (Level.ERROR, Level.OK)  # OK only on a machine with a real driver
     if findings["cuda"].level is Level.ERROR:
         assert findings["cuda"].remedy
     there = any(importlib.util.find_spec(name) for name in ("pycuda", "cuda"))  # TensorRT runs through either

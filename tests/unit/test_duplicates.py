@@ -1,4 +1,4 @@
-"""Two nodes of one name are found by their processes; one that was started again is none of them."""
+"""Two nodes of one name are found by their processes; a restarted node is not a duplicate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""x265 takes every size, rate and bitrate that a sender may be given; the standard limits small coding units."""
+"""x265 accepts every size, rate and bitrate of a sender; the standard limits small coding units."""
 
 from __future__ import annotations
 

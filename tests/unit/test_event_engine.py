@@ -1,4 +1,4 @@
-"""The rules over tracks: what begins and ends with which frame."""
+"""The rules over tracks: the frames in which events begin and end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 SECOND, STEP = 10**9, 10**8  # ten frames a second
 SIZE = (1000, 500)
 ZONES = ("left: 0,0 0.5,0 0.5,1 0,1", "front/porch: 0,0 0.5,0 0.5,1 0,1")
-LINES = ("gate: 0.5,0.75 0.5,0.25",)  # upwards in the middle: its left is the image's left
+LINES = ("gate: 0.5,0.75 0.5,0.25",)  # upwards in the middle: its left side is the image's left half
 START = 1_700_000_000 * SECOND
 
 
@@ -73,7 +73,7 @@ IN, OUT = 0.25, 0.75
         # hysteresis: 0.02 of the image beyond the edge does not count as outside with 0.05
         ("dog enters left hysteresis=0.05", [0.49, 0.49, 0.52, 0.52, 0.49, 0.6, 0.6], [(1, B), (6, E)]),
         ("dog enters left hysteresis=0", [0.49, 0.49, 0.52, 0.52], [(1, B), (3, E)]),
-        # leaves: begins and ends in one frame, also where the object is lost in the zone
+        # leaves: begins and ends in one frame, also if the object is lost in the zone
         ("dog leaves left", [IN, IN, OUT, OUT, OUT], [(3, B), (3, E)]),
         ("dog leaves left", [OUT, OUT, OUT], []),
         ("dog leaves left", [IN, IN, *[None] * 6], [(7, B), (7, E)]),

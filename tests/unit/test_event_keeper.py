@@ -30,13 +30,13 @@ START = 1_700_000_000 * SECOND
 
 
 def jpeg(number: int) -> CodedFrame:
-    """Frame ``number``, at ten a second: as bright as its number says."""
+    """Frame ``number``, at ten a second: its brightness encodes the number."""
     pixels = np.full((120, 160, 3), number * 4, np.uint8)
     return CodedFrame(START + number * STEP, "jpeg", cv2.imencode(".jpg", pixels)[1].tobytes())
 
 
 def brightness(data: bytes) -> int:
-    """The number of a frame."""
+    """The number of a frame, from its brightness."""
     return round(float(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[100:, 100:].mean()) / 4)
 
 
@@ -199,7 +199,7 @@ def test_lack_of_space_is_reported_clearly_and_events_are_kept(tmp_path: Path) -
 
 
 def test_files_that_a_full_disk_refused_are_written_later(tmp_path: Path) -> None:
-    """The kernel refuses to make files bigger, as a full disk does."""
+    """The kernel refuses to extend files, like a full disk."""
     with keeping(tmp_path, clip="none") as keeper:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

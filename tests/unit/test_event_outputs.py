@@ -1,4 +1,4 @@
-"""Webhook and MQTT against real servers that are away, fail, refuse and come back."""
+"""Webhook and MQTT against real servers that are unreachable, fail, refuse and come back."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def outgoing(number: int, state: str = BEGIN, **fields: object) -> Outgoing:
 
 
 class Hook:
-    """An HTTP server that answers with the codes it is given, then 204. ``got``: headers, body and code of each."""
+    """An HTTP server that responds with the given codes, then 204. ``got``: headers, body and code of each request."""
 
     def __init__(self, port: int, codes: list[int]) -> None:
         self.got: list[tuple[dict[str, str], bytes, int]] = []
@@ -188,7 +188,7 @@ mqtt = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed:
 
 
 class Broker:
-    """A real broker with a user, and a client that hears everything. ``heard``: topic, payload and retained of each."""
+    """A real broker with a user, and a client that subscribes to all topics. ``heard``: topic, payload, retained."""
 
     def __init__(self, folder: Path) -> None:
         self.port, self.folder = free_tcp_port(), folder
@@ -322,7 +322,7 @@ def test_a_killed_node_is_offline_and_a_wrong_password_is_reported(broker: Broke
     output = Mqtt(settings_of(broker), ("front",))
     output.send(outgoing(1))
     output._client.loop_stop()
-    output._client.socket().close()  # as a killed process
+    output._client.socket().close()  # like a killed process
     wait_until(lambda: broker.last("edgecam/status") == b"offline", what="the last will")
     broker.password.write_text("wrong")
     with publishing(settings_of(broker)) as outbox:

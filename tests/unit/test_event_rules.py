@@ -1,4 +1,4 @@
-"""Zones, lines and rules as text: what is accepted, and what an error says."""
+"""Zones, lines and rules as text: accepted values and errors."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_every_rule_and_option_has_a_description() -> None:
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     for wrapped in (text, f"a: {text}", f"a: dog enters sofa {text}", f"a: dog enters sofa schedule={text}"):
-        with contextlib.suppress(ValueError):  # nothing else is raised
+        with contextlib.suppress(ValueError):  # no other exception is raised
             assert parse_rule(wrapped).kind
 
 

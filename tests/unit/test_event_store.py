@@ -178,7 +178,7 @@ def test_everything_reported_is_stored_after_sigkill(tmp_path: Path) -> None:
 
 @contextmanager
 def full_disk(size: int) -> Iterator[None]:
-    """The kernel refuses to make files bigger, as a full disk does."""
+    """The kernel refuses to extend files, like a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))

@@ -1,7 +1,7 @@
-"""Reviews to and from the layouts of other tools: nothing lost, nothing invented, what a layout lacks is counted.
+"""Reviews to and from the layouts of other tools: nothing is lost or invented; what a layout cannot store is counted.
 
-The last tests compare with the tools' own libraries, which take 500 MB each. They run where the environment variable
-EDGECAM_DATUMARO or EDGECAM_LABEL_STUDIO names a Python that has datumaro or label-studio-sdk.
+The last tests compare with the tools' own libraries, which take 500 MB each. They run if the environment variable
+EDGECAM_DATUMARO or EDGECAM_LABEL_STUDIO names a Python with datumaro or label-studio-sdk.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def test_reviews_survive_the_round_trip_through_every_layout(layout: str, collec
     assert {sample.path.stem: sample.split for sample in again.samples} == {
         sample.path.stem: sample.split for sample in dataset.samples
     }
-    # Into an empty collection, and into the one they came from, where every frame is known and has its review.
+    # Into an empty collection, and into the original one, where every frame exists and has a review.
     counts = import_reviews(again, tmp_path / "new")
     assert counts == {"frames added": 4, "reviews": 4}
     assert sorted(len(one.boxes) for one in reviewed(tmp_path / "new")) == [0, 1, 1, 2]
@@ -193,7 +193,7 @@ def test_label_studio_tasks_without_a_persons_annotation_are_left_out(tmp_path: 
     ]
     (tmp_path / "export.json").write_text(json.dumps(tasks))
     dataset = load(tmp_path)
-    # Turned by 90 degrees clockwise around its upper left corner (80, 60): 40 x 30 becomes 30 x 40 to the left.
+    # Rotated by 90 degrees clockwise around its upper left corner (80, 60): 40 x 30 becomes 30 x 40 to the left.
     assert rows(dataset)["a"][0] == ("cat", (50.0, 60.0, 80.0, 100.0))
     text = "\n".join(dataset.findings.lines())
     assert "no annotation by a person" in text

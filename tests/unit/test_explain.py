@@ -1,4 +1,4 @@
-"""edgecam explain: every piece of a pipeline is named for what it is, installed or not."""
+"""edgecam explain: every part of a pipeline is described, installed or not."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def test_derived_files_follow_the_weights(tmp_path: Path) -> None:
 
 
 def rewritten(model: ModelFile, **entries: str) -> Path:
-    """The model with other facts about where its weight is."""
+    """The model with other metadata about the location of its weight."""
     proto = onnx.load(model.path, load_external_data=False)
     for item in proto.graph.initializer[0].external_data:
         item.value = entries.get(item.key, item.value)

@@ -1,4 +1,4 @@
-"""Each head with outputs worked out by hand, through the whole detector."""
+"""Each head with outputs calculated by hand, through the whole detector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edgecam_core.models.labels import read_labels
 from onnx import TensorProto, helper, numpy_helper
 from tiny_models import fixed_outputs, save
 
-IMAGE = np.zeros((200, 400, 3), np.uint8)  # twice as wide as high; networks here see 100 x 100
+IMAGE = np.zeros((200, 400, 3), np.uint8)  # twice as wide as high; the networks here have inputs of 100 x 100
 F = np.float32
 
 
@@ -34,7 +34,7 @@ def found(subject: Detector) -> list[tuple[str, float, tuple[int, ...]]]:
 def test_yolo_with_scores_in_columns(tmp_path: Path) -> None:
     output = np.zeros((1, 4 + 2, 50), F)
     output[0, :, 7] = [50, 50, 20, 10, 0.1, 0.9]
-    output[0, :, 8] = [51, 50, 20, 10, 0.0, 0.8]  # the same thing once more
+    output[0, :, 8] = [51, 50, 20, 10, 0.0, 0.8]  # the same object again
     output[0, :, 9] = [20, 40, 10, 10, 0.7, 0.0]
     subject = detector(fixed_outputs(tmp_path / "m.onnx", {"output0": output}, {"labels": '["cat", "dog"]'}))
     # Letterboxed: 400x200 is 100x50 between bars of 25 rows, so a network pixel is 4 source pixels.
@@ -53,14 +53,14 @@ def test_yolo_with_objectness(tmp_path: Path) -> None:
 def test_yolo_without_nms_is_decoded(tmp_path: Path) -> None:
     output = np.zeros((1, 300, 6), F)
     output[0, 0] = [40, 45, 60, 55, 0.9, 1]
-    output[0, 1] = [40, 45, 60, 55, 0.8, 1]  # its word is final
-    output[0, 2] = [40, 45, 60, 55, 0.4, 77]  # no such class, but not sure of it either
+    output[0, 1] = [40, 45, 60, 55, 0.8, 1]  # its result is final
+    output[0, 2] = [40, 45, 60, 55, 0.4, 77]  # no such class, but with a low score
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": output}, {"labels": '["cat", "dog"]'})
     assert found(detector(path)) == [("dog", 0.9, (160, 80, 240, 120)), ("dog", 0.8, (160, 80, 240, 120))]
 
 
 def reexported(path: Path, metadata: dict[str, str], free: dict[str, tuple[int, ...]] | None = None) -> Path:
-    """The model as another exporter writes it: its own metadata, and sizes left open."""
+    """The model as written by another exporter: its own metadata, and dynamic sizes."""
     proto = onnx.load(path)
     for key, value in metadata.items():
         proto.metadata_props.add(key=key, value=value)
@@ -90,7 +90,7 @@ def test_ultralytics_export_with_free_sizes(tmp_path: Path) -> None:
 
 
 def test_free_sizes_are_filled_up_to_the_stride_as_ultralytics_does(tmp_path: Path) -> None:
-    """``dynamic=True``: its predict adds bars only to the next multiple of the stride."""
+    """``dynamic=True``: its predict pads only to the next multiple of the stride."""
     output = np.zeros((1, 6, 50), F)
     output[0, :, 7] = [50, 34, 20, 10, 0.1, 0.9]
     path = fixed_outputs(tmp_path / "m.onnx", {"output0": output})
@@ -101,7 +101,7 @@ def test_free_sizes_are_filled_up_to_the_stride_as_ultralytics_does(tmp_path: Pa
     tall = np.zeros((400, 200, 3), np.uint8)
     boxes = [tuple(round(v) for v in item.box) for one in subject.detect_batch([IMAGE, tall]) for item in one]
     assert subject.prepare(tall).tensor.shape == (1, 3, 100, 68)
-    assert boxes == [(160, 80, 240, 120), (124, 116, 200, 156)]  # each in the size of its own image
+    assert boxes == [(160, 80, 240, 120), (124, 116, 200, 156)]  # each for the size of its own image
     fixed = fixed_outputs(tmp_path / "fixed.onnx", {"output0": output})
     assert detector(reexported(fixed, facts)).prepare(IMAGE).tensor.shape == (1, 3, 100, 100)
 
@@ -118,7 +118,7 @@ def test_rt_detr_of_the_ultralytics_exporter(tmp_path: Path) -> None:
     names = "{0: 'a', 1: 'b', 2: 'c'}"
     output = np.zeros((1, 300, 7), F)
     output[0, 2] = [0.5, 0.5, 0.2, 0.1, 0.0, 0.8, 0.1]
-    output[0, 3] = [0.5, 0.5, 0.2, 0.1, 0.0, 0.7, 0.1]  # a twin: not suppressed
+    output[0, 3] = [0.5, 0.5, 0.2, 0.1, 0.0, 0.7, 0.1]  # a duplicate: not suppressed
     path = reexported(fixed_outputs(tmp_path / "m.onnx", {"output0": output}), {"names": names, "task": "detect"})
     assert found(detector(path)) == [("b", 0.8, (160, 90, 240, 110)), ("b", 0.7, (160, 90, 240, 110))]
 
@@ -155,7 +155,7 @@ def test_detr_with_sigmoid(tmp_path: Path, tensors: tuple[str, str]) -> None:
     logits = np.full((1, 10, 3), -9, F)
     boxes = np.full((1, 10, 4), 0.5, F)
     logits[0, 2, 1], boxes[0, 2] = logit(0.8), (0.5, 0.5, 0.2, 0.1)
-    logits[0, 3, 1], boxes[0, 3] = logit(0.7), (0.5, 0.5, 0.2, 0.1)  # a twin: DETR is not suppressed
+    logits[0, 3, 1], boxes[0, 3] = logit(0.7), (0.5, 0.5, 0.2, 0.1)  # a duplicate: DETR's are not suppressed
     outputs = dict(zip(tensors, (logits, boxes), strict=True))
     path = fixed_outputs(tmp_path / "m.onnx", outputs, {"labels": '["a", "b", "c"]'})
     assert found(detector(path)) == [("b", 0.8, (160, 90, 240, 110)), ("b", 0.7, (160, 90, 240, 110))]
@@ -240,7 +240,7 @@ def test_undetermined_properties_of_a_model_are_reported(
         open_family(ModelFile.read(fixed_outputs(tmp_path / "m.onnx", outputs, facts)))
 
 
-# What a graph joins into its output tells two layouts of one shape apart.
+# The tensors that a graph concatenates into its output distinguish two layouts of one shape.
 
 
 def joined_outputs(path: Path, columns: list[np.ndarray], numbers: np.ndarray | None = None, **facts: str) -> Path:
@@ -304,7 +304,7 @@ def test_ultralytics_export_with_all_sizes_free(tmp_path: Path, end2end: str, la
     free = {"images": (0, 2, 3), "output0": (0, 1, 2)}
     assert found(detector(reexported(path, facts, free))) == [("hot dog", 0.9, (160, 80, 240, 120))]
     path = fixed_outputs(tmp_path / "old.onnx", {"output0": output})
-    del facts["head"], facts["end2end"]  # and this graph tells nothing
+    del facts["head"], facts["end2end"]  # and this graph says nothing
     with pytest.raises(ModelError, match=r"edgecam\.layout, one of columns"):
         detector(reexported(path, facts, free))
     assert found(detector(reexported(path, {"edgecam.layout": layout}))) == [("hot dog", 0.9, (160, 80, 240, 120))]
@@ -342,7 +342,7 @@ def test_every_legal_form_of_names(tmp_path: Path, names: str) -> None:
 
 
 def test_an_anchor_gives_its_best_class_only(tmp_path: Path) -> None:
-    """As Ultralytics' own predict does; multi_label is for its validation."""
+    """As in Ultralytics' own predict; multi_label is for its validation."""
     output = np.zeros((1, 6, 50), F)
     output[0, :, 7] = [50, 50, 20, 10, 0.7, 0.9]
     output[0, :, 9] = [20, 40, 10, 10, 0.7, 0.6]
@@ -361,7 +361,7 @@ def test_suppression_across_classes_on_request(tmp_path: Path) -> None:
 
 
 def test_boxes_are_suppressed_before_they_are_clipped(tmp_path: Path) -> None:
-    """Two boxes that share a corner of the image, and little else."""
+    """Two boxes that overlap in a corner of the image only."""
     scores, boxes = np.zeros((1, 2, 2), F), np.zeros((1, 2, 4), F)
     scores[0, :, 1] = (0.9, 0.8)
     boxes[0] = [(-0.4, 0.0, 0.1, 0.2), (-0.05, -0.2, 0.1, 0.2)]
@@ -373,7 +373,7 @@ def test_boxes_are_suppressed_before_they_are_clipped(tmp_path: Path) -> None:
 
 
 def looking(path: Path, kind: int, shape: list[int | str], facts: dict[str, str] | None = None) -> Path:
-    """A YOLO of one box whose score is the input's greatest value over 255."""
+    """A YOLO model with one box whose score is the largest input value divided by 255."""
     image = helper.make_tensor_value_info("images", kind, shape)
     output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 6, 50])
     base = np.zeros((1, 6, 50), F)
@@ -444,7 +444,7 @@ TENSORFLOW = {
     "detection_boxes": np.array([[[0.1, 0.2, 0.5, 0.6], [0, 0, 1, 1]]], F),
     "detection_classes": np.array([[2, 1]], F),
     "detection_scores": np.array([[0.9, 0.8]], F),
-    "num_detections": np.array([1], F),  # the second row is left over
+    "num_detections": np.array([1], F),  # the second row is unused
 }
 
 
@@ -457,7 +457,7 @@ def test_tensorflows_export_takes_unscaled_images(tmp_path: Path) -> None:
 
 
 def test_torchvisions_export_of_one_image(tmp_path: Path) -> None:
-    """Its input is [3, H, W], its outputs have numbers for names; boxes are in pixels of what it was given."""
+    """Its input is [3, H, W], its outputs are named by numbers; boxes are in pixels of the input."""
     outputs = {"2120": np.array([[20, 10, 60, 50]], F), "2089": np.array([0.6], F), "2090": np.array([1], np.int64)}
     path = fixed_outputs(tmp_path / "m.onnx", outputs)
     with_input_type(path, TensorProto.FLOAT, [3, 100, 100])
@@ -470,7 +470,7 @@ def test_torchvisions_export_of_one_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [1, 2])
 def test_rt_detr_with_its_postprocessor(tmp_path: Path, batch: int) -> None:
-    """``orig_target_sizes`` comes back in the boxes: they are the sizes times a tenth to a half."""
+    """``orig_target_sizes`` determines the boxes: they are the sizes times 0.1 to 0.5."""
     image = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 100, 50])
     sizes = helper.make_tensor_value_info("orig_target_sizes", TensorProto.INT64, ["n", 2])
     outputs = [
@@ -549,7 +549,7 @@ def test_an_extra_column_of_scores_is_the_no_object_class(tmp_path: Path) -> Non
     path = fixed_outputs(tmp_path / "m.onnx", {"logits": logits, "pred_boxes": boxes}, {"labels": '["cat", "dog"]'})
     assert [item[:2] for item in found(detector(path))] == [("dog", 0.525)]  # a softmax, not a sigmoid
     path = fixed_outputs(tmp_path / "m.onnx", {"labels": logits, "dets": boxes}, {"labels": '["cat", "dog"]'})
-    assert [item[:2] for item in found(detector(path))] == [("dog", 1.0)]  # RF-DETR has a spare one, and a sigmoid
+    assert [item[:2] for item in found(detector(path))] == [("dog", 1.0)]  # RF-DETR has an unused column, and a sigmoid
 
 
 @pytest.mark.parametrize(
@@ -618,7 +618,7 @@ def test_outputs_that_differ_from_the_files_are_an_error(tmp_path: Path) -> None
 
 
 def yolox(path: Path, decoded: bool) -> Path:
-    """One level of its head, with 1 x 1 cells: boxes, objectness and scores are joined, then flattened and turned."""
+    """One level of its head, with 1 x 1 cells: boxes, objectness and scores, concatenated, flattened and transposed."""
     image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 100, 100])
     output = helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 10000, 7])
     weights = [numpy_helper.from_array(np.full((size, 3, 1, 1), 0.1, F), f"w{size}") for size in (4, 3)]
@@ -639,7 +639,7 @@ def yolox(path: Path, decoded: bool) -> Path:
 
 
 def test_boxes_that_are_not_decoded_are_refused(tmp_path: Path) -> None:
-    """YOLOX's exporter leaves the decoding out unless asked; the shape is the same."""
+    """YOLOX's exporter decodes only on request; the shape is the same."""
     with pytest.raises(ModelError, match=r"not decoded: .*convolution /head/reg_preds.0/Conv; .*decode_in_inference"):
         detector(yolox(tmp_path / "m.onnx", decoded=False))
     assert detector(yolox(tmp_path / "m.onnx", decoded=True)).labels == ("class 0", "class 1")

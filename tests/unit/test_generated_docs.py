@@ -1,4 +1,4 @@
-"""What is generated from the code is up to date, and the table of topics and services is the nodes' own."""
+"""Generated files are up to date, and the table of topics and services matches the nodes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_generated_pages_and_parameter_files_are_current() -> None:
 
 
 def endpoints() -> Iterator[tuple[str, str]]:
-    """(kind, name) of every publisher and service that a node package makes under a fixed name."""
+    """(kind, name) of every publisher and service that a node package creates under a fixed name."""
     for path in (ROOT / "src").glob("edgecam_*/edgecam_*/**/*.py"):
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in CALLS:

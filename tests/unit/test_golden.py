@@ -1,4 +1,4 @@
-"""The real default model on real images. What it sees was checked by eye; the boxes are of that check."""
+"""The real default model on real images. Labels and boxes were checked by eye."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from edgecam_core.models.nms import overlaps
 ASSETS = Path(__file__).parents[1] / "assets"
 MEDIA = Path(__file__).parents[2] / "media"
 
-# Photo -> what is in it, and the box of the best detection in pixels of the file.
+# Photo -> its label, and the box of the best detection in pixels of the file.
 PHOTOS: dict[str, tuple[dict[str, int], tuple[int, int, int, int]]] = {
     "cat": ({"cat": 1}, (124, 83, 628, 354)),
     "chicken": ({"bird": 4}, (29, 84, 136, 331)),
@@ -46,7 +46,7 @@ def test_the_right_animals_in_the_right_place(detector: Detector, photo: str) ->
     found = detector.detect(image)
     assert Counter(item.label for item in found) == expected
     assert found.scores[0] > 0.9
-    # The order of nearly equal scores may differ between processors: any detection may be the golden one.
+    # The order of nearly equal scores may differ between processors: so any of the detections may match.
     assert overlaps(np.array(box, np.float32), found.boxes).max() > 0.9
 
 

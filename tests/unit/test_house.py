@@ -1,4 +1,4 @@
-"""The project's own checks find what they are for: banned words, imports against the direction, circles."""
+"""The project's own checks find banned words, imports against the direction and import cycles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One reader for every image file: upright, complete, of a bearable size, or a reason why not."""
+"""One reader for every image file: upright, complete and of an acceptable size, or the reason why not."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> ModelStore:
 
 
 class Improving:
-    """Takes the place of the training, which test_improve.py tests; counts its calls."""
+    """Replaces the training, which test_improve.py tests; counts its calls."""
 
     def __init__(self, folder: Path, passed: bool = True) -> None:
         self.folder, self.passed = folder, passed
@@ -99,7 +99,7 @@ def test_only_a_finished_review_starts_it_and_once(collection: Collection, store
     assert (offered.state, offered.version, offered.text) == (proposal.PENDING, 2, "better by 70 points")
     assert offered.figures["wrong_boxes_after"] == 0.25
     assert offered.report == store.version("door", 2).folder / "report.html"
-    assert store.version("door").number == 1  # nothing is deployed without a person
+    assert store.version("door").number == 1  # nothing is deployed without an approval
     assert "door: working: learning level 1 of 6" in lines
     again, _ = watching(collection, store, work)  # also after a restart
     assert not watch.once()
@@ -160,7 +160,7 @@ def test_a_full_disk_is_reported_and_the_review_is_used_once_there_is_space(
     def say(text: str) -> None:
         lines.append(text)
         if "trying again" in text:
-            disk.close()  # somebody frees some space
+            disk.close()  # free some space
         if "pending" in text:
             raise Ended
 

@@ -76,7 +76,7 @@ def test_an_unknown_back_end_is_refused(model: ModelFile) -> None:
 def test_the_error_of_a_missing_back_end_has_the_install_command(
     model: ModelFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # how Python marks a module that cannot be imported
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # Python marks a module that cannot be imported in this way
     with pytest.raises(MissingDependency, match="pip install onnxruntime"):
         open_runner(model, "onnxruntime")
 
@@ -99,7 +99,7 @@ def test_an_accelerator_is_used_only_on_request(model: ModelFile) -> None:
 
 
 class Build:
-    """What a build of ONNX Runtime says of itself, with a provider library as it is on disk."""
+    """The properties of a build of ONNX Runtime, and its provider library on disk."""
 
     def __init__(self, folder: Path, *providers: str) -> None:
         self.__file__ = str(folder / "__init__.py")
@@ -159,7 +159,7 @@ def test_int8_on_cuda_is_reported_as_slow_also_for_an_int8_file(
 
 
 def test_options_for_tensorrt_in_onnxruntime(tmp_path: Path) -> None:
-    """Its cache goes by names in the graph: other weights must not find the engine of the first."""
+    """Its cache uses names in the graph as keys: other weights must not find the first engine."""
     options = RunnerOptions(cache=tmp_path, max_batch=4)
     path = tmp_path / "m.onnx"
     reported = []
@@ -173,7 +173,7 @@ def test_options_for_tensorrt_in_onnxruntime(tmp_path: Path) -> None:
 
 
 def test_a_worker_loads_runs_and_closes_a_runner_in_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CUDA contexts belong to threads: images come from any, the model must not."""
+    """CUDA contexts belong to threads: images may come from any thread, the model may not."""
     seen: dict[str, set[str]] = {"load": set(), "_infer": set(), "close": set()}
 
     def watched(name: str) -> Callable[..., Any]:
@@ -234,7 +234,7 @@ def test_facts_are_read_from_the_metadata(model: ModelFile) -> None:
 
 
 def identity_model(path: Path, outputs: dict[str, list[int]], facts: dict[str, object] | None = None) -> ModelFile:
-    """A model that gives its weights back, with outputs of these shapes."""
+    """A model that returns its weights, with outputs of these shapes."""
     image = helper.make_tensor_value_info("input_0", TensorProto.FLOAT, [1, 3, 8, 8])
     weights = [
         helper.make_tensor(f"w_{name}", TensorProto.FLOAT, shape, np.zeros(shape, np.float32).ravel())

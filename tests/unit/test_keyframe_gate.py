@@ -1,4 +1,4 @@
-"""The keyframe gate on real streams: every frame shown after joining or after a loss equals the encoded frame."""
+"""The keyframe gate on real streams: every frame shown after joining or a loss equals the encoded frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgecam_core.media.keyframe_gate import KeyframeGate
 from edgecam_core.media.shown_frames import ShownFrames
 
 _FAST = "speed-preset=ultrafast tune=zerolatency key-int-max=20"
-# Codec, the encoder's own options, element properties, frames after which a joined stream is shown at the latest.
+# Codec, options of the encoder, element properties, maximum of frames until a joined stream is shown.
 STREAMS = {
     "h264-idr": ("h264", "scenecut=0", _FAST, 20),
     "h264-open-gop": ("h264", "open-gop=1:scenecut=0", "key-int-max=20 bframes=3 b-adapt=false", 24),
@@ -36,8 +36,8 @@ def stream(name: str) -> CodedStream:
 
 
 def shown_and_hidden(made: CodedStream, begin: int, lost: range = range(0)) -> tuple[dict[int, float], int]:
-    """The quality of each shown frame by its time, and how many frames were decoded only for the sake of others."""
-    known = made.units[0][0] if begin else ()  # as SDP would give them
+    """The quality of each shown frame by its time, and the number of frames decoded only as references."""
+    known = made.units[0][0] if begin else ()  # as from SDP
     gate = KeyframeGate(codec(made.codec), known)
     shown = ShownFrames(gate)
     decoder = StreamDecoder(made.codec)
@@ -66,7 +66,7 @@ def test_frames_shown_after_joining_are_intact(name: str, begin: int) -> None:
     quality, _hidden = shown_and_hidden(stream(name), begin)
     left = len(stream(name).units) - begin - STREAMS[name][3]
     if begin and name in ("h264-open-gop", "h264-pyramid"):
-        left -= 20  # avdec_h264 may fail at the first recovery point; that is noticed, and the next one serves
+        left -= 20  # avdec_h264 may fail at the first recovery point; this is noticed, and the next one is used
     assert len(quality) >= left
     assert min(quality.values()) > _GOOD, quality
 
@@ -97,7 +97,7 @@ def test_a_gradual_refresh_is_decoded_but_not_shown() -> None:
 
 
 def test_leading_frames_of_a_broken_link_access_point_are_never_decoded() -> None:
-    """A splicer turns CRA into BLA: what refers to frames before it is gone, although nothing was lost on the way."""
+    """A splicer turns CRA into BLA: references before it are missing, although no packet was lost."""
     made = stream("h265-open-gop")
     row = codec("h265")
     gate = KeyframeGate(row)

@@ -29,7 +29,7 @@ from hypothesis import strategies as st
 
 
 def fill(folder: Path, count: int) -> Collection:
-    """A collection of ``count`` frames, the last the most valuable, each with a proposal around its square."""
+    """A collection of ``count`` frames, the last one the most valuable, each with a proposal around its square."""
     collection = Collection.create(folder)
     for number in range(count):
         image = np.full((120, 160, 3), 40, np.uint8)
@@ -249,7 +249,7 @@ def test_a_damaged_review_hides_no_other_frame_and_the_next_one_replaces_it(labe
         assert labels.ask(f"/label/frame/{name}", review)[0] == 200
     path = tmp_path / "c" / "reviews" / "0001.json"
     cut = path.read_bytes()[:40]
-    for content in (cut, b'{"state": "reviewed", "boxes": []}'):  # cut, or without the fields of this version
+    for content in (cut, b'{"state": "reviewed", "boxes": []}'):  # truncated, or without the fields of this version
         path.write_bytes(content)
         assert labels.ask("/label/state")[1]["states"] == {"open": 2, "reviewed": 1}
         status, answer = labels.ask("/label/frame/0001")

@@ -25,7 +25,7 @@ def test_a_busy_source_cannot_starve_the_others() -> None:
 
 
 def test_four_cameras_at_30_hz_into_25_a_second() -> None:
-    """Ten minutes of overload in reckoned time: a frame waits at most until the next is taken and one is in work."""
+    """Ten minutes of overload in simulated time: a frame waits at most for the next take and one frame in progress."""
     box: Mailbox[float] = Mailbox()
     period, service = 1 / 30, 1 / 25
     phases = {"a": 0.0, "b": 0.007, "c": 0.015, "d": 0.021}
@@ -56,14 +56,14 @@ def test_a_batch_holds_each_source_once() -> None:
         box.put(name, 2)
     second = [name for name, _ in box.take(2)]
     assert len(set(first)) == 2
-    assert second[0] not in first  # who waited longest comes first
+    assert second[0] not in first  # the source that waited longest comes first
     assert len(second) == 2
 
 
 def test_the_batch_wait_is_for_known_sources_only() -> None:
     box: Mailbox[int] = Mailbox()
     box.put("a", 1)
-    assert box.take(4, linger=60.0) == [("a", 1)]  # no other source was ever seen
+    assert box.take(4, linger=60.0) == [("a", 1)]  # no other source is known
     box.put("b", 1)
     box.take()
     box.put("a", 2)

@@ -1,4 +1,4 @@
-"""A password is in no error text, whichever way the pipeline got it."""
+"""No error text contains a password, however the pipeline received it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ UNITS = (
 )  # fmt: skip
 
 
-@pytest.mark.timeout(120)  # where time grows with the square of the length each text takes minutes
+@pytest.mark.timeout(120)  # with quadratic time each text would take minutes
 @pytest.mark.parametrize(("hide", "start"), [(masked, ""), (masked, "//u:"), (masked_address, "rtsp://u?")])
 def test_a_long_text_is_masked_in_linear_time(hide: Callable[[str], str], start: str) -> None:
     for unit in UNITS:
@@ -78,8 +78,8 @@ ADDRESSES = st.sampled_from(
 @given(template=ADDRESSES, host=HOSTS, password=PASSWORDS, coded=st.booleans())
 def test_no_password_appears_in_an_address(template: str, host: str, password: str, coded: bool) -> None:
     in_query = "{0}" in template
-    assume("://" not in password)  # then it is an address of its own
-    assume(not (in_query and "&" in password))  # that ends a value, for everybody
+    assume("://" not in password)  # then it is a separate address
+    assume(not (in_query and "&" in password))  # it ends a value for every parser
     address = template.format(quote(password, safe="") if coded else password, host)
     for mask in (masked_address,) if in_query and not coded else (masked_address, masked):
         shown = mask(address)

@@ -1,4 +1,4 @@
-"""The photographs and the clip are what their descriptions say. What a detector sees in them: test_golden.py."""
+"""The photographs and the clip match their descriptions. test_golden.py tests the detections in them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_clip_is_as_described() -> None:
 
 
 def test_a_decoder_can_start_at_any_second() -> None:
-    """Each second of the stream is an IDR image with its parameter sets, then images that refer backwards."""
+    """Each second of the stream starts with an IDR image and its parameter sets; the others refer to earlier images."""
     data = (ROOT / "media" / CLIP["file"]).read_bytes()
     kinds = _nal_kinds(data)
     period = ["VPS", "SPS", "PPS", "IDR", *["P"] * (CLIP["fps"] - 1)]

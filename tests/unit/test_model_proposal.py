@@ -1,4 +1,4 @@
-"""A model that passed the gate waits for one approval, of exactly the version that was shown."""
+"""A model that passed the gate waits for approval of exactly the version that was shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Versions of models in plain folders: stored whole, deployed by a link, rolled back, checked by hash."""
+"""Versions of models in plain folders: stored completely, deployed by a link, rolled back, checked by hash."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_deployment_that_ends_before_its_link_is_not_rolled_back_to(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "symlink_to", full)  # a link needs an inode: no limit of a process refuses one
+        patch.setattr(Path, "symlink_to", full)  # a link needs an inode, which no resource limit refuses
         with pytest.raises(CacheError, match="the disk is full"):
             store.deploy("door", 2)
     assert store.version("door").number == 1

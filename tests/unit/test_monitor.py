@@ -1,4 +1,4 @@
-"""What the monitor counts and says."""
+"""The monitor's counters and lines."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_summary_holds_means_percentiles_and_labels() -> None:
     monitor = Monitor("/camera", 0.0)
     for n in range(101):
         monitor.found([GIRAFFE, COW, COW], n / 1000, n / 25)
-    for fps in ("0", "20", "30"):  # the zero of starting up is not part of the mean
+    for fps in ("0", "20", "30"):  # the zero of the start is not part of the mean
         monitor.line([node("camera/camera_driver", fps)], 4.0)
     summary = monitor.summary(5.0)
     assert summary.as_dict() == {

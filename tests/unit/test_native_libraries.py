@@ -1,10 +1,10 @@
-"""Libraries that must live together in one process."""
+"""Libraries that must work together in one process."""
 
 import subprocess
 import sys
 
-# Debian's GStreamer brings libunwind, whose unwinder used to take the place of libgcc's in libraries loaded later:
-# the first C++ exception of ONNX Runtime (any model it refuses) then killed the process.
+# Debian's GStreamer loads libunwind, whose unwinder used to replace libgcc's in libraries loaded later: then the first
+# C++ exception of ONNX Runtime (for any model that it refuses) killed the process.
 GSTREAMER_THEN_ONNXRUNTIME = """
 from edgecam_core.media import gst
 gst.load()

@@ -1,4 +1,4 @@
-"""Outputs that contradict their layout are refused in words, not drawn and not silently dropped."""
+"""Outputs that contradict their layout are refused with the reason, not drawn and not silently dropped."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def detector(path: Path, outputs: dict[str, np.ndarray], **facts: object) -> Det
 
 
 def columns(*row: float, others: float = 0.0) -> dict[str, np.ndarray]:
-    """A YOLO head with one row that counts; the scores of the others."""
+    """A YOLO head with one relevant row; the scores of the others."""
     output = np.zeros((1, 6, 50), F)
     output[0, 4:] = others
     output[0, :, 7] = row
@@ -58,7 +58,7 @@ PLACE = (0.1, 0.2, 0.5, 0.6)
 @pytest.mark.parametrize(
     ("outputs", "message"),
     [
-        # The sigmoid is missing: the best logit may look like a probability, or like nothing at all.
+        # The sigmoid is missing: the best logit may or may not look like a probability.
         (columns(50, 50, 20, 10, 0.1, 0.9, others=-4), r"a score of -4\.0, not a probability"),
         (columns(50, 50, 20, 10, -2, 0.3, others=-4), r"a score of -4\.0, not a probability"),
         (columns(50, 50, 20, 10, 0.1, 3), r"a score of 3\.0, not a probability"),
@@ -99,7 +99,7 @@ def test_outputs_that_contradict_the_layout_are_refused(
 
 
 def test_a_few_inverted_boxes_are_no_contradiction(tmp_path: Path) -> None:
-    """Heads without a distribution of distances, such as YOLO26's, may produce one; it is dropped."""
+    """Heads that regress distances directly, such as YOLO26's, may produce one; it is dropped."""
     outputs = columns(50, 50, -20, 10, 0.1, 0.9)
     outputs["output0"][0, :, 8] = [20, 40, 10, 10, 0.8, 0]
     outputs["output0"][0, :, 9] = [60, 40, 10, 10, 0.7, 0]

@@ -1,4 +1,4 @@
-"""Each package builds alone, copied out of the repository, as the build farm's release repositories hold it."""
+"""Each package builds alone, copied out of the repository, as in the build farm's release repositories."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MADE = ("__pycache__", "*.egg-info", "*.pyc", "build", "dist")
 
 
 def without_this_workspace() -> dict[str, str]:
-    """The environment, in which nothing leads to the repository's own packages."""
+    """The environment without any path to the repository's own packages."""
     own = (str(ROOT / "install"), str(ROOT / "build"), str(ROOT / "src"))
 
     def kept(value: str) -> str:

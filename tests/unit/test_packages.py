@@ -1,4 +1,4 @@
-"""The manifests: what a package imports it declares, and every key is one that rosdep knows."""
+"""The manifests: every import is declared as a dependency, with a key that rosdep knows."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ KEY_OF_IMPORT = {
     "pytest": "python3-pytest", "pytest_asyncio": "python3-pytest-asyncio",
     "torch": "python3-pytorch-pip", "torchvision": "python3-pytorch-pip", "triton": "python3-pytorch-pip",
 }  # fmt: skip
-# Imported only where they are asked for; the error there says how to install them.
+# Imported only on request; the error says how to install them.
 OPTIONAL = {
     "edgecam_core": {
         "cuda",
@@ -56,10 +56,10 @@ OPTIONAL = {
         "pycuda",
         "torch",
         "rosbags",
-    },  # back ends of the user's choice; bags of SQLite
+    },  # optional back ends; bags in SQLite
     "edgecam_training": {"pycocotools"},  # crowd regions of COCO, as run-length codes; no rosdep key
 }
-# What the other packages bring: python3-gst-1.0 depends on the first two, gstreamer1.0 is the key of the third.
+# Installed by other packages: python3-gst-1.0 depends on the first two, gstreamer1.0 is the key of the third.
 IMPLIED = {"gir1.2-gstreamer-1.0", "gir1.2-gst-plugins-base-1.0", "gstreamer1.0-tools"}
 
 

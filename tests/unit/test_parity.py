@@ -63,7 +63,7 @@ def exact() -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
 
 @pytest.fixture(scope="module")
 def default_in_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default model with its PyTorch module next to it: the same weights in edgecam_training's network."""
+    """The default model and its PyTorch module: the same weights in edgecam_training's network."""
     torch = pytest.importorskip("torch")
     from edgecam_training.models.mobilenet_v2_ssd import MobileNetV2Ssd
 
@@ -79,7 +79,9 @@ def default_in_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("torch") / "coco.onnx"
     path.symlink_to(fetch())
-    with torch.backends.cudnn.flags(allow_tf32=False):  # is kept in the module; else a GPU would convolve in TF32
+    with torch.backends.cudnn.flags(
+        allow_tf32=False
+    ):  # is stored in the module; otherwise a GPU would convolve in TF32
         module = torch.jit.trace(Finished().eval(), torch.zeros(1, 3, 300, 300))
     module.save(str(path.with_suffix(".torchscript")))
     return path
@@ -99,7 +101,7 @@ def test_outputs_agree(
     scores, boxes = [], []
     for tensor, expected in exact:
         got = subject.runner.infer({"input_0": tensor})
-        likely = expected["scores"][..., 1:].max(axis=-1) > 0.3  # boxes matter where there is something
+        likely = expected["scores"][..., 1:].max(axis=-1) > 0.3  # boxes matter only where there is an object
         scores.append(np.abs(expected["scores"] - got["scores"])[..., 1:][likely])
         boxes.append(np.abs(expected["boxes"] - got["boxes"])[likely])
     worst = float(np.concatenate(scores).max()), float(np.concatenate(boxes).max())
@@ -150,7 +152,7 @@ def test_torch_runs_the_same_model(tmp_path: Path) -> None:
     from tiny_models import CELLS, MEAN, STD
 
     class Colors(torch.nn.Module):
-        """What tiny_models.color_detector computes."""
+        """The same computation as tiny_models.color_detector."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -1,6 +1,6 @@
-"""Nothing that edgecam writes follows a link planted at the file's name: what the link points to stays as it was.
+"""edgecam never writes through a link planted at a file's name: the target of the link stays unchanged.
 
-Each writer runs once in an empty folder, which gives the names, and once where each of these names is such a link.
+Each writer runs once in an empty folder, to learn the names, and once with such a link at each of these names.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.fixture
 def _clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time in a recording's name can be guessed; here it is always right."""
+    """The time in a recording's name can be guessed; here the guess is always right."""
     clock = SimpleNamespace(
         time=lambda: 1.7e9, strftime=time.strftime, localtime=time.localtime, monotonic=time.monotonic
     )

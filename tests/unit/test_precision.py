@@ -1,4 +1,4 @@
-"""Explicit precision, the artifact cache and what reads them."""
+"""Explicit precision, the artifact cache, and their users."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_int8_leaves_both_ends_of_a_network_in_full_precision(engines: Path, tmp
 
 
 def without_ranges(path: Path) -> Path:
-    """The default model as it would be if it had never been trained to be quantised."""
+    """The default model without the ranges from quantisation-aware training."""
     proto = onnx.load(fetch())
     facts = {item.key: item.value for item in proto.metadata_props if item.key != "edgecam.ranges"}
     onnx.helper.set_model_props(proto, facts)
@@ -112,7 +112,7 @@ def test_int8_is_calibrated_once(tmp_path: Path) -> None:
     open_with(tmp_path, "int8", model=model, calibration=str(few))
     (path,) = tmp_path.glob("plain-int8-cpu-*.onnx")
     made = path.stat().st_mtime_ns
-    open_with(tmp_path, "int8", model=model, calibration="")  # what was calibrated before needs no images
+    open_with(tmp_path, "int8", model=model, calibration="")  # a calibrated model needs no images
     assert path.stat().st_mtime_ns == made
     assert ModelFile.read(path).precision == "int8"
 
@@ -131,7 +131,7 @@ def test_the_ranges_in_a_model_replace_calibration_images(tmp_path: Path) -> Non
     heads = [node.output[0] for node in graph.node if node.op_type == "Conv" and node.input[1] not in produced]
     assert len(heads) == 6
     assert all("BoxEncoding" in name for name in heads)  # their encoding is rescaled, so no range fits them
-    assert "Clip" not in {node.op_type for node in graph.node}  # saturation does the clipping
+    assert "Clip" not in {node.op_type for node in graph.node}  # saturation clips
     for photo in sorted(PHOTOS.glob("*.jpg")):
         image = cv2.imread(str(photo))
         expected, found = exact.detect(image), subject.detect(image)
@@ -190,7 +190,7 @@ def test_int8_for_tensorrt_has_its_other_layers_in_fp16_and_still_detects(engine
         expected, found = exact.detect(image), subject.detect(image)
         best = found.boxes[:1]
         same = expected.boxes[expected.class_ids == found.class_ids[0]]
-        # Symmetric signed activations are coarser than the unsigned ones for CPUs.
+        # Symmetric signed activations are coarser than the unsigned ones used on CPUs.
         assert overlaps(best[0], same).max(initial=0) > 0.8, path.name
 
 

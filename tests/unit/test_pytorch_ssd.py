@@ -1,6 +1,6 @@
 """A model as pytorch-ssd's onnx_export.py writes it, compared with an independent implementation.
 
-The network is small and random, but everything around it is the real thing: 3000 priors of the MobileNetV1
+The network is small and random, but everything around it is real: 3000 priors of the MobileNetV1
 configuration, softmax, box decoding in the graph, names and normalisation. The reference below works box by box in
 float64, from the formulas of the SSD paper and pytorch-ssd's published constants; it shares no code with edgecam.
 """
@@ -22,7 +22,7 @@ from pytorch_ssd import CLASSES, export, reference_priors
 def reference_detections(
     logits: np.ndarray, offsets: np.ndarray, size: tuple[int, int], threshold: float, overlap: float
 ) -> list[tuple[int, float, tuple[float, ...]]]:
-    """Class, score, box in pixels; best first. Boxes are suppressed as they are, and clipped at the end."""
+    """Class, score, box in pixels; best first. Boxes are suppressed unclipped, and clipped at the end."""
     candidates = []
     for prior, logit, offset in zip(reference_priors(), logits.tolist(), offsets.tolist(), strict=True):
         cx, cy = prior[0] + offset[0] * 0.1 * prior[2], prior[1] + offset[1] * 0.1 * prior[3]
@@ -81,7 +81,7 @@ def test_boxes_equal_the_reference(model: Path, name: str) -> None:
     logits, offsets = session.run(["raw_scores", "raw_boxes"], {"input_0": image})
     size = (photo.shape[1], photo.shape[0])
     expected = reference_detections(logits[0], offsets[0], size, threshold, overlap)
-    assert len(expected) > 20  # else nothing was compared
+    assert len(expected) > 20  # otherwise nothing was compared
     assert len(found) == len(expected)
     assert found.class_ids.tolist() == [number for number, _, _ in expected]
     np.testing.assert_allclose(found.scores, [score for _, score, _ in expected], atol=1e-5)

@@ -1,4 +1,4 @@
-"""Recordings on disk: what we write is read by rosbags, what is damaged is read as far as it goes."""
+"""Recordings on disk: rosbags reads our files; damaged files are read as far as possible."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_rosbags_reads_what_we_write(tmp_path: Path, name: str, compression: str
             "/camera/image_raw": made.IMAGE_TYPE,
             "/words": "std_msgs/msg/String",
         }
-        if name == "folder":  # of a single file rosbags does not read it
+        if name == "folder":  # rosbags does not read it for a single file
             assert all(one.digest == made.STORE.hash_rihs01(one.msgtype) for one in kinds.values())
         (offered,) = kinds["/words"].ext.offered_qos_profiles
         assert (offered.depth, offered.durability.name, offered.reliability.name) == (1, "TRANSIENT_LOCAL", "RELIABLE")
@@ -300,7 +300,7 @@ def test_a_full_disk_ends_the_recording_and_keeps_what_was_written(tmp_path: Pat
     recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, compression="none"), problems.append)
     messages = made.image_messages(300)
     path = recorder.start(tmp_path / "bag")
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limits[1]))  # the kernel refuses bigger files: a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, limits[1]))  # larger files are refused, like on a full disk
     try:
         for message in messages:
             recorder.write(message)
@@ -353,7 +353,7 @@ def test_messages_that_the_disk_is_too_slow_for_are_dropped_and_counted(tmp_path
     recorder = Recorder(RecorderSettings(min_free_megabytes=0.0, queue_megabytes=1.0))
     path = recorder.start(tmp_path / "bag")
     messages = made.image_messages(300)
-    with recorder._disk:  # a disk that does not answer
+    with recorder._disk:  # a disk that does not respond
         for message in messages:
             recorder.write(message)
     recorder.stop()

@@ -1,4 +1,4 @@
-"""Images out of recorded messages, and their way through the camera source mcap://."""
+"""Images from recorded messages, and the camera source mcap://."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_playback_keeps_the_recorded_intervals(tmp_path: Path) -> None:
     recording = open_recording(made.write(tmp_path / "x.mcap", made.image_messages(11)))
     began = time.monotonic()
     assert len(list(Playback(recording, rate=2.0))) == 11
-    assert time.monotonic() - began > 0.49  # 1 s of recording; never early, however slow the machine is
+    assert time.monotonic() - began > 0.49  # 1 s of recording; never early, even on a slow machine
     assert len(list(Playback(recording, rate=0.0, offset=0.5))) == 6
     with pytest.raises(RecordingError, match=r"nothing after 5 s; it has 1\.0 s"):
         Playback(recording, offset=5.0)

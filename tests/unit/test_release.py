@@ -1,4 +1,4 @@
-"""Versions agree everywhere, and cutting one changes every place."""
+"""Versions agree everywhere, and a release changes every place."""
 
 from __future__ import annotations
 

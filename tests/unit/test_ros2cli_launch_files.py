@@ -1,4 +1,4 @@
-"""Arguments, scopes, includes, executables, and that nothing is passed over in silence."""
+"""Arguments, scopes, includes, executables; nothing is ignored silently."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How `<node>` becomes a command line and parameter files, as launch_ros 0.28 does it."""
+"""`<node>` becomes the same command line and parameter files as in launch_ros 0.28."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the substitutions stand for."""
+"""The values of the substitutions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The grammar of `$(…)`. The expected trees are what launch 3.7.1 makes of the same text."""
+"""The grammar of `$(…)`. The expected trees are those of launch 3.7.1."""
 
 from __future__ import annotations
 

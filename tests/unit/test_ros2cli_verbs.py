@@ -24,7 +24,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[object, str]:
-    """What a command returns to `sys.exit`, and what it prints."""
+    """The exit code of a command, and its output."""
     try:
         code: object = cli.main(list(words))
     except SystemExit as exit_:
@@ -143,7 +143,7 @@ def test_bandwidth_units() -> None:
 
 def test_delay_over_a_window() -> None:
     meter = DelayMeter(window=2)
-    meter.arrived(0, 5)  # simulated time that has not begun
+    meter.arrived(0, 5)  # simulated time that has not started
     assert meter.report() is None
     for delay in (9, 1, 3):
         meter.arrived(100 * SECOND, 100 * SECOND - delay * SECOND)

@@ -1,4 +1,4 @@
-"""A link that adapts: the controller on a simulated link, the messages, and a real sender behind a slow relay."""
+"""An adaptive link: the controller on a simulated link, the messages, and a real sender with a slow relay."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_the_rate_follows_the_link(live: bool, seed: int) -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize(("capacity", "begin"), [(2.0, 0.0), (4.0, 0.0), (4.0, 12.0)])
 def test_two_streams_share_a_link_within_thirty_percent(capacity: float, begin: float, seed: int, live: bool) -> None:
-    """Both from the start, or the second one later, on a link that the first has filled."""
+    """Both from the start, or the second one later, on a link filled by the first."""
     pair = [Flow(live=live), Flow(live=live, begin=begin)]
     run(pair, begin + 28, lambda now: capacity * MBIT, loss=0.0, seed=seed, jitter=0.005)
     rates = [each.rate(begin + 10, begin + 28) for each in pair]
@@ -121,7 +121,7 @@ def test_retransmissions_never_fill_a_slow_link() -> None:
     adaptation = Adaptation(0.3 * MBIT, 8 * MBIT)
     adaptation.limit(0.3 * MBIT, 0.7 * MBIT)
     octets = 0
-    for millisecond in range(2000):  # a receiver asks for everything again and again
+    for millisecond in range(2000):  # a receiver requests every packet repeatedly
         for sequence in range(5):
             octets += 1200 * adaptation.may_retransmit(sequence, 1200, 10 + millisecond / 1000)
     assert 0.15 * 0.7 * MBIT < octets * 8 / 2 < 0.4 * 0.7 * MBIT
@@ -153,7 +153,7 @@ def test_the_overshoot_of_an_encoder_is_measured() -> None:
     for number in range(90):
         overshoot.add(round(1.3 * 5_000_000 / 8 / 30), 5_000_000, number / 30)
     assert overshoot.factor(3.0) == pytest.approx(1.3, rel=0.02)
-    for number in range(90, 180):  # a scene that needs little
+    for number in range(90, 180):  # a scene that needs few bits
         overshoot.add(1000, 5_000_000, number / 30)
     assert overshoot.factor(6.0) == 1.0
 
@@ -202,7 +202,7 @@ def test_the_bitrate_rises_above_what_the_encoder_began_with_and_falls_again(ele
 
 @pytest.mark.parametrize("element", ["x264enc", "x265enc"])
 def test_a_new_bitrate_costs_a_keyframe_only_where_the_encoder_restarts(element: str) -> None:
-    """``should_change`` and the sender rely on what the table says."""
+    """``should_change`` and the sender rely on the table."""
     units = encoded(element, Request(4_000_000, 300), {20: 2_000_000, 40: 1_000_000}, 60)
     is_live = next(row.live_bitrate for row in ENCODERS if row.element == element) is not None
     assert [number for number, unit in enumerate(units) if unit.keyframe] == ([0] if is_live else [0, 20, 40])

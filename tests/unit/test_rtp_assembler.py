@@ -1,4 +1,4 @@
-"""Access units: whole, or known not to be."""
+"""Access units: complete, or marked as incomplete."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def admitted(gate: KeyframeGate, unit: AccessUnit) -> bool:
 
 def test_a_lost_marker_of_a_foreign_sender_loses_no_frame(packets: list[list[packet.RtpPacket]]) -> None:
     bare = [[each._replace(marker=False) for each in group] for group in packets]
-    assert [each.whole for each in assemble(bare, set())] == [True] * 3  # the fourth has no end yet
+    assert [each.whole for each in assemble(bare, set())] == [True] * 3  # the fourth one has no end yet
 
 
 def test_a_unit_without_end_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What a user without ROS has: the example and ``edgecam receive``."""
+"""For users without ROS: the example and ``edgecam receive``."""
 
 from __future__ import annotations
 

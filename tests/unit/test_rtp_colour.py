@@ -1,4 +1,4 @@
-"""A colour chart in every pixel format that H.264 and H.265 streams have, through RTP: the right colours."""
+"""A colour chart in every pixel format of H.264 and H.265 through RTP: the colours are right."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def coded(name: str, pixels: str, folder: Path) -> list[Unit]:
 
 REFUSED = {("h265", "gray10le"): "10-bit monochrome video is not supported"}
 if library("GstVideo").VideoFormat.from_string("GRAY10_LE16") != library("GstVideo").VideoFormat.UNKNOWN:
-    REFUSED.clear()  # GStreamer 1.26 has a name for it
+    REFUSED.clear()  # GStreamer 1.26 supports it
 
 
 @pytest.mark.parametrize("pixels", PIXELS)

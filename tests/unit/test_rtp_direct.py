@@ -1,4 +1,4 @@
-"""Direct mode: camera frames to the encoder without a copy where they are as it wants them."""
+"""Direct mode: camera frames go to the encoder without a copy if it accepts their format."""
 
 from __future__ import annotations
 

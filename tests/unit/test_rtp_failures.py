@@ -1,4 +1,4 @@
-"""Failures inside one end are reported to its owner: no thread dies silently, one bad frame costs one frame."""
+"""Failures at either end are reported to the owner: no thread dies silently, and a bad frame loses one frame."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_an_unexpected_error_of_a_sending_thread_reaches_the_owner(
     try:
         sender.send(frame(0))
         wait_until(lambda: sender.stats().frames_sent or errors)
-        # The receiver comes late and asks for a keyframe.
+        # The receiver starts late and requests a keyframe.
         with receiving(port), pytest.raises(EdgecamError, match="unexpected ZeroDivisionError"):
             wait_until(lambda: sender.send(frame(1)))
     finally:

@@ -1,4 +1,4 @@
-"""What receivers may ask of a sender, and how much."""
+"""Requests of receivers to a sender, and their limits."""
 
 from __future__ import annotations
 

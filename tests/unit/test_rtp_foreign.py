@@ -27,7 +27,7 @@ FFMPEG = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-nostdin"]
 
 
 def every_frame_once() -> list[str]:
-    """The option that keeps ffmpeg from repeating a frame in place of one that is late; named so since 5.1."""
+    """The option that stops ffmpeg from repeating frames in place of late ones; its name since 5.1."""
     known = subprocess.run([*FFMPEG, "-h", "long"], capture_output=True, text=True, check=True).stdout
     return ["-fps_mode" if "-fps_mode" in known else "-vsync", "passthrough"]
 
@@ -55,7 +55,7 @@ def test_ffmpeg_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_path
             *FFMPEG, *quick, "-i", str(sdp), *every_frame_once(), "-f", "rawvideo", "-pix_fmt", "bgr24", str(raw)
         ):
             wait_until(lambda: raw.exists() and raw.stat().st_size >= 35 * SIZE, what="35 frames")
-    # Before the first keyframe it shows what its decoder invents; on a busy machine it skips frames.
+    # Before the first keyframe it shows damaged frames; on a busy machine it skips frames.
     frames = np.fromfile(raw, np.uint8)[15 * SIZE : 35 * SIZE].reshape(20, HEIGHT, WIDTH, 3)
     numbers = [index_of(each) for each in frames]
     assert np.diff(numbers).min() >= 1
@@ -93,7 +93,7 @@ def test_gst_launch_plays_what_the_sender_sends_by_its_sdp_file(codec: str, tmp_
         wait_until(lambda: "sprop" in sdp.read_text(), what="parameter sets in the SDP file")
         with program("gst-launch-1.0", "-q", *text.split()):
             wait_until(lambda: len(list(tmp_path.glob("*.png"))) > 25, what="frames of gst-launch")
-    # Before the first keyframe it shows what its decoder invents.
+    # Before the first keyframe it shows damaged frames.
     numbers = [index_of(cv2.imread(str(path))) for path in sorted(tmp_path.glob("*.png"))[15:25]]
     assert np.diff(numbers).min() >= 1
 
@@ -104,7 +104,7 @@ def test_vlc_records_what_the_sender_sends_by_its_sdp_file(codec: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o777)
         sdp, out = Path(folder, "stream.sdp"), Path(folder, "out.ts")
-        # Debian's VLC is built without live555: libavformat reads the file. It also refuses to run as root.
+        # Debian's VLC is built without live555, so libavformat reads the file. VLC refuses to run as root.
         vlc = ["vlc", "-I", "dummy", "--demux", "avformat", "--sout", f"#std{{access=file,mux=ts,dst={out}}}"]
         streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, "HOME": folder}}
         if os.geteuid() == 0:

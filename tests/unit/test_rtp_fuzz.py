@@ -1,4 +1,4 @@
-"""Nothing that arrives on a port ends an end of the link: it is counted, and the next good stream is shown.
+"""No input on a port ends either end of the link: it is counted, and the next valid stream is shown.
 
 EDGECAM_FUZZ sets how many examples each entry gets.
 """
@@ -39,7 +39,7 @@ STREAM = "x264enc speed-preset=ultrafast tune=zerolatency key-int-max=10 option-
 
 @st.composite
 def rtp_packets(draw: st.DrawFn) -> bytes:
-    """A packet that is RTP by its first byte: hostile numbers, extensions, padding and payloads of every kind."""
+    """A packet with the first byte of RTP: hostile numbers, extensions, padding and payloads of every kind."""
     extension = draw(st.one_of(st.just(b""), st.binary(max_size=40).map(_extension)))
     first = 0x80 | draw(st.integers(0, 0x3F)) if draw(st.booleans()) else 0x80 | (0x10 if extension else 0)
     ssrc = draw(st.one_of(st.just(SSRC), WORD))
@@ -59,7 +59,7 @@ def _extension(body: bytes) -> bytes:
 
 @st.composite
 def rtcp_packets(draw: st.DrawFn) -> bytes:
-    """A compound of messages of every kind, some with lengths and counts that do not fit."""
+    """A compound packet with messages of every kind, some with wrong lengths and counts."""
     made = b""
     for _ in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from([200, 201, 202, 203, 204, 205, 206, 207]))
@@ -103,7 +103,7 @@ def test_no_hostile_packet_ends_the_receiving_session(encrypted: bool, hostile: 
         ]
         entry[number % 3]()
         session.tick(now)
-    now += 10**9  # the stream of the hostile packets, if there was one, is over
+    now += 10**9  # a stream of the hostile packets, if any, is over
     packets, shown = good_stream(), 0
     protector = srtp.Protector("aes-128-gcm", KEY, int.from_bytes(packets[0][1][8:12], "big")) if encrypted else None
     for _, data in packets:

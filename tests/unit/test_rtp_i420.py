@@ -1,4 +1,4 @@
-"""Colour conversion for the encoder: GStreamer reads what we lay out."""
+"""Colour conversion for the encoder: GStreamer reads our planes correctly."""
 
 from __future__ import annotations
 

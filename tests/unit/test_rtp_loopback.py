@@ -54,7 +54,7 @@ def test_a_late_receiver_requests_a_keyframe_and_gets_it_soon() -> None:
         wait_until(lambda: len(feed.stamps) >= 10)
         with receiving(port) as (_, reader):
             wait_until(lambda: len(reader.seen) >= 5)
-        assert len(feed.stamps) < 3000, "what came was the next scheduled keyframe"
+        assert len(feed.stamps) < 3000, "this was the next scheduled keyframe"
 
 
 def test_a_new_sender_takes_over_after_one_died() -> None:
@@ -106,7 +106,7 @@ def test_a_decoder_that_is_too_slow_skips_to_keyframes(monkeypatch: pytest.Monke
         wait_until(lambda: receiver.stats().errors.get("frame dropped: the decoder is too slow"))
         assert receiver._decoder is not None
         assert receiver._decoder.waiting() <= MAX_WAITING + 1
-        # Released, because a slow machine sends few frames: then nothing is shed any more.
+        # Released, because on a slow machine too few frames arrive for any to be shed.
         receiver._decoder._pipeline._pipeline.element("brake").set_property("sleep-time", 0)
         shown = len(reader.seen)
         wait_until(lambda: len(reader.seen) >= shown + 35, what="frames after those that waited")

@@ -1,4 +1,4 @@
-"""Sender and receiver with a bad network between them: what is shown is right, and it comes back."""
+"""Sender and receiver over a bad network: frames that are shown are correct, and the stream recovers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from waiting import wait_until
 def link(
     conditions: Conditions, sender: dict[str, object] | None = None, **values: object
 ) -> Iterator[tuple[Relay, Feed, Receiver, Reader]]:
-    """A sender, the bad network, a receiver; a long patience, so that a busy test machine is no network trouble."""
+    """A sender, a bad network, a receiver; with long timeouts, so that a busy machine is not taken for packet loss."""
     port = free_udp_port()
     with (
         receiving(port, latency=2000, **values) as (receiver, reader),
@@ -34,7 +34,7 @@ def link(
 
 
 def assert_all_right(feed: Feed, reader: Reader) -> None:
-    """Every frame shown is the one its stamp belongs to, and looks like it."""
+    """Every frame shown matches its stamp and its original."""
     assert reader.newest is not None
     for stamp, index, _ in reader.seen:
         assert feed.stamps[stamp] % 256 == index
@@ -42,7 +42,7 @@ def assert_all_right(feed: Feed, reader: Reader) -> None:
 
 
 class EveryFourth(Fate):
-    """Loses every fourth datagram: of no block more than half as many parity packets as it has packets make good."""
+    """Loses every fourth datagram: parity packets (half as many as packets) can repair every block."""
 
     def __init__(self) -> None:
         super().__init__(seed=0)
@@ -55,7 +55,7 @@ class EveryFourth(Fate):
 
 def test_parity_repairs_a_link_without_a_return_path() -> None:
     with link(Conditions(), feedback=False, redundancy=True, sender={"redundancy": 50}) as (relay, *scene):
-        relay._there[0] = EveryFourth()  # of the frames' packets, and from the first one on
+        relay._there[0] = EveryFourth()  # of the frames' packets, from the first one on
         feed, receiver, reader = scene
         wait_until(lambda: len(reader.seen) >= 100)
         stats = receiver.stats()
@@ -97,7 +97,7 @@ def test_a_hundred_thousand_mutated_packets_do_no_harm(codec: str) -> None:
     good = packets(codec, units)
     with receiving(port, codec=codec, latency=20) as (receiver, reader), socket.socket(type=socket.SOCK_DGRAM) as out:
         out.connect(("127.0.0.1", port))
-        for number in range(50_000):  # twice, once per codec
+        for number in range(50_000):  # runs twice, once per codec
             out.send(mutated(chance, good[number % len(good)]))
             if number % 100 == 0:  # at most 100 wait in the socket, so that none is dropped there
                 wait_until(lambda number=number: receiver._meter.datagrams >= number)
@@ -126,7 +126,7 @@ def mutated(chance: random.Random, packet: bytes) -> bytes:
 
 
 def assert_small(session: RtpSession) -> None:
-    assert len(session.counts) < 150  # at most one per payload type and kind of trouble
+    assert len(session.counts) < 150  # at most one per payload type and problem
     assert len(session._candidates) <= 8
     if session.stream is not None:
         assert len(session.stream.buffer._held) < 3100
@@ -136,10 +136,10 @@ def assert_small(session: RtpSession) -> None:
 def heal(
     receiver: Receiver, reader: Reader, out: socket.socket, codec: str, units: list[tuple[list[bytes], int]]
 ) -> None:
-    """The same receiver and its decoder show a clean stream: in the end all frames of a keyframe interval, correctly.
+    """The same receiver and its decoder show a clean stream: finally all frames of a keyframe interval, correctly.
 
-    A decoder that choked on the mutated stream may be found stalled and be replaced at any time, which costs what is
-    left of the interval (a real sender is asked for a keyframe then). So the clean stream goes on until one is whole.
+    A decoder that stalled on the mutated stream may be replaced at any time, which loses the rest of the interval (a
+    real sender would get a keyframe request). So the clean stream continues until one interval is complete.
     """
     wait_until(lambda: receiver.stats().state == "silent", what="the end of the mutated stream")
     packetiser, streams, shown = Packetiser(CODECS[codec], 96, 700), receiver.stats().streams, len(reader.seen)

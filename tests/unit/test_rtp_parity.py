@@ -1,4 +1,4 @@
-"""Parity packets: any k of k + r make the block whole again."""
+"""Parity packets: any k of k + r packets restore the block."""
 
 from __future__ import annotations
 

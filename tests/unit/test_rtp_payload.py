@@ -1,4 +1,4 @@
-"""NAL units to RTP payloads and back, for both codecs, with units the real encoders made."""
+"""NAL units to RTP payloads and back, for both codecs, with units of the real encoders."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the bridge promises of lossy links: the real sender and receiver with a relay between them.
+"""What the documentation promises for lossy links: the real sender and receiver with a relay between them.
 
-All tests share one stream; each leaves it running. Disturbances are judged in frames, not seconds. The receiver waits
-far longer than its default, so that a busy machine loses nothing; latencies, bitrates and shares with the default are
+All tests share one stream; each leaves it running. Disturbances are measured in frames, not seconds. The receiver waits
+far longer than by default, so that a busy machine loses nothing; latencies, bitrates and shares with the default are
 rows of `make bench` (rtp_good_*, rtp_bitrate_*, rtp_latency_*, rtp_recovery_*).
 """
 
@@ -27,13 +27,13 @@ from waiting import wait_until
 
 RATE, INTERVAL = 60, 15
 PATIENCE_MS = 2000
-GOOD_DB = 28.0  # right frames have 35 dB and more here, grey invented ones less than 20
+GOOD_DB = 28.0  # correct frames have at least 35 dB here, grey frames of the decoder less than 20
 _noise = np.random.default_rng(1).integers(0, 255, (240, 448), np.uint8)
 TEXTURE = (cv2.GaussianBlur(_noise, (0, 0), 1.5).astype(np.int16) - 127) * 3 // 2
 
 
 def textured(number: int) -> np.ndarray:
-    """A numbered frame that takes about fifteen packets of 250 bytes."""
+    """A numbered frame of about fifteen packets of 250 bytes."""
     bgr = pixels_of(number).astype(np.int16)
     bgr[32:] += TEXTURE[32:, number % 128 : number % 128 + 320, None]
     return np.clip(bgr, 0, 255).astype(np.uint8)
@@ -45,13 +45,13 @@ class Seen(NamedTuple):
 
 
 class Stream:
-    """Sends numbered frames, each when the one before is coded, and judges every frame that comes out."""
+    """Sends numbered frames, each after the previous one is coded, and evaluates every received frame."""
 
     def __init__(self) -> None:
         self.port = free_udp_port()
         self.next = 0
         self.seen: list[Seen] = []
-        self.wrong = 0  # frames with another one's stamp
+        self.wrong = 0  # frames with the stamp of another one
         self._handed: dict[int, int] = {}  # stamp: number
         self._stop = threading.Event()
         self.receiver = self._new_receiver()
@@ -94,7 +94,7 @@ class Stream:
                 self.seen.append(Seen(number, psnr(frame.bgr()[::2, ::2], textured(number)[::2, ::2])))
 
     def settle(self) -> int:
-        """Wait until what is sent now comes out; the number of the first frame that did."""
+        """Wait until a frame sent from now on is received; returns its number."""
         begin = self.next
         wait_until(lambda: self.seen and self.seen[-1].number >= begin, what="frames")
         return next(one.number for one in self.seen if one.number >= begin)
@@ -110,10 +110,10 @@ class Stream:
         return sum(begin <= one.number < end for one in self.seen) / (end - begin)
 
     def restart_sender(self) -> int:
-        """Kill the sender so that its goodbye is not heard, and start another; the number of its first frame."""
+        """Kill the sender so that its goodbye is lost, and start another; returns the number of its first frame."""
         self.relay.conditions = Conditions(down=True)
         old, begin = self.sender, self.next
-        silent = time.monotonic() + 0.4  # a process takes longer than that to come back
+        silent = time.monotonic() + 0.4  # a process takes longer than that to restart
         old.stop()
         wait_until(lambda: time.monotonic() >= silent)
         self.relay.conditions = Conditions()

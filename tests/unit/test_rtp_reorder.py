@@ -1,4 +1,4 @@
-"""Packets back into order: nothing waits without need, nothing waits for ever."""
+"""Packets are put in order: none waits without need, none waits indefinitely."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_duplicates_and_late_ones_are_dropped() -> None:
 def test_missing_packets_are_requested_until_they_arrive() -> None:
     buffer = ReorderBuffer(WAIT)
     put(buffer, 1, 4)
-    assert buffer.due_requests(0) == []  # they may merely have changed places
+    assert buffer.due_requests(0) == []  # they may only be reordered
     assert buffer.due_requests(2 * MILLISECOND) == [2, 3]
     assert buffer.due_requests(3 * MILLISECOND) == []
     assert put(buffer, 2, now=4 * MILLISECOND) == [2]

@@ -1,4 +1,4 @@
-"""Streams whose frames are decoded in another order than they are shown, and senders whose time jumps."""
+"""Streams whose decoding order is not their display order, and senders whose time jumps."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_every_frame_has_its_own_capture_time(name: str, way: str) -> None:
             if way == "rtcp":
                 replay.report(unit.number)
             replay.send(unit)
-        # The decoder keeps the last ones back.
+        # The decoder holds the last ones.
         wait_until(lambda: reader.seen and reader.seen[-1][1] >= COUNT - 10, what="the frames")
         replay.close()
         assert receiver.stats().stamp_source == way
     stamps = [stamp for stamp, _, _ in reader.seen]
     assert all(later > earlier for earlier, later in itertools.pairwise(stamps))
     assert indices(reader) == sorted(set(indices(reader)))
-    assert len(reader.seen) > COUNT // 2  # a busy machine's reader gets the newest
+    assert len(reader.seen) > COUNT // 2  # on a busy machine the reader gets the newest one
     errors = [abs(stamp - replay.stamp_ns(index)) for stamp, index, _ in reader.seen]
     if way != "arrival":
         assert max(errors) <= {"ntp64": 0, "rtcp": 2_000_000}[way]
@@ -90,7 +90,7 @@ def test_a_jump_of_the_sender_costs_one_keyframe_interval_at_most(name: str, jum
         for unit in units[:30]:
             replay.report(unit.number)
             replay.send(unit)
-        # Reports and packets have ports of their own: a report read before old packets would date them too.
+        # Reports and packets arrive on different ports: a report that is read before old packets would also date them.
         wait_until(lambda: reader.seen and reader.seen[-1][1] >= 20, what="frames of the old time line")
         jump(replay)
         for unit in units[30:]:

@@ -1,4 +1,4 @@
-"""Which of the datagrams on a port belong to the stream."""
+"""Which datagrams on a port belong to the stream."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def session(**values: object) -> RtpSession:
 
 
 def send(to: RtpSession, sequence: int, now: int, ssrc: int = 1, marker: bool = True, **values: int) -> list[int]:
-    """One packet that is a frame; the RTP times of the units that are complete then."""
+    """Receive one packet that is a frame; returns the RTP times of the units completed by it."""
     data = packet.build(values.get("payload_type", 96), marker, sequence, 3000 * sequence, ssrc, NAL)
     return [unit.timestamp // 3000 for unit in to.datagram(data, CAMERA, now, now) + to.tick(now)]
 

@@ -1,4 +1,4 @@
-"""Bad values are refused before anything starts, in words that name the parameter."""
+"""Bad values are refused before anything starts, and the error names the parameter."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sockets of the bridge put on the wire, and what they say when they cannot."""
+"""The packets that the RTP sockets send, and their errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Encrypted streams: nothing without the key, a clear word with a wrong one, and foreign SRTP at either end."""
+"""Encrypted streams: nothing without the key, a clear message with a wrong one, foreign SRTP at either end."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_protected_packets_are_restored_and_grow_by_the_trailer(cipher: str) -> 
     assert b"secret" not in protected
     assert len(protected) == len(data) + srtp.CIPHERS[cipher].trailer
     assert receiver.rtp(protected) == (data, "")
-    assert receiver.rtp(protected) == (None, "")  # a repetition is dropped without a word
+    assert receiver.rtp(protected) == (None, "")  # a repetition is dropped silently
     report = rtcp.sender_report(77, 1, 2, 3, 4)
     assert receiver.rtcp(sender.rtcp(report)) == report
 
@@ -66,7 +66,7 @@ class Clock:
 
 
 class Stream:
-    """Protected packets of one sender from any place in its sequence."""
+    """Protected packets of one sender from any position in its sequence."""
 
     def __init__(self, cipher: str, key: bytes, ssrc: int = 77) -> None:
         self._session = srtp.SrtpSession(cipher, key, ssrc)
@@ -83,7 +83,7 @@ class Stream:
 
 
 def follow(receiver: Unprotector, stream: Stream, first: int, clock: Clock, most: int = 1000) -> int:
-    """How many packets, 200 a second, it takes until one is understood."""
+    """The number of packets, at 200 per second, until one is decrypted."""
     for count in range(most):
         clear, protected = stream.at(first + count)
         if receiver.rtp(protected)[0] == clear:

@@ -1,4 +1,4 @@
-"""Capture times at the receiver: the best source, the right frame, and never a step back."""
+"""Capture times at the receiver: from the best source, for the right frame, never decreasing."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_reports_of_a_new_timeline_do_not_affect_waiting_frames_of_the_old_one()
 def test_rtp_time_as_the_stamp_when_asked_for() -> None:
     reader = StampReader("rtp_timestamp")
     sent = RtpTimeline().timestamp(NOW)
-    stamp = reader.stamp(None, sent, NOW + 3 * 3600 * SECOND)  # a clock three hours off
+    stamp = reader.stamp(None, sent, NOW + 3 * 3600 * SECOND)  # a clock that is three hours off
     assert abs(stamp.ns - NOW) < 100_000
     assert stamp.source == "rtp_timestamp"
 
@@ -114,12 +114,12 @@ def test_capture_times_of_the_extension_are_published_as_they_are() -> None:
     sent = [NOW, NOW + INTERVAL, NOW - 60 * SECOND, NOW - 60 * SECOND + INTERVAL]
     assert [published.next(Stamp(ns, "ntp64"), index, 1) for index, ns in enumerate(sent)] == sent
     assert published.steps_back == 1
-    assert published.next(Stamp(sent[-1], "ntp64"), 9, 1) == sent[-1] + 1  # strictly increasing on one time line
+    assert published.next(Stamp(sent[-1], "ntp64"), 9, 1) == sent[-1] + 1  # strictly increasing on one timeline
     assert published.next(Stamp(sent[-1], "ntp64"), 9, 2) == sent[-1]  # of another stream
 
 
 def place_all(frames: list[tuple[int, bool]]) -> tuple[list[int], TimeLine]:
-    """Presentation times of frames (RTP timestamp, random access) that come as they were taken."""
+    """Presentation times of frames (RTP timestamp, random access) that arrive at capture time."""
     line = TimeLine()
     return [
         line.place(1, stamp & 0xFFFFFFFF, key, turn * INTERVAL).pts for turn, (stamp, key) in enumerate(frames)

@@ -69,7 +69,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(run_parts, "free_shared_memory", lambda: None)
     for name in ("PARTS", "PYTEST_ARGS", "PYTEST_ADDOPTS", "MAKEFLAGS", "PYTEST_XDIST_WORKER"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a second less for each pytest
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # a second less for each pytest run
     return tmp_path
 
 
@@ -239,7 +239,7 @@ def test_memory_of_a_killed_node_is_freed_before_the_first_part(
     monkeypatch.setattr(run_parts, "free_shared_memory", FREE)
     (project / "src").symlink_to(ROOT / "src")
     segment = Path(f"/dev/shm/fastdds_{os.getpid():016x}")
-    for path in (segment, Path(f"{segment}_el")):  # nobody holds the lock of the second
+    for path in (segment, Path(f"{segment}_el")):  # no process holds the lock of the second one
         path.touch()
     (project / "Makefile").write_text(f"lint:\n\t@test ! -e {segment}\n")
     code, _ = run(monkeypatch, capfd, "lint")

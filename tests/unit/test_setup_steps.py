@@ -1,6 +1,6 @@
-"""The set-up scripts: a step that fails is named on the screen, with its error and a remedy.
+"""The set-up scripts: a failed step is named on the screen, with its error and a remedy.
 
-Every step in turn is broken by a program on PATH that fails in its place; the others only pretend to work.
+Each step in turn is broken by a program on PATH that fails in its place; the other programs do nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 NOISE = "the output of a tool, after and before what matters"
 
-# Stands for apt-get, dpkg-query, cmake, python3 and the rest: succeeds, but fails as the real one in step $BREAK.
+# Replaces apt-get, dpkg-query, cmake, python3 and others: succeeds, but fails like the real one in step $BREAK.
 SHIM = r"""#!/bin/bash
 name=$(basename "$0")
 case "$name $*" in
@@ -81,7 +81,7 @@ DOCS_ERRORS = {name: ERRORS[name] for name in ("venv", "python-packages")}
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A checkout with its set-up scripts, everything else linked, and programs on PATH that pretend."""
+    """A checkout with its set-up scripts, links to everything else, and simulated programs on PATH."""
     folder = tmp_path / "edgecam"
     folder.mkdir()
     for path in ("requirements", "src", "underlay", "launch", "config", "media", "tests", "scripts"):
@@ -218,8 +218,8 @@ def test_pip_that_cannot_reach_its_index_is_quoted_with_the_cause(clone: Path) -
     assert "step 'python-packages' failed" in done.stderr
 
 
-# Stands for the workspace's Python: the model can be had where there is npm. `-m venv` makes an environment with npm
-# and a Python that has no NumPy.
+# Replaces the workspace's Python: the model is available if there is npm. `-m venv` makes an environment with npm and a
+# Python without NumPy.
 MODEL_PYTHON = r"""#!/bin/bash
 case "$*" in
   *"-m edgecam_core.models.zoo"*)

@@ -1,4 +1,4 @@
-"""Engines are built here with TensorRT-RTX, which needs no GPU for that; running them does."""
+"""Engines are built here with TensorRT-RTX, which needs a GPU only to run them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def model() -> ModelFile:
     return ModelFile.read(fetch())
 
 
-# INT8 leaves the five first convolutions and the twelve heads in FP16.
+# INT8 leaves the first five convolutions and the twelve heads in FP16.
 LAYERS = {"fp32": {"fp32": 72}, "fp16": {"fp16": 72}, "int8": {"int8": 55, "fp16": 17}}
 
 
@@ -92,7 +92,7 @@ def test_a_file_that_is_really_fp32_is_not_built(api: TensorRt, model: ModelFile
 
 
 def test_layers_that_int8_leaves_in_fp32_are_found_in_the_parsed_network(api: TensorRt, model: ModelFile) -> None:
-    """Precision constraints for TensorRT 8.x, which needs them; RTX parses the file into the same layers."""
+    """Precision constraints, which TensorRT 8.x needs; RTX parses the file into the same layers."""
     trt = api.module
     logger = collecting_logger(trt)
     network = trt.Builder(logger).create_network(0)
@@ -160,7 +160,7 @@ def test_a_build_can_be_cancelled(api: TensorRt, model: ModelFile) -> None:
         pass
 
     def cancel(text: str) -> None:
-        if " of " in text:  # not before TensorRT itself is at work
+        if " of " in text:  # not before TensorRT itself works
             raise Cancelled("enough")
 
     with pytest.raises(Cancelled):
@@ -181,7 +181,7 @@ def test_a_lost_precision_is_an_error() -> None:
 
 
 def inspected(weights: list[str], tensors: list[str]) -> str:
-    """What an engine inspector says, as far as it matters here."""
+    """The relevant part of an engine inspector's output."""
     layers: list[dict[str, object]] = [{"Name": "c", "Weights": {"Type": word, "Count": 9}} for word in weights]
     layers += [{"Name": "w", "Weights": {"Type": "Float", "Count": 0}}]
     layers += [{"Name": "t", "Inputs": [{"Name": "x", "Format/Datatype": word}]} for word in tensors]

@@ -51,10 +51,10 @@ def test_text_that_cannot_be_recognised_is_refused(tmp_path: Path, data: bytes, 
         ("\ufeffcat\r\nhot dog\r\n\r\n", ("cat", "hot dog")),
         ("# classes of 2026\ncat\nhot dog\n", ("cat", "hot dog")),
         ("0 cat\n1 hot dog\n", ("cat", "hot dog")),
-        ("1: hot dog\n0: cat\n", ("cat", "hot dog")),  # their numbers count, not their lines
+        ("1: hot dog\n0: cat\n", ("cat", "hot dog")),  # their numbers count, not their line numbers
         ("1,cat\n2,hot dog\n", ("cat", "hot dog")),
         ("0  cat\n1  dog\n3  cow\n", ("cat", "dog", "???", "cow")),
-        ("2 door car\n4 door car\n", ("2 door car", "4 door car")),  # no numbers of classes
+        ("2 door car\n4 door car\n", ("2 door car", "4 door car")),  # not class numbers
         ("1 cat\n1 dog\n", ("1 cat", "1 dog")),
         ("0 cat\n1 dog\ncow\n", ("0 cat", "1 dog", "cow")),
         ('["cat",\n "hot dog"]\n', ("cat", "hot dog")),

@@ -1,4 +1,4 @@
-"""The converter against a definition of the network written out in plain loops, and its refusals."""
+"""The converter against the network's definition in plain loops, and its refusals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_converted_network_computes_what_the_definition_says(ssd: TinySsd) -
     pixels = image(ssd.size)
     scores, boxes = run(convert(ssd.bytes(), labels=NAMES), pixels)
     expected_scores, expected_boxes = ssd.reference(pixels)
-    assert expected_scores.std() > 0.01  # the check below means something
+    assert expected_scores.std() > 0.01  # otherwise the check below proves nothing
     np.testing.assert_allclose(scores[0], expected_scores, atol=2e-5)
     np.testing.assert_allclose(boxes[0], expected_boxes, atol=2e-5)
 
@@ -53,14 +53,18 @@ def test_the_converted_network_computes_what_the_definition_says(ssd: TinySsd) -
 def test_saturation_at_zero_becomes_its_activation() -> None:
     model = onnx.load_from_string(convert(TinySsd().bytes(), labels=NAMES))
     clipped = [node.input[0] for node in model.graph.node if node.op_type == "Clip"]
-    assert clipped == ["Conv", "depthwise", "Conv_1"]  # not the sum, whose range goes below zero, and no head
+    assert clipped == [
+        "Conv",
+        "depthwise",
+        "Conv_1",
+    ]  # neither the sum, whose range includes negative values, nor a head
     limits = {item.name: onnx.numpy_helper.to_array(item) for item in model.graph.initializer}
     top = next(value for name, value in limits.items() if name.startswith("max_"))
     assert top == pytest.approx(RELU_MAX)
 
 
 def test_a_border_pixel_of_padding_is_one_grey_level_off_at_most() -> None:
-    """The input is (pixel - 127) / 128 also where the original subtracts 128; only padding can tell."""
+    """The input is (pixel - 127) / 128 also where the original subtracts 128; only padding shows the difference."""
     ssd = TinySsd(zero=128, padding=SAME)
     pixels = image(ssd.size)
     scores, _ = run(convert(ssd.bytes(), labels=NAMES), pixels)

@@ -1,4 +1,4 @@
-"""Marks of several processes become frames, a table, a Chrome trace and a chart."""
+"""Trace marks of several processes become frames, a table, a Chrome trace and a chart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FIRST, SECOND, LOST = 1_000 * MS, 1_040 * MS, 1_080 * MS
 
 
 def marks(stamp: int, offset: int = 0) -> list[Mark]:
-    """One frame; the receiver's stamp differs by ``offset``, as RTP carries it."""
+    """One frame; the receiver's stamp differs by ``offset``, as after RTP."""
     return [
         Mark("detector.inferred", stamp + offset, stamp + 30 * MS),
         Mark("receiver.decoded", stamp + offset, stamp + 20 * MS),

@@ -89,7 +89,7 @@ def test_a_long_miss_gives_a_new_number() -> None:
 
 def test_dropped_images_do_not_lose_tracks() -> None:
     tracker = Tracker()
-    for number in (1, 2, 3, 4, 5, 6, 12, 13, 20, 26):  # images, not frames, are missing
+    for number in (1, 2, 3, 4, 5, 6, 12, 13, 20, 26):  # images are missing
         last = track(tracker, found((15 * number, 50)), number)
     assert last == ("1",)
 
@@ -107,7 +107,7 @@ def test_a_new_object_is_numbered_when_seen_twice() -> None:
     track(tracker, found((50, 50)), 1)
     assert track(tracker, found((50, 50), (200, 200)), 2) == ("1", "")
     assert track(tracker, found((50, 50), (200, 200)), 3) == ("1", "2")
-    assert track(tracker, found((50, 50), (400, 300)), 4) == ("1", "")  # a flicker gets no number
+    assert track(tracker, found((50, 50), (400, 300)), 4) == ("1", "")  # an object seen once gets no number
 
 
 def test_classes_are_not_mixed() -> None:
@@ -133,7 +133,7 @@ def test_images_without_stamps() -> None:
 
 @pytest.mark.parametrize("before", [1, 2, 5])
 def test_a_pause_longer_than_the_patience_ends_tracks(before: int) -> None:
-    """Nothing was looked at meanwhile: a camera that slept, a stream that was down."""
+    """No image was processed meanwhile: a deactivated camera, or an interrupted stream."""
     tracker = Tracker(patience=1.0)
     for number in range(before):
         track(tracker, found((50, 50)), number)

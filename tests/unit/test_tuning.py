@@ -1,4 +1,4 @@
-"""Choosing how a model runs on the processor: what may be chosen, what is measured, what is remembered."""
+"""Choosing how a model runs on the CPU: candidates, measurements, stored results."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def choice(ms: float, cpu: float, threads: int = 2, backend: str = "onnxruntime"
 @pytest.mark.parametrize(
     ("found", "best"),
     [
-        ([choice(9, 9, 1), choice(5, 10)], choice(5, 10)),  # faster, although it takes more processor time
+        ([choice(9, 9, 1), choice(5, 10)], choice(5, 10)),  # faster, although it takes more CPU time
         ([choice(5.4, 6), choice(5, 10)], choice(5.4, 6)),  # equally fast
-        ([choice(60, 9, 1), choice(80, 9.5), choice(40, 20)], choice(80, 9.5)),  # others took the processor
+        ([choice(60, 9, 1), choice(80, 9.5), choice(40, 20)], choice(80, 9.5)),  # other processes used the CPU
         ([choice(60, 9, 1), choice(9, 20)], choice(60, 9, 1)),
     ],
 )
@@ -80,7 +80,7 @@ def test_measurements_are_kept_and_used(tmp_path: Path, monkeypatch: pytest.Monk
         assert stored_choice(Plan.read(other), other) is None
     assert not open_tuned(given.changed(tune=False)).tuned
     assert not open_tuned(given.changed(backend="onnxruntime", precision="fp32")).tuned
-    monkeypatch.setattr(tuning, "_version", lambda _package: "0.0")  # another version may be faster another way
+    monkeypatch.setattr(tuning, "_version", lambda _package: "0.0")  # another version may be faster in another way
     assert stored_choice(Plan.read(given), given) is None
 
 

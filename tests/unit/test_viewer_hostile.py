@@ -1,4 +1,4 @@
-"""Whatever comes from browsers and from other nodes is data: refused and counted, never the end of the viewer."""
+"""Input from browsers and other nodes is refused and counted, and never ends the viewer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from viewer_served import Served
 
 EXAMPLES = int(os.environ.get("EDGECAM_FUZZ", "15")) * 10
 FUZZ = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-QUICK = settings(deadline=None)  # a busy machine is no fault
+QUICK = settings(deadline=None)  # a busy machine is not an error
 HUGE = "9" * 5000
 NUMBERS = st.one_of(
     st.integers(), st.floats(), st.booleans(), st.sampled_from([10**400, -(10**400), 2**31, 2**63, 1e308, -0.0])
@@ -53,7 +53,7 @@ def served() -> Iterator[Served]:
 
 
 async def exchange(served: Served, texts: list[str]) -> None:
-    """Send these messages on one WebSocket, then a good one, which must be answered."""
+    """Send these messages on one WebSocket, then a valid one, which must get a response."""
     async with aiohttp.ClientSession() as session, session.ws_connect(f"{served.base}/ws") as link:
         for text in texts:
             await link.send_str(text)

@@ -1,4 +1,4 @@
-"""Fan-out: newest wins, no viewer starves, a slow viewer delays no other."""
+"""Fan-out: the newest frame wins, no viewer starves, a slow viewer does not delay others."""
 
 from __future__ import annotations
 

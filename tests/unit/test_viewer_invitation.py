@@ -1,4 +1,4 @@
-"""The token of a page that other machines can reach: shown in the terminal, scanned, followed and typed."""
+"""The token of a page that other machines can open: shown in the terminal, scanned, followed and typed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ async def test_any_token_opens_the_page_by_address_qr_code_and_form(token: str) 
 
 
 def scanned(shown: str) -> str:
-    """What a phone reads from the QR code of half blocks in a terminal."""
+    """The text that a phone reads from a QR code of half blocks in a terminal."""
     rows = [line for line in shown.splitlines() if set(line) <= set("█▀▄ \xa0") and line]
     bright = [[glyph in halves for glyph in row] for row in rows for halves in ("█▀", "█▄")]
     width = max(map(len, bright))
     pixels = np.array([row + [False] * (width - len(row)) for row in bright], np.uint8) * 255
-    decoder = cv2.QRCodeDetector()  # it misses two codes in a hundred at one size, a phone looks more than once
+    decoder = cv2.QRCodeDetector()  # at one size it misses 2 % of the codes; a phone tries several times
     sizes = (np.kron(pixels, np.ones((size, size), np.uint8)) for size in (8, 4, 6, 5, 3))
     texts = (decoder.detectAndDecode(np.pad(large, 40, constant_values=255))[0] for large in sizes)
     return next(filter(None, texts), "")

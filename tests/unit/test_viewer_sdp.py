@@ -1,4 +1,4 @@
-"""Hostile WebRTC answers: each is taken or refused in time, and the connection can be closed and its socket freed.
+"""Hostile WebRTC answers: each is accepted or refused in time; the connection can be closed and its socket freed.
 
 EDGECAM_FUZZ sets how many are tried (make fuzz: many).
 """

@@ -1,4 +1,4 @@
-"""The web server on real sockets, without ROS: what it serves, what it refuses, whom it sheds."""
+"""The web server on real sockets, without ROS: served files, refusals, dropped viewers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_the_websocket_sends_notes_and_frames_of_all_cameras(served: Serve
             stamps = [int(one["stamp"]) for one in frames if one["camera"] == camera]
             assert stamps == sorted(set(stamps))
         await link.send_json({"type": "watch", "cameras": [1]})
-        await first_frames(link, 6)  # what was already on its way
+        await first_frames(link, 6)  # frames already in transit
         assert {one["camera"] for one in await first_frames(link, 10)} == {1}
         assert served.hub.watchers == [0, 1]
 
@@ -182,7 +182,7 @@ def test_connections_without_a_whole_request_are_ended(monkeypatch: pytest.Monke
     with Served(max_viewers=1) as served, contextlib.ExitStack() as stack:
         address = ("127.0.0.1", served.server.port)
         slow = [stack.enter_context(socket.create_connection(address)) for _ in range(6)]
-        for one in slow[1:]:  # the first says nothing at all
+        for one in slow[1:]:  # the first one sends nothing
             one.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
         viewer = stack.enter_context(socket.create_connection(address, timeout=120))
         viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -191,7 +191,7 @@ def test_connections_without_a_whole_request_are_ended(monkeypatch: pytest.Monke
         for one in slow:
             with contextlib.suppress(ConnectionError):
                 assert one.recv(10) == b""
-        assert viewer.recv(100), "who watches is left alone"
+        assert viewer.recv(100), "an active viewer stays connected"
         assert asyncio.run(get(served, "/api/status"))[0] == 200
 
 
@@ -208,7 +208,7 @@ def test_idle_connections_do_not_block_others(
             for _ in range(50):
                 idle = socket.create_connection(("127.0.0.1", served.server.port), 20, source_address=(source, 0))
                 stack.enter_context(idle)
-        for _ in range(3):  # from another address, and from one that holds many
+        for _ in range(3):  # from another address, and from one with many connections
             for source in ("127.0.0.1", "127.0.0.4"):
                 answer = fetch_from(source, served.server.port, context)
                 assert answer.startswith(b"HTTP/1.1 200"), (source, answer)
@@ -306,11 +306,11 @@ def test_mjpeg_viewers_that_leave_a_silent_camera_make_room() -> None:
                 viewer.sendall(b"GET /stream.mjpg HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             wait_until(served.hub.full, 120, "two viewers")
             served.hub.note("status", '{"type": "status"}')
-            assert one.recv(100).startswith(b"HTTP/1.1 200"), "who stays is kept"
+            assert one.recv(100).startswith(b"HTTP/1.1 200"), "the remaining viewer is kept"
             assert served.hub.full()
 
         def left() -> bool:
-            served.hub.note("status", '{"type": "status"}')  # comes once a second from the node
+            served.hub.note("status", '{"type": "status"}')  # the node does this once a second
             return served.hub.viewers == 0
 
         wait_until(left, 120, "free places")

@@ -1,4 +1,4 @@
-"""The numbers of the page: stages and losses out of the nodes' reports."""
+"""The figures on the page: stages and losses from the nodes' reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timeline's requests on a real socket, without ROS: order, filters, files from inside the folder, ranges."""
+"""The timeline's requests on a real socket, without ROS: order, filters, files inside the folder, ranges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WebRTC without a browser: what is offered, what is refused, what is freed."""
+"""WebRTC without a browser: offers, refusals, freed resources."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ except MissingDependency as error:
 
 
 class Offered:
-    """A peer whose offer has come."""
+    """A peer whose offer has arrived."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         come = threading.Event()
@@ -56,7 +56,7 @@ def offered() -> Iterator[Offered]:
 
 
 def answer_to(offer: str) -> str:
-    """What a browser would say to it."""
+    """The answer of a browser to it."""
     kept = [line for line in offer.splitlines() if not line.startswith(("a=candidate", "a=ssrc", "a=msid"))]
     return "\r\n".join(kept).replace("a=sendonly", "a=recvonly").replace("actpass", "active") + "\r\n"
 
@@ -87,7 +87,7 @@ def test_an_answer_is_taken_once(offered: Offered) -> None:
 def test_no_router_is_asked_for_a_port_mapping() -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as network:
         network.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        network.bind(("239.255.255.250", 1900))  # SSDP, where UPnP asks
+        network.bind(("239.255.255.250", 1900))  # SSDP, used by UPnP
         joined = socket.inet_aton("239.255.255.250") + socket.inet_aton("127.0.0.1")
         network.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, joined)
         for _ in range(3):
@@ -112,7 +112,7 @@ def test_connections_free_their_sockets() -> None:
 
 
 class Connected:
-    """Stands where a browser would be: counts the packets it is sent."""
+    """Replaces a browser; counts the packets sent to it."""
 
     connected = True
     packets = 0
@@ -146,7 +146,7 @@ def test_a_camera_is_encoded_once_for_all_viewers_and_only_while_there_are_viewe
     camera.leave("second")
     assert not camera.encoding
     assert "video encoder" not in {thread.name for thread in threading.enumerate()}
-    camera.submit(annotated(9))  # no viewer: nothing happens
+    camera.submit(annotated(9))  # no viewer: nothing is encoded
     assert counters.totals() == {}
 
 
@@ -170,7 +170,7 @@ def test_an_encoder_that_fails_at_its_first_frame_is_stopped(monkeypatch: pytest
             playing.append(self)
 
         def push(self, planes: np.ndarray, stamp_ns: int) -> bool:
-            return True  # never reaches the encoder, which is so fast at times that even a timeout of 0 is enough
+            return True  # the frame never reaches the encoder, which is sometimes fast enough for a timeout of 0
 
         def stop(self) -> None:
             super().stop()

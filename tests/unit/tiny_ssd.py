@@ -1,4 +1,4 @@
-"""An SSD detector of a few hundred bytes, and the numbers it must give, computed the slow and plain way."""
+"""An SSD detector of a few hundred bytes, and its expected results, computed by plain loops."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ _POST_OPTIONS = {
 
 
 def _saturate(tensor: T, values: np.ndarray) -> np.ndarray:
-    """What the format does to values it cannot hold; it also rounds, which is left out here."""
+    """Clips values as the format does; its rounding is left out here."""
     if tensor.zero != 0:
         return values  # wide enough in this model
     return np.clip(values, 0, 255 * tensor.scale)

@@ -1,4 +1,4 @@
-"""Writes TensorFlow Lite files small enough to think about, and says what they compute."""
+"""Writes minimal TensorFlow Lite files, and states what they compute."""
 
 from __future__ import annotations
 
