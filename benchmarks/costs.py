@@ -67,7 +67,7 @@ def main() -> int:
         "date": machine.today(),
     }
     store.save()
-    print("\n".join(f"{stage:10} {cost:6.1f} ms a frame" for stage, cost in costs.items()))
+    print("\n".join(f"{stage:10} {cost:6.1f} ms per frame" for stage, cost in costs.items()))
     return 0
 
 

@@ -37,7 +37,8 @@ def rows() -> list[Row]:
             label="Detector in FP32: time per frame",
         ),
         Row(
-            "detector_latency", "detector node in FP32: capture elsewhere to published, 640x480 at 10 Hz (p50)", "ms",
+            "detector_latency",
+            "detector node in FP32: capture in another process to published, 640x480 at 10 Hz (p50)", "ms",
             "the bare ONNX Runtime call plus 5 ms", partial(slow, "published_ms"), allowed, aim=1.0,
             label="Detector: capture to published",
         ),

@@ -47,7 +47,7 @@ def rows() -> list[Row]:
             "events_keeping_cpu_jpeg_1920x1080",
             f"CPU time of keeping one 1920x1080 JPEG frame at {RATE} Hz for clips while a clip is written",
             "ms",
-            "enenencoding the same frame as JPEG",
+            "encoding the same frame as JPEG",
             keeping_cost,
             partial(jpeg_cost, SIZE),
             label="Keeping a 1080p JPEG frame for clips",

@@ -56,7 +56,7 @@ BEST = ("openvino", "int8")
 def rows() -> list[Row]:
     found = []
     for run in RUNS if TORCH_PYTHON else ():
-        for precision in run.precisions if _is_there(run) else ():
+        for precision in run.precisions if _is_available(run) else ():
             ours = ("detect_folder", run.backend, run.device, precision)
             reference = ("torch_folder", run.device)
             found += [
@@ -78,7 +78,7 @@ def rows() -> list[Row]:
     return found
 
 
-def _is_there(run: Run) -> bool:
+def _is_available(run: Run) -> bool:
     from edgecam_core.errors import MissingDependency
     from edgecam_core.inference.cuda_driver import find_gpu
     from edgecam_core.inference.tensorrt_api import import_tensorrt
@@ -109,10 +109,10 @@ def material() -> Path:
     from edgecam_training.data.compose import Plan, compose
     from edgecam_training.data.materials import Material, gather
 
-    had = gather()
-    cutouts = {label: had.cutouts[name] + had.held_out[name] for name, label in ANIMALS.items()}
+    gathered = gather()
+    cutouts = {label: gathered.cutouts[name] + gathered.held_out[name] for name, label in ANIMALS.items()}
     # No cut-outs of other animals: a duck would be detected as a bird, without a known box.
-    chosen = Material(cutouts, {}, [], had.backgrounds, had.new_backgrounds, [])
+    chosen = Material(cutouts, {}, [], gathered.backgrounds, gathered.new_backgrounds, [])
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as part:
         compose(chosen, Path(part) / "set", Plan(1, IMAGES, 0, *SIZE, seed=SEED))

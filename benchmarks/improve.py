@@ -42,7 +42,7 @@ from benchmarks.store import ROOT
 CLIP, PHOTOS = ROOT / "media" / "animals.mp4", ROOT / "tests" / "assets" / "photos"
 SECONDS = 8.0
 RATE = 10.0  # Hz, where frames are offered at a fixed rate
-LEARNED = 40  # frames
+TRAINING_FRAMES = 40  # frames
 
 
 def rows() -> list[Row]:
@@ -70,14 +70,15 @@ def rows() -> list[Row]:
             aim=1.0, label="Frames lost at a hot swap",
         ),
         Row(
-            "improve_minutes_learn", f"learning a class from {LEARNED} frames, with calibration on folds", "min",
+            "improve_minutes_learn",
+            f"learning a class from {TRAINING_FRAMES} frames, with calibration on folds", "min",
             "one inference on each of the same frames", training_minutes, inference_minutes,
-            label=f"edgecam improve: learning from {LEARNED} frames",
+            label=f"edgecam improve: learning from {TRAINING_FRAMES} frames",
         ),
         Row(
-            "improve_minutes_test", f"testing two models on {LEARNED} frames", "min",
+            "improve_minutes_test", f"testing two models on {TRAINING_FRAMES} frames", "min",
             "one inference on each of the same frames", evaluation_minutes, inference_minutes,
-            label=f"edgecam improve: testing on {LEARNED} frames",
+            label=f"edgecam improve: testing on {TRAINING_FRAMES} frames",
         ),
     ]  # fmt: skip
 
@@ -117,7 +118,7 @@ def rate(collecting: bool) -> float:
 
 
 @contextmanager
-def working(deliver: Callable[[Job, Detections], None]) -> Iterator[DetectionWorker]:
+def running_worker(deliver: Callable[[Job, Detections], None]) -> Iterator[DetectionWorker]:
     """A worker with the default model."""
     ready = threading.Event()
     worker = DetectionWorker(
@@ -157,7 +158,7 @@ def latency(shadow: bool) -> float:
         if second:
             second[0].offer(job, detections)
 
-    with working(deliver) as worker:
+    with running_worker(deliver) as worker:
         if shadow:
             second.append(
                 ShadowWorker(
@@ -181,7 +182,7 @@ def _exchange(swap: bool) -> tuple[list[float], int]:
     exchange = ModelSwap(
         lambda progress: Detector.open(_settings(), progress), lambda: 0.0, lambda _took_over, _text: ended.set()
     )
-    with working(lambda _job, _detections: found.append(time.monotonic())) as worker:
+    with running_worker(lambda _job, _detections: found.append(time.monotonic())) as worker:
         _offer(worker, 2.0)
         found.clear()
         if not swap:
@@ -210,7 +211,7 @@ def labelled() -> tuple[LabelledImage, ...]:
     pixels = read_image(PHOTOS / "owl.jpg")
     chance = np.random.default_rng(3)
     made = []
-    for number in range(LEARNED):
+    for number in range(TRAINING_FRAMES):
         height, width = pixels.shape[:2]
         left, top = (round(chance.uniform(0, 0.1 * side)) for side in (width, height))
         crop = cv2.resize(pixels[top : top + round(0.9 * height), left : left + round(0.9 * width)], (640, 480))

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-QUIET = 0.1  # results are not published if a larger share of the CPUs was busy with other work
+BUSY_LIMIT = 0.1  # results are not published if a larger share of the CPUs was busy with other work
 
 
 def name() -> str:

@@ -57,7 +57,7 @@ def detailed(words: list[str], store: Store) -> str:
     """All columns of these rows: for the documentation."""
     found = names(words, store)
     if not found:
-        return "Not measured on a quiet machine yet."
+        return "Not measured on an idle machine yet."
     lines = ["| what | edgecam | reference | ratio | aim | reference is | row, date |", "|---|---|---|---|---|---|---|"]
     for row in found:
         ratio = f"{row.ratio:.2f} ({row.better} is better)" if row.ratio is not None else "–"

@@ -27,7 +27,9 @@ def measure(row: Row, rounds: int, report: Callable[[str], None]) -> Result:
             ours = row.ours()
             reference = row.reference()
         loads.append(max(load, RUNS.busy()))
-        note = f", {100 * loads[-1]:.0f} % of the machine busy with other work" if loads[-1] > machine.QUIET else ""
+        note = (
+            f", {100 * loads[-1]:.0f} % of the machine busy with other work" if loads[-1] > machine.BUSY_LIMIT else ""
+        )
         report(f"  round {number + 1}/{row.rounds(rounds)}: {ours:.4g} against {reference:.4g} {row.unit}{note}")
         pairs.append((ours, reference))
     whole = all(reference and math.isfinite(ours / reference) for ours, reference in pairs)

@@ -31,11 +31,11 @@ def refusal(run: Store) -> str:
         return "nothing is measured; run `make bench` first"
     if run.pending:
         return f"{len(run.pending)} rows are not measured yet; `make bench` continues with them"
-    loud = [name for name, row in run.rows.items() if row.busy is None or row.busy > machine.QUIET]
-    if loud:
-        limit = f"{100 * machine.QUIET:.0f} %"
+    busy = [name for name, row in run.rows.items() if row.busy is None or row.busy > machine.BUSY_LIMIT]
+    if busy:
+        limit = f"{100 * machine.BUSY_LIMIT:.0f} %"
         return (
-            f"more than {limit} of the machine was busy with other work while measuring these rows: {', '.join(loud)}; "
-            f"end the other programs and measure them again: make bench BENCH_ARGS='{' '.join(loud)}'"
+            f"more than {limit} of the machine was busy with other work while measuring these rows: {', '.join(busy)}; "
+            f"end the other programs and measure them again: make bench BENCH_ARGS='{' '.join(busy)}'"
         )
     return ""

@@ -69,12 +69,13 @@ def rows() -> list[Row]:
     for loss, burst, label in ((0.001, 1, "0.1"), (0.01, 1, "1"), (0.05, 1, "5"), (0.05, 5, "5_bursts")):
         what = f"{GOOD_SHARE}, {100 * loss:g} % of the packets lost{' in bursts of 5' if burst > 1 else ''}, "
         lost = f"Good frames over RTP, {100 * loss:g} % loss{' in bursts' if burst > 1 else ''}"
-        ways = Conditions(loss=loss, burst=burst, return_loss=loss)
+        conditions = Conditions(loss=loss, burst=burst, return_loss=loss)
+        bare = partial(good, "bare", conditions, RETRANSMISSION)
         made.append(Row(f"rtp_good_loss_{label}_retransmission", what + "retransmission (feedback is lost too)", "%",
-                        BARE, partial(good, "ours", ways, RETRANSMISSION), partial(good, "bare", ways, RETRANSMISSION),
+                        BARE, partial(good, "ours", conditions, RETRANSMISSION), bare,
                         "higher", label=f"{lost}, retransmission", most_rounds=2))  # fmt: skip
         made.append(Row(f"rtp_good_loss_{label}_one_way", what + "50 % parity, no return path", "%", BARE,
-                        partial(good, "ours", ways, ONE_WAY), partial(good, "bare", ways, RETRANSMISSION),
+                        partial(good, "ours", conditions, ONE_WAY), bare,
                         "higher", label=f"{lost}, one way with parity", most_rounds=2))  # fmt: skip
     made.append(Row("rtp_bitrate_loss_5", "bytes sent per frame at 5 % loss with retransmission", "bytes",
                     "the same without loss", partial(octets, 0.05), partial(octets, 0.0), aim=1.5,
@@ -94,19 +95,19 @@ def rows() -> list[Row]:
     return made
 
 
-def receiver(stack: ExitStack, kind: str, port: int, judge: bool, values: dict[str, Any]) -> subprocess.Popen[str]:
+def receiver(stack: ExitStack, kind: str, port: int, with_psnr: bool, values: dict[str, Any]) -> subprocess.Popen[str]:
     """Start the receiving process; returns when it is listening."""
-    return _ready(stack, peer("rtp_receive", kind, port, int(judge), *_words(values)))
+    return _ready(stack, peer("rtp_receive", kind, port, int(with_psnr), *_arguments(values)))
 
 
 def sender(
     stack: ExitStack, kind: str, port: int, size: tuple[int, int], count: int, values: dict[str, Any]
 ) -> subprocess.Popen[str]:
     """Start the sending process; returns when it begins to send."""
-    return _ready(stack, peer("rtp_send", kind, port, *size, count, *_words(values)))
+    return _ready(stack, peer("rtp_send", kind, port, *size, count, *_arguments(values)))
 
 
-def _words(values: dict[str, Any]) -> list[str]:
+def _arguments(values: dict[str, Any]) -> list[str]:
     return [f"{name}={json.dumps(value)}" for name, value in values.items()]
 
 
@@ -129,14 +130,14 @@ def transfer(
     kind: str,
     size: tuple[int, int],
     count: int = COUNT,
-    judge: bool = False,
+    with_psnr: bool = False,
     conditions: Conditions | None = None,
     settings: Ends = RETRANSMISSION,
 ) -> dict[str, Any]:
     """One stream from one process to another; ``conditions`` puts a relay between them."""
     port = free_udp_port()
     with ExitStack() as stack:
-        receiving = receiver(stack, kind, port, judge, settings[1])
+        receiving = receiver(stack, kind, port, with_psnr, settings[1])
         relay = None
         if conditions is not None:
             relay = stack.enter_context(Relay(("127.0.0.1", port), conditions=conditions))

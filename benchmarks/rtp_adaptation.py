@@ -19,14 +19,14 @@ MBIT = 1_000_000
 STEPS = (8.0, 1.5, 0.7, 8.0)  # Mbit/s
 STEP_SECONDS, SETTLING_SECONDS = 10.0, 2.0
 SIZE, RATE = (640, 480), 30
-WHOLE_DB = 20.0  # at 0.7 Mbit/s an intact frame of this scene has at least 24 dB, a damaged one less than 20
+INTACT_DB = 20.0  # at 0.7 Mbit/s an intact frame of this scene has at least 24 dB, a damaged one less than 20
 OURS: tuple[dict[str, Any], dict[str, Any]] = ({"bitrate": 8 * MBIT, "bitrate_min": 300_000}, {"latency": 400})
 BARE: tuple[dict[str, Any], dict[str, Any]] = ({"bitrate": 8 * MBIT}, {"latency": 200})
 REFERENCE = "bare GStreamer pair at 8 Mbit/s (same x265enc settings, rtpjitterbuffer latency=200)"
 LINK = "8, 1.5, 0.7, 8 Mbit/s for 10 s each, 30 ms, 1 % loss, a queue of 300 ms"
 
 
-class Shown(NamedTuple):
+class IntactFrame(NamedTuple):
     """One intact frame: seconds since the start when it was sent and when it arrived."""
 
     sent: float
@@ -52,7 +52,7 @@ def rows() -> list[Row]:
 
 
 @shared
-def stepped(kind: str) -> tuple[list[Shown], list[float], list[int]]:
+def stepped(kind: str) -> tuple[list[IntactFrame], list[float], list[int]]:
     """The intact frames, the time at which each frame was given to the sender, and the bytes sent in each second."""
     ends = OURS if kind == "ours" else BARE
     count = int(len(STEPS) * STEP_SECONDS * RATE)
@@ -68,12 +68,12 @@ def stepped(kind: str) -> tuple[list[Shown], list[float], list[int]]:
             octets.append(relay.octets)
         sent, received = outcome(sending, receiving)
     times = [(at - begin) / 1e9 for at in sent["sent"]]
-    shown = [
-        Shown(times[number], (arrival - begin) / 1e9)
+    intact_frames = [
+        IntactFrame(times[number], (arrival - begin) / 1e9)
         for number, arrival, _, quality in received["seen"]
-        if number < count and quality >= WHOLE_DB
+        if number < count and quality >= INTACT_DB
     ]
-    return shown, times, [int(each) for each in np.diff(octets)]
+    return intact_frames, times, [int(each) for each in np.diff(octets)]
 
 
 def _link(rate: float) -> Conditions:
@@ -86,19 +86,19 @@ def _is_settled(at: float) -> bool:
 
 def good(kind: str) -> float:
     """Percentage of intact frames in the worst step. A frame that the sender withholds counts as lost."""
-    shown, given, _ = stepped(kind)
-    return min(_share(shown, given, step) for step in range(len(STEPS)))
+    intact_frames, given, _ = stepped(kind)
+    return min(_share(intact_frames, given, step) for step in range(len(STEPS)))
 
 
-def _share(shown: list[Shown], given: list[float], step: int) -> float:
+def _share(intact_frames: list[IntactFrame], given: list[float], step: int) -> float:
     sent = [at for at in given if int(at // STEP_SECONDS) == step and _is_settled(at)]
-    whole = {each.sent for each in shown if int(each.sent // STEP_SECONDS) == step and _is_settled(each.sent)}
+    whole = {each.sent for each in intact_frames if int(each.sent // STEP_SECONDS) == step and _is_settled(each.sent)}
     return 100 * len(whole) / max(len(sent), 1)
 
 
 def latency(kind: str) -> float:
-    shown, _, _ = stepped(kind)
-    ages = [1000 * (each.arrived - each.sent) for each in shown if _is_settled(each.sent)]
+    intact_frames, _, _ = stepped(kind)
+    ages = [1000 * (each.arrived - each.sent) for each in intact_frames if _is_settled(each.sent)]
     return float(np.quantile(ages, 0.95)) if ages else float("nan")
 
 

@@ -70,7 +70,7 @@ def cameras(machine: Machine, role: tuple[str, ...], measured: dict[str, float],
     return math.floor(frames / rate)
 
 
-def first_to_break(machine: Machine, role: tuple[str, ...], measured: dict[str, float]) -> str:
+def bottleneck(machine: Machine, role: tuple[str, ...], measured: dict[str, float]) -> str:
     """What limits the machine: the accelerator, or the process that uses the most CPU time."""
     spent = per_frame(machine, role, measured)
     if "detector" in role and machine.network_ms * machine.cores > sum(spent.values()):
@@ -84,10 +84,10 @@ def text(_words: list[str], store: Store) -> str:
     for role, names in ROLES.items():
         lines = [f"**{role[0].upper()}{role[1:]}**", ""]
         heads = " | ".join(f"cameras at {rate} Hz" for rate in RATES)
-        lines += [f"| machine | {heads} | breaks first | |", "|---|---|---|---|---|"]
+        lines += [f"| machine | {heads} | bottleneck | |", "|---|---|---|---|---|"]
         for one in MACHINES:
             counts = " | ".join(str(cameras(one, names, measured, rate)) for rate in RATES)
             kind = "estimate" if one.estimate else "measured costs"
-            lines.append(f"| {one.name} | {counts} | {first_to_break(one, names, measured)} | {kind} |")
+            lines.append(f"| {one.name} | {counts} | {bottleneck(one, names, measured)} | {kind} |")
         parts.append("\n".join(lines))
     return "\n\n".join(parts)

@@ -14,7 +14,7 @@ def rows() -> list[Row]:
     return [
         Row(
             "startup_first_frame",
-            "camera_node (test://smpte) from exec to its first frame elsewhere",
+            "camera_node (test://smpte) from exec to its first frame in another process",
             "s",
             "a bare rclpy node that publishes an array",
             camera,

@@ -33,7 +33,7 @@ from edgecam_training.train.settings import TrainSettings
 from edgecam_training.train.trainer import Trainer
 
 
-class BusyShare:
+class GpuUtilisation:
     """Samples the GPU utilisation ten times a second while open; collects nothing without a GPU or pynvml."""
 
     def __init__(self, index: int, phase: Callable[[], int]) -> None:
@@ -42,7 +42,7 @@ class BusyShare:
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._sample, daemon=True)
 
-    def __enter__(self) -> BusyShare:
+    def __enter__(self) -> GpuUtilisation:
         self._thread.start()
         return self
 
@@ -69,7 +69,7 @@ class BusyShare:
         return round(sum(chosen) / len(chosen) / 100, 3) if chosen else None
 
 
-def made_material() -> Material:
+def synthetic_material() -> Material:
     """Seven classes of polygons, and blurred coloured backgrounds: as costly as photographs, without a download."""
     chance = np.random.default_rng(0)
 
@@ -86,14 +86,14 @@ def made_material() -> Material:
         pixels[..., 3] = alpha
         return pixels
 
-    def ground() -> np.ndarray:
+    def background() -> np.ndarray:
         small = chance.integers(0, 256, (24, 32, 3), np.uint8)
-        soft = cv2.resize(small, (1280, 960), interpolation=cv2.INTER_CUBIC).astype(np.int16)
-        return np.clip(soft + chance.normal(0, 6, soft.shape), 0, 255).astype(np.uint8)
+        smooth = cv2.resize(small, (1280, 960), interpolation=cv2.INTER_CUBIC).astype(np.int16)
+        return np.clip(smooth + chance.normal(0, 6, smooth.shape), 0, 255).astype(np.uint8)
 
-    kinds = {f"shape {n}": [cutout(3 + n % 4, n > 3) for _ in range(3)] for n in range(7)}
-    grounds = [ground() for _ in range(40)]
-    return Material(kinds, {}, [cutout(12, True)], grounds[:30], grounds[30:], [])
+    cutouts = {f"shape {n}": [cutout(3 + n % 4, n > 3) for _ in range(3)] for n in range(7)}
+    backgrounds = [background() for _ in range(40)]
+    return Material(cutouts, {}, [cutout(12, True)], backgrounds[:30], backgrounds[30:], [])
 
 
 def main() -> None:
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     if int(os.environ.get("RANK", "0")) == 0 and not (options.data / "manifest.jsonl").is_file():
-        material = gather(options.materials) if options.materials else made_material()
+        material = gather(options.materials) if options.materials else synthetic_material()
         compose(material, options.data, Plan(options.images, 171, 0, 1024, 768))
     world = join("auto")
     if world.size > 1:
@@ -131,7 +131,7 @@ def main() -> None:
         dataset, images = meanwhile(read, settings, world.device)
         trainer = Trainer(settings, dataset, world, log, images=images)
         ready = time.perf_counter()
-        with BusyShare(world.device.index or 0, lambda: trainer.progress.epoch) as busy:
+        with GpuUtilisation(world.device.index or 0, lambda: trainer.progress.epoch) as busy:
             trainer.run()
     end = time.perf_counter()
     if world.leads:

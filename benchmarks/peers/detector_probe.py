@@ -64,9 +64,8 @@ def main() -> None:
     for index, camera in enumerate(cameras):
         # Real cameras are not synchronised: start each one a little later.
         offset = index / rate / len(cameras)
-        timer = node.create_timer(1 / rate, lambda name=camera: send(name))
+        node.create_timer(1 / rate, lambda name=camera: send(name))
         time.sleep(offset)
-        del timer
     while not all(ages.values()):
         rclpy.spin_once(node, timeout_sec=0.1)
     begin = time.monotonic() + _WARM_UP

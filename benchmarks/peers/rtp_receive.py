@@ -1,7 +1,7 @@
-"""Receives numbered frames until stdin closes: ``rtp_receive KIND PORT JUDGE [setting=value ...]``.
+"""Receives numbered frames until stdin closes: ``rtp_receive KIND PORT WITH_PSNR [setting=value ...]``.
 
-Prints number, arrival (monotonic nanoseconds), stamp and, with JUDGE 1, the PSNR of every frame, and the CPU time used
-while receiving.
+Prints number, arrival (monotonic nanoseconds), stamp and, if WITH_PSNR is 1, the PSNR of every frame, and the CPU time
+used while receiving.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _wait_for_the_end(ending: threading.Event) -> None:
 
 
 def main() -> None:
-    kind, port, judge = sys.argv[1:4]
+    kind, port, with_psnr = sys.argv[1:4]
     values = {name: json.loads(value) for name, _, value in (text.partition("=") for text in sys.argv[4:])}
     read, stop = {"ours": ours, "bare": bare}[kind](int(port), values)
     ending = threading.Event()
@@ -74,7 +74,7 @@ def main() -> None:
             continue
         now_ns = time.monotonic_ns()
         number = number_of(got[0])
-        quality = psnr(got[0], number) if judge == "1" else 0.0
+        quality = psnr(got[0], number) if with_psnr == "1" else 0.0
         seen.append([number, now_ns, got[1], quality])
     after = resource.getrusage(resource.RUSAGE_SELF)
     stop()

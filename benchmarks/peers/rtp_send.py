@@ -23,7 +23,7 @@ from edgecam_core.types import Frame
 from benchmarks.peers.rtp_frames import frame
 
 BITRATE = {480: 2_000_000, 720: 4_000_000, 1080: 6_000_000}
-MOST_KEPT = 300  # up to this count, all frames are generated before sending begins
+MOST_PREPARED = 300  # up to this count, all frames are generated before sending begins
 FRAME_NS = 33_333_333
 Send = Callable[[np.ndarray, int, int], None]
 
@@ -71,7 +71,7 @@ def main() -> None:
     kind, *numbers = sys.argv[1:6]
     port, width, height, count = map(int, numbers)
     values = {name: json.loads(value) for name, _, value in (text.partition("=") for text in sys.argv[6:])}
-    frames = [frame(number, width, height) for number in range(MOST_KEPT)] if count <= MOST_KEPT else []
+    frames = [frame(number, width, height) for number in range(MOST_PREPARED)] if count <= MOST_PREPARED else []
     frame(0, width, height)
     send, coded, stop = {"ours": ours, "bare": bare}[kind](port, width, height, values)
     print("ready", flush=True)

@@ -72,13 +72,13 @@ def _processor() -> float:
     return sum(one.ru_utime + one.ru_stime for one in usages)
 
 
-def say(text: str) -> None:
+def report(text: str) -> None:
     print(f"   {text}", flush=True)
 
 
 def edgecam(*words: str) -> int:
     """Run an edgecam command; returns its exit code."""
-    say(f"$ edgecam {' '.join(words)}")
+    report(f"$ edgecam {' '.join(words)}")
     return subprocess.run([sys.executable, "-m", "edgecam_core.cli.main", *words], check=False).returncode
 
 
@@ -97,14 +97,14 @@ def collect(run: Run) -> dict[str, Any]:
     clip = material.clip(run.folder, "field")
     seconds = 1.6 * material.FIELD_SCENES * material.SECONDS
     with pipeline.running(run.folder, clip, NAME, free_tcp_port(), free_udp_port(), collect=True) as log:
-        return {"frames": pipeline.collect(run.folder, COLLECTED, seconds, log, say)}
+        return {"frames": pipeline.collect(run.folder, COLLECTED, seconds, log, report)}
 
 
 def label(run: Run) -> dict[str, Any]:
     truth = material.Truth(run.folder, "field")
-    shots = {number: run.folder / f"label-{number}.png" for number in (1, 2, 3, 5, 8)}
+    screenshots = {number: run.folder / f"label-{number}.png" for number in (1, 2, 3, 5, 8)}
     with labelling.served(run.folder / "collection", free_tcp_port()) as address:
-        seconds = asyncio.run(labelling.review(run.folder / "collection", address, truth.of, shots, say))
+        seconds = asyncio.run(labelling.review(run.folder / "collection", address, truth.of, screenshots, report))
     return {"review_seconds": round(seconds, 1)}
 
 
@@ -127,12 +127,12 @@ def improve(run: Run) -> dict[str, Any]:
 
 
 def swap(run: Run) -> dict[str, Any]:
-    from examples.improve_animals.swap import swap as swapped
+    from examples.improve_animals.swap import swap as measure_swap
 
     clip = material.clip(run.folder, "held-out")
     _deploy("1")  # the step may have been interrupted before
     with pipeline.running(run.folder, clip, NAME, free_tcp_port(), free_udp_port(), collect=False) as log:
-        return swapped(_deploy, frozenset(ADDED), log)
+        return measure_swap(_deploy, frozenset(ADDED), log)
 
 
 def _deploy(*version: str) -> None:
@@ -178,24 +178,24 @@ def demonstrate(run: Run) -> int:
     apply_profile(os.environ)
     run.step("material", "clips of composed scenes, photographs", lambda: make(run))
     kept = run.step("collect", "the pipeline runs the clip, the collector keeps frames", lambda: collect(run))
-    say(f"{kept['frames']} frames kept")
+    report(f"{kept['frames']} frames kept")
     run.step("label", "a headless browser enters the ground truth on the labelling page", lambda: label(run))
     verdict = run.step("improve", "train, compare, decide", lambda: improve(run))
     if verdict["passed"]:
         facts = run.step("swap", "the running detector switches to the new model", lambda: swap(run))
         for key, value in facts.items():
-            say(f"{key}: {value}")
+            report(f"{key}: {value}")
         if not facts["took_over"]:
-            say("the detector refused the new model: the old one stays. The table compares both.")
+            report("the detector refused the new model: the old one stays. The table compares both.")
     else:
-        say("the gate refused the new model: the old one stays deployed. The table compares both.")
+        report("the gate refused the new model: the old one stays deployed. The table compares both.")
     run.step("compare", "both models on images that were not used for training", lambda: compare(run))
     print(f"\n{(run.folder / 'table.md').read_text()}")
     print("AP at IoU 0.5 in percent, 95 % bootstrap interval over images")
     print(f"report: {run.folder / 'improve' / 'report.html'}")
     for title, key in (("minutes", "seconds"), ("minutes of CPU time", "processor_seconds")):
         steps = ", ".join(f"{name} {facts[key] / 60:.1f}" for name, facts in run.done.items())
-        print(f"{title}: {steps}; in all {sum(facts[key] for facts in run.done.values()) / 60:.1f}")
+        print(f"{title}: {steps}; total {sum(facts[key] for facts in run.done.values()) / 60:.1f}")
     return 0 if verdict["passed"] else REFUSED
 
 

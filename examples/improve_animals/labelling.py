@@ -1,4 +1,4 @@
-"""Enters the ground truth on the labelling page with a headless browser, by key and mouse like a person."""
+"""Enters the ground truth on the labelling page with a headless browser, by keyboard and mouse, like a person."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from edgecam_core.models.nms import overlaps
 
 from tests.support.chromium import Page, chromium
 
-GOOD = 0.75  # intersection over union from which a proposal is accepted
-SHIFT = 8
+MIN_IOU = 0.75  # with an object, for a proposal to be accepted
+SHIFT = 8  # a modifier of DevTools' mouse events
 KEYS = {"Enter": 13, "Delete": 46, "Escape": 27}
 Objects = list[tuple[str, tuple[float, ...]]]
 Truth = Callable[[np.ndarray], Objects]
@@ -43,10 +43,12 @@ def served(folder: Path, port: int) -> Iterator[str]:
         process.wait(30)
 
 
-async def review(folder: Path, address: str, truth: Truth, shots: dict[int, Path], say: Callable[[str], None]) -> float:
+async def review(
+    folder: Path, address: str, truth: Truth, screenshots: dict[int, Path], report: Callable[[str], None]
+) -> float:
     """Review every open frame of the collection; returns the time in seconds.
 
-    ``shots`` are screenshots to take: number of the frame, starting at 1, and file.
+    ``screenshots``: the numbers of the frames to take one of, starting at 1, and the file of each.
     """
     collection = Collection.open(folder)
     began = time.monotonic()
@@ -54,18 +56,18 @@ async def review(folder: Path, address: str, truth: Truth, shots: dict[int, Path
         await page.size(1280, 800)
         await page.open(address)
         number = 0
-        while (name := await _shown(page)) is not None:
+        while (name := await _frame_on_page(page)) is not None:
             number += 1
             frame = collection.frame(name)
-            if number in shots:
-                await page.screenshot(shots[number].with_stem(f"{shots[number].stem}-proposals"))
+            if number in screenshots:
+                await page.screenshot(screenshots[number].with_stem(f"{screenshots[number].stem}-proposals"))
             await _correct(page, truth(read_image(collection.image_path(frame))))
-            if number in shots:
-                await page.screenshot(shots[number])
+            if number in screenshots:
+                await page.screenshot(screenshots[number])
             await _press(page, "Enter")
             await page.wait_for(f"document.body.dataset.frame !== '{name}' || document.body.dataset.state !== 'open'")
             if number % 20 == 0:
-                say(f"{number} frames reviewed")
+                report(f"{number} frames reviewed")
         if page.problems:
             raise EdgecamError(f"the labelling page reported {page.problems}")
     left = [one for one in collection.ids() if (found := collection.review(one)) is None or found.state != REVIEWED]
@@ -74,7 +76,7 @@ async def review(folder: Path, address: str, truth: Truth, shots: dict[int, Path
     return time.monotonic() - began
 
 
-async def _shown(page: Page) -> str | None:
+async def _frame_on_page(page: Page) -> str | None:
     """The id of the frame on the page; None if all are reviewed."""
     state = await page.wait_for("document.body.dataset.state === 'finished' ? 'finished' : document.body.dataset.frame")
     return None if state == "finished" else str(state)
@@ -86,7 +88,7 @@ async def _correct(page: Page, objects: Objects) -> None:
     index = 0
     for row in await _boxes(page):
         best = max(missing, key=lambda one: _iou(row["box"], one[1]), default=None)
-        if best is None or _iou(row["box"], best[1]) < GOOD:
+        if best is None or _iou(row["box"], best[1]) < MIN_IOU:
             await _select(page, index)
             await _press(page, "Delete")
             continue

@@ -24,8 +24,8 @@ from edgecam_training.improve.field import LabelledImage
 WIDTH, HEIGHT, FPS = 640, 480, 10
 FIELD_SCENES, HELD_OUT_SCENES = 80, 30
 SECONDS = 2.5  # per scene
-ZOOM = 0.92  # visible share of a scene at its end
-# Class of the material: label here. The default model knows the last two, under these names.
+ZOOM = 0.92  # visible share of a scene at the end of its zoom
+# Class name of the material -> label. The default model knows the last two, under these names.
 LABELS = {"Pig": "pig", "Chicken": "chicken", "Cattle": "cow", "Sheep": "sheep"}
 PHOTOS = json.loads(Path(__file__).with_name("photos.json").read_text())
 Frame = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
@@ -38,11 +38,11 @@ def make(folder: Path) -> None:
         DatasetError, MissingDependency: the material cannot be downloaded, or ffmpeg is missing.
     """
     material = gather()
-    shown, kept = (
+    cutouts, held_out_cutouts = (
         {LABELS[name]: pool.get(name, []) for name in LABELS} for pool in (material.cutouts, material.held_out)
     )
-    field = replace(material, cutouts=shown, held_out={}, others=material.others[::2], real=[])
-    held_out = replace(material, cutouts=shown, held_out=kept, others=material.others[1::2], real=[])
+    field = replace(material, cutouts=cutouts, held_out={}, others=material.others[::2], real=[])
+    held_out = replace(material, cutouts=cutouts, held_out=held_out_cutouts, others=material.others[1::2], real=[])
     size = {"val": 0, "width": WIDTH, "height": HEIGHT}
     _clip(folder, "field", field, Plan(train=FIELD_SCENES, held_out=0, seed=1, **size))
     _clip(folder, "held-out", held_out, Plan(train=0, held_out=HELD_OUT_SCENES, seed=2, **size))
@@ -114,8 +114,8 @@ def held_out(folder: Path) -> list[LabelledImage]:
     found = []
     step = round(SECONDS * FPS) // 2
     for number, (_, boxes, labels) in enumerate(frames(folder, "held-out")):
-        good, pixels = capture.read()
-        if not good:
+        ok, pixels = capture.read()
+        if not ok:
             raise SystemExit(f"{clip(folder, 'held-out')} ends after {number} frames; delete {folder} and start again")
         if number % round(SECONDS * FPS) in (0, step):
             path = target / f"{number:05d}.png"
@@ -130,18 +130,18 @@ class Truth:
 
     def __init__(self, folder: Path, name: str) -> None:
         self._frames: list[tuple[np.ndarray, tuple[str, ...]]] = []
-        small = []
+        thumbnails = []
         for pixels, boxes, labels in frames(folder, name, step=2):
-            small.append(_small(pixels))
+            thumbnails.append(_thumbnail(pixels))
             self._frames.append((boxes, labels))
-        self._small = np.stack(small)
+        self._thumbnails = np.stack(thumbnails)
 
     def of(self, pixels: np.ndarray) -> list[tuple[str, tuple[float, ...]]]:
         """Label and box of every object in a frame of the clip."""
-        distance = np.abs(self._small - _small(pixels)).mean(axis=(1, 2, 3))
+        distance = np.abs(self._thumbnails - _thumbnail(pixels)).mean(axis=(1, 2, 3))
         boxes, labels = self._frames[int(distance.argmin())]
         return [(label, tuple(map(float, box))) for label, box in zip(labels, boxes, strict=True)]
 
 
-def _small(pixels: np.ndarray) -> np.ndarray:
+def _thumbnail(pixels: np.ndarray) -> np.ndarray:
     return cv2.resize(pixels, (32, 24), interpolation=cv2.INTER_AREA).astype(np.float32)

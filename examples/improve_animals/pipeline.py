@@ -57,7 +57,7 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str, log: Pa
     raise EdgecamError(f"{what}: nothing within {seconds:.0f} s; the last lines of the pipeline:\n{last}")
 
 
-def collect(folder: Path, target: int, seconds: float, log: Path, say: Callable[[str], None]) -> int:
+def collect(folder: Path, target: int, seconds: float, log: Path, report: Callable[[str], None]) -> int:
     """Wait until the collector has kept ``target`` frames, at most ``seconds`` after the first; returns the number."""
     collection = folder / "collection"
 
@@ -72,6 +72,6 @@ def collect(folder: Path, target: int, seconds: float, log: Path, say: Callable[
     while (count := kept()) < target and time.monotonic() < end:
         if time.monotonic() - shown > 15:
             shown = time.monotonic()
-            say(f"{count} frames kept")
+            report(f"{count} frames kept")
         time.sleep(0.5)
     return kept()

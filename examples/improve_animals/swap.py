@@ -24,7 +24,7 @@ BEFORE, AFTER = 20.0, 40.0  # seconds of detections without and with the new mod
 
 
 @dataclass
-class Seen:
+class Received:
     """Arrival (monotonic seconds), stamp (nanoseconds) and labels of every array; names of each ``label_info``."""
 
     arrays: list[tuple[float, int, frozenset[str]]] = field(default_factory=list)
@@ -50,9 +50,9 @@ def swap(deploy: Callable[[], None], new: frozenset[str], log: Path) -> dict[str
         longest gap between two arrays (ms), before and at the swap; arrays with a new label before and after it.
     """
     rclpy.init()
-    node, seen = Node("improve_animals"), Seen()
-    node.create_subscription(Detection2DArray, "/camera/detections", seen.array, 50)
-    node.create_subscription(LabelInfo, "/camera/label_info", seen.labels, latched_qos())
+    node, received = Node("improve_animals"), Received()
+    node.create_subscription(Detection2DArray, "/camera/detections", received.array, 50)
+    node.create_subscription(LabelInfo, "/camera/label_info", received.labels, latched_qos())
     executor = SingleThreadedExecutor()
     executor.add_node(node)
 
@@ -66,54 +66,54 @@ def swap(deploy: Callable[[], None], new: frozenset[str], log: Path) -> dict[str
         wait_for(spun, seconds, what, log)
 
     try:
-        until(lambda: seen.arrays and seen.known, 120, "detections")
+        until(lambda: received.arrays and received.known, 120, "detections")
         started = time.monotonic()
         until(lambda: time.monotonic() > started + BEFORE, BEFORE + 60, "the time before the swap")
         client: Any = node.create_client(Trigger, "/camera/detector/load_model")
         deployed = time.monotonic()
         deploy()  # the detector follows the store; ~/load_model reports the result, and retries
-        answers: list[str] = []
-        while len(answers) < TRIES and not (answers and answers[-1].endswith("took over")):
-            answer = client.call_async(Trigger.Request())
-            until(answer.done, 180, "the answer of ~/load_model")
-            if answer.result().message.startswith("another model"):  # the detector is already loading the new model
+        responses: list[str] = []
+        while len(responses) < TRIES and not (responses and responses[-1].endswith("took over")):
+            response = client.call_async(Trigger.Request())
+            until(response.done, 180, "the response of ~/load_model")
+            if response.result().message.startswith("another model"):  # the detector is already loading the new model
                 until(lambda: True, 1, "a moment")
             else:
-                answers.append(answer.result().message)
-        if not answers[-1].endswith("took over"):
-            return {"took_over": False, "answers": answers}
-        until(lambda: new <= seen.known[-1], 60, "label_info of the new model")
-        taken = time.monotonic()
-        until(lambda: time.monotonic() > taken + AFTER, AFTER + 60, "the time after the swap")
+                responses.append(response.result().message)
+        if not responses[-1].endswith("took over"):
+            return {"took_over": False, "answers": responses}
+        until(lambda: new <= received.known[-1], 60, "label_info of the new model")
+        taken_over = time.monotonic()
+        until(lambda: time.monotonic() > taken_over + AFTER, AFTER + 60, "the time after the swap")
     finally:
         executor.shutdown()
         node.destroy_node()
         rclpy.try_shutdown()
     return {
         "took_over": True,
-        "answers": answers,
-        "takeover_s": round(taken - deployed, 1),
-        **_gaps(seen, deployed, taken),
-        "arrays_before": sum(at < deployed for at, _, _ in seen.arrays),
-        "arrays_after": sum(at >= taken for at, _, _ in seen.arrays),
-        "arrays_with_new_label_before": sum(bool(found & new) for at, _, found in seen.arrays if at < deployed),
-        "arrays_with_new_label_after": sum(bool(found & new) for at, _, found in seen.arrays if at >= taken),
+        "answers": responses,
+        "takeover_s": round(taken_over - deployed, 1),
+        **_gaps(received, deployed, taken_over),
+        "arrays_before": sum(at < deployed for at, _, _ in received.arrays),
+        "arrays_after": sum(at >= taken_over for at, _, _ in received.arrays),
+        "arrays_with_new_label_before": sum(bool(found & new) for at, _, found in received.arrays if at < deployed),
+        "arrays_with_new_label_after": sum(bool(found & new) for at, _, found in received.arrays if at >= taken_over),
     }
 
 
-def _gaps(seen: Seen, deployed: float, taken: float) -> dict[str, Any]:
+def _gaps(received: Received, deployed: float, taken_over: float) -> dict[str, Any]:
     """The longest gap between the stamps of two arrays (a restart of the clip is not a gap)."""
     steps = [
-        (late[0], (late[1] - early[1]) / 1e6)
-        for early, late in itertools.pairwise(seen.arrays)
-        if 0 < late[1] - early[1] < 10e9
+        (later[0], (later[1] - earlier[1]) / 1e6)
+        for earlier, later in itertools.pairwise(received.arrays)
+        if 0 < later[1] - earlier[1] < 10e9
     ]
     before = [step for at, step in steps if at < deployed]
-    during = [step for at, step in steps if deployed <= at < taken + 2]
-    usual = sorted(before)[len(before) // 2] if before else float("nan")
+    during = [step for at, step in steps if deployed <= at < taken_over + 2]
+    median = sorted(before)[len(before) // 2] if before else float("nan")
     return {
         "longest_gap_before_ms": round(max(before, default=float("nan"))),
         "longest_gap_at_swap_ms": round(max(during, default=float("nan"))),
-        "frames_lost_before": sum(round(step / usual) - 1 for step in before),
-        "frames_lost_at_swap": sum(round(step / usual) - 1 for step in during),
+        "frames_lost_before": sum(round(step / median) - 1 for step in before),
+        "frames_lost_at_swap": sum(round(step / median) - 1 for step in during),
     }
