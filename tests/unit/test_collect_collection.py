@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -94,6 +95,34 @@ def test_near_duplicates_and_hourly_limits_are_counted(tmp_path: Path) -> None:
     collector = collect(tmp_path / "c", seen(1), seen(1), *(seen(n) for n in range(2, 8)), max_per_hour=4)
     assert collector.frames == 4
     assert collector.counters.totals() == {"near-duplicate": 1, "over max_per_hour": 3}
+
+
+def test_frames_right_after_a_duplicate_are_duplicates_unless_another_rule_finds_them(tmp_path: Path) -> None:
+    def at(milliseconds: int, number: int, label: str) -> Observation:
+        frame = Frame.from_array(noise(number), "bgr8", 100 * SECOND + milliseconds * 10**6)
+        return Observation("front", frame, (Detection(label, 0, 0.45, (10.0, 20.0, 60.0, 80.0), "3"),))
+
+    looked = [at(0, 1, "cat"), at(100, 1, "cat"), at(200, 2, "cat"), at(400, 3, "dog"), at(700, 4, "dog")]
+    collector = collect(tmp_path / "c", *looked, rules=("uncertain", "flicker"), look_rate=2.0)
+    kept = sorted(
+        (frame.stamp_ns // 10**6 - 100_000, frame.rules[0]["rule"]) for frame in collector.collection.frames()
+    )
+    assert kept == [(0, "uncertain"), (400, "flicker"), (700, "uncertain")]
+    assert collector.counters.totals() == {"near-duplicate": 2}
+
+
+def test_frames_are_stored_at_low_priority(tmp_path: Path) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    collector = Collector(settings(tmp_path / "c"))
+    (thread,) = [one for one in threading.enumerate() if one.name == "collector"]
+    stored = threading.Event()
+    collector.request("front", lambda _text: stored.set())
+    collector.examine(seen(1))
+    assert stored.wait(60)
+    assert thread.native_id is not None
+    assert os.getpriority(os.PRIO_PROCESS, thread.native_id) == max(10, own)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == own
+    collector.close()
 
 
 def test_duplicates_are_recognised_after_a_restart(tmp_path: Path) -> None:

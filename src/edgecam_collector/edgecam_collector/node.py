@@ -24,6 +24,7 @@ from edgecam_core.collect.collector import Collector
 from edgecam_core.collect.observation import Observation
 from edgecam_core.counters import Meter
 from edgecam_core.errors import EdgecamError
+from edgecam_core.priority import lower_session_priority
 from edgecam_ros.background import Background
 from edgecam_ros.diagnostics import ERROR, OK, WARN, Status
 from edgecam_ros.main import run
@@ -37,6 +38,7 @@ from vision_msgs.msg import VisionInfo
 from edgecam_collector.camera import CameraInputs
 from edgecam_collector.settings import CollectorNodeSettings
 
+_NICENESS = 10
 _REQUEST_WAIT = 10.0  # seconds to wait for a requested frame
 
 
@@ -64,6 +66,8 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
     def start(self) -> None:
         if self._collector is None:
             return
+        if not self.neighbours:  # a process of its own
+            lower_session_priority(_NICENESS)
         self._cameras = [
             CameraInputs(
                 self,
@@ -78,6 +82,8 @@ class CollectorNode(EdgecamNode[CollectorNodeSettings]):
         ]
 
     def stop(self) -> None:
+        if not self.neighbours:
+            lower_session_priority(0)  # stopping must not wait for CPU time
         for camera in self._cameras:
             camera.close()
         self._cameras = []

@@ -29,6 +29,7 @@ from edgecam_core.errors import EdgecamError
 from edgecam_core.media import encoders, gst, i420
 from edgecam_core.media.codecs import codec
 from edgecam_core.media.encoding import EncodedUnit, EncoderPipeline
+from edgecam_core.priority import lower_priority
 from edgecam_core.rtp.packetiser import Packetiser
 from edgecam_core.types import Frame
 from edgecam_ros.faults import FaultLog
@@ -36,7 +37,6 @@ from edgecam_ros.faults import FaultLog
 from edgecam_viewer.encoder import shrink
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.peer import PAYLOAD_TYPE, Peer
-from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.settings import ViewerSettings
 
 H264 = codec("h264")

@@ -25,12 +25,12 @@ import cv2
 import numpy as np
 from edgecam_core.counters import Counters, Meter
 from edgecam_core.errors import ImageError
+from edgecam_core.priority import lower_priority
 from edgecam_core.tracer import TRACER
 from edgecam_core.types import Frame
 from edgecam_ros.faults import FaultLog
 
 from edgecam_viewer.feed import AnnotatedFrame
-from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.wire import FrameMessage, pack
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from edgecam_core.counters import Counters
 from edgecam_core.errors import MissingDependency, SettingError
+from edgecam_core.priority import lower_session_priority
 from edgecam_ros.diagnostics import Status
 from edgecam_ros.main import run
 from edgecam_ros.node import EdgecamNode
@@ -38,7 +39,6 @@ from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.invitation import invitation, show
 from edgecam_viewer.node_status import NodeStatusTable, node_statuses
-from edgecam_viewer.priority import lower_session_priority
 from edgecam_viewer.server import WebServer
 from edgecam_viewer.settings import ViewerSettings
 from edgecam_viewer.status import page_status

@@ -26,6 +26,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
+from edgecam_core.priority import lower_priority
 from edgecam_ros.faults import FaultLog
 
 from edgecam_viewer import pages
@@ -34,7 +35,6 @@ from edgecam_viewer.connections import Connections
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.labelling import Labelling
 from edgecam_viewer.listening import bind, outward_address, tls_context
-from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.proposals import Proposals
 from edgecam_viewer.settings import ANY_ADDRESS, ViewerSettings, is_loopback
 from edgecam_viewer.streams import Control, Streams

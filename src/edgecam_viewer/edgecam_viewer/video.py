@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
 from edgecam_core.media.encoders import choose
+from edgecam_core.priority import lower_priority
 from edgecam_ros.faults import FaultLog
 
 from edgecam_viewer.broadcast import Broadcast
@@ -32,7 +33,6 @@ from edgecam_viewer.faults import watch
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.peer import Peer, require
-from edgecam_viewer.priority import lower_priority
 from edgecam_viewer.settings import ViewerSettings
 
 

@@ -26,7 +26,7 @@ from edgecam_core.collect.budget import Budget
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.observation import Finding, Observation
 from edgecam_core.collect.perceptual_hash import BITS, KeptHashes, perceptual_hash
-from edgecam_core.collect.rules import REQUEST, RULES, WORTH
+from edgecam_core.collect.rules import REQUEST, RULES, SECOND, WORTH
 from edgecam_core.collect.settings import CollectorSettings
 from edgecam_core.collect.storage import ERROR, Job, Storage
 from edgecam_core.counters import Counters
@@ -52,6 +52,7 @@ class Collector:
         self._budget = Budget(settings.max_per_hour, settings.max_per_rule)
         self._hashes: dict[str, KeptHashes] = {}
         self._hashed_at: dict[str, float] = {}
+        self._duplicates: dict[tuple[str, str], int] = {}  # by camera and rule: stamp of the last hashed duplicate
         self._requests: dict[str, list[Callable[[str], None]]] = {}
         collection = Collection.create(Path(settings.directory))
         frames = list(collection.frames())
@@ -128,8 +129,9 @@ class Collector:
         value = best.observation.hash
         refusal = self._budget.refusal(best.rule, now)
         if not refusal and best.rule != REQUEST and self.settings.duplicate_distance >= 0:
-            value = perceptual_hash(best.observation.frame) if value is None else value
-            refusal = "near-duplicate" if self._is_duplicate(best.observation.camera, value) else ""
+            if value is None and not self._follows_duplicate(best):
+                value = perceptual_hash(best.observation.frame)
+            refusal = "near-duplicate" if value is None or self._is_duplicate(best, value) else ""
         if refusal:
             self.counters.add(refusal)
             return
@@ -154,9 +156,21 @@ class Collector:
         if job.hash is not None and best.observation.camera in self._hashes:
             self._hashes[best.observation.camera].remove(job.hash)
 
-    def _is_duplicate(self, camera: str, value: int) -> bool:
-        kept = self._hashes.get(camera)
-        return kept is not None and kept.distance(value) <= self.settings.duplicate_distance
+    def _follows_duplicate(self, finding: Finding) -> bool:
+        """Whether the rule's last frame was a duplicate, less than a period of ``look_rate`` earlier or later.
+
+        Such a frame counts as a duplicate without being hashed: a rule may choose every frame of a scene, and hashing
+        them all would cost more than a detector on a small machine can spare.
+        """
+        last = self._duplicates.get((finding.observation.camera, finding.rule))
+        return last is not None and abs(finding.observation.stamp_ns - last) < SECOND / self.settings.look_rate
+
+    def _is_duplicate(self, finding: Finding, value: int) -> bool:
+        kept = self._hashes.get(finding.observation.camera)
+        if kept is None or kept.distance(value) > self.settings.duplicate_distance:
+            return False
+        self._duplicates[finding.observation.camera, finding.rule] = finding.observation.stamp_ns
+        return True
 
     def close(self) -> None:
         """Store the queued frames, write the COCO files, and end the thread. Blocks for the disk."""

@@ -40,9 +40,11 @@ from edgecam_core.collect.settings import CollectorSettings
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
 from edgecam_core.files import free_bytes
+from edgecam_core.priority import lower_priority
 
 ERROR = "error: "
 DAY_NS = 86_400 * 10**9
+_NICENESS = 10  # encoding and hashing must not displace the detector's threads
 _QUEUE = 8  # frames waiting for the disk; further ones are dropped and counted
 _COCO_PERIOD = 60.0  # seconds between two versions of the COCO files
 _RETENTION_PERIOD = 300.0  # seconds between two checks of retention_days
@@ -121,6 +123,7 @@ class Storage:
     # In the storage thread.
 
     def _run(self) -> None:
+        lower_priority(_NICENESS)
         written, cleaned = self._now(), float("-inf")
         changed = False
         while True:
