@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from edgecam_core.cache import CacheError
 from edgecam_core.collect import coco
 from edgecam_core.collect.collection import Collection
 from edgecam_core.collect.records import REVIEWED, Box, CollectionError, KeptFrame, Review
-from edgecam_core.errors import EdgecamError, ModelError, SettingError
+from edgecam_core.errors import EdgecamError, MissingDependency, ModelError, SettingError
 from edgecam_core.inference import artifacts
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.onnxruntime_runner import cpu_session
@@ -192,12 +193,12 @@ def test_everything_that_decides_the_heads_is_in_the_key(
         **made: Any,
     ) -> str:
         data = recipe.of_data(parents[parent], frames, (frames[:split], frames[split:]), seed)
-        return recipe.key({**recipe.recipe(data, images[:replay], ["owl", "panda"]), **made})
+        return recipe.key({**recipe.recipe(data, images[:replay], ["owl", "panda"], "heads"), **made})
 
     moved = [replace(images[0], boxes=images[0].boxes + 1), *images[1:]]
     named = [replace(images[0], labels=tuple("dog" for _ in images[0].labels)), *images[1:]]
     keys = [key(), key(moved), key(named), key(split=29), key(seed=1), key(replay=2), key(replay=3), key(parent=1)]
-    keys += [key(images[:40]), key(learned=["panda"])]
+    keys += [key(images[:40]), key(learned=["panda"]), key(trained="all")]
     monkeypatch.setattr(recipe, "code", lambda: "another version")
     keys.append(key())
     assert len(set(keys)) == len(keys)
@@ -367,6 +368,17 @@ def small(collection: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_run(model: Path, small: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """An improvement with the frames of ``small`` that nothing disturbed."""
     return improve(Request(small, str(model), tmp_path_factory.mktemp("run") / "run"), silent)
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is installed here")
+def test_without_pytorch_class_heads_are_trained_and_all_weights_are_refused(
+    model: Path, small: Path, small_run: Outcome, tmp_path: Path
+) -> None:
+    assert small_run.facts["choice"].startswith("training the class heads only: PyTorch is not installed")
+    with pytest.raises(
+        MissingDependency, match=r"PyTorch, which --train all needs, .*pip install torch, or .*--train heads"
+    ):
+        improve(Request(small, str(model), tmp_path / "run", train="all"), silent)
 
 
 def test_few_frames_of_one_class_are_learned_and_refused_with_what_is_missing(model: Path, small_run: Outcome) -> None:
@@ -582,13 +594,14 @@ def test_the_work_is_done_elsewhere_and_nothing_stays_there(
     model: Path, collection: Path, elsewhere: Path, tmp_path: Path
 ) -> None:
     small = first_frames(collection, tmp_path / "c")
-    request = Request(small, str(model), tmp_path / "run")
+    request = Request(small, str(model), tmp_path / "run", train="heads")
     lines: list[str] = []
     command = f"{sys.executable} -m edgecam_core.cli.main"
     outcome = improve_on("me@gpu", request, [], command, lines.append)
     assert not outcome.verdict.enough
     assert outcome.facts["made_on"] == "me@gpu"
     assert outcome.facts["made"]["parent"] == ModelFile.read(model).sha256
+    assert outcome.facts["settings"]["train"] == "heads"
     assert outcome.model.is_file()
     assert "data:image/jpeg" in (tmp_path / "run" / "report.html").read_text()
     assert any(line.startswith("me@gpu: ") for line in lines)

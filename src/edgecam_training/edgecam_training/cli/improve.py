@@ -49,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the live detector's parameter precision: both models are tested in it, and the new one is exported in it "
         "(default auto: what the detector on this machine measured to be fastest, else that of the model file)",
     )  # fmt: skip
+    parser.add_argument(
+        "--train", choices=("auto", "heads", "all"), default="auto",
+        help="train the class heads, on any CPU in minutes, or all weights, with PyTorch and a GPU (on a CPU: hours) "
+        "(default auto: all where PyTorch finds a GPU with CUDA; with --on, the other machine decides)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="random seed (%(default)s)")
     parser.add_argument("--on", metavar="USER@HOST", help="train on another machine over ssh")
     parser.add_argument(
@@ -120,6 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.seed,
         tuple(arguments.test_camera),
         arguments.precision,
+        arguments.train,
     )
     pairs = (("--old-set", arguments.old_set), ("--replay", arguments.replay))
     folders = [(option, path) for option, path in pairs if path]
@@ -136,6 +142,7 @@ def run(arguments: argparse.Namespace) -> int:
         Watch(request, arguments.store, ModelStore(), work, lambda text: print(text, flush=True)).run()
     outcome = work(request, _ProgressLine())
     facts = outcome.facts["field"]
+    print(outcome.facts["choice"])
     print(f"field test, {facts['images']} frames: {facts['old']} before, {facts['new']} after, {facts['difference']}")
     alarms = facts["false_alarms"]
     print(

@@ -12,7 +12,8 @@
 # See the License for the specific language governing permissions and
 # limitations under the License.
 
-"""Stores the trained heads of each stage, so that an interrupted run does not train them again."""
+"""Stores the trained heads of each stage and the state of a whole network's training, so that an interrupted run
+continues there."""
 
 from __future__ import annotations
 
@@ -28,11 +29,15 @@ from edgecam_training.improve.learn import Learned
 
 
 class Checkpoints:
-    """One file per stage in the output folder; read only by a run with the same recipe ``key``."""
+    """One file per stage in the output folder; read only by a run with the same recipe ``key``.
+
+    ``network`` is the file for the training of a whole network.
+    """
 
     def __init__(self, folder: Path, key: str) -> None:
         self._folder = folder
         self._key = key
+        self.network = folder / f".network-{key[:16]}.pt"
 
     def _path(self, stage: str) -> Path:
         return self._folder / f".heads-{self._key[:16]}-{stage.replace(' ', '-')}.npz"
@@ -65,6 +70,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove the files of this run and of earlier ones."""
-        for path in self._folder.glob(".heads-*.npz"):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        for pattern in (".heads-*.npz", ".network-*.pt"):
+            for path in self._folder.glob(pattern):
+                with contextlib.suppress(OSError):
+                    path.unlink()

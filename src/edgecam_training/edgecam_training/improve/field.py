@@ -20,7 +20,7 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +36,17 @@ SECOND = 1_000_000_000
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """An image with its boxes: (N, 4) float32 x1 y1 x2 y2 in pixels, and N labels. ``group`` is the camera."""
+    """An image with its boxes: (N, 4) float32 x1 y1 x2 y2 in pixels, and N labels. ``group`` is the camera.
+
+    ``ignored``, (M, 4) as ``boxes``, are ignore regions: what is in them is neither an object nor background.
+    """
 
     path: Path
     boxes: np.ndarray
     labels: tuple[str, ...]
     group: str = ""
     stamp_ns: int = 0
+    ignored: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
 
     def pixels(self) -> np.ndarray:
         """(H, W, 3) uint8 BGR."""
@@ -68,12 +72,13 @@ def reviewed(folder: Path) -> list[LabelledImage]:
 
 
 def from_dataset(dataset: Dataset) -> list[LabelledImage]:
-    """The images of a data set; without boxes marked difficult."""
+    """The images of a data set; boxes marked difficult are ignore regions."""
     return [
         LabelledImage(
             sample.path,
             sample.boxes[~sample.difficult],
             tuple(dataset.classes[label] for label in sample.labels[~sample.difficult]),
+            ignored=sample.boxes[sample.difficult],
         )
         for sample in dataset.samples
     ]
@@ -140,9 +145,10 @@ def runs(images: Iterable[LabelledImage], gap_seconds: float) -> list[list[Label
 
 
 def fingerprint(images: Iterable[LabelledImage]) -> str:
-    """SHA-256 over images, boxes and labels."""
+    """SHA-256 over images, boxes, labels and ignore regions."""
     digest = hashlib.sha256()
     for one in images:
         digest.update(hashlib.sha256(one.path.read_bytes()).digest())
-        digest.update(json.dumps([one.boxes.tolist(), one.labels]).encode())
+        regions = [one.ignored.tolist()] if len(one.ignored) else []
+        digest.update(json.dumps([one.boxes.tolist(), one.labels, *regions]).encode())
     return digest.hexdigest()

@@ -36,9 +36,11 @@ from edgecam_core import cache
 from edgecam_training.errors import DatasetError
 from edgecam_training.improve import field, precision, recipe, report
 from edgecam_training.improve.checkpoint import Checkpoints
+from edgecam_training.improve.choice import ALL, choose
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.head_trainer import HeadTrainer
 from edgecam_training.improve.heads import ClassHeads
+from edgecam_training.improve.held_out import Material, hold_out
 from edgecam_training.improve.judge import Verdict, judge, missing_data
 from edgecam_training.improve.measure import (
     Progress,
@@ -61,7 +63,8 @@ class Request:
     ``precision`` is the live detector's parameter of this name: both models are tested in that precision.
     ``max_loss`` is the largest allowed drop (0..1) in the AP of a label on the old set; ``max_false_alarms`` the
     allowed increase of wrong boxes of the learned labels per image over the live model. ``output`` is the folder
-    of this run; finished stages in it are not repeated.
+    of this run; finished stages in it are not repeated. ``train`` is ``heads``, ``all`` or ``auto``, see
+    :func:`edgecam_training.improve.choice.choose`.
     """
 
     collection: Path
@@ -76,6 +79,7 @@ class Request:
     seed: int = 0
     test_cameras: tuple[str, ...] = ()
     precision: str = "auto"
+    train: str = "auto"
 
     def split(self, images: Sequence[LabelledImage]) -> tuple[list[LabelledImage], list[LabelledImage]]:
         """Training and test images, see :func:`edgecam_training.improve.field.split`."""
@@ -98,8 +102,11 @@ def improve(request: Request, progress: Progress) -> Outcome:
         CollectionError, DatasetError: no reviewed frames, or none with anything to learn.
         ModelError: the live model has no heads that can be trained.
         CacheError: the output folder cannot be written.
+        SettingError, MissingDependency: see :func:`edgecam_training.improve.choice.choose`.
     """
     began = time.monotonic()
+    choice = choose(request.train)
+    progress(str(choice))
     with cache.explained(request.output):
         request.output.mkdir(parents=True, exist_ok=True)
     model = ModelFile.read(locate(request.model))
@@ -122,9 +129,11 @@ def improve(request: Request, progress: Progress) -> Outcome:
     progress(f"{len(images)} reviewed frames: {len(train)} for training, {len(test)} for testing")
     missing = missing_data(train, test, [label for label in learned if label not in labels] or learned)
     live = precision.of_live(model, request.precision)
-    inputs = recipe.recipe(recipe.of_data(model, images, (train, test), request.seed), request.replay, learned)
+    inputs = recipe.recipe(
+        recipe.of_data(model, images, (train, test), request.seed), request.replay, learned, choice.trained
+    )
     path = request.output / "model.onnx"
-    learning = recipe.learning(path, inputs) or _learn(request, model, train, learned, inputs, path, progress)
+    learning = recipe.learning(path, inputs) or _Training(request, model, train, learned, inputs, path, progress).run()
     exported = _export(path, live, train[0], progress)
     facts: dict[str, Any] = {
         "made": inputs,
@@ -135,7 +144,9 @@ def improve(request: Request, progress: Progress) -> Outcome:
             "max_loss": request.max_loss,
             "max_false_alarms": request.max_false_alarms,
             "precision": live,
+            "train": request.train,
         },
+        "choice": str(choice),
         "machine": platform.platform(),
         "labels": {"known": list(labels), "learned": learned, "reviewed_boxes": dict(seen)},
         "learning": learning,
@@ -183,31 +194,77 @@ def _labels(model: ModelFile) -> list[str]:
     return [str(label) for label in model.fact("labels", [])]
 
 
-def _learn(
-    request: Request,
-    model: ModelFile,
-    train: list[LabelledImage],
-    learned: list[str],
-    inputs: dict[str, Any],
-    path: Path,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Train and write the new model; returns facts about the training for the report."""
-    heads = ClassHeads(model, _labels(model))
-    network = FrozenNetwork(model, heads)
-    checkpoints = Checkpoints(request.output, recipe.key(inputs))
-    trainer = HeadTrainer(
-        heads, network, train, request.replay, learned, request.gap_seconds, progress, checkpoints, request.seed
-    )
-    trained, learning = trainer.train()
-    unchecked = path.with_name(f".unchecked-{path.name}")
-    cache.write(
-        unchecked, heads.rebuild(trained.labels, trained.weights, trained.biases, recipe.metadata(inputs, learning))
-    )
-    precision.check_parity(unchecked, trained, _frame(train[0]), network)
-    unchecked.replace(path)
-    checkpoints.clear()
-    return learning
+class _Training:
+    """Trains one new model and writes it to ``path``."""
+
+    def __init__(
+        self,
+        request: Request,
+        model: ModelFile,
+        train: Sequence[LabelledImage],
+        learned: Sequence[str],
+        inputs: dict[str, Any],
+        path: Path,
+        progress: Progress,
+    ) -> None:
+        self._request, self._model, self._train, self._learned = request, model, train, learned
+        self._inputs, self._path, self._progress = inputs, path, progress
+        self._heads = ClassHeads(model, _labels(model))
+        self._network = FrozenNetwork(model, self._heads)
+        self._unchecked = path.with_name(f".unchecked-{path.name}")
+
+    def run(self) -> dict[str, Any]:
+        """Returns facts about the training for the report."""
+        checkpoints = Checkpoints(self._request.output, recipe.key(self._inputs))
+        all_weights: dict[str, Any] = {}
+        learning = self._all(checkpoints.network, all_weights) if self._inputs["trained"] == ALL else None
+        if learning is None:
+            learning = self._class_heads(self._train, checkpoints, all_weights)
+        self._unchecked.replace(self._path)
+        checkpoints.clear()
+        return learning
+
+    def _class_heads(
+        self, images: Sequence[LabelledImage], checkpoints: Checkpoints, more: dict[str, Any]
+    ) -> dict[str, Any]:
+        request = self._request
+        trainer = HeadTrainer(
+            self._heads, self._network, images, request.replay, self._learned, request.gap_seconds, self._progress,
+            checkpoints, request.seed,
+        )  # fmt: skip
+        trained, learning = trainer.train()
+        learning |= more
+        facts = recipe.metadata(self._inputs, learning)
+        cache.write(self._unchecked, self._heads.rebuild(trained.labels, trained.weights, trained.biases, facts))
+        precision.check_parity(self._unchecked, trained, _frame(images[0]), self._network)
+        return learning
+
+    def _all(self, state: Path, found: dict[str, Any]) -> dict[str, Any] | None:
+        """Train all weights, from class heads that have not seen the held-out frames; None if that is not better.
+
+        ``found`` receives facts about it.
+        """
+        from edgecam_training.improve.network_trainer import NetworkTrainer
+
+        request = self._request
+        fit, held = hold_out(self._train, request.gap_seconds)
+        replay, replay_held = hold_out(request.replay, request.gap_seconds)
+        if not held:
+            found["all_weights"] = "class heads only: no frames can be held out, label frames of more moments"
+            return None
+        known = [label for label in self._learned if label in self._heads.labels]
+        apart = Checkpoints(request.output, recipe.key({**self._inputs, "frames": "without those held out"}))
+        learning = self._class_heads(fit, apart, {})
+        material = Material(fit, held, replay, replay_held, self._learned, known)
+        trainer = NetworkTrainer(ModelFile.read(self._unchecked), material, self._progress, state, request.seed)
+        data, found["all_weights"] = trainer.train()
+        if data is None:
+            return None
+        learning |= found
+        cache.write(self._unchecked, recipe.with_metadata(data, recipe.metadata(self._inputs, learning)))
+        new = ModelFile.read(self._unchecked)
+        precision.check_parity(self._unchecked, ClassHeads(new, _labels(new)), _frame(fit[0]))
+        return learning
 
 
 def _export(path: Path, live: str, image: LabelledImage, progress: Progress) -> Path:

@@ -54,21 +54,28 @@ def of_data(
     }
 
 
-def recipe(data: Mapping[str, Any], replay: Sequence[LabelledImage], learned: Sequence[str]) -> dict[str, Any]:
-    """Everything that determines the learned heads, for the report and for :func:`key`."""
+def recipe(
+    data: Mapping[str, Any], replay: Sequence[LabelledImage], learned: Sequence[str], trained: str
+) -> dict[str, Any]:
+    """Everything that determines the trained weights, for the report and for :func:`key`.
+
+    ``trained`` is ``heads`` or ``all``, see :class:`edgecam_training.improve.choice.Choice`.
+    """
     return {
         **data,
         "replay": fingerprint(replay) if replay else "",
         "learned": list(learned),
+        "trained": trained,
         "code": code(),
     }
 
 
 @functools.cache
 def code() -> str:
-    """SHA-256 over the modules of this package at the first call."""
+    """SHA-256 over the modules that training consists of, at the first call."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    package = Path(__file__).parents[1]
+    for path in sorted(path for name in ("improve", "models", "train") for path in (package / name).glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -95,15 +102,19 @@ def attach_report(path: Path, facts: Mapping[str, Any]) -> None:
     Raises:
         CacheError: the file cannot be written.
     """
-    import onnx
-
-    proto = onnx.load(str(path))
-    known = {item.key: item.value for item in proto.metadata_props}
     kept = {name: facts[name] for name in ("made", "settings", "labels", "field", "old_set", "verdict")}
     text = json.dumps(plain(kept), ensure_ascii=False, allow_nan=False)
-    if known.get(_REPORT) != text:
-        onnx.helper.set_model_props(proto, known | {_REPORT: text})
-        cache.write(path, proto.SerializeToString(deterministic=True))
+    if ModelFile.read(path).metadata.get(_REPORT) != text:
+        cache.write(path, with_metadata(path.read_bytes(), {_REPORT: text}))
+
+
+def with_metadata(model: bytes, facts: Mapping[str, str]) -> bytes:
+    """An ONNX file with these entries in its metadata, in addition to its own."""
+    import onnx
+
+    proto = onnx.load_from_string(model)
+    onnx.helper.set_model_props(proto, {item.key: item.value for item in proto.metadata_props} | dict(facts))
+    return bytes(proto.SerializeToString(deterministic=True))
 
 
 def plain(value: Any) -> Any:

@@ -88,6 +88,7 @@ def improve_on(
         "--max-loss", f"{100 * request.max_loss:g}", "--max-false-alarms", repr(request.max_false_alarms),
         "--test-share", repr(request.test_share), "--gap-seconds", repr(request.gap_seconds),
         "--seed", str(request.seed), "--precision", live,
+        "--train", request.train,
     ]  # fmt: skip
     options += [word for camera in request.test_cameras for word in ("--test-camera", camera)]
     options += [word for option, _ in folders for word in (option, option.lstrip("-"))]

@@ -94,10 +94,12 @@ def match(targets: Targets, priors: Tensor, threshold: float = IOU_THRESHOLD) ->
     return labels, encode(boxes, priors)
 
 
-def hard_negatives(background_loss: Tensor, labels: Tensor, ratio: int = NEGATIVES_PER_POSITIVE) -> Tensor:
-    """(B, N) bool: the negatives with the largest loss, ``ratio`` per positive of the same image."""
+def hard_negatives(
+    background_loss: Tensor, labels: Tensor, ratio: int = NEGATIVES_PER_POSITIVE, least: int = 0
+) -> Tensor:
+    """(B, N) bool: the negatives with the largest loss: ``ratio`` per positive of the image, at least ``least``."""
     positive = labels > 0
-    count = positive.sum(dim=1, keepdim=True) * ratio
+    count = (positive.sum(dim=1, keepdim=True) * ratio).clamp(min=least)
     ranked = background_loss.detach().masked_fill(labels != 0, float("-inf"))
     order = ranked.argsort(dim=1, descending=True, stable=True)
     rank = torch.empty_like(order).scatter_(

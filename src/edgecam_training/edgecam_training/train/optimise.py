@@ -53,7 +53,7 @@ def frozen_to_eval(model: SsdModel, what: str) -> None:
                 layer.eval()
 
 
-def build_optimizer(model: SsdModel, settings: TrainSettings) -> torch.optim.Optimizer:
+def build_optimizer(model: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
     """Four groups: heads and backbone, with and without weight decay; ``scale`` is the group's learning-rate factor."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -90,7 +90,7 @@ def set_rate(optimizer: torch.optim.Optimizer, settings: TrainSettings, step: in
 class Average:
     """Exponential moving average of all weights and statistics; the decay rises to ``decay`` in the first steps."""
 
-    def __init__(self, model: SsdModel, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self._live = dict(model.state_dict())
         self.state: dict[str, Tensor] = {key: value.detach().clone() for key, value in self._live.items()}
