@@ -29,6 +29,13 @@ def test_names_of_every_form(tmp_path: Path, names: str) -> None:
     assert dataset.samples[0].boxes.tolist() == [[60, 30, 100, 90]]
 
 
+def test_classes_without_names_are_called_as_by_ultralytics(tmp_path: Path) -> None:
+    assert load(write_yolo(tmp_path, f"nc: 2\n{PARTS}", BOTH)).classes == ("class_0", "class_1")
+    (tmp_path / "data.yaml").write_text(f"nc: two\n{PARTS}")
+    with pytest.raises(DatasetError, match=r"data\.yaml has no 'names'; it must be a list of class names"):
+        load(tmp_path)
+
+
 def test_numbers_keep_their_order_and_their_gaps(tmp_path: Path) -> None:
     names = "names: {" + ", ".join(f'"{i}": c{i}' for i in (10, 2, 0)) + "}\n"
     dataset = load(write_yolo(tmp_path, names + PARTS, {"train/a": LINE + LINE.replace("0 ", "10 ", 1), "val/b": ""}))

@@ -29,7 +29,7 @@ from edgecam_training.data.text_files import class_name, read_lines, read_text
 from edgecam_training.errors import DatasetError
 
 _CLASSES = "classes.txt"  # one class per line, as written by LabelImg and Label Studio
-_NAMES = re.compile(rb"""^[\xef\xbb\xbf\xff\xfe]*["']?names["']?\s*:""", re.MULTILINE)
+_NAMES = re.compile(rb"""^[\xef\xbb\xbf\xff\xfe]*["']?(names|nc)["']?\s*:""", re.MULTILINE)
 
 
 def configs(root: Path) -> list[Path]:
@@ -73,10 +73,12 @@ def _yaml(file: Path) -> Config:
         content: Any = yaml.load(read_text(file), Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         raise DatasetError(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict) or "names" not in content:
+    content = content if isinstance(content, dict) else {}
+    count = str(content.get("nc", ""))
+    if "names" not in content and not count.isdecimal():
         raise DatasetError(f"{file} has no 'names'; it must be a list of class names")
-    ids = _ids(file, content["names"])
-    count = content.get("nc", "")
+    unnamed = [f"class_{number}" for number in range(int(count))] if count.isdecimal() else None  # as Ultralytics
+    ids = _ids(file, content.get("names", unnamed))
     if count and count != str(len(ids)):
         raise DatasetError(f"{file}: nc is {count}, but names has {len(ids)} classes")
     base = file.parent / str(content.get("path") or ".")
