@@ -28,7 +28,7 @@ def test_a_finished_review_is_noticed_and_its_outcome_is_in_the_store(
     collection = Collection.create(tmp_path / "collection")
     frame = KeptFrame("a", "images/a.jpg", 64, 48, 1, "lens", "front", (), ())
     collection.add(frame, cv2.imencode(".jpg", np.zeros((48, 64, 3), np.uint8))[1].tobytes())
-    running = launch("improve.launch.xml", f"collection:={collection.root}", "model:=store:door")
+    running = launch("improve.launch.xml", f"collection:={collection.root}", "model:=store:door", "precision:=fp16")
     running.wait_for("waiting for finished reviews of")
     assert proposal.read(store, "door") is None
     collection.save_review(Review("a", REVIEWED))
@@ -41,6 +41,7 @@ def test_a_finished_review_is_noticed_and_its_outcome_is_in_the_store(
         one for one in psutil.Process(running.process.pid).children(recursive=True) if "--watch" in one.cmdline()
     ]
     assert worker.nice() == 19
+    assert worker.cmdline()[-4:] == ["--precision", "fp16", "--train", "heads"]
     assert store.version("door").number == 1
     assert running.stop() == 0
     assert running.orphans() == []

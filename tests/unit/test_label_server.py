@@ -117,6 +117,13 @@ def test_a_draft_is_offered_again_but_is_no_training_data(labels: Labels) -> Non
     assert labels.ask("/label/coco.json")[1]["images"] == []
 
 
+def test_a_frame_whose_draft_is_being_saved_stays_with_its_reviewer(labels: Labels) -> None:
+    content = {"state": "draft", "boxes": [], "revision": 0, "reviewer": "ann", "client": "ann"}
+    assert labels.ask("/label/frame/0002", content)[0] == 200
+    assert labels.ask("/label/next?client=bob")[1] == {"id": "0001"}
+    assert labels.ask("/label/next?client=ann")[1] == {"id": "0002"}
+
+
 def test_the_second_reviewer_of_a_frame_sees_the_boxes_of_the_first(labels: Labels) -> None:
     first = {"state": "reviewed", "boxes": [{"label": "cat", "box": [1, 1, 9, 9]}], "revision": 0, "reviewer": "ann"}
     assert labels.ask("/label/frame/0000", first)[0] == 200

@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,7 +109,7 @@ class Labelling:
 
     async def _next(self, request: web.Request) -> web.Response:
         """The most valuable open or draft frame that no other client has claimed; continues after frame ``after``."""
-        client, after = request.query.get("client", "")[:80], request.query.get("after", "")
+        client, after = _client(request.query), request.query.get("after", "")
         now = time.monotonic()
         self._claims = {name: claim for name, claim in self._claims.items() if claim[1] > now}
 
@@ -125,8 +125,11 @@ class Labelling:
 
         chosen = await self._on_disk(choose)
         if chosen is not None:
-            self._claims[chosen] = (client, now + CLAIM_SECONDS)
+            self._claim(chosen, client)
         return web.json_response({"id": chosen})
+
+    def _claim(self, name: str, client: str) -> None:
+        self._claims[name] = (client, time.monotonic() + CLAIM_SECONDS)
 
     async def _frame(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]
@@ -152,6 +155,8 @@ class Labelling:
             return collection.save_review(_review(name, row, collection.frame(name)))
 
         saved = await self._on_disk(save)
+        if saved.state == DRAFT and (client := _client(row)):  # it is still working on the frame
+            self._claim(name, client)
         if self._finished is not None and saved.state == REVIEWED:
             _frames, left = await self._on_disk(self._open_frames)
             if not left:
@@ -198,6 +203,10 @@ def _review(name: str, row: dict[str, Any], frame: KeptFrame) -> Review:
         raise refusal(web.HTTPBadRequest, str(error)) from None
     reviewer = str(row.get("reviewer", ""))[:80]
     return Review(name, str(row.get("state")), parsed, reviewer, revision, time.time_ns())
+
+
+def _client(given: Mapping[str, Any]) -> str:
+    return str(given.get("client", ""))[:80]
 
 
 def _is_label(name: object) -> bool:

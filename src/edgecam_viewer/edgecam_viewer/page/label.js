@@ -94,7 +94,7 @@ function save(state) {
   edit.changed = false;
   saving = saving.then(async () => {
     try {
-      at.revision = (await ask(`/label/frame/${encodeURIComponent(frame.id)}`, { state, boxes, revision: at.revision, reviewer: reviewer.value })).revision;
+      at.revision = (await ask(`/label/frame/${encodeURIComponent(frame.id)}`, { state, boxes, revision: at.revision, reviewer: reviewer.value, client })).revision;
       return true;
     } catch (error) {
       if (error.status === 409) {
