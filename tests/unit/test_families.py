@@ -317,6 +317,10 @@ def test_ultralytics_export_with_all_sizes_free(tmp_path: Path, end2end: str, la
         ({"edgecam.layout": "grid"}, (1, 6, 50), "edgecam.layout = 'grid'; it must be one of columns"),
         ({"edgecam.labels": "cat"}, (1, 6, 50), "edgecam.labels = 'cat'; it must be a JSON list"),
         ({"names": "{0: 'a', 2: 'b'}"}, (1, 6, 50), "names its classes 0, 2; they must be numbered 0 to 1"),
+        ({"names": "{0: 'a', 1: "}, (1, 6, 50), r"metadata names = \"\{0: 'a', 1: \", which is damaged; correct it"),
+        ({"edgecam.mean": "[NaN, 0, 0]"}, (1, 6, 50), r"impossible metadata: .*mean \(nan, 0\.0, 0\.0\)"),
+        ({"edgecam.std": "[1, 1, -1]"}, (1, 6, 50), r"impossible metadata: .*std \(1\.0, 1\.0, -1\.0\)"),
+        ({"edgecam.std": "Infinity"}, (1, 6, 50), r"impossible metadata: .*std \(inf, inf, inf\)"),
     ],
 )
 def test_metadata_that_contradicts_the_file_is_refused(

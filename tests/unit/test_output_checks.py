@@ -46,8 +46,8 @@ def tensorflow(box: tuple[float, ...], score: float, number: float, count: float
     }
 
 
-def detr(logit: float, box: tuple[float, ...]) -> dict[str, np.ndarray]:
-    logits = np.full((1, 5, 2), -9, F)
+def detr(logit: float, box: tuple[float, ...], others: float = -9) -> dict[str, np.ndarray]:
+    logits = np.full((1, 5, 2), others, F)
     logits[0, 0, 0] = logit
     return {"logits": logits, "pred_boxes": np.full((1, 5, 4), box, F)}
 
@@ -83,6 +83,7 @@ PLACE = (0.1, 0.2, 0.5, 0.6)
         (tensorflow((0.1, INF, 0.5, 0.6), 0.9, 1, 1), "boxes are not numbers"),
         (detr(4, (float("nan"), 0.5, 0.2, 0.1)), "boxes are not numbers"),
         (detr(INF, (0.5, 0.5, 0.2, 0.1)), "scores are not numbers"),
+        (detr(0.9, (0.5, 0.5, 0.2, 0.1), others=0.01), r"between 0\.01 and 0\.9, so they are probabilities already"),
         (
             {"boxes": np.ones((1, 4), F), "labels": np.zeros(1, np.int64), "scores": np.ones(1, F)},
             "class 0, but in its",

@@ -34,7 +34,7 @@ from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.models.detr_input import IMAGENET, detr_input
 from edgecam_core.models.family import Candidates, Family
 from edgecam_core.models.image_input import image_input
-from edgecam_core.models.output_checks import check_numbers
+from edgecam_core.models.output_checks import check_logits
 from edgecam_core.models.preprocess import InputSpec
 from edgecam_core.models.priors import to_corners
 
@@ -77,7 +77,7 @@ class DetrFamily(Family):
 
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
         logits = outputs[self._logits][index].astype(np.float32, copy=False)
-        check_numbers(logits)
+        check_logits(logits)
         if self._softmax:
             scores = _softmax(logits)[:, : self.columns]
             rows, classes = np.arange(len(scores)), scores.argmax(axis=1)

@@ -72,8 +72,12 @@ def image_input(
         layout=layout,
         dtype=model.type_of(name).name,
     )
-    if spec.color not in ("rgb", "bgr") or spec.fit not in ("stretch", "letterbox") or 0 in spec.std:
-        raise ModelError(f"{model.path} has impossible metadata: color {spec.color}, fit {spec.fit}, std {spec.std}")
+    finite = np.isfinite((*spec.mean, *spec.std)).all() and min(spec.std) > 0
+    if spec.color not in ("rgb", "bgr") or spec.fit not in ("stretch", "letterbox") or not finite:
+        raise ModelError(
+            f"{model.path} has impossible metadata: color {spec.color}, fit {spec.fit}, mean {spec.mean}, "
+            f"std {spec.std}"
+        )
     return spec
 
 

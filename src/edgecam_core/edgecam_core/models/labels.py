@@ -92,12 +92,18 @@ def metadata_labels(model: ModelFile) -> tuple[str, ...]:
     """The labels in a model's metadata, ``edgecam.labels`` or the Ultralytics exporter's ``names``; empty if none.
 
     Raises:
-        ModelError: not a list, or class numbers that are not 0, 1, 2, ...
+        ModelError: not a list, damaged, or class numbers that are not 0, 1, 2, ...
     """
     own = model.fact("labels")
     if own is not None and not isinstance(own, list | tuple | dict):
         raise ModelError(f"{model.path} has metadata edgecam.labels = {own!r}; it must be a JSON list of class names")
-    found = own or _literal(model.metadata.get("names", ""))
+    text = model.metadata.get("names", "")
+    found = own or _literal(text)
+    if text.startswith(("[", "{", "(")) and not isinstance(found, list | tuple | dict):
+        raise ModelError(
+            f"{model.path} has metadata names = {text[:200]!r}, which is damaged; correct it, or add the metadata "
+            "edgecam.labels, a JSON list"
+        )
     if isinstance(found, dict):
         try:
             found = _by_number(found)

@@ -38,6 +38,17 @@ def _check_highest(value: float) -> None:
         )
 
 
+def check_logits(logits: np.ndarray) -> None:
+    """Raise InferenceError if the class logits of all queries are not numbers, or are probabilities already."""
+    check_numbers(logits)
+    lowest, highest = logits.min(initial=np.inf), logits.max(initial=0.0)
+    if lowest >= 0 and 0 < highest <= 1:
+        raise InferenceError(
+            f"the model's logits are between {lowest:.2g} and {highest:.2g}, so they are probabilities already; export "
+            "it without its sigmoid or softmax"
+        )
+
+
 def check_probabilities(scores: np.ndarray) -> None:
     """Raise InferenceError unless all scores of an image, including the lowest, are between 0 and 1."""
     lowest, highest = scores.min(initial=0.0), scores.max(initial=0.0)
