@@ -106,7 +106,7 @@ def material() -> Path:
     if (folder / "manifest.jsonl").exists():
         return folder / "val"
     _import_training()
-    from edgecam_training.data.compose import Plan, compose
+    from edgecam_training.data.compose import CompositionPlan, compose
     from edgecam_training.data.materials import Material, gather
 
     gathered = gather()
@@ -115,7 +115,7 @@ def material() -> Path:
     chosen = Material(cutouts, {}, [], gathered.backgrounds, gathered.new_backgrounds, [])
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as part:
-        compose(chosen, Path(part) / "set", Plan(1, IMAGES, 0, *SIZE, seed=SEED))
+        compose(chosen, Path(part) / "set", CompositionPlan(1, IMAGES, 0, *SIZE, seed=SEED))
         (Path(part) / "set").rename(folder)
     return folder / "val"
 

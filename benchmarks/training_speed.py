@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from edgecam_training.data.compose import Plan, compose
+from edgecam_training.data.compose import CompositionPlan, compose
 from edgecam_training.data.dataset import Dataset
 from edgecam_training.data.loading import load
 from edgecam_training.data.materials import Material, gather
@@ -112,7 +112,7 @@ def main() -> None:
     options = parser.parse_args()
     if int(os.environ.get("RANK", "0")) == 0 and not (options.data / "manifest.jsonl").is_file():
         material = gather(options.materials) if options.materials else synthetic_material()
-        compose(material, options.data, Plan(options.images, 171, 0, 1024, 768))
+        compose(material, options.data, CompositionPlan(options.images, 171, 0, 1024, 768))
     world = join("auto")
     if world.size > 1:
         torch.distributed.barrier()

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from edgecam_core.media import gst
-from edgecam_core.media.encoders import ENCODERS, Request
+from edgecam_core.media.encoders import ENCODERS, EncoderRequest
 from edgecam_core.rtp.sender import Sender
 from edgecam_core.rtp.settings import SenderSettings
 from edgecam_core.types import Frame
@@ -45,7 +45,7 @@ def ours(port: int, width: int, height: int, values: dict[str, Any]) -> End:
 
 def bare(port: int, width: int, height: int, values: dict[str, Any]) -> End:
     row = next(row for row in ENCODERS if row.element == "x265enc")
-    request = Request(values.get("bitrate") or BITRATE[height], 30, width=width, height=height, framerate=30)
+    request = EncoderRequest(values.get("bitrate") or BITRATE[height], 30, width=width, height=height, framerate=30)
     pipeline = gst.Pipeline(
         "appsrc name=src is-live=true format=time "
         f"caps=video/x-raw,format=BGR,width={width},height={height},framerate=30/1 ! videoconvert ! "

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from edgecam_core.media.image_reader import read_image
 from edgecam_training.data import manifest
-from edgecam_training.data.compose import Plan, compose
+from edgecam_training.data.compose import CompositionPlan, compose
 from edgecam_training.data.dataset import Sample
 from edgecam_training.data.materials import Material, gather
 from edgecam_training.improve.field import LabelledImage
@@ -44,8 +44,8 @@ def make(folder: Path) -> None:
     field = replace(material, cutouts=cutouts, held_out={}, others=material.others[::2], real=[])
     held_out = replace(material, cutouts=cutouts, held_out=held_out_cutouts, others=material.others[1::2], real=[])
     size = {"val": 0, "width": WIDTH, "height": HEIGHT}
-    _clip(folder, "field", field, Plan(train=FIELD_SCENES, held_out=0, seed=1, **size))
-    _clip(folder, "held-out", held_out, Plan(train=0, held_out=HELD_OUT_SCENES, seed=2, **size))
+    _clip(folder, "field", field, CompositionPlan(train=FIELD_SCENES, held_out=0, seed=1, **size))
+    _clip(folder, "held-out", held_out, CompositionPlan(train=0, held_out=HELD_OUT_SCENES, seed=2, **size))
     _photos(folder / "photos", material.real)
 
 
@@ -53,7 +53,7 @@ def clip(folder: Path, name: str) -> Path:
     return folder / f"{name}.mp4"
 
 
-def _clip(folder: Path, name: str, material: Material, plan: Plan) -> None:
+def _clip(folder: Path, name: str, material: Material, plan: CompositionPlan) -> None:
     compose(material, folder / name, plan)
     command = (
         f"ffmpeg -hide_banner -loglevel error -y -f rawvideo -pix_fmt bgr24 -s {WIDTH}x{HEIGHT} -r {FPS} -i - -an "

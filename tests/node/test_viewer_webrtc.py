@@ -16,7 +16,7 @@ from chromium import Page, chromium, executable
 from edgecam_core.errors import MissingDependency
 from edgecam_core.types import Frame
 from edgecam_ros.faults import FaultLog
-from edgecam_viewer.encoder import Encoder
+from edgecam_viewer.encoder import JpegEncoder
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.peer import require
@@ -65,7 +65,7 @@ class Served:
         faults = FaultLog(self.failed.append)
         self.video = Video(self.settings, self.hub, faults) if webrtc else None
         self.server = WebServer(self.settings, self.hub, Refusing(), faults, self.video)
-        self.jpeg = Encoder(self.hub.publish, faults, 80, 1280)
+        self.jpeg = JpegEncoder(self.hub.publish, faults, 80, 1280)
         self.jpegs = 0
         self._ending = threading.Event()
         self._source = threading.Thread(target=self._publish)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from edgecam_core.media.encoders import ENCODERS, Request
+from edgecam_core.media.encoders import ENCODERS, EncoderRequest
 from edgecam_core.media.encoding import EncoderPipeline
 from edgecam_core.media.i420 import from_frame
 from edgecam_core.rtp.receiver import Receiver
@@ -48,7 +48,7 @@ def coded_stream(count: int, codec: str = "h265", keyframe_interval: int = 10) -
     """NAL units and stamp of ``count`` frames from the real encoder."""
     element = {"h265": "x265enc", "h264": "x264enc"}[codec]
     row = next(row for row in ENCODERS if row.element == element)
-    encoder = EncoderPipeline(row, Request(800_000, keyframe_interval), WIDTH, HEIGHT, 30.0)
+    encoder = EncoderPipeline(row, EncoderRequest(800_000, keyframe_interval), WIDTH, HEIGHT, 30.0)
     try:
         units = []
         for index in range(count):

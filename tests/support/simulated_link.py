@@ -1,7 +1,7 @@
 """Adaptive senders that share one link, on a virtual clock: same seed, same run. No sockets and no encoder.
 
-The congestion control is the real one (:class:`Adaptation`, :class:`Arrivals`). The encoder is a model: keyframes as
-large as its buffer allows, frames of varying size, the bitrate in steps as :func:`should_change` allows; an
+The congestion control is the real one (:class:`Adaptation`, :class:`PacketArrivals`). The encoder is a model: keyframes
+as large as its buffer allows, frames of varying size, the bitrate in steps as :func:`should_change` allows; an
 encoder that is not ``live`` restarts with a keyframe for each.
 """
 
@@ -15,7 +15,7 @@ from functools import partial
 
 from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.adaptation import Adaptation
-from edgecam_core.rtp.arrivals import Arrivals
+from edgecam_core.rtp.arrivals import PacketArrivals
 from edgecam_core.rtp.rate_control import should_change
 from edgecam_core.rtp.sender import ADAPTIVE_BUFFER_MS, ENCODED_SHARE, MAX_WAITING, PACE, PACE_FREE
 
@@ -52,7 +52,7 @@ class Flow:
 
     def __post_init__(self) -> None:
         self.adaptation = Adaptation(self.least, self.most)
-        self.arrivals = Arrivals()
+        self.arrivals = PacketArrivals()
         self.bitrate, self.changed_at = self.most, 0.0
         self.sequence = self.number = 0
         self.surplus = 0.0  # bits that the encoder owes after a keyframe

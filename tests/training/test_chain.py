@@ -14,7 +14,7 @@ import torch
 from edgecam_core.cli.main import main
 from edgecam_core.errors import ModelError
 from edgecam_core.inference.cuda_driver import find_gpu
-from edgecam_training.data.compose import Plan, compose
+from edgecam_training.data.compose import CompositionPlan, compose
 from edgecam_training.data.loading import load
 from edgecam_training.data.materials import Material
 from edgecam_training.evaluate.models import open_detector
@@ -34,7 +34,7 @@ def _material() -> Material:
 
 
 def test_composing_is_reproducible_and_boxes_fit(tmp_path: Path) -> None:
-    plan = Plan(train=6, val=2, held_out=2, width=160, height=120, seed=3)
+    plan = CompositionPlan(train=6, val=2, held_out=2, width=160, height=120, seed=3)
     first = compose(_material(), tmp_path / "a", plan).read_bytes()
     assert compose(_material(), tmp_path / "b", plan).read_bytes() == first
     dataset = load(tmp_path / "a")
@@ -48,14 +48,14 @@ def test_composing_is_reproducible_and_boxes_fit(tmp_path: Path) -> None:
 
 def test_chain(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    compose(_material(), Path("data"), Plan(train=20, val=4, held_out=2, width=160, height=120))
+    compose(_material(), Path("data"), CompositionPlan(train=20, val=4, held_out=2, width=160, height=120))
     assert main(["dataset", "check", "data"]) == 0
     assert "used      20 images with" in capsys.readouterr().out
     assert main(["dataset", "stats", "data", "--html", "s.html"]) == 0
     assert "Bounding box distribution" in capsys.readouterr().out
     assert "data:image/png;base64" in Path("s.html").read_text()
 
-    few = compose(_material(), Path("few"), Plan(train=8, val=4, held_out=0, width=160, height=120)).parent
+    few = compose(_material(), Path("few"), CompositionPlan(train=8, val=4, held_out=0, width=160, height=120)).parent
     train = ["train", "--data", str(few), "--batch", "4", "--freeze", "all-but-classes", "--side", "160"]
     train += ["--evaluate-every", "2"]
     assert main([*train, "--output", "whole", "--epochs", "2"]) == 0

@@ -16,8 +16,8 @@ from edgecam_training.data.dataset import Sample
 from edgecam_training.data.loading import load
 from edgecam_training.data.open_images import fetch, tables, transfer
 from edgecam_training.data.open_images.selection import Criteria, choose
-from edgecam_training.data.open_images.source import Source
-from edgecam_training.data.open_images.tables import Box
+from edgecam_training.data.open_images.source import OpenImagesSource
+from edgecam_training.data.open_images.tables import TableBox
 from edgecam_training.errors import DatasetError
 from shapes import shape_image
 
@@ -102,9 +102,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     found.http.server_close()
 
 
-def _download(server: Server, output: Path, **changes: object) -> fetch.Outcome:
+def _download(server: Server, output: Path, **changes: object) -> fetch.FetchOutcome:
     criteria = Criteria(classes=("zebra", "Whale"), **changes)  # type: ignore[arg-type]
-    return fetch.download(criteria, output, "v6", 4, source=Source.mirror(server.url))
+    return fetch.download(criteria, output, "v6", 4, source=OpenImagesSource.mirror(server.url))
 
 
 def test_all_server_faults_at_once_are_survived(server: Server, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_all_server_faults_at_once_are_survived(server: Server, tmp_path: Path) 
 def test_same_bytes_again_from_the_manifest(server: Server, tmp_path: Path) -> None:
     _download(server, tmp_path / "a")
     source = tmp_path / "a" / "manifest.jsonl"
-    mirror = Source.mirror(server.url)
+    mirror = OpenImagesSource.mirror(server.url)
     assert fetch.refetch(source, tmp_path / "b", 4, source=mirror).complete
     assert (tmp_path / "b" / "manifest.jsonl").read_bytes() == source.read_bytes()
     changed = next(path for path in server.files if path.startswith("/train/"))
@@ -169,12 +169,12 @@ def test_a_dead_server_is_reported(tmp_path: Path, server: Server) -> None:
 def test_unknown_class_offers_the_nearest(server: Server, tmp_path: Path) -> None:
     criteria = Criteria(classes=("Sea turtel", "zebra", "Wale"))
     with pytest.raises(DatasetError, match=r"'Sea turtel'; did you mean 'Sea turtle'.*'Wale'; did you mean 'Whale'"):
-        fetch.download(criteria, tmp_path, "v6", 4, source=Source.mirror(server.url))
+        fetch.download(criteria, tmp_path, "v6", 4, source=OpenImagesSource.mirror(server.url))
 
 
 def test_limits_serve_the_rare_class_first() -> None:
     corners = (0.0, 0.0, 1.0, 1.0)
-    found = [Box(f"{i:03d}", "common" if i % 10 else "rare", corners, False, i == 7, i == 8) for i in range(100)]
+    found = [TableBox(f"{i:03d}", "common" if i % 10 else "rare", corners, False, i == 7, i == 8) for i in range(100)]
     taken = choose(found, Criteria(classes=(), max_images=16))
     codes = [box.code for boxes in taken.values() for box in boxes]
     assert codes.count("rare") == codes.count("common") == 8
@@ -193,19 +193,19 @@ def test_a_folder_with_another_set_is_not_overwritten(server: Server, tmp_path: 
     source = tmp_path / "b" / "manifest.jsonl"
     _download(server, tmp_path / "b", max_images=2)
     with pytest.raises(DatasetError, match="holds another data set"):
-        fetch.refetch(source, tmp_path / "a", 4, source=Source.mirror(server.url))
+        fetch.refetch(source, tmp_path / "a", 4, source=OpenImagesSource.mirror(server.url))
     assert (tmp_path / "a" / "manifest.jsonl").read_bytes() == before
     (tmp_path / "a" / "request.json").unlink()  # written by an older version or by another program
     with pytest.raises(DatasetError, match="already holds a data set"):
         _download(server, tmp_path / "a")
     criteria = Criteria(classes=("zebra",))
-    fetch.download(criteria, tmp_path / "a", workers=4, source=Source.mirror(server.url), replace_other=True)
+    fetch.download(criteria, tmp_path / "a", workers=4, source=OpenImagesSource.mirror(server.url), replace_other=True)
     assert load(tmp_path / "a").classes == ("Zebra",)
 
 
 def test_a_wrong_class_name_claims_no_folder(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="Sea turtle"):
-        fetch.download(Criteria(classes=("Sea turtel",)), tmp_path, "v6", 4, source=Source.mirror(server.url))
+        fetch.download(Criteria(classes=("Sea turtel",)), tmp_path, "v6", 4, source=OpenImagesSource.mirror(server.url))
     assert _download(server, tmp_path).complete
 
 
@@ -227,7 +227,7 @@ def test_tables_show_progress_and_are_indexed_once(server: Server, tmp_path: Pat
     def bar(what: str) -> Callable[[int, int], None]:
         return lambda done, total: reported.setdefault(what, []).append((done, total))
 
-    criteria, mirror = Criteria(classes=("Zebra", "Whale")), Source.mirror(server.url)
+    criteria, mirror = Criteria(classes=("Zebra", "Whale")), OpenImagesSource.mirror(server.url)
     fetch.download(criteria, tmp_path, workers=4, bar=bar, source=mirror)
     assert reported["oidv6-train-annotations-bbox.csv, MB"][-1] == (1, 1)
     assert "reading boxes of train, MB" in reported

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgecam_core.media import i420
-from edgecam_core.media.encoders import Request, choose
+from edgecam_core.media.encoders import EncoderRequest, choose
 from edgecam_core.media.encoding import EncoderPipeline
 
 
@@ -21,7 +21,7 @@ from edgecam_core.media.encoding import EncoderPipeline
     ],
 )
 def test_x265_takes_frames_of_every_level(width: int, height: int, framerate: float, bitrate: int) -> None:
-    encoder = EncoderPipeline(choose("x265enc", "h265"), Request(bitrate, 30), width, height, framerate)
+    encoder = EncoderPipeline(choose("x265enc", "h265"), EncoderRequest(bitrate, 30), width, height, framerate)
     try:
         encoder.push(np.full(i420.layout(width, height).size, 128, np.uint8), 1)
         unit = encoder.pull(60)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from edgecam_core.errors import SettingError
-from edgecam_core.events.rules import KINDS, OPTIONS, Rule, parse_rule
+from edgecam_core.events.rules import KINDS, OPTIONS, EventRule, parse_rule
 from edgecam_core.events.schedule import parse_schedule
 from edgecam_core.events.settings import EventsSettings
 from edgecam_core.events.zones import parse_regions, parse_shapes, shapes_of
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 SOFA, GATE = "sofa: 0,0 1,0 1,1", "gate: 0,0.5 1,0.5"
 
 
-def rule(text: str) -> Rule:
+def rule(text: str) -> EventRule:
     return EventsSettings(zones=(SOFA, "hall: 0,0 1,0 1,1"), lines=(GATE,), rules=(text,)).parsed_rules()[0]
 
 

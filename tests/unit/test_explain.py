@@ -9,7 +9,7 @@ import pytest
 from edgecam_core.cli.main import main
 from edgecam_core.explain import jetson
 from edgecam_core.explain.describe import MISSING, describe
-from edgecam_core.explain.graph import Graph, Link, from_text, has_effects, possible
+from edgecam_core.explain.graph import Link, PipelineGraph, from_text, has_effects, possible
 from edgecam_core.explain.tokens import tokens
 
 HOMEWORK = (
@@ -91,7 +91,9 @@ def test_mistakes_are_reported(text: str, reported: str) -> None:
 
 
 def test_links_come_with_the_negotiated_caps() -> None:
-    graph = Graph("videotestsrc ! video/x-raw,format=I420,width=64,height=48 ! tee name=t ! queue ! fakesink", True)
+    graph = PipelineGraph(
+        "videotestsrc ! video/x-raw,format=I420,width=64,height=48 ! tee name=t ! queue ! fakesink", True
+    )
     try:
         links = {
             (re.sub(r"\d+$", "", link.source), re.sub(r"\d+$", "", link.sink)): link.caps for link in graph.links()

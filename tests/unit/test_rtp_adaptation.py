@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from edgecam_core.counters import Counters
 from edgecam_core.errors import SettingError
-from edgecam_core.media.encoders import ENCODERS, Request
+from edgecam_core.media.encoders import ENCODERS, EncoderRequest
 from edgecam_core.media.encoding import EncodedUnit
 from edgecam_core.rtp import rtcp
 from edgecam_core.rtp.adaptation import Adaptation
-from edgecam_core.rtp.arrivals import Arrivals
+from edgecam_core.rtp.arrivals import PacketArrivals
 from edgecam_core.rtp.encoder_supervisor import EncoderSupervisor
 from edgecam_core.rtp.overshoot import Overshoot
 from edgecam_core.rtp.rate_control import Acknowledged, RateController, should_change
@@ -85,7 +85,7 @@ def test_receiver_reports_without_rfc_8888_count_too() -> None:
     assert adaptation.target(60.0) == 8 * MBIT
 
 
-def report_all(adaptation: Adaptation, arrivals: Arrivals, now: float) -> None:
+def report_all(adaptation: Adaptation, arrivals: PacketArrivals, now: float) -> None:
     came = arrivals.report(int(now * 1e9))
     assert came is not None
     (message,) = rtcp.parse(rtcp.congestion_feedback(5, 9, *came, now + 65_000.0))
@@ -94,7 +94,7 @@ def report_all(adaptation: Adaptation, arrivals: Arrivals, now: float) -> None:
 
 
 def test_a_silent_receiver_lowers_the_rate_and_its_return_raises_it() -> None:
-    adaptation, arrivals, now, sequence = Adaptation(1 * MBIT, 8 * MBIT), Arrivals(), 100.0, 65_000
+    adaptation, arrivals, now, sequence = Adaptation(1 * MBIT, 8 * MBIT), PacketArrivals(), 100.0, 65_000
 
     def stream(seconds: float) -> None:
         nonlocal now, sequence
@@ -158,7 +158,7 @@ def test_the_overshoot_of_an_encoder_is_measured() -> None:
     assert overshoot.factor(6.0) == 1.0
 
 
-def encoded(element: str, request: Request, bitrates: dict[int, int], count: int) -> list[EncodedUnit]:
+def encoded(element: str, request: EncoderRequest, bitrates: dict[int, int], count: int) -> list[EncodedUnit]:
     """``count`` frames of moving blocks at 30 Hz; ``bitrates`` by the number of the frame that they are set before."""
     row = next(row for row in ENCODERS if row.element == element)
     supervisor = EncoderSupervisor(row, request, 30.0, Counters())
@@ -188,13 +188,13 @@ def bits(units: list[EncodedUnit]) -> int:
 def test_keyframes_stay_small_at_a_lower_bitrate(element: str) -> None:
     """One keyframe must not fill the queue of a link that became slower."""
     low = 700_000
-    units = encoded(element, Request(7_000_000, 30, buffer_ms=120), {40: 1_500_000, 70: low}, 180)
+    units = encoded(element, EncoderRequest(7_000_000, 30, buffer_ms=120), {40: 1_500_000, 70: low}, 180)
     assert max(bits([unit]) for unit in units[70:] if unit.keyframe) < 0.2 * low  # 0.2 s of the link
 
 
 @pytest.mark.parametrize("element", ["x264enc", "x265enc"])
 def test_the_bitrate_rises_above_what_the_encoder_began_with_and_falls_again(element: str) -> None:
-    units = encoded(element, Request(200_000, 300, buffer_ms=120), {40: 4_000_000, 80: 200_000}, 120)
+    units = encoded(element, EncoderRequest(200_000, 300, buffer_ms=120), {40: 4_000_000, 80: 200_000}, 120)
     low, high, again = (bits(units[begin : begin + 40]) for begin in (0, 40, 80))
     assert high > 3 * low
     assert again < 0.5 * high
@@ -203,14 +203,14 @@ def test_the_bitrate_rises_above_what_the_encoder_began_with_and_falls_again(ele
 @pytest.mark.parametrize("element", ["x264enc", "x265enc"])
 def test_a_new_bitrate_costs_a_keyframe_only_where_the_encoder_restarts(element: str) -> None:
     """``should_change`` and the sender rely on the table."""
-    units = encoded(element, Request(4_000_000, 300), {20: 2_000_000, 40: 1_000_000}, 60)
+    units = encoded(element, EncoderRequest(4_000_000, 300), {20: 2_000_000, 40: 1_000_000}, 60)
     is_live = next(row.live_bitrate for row in ENCODERS if row.element == element) is not None
     assert [number for number, unit in enumerate(units) if unit.keyframe] == ([0] if is_live else [0, 20, 40])
 
 
 def test_a_due_keyframe_is_known_before_the_next_frame() -> None:
     row = next(row for row in ENCODERS if row.element == "x264enc")
-    supervisor = EncoderSupervisor(row, Request(1_000_000, 5), 30.0, Counters())
+    supervisor = EncoderSupervisor(row, EncoderRequest(1_000_000, 5), 30.0, Counters())
     due, keyframes = [], []
     try:
         for number in range(15):

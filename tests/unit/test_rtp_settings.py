@@ -8,7 +8,7 @@ import pytest
 from edgecam_core.cli.receive import stream_settings
 from edgecam_core.errors import SettingError
 from edgecam_core.media import decoders, encoders
-from edgecam_core.media.encoders import Request
+from edgecam_core.media.encoders import EncoderRequest
 from edgecam_core.rtp import sockets
 from edgecam_core.rtp.receiver import Receiver
 from edgecam_core.rtp.sender import Sender
@@ -80,7 +80,7 @@ def test_an_address_of_another_machine_is_reported() -> None:
 
 @pytest.mark.parametrize("row", encoders.ENCODERS, ids=lambda row: row.element)
 def test_every_encoder_row_says_bitrate_and_keyframe_interval(row: encoders.Encoder) -> None:
-    text = encoders.pipeline_text(row, Request(3_000_000, 45, "extra=1"), 640, 480, 29.97)
+    text = encoders.pipeline_text(row, EncoderRequest(3_000_000, 45, "extra=1"), 640, 480, 29.97)
     assert f"{row.element} name=encoder" in text
     assert "bitrate=3000" in text
     assert "=45 " in text

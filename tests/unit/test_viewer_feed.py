@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from edgecam_core.types import Frame
-from edgecam_viewer.feed import PATIENCE, Feed, Pacer
+from edgecam_viewer.feed import PATIENCE, Feed, FramePacer
 
 from edgecam_viewer import feed
 
@@ -88,14 +88,14 @@ def test_clear_forgets_frames_and_pairs() -> None:
 
 @pytest.mark.parametrize(("camera", "most", "expected"), [(30, 10, 10), (30, 30, 30), (30, 60, 30), (25, 20, 20)])
 def test_the_pacer_keeps_the_requested_rate(camera: int, most: float, expected: float) -> None:
-    pacer = Pacer(most)
+    pacer = FramePacer(most)
     jitter = np.random.default_rng(1).uniform(-0.004, 0.004, camera * 20)
     passed = sum(pacer.allows(n / camera + jitter[n]) for n in range(camera * 20))
     assert passed / 20 == pytest.approx(expected, rel=0.06)
 
 
 def test_the_pacer_allows_no_bursts() -> None:
-    pacer = Pacer(10)
+    pacer = FramePacer(10)
     assert pacer.allows(0.0)
     assert pacer.allows(100.0)
     assert sum(pacer.allows(100.0 + n / 1000) for n in range(1, 100)) <= 2

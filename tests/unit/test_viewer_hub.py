@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from edgecam_core.types import Frame
 from edgecam_ros.faults import FaultLog
-from edgecam_viewer.encoder import Encoder
+from edgecam_viewer.encoder import JpegEncoder
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Client, Hub
 from edgecam_viewer.wire import FrameMessage, pack
@@ -103,7 +103,7 @@ def wait_until(condition, seconds: float = 120.0) -> None:  # type: ignore[no-un
 def test_the_encoder_counts_a_bad_frame_and_continues() -> None:
     got: list[FrameMessage] = []
     faults = FaultLog(print)
-    encoder = Encoder(got.append, faults, quality=80, max_width=640)
+    encoder = JpegEncoder(got.append, faults, quality=80, max_width=640)
     encoder.start()
     too_wide = Frame.from_array(np.zeros((1, 70000), np.uint8), "mono8", 1)
     encoder.max_width = 100_000
@@ -126,7 +126,7 @@ def test_an_unexpected_error_is_logged_once_and_counted_and_the_thread_continues
             raise RuntimeError("sink broke")
         got.append(frame)
 
-    encoder = Encoder(broken, faults, quality=80, max_width=640)
+    encoder = JpegEncoder(broken, faults, quality=80, max_width=640)
     encoder.start()
     for stamp in (1, 2, 3):
         encoder.submit(0, AnnotatedFrame(Frame.from_array(np.zeros((8, 8), np.uint8), "mono8", stamp), None))

@@ -75,7 +75,7 @@ def measure(
             detector.detect(pixels)
     source = power.find()
     begin = time.perf_counter()
-    with power.Meter(source) as meter:
+    with power.EnergyMeter(source) as meter:
         result = evaluate(detector, dataset, rename)
     seconds = time.perf_counter() - begin - result.seconds_scoring
     joules = None if meter.joules is None else round(meter.joules / len(result.samples), 3)

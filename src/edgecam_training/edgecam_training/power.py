@@ -36,7 +36,7 @@ _INPUT_RAILS = ("VDD_IN", "POM_5V_IN", "VDD_SYS", "SYS5V")  # supply of the whol
 
 
 @dataclass(frozen=True)
-class Source:
+class EnergySource:
     """``watts`` reads the current power; ``joules`` reads counters with their wrap values; one of them is None."""
 
     name: str
@@ -44,21 +44,21 @@ class Source:
     joules: Callable[[], list[tuple[float, float]]] | None = None
 
 
-def find(sys: Path = _SYS) -> Source | None:
+def find(sys: Path = _SYS) -> EnergySource | None:
     """The machine's energy source, or None."""
     return _ina3221(sys) or _nvidia() or _rapl(sys)
 
 
-class Meter:
+class EnergyMeter:
     """Measures during a ``with`` block; sets ``joules`` at its end, None if no source is available."""
 
-    def __init__(self, source: Source | None) -> None:
+    def __init__(self, source: EnergySource | None) -> None:
         self.joules: float | None = None
         self._source = source
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._sample, name="power", daemon=True)
 
-    def __enter__(self) -> Meter:
+    def __enter__(self) -> EnergyMeter:
         self._before = self._source.joules() if self._source and self._source.joules else None
         if self._source and self._source.watts:
             self._thread.start()
@@ -88,13 +88,13 @@ class Meter:
             self.joules = sum((after - before) % wraps_at for (before, wraps_at), (after, _) in pairs)
 
 
-def _ina3221(sys: Path) -> Source | None:
+def _ina3221(sys: Path) -> EnergySource | None:
     for label in sorted(sys.glob("class/hwmon/hwmon*/in*_label")):
         if _text(label) in _INPUT_RAILS:
             number = label.name.removeprefix("in").removesuffix("_label")
             volts, amperes = (label.with_name(f"{kind}{number}_input") for kind in ("in", "curr"))
             if _readable(volts) and _readable(amperes):
-                return Source(f"INA3221 {_text(label)}", watts=partial(_watts, volts, amperes))
+                return EnergySource(f"INA3221 {_text(label)}", watts=partial(_watts, volts, amperes))
     return None
 
 
@@ -102,7 +102,7 @@ def _watts(millivolts: Path, milliamperes: Path) -> float:
     return float(millivolts.read_text()) * float(milliamperes.read_text()) / 1e6
 
 
-def _nvidia() -> Source | None:
+def _nvidia() -> EnergySource | None:
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
@@ -116,10 +116,10 @@ def _nvidia() -> Source | None:
         watts()
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return Source("nvidia-smi", watts=watts)
+    return EnergySource("nvidia-smi", watts=watts)
 
 
-def _rapl(sys: Path) -> Source | None:
+def _rapl(sys: Path) -> EnergySource | None:
     """The RAPL counters of processor packages; their sub-zones would be counted twice."""
     zones = [
         zone for zone in sorted(sys.glob("class/powercap/intel-rapl:*"))
@@ -133,7 +133,7 @@ def _rapl(sys: Path) -> Source | None:
         pairs = ([float((zone / file).read_text()) / 1e6 for file in files] for zone in zones)
         return [(used, most) for used, most in pairs]
 
-    return Source("RAPL", joules=joules)
+    return EnergySource("RAPL", joules=joules)
 
 
 def _text(path: Path) -> str:

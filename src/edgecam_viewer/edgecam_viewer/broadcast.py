@@ -159,7 +159,7 @@ class Broadcast:
         self._send(coded, annotated)
 
     def _start_encoder(self, width: int, height: int) -> EncoderPipeline:
-        request = encoders.Request(self._settings.video_bitrate, KEYFRAME_INTERVAL)
+        request = encoders.EncoderRequest(self._settings.video_bitrate, KEYFRAME_INTERVAL)
         row = encoders.choose("auto", "h264")
         # Stored at once, because an encoder that fails at its first frame must also be stopped before it is freed.
         self._encoder = EncoderPipeline(row, request, width, height, self._settings.max_fps)

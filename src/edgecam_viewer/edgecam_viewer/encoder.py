@@ -55,7 +55,7 @@ def jpeg(frame: Frame, quality: int, max_width: int) -> np.ndarray:
     return data
 
 
-class Encoder:
+class JpegEncoder:
     """Encodes annotated frames as JPEG in a separate thread and passes the messages to ``sink``.
 
     A queued frame is dropped when a newer one of the same camera arrives. A frame that cannot be encoded is counted in

@@ -36,7 +36,7 @@ class AnnotatedFrame:
     found: Found | None
 
 
-class Pacer:
+class FramePacer:
     """Passes at most ``rate`` events per second, evenly spaced; tolerates jitter of a quarter of a period."""
 
     def __init__(self, rate: float) -> None:
@@ -62,7 +62,7 @@ class Feed:
     """
 
     def __init__(self, max_fps: float) -> None:
-        self.pacer = Pacer(max_fps)
+        self.pacer = FramePacer(max_fps)
         self.matched = 0
         self._matched_at = float("-inf")
         self._frames: OrderedDict[int, Frame] = OrderedDict()

@@ -34,7 +34,7 @@ from rclpy.timer import Timer
 
 from edgecam_viewer.camera_subscription import CameraSubscription
 from edgecam_viewer.control import RosControl
-from edgecam_viewer.encoder import Encoder
+from edgecam_viewer.encoder import JpegEncoder
 from edgecam_viewer.feed import AnnotatedFrame
 from edgecam_viewer.hub import Hub
 from edgecam_viewer.invitation import invitation, show
@@ -54,7 +54,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
 
     def __init__(self, **node_arguments: Any) -> None:
         self.server: WebServer | None = None
-        self.encoder: Encoder | None = None
+        self.encoder: JpegEncoder | None = None
         self.control: RosControl | None = None
         self.video: Video | None = None
         self.hub = Hub(0, 1)
@@ -79,7 +79,7 @@ class ViewerNode(EdgecamNode[ViewerSettings]):
         self.control = RosControl(self, nodes, self.faults.add)
         self.video = self._video() if settings.webrtc else None
         self.server = WebServer(settings, self.hub, self.control, self.faults, self.video)
-        self.encoder = Encoder(
+        self.encoder = JpegEncoder(
             self.hub.publish, self.faults, settings.jpeg_quality, settings.max_width, settings.niceness
         )
         self.encoder.start()

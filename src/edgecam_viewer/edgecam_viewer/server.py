@@ -37,7 +37,7 @@ from edgecam_viewer.labelling import Labelling
 from edgecam_viewer.listening import bind, outward_address, tls_context
 from edgecam_viewer.proposals import Proposals
 from edgecam_viewer.settings import ANY_ADDRESS, ViewerSettings, is_loopback
-from edgecam_viewer.streams import Control, Streams
+from edgecam_viewer.streams import PipelineControl, Streams
 from edgecam_viewer.timeline import Timeline
 from edgecam_viewer.video import Video
 
@@ -61,7 +61,7 @@ class WebServer:
     """
 
     def __init__(
-        self, settings: ViewerSettings, hub: Hub, control: Control, faults: FaultLog, video: Video | None = None
+        self, settings: ViewerSettings, hub: Hub, control: PipelineControl, faults: FaultLog, video: Video | None = None
     ) -> None:
         self.access = Access(settings.host, settings.token)
         self.streams = Streams(hub, control, settings.stall_timeout, faults, video)

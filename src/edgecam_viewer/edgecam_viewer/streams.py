@@ -39,7 +39,7 @@ GOODBYE_TIMEOUT = 0.3  # seconds for the closing handshake of the WebSockets
 BOUNDARY = "edgecam-frame"
 
 
-class Control(Protocol):
+class PipelineControl(Protocol):
     """The viewers' requests to the pipeline; called on the event loop, must not block."""
 
     def ask(self, request: dict[str, Any], answer: Callable[[dict[str, Any]], None]) -> None:
@@ -54,7 +54,7 @@ class Streams:
     """The request handlers, which all run in the event loop."""
 
     def __init__(
-        self, hub: Hub, control: Control, stall_timeout: float, faults: FaultLog, video: Video | None = None
+        self, hub: Hub, control: PipelineControl, stall_timeout: float, faults: FaultLog, video: Video | None = None
     ) -> None:
         self.hub = hub
         self.stall_timeout = stall_timeout

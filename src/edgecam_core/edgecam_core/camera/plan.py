@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from edgecam_core.camera.platform import NVVIDCONV_FLIPS, VIDEO_DIRECTIONS, Choice, Have, choose
+from edgecam_core.camera.platform import NVVIDCONV_FLIPS, VIDEO_DIRECTIONS, ElementChoice, Have, choose
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, SettingError
@@ -139,7 +139,7 @@ _CONVERTERS = (("nvvidconv", "Jetson's video image compositor"), ("videoscale", 
 _PLAIN = "video/x-raw,format=I420"
 
 
-def converter(settings: CameraSettings, have: Have) -> Choice:
+def converter(settings: CameraSettings, have: Have) -> ElementChoice:
     """The element that rotates and scales.
 
     Raises:

@@ -30,7 +30,7 @@ Have = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
-class Choice:
+class ElementChoice:
     """The selected ``element``, and a ``note`` for the log: ``decoder: auto → avdec_h265, because …``."""
 
     element: str
@@ -79,7 +79,7 @@ NVVIDCONV_FLIPS = {
 }  # fmt: skip
 
 
-def choose(job: str, requested: str, ranked: tuple[tuple[str, str], ...], have: Have) -> Choice:
+def choose(job: str, requested: str, ranked: tuple[tuple[str, str], ...], have: Have) -> ElementChoice:
     """The best available element of a table, or the one set by the user.
 
     ``requested`` is ``auto`` or an element; ``ranked`` holds elements and their descriptions, best first.
@@ -94,11 +94,11 @@ def choose(job: str, requested: str, ranked: tuple[tuple[str, str], ...], have: 
             raise SettingError(job, requested, f"cannot be used for this; use auto or one of {', '.join(names)}")
         if not have(requested):
             raise MissingDependency(f"{job} '{requested}'", elements.remedy(requested))
-        return Choice(requested, f"{job}: {requested}, as set")
+        return ElementChoice(requested, f"{job}: {requested}, as set")
     for index, (name, description) in enumerate(ranked):
         if have(name):
             missing = f"; not installed: {', '.join(names[:index])}" if index else ""
-            return Choice(name, f"{job}: auto → {name}, because {description} is the best available{missing}")
+            return ElementChoice(name, f"{job}: auto → {name}, because {description} is the best available{missing}")
     raise MissingDependency(f"{job} {' or '.join(names)}", elements.remedy(names[-1]))
 
 

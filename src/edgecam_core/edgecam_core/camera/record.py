@@ -75,7 +75,7 @@ def pipeline_text(media_type: str, settings: RecordSettings) -> str:
         parser = "h264parse" if media_type == "video/x-h264" else "h265parse"
         return f"appsrc name=src format=time ! {parser} ! {sink}"
     row = encoders.choose(settings.encoder, "h265")
-    encode = row.text(encoders.Request(settings.bitrate, _KEYFRAMES))
+    encode = row.text(encoders.EncoderRequest(settings.bitrate, _KEYFRAMES))
     decode = "jpegdec ! " if media_type == "image/jpeg" else ""
     return (
         f"appsrc name=src format=time ! {decode}videoconvert ! video/x-raw,format=I420 ! {encode} ! h265parse ! {sink}"

@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from edgecam_core.media.gst import Message
+from edgecam_core.media.gst import BusMessage
 
 _RESOURCE, _STREAM, _CORE = "gst-resource-error-quark", "gst-stream-error-quark", "gst-core-error-quark"
 # GstResourceError, GstStreamError and GstCoreError codes.
@@ -30,7 +30,7 @@ _REMEDIES = {
 }
 
 
-def with_remedy(message: Message) -> str:
+def with_remedy(message: BusMessage) -> str:
     """The message's text, with the remedy if there is one."""
     remedy = _REMEDIES.get((message.domain, message.code))
     return f"{message.text.rstrip('.')}; {remedy}" if remedy else message.text

@@ -164,7 +164,7 @@ class Session:
             with coded:
                 take_coded(coded)
 
-    def _on_message(self, message: gst.Message, now: float, segments: bool) -> None:
+    def _on_message(self, message: gst.BusMessage, now: float, segments: bool) -> None:
         if message.kind == "error" and not self._error:
             self._error, self._error_at = self.pipeline.unnamed_format(message) or with_remedy(message), now
         elif message.kind == "segment-done" and not self.pipeline.seek_to_start(flush=False, segment=segments):

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgecam_core.camera.plan import SourcePlan, geometry
-from edgecam_core.camera.platform import SINKS, Choice, Have, choose
+from edgecam_core.camera.platform import SINKS, ElementChoice, Have, choose
 from edgecam_core.camera.settings import CameraSettings
 from edgecam_core.errors import MissingDependency
 from edgecam_core.media import gst
@@ -43,7 +43,7 @@ def has_display(environment: Mapping[str, str]) -> bool:
     return bool(environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY"))
 
 
-def pick_sink(have: Have, environment: Mapping[str, str]) -> Choice:
+def pick_sink(have: Have, environment: Mapping[str, str]) -> ElementChoice:
     """The best window sink for this machine and the display named by the environment; ``have`` may try to open it.
 
     Raises:

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     if not explanation.missing and not explanation.wrong:
         try:
-            built = graph.Graph(text, negotiate)
+            built = graph.PipelineGraph(text, negotiate)
             dot, problem = built.dot(), built.problem
             if negotiate and not problem:
                 links = built.links()

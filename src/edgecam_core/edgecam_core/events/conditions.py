@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from edgecam_core.events.objects import Object
-from edgecam_core.events.rules import Rule
+from edgecam_core.events.rules import EventRule
 from edgecam_core.events.zones import LEFT_TO_RIGHT, RIGHT_TO_LEFT, Shape
 
 SECOND = 10**9
@@ -87,7 +87,7 @@ class Condition:
 
     lasting = True
 
-    def __init__(self, rule: Rule, shape: Shape | None) -> None:
+    def __init__(self, rule: EventRule, shape: Shape | None) -> None:
         self.rule, self.shape = rule, shape
 
     def update(self, frame: FrameObjects) -> Iterator[Change]:
@@ -110,7 +110,7 @@ class _Presence:
 class InZone(Condition):
     """enters, leaves, stays: for each object separately."""
 
-    def __init__(self, rule: Rule, shape: Shape | None) -> None:
+    def __init__(self, rule: EventRule, shape: Shape | None) -> None:
         super().__init__(rule, shape)
         self.lasting = rule.kind == "stays"
         self._present: dict[str, _Presence] = {}
@@ -170,7 +170,7 @@ class Crosses(Condition):
 
     lasting = False
 
-    def __init__(self, rule: Rule, shape: Shape | None) -> None:
+    def __init__(self, rule: EventRule, shape: Shape | None) -> None:
         super().__init__(rule, shape)
         self._crossings: dict[str, _Crossing] = {}
 
@@ -227,7 +227,7 @@ class _Level:
 class Count(Condition):
     """count: the number of objects is above or below a limit."""
 
-    def __init__(self, rule: Rule, shape: Shape | None) -> None:
+    def __init__(self, rule: EventRule, shape: Shape | None) -> None:
         super().__init__(rule, shape)
         self._level = _Level(Debounce(rule.needed, rule.of))
 
@@ -249,7 +249,7 @@ class Count(Condition):
 class Absent(Condition):
     """absent: there has been no such object for the given time."""
 
-    def __init__(self, rule: Rule, shape: Shape | None) -> None:
+    def __init__(self, rule: EventRule, shape: Shape | None) -> None:
         super().__init__(rule, shape)
         self._there = Debounce(rule.needed, rule.of)
         self._last_ns: int | None = None

@@ -26,7 +26,7 @@ from edgecam_core.counters import Counters
 from edgecam_core.events.conditions import CONDITIONS, SECOND, Change, Condition, FrameObjects
 from edgecam_core.events.event import BEGIN, BETTER, END, Event
 from edgecam_core.events.objects import Identities, Object
-from edgecam_core.events.rules import ANY, Rule
+from edgecam_core.events.rules import ANY, EventRule
 from edgecam_core.events.settings import EventsSettings
 from edgecam_core.events.zones import shapes_of
 from edgecam_core.types import Detection
@@ -40,7 +40,7 @@ _BETTER = 0.02  # increase of the score that is worth another snapshot
 class _Watched:
     """One rule in one camera: its condition, its ongoing events, and the changes that wait for schedule or cooldown."""
 
-    rule: Rule
+    rule: EventRule
     condition: Condition
     lasting: dict[str, Event] = field(default_factory=dict)
     waiting: dict[str, Change] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Engine:
         self._apply(settings)
 
     @property
-    def rules(self) -> tuple[Rule, ...]:
+    def rules(self) -> tuple[EventRule, ...]:
         return self._rules
 
     @property
@@ -207,7 +207,7 @@ class Engine:
         return replace(event, state=END, stamp_ns=stamp_ns, detail=detail or event.detail)
 
     def _event(
-        self, camera: str, frame_id: str, rule: Rule, change: Change, one: Object | None, stamp_ns: int
+        self, camera: str, frame_id: str, rule: EventRule, change: Change, one: Object | None, stamp_ns: int
     ) -> Event:
         event = Event(
             id=self._make_id(rule.name, stamp_ns),

@@ -72,7 +72,7 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class Rule:
+class EventRule:
     """One rule. ``labels`` are case-folded; empty: every class. ``zone`` names a zone, or the line of ``crosses``.
 
     ``hold`` is in seconds. ``limit`` and ``side`` belong to count, ``direction`` to crosses (empty: both). The
@@ -129,7 +129,7 @@ def _point(text: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Option:
-    """An ``option=value`` of a rule; ``parse`` returns fields of :class:`Rule` or raises ValueError."""
+    """An ``option=value`` of a rule; ``parse`` returns fields of :class:`EventRule` or raises ValueError."""
 
     name: str
     example: str
@@ -153,13 +153,13 @@ OPTIONS = (
 )  # fmt: skip
 
 
-def parse_rules(texts: Iterable[str], zones: Iterable[Shape], lines: Iterable[Shape]) -> tuple[Rule, ...]:
+def parse_rules(texts: Iterable[str], zones: Iterable[Shape], lines: Iterable[Shape]) -> tuple[EventRule, ...]:
     """Parse the parameter ``rules``; every zone and line in it must exist.
 
     Raises:
         SettingError: a text is not a rule (the message explains why and gives an example), or a name is used twice.
     """
-    rules: dict[str, Rule] = {}
+    rules: dict[str, EventRule] = {}
     known = {False: sorted({zone.name for zone in zones}), True: sorted({line.name for line in lines})}
     for text in texts:
         try:
@@ -173,7 +173,7 @@ def parse_rules(texts: Iterable[str], zones: Iterable[Shape], lines: Iterable[Sh
     return tuple(rules.values())
 
 
-def _check_shape(rule: Rule, known: dict[bool, list[str]]) -> None:
+def _check_shape(rule: EventRule, known: dict[bool, list[str]]) -> None:
     line = rule.kind == "crosses"
     if not rule.zone or rule.zone in known[line]:
         return
@@ -183,7 +183,7 @@ def _check_shape(rule: Rule, known: dict[bool, list[str]]) -> None:
     raise ValueError(f"there is no {what} '{rule.zone}'{hint}; the parameter {parameter} has {names}")
 
 
-def parse_rule(text: str) -> Rule:
+def parse_rule(text: str) -> EventRule:
     """Parse one rule. Raises ValueError with the reason and the remedy."""
     name, colon, rest = text.partition(":")
     if not colon or not _NAME.fullmatch(name.strip()):
@@ -207,7 +207,7 @@ def parse_rule(text: str) -> Rule:
     if kind.name in ("stays", "absent") and not fields["hold"]:
         raise ValueError("the time must be above 0s")
     labels = _labels(found.pop("labels"))
-    return Rule(name.strip(), kind.name, labels, text=text, **found, **fields)
+    return EventRule(name.strip(), kind.name, labels, text=text, **found, **fields)
 
 
 def _kind(sentence: str) -> tuple[Kind, re.Match[str]]:

@@ -29,7 +29,7 @@ _FULL = 24 * 60
 
 
 @dataclass(frozen=True)
-class Span:
+class ScheduleSpan:
     """Minutes of the day from ``begin`` up to ``end`` on ``days`` (0: Monday). Past midnight if end <= begin."""
 
     days: frozenset[int]
@@ -47,7 +47,7 @@ class Span:
 class Schedule:
     """Several spans; without spans, always."""
 
-    spans: tuple[Span, ...] = ()
+    spans: tuple[ScheduleSpan, ...] = ()
 
     def covers(self, stamp_ns: int) -> bool:
         """Whether a time, in nanoseconds since the epoch, lies in the schedule."""
@@ -65,7 +65,7 @@ def parse_schedule(text: str) -> Schedule:
     return ALWAYS if text == "always" else Schedule(tuple(_span(text, part) for part in text.split(",")))
 
 
-def _span(text: str, part: str) -> Span:
+def _span(text: str, part: str) -> ScheduleSpan:
     match = _PART.fullmatch(part)
     wrong = ValueError(
         f"schedule={text} must be like Mon-Fri/08:00-18:00, Sat,Sun or 22:00-06:00: days from {', '.join(DAYS)}, "
@@ -81,11 +81,11 @@ def _span(text: str, part: str) -> Span:
         last = DAYS.index(match["last"].title()) if match["last"] else first
         days = frozenset((first + step) % 7 for step in range((last - first) % 7 + 1))
     if not match["begin"]:
-        return Span(days)
+        return ScheduleSpan(days)
     begin, end = _minute(match["begin"]), _minute(match["end"])
     if begin is None or end is None or begin in (_FULL, end):
         raise wrong
-    return Span(days, begin, end)
+    return ScheduleSpan(days, begin, end)
 
 
 def _minute(text: str) -> int | None:

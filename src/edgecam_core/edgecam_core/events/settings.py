@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from edgecam_core.errors import SettingError
-from edgecam_core.events.rules import Rule, parse_rules
+from edgecam_core.events.rules import EventRule, parse_rules
 from edgecam_core.events.zones import Shape, parse_shapes
 from edgecam_core.settings import Settings, setting
 
@@ -134,5 +134,5 @@ class EventsSettings(Settings):
     def parsed_lines(self) -> tuple[Shape, ...]:
         return parse_shapes("lines", self.lines, line=True)
 
-    def parsed_rules(self) -> tuple[Rule, ...]:
+    def parsed_rules(self) -> tuple[EventRule, ...]:
         return parse_rules(self.rules, self.parsed_zones(), self.parsed_lines())

@@ -94,7 +94,7 @@ def _template(element: str, direction: str) -> Any:
     return found
 
 
-class Graph:
+class PipelineGraph:
     """A built pipeline. With ``negotiate``, it is paused; this blocks for up to ``timeout`` seconds.
 
     ``problem`` is the reason if the pipeline cannot be paused.

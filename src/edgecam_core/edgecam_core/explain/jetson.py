@@ -47,7 +47,7 @@ class Property(NamedTuple):
         return "" if low <= number <= high else f"{self.allowed.replace('..', ' to ')}"
 
 
-class Element(NamedTuple):
+class JetsonElement(NamedTuple):
     """An element of the table. ``instead`` is its replacement on other machines."""
 
     kind: str
@@ -57,11 +57,11 @@ class Element(NamedTuple):
 
 
 @functools.cache
-def table() -> dict[str, Element]:
+def table() -> dict[str, JetsonElement]:
     """All elements by name."""
     text = resources.files(__package__).joinpath("jetson.txt").read_text(encoding="utf-8")
     groups: dict[str, dict[str, Property]] = {}
-    found: dict[str, Element] = {}
+    found: dict[str, JetsonElement] = {}
     current: dict[str, Property] = {}
     for line in text.splitlines():
         words = [word.strip() for word in line.split("|")]
@@ -75,5 +75,5 @@ def table() -> dict[str, Element]:
             current[words[0]] = Property(*words[1:5])
         else:
             current = {}
-            found[words[0]] = Element(words[1], words[2], words[3], current)
+            found[words[0]] = JetsonElement(words[1], words[2], words[3], current)
     return found

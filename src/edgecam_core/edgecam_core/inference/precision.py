@@ -34,7 +34,7 @@ from edgecam_core.inference import artifacts, shipped_int8
 from edgecam_core.inference.model_file import ModelFile
 
 if TYPE_CHECKING:
-    from edgecam_core.inference.runner import Calibration, Progress, RunnerOptions
+    from edgecam_core.inference.runner import CalibrationImages, Progress, RunnerOptions
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def convert_precision(model: ModelFile, options: RunnerOptions, flavour: str) ->
     return _derived(model, artifact.get(facts, quantise, **options.artifact_options()))
 
 
-def require_calibration(calibration: Calibration | None) -> Calibration:
+def require_calibration(calibration: CalibrationImages | None) -> CalibrationImages:
     """The calibration images. Raises ModelError if there are none."""
     if calibration is None:
         raise ModelError(
@@ -203,7 +203,7 @@ def _from_ranges(model: ModelFile, flavour: str) -> bytes:
     return model.packed(_finished_for_tensorrt(quantised) if signed else quantised)
 
 
-def _int8(model: ModelFile, calibration: Calibration, flavour: str, progress: Progress) -> bytes:
+def _int8(model: ModelFile, calibration: CalibrationImages, flavour: str, progress: Progress) -> bytes:
     try:
         from onnxruntime.quantization import QuantType, quantize_static
     except ImportError as error:
@@ -241,7 +241,7 @@ def _finished_for_tensorrt(quantised: Any) -> Any:
 class _Reader:
     """The calibration images as a CalibrationDataReader of ONNX Runtime's quantiser."""
 
-    def __init__(self, calibration: Calibration, progress: Progress) -> None:
+    def __init__(self, calibration: CalibrationImages, progress: Progress) -> None:
         self._feeds = enumerate(calibration.feeds(), 1)
         self._count = len(calibration)
         self._progress = progress

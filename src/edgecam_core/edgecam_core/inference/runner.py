@@ -53,7 +53,7 @@ class Tensor:
         return f"{self.dtype} [{', '.join('?' if size is None else str(size) for size in self.shape)}]"
 
 
-class Calibration(Protocol):
+class CalibrationImages(Protocol):
     """Images from which a quantiser determines the range of every tensor; ``len()`` is their number."""
 
     def __len__(self) -> int: ...
@@ -85,7 +85,7 @@ class RunnerOptions:
     cache: Path | None = None
     rebuild: bool = False
     max_batch: int = 1
-    calibration: Calibration | None = None
+    calibration: CalibrationImages | None = None
     progress: Progress = field(default=silent, compare=False)
     degraded: Progress | None = field(default=None, compare=False)
 

@@ -28,10 +28,10 @@ import numpy as np
 
 if TYPE_CHECKING:
     from edgecam_core.inference.cuda_memory import CudaContext
-    from edgecam_core.inference.runner import Calibration, Progress
+    from edgecam_core.inference.runner import CalibrationImages, Progress
 
 
-def calibrator(trt: Any, context: CudaContext, calibration: Calibration, progress: Progress) -> Any:
+def calibrator(trt: Any, context: CudaContext, calibration: CalibrationImages, progress: Progress) -> Any:
     """An object for ``IBuilderConfig.int8_calibrator``: uploads the images one at a time.
 
     Exceptions of reading an image or of ``progress`` must not cross TensorRT's C++: they are kept in ``failed`` and the

@@ -25,7 +25,7 @@ import numpy as np
 from edgecam_core.errors import PipelineError
 from edgecam_core.media import gst, nal
 from edgecam_core.media.codecs import codec
-from edgecam_core.media.encoders import Encoder, Request, pipeline_text
+from edgecam_core.media.encoders import Encoder, EncoderRequest, pipeline_text
 
 
 class EncodedUnit(NamedTuple):
@@ -44,7 +44,7 @@ class EncoderPipeline:
         PipelineError: the encoder refuses its settings or the size.
     """
 
-    def __init__(self, row: Encoder, request: Request, width: int, height: int, framerate: float) -> None:
+    def __init__(self, row: Encoder, request: EncoderRequest, width: int, height: int, framerate: float) -> None:
         self.size = (width, height)
         self._codec = codec(row.codec)
         self._since_keyframe = 0

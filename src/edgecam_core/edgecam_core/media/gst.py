@@ -34,7 +34,7 @@ from edgecam_core.media.binding import writable_copy as writable_copy
 from edgecam_core.media.event_loop import EventLoop as EventLoop
 from edgecam_core.media.launch_text import element_names as element_names
 from edgecam_core.media.launch_text import quoted as quoted
-from edgecam_core.media.messages import Message as Message
+from edgecam_core.media.messages import BusMessage as BusMessage
 from edgecam_core.media.pipeline import Pipeline as Pipeline
 from edgecam_core.media.samples import Plane as Plane
 from edgecam_core.media.samples import Sample as Sample

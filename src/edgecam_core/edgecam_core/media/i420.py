@@ -34,7 +34,7 @@ _TO_I420 = {
 }
 
 
-class Layout(NamedTuple):
+class PlaneLayout(NamedTuple):
     """GStreamer's default I420 memory layout of a frame: rows padded to 4 bytes, heights to even."""
 
     width: int
@@ -49,12 +49,12 @@ class Layout(NamedTuple):
         return self.stride == self.width and self.chroma_stride * 2 == self.width and self.height % 2 == 0
 
 
-def layout(width: int, height: int) -> Layout:
+def layout(width: int, height: int) -> PlaneLayout:
     """The layout of a frame of this size in pixels."""
     stride = -(-width // 4) * 4
     chroma = -(-((width + 1) // 2) // 4) * 4
     rows = (height + 1) // 2
-    return Layout(width, height, stride, chroma, stride * rows * 2 + 2 * chroma * rows)
+    return PlaneLayout(width, height, stride, chroma, stride * rows * 2 + 2 * chroma * rows)
 
 
 def from_frame(frame: Frame) -> tuple[np.ndarray, int, int]:
@@ -82,7 +82,7 @@ def _padded(planes: np.ndarray, width: int, height: int) -> np.ndarray:
     return padded
 
 
-def _planes(data: np.ndarray, memory: Layout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _planes(data: np.ndarray, memory: PlaneLayout) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rows = (memory.height + 1) // 2
     y_size, c_size = memory.stride * rows * 2, memory.chroma_stride * rows
     y = data[:y_size].reshape(rows * 2, memory.stride)[: memory.height, : memory.width]

@@ -25,7 +25,7 @@ from edgecam_core.media.binding import load, structure_of
 
 
 @dataclass(frozen=True)
-class Message:
+class BusMessage:
     """One bus message. ``kind`` is error, warning, eos, segment-done or element.
 
     ``domain`` and ``code`` are those of the GError. ``name`` and ``fields`` are the name and the text fields of an
@@ -48,7 +48,7 @@ _FLOW = re.compile(r"streaming stopped, reason ([\w-]+)")
 _MISSING = re.compile(r"Missing (\w+): (.+) \(([^,()]+)(?:[^\n]*?\bfourcc=\(int\)(-?\d+))?")
 
 
-def plain_message(message: Any) -> Message | None:
+def plain_message(message: Any) -> BusMessage | None:
     """The plain data of a GstMessage, with passwords masked; None for other kinds."""
     gst = load()
     source = message.src.get_name() if message.src else ""
@@ -61,14 +61,14 @@ def plain_message(message: Any) -> Message | None:
         who = factory.get_name() if factory else source
         text = _missing(debug or "") or " ".join(_CODE_LINE.sub("", masked(error.message)).split())
         flow = _FLOW.search(debug or "")
-        return Message(kind, source, f"{who}: {text}", error.domain, error.code, flow=flow[1] if flow else "")
+        return BusMessage(kind, source, f"{who}: {text}", error.domain, error.code, flow=flow[1] if flow else "")
     if message.type == gst.MessageType.EOS:
-        return Message("eos", source, "end of stream")
+        return BusMessage("eos", source, "end of stream")
     if message.type == gst.MessageType.SEGMENT_DONE:
-        return Message("segment-done", source, "end of the segment")
+        return BusMessage("segment-done", source, "end of the segment")
     if message.type == gst.MessageType.ELEMENT:
         structure = structure_of(message.get_structure())
-        return Message("element", source, structure.text, name=structure.name, fields=structure.fields)
+        return BusMessage("element", source, structure.text, name=structure.name, fields=structure.fields)
     return None
 
 

@@ -30,7 +30,7 @@ from edgecam_core.errors import PipelineError
 from edgecam_core.masking import masked
 from edgecam_core.media import refusals
 from edgecam_core.media.binding import library, load, require_elements
-from edgecam_core.media.messages import Message, plain_message
+from edgecam_core.media.messages import BusMessage, plain_message
 from edgecam_core.media.samples import Sample, buffer_of
 
 
@@ -107,7 +107,7 @@ class Pipeline:
         self.stop()
         return text
 
-    def unnamed_format(self, error: Message) -> str:
+    def unnamed_format(self, error: BusMessage) -> str:
         """An error text if a decoder's pixel format, which GStreamer has no name for, is the cause; else ``""``."""
         return refusals.unnamed_format(self.gst_pipeline) if error.flow == "not-negotiated" else ""
 
@@ -206,7 +206,7 @@ class Pipeline:
         event = library("GstVideo").video_event_new_upstream_force_key_unit(gst.CLOCK_TIME_NONE, True, 0)
         self.element(sink).get_static_pad("sink").push_event(event)
 
-    def messages(self, wait: float = 0.0) -> list[Message]:
+    def messages(self, wait: float = 0.0) -> list[BusMessage]:
         """All bus messages received; waits up to ``wait`` seconds for the first."""
         gst = load()
         found = []
@@ -217,7 +217,7 @@ class Pipeline:
             message = self._bus.pop()
         return found
 
-    def wait_for(self, kinds: tuple[str, ...], timeout: float) -> Message | None:
+    def wait_for(self, kinds: tuple[str, ...], timeout: float) -> BusMessage | None:
         """The first message of one of these kinds, or None after ``timeout`` seconds."""
         end = time.monotonic() + timeout
         while (left := end - time.monotonic()) > 0:

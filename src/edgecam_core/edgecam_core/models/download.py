@@ -35,7 +35,7 @@ class Unavailable(Exception):
     """This source cannot deliver the file; the message has the reason."""
 
 
-class Source(Protocol):
+class DownloadSource(Protocol):
     """One place to get a file from."""
 
     def read(self) -> bytes:

@@ -32,7 +32,7 @@ from pathlib import Path
 from edgecam_core.cache import CacheError, cache_dir, lock, sha256, write
 from edgecam_core.errors import EdgecamError, MissingDependency, ModelError
 from edgecam_core.models import coco_labels
-from edgecam_core.models.download import LocalFile, NpmFile, Source, Unavailable, Url
+from edgecam_core.models.download import DownloadSource, LocalFile, NpmFile, Unavailable, Url
 from edgecam_core.models.store import SCHEME, ModelStore
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class ZooModel:
     licence: str
     attribution: str
     labels: tuple[str, ...]  # one per score column, BACKGROUND first
-    sources: tuple[Source, ...]  # the first is the publisher's
+    sources: tuple[DownloadSource, ...]  # the first is the publisher's
     convert: Callable[[bytes, dict[str, str]], bytes]
     converter: tuple[str, ...]  # files that determine the result: a change makes cached results stale
 
@@ -83,7 +83,7 @@ DEFAULT = "ssd_mobilenet_v2_coco"
 _COCO_CONVERTER = (
     "tflite/converter.py", "tflite/layers.py", "tflite/reader.py", "tflite/onnx_builder.py", "coco_labels.py",
 )  # fmt: skip
-_COCO_SOURCES: tuple[Source, ...] = (
+_COCO_SOURCES: tuple[DownloadSource, ...] = (
     # The last commit with this file; later commits point to a repository with a different file.
     Url(
         "https://raw.githubusercontent.com/google-coral/edgetpu/"

@@ -22,7 +22,7 @@ REPORTED_TWICE_NS = 100_000_000  # a lost report costs nothing: the next ones re
 _MOST = 1024
 
 
-class Arrivals:
+class PacketArrivals:
     """Records the first arrival of each packet. Times are monotonic nanoseconds."""
 
     def __init__(self) -> None:

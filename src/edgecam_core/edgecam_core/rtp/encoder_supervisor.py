@@ -26,7 +26,7 @@ import numpy as np
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError, ImageError, PipelineError
 from edgecam_core.media import i420
-from edgecam_core.media.encoders import Encoder, Request
+from edgecam_core.media.encoders import Encoder, EncoderRequest
 from edgecam_core.media.encoding import EncodedUnit, EncoderPipeline
 
 REFERENCE = (320, 240)  # a size that every encoder accepts
@@ -38,7 +38,7 @@ MAX_REFUSED = 64  # sizes to remember
 class EncoderSupervisor:
     """Owns the encoder of one sender. Call ``push`` and ``pull`` from one thread each, the rest from any thread."""
 
-    def __init__(self, row: Encoder, request: Request, framerate: float, counters: Counters) -> None:
+    def __init__(self, row: Encoder, request: EncoderRequest, framerate: float, counters: Counters) -> None:
         self._row, self._request, self._framerate, self._counters = row, request, framerate, counters
         self._lock = threading.Lock()  # protects the replacement of the encoder
         self._encoder: EncoderPipeline | None = None

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from edgecam_core.media.codecs import Codec
 from edgecam_core.rtp import packet as rtp
 from edgecam_core.rtp import rtcp
-from edgecam_core.rtp.arrivals import Arrivals
+from edgecam_core.rtp.arrivals import PacketArrivals
 from edgecam_core.rtp.assembler import AccessUnit, Assembler
 from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, signed_difference
 from edgecam_core.rtp.parity import ParityRepair
@@ -55,7 +55,7 @@ class Stream:
     assembler: Assembler
     repair: ParityRepair | None
     last_ns: int
-    arrivals: Arrivals = field(default_factory=Arrivals)
+    arrivals: PacketArrivals = field(default_factory=PacketArrivals)
     jitter: float = 0.0  # RFC 3550 section 6.4.1, in RTP clock units
     transit: int | None = None
     tail_open: bool = False

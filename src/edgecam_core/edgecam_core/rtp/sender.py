@@ -77,7 +77,7 @@ class Sender:
         self._transmitter = Transmitter(settings, self.force_keyframe, self._counters, self._adaptation, self._stopping)
         self._rtsp: RtspServer | None = None
         self._lock = threading.Lock()  # protects the counts
-        request = encoders.Request(settings.bitrate, settings.keyframe_interval, settings.encoder_options)
+        request = encoders.EncoderRequest(settings.bitrate, settings.keyframe_interval, settings.encoder_options)
         if settings.bitrate_min:
             request = replace(request, buffer_ms=ADAPTIVE_BUFFER_MS)
         self._encoder = EncoderSupervisor(self._row, request, settings.framerate, self._counters)

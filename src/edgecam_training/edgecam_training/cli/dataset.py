@@ -142,10 +142,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _compose(arguments: argparse.Namespace) -> int:
-    from edgecam_training.data.compose import Plan, compose
+    from edgecam_training.data.compose import CompositionPlan, compose
     from edgecam_training.data.materials import gather
 
-    plan = Plan(arguments.train, arguments.val, arguments.held_out, seed=arguments.seed)
+    plan = CompositionPlan(arguments.train, arguments.val, arguments.held_out, seed=arguments.seed)
     print(compose(gather(arguments.materials), arguments.output, plan, bar("images")))
     return 0
 
@@ -195,11 +195,11 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 def _open_images(arguments: argparse.Namespace) -> int:
     from edgecam_training.data.open_images import fetch
-    from edgecam_training.data.open_images.source import Source
+    from edgecam_training.data.open_images.source import OpenImagesSource
 
     if bool(arguments.classes) == bool(arguments.manifest):
         raise SettingError("classes", arguments.classes, "set either --classes or --manifest")
-    source = Source.mirror(arguments.mirror)
+    source = OpenImagesSource.mirror(arguments.mirror)
     if arguments.manifest:
         outcome = fetch.refetch(
             arguments.manifest, arguments.output, arguments.workers, bar, source, arguments.replace

@@ -39,7 +39,7 @@ _MOST_OVERLAP = 0.3  # of the smaller of two boxes
 
 
 @dataclass(frozen=True)
-class Plan:
+class CompositionPlan:
     """The composition of a data set. ``empty`` is the share of images without any object."""
 
     train: int = 3000
@@ -51,7 +51,9 @@ class Plan:
     seed: int = 0
 
 
-def compose(material: Material, output: Path, plan: Plan, progress: Callable[[int, int], None] | None = None) -> Path:
+def compose(
+    material: Material, output: Path, plan: CompositionPlan, progress: Callable[[int, int], None] | None = None
+) -> Path:
     """Write images and manifest; returns the manifest's path.
 
     Splits: ``train``; ``val`` (training cut-outs on new backgrounds); ``held-out`` (cut-outs not used for training, on
@@ -77,7 +79,9 @@ def compose(material: Material, output: Path, plan: Plan, progress: Callable[[in
     return manifest.write(output, classes, [*samples, *_copy_photographs(material.real, output)])
 
 
-def _image(material: Material, classes: list[str], output: Path, plan: Plan, split: str, number: int) -> Sample:
+def _image(
+    material: Material, classes: list[str], output: Path, plan: CompositionPlan, split: str, number: int
+) -> Sample:
     rng = np.random.default_rng((plan.seed, ("train", "val", "held-out").index(split), number))
     pool = material.held_out if split == "held-out" else material.cutouts
     names = [name for name in classes if pool.get(name)]
@@ -104,7 +108,7 @@ def _image(material: Material, classes: list[str], output: Path, plan: Plan, spl
     return Sample.make(path, (plan.width, plan.height), split, boxes, labels, sha256=digest)
 
 
-def _background(images: Sequence[np.ndarray], plan: Plan, rng: np.random.Generator) -> np.ndarray:
+def _background(images: Sequence[np.ndarray], plan: CompositionPlan, rng: np.random.Generator) -> np.ndarray:
     """A random crop of a random background, stretched to the image's size."""
     image = images[int(rng.integers(len(images)))]
     height, width = image.shape[:2]

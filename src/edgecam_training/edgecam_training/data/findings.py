@@ -33,7 +33,7 @@ _SHOWN = 90  # characters of an example
 
 
 @dataclass
-class Finding:
+class DataFinding:
     """One row: ``count`` of ``item`` (boxes, images, files) had this ``fate`` for this ``reason``.
 
     ``example`` names the first.
@@ -49,15 +49,15 @@ class Finding:
 class Findings:
     """Rows in the order they were first added. One thread."""
 
-    def __init__(self, rows: Iterable[Finding] = ()) -> None:
-        self._rows: dict[tuple[str, str, str], Finding] = {}
+    def __init__(self, rows: Iterable[DataFinding] = ()) -> None:
+        self._rows: dict[tuple[str, str, str], DataFinding] = {}
         for row in rows:
             self.add(row.fate, row.item, row.reason, row.count, row.example)
 
     def add(self, fate: str, item: str, reason: str, count: int = 1, example: object = "") -> None:
         """Count ``count`` more; nothing happens for 0."""
         if count:
-            row = self._rows.setdefault((fate, item, reason), Finding(fate, item, reason, 0, str(example)))
+            row = self._rows.setdefault((fate, item, reason), DataFinding(fate, item, reason, 0, str(example)))
             row.count += count
 
     def repaired(self, item: str, reason: str, count: int = 1, example: object = "") -> None:
@@ -78,7 +78,7 @@ class Findings:
         self.noted("boxes", f"'{name}' is neither yes nor no: read as no", int(answer is None), f"{example}: {value}")
         return bool(answer)
 
-    def __iter__(self) -> Iterator[Finding]:
+    def __iter__(self) -> Iterator[DataFinding]:
         return iter(sorted(self._rows.values(), key=lambda row: _ORDER.index(row.fate)))
 
     def __bool__(self) -> bool:

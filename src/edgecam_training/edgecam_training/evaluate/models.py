@@ -48,11 +48,11 @@ def open_detector(
         return Detector.open(settings.changed(backend=backend))
     import torch
 
-    from edgecam_training.evaluate.torch_runner import TorchRunner, described
+    from edgecam_training.evaluate.torch_runner import CheckpointRunner, described
     from edgecam_training.train.checkpoint import open_model
 
     network, classes = open_model(model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     file, family = described(network, Path(model), classes)
     plan = Plan(file, family, (BACKGROUND, *classes))
-    return Detector(plan, TorchRunner(network, device), settings)
+    return Detector(plan, CheckpointRunner(network, device), settings)

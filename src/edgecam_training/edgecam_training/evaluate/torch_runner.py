@@ -29,7 +29,7 @@ from edgecam_core.models.ssd import SsdFamily
 from edgecam_training.models.base import SsdModel
 
 
-class TorchRunner(Runner):
+class CheckpointRunner(Runner):
     """Runs an :class:`SsdModel`; inputs and outputs as in its exported ONNX file. Constructed without ``load``."""
 
     name = "torch"
@@ -46,7 +46,7 @@ class TorchRunner(Runner):
         self._model, self._device = model.to(device).eval(), device
 
     @classmethod
-    def load(cls, model: ModelFile, options: RunnerOptions) -> TorchRunner:
+    def load(cls, model: ModelFile, options: RunnerOptions) -> CheckpointRunner:
         raise NotImplementedError("a checkpoint is opened with train.checkpoint.open_model")
 
     @torch.no_grad()

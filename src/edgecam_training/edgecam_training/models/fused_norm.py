@@ -152,7 +152,7 @@ def gradients(
     return dx, product * inverse, total
 
 
-class NormRelu(torch.autograd.Function):
+class NormReluFunction(torch.autograd.Function):
     """``apply(x, weight, bias, epsilon)``: (B, C, H, W) to y, mean (C,) and biased variance (C,)."""
 
     @staticmethod

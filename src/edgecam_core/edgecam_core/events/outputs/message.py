@@ -50,7 +50,7 @@ class Outgoing:
         return json.dumps({**fields, **times, "snapshot": self.snapshot, "clip": self.clip}).encode()
 
 
-class Output(Protocol):
+class EventOutput(Protocol):
     """Sends events somewhere. The methods are called from one thread."""
 
     name: str

@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 from edgecam_core.errors import MissingDependency
 from edgecam_core.events.event import BEGIN, Event
 from edgecam_core.events.outputs.message import Outgoing, OutputError, read_secret
-from edgecam_core.events.rules import Rule
+from edgecam_core.events.rules import EventRule
 from edgecam_core.events.settings import EventsSettings
 
 _CONNECT, _DELIVER = 10.0, 10.0  # seconds
@@ -163,7 +163,7 @@ class Mqtt:
             self._announced.add(topic)
         self._announced &= set(configurations)
 
-    def _configuration(self, camera: str, rule: Rule) -> tuple[str, dict[str, Any]]:
+    def _configuration(self, camera: str, rule: EventRule) -> tuple[str, dict[str, Any]]:
         instant = rule.kind in _INSTANT
         unique = re.sub("[^A-Za-z0-9_-]", "_", f"{self._settings.mqtt_topic}_{camera}_{rule.name}")
         payload: dict[str, Any] = {

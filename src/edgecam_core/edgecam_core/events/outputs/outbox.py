@@ -22,7 +22,7 @@ from collections import deque
 
 from edgecam_core.counters import Counters
 from edgecam_core.errors import EdgecamError
-from edgecam_core.events.outputs.message import Outgoing, Output, OutputError
+from edgecam_core.events.outputs.message import EventOutput, Outgoing, OutputError
 from edgecam_core.events.settings import EventsSettings
 
 _FIRST, _LONGEST = 1.0, 30.0  # seconds between two attempts
@@ -39,7 +39,7 @@ class Outbox:
         first: seconds before the first retry.
     """
 
-    def __init__(self, output: Output, limit: int, first: float = _FIRST) -> None:
+    def __init__(self, output: EventOutput, limit: int, first: float = _FIRST) -> None:
         self.name = output.name
         self.counters = Counters()
         self.problem: EdgecamError | None = None

@@ -36,15 +36,15 @@ from edgecam_training.data.open_images import like as rules
 from edgecam_training.data.open_images import tables, transfer
 from edgecam_training.data.open_images.request import claim
 from edgecam_training.data.open_images.selection import Chosen, Criteria, choose, matching
-from edgecam_training.data.open_images.source import Bar, Progress, Source, megabytes, silent
-from edgecam_training.data.open_images.tables import FOLDERS, RELEASES, Box
+from edgecam_training.data.open_images.source import Bar, OpenImagesSource, Progress, megabytes, silent
+from edgecam_training.data.open_images.tables import FOLDERS, RELEASES, TableBox
 from edgecam_training.errors import DatasetError
 
 _BROKEN_TRIES = 2  # downloads of an image that is complete but cannot be decoded
 
 
 @dataclass
-class Outcome:
+class FetchOutcome:
     """``images`` is the number of valid images on disk; the lists contain the ids of the others."""
 
     images: int = 0
@@ -80,10 +80,10 @@ def download(
     version: str = "v6",
     workers: int = 32,
     bar: Bar = silent,
-    source: Source | None = None,
+    source: OpenImagesSource | None = None,
     like: str = "",
     replace_other: bool = False,
-) -> Outcome:
+) -> FetchOutcome:
     """Download tables (train: 2 GB, once) and images, check every one, write ``manifest.jsonl``.
 
     May be interrupted at any time; the same call continues. Tables stay in ``output/tables``.
@@ -97,7 +97,7 @@ def download(
         DatasetError: an unknown class, a table that cannot be downloaded, no image, a full disk, or a folder that holds
             another data set.
     """
-    source = source or Source()
+    source = source or OpenImagesSource()
     if like not in ("", rules.NAME):
         raise SettingError("like", like, f"must be {rules.NAME}")
     if version not in RELEASES:
@@ -121,7 +121,7 @@ def download(
     if like:
         chosen = rules.limited(chosen, criteria.max_images, criteria.seed)
     jobs = [_Job(image, split) for split, images in chosen.items() for image in sorted(images)]
-    outcome = Outcome()
+    outcome = FetchOutcome()
     sizes = _fetch_all(jobs, output, source.images, workers, outcome, bar("images"))
     facts = {split: tables.facts(table(release.images[split]), set(chosen[split])) for split in criteria.splits}
     names = list(codes.values())
@@ -136,9 +136,9 @@ def download(
 
 
 def refetch(
-    manifest_file: Path, output: Path, workers: int = 32, bar: Bar = silent, source: Source | None = None,
+    manifest_file: Path, output: Path, workers: int = 32, bar: Bar = silent, source: OpenImagesSource | None = None,
     replace_other: bool = False,
-) -> Outcome:  # fmt: skip
+) -> FetchOutcome:  # fmt: skip
     """Download the images of a manifest, byte for byte; an image with a different hash is deleted.
 
     Raises:
@@ -153,13 +153,13 @@ def refetch(
     if path.resolve() != (output / manifest.NAME).resolve():
         claim(output, {"manifest_sha256": cache.sha256(path)}, replace_other)
     by_job = {_Job(s.path.stem, s.split, str(s.facts.get("sha256", ""))): s for s in known.samples}
-    outcome = Outcome()
-    sizes = _fetch_all(list(by_job), output, (source or Source()).images, workers, outcome, bar("images"))
+    outcome = FetchOutcome()
+    sizes = _fetch_all(list(by_job), output, (source or OpenImagesSource()).images, workers, outcome, bar("images"))
     samples = [replace(sample, path=job.target(output)) for job, sample in by_job.items() if job in sizes]
     return _finish(output, list(known.classes), samples, outcome)
 
 
-def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: Outcome) -> Outcome:
+def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: FetchOutcome) -> FetchOutcome:
     if not samples:
         reasons = {key: len(value) for key, value in asdict(outcome).items() if isinstance(value, list) and value}
         raise DatasetError(f"no image could be downloaded for {output}: {reasons or 'none has a box of these classes'}")
@@ -172,7 +172,7 @@ def _finish(output: Path, classes: list[str], samples: list[Sample], outcome: Ou
 
 
 def _fetch_all(
-    jobs: list[_Job], output: Path, server: str, workers: int, outcome: Outcome, progress: Progress
+    jobs: list[_Job], output: Path, server: str, workers: int, outcome: FetchOutcome, progress: Progress
 ) -> dict[_Job, tuple[int, int, str]]:
     """Width, height and SHA-256 of every valid image, by job; the others are added to ``outcome``."""
     found = {}
@@ -231,7 +231,7 @@ def _sample(
     job: _Job,
     output: Path,
     found: tuple[int, int, str],
-    boxes: list[Box],
+    boxes: list[TableBox],
     numbers: dict[str, int],
     groups_as_objects: bool,
     facts: dict[str, Any],

@@ -21,9 +21,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edgecam_training.data.open_images.tables import Box
+from edgecam_training.data.open_images.tables import TableBox
 
-Chosen = dict[str, list[Box]]
+Chosen = dict[str, list[TableBox]]
 """Boxes by image id."""
 
 
@@ -42,7 +42,7 @@ class Criteria:
     seed: int = 0
 
 
-def matching(found: Iterable[Box], criteria: Criteria) -> Chosen:
+def matching(found: Iterable[TableBox], criteria: Criteria) -> Chosen:
     """The images and boxes that the flags allow, in the order of the table."""
     by_image: Chosen = defaultdict(list)
     for box in found:
@@ -52,7 +52,7 @@ def matching(found: Iterable[Box], criteria: Criteria) -> Chosen:
     return dict(by_image)
 
 
-def choose(found: Iterable[Box], criteria: Criteria) -> Chosen:
+def choose(found: Iterable[TableBox], criteria: Criteria) -> Chosen:
     """Boxes by image id, ids sorted.
 
     With limits, the rarest class comes first, so that common classes do not use up the limit. With ``max_per_class`` an

@@ -35,14 +35,14 @@ def silent(_: str) -> Progress:
 
 
 @dataclass(frozen=True)
-class Source:
+class OpenImagesSource:
     """The download source: ``tables`` and ``images`` are URLs or folders with the same structure."""
 
     tables: str = TABLES
     images: str = IMAGES
 
     @classmethod
-    def mirror(cls, place: str) -> Source:
+    def mirror(cls, place: str) -> OpenImagesSource:
         """A server or folder with both: ``<place>/2018_04/…``, ``<place>/v6/…`` and ``<place>/train/<id>.jpg``."""
         return cls(place.rstrip("/"), place.rstrip("/")) if place else cls()
 

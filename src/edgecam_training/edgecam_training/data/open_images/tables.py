@@ -78,7 +78,7 @@ RELEASES = {
 
 
 @dataclass(frozen=True)
-class Box:
+class TableBox:
     """One line of a box table: fractions of the image, and the flags (1, 0, -1 unknown)."""
 
     image: str
@@ -110,7 +110,7 @@ def _offer(name: str, known: dict[str, tuple[str, str]]) -> str:
     return f"a class '{name}'" + (f"; did you mean {words}?" if words else "")
 
 
-def boxes(table: Path, codes: dict[str, str], progress: Progress | None = None) -> Iterator[Box]:
+def boxes(table: Path, codes: dict[str, str], progress: Progress | None = None) -> Iterator[TableBox]:
     """The lines of these classes, in file order. The first call blocks to read the whole table."""
     with index(table, codes, progress).open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
@@ -152,10 +152,10 @@ def _digest(table: Path, image_ids: Iterable[str]) -> str:
     return hashlib.sha256(f"{facts.st_size} {facts.st_mtime_ns} {sorted(image_ids)}".encode()).hexdigest()[:12]
 
 
-def _box(row: dict[str, str]) -> Box:
+def _box(row: dict[str, str]) -> TableBox:
     corners = (float(row["XMin"]), float(row["YMin"]), float(row["XMax"]), float(row["YMax"]))
     flags = (flag(row[key]) is True for key in ("IsOccluded", "IsGroupOf", "IsDepiction"))
-    return Box(row["ImageID"], row["LabelName"], corners, *flags)
+    return TableBox(row["ImageID"], row["LabelName"], corners, *flags)
 
 
 def facts(table: Path, image_ids: set[str]) -> dict[str, dict[str, str]]:
