@@ -102,6 +102,16 @@ def test_bases_are_pinned_and_arguments_declared(stage: Stage) -> None:
             assert match[1] in STAGES
 
 
+def test_tensorrt_has_one_version() -> None:
+    """An archive offers many, some of them broken; JetPack's own image has just one."""
+    installing = [stage for stage in STAGES.values() if any("libnvinfer" in run for run in stage.all("RUN"))]
+    assert {stage.name for stage in installing} == {"nvidia", "jetson6"}
+    (command,) = (run for run in STAGES["nvidia"].all("RUN") if "libnvinfer" in run)
+    pinned, installed, checked = (command.index(text) for text in ("Pin: version", "apt-get install", "dpkg-query"))
+    assert pinned < installed < checked
+    assert "ARG L4T_IMAGE=nvcr.io/nvidia/l4t-jetpack:r" in DOCKERFILE.read_text()
+
+
 @pytest.mark.parametrize("stage", STAGES.values(), ids=lambda stage: stage.name)
 def test_copied_files_exist_and_are_not_ignored(stage: Stage) -> None:
     ignored = {line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"}
