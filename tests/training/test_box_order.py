@@ -79,3 +79,10 @@ def test_cut_objects_and_inverted_corners_alone_are_repaired(tmp_path: Path) -> 
     inverted = [(box[2], box[3], box[0], box[1]) for box in BOXES[:4]]
     counts = load(_voc(tmp_path / "b", [*BOXES[:4], *inverted])).findings.counts()
     assert counts["repaired boxes: corners inverted: swapped"] == 4
+
+
+def test_negative_sizes_are_inverted_corners_and_no_other_order(tmp_path: Path) -> None:
+    """They would fit as x y width height instead of corners too, but YOLO never has corners."""
+    boxes = [(0.6 * WIDE, 0.5 * HIGH, -0.2 * WIDE, 0.2 * HIGH)] * 5
+    findings = load(_yolo(tmp_path, [(*box[:3], box[3] + number) for number, box in enumerate(boxes)])).findings
+    assert findings.counts()["repaired boxes: corners inverted: swapped"] == 5

@@ -30,27 +30,29 @@ _TOLERANCE = 0.01  # of the image's side
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # (N,) each, as fractions of the image
 
-# Actual order instead of the specified one -> function from the corners as read to the correct corners.
-_CONVERSIONS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Columns]] = {
-    "x1 y1 x2 y2 instead of x y width height": lambda x1, y1, x2, y2: (x1, y1, x2 - x1, y2 - y1),
-    "x1 y1 x2 y2 instead of a centre and a size": lambda x1, y1, x2, y2: (
-        (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1,
-    ),
-    "x y width height instead of x1 y1 x2 y2": lambda x1, y1, x2, y2: (x1, y1, x1 + x2, y1 + y2),
-    "x y width height instead of a centre and a size": lambda x1, y1, x2, y2: (
-        (x1 + x2) / 2, (y1 + y2) / 2, (3 * x2 - x1) / 2, (3 * y2 - y1) / 2,
-    ),
-    "a centre and a size instead of x y width height": lambda x1, y1, x2, y2: (
-        (3 * x1 - x2) / 2, (3 * y1 - y2) / 2, (x1 + x2) / 2, (y1 + y2) / 2,
-    ),
-}  # fmt: skip
+CORNERS, SIZED, CENTRED = "x1 y1 x2 y2", "x y width height", "a centre and a size"
+_STATED = {"coco": SIZED, "label-studio": SIZED, "yolo": CENTRED}  # the other layouts have corners
+
+# Specified order -> actual order -> function from the corners as read to the correct corners.
+_CONVERSIONS: dict[str, dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], Columns]]] = {
+    SIZED: {
+        CORNERS: lambda x1, y1, x2, y2: (x1, y1, x2 - x1, y2 - y1),
+        CENTRED: lambda x1, y1, x2, y2: ((3 * x1 - x2) / 2, (3 * y1 - y2) / 2, (x1 + x2) / 2, (y1 + y2) / 2),
+    },
+    CENTRED: {
+        CORNERS: lambda x1, y1, x2, y2: ((x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1),
+        SIZED: lambda x1, y1, x2, y2: ((x1 + x2) / 2, (y1 + y2) / 2, (3 * x2 - x1) / 2, (3 * y2 - y1) / 2),
+    },
+    CORNERS: {SIZED: lambda x1, y1, x2, y2: (x1, y1, x1 + x2, y1 + y2)},
+}
 
 
-def refuse_other_order(root: Path, samples: Sequence[Sample]) -> None:
+def refuse_other_order(root: Path, samples: Sequence[Sample], layout: str) -> None:
     """Raise DatasetError if many boxes do not fit their images but all fit when read in another order.
 
     Args:
         samples: with the sizes of the images; boxes not yet swapped or clipped.
+        layout: its name in ``loading.LAYOUTS``, which specifies the order.
     """
     sizes = np.array([(one.width, one.height) * 2 for one in samples for _ in one.boxes], np.float64).reshape(-1, 4)
     boxes = np.concatenate([one.boxes for one in samples] or [np.zeros((0, 4))])
@@ -59,11 +61,12 @@ def refuse_other_order(root: Path, samples: Sequence[Sample]) -> None:
     wrong = int((~_fit(fractions)).sum())
     if len(fractions) < _MIN_BOXES or wrong <= _MOST_WRONG * len(fractions):
         return
-    for name, convert in _CONVERSIONS.items():
+    stated = _STATED.get(layout, CORNERS)
+    for actual, convert in _CONVERSIONS[stated].items():
         if _fit(np.column_stack(convert(*fractions.T))).all():
             raise DatasetError(
                 f"{root}: {wrong} of {len(fractions)} boxes are inverted or reach outside their images, but all would "
-                f"fit if the annotations hold {name}; convert them"
+                f"fit if the annotations hold {actual} instead of {stated}; convert them"
             )
 
 

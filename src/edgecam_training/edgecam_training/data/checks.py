@@ -43,12 +43,12 @@ MOST_FRACTION = 1.5  # a fraction may be a little above 1 by rounding or at the 
 WRONG_SIZE = "annotation's image size contradicts the image"
 
 
-def tidy(dataset: Dataset) -> Dataset:
+def tidy(dataset: Dataset, layout: str) -> Dataset:
     """Compare every annotation with its image's header and repair the boxes; the findings list the changes.
 
     Sizes become those of the upright images and boxes turn with them. Images that are missing or contradict their
     annotation are dropped with their boxes. Corners are swapped where they are inverted, boxes clipped, empty ones
-    dropped. Images without boxes stay, as background.
+    dropped. Images without boxes stay, as background. ``layout`` is the name in ``loading.LAYOUTS``.
 
     Raises:
         DatasetError: the boxes evidently have another order than their format states.
@@ -69,7 +69,7 @@ def tidy(dataset: Dataset) -> Dataset:
             drop(findings, sample, WRONG_SIZE if isinstance(header, Header) else header)
             continue
         samples.append(_placed(sample, header, answer, convention, findings))
-    refuse_other_order(dataset.root, samples)
+    refuse_other_order(dataset.root, samples, layout)
     return replace(dataset, samples=tuple(tidy_boxes(sample, findings) for sample in samples), findings=findings)
 
 

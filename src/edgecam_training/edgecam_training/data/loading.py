@@ -56,7 +56,7 @@ def load(root: str | Path, layout: str = "auto") -> Dataset:
             dataset: Dataset = import_module(module).read(root)
             if not dataset.samples:
                 raise DatasetError(_no_images(root, name, dataset.findings))
-            tidied = tidy(dataset)
+            tidied = tidy(dataset, name)
             if not tidied.samples:
                 raise DatasetError(_no_images(root, name, tidied.findings))
             return tidied
