@@ -10,8 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+import rclpy
+from builtin_interfaces.msg import Time
 from detecting import Detecting
+from edgecam_detector.camera import CameraTopics
+from edgecam_ros.qos import image_qos
+from rclpy.duration import Duration
+from rclpy.executors import SingleThreadedExecutor
 from ros_peer import Peer
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from tiny_models import color_detector, quadrants
 from vision_msgs.msg import Detection2DArray
 from waiting import wait_until
@@ -77,3 +85,31 @@ def test_shares_and_memory_under_overload(peer: Peer, tmp_path: Path) -> None:
         done.set()
         sender.join()
         subject.close()
+
+
+def test_a_late_node_takes_only_the_newest_frame(peer: Peer) -> None:
+    node = rclpy.create_node("late", namespace="/late")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    taken: list[int] = []
+    topics = CameraTopics(node, "front")
+    topics.subscribe(lambda _name, image: taken.append(image.header.stamp.sec), lambda _name, _frame: None, "reliable")
+    publisher = peer.node.create_publisher(Image, "/late/front/image_raw", image_qos())
+    wait_until(lambda: publisher.get_subscription_count() == 1)
+
+    def send(*seconds: int) -> None:
+        for second in seconds:
+            publisher.publish(Image(header=Header(stamp=Time(sec=second))))
+        assert publisher.wait_for_all_acked(Duration(seconds=30))
+
+    send(1, 2, 3, 4)  # nobody takes them
+    while taken[-1:] != [4]:
+        executor.spin_once(timeout_sec=30)
+    send(5)
+    while taken[-1:] != [5]:
+        executor.spin_once(timeout_sec=30)
+    assert taken == [4, 5]
+    topics.close()
+    executor.shutdown()
+    node.destroy_node()
+    peer.node.destroy_publisher(publisher)

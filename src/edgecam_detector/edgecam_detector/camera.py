@@ -61,8 +61,10 @@ class CameraTopics:
             self._local = lambda frame: on_frame(self.name, frame)
             LOCAL.subscribe(self.image_topic_of(), self._local)
             return
+        # One message: if the node is late, an older one would only be replaced, or, worse, be used.
+        qos = sensor_qos(reliability, depth=1)
         self._subscription = self._node.create_subscription(
-            Image, self._image_topic, lambda message: on_message(self.name, message), sensor_qos(reliability)
+            Image, self._image_topic, lambda message: on_message(self.name, message), qos
         )
 
     def unsubscribe(self) -> None:
