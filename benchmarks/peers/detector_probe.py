@@ -1,6 +1,6 @@
-"""Sends images to a detector node and measures the age of the returned detections.
+"""Measures the age of a detector node's detections; camera_frames sends the images.
 
-Usage: detector_probe SECONDS RATE [CAMERA ...]    (no camera: image_raw and detections without a prefix)
+Usage: detector_probe SECONDS [CAMERA ...]    (no camera: image_raw and detections without a prefix)
 Prints one JSON object: latency_p50_ms, latency_p99_ms, per_camera (detections per second), busy_ms (preprocess + infer
 + decode) and published_ms (capture to published), both the node's own medians.
 """
@@ -10,31 +10,21 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 
-import cv2
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from edgecam_core.memory import keep_pages
-from edgecam_core.types import Frame
-from edgecam_ros.conversions import image_to_ros, ns_from_stamp
-from edgecam_ros.qos import image_qos
-from sensor_msgs.msg import Image
+from edgecam_ros.conversions import ns_from_stamp
 from vision_msgs.msg import Detection2DArray
 
-PHOTO = Path(__file__).resolve().parents[2] / "tests" / "assets" / "photos" / "horse.jpg"
 _WARM_UP = 2.0
 _STAGES = ("preprocess_ms", "infer_ms", "decode_ms")
 
 
 def main() -> None:
-    seconds, rate, cameras = float(sys.argv[1]), float(sys.argv[2]), sys.argv[3:] or [""]
-    keep_pages()  # as in the camera node, which this replaces
+    seconds, cameras = float(sys.argv[1]), sys.argv[2:] or [""]
     rclpy.init()
     node = rclpy.create_node("detector_probe")
-    prefixes = {camera: f"{camera}/" if camera else "" for camera in cameras}
-    pixels = cv2.resize(np.asarray(cv2.imread(str(PHOTO))), (640, 480))
     ages: dict[str, list[tuple[float, float]]] = {camera: [] for camera in cameras}
     busy: list[float] = []
     published: list[float] = []
@@ -50,22 +40,10 @@ def main() -> None:
                 busy.append(sum(float(values[stage]) for stage in _STAGES))
                 published.append(float(values["latency_ms"]))
 
-    publishers = {}
-    for camera, prefix in prefixes.items():
-        publishers[camera] = node.create_publisher(Image, f"{prefix}image_raw", image_qos())
-        topic = f"{prefix}detections"
+    for camera in cameras:
+        topic = f"{camera}/detections" if camera else "detections"
         node.create_subscription(Detection2DArray, topic, lambda message, name=camera: arrived(name, message), 10)
     node.create_subscription(DiagnosticArray, "/diagnostics", reported, 10)
-
-    def send(camera: str) -> None:
-        stamp = node.get_clock().now().nanoseconds
-        publishers[camera].publish(image_to_ros(Frame.from_array(pixels, "bgr8", stamp, "camera")))
-
-    for index, camera in enumerate(cameras):
-        # Real cameras are not synchronised: start each one a little later.
-        offset = index / rate / len(cameras)
-        node.create_timer(1 / rate, lambda name=camera: send(name))
-        time.sleep(offset)
     while not all(ages.values()):
         rclpy.spin_once(node, timeout_sec=0.1)
     begin = time.monotonic() + _WARM_UP
