@@ -28,8 +28,8 @@ def name_of(path: Path) -> str:
 
 # rviz2; the environment of SROS2; the process that starts camera nodes from a list; two nodes in one process; a command
 # that is not a node
-NO_NODE_OF_OURS = ("rviz", "security", "cameras", "composed", "rtp_direct", "rtp_detect", "improve")
-LEAVES = [path for path in LAUNCH_FILES if name_of(path) not in (*COMPOSED, *NO_NODE_OF_OURS)]
+NOT_ONE_NODE = ("rviz", "security", "cameras", "composed", "rtp_direct", "rtp_detect", "improve")
+LEAVES = [path for path in LAUNCH_FILES if name_of(path) not in (*COMPOSED, *NOT_ONE_NODE)]
 
 
 def root_of(path: Path) -> ElementTree.Element:

@@ -62,7 +62,9 @@ def test_detections_are_readable_and_carry_the_stamp_of_their_image(pipeline: La
         wait_until(lambda: stamps, what="stamps of frames")
         # A subscriber on a busy machine may miss a frame: wait until three arrays have the stamp of a received frame.
         arrays: list[dict] = []
-        wait_until(lambda: arrays.append(echo_once(pipeline)) or heard(arrays, stamps) >= 3, 300, "stamps of frames")
+        wait_until(
+            lambda: arrays.append(echo_once(pipeline)) or count_received(arrays, stamps) >= 3, 300, "stamps of frames"
+        )
         frames.send_signal(signal.SIGINT)
         reader.join()
     found = [one for array in arrays for one in array["detections"]]
@@ -77,7 +79,7 @@ def test_detections_are_readable_and_carry_the_stamp_of_their_image(pipeline: La
             assert 0 <= one["bbox"]["center"]["position"]["x"] <= 640
 
 
-def heard(arrays: list[dict], stamps: set[str]) -> int:
+def count_received(arrays: list[dict], stamps: set[str]) -> int:
     """How many of the arrays carry the stamp of a frame."""
     own = (array["header"]["stamp"] for array in arrays)
     return sum(f"{stamp['sec']},{stamp['nanosec']}" in stamps for stamp in own)

@@ -96,7 +96,7 @@ class Peer(unittest.TestCase):
             if value := condition():
                 return value
             self.executor.spin_once(timeout_sec=0.02)
-        raise AssertionError(f"waited {TIMEOUT:g} s in vain for {what}")
+        raise AssertionError(f"waited {TIMEOUT:g} s for {what}")
 
     def wait_for_frame_to_return(self, message_type: type, topic: str) -> tuple[Image, Any]:
         """Publish frames on image_raw until a message with the stamp of one arrives; (the frame, the message)."""

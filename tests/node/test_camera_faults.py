@@ -46,7 +46,7 @@ def test_a_killed_rtsp_server_and_its_return_are_noticed(peer: Peer, world: Exit
     server.kill()
     wait_until(lambda: state(reports).startswith("retrying"), LONG, "the loss in the diagnostics")
     # Down for so long that the delay between attempts has reached its maximum.
-    wait_until(lambda: int(values(reports[-1])["reconnects"]) >= 4, LONG, "some tries in vain")
+    wait_until(lambda: int(values(reports[-1])["reconnects"]) >= 4, LONG, "some failed attempts")
     count = len(images)
     server = RtspServer(port)
     wait_until(lambda: len(images) > count, LONG, "a frame after the return")
@@ -97,23 +97,23 @@ def test_a_file_that_becomes_garbage_while_it_plays_is_reported_and_can_be_repai
 
 
 def test_a_stalled_subscriber_does_not_delay_the_others(peer: Peer, world: ExitStack) -> None:
-    sleeper = Peer("sleeper")
-    world.callback(sleeper.close)
-    asleep, wake, awake = threading.Event(), threading.Event(), threading.Event()
-    world.callback(wake.set)
+    stalled = Peer("stalled")
+    world.callback(stalled.close)
+    blocked, release, released = threading.Event(), threading.Event(), threading.Event()
+    world.callback(release.set)
 
     def sleep(_message: Image) -> None:
-        asleep.set()
-        wake.wait(LONG)
-        awake.set()
+        blocked.set()
+        release.wait(LONG)
+        released.set()
 
-    sleeper.node.create_subscription(Image, "/camera/image_raw", sleep, 1)  # reliable: it could block the publisher
+    stalled.node.create_subscription(Image, "/camera/image_raw", sleep, 1)  # reliable: it could block the publisher
     images: list[Image] = peer.collect(Image, "/camera/image_raw", qos_profile_sensor_data)
     world.enter_context(camera_nodes())(image_width=320, image_height=240, framerate=30.0)
-    wait_until(asleep.is_set, LONG, "the first frame at the sleeper")
+    wait_until(blocked.is_set, LONG, "the first frame of the stalled subscriber")
     count = len(images)
     wait_until(lambda: len(images) >= count + 60, LONG, "60 frames at the other subscriber")
-    assert not awake.is_set()
+    assert not released.is_set()
 
 
 def resources() -> tuple[int, int, int]:

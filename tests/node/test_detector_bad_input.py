@@ -102,7 +102,7 @@ def test_every_configure_transition_reports_the_reason(
     subject = Detecting(peer, model, loads=False, **text(model))
     try:
         wait_until(lambda: subject.node._worker.problem, what="the refusal")
-        subject.go_round()
+        subject.cycle_lifecycle()
         wait_until(lambda: subject.node._worker.problem, what="the second refusal")
     finally:
         subject.close()
@@ -115,7 +115,7 @@ def test_a_repaired_model_is_loaded(peer: Peer, tmp_path: Path) -> None:
     try:
         wait_until(lambda: subject.node._worker.problem, what="the refusal")
         color_detector(model)
-        subject.go_round()  # it also retries automatically, but only every ten seconds
+        subject.cycle_lifecycle()  # it also retries automatically, but only every ten seconds
         assert names(subject.answer(quadrants(64, 48))) == ALL
     finally:
         subject.close()

@@ -109,7 +109,7 @@ def test_an_image_that_arrives_while_the_node_closes_is_not_an_error(
 
 def test_the_lifecycle_can_be_repeated(detecting: Detecting) -> None:
     detecting.answer(quadrants(64, 48))
-    detecting.go_round()
+    detecting.cycle_lifecycle()
     wait_until(lambda: detecting.node._worker.detector, what="the model")
     assert names(detecting.answer(quadrants(64, 48))) == {"red", "green", "blue"}
 

@@ -66,7 +66,7 @@ def test_shares_and_memory_under_overload(peer: Peer, tmp_path: Path) -> None:
                 return
             subject.send(image, clock.now().nanoseconds, CAMERAS[number % len(CAMERAS)])
 
-    def as_promised() -> bool:
+    def is_fair() -> bool:
         """For the newest detections; a busy machine may need several windows. Latencies: tests/unit/test_mailbox.py."""
         counts = [arrived[-WINDOW:].count(camera) for camera in CAMERAS]
         fair = WINDOW / len(CAMERAS)
@@ -78,7 +78,7 @@ def test_shares_and_memory_under_overload(peer: Peer, tmp_path: Path) -> None:
         wait_until(lambda: len(arrived) > WINDOW, what="the first detections")
         before = psutil.Process().memory_info().rss
         seen = len(arrived)
-        wait_until(lambda: len(arrived) > seen + WINDOW and as_promised(), 120, "fair shares")
+        wait_until(lambda: len(arrived) > seen + WINDOW and is_fair(), 120, "fair shares")
         assert psutil.Process().memory_info().rss - before < 8 * MEBI  # the images sent meanwhile exceed 16
         assert subject.node._worker.drops.totals()["dropped for a newer one"] > 0
     finally:

@@ -74,11 +74,11 @@ class Scene:
         """Send frames until there is a new event with this state."""
         before = len(self.events)
 
-        def came() -> Event | None:
+        def new_event() -> Event | None:
             self.see(*places, **fields)  # type: ignore[arg-type]
             return next((one for one in self.events[before:] if one.state == state), None)
 
-        return wait_until(came, what=f"the {state} of an event")
+        return wait_until(new_event, what=f"the {state} of an event")
 
     def status(self) -> DiagnosticStatus | None:
         found = [one for array in self.reports for one in array.status if one.name == "camera/events"]
@@ -134,7 +134,7 @@ def test_an_event_has_a_snapshot_and_a_clip_with_pre_roll(peer: Peer, tmp_path: 
     assert event.start == event.header.stamp == ended.start
     assert ns_from_stamp(ended.header.stamp) > ns_from_stamp(event.start)
     shown = [int(cv2.imdecode(np.frombuffer(data, np.uint8), 0).mean()) for _, data in jpeg_frames(path)]
-    assert abs(shown[0] - 60) < 3, "pre-roll: before the dog came"
+    assert abs(shown[0] - 60) < 3, "pre-roll: before the dog new_event"
     assert any(abs(value - 200) < 3 for value in shown)
     assert abs(shown[-1] - 100) < 3, "post-roll"
     row = index.event(event.id) or pytest.fail("not in the index")

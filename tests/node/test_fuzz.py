@@ -44,8 +44,8 @@ NODES = {
     "monitor": ("edgecam_viewer.monitor_node", {}),
 }
 MAIN = "import sys; from {module} import main; sys.exit(main())"
-OTHERS_BUSINESS = ("/parameter_events", "/rosout", "/clock")
-NOT_ASKED = ("change_state", "get_type_description")  # a request to shut down is obeyed
+FOREIGN_TOPICS = ("/parameter_events", "/rosout", "/clock")
+SKIPPED_SERVICES = ("change_state", "get_type_description")  # a request to shut down is obeyed
 
 
 class Running:
@@ -83,11 +83,11 @@ class Running:
 
     def subscriptions(self) -> list[tuple[str, str]]:
         found = self.peer.node.get_subscriber_names_and_types_by_node(self.name, "/")
-        return [(topic, types[0]) for topic, types in found if topic not in OTHERS_BUSINESS]
+        return [(topic, types[0]) for topic, types in found if topic not in FOREIGN_TOPICS]
 
     def services(self) -> list[tuple[str, str]]:
         found = self.peer.node.get_service_names_and_types_by_node(self.name, "/")
-        return [(name, types[0]) for name, types in found if not name.endswith(NOT_ASKED)]
+        return [(name, types[0]) for name, types in found if not name.endswith(SKIPPED_SERVICES)]
 
     def close(self) -> None:
         self.process.terminate()

@@ -41,7 +41,7 @@ class Plan:
 
     fails: dict[str, list[Exception]] = field(default_factory=dict)
     called: list[str] = field(default_factory=list)
-    heard: list[str] = field(default_factory=list)
+    received: list[str] = field(default_factory=list)
 
     def reach(self, where: str) -> None:
         self.called.append(where)
@@ -57,7 +57,7 @@ class FragileNode(EdgecamNode[FragileSettings]):
         super().__init__("fragile", **node_arguments)
 
     def open(self) -> None:
-        self.subscription = self.create_subscription(String, "words", self._heard, 10)
+        self.subscription = self.create_subscription(String, "words", self._on_message, 10)
         self.service = self.create_service(Trigger, "~/ask", self._asked)
         self.ticking = self.create_timer(0.1, lambda: self.plan.reach("tick"))
         self.plan.reach("open")
@@ -87,9 +87,9 @@ class FragileNode(EdgecamNode[FragileSettings]):
             raise self.plan.fails["hardware id"][0]
         return "lamp"
 
-    def _heard(self, message: String) -> None:
-        self.plan.heard.append(message.data)
-        self.plan.reach("heard")
+    def _on_message(self, message: String) -> None:
+        self.plan.received.append(message.data)
+        self.plan.reach("received")
 
     def _asked(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self.plan.reach("asked")
@@ -187,7 +187,7 @@ def test_an_exception_while_stopping_is_reported_and_the_rest_is_stopped(
 
 def test_one_bad_message_is_counted_and_the_next_is_processed(peer: Peer, capfd: pytest.CaptureFixture[str]) -> None:
     words = peer.node.create_publisher(String, "words", 10)
-    with scene(peer, heard=[ImageError("no pixels"), IndexError("far out"), IndexError("far out")]) as subject:
+    with scene(peer, received=[ImageError("no pixels"), IndexError("far out"), IndexError("far out")]) as subject:
 
         def say(text: str, level: bytes, expected: str) -> DiagnosticStatus:
             wait_until(lambda: words.get_subscription_count(), what="the subscription")
@@ -198,7 +198,7 @@ def test_one_bad_message_is_counted_and_the_next_is_processed(peer: Peer, capfd:
         say("two", ERROR, "subscription words: unexpected IndexError: far out")
         assert {pair.key: pair.value for pair in say("three", ERROR, "far out").values}["faults"] == "3"
         words.publish(String(data="four"))
-        wait_until(lambda: subject.plan.heard == ["one", "two", "three", "four"], what="all four")
+        wait_until(lambda: subject.plan.received == ["one", "two", "three", "four"], what="all four")
         assert subject.node.state_label() == "active"
     assert len(lines(capfd, "far out")) == 1
 

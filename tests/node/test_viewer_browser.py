@@ -245,8 +245,8 @@ async def test_a_snapshot_and_a_video_can_be_saved(page: Page, viewer: ViewerPro
     snapshot = cv2.imread(str(files[".jpg"]), cv2.IMREAD_COLOR)
     square_on_screen(snapshot)
     assert snapshot.shape == (480, 640, 3)
-    film = cv2.VideoCapture(str(files.get(".webm") or files[".mp4"]))
-    ok, first = film.read()
+    video = cv2.VideoCapture(str(files.get(".webm") or files[".mp4"]))
+    ok, first = video.read()
     assert ok
     assert first.std() > 5, "the video is empty"
 

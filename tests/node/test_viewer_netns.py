@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from viewer_process import ViewerProcess
 
-OURS, THEIRS = "10.231.7.1", "10.231.7.2"
+OUR_ADDRESS, PEER_ADDRESS = "10.231.7.1", "10.231.7.2"
 # Requests like a browser: the page without and with the token, then the WebSocket with the cookie.
 VISIT = """
 import asyncio, sys, aiohttp
@@ -38,7 +38,7 @@ def ip(*words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def elsewhere() -> Iterator[str]:
-    """The name of a namespace that reaches this one at OURS."""
+    """The name of a namespace that reaches this one at OUR_ADDRESS."""
     name, inner, outer = (f"ec{os.getpid()}{end}" for end in ("", "i", "o"))
     made = ip("netns", "add", name)
     if made.returncode:
@@ -46,9 +46,9 @@ def elsewhere() -> Iterator[str]:
     try:
         for command in (
             f"link add {outer} type veth peer name {inner} netns {name}",
-            f"address add {OURS}/24 dev {outer}",
+            f"address add {OUR_ADDRESS}/24 dev {outer}",
             f"link set {outer} up",
-            f"-n {name} address add {THEIRS}/24 dev {inner}",
+            f"-n {name} address add {PEER_ADDRESS}/24 dev {inner}",
             f"-n {name} link set {inner} up",
         ):
             done = ip(*command.split())
@@ -61,9 +61,9 @@ def elsewhere() -> Iterator[str]:
 
 
 def test_another_machine_opens_the_page_with_the_token(tmp_path: Path, elsewhere: str) -> None:
-    with ViewerProcess(tmp_path, "port:=0", f"host:={OURS}") as viewer:
+    with ViewerProcess(tmp_path, "port:=0", f"host:={OUR_ADDRESS}") as viewer:
         address, token = viewer.url.split("/?token=")
-        assert address.startswith(f"http://{OURS}:")
+        assert address.startswith(f"http://{OUR_ADDRESS}:")
         command = ["ip", "netns", "exec", elsewhere, sys.executable, "-c", VISIT, address, token]
         visit = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert visit.stdout.splitlines() == ["without 401 True", "wrong 401", "right 200 True True", "link status"], (

@@ -127,14 +127,14 @@ async def test_the_header_shows_warnings_errors_and_duplicate_nodes_worst_first(
 
         await repeat(page, f"{failed} && document.querySelectorAll('#problems li').length === 2", both)
 
-        def twins() -> None:
+        def report_duplicates() -> None:
             for pid in ("17", "18"):
                 detector.report(0, "running", "camera/twin", host="jetson", pid=pid)
 
         items = "[...document.querySelectorAll('#problems li')]"
         shown = f"{items}.some((one) => one.textContent.includes('2 nodes are named /camera/twin'))"
         row = """document.querySelector('.node[data-name="camera/twin on jetson (pid 17)"]')"""
-        await repeat(page, f"{shown} && {row}", twins)
+        await repeat(page, f"{shown} && {row}", report_duplicates)
     assert page.problems == []
 
 

@@ -67,7 +67,7 @@ class Detecting:
                 return wait_until(
                     lambda: next((each for each in self.arrays[seen:] if each.header.stamp == expected), None), 1.0
                 )
-        pytest.fail("no detections came")
+        pytest.fail("no detections arrived")
 
     def set(self, **values: Any) -> str:
         """Set parameters through the service; returns the reason of a refusal, or an empty text."""
@@ -77,7 +77,7 @@ class Detecting:
         answer = self.peer.call(SetParameters, "/camera/detector/set_parameters", request)
         return "; ".join(result.reason for result in answer.results if not result.successful)
 
-    def go_round(self) -> None:
+    def cycle_lifecycle(self) -> None:
         """Run the transitions of a lifecycle manager on the executor's thread."""
         done: list[str] = []
 

@@ -37,7 +37,7 @@ ORIN = Gpu("Orin", "8.7")
 calibrating = pytest.mark.skipif(MAJOR > 10, reason="has a calibrator")
 
 
-class Stand:
+class FakeTensorRT:
     """The part of TensorRT that our code calls: real classes and enums, scripted results."""
 
     def __init__(self, weights: str = "Half", layers: list[Checked] | None = None, dlas: int = 2) -> None:
@@ -118,10 +118,10 @@ def engine(weights: str, tensors: dict[str, tuple[Any, tuple[int, ...], Any]] | 
     )
 
 
-def build(stand: Stand, folder: Path, precision: str = "fp32", gpu: Gpu | None = ORIN, **options: Any) -> Path:
+def build(fake: FakeTensorRT, folder: Path, precision: str = "fp32", gpu: Gpu | None = ORIN, **options: Any) -> Path:
     """For a model whose file states that precision."""
     model = replace(ModelFile.read(color_detector(folder / "m.onnx")), precision=precision)
-    return ensure_engine(model, RunnerOptions(cache=folder / "engines", **options), stand.api, gpu)[0]
+    return ensure_engine(model, RunnerOptions(cache=folder / "engines", **options), fake.api, gpu)[0]
 
 
 WORD = {"fp32": "Float", "fp16": "Half", "int8": "Int8"}
@@ -134,38 +134,38 @@ WEAK_FLAGS = {
 
 @pytest.mark.parametrize("precision", WORD)
 def test_precision_is_in_the_file_and_flags_only_let_8_use_it(tmp_path: Path, precision: str) -> None:
-    stand = Stand(WORD[precision])
-    path = build(stand, tmp_path, precision)
-    assert stand.networks == [{8: 0b01, 10: 0b11, 11: 0b01}[MAJOR]]
-    assert stand.flags == (WEAK_FLAGS[precision] if MAJOR < 10 else [])
+    fake = FakeTensorRT(WORD[precision])
+    path = build(fake, tmp_path, precision)
+    assert fake.networks == [{8: 0b01, 10: 0b11, 11: 0b01}[MAJOR]]
+    assert fake.flags == (WEAK_FLAGS[precision] if MAJOR < 10 else [])
     facts = json.loads(path.with_name(f"{path.name}.json").read_text())
     assert facts["gpu"] == "Orin (compute capability 8.7)"
     assert facts["tensorrt"].startswith(f"tensorrt {trt.__version__}")
 
 
 def test_the_weights_next_to_a_model_are_found_by_its_path(tmp_path: Path) -> None:
-    stand = Stand("Float")
-    build(stand, tmp_path)
-    (parser,) = stand.module.made["OnnxParser"]
+    fake = FakeTensorRT("Float")
+    build(fake, tmp_path)
+    (parser,) = fake.module.made["OnnxParser"]
     ((name, (data, path)),) = [call for call in parser.calls if call[0] == "parse"]
     assert (name, path) == ("parse", str(tmp_path / "m.onnx"))
     assert data == (tmp_path / "m.onnx").read_bytes()
 
 
 def test_plugins_are_registered_before_parsing_and_before_loading(tmp_path: Path) -> None:
-    stand = Stand("Float")
-    build(stand, tmp_path)
-    assert [(name, given[1]) for name, given in stand.module.called] == [("init_libnvinfer_plugins", "")] * 2
+    fake = FakeTensorRT("Float")
+    build(fake, tmp_path)
+    assert [(name, given[1]) for name, given in fake.module.called] == [("init_libnvinfer_plugins", "")] * 2
 
 
 def test_steps_are_reported_if_there_are_any(tmp_path: Path) -> None:
     reports: list[str] = []
-    stand = Stand("Float")
-    build(stand, tmp_path, progress=reports.append)
+    fake = FakeTensorRT("Float")
+    build(fake, tmp_path, progress=reports.append)
     if MAJOR < 10:
         assert reports == [f"building the engine; TensorRT {trt.__version__} reports no steps and cannot be stopped"]
         return
-    monitor = stand.config.values["progress_monitor"]
+    monitor = fake.config.values["progress_monitor"]
     assert isinstance(monitor, trt.IProgressMonitor)
     monitor.phase_start("Tactics", None, 5)
     assert monitor.step_complete("Tactics", 1)
@@ -175,47 +175,47 @@ def test_steps_are_reported_if_there_are_any(tmp_path: Path) -> None:
 
 def test_measurements_are_kept_with_the_engines(tmp_path: Path) -> None:
     for number in range(3):
-        stand = Stand("Float")
-        build(stand, tmp_path, rebuild=True)
-        assert stand.timing_given == [b"measured " * number]
-        assert stand.called("set_timing_cache")[0][1] is False
+        fake = FakeTensorRT("Float")
+        build(fake, tmp_path, rebuild=True)
+        assert fake.timing_given == [b"measured " * number]
+        assert fake.called("set_timing_cache")[0][1] is False
     (kept,) = (tmp_path / "engines").glob("timing-*.cache")
     kept.write_bytes(b"damaged")
-    stand = Stand("Float")
-    build(stand, tmp_path, rebuild=True)
-    assert stand.timing_given == [b""]
+    fake = FakeTensorRT("Float")
+    build(fake, tmp_path, rebuild=True)
+    assert fake.timing_given == [b""]
 
 
 def test_an_engine_that_came_out_fp32_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"m-fp16-b1-.* should be fp16, but its convolutions are 1 fp32"):
-        build(Stand("Float"), tmp_path, "fp16")
+        build(FakeTensorRT("Float"), tmp_path, "fp16")
     assert not list((tmp_path / "engines").glob("*.engine"))
 
 
 def test_another_gpu_gets_another_engine_and_the_log_reports_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = build(Stand(), tmp_path, "fp16")
-    second = build(Stand(), tmp_path, "fp16", Gpu("Orin", "8.6"))
+    first = build(FakeTensorRT(), tmp_path, "fp16")
+    second = build(FakeTensorRT(), tmp_path, "fp16", Gpu("Orin", "8.6"))
     assert first != second
     assert f"as for {first.name}, gpu is 'Orin (compute capability 8.6)' now" in caplog.text
 
 
 def test_it_does_not_build_where_there_is_no_gpu(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="builds for the NVIDIA GPU it finds, and finds none"):
-        build(Stand(), tmp_path, "fp16", None)
+        build(FakeTensorRT(), tmp_path, "fp16", None)
 
 
 def test_layers_that_a_dla_cannot_run_fall_back_to_the_gpu(tmp_path: Path) -> None:
-    stand = Stand()
-    path = build(stand, tmp_path, "fp16", device="dla1")
-    assert stand.config.values["default_device_type"] == trt.DeviceType.DLA
-    assert stand.config.values["DLA_core"] == 1
-    assert "GPU_FALLBACK" in stand.flags
-    assert stand.networks == [0b01]  # strongly typed only where nothing else exists
-    assert stand.flags[:-1] == (WEAK_FLAGS["fp16"] if MAJOR <= 10 else [])
-    assert stand.module.made["Runtime"][0].values["DLA_core"] == 1
-    assert path != build(Stand(), tmp_path, "fp16")
+    fake = FakeTensorRT()
+    path = build(fake, tmp_path, "fp16", device="dla1")
+    assert fake.config.values["default_device_type"] == trt.DeviceType.DLA
+    assert fake.config.values["DLA_core"] == 1
+    assert "GPU_FALLBACK" in fake.flags
+    assert fake.networks == [0b01]  # strongly typed only where nothing else exists
+    assert fake.flags[:-1] == (WEAK_FLAGS["fp16"] if MAJOR <= 10 else [])
+    assert fake.module.made["Runtime"][0].values["DLA_core"] == 1
+    assert path != build(FakeTensorRT(), tmp_path, "fp16")
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_layers_that_a_dla_cannot_run_fall_back_to_the_gpu(tmp_path: Path) -> No
 )
 def test_a_missing_dla_is_refused(tmp_path: Path, dlas: int, precision: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        build(Stand(dlas=dlas), tmp_path, precision, device="dla0")
+        build(FakeTensorRT(dlas=dlas), tmp_path, precision, device="dla0")
 
 
 def layer(tensor: str, kind: Any, dtype: Any) -> Checked:
@@ -295,7 +295,7 @@ def photos(folder: Path, count: int) -> Path:
     return folder
 
 
-def calibrated(folder: Path, stand: Stand, images: Path | None, reports: list[str] | None = None) -> Path:
+def calibrated(folder: Path, fake: FakeTensorRT, images: Path | None, reports: list[str] | None = None) -> Path:
     model = ModelFile.read(color_detector(folder / "m.onnx", batch=None))
     options = RunnerOptions(
         precision="int8",
@@ -305,30 +305,30 @@ def calibrated(folder: Path, stand: Stand, images: Path | None, reports: list[st
         calibration=ImageCalibration(images, open_family(model).spec) if images else None,
         progress=(reports if reports is not None else []).append,
     )
-    return ensure_engine(model, options, stand.api, ORIN)[0]
+    return ensure_engine(model, options, fake.api, ORIN)[0]
 
 
 @calibrating
 def test_8_is_calibrated_with_the_images_one_by_one(tmp_path: Path, context: HostContext) -> None:
-    stand, reports = Stand("Int8"), list[str]()
-    path = calibrated(tmp_path, stand, photos(tmp_path / "photos", 3), reports)
+    fake, reports = FakeTensorRT("Int8"), list[str]()
+    path = calibrated(tmp_path, fake, photos(tmp_path / "photos", 3), reports)
     assert [values.shape[0] for values in context.copies] == [1, 1, 1]
     assert [float(values.max()) for values in context.copies] == sorted({float(v.max()) for v in context.copies})
-    assert len(stand.uploaded) == 3
-    assert [next(iter(profile.calls[0][1][3])) for profile in stand.profiles] == [4, 1]
+    assert len(fake.uploaded) == 3
+    assert [next(iter(profile.calls[0][1][3])) for profile in fake.profiles] == [4, 1]
     assert "calibrating int8: image 3 of 3" in reports
-    assert stand.flags[:3] == WEAK_FLAGS["int8"]
+    assert fake.flags[:3] == WEAK_FLAGS["int8"]
     assert context.closed
     assert not context.memory  # all memory is freed
-    assert calibrated(tmp_path, Stand(), None) == path  # the engine exists: no images are needed
+    assert calibrated(tmp_path, FakeTensorRT(), None) == path  # the engine exists: no images are needed
 
 
 @calibrating
 def test_8_calibrates_again_with_other_images_and_needs_some(tmp_path: Path, context: HostContext) -> None:
     with pytest.raises(ModelError, match="needs parameter 'calibration'"):
-        calibrated(tmp_path, Stand(), None)
-    calibrated(tmp_path, Stand("Int8"), photos(tmp_path / "some", 1))
-    calibrated(tmp_path, Stand("Int8"), photos(tmp_path / "more", 2))
+        calibrated(tmp_path, FakeTensorRT(), None)
+    calibrated(tmp_path, FakeTensorRT("Int8"), photos(tmp_path / "some", 1))
+    calibrated(tmp_path, FakeTensorRT("Int8"), photos(tmp_path / "more", 2))
     assert len(context.copies) == 3
 
 
@@ -337,7 +337,7 @@ def test_8_builds_nothing_with_an_image_that_cannot_be_read(tmp_path: Path, cont
     images = photos(tmp_path / "photos", 3)
     (images / "1.png").write_bytes(b"no image")
     with pytest.raises(SettingError, match=r"1\.png"):
-        calibrated(tmp_path, Stand("Int8"), images)
+        calibrated(tmp_path, FakeTensorRT("Int8"), images)
     assert len(context.copies) == 1
     assert not list((tmp_path / "engines").glob("*.engine"))
 
@@ -351,7 +351,7 @@ def test_8_keeps_the_decoding_in_fp32(tmp_path: Path, context: HostContext) -> N
         layer("scores", kinds.CONSTANT, types.FLOAT),
         layer("of no node", kinds.ELEMENTWISE, types.FLOAT),
     ]
-    calibrated(tmp_path, Stand("Int8", [boxes, *others]), photos(tmp_path / "photos", 1))
+    calibrated(tmp_path, FakeTensorRT("Int8", [boxes, *others]), photos(tmp_path / "photos", 1))
     assert boxes.values == {"precision": types.FLOAT}
     assert boxes.calls[-1] == ("set_output_type", (0, types.FLOAT))
     assert all(not one.values and "set_output_type" not in dict(one.calls) for one in others)
@@ -360,39 +360,39 @@ def test_8_keeps_the_decoding_in_fp32(tmp_path: Path, context: HostContext) -> N
 RANGES = {"input_0": [-1.0, 0.5], "pooled": [-3.0, 6.0], "elsewhere": [0, 1]}
 
 
-def ranged(folder: Path, stand: Stand, ranges: dict[str, list[float]] | None = None, images: Any = None) -> Path:
+def ranged(folder: Path, fake: FakeTensorRT, ranges: dict[str, list[float]] | None = None, images: Any = None) -> Path:
     facts = {"ranges": json.dumps(RANGES if ranges is None else ranges)}
     model = ModelFile.read(color_detector(folder / "m.onnx", metadata=facts))
     options = RunnerOptions(
         precision="int8", device="dla0" if MAJOR == 10 else "auto", cache=folder / "engines", calibration=images
     )
-    return ensure_engine(model, options, stand.api, ORIN)[0]
+    return ensure_engine(model, options, fake.api, ORIN)[0]
 
 
 @calibrating
 def test_8_uses_the_ranges_of_a_model_instead_of_images(tmp_path: Path) -> None:
     kinds, types = trt.LayerType, trt.DataType
     names = ("pooled", "scaled", "boxes")
-    stand = Stand("Int8", [layer(name, kinds.ELEMENTWISE, types.FLOAT) for name in names])
-    path = ranged(tmp_path, stand)
+    fake = FakeTensorRT("Int8", [layer(name, kinds.ELEMENTWISE, types.FLOAT) for name in names])
+    path = ranged(tmp_path, fake)
     dynamic_ranges = {
-        tensor.name: [given for name, given in tensor.calls if name == "set_dynamic_range"] for tensor in stand.tensors
+        tensor.name: [given for name, given in tensor.calls if name == "set_dynamic_range"] for tensor in fake.tensors
     }
     assert dynamic_ranges == {"input_0": [(-1.0, 1.0)], "pooled": [(-6.0, 6.0)], "scaled": [], "boxes": []}
-    assert "int8_calibrator" not in stand.config.values
-    assert stand.flags[:3] == WEAK_FLAGS["int8"]
-    assert stand.layers[2].values == {"precision": types.FLOAT}  # the decoding
+    assert "int8_calibrator" not in fake.config.values
+    assert fake.flags[:3] == WEAK_FLAGS["int8"]
+    assert fake.layers[2].values == {"precision": types.FLOAT}  # the decoding
     assert json.loads(path.with_name(f"{path.name}.json").read_text())["ranges"] == "those in the model"
 
 
 @calibrating
 def test_8_prefers_given_images_to_the_ranges_of_the_model(tmp_path: Path, context: HostContext) -> None:
-    first = ranged(tmp_path, Stand("Int8", [layer("pooled", trt.LayerType.ELEMENTWISE, trt.DataType.FLOAT)]))
+    first = ranged(tmp_path, FakeTensorRT("Int8", [layer("pooled", trt.LayerType.ELEMENTWISE, trt.DataType.FLOAT)]))
     model = ModelFile.read(tmp_path / "m.onnx")
     images = ImageCalibration(photos(tmp_path / "photos", 2), open_family(model).spec)
-    assert ranged(tmp_path, Stand("Int8"), images=images) != first
+    assert ranged(tmp_path, FakeTensorRT("Int8"), images=images) != first
     assert len(context.copies) == 2
-    assert ranged(tmp_path, Stand("Int8")) == first  # and back: nothing is built
+    assert ranged(tmp_path, FakeTensorRT("Int8")) == first  # and back: nothing is built
 
 
 @calibrating
@@ -400,7 +400,7 @@ def test_8_refuses_ranges_of_other_tensors(tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"has edgecam\.ranges of elsewhere, \.\.\., but TensorRT's network has no such"
     ):
-        ranged(tmp_path, Stand("Int8"), {"elsewhere": [0, 1]})
+        ranged(tmp_path, FakeTensorRT("Int8"), {"elsewhere": [0, 1]})
 
 
 def test_an_exception_of_tensorrt_makes_auto_try_the_next_back_end(
@@ -409,11 +409,11 @@ def test_an_exception_of_tensorrt_makes_auto_try_the_next_back_end(
     def fail(_plan: bytes) -> None:
         raise TypeError("factory function returned nullptr")
 
-    stand, closed = Stand(), list[bool]()
-    stand.module._scripts["Runtime"]["deserialize_cuda_engine"] = fail
+    fake, closed = FakeTensorRT(), list[bool]()
+    fake.module._scripts["Runtime"]["deserialize_cuda_engine"] = fail
     context = SimpleNamespace(current=nullcontext, close=lambda: closed.append(True))
     monkeypatch.setattr(tensorrt_runner, "find_gpu", lambda: ORIN)
-    monkeypatch.setattr(tensorrt_runner, "import_tensorrt", lambda: stand.api)
+    monkeypatch.setattr(tensorrt_runner, "import_tensorrt", lambda: fake.api)
     monkeypatch.setattr(tensorrt_runner, "open_context", lambda: context)
     runner = open_runner(ModelFile.read(color_detector(tmp_path / "m.onnx")), "auto", RunnerOptions(cache=tmp_path))
     assert "cannot be used on Orin (compute capability 8.7): factory function" in runner.rejected["tensorrt on cuda"]
@@ -496,21 +496,21 @@ def test_the_package_is_found_under_its_own_name(monkeypatch: pytest.MonkeyPatch
     assert import_tensorrt().takes_flags == (MAJOR <= 10)
 
 
-def _wrong_type(stand: Stand) -> None:
-    stand.config.set_flag("FP16")
+def _wrong_type(fake: FakeTensorRT) -> None:
+    fake.config.set_flag("FP16")
 
 
-def _too_many(stand: Stand) -> None:
-    stand.config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 1, 2)
+def _too_many(fake: FakeTensorRT) -> None:
+    fake.config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, 1, 2)
 
 
-def _no_such_member(stand: Stand) -> None:
-    stand.config.max_workspace_size_in_bytes = 1
+def _no_such_member(fake: FakeTensorRT) -> None:
+    fake.config.max_workspace_size_in_bytes = 1
 
 
 @pytest.mark.parametrize("mistake", [_wrong_type, _too_many, _no_such_member])
-def test_the_check_itself_notices_mistakes(mistake: Callable[[Stand], None]) -> None:
+def test_the_check_itself_notices_mistakes(mistake: Callable[[FakeTensorRT], None]) -> None:
     with pytest.raises(Misuse):
-        mistake(Stand())
+        mistake(FakeTensorRT())
     with pytest.raises(AttributeError):
-        Stand().config.no_such_method()
+        FakeTensorRT().config.no_such_method()

@@ -19,7 +19,7 @@ def wait_until(condition: Callable[[], Any], timeout: float = DISCOVERY, what: s
         if value := condition():
             return value
         time.sleep(0.01)
-    pytest.fail(f"waited {timeout:g} s in vain for {what}")
+    pytest.fail(f"waited {timeout:g} s for {what}")
 
 
 async def eventually(

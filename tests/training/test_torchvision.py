@@ -1,7 +1,7 @@
 """Real exports of torchvision's detectors: boxes, scores and classes are torchvision's own.
 
 Random weights, scaled so that activations and scores are spread as after training. Two networks take about 12 seconds
-of processor time; ``EDGECAM_TORCHVISION=all`` runs all five with list and batch input.
+of CPU time; ``EDGECAM_TORCHVISION=all`` runs all five with list and batch input.
 """
 
 from __future__ import annotations

@@ -190,16 +190,16 @@ def test_pytorch_ssd_checkpoints_load_in_both_directions(tmp_path: Path) -> None
         checkpoint.open_model(tmp_path / "mb1-ssd.pth")
 
 
-class _Evil:
+class _Malicious:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return print, ("code ran",)
 
 
 def test_untrusted_and_damaged_checkpoints_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save({"state": _Evil()}, tmp_path / "evil.pt")
+    torch.save({"state": _Malicious()}, tmp_path / "evil.pt")
     with pytest.raises(CheckpointError, match="would run code"):
         checkpoint.read(tmp_path / "evil.pt")
-    (tmp_path / "evil.pkl").write_bytes(pickle.dumps(_Evil()))
+    (tmp_path / "evil.pkl").write_bytes(pickle.dumps(_Malicious()))
     with pytest.raises(CheckpointError):
         checkpoint.read(tmp_path / "evil.pkl")
     assert "code ran" not in capsys.readouterr().out

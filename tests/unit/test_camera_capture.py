@@ -20,7 +20,7 @@ from edgecam_core.errors import ImageError, MissingDependency, SettingError
 LONG = 120.0
 
 
-class Taker:
+class Consumer:
     """Takes frames in one encoding and records them."""
 
     def __init__(self, encoding: str = "bgr8") -> None:
@@ -48,22 +48,22 @@ class Taker:
 def until(condition: Callable[[], object], what: str) -> None:
     end = time.monotonic() + LONG
     while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}"
+        assert time.monotonic() < end, f"waited too long for {what}"
         time.sleep(0.005)
 
 
 @pytest.fixture
-def taker() -> Taker:
-    return Taker()
+def consumer() -> Consumer:
+    return Consumer()
 
 
 @pytest.fixture
-def camera(taker: Taker) -> Iterator[Callable[..., Camera]]:
+def camera(consumer: Consumer) -> Iterator[Callable[..., Camera]]:
     """Starts cameras that are stopped at the end."""
     made: list[Camera] = []
 
     def start(**settings: object) -> Camera:
-        made.append(Camera(CameraSettings(**settings), taker, on_event=taker.event))  # type: ignore[arg-type]
+        made.append(Camera(CameraSettings(**settings), consumer, on_event=consumer.event))  # type: ignore[arg-type]
         made[-1].start()
         return made[-1]
 
@@ -77,36 +77,36 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=20, rate=25)
 
 
-def test_frames_carry_their_capture_time(camera: Callable[..., Camera], taker: Taker) -> None:
+def test_frames_carry_their_capture_time(camera: Callable[..., Camera], consumer: Consumer) -> None:
     camera(source="test://ball", framerate=50.0, image_width=160, image_height=120)
-    taker.wait(20)
-    assert np.all(np.diff(taker.stamps) > 0)
-    steps = np.diff(taker.stamps) / 20e6  # in frames; a busy machine may drop some
+    consumer.wait(20)
+    assert np.all(np.diff(consumer.stamps) > 0)
+    steps = np.diff(consumer.stamps) / 20e6  # in frames; a busy machine may drop some
     assert np.abs(steps - steps.round()).max() < 0.05
-    ages = np.array(taker.arrived[:20]) - taker.stamps[:20]
+    ages = np.array(consumer.arrived[:20]) - consumer.stamps[:20]
     assert np.all(ages >= 0)
-    assert taker.last.shape == (120, 160, 3)
+    assert consumer.last.shape == (120, 160, 3)
 
 
 @pytest.mark.parametrize("encoding", ["bgr8", "rgb8", "mono8", "nv12", "yuv422_yuy2", "bayer_rggb8"])
-def test_every_encoding_shows_red_as_red(camera: Callable[..., Camera], taker: Taker, encoding: str) -> None:
-    taker.encoding = encoding
+def test_every_encoding_shows_red_as_red(camera: Callable[..., Camera], consumer: Consumer, encoding: str) -> None:
+    consumer.encoding = encoding
     camera(source="test://red", image_encoding=encoding, image_width=322, image_height=64)
-    taker.wait(1)
+    consumer.wait(1)
     pixel = {
         "bgr8": [0, 0, 255], "rgb8": [255, 0, 0], "mono8": 76, "nv12": 81, "yuv422_yuy2": [81, 90],
         "bayer_rggb8": 255,
     }  # fmt: skip
-    assert np.abs(taker.last[0, 0].astype(int) - pixel[encoding]).max() <= 3
+    assert np.abs(consumer.last[0, 0].astype(int) - pixel[encoding]).max() <= 3
     if encoding == "nv12":
-        assert taker.last.shape == (96, 322)
-        assert np.abs(taker.last[70, :2].astype(int) - [90, 240]).max() <= 3
+        assert consumer.last.shape == (96, 322)
+        assert np.abs(consumer.last[70, :2].astype(int) - [90, 240]).max() <= 3
 
 
-def test_a_looped_clip_has_no_gap_in_time(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
+def test_a_looped_clip_has_no_gap_in_time(camera: Callable[..., Camera], consumer: Consumer, clip: Path) -> None:
     one = camera(source=f"file://{clip}", loop=True)
-    taker.wait(60)  # three times through the 20 frames
-    steps = np.diff(taker.stamps) / 1e6
+    consumer.wait(60)  # three times through the 20 frames
+    steps = np.diff(consumer.stamps) / 1e6
     assert np.all(steps > 0)
     # A busy machine may drop frames, but the timeline stays that of the clip, also where it starts over.
     assert np.abs(steps / 40 - np.round(steps / 40)).max() < 0.05
@@ -114,12 +114,12 @@ def test_a_looped_clip_has_no_gap_in_time(camera: Callable[..., Camera], taker: 
     assert one.status().state == "streaming"
 
 
-def test_a_file_without_loop_ends_and_reports_it(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
+def test_a_file_without_loop_ends_and_reports_it(camera: Callable[..., Camera], consumer: Consumer, clip: Path) -> None:
     one = camera(source=f"file://{clip}", realtime=False)
     until(lambda: one.status().state == "ended", "the end")
-    assert len(taker.stamps) == 20
+    assert len(consumer.stamps) == 20
     assert one.status().reconnects == 0
-    assert np.all(np.diff(taker.stamps) > 0)
+    assert np.all(np.diff(consumer.stamps) > 0)
 
 
 def test_the_images_of_a_folder_are_sorted_by_number(tmp_path: Path) -> None:
@@ -144,14 +144,16 @@ def test_the_images_of_a_folder_are_sorted_by_number(tmp_path: Path) -> None:
     assert [min(levels.values(), key=lambda level: abs(level - one)) for one in seen] == list(levels.values())
 
 
-def test_a_file_is_scaled_turned_cropped_and_thinned(camera: Callable[..., Camera], taker: Taker, clip: Path) -> None:
+def test_a_file_is_scaled_turned_cropped_and_thinned(
+    camera: Callable[..., Camera], consumer: Consumer, clip: Path
+) -> None:
     camera(
         source=f"file://{clip}", loop=True, flip_method="clockwise", image_width=60, image_height=80, crop_left=10,
         framerate=5.0,
     )  # fmt: skip
-    taker.wait(4)
-    assert taker.last.shape == (80, 50, 3)
-    steps = np.diff(taker.stamps) / 200e6  # 5 Hz; a busy machine may drop some
+    consumer.wait(4)
+    assert consumer.last.shape == (80, 50, 3)
+    steps = np.diff(consumer.stamps) / 200e6  # 5 Hz; a busy machine may drop some
     assert np.abs(steps - steps.round()).max() < 0.05
     assert steps.round().min() == 1
 
@@ -170,16 +172,16 @@ TURNS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("flip", TURNS)
 def test_every_flip_method_turns_the_frames(flip: str) -> None:
-    source, published = Taker(), Taker()
+    source, published = Consumer(), Consumer()
     width, height = (48, 64) if TURNS[flip](np.zeros((64, 48, 3))).shape == (48, 64, 3) else (64, 48)
-    for taker, settings in (
+    for consumer, settings in (
         (source, {"image_width": width, "image_height": height}),
         (published, {"image_width": 64, "image_height": 48, "flip_method": flip}),
     ):
-        one = Camera(CameraSettings(source="test://colors", **settings), taker, on_event=taker.event)  # type: ignore[arg-type]
+        one = Camera(CameraSettings(source="test://colors", **settings), consumer, on_event=consumer.event)  # type: ignore[arg-type]
         one.start()
         try:
-            taker.wait(1)
+            consumer.wait(1)
         finally:
             one.stop()
     assert published.last.shape == (48, 64, 3)
@@ -187,23 +189,23 @@ def test_every_flip_method_turns_the_frames(flip: str) -> None:
 
 
 def test_garbage_is_reported_once_and_retried_until_it_is_a_video(
-    camera: Callable[..., Camera], taker: Taker, clip: Path, tmp_path: Path
+    camera: Callable[..., Camera], consumer: Consumer, clip: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "later.mp4"
     path.write_bytes(np.random.default_rng(1).bytes(20000))
     one = camera(source=f"file://{path}", loop=True)
     until(lambda: one.status().reconnects >= 2, "a second try")
     assert one.status().state == "retrying"
-    assert len(taker.events) == 1
-    assert "retrying" in taker.events[0][1]
+    assert len(consumer.events) == 1
+    assert "retrying" in consumer.events[0][1]
     path.write_bytes(clip.read_bytes())
-    taker.wait(5)
+    consumer.wait(5)
     assert one.status().problem == ""
     assert one.status().state == "streaming"
 
 
 def test_a_network_error_is_reported_once_and_without_gstreamer_internals(
-    camera: Callable[..., Camera], taker: Taker, tmp_path: Path
+    camera: Callable[..., Camera], consumer: Consumer, tmp_path: Path
 ) -> None:
     with hls_server(tmp_path) as port:
         for piece in tmp_path.glob("*.ts"):
@@ -211,9 +213,9 @@ def test_a_network_error_is_reported_once_and_without_gstreamer_internals(
         one = camera(source=f"http://127.0.0.1:{port}/live.m3u8")
         until(lambda: one.status().reconnects >= 2, "a second try")
         one.stop()
-    assert [text.count("(404)") for _problem, text in taker.events] == [1]
-    assert ".c(" not in taker.events[0][1]
-    assert "\n" not in taker.events[0][1]
+    assert [text.count("(404)") for _problem, text in consumer.events] == [1]
+    assert ".c(" not in consumer.events[0][1]
+    assert "\n" not in consumer.events[0][1]
 
 
 def test_a_missing_device_is_retried(camera: Callable[..., Camera]) -> None:
@@ -222,33 +224,33 @@ def test_a_missing_device_is_retried(camera: Callable[..., Camera]) -> None:
     assert "v4l2-ctl" in one.status().problem
 
 
-def test_a_slow_consumer_gets_the_newest_frame(camera: Callable[..., Camera], taker: Taker) -> None:
+def test_a_slow_consumer_gets_the_newest_frame(camera: Callable[..., Camera], consumer: Consumer) -> None:
     one = camera(source="test://ball", framerate=100.0, image_width=160, image_height=120)
-    taker.wait(3)
+    consumer.wait(3)
 
     def skipped() -> bool:
         """Whether the frames of half a second without a consumer were dropped; a busy source makes fewer."""
-        taker.gate.clear()
+        consumer.gate.clear()
         time.sleep(0.5)  # the fault itself
-        count = len(taker.stamps)
-        taker.gate.set()
-        taker.wait(count + 3)
-        return bool(np.diff(taker.stamps[count - 1 : count + 3]).max() >= 30 * 10e6)
+        count = len(consumer.stamps)
+        consumer.gate.set()
+        consumer.wait(count + 3)
+        return bool(np.diff(consumer.stamps[count - 1 : count + 3]).max() >= 30 * 10e6)
 
     until(skipped, "a gap of 30 frames")
     assert one.status().drops >= 30
 
 
-def test_new_settings_reopen_the_source_and_bad_ones_do_not(camera: Callable[..., Camera], taker: Taker) -> None:
+def test_new_settings_reopen_the_source_and_bad_ones_do_not(camera: Callable[..., Camera], consumer: Consumer) -> None:
     one = camera(source="test://ball", image_width=160, image_height=120)
-    taker.wait(2)
+    consumer.wait(2)
     one.change(one.settings.changed(image_width=320, image_height=240))
-    until(lambda: taker.last.shape == (240, 320, 3), "the new size")
+    until(lambda: consumer.last.shape == (240, 320, 3), "the new size")
     assert one.status().reconnects == 0
     with pytest.raises(SettingError):
         one.change(one.settings.changed(source="nowhere://"))
-    count = len(taker.stamps)
-    taker.wait(count + 3)
+    count = len(consumer.stamps)
+    consumer.wait(count + 3)
 
 
 def test_an_unexpected_exception_reaches_the_owner() -> None:
@@ -268,12 +270,12 @@ def test_an_unexpected_exception_reaches_the_owner() -> None:
 def test_a_bad_frame_is_counted_and_the_next_one_arrives() -> None:
     seen: list[int] = []
 
-    def picky(frame: CapturedFrame) -> None:
+    def failing_once(frame: CapturedFrame) -> None:
         seen.append(frame.sequence)
         if len(seen) % 2:
             raise ImageError("half a frame")
 
-    one = Camera(CameraSettings(), picky)
+    one = Camera(CameraSettings(), failing_once)
     one.start()
     until(lambda: len(seen) >= 6, "frames")
     one.stop()
@@ -281,13 +283,13 @@ def test_a_bad_frame_is_counted_and_the_next_one_arrives() -> None:
     assert "half a frame" in one.problems()
 
 
-def test_stopping_leaves_no_thread_behind(taker: Taker) -> None:
+def test_stopping_leaves_no_thread_behind(consumer: Consumer) -> None:
     before = threading.active_count()
-    one = Camera(CameraSettings(image_width=64, image_height=48), taker)
+    one = Camera(CameraSettings(image_width=64, image_height=48), consumer)
     for _ in range(5):
-        count = len(taker.stamps)
+        count = len(consumer.stamps)
         one.start()
-        taker.wait(count + 1)
+        consumer.wait(count + 1)
         one.stop()
     assert threading.active_count() == before
     assert one.status().state == "stopped"

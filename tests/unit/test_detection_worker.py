@@ -51,7 +51,7 @@ class Owner:
 
     def wait(self, condition: Callable[[], bool]) -> None:
         with self.changed:
-            assert self.changed.wait_for(condition, PATIENCE), "nothing came"
+            assert self.changed.wait_for(condition, PATIENCE), "no result in time"
 
 
 def frame(stamp: int = 0) -> Frame:
@@ -125,11 +125,11 @@ def test_the_next_image_is_prepared_during_the_inference(tmp_path: Path, monkeyp
     detector = owner.worker.detector
     assert detector is not None
     infer, prepare = detector.runner.infer, detector.prepare
-    working, go_on, prepared = threading.Event(), threading.Event(), []
+    working, proceed, prepared = threading.Event(), threading.Event(), []
 
     def held(feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         working.set()
-        assert go_on.wait(PATIENCE)
+        assert proceed.wait(PATIENCE)
         return infer(feed)
 
     def noted(image: Frame | np.ndarray) -> Prepared:
@@ -144,7 +144,7 @@ def test_the_next_image_is_prepared_during_the_inference(tmp_path: Path, monkeyp
         owner.worker.put(Job("a", frame(stamp)))
     owner.worker.put(Job("b", frame(10)))
     assert [image.stamp_ns for image in prepared] == [0, 1, 10]  # while the first one is processed
-    go_on.set()
+    proceed.set()
     owner.wait(lambda: len(owner.found) == 3)
     owner.worker.close()
     assert sorted(job.frame.stamp_ns for job, _ in owner.found) == [0, 9, 10]

@@ -70,7 +70,7 @@ class Hook:
 
 
 @contextmanager
-def hooked(port: int, *codes: int) -> Iterator[Hook]:
+def serving(port: int, *codes: int) -> Iterator[Hook]:
     hook = Hook(port, list(codes))
     try:
         yield hook
@@ -93,7 +93,7 @@ def posting(port: int, limit: int = 100, **settings: object) -> Iterator[Outbox]
 def test_a_webhook_is_signed_json(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s3cret\n")
     port = free_tcp_port()
-    with hooked(port) as hook, posting(port, webhook_secret_file=str(tmp_path / "secret")) as outbox:
+    with serving(port) as hook, posting(port, webhook_secret_file=str(tmp_path / "secret")) as outbox:
         outbox.put(outgoing(1))
         wait_until(lambda: hook.got, what="the request")
         wait_until(lambda: outbox.sent == 1)
@@ -110,7 +110,7 @@ def test_a_webhook_is_signed_json(tmp_path: Path) -> None:
 
 def test_a_failing_server_gets_the_events_again_in_order() -> None:
     port = free_tcp_port()
-    with hooked(port, 500, 503, 429) as hook, posting(port) as outbox:
+    with serving(port, 500, 503, 429) as hook, posting(port) as outbox:
         outbox.put(outgoing(1))
         outbox.put(outgoing(2))
         wait_until(lambda: outbox.sent == 2, what="both")
@@ -130,7 +130,7 @@ def test_events_wait_for_an_unreachable_server_up_to_the_limit() -> None:
         text = str(outbox.problem)
         assert f"http://127.0.0.1:{port}/hook" in text
         assert "abc" not in text
-        with hooked(port) as hook:
+        with serving(port) as hook:
             wait_until(lambda: outbox.sent == 3, what="what waited")
     assert [json.loads(body)["id"] for _, body, _ in hook.got] == ["e2", "e3", "e4"]
     assert outbox.counters.totals() == {"webhook: dropped, output_queue is full": 2}
@@ -139,7 +139,7 @@ def test_events_wait_for_an_unreachable_server_up_to_the_limit() -> None:
 @pytest.mark.parametrize("code", [400, 404, 302])
 def test_a_permanently_refused_event_is_counted_and_the_next_is_sent(code: int) -> None:
     port = free_tcp_port()
-    with hooked(port, code) as hook, posting(port) as outbox:
+    with serving(port, code) as hook, posting(port) as outbox:
         outbox.put(outgoing(1))
         outbox.put(outgoing(2))
         wait_until(lambda: outbox.sent == 1, what="the second")
@@ -188,11 +188,11 @@ mqtt = pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed:
 
 
 class Broker:
-    """A real broker with a user, and a client that subscribes to all topics. ``heard``: topic, payload, retained."""
+    """A real broker with a user, and a client that subscribes to all topics. ``received``: topic, payload, retained."""
 
     def __init__(self, folder: Path) -> None:
         self.port, self.folder = free_tcp_port(), folder
-        self.heard: list[tuple[str, bytes, bool]] = []
+        self.received: list[tuple[str, bytes, bool]] = []
         self.password = folder / "password"
         self.password.write_text("s3cret\n")
         subprocess.run(["mosquitto_passwd", "-b", "-c", str(folder / "users"), "edgecam", "s3cret"], check=True)
@@ -211,7 +211,7 @@ class Broker:
         make: Any = paho.Client
         self.client = make(paho.CallbackAPIVersion.VERSION2)
         self.client.username_pw_set("edgecam", "s3cret")
-        self.client.on_message = lambda _c, _d, one: self.heard.append((one.topic, one.payload, one.retain))
+        self.client.on_message = lambda _c, _d, one: self.received.append((one.topic, one.payload, one.retain))
         joined = threading.Event()
         self.client.on_subscribe = lambda *_: joined.set()
         self.client.on_connect = lambda client, *_: client.subscribe("#", 1)
@@ -236,7 +236,7 @@ class Broker:
         self.client = self.process = None
 
     def last(self, topic: str) -> bytes | None:
-        return next((payload for one, payload, _ in reversed(self.heard) if one == topic), None)
+        return next((payload for one, payload, _ in reversed(self.received) if one == topic), None)
 
 
 @pytest.fixture
@@ -305,7 +305,7 @@ def test_an_unreachable_broker_gets_the_events_later(broker: Broker) -> None:
         broker.start()
         wait_until(lambda: outbox.sent == 2, 60, "what waited")
         ids: Callable[[], list[str]] = lambda: [  # noqa: E731
-            json.loads(payload)["id"] for topic, payload, _ in broker.heard if topic == "edgecam/front/events"
+            json.loads(payload)["id"] for topic, payload, _ in broker.received if topic == "edgecam/front/events"
         ]
         wait_until(lambda: ids() == ["e1", "e2"])
         broker.stop()

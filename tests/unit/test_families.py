@@ -376,7 +376,7 @@ def test_boxes_are_suppressed_before_they_are_clipped(tmp_path: Path) -> None:
 # Inputs of other types and layouts.
 
 
-def looking(path: Path, kind: int, shape: list[int | str], facts: dict[str, str] | None = None) -> Path:
+def brightest_value_model(path: Path, kind: int, shape: list[int | str], facts: dict[str, str] | None = None) -> Path:
     """A YOLO model with one box whose score is the largest input value divided by 255."""
     image = helper.make_tensor_value_info("images", kind, shape)
     output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 6, 50])
@@ -404,13 +404,13 @@ def looking(path: Path, kind: int, shape: list[int | str], facts: dict[str, str]
     ],
 )
 def test_integer_inputs_get_unscaled_pixels(tmp_path: Path, kind: int, shape: list[int | str]) -> None:
-    subject = detector(looking(tmp_path / "m.onnx", kind, shape))
+    subject = detector(brightest_value_model(tmp_path / "m.onnx", kind, shape))
     (item,) = subject.detect(np.full((200, 400, 3), 204, np.uint8))
     assert item.score == pytest.approx(204 / 255)
 
 
 def test_channels_last_is_fed_channels_last(tmp_path: Path) -> None:
-    path = looking(tmp_path / "m.onnx", TensorProto.FLOAT, [1, 100, 100, 3], {"edgecam.std": "1"})
+    path = brightest_value_model(tmp_path / "m.onnx", TensorProto.FLOAT, [1, 100, 100, 3], {"edgecam.std": "1"})
     assert detector(path).family.spec.layout == "nhwc"
     (item,) = detector(path).detect(np.full((200, 400, 3), 204, np.uint8))
     assert item.score == pytest.approx(204 / 255)
@@ -431,7 +431,7 @@ def test_an_input_that_cannot_be_fed_is_refused(
     tmp_path: Path, kind: int, shape: list[int | str], facts: dict[str, str], message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
-        detector(looking(tmp_path / "m.onnx", kind, shape, facts))
+        detector(brightest_value_model(tmp_path / "m.onnx", kind, shape, facts))
 
 
 # Finished detections.

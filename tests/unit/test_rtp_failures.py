@@ -74,8 +74,8 @@ def test_a_frame_that_cannot_be_converted_loses_one_frame(monkeypatch: pytest.Mo
 
 def test_a_stalled_encoder_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     row = next(row for row in encoders.ENCODERS if row.element == "x265enc")
-    mute = replace(row, text=lambda request: row.text(request) + " ! identity drop-probability=1.0")
-    monkeypatch.setattr(encoders, "choose", lambda *_: mute)
+    stall = replace(row, text=lambda request: row.text(request) + " ! identity drop-probability=1.0")
+    monkeypatch.setattr(encoders, "choose", lambda *_: stall)
     sender = Sender(SenderSettings(port=free_udp_port()))
     sender.start()
     try:

@@ -39,7 +39,7 @@ def textured(number: int) -> np.ndarray:
     return np.clip(bgr, 0, 255).astype(np.uint8)
 
 
-class Seen(NamedTuple):
+class ReceivedFrame(NamedTuple):
     number: int
     quality: float
 
@@ -50,7 +50,7 @@ class Stream:
     def __init__(self) -> None:
         self.port = free_udp_port()
         self.next = 0
-        self.seen: list[Seen] = []
+        self.seen: list[ReceivedFrame] = []
         self.wrong = 0  # frames with the stamp of another one
         self._handed: dict[int, int] = {}  # stamp: number
         self._stop = threading.Event()
@@ -91,7 +91,7 @@ class Stream:
             if frame is not None:
                 number = self._handed[frame.stamp_ns]
                 self.wrong += index_of(frame.bgr()) != number % 256
-                self.seen.append(Seen(number, psnr(frame.bgr()[::2, ::2], textured(number)[::2, ::2])))
+                self.seen.append(ReceivedFrame(number, psnr(frame.bgr()[::2, ::2], textured(number)[::2, ::2])))
 
     def settle(self) -> int:
         """Wait until a frame sent from now on is received; returns its number."""

@@ -91,12 +91,12 @@ def test_a_jump_of_the_sender_costs_one_keyframe_interval_at_most(name: str, jum
             replay.report(unit.number)
             replay.send(unit)
         # Reports and packets arrive on different ports: a report that is read before old packets would also date them.
-        wait_until(lambda: reader.seen and reader.seen[-1][1] >= 20, what="frames of the old time line")
+        wait_until(lambda: reader.seen and reader.seen[-1][1] >= 20, what="frames of the old timeline")
         jump(replay)
         for unit in units[30:]:
             replay.report(unit.number)
             replay.send(unit)
-        wait_until(lambda: reader.seen and reader.seen[-1][1] >= COUNT - 8, what="frames of the new time line")
+        wait_until(lambda: reader.seen and reader.seen[-1][1] >= COUNT - 8, what="frames of the new timeline")
         replay.close()
     seen = indices(reader)
     assert seen == sorted(set(seen))

@@ -9,7 +9,7 @@ import pytest
 from edgecam_core.rtp import clock
 from edgecam_core.rtp.clock import SECOND, RtpTimeline
 from edgecam_core.rtp.stamps import PublishedStamps, Stamp, StampReader
-from edgecam_core.rtp.timeline import TimeLine
+from edgecam_core.rtp.timeline import Timeline
 
 NOW = 1_764_000_000_123_456_789
 INTERVAL = SECOND // 30
@@ -118,9 +118,9 @@ def test_capture_times_of_the_extension_are_published_as_they_are() -> None:
     assert published.next(Stamp(sent[-1], "ntp64"), 9, 2) == sent[-1]  # of another stream
 
 
-def place_all(frames: list[tuple[int, bool]]) -> tuple[list[int], TimeLine]:
+def place_all(frames: list[tuple[int, bool]]) -> tuple[list[int], Timeline]:
     """Presentation times of frames (RTP timestamp, random access) that arrive at capture time."""
-    line = TimeLine()
+    line = Timeline()
     return [
         line.place(1, stamp & 0xFFFFFFFF, key, turn * INTERVAL).pts for turn, (stamp, key) in enumerate(frames)
     ], line
@@ -163,7 +163,7 @@ def test_timestamps_that_stand_still_keep_their_order() -> None:
 
 
 def test_another_stream_starts_after_the_first() -> None:
-    line = TimeLine()
+    line = Timeline()
     first = line.place(1, 5000, True, 0)
     second = line.place(2, 10, True, 1)
     assert second.pts > first.pts

@@ -38,7 +38,7 @@ from edgecam_viewer.listening import bind, outward_address, tls_context
 from edgecam_viewer.proposals import Proposals
 from edgecam_viewer.settings import ANY_ADDRESS, ViewerSettings, is_loopback
 from edgecam_viewer.streams import PipelineControl, Streams
-from edgecam_viewer.timeline import Timeline
+from edgecam_viewer.timeline import EventTimeline
 from edgecam_viewer.video import Video
 
 BODY_LIMIT = 64 * 1024
@@ -147,7 +147,7 @@ class WebServer:
             Labelling(self._settings.collection).add_routes(app)
         Proposals().add_routes(app)
         if self._settings.events:
-            Timeline(self._settings.events).add_routes(app)
+            EventTimeline(self._settings.events).add_routes(app)
         logger = _logger(self.access.counters)
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=0.2, handler_cancellation=True, logger=logger

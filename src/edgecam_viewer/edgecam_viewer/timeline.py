@@ -39,7 +39,7 @@ MAX_DECODED = 4  # clips decoded for browsers at a time
 MAX_MS = 2**53  # JavaScript's largest whole number
 
 
-class Timeline:
+class EventTimeline:
     """Serves the events of one folder. Its requests are subject to the server's token and Origin checks.
 
     Files are served by event id and only from inside the folder; clips by ranges, so that browsers can seek.

@@ -52,7 +52,7 @@ class Encoder:
     """An encoder. ``text`` returns the launch text from I420 to the coded stream.
 
     ``live_bitrate`` is the property for the bitrate and its unit in bit/s, if the bitrate can change while running.
-    ``x265enc`` has none: it accepts a new bitrate, but begins anew, with a keyframe and the old limit of frame sizes.
+    ``x265enc`` has none: it accepts a new bitrate, but starts over, with a keyframe and the old limit of frame sizes.
     """
 
     element: str

@@ -22,7 +22,7 @@ from collections import OrderedDict
 from edgecam_core.media.keyframe_gate import Admission, KeyframeGate
 
 _MAX_PENDING = 256
-_NEW_TIME_LINE_NS = 1_000_000_000
+_NEW_TIMELINE_NS = 1_000_000_000
 _SAME_NS = 500_000
 """Decoders may round presentation times."""
 
@@ -54,7 +54,7 @@ class ShownFrames:
     def decoded(self, time: int) -> bool:
         """Whether this frame may be shown; True if its time is unknown."""
         with self._lock:
-            if self._last is not None and 0 <= self._last - time < _NEW_TIME_LINE_NS:
+            if self._last is not None and 0 <= self._last - time < _NEW_TIMELINE_NS:
                 return self._distrust()
             self._last = time
             known = next((key for key in self._pending if abs(key - time) <= _SAME_NS), None)

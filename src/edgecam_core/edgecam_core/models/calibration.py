@@ -32,7 +32,8 @@ _MAX_IMAGES = 500  # more images do not change the ranges
 
 
 class ImageCalibration:
-    """Up to 500 images, spread evenly over the folder, preprocessed as in the detector. Implements ``Calibration``.
+    """Up to 500 images, spread evenly over the folder, preprocessed as in the detector. Implements
+    ``CalibrationImages``.
 
     Raises:
         SettingError: no such folder, or no image in it.

@@ -41,7 +41,7 @@ from edgecam_core.rtp.rtp_session import RtpSession
 from edgecam_core.rtp.settings import ReceiverSettings
 from edgecam_core.rtp.srtp import Protector, read_key
 from edgecam_core.rtp.stamps import PublishedStamps, StampReader
-from edgecam_core.rtp.timeline import TimeLine
+from edgecam_core.rtp.timeline import Timeline
 from edgecam_core.rtp.unprotector import Unprotector
 from edgecam_core.tracer import TRACER
 from edgecam_core.types import Frame
@@ -78,7 +78,7 @@ class Receiver:
             self._session.unprotector = Unprotector(settings.srtp_cipher, key)
             self._protector = Protector(settings.srtp_cipher, key, self._feedback.ssrc)
         self._lock = threading.Lock()  # protects the session and the gate
-        self._timeline = TimeLine()
+        self._timeline = Timeline()
         self._published = PublishedStamps()
         self._decoder: DecoderSupervisor | None = None
         self._sockets: ReceiverSockets | None = None
@@ -198,9 +198,9 @@ class Receiver:
             now_ns, jumps = time.monotonic_ns(), self._timeline.jumps
             place = self._timeline.place(unit.stream, unit.timestamp, unit.random_access, now_ns)
             if self._timeline.jumps != jumps:
-                self._counters.add("RTP time jumped: new time line")
+                self._counters.add("RTP time jumped: new timeline")
                 self._session.stamps.jumped(unit.timestamp, unit.arrival_ns)
-                self._gate.close()  # the decoder cannot tell frames of the old time line from those of the new one
+                self._gate.close()  # the decoder cannot tell frames of the old timeline from those of the new one
             begins = self._gate.closed or unit.follows_gap
             admission = self._gate.admit(unit.nals, place.pts, unit.whole, unit.follows_gap)
             if admission is None:

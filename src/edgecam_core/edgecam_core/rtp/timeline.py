@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from edgecam_core.rtp.clock import CLOCK_RATE, SECOND, signed_difference
 
-_LINE_GAP_NS = 3600 * SECOND  # between two time lines: later frames never sort before earlier ones
+_LINE_GAP_NS = 3600 * SECOND  # between two timelines: later frames never sort before earlier ones
 _REORDER_FRAMES = 17  # H.264 and H.265 reorder within 16 frames at most
 _REORDER_LEAST = CLOCK_RATE // 2
 _AHEAD_NS = 5 * SECOND  # RTP time that advances this much faster than the arrival time has jumped
@@ -30,16 +30,16 @@ _REMEMBERED = 32
 
 
 class Place(NamedTuple):
-    """The position of a frame: ``pts`` in nanoseconds, increasing in presentation order; ``line`` counts time lines."""
+    """The position of a frame: ``pts`` in nanoseconds, increasing in presentation order; ``line`` counts timelines."""
 
     pts: int
     line: int
 
 
-class TimeLine:
+class Timeline:
     """Places each access unit in time. Units arrive in decoding order; their timestamps are in presentation order.
 
-    A new time line begins with each stream and each jump of the sender's time. A jump is a timestamp further back than
+    A new timeline begins with each stream and each jump of the sender's time. A jump is a timestamp further back than
     reordering explains, a random access point before an earlier frame (which no standard allows), or a timestamp more
     than ``_AHEAD_NS`` ahead of the elapsed time.
     """

@@ -45,7 +45,7 @@ def read_values(text: str) -> dict[str, Any]:
 def fill(message: Any, values: dict[str, Any], stamps: bool = False) -> list[StampSetter]:
     """Set a message's fields; fields that are not named keep their defaults. Raises CliError.
 
-    With `stamps`, a header given as `auto` or a time given as `now` is set anew for each message, by the returned
+    With `stamps`, a header given as `auto` or a time given as `now` is set again for each message, by the returned
     functions.
     """
     setters: list[StampSetter] = []
