@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -279,21 +277,6 @@ def test_reviews_become_coco(tmp_path: Path) -> None:
     assert all((collection.root / "images" / image["file_name"]).is_file() for image in data["images"])
 
 
-def test_collections_are_merged(tmp_path: Path) -> None:
-    collect(tmp_path / "a", seen(1), seen(2))
-    collect(tmp_path / "b", seen(3, camera="rear"))
-    shutil.copytree(tmp_path / "a", tmp_path / "copy")
-    copy = Collection.open(tmp_path / "copy")
-    copy.save_review(Review(copy.ids()[0], REVIEWED, (Box("cat", (1.0, 1.0, 9.0, 9.0)),)))
-    counts = coco.merge([tmp_path / "a", tmp_path / "b", tmp_path / "copy"], tmp_path / "all")
-    assert counts == {"added": 3, "present": 2, "reviews": 1}
-    merged = Collection.open(tmp_path / "all")
-    assert len(merged.ids()) == 3
-    assert len(list(merged.reviews())) == 1
-    with pytest.raises(CollectionError, match="one of the sources"):
-        coco.merge([tmp_path / "a"], tmp_path / "a")
-
-
 @pytest.mark.parametrize("name", ["../x", "", "a/b", ".hidden", "x" * 300, "a\0b"])
 def test_names_from_outside_never_leave_the_folder(tmp_path: Path, name: str) -> None:
     collection = Collection.create(tmp_path / "c")
@@ -333,72 +316,6 @@ def test_impossible_boxes_are_refused(row: object) -> None:
         Box.parse(row, (100, 100))
 
 
-def test_a_clock_that_steps_back_loses_no_frame_and_adds_no_budget(tmp_path: Path) -> None:
-    now = [0.0]
-    collector = Collector(settings(tmp_path / "c", max_per_hour=4), lambda: now[0])
-    for number in (5000, 5001, 1400, 1401, 1402):  # an hour back in the middle
-        collector.examine(seen(number))
-    now[0] = 3600.0
-    collector.examine(seen(1403))
-    collector.close()
-    assert collector.counters.totals() == {"over max_per_hour": 1}
-    frames = list(Collection.open(tmp_path / "c").frames())
-    assert [frame.stamp_ns // SECOND - 100 for frame in frames] == [1400, 1401, 1403, 5000, 5001]  # in order of capture
-    assert len({frame.image for frame in frames}) == 5
-
-
-def test_the_same_stamp_twice_keeps_both_frames(tmp_path: Path) -> None:
-    """After the clock stepped back, or from two cameras of one name."""
-    again = replace(seen(2), frame=Frame.from_array(noise(2), "bgr8", seen(1).stamp_ns, "lens"))
-    collect(tmp_path / "c", seen(1), again)
-    collection = Collection.open(tmp_path / "c")
-    assert [frame.stamp_ns for frame in collection.frames()] == [seen(1).stamp_ns] * 2
-    images = [cv2.imread(str(collection.stored_image(frame))) for frame in collection.frames()]
-    matches = [[np.abs(image.astype(int) - noise(n)).mean() < 6 for n in (1, 2)] for image in images]
-    assert sorted(matches) == [[False, True], [True, False]]
-
-
-def test_two_cameras_of_one_name_are_merged_without_loss(tmp_path: Path) -> None:
-    collect(tmp_path / "hall", seen(1), seen(2))
-    other = replace(seen(7), frame=Frame.from_array(noise(7), "bgr8", seen(1).stamp_ns, "lens"))
-    collect(tmp_path / "yard", other)
-    for name in ("hall", "yard"):
-        one = Collection.open(tmp_path / name)
-        one.save_review(Review(one.ids()[0], REVIEWED, (Box(name, (1.0, 1.0, 9.0, 9.0)),)))
-    counts = coco.merge([tmp_path / "hall", tmp_path / "yard"], tmp_path / "all")
-    assert counts == {"added": 3, "present": 0, "reviews": 2}
-    merged = Collection.open(tmp_path / "all")
-    assert sorted(review.boxes[0].label for review in merged.reviews()) == ["hall", "yard"]
-    (yard,) = (review.id for review in merged.reviews() if review.boxes[0].label == "yard")
-    stored = cv2.imread(str(merged.stored_image(merged.frame(yard))))
-    assert np.abs(stored.astype(int) - noise(7)).mean() < 6
-
-
-def test_a_collector_that_starts_leaves_another_ones_unfinished_frame_alone(tmp_path: Path) -> None:
-    first = Collection.create(tmp_path / "c")
-    image = tmp_path / "c" / "images" / "front" / "1.jpg"  # written; its frame's file is about to be
-    image.parent.mkdir()
-    image.touch()
-    second = Collection.create(tmp_path / "c")
-    assert image.exists()
-    first.close()
-    second.close()
-    Collection.create(tmp_path / "c").close()
-    assert not image.exists()
-
-
-def test_two_collectors_of_one_folder_keep_all_their_frames(tmp_path: Path) -> None:
-    first, second = Collector(settings(tmp_path / "c")), Collector(settings(tmp_path / "c"))
-    for number in range(3):
-        first.examine(seen(number))
-        second.examine(seen(10 + number))
-    first.close()
-    second.close()
-    collection = Collection.open(tmp_path / "c")
-    assert len(collection.ids()) == 6
-    assert all(collection.stored_image(frame).is_file() for frame in collection.frames())
-
-
 def test_the_budget_counts_by_the_hour_and_never_refuses_a_request() -> None:
     budget = Budget(3, 2)
     for now in (0.0, 1.0):
@@ -414,20 +331,3 @@ def test_the_budget_counts_by_the_hour_and_never_refuses_a_request() -> None:
 def test_the_least_valuable_are_deleted_first() -> None:
     assert least_valuable([(0.5, 10, "a"), (0.1, 10, "b"), (0.1, 10, "c")], 15) == ["b", "c"]
     assert least_valuable([(0.5, 10, "a")], 0) == []
-
-
-def test_the_command_merges_and_training_reads_the_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from edgecam_core.cli.main import main
-    from edgecam_training.data.loading import load
-
-    collect(tmp_path / "a", seen(1))
-    collect(tmp_path / "b", seen(2))
-    for name in ("a", "b"):
-        one = Collection.open(tmp_path / name)
-        one.save_review(Review(one.ids()[0], REVIEWED, (Box("cat", (1.0, 1.0, 90.0, 90.0)),)))
-    words = ["dataset", "merge", str(tmp_path / "a"), str(tmp_path / "b"), "--output", str(tmp_path / "all")]
-    assert main(words) == 0
-    assert "2 frames added" in capsys.readouterr().out
-    dataset = load(tmp_path / "all")
-    assert dataset.classes == ("cat",)
-    assert [sample.boxes.tolist() for sample in dataset.samples] == [[[1, 1, 90, 90]]] * 2
