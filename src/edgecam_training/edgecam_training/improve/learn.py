@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from edgecam_core.models.nms import overlaps
@@ -28,7 +29,7 @@ from edgecam_training.errors import DatasetError
 from edgecam_training.improve import logistic
 from edgecam_training.improve.field import LabelledImage
 from edgecam_training.improve.heads import ClassHeads
-from edgecam_training.improve.network import FrozenNetwork
+from edgecam_training.improve.network import FrozenNetwork, Output
 
 POSITIVE, NEGATIVE = 0.6, 0.5  # IoU with a labelled box: positive from, negative below; ignored in between
 HARD, RANDOM = 40, 40  # negatives per image and level: with the highest scores of known classes, and at random
@@ -36,6 +37,7 @@ STEPS = 100
 KNOWN_PENALTY = 3e-3  # L2, on the change of a known class's weights
 NEW_PENALTY = 1e-4  # L2, on the distance of a new class's weights from those it starts with
 START_BIAS = -4.0
+KEPT = 32  # images whose features stay in memory for the mining of hard negatives: 5 MB each for the default model
 UNSEEN_BIAS = -8.0  # of an anchor that no training object of the label matches
 
 
@@ -90,6 +92,7 @@ class Learner:
         self._learned = tuple(learned)
         self._progress = progress
         self._chance = np.random.default_rng(seed)
+        self._kept: dict[Path, tuple[int, Output, Output]] = {}
 
     def extract(self, image: LabelledImage, complete: Sequence[str], learned: Learned | None = None) -> TrainingRows:
         """The training rows of an image and its mirror image.
@@ -97,26 +100,37 @@ class Learner:
         Every object of the labels ``complete`` must have a box; other labels get no targets. With trained heads
         ``learned``, the result has only hard negatives: background rows with the highest scores of these heads.
         """
-        pixels = image.pixels()
-        width = pixels.shape[1]
+        width, *outputs = self._run(image)
         mirrored = image.boxes.copy()
         if len(mirrored):
             mirrored[:, [0, 2]] = width - image.boxes[:, [2, 0]]
         sample = TrainingRows([[] for _ in self._heads.heads])
-        for view, boxes in ((pixels, image.boxes), (np.ascontiguousarray(pixels[:, ::-1]), mirrored)):
-            self._extract(sample, view, boxes, image.labels, complete, learned)
+        for output, boxes in zip(outputs, (image.boxes, mirrored), strict=True):
+            self._extract(sample, output, boxes, image.labels, complete, learned)
         return sample
+
+    def _run(self, image: LabelledImage) -> tuple[int, Output, Output]:
+        """The width of an image, and what the network makes of it and of its mirror image."""
+        if (kept := self._kept.get(image.path)) is not None:
+            return kept
+        pixels = image.pixels()
+        views = pixels, np.ascontiguousarray(pixels[:, ::-1])
+        first, second = (self._network(Frame.from_array(view, "bgr8")) for view in views)
+        result = pixels.shape[1], first, second
+        if len(self._kept) < KEPT:
+            self._kept[image.path] = result
+        return result
 
     def _extract(
         self,
         sample: TrainingRows,
-        pixels: np.ndarray,
+        output: Output,
         boxes: np.ndarray,
         labels: Sequence[str],
         complete: Sequence[str],
         learned: Learned | None,
     ) -> None:
-        scores, found, features = self._network(Frame.from_array(pixels, "bgr8"))
+        scores, found, features = output
         target = self._target(found, boxes, labels, complete)
         if learned is None:
             for column, label in enumerate(self._learned):

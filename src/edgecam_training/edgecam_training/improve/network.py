@@ -16,6 +16,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.onnxruntime_runner import cpu_session
@@ -24,6 +26,9 @@ from edgecam_core.models.preprocess import Preprocessor
 from edgecam_core.types import Frame
 
 from edgecam_training.improve.heads import ClassHeads
+
+# (rows, classes) scores, (rows, 4) boxes in pixels of the frame, (1, F, H, W) features of each head
+Output: TypeAlias = tuple[np.ndarray, np.ndarray, list[np.ndarray]]
 
 
 class FrozenNetwork:
@@ -35,8 +40,7 @@ class FrozenNetwork:
         self._input = spec.name
         self._preprocessor = Preprocessor(spec)
 
-    def __call__(self, frame: Frame) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
-        """(rows, classes) scores, (rows, 4) boxes in pixels of the frame, (1, F, H, W) features of each head."""
+    def __call__(self, frame: Frame) -> Output:
         tensor, placement = self._preprocessor.prepare(frame)
         scores, boxes, *features = self._session.run(None, {self._input: tensor})
         return scores[0], placement.to_source(boxes[0], fractions=True), features
