@@ -8,6 +8,8 @@ PYTEST_ARGS ?=
 PARALLEL := -n 3 --dist loadfile
 # A launch has several processes, so two at a time keep two cores busy. PARALLEL= turns this off too.
 LAUNCHES = $(if $(PARALLEL),-n 2 --dist worksteal)
+# Without byte code each of the tests' thousands of processes compiles what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 OPEN := source install/setup.bash &&
 
 .PHONY: help setup setup-test demo test test-bare test-hard test-matrix lint types unit backends node launch-tests launch-testing setup-training training-tests demo-train demo-improve docs bench clean

@@ -65,6 +65,7 @@ class Replay:
         self._target = ("127.0.0.1", port)
         self._socket = socket.socket(type=socket.SOCK_DGRAM)
         self._next = time.monotonic()
+        self.sent = 0  # packets
 
     def timestamp(self, index: int) -> int:
         return (self.rtp_offset + index * 90_000 // RATE) & 0xFFFFFFFF
@@ -90,6 +91,7 @@ class Replay:
         for data in self.packets(unit):
             if not lost:
                 self._socket.sendto(data, self._target)
+                self.sent += 1
 
     def report(self, index: int = 0) -> None:
         """An RTCP sender report with the capture time of frame ``index``."""

@@ -145,12 +145,17 @@ def heal(
     packetiser, streams, shown = Packetiser(CODECS[codec], 96, 700), receiver.stats().streams, len(reader.seen)
     sent: dict[int, int] = {}  # stamp: number
 
+    def send_next() -> None:
+        rounds, number = divmod(len(sent), len(units))
+        nals, stamp = units[number]
+        stamp += rounds * (units[-1][1] - units[0][1] + 40_000_000)
+        sent[stamp] = number
+        for _, data in packetiser.packets(nals, stamp):
+            out.send(data)
+
     def whole_interval() -> bool:
-        later = len(sent) // len(units) * (units[-1][1] - units[0][1] + 40_000_000)
-        for number, (nals, stamp) in enumerate(units):
-            sent[stamp + later] = number
-            for _, data in packetiser.packets(nals, stamp + later):
-                out.send(data)
+        for _ in units:
+            send_next()
         expected = list(sent)[-KEYFRAMES:]
         with suppress(pytest.fail.Exception):
             wait_until(lambda: [stamp for stamp, *_ in reader.seen[-KEYFRAMES:]] == expected, 5.0)
@@ -161,5 +166,10 @@ def heal(
     assert reader.newest is not None
     assert psnr(reader.newest.bgr(), pixels_of(len(units) - 1)) > 28
     assert [number for _, number, _ in reader.seen[shown:]] == [sent[stamp] for stamp, *_ in reader.seen[shown:]]
-    assert receiver.stats().streams == streams + 1
-    assert receiver.stats().state == "running"
+    assert receiver.stats().streams > streams  # one more after each pause, which a slow machine makes
+
+    def running() -> bool:
+        send_next()
+        return receiver.stats().state == "running"
+
+    wait_until(running, what="a running stream")  # a slow machine's stream is silent a while after its last packet

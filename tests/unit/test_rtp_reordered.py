@@ -85,12 +85,13 @@ JUMPS = [_rtp_time_back, _rtp_time_ahead, _rtp_time_a_little_back, _sequence_bac
 def test_a_jump_of_the_sender_costs_one_keyframe_interval_at_most(name: str, jump: Callable[[Replay], None]) -> None:
     codec, units = stream(name)
     port = free_udp_port()
-    with receiving(port, codec=codec, latency=2000, feedback=False) as (_, reader):
+    with receiving(port, codec=codec, latency=2000, feedback=False) as (receiver, reader):
         replay = Replay(port, codec)
         for unit in units[:30]:
             replay.report(unit.number)
             replay.send(unit)
         # Reports and packets arrive on different ports: a report that is read before old packets would also date them.
+        wait_until(lambda: receiver.stats().packets == replay.sent, what="the packets of the old timeline")
         wait_until(lambda: reader.seen and reader.seen[-1][1] >= 20, what="frames of the old timeline")
         jump(replay)
         for unit in units[30:]:
