@@ -32,7 +32,8 @@ FEW = 5
 CHECKS = ("lint", "types", "docs")
 DOCS_PYTHON = (3, 11)  # the oldest Python for the pinned packages of requirements/docs.txt
 LEFT = "left behind: "
-PARTS = (*CHECKS, "unit", "backends", "node", "launch-tests", "training-tests")
+# Parts of one process first: at the end, when nothing runs beside them any more, the unit tests keep both cores busy.
+PARTS = (*CHECKS, "backends", "training-tests", "unit", "node", "launch-tests")
 ROS_PARTS = ("node", "launch-tests")  # their processes wait for discovery and frames most of the time
 YIELDING = ["nice", "-n", "5"]  # for the parts beside them: frames and messages do not wait for a compiler
 

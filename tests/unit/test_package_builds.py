@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -54,18 +56,25 @@ def test_the_top_of_the_repository_leads_to_what_bringup_installs() -> None:
         assert (ROOT / name).resolve() == ROOT / "src" / "edgecam_bringup" / name
 
 
-def installed_bringup(distribution: str, folder: Path) -> Path:
-    package = ROOT / "src" / "edgecam_bringup"
-    shutil.copytree(package, folder / "src" / package.name)
-    subprocess.run(
-        [sys.executable, "-m", "colcon", "build"], cwd=folder, check=True, capture_output=True, timeout=600,
-        env=without_this_workspace() | {"ROS_DISTRO": distribution},
-    )  # fmt: skip
-    return folder / "install" / package.name / "share" / package.name
+@pytest.fixture(scope="module")
+def installed_bringup(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Builds edgecam_bringup for a distribution, once."""
+
+    @functools.cache
+    def built(distribution: str) -> Path:
+        package, folder = ROOT / "src" / "edgecam_bringup", tmp_path_factory.mktemp(distribution)
+        shutil.copytree(package, folder / "src" / package.name)
+        subprocess.run(
+            [sys.executable, "-m", "colcon", "build"], cwd=folder, check=True, capture_output=True, timeout=600,
+            env=without_this_workspace() | {"ROS_DISTRO": distribution},
+        )  # fmt: skip
+        return folder / "install" / package.name / "share" / package.name
+
+    return built
 
 
-def test_on_humble_our_own_action_provides_on_exit(tmp_path: Path) -> None:
-    installed = installed_bringup("humble", tmp_path)
+def test_on_humble_our_own_action_provides_on_exit(installed_bringup: Callable[[str], Path]) -> None:
+    installed = installed_bringup("humble")
     for path in sorted((ROOT / "launch").glob("*.launch.xml")):
         ours, humble = ElementTree.parse(path), ElementTree.parse(installed / "launch" / path.name)
         assert [one.attrib for one in humble.iter("humble_node")] == [one.attrib for one in ours.iter("node")]
@@ -79,9 +88,9 @@ def test_on_humble_our_own_action_provides_on_exit(tmp_path: Path) -> None:
     [("humble", "FASTRTPS"), ("jazzy", "FASTRTPS"), ("kilted", "FASTDDS"), ("lyrical", "FASTDDS")],
 )
 def test_the_profile_hook_sets_the_variable_that_the_distribution_reads(
-    distribution: str, variable: str, tmp_path: Path
+    distribution: str, variable: str, installed_bringup: Callable[[str], Path]
 ) -> None:
-    installed = installed_bringup(distribution, tmp_path)
+    installed = installed_bringup(distribution)
     [hook] = (installed / "environment").glob("fastdds_profile.dsv")
     assert hook.read_text() == (
         f"set-if-unset;{variable}_DEFAULT_PROFILES_FILE;share/edgecam_bringup/config/fastdds.xml\n"
