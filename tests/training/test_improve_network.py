@@ -44,7 +44,7 @@ from edgecam_training.models.loss import IGNORE, Targets
 from onnx import numpy_helper
 
 Request = partial(AnyRequest, precision="fp32")
-SHORT = {"STEPS": 150, "ROUNDS": 5, "PATIENCE": 2}  # a small network and few frames need no more
+SHORT = {"STEPS": 150, "ROUNDS": 5, "PATIENCE": 2, "RATE": 0.003}  # a small network and few frames need no more
 GPU = torch.cuda.is_available()
 
 
@@ -163,7 +163,7 @@ def test_a_killed_run_continues_with_the_next_round_and_ends_with_the_same_model
 def test_class_heads_are_kept_where_training_all_weights_is_no_better(
     folder: Path, heads: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_trainer, "_SETTINGS", network_trainer._SETTINGS.changed(learning_rate=1e-7))
+    monkeypatch.setattr(network_trainer, "RATE", 1e-7)
     monkeypatch.setattr(network_trainer, "STEPS", 1)
     monkeypatch.setattr(network_trainer, "LEAST_EPOCHS", 1)
     kept = improved(folder, tmp_path / "run", "all")
@@ -185,12 +185,16 @@ def test_an_operator_that_cannot_be_trained_is_named(folder: Path, tmp_path: Pat
     assert not (tmp_path / "run" / "model.onnx").exists()
 
 
-def test_auto_needs_a_gpu() -> None:
-    assert choose("auto").trained == ("all" if GPU else "heads")
+def test_auto_needs_a_gpu_and_images_of_known_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose("auto", True).trained == ("all" if GPU else "heads")
     if not GPU:
-        assert "no GPU with CUDA" in str(choose("auto"))
+        assert "no GPU with CUDA" in str(choose("auto", True))
     with pytest.raises(SettingError, match="must be one of auto, heads, all"):
-        choose("everything")
+        choose("everything", True)
+    monkeypatch.setattr("edgecam_training.improve.choice._device", lambda: "a GPU")
+    assert choose("auto", True).trained == choose("all", False).trained == "all"
+    assert choose("auto", False).trained == "heads"
+    assert "without --old-set or --replay" in str(choose("auto", False))
 
 
 def image(minute: int, *labels: str) -> LabelledImage:

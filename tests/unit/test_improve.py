@@ -26,6 +26,8 @@ from edgecam_core.errors import EdgecamError, MissingDependency, ModelError, Set
 from edgecam_core.inference import artifacts
 from edgecam_core.inference.model_file import ModelFile
 from edgecam_core.inference.onnxruntime_runner import cpu_session
+from edgecam_core.inference.precision import CPU, convert_precision
+from edgecam_core.inference.runner import RunnerOptions
 from edgecam_core.models import tuning, zoo
 from edgecam_core.models.detector import Detector, Plan
 from edgecam_core.models.detector_settings import DetectorSettings
@@ -281,6 +283,14 @@ def test_the_report_of_a_parent_is_not_passed_on(small_run: Outcome, tmp_path: P
     heads = ClassHeads(parent, parent.fact("labels"))
     (tmp_path / "child.onnx").write_bytes(heads.rebuild(heads.labels, heads.weights, heads.biases, {}))
     assert "edgecam.report" not in ModelFile.read(tmp_path / "child.onnx").metadata
+
+
+def test_new_heads_of_an_fp16_file_stay_fp16(model: Path, engines: Path, tmp_path: Path) -> None:
+    half = convert_precision(ModelFile.read(model), RunnerOptions(precision="fp16"), CPU)
+    heads = ClassHeads(half, half.fact("labels"))
+    (tmp_path / "new.onnx").write_bytes(heads.rebuild(heads.labels, heads.weights, heads.biases, {}))
+    assert ModelFile.read(tmp_path / "new.onnx").precision == "fp16"
+    cpu_session(str(tmp_path / "new.onnx"))  # refuses tensors of another type than their operators'
 
 
 def test_an_export_whose_scores_differ_is_removed_and_reported(

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--train", choices=("auto", "heads", "all"), default="auto",
         help="train the class heads, on any CPU in minutes, or all weights, with PyTorch and a GPU (on a CPU: hours) "
-        "(default auto: all where PyTorch finds a GPU with CUDA; with --on, the other machine decides)",
+        "(default auto: all with --old-set or --replay where PyTorch finds CUDA; with --on, the other machine decides)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="random seed (%(default)s)")
     parser.add_argument("--on", metavar="USER@HOST", help="train on another machine over ssh")

@@ -38,10 +38,11 @@ class Choice:
         return f"training {what}: {self.reason}"
 
 
-def choose(train: str) -> Choice:
+def choose(train: str, known_images: bool) -> Choice:
     """What the setting ``train`` means on this machine. Takes seconds if PyTorch is installed, unless it is ``heads``.
 
-    ``auto`` is all weights where PyTorch finds a GPU with CUDA: on a CPU they take hours instead of minutes.
+    ``auto`` is all weights where PyTorch finds a GPU with CUDA: on a CPU they take hours instead of minutes. It is the
+    class heads without ``known_images`` (an old set or replay): nothing would show what the network forgets.
 
     Raises:
         SettingError: unknown setting.
@@ -60,6 +61,10 @@ def choose(train: str) -> Choice:
         return Choice(HEADS, "PyTorch is not installed; --train all needs it")
     if device == "the CPU":
         return Choice(HEADS, "PyTorch finds no GPU with CUDA; --train all trains all weights on the CPU, slowly")
+    if not known_images:
+        return Choice(
+            HEADS, f"without --old-set or --replay, a loss of known labels is not seen; {device} could train all"
+        )
     return Choice(ALL, f"PyTorch finds {device}")
 
 

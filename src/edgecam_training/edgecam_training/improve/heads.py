@@ -30,6 +30,7 @@ from edgecam_core.errors import ModelError
 from edgecam_core.inference import shipped_int8
 from edgecam_core.inference.model_file import ModelFile
 from onnx import numpy_helper
+from onnxruntime.quantization.onnx_model import ONNXModel
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class ClassHeads:
         self.model = model
         self.labels = tuple(labels)
         self._proto = model.proto()
+        if model.precision == "fp16":
+            ONNXModel(self._proto).topological_sort()  # converters append their casts
         self._producers = {name: node for node in self._proto.graph.node for name in node.output}
         self._weights = {item.name: item for item in self._proto.graph.initializer}
         self.heads = tuple(self._head(name) for name in self._branches())
@@ -139,12 +142,13 @@ class ClassHeads:
         proto.CopyFrom(self._proto)
         new: dict[str, np.ndarray] = {}
         for head, weight, bias in zip(self.heads, weights, biases, strict=True):
-            new[head.weight_name] = weight.reshape(-1, weight.shape[-1], 1, 1).astype(np.float32)
-            new[head.bias_name] = bias.reshape(-1).astype(np.float32)
+            new[head.weight_name] = weight.reshape(-1, weight.shape[-1], 1, 1)
+            new[head.bias_name] = bias.reshape(-1)
         shapes = self._row_shapes()
         for item in proto.graph.initializer:
             if item.name in new:
-                item.CopyFrom(numpy_helper.from_array(new[item.name], item.name))
+                kind = numpy_helper.to_array(item).dtype  # FP16 in an FP16 file
+                item.CopyFrom(numpy_helper.from_array(new[item.name].astype(kind), item.name))
             elif item.name in shapes:
                 rows = numpy_helper.to_array(item).copy()
                 rows[-1] = len(labels)

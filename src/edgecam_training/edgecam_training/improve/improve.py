@@ -105,7 +105,7 @@ def improve(request: Request, progress: Progress) -> Outcome:
         SettingError, MissingDependency: see :func:`edgecam_training.improve.choice.choose`.
     """
     began = time.monotonic()
-    choice = choose(request.train)
+    choice = choose(request.train, bool(request.old_set or request.replay))
     progress(str(choice))
     with cache.explained(request.output):
         request.output.mkdir(parents=True, exist_ok=True)
