@@ -67,7 +67,7 @@ setup-training: ## PyTorch into .venv-training, for edgecam_training (6 GB, some
 	@scripts/setup-training
 
 training-tests: setup-training ## data sets, training, export and the torch back end, on the CPU
-	@.venv-training/bin/python -m pytest tests/training tests/unit/test_parity.py $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 .venv-training/bin/python -m pytest tests/training tests/unit/test_parity.py $(PYTEST_ARGS)
 
 demo-train: setup-training ## compose, train, score and export the demonstration model, 10 to 20 minutes on two cores
 	@examples/train_animals.sh

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Run all parts of the test suite, even if one fails, and end with a table.
 
-Each part is a target of the Makefile. The parts that use ROS mostly wait; they run beside those that compute, so that
-both cores stay busy. The output of each part goes to log/test/PART.log and to the screen, in the order of the parts.
-The results of pytest come from its JUnit files in log/test/. A test that one part skips and another runs (PyTorch is
-in the training environment alone) is not counted as skipped, and one that two parts skip counts once. If FEW tests or
-fewer of a part fail, they run again after all parts, one after the other: those that pass count as passed and are
-listed as unstable. make test-hard, which looks for unstable tests, gives no second run. A part that leaves processes,
-shared memory or files behind fails (scripts/leftovers.py). The last line is "N passed, N failed, N skipped"; the exit
-code is 1 if anything failed.
+Each part is a target of the Makefile. The parts that use ROS mostly wait; they, and then the training tests, run beside
+the others, so that both cores stay busy. The output of each part goes to log/test/PART.log and to the screen, in the
+order of the parts. The results of pytest come from its JUnit files in log/test/. A test that one part skips and another
+runs (PyTorch is in the training environment alone) is not counted as skipped, and one that two parts skip counts once.
+If FEW tests or fewer of a part fail, they run again after all parts, one after the other: those that pass count as
+passed and are listed as unstable. make test-hard, which looks for unstable tests, gives no second run. A part that
+leaves processes, shared memory or files behind fails (scripts/leftovers.py). The last line is "N passed, N failed, N
+skipped"; the exit code is 1 if anything failed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ FEW = 5
 CHECKS = ("lint", "types", "docs")
 DOCS_PYTHON = (3, 11)  # the oldest Python for the pinned packages of requirements/docs.txt
 LEFT = "left behind: "
-# Parts of one process first: at the end, when nothing runs beside them any more, the unit tests keep both cores busy.
-PARTS = (*CHECKS, "backends", "training-tests", "unit", "node", "launch-tests")
+PARTS = (*CHECKS, "backends", "unit", "node", "launch-tests", "training-tests")
 ROS_PARTS = ("node", "launch-tests")  # their processes wait for discovery and frames most of the time
+SECOND_LANE = (*ROS_PARTS, "training-tests")  # as long as the other parts together
 YIELDING = ["nice", "-n", "5"]  # for the parts beside them: frames and messages do not wait for a compiler
 
 
@@ -54,19 +54,19 @@ class Result:
 
 
 def run_all(parts: list[str], pytest_args: list[str], prefix: list[str], results: Path, lanes: int = 2) -> list[Result]:
-    """Run the parts, those that use ROS beside the others if there are two lanes."""
-    beside = lanes > 1 and any(part in ROS_PARTS for part in parts) and any(part not in ROS_PARTS for part in parts)
-    computing, waiting = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+    """Run the parts, those of SECOND_LANE beside the others if there are two lanes."""
+    beside = lanes > 1 and len({part in SECOND_LANE for part in parts}) == 2
+    first, second = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
     running: list[tuple[str, Future[Result]]] = []
     try:
         for part in parts:
             yielding = YIELDING if beside and part not in ROS_PARTS else []
-            lane = waiting if beside and part in ROS_PARTS else computing
+            lane = second if beside and part in SECOND_LANE else first
             log_of(part, results).write_bytes(b"")
             running.append((part, lane.submit(run_part, part, pytest_args, [*prefix, *yielding], results)))
         done = [follow(part, future, results) for part, future in running]
     finally:
-        for lane in (computing, waiting):
+        for lane in (first, second):
             lane.shutdown(cancel_futures=True)
     count_left_once(done)
     return done

@@ -16,11 +16,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
 
-import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
 # Older events executors (on Jazzy up to 7.1.10) raise TypeError for a service with a coroutine callback, and the client
@@ -41,7 +41,7 @@ def make_executor() -> Any:
 
 def _rclpy_version() -> tuple[int, ...]:
     """rclpy's version by the name of its metadata; empty if there is none. importlib.metadata takes 30 ms to say it."""
-    for path in Path(rclpy.__file__).parents[1].glob("rclpy-*info"):
+    for path in Path(inspect.getfile(SingleThreadedExecutor)).parents[1].glob("rclpy-*info"):
         if match := re.match(r"rclpy-(\d+(?:\.\d+)*)", path.name):
             return tuple(map(int, match[1].split(".")))
     return ()
