@@ -106,6 +106,22 @@ def test_free_sizes_are_filled_up_to_the_stride_as_ultralytics_does(tmp_path: Pa
     assert detector(reexported(fixed, facts)).prepare(IMAGE).tensor.shape == (1, 3, 100, 100)
 
 
+@pytest.mark.parametrize(
+    ("imgsz", "refusal"),
+    [
+        ("[320, 320]", "for images of 320x320 by its metadata 'imgsz' .*, but its input 'images' is 100x100"),
+        ("[100, 50]", "for images of 50x100 by"),
+        ("640", "is '640', not a list"),
+        ("[0, 100]", r"is '\[0, 100\]', not a list"),
+        ("[100, ", "not a list"),
+    ],
+)
+def test_a_size_in_the_metadata_that_contradicts_the_input_is_refused(tmp_path: Path, imgsz: str, refusal: str) -> None:
+    path = fixed_outputs(tmp_path / "m.onnx", {"output0": np.zeros((1, 6, 50), F)})
+    with pytest.raises(ModelError, match=refusal):
+        detector(reexported(path, {"names": NAMES, "imgsz": imgsz}))
+
+
 def test_yolov5_export_with_free_sizes(tmp_path: Path) -> None:
     output = np.zeros((1, 50, 7), F)
     output[0, 3] = [50, 50, 20, 10, 0.9, 0.0, 0.8]

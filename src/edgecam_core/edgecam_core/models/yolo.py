@@ -37,7 +37,7 @@ from edgecam_core.models.preprocess import InputSpec
 from edgecam_core.models.priors import to_corners
 from edgecam_core.models.yolo_layout import Head, recognise
 
-_DEFAULTS = InputSpec("", 0, 0, color="rgb", fit="letterbox")
+_DEFAULTS = InputSpec("", 0, 0, color="rgb")
 _OTHER_TASKS = ("segment", "pose", "obb", "classify", "semantic", "depth")
 
 
@@ -78,8 +78,14 @@ class YoloFamily(Family):
                 f"{model.path} does not state how many classes it has; set the parameter 'labels' to a file "
                 "with one label per line, or add the metadata edgecam.labels, a JSON list"
             )
-        defaults = replace(_sized(model), fit="stretch") if head.layout in ("queries", "ranked") else _sized(model)
-        spec = image_input(model, defaults)
+        height, width = stated = _stated_size(model)
+        fit = "stretch" if head.layout in ("queries", "ranked") else "letterbox"
+        spec = image_input(model, replace(_DEFAULTS, height=height, width=width, fit=fit))
+        if height and (spec.height, spec.width) != stated:
+            raise ModelError(
+                f"{model.path} is for images of {width}x{height} by its metadata 'imgsz' (height first), but its input "
+                f"{spec.name!r} is {spec.width}x{spec.height}; export it again, or correct or remove 'imgsz'"
+            )
         return cls(replace(spec, stride=_stride(model, spec)), head, output)
 
     def candidates(self, outputs: Mapping[str, np.ndarray], index: int, thresholds: np.ndarray) -> Candidates:
@@ -130,12 +136,19 @@ def _stride(model: ModelFile, spec: InputSpec) -> int:
     return int(text) if open_size and text.isdecimal() and spec.fit == "letterbox" else 0
 
 
-def _sized(model: ModelFile) -> InputSpec:
-    """The defaults, with the size in the metadata ``imgsz`` (height first) of an export with open input size."""
+def _stated_size(model: ModelFile) -> tuple[int, int]:
+    """Height and width in the metadata ``imgsz`` of Ultralytics' exporter; zeros without it.
+
+    Raises:
+        ModelError: ``imgsz`` is damaged.
+    """
+    text = model.metadata.get("imgsz")
+    if text is None:
+        return 0, 0
     try:
-        size = ast.literal_eval(model.metadata.get("imgsz", ""))
+        size = ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return _DEFAULTS
-    if isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
-        return replace(_DEFAULTS, height=size[0], width=size[1])
-    return _DEFAULTS
+        size = None
+    if not (isinstance(size, list) and len(size) == 2 and all(type(side) is int and side > 0 for side in size)):
+        raise ModelError(f"the metadata 'imgsz' of {model.path} is {text!r}, not a list [height, width]")
+    return size[0], size[1]
