@@ -95,7 +95,8 @@ def test_jetson_inference_contract(exported: Path) -> None:
     proto = onnx.load(str(exported))
     assert [item.name for item in proto.graph.input] == ["input_0"]
     assert [item.name for item in proto.graph.output] == ["scores", "boxes"]
-    text = exported.read_bytes()
+    del proto.graph.initializer[:]  # among the bytes of random weights, any three letters are found
+    text = proto.SerializeToString()
     assert str(Path.home()).encode() not in text
     assert b".py" not in text  # no file names of the exporting machine
     detector = Detector.open(DetectorSettings(model=str(exported)))

@@ -246,7 +246,7 @@ def test_memory_of_a_killed_node_is_freed_before_the_first_part(
     assert code == 0
 
 
-def run_test_script(folder: Path, free: int, **programs: str) -> subprocess.CompletedProcess[str]:
+def run_test_script(folder: Path, free: int, parts: str = "", **programs: str) -> subprocess.CompletedProcess[str]:
     """scripts/test in a folder with this much disk free, in MB, and with other set-up scripts."""
     programs = {"setup-training": "", ".venv/bin/python3": 'echo "parts: $PARTS"', **programs}
     scripts = {f"scripts/{name}" if name.startswith("setup") else name: text for name, text in programs.items()}
@@ -256,7 +256,7 @@ def run_test_script(folder: Path, free: int, **programs: str) -> subprocess.Comp
         (folder / name).write_text(f"#!/bin/sh\n{text}\n")
         (folder / name).chmod(0o755)
     shutil.copy(ROOT / "scripts" / "test", folder / "scripts" / "test")
-    environment = {"PARTS": "", **os.environ, "PATH": f"{folder}/bin:{os.environ['PATH']}"}
+    environment = {**os.environ, "PARTS": parts, "PATH": f"{folder}/bin:{os.environ['PATH']}"}
     command = [folder / "scripts" / "test"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
@@ -271,9 +271,9 @@ def test_pytorch_is_installed_alongside_the_rest(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-2:] == ["met", "parts: "]
 
 
-def test_pytorch_is_left_out_where_no_part_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PARTS", "unit node")
-    done = run_test_script(tmp_path, 99999, **{"setup": "echo installing", "setup-training": "echo PyTorch >b"})
+def test_pytorch_is_left_out_where_no_part_needs_it(tmp_path: Path) -> None:
+    scripts = {"setup": "echo installing", "setup-training": "echo PyTorch >b"}
+    done = run_test_script(tmp_path, 99999, "unit node", **scripts)
     assert done.stdout.splitlines()[-2:] == ["installing", "parts: unit node"]
     assert not (tmp_path / "b").exists()
 
